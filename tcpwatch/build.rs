@@ -1,0 +1,39 @@
+//! Builds the kernel side with the BPF toolchain and puts the object where `probe/object.rs`
+//! includes it.
+
+#[path = "../xtask/src/bpf_toolchain.rs"]
+mod bpf_toolchain;
+
+use std::{env, error::Error, fs, path::PathBuf};
+
+use bpf_toolchain::BpfToolchain;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    println!("cargo:rerun-if-changed=../tcpwatch-ebpf");
+    println!("cargo:rerun-if-changed=../tcpwatch-common");
+    println!("cargo:rerun-if-changed=../xtask/src/bpf_toolchain.rs");
+    println!("cargo:rerun-if-changed=../Cargo.lock");
+    println!("cargo:rerun-if-env-changed=PATH");
+
+    let toolchain = match BpfToolchain::find() {
+        Ok(toolchain) => toolchain,
+        Err(missing) => {
+            println!("cargo::error={missing} is missing; run `cargo xtask setup`");
+            return Ok(());
+        }
+    };
+    let out_dir = PathBuf::from(env::var("OUT_DIR")?);
+    let target_dir = out_dir.join("ebpf");
+    let arch = env::var("CARGO_CFG_TARGET_ARCH")?;
+    let output = toolchain.build_command(&target_dir, &arch).output()?;
+    if !output.status.success() {
+        eprintln!("{}", String::from_utf8_lossy(&output.stderr));
+        println!("cargo::error=the kernel side does not build with {toolchain:?}");
+        return Ok(());
+    }
+    fs::copy(
+        target_dir.join("bpfel-unknown-none/release/tcpwatch-ebpf"),
+        out_dir.join("tcpwatch.bpf.o"),
+    )?;
+    Ok(())
+}

@@ -1,0 +1,123 @@
+//! Finds what compiles and links the kernel side; used by `tcpwatch/build.rs` to build it and by
+//! `xtask setup` to know what is missing.
+//!
+//! Two roads lead to an object file. Debian packages a stable compiler together with a
+//! precompiled `core` for BPF. Elsewhere rustup's nightly compiles `core` from source.
+
+use std::{
+    env,
+    ffi::OsString,
+    fmt,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+/// Debian's compiler (package `rustc-web`).
+const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
+/// Debian's precompiled `core` for BPF (package `libstd-rust-web-dev-bpf`).
+const DEBIAN_CORE: &str = "/usr/lib/rustlib/bpfel-unknown-none/lib";
+
+/// A compiler that can produce BPF code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Compiler {
+    /// `/usr/bin/rustc` with its precompiled `core`.
+    Debian,
+    /// `rustup run nightly`, which builds `core` from the component `rust-src`.
+    Nightly,
+}
+
+/// A part that is not installed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Missing {
+    /// No compiler of either road.
+    Compiler,
+    /// `bpf-linker` is neither in `PATH` nor in cargo's bin directory.
+    Linker,
+}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Compiler => "a Rust compiler for BPF",
+            Self::Linker => "bpf-linker",
+        })
+    }
+}
+
+/// Everything needed to build the kernel side.
+#[derive(Clone, Debug)]
+pub(crate) struct BpfToolchain {
+    pub(crate) compiler: Compiler,
+    /// Full path of `bpf-linker`.
+    pub(crate) linker: PathBuf,
+}
+
+impl BpfToolchain {
+    /// Looks at the machine; takes a few milliseconds and changes nothing.
+    pub(crate) fn find() -> Result<Self, Missing> {
+        Ok(Self {
+            compiler: Self::find_compiler().ok_or(Missing::Compiler)?,
+            linker: Self::find_linker().ok_or(Missing::Linker)?,
+        })
+    }
+
+    /// The compiler, Debian's first: it needs no network.
+    pub(crate) fn find_compiler() -> Option<Compiler> {
+        if Path::new(DEBIAN_RUSTC).exists() && Path::new(DEBIAN_CORE).exists() {
+            return Some(Compiler::Debian);
+        }
+        let output = Command::new("rustup")
+            .args(["run", "nightly", "rustc", "--print", "sysroot"])
+            .output()
+            .ok()
+            .filter(|output| output.status.success())?;
+        let sysroot = PathBuf::from(String::from_utf8(output.stdout).ok()?.trim());
+        sysroot.join("lib/rustlib/src/rust/library/core").exists().then_some(Compiler::Nightly)
+    }
+
+    /// `bpf-linker` in `PATH`, or where `cargo install` puts it.
+    pub(crate) fn find_linker() -> Option<PathBuf> {
+        let path = env::var_os("PATH").unwrap_or_default();
+        let cargo_home = env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| {
+            env::var_os("HOME").map(|home| Path::new(&home).join(".cargo"))
+        });
+        env::split_paths(&path)
+            .chain(cargo_home.map(|home| home.join("bin")))
+            .map(|directory| directory.join("bpf-linker"))
+            .find(|candidate| candidate.is_file())
+    }
+
+    /// The command that builds the kernel side into `target_dir`.
+    pub(crate) fn build_command(&self, target_dir: &Path, target_arch: &str) -> Command {
+        let mut command = match self.compiler {
+            Compiler::Debian => {
+                let mut command = Command::new(env::var_os("CARGO").unwrap_or("cargo".into()));
+                command.env("RUSTC", DEBIAN_RUSTC);
+                command
+            }
+            Compiler::Nightly => {
+                let mut command = Command::new("rustup");
+                command.args(["run", "nightly", "cargo"]).env_remove("RUSTC");
+                command
+            }
+        };
+        command.args(["build", "--package", "tcpwatch-ebpf", "--release", "--quiet"]);
+        command.args(["--target", "bpfel-unknown-none", "--target-dir"]).arg(target_dir);
+        if self.compiler == Compiler::Nightly {
+            command.args(["-Z", "build-std=core"]);
+        }
+        let mut flags = OsString::from(format!("--cfg=bpf_target_arch=\"{target_arch}\""));
+        for flag in ["-Cdebuginfo=2", "-Clink-arg=--btf"] {
+            flags.push("\u{1f}");
+            flags.push(flag);
+        }
+        flags.push("\u{1f}-Clinker=");
+        flags.push(&self.linker);
+        command.env("CARGO_ENCODED_RUSTFLAGS", flags);
+        // Set by an outer cargo or clippy for the host; the inner build must not inherit them.
+        for key in ["RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER", "CARGO_BUILD_TARGET", "RUSTFLAGS"] {
+            command.env_remove(key);
+        }
+        command
+    }
+}
