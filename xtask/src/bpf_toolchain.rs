@@ -1,11 +1,12 @@
-//! Finds what compiles and links the kernel side; used by `tcpwatch/build.rs` to build it and by
-//! `xtask setup` to know what is missing.
+//! The machine comes in, the compiler and the linker of the kernel side go out.
 //!
+//! Used by `tcpwatch/build.rs` to build it and by `cargo xtask setup` to know what is missing.
 //! Two roads lead to an object file. Debian packages a stable compiler together with a
 //! precompiled `core` for BPF. Elsewhere rustup's nightly compiles `core` from source.
 
 use std::{
     env,
+    error::Error,
     ffi::OsString,
     fmt,
     path::{Path, PathBuf},
@@ -44,12 +45,32 @@ impl fmt::Display for Missing {
     }
 }
 
+impl Error for Missing {}
+
 /// Everything needed to build the kernel side.
 #[derive(Clone, Debug)]
 pub(crate) struct BpfToolchain {
     pub(crate) compiler: Compiler,
     /// Full path of `bpf-linker`.
     pub(crate) linker: PathBuf,
+}
+
+impl fmt::Display for BpfToolchain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.compiler {
+            Compiler::Debian => write!(f, "{DEBIAN_RUSTC} with its core for BPF")?,
+            Compiler::Nightly => f.write_str("rustup's nightly with rust-src")?,
+        }
+        write!(f, ", {}", self.linker.display())
+    }
+}
+
+/// A program's full path, when a directory of `PATH` holds it.
+pub(crate) fn in_path(program: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH")?;
+    env::split_paths(&path)
+        .map(|directory| directory.join(program))
+        .find(|path| path.is_file())
 }
 
 impl BpfToolchain {
@@ -72,19 +93,19 @@ impl BpfToolchain {
             .ok()
             .filter(|output| output.status.success())?;
         let sysroot = PathBuf::from(String::from_utf8(output.stdout).ok()?.trim());
-        sysroot.join("lib/rustlib/src/rust/library/core").exists().then_some(Compiler::Nightly)
+        sysroot
+            .join("lib/rustlib/src/rust/library/core")
+            .exists()
+            .then_some(Compiler::Nightly)
     }
 
     /// `bpf-linker` in `PATH`, or where `cargo install` puts it.
     pub(crate) fn find_linker() -> Option<PathBuf> {
-        let path = env::var_os("PATH").unwrap_or_default();
-        let cargo_home = env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| {
-            env::var_os("HOME").map(|home| Path::new(&home).join(".cargo"))
-        });
-        env::split_paths(&path)
-            .chain(cargo_home.map(|home| home.join("bin")))
-            .map(|directory| directory.join("bpf-linker"))
-            .find(|candidate| candidate.is_file())
+        in_path("bpf-linker").or_else(|| {
+            let home = || env::var_os("HOME").map(|home| Path::new(&home).join(".cargo"));
+            let cargo_home = env::var_os("CARGO_HOME").map(PathBuf::from).or_else(home)?;
+            Some(cargo_home.join("bin/bpf-linker")).filter(|path| path.is_file())
+        })
     }
 
     /// The command that builds the kernel side into `target_dir`.
@@ -97,12 +118,22 @@ impl BpfToolchain {
             }
             Compiler::Nightly => {
                 let mut command = Command::new("rustup");
-                command.args(["run", "nightly", "cargo"]).env_remove("RUSTC");
+                command
+                    .args(["run", "nightly", "cargo"])
+                    .env_remove("RUSTC");
                 command
             }
         };
-        command.args(["build", "--package", "tcpwatch-ebpf", "--release", "--quiet"]);
-        command.args(["--target", "bpfel-unknown-none", "--target-dir"]).arg(target_dir);
+        command.args([
+            "build",
+            "--package",
+            "tcpwatch-ebpf",
+            "--release",
+            "--quiet",
+        ]);
+        command
+            .args(["--target", "bpfel-unknown-none", "--target-dir"])
+            .arg(target_dir);
         if self.compiler == Compiler::Nightly {
             command.args(["-Z", "build-std=core"]);
         }
@@ -115,7 +146,12 @@ impl BpfToolchain {
         flags.push(&self.linker);
         command.env("CARGO_ENCODED_RUSTFLAGS", flags);
         // Set by an outer cargo or clippy for the host; the inner build must not inherit them.
-        for key in ["RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER", "CARGO_BUILD_TARGET", "RUSTFLAGS"] {
+        for key in [
+            "RUSTC_WRAPPER",
+            "RUSTC_WORKSPACE_WRAPPER",
+            "CARGO_BUILD_TARGET",
+            "RUSTFLAGS",
+        ] {
             command.env_remove(key);
         }
         command

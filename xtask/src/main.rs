@@ -1,1 +1,66 @@
-fn main() {}
+//! `cargo xtask COMMAND`: what a developer types comes in, an exit status goes out.
+//!
+//! 0 done; 1 something failed while running; 2 wrong usage; 3 the machine lacks something, with
+//! the commands that bring it. `run` passes on the exit status of tcpwatch.
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command line tool of our own"
+)]
+
+mod bpf_toolchain;
+mod cargo;
+mod demo;
+mod ebpf;
+mod precondition;
+mod privilege;
+mod run;
+mod setup;
+mod tiers;
+mod watched;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::precondition::Precondition;
+
+/// Set-up, builds and tests of tcpwatch.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    command: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Find what is missing to build the kernel side, and install it
+    Setup,
+    /// Build the kernel side alone and print where the object is
+    Ebpf,
+    /// Build tcpwatch and run it on port 11111, with demo traffic to look at
+    Run(run::Args),
+    /// Run the tests, all tiers or the named ones
+    Test(tiers::Args),
+}
+
+fn main() -> ExitCode {
+    match start(&Cli::parse().command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(if error.is::<Precondition>() { 3 } else { 1 })
+        }
+    }
+}
+
+fn start(task: &Task) -> Result<ExitCode> {
+    match task {
+        Task::Setup => setup::command(),
+        Task::Ebpf => ebpf::command(),
+        Task::Run(args) => run::command(args),
+        Task::Test(args) => tiers::command(args),
+    }
+}

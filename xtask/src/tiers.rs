@@ -1,0 +1,235 @@
+//! Names of tiers come in, cargo runs their tests, one line per tier and an exit status go out.
+
+use std::{
+    path::Path,
+    process::{Command, ExitCode},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, ensure};
+use clap::builder::PossibleValuesParser;
+
+use crate::{cargo, privilege::Privilege, setup};
+
+/// A tier and what it runs; all of it runs even when a part fails.
+struct Tier {
+    name: &'static str,
+    runs: &'static [Run],
+}
+
+/// One run of tests.
+enum Run {
+    /// `cargo test` with these arguments.
+    Cargo(&'static [&'static str]),
+    /// A test target of the package tcpwatch, built as the caller and run as root.
+    AsRoot(&'static str),
+}
+
+/// Every tier, quickest first. A new one is a line here.
+const TIERS: &[Tier] = &[
+    Tier {
+        name: "unit",
+        runs: &[
+            Run::Cargo(&["--workspace", "--lib", "--bins"]),
+            Run::Cargo(&["--workspace", "--doc"]),
+            Run::Cargo(&["--package", "tcpwatch", "--test", "cli"]),
+        ],
+    },
+    Tier {
+        name: "replay",
+        runs: &[Run::Cargo(&["--package", "tcpwatch", "--test", "replay"])],
+    },
+    Tier {
+        name: "kernel",
+        runs: &[Run::AsRoot("kernel")],
+    },
+];
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The tiers to run; all when none is named
+    #[arg(value_name = "TIER", value_parser = PossibleValuesParser::new(names()))]
+    tiers: Vec<String>,
+}
+
+fn names() -> impl Iterator<Item = &'static str> {
+    TIERS.iter().map(|tier| tier.name)
+}
+
+/// How a tier ended.
+struct Outcome {
+    tier: &'static str,
+    took: Duration,
+    failures: Vec<anyhow::Error>,
+}
+
+/// `cargo xtask test`.
+pub(crate) fn command(args: &Args) -> Result<ExitCode> {
+    setup::ensure()?;
+    let outcomes: Vec<_> = chosen(&args.tiers).map(Tier::run).collect();
+    for outcome in &outcomes {
+        eprintln!("{}", outcome.line());
+    }
+    let is_good = outcomes.iter().all(|outcome| outcome.failures.is_empty());
+    Ok(if is_good {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// The named tiers in the table's order, or all.
+fn chosen(names: &[String]) -> impl Iterator<Item = &'static Tier> {
+    let is_chosen = |tier: &&Tier| names.is_empty() || names.iter().any(|name| name == tier.name);
+    TIERS.iter().filter(is_chosen)
+}
+
+impl Tier {
+    fn run(&self) -> Outcome {
+        eprintln!("==> {}", self.name);
+        let start = Instant::now();
+        let failures = self
+            .runs
+            .iter()
+            .filter_map(|run| run.start().err())
+            .collect();
+        Outcome {
+            tier: self.name,
+            took: start.elapsed(),
+            failures,
+        }
+    }
+}
+
+impl Run {
+    fn start(&self) -> Result<()> {
+        match self {
+            Self::Cargo(args) => {
+                let mut command = cargo::cargo();
+                // Within one run a failing test binary must not hide the others.
+                command.arg("test").args(*args).arg("--no-fail-fast");
+                succeed(command, &format!("cargo test {}", args.join(" ")))
+            }
+            Self::AsRoot(target) => as_root(target),
+        }
+    }
+}
+
+/// Root only runs the finished test binary, so that no file in the target directory is root's.
+fn as_root(target: &str) -> Result<()> {
+    let args = [
+        "test",
+        "--package",
+        "tcpwatch",
+        "--test",
+        target,
+        "--no-run",
+    ];
+    let binary = cargo::build(&args)?
+        .into_iter()
+        .find(|executable| executable.target == target)
+        .with_context(|| format!("cargo built no test binary `{target}`"))?;
+    let package = cargo::workspace().join("tcpwatch");
+    let command = test_as_root(Privilege::of_this_process(), &binary.path, &package)?;
+    succeed(command, &format!("the test binary `{target}`"))
+}
+
+/// As `cargo test` would run it, but one test at a time: they all watch the same kernel. A test
+/// that cannot run must fail here instead of being skipped.
+fn test_as_root(privilege: Privilege, binary: &Path, package: &Path) -> Result<Command> {
+    // `env`, because sudo starts with a clean environment.
+    let mut command = privilege.command("env", "test on the live kernel")?;
+    let mut manifest_dir = std::ffi::OsString::from("CARGO_MANIFEST_DIR=");
+    manifest_dir.push(package);
+    command.arg("TCPWATCH_REQUIRE_ROOT=1").arg(manifest_dir);
+    command
+        .arg(binary)
+        .arg("--test-threads=1")
+        .current_dir(package);
+    Ok(command)
+}
+
+fn succeed(mut command: Command, what: &str) -> Result<()> {
+    let status = command
+        .status()
+        .with_context(|| format!("cannot start {what}"))?;
+    ensure!(status.success(), "{what}: {status}");
+    Ok(())
+}
+
+impl Outcome {
+    fn line(&self) -> String {
+        let result = if self.failures.is_empty() {
+            "ok"
+        } else {
+            "FAILED"
+        };
+        let failures = self
+            .failures
+            .iter()
+            .map(|failure| format!("\n        {failure:#}"));
+        let took = self.took.as_secs_f64();
+        format!(
+            "{:<8}{result:<8}{took:>7.1} s{}",
+            self.tier,
+            failures.collect::<String>()
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chosen_names(names: &[&str]) -> Vec<&'static str> {
+        let names: Vec<_> = names.iter().map(|&name| name.to_owned()).collect();
+        chosen(&names).map(|tier| tier.name).collect()
+    }
+
+    #[test]
+    fn without_a_name_every_tier_runs() {
+        assert_eq!(
+            chosen_names(&[]),
+            names().collect::<Vec<_>>(),
+            "the whole table"
+        );
+    }
+
+    #[test]
+    fn named_tiers_run_in_the_order_of_the_table() {
+        assert_eq!(
+            chosen_names(&["kernel", "unit"]),
+            ["unit", "kernel"],
+            "quickest first"
+        );
+    }
+
+    #[test]
+    fn a_failed_tier_tells_what_failed() {
+        let failures = vec![anyhow::anyhow!("cargo test --doc: exit status: 101")];
+        let outcome = Outcome {
+            tier: "unit",
+            took: Duration::from_millis(1234),
+            failures,
+        };
+        let expected = "unit    FAILED      1.2 s\n        cargo test --doc: exit status: 101";
+        assert_eq!(outcome.line(), expected, "name, result, time, cause");
+    }
+
+    #[test]
+    fn root_tests_run_alone_and_may_not_skip() {
+        let (binary, package) = (Path::new("/t/kernel-1"), Path::new("/p"));
+        let command = test_as_root(Privilege::Root, binary, package).expect("we are root");
+        let args: Vec<_> = command
+            .get_args()
+            .map(|arg| arg.display().to_string())
+            .collect();
+        let expected = [
+            "TCPWATCH_REQUIRE_ROOT=1",
+            "CARGO_MANIFEST_DIR=/p",
+            "/t/kernel-1",
+            "--test-threads=1",
+        ];
+        assert_eq!(args, expected, "environment, binary, one thread");
+    }
+}
