@@ -1,10 +1,17 @@
 //! Builds the kernel side with the BPF toolchain and puts the object where `probe/object.rs`
 //! includes it.
 
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::exit,
+    reason = "a build script speaks to cargo by printing and by its exit status"
+)]
+
 #[path = "../xtask/src/bpf_toolchain.rs"]
 mod bpf_toolchain;
 
-use std::{env, error::Error, fs, path::PathBuf};
+use std::{env, error::Error, fs, path::PathBuf, process::exit};
 
 use bpf_toolchain::BpfToolchain;
 
@@ -27,9 +34,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let arch = env::var("CARGO_CFG_TARGET_ARCH")?;
     let output = toolchain.build_command(&target_dir, &arch).output()?;
     if !output.status.success() {
-        eprintln!("{}", String::from_utf8_lossy(&output.stderr));
-        println!("cargo::error=the kernel side does not build with {toolchain:?}");
-        return Ok(());
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        eprintln!("the kernel side does not build with {toolchain:?}\n{stderr}");
+        exit(1);
     }
     fs::copy(
         target_dir.join("bpfel-unknown-none/release/tcpwatch-ebpf"),

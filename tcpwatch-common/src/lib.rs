@@ -1,2 +1,16 @@
-//! x
+//! What crosses the border between the kernel side and user space: records, counters, load-time
+//! configuration. Nothing else lives here.
+//!
+//! Every type is `repr(C)` with integers and byte arrays only, so that any bytes are a value, and
+//! asserts its own size, alignment and tail.
 #![no_std]
+#![deny(unsafe_code)]
+
+pub mod config;
+pub mod counter;
+pub mod record;
+pub mod state_change;
+
+pub use counter::Counter;
+pub use record::{Family, RecordHead, RecordKind};
+pub use state_change::{StateChange, StateChangeV4, StateChangeV6};

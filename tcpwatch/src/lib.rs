@@ -1,1 +1,23 @@
-//! x
+//! tcpwatch shows what the Linux kernel does with every TCP connection.
+//!
+//! The rooms, in the order in which data passes through them:
+//!
+//! - [`probe`]: the kernel side, loaded and attached
+//! - [`source`]: records out of the kernel's ring, sockets that were there before
+//! - [`decode`]: bytes become events
+//! - [`event`]: what happened, in the words of the field
+//! - [`track`]: events become changes with durations and owners
+//! - [`sink`]: changes become lines
+//! - [`pipeline`]: all of the above on one page
+//! - [`cli`]: what was typed, and what is meant
+
+#![deny(unsafe_code)]
+
+pub mod cli;
+pub mod decode;
+pub mod event;
+pub mod pipeline;
+pub mod probe;
+pub mod sink;
+pub mod source;
+pub mod track;

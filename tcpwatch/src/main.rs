@@ -1,1 +1,27 @@
-fn main() {}
+//! The program: parse, run, exit status.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use tcpwatch::cli::{Cli, args::Command, exit};
+
+mod check;
+mod live;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .without_time()
+        .with_target(false)
+        .with_max_level(tracing::Level::WARN)
+        .init();
+    let done = match cli.command {
+        None => live::run(&cli.filters, &cli.output),
+        Some(Command::Check) => check::run(),
+    };
+    match done {
+        Ok(status) => status,
+        Err(error) => exit::report(&error),
+    }
+}

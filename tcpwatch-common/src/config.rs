@@ -1,0 +1,93 @@
+//! What user space tells the kernel side at load time: names of frozen globals, filter switches,
+//! map sizes.
+//!
+//! Producer: `tcpwatch/src/probe/`. Consumer: `tcpwatch-ebpf/src/{kernel,filter,emit}.rs`.
+
+/// A field of a kernel structure whose offset the kernel side needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KernelField {
+    /// Name of the frozen global (`u32`, bytes) that carries the offset.
+    pub global: &'static str,
+    /// Structure the offset is counted from.
+    pub container: &'static str,
+    /// Members from the container to the field, separated by dots.
+    pub path: &'static str,
+}
+
+const fn field(global: &'static str, container: &'static str, path: &'static str) -> KernelField {
+    KernelField {
+        global,
+        container,
+        path,
+    }
+}
+
+/// Every kernel field the kernel side reads.
+pub const KERNEL_FIELDS: [KernelField; 13] = [
+    field("SKC_FAMILY", "sock", "__sk_common.skc_family"),
+    field("SKC_DADDR", "sock", "__sk_common.skc_daddr"),
+    field("SKC_RCV_SADDR", "sock", "__sk_common.skc_rcv_saddr"),
+    field("SKC_DPORT", "sock", "__sk_common.skc_dport"),
+    field("SKC_NUM", "sock", "__sk_common.skc_num"),
+    field("SKC_V6_DADDR", "sock", "__sk_common.skc_v6_daddr"),
+    field("SKC_V6_RCV_SADDR", "sock", "__sk_common.skc_v6_rcv_saddr"),
+    field("SKC_NET", "sock", "__sk_common.skc_net.net"),
+    field("SKC_FLAGS", "sock", "__sk_common.skc_flags"),
+    field("SK_PROTOCOL", "sock", "sk_protocol"),
+    field("SK_ERR", "sock", "sk_err"),
+    field("INET_SPORT", "tcp_sock", "inet_conn.icsk_inet.inet_sport"),
+    field("NS_INUM", "net", "ns.inum"),
+];
+
+/// Filter switch: the local or the remote port must be in the port set "any".
+pub const FILTER_PORT: u32 = 1 << 0;
+/// Filter switch: the local port must be in the port set "local".
+pub const FILTER_LOCAL_PORT: u32 = 1 << 1;
+/// Filter switch: the remote port must be in the port set "remote".
+pub const FILTER_REMOTE_PORT: u32 = 1 << 2;
+/// Filter switch: an address must match a prefix of its family.
+pub const FILTER_ADDRESS: u32 = 1 << 3;
+/// Filter switch: only IPv4 on the wire.
+pub const FILTER_V4: u32 = 1 << 4;
+/// Filter switch: only IPv6 on the wire.
+pub const FILTER_V6: u32 = 1 << 5;
+/// Filter switch: only the network namespace in the global `FILTER_NETNS`.
+pub const FILTER_NETNS: u32 = 1 << 6;
+
+/// Port sets, bitmaps of 65,536 bits each, in 64-bit words one after the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum PortSet {
+    /// For [`FILTER_PORT`].
+    Any = 0,
+    /// For [`FILTER_LOCAL_PORT`].
+    Local = 1,
+    /// For [`FILTER_REMOTE_PORT`].
+    Remote = 2,
+}
+
+/// Words of one port set.
+pub const PORT_WORDS: u32 = 1024;
+
+impl PortSet {
+    /// Index of the word that holds the bit of `port`.
+    #[must_use]
+    #[expect(
+        clippy::as_conversions,
+        reason = "u32::from is not const, and the enum is numbered"
+    )]
+    pub const fn word(self, port: u16) -> u32 {
+        self as u32 * PORT_WORDS + port as u32 / 64
+    }
+
+    /// The bit of `port` inside its word.
+    #[must_use]
+    pub const fn bit(port: u16) -> u64 {
+        1 << (port % 64)
+    }
+}
+
+/// Default size of the ring in bytes.
+pub const RING_BYTES: u32 = 4 << 20;
+/// Largest number of address prefixes per family.
+pub const MAX_PREFIXES: u32 = 1024;

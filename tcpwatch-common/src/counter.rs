@@ -1,0 +1,52 @@
+//! Slots of the per-CPU counters through which the kernel side accounts for every record.
+//!
+//! Producer: `tcpwatch-ebpf/src/emit.rs`. Consumer: `tcpwatch/src/probe/losses.rs`.
+//! For each hook: `attempted = records in the ring + every loss`.
+
+/// One counter. A hook has its own block of slots, because a hook can interrupt another one on the
+/// same CPU, but never itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Counter {
+    /// Records the hook wanted to emit.
+    Attempted = 0,
+    /// The ring had no room.
+    RingFull = 1,
+    /// A kernel field could not be read.
+    Unreadable = 2,
+}
+
+impl Counter {
+    /// All counters, in slot order.
+    pub const ALL: [Self; 3] = [Self::Attempted, Self::RingFull, Self::Unreadable];
+    /// Slots of one hook.
+    pub const PER_HOOK: u32 = 4;
+
+    /// Slot in the map for the hook with this number.
+    #[must_use]
+    pub const fn slot(self, hook: Hook) -> u32 {
+        #[expect(
+            clippy::as_conversions,
+            reason = "fieldless enums with explicit numbers"
+        )]
+        {
+            hook as u32 * Self::PER_HOOK + self as u32
+        }
+    }
+}
+
+/// The hooks that count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Hook {
+    /// `inet_sock_set_state`.
+    SetState = 0,
+}
+
+impl Hook {
+    /// All hooks, in slot order.
+    pub const ALL: [Self; 1] = [Self::SetState];
+}
+
+/// Number of slots in the map.
+pub const SLOTS: usize = 16;

@@ -1,0 +1,59 @@
+//! The head every ring record starts with.
+//!
+//! Producer: `tcpwatch-ebpf/src/emit.rs`. Consumer: `tcpwatch/src/decode/`.
+
+/// Tag of a record, its first discriminating byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum RecordKind {
+    /// A full socket changed its state: [`crate::StateChange`].
+    StateChange = 1,
+}
+
+/// Address family on the wire. An IPv4 connection of an IPv6 socket (`::ffff:a.b.c.d`) is IPv4.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Family {
+    /// Addresses are 4 bytes.
+    V4 = 4,
+    /// Addresses are 16 bytes.
+    V6 = 6,
+}
+
+/// Fields common to all records. All integers are in host byte order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct RecordHead {
+    /// `CLOCK_MONOTONIC` in nanoseconds (`bpf_ktime_get_ns`).
+    pub at_ns: u64,
+    /// Socket cookie, the number `ss -e` prints as `sk:` (in hexadecimal there).
+    pub cookie: u64,
+    /// Inode of the network namespace, as in `/proc/PID/ns/net`.
+    pub netns: u32,
+    /// [`RecordKind`].
+    pub kind: u8,
+    /// [`Family`].
+    pub family: u8,
+    /// Port on this host; 0 while the kernel has not chosen one.
+    pub local_port: u16,
+    /// Port of the peer; 0 when there is none.
+    pub remote_port: u16,
+    /// Meaning depends on `kind`.
+    pub flags: u16,
+    /// Always 0.
+    pub reserved: u32,
+}
+
+const _: () = {
+    assert!(size_of::<RecordHead>() == 32, "the head is 32 bytes");
+    assert!(
+        align_of::<RecordHead>() == 8,
+        "ring records are 8-byte aligned"
+    );
+};
+
+impl RecordKind {
+    /// [`RecordKind::StateChange`] as it lies in the record.
+    #[expect(clippy::as_conversions, reason = "the tag of a fieldless enum")]
+    pub const STATE_CHANGE: u8 = Self::StateChange as u8;
+}

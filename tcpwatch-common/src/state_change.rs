@@ -1,0 +1,62 @@
+//! One state change of a full TCP socket.
+//!
+//! Producer: `tcpwatch-ebpf/src/inet_sock_set_state.rs`. Consumer:
+//! `tcpwatch/src/decode/state_change.rs`.
+
+use crate::record::RecordHead;
+
+/// [`RecordHead::flags`]: the application has let go of the socket (`SOCK_DEAD`).
+pub const FLAG_DEAD: u16 = 1 << 0;
+/// [`RecordHead::flags`]: the peer's FIN has been received (`SOCK_DONE`).
+pub const FLAG_DONE: u16 = 1 << 1;
+/// [`RecordHead::flags`]: `pid` and `comm` name the task that made the change by a system call.
+pub const FLAG_TASK: u16 = 1 << 2;
+
+/// [`RecordHead::flags`]: a port the filter asks for is not chosen yet, so that the record passed the
+/// filter undecided.
+pub const FLAG_UNDECIDED: u16 = 1 << 3;
+
+/// A state change; an address is one 32-bit word for IPv4 and four for IPv6, as
+/// [`RecordHead::family`] says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct StateChange<const WORDS: usize> {
+    /// Time, socket, namespace, ports.
+    pub head: RecordHead,
+    /// State that is left, in the kernel's numbers (`include/net/tcp_states.h`).
+    pub old: u8,
+    /// State that is entered.
+    pub new: u8,
+    /// `sk_err`: a positive errno, 0 when there is none.
+    pub error: u16,
+    /// Process (thread group) id in the initial pid namespace; 0 without [`FLAG_TASK`].
+    pub pid: u32,
+    /// Name of the task, padded with zeros; all zeros without [`FLAG_TASK`].
+    pub comm: [u8; 16],
+    /// Address on this host; its bytes in memory are in network order.
+    pub local: [u32; WORDS],
+    /// Address of the peer; its bytes in memory are in network order.
+    pub remote: [u32; WORDS],
+}
+
+/// An IPv4 state change.
+pub type StateChangeV4 = StateChange<1>;
+/// An IPv6 state change.
+pub type StateChangeV6 = StateChange<4>;
+
+const _: () = {
+    assert!(size_of::<StateChangeV4>() == 64, "IPv4 record");
+    assert!(size_of::<StateChangeV6>() == 88, "IPv6 record");
+    assert!(
+        align_of::<StateChangeV6>() == 8,
+        "ring records are 8-byte aligned"
+    );
+    assert!(
+        core::mem::offset_of!(StateChangeV4, remote) + 4 == 64,
+        "no tail padding"
+    );
+    assert!(
+        core::mem::offset_of!(StateChangeV6, remote) + 16 == 88,
+        "no tail padding"
+    );
+};

@@ -1,0 +1,108 @@
+//! Says which changes nobody wants, cheapest question first. Each question that the command line
+//! did not ask is removed by the verifier, because its switch is a frozen zero.
+
+use aya_ebpf::btf_maps::lpm_trie::Key;
+use tcpwatch_common::config::{
+    FILTER_ADDRESS, FILTER_LOCAL_PORT, FILTER_NETNS, FILTER_PORT, FILTER_REMOTE_PORT, FILTER_V4,
+    FILTER_V6, PortSet,
+};
+
+use crate::{
+    kernel::Addresses,
+    maps::{self, PORTS, PREFIXES_V4, PREFIXES_V6},
+};
+
+/// What the filter has to say about a socket's ports.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Wanted,
+    /// A port that was asked for is not chosen yet.
+    Undecided,
+    Unwanted,
+}
+
+#[inline(always)]
+fn asked(switch: u32) -> bool {
+    maps::FILTERS.load() & switch != 0
+}
+
+/// Is a change between these states wanted?
+#[inline(always)]
+pub(crate) fn states(old: u32, new: u32) -> bool {
+    let left = maps::FILTER_STATES_LEFT.load() >> (old & 31);
+    let entered = maps::FILTER_STATES_ENTERED.load() >> (new & 31);
+    (left | entered) & 1 != 0
+}
+
+/// Is this network namespace wanted?
+#[inline(always)]
+pub(crate) fn netns(inode: u32) -> bool {
+    !asked(FILTER_NETNS) || maps::FILTER_NETNS_INODE.load() == inode
+}
+
+/// Are these ports wanted? A port of 0 is not known yet.
+#[inline(always)]
+pub(crate) fn ports(local: u16, remote: u16) -> Verdict {
+    let mut verdict = Verdict::Wanted;
+    if asked(FILTER_PORT) && !in_set(PortSet::Any, local) && !in_set(PortSet::Any, remote) {
+        if local != 0 && remote != 0 {
+            return Verdict::Unwanted;
+        }
+        verdict = Verdict::Undecided;
+    }
+    if asked(FILTER_LOCAL_PORT) && !in_set(PortSet::Local, local) {
+        if local != 0 {
+            return Verdict::Unwanted;
+        }
+        verdict = Verdict::Undecided;
+    }
+    if asked(FILTER_REMOTE_PORT) && !in_set(PortSet::Remote, remote) {
+        if remote != 0 {
+            return Verdict::Unwanted;
+        }
+        verdict = Verdict::Undecided;
+    }
+    verdict
+}
+
+/// Is a listener on this port wanted? It has no remote port.
+#[inline(always)]
+pub(crate) fn listener_ports(local: u16) -> Verdict {
+    if asked(FILTER_REMOTE_PORT)
+        || asked(FILTER_PORT) && !in_set(PortSet::Any, local)
+        || asked(FILTER_LOCAL_PORT) && !in_set(PortSet::Local, local)
+    {
+        return Verdict::Unwanted;
+    }
+    Verdict::Wanted
+}
+
+#[inline(always)]
+fn in_set(set: PortSet, port: u16) -> bool {
+    PORTS
+        .get(set.word(port))
+        .is_some_and(|word| word & PortSet::bit(port) != 0)
+}
+
+/// Is one of these addresses wanted, and is the family?
+#[inline(always)]
+pub(crate) fn addresses(addresses: &Addresses) -> bool {
+    match addresses {
+        Addresses::V4 { local, remote } => {
+            if asked(FILTER_V6) {
+                return false;
+            }
+            !asked(FILTER_ADDRESS)
+                || PREFIXES_V4.get(&Key::new(32, *local)).is_some()
+                || PREFIXES_V4.get(&Key::new(32, *remote)).is_some()
+        }
+        Addresses::V6 { local, remote } => {
+            if asked(FILTER_V4) {
+                return false;
+            }
+            !asked(FILTER_ADDRESS)
+                || PREFIXES_V6.get(&Key::new(128, *local)).is_some()
+                || PREFIXES_V6.get(&Key::new(128, *remote)).is_some()
+        }
+    }
+}

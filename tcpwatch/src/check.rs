@@ -1,0 +1,83 @@
+//! `tcpwatch check`: what this kernel and these privileges allow, one line per feature.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use tcpwatch::{
+    cli::exit,
+    probe::{Facts, Filters, Probes, hooks::HOOKS, layout},
+};
+
+pub(crate) fn run() -> Result<ExitCode> {
+    let facts = Facts::gather();
+    let mut report = Report::default();
+    report.line(
+        &format!("kernel {}, {}", facts.release, facts.machine),
+        &Ok(()),
+    );
+    report.line(
+        &format!("BTF at {}", layout::VMLINUX_BTF),
+        &if facts.has_btf {
+            Ok(())
+        } else {
+            Err("missing; the kernel must be built with CONFIG_DEBUG_INFO_BTF=y".to_owned())
+        },
+    );
+    let missing = facts.missing_capabilities();
+    report.line(
+        "privileges CAP_BPF CAP_PERFMON",
+        &if missing.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("{} missing; run with sudo", missing.join(" and ")))
+        },
+    );
+    report.line(
+        "ring buffer",
+        &match facts.has_ring_buffer {
+            Some(true) => Ok(()),
+            Some(false) => Err("missing; tcpwatch needs Linux 5.8 or newer".to_owned()),
+            None => Err("not known without CAP_BPF".to_owned()),
+        },
+    );
+    let attached = Probes::attach(&Filters::default(), 4096).map(drop);
+    for hook in HOOKS {
+        report.line(
+            &format!("hook {:<24}{}", hook.tracepoint, hook.tells),
+            &attached.as_ref().map_err(ToString::to_string).copied(),
+        );
+    }
+    exit::print(&report.text)?;
+    Ok(if report.all_ok {
+        ExitCode::SUCCESS
+    } else {
+        exit::PRECONDITION.into()
+    })
+}
+
+struct Report {
+    text: String,
+    all_ok: bool,
+}
+
+impl Default for Report {
+    fn default() -> Self {
+        Self {
+            text: String::new(),
+            all_ok: true,
+        }
+    }
+}
+
+impl Report {
+    fn line(&mut self, what: &str, found: &Result<(), String>) {
+        let answer = match found {
+            Ok(()) => "ok".to_owned(),
+            Err(why) => {
+                self.all_ok = false;
+                format!("off: {why}")
+            }
+        };
+        self.text.push_str(&format!("{what:<60}  {answer}\n"));
+    }
+}

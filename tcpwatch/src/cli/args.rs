@@ -1,0 +1,307 @@
+//! The command line, word by word. Each value is checked here; what needs the machine (a network
+//! namespace's name) is resolved by the command that uses it.
+
+use std::{num::NonZeroU64, time::Duration};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use ipnet::IpNet;
+
+use crate::{
+    event::TcpState,
+    probe::{
+        Filters,
+        filters::{Family, PortRange},
+    },
+    sink::terminal::TimeStyle,
+};
+
+/// See what the Linux kernel does with every TCP connection, live.
+///
+/// Without a command, prints every state change as it happens until Ctrl-C. All filters must hold;
+/// ports, addresses, states and namespaces are filtered in the kernel.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    args_conflicts_with_subcommands = true,
+    after_help = "Examples:\n  \
+        sudo tcpwatch --port 11111\n  \
+        sudo tcpwatch --remote-port 443 --addr 10.0.0.0/8 --format json\n  \
+        sudo tcpwatch --state CLOSE_WAIT --comm java\n\n\
+        Exit status: 0 done; 1 failed while running; 2 wrong usage; 3 this machine lacks something \
+        (privilege, kernel, BTF)."
+)]
+pub struct Cli {
+    /// Something other than the live log.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// What is shown.
+    #[command(flatten)]
+    pub filters: FilterArgs,
+    /// How it is shown.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// Commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Say what this kernel and these privileges allow, one line per feature.
+    Check,
+}
+
+/// Filters.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Filters")]
+pub struct FilterArgs {
+    /// Local or remote port: 80, 80,443 or 8000-8080
+    #[arg(short, long, value_name = "PORTS", value_delimiter = ',', value_parser = port_range)]
+    pub port: Vec<PortRange>,
+    /// Local port
+    #[arg(long, value_name = "PORTS", value_delimiter = ',', value_parser = port_range)]
+    pub local_port: Vec<PortRange>,
+    /// Remote port
+    #[arg(long, value_name = "PORTS", value_delimiter = ',', value_parser = port_range)]
+    pub remote_port: Vec<PortRange>,
+    /// Local or remote address or prefix; repeat for more
+    #[arg(long, value_name = "CIDR", value_parser = prefix)]
+    pub addr: Vec<IpNet>,
+    /// Only IPv4 on the wire
+    #[arg(short = '4', long, conflicts_with = "ipv6")]
+    pub ipv4: bool,
+    /// Only IPv6 on the wire
+    #[arg(short = '6', long)]
+    pub ipv6: bool,
+    /// Changes that leave or enter a state, such as CLOSE_WAIT
+    #[arg(long, value_name = "STATES", value_delimiter = ',')]
+    pub state: Vec<TcpState>,
+    /// Only this network namespace: a name from `ip netns`, a path or an inode
+    #[arg(long, value_name = "NAME|PATH|INODE")]
+    pub netns: Option<String>,
+    /// Only sockets that this process is known to own
+    #[arg(long)]
+    pub pid: Option<u32>,
+    /// Only sockets whose owner has this name
+    #[arg(long, value_name = "NAME")]
+    pub comm: Option<String>,
+}
+
+/// Output.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub struct OutputArgs {
+    /// Lines for people or for programs
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+    /// Colour in text
+    #[arg(long, value_enum, default_value_t = Color::Auto)]
+    pub color: Color,
+    /// Clock in text; JSON always has UTC and the kernel's clock
+    #[arg(long, value_enum, default_value_t = Clock::Local)]
+    pub time: Clock,
+    /// Stop after this long: 30 (seconds), 1m30s
+    #[arg(long, value_name = "SECONDS|1m30s", value_parser = duration)]
+    pub duration: Option<Duration>,
+    /// Stop after this many lines
+    #[arg(long, value_name = "N")]
+    pub count: Option<NonZeroU64>,
+    /// Totals at the end: on stderr, or as the last JSON line
+    #[arg(long)]
+    pub summary: bool,
+    /// Size of the kernel's ring: 64K, 4M; rounded up to a power of two
+    #[arg(long, value_name = "SIZE", default_value = "4M", value_parser = ring_size)]
+    pub buffer: u32,
+}
+
+/// Form of the output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Aligned columns.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// When to use colours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless `NO_COLOR` is set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// How moments are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Clock {
+    /// Local time of day.
+    Local,
+    /// Time of day in UTC.
+    Utc,
+    /// Seconds since the start.
+    Elapsed,
+}
+
+impl From<Clock> for TimeStyle {
+    fn from(clock: Clock) -> Self {
+        match clock {
+            Clock::Local => Self::Local,
+            Clock::Utc => Self::Utc,
+            Clock::Elapsed => Self::Elapsed,
+        }
+    }
+}
+
+impl FilterArgs {
+    /// The part of the filters that runs in the kernel, without the network namespace.
+    #[must_use]
+    pub fn in_kernel(&self) -> Filters {
+        Filters {
+            ports: self.port.clone(),
+            local_ports: self.local_port.clone(),
+            remote_ports: self.remote_port.clone(),
+            prefixes: self.addr.clone(),
+            family: match (self.ipv4, self.ipv6) {
+                (true, _) => Some(Family::V4),
+                (false, true) => Some(Family::V6),
+                (false, false) => None,
+            },
+            states: self.state.clone(),
+            netns: None,
+        }
+    }
+}
+
+fn port(word: &str) -> Result<u16, String> {
+    match word.parse::<u16>() {
+        Ok(0) => Err("port 0 is no port; ports are 1 to 65535".to_owned()),
+        Ok(port) => Ok(port),
+        Err(_) => Err(format!("\"{word}\" is no port; ports are 1 to 65535")),
+    }
+}
+
+fn port_range(word: &str) -> Result<PortRange, String> {
+    let Some((first, last)) = word.split_once('-') else {
+        return port(word).map(|port| port..=port);
+    };
+    let (first, last) = (port(first)?, port(last)?);
+    if first > last {
+        return Err(format!(
+            "the range {word} runs backwards; write {last}-{first}"
+        ));
+    }
+    Ok(first..=last)
+}
+
+fn prefix(word: &str) -> Result<IpNet, String> {
+    word.parse::<IpNet>()
+        .or_else(|_| word.parse::<std::net::IpAddr>().map(IpNet::from))
+        .map(|net| net.trunc())
+        .map_err(|_| {
+            format!(
+                "\"{word}\" is no address or prefix; write 192.0.2.1, 192.0.2.0/24 or 2001:db8::/32"
+            )
+        })
+}
+
+fn duration(word: &str) -> Result<Duration, String> {
+    let seconds = word
+        .parse::<f64>()
+        .ok()
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    seconds
+        .or_else(|| humantime::parse_duration(word).ok())
+        .filter(|duration| !duration.is_zero())
+        .ok_or_else(|| format!("\"{word}\" is no duration; write seconds (30) or 1m30s"))
+}
+
+fn ring_size(word: &str) -> Result<u32, String> {
+    const RULE: &str = "write a size from 4K to 1G, such as 64K or 4M";
+    let (number, unit) = match word.char_indices().last() {
+        Some((at, 'k' | 'K')) => (&word[..at], 1 << 10),
+        Some((at, 'm' | 'M')) => (&word[..at], 1 << 20),
+        Some((at, 'g' | 'G')) => (&word[..at], 1 << 30),
+        _ => (word, 1),
+    };
+    number
+        .parse::<u32>()
+        .ok()
+        .and_then(|number| number.checked_mul(unit))
+        .filter(|bytes| (4096..=1 << 30).contains(bytes))
+        .map(u32::next_power_of_two)
+        .ok_or_else(|| format!("\"{word}\" is no ring size; {RULE}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn ports_are_single_listed_or_ranged() {
+        let cli = Cli::try_parse_from(["tcpwatch", "--port", "80,443,8000-8080"]).unwrap();
+        assert_eq!(cli.filters.port, [80..=80, 443..=443, 8000..=8080]);
+    }
+
+    #[test]
+    fn a_bad_port_is_refused_with_the_rule() {
+        for (word, says) in [
+            ("0", "port 0 is no port"),
+            ("65536", "\"65536\" is no port; ports are 1 to 65535"),
+            ("x", "\"x\" is no port"),
+            ("", "\"\" is no port"),
+            ("80-70", "runs backwards; write 70-80"),
+            ("1-", "\"\" is no port"),
+        ] {
+            let error = port_range(word).unwrap_err();
+            assert!(error.contains(says), "{word}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_prefix_may_be_an_address_and_its_host_bits_do_not_matter() {
+        assert_eq!(prefix("10.1.2.3/8").unwrap().to_string(), "10.0.0.0/8");
+        assert_eq!(
+            prefix("2001:db8::1").unwrap().to_string(),
+            "2001:db8::1/128"
+        );
+        assert!(
+            prefix("10.0.0.0/33")
+                .unwrap_err()
+                .contains("no address or prefix")
+        );
+    }
+
+    #[test]
+    fn a_duration_is_seconds_or_words() {
+        assert_eq!(duration("5"), Ok(Duration::from_secs(5)));
+        assert_eq!(duration("0.25"), Ok(Duration::from_millis(250)));
+        assert_eq!(duration("1m30s"), Ok(Duration::from_secs(90)));
+        for word in ["0", "-1", "x", "", "nan"] {
+            assert!(
+                duration(word).unwrap_err().contains("no duration"),
+                "{word}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_ring_size_is_rounded_up_to_what_the_kernel_takes() {
+        assert_eq!(ring_size("4K"), Ok(4096));
+        assert_eq!(ring_size("5000"), Ok(8192));
+        assert_eq!(ring_size("4M"), Ok(4 << 20));
+        for word in ["1K", "2G", "x", "", "4T", "M"] {
+            assert!(
+                ring_size(word).unwrap_err().contains("no ring size"),
+                "{word}"
+            );
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! How a run ends: the exit status and, if it failed, its message.
+
+use std::{
+    io::{self, Write as _},
+    process::ExitCode,
+};
+
+use crate::{probe::ProbeError, source::snapshot};
+
+/// It failed while running.
+const FAILED: u8 = 1;
+/// Wrong usage; clap uses the same number.
+const USAGE: u8 = 2;
+/// This machine lacks something.
+pub const PRECONDITION: u8 = 3;
+
+/// A word of the command line that only the machine could refuse.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct UsageError(pub String);
+
+/// The exit status for an error.
+#[must_use]
+pub fn status(error: &anyhow::Error) -> ExitCode {
+    if is_closed_pipe(error) {
+        return ExitCode::SUCCESS;
+    }
+    if error.is::<UsageError>() || error.is::<snapshot::NetnsError>() {
+        return USAGE.into();
+    }
+    if error
+        .downcast_ref::<ProbeError>()
+        .is_some_and(ProbeError::is_precondition)
+    {
+        return PRECONDITION.into();
+    }
+    FAILED.into()
+}
+
+/// Reports an error on stderr, with its causes, unless it is a closed pipe; returns the exit status.
+#[must_use]
+pub fn report(error: &anyhow::Error) -> ExitCode {
+    if !is_closed_pipe(error) {
+        say(&format!("tcpwatch: {error:#}\n"));
+    }
+    status(error)
+}
+
+/// Writes to stderr. A stderr that is closed leaves nobody to tell.
+pub fn say(text: &str) {
+    let _written = io::stderr().write_all(text.as_bytes()).is_ok();
+}
+
+/// Writes to stdout.
+///
+/// # Errors
+/// If stdout cannot be written.
+pub fn print(text: &str) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(text.as_bytes())?;
+    stdout.flush()
+}
+
+/// The reader of our output went away: a normal end, as for any filter in a pipe.
+#[must_use]
+pub fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<io::Error>())
+        .any(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
+}

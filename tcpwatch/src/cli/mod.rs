@@ -1,0 +1,6 @@
+//! What was typed ([`args`]) and what it ends with ([`exit`]).
+
+pub mod args;
+pub mod exit;
+
+pub use args::Cli;

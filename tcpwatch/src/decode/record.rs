@@ -1,0 +1,43 @@
+//! Bytes become a record of the border: the one `read_unaligned`.
+
+#![expect(unsafe_code, reason = "the one place where bytes become a type")]
+
+use tcpwatch_common::{RecordHead, StateChangeV4, StateChangeV6};
+
+use super::DecodeError;
+
+mod sealed {
+    /// Types of which any bytes are a value.
+    pub trait AnyBytes: Copy {}
+}
+use sealed::AnyBytes;
+
+impl AnyBytes for RecordHead {}
+impl AnyBytes for StateChangeV4 {}
+impl AnyBytes for StateChangeV6 {}
+
+/// The head of a record of any kind.
+pub(super) fn head(bytes: &[u8]) -> Result<RecordHead, DecodeError> {
+    prefix(bytes).ok_or(DecodeError::Length {
+        kind: 0,
+        bytes: bytes.len(),
+    })
+}
+
+/// A whole record, if it is as long as `R`.
+pub(super) fn whole<R: AnyBytes>(bytes: &[u8]) -> Option<R> {
+    if bytes.len() == size_of::<R>() {
+        prefix(bytes)
+    } else {
+        None
+    }
+}
+
+fn prefix<R: AnyBytes>(bytes: &[u8]) -> Option<R> {
+    if bytes.len() < size_of::<R>() {
+        return None;
+    }
+    // SAFETY: the length was just checked, and `R` is `repr(C)` without padding, made of integers
+    // only, so that any bytes are a value; read_unaligned asks nothing of the address.
+    Some(unsafe { bytes.as_ptr().cast::<R>().read_unaligned() })
+}

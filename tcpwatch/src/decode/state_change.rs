@@ -1,0 +1,101 @@
+//! [`StateChange`] becomes [`StateEvent`].
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use tcpwatch_common::{
+    RecordHead, StateChange, StateChangeV4, StateChangeV6,
+    state_change::{FLAG_DEAD, FLAG_DONE, FLAG_TASK, FLAG_UNDECIDED},
+};
+
+use super::{DecodeError, record};
+use crate::event::{
+    Cookie, Endpoint, Endpoints, KernelTime, Netns, Process, StateEvent, TcpState, Via,
+    process::Comm,
+};
+
+pub(super) fn decode(bytes: &[u8], head: &RecordHead) -> Result<StateEvent, DecodeError> {
+    if let Some(record) = record::whole::<StateChangeV4>(bytes) {
+        return Ok(event(&record, v4(record.local), v4(record.remote)));
+    }
+    if let Some(record) = record::whole::<StateChangeV6>(bytes) {
+        return Ok(event(&record, v6(record.local), v6(record.remote)));
+    }
+    Err(DecodeError::Length {
+        kind: head.kind,
+        bytes: bytes.len(),
+    })
+}
+
+fn event<const WORDS: usize>(
+    record: &StateChange<WORDS>,
+    local: IpAddr,
+    remote: IpAddr,
+) -> StateEvent {
+    let StateChange {
+        head,
+        old,
+        new,
+        error,
+        pid,
+        comm,
+        local: _,
+        remote: _,
+    } = *record;
+    let RecordHead {
+        at_ns,
+        cookie,
+        netns,
+        kind: _,
+        family: _,
+        local_port,
+        remote_port,
+        flags,
+        reserved: _,
+    } = head;
+    let (from, to) = (TcpState::from_kernel(old), TcpState::from_kernel(new));
+    StateEvent {
+        at: KernelTime(at_ns),
+        socket: Cookie(cookie),
+        netns: Netns(netns),
+        ends: Endpoints {
+            local: Endpoint {
+                address: local,
+                port: local_port,
+            },
+            remote: Endpoint {
+                address: remote,
+                port: remote_port,
+            },
+        },
+        from,
+        to,
+        error,
+        orphaned: flags & FLAG_DEAD != 0,
+        peer_finished: flags & FLAG_DONE != 0,
+        process: (flags & FLAG_TASK != 0).then(|| Process {
+            pid,
+            comm: Comm::from_kernel(comm),
+            via: via(to),
+        }),
+        undecided: flags & FLAG_UNDECIDED != 0,
+    }
+}
+
+/// The system call that enters a state.
+const fn via(to: TcpState) -> Via {
+    match to {
+        TcpState::SynSent => Via::Connect,
+        TcpState::Listen => Via::Listen,
+        _ => Via::Close,
+    }
+}
+
+fn v4([word]: [u32; 1]) -> IpAddr {
+    IpAddr::V4(Ipv4Addr::from(word.to_ne_bytes()))
+}
+
+fn v6(words: [u32; 4]) -> IpAddr {
+    let [a, b, c, d] = words.map(u32::from_be);
+    let bits = u128::from(a) << 96 | u128::from(b) << 64 | u128::from(c) << 32 | u128::from(d);
+    IpAddr::V6(Ipv6Addr::from_bits(bits))
+}

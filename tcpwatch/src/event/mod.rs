@@ -1,0 +1,45 @@
+//! What happened, in the words of the field. Built by `decode`, read by `track` and `sink`; no I/O.
+
+pub mod process;
+pub mod socket;
+pub mod state;
+pub mod time;
+
+pub use process::{Process, Via};
+pub use socket::{Cookie, Direction, Endpoint, Endpoints, Netns};
+pub use state::TcpState;
+pub use time::{KernelTime, WallClock};
+
+/// A state change of a full socket, as the kernel reported it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StateEvent {
+    /// When, by the kernel's clock.
+    pub at: KernelTime,
+    /// Which socket.
+    pub socket: Cookie,
+    /// In which network namespace.
+    pub netns: Netns,
+    /// Its two ends.
+    pub ends: Endpoints,
+    /// State that was left.
+    pub from: TcpState,
+    /// State that was entered.
+    pub to: TcpState,
+    /// `sk_err` at that moment: a positive errno, 0 for none.
+    pub error: u16,
+    /// The application had let go of the socket (`SOCK_DEAD`).
+    pub orphaned: bool,
+    /// The peer's FIN had been received (`SOCK_DONE`).
+    pub peer_finished: bool,
+    /// The task that made the change by a system call.
+    pub process: Option<Process>,
+    /// A port that the filter asks for was not chosen yet.
+    pub undecided: bool,
+}
+
+/// What comes out of a source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A full socket changed its state.
+    State(StateEvent),
+}

@@ -1,0 +1,112 @@
+//! Who owns a socket, and how we know.
+
+use std::fmt;
+
+/// How the owner became known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Via {
+    /// It called `connect()` on the socket.
+    Connect,
+    /// It called `listen()` on the socket, or on the listener that accepted the socket.
+    Listen,
+    /// It called `close()` or `shutdown()` on the socket.
+    Close,
+    /// `/proc` showed it holding the socket when tcpwatch started.
+    Procfs,
+}
+
+impl Via {
+    /// The word used in output.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Connect => "connect",
+            Self::Listen => "listen",
+            Self::Close => "close",
+            Self::Procfs => "procfs",
+        }
+    }
+}
+
+/// A process's name as the kernel keeps it (`comm`): at most 15 bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Comm([u8; 16]);
+
+impl Comm {
+    /// From the kernel's zero-padded bytes.
+    #[must_use]
+    pub const fn from_kernel(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    /// From text, cut to 15 bytes as the kernel does.
+    #[must_use]
+    pub fn from_text(text: &str) -> Self {
+        let mut bytes = [0; 16];
+        for (to, from) in bytes.iter_mut().take(15).zip(text.bytes()) {
+            *to = from;
+        }
+        Self(bytes)
+    }
+
+    /// The bytes before the first zero.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        self.0.split(|byte| *byte == 0).next().unwrap_or_default()
+    }
+}
+
+impl fmt::Display for Comm {
+    /// Bytes that are not UTF-8 become U+FFFD, control characters become `?`: the name is the
+    /// process's own choice and must not reach a terminal raw.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self
+            .as_bytes()
+            .iter()
+            .all(|byte| matches!(byte, b' '..=b'~'))
+        {
+            return f.pad(std::str::from_utf8(self.as_bytes()).unwrap_or_default());
+        }
+        let text = String::from_utf8_lossy(self.as_bytes());
+        let clean: String = text
+            .chars()
+            .map(|c| if c.is_control() { '?' } else { c })
+            .collect();
+        f.pad(&clean)
+    }
+}
+
+impl fmt::Debug for Comm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{self}\"")
+    }
+}
+
+/// The process that owns a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Process {
+    /// Process (thread group) id in the initial pid namespace.
+    pub pid: u32,
+    /// Its name.
+    pub comm: Comm,
+    /// How it became known.
+    pub via: Via,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_cannot_smuggle_control_characters_into_a_terminal() {
+        assert_eq!(Comm::from_text("a\u{1b}[31mb").to_string(), "a?[31mb");
+    }
+
+    #[test]
+    fn a_name_is_cut_as_the_kernel_cuts_it() {
+        assert_eq!(
+            Comm::from_text("a-name-of-twenty-chr").to_string(),
+            "a-name-of-twent"
+        );
+    }
+}

@@ -1,0 +1,195 @@
+//! Offsets of kernel structures, from the running kernel's BTF to the kernel side's frozen globals.
+
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+};
+
+use btf_rs::{Backend, Btf, Type};
+use tcpwatch_common::config::{KERNEL_FIELDS, KernelField};
+
+/// Where the kernel shows its type information (`CONFIG_DEBUG_INFO_BTF`, since 5.4).
+pub const VMLINUX_BTF: &str = "/sys/kernel/btf/vmlinux";
+
+/// A layout that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LayoutError {
+    /// The file with the type information cannot be read.
+    #[error(
+        "cannot read the kernel's type information from {path}; the kernel must be built with \
+         CONFIG_DEBUG_INFO_BTF=y and /sys must be mounted"
+    )]
+    NoBtf {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: btf_rs::Error,
+    },
+    /// A structure or field that this kernel does not have.
+    #[error(
+        "kernel {release} has no field `{path}` in `struct {container}`; this version of tcpwatch \
+         cannot read sockets on it"
+    )]
+    NoField {
+        /// `uname -r`.
+        release: String,
+        /// The structure.
+        container: &'static str,
+        /// The field.
+        path: &'static str,
+    },
+}
+
+/// One resolved field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FieldOffset {
+    /// The field.
+    pub field: KernelField,
+    /// Bytes from the start of its container.
+    pub bytes: u32,
+}
+
+/// Finds every field the kernel side reads.
+///
+/// # Errors
+/// If the type information cannot be read or a field is missing.
+pub fn resolve(btf: &Path, release: &str) -> Result<Vec<FieldOffset>, LayoutError> {
+    // Mapping the file is faster, but sysfs supports it only since 6.16.
+    let types = Btf::from_file_with_backend(btf, Backend::Mmap)
+        .or_else(|_| Btf::from_file(btf))
+        .map_err(|source| LayoutError::NoBtf {
+            path: btf.to_owned(),
+            source,
+        })?;
+    resolve_fields(&types, &KERNEL_FIELDS, release)
+}
+
+fn resolve_fields(
+    types: &Btf,
+    fields: &[KernelField],
+    release: &str,
+) -> Result<Vec<FieldOffset>, LayoutError> {
+    // Looking a structure up by name walks all types, so each is looked up once.
+    let mut containers = HashMap::new();
+    fields
+        .iter()
+        .map(|field| {
+            let container = containers
+                .entry(field.container)
+                .or_insert_with(|| find_struct(types, field.container));
+            container
+                .as_ref()
+                .and_then(|container| offset_of(types, container, field.path))
+                .map(|bytes| FieldOffset {
+                    field: *field,
+                    bytes,
+                })
+                .ok_or_else(|| LayoutError::NoField {
+                    release: release.to_owned(),
+                    container: field.container,
+                    path: field.path,
+                })
+        })
+        .collect()
+}
+
+fn find_struct(types: &Btf, name: &str) -> Option<Type> {
+    types
+        .resolve_types_by_name(name)
+        .ok()?
+        .into_iter()
+        .find(|candidate| matches!(candidate, Type::Struct(_)))
+}
+
+fn offset_of(types: &Btf, container: &Type, path: &str) -> Option<u32> {
+    let mut here = container.clone();
+    let mut bits = 0;
+    for name in path.split('.') {
+        let (member, offset) = member_of(types, &here, name)?;
+        here = member;
+        bits += offset;
+    }
+    // A bit-field has no address.
+    (bits % 8 == 0).then_some(bits / 8)
+}
+
+/// The type of a member and its offset in bits; looks into unnamed structs and unions.
+fn member_of(types: &Btf, container: &Type, name: &str) -> Option<(Type, u32)> {
+    let (Type::Struct(container) | Type::Union(container)) = container else {
+        return None;
+    };
+    for member in &container.members {
+        let member_type = strip(types, types.resolve_chained_type(member).ok()?)?;
+        let member_name = types.resolve_name(member).ok()?;
+        if member_name == name {
+            return Some((member_type, member.bit_offset()));
+        }
+        if member_name.is_empty()
+            && let Some((found, offset)) = member_of(types, &member_type, name)
+        {
+            return Some((found, member.bit_offset() + offset));
+        }
+    }
+    None
+}
+
+/// Removes `typedef`, `const`, `volatile` and type tags.
+fn strip(types: &Btf, mut here: Type) -> Option<Type> {
+    loop {
+        here = match &here {
+            Type::Typedef(inner) => types.resolve_chained_type(inner).ok()?,
+            Type::Const(inner) | Type::Volatile(inner) => types.resolve_chained_type(inner).ok()?,
+            Type::TypeTag(inner) => types.resolve_chained_type(inner).ok()?,
+            _ => return Some(here),
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RELEASE: &str = "test";
+
+    fn running_kernel() -> Btf {
+        Btf::from_file(VMLINUX_BTF).expect("the kernel this test runs on has BTF")
+    }
+
+    #[test]
+    fn every_field_is_found_in_the_running_kernel_and_lies_inside_its_container() {
+        let offsets = resolve(Path::new(VMLINUX_BTF), RELEASE).unwrap();
+        assert_eq!(offsets.len(), KERNEL_FIELDS.len());
+        let types = running_kernel();
+        for offset in offsets {
+            let Some(Type::Struct(container)) = find_struct(&types, offset.field.container) else {
+                panic!("{} is a struct", offset.field.container);
+            };
+            let size = u32::try_from(container.size()).unwrap();
+            assert!(offset.bytes < size, "{offset:?} lies inside {size} bytes");
+        }
+    }
+
+    #[test]
+    fn a_missing_field_is_an_error_that_names_struct_field_and_kernel() {
+        let absent = KernelField {
+            global: "X",
+            container: "sock",
+            path: "sk_no_such_field",
+        };
+        let error = resolve_fields(&running_kernel(), &[absent], "6.99.0-test").unwrap_err();
+        let text = error.to_string();
+        for word in ["6.99.0-test", "sk_no_such_field", "struct sock"] {
+            assert!(text.contains(word), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_kernel_without_type_information_is_an_error_that_names_the_option() {
+        let error = resolve(Path::new("/nonexistent/btf"), RELEASE).unwrap_err();
+        assert!(
+            error.to_string().contains("CONFIG_DEBUG_INFO_BTF"),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,156 @@
+//! Reads what the kernel side lost: counters it kept, and runs the kernel skipped.
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    os::fd::{AsFd as _, AsRawFd as _},
+};
+
+use aya::{
+    maps::{MapData, MapError, PerCpuArray},
+    programs::ProgramFd,
+};
+use tcpwatch_common::{Counter, counter};
+
+use super::hooks::Hook;
+
+/// Why something did not reach the output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Cause {
+    /// The ring was full: the reader was too slow or stopped.
+    RingFull,
+    /// The kernel skipped a program because an interrupt hit while it ran (`recursion_misses`).
+    Recursion,
+    /// The kernel side could not make sense of a socket.
+    Unreadable,
+    /// A record had a length or a tag that this version does not know.
+    Undecodable,
+    /// The table of sockets was full: changes are shown, but without durations and owners.
+    TableFull,
+    /// A socket waited too long for its port to become known and was forgotten.
+    Undecided,
+}
+
+impl Cause {
+    /// The word used in output.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::RingFull => "ring_full",
+            Self::Recursion => "recursion",
+            Self::Unreadable => "unreadable",
+            Self::Undecodable => "undecodable",
+            Self::TableFull => "table_full",
+            Self::Undecided => "undecided",
+        }
+    }
+
+    /// What it means, for people.
+    #[must_use]
+    pub const fn explanation(self) -> &'static str {
+        match self {
+            Self::RingFull => "the ring was full: output is too slow, or --buffer too small",
+            Self::Recursion => "the kernel skipped the program inside an interrupt",
+            Self::Unreadable => "a socket could not be read",
+            Self::Undecodable => "a record could not be decoded",
+            Self::TableFull => "the table of sockets is full: no durations, no owners",
+            Self::Undecided => "a socket's port did not become known in time",
+        }
+    }
+}
+
+/// Totals since the kernel side was attached.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Records the kernel side wanted to emit.
+    pub attempted: u64,
+    /// Losses by cause; causes without a loss are absent.
+    pub lost: BTreeMap<Cause, u64>,
+}
+
+/// The counters and the programs they belong to.
+pub struct Losses {
+    counters: PerCpuArray<MapData, u64>,
+    programs: Vec<(Hook, ProgramFd)>,
+}
+
+impl Losses {
+    pub(super) const fn new(
+        counters: PerCpuArray<MapData, u64>,
+        programs: Vec<(Hook, ProgramFd)>,
+    ) -> Self {
+        Self { counters, programs }
+    }
+
+    /// Reads all totals: a system call per counter and a small file per program.
+    ///
+    /// # Errors
+    /// If the map or `/proc/self/fdinfo` cannot be read.
+    pub fn read(&self) -> Result<Totals, LossesError> {
+        let mut totals = Totals::default();
+        for (hook, program) in &self.programs {
+            totals.attempted += self.sum(Counter::Attempted, hook.counters)?;
+            for (cause, lost) in [
+                (Cause::RingFull, self.sum(Counter::RingFull, hook.counters)?),
+                (
+                    Cause::Unreadable,
+                    self.sum(Counter::Unreadable, hook.counters)?,
+                ),
+                (Cause::Recursion, recursion_misses(program)?),
+            ] {
+                if lost > 0 {
+                    *totals.lost.entry(cause).or_insert(0) += lost;
+                }
+            }
+        }
+        Ok(totals)
+    }
+
+    fn sum(&self, counter: Counter, hook: counter::Hook) -> Result<u64, MapError> {
+        Ok(self.counters.get(&counter.slot(hook), 0)?.iter().sum())
+    }
+}
+
+/// The totals cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum LossesError {
+    /// The map of counters.
+    #[error("cannot read the kernel side's counters: {0}")]
+    Map(#[from] MapError),
+    /// The program's file.
+    #[error("cannot read how many runs of a program the kernel skipped: {0}")]
+    FdInfo(#[from] io::Error),
+}
+
+/// `recursion_misses` of a loaded program, since 5.12 (`bpf_prog_show_fdinfo` in
+/// `kernel/bpf/syscall.c`); 0 on older kernels, which do not count them.
+fn recursion_misses(program: &ProgramFd) -> io::Result<u64> {
+    let text = fs::read_to_string(format!("/proc/self/fdinfo/{}", program.as_fd().as_raw_fd()))?;
+    Ok(parse_recursion_misses(&text))
+}
+
+fn parse_recursion_misses(fdinfo: &str) -> u64 {
+    fdinfo
+        .lines()
+        .find_map(|line| line.strip_prefix("recursion_misses:"))
+        .and_then(|number| number.trim().parse().ok())
+        .unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn skipped_runs_are_read_from_the_programs_file() {
+        assert_eq!(
+            parse_recursion_misses("prog_id:\t7\nrecursion_misses:\t42\n"),
+            42
+        );
+    }
+
+    #[test]
+    fn a_kernel_that_does_not_count_skipped_runs_has_none() {
+        assert_eq!(parse_recursion_misses("prog_id:\t7\n"), 0);
+    }
+}

@@ -1,0 +1,42 @@
+//! Colours by phase of a connection's life. They add to the words and never replace them.
+
+use anstyle::{AnsiColor, Style};
+
+use crate::{event::TcpState, track::Change};
+
+pub(super) const PLAIN: Style = Style::new();
+pub(super) const HEADER: Style = Style::new().dimmed();
+pub(super) const FAILURE: Style = AnsiColor::Red.on_default();
+
+const SETUP: Style = AnsiColor::Green.on_default();
+const TEARDOWN: Style = AnsiColor::Yellow.on_default();
+const HIDDEN: Style = AnsiColor::Cyan.on_default();
+
+/// By the state that is entered.
+pub(super) const fn of_change(change: &Change) -> Style {
+    if change.inferred {
+        return FAILURE;
+    }
+    match change.to {
+        TcpState::Listen | TcpState::SynSent | TcpState::SynRecv => SETUP,
+        TcpState::Established => PLAIN,
+        TcpState::FinWait1
+        | TcpState::FinWait2
+        | TcpState::CloseWait
+        | TcpState::Closing
+        | TcpState::LastAck
+        | TcpState::Closed => TEARDOWN,
+        TcpState::TimeWait => HIDDEN,
+        TcpState::Unknown(_) => FAILURE,
+    }
+}
+
+/// Appends `text`, coloured if wanted.
+pub(super) fn paint(style: Style, text: &str, color: bool, out: &mut Vec<u8>) {
+    if !color || style.is_plain() {
+        out.extend_from_slice(text.as_bytes());
+        return;
+    }
+    let painted = format!("{}{text}{}", style.render(), style.render_reset());
+    out.extend_from_slice(painted.as_bytes());
+}

@@ -1,0 +1,137 @@
+//! The question to the kernel and its answer: which TCP sockets does this network namespace have?
+
+use std::io;
+
+use netlink_packet_core::{NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage};
+use netlink_packet_sock_diag::{
+    SockDiagMessage,
+    constants::{AF_INET, AF_INET6, IPPROTO_TCP},
+    inet::{ExtensionFlags, InetRequest, SocketId, StateFlags},
+};
+use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_SOCK_DIAG};
+
+use super::{
+    KnownSocket,
+    message::{self, Context, MessageError},
+    now,
+};
+use crate::event::Netns;
+
+/// Room for one datagram. The kernel fills no more than 32 KiB at a time, however much room it is
+/// given (`netlink_recvmsg`, `net/netlink/af_netlink.c`).
+const ROOM: usize = 64 * 1024;
+
+/// A list that changes under the kernel's hands is asked for this often.
+const TRIES: u32 = 5;
+
+/// Each question has a socket of its own, so one number does for all.
+const SEQUENCE: u32 = 1;
+
+/// The sockets of a namespace could not be listed.
+#[derive(Debug, thiserror::Error)]
+pub enum DumpError {
+    /// The kernel has no such netlink family, or refuses it.
+    #[error(
+        "cannot open a NETLINK_SOCK_DIAG socket: {0}; the kernel needs CONFIG_INET_DIAG and \
+         CONFIG_INET_TCP_DIAG (modules inet_diag and tcp_diag)"
+    )]
+    Open(#[source] io::Error),
+    /// The question could not be sent.
+    #[error("cannot ask the kernel for its TCP sockets: {0}")]
+    Ask(#[source] io::Error),
+    /// The answer could not be received.
+    #[error("cannot receive the kernel's list of TCP sockets: {0}")]
+    Receive(#[source] io::Error),
+    /// The answer is longer than the kernel should make it.
+    #[error("the kernel's list of TCP sockets comes in pieces of {got} bytes, {ROOM} are expected")]
+    TooLong {
+        /// Size of the datagram, in bytes.
+        got: usize,
+    },
+    /// The answer is no list of sockets.
+    #[error("cannot list TCP sockets: {0}")]
+    Answer(#[from] MessageError),
+    /// The kernel never came to an end undisturbed.
+    #[error(
+        "the list of TCP sockets changed while it was read, {tries} times in a row; it may lack some"
+    )]
+    Interrupted {
+        /// How often it was asked for.
+        tries: u32,
+    },
+}
+
+/// Lists the TCP sockets of the calling thread's network namespace, which is `netns`.
+///
+/// On an error the sockets found so far stay in `into`.
+pub(super) fn dump(netns: Netns, into: &mut Vec<KnownSocket>) -> Result<(), DumpError> {
+    for family in [AF_INET, AF_INET6] {
+        let mut tries = 1;
+        let before = into.len();
+        while !dump_family(family, netns, into)? {
+            if tries == TRIES {
+                return Err(DumpError::Interrupted { tries });
+            }
+            tries += 1;
+            into.truncate(before);
+        }
+    }
+    Ok(())
+}
+
+/// Lists the sockets of one family; `false` if the list may lack some.
+fn dump_family(family: u8, netns: Netns, into: &mut Vec<KnownSocket>) -> Result<bool, DumpError> {
+    let mut socket = Socket::new(NETLINK_SOCK_DIAG).map_err(DumpError::Open)?;
+    socket.bind_auto().map_err(DumpError::Open)?;
+    socket
+        .connect(&SocketAddr::new(0, 0))
+        .map_err(DumpError::Open)?;
+    socket.send(&question(family), 0).map_err(DumpError::Ask)?;
+
+    let mut datagram = Vec::with_capacity(ROOM);
+    let mut whole = true;
+    loop {
+        datagram.clear();
+        let seen = now();
+        let got = match socket.recv(&mut datagram, libc::MSG_TRUNC) {
+            Ok(got) => got,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => return Ok(false),
+            Err(error) => return Err(DumpError::Receive(error)),
+        };
+        if got > datagram.len() {
+            return Err(DumpError::TooLong { got });
+        }
+        let context = Context {
+            netns,
+            seen,
+            sequence: SEQUENCE,
+        };
+        let progress = message::read(&datagram, context, into)?;
+        whole &= !progress.interrupted;
+        if progress.done {
+            return Ok(whole);
+        }
+    }
+}
+
+/// A `struct inet_diag_req_v2` for all eleven states, without attributes. The bit of `SYN_RECV`
+/// stands for request sockets too (`inet_diag_dump_icsk`, `net/ipv4/inet_diag.c`); a timewait
+/// mini-socket is chosen by its substate.
+fn question(family: u8) -> Vec<u8> {
+    let mut header = NetlinkHeader::default();
+    header.flags = NLM_F_REQUEST | NLM_F_DUMP;
+    header.sequence_number = SEQUENCE;
+    let request = SockDiagMessage::InetRequest(InetRequest {
+        family,
+        protocol: IPPROTO_TCP,
+        extensions: ExtensionFlags::empty(),
+        states: StateFlags::all(),
+        socket_id: SocketId::new_v4(),
+    });
+    let mut message = NetlinkMessage::new(header, request.into());
+    message.finalize();
+    let mut bytes = vec![0; message.buffer_len()];
+    message.serialize(&mut bytes);
+    bytes
+}

@@ -1,0 +1,71 @@
+//! Who listens where, so that an accepted connection inherits its listener's owner.
+
+use std::collections::HashMap;
+
+use rustc_hash::FxBuildHasher;
+
+use crate::event::{Cookie, Endpoint, Netns, Process};
+
+#[derive(Clone, Debug)]
+struct Listener {
+    socket: Cookie,
+    local: Endpoint,
+    owner: Option<Process>,
+}
+
+/// All listeners, by namespace and port.
+#[derive(Debug, Default)]
+pub(super) struct Listeners {
+    by_port: HashMap<(Netns, u16), Vec<Listener>, FxBuildHasher>,
+}
+
+impl Listeners {
+    pub(super) fn add(
+        &mut self,
+        netns: Netns,
+        local: &Endpoint,
+        socket: Cookie,
+        owner: Option<Process>,
+    ) {
+        let here = self.by_port.entry((netns, local.port)).or_default();
+        here.retain(|listener| listener.socket != socket);
+        here.push(Listener {
+            socket,
+            local: *local,
+            owner,
+        });
+    }
+
+    pub(super) fn remove(&mut self, netns: Netns, local: &Endpoint, socket: Cookie) {
+        if let Some(here) = self.by_port.get_mut(&(netns, local.port)) {
+            here.retain(|listener| listener.socket != socket);
+            if here.is_empty() {
+                self.by_port.remove(&(netns, local.port));
+            }
+        }
+    }
+
+    /// Is there a listener for this address, and who owns it? Listeners that share the port
+    /// (`SO_REUSEPORT`) and belong to different processes leave the owner open.
+    pub(super) fn find(&self, netns: Netns, local: &Endpoint) -> Option<Option<Process>> {
+        let here = self.by_port.get(&(netns, local.port))?;
+        let exact = || {
+            here.iter()
+                .filter(|listener| listener.local.address == local.address)
+        };
+        let any = || {
+            here.iter()
+                .filter(|listener| listener.local.address.is_unspecified())
+        };
+        let mut candidates: Box<dyn Iterator<Item = &Listener>> = if exact().next().is_some() {
+            Box::new(exact())
+        } else {
+            Box::new(any())
+        };
+        let first = candidates.next()?.owner;
+        let same = candidates.all(|other| {
+            other.owner.map(|process| process.pid) == first.map(|process| process.pid)
+        });
+        Some(first.filter(|_| same))
+    }
+}

@@ -1,0 +1,89 @@
+//! Why a connection ended, and where the kernel's report of its end has to be put right.
+
+use crate::event::{StateEvent, TcpState};
+
+/// Why a socket entered CLOSED.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reason {
+    /// Both sides closed, or the application gave the socket up before there was a connection.
+    Normal,
+    /// The peer answered the SYN with a reset.
+    Refused,
+    /// Nothing was answered for too long.
+    TimedOut,
+    /// The peer sent a reset.
+    ResetReceived,
+    /// This side sent a reset.
+    ResetSent,
+    /// The network said that the peer cannot be reached.
+    Unreachable,
+    /// An administrator destroyed the socket (`ss -K`).
+    Killed,
+    /// Nothing tells.
+    Unknown,
+}
+
+impl Reason {
+    /// The word used in JSON.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Normal => "normal",
+            Self::Refused => "refused",
+            Self::TimedOut => "timed_out",
+            Self::ResetReceived => "reset_received",
+            Self::ResetSent => "reset_sent",
+            Self::Unreachable => "unreachable",
+            Self::Killed => "killed",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// The state a socket really enters. The kernel replaces a full socket by a mini-socket without a
+/// word and then reports CLOSED for the full one (`tcp_time_wait` in `net/ipv4/tcp_minisocks.c`):
+/// the connection is in TIME_WAIT if the peer's FIN has come, and stays in FIN_WAIT_2 if not.
+pub(super) const fn true_target(event: &StateEvent) -> TcpState {
+    let quiet = event.error == 0;
+    match (event.from, event.to) {
+        (TcpState::FinWait2 | TcpState::Closing, TcpState::Closed)
+            if quiet && event.peer_finished =>
+        {
+            TcpState::TimeWait
+        }
+        (TcpState::FinWait2, TcpState::Closed) if quiet && event.orphaned => TcpState::FinWait2,
+        _ => event.to,
+    }
+}
+
+/// Why the socket entered CLOSED, from the kernel's error and the state that was left.
+pub(super) fn of_end(event: &StateEvent) -> Reason {
+    match i32::from(event.error) {
+        0 => without_error(event),
+        libc::ECONNREFUSED => Reason::Refused,
+        libc::ETIMEDOUT => Reason::TimedOut,
+        // EPIPE is what a reset becomes in CLOSE_WAIT (tcp_reset in net/ipv4/tcp_input.c).
+        libc::ECONNRESET | libc::EPIPE => Reason::ResetReceived,
+        // tcp_abort() in net/ipv4/tcp.c.
+        libc::ECONNABORTED => Reason::Killed,
+        libc::EHOSTUNREACH
+        | libc::ENETUNREACH
+        | libc::EHOSTDOWN
+        | libc::ENETDOWN
+        | libc::ENOPROTOOPT
+        | libc::EPROTO
+        | libc::EMSGSIZE => Reason::Unreachable,
+        _ => Reason::Unknown,
+    }
+}
+
+fn without_error(event: &StateEvent) -> Reason {
+    match event.from {
+        // The application closed a listener, or gave up a connection attempt.
+        TcpState::Listen | TcpState::SynSent => Reason::Normal,
+        TcpState::LastAck => Reason::Normal,
+        // close() with unread data or with SO_LINGER 0: tcp_disconnect() and __tcp_close() reset.
+        TcpState::Established | TcpState::CloseWait | TcpState::SynRecv => Reason::ResetSent,
+        _ => Reason::Unknown,
+    }
+}
