@@ -68,9 +68,7 @@ impl fmt::Display for BpfToolchain {
 /// A program's full path, when a directory of `PATH` holds it.
 pub(crate) fn in_path(program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH")?;
-    env::split_paths(&path)
-        .map(|directory| directory.join(program))
-        .find(|path| path.is_file())
+    env::split_paths(&path).map(|directory| directory.join(program)).find(|path| path.is_file())
 }
 
 impl BpfToolchain {
@@ -93,10 +91,7 @@ impl BpfToolchain {
             .ok()
             .filter(|output| output.status.success())?;
         let sysroot = PathBuf::from(String::from_utf8(output.stdout).ok()?.trim());
-        sysroot
-            .join("lib/rustlib/src/rust/library/core")
-            .exists()
-            .then_some(Compiler::Nightly)
+        sysroot.join("lib/rustlib/src/rust/library/core").exists().then_some(Compiler::Nightly)
     }
 
     /// `bpf-linker` in `PATH`, or where `cargo install` puts it.
@@ -118,22 +113,12 @@ impl BpfToolchain {
             }
             Compiler::Nightly => {
                 let mut command = Command::new("rustup");
-                command
-                    .args(["run", "nightly", "cargo"])
-                    .env_remove("RUSTC");
+                command.args(["run", "nightly", "cargo"]).env_remove("RUSTC");
                 command
             }
         };
-        command.args([
-            "build",
-            "--package",
-            "tcpwatch-ebpf",
-            "--release",
-            "--quiet",
-        ]);
-        command
-            .args(["--target", "bpfel-unknown-none", "--target-dir"])
-            .arg(target_dir);
+        command.args(["build", "--package", "tcpwatch-ebpf", "--release", "--quiet"]);
+        command.args(["--target", "bpfel-unknown-none", "--target-dir"]).arg(target_dir);
         if self.compiler == Compiler::Nightly {
             command.args(["-Z", "build-std=core"]);
         }
@@ -146,12 +131,7 @@ impl BpfToolchain {
         flags.push(&self.linker);
         command.env("CARGO_ENCODED_RUSTFLAGS", flags);
         // Set by an outer cargo or clippy for the host; the inner build must not inherit them.
-        for key in [
-            "RUSTC_WRAPPER",
-            "RUSTC_WORKSPACE_WRAPPER",
-            "CARGO_BUILD_TARGET",
-            "RUSTFLAGS",
-        ] {
+        for key in ["RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER", "CARGO_BUILD_TARGET", "RUSTFLAGS"] {
             command.env_remove(key);
         }
         command

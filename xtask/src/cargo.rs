@@ -53,13 +53,8 @@ pub(crate) fn build(args: &[&str]) -> Result<Vec<Executable>> {
             executables.extend(executable(&line));
         }
     }
-    let status = child
-        .wait()
-        .with_context(|| format!("cannot wait for `{typed}`"))?;
-    ensure!(
-        status.success(),
-        "`{typed}` failed ({status}); its messages are above"
-    );
+    let status = child.wait().with_context(|| format!("cannot wait for `{typed}`"))?;
+    ensure!(status.success(), "`{typed}` failed ({status}); its messages are above");
     Ok(executables)
 }
 
@@ -80,15 +75,8 @@ mod tests {
     fn an_artifact_with_an_executable_is_taken() {
         let message = r#"{"reason":"compiler-artifact","target":{"name":"kernel"},
             "executable":"/t/deps/kernel-1"}"#;
-        let expected = Executable {
-            target: "kernel".into(),
-            path: "/t/deps/kernel-1".into(),
-        };
-        assert_eq!(
-            executable(message),
-            Some(expected),
-            "name and path of the test binary"
-        );
+        let expected = Executable { target: "kernel".into(), path: "/t/deps/kernel-1".into() };
+        assert_eq!(executable(message), Some(expected), "name and path of the test binary");
     }
 
     #[test]

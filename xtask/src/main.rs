@@ -2,11 +2,7 @@
 //!
 //! 0 done; 1 something failed while running; 2 wrong usage; 3 the machine lacks something, with
 //! the commands that bring it. `run` passes on the exit status of tcpwatch.
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "a command line tool of our own"
-)]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool of our own")]
 
 mod bpf_toolchain;
 mod cargo;

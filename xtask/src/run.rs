@@ -54,11 +54,7 @@ pub(crate) fn command(args: &Args) -> Result<ExitCode> {
     let mut command =
         Privilege::of_this_process().command(build()?, "watch every connection of this machine")?;
     command.args(args.for_tcpwatch());
-    let banner = if demo.is_some() {
-        Banner::Awaited
-    } else {
-        Banner::Ignored
-    };
+    let banner = if demo.is_some() { Banner::Awaited } else { Banner::Ignored };
     let status = follow(&watched::start(command, banner)?, demo)?;
     Ok(exit_code(status))
 }
@@ -66,12 +62,8 @@ pub(crate) fn command(args: &Args) -> Result<ExitCode> {
 /// Builds the release and tells where it is.
 fn build() -> Result<PathBuf> {
     let executables = cargo::build(&["build", "--release", "--package", "tcpwatch"])?;
-    let tcpwatch = executables
-        .into_iter()
-        .find(|executable| executable.target == "tcpwatch");
-    Ok(tcpwatch
-        .context("the package tcpwatch has no binary of that name")?
-        .path)
+    let tcpwatch = executables.into_iter().find(|executable| executable.target == "tcpwatch");
+    Ok(tcpwatch.context("the package tcpwatch has no binary of that name")?.path)
 }
 
 /// Plays the demo from the banner on, or from `LATEST_START` on, until tcpwatch ends.
@@ -101,9 +93,7 @@ fn follow(events: &Receiver<Event>, mut demo: Option<Reserved>) -> Result<ExitSt
 
 /// As a shell tells it: 128 and the signal's number for a process that a signal ended.
 fn exit_code(status: ExitStatus) -> ExitCode {
-    let code = status
-        .code()
-        .or_else(|| status.signal().map(|signal| 128 + signal));
+    let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
     ExitCode::from(code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
 }
 
@@ -123,10 +113,7 @@ mod tests {
         let words = std::iter::once("run").chain(line.split_whitespace());
         let args = Line::parse_from(words).args;
         let words = args.for_tcpwatch();
-        (
-            args.wants_demo(),
-            words.join(" ".as_ref()).into_string().expect("UTF-8"),
-        )
+        (args.wants_demo(), words.join(" ".as_ref()).into_string().expect("UTF-8"))
     }
 
     #[test]
@@ -136,11 +123,7 @@ mod tests {
             ("--demo", true, "--port 11111"),
             ("-- --port 80 --count 3", false, "--port 80 --count 3"),
             ("-- lab list", false, "lab list"),
-            (
-                "--demo -- --port 11111 --duration 5s",
-                true,
-                "--port 11111 --duration 5s",
-            ),
+            ("--demo -- --port 11111 --duration 5s", true, "--port 11111 --duration 5s"),
         ] {
             assert_eq!(parsed(line), (demo, tcpwatch.to_owned()), "{line:?}");
         }

@@ -35,14 +35,8 @@ const TIERS: &[Tier] = &[
             Run::Cargo(&["--package", "tcpwatch", "--test", "cli"]),
         ],
     },
-    Tier {
-        name: "replay",
-        runs: &[Run::Cargo(&["--package", "tcpwatch", "--test", "replay"])],
-    },
-    Tier {
-        name: "kernel",
-        runs: &[Run::AsRoot("kernel")],
-    },
+    Tier { name: "replay", runs: &[Run::Cargo(&["--package", "tcpwatch", "--test", "replay"])] },
+    Tier { name: "kernel", runs: &[Run::AsRoot("kernel")] },
 ];
 
 #[derive(Debug, clap::Args)]
@@ -71,11 +65,7 @@ pub(crate) fn command(args: &Args) -> Result<ExitCode> {
         eprintln!("{}", outcome.line());
     }
     let is_good = outcomes.iter().all(|outcome| outcome.failures.is_empty());
-    Ok(if is_good {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// The named tiers in the table's order, or all.
@@ -88,16 +78,8 @@ impl Tier {
     fn run(&self) -> Outcome {
         eprintln!("==> {}", self.name);
         let start = Instant::now();
-        let failures = self
-            .runs
-            .iter()
-            .filter_map(|run| run.start().err())
-            .collect();
-        Outcome {
-            tier: self.name,
-            took: start.elapsed(),
-            failures,
-        }
+        let failures = self.runs.iter().filter_map(|run| run.start().err()).collect();
+        Outcome { tier: self.name, took: start.elapsed(), failures }
     }
 }
 
@@ -117,14 +99,7 @@ impl Run {
 
 /// Root only runs the finished test binary, so that no file in the target directory is root's.
 fn as_root(target: &str) -> Result<()> {
-    let args = [
-        "test",
-        "--package",
-        "tcpwatch",
-        "--test",
-        target,
-        "--no-run",
-    ];
+    let args = ["test", "--package", "tcpwatch", "--test", target, "--no-run"];
     let binary = cargo::build(&args)?
         .into_iter()
         .find(|executable| executable.target == target)
@@ -142,38 +117,22 @@ fn test_as_root(privilege: Privilege, binary: &Path, package: &Path) -> Result<C
     let mut manifest_dir = std::ffi::OsString::from("CARGO_MANIFEST_DIR=");
     manifest_dir.push(package);
     command.arg("TCPWATCH_REQUIRE_ROOT=1").arg(manifest_dir);
-    command
-        .arg(binary)
-        .arg("--test-threads=1")
-        .current_dir(package);
+    command.arg(binary).arg("--test-threads=1").current_dir(package);
     Ok(command)
 }
 
 fn succeed(mut command: Command, what: &str) -> Result<()> {
-    let status = command
-        .status()
-        .with_context(|| format!("cannot start {what}"))?;
+    let status = command.status().with_context(|| format!("cannot start {what}"))?;
     ensure!(status.success(), "{what}: {status}");
     Ok(())
 }
 
 impl Outcome {
     fn line(&self) -> String {
-        let result = if self.failures.is_empty() {
-            "ok"
-        } else {
-            "FAILED"
-        };
-        let failures = self
-            .failures
-            .iter()
-            .map(|failure| format!("\n        {failure:#}"));
+        let result = if self.failures.is_empty() { "ok" } else { "FAILED" };
+        let failures = self.failures.iter().map(|failure| format!("\n        {failure:#}"));
         let took = self.took.as_secs_f64();
-        format!(
-            "{:<8}{result:<8}{took:>7.1} s{}",
-            self.tier,
-            failures.collect::<String>()
-        )
+        format!("{:<8}{result:<8}{took:>7.1} s{}", self.tier, failures.collect::<String>())
     }
 }
 
@@ -188,30 +147,18 @@ mod tests {
 
     #[test]
     fn without_a_name_every_tier_runs() {
-        assert_eq!(
-            chosen_names(&[]),
-            names().collect::<Vec<_>>(),
-            "the whole table"
-        );
+        assert_eq!(chosen_names(&[]), names().collect::<Vec<_>>(), "the whole table");
     }
 
     #[test]
     fn named_tiers_run_in_the_order_of_the_table() {
-        assert_eq!(
-            chosen_names(&["kernel", "unit"]),
-            ["unit", "kernel"],
-            "quickest first"
-        );
+        assert_eq!(chosen_names(&["kernel", "unit"]), ["unit", "kernel"], "quickest first");
     }
 
     #[test]
     fn a_failed_tier_tells_what_failed() {
         let failures = vec![anyhow::anyhow!("cargo test --doc: exit status: 101")];
-        let outcome = Outcome {
-            tier: "unit",
-            took: Duration::from_millis(1234),
-            failures,
-        };
+        let outcome = Outcome { tier: "unit", took: Duration::from_millis(1234), failures };
         let expected = "unit    FAILED      1.2 s\n        cargo test --doc: exit status: 101";
         assert_eq!(outcome.line(), expected, "name, result, time, cause");
     }
@@ -220,16 +167,9 @@ mod tests {
     fn root_tests_run_alone_and_may_not_skip() {
         let (binary, package) = (Path::new("/t/kernel-1"), Path::new("/p"));
         let command = test_as_root(Privilege::Root, binary, package).expect("we are root");
-        let args: Vec<_> = command
-            .get_args()
-            .map(|arg| arg.display().to_string())
-            .collect();
-        let expected = [
-            "TCPWATCH_REQUIRE_ROOT=1",
-            "CARGO_MANIFEST_DIR=/p",
-            "/t/kernel-1",
-            "--test-threads=1",
-        ];
+        let args: Vec<_> = command.get_args().map(|arg| arg.display().to_string()).collect();
+        let expected =
+            ["TCPWATCH_REQUIRE_ROOT=1", "CARGO_MANIFEST_DIR=/p", "/t/kernel-1", "--test-threads=1"];
         assert_eq!(args, expected, "environment, binary, one thread");
     }
 }

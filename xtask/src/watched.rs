@@ -48,9 +48,7 @@ pub(crate) fn start(mut command: Command, banner: Banner) -> Result<mpsc::Receiv
     if banner == Banner::Awaited {
         command.stderr(Stdio::piped());
     }
-    let mut child = command
-        .spawn()
-        .with_context(|| format!("cannot start {name}"))?;
+    let mut child = command.spawn().with_context(|| format!("cannot start {name}"))?;
     let pidfd = open(&child).with_context(|| format!("cannot hold on to {name}"))?;
     let (sender, events) = mpsc::channel();
     let stderr = child.stderr.take();
@@ -84,10 +82,7 @@ fn report(events: &mpsc::Sender<Event>, event: Event) {
 fn forward(stderr: ChildStderr, ready: impl Fn()) {
     let mut stderr = BufReader::new(stderr);
     let mut line = Vec::new();
-    while stderr
-        .read_until(b'\n', &mut line)
-        .is_ok_and(|length| length > 0)
-    {
+    while stderr.read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {
         if io::stderr().write_all(&line).is_err() {
             return;
         }

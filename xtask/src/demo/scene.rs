@@ -49,9 +49,7 @@ impl Scene {
 
 fn live(server: SocketAddr, first: First) -> Result<()> {
     let mut stream = TcpStream::connect_timeout(&server, DEADLINE).context("cannot connect")?;
-    stream
-        .set_read_timeout(Some(DEADLINE))
-        .context("cannot set a deadline")?;
+    stream.set_read_timeout(Some(DEADLINE)).context("cannot set a deadline")?;
     writeln!(stream, "{first}").context("cannot send")?;
     let mut answers = BufReader::new(stream);
     let mut answer = String::new();
@@ -61,14 +59,9 @@ fn live(server: SocketAddr, first: First) -> Result<()> {
     }
     if first == First::Client {
         thread::sleep(PAUSE);
-        answers
-            .get_ref()
-            .shutdown(Shutdown::Write)
-            .context("cannot close our side")?;
+        answers.get_ref().shutdown(Shutdown::Write).context("cannot close our side")?;
     }
-    let rest = answers
-        .read_to_end(&mut Vec::new())
-        .context("the server does not close")?;
+    let rest = answers.read_to_end(&mut Vec::new()).context("the server does not close")?;
     if rest > 0 {
         bail!("{rest} bytes more than the answer");
     }
@@ -103,14 +96,8 @@ mod tests {
         let server = running_server("127.0.0.1:0").expect("IPv4 loopback");
         let nobody = SocketAddr::from(([127, 0, 0, 2], server.port()));
         Scene::Refused { nobody }.play().expect("refused");
-        let error = Scene::Refused { nobody: server }
-            .play()
-            .expect_err("the server listens");
-        assert_eq!(
-            error.to_string(),
-            "somebody listens there",
-            "a scene that went wrong"
-        );
+        let error = Scene::Refused { nobody: server }.play().expect_err("the server listens");
+        assert_eq!(error.to_string(), "somebody listens there", "a scene that went wrong");
     }
 
     #[test]
@@ -122,12 +109,7 @@ mod tests {
             stream.write_all(b"220 mail\n").expect("sent");
             stream
         });
-        let error = Scene::Life {
-            server,
-            first: First::Client,
-        }
-        .play()
-        .expect_err("not ours");
+        let error = Scene::Life { server, first: First::Client }.play().expect_err("not ours");
         assert!(error.to_string().contains("220 mail"), "{error:#}");
         drop(stranger.join().expect("the other server"));
     }

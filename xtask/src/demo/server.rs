@@ -58,10 +58,7 @@ pub(crate) fn start(socket: Socket) -> Result<()> {
             }
         }
     };
-    thread::Builder::new()
-        .name(THREAD.into())
-        .spawn(accept)
-        .context("cannot start a thread")?;
+    thread::Builder::new().name(THREAD.into()).spawn(accept).context("cannot start a thread")?;
     Ok(())
 }
 
@@ -71,10 +68,7 @@ fn serve_in_thread(stream: TcpStream) -> io::Result<()> {
             eprintln!("demo: a connection of the server ended early: {error}");
         }
     };
-    thread::Builder::new()
-        .name(THREAD.into())
-        .spawn(serve)
-        .map(drop)
+    thread::Builder::new().name(THREAD.into()).spawn(serve).map(drop)
 }
 
 /// Answers one line and closes. Whoever comes with another request than ours (`nc`, a browser)

@@ -99,9 +99,7 @@ fn scenes(with_ipv6: bool) -> Vec<Scene> {
         life(IPV6, First::Client),
     ];
     let is_ipv6 = |scene: &Scene| matches!(scene, Scene::Life { server, .. } if server.is_ipv6());
-    all.into_iter()
-        .filter(|scene| with_ipv6 || !is_ipv6(scene))
-        .collect()
+    all.into_iter().filter(|scene| with_ipv6 || !is_ipv6(scene)).collect()
 }
 
 fn play(scenes: &[Scene], stopped: &Receiver<()>) {
@@ -151,22 +149,14 @@ mod tests {
                 assert!(round.contains(&scene), "{scene} is in {round:?}");
             }
         }
-        assert!(
-            round.contains(&Scene::Refused { nobody: NOBODY }),
-            "a refusal in {round:?}"
-        );
+        assert!(round.contains(&Scene::Refused { nobody: NOBODY }), "a refusal in {round:?}");
     }
 
     #[test]
     fn without_ipv6_a_round_is_ipv4_only() {
         let round = scenes(false);
         assert_eq!(round.len(), 3, "two lives and a refusal: {round:?}");
-        assert!(
-            !round
-                .iter()
-                .any(|scene| scene.to_string().contains("[::1]")),
-            "{round:?}"
-        );
+        assert!(!round.iter().any(|scene| scene.to_string().contains("[::1]")), "{round:?}");
     }
 
     #[test]
@@ -180,9 +170,6 @@ mod tests {
     fn a_taken_port_says_whose_it_is_to_find() {
         let error = taken_or_failed(IPV4, io::ErrorKind::AddrInUse.into());
         assert!(error.is::<Precondition>(), "exit status 3");
-        assert!(
-            error.to_string().contains("ss -ltnp sport = :11111"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("ss -ltnp sport = :11111"), "{error}");
     }
 }

@@ -37,11 +37,7 @@ pub(crate) fn policy(names: &[&str]) -> Result<Vec<Package>> {
         .env("LC_ALL", "C")
         .output()
         .context("cannot start `apt-cache policy`")?;
-    ensure!(
-        output.status.success(),
-        "`apt-cache policy` failed ({})",
-        output.status
-    );
+    ensure!(output.status.success(), "`apt-cache policy` failed ({})", output.status);
     Ok(parse_policy(&String::from_utf8_lossy(&output.stdout)))
 }
 
@@ -57,9 +53,7 @@ pub(crate) fn offer<'a>(wanted: &[&'a str], known: &[Package]) -> Offer<'a> {
     }
     let compiler = find(DEBIAN_COMPILER).and_then(|package| package.candidate.as_deref());
     if let Some(version) = compiler.filter(|version| is_older(version, OLDEST)) {
-        return Offer::TooOld {
-            version: version.to_owned(),
-        };
+        return Offer::TooOld { version: version.to_owned() };
     }
     let is_missing = |name: &&str| {
         find(name).is_none_or(|package| {
@@ -77,11 +71,7 @@ fn parse_policy(text: &str) -> Vec<Package> {
     for line in text.lines() {
         if !line.starts_with(' ') {
             let name = line.trim_end_matches(':').to_owned();
-            packages.push(Package {
-                name,
-                installed: None,
-                candidate: None,
-            });
+            packages.push(Package { name, installed: None, candidate: None });
             continue;
         }
         let Some((package, (key, value))) = packages.last_mut().zip(line.trim().split_once(": "))
@@ -100,9 +90,7 @@ fn parse_policy(text: &str) -> Vec<Package> {
 
 /// Compares major and minor; a version that cannot be read counts as new enough.
 fn is_older(version: &str, oldest: &str) -> bool {
-    major_minor(version)
-        .zip(major_minor(oldest))
-        .is_some_and(|(version, oldest)| version < oldest)
+    major_minor(version).zip(major_minor(oldest)).is_some_and(|(version, oldest)| version < oldest)
 }
 
 fn major_minor(version: &str) -> Option<(u32, u32)> {
@@ -144,21 +132,13 @@ virtual:
     #[test]
     fn only_what_is_not_installed_is_installed() {
         let offer = offer(&["rustc-web", "zlib1g-dev"], &parse_policy(POLICY));
-        assert_eq!(
-            offer,
-            Offer::Install(vec!["rustc-web"]),
-            "zlib1g-dev is there"
-        );
+        assert_eq!(offer, Offer::Install(vec!["rustc-web"]), "zlib1g-dev is there");
     }
 
     #[test]
     fn a_package_without_candidate_is_as_unknown_as_one_never_heard_of() {
         let offer = offer(&["rustc-web", "virtual", "nowhere"], &parse_policy(POLICY));
-        assert_eq!(
-            offer,
-            Offer::Unknown(vec!["virtual", "nowhere"]),
-            "both named"
-        );
+        assert_eq!(offer, Offer::Unknown(vec!["virtual", "nowhere"]), "both named");
     }
 
     #[test]
@@ -170,9 +150,7 @@ virtual:
     #[test]
     fn a_compiler_older_than_the_workspace_demands_is_refused() {
         let known = compiler(None, "1.85.0+dfsg3-1");
-        let expected = Offer::TooOld {
-            version: "1.85.0+dfsg3-1".into(),
-        };
+        let expected = Offer::TooOld { version: "1.85.0+dfsg3-1".into() };
         assert_eq!(offer(&["rustc-web"], &known), expected, "1.85 < {OLDEST}");
     }
 
@@ -180,11 +158,7 @@ virtual:
     fn an_old_installed_compiler_is_upgraded() {
         let known = compiler(Some("1.85.0+dfsg3-1"), "1.96.0+dfsg1-1");
         let expected = Offer::Install(vec!["rustc-web"]);
-        assert_eq!(
-            offer(&["rustc-web"], &known),
-            expected,
-            "the candidate is newer"
-        );
+        assert_eq!(offer(&["rustc-web"], &known), expected, "the candidate is newer");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::process::{Command, ExitCode, Stdio};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
 use super::{
     apt::{self, Offer},
@@ -45,10 +45,7 @@ pub(crate) fn ensure() -> Result<BpfToolchain> {
     }
     let obstacles = obstacles.concat();
     let by_hand = road::by_hand();
-    Err(Precondition(format!(
-        "the kernel side cannot be built here{obstacles}\n{by_hand}"
-    ))
-    .into())
+    Err(Precondition(format!("the kernel side cannot be built here{obstacles}\n{by_hand}")).into())
 }
 
 /// Debian's compiler, and bpf-linker built against Debian's LLVM.
@@ -60,39 +57,30 @@ fn by_debian() -> Result<()> {
     if needs.compiler || needs.linker {
         install_packages(&road::debian_packages(needs))?;
     }
-    if needs.linker {
-        road::linker_with_debian_llvm().run()
-    } else {
-        Ok(())
+    if needs.linker { road::linker_with_debian_llvm().run() } else { Ok(()) }
+}
+
+/// Installs `wanted`. Apt's lists are refreshed where they lack a package, and where the
+/// installation fails: old lists name files that are no longer offered.
+fn install_packages(wanted: &[&str]) -> Result<()> {
+    if let Offer::Install(names) = apt::offer(wanted, &apt::policy(wanted)?) {
+        let Err(error) = install_offered(&names) else {
+            return Ok(());
+        };
+        eprintln!("setup: {error:#}; the lists of packages may be old");
+    }
+    // One broken list of many is no obstacle as long as the others have all the packages.
+    let updated = road::apt_update().run();
+    match (apt::offer(wanted, &apt::policy(wanted)?), updated) {
+        (Offer::Install(names), _) => install_offered(&names),
+        (Offer::Unknown(_) | Offer::TooOld { .. }, Err(error)) => Err(error),
+        (Offer::Unknown(names), Ok(())) => bail!("apt does not have {} here", names.join(", ")),
+        (Offer::TooOld { version }, Ok(())) => bail!("apt's compiler is too old ({version})"),
     }
 }
 
-/// Installs `wanted`; refreshes apt's lists first where they lack a package, and once more where
-/// they name files that are no longer offered.
-fn install_packages(wanted: &[&str]) -> Result<()> {
-    let mut offer = apt::offer(wanted, &apt::policy(wanted)?);
-    let mut lists_are_fresh = false;
-    if !matches!(offer, Offer::Install(_)) {
-        road::apt_update().run().context("apt failed")?;
-        lists_are_fresh = true;
-        offer = apt::offer(wanted, &apt::policy(wanted)?);
-    }
-    match offer {
-        Offer::Unknown(names) => bail!("apt does not have {} here", names.join(", ")),
-        Offer::TooOld { version } => bail!("apt's compiler is too old ({version})"),
-        Offer::Install(names) if names.is_empty() => Ok(()),
-        Offer::Install(names) => {
-            let install = road::apt_install(&names);
-            match install.run() {
-                Err(_) if !lists_are_fresh => {
-                    eprintln!("setup: that failed; the lists of packages may be old");
-                    road::apt_update().run().context("apt failed")?;
-                    install.run().context("apt failed")
-                }
-                done_or_failed => done_or_failed.context("apt failed"),
-            }
-        }
-    }
+fn install_offered(names: &[&str]) -> Result<()> {
+    if names.is_empty() { Ok(()) } else { road::apt_install(names).run() }
 }
 
 /// Rustup's nightly, and a bpf-linker from wherever cargo gets it.
@@ -101,14 +89,8 @@ fn by_rustup() -> Result<()> {
     if needs.compiler && in_path("rustup").is_none() {
         bail!("rustup is not installed");
     }
-    let linker = if has_binstall() {
-        LinkerFrom::Binstall
-    } else {
-        LinkerFrom::Source
-    };
-    road::rustup_steps(needs, linker)
-        .iter()
-        .try_for_each(super::step::Step::run)
+    let linker = if has_binstall() { LinkerFrom::Binstall } else { LinkerFrom::Source };
+    road::rustup_steps(needs, linker).iter().try_for_each(super::step::Step::run)
 }
 
 /// What is missing on the road that `compiler` stands for.
@@ -125,9 +107,6 @@ fn needs(compiler: Compiler) -> Needs {
 
 fn has_binstall() -> bool {
     let mut command = Command::new(crate::cargo::program());
-    command
-        .args(["binstall", "-V"])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
+    command.args(["binstall", "-V"]).stdout(Stdio::null()).stderr(Stdio::null());
     command.status().is_ok_and(|status| status.success())
 }

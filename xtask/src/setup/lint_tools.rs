@@ -17,9 +17,7 @@ pub(crate) fn ensure() -> &'static str {
         purpose: "installing clippy and rustfmt, with which the code is checked",
         env: Vec::new(),
         program: "rustup",
-        args: ["component", "add", "clippy", "rustfmt"]
-            .map(Into::into)
-            .to_vec(),
+        args: ["component", "add", "clippy", "rustfmt"].map(Into::into).to_vec(),
         runs_as: RunsAs::Caller,
     };
     match install.run() {
@@ -34,10 +32,7 @@ pub(crate) fn ensure() -> &'static str {
 fn are_here() -> bool {
     ["clippy", "fmt"].into_iter().all(|tool| {
         let mut command = cargo::cargo();
-        command
-            .args([tool, "--version"])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
+        command.args([tool, "--version"]).stdout(Stdio::null()).stderr(Stdio::null());
         command.status().is_ok_and(|status| status.success())
     })
 }

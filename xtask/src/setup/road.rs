@@ -10,10 +10,7 @@ pub(crate) struct Needs {
 }
 
 impl Needs {
-    pub(crate) const EVERYTHING: Self = Self {
-        compiler: true,
-        linker: true,
-    };
+    pub(crate) const EVERYTHING: Self = Self { compiler: true, linker: true };
 }
 
 /// The Debian package whose version decides whether its compiler is new enough.
@@ -27,34 +24,25 @@ const LINKER_PACKAGES: [&str; 3] = ["llvm-22-dev", "zlib1g-dev", "libzstd-dev"];
 /// Debian's packages for `needs`. The compiler is always among them: the linker's LLVM is
 /// chosen to go with it.
 pub(crate) fn debian_packages(needs: Needs) -> Vec<&'static str> {
-    let linker = if needs.linker {
-        LINKER_PACKAGES.as_slice()
-    } else {
-        &[]
-    };
+    let linker = if needs.linker { LINKER_PACKAGES.as_slice() } else { &[] };
     COMPILER_PACKAGES.iter().chain(linker).copied().collect()
 }
 
-/// Brings apt's lists of packages up to date.
+/// Brings apt's lists of packages up to date, and fails when one of them cannot be had: by
+/// default apt only warns.
 pub(crate) fn apt_update() -> Step {
     Step {
         purpose: "reading the lists of packages",
         env: Vec::new(),
         program: "apt-get",
-        args: to_args(&["update"]),
+        args: to_args(&["-o", "APT::Update::Error-Mode=any", "update"]),
         runs_as: RunsAs::Root,
     }
 }
 
 /// Installs `packages`, and removes none.
 pub(crate) fn apt_install(packages: &[&str]) -> Step {
-    let options = [
-        "-o",
-        "DPkg::Lock::Timeout=300",
-        "install",
-        "--yes",
-        "--no-remove",
-    ];
+    let options = ["-o", "DPkg::Lock::Timeout=300", "install", "--yes", "--no-remove"];
     let mut args = to_args(&options);
     args.push("--no-install-recommends".into());
     args.extend(to_args(packages));
@@ -98,20 +86,16 @@ pub(crate) fn rustup_steps(needs: Needs, linker: LinkerFrom) -> Vec<Step> {
         runs_as: RunsAs::Caller,
     };
     let bpf_linker = match linker {
-        LinkerFrom::Binstall => cargo_step(
-            "downloading bpf-linker",
-            &["binstall", "--no-confirm", "bpf-linker"],
-        ),
+        LinkerFrom::Binstall => {
+            cargo_step("downloading bpf-linker", &["binstall", "--no-confirm", "bpf-linker"])
+        }
         LinkerFrom::Source => cargo_step(
             "building bpf-linker, which needs its LLVM on this system",
             &["install", "bpf-linker", "--locked"],
         ),
     };
     let steps = [(needs.compiler, nightly), (needs.linker, bpf_linker)];
-    steps
-        .into_iter()
-        .filter_map(|(needed, step)| needed.then_some(step))
-        .collect()
+    steps.into_iter().filter_map(|(needed, step)| needed.then_some(step)).collect()
 }
 
 /// Where the linker comes from when Debian does not help.
@@ -125,12 +109,12 @@ pub(crate) enum LinkerFrom {
 
 /// Both roads from the start, as one would type them.
 pub(crate) fn by_hand() -> String {
-    let debian = [
-        apt_update(),
-        apt_install(&debian_packages(Needs::EVERYTHING)),
-        linker_with_debian_llvm(),
-    ];
-    let elsewhere = rustup_steps(Needs::EVERYTHING, LinkerFrom::Source);
+    let debian =
+        [apt_update(), apt_install(&debian_packages(Needs::EVERYTHING)), linker_with_debian_llvm()];
+    let mut elsewhere = rustup_steps(Needs::EVERYTHING, LinkerFrom::Binstall);
+    // A finished binary asks for no LLVM of one certain version.
+    let binstall = cargo_step("building cargo-binstall", &["install", "cargo-binstall"]);
+    elsewhere.insert(1, binstall);
     format!(
         "do one of these, then run `cargo xtask setup` again\n  on Debian:{}\n  elsewhere:{}",
         lines(&debian),
@@ -164,23 +148,13 @@ fn to_args(args: &[&str]) -> Vec<String> {
 mod tests {
     use super::*;
 
-    const COMPILER: Needs = Needs {
-        compiler: true,
-        linker: false,
-    };
-    const LINKER: Needs = Needs {
-        compiler: false,
-        linker: true,
-    };
+    const COMPILER: Needs = Needs { compiler: true, linker: false };
+    const LINKER: Needs = Needs { compiler: false, linker: true };
 
     #[test]
     fn a_missing_compiler_alone_needs_no_llvm() {
         let packages = debian_packages(COMPILER);
-        assert_eq!(
-            packages,
-            ["rustc-web", "libstd-rust-web-dev-bpf"],
-            "compiler and core"
-        );
+        assert_eq!(packages, ["rustc-web", "libstd-rust-web-dev-bpf"], "compiler and core");
     }
 
     #[test]
@@ -209,11 +183,7 @@ mod tests {
     fn a_finished_linker_is_preferred_where_binstall_is() {
         let typed = |from| rustup_steps(LINKER, from).first().map(ToString::to_string);
         let binstall = "cargo binstall --no-confirm bpf-linker";
-        assert_eq!(
-            typed(LinkerFrom::Binstall).as_deref(),
-            Some(binstall),
-            "binstall"
-        );
+        assert_eq!(typed(LinkerFrom::Binstall).as_deref(), Some(binstall), "binstall");
         let source = "cargo install bpf-linker --locked";
         assert_eq!(typed(LinkerFrom::Source).as_deref(), Some(source), "source");
     }
@@ -222,11 +192,7 @@ mod tests {
     fn root_is_asked_for_packages_only() {
         let steps = [apt_update(), apt_install(&["x"]), linker_with_debian_llvm()];
         let by_root = steps.map(|step| step.runs_as == RunsAs::Root);
-        assert_eq!(
-            by_root,
-            [true, true, false],
-            "update, install, cargo install"
-        );
+        assert_eq!(by_root, [true, true, false], "update, install, cargo install");
     }
 
     #[test]
@@ -238,7 +204,7 @@ mod tests {
             "    LLVM_PREFIX=/usr/lib/llvm-22 cargo install bpf-linker --version 0.13.0 --locked \
              --no-default-features --features llvm-22",
             "    rustup toolchain install nightly --profile minimal --component rust-src",
-            "    cargo install bpf-linker",
+            "    cargo install cargo-binstall\n    cargo binstall --no-confirm bpf-linker",
         ] {
             assert!(text.contains(line), "{line:?} in {text}");
         }

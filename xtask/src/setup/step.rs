@@ -43,9 +43,7 @@ impl Step {
     pub(crate) fn run(&self) -> Result<()> {
         eprintln!("setup: {}:\n    {self}", self.purpose);
         let mut command = self.command()?;
-        let status = command
-            .status()
-            .with_context(|| format!("cannot start `{self}`"))?;
+        let status = command.status().with_context(|| format!("cannot start `{self}`"))?;
         ensure!(status.success(), "`{self}` failed ({status})");
         Ok(())
     }
@@ -111,9 +109,6 @@ mod tests {
             runs_as: RunsAs::Caller,
         };
         let error = step.run().expect_err("`false` fails").to_string();
-        assert_eq!(
-            error, "`false` failed (exit status: 1)",
-            "what failed, and how"
-        );
+        assert_eq!(error, "`false` failed (exit status: 1)", "what failed, and how");
     }
 }
