@@ -15,11 +15,7 @@ pub struct KernelField {
 }
 
 const fn field(global: &'static str, container: &'static str, path: &'static str) -> KernelField {
-    KernelField {
-        global,
-        container,
-        path,
-    }
+    KernelField { global, container, path }
 }
 
 /// Every kernel field the kernel side reads.
@@ -72,10 +68,7 @@ pub const PORT_WORDS: u32 = 1024;
 impl PortSet {
     /// Index of the word that holds the bit of `port`.
     #[must_use]
-    #[expect(
-        clippy::as_conversions,
-        reason = "u32::from is not const, and the enum is numbered"
-    )]
+    #[expect(clippy::as_conversions, reason = "u32::from is not const, and the enum is numbered")]
     pub const fn word(self, port: u16) -> u32 {
         self as u32 * PORT_WORDS + port as u32 / 64
     }

@@ -25,10 +25,7 @@ impl Counter {
     /// Slot in the map for the hook with this number.
     #[must_use]
     pub const fn slot(self, hook: Hook) -> u32 {
-        #[expect(
-            clippy::as_conversions,
-            reason = "fieldless enums with explicit numbers"
-        )]
+        #[expect(clippy::as_conversions, reason = "fieldless enums with explicit numbers")]
         {
             hook as u32 * Self::PER_HOOK + self as u32
         }

@@ -46,10 +46,7 @@ pub struct RecordHead {
 
 const _: () = {
     assert!(size_of::<RecordHead>() == 32, "the head is 32 bytes");
-    assert!(
-        align_of::<RecordHead>() == 8,
-        "ring records are 8-byte aligned"
-    );
+    assert!(align_of::<RecordHead>() == 8, "ring records are 8-byte aligned");
 };
 
 impl RecordKind {

@@ -47,16 +47,7 @@ pub type StateChangeV6 = StateChange<4>;
 const _: () = {
     assert!(size_of::<StateChangeV4>() == 64, "IPv4 record");
     assert!(size_of::<StateChangeV6>() == 88, "IPv6 record");
-    assert!(
-        align_of::<StateChangeV6>() == 8,
-        "ring records are 8-byte aligned"
-    );
-    assert!(
-        core::mem::offset_of!(StateChangeV4, remote) + 4 == 64,
-        "no tail padding"
-    );
-    assert!(
-        core::mem::offset_of!(StateChangeV6, remote) + 16 == 88,
-        "no tail padding"
-    );
+    assert!(align_of::<StateChangeV6>() == 8, "ring records are 8-byte aligned");
+    assert!(core::mem::offset_of!(StateChangeV4, remote) + 4 == 64, "no tail padding");
+    assert!(core::mem::offset_of!(StateChangeV6, remote) + 16 == 88, "no tail padding");
 };

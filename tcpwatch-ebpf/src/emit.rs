@@ -1,9 +1,13 @@
 //! Puts records into the ring and accounts for each of them: the only file that touches `EVENTS`
 //! and `COUNTERS`.
 
-use aya_ebpf::{bindings::BPF_RB_NO_WAKEUP, programs::BtfTracePointContext};
+use aya_ebpf::{
+    bindings::{BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP},
+    helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_ns},
+    programs::BtfTracePointContext,
+};
 use aya_log_ebpf::warn;
-use tcpwatch_common::{Counter, counter::Hook};
+use tcpwatch_common::{Counter, RecordHead, RecordKind, counter::Hook};
 
 use crate::{
     maps::{COUNTERS, EVENTS},
@@ -26,13 +30,43 @@ pub(crate) fn attempt(hook: Hook) {
     add_one(Counter::Attempted, hook);
 }
 
+/// The head of a record that is made now, all but the family.
+#[inline(always)]
+pub(crate) fn head(
+    kind: RecordKind,
+    cookie: u64,
+    netns: u32,
+    (local_port, remote_port): (u16, u16),
+    flags: u16,
+) -> RecordHead {
+    // SAFETY: the helper takes nothing and always succeeds.
+    let at_ns = unsafe { bpf_ktime_get_ns() };
+    RecordHead {
+        at_ns,
+        cookie,
+        netns,
+        kind: kind as u8,
+        family: 0,
+        local_port,
+        remote_port,
+        flags,
+        reserved: 0,
+    }
+}
+
+/// Process id of the current task.
+#[inline(always)]
+pub(crate) fn current_pid() -> u32 {
+    (bpf_get_current_pid_tgid() >> 32) as u32
+}
+
 /// Reserves room, lets `fill` build the record there, and hands it over.
 #[inline(always)]
 pub(crate) fn emit<R: 'static>(fill: impl FnOnce() -> R) -> Result<(), Loss> {
     let mut entry = EVENTS.reserve_untyped::<R>(0).ok_or(Loss::RingFull)?;
     entry.write(fill());
     if wakeup::take_request() {
-        entry.submit(u64::from(aya_ebpf::bindings::BPF_RB_FORCE_WAKEUP));
+        entry.submit(u64::from(BPF_RB_FORCE_WAKEUP));
     } else {
         entry.submit(u64::from(BPF_RB_NO_WAKEUP));
         wakeup::wake_if_requested();

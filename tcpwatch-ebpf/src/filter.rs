@@ -42,7 +42,7 @@ pub(crate) fn netns(inode: u32) -> bool {
 
 /// Are these ports wanted? A port of 0 is not known yet.
 #[inline(always)]
-pub(crate) fn ports(local: u16, remote: u16) -> Verdict {
+pub(crate) fn ports((local, remote): (u16, u16)) -> Verdict {
     let mut verdict = Verdict::Wanted;
     if asked(FILTER_PORT) && !in_set(PortSet::Any, local) && !in_set(PortSet::Any, remote) {
         if local != 0 && remote != 0 {
@@ -67,7 +67,7 @@ pub(crate) fn ports(local: u16, remote: u16) -> Verdict {
 
 /// Is a listener on this port wanted? It has no remote port.
 #[inline(always)]
-pub(crate) fn listener_ports(local: u16) -> Verdict {
+pub(crate) fn listener_port(local: u16) -> Verdict {
     if asked(FILTER_REMOTE_PORT)
         || asked(FILTER_PORT) && !in_set(PortSet::Any, local)
         || asked(FILTER_LOCAL_PORT) && !in_set(PortSet::Local, local)
@@ -79,9 +79,7 @@ pub(crate) fn listener_ports(local: u16) -> Verdict {
 
 #[inline(always)]
 fn in_set(set: PortSet, port: u16) -> bool {
-    PORTS
-        .get(set.word(port))
-        .is_some_and(|word| word & PortSet::bit(port) != 0)
+    PORTS.get(set.word(port)).is_some_and(|word| word & PortSet::bit(port) != 0)
 }
 
 /// Is one of these addresses wanted, and is the family?

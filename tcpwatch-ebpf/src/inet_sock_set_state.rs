@@ -5,9 +5,7 @@
 //! state is stored.
 
 use aya_ebpf::{
-    helpers::{bpf_get_current_comm, bpf_get_current_pid_tgid, bpf_ktime_get_ns},
-    macros::btf_tracepoint,
-    programs::BtfTracePointContext,
+    helpers::bpf_get_current_comm, macros::btf_tracepoint, programs::BtfTracePointContext,
 };
 use tcpwatch_common::{
     Family, RecordHead, RecordKind, StateChange,
@@ -46,25 +44,17 @@ fn set_state(ctx: BtfTracePointContext) -> i32 {
 #[inline(always)]
 fn try_set_state(ctx: &BtfTracePointContext) -> Result<(), Loss> {
     let sock = Sock::argument(ctx, 0);
-    let old = ctx.arg::<i32>(1) as u32;
-    let new = ctx.arg::<i32>(2) as u32;
+    let (old, new) = (ctx.arg::<u32>(1), ctx.arg::<u32>(2));
     // tcp_close_state() also "changes" FIN_WAIT_2 to FIN_WAIT_2: not a change.
     if old == new || !filter::states(old, new) || !sock.is_tcp() {
         return Ok(());
     }
     let tcp = sock.as_tcp().ok_or(Loss::NotATcpSocket)?;
-    let (local_port, remote_port) = (tcp.local_port(), sock.remote_port());
-    // A listener has no remote port and never will.
-    let verdict = if old == LISTEN && new == CLOSE || new == LISTEN {
-        filter::listener_ports(local_port)
-    } else {
-        filter::ports(local_port, remote_port)
-    };
-    if verdict == Verdict::Unwanted {
-        return Ok(());
-    }
+    let ports = (tcp.local_port(), sock.remote_port());
+    let listens = new == LISTEN || old == LISTEN && new == CLOSE;
+    let verdict = if listens { filter::listener_port(ports.0) } else { filter::ports(ports) };
     let netns = sock.netns();
-    if !filter::netns(netns) {
+    if verdict == Verdict::Unwanted || !filter::netns(netns) {
         return Ok(());
     }
     let addresses = sock.addresses().ok_or(Loss::UnknownFamily)?;
@@ -73,66 +63,41 @@ fn try_set_state(ctx: &BtfTracePointContext) -> Result<(), Loss> {
     }
 
     emit::attempt(Hook::SetState);
-    let sock_flags = sock.flags();
-    let mut flags = 0;
-    if sock_flags & SOCK_DEAD != 0 {
-        flags |= FLAG_DEAD;
-    }
-    if sock_flags & SOCK_DONE != 0 {
-        flags |= FLAG_DONE;
-    }
+    let mut flags = sock_flags(sock);
     if verdict == Verdict::Undecided {
         flags |= FLAG_UNDECIDED;
     }
     let (pid, comm) = if by_system_call(old, new) {
         flags |= FLAG_TASK;
-        (
-            (bpf_get_current_pid_tgid() >> 32) as u32,
-            bpf_get_current_comm().unwrap_or_default(),
-        )
+        (emit::current_pid(), bpf_get_current_comm().unwrap_or_default())
     } else {
         (0, [0; 16])
     };
-    let head = RecordHead {
-        at_ns: unsafe { bpf_ktime_get_ns() },
-        cookie: sock.cookie(),
-        netns,
-        kind: RecordKind::StateChange as u8,
-        family: 0,
-        local_port,
-        remote_port,
-        flags,
-        reserved: 0,
-    };
+    let head = emit::head(RecordKind::StateChange, sock.cookie(), netns, ports, flags);
     let (old, new, error) = (old as u8, new as u8, sock.error());
     match addresses {
-        Addresses::V4 { local, remote } => emit::emit(|| StateChange {
-            head: RecordHead {
-                family: Family::V4 as u8,
-                ..head
-            },
-            old,
-            new,
-            error,
-            pid,
-            comm,
-            local,
-            remote,
+        Addresses::V4 { local, remote } => emit::emit(|| {
+            let head = RecordHead { family: Family::V4 as u8, ..head };
+            StateChange { head, old, new, error, pid, comm, local, remote }
         }),
-        Addresses::V6 { local, remote } => emit::emit(|| StateChange {
-            head: RecordHead {
-                family: Family::V6 as u8,
-                ..head
-            },
-            old,
-            new,
-            error,
-            pid,
-            comm,
-            local,
-            remote,
+        Addresses::V6 { local, remote } => emit::emit(|| {
+            let head = RecordHead { family: Family::V6 as u8, ..head };
+            StateChange { head, old, new, error, pid, comm, local, remote }
         }),
     }
+}
+
+#[inline(always)]
+fn sock_flags(sock: Sock) -> u16 {
+    let kernel = sock.flags();
+    let mut flags = 0;
+    if kernel & SOCK_DEAD != 0 {
+        flags |= FLAG_DEAD;
+    }
+    if kernel & SOCK_DONE != 0 {
+        flags |= FLAG_DONE;
+    }
+    flags
 }
 
 /// Is this change only ever made by a system call of the task that owns the socket? All others can

@@ -8,6 +8,12 @@
     clippy::inline_always,
     reason = "BPF functions have five arguments at most and no stack to spare: small helpers inline"
 )]
+#![expect(
+    clippy::as_conversions,
+    clippy::cast_possible_truncation,
+    reason = "a checked conversion has a panicking path, which the verifier refuses"
+)]
+#![expect(clippy::needless_pass_by_value, reason = "aya's macros hand contexts over by value")]
 
 mod emit;
 mod filter;

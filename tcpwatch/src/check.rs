@@ -1,6 +1,6 @@
 //! `tcpwatch check`: what this kernel and these privileges allow, one line per feature.
 
-use std::process::ExitCode;
+use std::{fmt::Write as _, process::ExitCode};
 
 use anyhow::Result;
 use tcpwatch::{
@@ -11,10 +11,7 @@ use tcpwatch::{
 pub(crate) fn run() -> Result<ExitCode> {
     let facts = Facts::gather();
     let mut report = Report::default();
-    report.line(
-        &format!("kernel {}, {}", facts.release, facts.machine),
-        &Ok(()),
-    );
+    report.line(&format!("kernel {}, {}", facts.release, facts.machine), &Ok(()));
     report.line(
         &format!("BTF at {}", layout::VMLINUX_BTF),
         &if facts.has_btf {
@@ -48,11 +45,7 @@ pub(crate) fn run() -> Result<ExitCode> {
         );
     }
     exit::print(&report.text)?;
-    Ok(if report.all_ok {
-        ExitCode::SUCCESS
-    } else {
-        exit::PRECONDITION.into()
-    })
+    Ok(if report.all_ok { ExitCode::SUCCESS } else { exit::PRECONDITION.into() })
 }
 
 struct Report {
@@ -62,10 +55,7 @@ struct Report {
 
 impl Default for Report {
     fn default() -> Self {
-        Self {
-            text: String::new(),
-            all_ok: true,
-        }
+        Self { text: String::new(), all_ok: true }
     }
 }
 
@@ -78,6 +68,6 @@ impl Report {
                 format!("off: {why}")
             }
         };
-        self.text.push_str(&format!("{what:<60}  {answer}\n"));
+        let _written = writeln!(self.text, "{what:<60}  {answer}").is_ok();
     }
 }

@@ -26,11 +26,7 @@ use tcpwatch::{
 
 pub(crate) fn run(filters: &FilterArgs, output: &OutputArgs) -> Result<ExitCode> {
     let mut in_kernel = filters.in_kernel();
-    in_kernel.netns = filters
-        .netns
-        .as_deref()
-        .map(snapshot::resolve)
-        .transpose()?;
+    in_kernel.netns = filters.netns.as_deref().map(snapshot::resolve).transpose()?;
     let plan = Plan {
         filters: in_kernel,
         selection: selection(filters),
@@ -86,11 +82,7 @@ fn sink(output: &OutputArgs) -> Box<dyn Sink> {
             Box::new(Terminal::new(Layout {
                 color,
                 time: output.time.into(),
-                page: if terminal {
-                    rows.map(|rows| rows.max(10))
-                } else {
-                    None
-                },
+                page: if terminal { rows.map(|rows| rows.max(10)) } else { None },
                 started: clock::now(),
             }))
         }
@@ -117,9 +109,5 @@ fn describe(filters: &FilterArgs) -> String {
         && filters.netns.is_none()
         && filters.pid.is_none()
         && filters.comm.is_none();
-    if asks_nothing {
-        "every TCP socket".to_owned()
-    } else {
-        typed.join(" ")
-    }
+    if asks_nothing { "every TCP socket".to_owned() } else { typed.join(" ") }
 }

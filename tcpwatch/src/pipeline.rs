@@ -186,7 +186,7 @@ impl<'a> Road<'a> {
     fn account(&mut self, losses: &Losses, last: bool) -> Result<()> {
         let now = clock::now();
         let due = now.since(self.accounted) >= LOSS_CHECK || self.source.is_asleep();
-        if !last && !(self.unaccounted && due) {
+        if !(last || self.unaccounted && due) {
             return Ok(());
         }
         self.accounted = now;
@@ -195,11 +195,7 @@ impl<'a> Road<'a> {
         for (cause, total) in &totals.lost {
             let known = self.reported.lost.get(cause).copied().unwrap_or(0);
             if *total > known {
-                let loss = Loss {
-                    at: now,
-                    cause: *cause,
-                    count: total - known,
-                };
+                let loss = Loss { at: now, cause: *cause, count: total - known };
                 self.sink.loss(&loss, &self.clock, &mut self.lines);
                 self.suspects = true;
             }

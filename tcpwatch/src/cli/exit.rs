@@ -28,10 +28,7 @@ pub fn status(error: &anyhow::Error) -> ExitCode {
     if error.is::<UsageError>() || error.is::<snapshot::NetnsError>() {
         return USAGE.into();
     }
-    if error
-        .downcast_ref::<ProbeError>()
-        .is_some_and(ProbeError::is_precondition)
-    {
+    if error.downcast_ref::<ProbeError>().is_some_and(ProbeError::is_precondition) {
         return PRECONDITION.into();
     }
     FAILED.into()

@@ -18,19 +18,12 @@ impl AnyBytes for StateChangeV6 {}
 
 /// The head of a record of any kind.
 pub(super) fn head(bytes: &[u8]) -> Result<RecordHead, DecodeError> {
-    prefix(bytes).ok_or(DecodeError::Length {
-        kind: 0,
-        bytes: bytes.len(),
-    })
+    prefix(bytes).ok_or(DecodeError::Length { kind: 0, bytes: bytes.len() })
 }
 
 /// A whole record, if it is as long as `R`.
 pub(super) fn whole<R: AnyBytes>(bytes: &[u8]) -> Option<R> {
-    if bytes.len() == size_of::<R>() {
-        prefix(bytes)
-    } else {
-        None
-    }
+    if bytes.len() == size_of::<R>() { prefix(bytes) } else { None }
 }
 
 fn prefix<R: AnyBytes>(bytes: &[u8]) -> Option<R> {

@@ -20,10 +20,7 @@ pub(super) fn decode(bytes: &[u8], head: &RecordHead) -> Result<StateEvent, Deco
     if let Some(record) = record::whole::<StateChangeV6>(bytes) {
         return Ok(event(&record, v6(record.local), v6(record.remote)));
     }
-    Err(DecodeError::Length {
-        kind: head.kind,
-        bytes: bytes.len(),
-    })
+    Err(DecodeError::Length { kind: head.kind, bytes: bytes.len() })
 }
 
 fn event<const WORDS: usize>(
@@ -31,16 +28,7 @@ fn event<const WORDS: usize>(
     local: IpAddr,
     remote: IpAddr,
 ) -> StateEvent {
-    let StateChange {
-        head,
-        old,
-        new,
-        error,
-        pid,
-        comm,
-        local: _,
-        remote: _,
-    } = *record;
+    let StateChange { head, old, new, error, pid, comm, local: _, remote: _ } = *record;
     let RecordHead {
         at_ns,
         cookie,
@@ -58,14 +46,8 @@ fn event<const WORDS: usize>(
         socket: Cookie(cookie),
         netns: Netns(netns),
         ends: Endpoints {
-            local: Endpoint {
-                address: local,
-                port: local_port,
-            },
-            remote: Endpoint {
-                address: remote,
-                port: remote_port,
-            },
+            local: Endpoint { address: local, port: local_port },
+            remote: Endpoint { address: remote, port: remote_port },
         },
         from,
         to,

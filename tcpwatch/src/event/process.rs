@@ -60,18 +60,11 @@ impl fmt::Display for Comm {
     /// Bytes that are not UTF-8 become U+FFFD, control characters become `?`: the name is the
     /// process's own choice and must not reach a terminal raw.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self
-            .as_bytes()
-            .iter()
-            .all(|byte| matches!(byte, b' '..=b'~'))
-        {
+        if self.as_bytes().iter().all(|byte| matches!(byte, b' '..=b'~')) {
             return f.pad(std::str::from_utf8(self.as_bytes()).unwrap_or_default());
         }
         let text = String::from_utf8_lossy(self.as_bytes());
-        let clean: String = text
-            .chars()
-            .map(|c| if c.is_control() { '?' } else { c })
-            .collect();
+        let clean: String = text.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
         f.pad(&clean)
     }
 }
@@ -104,9 +97,6 @@ mod tests {
 
     #[test]
     fn a_name_is_cut_as_the_kernel_cuts_it() {
-        assert_eq!(
-            Comm::from_text("a-name-of-twenty-chr").to_string(),
-            "a-name-of-twent"
-        );
+        assert_eq!(Comm::from_text("a-name-of-twenty-chr").to_string(), "a-name-of-twent");
     }
 }

@@ -179,11 +179,7 @@ mod tests {
     #[test]
     fn a_word_that_names_no_state_is_refused_with_the_list_of_states() {
         let error = "FIN_WAIT_3".parse::<TcpState>().unwrap_err();
-        assert!(
-            error
-                .to_string()
-                .contains("\"FIN_WAIT_3\" is not a TCP state")
-        );
+        assert!(error.to_string().contains("\"FIN_WAIT_3\" is not a TCP state"));
         assert!(error.to_string().contains("FIN_WAIT_2"));
     }
 

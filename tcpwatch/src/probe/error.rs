@@ -70,20 +70,12 @@ impl ProbeError {
 
 /// The useful part of a refusal: the system call's error and the verifier's last three lines.
 pub(super) fn reason(error: &ProgramError) -> String {
-    let ProgramError::LoadError {
-        io_error,
-        verifier_log,
-    } = error
-    else {
+    let ProgramError::LoadError { io_error, verifier_log } = error else {
         return error.to_string();
     };
     let log = verifier_log.to_string();
-    let mut last: Vec<&str> = log
-        .lines()
-        .rev()
-        .filter(|line| !line.starts_with("processed "))
-        .take(3)
-        .collect();
+    let mut last: Vec<&str> =
+        log.lines().rev().filter(|line| !line.starts_with("processed ")).take(3).collect();
     last.reverse();
     format!("{io_error}; the verifier said: {}", last.join(" / "))
 }

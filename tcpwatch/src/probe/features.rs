@@ -61,9 +61,7 @@ impl Facts {
             return Err(ProbeError::Privilege { missing });
         }
         if self.has_ring_buffer == Some(false) {
-            return Err(ProbeError::NoRingBuffer {
-                release: self.release.clone(),
-            });
+            return Err(ProbeError::NoRingBuffer { release: self.release.clone() });
         }
         Ok(())
     }
@@ -91,11 +89,7 @@ mod tests {
 
     #[test]
     fn missing_capabilities_are_named_with_what_to_do() {
-        let facts = Facts {
-            may_bpf: false,
-            may_perfmon: false,
-            ..capable()
-        };
+        let facts = Facts { may_bpf: false, may_perfmon: false, ..capable() };
         let error = facts.demand().unwrap_err();
         assert!(error.is_precondition());
         let text = error.to_string();
@@ -106,16 +100,10 @@ mod tests {
 
     #[test]
     fn a_kernel_without_ring_buffers_is_refused_with_the_version_that_has_them() {
-        let facts = Facts {
-            has_ring_buffer: Some(false),
-            ..capable()
-        };
+        let facts = Facts { has_ring_buffer: Some(false), ..capable() };
         let error = facts.demand().unwrap_err();
         assert!(error.is_precondition());
-        assert!(
-            error.to_string().contains("5.4.0 has no BPF ring buffer"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("5.4.0 has no BPF ring buffer"), "{error}");
         assert!(error.to_string().contains("5.8"), "{error}");
     }
 }

@@ -74,17 +74,9 @@ impl Filters {
         // Owners are learned when SYN_SENT and LISTEN are entered, and the table of sockets shrinks
         // when CLOSED is: those always pass, and the pipeline drops them again.
         let tracking = bit(TcpState::SynSent) | bit(TcpState::Listen) | bit(TcpState::Closed);
-        let (left, entered) = if wanted == 0 {
-            (u32::MAX, u32::MAX)
-        } else {
-            (wanted, wanted | tracking)
-        };
-        Globals {
-            switches,
-            left,
-            entered,
-            netns: self.netns.map_or(0, |netns| netns.0),
-        }
+        let (left, entered) =
+            if wanted == 0 { (u32::MAX, u32::MAX) } else { (wanted, wanted | tracking) };
+        Globals { switches, left, entered, netns: self.netns.map_or(0, |netns| netns.0) }
     }
 
     /// Writes ports and prefixes into the maps of the loaded object.
@@ -152,9 +144,7 @@ where
     T: TryFrom<&'a mut aya::maps::Map, Error = MapError>,
 {
     ebpf.map_mut(name)
-        .ok_or_else(|| MapError::InvalidName {
-            name: name.to_owned(),
-        })
+        .ok_or_else(|| MapError::InvalidName { name: name.to_owned() })
         .and_then(TryInto::try_into)
 }
 
@@ -185,23 +175,11 @@ mod tests {
 
     #[test]
     fn a_state_filter_still_lets_births_and_deaths_pass() {
-        let filters = Filters {
-            states: vec![TcpState::CloseWait],
-            ..Filters::default()
-        };
+        let filters = Filters { states: vec![TcpState::CloseWait], ..Filters::default() };
         let globals = filters.globals();
         assert_eq!(globals.left, 1 << 8, "only CLOSE_WAIT is watched when left");
-        for state in [
-            TcpState::CloseWait,
-            TcpState::SynSent,
-            TcpState::Listen,
-            TcpState::Closed,
-        ] {
-            assert_ne!(
-                globals.entered & bit(state),
-                0,
-                "{state} passes when entered"
-            );
+        for state in [TcpState::CloseWait, TcpState::SynSent, TcpState::Listen, TcpState::Closed] {
+            assert_ne!(globals.entered & bit(state), 0, "{state} passes when entered");
         }
         assert_eq!(globals.entered & bit(TcpState::Established), 0);
     }

@@ -58,10 +58,7 @@ pub fn resolve(btf: &Path, release: &str) -> Result<Vec<FieldOffset>, LayoutErro
     // Mapping the file is faster, but sysfs supports it only since 6.16.
     let types = Btf::from_file_with_backend(btf, Backend::Mmap)
         .or_else(|_| Btf::from_file(btf))
-        .map_err(|source| LayoutError::NoBtf {
-            path: btf.to_owned(),
-            source,
-        })?;
+        .map_err(|source| LayoutError::NoBtf { path: btf.to_owned(), source })?;
     resolve_fields(&types, &KERNEL_FIELDS, release)
 }
 
@@ -81,10 +78,7 @@ fn resolve_fields(
             container
                 .as_ref()
                 .and_then(|container| offset_of(types, container, field.path))
-                .map(|bytes| FieldOffset {
-                    field: *field,
-                    bytes,
-                })
+                .map(|bytes| FieldOffset { field: *field, bytes })
                 .ok_or_else(|| LayoutError::NoField {
                     release: release.to_owned(),
                     container: field.container,
@@ -172,11 +166,7 @@ mod tests {
 
     #[test]
     fn a_missing_field_is_an_error_that_names_struct_field_and_kernel() {
-        let absent = KernelField {
-            global: "X",
-            container: "sock",
-            path: "sk_no_such_field",
-        };
+        let absent = KernelField { global: "X", container: "sock", path: "sk_no_such_field" };
         let error = resolve_fields(&running_kernel(), &[absent], "6.99.0-test").unwrap_err();
         let text = error.to_string();
         for word in ["6.99.0-test", "sk_no_such_field", "struct sock"] {
@@ -187,9 +177,6 @@ mod tests {
     #[test]
     fn a_kernel_without_type_information_is_an_error_that_names_the_option() {
         let error = resolve(Path::new("/nonexistent/btf"), RELEASE).unwrap_err();
-        assert!(
-            error.to_string().contains("CONFIG_DEBUG_INFO_BTF"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("CONFIG_DEBUG_INFO_BTF"), "{error}");
     }
 }

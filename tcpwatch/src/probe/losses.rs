@@ -92,10 +92,7 @@ impl Losses {
             totals.attempted += self.sum(Counter::Attempted, hook.counters)?;
             for (cause, lost) in [
                 (Cause::RingFull, self.sum(Counter::RingFull, hook.counters)?),
-                (
-                    Cause::Unreadable,
-                    self.sum(Counter::Unreadable, hook.counters)?,
-                ),
+                (Cause::Unreadable, self.sum(Counter::Unreadable, hook.counters)?),
                 (Cause::Recursion, recursion_misses(program)?),
             ] {
                 if lost > 0 {
@@ -143,10 +140,7 @@ mod tests {
 
     #[test]
     fn skipped_runs_are_read_from_the_programs_file() {
-        assert_eq!(
-            parse_recursion_misses("prog_id:\t7\nrecursion_misses:\t42\n"),
-            42
-        );
+        assert_eq!(parse_recursion_misses("prog_id:\t7\nrecursion_misses:\t42\n"), 42);
     }
 
     #[test]

@@ -70,9 +70,7 @@ impl Probes {
             let program: &mut BtfTracePoint = ebpf
                 .program_mut(hook.program)
                 .and_then(|program| program.try_into().ok())
-                .ok_or(ProbeError::NoProgram {
-                    program: hook.program,
-                })?;
+                .ok_or(ProbeError::NoProgram { program: hook.program })?;
             let refused = |error| ProbeError::Hook {
                 release: facts.release.clone(),
                 tracepoint: hook.tracepoint,
@@ -80,10 +78,7 @@ impl Probes {
             };
             program.load(hook.tracepoint, &btf).map_err(refused)?;
             program.attach().map_err(refused)?;
-            let fd = program
-                .fd()
-                .and_then(|fd| Ok(fd.try_clone()?))
-                .map_err(refused)?;
+            let fd = program.fd().and_then(|fd| Ok(fd.try_clone()?)).map_err(refused)?;
             programs.push((hook, fd));
         }
         let ring = Ring {
@@ -92,24 +87,13 @@ impl Probes {
         };
         let counters: PerCpuArray<_, _> = take_map(&mut ebpf, "COUNTERS")?;
         let losses = Losses::new(counters, programs);
-        Ok((
-            Self {
-                ebpf,
-                losses,
-                attached: HOOKS.to_vec(),
-            },
-            ring,
-        ))
+        Ok((Self { ebpf, losses, attached: HOOKS.to_vec() }, ring))
     }
 
     /// Detaches everything; what was lost can still be read.
     #[must_use]
     pub fn detach(self) -> Losses {
-        let Self {
-            ebpf,
-            losses,
-            attached: _,
-        } = self;
+        let Self { ebpf, losses, attached: _ } = self;
         drop(ebpf);
         losses
     }
@@ -127,8 +111,6 @@ impl Probes {
 
 fn take_map<T: TryFrom<Map, Error = MapError>>(ebpf: &mut Ebpf, name: &str) -> Result<T, MapError> {
     ebpf.take_map(name)
-        .ok_or_else(|| MapError::InvalidName {
-            name: name.to_owned(),
-        })
+        .ok_or_else(|| MapError::InvalidName { name: name.to_owned() })
         .and_then(TryInto::try_into)
 }

@@ -24,10 +24,7 @@ pub struct JsonLines {
 
 impl Default for JsonLines {
     fn default() -> Self {
-        Self {
-            calendar: Calendar::new(TimeZone::UTC, "%Y-%m-%dT%H:%M:%S"),
-            time: Vec::new(),
-        }
+        Self { calendar: Calendar::new(TimeZone::UTC, "%Y-%m-%dT%H:%M:%S"), time: Vec::new() }
     }
 }
 
@@ -126,30 +123,20 @@ fn as_text<S: Serializer>(
     }
 }
 
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde asks for a reference"
-)]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
 const fn is_false(value: &bool) -> bool {
     !*value
 }
 
 impl From<Endpoint> for EndpointJson {
     fn from(Endpoint { address, port }: Endpoint) -> Self {
-        Self {
-            addr: address,
-            port,
-        }
+        Self { addr: address, port }
     }
 }
 
 impl From<Process> for ProcessJson {
     fn from(Process { pid, comm, via }: Process) -> Self {
-        Self {
-            pid,
-            comm,
-            via: via.word(),
-        }
+        Self { pid, comm, via: via.word() }
     }
 }
 
@@ -178,16 +165,7 @@ impl JsonLines {
     ) {
         self.stamp(at, clock);
         let time = std::str::from_utf8(&self.time).unwrap_or_default();
-        write(
-            &Line {
-                schema: SCHEMA,
-                event,
-                time,
-                mono_ns: at.0,
-                rest,
-            },
-            out,
-        );
+        write(&Line { schema: SCHEMA, event, time, mono_ns: at.0, rest }, out);
     }
 }
 
@@ -226,11 +204,7 @@ impl Sink for JsonLines {
             mono_ns: at.0,
             socket,
             netns,
-            family: if ends.local.address.is_ipv4() {
-                "ipv4"
-            } else {
-                "ipv6"
-            },
+            family: if ends.local.address.is_ipv4() { "ipv4" } else { "ipv6" },
             local: ends.local.into(),
             remote: ends.remote.into(),
             direction: direction.map(direction_word),
@@ -245,10 +219,7 @@ impl Sink for JsonLines {
     }
 
     fn loss(&mut self, loss: &Loss, clock: &WallClock, out: &mut Vec<u8>) {
-        let rest = LossLine {
-            cause: loss.cause.word(),
-            count: loss.count,
-        };
+        let rest = LossLine { cause: loss.cause.word(), count: loss.count };
         self.line("loss", loss.at, rest, clock, out);
     }
 
@@ -271,10 +242,7 @@ impl Sink for JsonLines {
             inferred,
             attempted,
             received,
-            lost: lost
-                .iter()
-                .map(|(cause, count)| (Cause::word(*cause), *count))
-                .collect(),
+            lost: lost.iter().map(|(cause, count)| (Cause::word(*cause), *count)).collect(),
             out_of_order,
             connections,
             open,

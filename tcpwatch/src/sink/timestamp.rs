@@ -18,12 +18,7 @@ const NANOSECONDS: i64 = 1_000_000_000;
 impl Calendar {
     /// `format` is a strftime pattern up to and including the second.
     pub(super) fn new(zone: TimeZone, format: &'static str) -> Self {
-        Self {
-            zone,
-            format,
-            second: i64::MIN,
-            prefix: String::new(),
-        }
+        Self { zone, format, second: i64::MIN, prefix: String::new() }
     }
 
     /// Appends the moment with `digits` of its fraction (1 to 9).
@@ -33,12 +28,7 @@ impl Calendar {
             self.second = second;
             self.prefix = Timestamp::from_second(second).map_or_else(
                 |_| second.to_string(),
-                |moment| {
-                    moment
-                        .to_zoned(self.zone.clone())
-                        .strftime(self.format)
-                        .to_string()
-                },
+                |moment| moment.to_zoned(self.zone.clone()).strftime(self.format).to_string(),
             );
         }
         out.extend_from_slice(self.prefix.as_bytes());

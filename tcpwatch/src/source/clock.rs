@@ -19,13 +19,10 @@ pub fn now() -> KernelTime {
 /// Both clocks at one moment.
 #[must_use]
 pub fn read() -> WallClock {
-    let unix_ns = SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| {
-        i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
-    });
-    WallClock {
-        kernel: now(),
-        unix_ns,
-    }
+    let unix_ns = SystemTime::UNIX_EPOCH
+        .elapsed()
+        .map_or(0, |since| i64::try_from(since.as_nanos()).unwrap_or(i64::MAX));
+    WallClock { kernel: now(), unix_ns }
 }
 
 /// Takes a new reading if the wall clock was set. Smaller differences are left alone, so that two

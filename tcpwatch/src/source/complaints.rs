@@ -1,9 +1,6 @@
 //! The kernel side's own rare complaints, which it sends through a ring of their own.
 
-#![expect(
-    unsafe_code,
-    reason = "registering the ring's descriptor with the runtime is unsafe"
-)]
+#![expect(unsafe_code, reason = "registering the ring's descriptor with the runtime is unsafe")]
 
 use std::io;
 
@@ -22,9 +19,7 @@ impl Complaints {
     /// # Errors
     /// If it has none.
     pub fn new(probes: &mut Probes) -> Result<Self> {
-        let ring = probes
-            .complaints()
-            .context("cannot read the kernel side's complaints")?;
+        let ring = probes.complaints().context("cannot read the kernel side's complaints")?;
         // SAFETY: the descriptor belongs to the ring, which the AsyncFd owns from here on and which
         // keeps it open for as long as it lives.
         let ring = unsafe { AsyncFd::register_with_interest(ring, Interest::READABLE) }?;

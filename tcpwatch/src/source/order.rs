@@ -28,11 +28,7 @@ impl Order {
             self.late += 1;
         }
         // Nearly sorted: the place is almost always the end.
-        let place = self
-            .held
-            .iter()
-            .rposition(|earlier| time(earlier) <= at)
-            .map_or(0, |i| i + 1);
+        let place = self.held.iter().rposition(|earlier| time(earlier) <= at).map_or(0, |i| i + 1);
         self.held.insert(place, event);
     }
 

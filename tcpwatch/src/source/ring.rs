@@ -1,10 +1,7 @@
 //! Drains the kernel's ring. Sleeps without a timer while nothing happens, is woken by the first
 //! record, and from then on looks every few milliseconds until it finds the ring empty.
 
-#![expect(
-    unsafe_code,
-    reason = "registering the ring's descriptor with the runtime is unsafe"
-)]
+#![expect(unsafe_code, reason = "registering the ring's descriptor with the runtime is unsafe")]
 
 use std::{io, time::Duration};
 
@@ -61,21 +58,12 @@ impl RingSource {
     ///
     /// # Errors
     /// If the runtime refuses the descriptor.
-    pub fn new(
-        Ring {
-            records,
-            reader_sleeps,
-        }: Ring,
-    ) -> Result<Self, RingError> {
+    pub fn new(Ring { records, reader_sleeps }: Ring) -> Result<Self, RingError> {
         // SAFETY: the descriptor belongs to the ring, which the AsyncFd owns from here on and which
         // keeps it open for as long as it lives.
         let ring = unsafe { AsyncFd::register_with_interest(records, Interest::READABLE) }
             .map_err(io::Error::from)?;
-        Ok(Self {
-            ring,
-            reader_sleeps,
-            mode: Mode::Busy,
-        })
+        Ok(Self { ring, reader_sleeps, mode: Mode::Busy })
     }
 
     /// Waits until it is worth draining again. `held` says that the caller still holds records back.

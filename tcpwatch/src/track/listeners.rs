@@ -13,6 +13,13 @@ struct Listener {
     owner: Option<Process>,
 }
 
+/// What accepts a connection: one listener, or several that share the port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Accepting {
+    /// The owner; left open if the listeners belong to different processes (`SO_REUSEPORT`).
+    pub(super) owner: Option<Process>,
+}
+
 /// All listeners, by namespace and port.
 #[derive(Debug, Default)]
 pub(super) struct Listeners {
@@ -29,11 +36,7 @@ impl Listeners {
     ) {
         let here = self.by_port.entry((netns, local.port)).or_default();
         here.retain(|listener| listener.socket != socket);
-        here.push(Listener {
-            socket,
-            local: *local,
-            owner,
-        });
+        here.push(Listener { socket, local: *local, owner });
     }
 
     pub(super) fn remove(&mut self, netns: Netns, local: &Endpoint, socket: Cookie) {
@@ -45,27 +48,17 @@ impl Listeners {
         }
     }
 
-    /// Is there a listener for this address, and who owns it? Listeners that share the port
-    /// (`SO_REUSEPORT`) and belong to different processes leave the owner open.
-    pub(super) fn find(&self, netns: Netns, local: &Endpoint) -> Option<Option<Process>> {
+    /// The listener that accepts connections to this address.
+    pub(super) fn find(&self, netns: Netns, local: &Endpoint) -> Option<Accepting> {
         let here = self.by_port.get(&(netns, local.port))?;
-        let exact = || {
-            here.iter()
-                .filter(|listener| listener.local.address == local.address)
-        };
-        let any = || {
-            here.iter()
-                .filter(|listener| listener.local.address.is_unspecified())
-        };
-        let mut candidates: Box<dyn Iterator<Item = &Listener>> = if exact().next().is_some() {
-            Box::new(exact())
-        } else {
-            Box::new(any())
-        };
+        let exact = || here.iter().filter(|listener| listener.local.address == local.address);
+        let any = || here.iter().filter(|listener| listener.local.address.is_unspecified());
+        let mut candidates: Box<dyn Iterator<Item = &Listener>> =
+            if exact().next().is_some() { Box::new(exact()) } else { Box::new(any()) };
         let first = candidates.next()?.owner;
         let same = candidates.all(|other| {
             other.owner.map(|process| process.pid) == first.map(|process| process.pid)
         });
-        Some(first.filter(|_| same))
+        Some(Accepting { owner: first.filter(|_| same) })
     }
 }

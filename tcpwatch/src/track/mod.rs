@@ -112,8 +112,7 @@ impl Tracker {
             return;
         }
         if known.state == TcpState::Listen {
-            self.listeners
-                .add(known.netns, &known.ends.local, known.socket, known.owner);
+            self.listeners.add(known.netns, &known.ends.local, known.socket, known.owner);
         } else {
             self.tally.connections += 1;
         }
@@ -137,15 +136,10 @@ impl Tracker {
     pub fn infer_directions(&mut self) {
         for connection in self.sockets.values_mut() {
             if connection.state != TcpState::Listen {
-                let accepted = self
-                    .listeners
-                    .find(connection.netns, &connection.ends.local)
-                    .is_some();
-                connection.direction = Some(if accepted {
-                    Direction::Incoming
-                } else {
-                    Direction::Outgoing
-                });
+                let accepted =
+                    self.listeners.find(connection.netns, &connection.ends.local).is_some();
+                connection.direction =
+                    Some(if accepted { Direction::Incoming } else { Direction::Outgoing });
             }
         }
     }
@@ -158,11 +152,7 @@ impl Tracker {
             return;
         }
         if let Some(held) = self.undecided.remove(&event.socket) {
-            let completed = StateEvent {
-                ends: event.ends,
-                undecided: false,
-                ..held
-            };
+            let completed = StateEvent { ends: event.ends, undecided: false, ..held };
             self.transition(&completed, &mut out);
         }
         self.transition(&event, &mut out);
@@ -171,10 +161,7 @@ impl Tracker {
     /// Sockets that are alive, by what was seen of them.
     #[must_use]
     pub fn open(&self) -> usize {
-        self.sockets
-            .values()
-            .filter(|socket| socket.state != TcpState::Listen)
-            .count()
+        self.sockets.values().filter(|socket| socket.state != TcpState::Listen).count()
     }
 
     /// Totals so far.
@@ -201,8 +188,7 @@ impl Tracker {
             .collect();
         for socket in gone {
             if let Some(connection) = self.sockets.remove(&socket) {
-                self.listeners
-                    .remove(connection.netns, &connection.ends.local, socket);
+                self.listeners.remove(connection.netns, &connection.ends.local, socket);
                 self.tally.inferred += 1;
                 let mut change = connection.change(socket, taken, TcpState::Closed);
                 change.inferred = true;
@@ -215,11 +201,8 @@ impl Tracker {
     fn hold(&mut self, event: StateEvent) {
         if self.undecided.len() >= MAX_UNDECIDED {
             // The oldest is the least likely to come back; finding it is rare and bounded.
-            let oldest = self
-                .undecided
-                .iter()
-                .min_by_key(|(_, held)| held.at)
-                .map(|(socket, _)| *socket);
+            let oldest =
+                self.undecided.iter().min_by_key(|(_, held)| held.at).map(|(socket, _)| *socket);
             if let Some(oldest) = oldest {
                 self.undecided.remove(&oldest);
                 self.tally.undecided += 1;
@@ -250,26 +233,22 @@ impl Tracker {
         }
         out(change);
 
-        match event.to {
-            TcpState::Closed => {
-                self.listeners
-                    .remove(event.netns, &event.ends.local, event.socket);
-            }
-            _ => {
-                connection.state = event.to;
-                connection.since = Some(event.at);
-                connection.seen = event.at;
-                connection.from_snapshot = false;
-                self.insert(event.socket, connection);
-            }
+        if event.to == TcpState::Closed {
+            self.listeners.remove(event.netns, &event.ends.local, event.socket);
+        } else {
+            connection.state = event.to;
+            connection.since = Some(event.at);
+            connection.seen = event.at;
+            connection.from_snapshot = false;
+            self.insert(event.socket, connection);
         }
     }
 
     /// A socket that was not known.
     fn begin(&mut self, event: &StateEvent) -> Connection {
-        if event.to != TcpState::Listen && event.from != TcpState::Listen {
-            self.tally.connections += 1;
-        } else if event.to == TcpState::SynRecv {
+        let is_listener = event.to == TcpState::Listen
+            || event.from == TcpState::Listen && event.to == TcpState::Closed;
+        if !is_listener {
             self.tally.connections += 1;
         }
         Connection {
@@ -310,8 +289,7 @@ impl Tracker {
         match (event.from, event.to) {
             (_, TcpState::Listen) => {
                 connection.process = event.process;
-                self.listeners
-                    .add(event.netns, &event.ends.local, event.socket, event.process);
+                self.listeners.add(event.netns, &event.ends.local, event.socket, event.process);
                 return;
             }
             (_, TcpState::SynSent) => connection.direction = Some(Direction::Outgoing),
@@ -329,12 +307,9 @@ impl Tracker {
                 connection.direction = Some(Direction::Incoming);
             }
             if connection.process.is_none()
-                && let Some(owner) = listener.flatten()
+                && let Some(owner) = listener.and_then(|accepting| accepting.owner)
             {
-                connection.process = Some(Process {
-                    via: Via::Listen,
-                    ..owner
-                });
+                connection.process = Some(Process { via: Via::Listen, ..owner });
                 connection.inherited = true;
             }
         }

@@ -79,9 +79,8 @@ pub(super) fn of_end(event: &StateEvent) -> Reason {
 
 fn without_error(event: &StateEvent) -> Reason {
     match event.from {
-        // The application closed a listener, or gave up a connection attempt.
-        TcpState::Listen | TcpState::SynSent => Reason::Normal,
-        TcpState::LastAck => Reason::Normal,
+        // The application closed a listener or gave up a connection attempt, or both sides closed.
+        TcpState::Listen | TcpState::SynSent | TcpState::LastAck => Reason::Normal,
         // close() with unread data or with SO_LINGER 0: tcp_disconnect() and __tcp_close() reset.
         TcpState::Established | TcpState::CloseWait | TcpState::SynRecv => Reason::ResetSent,
         _ => Reason::Unknown,

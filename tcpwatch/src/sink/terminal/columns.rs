@@ -45,12 +45,9 @@ impl Columns {
     /// Appends the endpoints taken in last.
     pub(super) fn ends(&self, _ends: &Endpoints, arrow: char, line: &mut String) {
         let (local, remote) = (self.local, self.remote);
-        let _written = write!(
-            line,
-            " {:<local$} {arrow} {:<remote$} ",
-            self.local_text, self.remote_text
-        )
-        .is_ok();
+        let _written =
+            write!(line, " {:<local$} {arrow} {:<remote$} ", self.local_text, self.remote_text)
+                .is_ok();
     }
 
     /// Appends the titles.

@@ -51,10 +51,7 @@ mod tests {
             (3_720_000_000_000, "1h02m"),
             (273_600_000_000_000, "3d04h"),
         ] {
-            assert_eq!(
-                Humane(Some(Duration::from_nanos(nanoseconds))).to_string(),
-                text
-            );
+            assert_eq!(Humane(Some(Duration::from_nanos(nanoseconds))).to_string(), text);
         }
     }
 

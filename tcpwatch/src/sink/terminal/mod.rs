@@ -15,7 +15,7 @@ use super::{
     timestamp::{Calendar, write_fraction},
 };
 use crate::{
-    event::{Direction, KernelTime, Process, TcpState, WallClock},
+    event::{Direction, KernelTime, Process, WallClock},
     track::{Change, Reason},
 };
 
@@ -130,22 +130,15 @@ impl Sink for Terminal {
         self.header(grown, out);
         self.moment(change.at, clock, out);
         self.line.clear();
-        self.columns
-            .ends(&change.ends, arrow(change.direction), &mut self.line);
+        self.columns.ends(&change.ends, arrow(change.direction), &mut self.line);
         out.extend_from_slice(self.line.as_bytes());
 
         self.line.clear();
-        push(
-            &mut self.line,
-            format_args!("{:<11} \u{2192} {:<11}", change.from, change.to),
-        );
+        push(&mut self.line, format_args!("{:<11} \u{2192} {:<11}", change.from, change.to));
         style::paint(style::of_change(change), &self.line, self.layout.color, out);
 
         self.line.clear();
-        push(
-            &mut self.line,
-            format_args!(" {:>7}  ", Humane(change.in_state)),
-        );
+        push(&mut self.line, format_args!(" {:>7}  ", Humane(change.in_state)));
         out.extend_from_slice(self.line.as_bytes());
         self.who(change);
         let odd = change.inferred || change.reason.is_some_and(is_failure);

@@ -98,9 +98,7 @@ fn refusal(payload: &[u8]) -> Result<(), MessageError> {
     if code == 0 {
         return Ok(());
     }
-    Err(MessageError::Refused(io::Error::from_raw_os_error(
-        code.saturating_neg(),
-    )))
+    Err(MessageError::Refused(io::Error::from_raw_os_error(code.saturating_neg())))
 }
 
 /// One `struct inet_diag_msg` and its attributes.
@@ -123,10 +121,7 @@ fn socket(payload: &[u8], context: Context) -> Result<KnownSocket, MessageError>
         socket: cookie(id.cookie),
         netns: context.netns,
         ends: Endpoints {
-            local: Endpoint {
-                address: id.source_address.to_canonical(),
-                port: id.source_port,
-            },
+            local: Endpoint { address: id.source_address.to_canonical(), port: id.source_port },
             remote: Endpoint {
                 address: id.destination_address.to_canonical(),
                 port: id.destination_port,
@@ -157,11 +152,7 @@ fn is_full(payload: &[u8]) -> Result<bool, DecodeError> {
 /// `net/core/sock_diag.c`).
 fn cookie(words: [u8; 8]) -> Cookie {
     let number = u64::from_ne_bytes(words);
-    Cookie(if cfg!(target_endian = "big") {
-        number.rotate_left(32)
-    } else {
-        number
-    })
+    Cookie(if cfg!(target_endian = "big") { number.rotate_left(32) } else { number })
 }
 
 /// The word in host order that begins at `at`.

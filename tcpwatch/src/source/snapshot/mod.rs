@@ -72,10 +72,7 @@ pub struct KnownSocket {
     pub owner: Option<Process>,
 }
 
-const _: () = assert!(
-    size_of::<KnownSocket>() <= 128,
-    "the stated memory per socket"
-);
+const _: () = assert!(size_of::<KnownSocket>() <= 128, "the stated memory per socket");
 
 /// Where to look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -173,10 +170,7 @@ pub enum SnapshotError {
 
 impl SnapshotError {
     fn procfs(path: impl AsRef<Path>) -> impl FnOnce(io::Error) -> Self {
-        move |source| Self::Procfs {
-            path: path.as_ref().to_owned(),
-            source,
-        }
+        move |source| Self::Procfs { path: path.as_ref().to_owned(), source }
     }
 }
 
@@ -226,11 +220,7 @@ impl Snapshot {
                 Ok(()) => self.namespaces.push(netns),
                 Err(reason) => {
                     let path = place.paths.into_iter().next();
-                    self.skipped.push(SkippedNamespace {
-                        netns,
-                        path,
-                        reason,
-                    });
+                    self.skipped.push(SkippedNamespace { netns, path, reason });
                 }
             }
         }
@@ -239,11 +229,7 @@ impl Snapshot {
             && self.skipped.is_empty()
         {
             let reason = SkipReason::Unreachable;
-            self.skipped.push(SkippedNamespace {
-                netns,
-                path: None,
-                reason,
-            });
+            self.skipped.push(SkippedNamespace { netns, path: None, reason });
         }
         Ok(())
     }

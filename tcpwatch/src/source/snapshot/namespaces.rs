@@ -129,10 +129,7 @@ pub fn resolve(word: &str) -> Result<Netns, NetnsError> {
     }
     match of_path(&Path::new(NAMED).join(word)) {
         Err(NetnsError::Unreadable { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-            Err(NetnsError::NoSuchName {
-                name: word.to_owned(),
-                known: names(),
-            })
+            Err(NetnsError::NoSuchName { name: word.to_owned(), known: names() })
         }
         answer => answer,
     }
@@ -140,31 +137,20 @@ pub fn resolve(word: &str) -> Result<Netns, NetnsError> {
 
 fn of_inode(word: &str) -> Result<Netns, NetnsError> {
     let mut places = reachable().unwrap_or_default().places;
-    places.extend(own().map(|netns| Place {
-        netns,
-        paths: vec![OWN.into()],
-    }));
+    places.extend(own().map(|netns| Place { netns, paths: vec![OWN.into()] }));
     let wanted = word.parse().ok().map(Netns);
     if let Some(place) = places.iter().find(|place| Some(place.netns) == wanted) {
         return Ok(place.netns);
     }
     let known = places.iter().map(|place| place.netns.0.to_string());
-    Err(NetnsError::NoSuchInode {
-        inode: word.to_owned(),
-        known: list(known.collect()),
-    })
+    Err(NetnsError::NoSuchInode { inode: word.to_owned(), known: list(known.collect()) })
 }
 
 /// The namespace that `path` leads to. Namespaces of every type are files of nsfs; `setns` tells
 /// the types apart before it asks for privileges (`SYSCALL_DEFINE2(setns)`, `kernel/nsproxy.c`).
 fn of_path(path: &Path) -> Result<Netns, NetnsError> {
-    let unreadable = |source| NetnsError::Unreadable {
-        path: path.to_owned(),
-        source,
-    };
-    let no_network = || NetnsError::NoNetwork {
-        path: path.to_owned(),
-    };
+    let unreadable = |source| NetnsError::Unreadable { path: path.to_owned(), source };
+    let no_network = || NetnsError::NoNetwork { path: path.to_owned() };
     let filesystem = rustix::fs::statfs(path).map_err(|error| unreadable(error.into()))?;
     if filesystem.f_type != libc::NSFS_MAGIC {
         return Err(no_network());
@@ -173,10 +159,9 @@ fn of_path(path: &Path) -> Result<Netns, NetnsError> {
     match enter(&file, || ()) {
         Err(EnterError::NoNetwork) => Err(no_network()),
         Err(EnterError::Thread(source)) => Err(unreadable(source)),
-        Err(EnterError::Refused(_) | EnterError::Gone | EnterError::Open(_)) | Ok(()) => file
-            .metadata()
-            .and_then(|about| inode(&about))
-            .map_err(unreadable),
+        Err(EnterError::Refused(_) | EnterError::Gone | EnterError::Open(_)) | Ok(()) => {
+            file.metadata().and_then(|about| inode(&about)).map_err(unreadable)
+        }
     }
 }
 
@@ -212,30 +197,19 @@ pub fn reachable() -> io::Result<Reachable> {
             add(netns, path);
         }
     }
-    let places = found
-        .into_iter()
-        .map(|(netns, paths)| Place { netns, paths })
-        .collect();
-    Ok(Reachable {
-        places,
-        hidden_processes,
-    })
+    let places = found.into_iter().map(|(netns, paths)| Place { netns, paths }).collect();
+    Ok(Reachable { places, hidden_processes })
 }
 
 /// The namespaces of a process's threads but the first: each thread may have its own.
 fn threads(pid: u32) -> impl Iterator<Item = (Netns, PathBuf)> {
     let first = pid.to_string();
-    let entries = fs::read_dir(format!("/proc/{pid}/task"))
-        .into_iter()
-        .flatten()
-        .flatten();
-    entries
-        .filter(move |entry| *entry.file_name() != *first)
-        .filter_map(|entry| {
-            let path = entry.path().join("ns/net");
-            let link = fs::read_link(&path).ok()?;
-            Some((link.to_str().and_then(named_inode)?, path))
-        })
+    let entries = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    entries.filter(move |entry| *entry.file_name() != *first).filter_map(|entry| {
+        let path = entry.path().join("ns/net");
+        let link = fs::read_link(&path).ok()?;
+        Some((link.to_str().and_then(named_inode)?, path))
+    })
 }
 
 /// A line of `/proc/PID/mountinfo` (proc(5)) that shows a mounted network namespace: the fourth
@@ -246,36 +220,24 @@ fn mounted(line: &[u8]) -> Option<(Netns, PathBuf)> {
     let mut path = Vec::new();
     let mut rest = fields.next()?;
     while let Some((first, after)) = rest.split_first() {
-        let escape = (*first == b'\\')
-            .then(|| after.first_chunk::<3>())
-            .flatten();
+        let escape = (*first == b'\\').then(|| after.first_chunk::<3>()).flatten();
         let byte = escape
             .and_then(|digits| std::str::from_utf8(digits).ok())
             .and_then(|digits| u8::from_str_radix(digits, 8).ok());
         path.push(byte.unwrap_or(*first));
-        rest = if byte.is_some() {
-            after.get(3..).unwrap_or_default()
-        } else {
-            after
-        };
+        rest = if byte.is_some() { after.get(3..).unwrap_or_default() } else { after };
     }
     Some((netns, std::ffi::OsString::from_vec(path).into()))
 }
 
 /// `net:[4026531840]`.
 fn named_inode(link: &str) -> Option<Netns> {
-    link.strip_prefix("net:[")?
-        .strip_suffix(']')?
-        .parse()
-        .ok()
-        .map(Netns)
+    link.strip_prefix("net:[")?.strip_suffix(']')?.parse().ok().map(Netns)
 }
 
 /// The inode of a namespace file; the kernel counts them in 32 bits (`struct ns_common`).
 fn inode(about: &fs::Metadata) -> io::Result<Netns> {
-    u32::try_from(about.ino())
-        .map(Netns)
-        .map_err(io::Error::other)
+    u32::try_from(about.ino()).map(Netns).map_err(io::Error::other)
 }
 
 impl Place {
@@ -309,9 +271,7 @@ fn enter<T: Send>(file: &File, work: impl FnOnce() -> T + Send) -> Result<T, Ent
         Err(error) => Err(EnterError::Refused(error.into())),
     };
     thread::scope(|scope| {
-        let thread = thread::Builder::new()
-            .name("netns".to_owned())
-            .spawn_scoped(scope, go);
+        let thread = thread::Builder::new().name("netns".to_owned()).spawn_scoped(scope, go);
         let back = thread.map_err(EnterError::Thread)?.join();
         back.unwrap_or_else(|_| Err(EnterError::Thread(io::Error::other("it panicked"))))
     })
@@ -320,11 +280,7 @@ fn enter<T: Send>(file: &File, work: impl FnOnce() -> T + Send) -> Result<T, Ent
 /// The names that `ip netns` knows.
 fn names() -> String {
     let entries = fs::read_dir(NAMED).into_iter().flatten().flatten();
-    list(
-        entries
-            .map(|entry| entry.file_name().to_string_lossy().into_owned())
-            .collect(),
-    )
+    list(entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect())
 }
 
 /// `a, b, c and 7 more`, or `none`.
@@ -347,10 +303,7 @@ mod tests {
     #[test]
     fn a_mounted_namespace_is_read_with_its_escaped_path() {
         let line = br"43 42 0:4 net:[4026532177] /run/netns/a\040b\134c rw shared:2 - nsfs nsfs rw";
-        assert_eq!(
-            mounted(line),
-            Some((Netns(4_026_532_177), r"/run/netns/a b\c".into()))
-        );
+        assert_eq!(mounted(line), Some((Netns(4_026_532_177), r"/run/netns/a b\c".into())));
         for line in [
             "43 42 0:4 mnt:[4026531841] /run/mnt rw shared:2 - nsfs nsfs rw",
             "21 1 254:0 / / rw - ext4 /dev/root rw",
@@ -366,13 +319,7 @@ mod tests {
         let own = own().unwrap();
         assert_eq!(resolve("/proc/self/ns/net").unwrap(), own);
         assert_eq!(resolve(&own.0.to_string()).unwrap(), own);
-        assert!(
-            reachable()
-                .unwrap()
-                .places
-                .iter()
-                .any(|place| place.netns == own)
-        );
+        assert!(reachable().unwrap().places.iter().any(|place| place.netns == own));
     }
 
     #[test]
@@ -380,18 +327,9 @@ mod tests {
         for (word, said) in [
             ("no-such-name", "there is no /run/netns/no-such-name"),
             ("1", "no network namespace 1 is held by"),
-            (
-                "99999999999999999999",
-                "no network namespace 99999999999999999999",
-            ),
-            (
-                "/no/such/path",
-                "cannot read network namespace /no/such/path: No such file",
-            ),
-            (
-                "/proc/self/ns/mnt",
-                "/proc/self/ns/mnt is no network namespace",
-            ),
+            ("99999999999999999999", "no network namespace 99999999999999999999"),
+            ("/no/such/path", "cannot read network namespace /no/such/path: No such file"),
+            ("/proc/self/ns/mnt", "/proc/self/ns/mnt is no network namespace"),
             ("/proc/self/comm", "/proc/self/comm is no network namespace"),
             ("/", "/ is no network namespace"),
             ("..", "/run/netns/.. is no network namespace"),
@@ -401,18 +339,12 @@ mod tests {
             assert!(error.contains(said), "{word}: {error}");
         }
         let own = own().unwrap().0.to_string();
-        assert!(
-            resolve("1").unwrap_err().to_string().contains(&own),
-            "what exists is named"
-        );
+        assert!(resolve("1").unwrap_err().to_string().contains(&own), "what exists is named");
     }
 
     #[test]
     fn a_place_that_is_now_another_namespace_is_not_entered() {
-        let place = Place {
-            netns: Netns(1),
-            paths: vec![OWN.into(), "/proc/0/ns/net".into()],
-        };
+        let place = Place { netns: Netns(1), paths: vec![OWN.into(), "/proc/0/ns/net".into()] };
         assert!(matches!(place.inside(|| ()), Err(EnterError::Gone)));
     }
 

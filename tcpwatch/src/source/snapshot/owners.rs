@@ -43,12 +43,7 @@ pub(super) fn find(sockets: &mut [KnownSocket]) -> io::Result<usize> {
 pub(super) fn pids() -> io::Result<Vec<u32>> {
     let mut pids = Vec::new();
     for entry in fs::read_dir("/proc")? {
-        pids.extend(
-            entry?
-                .file_name()
-                .to_str()
-                .and_then(|name| name.parse::<u32>().ok()),
-        );
+        pids.extend(entry?.file_name().to_str().and_then(|name| name.parse::<u32>().ok()));
     }
     pids.sort_unstable();
     Ok(pids)
@@ -80,11 +75,7 @@ fn look_into(
         }
         if let Entry::Vacant(free) = owners.entry(inode) {
             let comm = *owner.get_or_insert_with(|| comm(pid));
-            free.insert(Process {
-                pid,
-                comm,
-                via: Via::Procfs,
-            });
+            free.insert(Process { pid, comm, via: Via::Procfs });
         }
     }
     Ok(())

@@ -83,9 +83,7 @@ pub(super) fn dump(netns: Netns, into: &mut Vec<KnownSocket>) -> Result<(), Dump
 fn dump_family(family: u8, netns: Netns, into: &mut Vec<KnownSocket>) -> Result<bool, DumpError> {
     let mut socket = Socket::new(NETLINK_SOCK_DIAG).map_err(DumpError::Open)?;
     socket.bind_auto().map_err(DumpError::Open)?;
-    socket
-        .connect(&SocketAddr::new(0, 0))
-        .map_err(DumpError::Open)?;
+    socket.connect(&SocketAddr::new(0, 0)).map_err(DumpError::Open)?;
     socket.send(&question(family), 0).map_err(DumpError::Ask)?;
 
     let mut datagram = Vec::with_capacity(ROOM);
@@ -102,11 +100,7 @@ fn dump_family(family: u8, netns: Netns, into: &mut Vec<KnownSocket>) -> Result<
         if got > datagram.len() {
             return Err(DumpError::TooLong { got });
         }
-        let context = Context {
-            netns,
-            seen,
-            sequence: SEQUENCE,
-        };
+        let context = Context { netns, seen, sequence: SEQUENCE };
         let progress = message::read(&datagram, context, into)?;
         whole &= !progress.interrupted;
         if progress.done {

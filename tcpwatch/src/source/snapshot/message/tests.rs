@@ -48,11 +48,7 @@ const MAPPED_REQUEST: &str = "\
     0b00000000000000800300000000000000000000000000000000000008000f0000000000";
 const DONE: &str = "1400000003000200010000007273000000000000";
 
-const CONTEXT: Context = Context {
-    netns: Netns(7),
-    seen: KernelTime(1),
-    sequence: 1,
-};
+const CONTEXT: Context = Context { netns: Netns(7), seen: KernelTime(1), sequence: 1 };
 
 fn bytes(messages: &[&str]) -> Vec<u8> {
     let digits = messages.concat();
@@ -67,54 +63,25 @@ fn read_all(datagram: &[u8]) -> Result<(Progress, Vec<KnownSocket>), MessageErro
 
 fn only(message: &str) -> KnownSocket {
     let (_, sockets) = read_all(&bytes(&[message])).unwrap();
-    let [socket] = sockets[..] else {
-        panic!("one socket, not {sockets:?}")
-    };
+    let [socket] = sockets[..] else { panic!("one socket, not {sockets:?}") };
     socket
 }
 
 /// `ss`-like: state, ends, cookie, inode.
 fn line(known: &KnownSocket) -> String {
     let Endpoints { local, remote } = known.ends;
-    format!(
-        "{} {local} {remote} sk:{:x} ino:{}",
-        known.state, known.socket.0, known.inode
-    )
+    format!("{} {local} {remote} sk:{:x} ino:{}", known.state, known.socket.0, known.inode)
 }
 
 #[test]
 fn every_kind_of_socket_is_read_as_ss_shows_it() {
     for (message, kind, shown) in [
-        (
-            ESTABLISHED,
-            KnownKind::Full,
-            "ESTABLISHED 127.0.0.1:47764 127.0.0.1:8080 sk:2 ino:43397",
-        ),
-        (
-            TIME_WAIT,
-            KnownKind::TimeWait,
-            "TIME_WAIT 127.0.0.1:47780 127.0.0.1:8080 sk:3 ino:0",
-        ),
-        (
-            FIN_WAIT_2,
-            KnownKind::TimeWait,
-            "FIN_WAIT_2 127.0.0.1:47788 127.0.0.1:8080 sk:4 ino:0",
-        ),
-        (
-            REQUEST,
-            KnownKind::Request,
-            "SYN_RECV 127.0.0.1:8081 127.0.0.1:33856 sk:5 ino:0",
-        ),
-        (
-            LISTENER,
-            KnownKind::Full,
-            "LISTEN [::]:8080 * sk:9 ino:43392",
-        ),
-        (
-            ESTABLISHED_V6,
-            KnownKind::Full,
-            "ESTABLISHED [::1]:57430 [::1]:8080 sk:a ino:43395",
-        ),
+        (ESTABLISHED, KnownKind::Full, "ESTABLISHED 127.0.0.1:47764 127.0.0.1:8080 sk:2 ino:43397"),
+        (TIME_WAIT, KnownKind::TimeWait, "TIME_WAIT 127.0.0.1:47780 127.0.0.1:8080 sk:3 ino:0"),
+        (FIN_WAIT_2, KnownKind::TimeWait, "FIN_WAIT_2 127.0.0.1:47788 127.0.0.1:8080 sk:4 ino:0"),
+        (REQUEST, KnownKind::Request, "SYN_RECV 127.0.0.1:8081 127.0.0.1:33856 sk:5 ino:0"),
+        (LISTENER, KnownKind::Full, "LISTEN [::]:8080 * sk:9 ino:43392"),
+        (ESTABLISHED_V6, KnownKind::Full, "ESTABLISHED [::1]:57430 [::1]:8080 sk:a ino:43395"),
     ] {
         let known = only(message);
         assert_eq!(line(&known), shown);
@@ -125,31 +92,15 @@ fn every_kind_of_socket_is_read_as_ss_shows_it() {
 
 #[test]
 fn ipv4_in_ipv6_is_told_as_ipv4() {
-    assert_eq!(
-        line(&only(MAPPED)),
-        "ESTABLISHED 127.0.0.1:8080 127.0.0.1:47764 sk:c ino:43398"
-    );
-    assert_eq!(
-        line(&only(MAPPED_REQUEST)),
-        "SYN_RECV 127.0.0.1:8082 127.0.0.1:43834 sk:b ino:0"
-    );
+    assert_eq!(line(&only(MAPPED)), "ESTABLISHED 127.0.0.1:8080 127.0.0.1:47764 sk:c ino:43398");
+    assert_eq!(line(&only(MAPPED_REQUEST)), "SYN_RECV 127.0.0.1:8082 127.0.0.1:43834 sk:b ino:0");
 }
 
 #[test]
 fn only_timewait_mini_sockets_have_time_left() {
-    assert_eq!(
-        only(TIME_WAIT).timer_left,
-        Some(Duration::from_millis(59_900))
-    );
-    assert_eq!(
-        only(FIN_WAIT_2).timer_left,
-        Some(Duration::from_millis(59_904))
-    );
-    assert_eq!(
-        only(REQUEST).timer_left,
-        None,
-        "that timer repeats the SYN+ACK"
-    );
+    assert_eq!(only(TIME_WAIT).timer_left, Some(Duration::from_millis(59_900)));
+    assert_eq!(only(FIN_WAIT_2).timer_left, Some(Duration::from_millis(59_904)));
+    assert_eq!(only(REQUEST).timer_left, None, "that timer repeats the SYN+ACK");
     assert_eq!(only(ESTABLISHED).timer_left, None);
 }
 
@@ -158,10 +109,7 @@ fn a_full_socket_in_syn_recv_is_no_request() {
     let mut message = bytes(&[ESTABLISHED]);
     message[17] = TcpState::SynRecv.to_kernel();
     let (_, sockets) = read_all(&message).unwrap();
-    assert_eq!(
-        (sockets[0].state, sockets[0].kind),
-        (TcpState::SynRecv, KnownKind::Full)
-    );
+    assert_eq!((sockets[0].state, sockets[0].kind), (TcpState::SynRecv, KnownKind::Full));
 }
 
 #[test]
@@ -169,36 +117,21 @@ fn a_cookie_has_its_low_word_first() {
     let mut message = bytes(&[ESTABLISHED]);
     message[60..64].copy_from_slice(&0x1122_3344_u32.to_ne_bytes());
     message[64..68].copy_from_slice(&0x5566_7788_u32.to_ne_bytes());
-    assert_eq!(
-        read_all(&message).unwrap().1[0].socket,
-        Cookie(0x5566_7788_1122_3344)
-    );
+    assert_eq!(read_all(&message).unwrap().1[0].socket, Cookie(0x5566_7788_1122_3344));
 }
 
 #[test]
 fn a_datagram_holds_many_sockets_and_ends_with_done() {
     let (progress, sockets) = read_all(&bytes(&[LISTENER, TIME_WAIT, MAPPED, DONE])).unwrap();
     assert_eq!(sockets.len(), 3);
-    assert_eq!(
-        progress,
-        Progress {
-            done: true,
-            interrupted: false
-        }
-    );
+    assert_eq!(progress, Progress { done: true, interrupted: false });
 }
 
 #[test]
 fn a_list_that_changed_under_the_kernels_hands_says_so() {
     let mut message = bytes(&[DONE]);
     message[6] |= 0x10; // NLM_F_DUMP_INTR
-    assert_eq!(
-        read_all(&message).unwrap().0,
-        Progress {
-            done: true,
-            interrupted: true
-        }
-    );
+    assert_eq!(read_all(&message).unwrap().0, Progress { done: true, interrupted: true });
 }
 
 #[test]
@@ -215,10 +148,7 @@ fn a_refusal_carries_the_kernels_errno() {
         message[4] = kind; // NLMSG_ERROR, NLMSG_DONE
         message[16..].copy_from_slice(&(-libc::ENOENT).to_ne_bytes());
         let refused = read_all(&message).unwrap_err().to_string();
-        assert!(
-            refused.contains("No such file or directory"),
-            "{kind}: {refused}"
-        );
+        assert!(refused.contains("No such file or directory"), "{kind}: {refused}");
     }
 }
 
@@ -235,10 +165,7 @@ fn a_message_cut_anywhere_is_an_error_and_no_socket() {
 fn a_family_other_than_ipv4_and_ipv6_is_an_error() {
     let mut message = bytes(&[ESTABLISHED]);
     message[16] = 1;
-    assert!(matches!(
-        read_all(&message),
-        Err(MessageError::Malformed(_))
-    ));
+    assert!(matches!(read_all(&message), Err(MessageError::Malformed(_))));
 }
 
 proptest! {
