@@ -5,6 +5,7 @@ use std::{
     fmt,
     io::{self, BufRead, BufReader, Read, Write},
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},
+    sync::mpsc,
     thread,
     time::Duration,
 };
@@ -45,21 +46,31 @@ pub(crate) fn bind(address: SocketAddr) -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// Listens in a thread of its own, which ends with the process.
+/// Listens in a thread of its own, so that the log shows that thread's name as the listener's;
+/// it ends with the process.
 pub(crate) fn start(socket: Socket) -> Result<()> {
-    // In this thread, so that an error can be told; the new thread only accepts.
-    socket.listen(16).context("cannot listen")?;
-    let listener = TcpListener::from(socket);
-    let accept = move || {
-        for stream in listener.incoming() {
-            match stream.and_then(serve_in_thread) {
-                Ok(()) => {}
-                Err(error) => eprintln!("demo: the server cannot take a connection: {error}"),
-            }
+    let (sender, listening) = mpsc::channel();
+    let listen_and_accept = move || {
+        let listened = socket.listen(16);
+        let is_listening = listened.is_ok();
+        drop(sender.send(listened));
+        if is_listening {
+            accept(&socket.into());
         }
     };
-    thread::Builder::new().name(THREAD.into()).spawn(accept).context("cannot start a thread")?;
-    Ok(())
+    thread::Builder::new()
+        .name(THREAD.into())
+        .spawn(listen_and_accept)
+        .context("cannot start a thread for the demo's server")?;
+    listening.recv().context("the demo's server ended early")?.context("cannot listen")
+}
+
+fn accept(listener: &TcpListener) {
+    for stream in listener.incoming() {
+        if let Err(error) = stream.and_then(serve_in_thread) {
+            eprintln!("demo: the server cannot take a connection: {error}");
+        }
+    }
 }
 
 fn serve_in_thread(stream: TcpStream) -> io::Result<()> {
