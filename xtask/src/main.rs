@@ -4,6 +4,7 @@
 //! the commands that bring it. `run` passes on the exit status of tcpwatch.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool of our own")]
 
+mod bench;
 mod bpf_toolchain;
 mod cargo;
 mod demo;
@@ -40,6 +41,8 @@ enum Task {
     Run(run::Args),
     /// Run the tests, all tiers or the named ones
     Test(tiers::Args),
+    /// Measure what tcpwatch costs, beside the floor and its peers (as root)
+    Bench(bench::Args),
 }
 
 fn main() -> ExitCode {
@@ -58,5 +61,6 @@ fn start(task: &Task) -> Result<ExitCode> {
         Task::Ebpf => ebpf::command(),
         Task::Run(args) => run::command(args),
         Task::Test(args) => tiers::command(args),
+        Task::Bench(args) => bench::command(args),
     }
 }

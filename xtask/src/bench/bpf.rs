@@ -1,0 +1,96 @@
+//! Commands for the system call `bpf` come in, descriptors go out: the three that the bench needs.
+//!
+//! The layouts are those of `union bpf_attr` in `include/uapi/linux/bpf.h`; what lies behind the
+//! fields given here is zero for the kernel.
+
+use std::{
+    io,
+    os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd},
+};
+
+const PROG_LOAD: libc::c_int = 5;
+const RAW_TRACEPOINT_OPEN: libc::c_int = 17;
+const ENABLE_STATS: libc::c_int = 32;
+const PROG_TYPE_TRACING: u32 = 26;
+const TRACE_RAW_TP: u32 = 23;
+const STATS_RUN_TIME: u32 = 0;
+
+/// One instruction of BPF as it lies in memory.
+pub(crate) type Instruction = [u8; 8];
+
+/// The part of `union bpf_attr` for `BPF_PROG_LOAD` up to `attach_btf_id`.
+#[repr(C)]
+#[derive(Default)]
+struct ProgLoad {
+    prog_type: u32,
+    insn_cnt: u32,
+    insns: u64,
+    license: u64,
+    log: [u32; 4],
+    kern_version: u32,
+    prog_flags: u32,
+    prog_name: [u8; 16],
+    prog_ifindex: u32,
+    expected_attach_type: u32,
+    btf: [u32; 8],
+    line_info_cnt: u32,
+    attach_btf_id: u32,
+}
+
+const _: () = assert!(std::mem::offset_of!(ProgLoad, attach_btf_id) == 108, "as in bpf.h");
+
+/// The part for `BPF_RAW_TRACEPOINT_OPEN`; a tracing program brings its tracepoint's name along.
+#[repr(C)]
+struct RawTracepointOpen {
+    name: u64,
+    prog_fd: RawFd,
+    padding: u32,
+}
+
+/// Loads a program for the tracepoint whose `btf_trace_*` type has this id.
+pub(crate) fn load_tracing(instructions: &[Instruction], btf_id: u32) -> io::Result<OwnedFd> {
+    let licence = c"Dual MIT/GPL";
+    bpf(
+        PROG_LOAD,
+        &ProgLoad {
+            prog_type: PROG_TYPE_TRACING,
+            insn_cnt: u32::try_from(instructions.len()).map_err(io::Error::other)?,
+            insns: address(instructions.as_ptr())?,
+            license: address(licence.as_ptr())?,
+            expected_attach_type: TRACE_RAW_TP,
+            attach_btf_id: btf_id,
+            ..ProgLoad::default()
+        },
+    )
+}
+
+/// Attaches a tracing program; it is detached when the descriptor is closed.
+pub(crate) fn attach_tracing(program: &OwnedFd) -> io::Result<OwnedFd> {
+    let open = RawTracepointOpen { name: 0, prog_fd: program.as_raw_fd(), padding: 0 };
+    bpf(RAW_TRACEPOINT_OPEN, &open)
+}
+
+/// Has the kernel time every run of every program for as long as the descriptor is open (since
+/// 5.8). A sysctl would outlive us if we were killed; this cannot.
+pub(crate) fn enable_statistics() -> io::Result<OwnedFd> {
+    bpf(ENABLE_STATS, &STATS_RUN_TIME)
+}
+
+fn address<T>(pointer: *const T) -> io::Result<u64> {
+    u64::try_from(pointer.addr()).map_err(io::Error::other)
+}
+
+/// All commands used here answer with a new descriptor.
+fn bpf<T>(command: libc::c_int, attributes: &T) -> io::Result<OwnedFd> {
+    let attributes: *const T = attributes;
+    // SAFETY: the kernel reads `size_of::<T>()` bytes of a live value; the pointers inside it are
+    // those of slices that the callers hold until we return.
+    let answer = unsafe { libc::syscall(libc::SYS_bpf, command, attributes, size_of::<T>()) };
+    match RawFd::try_from(answer) {
+        Ok(fd) if fd >= 0 => {
+            // SAFETY: the kernel has just made this descriptor for us; nobody else has it.
+            Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+        }
+        _ => Err(io::Error::last_os_error()),
+    }
+}

@@ -1,0 +1,92 @@
+//! What a tool said comes in, the number of events that it knows it lost goes out.
+
+use serde_json::Value;
+
+use super::tool::Said;
+
+/// Where a tool tells its losses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tells {
+    /// tcpwatch's totals in text, on stderr.
+    TextSummary,
+    /// tcpwatch's totals in JSON, the last line on stdout.
+    JsonSummary,
+    /// `lost 3 events on CPU #0!` on stderr.
+    OnStderr,
+    /// `Lost 3 events` on stdout.
+    OnStdout,
+    /// It prints nothing that could be lost.
+    Nothing,
+}
+
+impl Tells {
+    /// Its stdout has to be read to know.
+    pub(crate) fn on_stdout(self) -> bool {
+        matches!(self, Self::JsonSummary | Self::OnStdout)
+    }
+
+    /// Events that did not reach the tool's output although its program ran; `None` if it did not
+    /// say.
+    pub(crate) fn lost(self, stderr: &Said, stdout: &Said) -> Option<u64> {
+        match self {
+            Self::TextSummary => stderr.about_losses.iter().find_map(|line| in_text(line)),
+            Self::JsonSummary => in_json(&stdout.last),
+            Self::OnStderr => {
+                Some(stderr.about_losses.iter().filter_map(|line| of_peer(line)).sum())
+            }
+            Self::OnStdout => {
+                Some(stdout.about_losses.iter().filter_map(|line| of_peer(line)).sum())
+            }
+            Self::Nothing => None,
+        }
+    }
+}
+
+/// `... in 969 ms · 0 lost, 0 missed · ...`
+fn in_text(line: &str) -> Option<u64> {
+    let part = line.split('\u{b7}').find_map(|part| part.trim().split_once(" lost, "));
+    part?.0.parse().ok()
+}
+
+/// Every cause but `recursion`: those are counted for all tools in the same way, by the kernel.
+fn in_json(line: &str) -> Option<u64> {
+    let summary: Value = serde_json::from_str(line).ok()?;
+    let causes = summary.get("lost")?.as_object()?;
+    let others = causes.iter().filter(|(cause, _)| *cause != "recursion");
+    Some(others.filter_map(|(_, count)| count.as_u64()).sum())
+}
+
+fn of_peer(line: &str) -> Option<u64> {
+    line.split_whitespace().nth(1)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(line: &str) -> Said {
+        Said { about_losses: vec![line.to_owned()], last: line.to_owned(), lines: 1 }
+    }
+
+    #[test]
+    fn each_tools_words_are_understood() {
+        let text = "9 changes in 1 s \u{b7} 12 lost, 3 missed \u{b7} 0 connections seen, 0 open";
+        let json = r#"{"event":"summary","lost":{"recursion":3,"ring_full":12}}"#;
+        for (tells, line) in [
+            (Tells::TextSummary, text),
+            (Tells::JsonSummary, json),
+            (Tells::OnStderr, "lost 12 events on CPU #0!"),
+            (Tells::OnStdout, "Lost 12 events"),
+        ] {
+            assert_eq!(tells.lost(&said(line), &said(line)), Some(12), "{tells:?}: {line}");
+        }
+    }
+
+    #[test]
+    fn silence_of_a_peer_is_no_loss_and_silence_of_tcpwatch_is_unknown() {
+        let nothing = Said::default();
+        assert_eq!(Tells::OnStderr.lost(&nothing, &nothing), Some(0), "it only speaks of losses");
+        assert_eq!(Tells::TextSummary.lost(&nothing, &nothing), None, "no totals");
+        assert_eq!(Tells::JsonSummary.lost(&nothing, &said("{}")), None, "no totals");
+    }
+}

@@ -1,0 +1,151 @@
+//! Cases come in; each is attached and given work, and what was measured goes out.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use super::{
+    bpf,
+    case::{Attached, Case, Running},
+    proc_files::{self, Programs},
+    statistics::{Micros, number, per},
+    tool::Stdout,
+    workload::Workload,
+};
+
+/// How long things are done.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Lengths {
+    /// Each workload of a round.
+    pub(crate) round: Duration,
+    /// The churn in which losses are counted.
+    pub(crate) losses: Duration,
+}
+
+/// One workload of one round.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Phase {
+    /// Time of a state change by the wall clock.
+    pub(crate) wall: Micros,
+    /// CPU time of a state change in the thread that makes it.
+    pub(crate) cpu: Micros,
+    /// CPU time of the tool for each state change.
+    pub(crate) tool_cpu: Option<Micros>,
+    /// How often the tool woke in a second.
+    pub(crate) wakeups: Option<f64>,
+}
+
+/// Both workloads.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Round {
+    pub(crate) listen_close: Phase,
+    pub(crate) churn: Phase,
+}
+
+/// What was lost in a long churn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Losses {
+    pub(crate) ran: Duration,
+    pub(crate) transitions: u64,
+    /// By the tool's own account.
+    pub(crate) lost: Option<u64>,
+    /// Runs of its programs that the kernel skipped.
+    pub(crate) missed: u64,
+}
+
+/// One round of a case; its losses are not asked for.
+pub(crate) fn round(case: &Case, length: Duration) -> Result<Round> {
+    let of_case = || format!("with {}", case.label);
+    let running = case.attached.start(Stdout::Discarded)?;
+    let listen_close = phase(&running, Workload::ListenClose, length).with_context(of_case)?;
+    let churn = phase(&running, Workload::Churn, length).with_context(of_case)?;
+    end(running)?;
+    Ok(Round { listen_close, churn })
+}
+
+fn phase(running: &Running, workload: Workload, length: Duration) -> Result<Phase> {
+    let usage = || match running {
+        Running::Tool(tool) => tool.settle().and_then(|()| tool.usage()).map(Some),
+        Running::Nothing | Running::Empty(_) => Ok(None),
+    };
+    let before = usage()?;
+    let work = workload.run(length)?;
+    // What it still holds when the work ends belongs to the work.
+    let used = before.zip(usage()?);
+    let tool_cpu = used.map(|(before, after)| after.cpu.saturating_sub(before.cpu));
+    let sleeps = used.map(|(before, after)| after.sleeps.saturating_sub(before.sleeps));
+    Ok(Phase {
+        wall: work.wall(),
+        cpu: work.cpu(),
+        tool_cpu: tool_cpu.map(|cpu| per(cpu, work.transitions)),
+        wakeups: sleeps.map(|sleeps| number(sleeps) / work.ran.as_secs_f64()),
+    })
+}
+
+/// Nanoseconds for a run of the case's busiest program. Timing the runs costs, too, so that this
+/// is never done in a round.
+pub(crate) fn time_of_a_run(attached: &Attached, length: Duration) -> Result<Option<f64>> {
+    let running = attached.start(Stdout::Discarded)?;
+    let Some(holder) = running.holder() else { return Ok(None) };
+    let before = proc_files::programs(holder)?;
+    let timed = bpf::enable_statistics().context("cannot have programs timed")?;
+    Workload::ListenClose.run(length)?;
+    drop(timed);
+    let after = proc_files::programs(holder)?;
+    end(running)?;
+    Ok(busiest(&before, &after))
+}
+
+fn busiest(before: &Programs, after: &Programs) -> Option<f64> {
+    let new = after.iter().map(|(id, after)| {
+        let before = before.get(id).copied().unwrap_or_default();
+        (after.run_time.saturating_sub(before.run_time), after.runs.saturating_sub(before.runs))
+    });
+    let (time, runs) = new.max()?;
+    (runs > 0).then(|| per(time, runs) * 1000.0)
+}
+
+/// A long churn, all losses counted.
+pub(crate) fn losses(attached: &Attached, length: Duration) -> Result<Losses> {
+    let running = attached.start(Stdout::Read)?;
+    let missed = |running: &Running| -> Result<u64> {
+        let programs = running.holder().map(proc_files::programs).transpose()?;
+        Ok(programs.unwrap_or_default().values().map(|counts| counts.missed).sum())
+    };
+    let before = missed(&running)?;
+    let work = Workload::Churn.run(length)?;
+    if let Running::Tool(tool) = &running {
+        tool.settle()?;
+    }
+    let missed = missed(&running)?.saturating_sub(before);
+    let lost = end(running)?;
+    Ok(Losses { ran: work.ran, transitions: work.transitions, lost, missed })
+}
+
+fn end(running: Running) -> Result<Option<u64>> {
+    match running {
+        Running::Nothing => Ok(None),
+        Running::Empty(program) => {
+            drop(program);
+            Ok(None)
+        }
+        Running::Tool(tool) => tool.end(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::proc_files::ProgramCounts;
+
+    #[test]
+    fn the_busiest_program_is_the_one_that_is_told_of() {
+        let counts =
+            |nanos, runs| ProgramCounts { run_time: Duration::from_nanos(nanos), runs, missed: 0 };
+        let before = Programs::from([(1, counts(1000, 10))]);
+        let after = Programs::from([(1, counts(9000, 50)), (2, counts(500, 100))]);
+        let run = busiest(&before, &after).expect("it ran");
+        assert!((run - 200.0).abs() < 1e-6, "8000 ns by 40 runs: {run}");
+        assert_eq!(busiest(&after, &after), None, "no runs, no time");
+    }
+}

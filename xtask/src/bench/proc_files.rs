@@ -1,0 +1,128 @@
+//! A process comes in, what the kernel says about it under `/proc` goes out.
+
+use std::{collections::BTreeMap, fs, io, path::PathBuf, time::Duration};
+
+use anyhow::{Context, Result};
+
+/// What a process has used since it started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Usage {
+    /// CPU time of all threads, in user space and in the kernel.
+    pub(crate) cpu: Duration,
+    /// How often a thread went to sleep by itself, and so was woken again.
+    pub(crate) sleeps: u64,
+}
+
+/// What the kernel counts for a program.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ProgramCounts {
+    pub(crate) run_time: Duration,
+    pub(crate) runs: u64,
+    /// Runs skipped because the program was running on that CPU already (since 5.12).
+    pub(crate) missed: u64,
+}
+
+/// The programs of a process, by the kernel's number for them.
+pub(crate) type Programs = BTreeMap<u32, ProgramCounts>;
+
+/// Reads the usage of all threads. `schedstat` counts nanoseconds, where `stat` counts ticks.
+pub(crate) fn usage(pid: u32) -> Result<Usage> {
+    let mut total = Usage::default();
+    for thread in entries(pid, "task")? {
+        // A thread may end while we look.
+        let (Ok(schedstat), Ok(status)) = (
+            fs::read_to_string(thread.join("schedstat")),
+            fs::read_to_string(thread.join("status")),
+        ) else {
+            continue;
+        };
+        total.cpu += parse_schedstat(&schedstat).context("no CPU time in schedstat")?;
+        total.sleeps += value(&status, "voluntary_ctxt_switches").unwrap_or(0);
+    }
+    Ok(total)
+}
+
+/// Reads the programs that a process holds descriptors of.
+pub(crate) fn programs(pid: u32) -> Result<Programs> {
+    let files = entries(pid, "fdinfo")?.into_iter();
+    let texts = files.filter_map(|file| fs::read_to_string(file).ok());
+    Ok(texts.filter_map(|text| parse_program(&text)).collect())
+}
+
+fn entries(pid: u32, directory: &str) -> Result<Vec<PathBuf>> {
+    let path = format!("/proc/{pid}/{directory}");
+    let read = || fs::read_dir(&path)?.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>();
+    read().with_context(|| format!("cannot read {path}"))
+}
+
+/// The first number is the time on a CPU in nanoseconds.
+fn parse_schedstat(text: &str) -> Option<Duration> {
+    text.split_whitespace().next()?.parse().ok().map(Duration::from_nanos)
+}
+
+/// `bpf_prog_show_fdinfo` in `kernel/bpf/syscall.c`; `None` for the file of anything but a program.
+fn parse_program(text: &str) -> Option<(u32, ProgramCounts)> {
+    value(text, "prog_type")?;
+    let id = u32::try_from(value(text, "prog_id")?).ok()?;
+    let count = |key| value(text, key).unwrap_or(0);
+    let counts = ProgramCounts {
+        run_time: Duration::from_nanos(count("run_time_ns")),
+        runs: count("run_cnt"),
+        missed: count("recursion_misses"),
+    };
+    Some((id, counts))
+}
+
+/// A line `key:` and white space and a number.
+fn value(text: &str, key: &str) -> Option<u64> {
+    let of_line = |line: &str| line.strip_prefix(key)?.strip_prefix(':')?.trim().parse().ok();
+    text.lines().find_map(of_line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PROGRAM: &str = "pos:\t0\nflags:\t02000002\nmnt_id:\t17\nino:\t1038\nprog_type:\t26\n\
+        prog_jited:\t1\nprog_tag:\tce1bf7b65129bcdf\nmemlock:\t16384\nprog_id:\t160\n\
+        run_time_ns:\t4200\nrun_cnt:\t42\nrecursion_misses:\t7\nverified_insns:\t6862\n";
+    const LINK: &str = "pos:\t0\nlink_type:\traw_tracepoint\nlink_id:\t98\nprog_id:\t160\n";
+
+    #[test]
+    fn a_programs_counts_are_read() {
+        let counts = ProgramCounts { run_time: Duration::from_nanos(4200), runs: 42, missed: 7 };
+        assert_eq!(parse_program(PROGRAM), Some((160, counts)), "id, run time, runs, misses");
+    }
+
+    #[test]
+    fn a_link_names_a_program_and_is_none() {
+        assert_eq!(parse_program(LINK), None, "no prog_type");
+        assert_eq!(parse_program("pos:\t0\nflags:\t02\n"), None, "an ordinary file");
+    }
+
+    #[test]
+    fn an_older_kernel_does_not_count_misses() {
+        let text = PROGRAM.replace("recursion_misses:\t7\n", "");
+        assert_eq!(parse_program(&text).map(|(_, counts)| counts.missed), Some(0), "none");
+    }
+
+    #[test]
+    fn cpu_time_and_sleeps_of_this_process_are_there() {
+        let used = usage(std::process::id()).expect("our own files");
+        assert!(used.cpu > Duration::ZERO, "{used:?}");
+    }
+
+    #[test]
+    fn the_key_is_the_whole_word() {
+        let status = "nonvoluntary_ctxt_switches:\t3\nvoluntary_ctxt_switches:\t5\n";
+        assert_eq!(value(status, "voluntary_ctxt_switches"), Some(5), "not the line before");
+    }
+
+    #[test]
+    fn schedstat_starts_with_the_time_on_a_cpu() {
+        assert_eq!(
+            parse_schedstat("71941843 1243137 35\n"),
+            Some(Duration::from_nanos(71_941_843))
+        );
+    }
+}

@@ -1,0 +1,184 @@
+//! Everything that was measured comes in, the table and the lines below it go out.
+
+use super::{
+    case::{NOTHING, TCPSTATES, TEXT},
+    measure::{Losses, Phase, Round},
+    statistics::{Micros, best, median, spread},
+    table::{Form, Table},
+    workload::CHURN_TRANSITIONS,
+};
+
+/// All that was measured of a case.
+#[derive(Debug)]
+pub(crate) struct Measured {
+    pub(crate) label: &'static str,
+    pub(crate) rounds: Vec<Round>,
+    pub(crate) run_ns: Option<f64>,
+    pub(crate) losses: Option<Losses>,
+}
+
+type Workload = fn(&Round) -> Phase;
+const LISTEN_CLOSE: Workload = |round| round.listen_close;
+const CHURN: Workload = |round| round.churn;
+
+const HEADING: [&str; 13] = [
+    "attached",
+    "listen/close us",
+    "added us",
+    "\u{b1}",
+    "best",
+    "added CPU us",
+    "churn: added us",
+    "\u{b1}",
+    "ns/run",
+    "tool CPU us/event",
+    "wakeups/s",
+    "lost + missed",
+    "tcpstates is",
+];
+
+/// What the columns mean.
+const LEGEND: &str = "\
+All times are per state change. `added` is what a change took longer than with nothing attached in
+the same round: the median round, half of the distance between the quartiles (\u{b1}), the best round
+of each, and by the CPU clock of the thread that makes the changes instead of the wall clock.
+`ns/run` is the kernel's own measure of one run of the program. `tool CPU` and `wakeups` are of the
+tool's process under churn. `lost` is by the tool's own account, `missed` are runs that the kernel
+skipped, both in one long churn.
+";
+
+/// The table, its legend and the line about the churn.
+pub(crate) fn write(cases: &[Measured], form: Form) -> String {
+    let mut table = Table::new(&HEADING);
+    for case in cases {
+        table.push(row(case, cases));
+    }
+    let text = table.text(form);
+    let churns = cases.iter().filter_map(|case| Some(churn(case.label, &case.losses?)));
+    let churns = churns.map(|line| match form {
+        Form::Plain => line,
+        Form::Markdown => format!("- {line}"),
+    });
+    format!("{text}\n{LEGEND}\n{}", churns.collect::<String>())
+}
+
+fn row(case: &Measured, all: &[Measured]) -> Vec<String> {
+    let of = |label| all.iter().find(|other| other.label == label);
+    let nothing = of(NOTHING).filter(|nothing| nothing.label != case.label);
+    let added = |workload, clock| Some(differences(case, nothing?, workload, clock));
+    let wall = added(LISTEN_CLOSE, |phase| phase.wall).unwrap_or_default();
+    let cpu = added(LISTEN_CLOSE, |phase| phase.cpu).unwrap_or_default();
+    let churn = added(CHURN, |phase| phase.wall).unwrap_or_default();
+    let best_of = |case: &Measured| best(&times(case, LISTEN_CLOSE, |phase| Some(phase.wall)));
+    let best_added = nothing.and_then(|nothing| Some(best_of(case)? - best_of(nothing)?));
+    let absolute = median(&times(case, LISTEN_CLOSE, |phase| Some(phase.wall)));
+    let peer = of(TCPSTATES).zip(nothing).and_then(|(peer, nothing)| {
+        median(&differences(peer, nothing, LISTEN_CLOSE, |phase| phase.wall))
+    });
+    vec![
+        case.label.to_owned(),
+        micros(absolute),
+        micros(median(&wall)),
+        micros(spread(&wall)),
+        micros(best_added),
+        micros(median(&cpu)),
+        micros(median(&churn)),
+        micros(spread(&churn)),
+        cell(case.run_ns, |ns| format!("{ns:.0}")),
+        micros(median(&times(case, CHURN, |phase| phase.tool_cpu))),
+        cell(median(&times(case, CHURN, |phase| phase.wakeups)), |per_s| format!("{per_s:.0}")),
+        cell(case.losses, |losses| {
+            format!("{} + {}", cell(losses.lost, |lost| lost.to_string()), losses.missed)
+        }),
+        cell(peer.and_then(|peer| ratio(peer, median(&wall)?)), |text| text),
+    ]
+}
+
+/// `31x`; an addition that is lost in the noise has no ratio.
+fn ratio(peer: Micros, own: Micros) -> Option<String> {
+    const NOISE: Micros = 0.01;
+    (own > NOISE).then(|| format!("{:.0}x", peer / own))
+}
+
+fn times(case: &Measured, workload: Workload, time: impl Fn(&Phase) -> Option<f64>) -> Vec<f64> {
+    case.rounds.iter().filter_map(|round| time(&workload(round))).collect()
+}
+
+/// Round by round, so that slow changes of the machine cancel out.
+fn differences(
+    case: &Measured,
+    nothing: &Measured,
+    workload: Workload,
+    clock: fn(&Phase) -> Micros,
+) -> Vec<f64> {
+    let pairs = case.rounds.iter().zip(&nothing.rounds);
+    pairs.map(|(case, nothing)| clock(&workload(case)) - clock(&workload(nothing))).collect()
+}
+
+fn micros(value: Option<Micros>) -> String {
+    cell(value, |value| format!("{value:.2}"))
+}
+
+fn cell<T>(value: Option<T>, text: impl FnOnce(T) -> String) -> String {
+    value.map_or_else(|| "-".to_owned(), text)
+}
+
+fn churn(label: &str, losses: &Losses) -> String {
+    let name = if label == TEXT { String::new() } else { format!(", {label}") };
+    format!(
+        "churn {:.0} s{name}: {} connections, {} transitions, lost {}, missed {}\n",
+        losses.ran.as_secs_f64(),
+        losses.transitions / u64::from(CHURN_TRANSITIONS),
+        losses.transitions,
+        cell(losses.lost, |lost| lost.to_string()),
+        losses.missed,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn case(label: &'static str, walls: &[f64], losses: Option<Losses>) -> Measured {
+        let phase = |wall| Phase { wall, cpu: wall, tool_cpu: Some(0.5), wakeups: Some(300.0) };
+        let rounds =
+            walls.iter().map(|wall| Round { listen_close: phase(*wall), churn: phase(9.0) });
+        Measured { label, rounds: rounds.collect(), run_ns: Some(99.6), losses }
+    }
+
+    fn text() -> String {
+        let losses =
+            Losses { ran: Duration::from_secs(10), transitions: 120, lost: Some(0), missed: 3 };
+        let cases = [
+            case(NOTHING, &[4.0, 5.0, 4.0], None),
+            case(TEXT, &[4.25, 5.25, 4.75], Some(losses)),
+            case(TCPSTATES, &[14.0, 15.0, 14.0], None),
+        ];
+        write(&cases, Form::Plain)
+    }
+
+    #[test]
+    fn additions_are_paired_by_round() {
+        let text = text();
+        let row = text.lines().find(|line| line.starts_with(TEXT)).expect("a row");
+        let cells: Vec<_> = row.trim_start_matches(TEXT).split_whitespace().collect();
+        let expected = ["4.75", "0.25", "0.12", "0.25"];
+        assert_eq!(cells.get(..4), Some(expected.as_slice()), "{row}");
+        assert_eq!(cells.last(), Some(&"40x"), "10 by 0.25: {row}");
+    }
+
+    #[test]
+    fn nothing_is_not_compared_with_itself() {
+        let text = text();
+        let row = text.lines().find(|line| line.starts_with(NOTHING)).expect("a row");
+        assert_eq!(row.matches(" -").count(), 8, "{row}");
+    }
+
+    #[test]
+    fn the_churn_is_told_in_a_line_of_its_own() {
+        let line = "churn 10 s: 12 connections, 120 transitions, lost 0, missed 3";
+        assert!(text().contains(line), "{}", text());
+    }
+}

@@ -1,0 +1,92 @@
+//! Cells come in, aligned text or Markdown goes out.
+
+/// A heading and rows of the same width; the first column is words, all others are numbers.
+#[derive(Debug, Default)]
+pub(crate) struct Table {
+    rows: Vec<Vec<String>>,
+}
+
+/// How the table is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    Plain,
+    Markdown,
+}
+
+impl Table {
+    /// A table with nothing below its heading.
+    pub(crate) fn new<T: ToString>(heading: &[T]) -> Self {
+        Self { rows: vec![heading.iter().map(ToString::to_string).collect()] }
+    }
+
+    pub(crate) fn push(&mut self, row: Vec<String>) {
+        self.rows.push(row);
+    }
+
+    /// Every line ends with a line end.
+    pub(crate) fn text(&self, form: Form) -> String {
+        let widths = self.widths();
+        let (left, between, right) = match form {
+            Form::Plain => ("", "  ", ""),
+            Form::Markdown => ("| ", " | ", " |"),
+        };
+        let line = |cells: &Vec<String>| {
+            let padded = cells.iter().zip(&widths).enumerate().map(|(column, (cell, width))| {
+                if column == 0 { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
+            });
+            format!("{left}{}{right}\n", padded.collect::<Vec<_>>().join(between))
+        };
+        let mut lines: Vec<String> = self.rows.iter().map(line).collect();
+        if form == Form::Markdown {
+            lines.insert(1, rule(&widths));
+        }
+        lines.concat()
+    }
+
+    fn widths(&self) -> Vec<usize> {
+        let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
+        let width = |column: usize| {
+            let cells = self.rows.iter().filter_map(|row: &Vec<String>| row.get(column));
+            cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+        };
+        (0..columns).map(width).collect()
+    }
+}
+
+/// The line below the heading, which also says how columns are aligned.
+fn rule(widths: &[usize]) -> String {
+    let column = |(index, width): (usize, &usize)| {
+        let dashes = "-".repeat(width.saturating_sub(1));
+        if index == 0 { format!(":{dashes}") } else { format!("{dashes}:") }
+    };
+    let columns = widths.iter().enumerate().map(column).collect::<Vec<_>>();
+    format!("| {} |\n", columns.join(" | "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table() -> Table {
+        let mut table = Table::new(&["case", "us"]);
+        table.push(vec!["nothing".into(), "7.4".into()]);
+        table.push(vec!["b".into(), "10.25".into()]);
+        table
+    }
+
+    #[test]
+    fn words_stand_left_and_numbers_right() {
+        let expected = "case        us\nnothing    7.4\nb        10.25\n";
+        assert_eq!(table().text(Form::Plain), expected, "plain");
+    }
+
+    #[test]
+    fn markdown_says_the_alignment() {
+        let expected = "\
+            | case    |    us |\n\
+            | :------ | ----: |\n\
+            | nothing |   7.4 |\n\
+            | b       | 10.25 |\n";
+        assert_eq!(table().text(Form::Markdown), expected, "Markdown");
+    }
+}

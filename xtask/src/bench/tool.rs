@@ -1,0 +1,220 @@
+//! A command comes in; it runs attached until it is ended, and what it said goes out.
+
+use std::{
+    ffi::OsString,
+    io::{self, BufRead, BufReader, Read},
+    os::unix::process::CommandExt,
+    process::{Child, Command, Stdio},
+    thread::{self, JoinHandle, sleep},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, anyhow, bail};
+use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal};
+
+use super::{
+    losses::Tells,
+    proc_files::{self, Usage},
+};
+
+/// How a tool is started.
+#[derive(Debug)]
+pub(crate) struct Spec {
+    pub(crate) program: OsString,
+    pub(crate) args: Vec<OsString>,
+    pub(crate) ready: Ready,
+    pub(crate) tells: Tells,
+}
+
+/// How one sees that a tool is attached.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Ready {
+    /// It writes a line to stderr that starts like this.
+    Banner(&'static str),
+    /// It has loaded a program and come to rest.
+    Programs,
+}
+
+/// Where the lines of a tool go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stdout {
+    /// To `/dev/null`.
+    Discarded,
+    /// To us, if its losses are told there.
+    Read,
+}
+
+/// A tool that runs.
+#[derive(Debug)]
+pub(crate) struct Tool {
+    child: Child,
+    stderr: JoinHandle<io::Result<Said>>,
+    stdout: Option<JoinHandle<io::Result<Said>>>,
+    tells: Tells,
+}
+
+/// What is kept of a stream.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Said {
+    /// Lines with the word `lost`, which are few.
+    pub(crate) about_losses: Vec<String>,
+    pub(crate) last: String,
+    pub(crate) lines: u64,
+}
+
+/// For a tool to be attached, or to end. Missing it is a failure.
+const DEADLINE: Duration = Duration::from_secs(20);
+/// A tool that uses less than a hundredth of a CPU for this long has come to rest.
+const REST: Duration = Duration::from_millis(100);
+const LOOK: Duration = Duration::from_millis(10);
+
+impl Tool {
+    /// Returns when it is attached and has come to rest.
+    pub(crate) fn start(spec: &Spec, stdout: Stdout) -> Result<Self> {
+        let name = spec.program.display();
+        let is_read = stdout == Stdout::Read && spec.tells.on_stdout();
+        let mut command = Command::new(&spec.program);
+        command.args(&spec.args).stdin(Stdio::null()).stderr(Stdio::piped());
+        command.stdout(if is_read { Stdio::piped() } else { Stdio::null() });
+        let die_with_us = || Ok(set_parent_process_death_signal(Some(Signal::KILL))?);
+        // SAFETY: between fork and exec this makes one system call and nothing else.
+        unsafe { command.pre_exec(die_with_us) };
+        let mut child = command.spawn().with_context(|| format!("cannot start {name}"))?;
+        let stderr = child.stderr.take().context("no stderr")?;
+        let stdout = child.stdout.take();
+        let (announce, banner) = std::sync::mpsc::channel();
+        let ready = spec.ready;
+        let tool = Self {
+            child,
+            stderr: thread::spawn(move || {
+                listen(stderr, |line| {
+                    if matches!(ready, Ready::Banner(start) if line.starts_with(start.as_bytes())) {
+                        // Nobody waits any more for a second one.
+                        announce.send(()).unwrap_or_default();
+                    }
+                })
+            }),
+            stdout: stdout.map(|stdout| thread::spawn(move || listen(stdout, |_| {}))),
+            tells: spec.tells,
+        };
+        if matches!(ready, Ready::Banner(_)) {
+            banner.recv_timeout(DEADLINE).with_context(|| format!("{name} is not attached"))?;
+        }
+        tool.await_programs().with_context(|| format!("{name} is not attached"))?;
+        tool.settle()?;
+        Ok(tool)
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) fn usage(&self) -> Result<Usage> {
+        proc_files::usage(self.pid())
+    }
+
+    fn await_programs(&self) -> Result<()> {
+        let start = Instant::now();
+        while proc_files::programs(self.pid())?.is_empty() {
+            if start.elapsed() > DEADLINE {
+                bail!("no program is loaded");
+            }
+            sleep(LOOK);
+        }
+        Ok(())
+    }
+
+    /// Waits until it has worked off what it was given.
+    pub(crate) fn settle(&self) -> Result<()> {
+        let start = Instant::now();
+        let mut before = self.usage()?.cpu;
+        let mut quiet_since = start;
+        while quiet_since.elapsed() < REST {
+            if start.elapsed() > DEADLINE {
+                bail!("the tool does not come to rest");
+            }
+            sleep(LOOK);
+            let now = self.usage()?.cpu;
+            if now.saturating_sub(before) > REST / 100 {
+                (before, quiet_since) = (now, Instant::now());
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends it as Ctrl-C does; tells what was lost, if that can be read from what it said.
+    pub(crate) fn end(mut self) -> Result<Option<u64>> {
+        kill_process(Pid::from_child(&self.child), Signal::INT).context("cannot end the tool")?;
+        let start = Instant::now();
+        while self.child.try_wait().context("cannot wait for the tool")?.is_none() {
+            if start.elapsed() > DEADLINE {
+                self.child.kill().context("cannot end the tool by force")?;
+                bail!("the tool does not end at Ctrl-C");
+            }
+            sleep(LOOK);
+        }
+        let stderr = heard(self.stderr)?;
+        let stdout = self.stdout.map(heard).transpose()?.unwrap_or_default();
+        Ok(self.tells.lost(&stderr, &stdout))
+    }
+}
+
+fn heard(thread: JoinHandle<io::Result<Said>>) -> Result<Said> {
+    let said = thread.join().map_err(|_panic| anyhow!("the thread that reads a tool panicked"))?;
+    said.context("cannot read what the tool says")
+}
+
+/// Reads to the end, fast enough for a hundred thousand lines a second.
+fn listen(stream: impl Read, mut hear: impl FnMut(&[u8])) -> io::Result<Said> {
+    let mut stream = BufReader::with_capacity(1 << 18, stream);
+    let (mut said, mut line, mut last) = (Said::default(), Vec::new(), Vec::new());
+    while stream.read_until(b'\n', &mut line)? > 0 {
+        hear(&line);
+        said.lines += 1;
+        if is_about_losses(&line) {
+            said.about_losses.push(String::from_utf8_lossy(&line).trim_end().to_owned());
+        }
+        std::mem::swap(&mut line, &mut last);
+        line.clear();
+    }
+    String::from_utf8_lossy(&last).trim_end().clone_into(&mut said.last);
+    Ok(said)
+}
+
+/// `Lost 3 events`, `lost 3 events on CPU #0!`, and tcpwatch's totals.
+fn is_about_losses(line: &[u8]) -> bool {
+    let starts = [b"Lost ".as_slice(), b"lost "];
+    starts.iter().any(|start| line.starts_with(start))
+        || !line.starts_with(b"{") && line.windows(7).any(|word| word == b" missed")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_many_lines_those_about_losses_and_the_last_are_kept() {
+        let text = "1 2 3 4\nLost 5 events\n7 10 0 0\n{\"event\":\"summary\"}\n";
+        let mut heard = 0;
+        let said = listen(text.as_bytes(), |_| heard += 1).expect("memory can be read");
+        let expected = Said {
+            about_losses: vec!["Lost 5 events".into()],
+            last: "{\"event\":\"summary\"}".into(),
+            lines: 4,
+        };
+        assert_eq!(said, expected, "one about losses, the last, four in all");
+        assert_eq!(heard, 4, "each was heard");
+    }
+
+    #[test]
+    fn a_tool_that_loads_nothing_is_told_from_one_that_is_slow() {
+        let spec = Spec {
+            program: "true".into(),
+            args: Vec::new(),
+            ready: Ready::Banner("tcpwatch "),
+            tells: Tells::Nothing,
+        };
+        let error = Tool::start(&spec, Stdout::Discarded).expect_err("`true` attaches nothing");
+        assert!(error.to_string().contains("true is not attached"), "{error:#}");
+    }
+}
