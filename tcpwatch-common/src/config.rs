@@ -10,7 +10,8 @@ pub struct KernelField {
     pub global: &'static str,
     /// Structure the offset is counted from.
     pub container: &'static str,
-    /// Members from the container to the field, separated by dots.
+    /// Members from the container to the field, separated by dots; `|` separates the names that
+    /// different kernel versions have for it.
     pub path: &'static str,
 }
 
@@ -18,22 +19,47 @@ const fn field(global: &'static str, container: &'static str, path: &'static str
     KernelField { global, container, path }
 }
 
-/// Every kernel field the kernel side reads.
-pub const KERNEL_FIELDS: [KernelField; 13] = [
-    field("SKC_FAMILY", "sock", "__sk_common.skc_family"),
-    field("SKC_DADDR", "sock", "__sk_common.skc_daddr"),
-    field("SKC_RCV_SADDR", "sock", "__sk_common.skc_rcv_saddr"),
-    field("SKC_DPORT", "sock", "__sk_common.skc_dport"),
-    field("SKC_NUM", "sock", "__sk_common.skc_num"),
-    field("SKC_V6_DADDR", "sock", "__sk_common.skc_v6_daddr"),
-    field("SKC_V6_RCV_SADDR", "sock", "__sk_common.skc_v6_rcv_saddr"),
-    field("SKC_NET", "sock", "__sk_common.skc_net.net"),
-    field("SKC_FLAGS", "sock", "__sk_common.skc_flags"),
+/// Fields without which nothing works. `struct sock`, `inet_timewait_sock` and `request_sock` all
+/// begin with a `struct sock_common`, see [`COMMON_FIRST`].
+pub const SOCKET_FIELDS: [KernelField; 14] = [
+    field("SKC_FAMILY", "sock_common", "skc_family"),
+    field("SKC_DADDR", "sock_common", "skc_daddr"),
+    field("SKC_RCV_SADDR", "sock_common", "skc_rcv_saddr"),
+    field("SKC_DPORT", "sock_common", "skc_dport"),
+    field("SKC_NUM", "sock_common", "skc_num"),
+    field("SKC_V6_DADDR", "sock_common", "skc_v6_daddr"),
+    field("SKC_V6_RCV_SADDR", "sock_common", "skc_v6_rcv_saddr"),
+    field("SKC_NET", "sock_common", "skc_net.net"),
+    field("SKC_FLAGS", "sock_common", "skc_flags"),
     field("SK_PROTOCOL", "sock", "sk_protocol"),
     field("SK_ERR", "sock", "sk_err"),
     field("INET_SPORT", "tcp_sock", "inet_conn.icsk_inet.inet_sport"),
+    field("TCP_LINGER2", "tcp_sock", "linger2"),
     field("NS_INUM", "net", "ns.inum"),
 ];
+
+/// Fields that the life of mini-sockets needs.
+pub const MINI_FIELDS: [KernelField; 8] = [
+    field("SKC_COOKIE", "sock_common", "skc_cookie"),
+    field("TIMER_FUNCTION", "timer_list", "function"),
+    field("TIMER_EXPIRES", "timer_list", "expires"),
+    field("TW_TIMER", "inet_timewait_sock", "tw_timer"),
+    field("TW_SUBSTATE", "inet_timewait_sock", "tw_substate"),
+    field("RSK_TIMER", "request_sock", "rsk_timer"),
+    field("RSK_NUM_RETRANS", "request_sock", "num_retrans"),
+    // `count` before 5.11, `__ns_ref` since 6.18.
+    field("NS_COUNT", "net", "ns.count|ns.__ns_ref|count"),
+];
+
+/// Members that must be the first of their structure.
+pub const COMMON_FIRST: [(&str, &str); 3] = [
+    ("sock", "__sk_common"),
+    ("inet_timewait_sock", "__tw_common"),
+    ("request_sock", "__req_common"),
+];
+
+/// Bytes of a mini-socket that the kernel side copies; every field it reads must lie inside.
+pub const MINI_BYTES: usize = 192;
 
 /// Filter switch: the local or the remote port must be in the port set "any".
 pub const FILTER_PORT: u32 = 1 << 0;
@@ -84,3 +110,21 @@ impl PortSet {
 pub const RING_BYTES: u32 = 4 << 20;
 /// Largest number of address prefixes per family.
 pub const MAX_PREFIXES: u32 = 1024;
+
+/// Changes that wait at most for a port to become known.
+pub const MAX_UNDECIDED: u32 = 8192;
+
+/// A change that waits for a port to become known; see [`crate::StateChange`] for the fields.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+#[expect(missing_docs, reason = "the fields are those of a state change")]
+pub struct KeptBack {
+    pub at_ns: u64,
+    pub pid: u32,
+    pub comm: [u8; 16],
+    pub old: u8,
+    pub new: u8,
+    pub flags: u16,
+}
+
+const _: () = assert!(size_of::<KeptBack>() == 32, "no padding");

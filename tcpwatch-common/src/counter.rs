@@ -14,11 +14,11 @@ pub enum Counter {
     RingFull = 1,
     /// A kernel field could not be read.
     Unreadable = 2,
+    /// A change that waits for a port to become known found no place to wait.
+    UndecidedFull = 3,
 }
 
 impl Counter {
-    /// All counters, in slot order.
-    pub const ALL: [Self; 3] = [Self::Attempted, Self::RingFull, Self::Unreadable];
     /// Slots of one hook.
     pub const PER_HOOK: u32 = 4;
 
@@ -38,11 +38,12 @@ impl Counter {
 pub enum Hook {
     /// `inet_sock_set_state`.
     SetState = 0,
-}
-
-impl Hook {
-    /// All hooks, in slot order.
-    pub const ALL: [Self; 1] = [Self::SetState];
+    /// `timer_start`.
+    TimerStart = 1,
+    /// `timer_cancel`.
+    TimerCancel = 2,
+    /// `timer_expire_entry`.
+    TimerExpire = 3,
 }
 
 /// Number of slots in the map.

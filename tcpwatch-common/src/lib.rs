@@ -8,9 +8,11 @@
 
 pub mod config;
 pub mod counter;
+pub mod mini_socket;
 pub mod record;
 pub mod state_change;
 
 pub use counter::Counter;
+pub use mini_socket::{MiniKind, MiniSocket, MiniSocketCancel, TimerEvent};
 pub use record::{Family, RecordHead, RecordKind};
 pub use state_change::{StateChange, StateChangeV4, StateChangeV6};

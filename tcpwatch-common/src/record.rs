@@ -8,6 +8,10 @@
 pub enum RecordKind {
     /// A full socket changed its state: [`crate::StateChange`].
     StateChange = 1,
+    /// The timer of a mini-socket: [`crate::MiniSocket`].
+    MiniSocket = 2,
+    /// The same, disarmed early: [`crate::MiniSocketCancel`].
+    MiniSocketCancel = 3,
 }
 
 /// Address family on the wire. An IPv4 connection of an IPv6 socket (`::ffff:a.b.c.d`) is IPv4.
@@ -50,7 +54,14 @@ const _: () = {
 };
 
 impl RecordKind {
-    /// [`RecordKind::StateChange`] as it lies in the record.
-    #[expect(clippy::as_conversions, reason = "the tag of a fieldless enum")]
-    pub const STATE_CHANGE: u8 = Self::StateChange as u8;
+    /// The kind with this tag.
+    #[must_use]
+    pub const fn from_tag(tag: u8) -> Option<Self> {
+        Some(match tag {
+            1 => Self::StateChange,
+            2 => Self::MiniSocket,
+            3 => Self::MiniSocketCancel,
+            _ => return None,
+        })
+    }
 }

@@ -12,9 +12,11 @@ pub const FLAG_DONE: u16 = 1 << 1;
 /// [`RecordHead::flags`]: `pid` and `comm` name the task that made the change by a system call.
 pub const FLAG_TASK: u16 = 1 << 2;
 
-/// [`RecordHead::flags`]: a port the filter asks for is not chosen yet, so that the record passed the
-/// filter undecided.
-pub const FLAG_UNDECIDED: u16 = 1 << 3;
+/// [`RecordHead::flags`]: the change was kept back until a port was known; its time is older than
+/// its place in the ring.
+pub const FLAG_KEPT_BACK: u16 = 1 << 3;
+/// [`RecordHead::flags`]: the application wants no FIN_WAIT_2 after `close()` (`TCP_LINGER2` < 0).
+pub const FLAG_LINGER2_OFF: u16 = 1 << 4;
 
 /// A state change; an address is one 32-bit word for IPv4 and four for IPv6, as
 /// [`RecordHead::family`] says.

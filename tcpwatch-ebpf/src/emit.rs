@@ -4,12 +4,16 @@
 use aya_ebpf::{
     bindings::{BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP},
     helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_ns},
+    maps::ring_buf::RingBufEntry,
     programs::BtfTracePointContext,
 };
 use aya_log_ebpf::warn;
-use tcpwatch_common::{Counter, RecordHead, RecordKind, counter::Hook};
+use tcpwatch_common::{
+    Counter, MiniSocket, MiniSocketCancel, RecordHead, RecordKind, counter::Hook,
+};
 
 use crate::{
+    kernel,
     maps::{COUNTERS, EVENTS},
     wakeup,
 };
@@ -22,6 +26,9 @@ pub(crate) enum Loss {
     NotATcpSocket,
     /// A TCP socket of a family that is neither IPv4 nor IPv6.
     UnknownFamily,
+    /// A mini-socket whose memory cannot be read.
+    UnreadableMini,
+    UndecidedFull,
 }
 
 /// Announces a record of `hook`; every announced record is then emitted or counted as lost.
@@ -60,37 +67,67 @@ pub(crate) fn current_pid() -> u32 {
     (bpf_get_current_pid_tgid() >> 32) as u32
 }
 
-/// Reserves room, lets `fill` build the record there, and hands it over.
+/// Copies the record into the ring and hands it over.
 #[inline(always)]
-pub(crate) fn emit<R: 'static>(fill: impl FnOnce() -> R) -> Result<(), Loss> {
+pub(crate) fn emit<R: 'static>(record: R) -> Result<(), Loss> {
     let mut entry = EVENTS.reserve_untyped::<R>(0).ok_or(Loss::RingFull)?;
-    entry.write(fill());
+    entry.write(record);
+    hand_over(entry);
+    Ok(())
+}
+
+/// The same, with the kernel functions that led here. They are written straight into the ring: the
+/// stack of a program is too small for a copy.
+#[inline(always)]
+pub(crate) fn emit_traced<const WORDS: usize>(
+    mini: MiniSocket<WORDS>,
+    ctx: &BtfTracePointContext,
+) -> Result<(), Loss> {
+    let mut entry = EVENTS.reserve_untyped::<MiniSocketCancel<WORDS>>(0).ok_or(Loss::RingFull)?;
+    let record = entry.as_mut_ptr();
+    // SAFETY: the entry is reserved for a record of this type; only addresses are taken here.
+    let head = unsafe { &raw mut (*record).mini };
+    // SAFETY: as above.
+    let trace = unsafe { &raw mut (*record).trace };
+    // SAFETY: the entry belongs to this program until it is handed over.
+    unsafe { head.write(mini) };
+    kernel::write_call_trace(ctx, trace);
+    hand_over(entry);
+    Ok(())
+}
+
+#[inline(always)]
+fn hand_over<R>(entry: RingBufEntry<R>) {
     if wakeup::take_request() {
         entry.submit(u64::from(BPF_RB_FORCE_WAKEUP));
     } else {
         entry.submit(u64::from(BPF_RB_NO_WAKEUP));
         wakeup::wake_if_requested();
     }
-    Ok(())
 }
 
 /// Counts a loss under its cause; the first complaint of its kind on a CPU is also logged.
 #[inline(always)]
 pub(crate) fn count_loss(ctx: &BtfTracePointContext, loss: Loss, hook: Hook) {
-    match loss {
+    let counter = match loss {
         Loss::RingFull => {
             add_one(Counter::RingFull, hook);
+            return;
         }
-        Loss::NotATcpSocket => {
-            if add_one(Counter::Unreadable, hook) == 1 {
-                warn!(ctx, "a TCP socket that is not a full socket was skipped");
-            }
-        }
-        Loss::UnknownFamily => {
-            if add_one(Counter::Unreadable, hook) == 1 {
-                warn!(ctx, "a TCP socket of an unknown address family was skipped");
-            }
-        }
+        Loss::UndecidedFull => Counter::UndecidedFull,
+        Loss::NotATcpSocket | Loss::UnknownFamily | Loss::UnreadableMini => Counter::Unreadable,
+    };
+    // These come before the record was announced.
+    attempt(hook);
+    if add_one(counter, hook) != 1 {
+        return;
+    }
+    match loss {
+        Loss::RingFull => {}
+        Loss::UndecidedFull => warn!(ctx, "too many connects wait for their port to be known"),
+        Loss::NotATcpSocket => warn!(ctx, "skipped a TCP socket that is not a full socket"),
+        Loss::UnknownFamily => warn!(ctx, "skipped a TCP socket of an unknown address family"),
+        Loss::UnreadableMini => warn!(ctx, "skipped a mini-socket that cannot be read"),
     }
 }
 

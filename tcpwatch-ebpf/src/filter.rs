@@ -34,10 +34,22 @@ pub(crate) fn states(old: u32, new: u32) -> bool {
     (left | entered) & 1 != 0
 }
 
+/// Is a mini-socket in this state wanted?
+#[inline(always)]
+pub(crate) fn state(state: u32) -> bool {
+    states(state, state)
+}
+
 /// Is this network namespace wanted?
 #[inline(always)]
 pub(crate) fn netns(inode: u32) -> bool {
     !asked(FILTER_NETNS) || maps::FILTER_NETNS_INODE.load() == inode
+}
+
+/// Is there any question about ports?
+#[inline(always)]
+pub(crate) fn asks_ports() -> bool {
+    asked(FILTER_PORT | FILTER_LOCAL_PORT | FILTER_REMOTE_PORT)
 }
 
 /// Are these ports wanted? A port of 0 is not known yet.

@@ -9,14 +9,16 @@ use aya_ebpf::{
 };
 use tcpwatch_common::{
     Family, RecordHead, RecordKind, StateChange,
+    config::KeptBack,
     counter::Hook,
-    state_change::{FLAG_DEAD, FLAG_DONE, FLAG_TASK, FLAG_UNDECIDED},
+    state_change::{FLAG_DEAD, FLAG_DONE, FLAG_KEPT_BACK, FLAG_LINGER2_OFF, FLAG_TASK},
 };
 
 use crate::{
     emit::{self, Loss},
     filter::{self, Verdict},
-    kernel::{Addresses, Sock},
+    kernel::{Addresses, Sock, TcpSock},
+    undecided,
 };
 
 /// `enum sock_flags`: `SOCK_DEAD`, `SOCK_DONE`.
@@ -53,6 +55,8 @@ fn try_set_state(ctx: &BtfTracePointContext) -> Result<(), Loss> {
     let ports = (tcp.local_port(), sock.remote_port());
     let listens = new == LISTEN || old == LISTEN && new == CLOSE;
     let verdict = if listens { filter::listener_port(ports.0) } else { filter::ports(ports) };
+    let may_be_kept = filter::asks_ports() && (old == SYN_SENT || old == SYN_RECV);
+    let kept = if may_be_kept { undecided::take(sock.cookie()) } else { None };
     let netns = sock.netns();
     if verdict == Verdict::Unwanted || !filter::netns(netns) {
         return Ok(());
@@ -62,35 +66,79 @@ fn try_set_state(ctx: &BtfTracePointContext) -> Result<(), Loss> {
         return Ok(());
     }
 
-    emit::attempt(Hook::SetState);
-    let mut flags = sock_flags(sock);
+    let head = emit::head(RecordKind::StateChange, sock.cookie(), netns, ports, flags(sock, tcp));
+    let change = What { old: old as u8, new: new as u8, error: sock.error(), ..What::by(old, new) };
     if verdict == Verdict::Undecided {
-        flags |= FLAG_UNDECIDED;
+        return undecided::keep(head.cookie, &change.kept_back(&head));
     }
-    let (pid, comm) = if by_system_call(old, new) {
-        flags |= FLAG_TASK;
-        (emit::current_pid(), bpf_get_current_comm().unwrap_or_default())
-    } else {
-        (0, [0; 16])
-    };
-    let head = emit::head(RecordKind::StateChange, sock.cookie(), netns, ports, flags);
-    let (old, new, error) = (old as u8, new as u8, sock.error());
-    match addresses {
-        Addresses::V4 { local, remote } => emit::emit(|| {
-            let head = RecordHead { family: Family::V4 as u8, ..head };
-            StateChange { head, old, new, error, pid, comm, local, remote }
-        }),
-        Addresses::V6 { local, remote } => emit::emit(|| {
-            let head = RecordHead { family: Family::V6 as u8, ..head };
-            StateChange { head, old, new, error, pid, comm, local, remote }
-        }),
+    if let Some(kept) = kept {
+        let (head, change) = What::at_last(&kept, &head);
+        if let Err(loss) = change.emit(head, &addresses) {
+            emit::count_loss(ctx, loss, Hook::SetState);
+        }
+    }
+    change.emit(head, &addresses)
+}
+
+/// The part of a record that does not depend on the family.
+#[derive(Clone, Copy)]
+struct What {
+    old: u8,
+    new: u8,
+    error: u16,
+    pid: u32,
+    comm: [u8; 16],
+    flags: u16,
+}
+
+impl What {
+    /// Who made the change.
+    #[inline(always)]
+    fn by(old: u32, new: u32) -> Self {
+        let nobody = Self { old: 0, new: 0, error: 0, pid: 0, comm: [0; 16], flags: 0 };
+        if !by_system_call(old, new) {
+            return nobody;
+        }
+        let comm = bpf_get_current_comm().unwrap_or_default();
+        Self { pid: emit::current_pid(), comm, flags: FLAG_TASK, ..nobody }
+    }
+
+    #[inline(always)]
+    fn kept_back(self, head: &RecordHead) -> KeptBack {
+        let Self { old, new, error: _, pid, comm, flags } = self;
+        KeptBack { at_ns: head.at_ns, pid, comm, old, new, flags: flags | head.flags }
+    }
+
+    /// A change that was kept back, with the ends that are known by now.
+    #[inline(always)]
+    fn at_last(kept: &KeptBack, now: &RecordHead) -> (RecordHead, Self) {
+        let KeptBack { at_ns, pid, comm, old, new, flags } = *kept;
+        let head = RecordHead { at_ns, flags: FLAG_KEPT_BACK, ..*now };
+        (head, Self { old, new, error: 0, pid, comm, flags })
+    }
+
+    #[inline(always)]
+    fn emit(self, head: RecordHead, addresses: &Addresses) -> Result<(), Loss> {
+        emit::attempt(Hook::SetState);
+        let Self { old, new, error, pid, comm, flags } = self;
+        let head = RecordHead { flags: head.flags | flags, ..head };
+        match *addresses {
+            Addresses::V4 { local, remote } => {
+                let head = RecordHead { family: Family::V4 as u8, ..head };
+                emit::emit(StateChange { head, old, new, error, pid, comm, local, remote })
+            }
+            Addresses::V6 { local, remote } => {
+                let head = RecordHead { family: Family::V6 as u8, ..head };
+                emit::emit(StateChange { head, old, new, error, pid, comm, local, remote })
+            }
+        }
     }
 }
 
 #[inline(always)]
-fn sock_flags(sock: Sock) -> u16 {
+fn flags(sock: Sock, tcp: TcpSock) -> u16 {
     let kernel = sock.flags();
-    let mut flags = 0;
+    let mut flags = if tcp.linger2() < 0 { FLAG_LINGER2_OFF } else { 0 };
     if kernel & SOCK_DEAD != 0 {
         flags |= FLAG_DEAD;
     }

@@ -4,12 +4,19 @@
 //! the running kernel's BTF through frozen globals. The verifier checks every load here against
 //! the kernel's own type at load time, and a fault at run time reads as zero.
 
-use aya_ebpf::{Global, helpers::generated, programs::BtfTracePointContext};
+use aya_ebpf::{
+    EbpfContext as _, Global,
+    helpers::{bpf_probe_read_kernel, bpf_probe_read_kernel_buf, generated},
+    programs::BtfTracePointContext,
+};
+use tcpwatch_common::{MiniKind, config::MINI_BYTES, mini_socket::TRACE};
 
 use crate::maps;
 
 /// `IPPROTO_TCP`.
 const PROTOCOL_TCP: u16 = 6;
+/// Flags of `bpf_get_stack`: the kernel's stack, no frame left out.
+const KERNEL_STACK: u64 = 0;
 /// `AF_INET`.
 const FAMILY_INET: u16 = 2;
 /// `AF_INET6`.
@@ -39,6 +46,135 @@ fn field<T: Copy>(base: *const u8, offset: &Global<u32>) -> T {
     // SAFETY: the verifier admits this load only if a field of this size is there; kernel fields
     // are naturally aligned.
     unsafe { pointer.cast::<T>().read() }
+}
+
+/// `struct timer_list *` as a tracepoint handed it to us.
+#[derive(Clone, Copy)]
+pub(crate) struct Timer(*const u8);
+
+impl Timer {
+    /// Argument `n` of a tracepoint whose type there is `struct timer_list *`.
+    #[inline(always)]
+    pub(crate) fn argument(ctx: &BtfTracePointContext, n: usize) -> Self {
+        Self(ctx.arg::<*const u8>(n))
+    }
+
+    /// What the timer belongs to, by its handler; `None` for all the other timers of the system.
+    #[inline(always)]
+    pub(crate) fn mini_kind(self) -> Option<MiniKind> {
+        let handler: u64 = field(self.0, &maps::TIMER_FUNCTION);
+        if handler == maps::TW_TIMER_HANDLER.load() {
+            return Some(MiniKind::TimeWait);
+        }
+        (handler == maps::REQSK_TIMER_HANDLER.load()).then_some(MiniKind::Request)
+    }
+
+    /// The jiffy before which the timer does not fire.
+    #[inline(always)]
+    pub(crate) fn expires(self) -> u64 {
+        field(self.0, &maps::TIMER_EXPIRES)
+    }
+}
+
+/// A copy of the first bytes of a mini-socket. The verifier knows no type for memory that lies
+/// before a pointer it typed, so the object around a timer is read with `bpf_probe_read_kernel`.
+#[derive(Clone, Copy)]
+pub(crate) struct Mini<'a> {
+    copy: &'a [u8; MINI_BYTES],
+    kind: MiniKind,
+}
+
+/// Room for the copy. It is made once, in the hook: a program's stack has 512 bytes.
+#[repr(C, align(8))]
+pub(crate) struct Room(pub(crate) [u8; MINI_BYTES]);
+
+impl<'a> Mini<'a> {
+    /// The object that contains `timer`, copied into `room`.
+    #[inline(always)]
+    pub(crate) fn around(timer: Timer, kind: MiniKind, room: &'a mut Room) -> Option<Self> {
+        let offset = match kind {
+            MiniKind::TimeWait => maps::TW_TIMER.load(),
+            MiniKind::Request => maps::RSK_TIMER.load(),
+        };
+        let object = timer.0.wrapping_sub(offset as usize);
+        // SAFETY: the helper checks the address itself; the timer of a mini-socket lies `offset`
+        // bytes behind the object's start.
+        unsafe { bpf_probe_read_kernel_buf(object, &mut room.0) }.ok()?;
+        Some(Self { copy: &room.0, kind })
+    }
+
+    #[inline(always)]
+    fn field<T: Copy>(self, offset: &Global<u32>) -> T {
+        // The verifier knows the frozen offset and checks that the read stays inside the copy.
+        field(self.copy.as_ptr(), offset)
+    }
+
+    /// Kernel state number; half-open connections are in SYN_RECV.
+    #[inline(always)]
+    pub(crate) fn state(self) -> u8 {
+        match self.kind {
+            MiniKind::TimeWait => self.field(&maps::TW_SUBSTATE),
+            MiniKind::Request => 3,
+        }
+    }
+
+    /// Local and remote port in host order.
+    #[inline(always)]
+    pub(crate) fn ports(self) -> (u16, u16) {
+        (self.field(&maps::SKC_NUM), u16::from_be(self.field(&maps::SKC_DPORT)))
+    }
+
+    /// 0 if nobody has asked for a cookie.
+    #[inline(always)]
+    pub(crate) fn cookie(self) -> u64 {
+        self.field(&maps::SKC_COOKIE)
+    }
+
+    /// SYN+ACKs sent again so far.
+    #[inline(always)]
+    pub(crate) fn retransmits(self) -> u8 {
+        match self.kind {
+            MiniKind::TimeWait => 0,
+            MiniKind::Request => self.field(&maps::RSK_NUM_RETRANS),
+        }
+    }
+
+    /// Inode of the network namespace.
+    #[inline(always)]
+    pub(crate) fn netns(self) -> Option<u32> {
+        self.read_net(&maps::NS_INUM)
+    }
+
+    /// The last reference to the network namespace is gone: `cleanup_net()` is at work.
+    #[inline(always)]
+    pub(crate) fn netns_is_gone(self) -> bool {
+        self.read_net::<u32>(&maps::NS_COUNT) == Some(0)
+    }
+
+    #[inline(always)]
+    fn read_net<T>(self, offset: &Global<u32>) -> Option<T> {
+        let net: *const u8 = self.field(&maps::SKC_NET);
+        let address = net.wrapping_add(offset.load() as usize);
+        // SAFETY: the helper checks the address itself.
+        unsafe { bpf_probe_read_kernel(address.cast::<T>()) }.ok()
+    }
+
+    /// Addresses; `None` for a family that is neither IPv4 nor IPv6.
+    #[inline(always)]
+    pub(crate) fn addresses(self) -> Option<Addresses> {
+        addresses(self.copy.as_ptr())
+    }
+}
+
+/// Writes the return addresses of the kernel functions that led here to `trace`, innermost first,
+/// and zeros behind them.
+#[inline(always)]
+pub(crate) fn write_call_trace(ctx: &BtfTracePointContext, trace: *mut [u64; TRACE]) {
+    let bytes = size_of::<[u64; TRACE]>() as u32;
+    // SAFETY: the caller owns the memory at `trace`, which is as large as it is said to be.
+    unsafe {
+        generated::bpf_get_stack(ctx.as_ptr(), trace.cast(), bytes, KERNEL_STACK);
+    }
 }
 
 impl Sock {
@@ -95,26 +231,32 @@ impl Sock {
     /// Addresses; `None` for a family that is neither IPv4 nor IPv6.
     #[inline(always)]
     pub(crate) fn addresses(self) -> Option<Addresses> {
-        match field::<u16>(self.0, &maps::SKC_FAMILY) {
-            FAMILY_INET => Some(self.addresses_v4()),
-            FAMILY_INET6 => {
-                let local: [u32; 4] = field(self.0, &maps::SKC_V6_RCV_SADDR);
-                let remote: [u32; 4] = field(self.0, &maps::SKC_V6_DADDR);
-                if is_mapped(local) || is_mapped(remote) {
-                    return Some(self.addresses_v4());
-                }
-                Some(Addresses::V6 { local, remote })
-            }
-            _ => None,
-        }
+        addresses(self.0)
     }
+}
 
-    #[inline(always)]
-    fn addresses_v4(self) -> Addresses {
-        Addresses::V4 {
-            local: field(self.0, &maps::SKC_RCV_SADDR),
-            remote: field(self.0, &maps::SKC_DADDR),
+/// Addresses in the `struct sock_common` at `base`.
+#[inline(always)]
+fn addresses(base: *const u8) -> Option<Addresses> {
+    match field::<u16>(base, &maps::SKC_FAMILY) {
+        FAMILY_INET => Some(addresses_v4(base)),
+        FAMILY_INET6 => {
+            let local: [u32; 4] = field(base, &maps::SKC_V6_RCV_SADDR);
+            let remote: [u32; 4] = field(base, &maps::SKC_V6_DADDR);
+            if is_mapped(local) || is_mapped(remote) {
+                return Some(addresses_v4(base));
+            }
+            Some(Addresses::V6 { local, remote })
         }
+        _ => None,
+    }
+}
+
+#[inline(always)]
+fn addresses_v4(base: *const u8) -> Addresses {
+    Addresses::V4 {
+        local: field(base, &maps::SKC_RCV_SADDR),
+        remote: field(base, &maps::SKC_DADDR),
     }
 }
 
@@ -124,6 +266,12 @@ impl TcpSock {
     #[inline(always)]
     pub(crate) fn local_port(self) -> u16 {
         u16::from_be(field(self.0, &maps::INET_SPORT))
+    }
+
+    /// `TCP_LINGER2`: negative if the application wants no FIN_WAIT_2 after `close()`.
+    #[inline(always)]
+    pub(crate) fn linger2(self) -> i32 {
+        field(self.0, &maps::TCP_LINGER2)
     }
 }
 

@@ -20,6 +20,8 @@ mod filter;
 mod inet_sock_set_state;
 mod kernel;
 mod maps;
+mod timer;
+mod undecided;
 mod wakeup;
 
 /// Lets clippy and tests build this crate for the host, where no kernel calls it.

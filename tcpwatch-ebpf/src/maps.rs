@@ -3,12 +3,12 @@
 
 use aya_ebpf::{
     Global,
-    btf_maps::{Array, LpmTrie, PerCpuArray, RingBuf},
+    btf_maps::{Array, HashMap, LpmTrie, PerCpuArray, RingBuf},
     macros::btf_map,
 };
 use tcpwatch_common::{
     RecordHead,
-    config::{MAX_PREFIXES, PORT_WORDS, RING_BYTES},
+    config::{KeptBack, MAX_PREFIXES, MAX_UNDECIDED, PORT_WORDS, RING_BYTES},
     counter,
 };
 
@@ -36,6 +36,10 @@ pub(crate) static PREFIXES_V4: LpmTrie<[u32; 1], u32, { MAX_PREFIXES as usize }>
 #[btf_map]
 pub(crate) static PREFIXES_V6: LpmTrie<[u32; 4], u32, { MAX_PREFIXES as usize }> = LpmTrie::new();
 
+/// Changes that wait for a port to become known, by cookie.
+#[btf_map]
+pub(crate) static UNDECIDED: HashMap<u64, KeptBack, { MAX_UNDECIDED as usize }> = HashMap::new();
+
 macro_rules! globals {
     ($($(#[$doc:meta])* $name:ident: $type:ty = $default:expr;)*) => {$(
         $(#[$doc])*
@@ -54,7 +58,12 @@ globals! {
     /// Inode of the only wanted network namespace.
     FILTER_NETNS_INODE: u32 = 0;
 
-    // Offsets in bytes, see `tcpwatch_common::config::KERNEL_FIELDS`.
+    /// Address of `tw_timer_handler`; 0 matches no timer.
+    TW_TIMER_HANDLER: u64 = 0;
+    /// Address of `reqsk_timer_handler`; 0 matches no timer.
+    REQSK_TIMER_HANDLER: u64 = 0;
+
+    // Offsets in bytes, see `tcpwatch_common::config`.
     SKC_FAMILY: u32 = 0;
     SKC_DADDR: u32 = 0;
     SKC_RCV_SADDR: u32 = 0;
@@ -67,5 +76,14 @@ globals! {
     SK_PROTOCOL: u32 = 0;
     SK_ERR: u32 = 0;
     INET_SPORT: u32 = 0;
+    TCP_LINGER2: u32 = 0;
     NS_INUM: u32 = 0;
+    SKC_COOKIE: u32 = 0;
+    TIMER_FUNCTION: u32 = 0;
+    TIMER_EXPIRES: u32 = 0;
+    TW_TIMER: u32 = 0;
+    TW_SUBSTATE: u32 = 0;
+    RSK_TIMER: u32 = 0;
+    RSK_NUM_RETRANS: u32 = 0;
+    NS_COUNT: u32 = 0;
 }

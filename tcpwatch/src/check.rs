@@ -37,36 +37,31 @@ pub(crate) fn run() -> Result<ExitCode> {
             None => Err("not known without CAP_BPF".to_owned()),
         },
     );
-    let attached = Probes::attach(&Filters::default(), 4096).map(drop);
+    let attached = Probes::attach(&Filters::default(), 4096);
     for hook in HOOKS {
-        report.line(
-            &format!("hook {:<24}{}", hook.tracepoint, hook.tells),
-            &attached.as_ref().map_err(ToString::to_string).copied(),
-        );
+        let found = match &attached {
+            Err(error) => Err(error.to_string()),
+            Ok((probes, _)) if probes.attached.contains(&hook) => Ok(()),
+            Ok((probes, _)) => {
+                Err(probes.symbols.as_ref().err().map(ToString::to_string).unwrap_or_default())
+            }
+        };
+        report.line(&format!("hook {:<24}{}", hook.tracepoint, hook.tells), &found);
     }
     exit::print(&report.text)?;
-    Ok(if report.all_ok { ExitCode::SUCCESS } else { exit::PRECONDITION.into() })
+    Ok(if attached.is_ok() { ExitCode::SUCCESS } else { exit::PRECONDITION.into() })
 }
 
+#[derive(Default)]
 struct Report {
     text: String,
-    all_ok: bool,
-}
-
-impl Default for Report {
-    fn default() -> Self {
-        Self { text: String::new(), all_ok: true }
-    }
 }
 
 impl Report {
     fn line(&mut self, what: &str, found: &Result<(), String>) {
         let answer = match found {
             Ok(()) => "ok".to_owned(),
-            Err(why) => {
-                self.all_ok = false;
-                format!("off: {why}")
-            }
+            Err(why) => format!("off: {why}"),
         };
         let _written = writeln!(self.text, "{what:<60}  {answer}").is_ok();
     }

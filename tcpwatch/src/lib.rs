@@ -13,6 +13,7 @@
 
 #![deny(unsafe_code)]
 
+mod account;
 pub mod cli;
 pub mod decode;
 pub mod event;

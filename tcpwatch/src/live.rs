@@ -2,7 +2,9 @@
 
 use std::{
     env,
-    io::{self, IsTerminal as _},
+    fs::File,
+    io::{self, BufReader, BufWriter, IsTerminal as _},
+    path::Path,
     process::ExitCode,
 };
 
@@ -12,53 +14,79 @@ use tcpwatch::{
         args::{Color, FilterArgs, Format, OutputArgs},
         exit,
     },
-    event::TcpState,
+    event::KernelTime,
     pipeline::{self, Plan},
     probe::{Facts, Probes, hooks::HOOKS},
     sink::{
-        Sink,
+        Sink, Summary,
         json_lines::JsonLines,
         terminal::{Layout, Terminal},
     },
-    source::{clock, snapshot},
-    track::Change,
+    source::{clock, recording::Recording, snapshot},
+    track::News,
 };
 
 pub(crate) fn run(filters: &FilterArgs, output: &OutputArgs) -> Result<ExitCode> {
+    let plan = plan(filters, output)?;
+    let record = output.record.as_deref().map(create).transpose()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    let mut sink = sink(output, clock::now());
+    // Locked and unbuffered: the pipeline collects lines and writes them at once.
+    let mut stdout = io::stdout().lock();
+    let ready = |probes: &Probes| banner(&plan, probes);
+    let summary =
+        runtime.block_on(pipeline::run(&plan, sink.as_mut(), &mut stdout, record, ready))?;
+    say_summary(&summary, sink.as_mut(), output);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `tcpwatch replay`: the same road, from a file.
+pub(crate) fn replay(file: &Path, filters: &FilterArgs, output: &OutputArgs) -> Result<ExitCode> {
+    let plan = plan(filters, output)?;
+    let recording = File::open(file).with_context(|| format!("cannot open {}", file.display()))?;
+    let recording = Recording::open(BufReader::new(recording))?;
+    let mut sink = sink(output, recording.header.clock.kernel);
+    let mut stdout = io::stdout().lock();
+    let summary = pipeline::replay(&plan, sink.as_mut(), &mut stdout, recording)?;
+    say_summary(&summary, sink.as_mut(), output);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn plan(filters: &FilterArgs, output: &OutputArgs) -> Result<Plan> {
     let mut in_kernel = filters.in_kernel();
     in_kernel.netns = filters.netns.as_deref().map(snapshot::resolve).transpose()?;
-    let plan = Plan {
+    Ok(Plan {
         filters: in_kernel,
         selection: selection(filters),
         ring_bytes: output.buffer,
         duration: output.duration,
         count: output.count.map(Into::into),
         summary_line: output.summary && output.format == Format::Json,
-    };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("cannot start the runtime")?;
-    let mut sink = sink(output);
-    // Locked and unbuffered: the pipeline collects lines and writes them at once.
-    let mut stdout = io::stdout().lock();
-    let banner = |probes: &Probes| banner(filters, probes);
-    let summary = runtime.block_on(pipeline::run(plan, sink.as_mut(), &mut stdout, banner))?;
+    })
+}
+
+fn create(path: &Path) -> Result<Box<dyn io::Write>> {
+    let file = File::create(path).with_context(|| format!("cannot create {}", path.display()))?;
+    Ok(Box::new(BufWriter::new(file)))
+}
+
+fn say_summary(summary: &Summary, sink: &mut dyn Sink, output: &OutputArgs) {
     if output.format == Format::Text && (output.summary || io::stderr().is_terminal()) {
         let mut text = Vec::new();
-        sink.summary(&summary, &clock::read(), &mut text);
+        sink.summary(summary, &clock::read(), &mut text);
         exit::say(&String::from_utf8_lossy(&text));
     }
-    Ok(ExitCode::SUCCESS)
 }
 
 /// The questions the kernel cannot answer.
-fn selection(filters: &FilterArgs) -> Box<dyn Fn(&Change) -> bool> {
+fn selection(filters: &FilterArgs) -> Box<dyn Fn(&News) -> bool> {
     let (states, pid, comm) = (filters.state.clone(), filters.pid, filters.comm.clone());
-    Box::new(move |change| {
-        let owner = change.process;
-        let seen = |state: TcpState| states.contains(&state);
-        (states.is_empty() || seen(change.from) || seen(change.to))
+    Box::new(move |news| {
+        let owner = news.subject().process;
+        (states.is_empty() || states.iter().any(|state| news.touches(*state)))
             && pid.is_none_or(|pid| owner.is_some_and(|owner| owner.pid == pid))
             && comm.as_ref().is_none_or(|name| {
                 owner.is_some_and(|owner| owner.comm.as_bytes() == name.as_bytes())
@@ -66,7 +94,7 @@ fn selection(filters: &FilterArgs) -> Box<dyn Fn(&Change) -> bool> {
     })
 }
 
-fn sink(output: &OutputArgs) -> Box<dyn Sink> {
+fn sink(output: &OutputArgs, started: KernelTime) -> Box<dyn Sink> {
     match output.format {
         Format::Json => Box::new(JsonLines::default()),
         Format::Text => {
@@ -83,31 +111,26 @@ fn sink(output: &OutputArgs) -> Box<dyn Sink> {
                 color,
                 time: output.time.into(),
                 page: if terminal { rows.map(|rows| rows.max(10)) } else { None },
-                started: clock::now(),
+                started,
             }))
         }
     }
 }
 
-/// Says that every change from now on is seen.
-fn banner(filters: &FilterArgs, probes: &Probes) {
-    let facts = Facts::gather();
+/// Says that every change from now on is seen, and what is not.
+fn banner(plan: &Plan, probes: &Probes) {
     exit::say(&format!(
         "tcpwatch {} \u{b7} Linux {} \u{b7} {} \u{b7} hooks {} of {} \u{b7} Ctrl-C to stop\n",
         env!("CARGO_PKG_VERSION"),
-        facts.release,
-        describe(filters),
+        Facts::gather().release,
+        plan.filters,
         probes.attached.len(),
         HOOKS.len(),
     ));
-}
-
-/// The filters in a few words.
-fn describe(filters: &FilterArgs) -> String {
-    let typed: Vec<String> = env::args().skip(1).collect();
-    let asks_nothing = filters.in_kernel() == tcpwatch::probe::Filters::default()
-        && filters.netns.is_none()
-        && filters.pid.is_none()
-        && filters.comm.is_none();
-    if asks_nothing { "every TCP socket".to_owned() } else { typed.join(" ") }
+    if let Err(why) = &probes.symbols {
+        exit::say(&format!(
+            "tcpwatch: TIME_WAIT, orphaned FIN_WAIT_2 and half-open SYN_RECV are not seen to begin \
+             and end: {why}\n"
+        ));
+    }
 }

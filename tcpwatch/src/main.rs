@@ -19,6 +19,7 @@ fn main() -> ExitCode {
     let done = match cli.command {
         None => live::run(&cli.filters, &cli.output),
         Some(Command::Check) => check::run(),
+        Some(Command::Replay { file, filters, output }) => live::replay(&file, &filters, &output),
     };
     match done {
         Ok(status) => status,

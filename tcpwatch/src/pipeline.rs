@@ -1,7 +1,7 @@
-//! The whole road on one page: records out of the kernel's ring, events, changes, lines.
+//! The whole road on one page: records out of the kernel's ring, events, news, lines.
 
 use std::{
-    io::{self, Write},
+    io::{self, BufRead, Write},
     time::Duration,
 };
 
@@ -12,22 +12,22 @@ use tokio::{
 };
 
 use crate::{
+    account::Account,
     decode::decode,
     event::{KernelTime, WallClock},
-    probe::{Cause, Filters, Losses, Probes, Totals},
-    sink::{Loss, Sink, Summary},
+    probe::{Filters, Losses, Probes, Symbols},
+    sink::{Sink, Summary},
     source::{
         clock,
         complaints::Complaints,
-        order::Order,
+        order::{Order, WINDOW},
+        recording::{Header, Recorder, Recording},
         ring::RingSource,
         snapshot::{self, Owners, Scope, Snapshot},
     },
-    track::{Change, Tracker},
+    track::{News, Reliance, Tracker},
 };
 
-/// Shortest time between two looks at the loss counters.
-const LOSS_CHECK: Duration = Duration::from_millis(250);
 /// Bytes of finished lines that are written out without waiting for a pause.
 const FULL: usize = 1 << 16;
 
@@ -37,7 +37,7 @@ pub struct Plan {
     pub filters: Filters,
     /// What the kernel cannot decide: whose socket, and which of the changes that pass for
     /// tracking's sake are to be seen.
-    pub selection: Box<dyn Fn(&Change) -> bool>,
+    pub selection: Box<dyn Fn(&News) -> bool>,
     /// Size of the ring.
     pub ring_bytes: u32,
     /// End after this long.
@@ -49,24 +49,39 @@ pub struct Plan {
 }
 
 /// The live log. Runs until a signal, the duration or the count ends it, or the output is closed.
+/// `record` takes a copy of everything that comes in.
 ///
 /// # Errors
 /// If the kernel side cannot be attached, or the output cannot be written.
 pub async fn run(
-    plan: Plan,
+    plan: &Plan,
     sink: &mut dyn Sink,
     output: &mut dyn Write,
+    record: Option<Box<dyn Write>>,
     ready: impl FnOnce(&Probes),
 ) -> Result<Summary> {
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot catch SIGINT")?;
     let mut terminate = signal(SignalKind::terminate()).context("cannot catch SIGTERM")?;
-    let end = plan.duration.map(|duration| Instant::now() + duration);
 
     let (mut probes, ring) = Probes::attach(&plan.filters, plan.ring_bytes)?;
+    let mut source = RingSource::new(ring)?;
     let mut complaints = Complaints::new(&mut probes)?;
-    let mut road = Road::new(&plan, sink, output, RingSource::new(ring)?);
-    road.learn_what_exists(&plan.filters);
+    let header = Header {
+        version: Header::VERSION,
+        clock: clock::read(),
+        reliance: Reliance {
+            gapless: plan.filters.states.is_empty(),
+            minis: probes.symbols.is_ok(),
+            rate: clock::tick_rate(),
+        },
+        symbols: probes.symbols.as_ref().map_or_else(|_| Symbols::default(), Clone::clone),
+    };
+    let mut road = Road::new(plan, sink, output, &header);
+    road.recorder = record.map(|file| Recorder::new(file, &header)).transpose()?;
+    // The hooks are attached already, so that nothing falls between.
+    road.learn_what_exists()?;
     ready(&probes);
+    let end = plan.duration.map(|duration| Instant::now() + duration);
 
     while !road.is_done() {
         tokio::select! {
@@ -74,15 +89,44 @@ pub async fn run(
             _ = interrupt.recv() => break,
             _ = terminate.recv() => break,
             () = until(end) => break,
-            waited = road.source.wait() => waited?,
+            waited = source.wait() => waited?,
             heard = complaints.heard() => heard?,
         }
-        road.advance(clock::now())?;
-        road.account(&probes.losses, false)?;
+        road.drain(&mut source)?;
+        road.release(clock::now())?;
+        road.account(&probes.losses, source.is_asleep())?;
         road.write_out()?;
     }
-    road.finish(probes)
+    let losses = probes.detach();
+    road.finish(&mut source, &losses)
 }
+
+/// The same road, from a recording.
+///
+/// # Errors
+/// If the recording cannot be read or the output cannot be written.
+pub fn replay(
+    plan: &Plan,
+    sink: &mut dyn Sink,
+    output: &mut dyn Write,
+    mut recording: Recording<impl BufRead>,
+) -> Result<Summary> {
+    let mut road = Road::new(plan, sink, output, &recording.header);
+    road.tracker.learn(&recording.known);
+    while let Some(record) = recording.next_record()? {
+        road.take(&record)?;
+        let newest = road.order.newest().unwrap_or(KernelTime(0));
+        road.release(newest)?;
+        if road.is_done() {
+            break;
+        }
+    }
+    road.release(END_OF_TIME)?;
+    road.summarize(None)
+}
+
+/// Later than everything.
+const END_OF_TIME: KernelTime = KernelTime(u64::MAX);
 
 async fn until(end: Option<Instant>) {
     match end {
@@ -93,21 +137,22 @@ async fn until(end: Option<Instant>) {
 
 struct Road<'a> {
     plan: &'a Plan,
-    source: RingSource,
+    symbols: Symbols,
+    recorder: Option<Recorder>,
     order: Order,
     tracker: Tracker,
-    sink: &'a mut dyn Sink,
+    account: Account,
+    lines: Lines<'a>,
     output: &'a mut dyn Write,
+}
+
+/// Finished lines on their way out.
+struct Lines<'a> {
+    plan: &'a Plan,
+    sink: &'a mut dyn Sink,
     clock: WallClock,
-    lines: Vec<u8>,
-    started: KernelTime,
+    text: Vec<u8>,
     changes: u64,
-    received: u64,
-    undecodable: u64,
-    reported: Totals,
-    accounted: KernelTime,
-    unaccounted: bool,
-    suspects: bool,
 }
 
 impl<'a> Road<'a> {
@@ -115,202 +160,170 @@ impl<'a> Road<'a> {
         plan: &'a Plan,
         sink: &'a mut dyn Sink,
         output: &'a mut dyn Write,
-        source: RingSource,
+        header: &Header,
     ) -> Self {
-        let clock = clock::read();
+        let text = Vec::with_capacity(2 * FULL);
         Self {
             plan,
-            source,
+            symbols: header.symbols.clone(),
+            recorder: None,
             order: Order::default(),
-            tracker: Tracker::new(plan.filters.states.is_empty()),
-            sink,
+            tracker: Tracker::new(header.reliance),
+            account: Account::new(header.clock.kernel),
+            lines: Lines { plan, sink, clock: header.clock, text, changes: 0 },
             output,
-            clock,
-            lines: Vec::with_capacity(2 * FULL),
-            started: clock.kernel,
-            changes: 0,
-            received: 0,
-            undecodable: 0,
-            reported: Totals::default(),
-            accounted: clock.kernel,
-            unaccounted: false,
-            suspects: false,
         }
     }
 
-    /// Sockets that exist already: the hooks are attached, so that nothing falls between.
-    fn learn_what_exists(&mut self, filters: &Filters) {
-        let Some(snapshot) = look_around(filters, Owners::Find) else {
-            return;
+    fn learn_what_exists(&mut self) -> Result<()> {
+        let Some(mut snapshot) = look_around(&self.plan.filters, Owners::Find) else {
+            return Ok(());
         };
-        for known in &snapshot.sockets {
-            if filters.wants(known.netns, &known.ends) {
-                self.tracker.learn(known);
-            }
+        snapshot.sockets.retain(|known| self.plan.filters.wants(known.netns, &known.ends));
+        if let Some(recorder) = &mut self.recorder {
+            recorder.known(&snapshot.sockets)?;
         }
-        self.tracker.infer_directions();
+        self.tracker.learn(&snapshot.sockets);
+        Ok(())
     }
 
-    /// Ring, order, tracker, lines: once along the whole road.
-    fn advance(&mut self, now: KernelTime) -> Result<()> {
-        let held = !self.order.is_empty();
-        let taken = self.source.drain(held, |record| match decode(record) {
-            Ok(event) => self.order.push(event),
-            Err(_) => self.undecodable += 1,
+    /// Ring to order.
+    fn drain(&mut self, source: &mut RingSource) -> Result<()> {
+        let held = !self.order.is_empty() || self.tracker.settles_at().is_some();
+        let mut failed = None;
+        source.drain(held, |record| {
+            if let Err(error) = self.take(record) {
+                failed.get_or_insert(error);
+            }
         })?;
-        self.received += u64::try_from(taken)?;
-        self.unaccounted |= taken > 0;
-        clock::follow(&mut self.clock);
+        clock::follow(&mut self.lines.clock);
+        failed.map_or(Ok(()), Err)
+    }
+
+    /// One record becomes an event.
+    fn take(&mut self, record: &[u8]) -> Result<()> {
+        self.account.received += 1;
+        if let Some(recorder) = &mut self.recorder {
+            recorder.record(record)?;
+        }
+        match decode(record, &self.symbols) {
+            Ok(event) => self.order.push(event),
+            Err(_) => self.account.undecodable += 1,
+        }
+        Ok(())
+    }
+
+    /// Order to tracker to lines, as far as `now` allows.
+    fn release(&mut self, now: KernelTime) -> Result<()> {
         while let Some(event) = self.order.pop(now) {
-            self.tracker.apply(event, |change| {
-                show(
-                    self.plan,
-                    &mut self.changes,
-                    self.sink,
-                    &self.clock,
-                    &mut self.lines,
-                    &change,
-                );
-            });
-            if self.lines.len() >= FULL {
-                flush(self.output, &mut self.lines)?;
+            self.tracker.apply(&event, |news| self.lines.tell(&news));
+            if self.lines.text.len() >= FULL {
+                self.write_out()?;
             }
-            if self.is_done() {
-                break;
-            }
+        }
+        if self.order.is_empty() {
+            let settled = KernelTime(now.0.saturating_sub(WINDOW_NS));
+            self.tracker.settle(settled, &mut |news| self.lines.tell(&news));
         }
         Ok(())
     }
 
     /// Losses become lines; after losses, sockets whose end was missed are found.
-    fn account(&mut self, losses: &Losses, last: bool) -> Result<()> {
+    fn account(&mut self, losses: &Losses, quiet: bool) -> Result<()> {
         let now = clock::now();
-        let due = now.since(self.accounted) >= LOSS_CHECK || self.source.is_asleep();
-        if !(last || self.unaccounted && due) {
+        if !self.account.is_due(now, quiet) {
             return Ok(());
         }
-        self.accounted = now;
-        self.unaccounted = false;
-        let totals = self.totals(losses)?;
-        for (cause, total) in &totals.lost {
-            let known = self.reported.lost.get(cause).copied().unwrap_or(0);
-            if *total > known {
-                let loss = Loss { at: now, cause: *cause, count: total - known };
-                self.sink.loss(&loss, &self.clock, &mut self.lines);
-                self.suspects = true;
-            }
+        for loss in self.account.settle(losses.read()?, self.tracker.tally(), now) {
+            self.lines.sink.loss(&loss, &self.lines.clock, &mut self.lines.text);
         }
-        self.reported = totals;
-        if self.suspects && (self.source.is_asleep() || last) {
-            self.suspects = false;
+        if quiet && self.account.take_suspicion() {
             self.find_missed_ends();
         }
         Ok(())
     }
 
-    fn totals(&self, losses: &Losses) -> Result<Totals> {
-        let mut totals = losses.read()?;
-        let tally = self.tracker.tally();
-        for (cause, count) in [
-            (Cause::Undecodable, self.undecodable),
-            (Cause::TableFull, tally.table_full),
-            (Cause::Undecided, tally.undecided),
-        ] {
-            if count > 0 {
-                totals.lost.insert(cause, count);
-            }
-        }
-        Ok(totals)
-    }
-
+    /// A socket that is in neither of two snapshots is gone; one alone can miss a socket.
     fn find_missed_ends(&mut self) {
-        let Some(snapshot) = look_around(&self.plan.filters, Owners::Skip) else {
-            return;
-        };
+        let filters = &self.plan.filters;
+        let Some(first) = look_around(filters, Owners::Skip) else { return };
+        let Some(second) = look_around(filters, Owners::Skip) else { return };
+        let sockets = || first.sockets.iter().chain(&second.sockets);
         let alive: std::collections::HashSet<_> =
-            snapshot.sockets.iter().map(|known| known.socket).collect();
-        let looked_at = &snapshot.namespaces;
+            sockets().map(|known| (known.netns, known.ends)).collect();
         self.tracker.reconcile(
-            snapshot.started,
-            |socket, netns| looked_at.contains(&netns).then(|| alive.contains(&socket)),
-            |change| {
-                show(
-                    self.plan,
-                    &mut self.changes,
-                    self.sink,
-                    &self.clock,
-                    &mut self.lines,
-                    &change,
-                );
+            first.started,
+            |subject| {
+                let looked = [&first, &second];
+                looked
+                    .iter()
+                    .all(|snapshot| snapshot.namespaces.contains(&subject.netns))
+                    .then(|| alive.contains(&(subject.netns, subject.ends)))
             },
+            |news| self.lines.tell(&news),
         );
     }
 
     /// What is in the ring when the end comes is still shown.
-    fn finish(mut self, probes: Probes) -> Result<Summary> {
-        let losses = probes.detach();
+    fn finish(mut self, source: &mut RingSource, losses: &Losses) -> Result<Summary> {
         loop {
-            let before = self.received;
-            self.advance(KernelTime(u64::MAX))?;
-            if self.received == before || self.is_done() {
+            let before = self.account.received;
+            self.drain(source)?;
+            if self.account.received == before {
                 break;
             }
         }
-        self.account(&losses, true)?;
-        let ended = clock::now();
-        let tally = self.tracker.tally();
-        let summary = Summary {
-            at_ns: ended.0,
-            ran_ns: ended.0.saturating_sub(self.started.0),
-            changes: self.changes,
-            inferred: tally.inferred,
-            attempted: self.reported.attempted,
-            received: self.received,
-            lost: self.reported.lost.clone(),
-            out_of_order: self.order.late(),
-            connections: tally.connections,
-            open: u64::try_from(self.tracker.open())?,
-        };
+        self.release(END_OF_TIME)?;
+        self.account(losses, true)?;
+        self.summarize(Some(losses))
+    }
+
+    fn summarize(mut self, losses: Option<&Losses>) -> Result<Summary> {
+        let now = if losses.is_some() { clock::now() } else { self.lines.clock.kernel };
+        let mut summary = self.account.summary(now, self.tracker.tally());
+        summary.changes = self.lines.changes;
+        summary.out_of_order = self.order.late();
+        summary.open = u64::try_from(self.tracker.open())?;
         if self.plan.summary_line {
-            self.sink.summary(&summary, &self.clock, &mut self.lines);
+            self.lines.sink.summary(&summary, &self.lines.clock, &mut self.lines.text);
         }
-        flush(self.output, &mut self.lines)?;
+        self.write_out()?;
         Ok(summary)
     }
 
     fn is_done(&self) -> bool {
-        self.plan.count.is_some_and(|count| self.changes >= count)
+        self.lines.is_full()
     }
 
-    fn write_out(&mut self) -> Result<()> {
-        if !self.lines.is_empty() {
-            flush(self.output, &mut self.lines)?;
+    fn write_out(&mut self) -> io::Result<()> {
+        if !self.lines.text.is_empty() {
+            self.output.write_all(&self.lines.text)?;
+            self.output.flush()?;
+            self.lines.text.clear();
         }
         Ok(())
     }
 }
 
-/// One change becomes a line, if it is to be seen and the count is not used up.
-fn show(
-    plan: &Plan,
-    changes: &mut u64,
-    sink: &mut dyn Sink,
-    clock: &WallClock,
-    lines: &mut Vec<u8>,
-    change: &Change,
-) {
-    if plan.count.is_some_and(|count| *changes >= count) || !(plan.selection)(change) {
-        return;
-    }
-    *changes += 1;
-    sink.change(change, clock, lines);
-}
+const WINDOW_NS: u64 = 1_000_000;
+const _: () = assert!(WINDOW.as_nanos() == 1_000_000, "the same window, as a number");
 
-fn flush(output: &mut dyn Write, lines: &mut Vec<u8>) -> io::Result<()> {
-    output.write_all(lines)?;
-    output.flush()?;
-    lines.clear();
-    Ok(())
+impl Lines<'_> {
+    /// Makes a line of a piece of news, if it is to be seen and the count is not used up.
+    fn tell(&mut self, news: &News) {
+        if self.is_full() || !(self.plan.selection)(news) {
+            return;
+        }
+        self.changes += 1;
+        match news {
+            News::Change(change) => self.sink.change(change, &self.clock, &mut self.text),
+            News::Restart(restart) => self.sink.restart(restart, &self.clock, &mut self.text),
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.plan.count.is_some_and(|count| self.changes >= count)
+    }
 }
 
 /// A snapshot, or a warning and nothing: the log is still true without it, only poorer.

@@ -1,7 +1,7 @@
 //! The command line, word by word. Each value is checked here; what needs the machine (a network
 //! namespace's name) is resolved by the command that uses it.
 
-use std::{num::NonZeroU64, time::Duration};
+use std::{num::NonZeroU64, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
@@ -44,9 +44,21 @@ pub struct Cli {
 
 /// Commands.
 #[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "there is one of these in a run")]
 pub enum Command {
     /// Say what this kernel and these privileges allow, one line per feature.
     Check,
+    /// Show a recording made with --record as the live log would have.
+    Replay {
+        /// The recording.
+        file: PathBuf,
+        /// What is shown.
+        #[command(flatten)]
+        filters: FilterArgs,
+        /// How it is shown.
+        #[command(flatten)]
+        output: OutputArgs,
+    },
 }
 
 /// Filters.
@@ -107,6 +119,9 @@ pub struct OutputArgs {
     /// Totals at the end: on stderr, or as the last JSON line
     #[arg(long)]
     pub summary: bool,
+    /// Also write everything that comes in to a file, for `tcpwatch replay` and bug reports
+    #[arg(long, value_name = "FILE")]
+    pub record: Option<PathBuf>,
     /// Size of the kernel's ring: 64K, 4M; rounded up to a power of two
     #[arg(long, value_name = "SIZE", default_value = "4M", value_parser = ring_size)]
     pub buffer: u32,

@@ -1,11 +1,13 @@
 //! Bytes of the ring become events: length checks, one copy, names for numbers.
 
+mod address;
+mod mini_socket;
 mod record;
 mod state_change;
 
 use tcpwatch_common::RecordKind;
 
-use crate::event::Event;
+use crate::{event::Event, probe::Symbols};
 
 /// A record that cannot be decoded. It is counted and skipped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -24,18 +26,30 @@ pub enum DecodeError {
         /// The tag.
         kind: u8,
     },
+    /// A field holds a number that is not known.
+    #[error("a record of kind {kind} holds the unknown value {value}")]
+    Value {
+        /// The tag.
+        kind: u8,
+        /// The number.
+        value: u8,
+    },
 }
 
-/// Decodes one record.
+/// Decodes one record; `symbols` names the functions in it.
 ///
 /// # Errors
-/// If its length or tag is not known.
-pub fn decode(bytes: &[u8]) -> Result<Event, DecodeError> {
+/// If its length, its tag or one of its numbers is not known.
+pub fn decode(bytes: &[u8], symbols: &Symbols) -> Result<Event, DecodeError> {
     let head = record::head(bytes)?;
-    if head.kind == RecordKind::STATE_CHANGE {
-        return state_change::decode(bytes, &head).map(Event::State);
+    match RecordKind::from_tag(head.kind) {
+        Some(RecordKind::StateChange) => state_change::decode(bytes, &head).map(Event::State),
+        Some(RecordKind::MiniSocket) => mini_socket::decode(bytes, &head).map(Event::Mini),
+        Some(RecordKind::MiniSocketCancel) => {
+            mini_socket::decode_cancel(bytes, &head, symbols).map(Event::Mini)
+        }
+        None => Err(DecodeError::Kind { kind: head.kind }),
     }
-    Err(DecodeError::Kind { kind: head.kind })
 }
 
 #[cfg(test)]
@@ -47,15 +61,16 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes_decode_or_are_refused(bytes in proptest::collection::vec(any::<u8>(), 0..256)) {
-            let _ignored: Result<Event, DecodeError> = decode(&bytes);
+            let _ignored: Result<Event, DecodeError> = decode(&bytes, &Symbols::default());
         }
 
         #[test]
         fn any_bytes_with_a_known_tag_decode_or_are_refused(
-            mut bytes in proptest::collection::vec(any::<u8>(), 64..=88),
+            mut bytes in proptest::collection::vec(any::<u8>(), 64..=216),
+            tag in 1_u8..=3,
         ) {
-            bytes[20] = RecordKind::STATE_CHANGE;
-            let _ignored: Result<Event, DecodeError> = decode(&bytes);
+            bytes[20] = tag;
+            let _ignored: Result<Event, DecodeError> = decode(&bytes, &Symbols::default());
         }
     }
 
@@ -63,6 +78,6 @@ mod tests {
     fn an_unknown_tag_is_refused_by_name() {
         let mut bytes = [0; 64];
         bytes[20] = 99;
-        assert_eq!(decode(&bytes), Err(DecodeError::Kind { kind: 99 }));
+        assert_eq!(decode(&bytes, &Symbols::default()), Err(DecodeError::Kind { kind: 99 }));
     }
 }

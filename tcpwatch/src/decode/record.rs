@@ -2,7 +2,7 @@
 
 #![expect(unsafe_code, reason = "the one place where bytes become a type")]
 
-use tcpwatch_common::{RecordHead, StateChangeV4, StateChangeV6};
+use tcpwatch_common::{MiniSocket, MiniSocketCancel, RecordHead, StateChange};
 
 use super::DecodeError;
 
@@ -13,8 +13,9 @@ mod sealed {
 use sealed::AnyBytes;
 
 impl AnyBytes for RecordHead {}
-impl AnyBytes for StateChangeV4 {}
-impl AnyBytes for StateChangeV6 {}
+impl<const WORDS: usize> AnyBytes for StateChange<WORDS> {}
+impl<const WORDS: usize> AnyBytes for MiniSocket<WORDS> {}
+impl<const WORDS: usize> AnyBytes for MiniSocketCancel<WORDS> {}
 
 /// The head of a record of any kind.
 pub(super) fn head(bytes: &[u8]) -> Result<RecordHead, DecodeError> {

@@ -1,13 +1,13 @@
 //! [`StateChange`] becomes [`StateEvent`].
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
 use tcpwatch_common::{
     RecordHead, StateChange, StateChangeV4, StateChangeV6,
-    state_change::{FLAG_DEAD, FLAG_DONE, FLAG_TASK, FLAG_UNDECIDED},
+    state_change::{FLAG_DEAD, FLAG_DONE, FLAG_KEPT_BACK, FLAG_LINGER2_OFF, FLAG_TASK},
 };
 
-use super::{DecodeError, record};
+use super::{DecodeError, address, record};
 use crate::event::{
     Cookie, Endpoint, Endpoints, KernelTime, Netns, Process, StateEvent, TcpState, Via,
     process::Comm,
@@ -15,10 +15,10 @@ use crate::event::{
 
 pub(super) fn decode(bytes: &[u8], head: &RecordHead) -> Result<StateEvent, DecodeError> {
     if let Some(record) = record::whole::<StateChangeV4>(bytes) {
-        return Ok(event(&record, v4(record.local), v4(record.remote)));
+        return Ok(event(&record, address::v4(record.local), address::v4(record.remote)));
     }
     if let Some(record) = record::whole::<StateChangeV6>(bytes) {
-        return Ok(event(&record, v6(record.local), v6(record.remote)));
+        return Ok(event(&record, address::v6(record.local), address::v6(record.remote)));
     }
     Err(DecodeError::Length { kind: head.kind, bytes: bytes.len() })
 }
@@ -59,7 +59,8 @@ fn event<const WORDS: usize>(
             comm: Comm::from_kernel(comm),
             via: via(to),
         }),
-        undecided: flags & FLAG_UNDECIDED != 0,
+        no_fin_wait: flags & FLAG_LINGER2_OFF != 0,
+        kept_back: flags & FLAG_KEPT_BACK != 0,
     }
 }
 
@@ -70,14 +71,4 @@ const fn via(to: TcpState) -> Via {
         TcpState::Listen => Via::Listen,
         _ => Via::Close,
     }
-}
-
-fn v4([word]: [u32; 1]) -> IpAddr {
-    IpAddr::V4(Ipv4Addr::from(word.to_ne_bytes()))
-}
-
-fn v6(words: [u32; 4]) -> IpAddr {
-    let [a, b, c, d] = words.map(u32::from_be);
-    let bits = u128::from(a) << 96 | u128::from(b) << 64 | u128::from(c) << 32 | u128::from(d);
-    IpAddr::V6(Ipv6Addr::from_bits(bits))
 }

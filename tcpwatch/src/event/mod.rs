@@ -1,10 +1,14 @@
 //! What happened, in the words of the field. Built by `decode`, read by `track` and `sink`; no I/O.
 
+pub mod known;
+pub mod mini;
 pub mod process;
 pub mod socket;
 pub mod state;
 pub mod time;
 
+pub use known::{KnownKind, KnownSocket};
+pub use mini::{EarlyEnd, Jiffies, MiniEvent, MiniKind, TimerEvent};
 pub use process::{Process, Via};
 pub use socket::{Cookie, Direction, Endpoint, Endpoints, Netns};
 pub use state::TcpState;
@@ -12,6 +16,7 @@ pub use time::{KernelTime, WallClock};
 
 /// A state change of a full socket, as the kernel reported it.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "four independent flags of the kernel")]
 pub struct StateEvent {
     /// When, by the kernel's clock.
     pub at: KernelTime,
@@ -33,8 +38,10 @@ pub struct StateEvent {
     pub peer_finished: bool,
     /// The task that made the change by a system call.
     pub process: Option<Process>,
-    /// A port that the filter asks for was not chosen yet.
-    pub undecided: bool,
+    /// The application wants no FIN_WAIT_2 after `close()` (`TCP_LINGER2` below 0).
+    pub no_fin_wait: bool,
+    /// The kernel side kept the change back until a port was known.
+    pub kept_back: bool,
 }
 
 /// What comes out of a source.
@@ -42,4 +49,17 @@ pub struct StateEvent {
 pub enum Event {
     /// A full socket changed its state.
     State(StateEvent),
+    /// The timer of a mini-socket.
+    Mini(MiniEvent),
+}
+
+impl Event {
+    /// When it happened.
+    #[must_use]
+    pub const fn at(&self) -> KernelTime {
+        match self {
+            Self::State(event) => event.at,
+            Self::Mini(event) => event.at,
+        }
+    }
 }

@@ -1,9 +1,11 @@
 //! Who owns a socket, and how we know.
 
+use serde::{Deserialize, Serialize};
+
 use std::fmt;
 
 /// How the owner became known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Via {
     /// It called `connect()` on the socket.
     Connect,
@@ -29,7 +31,8 @@ impl Via {
 }
 
 /// A process's name as the kernel keeps it (`comm`): at most 15 bytes.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(into = "String", from = "String")]
 pub struct Comm([u8; 16]);
 
 impl Comm {
@@ -56,6 +59,18 @@ impl Comm {
     }
 }
 
+impl From<Comm> for String {
+    fn from(comm: Comm) -> Self {
+        Self::from_utf8_lossy(comm.as_bytes()).into_owned()
+    }
+}
+
+impl From<String> for Comm {
+    fn from(text: String) -> Self {
+        Self::from_text(&text)
+    }
+}
+
 impl fmt::Display for Comm {
     /// Bytes that are not UTF-8 become U+FFFD, control characters become `?`: the name is the
     /// process's own choice and must not reach a terminal raw.
@@ -76,7 +91,7 @@ impl fmt::Debug for Comm {
 }
 
 /// The process that owns a socket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Process {
     /// Process (thread group) id in the initial pid namespace.
     pub pid: u32,

@@ -1,5 +1,7 @@
 //! Which socket: cookie, namespace, endpoints, and who connected to whom.
 
+use serde::{Deserialize, Serialize};
+
 use std::{
     fmt,
     net::{IpAddr, SocketAddr},
@@ -7,15 +9,15 @@ use std::{
 
 /// The kernel's number for a socket, unique until reboot; `ss -e` prints it after `sk:` in
 /// hexadecimal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Cookie(pub u64);
 
 /// Inode of a network namespace, as in `readlink /proc/PID/ns/net`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Netns(pub u32);
 
 /// An address and a port in host order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Endpoint {
     /// Address; unspecified when there is none.
     pub address: IpAddr,
@@ -34,7 +36,7 @@ impl fmt::Display for Endpoint {
 }
 
 /// Both ends of a socket, seen from this host.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Endpoints {
     /// This end.
     pub local: Endpoint,

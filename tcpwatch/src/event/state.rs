@@ -1,9 +1,12 @@
 //! TCP states: the kernel's numbers and everybody's names, in; tcpwatch's names, out.
 
+use serde::{Deserialize, Serialize};
+
 use std::{fmt, str::FromStr};
 
 /// A state of a TCP connection (RFC 9293, section 3.3.2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub enum TcpState {
     /// No connection.
     Closed,
@@ -115,6 +118,20 @@ impl fmt::Display for TcpState {
     }
 }
 
+impl From<TcpState> for String {
+    fn from(state: TcpState) -> Self {
+        state.to_string()
+    }
+}
+
+impl TryFrom<String> for TcpState {
+    type Error = UnknownState;
+
+    fn try_from(word: String) -> Result<Self, UnknownState> {
+        word.parse()
+    }
+}
+
 /// A word that names no TCP state.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
@@ -146,7 +163,10 @@ impl FromStr for TcpState {
             "CLOSING" => Self::Closing,
             "LASTACK" => Self::LastAck,
             "TIMEWAIT" => Self::TimeWait,
-            _ => return Err(UnknownState(word.to_owned())),
+            other => match other.strip_prefix("STATE#").and_then(|number| number.parse().ok()) {
+                Some(number) => Self::from_kernel(number),
+                None => return Err(UnknownState(word.to_owned())),
+            },
         })
     }
 }

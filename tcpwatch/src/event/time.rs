@@ -1,9 +1,11 @@
 //! Clocks: the kernel's monotonic one in events, the wall clock in output.
 
+use serde::{Deserialize, Serialize};
+
 use std::time::Duration;
 
 /// `CLOCK_MONOTONIC`, nanoseconds since boot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct KernelTime(pub u64);
 
 impl KernelTime {
@@ -21,7 +23,7 @@ impl KernelTime {
 }
 
 /// Turns kernel time into wall-clock time: one reading of both clocks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WallClock {
     /// Kernel time of the reading.
     pub kernel: KernelTime,

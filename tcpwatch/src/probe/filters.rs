@@ -1,6 +1,6 @@
 //! What the user wants to see, from the command line into the kernel side's globals and maps.
 
-use std::net::IpAddr;
+use std::{fmt, net::IpAddr};
 
 use aya::{
     Ebpf, EbpfLoader,
@@ -74,8 +74,14 @@ impl Filters {
         // Owners are learned when SYN_SENT and LISTEN are entered, and the table of sockets shrinks
         // when CLOSED is: those always pass, and the pipeline drops them again.
         let tracking = bit(TcpState::SynSent) | bit(TcpState::Listen) | bit(TcpState::Closed);
+        // What waits for a port to become known waits until these are left.
+        let waiting = if switches & (FILTER_PORT | FILTER_LOCAL_PORT | FILTER_REMOTE_PORT) == 0 {
+            0
+        } else {
+            bit(TcpState::SynSent) | bit(TcpState::SynRecv)
+        };
         let (left, entered) =
-            if wanted == 0 { (u32::MAX, u32::MAX) } else { (wanted, wanted | tracking) };
+            if wanted == 0 { (u32::MAX, u32::MAX) } else { (wanted | waiting, wanted | tracking) };
         Globals { switches, left, entered, netns: self.netns.map_or(0, |netns| netns.0) }
     }
 
@@ -126,6 +132,37 @@ impl Filters {
                 Some(Family::V6) => local.address.is_ipv6(),
             }
             && self.netns.is_none_or(|wanted| wanted == netns)
+    }
+}
+
+impl fmt::Display for Filters {
+    /// A few words for the first line of the log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ports = |name: &str, ranges: &[PortRange]| {
+            let words = ranges.iter().map(|range| {
+                let (first, last) = (range.start(), range.end());
+                if first == last { first.to_string() } else { format!("{first}-{last}") }
+            });
+            (!ranges.is_empty()).then(|| format!("{name} {}", words.collect::<Vec<_>>().join(",")))
+        };
+        let list = |words: Vec<String>| (!words.is_empty()).then(|| words.join(","));
+        let asked = [
+            ports("port", &self.ports),
+            ports("local port", &self.local_ports),
+            ports("remote port", &self.remote_ports),
+            list(self.prefixes.iter().map(ToString::to_string).collect()),
+            self.family.map(|family| match family {
+                Family::V4 => "IPv4".to_owned(),
+                Family::V6 => "IPv6".to_owned(),
+            }),
+            list(self.states.iter().map(ToString::to_string).collect()),
+            self.netns.map(|netns| format!("netns {}", netns.0)),
+        ];
+        let asked: Vec<String> = asked.into_iter().flatten().collect();
+        if asked.is_empty() {
+            return f.write_str("every TCP socket");
+        }
+        f.write_str(&asked.join(" \u{b7} "))
     }
 }
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 use btf_rs::{Backend, Btf, Type};
-use tcpwatch_common::config::{KERNEL_FIELDS, KernelField};
+use tcpwatch_common::config::{COMMON_FIRST, KernelField, MINI_BYTES, MINI_FIELDS, SOCKET_FIELDS};
 
 /// Where the kernel shows its type information (`CONFIG_DEBUG_INFO_BTF`, since 5.4).
 pub const VMLINUX_BTF: &str = "/sys/kernel/btf/vmlinux";
@@ -25,6 +25,14 @@ pub enum LayoutError {
         /// Why not.
         #[source]
         source: btf_rs::Error,
+    },
+    /// A structure that is not laid out as expected.
+    #[error("kernel {release}: {what}; this version of tcpwatch cannot read mini-sockets on it")]
+    Unexpected {
+        /// `uname -r`.
+        release: String,
+        /// What is different.
+        what: String,
     },
     /// A structure or field that this kernel does not have.
     #[error(
@@ -50,16 +58,49 @@ pub struct FieldOffset {
     pub bytes: u32,
 }
 
+/// The layouts the kernel side needs.
+#[derive(Debug)]
+pub struct Layout {
+    /// Offsets in full sockets.
+    pub sockets: Vec<FieldOffset>,
+    /// Offsets in mini-sockets and timers, or why they cannot be read.
+    pub minis: Result<Vec<FieldOffset>, LayoutError>,
+}
+
 /// Finds every field the kernel side reads.
 ///
 /// # Errors
-/// If the type information cannot be read or a field is missing.
-pub fn resolve(btf: &Path, release: &str) -> Result<Vec<FieldOffset>, LayoutError> {
+/// If the type information cannot be read or a field of full sockets is missing.
+pub fn resolve(btf: &Path, release: &str) -> Result<Layout, LayoutError> {
     // Mapping the file is faster, but sysfs supports it only since 6.16.
     let types = Btf::from_file_with_backend(btf, Backend::Mmap)
         .or_else(|_| Btf::from_file(btf))
         .map_err(|source| LayoutError::NoBtf { path: btf.to_owned(), source })?;
-    resolve_fields(&types, &KERNEL_FIELDS, release)
+    let sockets = resolve_fields(&types, &SOCKET_FIELDS, release)?;
+    Ok(Layout { minis: resolve_minis(&types, release), sockets })
+}
+
+fn resolve_minis(types: &Btf, release: &str) -> Result<Vec<FieldOffset>, LayoutError> {
+    let unexpected = |what| LayoutError::Unexpected { release: release.to_owned(), what };
+    for (container, member) in COMMON_FIRST {
+        let field = KernelField { global: "", container, path: member };
+        let found = resolve_fields(types, &[field], release)?;
+        if found.iter().any(|offset| offset.bytes != 0) {
+            return Err(unexpected(format!("`{member}` is not first in `struct {container}`")));
+        }
+    }
+    let offsets = resolve_fields(types, &MINI_FIELDS, release)?;
+    // The largest field that is read from the copy has 16 bytes.
+    let copied = ["sock_common", "inet_timewait_sock", "request_sock"];
+    let outside = offsets.iter().find(|offset| {
+        let reads =
+            copied.contains(&offset.field.container) && !offset.field.path.ends_with("_timer");
+        reads && usize::try_from(offset.bytes).is_ok_and(|bytes| bytes + 16 > MINI_BYTES)
+    });
+    match outside {
+        Some(far) => Err(unexpected(format!("`{}` lies too far inside", far.field.path))),
+        None => Ok(offsets),
+    }
 }
 
 fn resolve_fields(
@@ -77,7 +118,9 @@ fn resolve_fields(
                 .or_insert_with(|| find_struct(types, field.container));
             container
                 .as_ref()
-                .and_then(|container| offset_of(types, container, field.path))
+                .and_then(|container| {
+                    field.path.split('|').find_map(|path| offset_of(types, container, path))
+                })
                 .map(|bytes| FieldOffset { field: *field, bytes })
                 .ok_or_else(|| LayoutError::NoField {
                     release: release.to_owned(),
@@ -152,10 +195,11 @@ mod tests {
 
     #[test]
     fn every_field_is_found_in_the_running_kernel_and_lies_inside_its_container() {
-        let offsets = resolve(Path::new(VMLINUX_BTF), RELEASE).unwrap();
-        assert_eq!(offsets.len(), KERNEL_FIELDS.len());
+        let layout = resolve(Path::new(VMLINUX_BTF), RELEASE).unwrap();
+        let (sockets, minis) = (layout.sockets, layout.minis.unwrap());
+        assert_eq!(sockets.len() + minis.len(), SOCKET_FIELDS.len() + MINI_FIELDS.len());
         let types = running_kernel();
-        for offset in offsets {
+        for offset in sockets.into_iter().chain(minis) {
             let Some(Type::Struct(container)) = find_struct(&types, offset.field.container) else {
                 panic!("{} is a struct", offset.field.container);
             };

@@ -27,7 +27,7 @@ pub enum Cause {
     Undecodable,
     /// The table of sockets was full: changes are shown, but without durations and owners.
     TableFull,
-    /// A socket waited too long for its port to become known and was forgotten.
+    /// Too many connection attempts waited for their local port to become known.
     Undecided,
 }
 
@@ -54,7 +54,7 @@ impl Cause {
             Self::Unreadable => "a socket could not be read",
             Self::Undecodable => "a record could not be decoded",
             Self::TableFull => "the table of sockets is full: no durations, no owners",
-            Self::Undecided => "a socket's port did not become known in time",
+            Self::Undecided => "too many connects waited for their local port to be known",
         }
     }
 }
@@ -93,6 +93,7 @@ impl Losses {
             for (cause, lost) in [
                 (Cause::RingFull, self.sum(Counter::RingFull, hook.counters)?),
                 (Cause::Unreadable, self.sum(Counter::Unreadable, hook.counters)?),
+                (Cause::Undecided, self.sum(Counter::UndecidedFull, hook.counters)?),
                 (Cause::Recursion, recursion_misses(program)?),
             ] {
                 if lost > 0 {

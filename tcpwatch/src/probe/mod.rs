@@ -7,21 +7,24 @@ pub mod filters;
 pub mod hooks;
 pub mod layout;
 pub mod losses;
+pub mod symbols;
 
 use std::path::Path;
 
 use aya::{
     Btf, Ebpf, EbpfLoader, include_bytes_aligned,
     maps::{Array, Map, MapData, MapError, PerCpuArray, RingBuf},
-    programs::BtfTracePoint,
+    programs::{BtfTracePoint, ProgramError, ProgramFd},
 };
 
 pub use error::ProbeError;
 pub use features::Facts;
 pub use filters::Filters;
-use hooks::{HOOKS, Hook};
-use layout::VMLINUX_BTF;
+use hooks::{HOOKS, Hook, Need};
+use layout::{FieldOffset, LayoutError, VMLINUX_BTF};
 pub use losses::{Cause, Losses, Totals};
+use symbols::{KALLSYMS, REQSK_TIMER_HANDLER, TW_TIMER_HANDLER};
+pub use symbols::{Symbols, SymbolsError};
 
 static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/tcpwatch.bpf.o"));
 
@@ -33,6 +36,22 @@ pub struct Probes {
     pub losses: Losses,
     /// Hooks that are attached.
     pub attached: Vec<Hook>,
+    /// Names for the kernel functions in records, or why mini-sockets are not watched.
+    pub symbols: Result<Symbols, MinisOff>,
+}
+
+/// Why the life of mini-sockets is not watched.
+#[derive(Debug, thiserror::Error)]
+pub enum MinisOff {
+    /// Their timers cannot be told from others.
+    #[error(transparent)]
+    Symbols(#[from] SymbolsError),
+    /// Their memory cannot be read.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
+    /// A hook was refused.
+    #[error("{0}")]
+    Hook(String),
 }
 
 /// The ring and the word through which its reader asks to be woken.
@@ -48,52 +67,49 @@ impl Probes {
     /// in the ring or counted.
     ///
     /// # Errors
-    /// If a privilege, the kernel's type information or a hook is missing.
+    /// If a privilege, the kernel's type information or a required hook is missing.
     pub fn attach(filters: &Filters, ring_bytes: u32) -> Result<(Self, Ring), ProbeError> {
         let facts = Facts::gather();
         facts.demand()?;
-        let offsets = layout::resolve(Path::new(VMLINUX_BTF), &facts.release)?;
+        // Both take some tens of milliseconds.
+        let symbols = std::thread::spawn(|| Symbols::read(Path::new(KALLSYMS)));
+        let layout = layout::resolve(Path::new(VMLINUX_BTF), &facts.release)?;
         let btf = Btf::from_sys_fs()?;
+        let symbols = symbols.join().unwrap_or(Err(SymbolsError::Hidden));
 
-        let globals = filters.globals();
-        let mut loader = EbpfLoader::new();
-        loader.btf(Some(&btf)).map_max_entries("EVENTS", ring_bytes);
-        globals.apply(&mut loader);
-        for offset in &offsets {
-            loader.override_global(offset.field.global, &offset.bytes, true);
-        }
-        let mut ebpf = loader.load(OBJECT)?;
+        let minis = minis(symbols, layout.minis);
+        let mut ebpf = load(&btf, filters, ring_bytes, &layout.sockets, minis.as_ref().ok())?;
         filters.fill_maps(&mut ebpf)?;
-
+        let mut symbols = minis.map(|minis| minis.symbols);
         let mut programs = Vec::new();
         for hook in HOOKS {
-            let program: &mut BtfTracePoint = ebpf
-                .program_mut(hook.program)
-                .and_then(|program| program.try_into().ok())
-                .ok_or(ProbeError::NoProgram { program: hook.program })?;
-            let refused = |error| ProbeError::Hook {
-                release: facts.release.clone(),
-                tracepoint: hook.tracepoint,
-                reason: error::reason(&error),
-            };
-            program.load(hook.tracepoint, &btf).map_err(refused)?;
-            program.attach().map_err(refused)?;
-            let fd = program.fd().and_then(|fd| Ok(fd.try_clone()?)).map_err(refused)?;
-            programs.push((hook, fd));
+            if hook.need == Need::MiniSockets && symbols.is_err() {
+                continue;
+            }
+            match attach(&mut ebpf, hook, &btf) {
+                Ok(fd) => programs.push((hook, fd)),
+                Err(refusal) if hook.need == Need::Required => {
+                    return Err(refusal.into_error(hook, &facts));
+                }
+                Err(refusal) => {
+                    symbols = Err(MinisOff::Hook(refusal.into_error(hook, &facts).to_string()));
+                }
+            }
         }
         let ring = Ring {
             records: take_map(&mut ebpf, "EVENTS")?,
             reader_sleeps: take_map(&mut ebpf, "READER_SLEEPS")?,
         };
         let counters: PerCpuArray<_, _> = take_map(&mut ebpf, "COUNTERS")?;
+        let attached = programs.iter().map(|(hook, _)| *hook).collect();
         let losses = Losses::new(counters, programs);
-        Ok((Self { ebpf, losses, attached: HOOKS.to_vec() }, ring))
+        Ok((Self { ebpf, losses, attached, symbols }, ring))
     }
 
     /// Detaches everything; what was lost can still be read.
     #[must_use]
     pub fn detach(self) -> Losses {
-        let Self { ebpf, losses, attached: _ } = self;
+        let Self { ebpf, losses, attached: _, symbols: _ } = self;
         drop(ebpf);
         losses
     }
@@ -107,6 +123,77 @@ impl Probes {
     ) -> Result<aya_log::EbpfLogger<&'static dyn log::Log>, aya_log::Error> {
         aya_log::EbpfLogger::init(&mut self.ebpf)
     }
+}
+
+/// What the hooks on mini-sockets need.
+struct Minis {
+    symbols: Symbols,
+    handlers: [(&'static str, u64); 2],
+    offsets: Vec<FieldOffset>,
+}
+
+fn minis(
+    symbols: Result<Symbols, SymbolsError>,
+    offsets: Result<Vec<FieldOffset>, LayoutError>,
+) -> Result<Minis, MinisOff> {
+    let symbols = symbols?;
+    let address = |name| symbols.address(name).ok_or(SymbolsError::Missing(name));
+    let handlers = [
+        ("TW_TIMER_HANDLER", address(TW_TIMER_HANDLER)?),
+        ("REQSK_TIMER_HANDLER", address(REQSK_TIMER_HANDLER)?),
+    ];
+    Ok(Minis { handlers, offsets: offsets?, symbols })
+}
+
+/// Loads the object with its globals set; nothing is attached yet.
+fn load(
+    btf: &Btf,
+    filters: &Filters,
+    ring_bytes: u32,
+    sockets: &[FieldOffset],
+    minis: Option<&Minis>,
+) -> Result<Ebpf, ProbeError> {
+    let globals = filters.globals();
+    let mut loader = EbpfLoader::new();
+    loader.btf(Some(btf)).map_max_entries("EVENTS", ring_bytes);
+    globals.apply(&mut loader);
+    for offset in sockets.iter().chain(minis.map_or([].as_slice(), |minis| &minis.offsets)) {
+        loader.override_global(offset.field.global, &offset.bytes, true);
+    }
+    for (global, address) in minis.iter().flat_map(|minis| &minis.handlers) {
+        loader.override_global(global, address, true);
+    }
+    Ok(loader.load(OBJECT)?)
+}
+
+/// Why a hook is not attached.
+enum Refusal {
+    NoProgram,
+    Kernel(ProgramError),
+}
+
+impl Refusal {
+    fn into_error(self, hook: Hook, facts: &Facts) -> ProbeError {
+        match self {
+            Self::NoProgram => ProbeError::NoProgram { program: hook.program },
+            Self::Kernel(error) => ProbeError::Hook {
+                release: facts.release.clone(),
+                tracepoint: hook.tracepoint,
+                reason: error::reason(&error),
+            },
+        }
+    }
+}
+
+fn attach(ebpf: &mut Ebpf, hook: Hook, btf: &Btf) -> Result<ProgramFd, Refusal> {
+    let program: &mut BtfTracePoint = ebpf
+        .program_mut(hook.program)
+        .and_then(|program| program.try_into().ok())
+        .ok_or(Refusal::NoProgram)?;
+    program.load(hook.tracepoint, btf).map_err(Refusal::Kernel)?;
+    program.attach().map_err(Refusal::Kernel)?;
+    let fd = program.fd().and_then(|fd| Ok(fd.try_clone()?));
+    fd.map_err(Refusal::Kernel)
 }
 
 fn take_map<T: TryFrom<Map, Error = MapError>>(ebpf: &mut Ebpf, name: &str) -> Result<T, MapError> {

@@ -7,9 +7,9 @@ use serde::{Serialize, Serializer};
 
 use super::{Loss, Sink, Summary, timestamp::Calendar};
 use crate::{
-    event::{Cookie, Direction, Endpoint, KernelTime, Netns, Process, TcpState, WallClock},
+    event::{Cookie, Direction, Endpoint, KernelTime, Process, TcpState, WallClock},
     probe::Cause,
-    track::Change,
+    track::{Change, Reason, Restart, Subject},
 };
 
 /// Version of the form: grows when a field changes its meaning, not when one is added.
@@ -38,26 +38,58 @@ struct Line<'a, T> {
     rest: T,
 }
 
+/// What every line about a socket holds.
 #[derive(Serialize)]
-struct StateLine<'a> {
-    schema: u8,
-    event: &'static str,
-    time: &'a str,
-    mono_ns: u64,
-    socket: u64,
+struct SubjectJson {
+    socket: Option<u64>,
     netns: u32,
     family: &'static str,
     local: EndpointJson,
     remote: EndpointJson,
     direction: Option<&'static str>,
     process: Option<ProcessJson>,
+}
+
+#[derive(Serialize)]
+struct StateLine {
+    #[serde(flatten)]
+    subject: SubjectJson,
     from: StateName,
     to: StateName,
     in_state_s: Option<Seconds>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ends_in_s: Option<Seconds>,
     #[serde(skip_serializing_if = "is_false")]
     inferred: bool,
+}
+
+#[derive(Serialize)]
+struct RestartLine {
+    #[serde(flatten)]
+    subject: SubjectJson,
+    state: StateName,
+    in_state_s: Option<Seconds>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ends_in_s: Option<Seconds>,
+    #[serde(skip_serializing_if = "is_false")]
+    inferred: bool,
+}
+
+impl From<Subject> for SubjectJson {
+    fn from(subject: Subject) -> Self {
+        let Subject { socket, netns, ends, direction, process, inherited: _ } = subject;
+        Self {
+            socket: socket.map(|Cookie(number)| number),
+            netns: netns.0,
+            family: if ends.local.address.is_ipv4() { "ipv4" } else { "ipv6" },
+            local: ends.local.into(),
+            remote: ends.remote.into(),
+            direction: direction.map(direction_word),
+            process: process.map(Into::into),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -182,40 +214,29 @@ fn write(value: &impl Serialize, out: &mut Vec<u8>) {
 
 impl Sink for JsonLines {
     fn change(&mut self, change: &Change, clock: &WallClock, out: &mut Vec<u8>) {
-        let Change {
-            at,
-            socket: Cookie(socket),
-            netns: Netns(netns),
-            ends,
-            direction,
-            from,
-            to,
-            in_state,
-            reason,
-            process,
-            inherited: _,
-            inferred,
-        } = *change;
-        self.stamp(at, clock);
-        let line = StateLine {
-            schema: SCHEMA,
-            event: "state",
-            time: std::str::from_utf8(&self.time).unwrap_or_default(),
-            mono_ns: at.0,
-            socket,
-            netns,
-            family: if ends.local.address.is_ipv4() { "ipv4" } else { "ipv6" },
-            local: ends.local.into(),
-            remote: ends.remote.into(),
-            direction: direction.map(direction_word),
-            process: process.map(Into::into),
+        let Change { at, subject, from, to, in_state, reason, ends_at, inferred } = *change;
+        let rest = StateLine {
+            subject: subject.into(),
             from: StateName(from),
             to: StateName(to),
             in_state_s: in_state.map(Seconds),
-            reason: reason.map(crate::track::Reason::word),
+            reason: reason.map(Reason::word),
+            ends_in_s: ends_at.map(|end| Seconds(end.since(at))),
             inferred,
         };
-        write(&line, out);
+        self.line("state", at, rest, clock, out);
+    }
+
+    fn restart(&mut self, restart: &Restart, clock: &WallClock, out: &mut Vec<u8>) {
+        let Restart { at, subject, state, in_state, ends_at, inferred } = *restart;
+        let rest = RestartLine {
+            subject: subject.into(),
+            state: StateName(state),
+            in_state_s: in_state.map(Seconds),
+            ends_in_s: ends_at.map(|end| Seconds(end.since(at))),
+            inferred,
+        };
+        self.line("restart", at, rest, clock, out);
     }
 
     fn loss(&mut self, loss: &Loss, clock: &WallClock, out: &mut Vec<u8>) {

@@ -6,12 +6,18 @@ mod timestamp;
 
 use std::collections::BTreeMap;
 
-use crate::{event::WallClock, probe::Cause, track::Change};
+use crate::{
+    event::WallClock,
+    probe::Cause,
+    track::{Change, Restart},
+};
 
 /// A form of output. Everything is appended to `out`; the pipeline writes it.
 pub trait Sink {
     /// A change of a socket's state.
     fn change(&mut self, change: &Change, clock: &WallClock, out: &mut Vec<u8>);
+    /// A state's clock that started again.
+    fn restart(&mut self, restart: &Restart, clock: &WallClock, out: &mut Vec<u8>);
     /// Something was lost since the last line of this kind.
     fn loss(&mut self, loss: &Loss, clock: &WallClock, out: &mut Vec<u8>);
     /// Totals at the end.

@@ -2,7 +2,10 @@
 
 use std::time::{Duration, SystemTime};
 
-use crate::event::{KernelTime, WallClock};
+use crate::{
+    event::{KernelTime, WallClock},
+    track::wheel::TickRate,
+};
 
 /// A wall clock that has moved by more than this against the kernel's was set.
 const STEP_NS: u64 = 5_000_000;
@@ -14,6 +17,14 @@ pub fn now() -> KernelTime {
     let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
     let nanoseconds = u32::try_from(time.tv_nsec).unwrap_or_default();
     KernelTime(0).after(Duration::new(seconds, nanoseconds))
+}
+
+/// Ticks per second: the resolution of the coarse clock is one tick (`KTIME_LOW_RES`).
+#[must_use]
+pub fn tick_rate() -> TickRate {
+    let tick = rustix::time::clock_getres(rustix::time::ClockId::MonotonicCoarse);
+    let nanoseconds = u64::try_from(tick.tv_nsec).unwrap_or_default().max(1);
+    TickRate((1_000_000_000 + nanoseconds / 2) / nanoseconds)
 }
 
 /// Both clocks at one moment.

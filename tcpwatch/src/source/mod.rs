@@ -1,7 +1,8 @@
-//! Where events come from: the kernel's ring, and the sockets that existed at the start.
+//! Where events come from: the kernel's ring, the sockets that existed at the start, recordings.
 
 pub mod clock;
 pub mod complaints;
 pub mod order;
+pub mod recording;
 pub mod ring;
 pub mod snapshot;

@@ -23,23 +23,24 @@ pub struct Order {
 impl Order {
     /// Takes an event in.
     pub fn push(&mut self, event: Event) {
-        let at = time(&event);
-        if self.released_up_to.is_some_and(|released| at < released) {
+        let at = event.at();
+        let kept_back = matches!(&event, Event::State(change) if change.kept_back);
+        if self.released_up_to.is_some_and(|released| at < released) && !kept_back {
             self.late += 1;
         }
         // Nearly sorted: the place is almost always the end.
-        let place = self.held.iter().rposition(|earlier| time(earlier) <= at).map_or(0, |i| i + 1);
+        let place = self.held.iter().rposition(|earlier| earlier.at() <= at).map_or(0, |i| i + 1);
         self.held.insert(place, event);
     }
 
     /// The next event that is old enough at `now`, completed from what is known by then.
     pub fn pop(&mut self, now: KernelTime) -> Option<Event> {
-        let at = time(self.held.front()?);
+        let at = self.held.front()?.at();
         if now.since(at) < WINDOW {
             return None;
         }
         let mut event = self.held.pop_front()?;
-        self.released_up_to = Some(at);
+        self.released_up_to = self.released_up_to.max(Some(at));
         self.complete(&mut event);
         Some(event)
     }
@@ -48,6 +49,12 @@ impl Order {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.held.is_empty()
+    }
+
+    /// The time of the newest event that is held back.
+    #[must_use]
+    pub fn newest(&self) -> Option<KernelTime> {
+        self.held.back().map(Event::at)
     }
 
     /// Events that came too late to be put in order.
@@ -60,7 +67,7 @@ impl Order {
     /// port is chosen (`tcp_v4_connect`), and SYN_RECV of an accepted socket before its addresses
     /// are copied (`inet_csk_clone_lock`, up to 6.12). The socket's next event has them.
     fn complete(&self, event: &mut Event) {
-        let Event::State(change) = event;
+        let Event::State(change) = event else { return };
         let incomplete = match change.to {
             TcpState::SynSent => change.ends.local.port == 0,
             TcpState::SynRecv => change.ends.remote.port == 0,
@@ -70,17 +77,11 @@ impl Order {
             return;
         }
         let next = self.held.iter().find_map(|later| {
-            let Event::State(later) = later;
-            (later.socket == change.socket).then_some(later)
+            let Event::State(later) = later else { return None };
+            (later.socket == change.socket).then_some(later.ends)
         });
-        if let Some(next) = next {
-            change.ends = next.ends;
-            change.undecided = next.undecided;
+        if let Some(ends) = next {
+            change.ends = ends;
         }
     }
-}
-
-const fn time(event: &Event) -> KernelTime {
-    let Event::State(change) = event;
-    change.at
 }

@@ -1,70 +1,48 @@
-//! Events become changes: durations, owners, directions, reasons, and whatever the kernel did not
-//! report. Pure: no clock, no lock, no I/O; time comes from the events.
+//! Events become news: durations, owners, directions, reasons, full sockets and mini-sockets joined
+//! into one life, and whatever the kernel did not report. Pure: no clock, no lock, no I/O; time
+//! comes from the events.
 
+use serde::{Deserialize, Serialize};
+
+mod connection;
 mod listeners;
+mod mini;
 mod reason;
+mod told;
+pub mod wheel;
 
-use std::{collections::HashMap, time::Duration};
+use std::collections::HashMap;
 
 use rustc_hash::FxBuildHasher;
 
-use crate::{
-    event::{
-        Cookie, Direction, Endpoints, Event, KernelTime, Netns, Process, StateEvent, TcpState, Via,
-    },
-    source::snapshot::{KnownKind, KnownSocket},
-};
+use crate::event::{Cookie, Event, KernelTime, KnownKind, KnownSocket, Netns, TcpState};
+use connection::Connection;
 use listeners::Listeners;
+use mini::{Key, Mini, Settling};
 pub use reason::Reason;
+pub use told::{Change, News, Restart, Subject};
+use wheel::TickRate;
 
-/// Sockets tracked at most. One takes about 120 bytes, so the table stays below 64 MiB.
+/// Full sockets tracked at most, and as many mini-sockets. With [`SOCKET_BYTES`] the two tables
+/// take 2 x 46 MiB at worst (a hash table is up to half empty after it grew).
 pub const MAX_SOCKETS: usize = 1 << 18;
-/// Sockets that wait at most for a port to become known.
-pub const MAX_UNDECIDED: usize = 4096;
+/// Memory of one entry of either table, its key included.
+pub const SOCKET_BYTES: usize = 184;
 
-/// A change of a socket's state, with everything that is known about it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Change {
-    /// When, by the kernel's clock.
-    pub at: KernelTime,
-    /// Which socket.
-    pub socket: Cookie,
-    /// In which network namespace.
-    pub netns: Netns,
-    /// Its two ends.
-    pub ends: Endpoints,
-    /// Who connected to whom; `None` for listeners and when nothing tells.
-    pub direction: Option<Direction>,
-    /// State that was left.
-    pub from: TcpState,
-    /// State that was entered.
-    pub to: TcpState,
-    /// How long the left state lasted; `None` if its beginning was not seen.
-    pub in_state: Option<Duration>,
-    /// Why, on the way to CLOSED.
-    pub reason: Option<Reason>,
-    /// The owner.
-    pub process: Option<Process>,
-    /// The owner is that of the listener that accepted the connection.
-    pub inherited: bool,
-    /// The kernel did not report this change; it follows from the next one.
-    pub inferred: bool,
-}
+const _: () = {
+    assert!(size_of::<(Cookie, Connection)>() <= SOCKET_BYTES, "the stated memory per socket");
+    assert!(size_of::<(Key, Mini)>() <= SOCKET_BYTES, "the stated memory per mini-socket");
+};
 
-#[derive(Clone, Debug)]
-struct Connection {
-    netns: Netns,
-    ends: Endpoints,
-    state: TcpState,
-    /// When `state` was entered, if that was seen.
-    since: Option<KernelTime>,
-    direction: Option<Direction>,
-    process: Option<Process>,
-    inherited: bool,
-    /// Last event or the end of the snapshot.
-    seen: KernelTime,
-    /// Known only from the snapshot: events older than `seen` are no contradiction.
-    from_snapshot: bool,
+/// What the tracker may rely on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reliance {
+    /// Every change of a wanted socket arrives, so that a gap means a loss.
+    pub gapless: bool,
+    /// The timers of mini-sockets are watched.
+    pub minis: bool,
+    /// Ticks per second.
+    pub rate: TickRate,
 }
 
 /// Totals the tracker keeps.
@@ -74,94 +52,65 @@ pub struct Tally {
     pub connections: u64,
     /// Changes the kernel did not report and that were inferred.
     pub inferred: u64,
-    /// Sockets not tracked because the table was full.
+    /// Sockets and mini-sockets not tracked because a table was full.
     pub table_full: u64,
-    /// Sockets forgotten while they waited for a port to become known.
-    pub undecided: u64,
 }
 
 /// Everything known about the sockets that are alive.
 #[derive(Debug)]
 pub struct Tracker {
+    reliance: Reliance,
     sockets: HashMap<Cookie, Connection, FxBuildHasher>,
+    minis: HashMap<Key, Mini, FxBuildHasher>,
+    settling: Settling,
     listeners: Listeners,
-    /// Events that wait for a port to become known.
-    undecided: HashMap<Cookie, StateEvent, FxBuildHasher>,
-    /// Every change of a socket arrives here, so that a gap means a loss.
-    gapless: bool,
     tally: Tally,
 }
 
 impl Tracker {
-    /// An empty tracker. `gapless` says that the filters let every change of a wanted socket pass.
+    /// An empty tracker.
     #[must_use]
-    pub fn new(gapless: bool) -> Self {
+    pub fn new(reliance: Reliance) -> Self {
         Self {
+            reliance,
             sockets: HashMap::default(),
+            minis: HashMap::default(),
+            settling: Settling::default(),
             listeners: Listeners::default(),
-            undecided: HashMap::default(),
-            gapless,
             tally: Tally::default(),
         }
     }
 
-    /// Learns of a socket that existed when a snapshot was taken, before any of its events is
-    /// applied.
-    pub fn learn(&mut self, known: &KnownSocket) {
-        if known.kind != KnownKind::Full {
-            return;
+    /// Learns what existed when a snapshot was taken, before any event is applied.
+    pub fn learn(&mut self, known: &[KnownSocket]) {
+        for socket in known.iter().filter(|socket| socket.state == TcpState::Listen) {
+            self.listeners.add(socket.netns, &socket.ends.local, socket.socket, socket.owner);
         }
-        if known.state == TcpState::Listen {
-            self.listeners.add(known.netns, &known.ends.local, known.socket, known.owner);
-        } else {
-            self.tally.connections += 1;
-        }
-        self.insert(
-            known.socket,
-            Connection {
-                netns: known.netns,
-                ends: known.ends,
-                state: known.state,
-                since: None,
-                direction: None,
-                process: known.owner,
-                inherited: false,
-                seen: known.seen,
-                from_snapshot: true,
-            },
-        );
-    }
-
-    /// Once all listeners of the snapshot are known: a connection to one of their ports came in.
-    pub fn infer_directions(&mut self) {
-        for connection in self.sockets.values_mut() {
-            if connection.state != TcpState::Listen {
-                let accepted =
-                    self.listeners.find(connection.netns, &connection.ends.local).is_some();
-                connection.direction =
-                    Some(if accepted { Direction::Incoming } else { Direction::Outgoing });
+        for socket in known {
+            if socket.state != TcpState::Listen {
+                self.tally.connections += 1;
+            }
+            match socket.kind {
+                KnownKind::Full => self.learn_full(socket),
+                KnownKind::TimeWait | KnownKind::Request => self.learn_mini(socket),
             }
         }
     }
 
-    /// Applies an event; hands out the changes it makes known, in the order in which they happened.
-    pub fn apply(&mut self, event: Event, mut out: impl FnMut(Change)) {
-        let Event::State(event) = event;
-        if event.undecided {
-            self.hold(event);
-            return;
+    /// Applies an event; hands out the news it brings, in the order in which it happened.
+    pub fn apply(&mut self, event: &Event, mut out: impl FnMut(News)) {
+        self.settle(event.at(), &mut out);
+        match event {
+            Event::State(event) => self.apply_state(event, &mut out),
+            Event::Mini(event) => self.apply_mini(event, &mut out),
         }
-        if let Some(held) = self.undecided.remove(&event.socket) {
-            let completed = StateEvent { ends: event.ends, undecided: false, ..held };
-            self.transition(&completed, &mut out);
-        }
-        self.transition(&event, &mut out);
     }
 
-    /// Sockets that are alive, by what was seen of them.
+    /// Sockets and mini-sockets that are alive, listeners not counted.
     #[must_use]
     pub fn open(&self) -> usize {
-        self.sockets.values().filter(|socket| socket.state != TcpState::Listen).count()
+        let full = self.sockets.values().filter(|socket| socket.state != TcpState::Listen).count();
+        full + self.minis.len()
     }
 
     /// Totals so far.
@@ -175,171 +124,46 @@ impl Tracker {
     pub fn reconcile(
         &mut self,
         taken: KernelTime,
-        alive: impl Fn(Cookie, Netns) -> Option<bool>,
-        mut out: impl FnMut(Change),
+        alive: impl Fn(&Subject) -> Option<bool>,
+        mut out: impl FnMut(News),
     ) {
-        let gone: Vec<Cookie> = self
-            .sockets
-            .iter()
-            .filter(|(socket, known)| {
-                known.seen < taken && alive(**socket, known.netns) == Some(false)
-            })
-            .map(|(socket, _)| *socket)
-            .collect();
-        for socket in gone {
-            if let Some(connection) = self.sockets.remove(&socket) {
-                self.listeners.remove(connection.netns, &connection.ends.local, socket);
-                self.tally.inferred += 1;
-                let mut change = connection.change(socket, taken, TcpState::Closed);
-                change.inferred = true;
-                change.reason = Some(Reason::Unknown);
-                out(change);
+        let gone = |subject: &Subject, seen| seen < taken && alive(subject) == Some(false);
+        let mut ended = Vec::new();
+        self.sockets.retain(|socket, known| {
+            let keep = !gone(&known.subject(*socket), known.seen);
+            if !keep {
+                ended.push((*socket, known.change(*socket, taken, TcpState::Closed)));
             }
+            keep
+        });
+        for (socket, change) in &ended {
+            let (netns, ends) = (change.subject.netns, change.subject.ends);
+            self.listeners.remove(netns, &ends.local, *socket);
         }
-    }
-
-    fn hold(&mut self, event: StateEvent) {
-        if self.undecided.len() >= MAX_UNDECIDED {
-            // The oldest is the least likely to come back; finding it is rare and bounded.
-            let oldest =
-                self.undecided.iter().min_by_key(|(_, held)| held.at).map(|(socket, _)| *socket);
-            if let Some(oldest) = oldest {
-                self.undecided.remove(&oldest);
-                self.tally.undecided += 1;
+        let mut ended: Vec<Change> = ended.into_iter().map(|(_, change)| change).collect();
+        self.minis.retain(|key, mini| {
+            let keep = !gone(&mini.subject(key), mini.seen);
+            if !keep {
+                ended.push(mini.change(key, taken, TcpState::Closed));
             }
-        }
-        self.undecided.insert(event.socket, event);
-    }
-
-    fn transition(&mut self, event: &StateEvent, out: &mut impl FnMut(Change)) {
-        let mut connection = match self.sockets.remove(&event.socket) {
-            Some(connection) => connection,
-            None => self.begin(event),
-        };
-        connection.ends = event.ends;
-        if connection.state != event.from {
-            self.bridge(&mut connection, event, out);
-        }
-        self.identify(&mut connection, event);
-
-        let to = reason::true_target(event);
-        if to == event.from {
-            // The kernel let go of the full socket, the state goes on in a mini-socket.
-            return;
-        }
-        let mut change = connection.change(event.socket, event.at, to);
-        if to == TcpState::Closed {
-            change.reason = Some(reason::of_end(event));
-        }
-        out(change);
-
-        if event.to == TcpState::Closed {
-            self.listeners.remove(event.netns, &event.ends.local, event.socket);
-        } else {
-            connection.state = event.to;
-            connection.since = Some(event.at);
-            connection.seen = event.at;
-            connection.from_snapshot = false;
-            self.insert(event.socket, connection);
-        }
-    }
-
-    /// A socket that was not known.
-    fn begin(&mut self, event: &StateEvent) -> Connection {
-        let is_listener = event.to == TcpState::Listen
-            || event.from == TcpState::Listen && event.to == TcpState::Closed;
-        if !is_listener {
-            self.tally.connections += 1;
-        }
-        Connection {
-            netns: event.netns,
-            ends: event.ends,
-            state: event.from,
-            since: None,
-            direction: None,
-            process: None,
-            inherited: false,
-            seen: event.at,
-            from_snapshot: false,
-        }
-    }
-
-    /// The socket is not in the state the kernel says it leaves: at least one change was missed,
-    /// unless the snapshot is to blame or a filter.
-    fn bridge(
-        &mut self,
-        connection: &mut Connection,
-        event: &StateEvent,
-        out: &mut impl FnMut(Change),
-    ) {
-        let raced = connection.from_snapshot && event.at <= connection.seen;
-        if self.gapless && !raced {
+            keep
+        });
+        for change in ended {
             self.tally.inferred += 1;
-            let mut change = connection.change(event.socket, event.at, event.from);
-            change.inferred = true;
-            change.in_state = None;
-            out(change);
-        }
-        connection.state = event.from;
-        connection.since = None;
-    }
-
-    /// Who owns the socket, and who connected to whom.
-    fn identify(&mut self, connection: &mut Connection, event: &StateEvent) {
-        match (event.from, event.to) {
-            (_, TcpState::Listen) => {
-                connection.process = event.process;
-                self.listeners.add(event.netns, &event.ends.local, event.socket, event.process);
-                return;
-            }
-            (_, TcpState::SynSent) => connection.direction = Some(Direction::Outgoing),
-            (TcpState::SynSent, TcpState::SynRecv) => connection.direction = Some(Direction::Both),
-            _ => {}
-        }
-        if connection.process.is_none() && event.process.is_some() {
-            connection.process = event.process;
-        }
-        let accepted = event.from == TcpState::Listen && event.to == TcpState::SynRecv;
-        let stranger = connection.direction.is_none() && event.from != TcpState::Listen;
-        if accepted || stranger {
-            let listener = self.listeners.find(event.netns, &event.ends.local);
-            if accepted || listener.is_some() {
-                connection.direction = Some(Direction::Incoming);
-            }
-            if connection.process.is_none()
-                && let Some(owner) = listener.and_then(|accepting| accepting.owner)
-            {
-                connection.process = Some(Process { via: Via::Listen, ..owner });
-                connection.inherited = true;
-            }
+            let reason = Some(Reason::Unknown);
+            out(News::Change(Change { inferred: true, reason, ..change }));
         }
     }
 
-    fn insert(&mut self, socket: Cookie, connection: Connection) {
-        if self.sockets.len() >= MAX_SOCKETS {
-            self.tally.table_full += 1;
-            return;
-        }
-        self.sockets.insert(socket, connection);
+    /// Does the table of full sockets have room?
+    fn has_room(&mut self, entries: usize) -> bool {
+        let room = entries < MAX_SOCKETS;
+        self.tally.table_full += u64::from(!room);
+        room
     }
 }
 
-impl Connection {
-    /// The change from the present state to `to`.
-    fn change(&self, socket: Cookie, at: KernelTime, to: TcpState) -> Change {
-        Change {
-            at,
-            socket,
-            netns: self.netns,
-            ends: self.ends,
-            direction: self.direction,
-            from: self.state,
-            to,
-            in_state: self.since.map(|since| at.since(since)),
-            reason: None,
-            process: self.process,
-            inherited: self.inherited,
-            inferred: false,
-        }
-    }
+/// A four-tuple is unique inside its namespace among sockets that are not listeners.
+const fn key(netns: Netns, ends: crate::event::Endpoints) -> Key {
+    Key { netns, ends }
 }

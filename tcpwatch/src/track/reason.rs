@@ -19,6 +19,16 @@ pub enum Reason {
     Unreachable,
     /// An administrator destroyed the socket (`ss -K`).
     Killed,
+    /// The kernel's timer ended TIME_WAIT or FIN_WAIT_2.
+    Timer,
+    /// A new connection took the four-tuple.
+    Reused,
+    /// The listener was closed before the handshake was done.
+    ListenerClosed,
+    /// The network namespace went away.
+    NetnsGone,
+    /// The kernel had no room for TIME_WAIT (`tcp_max_tw_buckets`, or memory): closed at once.
+    TimeWaitOverflow,
     /// Nothing tells.
     Unknown,
 }
@@ -35,29 +45,42 @@ impl Reason {
             Self::ResetSent => "reset_sent",
             Self::Unreachable => "unreachable",
             Self::Killed => "killed",
+            Self::Timer => "timer",
+            Self::Reused => "reused",
+            Self::ListenerClosed => "listener_closed",
+            Self::NetnsGone => "netns_gone",
+            Self::TimeWaitOverflow => "time_wait_overflow",
             Self::Unknown => "unknown",
         }
     }
 }
 
-/// The state a socket really enters. The kernel replaces a full socket by a mini-socket without a
-/// word and then reports CLOSED for the full one (`tcp_time_wait` in `net/ipv4/tcp_minisocks.c`):
-/// the connection is in TIME_WAIT if the peer's FIN has come, and stays in FIN_WAIT_2 if not.
-pub(super) const fn true_target(event: &StateEvent) -> TcpState {
-    let quiet = event.error == 0;
-    match (event.from, event.to) {
-        (TcpState::FinWait2 | TcpState::Closing, TcpState::Closed)
-            if quiet && event.peer_finished =>
-        {
-            TcpState::TimeWait
+/// The state a socket really enters, and why if that is CLOSED.
+///
+/// The kernel replaces a full socket by a mini-socket without a word and then reports CLOSED for the
+/// full one (`tcp_time_wait` in `net/ipv4/tcp_minisocks.c`). Where the mini-sockets' timers are
+/// watched, that burial never comes here; a CLOSED that does is an end. Where they are not, the
+/// connection is in TIME_WAIT if the peer's FIN has come, and stays in FIN_WAIT_2 if not.
+pub(super) fn of_change(event: &StateEvent, minis: bool) -> (TcpState, Option<Reason>) {
+    let burial = matches!(event.from, TcpState::FinWait2 | TcpState::Closing)
+        && event.to == TcpState::Closed
+        && event.error == 0;
+    match (event.to, burial, event.peer_finished) {
+        (TcpState::Closed, true, true) if !minis => (TcpState::TimeWait, None),
+        (TcpState::Closed, true, false) if !minis && event.orphaned => (event.from, None),
+        (TcpState::Closed, true, false) if event.no_fin_wait => {
+            (TcpState::Closed, Some(Reason::ResetSent))
         }
-        (TcpState::FinWait2, TcpState::Closed) if quiet && event.orphaned => TcpState::FinWait2,
-        _ => event.to,
+        (TcpState::Closed, true, _) if event.peer_finished || event.orphaned => {
+            (TcpState::Closed, Some(Reason::TimeWaitOverflow))
+        }
+        (TcpState::Closed, ..) => (TcpState::Closed, Some(of_end(event))),
+        (to, ..) => (to, None),
     }
 }
 
 /// Why the socket entered CLOSED, from the kernel's error and the state that was left.
-pub(super) fn of_end(event: &StateEvent) -> Reason {
+fn of_end(event: &StateEvent) -> Reason {
     match i32::from(event.error) {
         0 => without_error(event),
         libc::ECONNREFUSED => Reason::Refused,

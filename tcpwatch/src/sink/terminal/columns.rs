@@ -43,7 +43,7 @@ impl Columns {
     }
 
     /// Appends the endpoints taken in last.
-    pub(super) fn ends(&self, _ends: &Endpoints, arrow: char, line: &mut String) {
+    pub(super) fn ends(&self, arrow: char, line: &mut String) {
         let (local, remote) = (self.local, self.remote);
         let _written =
             write!(line, " {:<local$} {arrow} {:<remote$} ", self.local_text, self.remote_text)

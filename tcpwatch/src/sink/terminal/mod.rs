@@ -6,6 +6,7 @@ mod style;
 
 use std::{fmt::Write as _, io::Write as _, time::Duration};
 
+use anstyle::Style;
 use jiff::tz::TimeZone;
 
 use self::columns::Columns;
@@ -16,7 +17,7 @@ use super::{
 };
 use crate::{
     event::{Direction, KernelTime, Process, WallClock},
-    track::{Change, Reason},
+    track::{Change, Reason, Restart, Subject},
 };
 
 /// How moments are shown.
@@ -51,7 +52,6 @@ pub struct Terminal {
     columns: Columns,
     since_header: Option<usize>,
     line: String,
-    text: String,
 }
 
 impl Terminal {
@@ -68,7 +68,6 @@ impl Terminal {
             columns: Columns::default(),
             since_header: None,
             line: String::new(),
-            text: String::new(),
         }
     }
 
@@ -103,48 +102,79 @@ impl Terminal {
         }
     }
 
-    /// The last column: owner, reason, and what is odd.
-    fn who(&mut self, change: &Change) {
-        self.text.clear();
-        match change.process {
+    /// Moment and ends: the part that every line about a socket begins with.
+    fn begin(&mut self, at: KernelTime, subject: &Subject, clock: &WallClock, out: &mut Vec<u8>) {
+        let grown = self.columns.fit(&subject.ends);
+        self.header(grown, out);
+        self.moment(at, clock, out);
+        self.line.clear();
+        self.columns.ends(arrow(subject.direction), &mut self.line);
+        out.extend_from_slice(self.line.as_bytes());
+    }
+
+    /// What happened, and after how long.
+    fn middle(&mut self, style: Style, after: Option<Duration>, out: &mut Vec<u8>) {
+        style::paint(style, &self.line, self.layout.color, out);
+        self.line.clear();
+        push(&mut self.line, format_args!(" {:>7}  ", Humane(after)));
+        out.extend_from_slice(self.line.as_bytes());
+    }
+
+    /// The last column: owner, and what is worth a word.
+    fn end(&mut self, subject: &Subject, words: &[&str], odd: bool, out: &mut Vec<u8>) {
+        self.line.clear();
+        match subject.process {
             Some(Process { pid, comm, .. }) => {
-                push(&mut self.text, format_args!("{comm} {pid}"));
-                if change.inherited {
-                    self.text.push_str(" (listener)");
+                push(&mut self.line, format_args!("{comm} {pid}"));
+                if subject.inherited {
+                    self.line.push_str(" (listener)");
                 }
             }
-            None => self.text.push('-'),
+            None => self.line.push('-'),
         }
-        if let Some(words) = change.reason.and_then(reason_words) {
-            push(&mut self.text, format_args!(" \u{b7} {words}"));
+        for word in words {
+            push(&mut self.line, format_args!(" \u{b7} {word}"));
         }
-        if change.inferred {
-            self.text.push_str(" \u{b7} inferred");
-        }
+        let look = if odd { style::FAILURE } else { style::PLAIN };
+        style::paint(look, &self.line, self.layout.color, out);
+        out.push(b'\n');
+    }
+
+    /// `ends 19:48:09.8`
+    fn ends_word(&mut self, ends_at: Option<KernelTime>, clock: &WallClock) -> Option<String> {
+        let mut moment = b"ends ".to_vec();
+        self.moment(ends_at?, clock, &mut moment);
+        moment.truncate(moment.len().saturating_sub(3));
+        Some(String::from_utf8_lossy(&moment).into_owned())
     }
 }
 
 impl Sink for Terminal {
     fn change(&mut self, change: &Change, clock: &WallClock, out: &mut Vec<u8>) {
-        let grown = self.columns.fit(&change.ends);
-        self.header(grown, out);
-        self.moment(change.at, clock, out);
-        self.line.clear();
-        self.columns.ends(&change.ends, arrow(change.direction), &mut self.line);
-        out.extend_from_slice(self.line.as_bytes());
-
+        self.begin(change.at, &change.subject, clock, out);
         self.line.clear();
         push(&mut self.line, format_args!("{:<11} \u{2192} {:<11}", change.from, change.to));
-        style::paint(style::of_change(change), &self.line, self.layout.color, out);
-
-        self.line.clear();
-        push(&mut self.line, format_args!(" {:>7}  ", Humane(change.in_state)));
-        out.extend_from_slice(self.line.as_bytes());
-        self.who(change);
+        self.middle(style::of_change(change), change.in_state, out);
+        let ends = self.ends_word(change.ends_at, clock);
+        let words = [
+            change.reason.and_then(reason_words),
+            ends.as_deref(),
+            change.inferred.then_some("inferred"),
+        ];
+        let words: Vec<&str> = words.into_iter().flatten().collect();
         let odd = change.inferred || change.reason.is_some_and(is_failure);
-        let look = if odd { style::FAILURE } else { style::PLAIN };
-        style::paint(look, &self.text, self.layout.color, out);
-        out.push(b'\n');
+        self.end(&change.subject, &words, odd, out);
+    }
+
+    fn restart(&mut self, restart: &Restart, clock: &WallClock, out: &mut Vec<u8>) {
+        self.begin(restart.at, &restart.subject, clock, out);
+        self.line.clear();
+        push(&mut self.line, format_args!("{:<11} \u{21bb} {:<11}", restart.state, "starts anew"));
+        self.middle(style::HIDDEN, restart.in_state, out);
+        let ends = self.ends_word(restart.ends_at, clock);
+        let words = [ends.as_deref(), restart.inferred.then_some("inferred")];
+        let words: Vec<&str> = words.into_iter().flatten().collect();
+        self.end(&restart.subject, &words, true, out);
     }
 
     fn loss(&mut self, loss: &Loss, clock: &WallClock, out: &mut Vec<u8>) {
@@ -206,18 +236,29 @@ const fn reason_words(reason: Reason) -> Option<&'static str> {
         Reason::ResetSent => "reset",
         Reason::Unreachable => "unreachable",
         Reason::Killed => "killed",
+        Reason::Timer => "timer",
+        Reason::Reused => "reused",
+        Reason::ListenerClosed => "listener closed",
+        Reason::NetnsGone => "netns gone",
+        Reason::TimeWaitOverflow => "no room for TIME_WAIT",
         Reason::Unknown => "unknown end",
     })
 }
 
 const fn is_failure(reason: Reason) -> bool {
     match reason {
-        Reason::Normal | Reason::Unknown => false,
+        Reason::Normal
+        | Reason::Timer
+        | Reason::Reused
+        | Reason::ListenerClosed
+        | Reason::NetnsGone
+        | Reason::Unknown => false,
         Reason::Refused
         | Reason::TimedOut
         | Reason::ResetReceived
         | Reason::ResetSent
         | Reason::Unreachable
+        | Reason::TimeWaitOverflow
         | Reason::Killed => true,
     }
 }

@@ -10,7 +10,7 @@ pub(super) const FAILURE: Style = AnsiColor::Red.on_default();
 
 const SETUP: Style = AnsiColor::Green.on_default();
 const TEARDOWN: Style = AnsiColor::Yellow.on_default();
-const HIDDEN: Style = AnsiColor::Cyan.on_default();
+pub(super) const HIDDEN: Style = AnsiColor::Cyan.on_default();
 
 /// By the state that is entered.
 pub(super) const fn of_change(change: &Change) -> Style {

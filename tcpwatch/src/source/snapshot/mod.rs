@@ -4,8 +4,9 @@
 //! one. Attach first, then take the snapshot: a change that falls between is then seen twice and
 //! not missed.
 //!
-//! The road: [`namespaces`] finds where to look, [`sock_diag`] asks the kernel there, [`message`]
-//! turns its bytes into sockets, [`owners`] finds who holds them.
+//! The road: `namespaces.rs` finds where to look, `sock_diag.rs` asks the kernel there,
+//! `message/` turns its bytes into sockets, `owners.rs` finds who holds them; `take.rs` does it
+//! all in order. `names.rs` knows what a user calls a namespace.
 //!
 //! Limits. The kernel resumes a dump at a place in its hash table and locks one bucket at a time:
 //! a socket that comes or goes meanwhile may be in the snapshot or not, and one that moved may be
@@ -17,62 +18,24 @@
 //! looked for about 40 bytes more for each socket.
 
 mod message;
+mod names;
 pub mod namespaces;
 mod owners;
 mod sock_diag;
+mod take;
 
 use std::{
-    collections::HashSet,
     fmt, io,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
-use crate::event::{Cookie, Endpoints, KernelTime, Netns, Process, TcpState};
+use crate::event::{KernelTime, KnownSocket, Netns};
 
 pub use message::MessageError;
-pub use namespaces::{EnterError, NetnsError, resolve};
+pub use names::{NetnsError, resolve};
+pub use namespaces::EnterError;
 pub use sock_diag::DumpError;
-
-/// What the kernel keeps for a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum KnownKind {
-    /// A whole socket (`struct tcp_sock`), with or without an application.
-    Full,
-    /// A timewait mini-socket, in `TIME_WAIT` or in `FIN_WAIT_2`.
-    TimeWait,
-    /// A request mini-socket: a half-open connection, in `SYN_RECV`.
-    Request,
-}
-
-/// A socket that existed when the snapshot was taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct KnownSocket {
-    /// Which socket. A timewait mini-socket keeps the cookie of the socket it came from if that
-    /// one had been asked for, and so does a connection the cookie of its request.
-    pub socket: Cookie,
-    /// In which network namespace.
-    pub netns: Netns,
-    /// Its two ends; IPv4 in IPv6 (`::ffff:192.0.2.1`) is told as IPv4, as it is on the wire.
-    pub ends: Endpoints,
-    /// Its state; of a timewait mini-socket the substate.
-    pub state: TcpState,
-    /// What the kernel keeps for it.
-    pub kind: KnownKind,
-    /// Time until a timewait mini-socket ends, counted from [`seen`](Self::seen): the nominal
-    /// time in whole jiffies, zero when it is overdue; the timer wheel may let it end later, never
-    /// earlier. Nothing for the other kinds.
-    pub timer_left: Option<Duration>,
-    /// When the kernel told it, within the few hundred microseconds that one answer takes.
-    pub seen: KernelTime,
-    /// Inode of the socket's file, 0 when there is none (mini-sockets, orphans, connections not
-    /// accepted yet).
-    pub inode: u32,
-    /// Who holds it; nobody when [`inode`](Self::inode) is 0 or no process has it open.
-    pub owner: Option<Process>,
-}
-
-const _: () = assert!(size_of::<KnownSocket>() <= 128, "the stated memory per socket");
+pub use take::take;
 
 /// Where to look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -164,7 +127,7 @@ pub enum SnapshotError {
         source: io::Error,
     },
     /// Not even the own namespace can be dumped.
-    #[error("cannot list the TCP sockets of the own network namespace: {0}")]
+    #[error("the sockets of this network namespace are out of reach: {0}")]
     Own(#[from] DumpError),
 }
 
@@ -172,83 +135,4 @@ impl SnapshotError {
     fn procfs(path: impl AsRef<Path>) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Procfs { path: path.as_ref().to_owned(), source }
     }
-}
-
-/// Lists the sockets in `scope`, and who holds them.
-///
-/// Namespaces other than the caller's are entered in threads of their own that end afterwards;
-/// this takes `CAP_SYS_ADMIN`, and a namespace that refuses is put down as skipped. The caller's
-/// own namespace takes no privilege at all.
-pub fn take(scope: Scope, owners: Owners) -> Result<Snapshot, SnapshotError> {
-    let own = namespaces::own().map_err(SnapshotError::procfs(namespaces::OWN))?;
-    let mut snapshot = Snapshot {
-        started: now(),
-        sockets: Vec::new(),
-        namespaces: Vec::new(),
-        skipped: Vec::new(),
-        hidden_processes: 0,
-    };
-    if scope.covers(own) {
-        sock_diag::dump(own, &mut snapshot.sockets)?;
-        snapshot.namespaces.push(own);
-    }
-    if scope != Scope::Only(own) {
-        snapshot.visit_others(scope, own)?;
-    }
-    keep_latest(&mut snapshot.sockets);
-    if owners == Owners::Find {
-        let hidden = owners::find(&mut snapshot.sockets).map_err(SnapshotError::procfs("/proc"))?;
-        snapshot.hidden_processes = snapshot.hidden_processes.max(hidden);
-    }
-    Ok(snapshot)
-}
-
-impl Snapshot {
-    fn visit_others(&mut self, scope: Scope, own: Netns) -> Result<(), SnapshotError> {
-        let reachable = namespaces::reachable().map_err(SnapshotError::procfs("/proc"))?;
-        self.hidden_processes = reachable.hidden_processes;
-        for place in reachable.places {
-            let netns = place.netns;
-            if netns == own || !scope.covers(netns) {
-                continue;
-            }
-            let dumped = place
-                .inside(|| sock_diag::dump(netns, &mut self.sockets))
-                .map_err(SkipReason::from)
-                .and_then(|dumped| dumped.map_err(SkipReason::from));
-            match dumped {
-                Ok(()) => self.namespaces.push(netns),
-                Err(reason) => {
-                    let path = place.paths.into_iter().next();
-                    self.skipped.push(SkippedNamespace { netns, path, reason });
-                }
-            }
-        }
-        if let Scope::Only(netns) = scope
-            && self.namespaces.is_empty()
-            && self.skipped.is_empty()
-        {
-            let reason = SkipReason::Unreachable;
-            self.skipped.push(SkippedNamespace { netns, path: None, reason });
-        }
-        Ok(())
-    }
-}
-
-/// Keeps the last sight of every socket: it is the newest.
-fn keep_latest(sockets: &mut Vec<KnownSocket>) {
-    let mut met = HashSet::with_capacity(sockets.len());
-    sockets.reverse();
-    sockets.retain(|known| met.insert(known.socket));
-    sockets.reverse();
-}
-
-/// `CLOCK_MONOTONIC`, the clock of `bpf_ktime_get_ns()`.
-fn now() -> KernelTime {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-    let whole = Duration::new(
-        u64::try_from(time.tv_sec).unwrap_or_default(),
-        u32::try_from(time.tv_nsec).unwrap_or_default(),
-    );
-    KernelTime(0).after(whole)
 }

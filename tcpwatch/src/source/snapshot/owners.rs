@@ -8,7 +8,7 @@ use std::{
 
 use rustix::fs::{CWD, Mode, OFlags, RawDir, openat, readlinkat_raw};
 
-use super::KnownSocket;
+use crate::event::KnownSocket;
 use crate::event::{Process, Via, process::Comm};
 
 /// Fills in the owner of every socket that has an inode and is open in a process. If several

@@ -10,12 +10,8 @@ use netlink_packet_sock_diag::{
 };
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_SOCK_DIAG};
 
-use super::{
-    KnownSocket,
-    message::{self, Context, MessageError},
-    now,
-};
-use crate::event::Netns;
+use super::message::{self, Context, MessageError};
+use crate::{event::KnownSocket, event::Netns, source::clock};
 
 /// Room for one datagram. The kernel fills no more than 32 KiB at a time, however much room it is
 /// given (`netlink_recvmsg`, `net/netlink/af_netlink.c`).
@@ -90,7 +86,7 @@ fn dump_family(family: u8, netns: Netns, into: &mut Vec<KnownSocket>) -> Result<
     let mut whole = true;
     loop {
         datagram.clear();
-        let seen = now();
+        let seen = clock::now();
         let got = match socket.recv(&mut datagram, libc::MSG_TRUNC) {
             Ok(got) => got,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,

@@ -11,8 +11,8 @@ use netlink_packet_sock_diag::{
     inet::{InetResponseBuffer, InetResponseHeader, SocketIdBuffer, Timer},
 };
 
-use super::{KnownKind, KnownSocket};
 use crate::event::{Cookie, Endpoint, Endpoints, KernelTime, Netns, TcpState};
+use crate::event::{KnownKind, KnownSocket};
 
 /// `sizeof(struct inet_diag_msg)` (`include/uapi/linux/inet_diag.h`).
 const MESSAGE: usize = size_of::<InetResponseBuffer>();

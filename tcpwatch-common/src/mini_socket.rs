@@ -1,0 +1,81 @@
+//! The life of a mini-socket, told by its timer: a timewait socket (TIME_WAIT, and FIN_WAIT_2 after
+//! the application has gone) or a request socket (half-open, SYN_RECV).
+//!
+//! Producer: `tcpwatch-ebpf/src/timer.rs`. Consumer: `tcpwatch/src/decode/mini_socket.rs`.
+
+use crate::record::RecordHead;
+
+/// What happened to the timer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum TimerEvent {
+    /// Armed: the mini-socket is born, or its timer was moved (a cancel came just before).
+    Start = 1,
+    /// Disarmed: before an expiry, before it is armed again, or for good.
+    Cancel = 2,
+    /// The handler is called.
+    Expire = 3,
+}
+
+/// What the timer belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum MiniKind {
+    /// `struct inet_timewait_sock`.
+    TimeWait = 1,
+    /// `struct request_sock`.
+    Request = 2,
+}
+
+/// [`RecordHead::flags`]: the network namespace is being torn down (`net->ns.count` is 0).
+pub const FLAG_NETNS_GONE: u16 = 1 << 0;
+
+/// One timer event of a mini-socket. [`RecordHead::cookie`] is 0 if nobody has asked for one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct MiniSocket<const WORDS: usize> {
+    /// Time, socket, namespace, ports.
+    pub head: RecordHead,
+    /// `timer->expires`: the jiffy before which the timer does not fire. After a re-arm into the
+    /// same bucket of the timer wheel, which is not reported, this is the only trace of it.
+    pub expires: u64,
+    /// The jiffy of this event.
+    pub jiffies: u64,
+    /// [`TimerEvent`].
+    pub event: u8,
+    /// [`MiniKind`].
+    pub mini: u8,
+    /// State in the kernel's numbers; for a timewait socket `tw_substate`.
+    pub state: u8,
+    /// SYN+ACKs sent again so far (`num_retrans`); 0 for a timewait socket.
+    pub retransmits: u8,
+    /// Always 0.
+    pub reserved: u32,
+    /// Address on this host; its bytes in memory are in network order.
+    pub local: [u32; WORDS],
+    /// Address of the peer; its bytes in memory are in network order.
+    pub remote: [u32; WORDS],
+}
+
+/// Return addresses that come with a timer that is disarmed early.
+pub const TRACE: usize = 16;
+
+/// A [`MiniSocket`] whose timer was disarmed before it was due, with the kernel functions that did
+/// it, innermost first; zeros where there are fewer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct MiniSocketCancel<const WORDS: usize> {
+    /// The event.
+    pub mini: MiniSocket<WORDS>,
+    /// Return addresses.
+    pub trace: [u64; TRACE],
+}
+
+const _: () = {
+    assert!(size_of::<MiniSocket<1>>() == 64, "IPv4 record");
+    assert!(size_of::<MiniSocket<4>>() == 88, "IPv6 record");
+    assert!(core::mem::offset_of!(MiniSocket<1>, remote) + 4 == 64, "no tail padding");
+    assert!(core::mem::offset_of!(MiniSocket<4>, remote) + 16 == 88, "no tail padding");
+    assert!(size_of::<MiniSocketCancel<1>>() == 64 + 8 * TRACE, "no padding between");
+    assert!(size_of::<MiniSocketCancel<4>>() == 88 + 8 * TRACE, "no padding between");
+};

@@ -1,0 +1,141 @@
+//! Tracepoints `timer:timer_start`, `timer:timer_cancel`, `timer:timer_expire_entry`: the life of
+//! mini-sockets, which have no tracepoint of their own. Emits [`MiniSocket`], with the
+//! functions that did it for one that is disarmed early.
+//!
+//! A mini-socket lives exactly as long as its timer (`kernel/time/timer.c`,
+//! `net/ipv4/inet_timewait_sock.c`, `net/ipv4/inet_connection_sock.c`). Every other timer of the
+//! system is rejected by its handler: two loads and two compares.
+
+use aya_ebpf::{
+    helpers::generated::bpf_jiffies64, macros::btf_tracepoint, programs::BtfTracePointContext,
+};
+use tcpwatch_common::{
+    Family, MiniKind, MiniSocket, RecordHead, RecordKind, TimerEvent, config::MINI_BYTES,
+    counter::Hook, mini_socket::FLAG_NETNS_GONE,
+};
+
+use crate::{
+    emit::{self, Loss},
+    filter::{self, Verdict},
+    kernel::{Addresses, Mini, Room, Timer},
+};
+
+#[btf_tracepoint(function = "timer_start")]
+fn timer_start(ctx: BtfTracePointContext) -> i32 {
+    observe(&ctx, TimerEvent::Start, Hook::TimerStart)
+}
+
+#[btf_tracepoint(function = "timer_cancel")]
+fn timer_cancel(ctx: BtfTracePointContext) -> i32 {
+    observe(&ctx, TimerEvent::Cancel, Hook::TimerCancel)
+}
+
+#[btf_tracepoint(function = "timer_expire_entry")]
+fn timer_expire(ctx: BtfTracePointContext) -> i32 {
+    observe(&ctx, TimerEvent::Expire, Hook::TimerExpire)
+}
+
+#[inline(always)]
+fn observe(ctx: &BtfTracePointContext, event: TimerEvent, hook: Hook) -> i32 {
+    let timer = Timer::argument(ctx, 0);
+    if let Some(kind) = timer.mini_kind()
+        && let Err(loss) = try_observe(ctx, timer, kind, event, hook)
+    {
+        emit::count_loss(ctx, loss, hook);
+    }
+    0
+}
+
+#[inline(always)]
+fn try_observe(
+    ctx: &BtfTracePointContext,
+    timer: Timer,
+    kind: MiniKind,
+    event: TimerEvent,
+    hook: Hook,
+) -> Result<(), Loss> {
+    let mut room = Room([0; MINI_BYTES]);
+    let mini = Mini::around(timer, kind, &mut room).ok_or(Loss::UnreadableMini)?;
+    let state = mini.state();
+    if !filter::state(state.into()) {
+        return Ok(());
+    }
+    let ports = mini.ports();
+    if filter::ports(ports) == Verdict::Unwanted {
+        return Ok(());
+    }
+    let netns = mini.netns().ok_or(Loss::UnreadableMini)?;
+    if !filter::netns(netns) {
+        return Ok(());
+    }
+    let addresses = mini.addresses().ok_or(Loss::UnknownFamily)?;
+    if !filter::addresses(&addresses) {
+        return Ok(());
+    }
+
+    emit::attempt(hook);
+    // SAFETY: the helper takes nothing and always succeeds (since 5.5).
+    let (expires, jiffies) = (timer.expires(), unsafe { bpf_jiffies64() });
+    let canceled = event as u8 == TimerEvent::Cancel as u8;
+    let early = canceled && kind as u8 == MiniKind::TimeWait as u8 && jiffies < expires;
+    let flags = if canceled && mini.netns_is_gone() { FLAG_NETNS_GONE } else { 0 };
+    let tag = if early { RecordKind::MiniSocketCancel } else { RecordKind::MiniSocket };
+    let head = emit::head(tag, mini.cookie(), netns, ports, flags);
+    let what = What {
+        expires,
+        jiffies,
+        event: event as u8,
+        mini: kind as u8,
+        state,
+        retransmits: mini.retransmits(),
+    };
+    let early = early.then_some(ctx);
+    match addresses {
+        Addresses::V4 { local, remote } => {
+            what.emit(RecordHead { family: Family::V4 as u8, ..head }, local, remote, early)
+        }
+        Addresses::V6 { local, remote } => {
+            what.emit(RecordHead { family: Family::V6 as u8, ..head }, local, remote, early)
+        }
+    }
+}
+
+/// The part of a record that does not depend on the family.
+#[derive(Clone, Copy)]
+struct What {
+    expires: u64,
+    jiffies: u64,
+    event: u8,
+    mini: u8,
+    state: u8,
+    retransmits: u8,
+}
+
+impl What {
+    #[inline(always)]
+    fn emit<const WORDS: usize>(
+        self,
+        head: RecordHead,
+        local: [u32; WORDS],
+        remote: [u32; WORDS],
+        early: Option<&BtfTracePointContext>,
+    ) -> Result<(), Loss> {
+        let Self { expires, jiffies, event, mini, state, retransmits } = self;
+        let record = MiniSocket {
+            head,
+            expires,
+            jiffies,
+            event,
+            mini,
+            state,
+            retransmits,
+            reserved: 0,
+            local,
+            remote,
+        };
+        match early {
+            None => emit::emit(record),
+            Some(ctx) => emit::emit_traced(record, ctx),
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! Words of a record become addresses. Their bytes in memory are in network order.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+pub(super) fn v4([word]: [u32; 1]) -> IpAddr {
+    IpAddr::V4(Ipv4Addr::from(word.to_ne_bytes()))
+}
+
+pub(super) fn v6(words: [u32; 4]) -> IpAddr {
+    let [a, b, c, d] = words.map(u32::from_be);
+    let bits = u128::from(a) << 96 | u128::from(b) << 64 | u128::from(c) << 32 | u128::from(d);
+    IpAddr::V6(Ipv6Addr::from_bits(bits))
+}

@@ -1,0 +1,47 @@
+//! Sockets that existed before the kernel side was attached.
+
+use serde::{Deserialize, Serialize};
+
+use std::time::Duration;
+
+use super::{Cookie, Endpoints, KernelTime, Netns, Process, TcpState};
+
+/// What the kernel keeps for a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum KnownKind {
+    /// A whole socket (`struct tcp_sock`), with or without an application.
+    Full,
+    /// A timewait mini-socket, in `TIME_WAIT` or in `FIN_WAIT_2`.
+    TimeWait,
+    /// A request mini-socket: a half-open connection, in `SYN_RECV`.
+    Request,
+}
+
+/// A socket that existed when the snapshot was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KnownSocket {
+    /// Which socket. A timewait mini-socket keeps the cookie of the socket it came from if that
+    /// one had been asked for, and so does a connection the cookie of its request.
+    pub socket: Cookie,
+    /// In which network namespace.
+    pub netns: Netns,
+    /// Its two ends; IPv4 in IPv6 (`::ffff:192.0.2.1`) is told as IPv4, as it is on the wire.
+    pub ends: Endpoints,
+    /// Its state; of a timewait mini-socket the substate.
+    pub state: TcpState,
+    /// What the kernel keeps for it.
+    pub kind: KnownKind,
+    /// Time until a timewait mini-socket ends, counted from [`seen`](Self::seen): the nominal
+    /// time in whole jiffies, zero when it is overdue; the timer wheel may let it end later, never
+    /// earlier. Nothing for the other kinds.
+    pub timer_left: Option<Duration>,
+    /// When the kernel told it, within the few hundred microseconds that one answer takes.
+    pub seen: KernelTime,
+    /// Inode of the socket's file, 0 when there is none (mini-sockets, orphans, connections not
+    /// accepted yet).
+    pub inode: u32,
+    /// Who holds it; nobody when [`inode`](Self::inode) is 0 or no process has it open.
+    pub owner: Option<Process>,
+}
+
+const _: () = assert!(size_of::<KnownSocket>() <= 128, "the stated memory per socket");

@@ -1,0 +1,170 @@
+//! Recordings: what came in, written as JSON lines and read back, for bug reports and tests.
+//!
+//! The first line holds what the records need to be understood elsewhere, the next ones the sockets
+//! that existed, the rest one record each, its bytes in hexadecimal.
+
+use std::io::{self, BufRead, Write};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    event::{KnownSocket, WallClock},
+    probe::Symbols,
+    track::Reliance,
+};
+
+/// The first line.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Header {
+    /// Version of the form.
+    #[serde(rename = "tcpwatch_recording")]
+    pub version: u32,
+    /// Both clocks when the recording began.
+    pub clock: WallClock,
+    /// What the tracker could rely on.
+    pub reliance: Reliance,
+    /// Names of the kernel functions in records.
+    pub symbols: Symbols,
+}
+
+impl Header {
+    /// The version this program writes and reads.
+    pub const VERSION: u32 = 1;
+}
+
+/// Any other line.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Frame {
+    Known(KnownSocket),
+    Record(#[serde(with = "hex")] Vec<u8>),
+}
+
+/// A recording that cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordingError {
+    /// The file cannot be read.
+    #[error("cannot read the recording: {0}")]
+    Read(#[from] io::Error),
+    /// A line is not what it should be.
+    #[error("line {line} of the recording: {source}")]
+    Line {
+        /// Its number, from 1.
+        line: usize,
+        /// What is wrong.
+        source: serde_json::Error,
+    },
+    /// The file is empty.
+    #[error("the recording is empty")]
+    Empty,
+    /// Another version wrote it.
+    #[error("the recording has version {0}, this tcpwatch reads version {expected}", expected = Header::VERSION)]
+    Version(u32),
+}
+
+/// Writes a recording.
+pub struct Recorder(Box<dyn Write>);
+
+impl Recorder {
+    /// Begins a recording.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn new(mut file: Box<dyn Write>, header: &Header) -> io::Result<Self> {
+        write_line(&mut file, header)?;
+        Ok(Self(file))
+    }
+
+    /// Writes the sockets that existed.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn known(&mut self, sockets: &[KnownSocket]) -> io::Result<()> {
+        sockets.iter().try_for_each(|socket| write_line(&mut self.0, &Frame::Known(*socket)))
+    }
+
+    /// Writes a record.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn record(&mut self, record: &[u8]) -> io::Result<()> {
+        write_line(&mut self.0, &Frame::Record(record.to_vec()))
+    }
+}
+
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        if let Err(error) = self.0.flush() {
+            tracing::error!("the recording is not complete: {error}");
+        }
+    }
+}
+
+fn write_line(file: &mut Box<dyn Write>, value: &impl Serialize) -> io::Result<()> {
+    serde_json::to_writer(&mut *file, value)?;
+    file.write_all(b"\n")
+}
+
+/// Reads a recording: sockets at once, records one by one.
+pub struct Recording<F> {
+    /// The first line.
+    pub header: Header,
+    /// Sockets that existed.
+    pub known: Vec<KnownSocket>,
+    lines: io::Lines<F>,
+    line: usize,
+    /// The record that ended the list of sockets.
+    first: Option<Vec<u8>>,
+}
+
+impl<F: BufRead> Recording<F> {
+    /// Reads the beginning.
+    ///
+    /// # Errors
+    /// If it cannot be read or another version wrote it.
+    pub fn open(file: F) -> Result<Self, RecordingError> {
+        let mut lines = file.lines();
+        let text = lines.next().ok_or(RecordingError::Empty)??;
+        let header: Header = serde_json::from_str(&text)
+            .map_err(|source| RecordingError::Line { line: 1, source })?;
+        if header.version != Header::VERSION {
+            return Err(RecordingError::Version(header.version));
+        }
+        let mut recording = Self { header, known: Vec::new(), lines, line: 1, first: None };
+        while let Some(frame) = recording.next_frame()? {
+            match frame {
+                Frame::Known(socket) => recording.known.push(socket),
+                Frame::Record(bytes) => {
+                    recording.first = Some(bytes);
+                    break;
+                }
+            }
+        }
+        Ok(recording)
+    }
+
+    /// The next record, oldest first.
+    ///
+    /// # Errors
+    /// If the file cannot be read or a line is not what it should be.
+    pub fn next_record(&mut self) -> Result<Option<Vec<u8>>, RecordingError> {
+        if let Some(bytes) = self.first.take() {
+            return Ok(Some(bytes));
+        }
+        while let Some(frame) = self.next_frame()? {
+            if let Frame::Record(bytes) = frame {
+                return Ok(Some(bytes));
+            }
+        }
+        Ok(None)
+    }
+
+    fn next_frame(&mut self) -> Result<Option<Frame>, RecordingError> {
+        let Some(text) = self.lines.next() else { return Ok(None) };
+        self.line += 1;
+        let line = self.line;
+        serde_json::from_str(&text?)
+            .map(Some)
+            .map_err(|source| RecordingError::Line { line, source })
+    }
+}

@@ -1,0 +1,203 @@
+//! Full sockets: from the kernel's report of a state change to news.
+
+use super::{Change, News, Subject, Tracker, key, reason};
+use crate::event::{
+    Cookie, Direction, Endpoints, KernelTime, KnownSocket, Netns, Process, StateEvent, TcpState,
+    Via,
+};
+
+/// What is known about a full socket.
+#[derive(Clone, Debug)]
+pub(super) struct Connection {
+    pub(super) netns: Netns,
+    pub(super) ends: Endpoints,
+    pub(super) state: TcpState,
+    /// When `state` was entered, if that was seen.
+    pub(super) since: Option<KernelTime>,
+    pub(super) direction: Option<Direction>,
+    pub(super) process: Option<Process>,
+    pub(super) inherited: bool,
+    /// Last event or snapshot.
+    pub(super) seen: KernelTime,
+    /// Known only from the snapshot: events older than `seen` are no contradiction.
+    pub(super) from_snapshot: bool,
+    /// A mini-socket has taken over; what the kernel still says of the full socket is its burial.
+    pub(super) replaced: bool,
+}
+
+impl Connection {
+    /// The part of a line that stays the same.
+    pub(super) const fn subject(&self, socket: Cookie) -> Subject {
+        Subject {
+            socket: Some(socket),
+            netns: self.netns,
+            ends: self.ends,
+            direction: self.direction,
+            process: self.process,
+            inherited: self.inherited,
+        }
+    }
+
+    /// The change from the present state to `to`.
+    pub(super) fn change(&self, socket: Cookie, at: KernelTime, to: TcpState) -> Change {
+        Change {
+            at,
+            subject: self.subject(socket),
+            from: self.state,
+            to,
+            in_state: self.since.map(|since| at.since(since)),
+            reason: None,
+            ends_at: None,
+            inferred: false,
+        }
+    }
+}
+
+impl Tracker {
+    pub(super) fn learn_full(&mut self, known: &KnownSocket) {
+        let direction = (known.state != TcpState::Listen).then(|| {
+            let accepted = self.listeners.find(known.netns, &known.ends.local).is_some();
+            if accepted { Direction::Incoming } else { Direction::Outgoing }
+        });
+        let connection = Connection {
+            netns: known.netns,
+            ends: known.ends,
+            state: known.state,
+            since: None,
+            direction,
+            process: known.owner,
+            inherited: false,
+            seen: known.seen,
+            from_snapshot: true,
+            replaced: false,
+        };
+        self.keep(known.socket, connection);
+    }
+
+    pub(super) fn apply_state(&mut self, event: &StateEvent, out: &mut impl FnMut(News)) {
+        let mut connection = match self.sockets.remove(&event.socket) {
+            Some(connection) => connection,
+            None => self.begin(event),
+        };
+        connection.ends = event.ends;
+        if connection.replaced && event.to == TcpState::Closed {
+            return;
+        }
+        if connection.state != event.from {
+            self.bridge(&mut connection, event, out);
+        }
+        self.identify(&mut connection, event);
+        let handshake = self.take_request(&mut connection, event);
+        let (to, reason) = reason::of_change(event, self.reliance.minis);
+
+        if to != event.from && !handshake {
+            let mut change = connection.change(event.socket, event.at, to);
+            change.reason = reason;
+            out(News::Change(change));
+        }
+        if event.to == TcpState::Closed {
+            self.listeners.remove(event.netns, &event.ends.local, event.socket);
+            return;
+        }
+        connection.state = event.to;
+        if !handshake {
+            connection.since = Some(event.at);
+        }
+        connection.seen = event.at;
+        connection.from_snapshot = false;
+        self.keep(event.socket, connection);
+    }
+
+    /// A socket that was not known.
+    fn begin(&mut self, event: &StateEvent) -> Connection {
+        let is_listener = event.to == TcpState::Listen
+            || event.from == TcpState::Listen && event.to == TcpState::Closed;
+        if !is_listener {
+            self.tally.connections += 1;
+        }
+        Connection {
+            netns: event.netns,
+            ends: event.ends,
+            state: event.from,
+            since: None,
+            direction: None,
+            process: None,
+            inherited: false,
+            seen: event.at,
+            from_snapshot: false,
+            replaced: false,
+        }
+    }
+
+    /// The socket is not in the state the kernel says it leaves: at least one change was missed,
+    /// unless the snapshot is to blame or a filter.
+    fn bridge(
+        &mut self,
+        connection: &mut Connection,
+        event: &StateEvent,
+        out: &mut impl FnMut(News),
+    ) {
+        let raced = connection.from_snapshot && event.at <= connection.seen;
+        if self.reliance.gapless && !raced {
+            self.tally.inferred += 1;
+            let change = connection.change(event.socket, event.at, event.from);
+            out(News::Change(Change { inferred: true, in_state: None, ..change }));
+        }
+        connection.state = event.from;
+        connection.since = None;
+    }
+
+    /// Who owns the socket, and who connected to whom.
+    fn identify(&mut self, connection: &mut Connection, event: &StateEvent) {
+        match (event.from, event.to) {
+            (_, TcpState::Listen) => {
+                connection.process = event.process;
+                self.listeners.add(event.netns, &event.ends.local, event.socket, event.process);
+                return;
+            }
+            (_, TcpState::SynSent) => connection.direction = Some(Direction::Outgoing),
+            (TcpState::SynSent, TcpState::SynRecv) => connection.direction = Some(Direction::Both),
+            _ => {}
+        }
+        if connection.process.is_none() && event.process.is_some() {
+            connection.process = event.process;
+        }
+        let accepted = event.from == TcpState::Listen && event.to == TcpState::SynRecv;
+        let stranger = connection.direction.is_none() && event.from != TcpState::Listen;
+        if accepted || stranger {
+            let listener = self.listeners.find(event.netns, &event.ends.local);
+            if accepted || listener.is_some() {
+                connection.direction = Some(Direction::Incoming);
+            }
+            if connection.process.is_none()
+                && let Some(owner) = listener.and_then(|accepting| accepting.owner)
+            {
+                connection.process = Some(Process { via: Via::Listen, ..owner });
+                connection.inherited = true;
+            }
+        }
+    }
+
+    /// An accepted connection was half-open until now: its request socket was shown entering
+    /// SYN_RECV when the SYN came, and the clock runs from there. The kernel's own report of
+    /// SYN_RECV, microseconds before ESTABLISHED, is not a change then.
+    fn take_request(&mut self, connection: &mut Connection, event: &StateEvent) -> bool {
+        if event.from != TcpState::Listen || event.to != TcpState::SynRecv {
+            return false;
+        }
+        let Some(request) = self.take_half_open(&key(event.netns, event.ends)) else {
+            return false;
+        };
+        // It was counted when the SYN came.
+        self.tally.connections = self.tally.connections.saturating_sub(1);
+        connection.since = request.since;
+        connection.state = TcpState::SynRecv;
+        true
+    }
+
+    fn keep(&mut self, socket: Cookie, connection: Connection) {
+        if self.has_room(self.sockets.len()) {
+            self.sockets.insert(socket, connection);
+        }
+    }
+}

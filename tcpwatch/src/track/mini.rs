@@ -1,0 +1,337 @@
+//! Mini-sockets: from what happens to their timers to news.
+//!
+//! What a timer event means shows only with the next one (`kernel/time/timer.c`): a cancel is
+//! followed at once by an expiry (the timer fired), by a start (it was moved), or by nothing (the
+//! mini-socket ended early); the expiry of a request socket by a start (the SYN+ACK was sent
+//! again) or by nothing (the handshake was given up). So such an event settles [`SETTLE`] later.
+
+use std::{collections::VecDeque, time::Duration};
+
+use super::{
+    Change, News, Reason, Restart, Subject, Tracker, key,
+    wheel::{self, TickRate},
+};
+use crate::event::{
+    Cookie, Direction, EarlyEnd, Endpoints, Jiffies, KernelTime, KnownKind, KnownSocket, MiniEvent,
+    MiniKind, Netns, Process, TcpState, TimerEvent, Via,
+};
+
+/// How long a cancel or an expiry waits for what explains it. Both happen in one go in the kernel,
+/// within microseconds; only a virtual machine that is stopped in between could take longer.
+pub const SETTLE: Duration = Duration::from_millis(4);
+/// `TCP_TIMEWAIT_LEN` in `include/net/tcp.h`: compiled in.
+const TIME_WAIT_SECONDS: u64 = 60;
+
+/// What identifies a mini-socket; it need not have a cookie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Key {
+    pub(super) netns: Netns,
+    pub(super) ends: Endpoints,
+}
+
+/// What is known about a mini-socket.
+#[derive(Clone, Debug)]
+pub(super) struct Mini {
+    kind: MiniKind,
+    state: TcpState,
+    /// When `state` was entered, if that was seen.
+    pub(super) since: Option<KernelTime>,
+    /// When the timer is due, and a tick whose moment is known.
+    due: Jiffies,
+    socket: Option<Cookie>,
+    direction: Option<Direction>,
+    process: Option<Process>,
+    inherited: bool,
+    pub(super) seen: KernelTime,
+    /// The event that waits for its explanation.
+    open: Option<Open>,
+}
+
+/// An event that waits for its explanation.
+#[derive(Clone, Copy, Debug)]
+struct Open {
+    at: KernelTime,
+    timer: TimerEvent,
+    ended_by: Option<EarlyEnd>,
+}
+
+/// Mini-sockets with an open event, oldest first.
+#[derive(Debug, Default)]
+pub(super) struct Settling(VecDeque<(KernelTime, Key)>);
+
+impl Mini {
+    pub(super) const fn subject(&self, key: &Key) -> Subject {
+        Subject {
+            socket: self.socket,
+            netns: key.netns,
+            ends: key.ends,
+            direction: self.direction,
+            process: self.process,
+            inherited: self.inherited,
+        }
+    }
+
+    pub(super) fn change(&self, key: &Key, at: KernelTime, to: TcpState) -> Change {
+        Change {
+            at,
+            subject: self.subject(key),
+            from: self.state,
+            to,
+            in_state: self.since.map(|since| at.since(since)),
+            reason: None,
+            ends_at: None,
+            inferred: false,
+        }
+    }
+
+    fn enter(&mut self, state: TcpState, at: KernelTime) {
+        self.state = state;
+        self.since = Some(at);
+    }
+}
+
+impl Tracker {
+    pub(super) fn learn_mini(&mut self, known: &KnownSocket) {
+        let (kind, direction) = match known.kind {
+            KnownKind::Request => (MiniKind::Request, Some(Direction::Incoming)),
+            KnownKind::Full | KnownKind::TimeWait => {
+                let accepted = self.listeners.find(known.netns, &known.ends.local).is_some();
+                let direction = if accepted { Direction::Incoming } else { Direction::Outgoing };
+                (MiniKind::TimeWait, Some(direction))
+            }
+        };
+        let mini = Mini {
+            kind,
+            state: known.state,
+            since: None,
+            due: Jiffies(0),
+            socket: Some(known.socket),
+            direction,
+            process: known.owner,
+            inherited: false,
+            seen: known.seen,
+            open: None,
+        };
+        self.keep_mini(key(known.netns, known.ends), mini);
+    }
+
+    pub(super) fn apply_mini(&mut self, event: &MiniEvent, out: &mut impl FnMut(News)) {
+        let key = key(event.netns, event.ends);
+        // Another kind of mini-socket takes over the four-tuple: the old one has ended.
+        if self.minis.get(&key).is_some_and(|mini| mini.kind != event.kind) {
+            self.end(&key, event.at, out);
+        }
+        match event.timer {
+            TimerEvent::Start => self.started(&key, event, out),
+            TimerEvent::Cancel => self.await_explanation(&key, event),
+            TimerEvent::Expire => match event.kind {
+                MiniKind::TimeWait => self.expired(&key, event, out),
+                MiniKind::Request => self.await_explanation(&key, event),
+            },
+        }
+    }
+
+    /// Ends what has waited long enough at `now` without an explanation.
+    pub fn settle(&mut self, now: KernelTime, out: &mut impl FnMut(News)) {
+        while let Some((opened, key)) = self.settling.0.front().copied() {
+            if now.since(opened) < SETTLE {
+                return;
+            }
+            self.settling.0.pop_front();
+            let still_open = self
+                .minis
+                .get(&key)
+                .and_then(|mini| mini.open)
+                .is_some_and(|open| open.at == opened);
+            if still_open {
+                self.end(&key, opened, out);
+            }
+        }
+    }
+
+    /// Something waits for an explanation until this moment.
+    #[must_use]
+    pub fn settles_at(&self) -> Option<KernelTime> {
+        self.settling.0.front().map(|(opened, _)| opened.after(SETTLE))
+    }
+
+    /// The half-open connection at this four-tuple, which an accepted socket replaces.
+    pub(super) fn take_half_open(&mut self, key: &Key) -> Option<Mini> {
+        if self.minis.get(key)?.kind != MiniKind::Request {
+            return None;
+        }
+        self.minis.remove(key)
+    }
+
+    fn started(&mut self, key: &Key, event: &MiniEvent, out: &mut impl FnMut(News)) {
+        if let Some(mini) = self.minis.get_mut(key) {
+            let was = mini.open.take();
+            mini.due = event.due;
+            mini.seen = event.at;
+            if mini.kind == MiniKind::Request || was.is_none() && mini.since.is_none() {
+                return;
+            }
+            let ends_at = Some(ends_at(event, self.reliance.rate));
+            if mini.state == event.state {
+                out(News::Restart(Restart {
+                    at: event.at,
+                    subject: mini.subject(key),
+                    state: mini.state,
+                    in_state: mini.since.map(|since| event.at.since(since)),
+                    ends_at,
+                    inferred: false,
+                }));
+            } else {
+                let change = mini.change(key, event.at, event.state);
+                mini.enter(event.state, event.at);
+                out(News::Change(Change { ends_at, ..change }));
+            }
+            return;
+        }
+        match event.kind {
+            MiniKind::Request => self.syn_arrived(key, event, out),
+            MiniKind::TimeWait => self.took_over(key, event, out),
+        }
+    }
+
+    /// A SYN has come for a listener.
+    fn syn_arrived(&mut self, key: &Key, event: &MiniEvent, out: &mut impl FnMut(News)) {
+        self.tally.connections += 1;
+        let owner =
+            self.listeners.find(event.netns, &event.ends.local).and_then(|found| found.owner);
+        let mut mini = Mini {
+            kind: MiniKind::Request,
+            state: TcpState::Listen,
+            since: None,
+            due: event.due,
+            socket: event.socket,
+            direction: Some(Direction::Incoming),
+            process: owner.map(|owner| Process { via: Via::Listen, ..owner }),
+            inherited: owner.is_some(),
+            seen: event.at,
+            open: None,
+        };
+        out(News::Change(mini.change(key, event.at, TcpState::SynRecv)));
+        mini.enter(TcpState::SynRecv, event.at);
+        self.keep_mini(*key, mini);
+    }
+
+    /// A timewait socket has taken over from a full socket, which keeps its identity: the process
+    /// that owned the one owns the other.
+    fn took_over(&mut self, key: &Key, event: &MiniEvent, out: &mut impl FnMut(News)) {
+        let full = event.socket.and_then(|socket| self.sockets.get_mut(&socket));
+        let mut mini = Mini {
+            kind: MiniKind::TimeWait,
+            state: TcpState::FinWait2,
+            since: None,
+            due: event.due,
+            socket: event.socket,
+            direction: None,
+            process: None,
+            inherited: false,
+            seen: event.at,
+            open: None,
+        };
+        match full {
+            Some(full) => {
+                full.replaced = true;
+                mini.state = full.state;
+                mini.since = full.since;
+                mini.direction = full.direction;
+                mini.process = full.process;
+                mini.inherited = full.inherited;
+            }
+            None => self.tally.connections += 1,
+        }
+        if mini.state != event.state {
+            let change = mini.change(key, event.at, event.state);
+            let ends_at = Some(ends_at(event, self.reliance.rate));
+            out(News::Change(Change { ends_at, ..change }));
+            mini.enter(event.state, event.at);
+        }
+        self.keep_mini(*key, mini);
+    }
+
+    /// The timer of a timewait socket fired: the end, and the last chance to put right what was not
+    /// reported because the timer stayed in its bucket.
+    fn expired(&mut self, key: &Key, event: &MiniEvent, out: &mut impl FnMut(News)) {
+        let Some(mut mini) = self.minis.remove(key) else { return };
+        let rate = self.reliance.rate;
+        if event.state == TcpState::TimeWait {
+            let started = Jiffies(event.due.0.saturating_sub(TIME_WAIT_SECONDS * rate.0));
+            let started_at = rate.moment(started, (event.tick, event.at));
+            if mini.state != TcpState::TimeWait {
+                let started_at = started_at.max(mini.since.unwrap_or(started_at));
+                let change = mini.change(key, started_at, TcpState::TimeWait);
+                out(News::Change(Change { inferred: true, ..change }));
+                mini.enter(TcpState::TimeWait, started_at);
+                self.tally.inferred += 1;
+            } else if event.due.0 > mini.due.0 && mini.due.0 != 0 {
+                out(News::Restart(Restart {
+                    at: started_at,
+                    subject: mini.subject(key),
+                    state: mini.state,
+                    in_state: mini.since.map(|since| started_at.since(since)),
+                    ends_at: None,
+                    inferred: true,
+                }));
+            }
+        }
+        let change = mini.change(key, event.at, TcpState::Closed);
+        out(News::Change(Change { reason: Some(Reason::Timer), ..change }));
+    }
+
+    /// Remembers an event that the next one explains.
+    fn await_explanation(&mut self, key: &Key, event: &MiniEvent) {
+        let Some(mini) = self.minis.get_mut(key) else { return };
+        mini.open = Some(Open { at: event.at, timer: event.timer, ended_by: event.ended_by });
+        mini.seen = event.at;
+        self.settling.0.push_back((event.at, *key));
+    }
+
+    /// The end of a mini-socket whose last event stayed alone.
+    fn end(&mut self, key: &Key, at: KernelTime, out: &mut impl FnMut(News)) {
+        let Some(mini) = self.minis.remove(key) else { return };
+        let at = mini.open.map_or(at, |open| open.at);
+        let reason = self.reason_of_end(key, &mini);
+        let change = mini.change(key, at, TcpState::Closed);
+        out(News::Change(Change { reason: Some(reason), ..change }));
+    }
+
+    fn reason_of_end(&self, key: &Key, mini: &Mini) -> Reason {
+        let Some(open) = mini.open else { return Reason::Unknown };
+        match (mini.kind, open.timer, open.ended_by) {
+            (_, _, Some(EarlyEnd::NetnsGone)) => Reason::NetnsGone,
+            (_, _, Some(EarlyEnd::Killed)) => Reason::Killed,
+            (_, _, Some(EarlyEnd::Connect)) => Reason::Reused,
+            // tcp_check_req() drops a request on a reset.
+            (_, _, Some(EarlyEnd::ResetReceived))
+            | (MiniKind::Request, TimerEvent::Cancel, None) => Reason::ResetReceived,
+            // tcp_v4_rcv() itself: a SYN opens a new connection in TIME_WAIT (TCP_TW_SYN), and what
+            // does not belong is answered with a reset in FIN_WAIT_2 (TCP_TW_RST).
+            (_, _, Some(EarlyEnd::SegmentReceived)) if mini.state == TcpState::TimeWait => {
+                Reason::Reused
+            }
+            (_, _, Some(EarlyEnd::SegmentReceived)) => Reason::ResetSent,
+            // reqsk_timer_handler() gives up after the last SYN+ACK, or finds the listener closed.
+            (MiniKind::Request, TimerEvent::Expire, None) => {
+                match self.listeners.find(key.netns, &key.ends.local) {
+                    Some(_) => Reason::TimedOut,
+                    None => Reason::ListenerClosed,
+                }
+            }
+            _ => Reason::Unknown,
+        }
+    }
+
+    fn keep_mini(&mut self, key: Key, mini: Mini) {
+        if self.has_room(self.minis.len()) {
+            self.minis.insert(key, mini);
+        }
+    }
+}
+
+/// When the timer armed by this event will fire.
+fn ends_at(event: &MiniEvent, rate: TickRate) -> KernelTime {
+    rate.moment(wheel::fires_at(event.tick, event.due), (event.tick, event.at))
+}

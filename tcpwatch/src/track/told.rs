@@ -1,0 +1,100 @@
+//! What the tracker tells: changes of state, and clocks that started again.
+
+use std::time::Duration;
+
+use super::Reason;
+use crate::event::{Cookie, Direction, Endpoints, KernelTime, Netns, Process, TcpState};
+
+/// Whose news it is: the part that does not change from line to line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Subject {
+    /// Which socket; `None` for a mini-socket whose cookie nobody has asked for.
+    pub socket: Option<Cookie>,
+    /// In which network namespace.
+    pub netns: Netns,
+    /// Its two ends.
+    pub ends: Endpoints,
+    /// Who connected to whom; `None` for listeners and when nothing tells.
+    pub direction: Option<Direction>,
+    /// The owner.
+    pub process: Option<Process>,
+    /// The owner is that of the listener that accepted the connection.
+    pub inherited: bool,
+}
+
+/// A change of a socket's state, with everything that is known about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// When, by the kernel's clock.
+    pub at: KernelTime,
+    /// Whose.
+    pub subject: Subject,
+    /// State that was left.
+    pub from: TcpState,
+    /// State that was entered.
+    pub to: TcpState,
+    /// How long the left state lasted; `None` if its beginning was not seen.
+    pub in_state: Option<Duration>,
+    /// Why, on the way to CLOSED.
+    pub reason: Option<Reason>,
+    /// When the kernel's timer will end the entered state, if nothing else does before.
+    pub ends_at: Option<KernelTime>,
+    /// The kernel did not report this change when it happened; it follows from what it reported
+    /// later.
+    pub inferred: bool,
+}
+
+/// The kernel started the clock of a state again; the state goes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Restart {
+    /// When.
+    pub at: KernelTime,
+    /// Whose.
+    pub subject: Subject,
+    /// The state.
+    pub state: TcpState,
+    /// How long it had lasted by then.
+    pub in_state: Option<Duration>,
+    /// When the timer will end it now.
+    pub ends_at: Option<KernelTime>,
+    /// Not reported when it happened: it follows from the end.
+    pub inferred: bool,
+}
+
+/// A piece of news.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum News {
+    /// A change of state.
+    Change(Change),
+    /// A clock that started again.
+    Restart(Restart),
+}
+
+impl News {
+    /// When it happened.
+    #[must_use]
+    pub const fn at(&self) -> KernelTime {
+        match self {
+            Self::Change(change) => change.at,
+            Self::Restart(restart) => restart.at,
+        }
+    }
+
+    /// Whose news it is.
+    #[must_use]
+    pub const fn subject(&self) -> &Subject {
+        match self {
+            Self::Change(change) => &change.subject,
+            Self::Restart(restart) => &restart.subject,
+        }
+    }
+
+    /// Does it concern this state?
+    #[must_use]
+    pub fn touches(&self, state: TcpState) -> bool {
+        match self {
+            Self::Change(change) => change.from == state || change.to == state,
+            Self::Restart(restart) => restart.state == state,
+        }
+    }
+}

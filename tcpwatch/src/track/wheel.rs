@@ -1,0 +1,90 @@
+//! The kernel's timer wheel: when a timer that is due at some tick really fires.
+//!
+//! `calc_wheel_index` in `kernel/time/timer.c`, since 4.8: a timer never fires early; it fires at
+//! the end of its bucket, and buckets grow with the distance by a factor of 8 for each level.
+
+use serde::{Deserialize, Serialize};
+
+use std::time::Duration;
+
+use crate::event::{Jiffies, KernelTime};
+
+/// Bits of the clock that one level drops (`LVL_CLK_SHIFT`).
+const LEVEL_SHIFT: u32 = 3;
+/// Buckets of a level that can be used (`LVL_SIZE - 1`).
+const LEVEL_REACH: u64 = 63;
+/// Levels for HZ > 100 (`LVL_DEPTH`).
+const LEVELS: u32 = 9;
+
+/// The tick at which a timer fires that is armed at `armed` to be due at `due`.
+#[must_use]
+pub fn fires_at(armed: Jiffies, due: Jiffies) -> Jiffies {
+    let distance = due.0.saturating_sub(armed.0);
+    let level = (0..LEVELS - 1)
+        .find(|level| distance < LEVEL_REACH << (LEVEL_SHIFT * level))
+        .unwrap_or(LEVELS - 1);
+    let shift = LEVEL_SHIFT * level;
+    Jiffies(((due.0 >> shift) + 1) << shift)
+}
+
+/// Ticks per second of the running kernel (`CONFIG_HZ`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TickRate(pub u64);
+
+impl TickRate {
+    /// The time that some ticks take.
+    #[must_use]
+    pub fn duration(self, ticks: u64) -> Duration {
+        let nanoseconds = u128::from(ticks) * 1_000_000_000 / u128::from(self.0.max(1));
+        Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(u64::MAX))
+    }
+
+    /// The moment of a tick, given another tick and its moment.
+    #[must_use]
+    pub fn moment(self, tick: Jiffies, known: (Jiffies, KernelTime)) -> KernelTime {
+        let (known_tick, known_moment) = known;
+        if tick >= known_tick {
+            known_moment.after(self.duration(tick.0 - known_tick.0))
+        } else {
+            let before = self.duration(known_tick.0 - tick.0).as_nanos();
+            KernelTime(known_moment.0.saturating_sub(u64::try_from(before).unwrap_or(u64::MAX)))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_timer_never_fires_early_and_never_later_than_an_eighth(
+            armed in 0_u64..1 << 40,
+            distance in 1_u64..1 << 24,
+        ) {
+            let due = armed + distance;
+            let fires = fires_at(Jiffies(armed), Jiffies(due)).0;
+            prop_assert!(fires > due, "strictly after the tick it is due");
+            prop_assert!(fires - due <= (distance / 7).max(1), "{distance} -> {}", fires - due);
+        }
+    }
+
+    #[test]
+    fn sixty_seconds_at_250_hz_last_at_most_62_05() {
+        let rate = TickRate(250);
+        let longest = (0..1024)
+            .map(|armed| fires_at(Jiffies(armed), Jiffies(armed + 15_000)).0 - armed)
+            .max()
+            .unwrap();
+        assert_eq!(rate.duration(longest), Duration::from_millis(62_048));
+    }
+
+    #[test]
+    fn a_moment_is_found_before_and_after_a_known_one() {
+        let (rate, known) = (TickRate(250), (Jiffies(1000), KernelTime(8_000_000_000)));
+        assert_eq!(rate.moment(Jiffies(1250), known), KernelTime(9_000_000_000));
+        assert_eq!(rate.moment(Jiffies(750), known), KernelTime(7_000_000_000));
+    }
+}
