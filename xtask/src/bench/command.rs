@@ -20,7 +20,7 @@ pub(crate) struct Args {
     #[arg(long)]
     peers: bool,
     /// How often each case is measured
-    #[arg(long, value_name = "N", default_value_t = 9, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 15, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
     /// Shorter and fewer rounds: a first look, not a result
     #[arg(long)]
@@ -36,7 +36,7 @@ impl Args {
     }
 
     fn lengths(&self) -> Lengths {
-        let (round, losses) = if self.quick { (200, 2000) } else { (500, 10_000) };
+        let (round, losses) = if self.quick { (200, 2000) } else { (400, 10_000) };
         Lengths { round: Duration::from_millis(round), losses: Duration::from_millis(losses) }
     }
 

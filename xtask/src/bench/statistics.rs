@@ -31,8 +31,8 @@ pub(crate) fn spread(values: &[f64]) -> Option<f64> {
     Some((quantile(values, 0.75)? - quantile(values, 0.25)?) / 2.0)
 }
 
-/// By linear interpolation between the two nearest values.
-fn quantile(values: &[f64], share: f64) -> Option<f64> {
+/// The value that this share of the others is below, by linear interpolation between the two nearest values.
+pub(crate) fn quantile(values: &[f64], share: f64) -> Option<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     let last = u64::try_from(sorted.len().checked_sub(1)?).ok()?;
