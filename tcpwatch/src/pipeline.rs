@@ -21,15 +21,17 @@ use crate::{
         clock,
         complaints::Complaints,
         order::{Order, WINDOW},
-        recording::{Header, Recorder, Recording},
+        recording::{Header, Item, Recorder, Recording},
         ring::RingSource,
-        snapshot::{self, Owners, Scope, Snapshot},
+        snapshot::{self, Answer, Lookup, Owners, Question, Scope, Snapshot},
     },
     track::{News, Reliance, Tracker},
 };
 
 /// Bytes of finished lines that are written out without waiting for a pause.
 const FULL: usize = 1 << 16;
+/// Sockets asked about at a time: 5 us each, every few milliseconds.
+const QUESTIONS: usize = 64;
 
 /// What to do, as the command line meant it.
 pub struct Plan {
@@ -84,16 +86,19 @@ pub async fn run(
     let end = plan.duration.map(|duration| Instant::now() + duration);
 
     while !road.is_done() {
+        let question = road.asks_at();
         tokio::select! {
             biased;
             _ = interrupt.recv() => break,
             _ = terminate.recv() => break,
             () = until(end) => break,
             waited = source.wait() => waited?,
+            () = until(question) => {}
             heard = complaints.heard() => heard?,
         }
         road.drain(&mut source)?;
         road.release(clock::now())?;
+        road.ask()?;
         road.account(&probes.losses, source.is_asleep())?;
         road.write_out()?;
     }
@@ -113,8 +118,11 @@ pub fn replay(
 ) -> Result<Summary> {
     let mut road = Road::new(plan, sink, output, &recording.header);
     road.tracker.learn(&recording.known);
-    while let Some(record) = recording.next_record()? {
-        road.take(&record)?;
+    while let Some(item) = recording.next_item()? {
+        match item {
+            Item::Record(bytes) => road.take(&bytes)?,
+            Item::Answer(known) => road.tracker.answer(&known, |news| road.lines.tell(&news)),
+        }
         let newest = road.order.newest().unwrap_or(KernelTime(0));
         road.release(newest)?;
         if road.is_done() {
@@ -141,6 +149,7 @@ struct Road<'a> {
     recorder: Option<Recorder>,
     order: Order,
     tracker: Tracker,
+    lookup: Option<Lookup>,
     account: Account,
     lines: Lines<'a>,
     output: &'a mut dyn Write,
@@ -169,6 +178,7 @@ impl<'a> Road<'a> {
             recorder: None,
             order: Order::default(),
             tracker: Tracker::new(header.reliance),
+            lookup: None,
             account: Account::new(header.clock.kernel),
             lines: Lines { plan, sink, clock: header.clock, text, changes: 0 },
             output,
@@ -224,6 +234,42 @@ impl<'a> Road<'a> {
         if self.order.is_empty() {
             let settled = KernelTime(now.0.saturating_sub(WINDOW_NS));
             self.tracker.settle(settled, &mut |news| self.lines.tell(&news));
+        }
+        Ok(())
+    }
+
+    /// When the kernel has to be asked about a socket whose timer is silent.
+    fn asks_at(&self) -> Option<Instant> {
+        let at = self.tracker.asks_at()?;
+        Some(Instant::now() + at.since(clock::now()))
+    }
+
+    /// Asks the kernel about sockets that may have changed without a word.
+    fn ask(&mut self) -> Result<()> {
+        let questions: Vec<Question> = self
+            .tracker
+            .questions(clock::now(), QUESTIONS)
+            .into_iter()
+            .map(|(netns, ends)| Question { netns, ends })
+            .collect();
+        if questions.is_empty() {
+            return Ok(());
+        }
+        let lookup = match &mut self.lookup {
+            Some(lookup) => lookup,
+            None => self.lookup.insert(Lookup::new().context("cannot ask for single sockets")?),
+        };
+        let mut known = Vec::new();
+        lookup.ask(&questions, |_, answer| {
+            if let Answer::Is(socket) = answer {
+                known.push(socket);
+            }
+        });
+        for socket in known {
+            if let Some(recorder) = &mut self.recorder {
+                recorder.answer(&socket)?;
+            }
+            self.tracker.answer(&socket, |news| self.lines.tell(&news));
         }
         Ok(())
     }

@@ -17,7 +17,7 @@ pub struct Cookie(pub u64);
 pub struct Netns(pub u32);
 
 /// An address and a port in host order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Endpoint {
     /// Address; unspecified when there is none.
     pub address: IpAddr,
@@ -36,7 +36,7 @@ impl fmt::Display for Endpoint {
 }
 
 /// Both ends of a socket, seen from this host.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Endpoints {
     /// This end.
     pub local: Endpoint,

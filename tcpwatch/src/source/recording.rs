@@ -38,6 +38,26 @@ impl Header {
 enum Frame {
     Known(KnownSocket),
     Record(#[serde(with = "hex")] Vec<u8>),
+    Answer(KnownSocket),
+}
+
+impl Frame {
+    fn item(self) -> Option<Item> {
+        match self {
+            Self::Known(_) => None,
+            Self::Record(bytes) => Some(Item::Record(bytes)),
+            Self::Answer(socket) => Some(Item::Answer(socket)),
+        }
+    }
+}
+
+/// What came in, in the order in which it came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Item {
+    /// A record of the kernel side.
+    Record(Vec<u8>),
+    /// The kernel's answer to a question about a socket.
+    Answer(KnownSocket),
 }
 
 /// A recording that cannot be read.
@@ -83,6 +103,14 @@ impl Recorder {
         sockets.iter().try_for_each(|socket| write_line(&mut self.0, &Frame::Known(*socket)))
     }
 
+    /// Writes the kernel's answer to a question about a socket.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn answer(&mut self, socket: &KnownSocket) -> io::Result<()> {
+        write_line(&mut self.0, &Frame::Answer(*socket))
+    }
+
     /// Writes a record.
     ///
     /// # Errors
@@ -113,8 +141,8 @@ pub struct Recording<F> {
     pub known: Vec<KnownSocket>,
     lines: io::Lines<F>,
     line: usize,
-    /// The record that ended the list of sockets.
-    first: Option<Vec<u8>>,
+    /// What ended the list of sockets.
+    first: Option<Item>,
 }
 
 impl<F: BufRead> Recording<F> {
@@ -134,8 +162,8 @@ impl<F: BufRead> Recording<F> {
         while let Some(frame) = recording.next_frame()? {
             match frame {
                 Frame::Known(socket) => recording.known.push(socket),
-                Frame::Record(bytes) => {
-                    recording.first = Some(bytes);
+                other => {
+                    recording.first = other.item();
                     break;
                 }
             }
@@ -143,17 +171,17 @@ impl<F: BufRead> Recording<F> {
         Ok(recording)
     }
 
-    /// The next record, oldest first.
+    /// What came in next.
     ///
     /// # Errors
     /// If the file cannot be read or a line is not what it should be.
-    pub fn next_record(&mut self) -> Result<Option<Vec<u8>>, RecordingError> {
-        if let Some(bytes) = self.first.take() {
-            return Ok(Some(bytes));
+    pub fn next_item(&mut self) -> Result<Option<Item>, RecordingError> {
+        if let Some(item) = self.first.take() {
+            return Ok(Some(item));
         }
         while let Some(frame) = self.next_frame()? {
-            if let Frame::Record(bytes) = frame {
-                return Ok(Some(bytes));
+            if let Some(item) = frame.item() {
+                return Ok(Some(item));
             }
         }
         Ok(None)

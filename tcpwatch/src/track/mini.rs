@@ -20,10 +20,10 @@ use crate::event::{
 /// within microseconds; only a virtual machine that is stopped in between could take longer.
 pub const SETTLE: Duration = Duration::from_millis(4);
 /// `TCP_TIMEWAIT_LEN` in `include/net/tcp.h`: compiled in.
-const TIME_WAIT_SECONDS: u64 = 60;
+pub(super) const TIME_WAIT_SECONDS: u64 = 60;
 
 /// What identifies a mini-socket; it need not have a cookie.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Key {
     pub(super) netns: Netns,
     pub(super) ends: Endpoints,
@@ -36,8 +36,12 @@ pub(super) struct Mini {
     state: TcpState,
     /// When `state` was entered, if that was seen.
     pub(super) since: Option<KernelTime>,
-    /// When the timer is due, and a tick whose moment is known.
-    due: Jiffies,
+    /// When the timer is due; `None` if its start was not seen.
+    due: Option<Jiffies>,
+    /// When it will fire.
+    pub(super) ends_at: Option<KernelTime>,
+    /// Until then the kernel may move FIN_WAIT_2 to TIME_WAIT without a word.
+    silent_until: Option<KernelTime>,
     socket: Option<Cookie>,
     direction: Option<Direction>,
     process: Option<Process>,
@@ -84,9 +88,27 @@ impl Mini {
         }
     }
 
+    /// Does the event belong to another mini-socket with the same four-tuple?
+    fn is_another(&self, event: &MiniEvent) -> bool {
+        let cookies = self.socket.zip(event.socket);
+        self.kind != event.kind || cookies.is_some_and(|(mine, other)| mine != other)
+    }
+
     fn enter(&mut self, state: TcpState, at: KernelTime) {
         self.state = state;
         self.since = Some(at);
+    }
+
+    /// The same, for a change that no timer event told.
+    pub(super) fn enter_unreported(&mut self, state: TcpState, at: KernelTime) {
+        self.enter(state, at);
+        self.due = None;
+        self.silent_until = None;
+    }
+
+    /// May the kernel have moved it to TIME_WAIT without a word, even now?
+    pub(super) fn is_in_doubt(&self, now: KernelTime) -> bool {
+        self.state == TcpState::FinWait2 && self.silent_until.is_some_and(|until| now <= until)
     }
 }
 
@@ -104,7 +126,9 @@ impl Tracker {
             kind,
             state: known.state,
             since: None,
-            due: Jiffies(0),
+            due: None,
+            ends_at: None,
+            silent_until: None,
             socket: Some(known.socket),
             direction,
             process: known.owner,
@@ -117,16 +141,16 @@ impl Tracker {
 
     pub(super) fn apply_mini(&mut self, event: &MiniEvent, out: &mut impl FnMut(News)) {
         let key = key(event.netns, event.ends);
-        // Another kind of mini-socket takes over the four-tuple: the old one has ended.
-        if self.minis.get(&key).is_some_and(|mini| mini.kind != event.kind) {
+        // Another mini-socket has taken over the four-tuple: the old one has ended.
+        if self.minis.get(&key).is_some_and(|mini| mini.is_another(event)) {
             self.end(&key, event.at, out);
         }
         match event.timer {
             TimerEvent::Start => self.started(&key, event, out),
-            TimerEvent::Cancel => self.await_explanation(&key, event),
+            TimerEvent::Cancel => self.await_explanation(&key, event, out),
             TimerEvent::Expire => match event.kind {
                 MiniKind::TimeWait => self.expired(&key, event, out),
-                MiniKind::Request => self.await_explanation(&key, event),
+                MiniKind::Request => self.await_explanation(&key, event, out),
             },
         }
     }
@@ -166,12 +190,16 @@ impl Tracker {
     fn started(&mut self, key: &Key, event: &MiniEvent, out: &mut impl FnMut(News)) {
         if let Some(mini) = self.minis.get_mut(key) {
             let was = mini.open.take();
-            mini.due = event.due;
+            mini.due = Some(event.due);
+            mini.ends_at = Some(ends_at(event, self.reliance.rate));
+            mini.silent_until = None;
             mini.seen = event.at;
-            if mini.kind == MiniKind::Request || was.is_none() && mini.since.is_none() {
+            // Born before the snapshot looked and told after it: nothing new.
+            let known_already = was.is_none() && mini.since.is_none();
+            if mini.kind == MiniKind::Request || known_already {
                 return;
             }
-            let ends_at = Some(ends_at(event, self.reliance.rate));
+            let ends_at = mini.ends_at;
             if mini.state == event.state {
                 out(News::Restart(Restart {
                     at: event.at,
@@ -203,7 +231,9 @@ impl Tracker {
             kind: MiniKind::Request,
             state: TcpState::Listen,
             since: None,
-            due: event.due,
+            due: Some(event.due),
+            ends_at: Some(ends_at(event, self.reliance.rate)),
+            silent_until: None,
             socket: event.socket,
             direction: Some(Direction::Incoming),
             process: owner.map(|owner| Process { via: Via::Listen, ..owner }),
@@ -224,7 +254,9 @@ impl Tracker {
             kind: MiniKind::TimeWait,
             state: TcpState::FinWait2,
             since: None,
-            due: event.due,
+            due: Some(event.due),
+            ends_at: Some(ends_at(event, self.reliance.rate)),
+            silent_until: None,
             socket: event.socket,
             direction: None,
             process: None,
@@ -245,9 +277,11 @@ impl Tracker {
         }
         if mini.state != event.state {
             let change = mini.change(key, event.at, event.state);
-            let ends_at = Some(ends_at(event, self.reliance.rate));
-            out(News::Change(Change { ends_at, ..change }));
+            out(News::Change(Change { ends_at: mini.ends_at, ..change }));
             mini.enter(event.state, event.at);
+        }
+        if mini.state == TcpState::FinWait2 {
+            mini.silent_until = self.doubt(key, event);
         }
         self.keep_mini(*key, mini);
     }
@@ -266,7 +300,7 @@ impl Tracker {
                 out(News::Change(Change { inferred: true, ..change }));
                 mini.enter(TcpState::TimeWait, started_at);
                 self.tally.inferred += 1;
-            } else if event.due.0 > mini.due.0 && mini.due.0 != 0 {
+            } else if mini.due.is_some_and(|due| event.due > due) {
                 out(News::Restart(Restart {
                     at: started_at,
                     subject: mini.subject(key),
@@ -282,11 +316,15 @@ impl Tracker {
     }
 
     /// Remembers an event that the next one explains.
-    fn await_explanation(&mut self, key: &Key, event: &MiniEvent) {
+    fn await_explanation(&mut self, key: &Key, event: &MiniEvent, out: &mut impl FnMut(News)) {
         let Some(mini) = self.minis.get_mut(key) else { return };
         mini.open = Some(Open { at: event.at, timer: event.timer, ended_by: event.ended_by });
         mini.seen = event.at;
-        self.settling.0.push_back((event.at, *key));
+        // Only tcp_timewait_state_process() also moves a timer, for which a start follows.
+        match event.ended_by {
+            Some(cause) if cause != EarlyEnd::ResetReceived => self.end(key, event.at, out),
+            _ => self.settling.0.push_back((event.at, *key)),
+        }
     }
 
     /// The end of a mini-socket whose last event stayed alone.

@@ -5,9 +5,12 @@
 use serde::{Deserialize, Serialize};
 
 mod connection;
+mod doubt;
 mod listeners;
 mod mini;
 mod reason;
+#[cfg(test)]
+mod tests;
 mod told;
 pub mod wheel;
 
@@ -17,6 +20,7 @@ use rustc_hash::FxBuildHasher;
 
 use crate::event::{Cookie, Event, KernelTime, KnownKind, KnownSocket, Netns, TcpState};
 use connection::Connection;
+use doubt::Doubts;
 use listeners::Listeners;
 use mini::{Key, Mini, Settling};
 pub use reason::Reason;
@@ -24,10 +28,10 @@ pub use told::{Change, News, Restart, Subject};
 use wheel::TickRate;
 
 /// Full sockets tracked at most, and as many mini-sockets. With [`SOCKET_BYTES`] the two tables
-/// take 2 x 46 MiB at worst (a hash table is up to half empty after it grew).
+/// take 2 x 116 MiB at worst (a hash table is up to half empty after it grew).
 pub const MAX_SOCKETS: usize = 1 << 18;
 /// Memory of one entry of either table, its key included.
-pub const SOCKET_BYTES: usize = 184;
+pub const SOCKET_BYTES: usize = 232;
 
 const _: () = {
     assert!(size_of::<(Cookie, Connection)>() <= SOCKET_BYTES, "the stated memory per socket");
@@ -63,6 +67,7 @@ pub struct Tracker {
     sockets: HashMap<Cookie, Connection, FxBuildHasher>,
     minis: HashMap<Key, Mini, FxBuildHasher>,
     settling: Settling,
+    doubts: Doubts,
     listeners: Listeners,
     tally: Tally,
 }
@@ -76,6 +81,7 @@ impl Tracker {
             sockets: HashMap::default(),
             minis: HashMap::default(),
             settling: Settling::default(),
+            doubts: Doubts::default(),
             listeners: Listeners::default(),
             tally: Tally::default(),
         }

@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-/// `412 us`, `3.21 ms`, `44.1 s`, `2m03s`, `1h02m`, `3d04h`; `-` for a duration nobody saw begin.
+/// `412 us`, `3.21 ms`, `61.6 s`, `2m03s`, `1h02m`, `3d04h`; `-` for a duration nobody saw begin.
 pub struct Humane(pub Option<Duration>);
 
 impl fmt::Display for Humane {
@@ -14,8 +14,8 @@ impl fmt::Display for Humane {
         let text = match seconds {
             0 if nanoseconds < 1_000_000 => format!("{} us", nanoseconds / 1000),
             0 => format!("{} ms", three_digits(f64::from(nanoseconds) / 1e6)),
-            1..60 => format!("{} s", three_digits(duration.as_secs_f64())),
-            60..3600 => format!("{}m{:02}s", seconds / 60, seconds % 60),
+            1..100 => format!("{} s", three_digits(duration.as_secs_f64())),
+            100..3600 => format!("{}m{:02}s", seconds / 60, seconds % 60),
             3600..86_400 => format!("{}h{:02}m", seconds / 3600, seconds / 60 % 60),
             _ => format!("{}d{:02}h", seconds / 86_400, seconds / 3600 % 24),
         };
@@ -23,7 +23,7 @@ impl fmt::Display for Humane {
     }
 }
 
-/// Cut, not rounded: 59.96 s is not yet 60.
+/// Cut, not rounded: 59.96 s is not yet 60. TIME_WAIT's 60 to 65 s stay in seconds.
 fn three_digits(value: f64) -> String {
     let (scale, decimals) = match value {
         ..10.0 => (100.0, 2),
@@ -47,6 +47,7 @@ mod tests {
             (1_030_000_000, "1.03 s"),
             (44_190_000_000, "44.1 s"),
             (59_999_999_999, "59.9 s"),
+            (61_640_000_000, "61.6 s"),
             (123_000_000_000, "2m03s"),
             (3_720_000_000_000, "1h02m"),
             (273_600_000_000_000, "3d04h"),

@@ -17,6 +17,7 @@
 //! Memory: under 128 bytes a socket, 64 KiB for the answers, and while duplicates and owners are
 //! looked for about 40 bytes more for each socket.
 
+mod lookup;
 mod message;
 mod names;
 pub mod namespaces;
@@ -31,6 +32,7 @@ use std::{
 
 use crate::event::{KernelTime, KnownSocket, Netns};
 
+pub use lookup::{Answer, Lookup, Question};
 pub use message::MessageError;
 pub use names::{NetnsError, resolve};
 pub use namespaces::EnterError;

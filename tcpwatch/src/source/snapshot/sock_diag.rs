@@ -77,10 +77,8 @@ pub(super) fn dump(netns: Netns, into: &mut Vec<KnownSocket>) -> Result<(), Dump
 
 /// Lists the sockets of one family; `false` if the list may lack some.
 fn dump_family(family: u8, netns: Netns, into: &mut Vec<KnownSocket>) -> Result<bool, DumpError> {
-    let mut socket = Socket::new(NETLINK_SOCK_DIAG).map_err(DumpError::Open)?;
-    socket.bind_auto().map_err(DumpError::Open)?;
-    socket.connect(&SocketAddr::new(0, 0)).map_err(DumpError::Open)?;
-    socket.send(&question(family), 0).map_err(DumpError::Ask)?;
+    let socket = open()?;
+    socket.send(&everything(family), 0).map_err(DumpError::Ask)?;
 
     let mut datagram = Vec::with_capacity(ROOM);
     let mut whole = true;
@@ -105,21 +103,35 @@ fn dump_family(family: u8, netns: Netns, into: &mut Vec<KnownSocket>) -> Result<
     }
 }
 
+/// A netlink socket that leads to the kernel alone, and into the network namespace that the
+/// calling thread is in now.
+pub(super) fn open() -> Result<Socket, DumpError> {
+    let mut socket = Socket::new(NETLINK_SOCK_DIAG).map_err(DumpError::Open)?;
+    socket.bind_auto().map_err(DumpError::Open)?;
+    socket.connect(&SocketAddr::new(0, 0)).map_err(DumpError::Open)?;
+    Ok(socket)
+}
+
 /// A `struct inet_diag_req_v2` for all eleven states, without attributes. The bit of `SYN_RECV`
 /// stands for request sockets too (`inet_diag_dump_icsk`, `net/ipv4/inet_diag.c`); a timewait
 /// mini-socket is chosen by its substate.
-fn question(family: u8) -> Vec<u8> {
-    let mut header = NetlinkHeader::default();
-    header.flags = NLM_F_REQUEST | NLM_F_DUMP;
-    header.sequence_number = SEQUENCE;
-    let request = SockDiagMessage::InetRequest(InetRequest {
+fn everything(family: u8) -> Vec<u8> {
+    let request = InetRequest {
         family,
         protocol: IPPROTO_TCP,
         extensions: ExtensionFlags::empty(),
         states: StateFlags::all(),
         socket_id: SocketId::new_v4(),
-    });
-    let mut message = NetlinkMessage::new(header, request.into());
+    };
+    question(NLM_F_DUMP, SEQUENCE, request)
+}
+
+/// The bytes of a question, with `flags` besides `NLM_F_REQUEST`.
+pub(super) fn question(flags: u16, sequence: u32, request: InetRequest) -> Vec<u8> {
+    let mut header = NetlinkHeader::default();
+    header.flags = NLM_F_REQUEST | flags;
+    header.sequence_number = sequence;
+    let mut message = NetlinkMessage::new(header, SockDiagMessage::InetRequest(request).into());
     message.finalize();
     let mut bytes = vec![0; message.buffer_len()];
     message.serialize(&mut bytes);

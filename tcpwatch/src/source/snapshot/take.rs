@@ -82,6 +82,7 @@ mod tests {
     use std::net::Ipv4Addr;
 
     use super::*;
+    use crate::event::KnownKind;
     use crate::event::{Cookie, Endpoint, Endpoints, KernelTime, TcpState};
 
     fn known(cookie: u64, state: TcpState) -> KnownSocket {

@@ -1,0 +1,86 @@
+//! Timewait sockets in FIN_WAIT_2 that the kernel may move to TIME_WAIT without a word.
+//!
+//! The peer's FIN starts a fresh 60 s. While that falls into the same bucket of the timer wheel,
+//! `__mod_timer` only rewrites `expires` and no tracepoint fires (`kernel/time/timer.c`). The time in
+//! which that is possible is short and known beforehand: until the bucket of "60 s from now" is
+//! another one. So long, the kernel is asked a few times, with growing pauses.
+
+use std::{cmp::Reverse, collections::BinaryHeap, time::Duration};
+
+use super::{
+    Change, News, Tracker,
+    mini::{Key, TIME_WAIT_SECONDS},
+    wheel,
+};
+use crate::event::{Endpoints, KernelTime, KnownKind, KnownSocket, MiniEvent, Netns, TcpState};
+
+/// Pause before the first question; it doubles with each.
+const FIRST_PAUSE: Duration = Duration::from_millis(2);
+
+/// Questions to ask, the most urgent first.
+#[derive(Debug, Default)]
+pub(super) struct Doubts(BinaryHeap<Reverse<(KernelTime, Pause, Key)>>);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Pause(Duration);
+
+impl Tracker {
+    /// A timewait socket was born in FIN_WAIT_2: is there a time of silence?
+    pub(super) fn doubt(&mut self, key: &Key, event: &MiniEvent) -> Option<KernelTime> {
+        let rate = self.reliance.rate;
+        let fires = wheel::fires_at(event.tick, event.due).0;
+        let other_bucket = fires.checked_sub(TIME_WAIT_SECONDS * rate.0)?;
+        if other_bucket <= event.tick.0 {
+            return None;
+        }
+        self.doubts.0.push(Reverse((event.at.after(FIRST_PAUSE), Pause(FIRST_PAUSE), *key)));
+        Some(event.at.after(rate.duration(other_bucket - event.tick.0)))
+    }
+
+    /// When the next question is due.
+    #[must_use]
+    pub fn asks_at(&self) -> Option<KernelTime> {
+        self.doubts.0.peek().map(|Reverse((at, ..))| *at)
+    }
+
+    /// The sockets to ask the kernel about at `now`, `most` at a time.
+    pub fn questions(&mut self, now: KernelTime, most: usize) -> Vec<(Netns, Endpoints)> {
+        let mut asked = Vec::new();
+        while asked.len() < most
+            && let Some(Reverse((at, pause, key))) = self.doubts.0.peek().copied()
+            && at <= now
+        {
+            self.doubts.0.pop();
+            let silent = self.minis.get(&key).filter(|mini| mini.is_in_doubt(now));
+            if silent.is_some() {
+                let pause = Pause(pause.0 * 2);
+                self.doubts.0.push(Reverse((now.after(pause.0), pause, key)));
+                asked.push((key.netns, key.ends));
+            }
+        }
+        asked
+    }
+
+    /// The kernel's answer: if the socket is in TIME_WAIT by now, the time that is left tells when
+    /// it entered it, to a tick.
+    pub fn answer(&mut self, known: &KnownSocket, mut out: impl FnMut(News)) {
+        let key = Key { netns: known.netns, ends: known.ends };
+        let (KnownKind::TimeWait, TcpState::TimeWait, Some(left)) =
+            (known.kind, known.state, known.timer_left)
+        else {
+            return;
+        };
+        let Some(mini) = self.minis.get_mut(&key).filter(|mini| mini.is_in_doubt(KernelTime(0)))
+        else {
+            return;
+        };
+        let passed = Duration::from_secs(TIME_WAIT_SECONDS).saturating_sub(left);
+        let passed = u64::try_from(passed.as_nanos()).unwrap_or(0);
+        let entered = KernelTime(known.seen.0.saturating_sub(passed));
+        let entered = entered.max(mini.since.unwrap_or(entered));
+        let change = mini.change(&key, entered, TcpState::TimeWait);
+        let ends_at = mini.ends_at;
+        mini.enter_unreported(TcpState::TimeWait, entered);
+        out(News::Change(Change { ends_at, ..change }));
+    }
+}
