@@ -18,6 +18,9 @@ pub const FLAG_KEPT_BACK: u16 = 1 << 3;
 /// [`RecordHead::flags`]: the application wants no FIN_WAIT_2 after `close()` (`TCP_LINGER2` < 0).
 pub const FLAG_LINGER2_OFF: u16 = 1 << 4;
 
+/// [`RecordHead::flags`]: data came before the handshake was done (fast open).
+pub const FLAG_FAST_OPEN: u16 = 1 << 5;
+
 /// A state change; an address is one 32-bit word for IPv4 and four for IPv6, as
 /// [`RecordHead::family`] says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

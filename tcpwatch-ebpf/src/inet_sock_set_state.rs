@@ -11,7 +11,9 @@ use tcpwatch_common::{
     Family, RecordHead, RecordKind, StateChange,
     config::KeptBack,
     counter::Hook,
-    state_change::{FLAG_DEAD, FLAG_DONE, FLAG_KEPT_BACK, FLAG_LINGER2_OFF, FLAG_TASK},
+    state_change::{
+        FLAG_DEAD, FLAG_DONE, FLAG_FAST_OPEN, FLAG_KEPT_BACK, FLAG_LINGER2_OFF, FLAG_TASK,
+    },
 };
 
 use crate::{
@@ -66,7 +68,8 @@ fn try_set_state(ctx: &BtfTracePointContext) -> Result<(), Loss> {
         return Ok(());
     }
 
-    let head = emit::head(RecordKind::StateChange, sock.cookie(), netns, ports, flags(sock, tcp));
+    let head =
+        emit::head(RecordKind::StateChange, sock.cookie(), netns, ports, flags(sock, tcp, old));
     let change = What { old: old as u8, new: new as u8, error: sock.error(), ..What::by(old, new) };
     if verdict == Verdict::Undecided {
         return undecided::keep(head.cookie, &change.kept_back(&head));
@@ -136,9 +139,12 @@ impl What {
 }
 
 #[inline(always)]
-fn flags(sock: Sock, tcp: TcpSock) -> u16 {
+fn flags(sock: Sock, tcp: TcpSock, old: u32) -> u16 {
     let kernel = sock.flags();
     let mut flags = if tcp.linger2() < 0 { FLAG_LINGER2_OFF } else { 0 };
+    if old == SYN_RECV && tcp.bytes_received() > 0 {
+        flags |= FLAG_FAST_OPEN;
+    }
     if kernel & SOCK_DEAD != 0 {
         flags |= FLAG_DEAD;
     }

@@ -268,6 +268,13 @@ impl TcpSock {
         u16::from_be(field(self.0, &maps::INET_SPORT))
     }
 
+    /// Bytes of data received so far. Fast open counts those of the SYN before anything else
+    /// (`tcp_fastopen_add_skb` in `net/ipv4/tcp_fastopen.c`).
+    #[inline(always)]
+    pub(crate) fn bytes_received(self) -> u64 {
+        field(self.0, &maps::TCP_BYTES_RECEIVED)
+    }
+
     /// `TCP_LINGER2`: negative if the application wants no FIN_WAIT_2 after `close()`.
     #[inline(always)]
     pub(crate) fn linger2(self) -> i32 {

@@ -77,6 +77,7 @@ globals! {
     SK_ERR: u32 = 0;
     INET_SPORT: u32 = 0;
     TCP_LINGER2: u32 = 0;
+    TCP_BYTES_RECEIVED: u32 = 0;
     NS_INUM: u32 = 0;
     SKC_COOKIE: u32 = 0;
     TIMER_FUNCTION: u32 = 0;

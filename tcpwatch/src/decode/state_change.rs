@@ -4,7 +4,9 @@ use std::net::IpAddr;
 
 use tcpwatch_common::{
     RecordHead, StateChange, StateChangeV4, StateChangeV6,
-    state_change::{FLAG_DEAD, FLAG_DONE, FLAG_KEPT_BACK, FLAG_LINGER2_OFF, FLAG_TASK},
+    state_change::{
+        FLAG_DEAD, FLAG_DONE, FLAG_FAST_OPEN, FLAG_KEPT_BACK, FLAG_LINGER2_OFF, FLAG_TASK,
+    },
 };
 
 use super::{DecodeError, address, record};
@@ -60,6 +62,7 @@ fn event<const WORDS: usize>(
             via: via(to),
         }),
         no_fin_wait: flags & FLAG_LINGER2_OFF != 0,
+        fast_open: flags & FLAG_FAST_OPEN != 0,
         kept_back: flags & FLAG_KEPT_BACK != 0,
     }
 }

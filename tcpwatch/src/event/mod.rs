@@ -16,7 +16,7 @@ pub use time::{KernelTime, WallClock};
 
 /// A state change of a full socket, as the kernel reported it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "four independent flags of the kernel")]
+#[expect(clippy::struct_excessive_bools, reason = "five independent flags of the kernel")]
 pub struct StateEvent {
     /// When, by the kernel's clock.
     pub at: KernelTime,
@@ -40,6 +40,8 @@ pub struct StateEvent {
     pub process: Option<Process>,
     /// The application wants no FIN_WAIT_2 after `close()` (`TCP_LINGER2` below 0).
     pub no_fin_wait: bool,
+    /// Data came before the handshake was done.
+    pub fast_open: bool,
     /// The kernel side kept the change back until a port was known.
     pub kept_back: bool,
 }

@@ -9,7 +9,7 @@ use super::{Loss, Sink, Summary, timestamp::Calendar};
 use crate::{
     event::{Cookie, Direction, Endpoint, KernelTime, Process, TcpState, WallClock},
     probe::Cause,
-    track::{Change, Reason, Restart, Subject},
+    track::{Change, Handshake, Reason, Restart, Subject},
 };
 
 /// Version of the form: grows when a field changes its meaning, not when one is added.
@@ -61,6 +61,8 @@ struct StateLine {
     reason: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     ends_in_s: Option<Seconds>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    handshake: Option<&'static str>,
     #[serde(skip_serializing_if = "is_false")]
     inferred: bool,
 }
@@ -214,7 +216,8 @@ fn write(value: &impl Serialize, out: &mut Vec<u8>) {
 
 impl Sink for JsonLines {
     fn change(&mut self, change: &Change, clock: &WallClock, out: &mut Vec<u8>) {
-        let Change { at, subject, from, to, in_state, reason, ends_at, inferred } = *change;
+        let Change { at, subject, from, to, in_state, reason, ends_at, handshake, inferred } =
+            *change;
         let rest = StateLine {
             subject: subject.into(),
             from: StateName(from),
@@ -222,6 +225,7 @@ impl Sink for JsonLines {
             in_state_s: in_state.map(Seconds),
             reason: reason.map(Reason::word),
             ends_in_s: ends_at.map(|end| Seconds(end.since(at))),
+            handshake: handshake.map(Handshake::word),
             inferred,
         };
         self.line("state", at, rest, clock, out);

@@ -1,6 +1,6 @@
 //! Full sockets: from the kernel's report of a state change to news.
 
-use super::{Change, News, Subject, Tracker, key, reason};
+use super::{Change, Handshake, News, Subject, Tracker, key, reason};
 use crate::event::{
     Cookie, Direction, Endpoints, KernelTime, KnownSocket, Netns, Process, StateEvent, TcpState,
     Via,
@@ -8,6 +8,7 @@ use crate::event::{
 
 /// What is known about a full socket.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, none excludes another")]
 pub(super) struct Connection {
     pub(super) netns: Netns,
     pub(super) ends: Endpoints,
@@ -23,6 +24,8 @@ pub(super) struct Connection {
     pub(super) from_snapshot: bool,
     /// A mini-socket has taken over; what the kernel still says of the full socket is its burial.
     pub(super) replaced: bool,
+    /// It was accepted, but no request socket was half-open before it.
+    unrequested: bool,
 }
 
 impl Connection {
@@ -48,6 +51,7 @@ impl Connection {
             in_state: self.since.map(|since| at.since(since)),
             reason: None,
             ends_at: None,
+            handshake: None,
             inferred: false,
         }
     }
@@ -70,6 +74,7 @@ impl Tracker {
             seen: known.seen,
             from_snapshot: true,
             replaced: false,
+            unrequested: false,
         };
         self.keep(known.socket, connection);
     }
@@ -88,11 +93,13 @@ impl Tracker {
         }
         self.identify(&mut connection, event);
         let handshake = self.take_request(&mut connection, event);
+        let special = special_handshake(&mut connection, event);
         let (to, reason) = reason::of_change(event, self.reliance.minis);
 
         if to != event.from && !handshake {
             let mut change = connection.change(event.socket, event.at, to);
             change.reason = reason;
+            change.handshake = special;
             out(News::Change(change));
         }
         if event.to == TcpState::Closed {
@@ -126,6 +133,7 @@ impl Tracker {
             seen: event.at,
             from_snapshot: false,
             replaced: false,
+            unrequested: false,
         }
     }
 
@@ -186,6 +194,7 @@ impl Tracker {
             return false;
         }
         let Some(request) = self.take_half_open(&key(event.netns, event.ends)) else {
+            connection.unrequested = self.reliance.minis;
             return false;
         };
         // It was counted when the SYN came.
@@ -200,4 +209,18 @@ impl Tracker {
             self.sockets.insert(socket, connection);
         }
     }
+}
+
+/// An accepted connection without a request socket is done with its handshake: by fast open, or by
+/// a SYN cookie. With a cookie the kernel's SYN_RECV lasts microseconds and means nothing.
+fn special_handshake(connection: &mut Connection, event: &StateEvent) -> Option<Handshake> {
+    let done = event.from == TcpState::SynRecv && event.to == TcpState::Established;
+    if !done || !std::mem::take(&mut connection.unrequested) {
+        return None;
+    }
+    if event.fast_open {
+        return Some(Handshake::FastOpen);
+    }
+    connection.since = None;
+    Some(Handshake::SynCookie)
 }

@@ -24,7 +24,7 @@ use doubt::Doubts;
 use listeners::Listeners;
 use mini::{Key, Mini, Settling};
 pub use reason::Reason;
-pub use told::{Change, News, Restart, Subject};
+pub use told::{Change, Handshake, News, Restart, Subject};
 use wheel::TickRate;
 
 /// Full sockets tracked at most, and as many mini-sockets. With [`SOCKET_BYTES`] the two tables

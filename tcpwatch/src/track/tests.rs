@@ -53,6 +53,7 @@ fn state(at: u64, socket: u64, from: TcpState, to: TcpState) -> StateEvent {
         peer_finished: false,
         process: None,
         no_fin_wait: false,
+        fast_open: false,
         kept_back: false,
     }
 }
@@ -385,6 +386,20 @@ fn a_half_open_connection_begins_with_the_syn_and_has_its_listeners_owner() {
     assert!(news.iter().all(|one| one.subject().process == process(80, Via::Listen)));
     assert!(news.iter().all(|one| one.subject().direction == Some(Direction::Incoming)));
     assert_eq!(tracker.tally().connections, 1, "request and socket are one connection");
+}
+
+#[test]
+fn a_handshake_without_a_request_socket_was_a_fast_open_or_a_syn_cookie() {
+    for (fast_open, handshake, half_open) in [
+        (true, Handshake::FastOpen, Some(Duration::from_millis(30))),
+        (false, Handshake::SynCookie, None),
+    ] {
+        let done = StateEvent { fast_open, ..state(40, 2, SynRecv, Established) };
+        let begun = state(10, 2, Listen, SynRecv);
+        let news = tell(&mut tracker(), [Event::State(begun), Event::State(done)]);
+        let change = changes(&news)[1];
+        assert_eq!((change.handshake, change.in_state), (Some(handshake), half_open));
+    }
 }
 
 #[test]

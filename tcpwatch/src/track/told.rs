@@ -39,9 +39,31 @@ pub struct Change {
     pub reason: Option<Reason>,
     /// When the kernel's timer will end the entered state, if nothing else does before.
     pub ends_at: Option<KernelTime>,
+    /// How the handshake was done, on the way to ESTABLISHED, if not in the usual way.
+    pub handshake: Option<Handshake>,
     /// The kernel did not report this change when it happened; it follows from what it reported
     /// later.
     pub inferred: bool,
+}
+
+/// A handshake without a request socket, so that nothing was half-open in the usual way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Handshake {
+    /// The SYN brought data and opened the connection at once.
+    FastOpen,
+    /// The kernel kept no state until the final ACK: how long that took is not known.
+    SynCookie,
+}
+
+impl Handshake {
+    /// The word used in JSON.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::FastOpen => "fast_open",
+            Self::SynCookie => "syn_cookie",
+        }
+    }
 }
 
 /// The kernel started the clock of a state again; the state goes on.

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     event::{Direction, KernelTime, Process, WallClock},
-    track::{Change, Reason, Restart, Subject},
+    track::{Change, Handshake, Reason, Restart, Subject},
 };
 
 /// How moments are shown.
@@ -159,6 +159,7 @@ impl Sink for Terminal {
         let words = [
             change.reason.and_then(reason_words),
             ends.as_deref(),
+            change.handshake.map(handshake_words),
             change.inferred.then_some("inferred"),
         ];
         let words: Vec<&str> = words.into_iter().flatten().collect();
@@ -243,6 +244,13 @@ const fn reason_words(reason: Reason) -> Option<&'static str> {
         Reason::TimeWaitOverflow => "no room for TIME_WAIT",
         Reason::Unknown => "unknown end",
     })
+}
+
+const fn handshake_words(handshake: Handshake) -> &'static str {
+    match handshake {
+        Handshake::FastOpen => "fast open",
+        Handshake::SynCookie => "SYN cookie",
+    }
 }
 
 const fn is_failure(reason: Reason) -> bool {

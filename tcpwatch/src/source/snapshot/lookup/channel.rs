@@ -235,7 +235,9 @@ mod tests {
         let asked = ends(Ipv4Addr::LOCALHOST, port, 1);
         assert_eq!(channel.ask_on(ANYWHERE, &asked), Answer::Gone);
         let error = channel.receive().unwrap_err();
-        assert!(matches!(error, DumpError::Receive(error) if error.kind() == io::ErrorKind::WouldBlock));
+        assert!(
+            matches!(error, DumpError::Receive(error) if error.kind() == io::ErrorKind::WouldBlock)
+        );
     }
 
     #[test]
