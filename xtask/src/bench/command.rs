@@ -57,6 +57,7 @@ pub(crate) fn command(args: &Args) -> Result<ExitCode> {
         peers::install()?;
     }
     let cases = case::all(&build()?)?;
+    come_first();
     let load = machine::load();
     let rounds = interleaved(&cases, args.rounds(), args.lengths().round)?;
     let measured = cases
@@ -75,6 +76,13 @@ fn build() -> Result<PathBuf> {
     let executables = cargo::build(&["build", "--release", "--package", "tcpwatch"])?;
     let tcpwatch = executables.into_iter().find(|executable| executable.target == "tcpwatch");
     Ok(tcpwatch.context("the package tcpwatch has no binary of that name")?.path)
+}
+
+/// Whatever else runs here has to wait for the workload and the tools, which inherit this.
+fn come_first() {
+    if let Err(error) = rustix::process::setpriority_process(None, -20) {
+        eprintln!("bench: no priority over other programs ({error}); they may disturb more");
+    }
 }
 
 /// All cases in every round, each time another one first, so that neither a slow change of the
