@@ -15,6 +15,12 @@ impl KernelTime {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
 
+    /// This moment, `duration` earlier.
+    #[must_use]
+    pub fn before(self, duration: Duration) -> Self {
+        Self(self.0.saturating_sub(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)))
+    }
+
     /// This moment, `duration` later.
     #[must_use]
     pub fn after(self, duration: Duration) -> Self {

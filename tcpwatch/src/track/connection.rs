@@ -59,10 +59,7 @@ impl Connection {
 
 impl Tracker {
     pub(super) fn learn_full(&mut self, known: &KnownSocket) {
-        let direction = (known.state != TcpState::Listen).then(|| {
-            let accepted = self.listeners.find(known.netns, &known.ends.local).is_some();
-            if accepted { Direction::Incoming } else { Direction::Outgoing }
-        });
+        let direction = if known.state == TcpState::Listen { None } else { self.accepted(known) };
         let connection = Connection {
             netns: known.netns,
             ends: known.ends,
@@ -77,6 +74,12 @@ impl Tracker {
             unrequested: false,
         };
         self.keep(known.socket, connection);
+    }
+
+    /// A connection to a port on which somebody listens came in. Without a listener nothing tells:
+    /// it may have been closed meanwhile.
+    pub(super) fn accepted(&self, known: &KnownSocket) -> Option<Direction> {
+        self.listeners.find(known.netns, &known.ends.local).map(|_| Direction::Incoming)
     }
 
     pub(super) fn apply_state(&mut self, event: &StateEvent, out: &mut impl FnMut(News)) {

@@ -75,8 +75,7 @@ impl Tracker {
             return;
         };
         let passed = Duration::from_secs(TIME_WAIT_SECONDS).saturating_sub(left);
-        let passed = u64::try_from(passed.as_nanos()).unwrap_or(0);
-        let entered = KernelTime(known.seen.0.saturating_sub(passed));
+        let entered = known.seen.before(passed);
         let entered = entered.max(mini.since.unwrap_or(entered));
         let change = mini.change(&key, entered, TcpState::TimeWait);
         let ends_at = mini.ends_at;

@@ -117,16 +117,17 @@ impl Tracker {
     pub(super) fn learn_mini(&mut self, known: &KnownSocket) {
         let (kind, direction) = match known.kind {
             KnownKind::Request => (MiniKind::Request, Some(Direction::Incoming)),
-            KnownKind::Full | KnownKind::TimeWait => {
-                let accepted = self.listeners.find(known.netns, &known.ends.local).is_some();
-                let direction = if accepted { Direction::Incoming } else { Direction::Outgoing };
-                (MiniKind::TimeWait, Some(direction))
-            }
+            KnownKind::Full | KnownKind::TimeWait => (MiniKind::TimeWait, self.accepted(known)),
         };
+        // The time that is left tells when TIME_WAIT began, or was last started anew.
+        let passed = known
+            .timer_left
+            .filter(|_| known.state == TcpState::TimeWait)
+            .map(|left| Duration::from_secs(TIME_WAIT_SECONDS).saturating_sub(left));
         let mini = Mini {
             kind,
             state: known.state,
-            since: None,
+            since: passed.map(|passed| known.seen.before(passed)),
             due: None,
             ends_at: None,
             silent_until: None,

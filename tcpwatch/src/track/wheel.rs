@@ -46,8 +46,7 @@ impl TickRate {
         if tick >= known_tick {
             known_moment.after(self.duration(tick.0 - known_tick.0))
         } else {
-            let before = self.duration(known_tick.0 - tick.0).as_nanos();
-            KernelTime(known_moment.0.saturating_sub(u64::try_from(before).unwrap_or(u64::MAX)))
+            known_moment.before(self.duration(known_tick.0 - tick.0))
         }
     }
 }
