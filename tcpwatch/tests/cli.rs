@@ -1,0 +1,10 @@
+//! What the binary says and how it ends when it is used wrongly or the machine lacks something.
+
+#[cfg(test)]
+mod cli {
+    mod files;
+    mod help;
+    mod privilege;
+    mod program;
+    mod usage;
+}

@@ -1,0 +1,98 @@
+//! What the machine or the caller lacks: status 3, what is missing and what to do.
+
+use std::process::Command;
+
+use super::program::{Answer, is_root_or_say, tcpwatch, unprivileged};
+
+/// A shell in its own mount namespace, in which the kernel shows no type information.
+fn without_btf(args: &[&str]) -> Command {
+    let mut command = Command::new("unshare");
+    let hide = "mount -t tmpfs none /sys/kernel/btf && exec \"$0\" \"$@\"";
+    command.args(["--mount", "sh", "-c", hide, env!("CARGO_BIN_EXE_tcpwatch")]).args(args);
+    command
+}
+
+/// Root, but without these capabilities.
+fn root_without(capabilities: &[&str], args: &[&str]) -> Command {
+    let drop: Vec<String> = capabilities.iter().map(|name| format!("-{name}")).collect();
+    let drop = drop.join(",");
+    let mut command = Command::new("setpriv");
+    command.args(["--bounding-set", &drop, "--inh-caps", &drop]);
+    command.arg(env!("CARGO_BIN_EXE_tcpwatch")).args(args);
+    command
+}
+
+#[test]
+fn a_user_without_privileges_is_told_which_and_how_to_get_them() {
+    let (_folder, mut command) = unprivileged(&["--port", "11111"]);
+    Answer::of(&mut command).refuses(3, &["CAP_BPF", "CAP_PERFMON", "sudo", "setcap"]);
+}
+
+#[test]
+fn root_without_one_capability_is_told_which() {
+    let claim = "root without CAP_BPF or CAP_PERFMON";
+    if !is_root_or_say(claim) {
+        return;
+    }
+    for (dropped, named, other) in
+        [("bpf", "CAP_BPF", "CAP_PERFMON"), ("perfmon", "CAP_PERFMON", "CAP_BPF")]
+    {
+        let answer = Answer::of(&mut root_without(&[dropped, "sys_admin"], &[]));
+        answer.refuses(3, &[&format!("loading eBPF programs needs {named};"), "sudo"]);
+        assert!(!answer.stderr.contains(&format!("{other};")), "{other} is there: {answer:?}");
+    }
+}
+
+#[test]
+fn a_kernel_without_type_information_is_refused_with_the_option_that_makes_it() {
+    if !is_root_or_say("a kernel without BTF") {
+        return;
+    }
+    Answer::of(&mut without_btf(&[])).refuses(3, &["CONFIG_DEBUG_INFO_BTF", "/sys/kernel/btf"]);
+}
+
+/// The lines of `tcpwatch check` that end in `ok`, and those that say `off`.
+fn verdicts(report: &str) -> (usize, usize) {
+    let (ok, rest): (Vec<&str>, Vec<&str>) = report.lines().partition(|line| line.ends_with("ok"));
+    for line in &rest {
+        let (_, why) = line.split_once("  off: ").unwrap_or_else(|| panic!("a verdict: {line}"));
+        assert!(!why.trim().is_empty(), "off, with the reason: {line}");
+    }
+    (ok.len(), rest.len())
+}
+
+#[test]
+fn check_is_content_where_everything_is_there() {
+    if !is_root_or_say("tcpwatch check as root") {
+        return;
+    }
+    let answer = Answer::of(&mut tcpwatch(&["check"]));
+    assert_eq!((answer.status, answer.stderr.as_str()), (Some(0), ""), "{answer:?}");
+    let (ok, off) = verdicts(&answer.stdout);
+    assert!(ok >= 5 && off == 0, "{}", answer.stdout);
+    for feature in ["kernel", "BTF", "CAP_BPF", "ring buffer", "inet_sock_set_state"] {
+        assert!(answer.stdout.contains(feature), "{feature}: {}", answer.stdout);
+    }
+}
+
+#[test]
+fn check_without_privileges_says_what_is_off_and_why() {
+    let (_folder, mut command) = unprivileged(&["check"]);
+    let answer = Answer::of(&mut command);
+    assert_eq!((answer.status, answer.stderr.as_str()), (Some(3), ""), "{answer:?}");
+    let (ok, off) = verdicts(&answer.stdout);
+    assert!(ok >= 1 && off >= 2, "{}", answer.stdout);
+    assert!(answer.stdout.contains("off: CAP_BPF and CAP_PERFMON missing; run with sudo"));
+}
+
+#[test]
+fn check_without_type_information_says_so() {
+    if !is_root_or_say("tcpwatch check without BTF") {
+        return;
+    }
+    let answer = Answer::of(&mut without_btf(&["check"]));
+    assert_eq!(answer.status, Some(3), "{answer:?}");
+    let (_, off) = verdicts(&answer.stdout);
+    assert!(off >= 2, "{}", answer.stdout);
+    assert!(answer.stdout.contains("CONFIG_DEBUG_INFO_BTF"), "{}", answer.stdout);
+}
