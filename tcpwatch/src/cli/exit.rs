@@ -38,9 +38,20 @@ pub fn status(error: &anyhow::Error) -> ExitCode {
 #[must_use]
 pub fn report(error: &anyhow::Error) -> ExitCode {
     if !is_closed_pipe(error) {
-        say(&format!("tcpwatch: {error:#}\n"));
+        say(&format!("tcpwatch: {}\n", causes(error)));
     }
     status(error)
+}
+
+/// The error and its causes; a cause that an error has told in its own words is not told again.
+fn causes(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |told, cause| {
+        match (told.is_empty(), told.ends_with(&cause)) {
+            (true, _) => cause,
+            (false, true) => told,
+            (false, false) => format!("{told}: {cause}"),
+        }
+    })
 }
 
 /// Writes to stderr. A stderr that is closed leaves nobody to tell.
