@@ -21,7 +21,7 @@ const fn field(global: &'static str, container: &'static str, path: &'static str
 
 /// Fields without which nothing works. `struct sock`, `inet_timewait_sock` and `request_sock` all
 /// begin with a `struct sock_common`, see [`COMMON_FIRST`].
-pub const SOCKET_FIELDS: [KernelField; 15] = [
+pub const SOCKET_FIELDS: [KernelField; 16] = [
     field("SKC_FAMILY", "sock_common", "skc_family"),
     field("SKC_DADDR", "sock_common", "skc_daddr"),
     field("SKC_RCV_SADDR", "sock_common", "skc_rcv_saddr"),
@@ -31,6 +31,7 @@ pub const SOCKET_FIELDS: [KernelField; 15] = [
     field("SKC_V6_RCV_SADDR", "sock_common", "skc_v6_rcv_saddr"),
     field("SKC_NET", "sock_common", "skc_net.net"),
     field("SKC_FLAGS", "sock_common", "skc_flags"),
+    field("SKC_COOKIE", "sock_common", "skc_cookie"),
     field("SK_PROTOCOL", "sock", "sk_protocol"),
     field("SK_ERR", "sock", "sk_err"),
     field("INET_SPORT", "tcp_sock", "inet_conn.icsk_inet.inet_sport"),
@@ -40,8 +41,7 @@ pub const SOCKET_FIELDS: [KernelField; 15] = [
 ];
 
 /// Fields that the life of mini-sockets needs.
-pub const MINI_FIELDS: [KernelField; 8] = [
-    field("SKC_COOKIE", "sock_common", "skc_cookie"),
+pub const MINI_FIELDS: [KernelField; 7] = [
     field("TIMER_FUNCTION", "timer_list", "function"),
     field("TIMER_EXPIRES", "timer_list", "expires"),
     field("TW_TIMER", "inet_timewait_sock", "tw_timer"),

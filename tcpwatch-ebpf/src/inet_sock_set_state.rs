@@ -53,14 +53,16 @@ fn try_set_state(ctx: &BtfTracePointContext) -> Result<(), Loss> {
     if old == new || !filter::states(old, new) || !sock.is_tcp() {
         return Ok(());
     }
-    let tcp = sock.as_tcp().ok_or(Loss::NotATcpSocket)?;
-    let ports = (tcp.local_port(), sock.remote_port());
+    let ports = (local_port(sock)?, sock.remote_port());
     let listens = new == LISTEN || old == LISTEN && new == CLOSE;
     let verdict = if listens { filter::listener_port(ports.0) } else { filter::ports(ports) };
     let may_be_kept = filter::asks_ports() && (old == SYN_SENT || old == SYN_RECV);
     let kept = if may_be_kept { undecided::take(sock.cookie()) } else { None };
+    if verdict == Verdict::Unwanted {
+        return Ok(());
+    }
     let netns = sock.netns();
-    if verdict == Verdict::Unwanted || !filter::netns(netns) {
+    if !filter::netns(netns) {
         return Ok(());
     }
     let addresses = sock.addresses().ok_or(Loss::UnknownFamily)?;
@@ -68,8 +70,9 @@ fn try_set_state(ctx: &BtfTracePointContext) -> Result<(), Loss> {
         return Ok(());
     }
 
-    let head =
-        emit::head(RecordKind::StateChange, sock.cookie(), netns, ports, flags(sock, tcp, old));
+    let tcp = sock.as_tcp().ok_or(Loss::NotATcpSocket)?;
+    let flags = flags(sock, tcp, old);
+    let head = emit::head(RecordKind::StateChange, sock.cookie(), netns, ports, flags);
     let change = What { old: old as u8, new: new as u8, error: sock.error(), ..What::by(old, new) };
     if verdict == Verdict::Undecided {
         return undecided::keep(head.cookie, &change.kept_back(&head));
@@ -81,6 +84,15 @@ fn try_set_state(ctx: &BtfTracePointContext) -> Result<(), Loss> {
         }
     }
     change.emit(head, &addresses)
+}
+
+/// The cheap way first; it fails only at the very end of a life, and while there is no port.
+#[inline(always)]
+fn local_port(sock: Sock) -> Result<u16, Loss> {
+    match sock.bound_port() {
+        0 => Ok(sock.as_tcp().ok_or(Loss::NotATcpSocket)?.local_port()),
+        port => Ok(port),
+    }
 }
 
 /// The part of a record that does not depend on the family.

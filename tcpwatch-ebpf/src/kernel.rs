@@ -192,6 +192,10 @@ impl Sock {
     /// The number `ss -e` prints; the kernel makes it up at the first call.
     #[inline(always)]
     pub(crate) fn cookie(self) -> u64 {
+        let cookie: u64 = field(self.0, &maps::SKC_COOKIE);
+        if cookie != 0 {
+            return cookie;
+        }
         // SAFETY: the helper takes a `struct sock *` (tracing programs: since 5.12).
         unsafe { generated::bpf_get_socket_cookie(self.0.cast_mut().cast()) }
     }
@@ -208,6 +212,13 @@ impl Sock {
     pub(crate) fn netns(self) -> u32 {
         let net: *const u8 = field(self.0, &maps::SKC_NET);
         field(net, &maps::NS_INUM)
+    }
+
+    /// Local port in host order; 0 while there is none, and again at the last change of a socket
+    /// that the kernel bound by itself.
+    #[inline(always)]
+    pub(crate) fn bound_port(self) -> u16 {
+        field(self.0, &maps::SKC_NUM)
     }
 
     /// Remote port in host order.
@@ -261,8 +272,7 @@ fn addresses_v4(base: *const u8) -> Addresses {
 }
 
 impl TcpSock {
-    /// Local port in host order. `skc_num` would be 0 at the last change of a socket that the
-    /// kernel bound by itself; `inet_sport` keeps the port.
+    /// Local port in host order, kept to the end (`inet_sport`).
     #[inline(always)]
     pub(crate) fn local_port(self) -> u16 {
         u16::from_be(field(self.0, &maps::INET_SPORT))

@@ -106,11 +106,12 @@ fn sink(output: &OutputArgs, started: KernelTime) -> Box<dyn Sink> {
                     terminal && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
                 }
             };
-            let rows = terminal_size::terminal_size().map(|(_, height)| usize::from(height.0));
+            let size = terminal_size::terminal_size().filter(|_| terminal);
             Box::new(Terminal::new(Layout {
                 color,
                 time: output.time.into(),
-                page: if terminal { rows.map(|rows| rows.max(10)) } else { None },
+                page: size.map(|(_, rows)| usize::from(rows.0).max(10)),
+                width: size.map(|(columns, _)| usize::from(columns.0)),
                 started,
             }))
         }

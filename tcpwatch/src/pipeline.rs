@@ -14,7 +14,7 @@ use tokio::{
 use crate::{
     account::Account,
     decode::decode,
-    event::{KernelTime, WallClock},
+    event::{Endpoints, KernelTime, KnownSocket, Netns, WallClock},
     probe::{Filters, Losses, Probes, Symbols},
     sink::{Sink, Summary},
     source::{
@@ -149,7 +149,8 @@ struct Road<'a> {
     recorder: Option<Recorder>,
     order: Order,
     tracker: Tracker,
-    lookup: Option<Lookup>,
+    lookup: Questioner,
+    rests_until: KernelTime,
     account: Account,
     lines: Lines<'a>,
     output: &'a mut dyn Write,
@@ -178,7 +179,8 @@ impl<'a> Road<'a> {
             recorder: None,
             order: Order::default(),
             tracker: Tracker::new(header.reliance),
-            lookup: None,
+            lookup: Questioner::Unused,
+            rests_until: KernelTime(0),
             account: Account::new(header.clock.kernel),
             lines: Lines { plan, sink, clock: header.clock, text, changes: 0 },
             output,
@@ -240,37 +242,31 @@ impl<'a> Road<'a> {
 
     /// When the kernel has to be asked about a socket whose timer is silent.
     fn asks_at(&self) -> Option<Instant> {
-        let at = self.tracker.asks_at()?;
+        let at = self.tracker.asks_at()?.max(self.rests_until);
         Some(Instant::now() + at.since(clock::now()))
     }
 
     /// Asks the kernel about sockets that may have changed without a word.
     fn ask(&mut self) -> Result<()> {
-        let questions: Vec<Question> = self
-            .tracker
-            .questions(clock::now(), QUESTIONS)
-            .into_iter()
-            .map(|(netns, ends)| Question { netns, ends })
-            .collect();
+        let begun = clock::now();
+        if begun < self.rests_until {
+            return Ok(());
+        }
+        let questions = self.tracker.questions(begun, QUESTIONS);
         if questions.is_empty() {
             return Ok(());
         }
-        let lookup = match &mut self.lookup {
-            Some(lookup) => lookup,
-            None => self.lookup.insert(Lookup::new().context("cannot ask for single sockets")?),
-        };
         let mut known = Vec::new();
-        lookup.ask(&questions, |_, answer| {
-            if let Answer::Is(socket) = answer {
-                known.push(socket);
-            }
-        });
+        self.lookup.ask(&questions, |socket| known.push(socket));
         for socket in known {
             if let Some(recorder) = &mut self.recorder {
                 recorder.answer(&socket)?;
             }
             self.tracker.answer(&socket, |news| self.lines.tell(&news));
         }
+        // Other network namespaces have to be entered: asking takes a twentieth of the time at most.
+        let ended = clock::now();
+        self.rests_until = ended.after(ended.since(begun) * 20);
         Ok(())
     }
 
@@ -369,6 +365,36 @@ impl Lines<'_> {
 
     fn is_full(&self) -> bool {
         self.plan.count.is_some_and(|count| self.changes >= count)
+    }
+}
+
+/// Asks about single sockets, from the first question on.
+enum Questioner {
+    Unused,
+    Ready(Lookup),
+    /// This kernel does not answer. What is missed is put right at the end of a life.
+    Mute,
+}
+
+impl Questioner {
+    fn ask(&mut self, about: &[(Netns, Endpoints)], mut known: impl FnMut(KnownSocket)) {
+        if let Self::Unused = self {
+            *self = match Lookup::new() {
+                Ok(lookup) => Self::Ready(lookup),
+                Err(error) => {
+                    tracing::warn!("TIME_WAIT may be told late: {error}");
+                    Self::Mute
+                }
+            };
+        }
+        let Self::Ready(lookup) = self else { return };
+        let questions: Vec<Question> =
+            about.iter().map(|(netns, ends)| Question { netns: *netns, ends: *ends }).collect();
+        lookup.ask(&questions, |_, answer| {
+            if let Answer::Is(socket) = answer {
+                known(socket);
+            }
+        });
     }
 }
 

@@ -52,6 +52,12 @@ impl Comm {
         Self(bytes)
     }
 
+    /// Printable ASCII only.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        self.as_bytes().iter().all(|byte| matches!(byte, b' '..=b'~'))
+    }
+
     /// The bytes before the first zero.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
@@ -75,7 +81,7 @@ impl fmt::Display for Comm {
     /// Bytes that are not UTF-8 become U+FFFD, control characters become `?`: the name is the
     /// process's own choice and must not reach a terminal raw.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.as_bytes().iter().all(|byte| matches!(byte, b' '..=b'~')) {
+        if self.is_plain() {
             return f.pad(std::str::from_utf8(self.as_bytes()).unwrap_or_default());
         }
         let text = String::from_utf8_lossy(self.as_bytes());

@@ -3,13 +3,12 @@
 use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
 use jiff::tz::TimeZone;
-use serde::{Serialize, Serializer};
+use serde::{Serialize, Serializer, ser::SerializeStruct};
 
 use super::{Loss, Sink, Summary, timestamp::Calendar};
 use crate::{
     event::{Cookie, Direction, Endpoint, KernelTime, Process, TcpState, WallClock},
-    probe::Cause,
-    track::{Change, Handshake, Reason, Restart, Subject},
+    track::{Change, Restart, Subject},
 };
 
 /// Version of the form: grows when a field changes its meaning, not when one is added.
@@ -28,69 +27,120 @@ impl Default for JsonLines {
     }
 }
 
-#[derive(Serialize)]
-struct Line<'a, T> {
-    schema: u8,
+/// The part of a line that is not common to all lines.
+trait Body {
+    fn fields<S: SerializeStruct>(&self, line: &mut S) -> Result<(), S::Error>;
+}
+
+struct Line<'a, B> {
     event: &'static str,
     time: &'a str,
-    mono_ns: u64,
-    #[serde(flatten)]
-    rest: T,
+    at: KernelTime,
+    body: B,
 }
 
-/// What every line about a socket holds.
-#[derive(Serialize)]
-struct SubjectJson {
-    socket: Option<u64>,
-    netns: u32,
-    family: &'static str,
-    local: EndpointJson,
-    remote: EndpointJson,
-    direction: Option<&'static str>,
-    process: Option<ProcessJson>,
+impl<B: Body> Serialize for Line<'_, B> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        // JSON does not need the number of fields.
+        let mut line = serializer.serialize_struct("line", 0)?;
+        line.serialize_field("schema", &SCHEMA)?;
+        line.serialize_field("event", self.event)?;
+        line.serialize_field("time", self.time)?;
+        line.serialize_field("mono_ns", &self.at.0)?;
+        self.body.fields(&mut line)?;
+        line.end()
+    }
 }
 
-#[derive(Serialize)]
-struct StateLine {
-    #[serde(flatten)]
-    subject: SubjectJson,
-    from: StateName,
-    to: StateName,
-    in_state_s: Option<Seconds>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    ends_in_s: Option<Seconds>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    handshake: Option<&'static str>,
-    #[serde(skip_serializing_if = "is_false")]
-    inferred: bool,
+impl Body for &Subject {
+    fn fields<S: SerializeStruct>(&self, line: &mut S) -> Result<(), S::Error> {
+        let Subject { socket, netns, ends, direction, process, inherited: _ } = **self;
+        line.serialize_field("socket", &socket.map(|Cookie(number)| number))?;
+        line.serialize_field("netns", &netns.0)?;
+        let family = if ends.local.address.is_ipv4() { "ipv4" } else { "ipv6" };
+        line.serialize_field("family", family)?;
+        line.serialize_field("local", &EndpointJson::from(ends.local))?;
+        line.serialize_field("remote", &EndpointJson::from(ends.remote))?;
+        line.serialize_field("direction", &direction.map(direction_word))?;
+        line.serialize_field("process", &process.map(ProcessJson::from))
+    }
 }
 
-#[derive(Serialize)]
-struct RestartLine {
-    #[serde(flatten)]
-    subject: SubjectJson,
-    state: StateName,
-    in_state_s: Option<Seconds>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    ends_in_s: Option<Seconds>,
-    #[serde(skip_serializing_if = "is_false")]
-    inferred: bool,
-}
-
-impl From<Subject> for SubjectJson {
-    fn from(subject: Subject) -> Self {
-        let Subject { socket, netns, ends, direction, process, inherited: _ } = subject;
-        Self {
-            socket: socket.map(|Cookie(number)| number),
-            netns: netns.0,
-            family: if ends.local.address.is_ipv4() { "ipv4" } else { "ipv6" },
-            local: ends.local.into(),
-            remote: ends.remote.into(),
-            direction: direction.map(direction_word),
-            process: process.map(Into::into),
+impl Body for &Change {
+    fn fields<S: SerializeStruct>(&self, line: &mut S) -> Result<(), S::Error> {
+        let Change { at, ref subject, from, to, in_state, reason, ends_at, handshake, inferred } =
+            **self;
+        subject.fields(line)?;
+        line.serialize_field("from", &StateName(from))?;
+        line.serialize_field("to", &StateName(to))?;
+        line.serialize_field("in_state_s", &in_state.map(Seconds))?;
+        if let Some(reason) = reason {
+            line.serialize_field("reason", reason.word())?;
         }
+        if let Some(handshake) = handshake {
+            line.serialize_field("handshake", handshake.word())?;
+        }
+        end_of_line(at, ends_at, inferred, line)
+    }
+}
+
+impl Body for &Restart {
+    fn fields<S: SerializeStruct>(&self, line: &mut S) -> Result<(), S::Error> {
+        let Restart { at, ref subject, state, in_state, ends_at, inferred } = **self;
+        subject.fields(line)?;
+        line.serialize_field("state", &StateName(state))?;
+        line.serialize_field("in_state_s", &in_state.map(Seconds))?;
+        end_of_line(at, ends_at, inferred, line)
+    }
+}
+
+fn end_of_line<S: SerializeStruct>(
+    at: KernelTime,
+    ends_at: Option<KernelTime>,
+    inferred: bool,
+    line: &mut S,
+) -> Result<(), S::Error> {
+    if let Some(ends_at) = ends_at {
+        line.serialize_field("ends_in_s", &Seconds(ends_at.since(at)))?;
+    }
+    if inferred {
+        line.serialize_field("inferred", &true)?;
+    }
+    Ok(())
+}
+
+impl Body for &Loss {
+    fn fields<S: SerializeStruct>(&self, line: &mut S) -> Result<(), S::Error> {
+        line.serialize_field("cause", self.cause.word())?;
+        line.serialize_field("count", &self.count)
+    }
+}
+
+impl Body for &Summary {
+    fn fields<S: SerializeStruct>(&self, line: &mut S) -> Result<(), S::Error> {
+        let Summary {
+            at_ns: _,
+            ran_ns,
+            changes,
+            inferred,
+            attempted,
+            received,
+            ref lost,
+            out_of_order,
+            connections,
+            open,
+        } = **self;
+        let lost: BTreeMap<&str, u64> =
+            lost.iter().map(|(cause, count)| (cause.word(), *count)).collect();
+        line.serialize_field("ran_s", &Seconds(Duration::from_nanos(ran_ns)))?;
+        line.serialize_field("changes", &changes)?;
+        line.serialize_field("inferred", &inferred)?;
+        line.serialize_field("attempted", &attempted)?;
+        line.serialize_field("received", &received)?;
+        line.serialize_field("lost", &lost)?;
+        line.serialize_field("out_of_order", &out_of_order)?;
+        line.serialize_field("connections", &connections)?;
+        line.serialize_field("open", &open)
     }
 }
 
@@ -106,25 +156,6 @@ struct ProcessJson {
     #[serde(serialize_with = "as_text")]
     comm: crate::event::process::Comm,
     via: &'static str,
-}
-
-#[derive(Serialize)]
-struct LossLine {
-    cause: &'static str,
-    count: u64,
-}
-
-#[derive(Serialize)]
-struct SummaryLine {
-    ran_s: Seconds,
-    changes: u64,
-    inferred: u64,
-    attempted: u64,
-    received: u64,
-    lost: BTreeMap<&'static str, u64>,
-    out_of_order: u64,
-    connections: u64,
-    open: u64,
 }
 
 struct StateName(TcpState);
@@ -157,11 +188,6 @@ fn as_text<S: Serializer>(
     }
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
-const fn is_false(value: &bool) -> bool {
-    !*value
-}
-
 impl From<Endpoint> for EndpointJson {
     fn from(Endpoint { address, port }: Endpoint) -> Self {
         Self { addr: address, port }
@@ -183,95 +209,42 @@ const fn direction_word(direction: Direction) -> &'static str {
 }
 
 impl JsonLines {
-    fn stamp(&mut self, at: KernelTime, clock: &WallClock) {
-        self.time.clear();
-        self.calendar.write(clock.unix_ns(at), 9, &mut self.time);
-        self.time.push(b'Z');
-    }
-
-    fn line<T: Serialize>(
+    fn line(
         &mut self,
         event: &'static str,
         at: KernelTime,
-        rest: T,
+        body: impl Body,
         clock: &WallClock,
         out: &mut Vec<u8>,
     ) {
-        self.stamp(at, clock);
+        self.time.clear();
+        self.calendar.write(clock.unix_ns(at), 9, &mut self.time);
+        self.time.push(b'Z');
         let time = std::str::from_utf8(&self.time).unwrap_or_default();
-        write(&Line { schema: SCHEMA, event, time, mono_ns: at.0, rest }, out);
-    }
-}
-
-/// Appends a value and a line end.
-fn write(value: &impl Serialize, out: &mut Vec<u8>) {
-    let start = out.len();
-    // Numbers and strings into memory: nothing here can fail. Should it, no half line stays.
-    if serde_json::to_writer(&mut *out, value).is_ok() {
-        out.push(b'\n');
-    } else {
-        out.truncate(start);
+        let start = out.len();
+        // Numbers and strings into memory: nothing here can fail. Should it, no half line stays.
+        if serde_json::to_writer(&mut *out, &Line { event, time, at, body }).is_ok() {
+            out.push(b'\n');
+        } else {
+            out.truncate(start);
+        }
     }
 }
 
 impl Sink for JsonLines {
     fn change(&mut self, change: &Change, clock: &WallClock, out: &mut Vec<u8>) {
-        let Change { at, subject, from, to, in_state, reason, ends_at, handshake, inferred } =
-            *change;
-        let rest = StateLine {
-            subject: subject.into(),
-            from: StateName(from),
-            to: StateName(to),
-            in_state_s: in_state.map(Seconds),
-            reason: reason.map(Reason::word),
-            ends_in_s: ends_at.map(|end| Seconds(end.since(at))),
-            handshake: handshake.map(Handshake::word),
-            inferred,
-        };
-        self.line("state", at, rest, clock, out);
+        self.line("state", change.at, change, clock, out);
     }
 
     fn restart(&mut self, restart: &Restart, clock: &WallClock, out: &mut Vec<u8>) {
-        let Restart { at, subject, state, in_state, ends_at, inferred } = *restart;
-        let rest = RestartLine {
-            subject: subject.into(),
-            state: StateName(state),
-            in_state_s: in_state.map(Seconds),
-            ends_in_s: ends_at.map(|end| Seconds(end.since(at))),
-            inferred,
-        };
-        self.line("restart", at, rest, clock, out);
+        self.line("restart", restart.at, restart, clock, out);
     }
 
     fn loss(&mut self, loss: &Loss, clock: &WallClock, out: &mut Vec<u8>) {
-        let rest = LossLine { cause: loss.cause.word(), count: loss.count };
-        self.line("loss", loss.at, rest, clock, out);
+        self.line("loss", loss.at, loss, clock, out);
     }
 
     fn summary(&mut self, summary: &Summary, clock: &WallClock, out: &mut Vec<u8>) {
-        let Summary {
-            at_ns,
-            ran_ns,
-            changes,
-            inferred,
-            attempted,
-            received,
-            ref lost,
-            out_of_order,
-            connections,
-            open,
-        } = *summary;
-        let rest = SummaryLine {
-            ran_s: Seconds(Duration::from_nanos(ran_ns)),
-            changes,
-            inferred,
-            attempted,
-            received,
-            lost: lost.iter().map(|(cause, count)| (Cause::word(*cause), *count)).collect(),
-            out_of_order,
-            connections,
-            open,
-        };
-        self.line("summary", KernelTime(at_ns), rest, clock, out);
+        self.line("summary", KernelTime(summary.at_ns), summary, clock, out);
     }
 }

@@ -1,7 +1,5 @@
 //! Moments become text. The calendar is asked once a second, not once a line.
 
-use std::io::Write as _;
-
 use jiff::{Timestamp, tz::TimeZone};
 
 /// Writes moments in one time zone.
@@ -33,16 +31,43 @@ impl Calendar {
         }
         out.extend_from_slice(self.prefix.as_bytes());
         out.push(b'.');
-        write_fraction(unix_ns.rem_euclid(NANOSECONDS), digits, out);
+        let fraction = unix_ns.rem_euclid(NANOSECONDS);
+        write_fraction(u32::try_from(fraction).unwrap_or_default(), digits, out);
     }
 }
 
 /// Appends `digits` digits of a number of nanoseconds below one second, cut, not rounded.
-pub(super) fn write_fraction(nanoseconds: i64, digits: u32, out: &mut Vec<u8>) {
-    let cut = nanoseconds / 10_i64.pow(9 - digits);
-    let width = usize::try_from(digits).unwrap_or(9);
-    // Writing to a vector cannot fail.
-    if write!(out, "{cut:0width$}").is_err() {
-        out.extend_from_slice(b"?");
+pub(super) fn write_fraction(nanoseconds: u32, digits: u32, out: &mut Vec<u8>) {
+    let start = out.len();
+    let mut left = nanoseconds / 10_u32.pow(9_u32.saturating_sub(digits));
+    for _ in 0..digits {
+        out.push(b'0' + u8::try_from(left % 10).unwrap_or_default());
+        left /= 10;
+    }
+    if let Some(written) = out.get_mut(start..) {
+        written.reverse();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fraction_is_cut_and_keeps_its_zeros() {
+        for (nanoseconds, digits, text) in
+            [(123_456_789, 9, "123456789"), (1_999_999, 4, "0019"), (999_999_999, 1, "9")]
+        {
+            let mut out = Vec::new();
+            write_fraction(nanoseconds, digits, &mut out);
+            assert_eq!(String::from_utf8(out).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn a_moment_before_1970_is_still_a_moment() {
+        let mut out = Vec::new();
+        Calendar::new(TimeZone::UTC, "%H:%M:%S").write(-1, 3, &mut out);
+        assert_eq!(String::from_utf8(out).unwrap(), "23:59:59.999");
     }
 }

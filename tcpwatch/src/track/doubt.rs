@@ -9,7 +9,7 @@ use std::{cmp::Reverse, collections::BinaryHeap, time::Duration};
 
 use super::{
     Change, News, Tracker,
-    mini::{Key, TIME_WAIT_SECONDS},
+    mini::{Key, Mini, TIME_WAIT_SECONDS},
     wheel,
 };
 use crate::event::{Endpoints, KernelTime, KnownKind, KnownSocket, MiniEvent, Netns, TcpState};
@@ -70,10 +70,9 @@ impl Tracker {
         else {
             return;
         };
-        let Some(mini) = self.minis.get_mut(&key).filter(|mini| mini.is_in_doubt(KernelTime(0)))
-        else {
-            return;
-        };
+        let asked =
+            |mini: &&mut Mini| mini.is_in_doubt(KernelTime(0)) && mini.is_known_as(known.socket);
+        let Some(mini) = self.minis.get_mut(&key).filter(asked) else { return };
         let passed = Duration::from_secs(TIME_WAIT_SECONDS).saturating_sub(left);
         let entered = known.seen.before(passed);
         let entered = entered.max(mini.since.unwrap_or(entered));

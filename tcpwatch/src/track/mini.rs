@@ -89,6 +89,11 @@ impl Mini {
         }
     }
 
+    /// May it have this cookie?
+    pub(super) fn is_known_as(&self, socket: Cookie) -> bool {
+        self.socket.is_none_or(|mine| mine == socket)
+    }
+
     /// Does the event belong to another mini-socket with the same four-tuple?
     fn is_another(&self, event: &MiniEvent) -> bool {
         let cookies = self.socket.zip(event.socket);

@@ -1,29 +1,29 @@
-//! Widths of the columns. They start wide enough for IPv4 and grow, never shrink, when a longer
-//! address comes.
+//! Widths of the columns. They begin narrow and grow, never shrink, when a longer address comes.
 
-use std::fmt::Write as _;
-
+use super::cell;
 use crate::event::Endpoints;
 
-/// `255.255.255.255:65535`
-const IPV4_WIDTH: usize = 21;
+/// `127.0.0.1:40000`; most IPv4 endpoints are a little longer.
+const FIRST_WIDTH: usize = 15;
+/// Columns between the endpoints and the last cell: change, duration, spaces.
+const MIDDLE: usize = 25 + 1 + 7 + 2;
 
 /// Widths of the two endpoints.
 #[derive(Debug)]
 pub(super) struct Columns {
     local: usize,
     remote: usize,
-    local_text: String,
-    remote_text: String,
+    local_text: Vec<u8>,
+    remote_text: Vec<u8>,
 }
 
 impl Default for Columns {
     fn default() -> Self {
         Self {
-            local: IPV4_WIDTH,
-            remote: IPV4_WIDTH,
-            local_text: String::new(),
-            remote_text: String::new(),
+            local: FIRST_WIDTH,
+            remote: FIRST_WIDTH,
+            local_text: Vec::new(),
+            remote_text: Vec::new(),
         }
     }
 }
@@ -33,31 +33,39 @@ impl Columns {
     pub(super) fn fit(&mut self, ends: &Endpoints) -> bool {
         self.local_text.clear();
         self.remote_text.clear();
-        let written = write!(self.local_text, "{}", ends.local)
-            .and_then(|()| write!(self.remote_text, "{}", ends.remote));
+        cell::endpoint(&ends.local, &mut self.local_text);
+        cell::endpoint(&ends.remote, &mut self.remote_text);
         let (local, remote) = (self.local_text.len(), self.remote_text.len());
-        let grown = written.is_ok() && (local > self.local || remote > self.remote);
+        let grown = local > self.local || remote > self.remote;
         self.local = self.local.max(local);
         self.remote = self.remote.max(remote);
         grown
     }
 
     /// Appends the endpoints taken in last.
-    pub(super) fn ends(&self, arrow: char, line: &mut String) {
-        let (local, remote) = (self.local, self.remote);
-        let _written =
-            write!(line, " {:<local$} {arrow} {:<remote$} ", self.local_text, self.remote_text)
-                .is_ok();
+    pub(super) fn ends(&self, arrow: &str, out: &mut Vec<u8>) {
+        out.push(b' ');
+        let start = out.len();
+        out.extend_from_slice(&self.local_text);
+        cell::pad(start, self.local, out);
+        out.extend_from_slice(arrow.as_bytes());
+        let start = out.len();
+        out.extend_from_slice(&self.remote_text);
+        cell::pad(start, self.remote, out);
+        out.push(b' ');
     }
 
-    /// Appends the titles.
-    pub(super) fn header(&self, line: &mut String) {
+    /// Where the last cell begins.
+    pub(super) const fn last_cell(&self) -> usize {
+        "23:59:59.9999 ".len() + self.local + 3 + self.remote + 1 + MIDDLE
+    }
+
+    /// The titles.
+    pub(super) fn header(&self) -> String {
         let (local, remote) = (self.local, self.remote);
-        let _written = write!(
-            line,
+        format!(
             "{:<13} {:<local$}   {:<remote$} {:<25} {:>7}  PROCESS",
             "TIME", "LOCAL", "REMOTE", "CHANGE", "AFTER"
         )
-        .is_ok();
     }
 }

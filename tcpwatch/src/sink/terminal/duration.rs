@@ -2,35 +2,78 @@
 
 use std::{fmt, time::Duration};
 
+use super::cell;
+
 /// `412 us`, `3.21 ms`, `61.6 s`, `2m03s`, `1h02m`, `3d04h`; `-` for a duration nobody saw begin.
 pub struct Humane(pub Option<Duration>);
 
-impl fmt::Display for Humane {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Humane {
+    /// Appends the duration.
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
         let Some(duration) = self.0 else {
-            return f.pad("-");
+            out.push(b'-');
+            return;
         };
         let (seconds, nanoseconds) = (duration.as_secs(), duration.subsec_nanos());
-        let text = match seconds {
-            0 if nanoseconds < 1_000_000 => format!("{} us", nanoseconds / 1000),
-            0 => format!("{} ms", three_digits(f64::from(nanoseconds) / 1e6)),
-            1..100 => format!("{} s", three_digits(duration.as_secs_f64())),
-            100..3600 => format!("{}m{:02}s", seconds / 60, seconds % 60),
-            3600..86_400 => format!("{}h{:02}m", seconds / 3600, seconds / 60 % 60),
-            _ => format!("{}d{:02}h", seconds / 86_400, seconds / 3600 % 24),
-        };
-        f.pad(&text)
+        match seconds {
+            0 if nanoseconds < 1_000_000 => {
+                cell::number(nanoseconds / 1000, out);
+                out.extend_from_slice(b" us");
+            }
+            0 => {
+                three_digits(nanoseconds / 10_000, out);
+                out.extend_from_slice(b" ms");
+            }
+            1..100 => {
+                let hundredths = duration.as_millis() / 10;
+                three_digits(u32::try_from(hundredths).unwrap_or(u32::MAX), out);
+                out.extend_from_slice(b" s");
+            }
+            100..3600 => two_units(seconds, 60, *b"ms", out),
+            3600..86_400 => two_units(seconds / 60, 60, *b"hm", out),
+            _ => two_units(seconds / 3600, 24, *b"dh", out),
+        }
     }
 }
 
-/// Cut, not rounded: 59.96 s is not yet 60. TIME_WAIT's 60 to 65 s stay in seconds.
-fn three_digits(value: f64) -> String {
-    let (scale, decimals) = match value {
-        ..10.0 => (100.0, 2),
-        ..100.0 => (10.0, 1),
-        _ => (1.0, 0),
-    };
-    format!("{:.decimals$}", (value * scale).floor() / scale)
+impl fmt::Display for Humane {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = Vec::new();
+        self.write(&mut text);
+        f.pad(&String::from_utf8_lossy(&text))
+    }
+}
+
+/// The first three digits of a number of hundredths. Cut, not rounded: 59.96 s is not yet 60.
+fn three_digits(hundredths: u32, out: &mut Vec<u8>) {
+    cell::number(hundredths / 100, out);
+    match hundredths {
+        ..1000 => {
+            out.push(b'.');
+            two_digits(hundredths % 100, out);
+        }
+        1000..10_000 => {
+            out.push(b'.');
+            cell::number(hundredths / 10 % 10, out);
+        }
+        _ => {}
+    }
+}
+
+/// `2m03s`, given the number of the smaller unit and how many make one of the larger.
+fn two_units(small: u64, in_large: u64, names: [u8; 2], out: &mut Vec<u8>) {
+    let [large, little] = names;
+    cell::number(u32::try_from(small / in_large).unwrap_or(u32::MAX), out);
+    out.push(large);
+    two_digits(u32::try_from(small % in_large).unwrap_or(0), out);
+    out.push(little);
+}
+
+fn two_digits(number: u32, out: &mut Vec<u8>) {
+    if number < 10 {
+        out.push(b'0');
+    }
+    cell::number(number, out);
 }
 
 #[cfg(test)]

@@ -1,10 +1,11 @@
 //! The log for people: one aligned line per change, plain text with colour added on a terminal.
 
+mod cell;
 mod columns;
 mod duration;
 mod style;
 
-use std::{fmt::Write as _, io::Write as _, time::Duration};
+use std::time::Duration;
 
 use anstyle::Style;
 use jiff::tz::TimeZone;
@@ -16,7 +17,7 @@ use super::{
     timestamp::{Calendar, write_fraction},
 };
 use crate::{
-    event::{Direction, KernelTime, Process, WallClock},
+    event::{Direction, KernelTime, WallClock},
     track::{Change, Handshake, Reason, Restart, Subject},
 };
 
@@ -40,6 +41,8 @@ pub struct Layout {
     pub time: TimeStyle,
     /// Repeat the header after this many lines; `None` for a file or a pipe, where once is enough.
     pub page: Option<usize>,
+    /// Columns of the terminal; `None` for a file or a pipe, where a line is as long as it is.
+    pub width: Option<usize>,
     /// When tcpwatch started.
     pub started: KernelTime,
 }
@@ -49,9 +52,21 @@ pub struct Layout {
 pub struct Terminal {
     layout: Layout,
     calendar: Calendar,
+    /// Another second than the line's own is cached here.
+    ends_calendar: Calendar,
     columns: Columns,
     since_header: Option<usize>,
-    line: String,
+    cell: Vec<u8>,
+}
+
+/// What a line says besides the change itself.
+#[derive(Clone, Copy, Default)]
+struct Remarks {
+    reason: Option<&'static str>,
+    ends_at: Option<KernelTime>,
+    handshake: Option<&'static str>,
+    inferred: bool,
+    odd: bool,
 }
 
 impl Terminal {
@@ -64,10 +79,11 @@ impl Terminal {
         };
         Self {
             layout,
-            calendar: Calendar::new(zone, "%H:%M:%S"),
+            calendar: Calendar::new(zone.clone(), "%H:%M:%S"),
+            ends_calendar: Calendar::new(zone, "%H:%M:%S"),
             columns: Columns::default(),
             since_header: None,
-            line: String::new(),
+            cell: Vec::new(),
         }
     }
 
@@ -83,20 +99,14 @@ impl Terminal {
             return;
         }
         self.since_header = Some(1);
-        self.line.clear();
-        self.columns.header(&mut self.line);
-        style::paint(style::HEADER, &self.line, self.layout.color, out);
+        let titles = self.columns.header();
+        style::paint(style::HEADER, titles.as_bytes(), self.layout.color, out);
         out.push(b'\n');
     }
 
     fn moment(&mut self, at: KernelTime, clock: &WallClock, out: &mut Vec<u8>) {
         if self.layout.time == TimeStyle::Elapsed {
-            let passed = at.since(self.layout.started);
-            // Writing to a vector cannot fail.
-            if write!(out, "{:>8}.", passed.as_secs()).is_err() {
-                return;
-            }
-            write_fraction(passed.subsec_nanos().into(), 4, out);
+            write_elapsed(at.since(self.layout.started), 4, out);
         } else {
             self.calendar.write(clock.unix_ns(at), 4, out);
         }
@@ -107,85 +117,114 @@ impl Terminal {
         let grown = self.columns.fit(&subject.ends);
         self.header(grown, out);
         self.moment(at, clock, out);
-        self.line.clear();
-        self.columns.ends(arrow(subject.direction), &mut self.line);
-        out.extend_from_slice(self.line.as_bytes());
+        self.columns.ends(arrow(subject.direction), out);
+        self.cell.clear();
     }
 
-    /// What happened, and after how long.
+    /// What happened, which is in the cell, and after how long.
     fn middle(&mut self, style: Style, after: Option<Duration>, out: &mut Vec<u8>) {
-        style::paint(style, &self.line, self.layout.color, out);
-        self.line.clear();
-        push(&mut self.line, format_args!(" {:>7}  ", Humane(after)));
-        out.extend_from_slice(self.line.as_bytes());
+        style::paint(style, &self.cell, self.layout.color, out);
+        out.push(b' ');
+        self.cell.clear();
+        Humane(after).write(&mut self.cell);
+        out.resize(out.len() + 7_usize.saturating_sub(self.cell.len()), b' ');
+        out.extend_from_slice(&self.cell);
+        out.extend_from_slice(b"  ");
+        self.cell.clear();
     }
 
-    /// The last column: owner, and what is worth a word.
-    fn end(&mut self, subject: &Subject, words: &[&str], odd: bool, out: &mut Vec<u8>) {
-        self.line.clear();
-        match subject.process {
-            Some(Process { pid, comm, .. }) => {
-                push(&mut self.line, format_args!("{comm} {pid}"));
-                if subject.inherited {
-                    self.line.push_str(" (listener)");
-                }
-            }
-            None => self.line.push('-'),
-        }
-        for word in words {
-            push(&mut self.line, format_args!(" \u{b7} {word}"));
-        }
-        let look = if odd { style::FAILURE } else { style::PLAIN };
-        style::paint(look, &self.line, self.layout.color, out);
+    /// The last column: owner, and what is worth a word. On a terminal that is too narrow the
+    /// owner's name is cut first.
+    fn end(&mut self, subject: &Subject, remarks: Remarks, clock: &WallClock, out: &mut Vec<u8>) {
+        self.remark(remarks, clock);
+        let room = self.layout.width.map_or(usize::MAX, |width| {
+            let taken = self.columns.last_cell() + char_count(&self.cell);
+            width.saturating_sub(taken)
+        });
+        let mut owner = Vec::with_capacity(40);
+        cell::owner(subject, room, &mut owner);
+        owner.append(&mut self.cell);
+        let look = if remarks.odd { style::FAILURE } else { style::PLAIN };
+        style::paint(look, &owner, self.layout.color, out);
         out.push(b'\n');
     }
 
-    /// `ends 19:48:09.8`
-    fn ends_word(&mut self, ends_at: Option<KernelTime>, clock: &WallClock) -> Option<String> {
-        let mut moment = b"ends ".to_vec();
-        self.moment(ends_at?, clock, &mut moment);
-        moment.truncate(moment.len().saturating_sub(3));
-        Some(String::from_utf8_lossy(&moment).into_owned())
+    /// Puts the remarks into the cell.
+    fn remark(&mut self, remarks: Remarks, clock: &WallClock) {
+        let Remarks { reason, ends_at, handshake, inferred, odd: _ } = remarks;
+        let cell = &mut self.cell;
+        let mut word = |word: &str| {
+            cell.extend_from_slice(" \u{b7} ".as_bytes());
+            cell.extend_from_slice(word.as_bytes());
+        };
+        if let Some(reason) = reason {
+            word(reason);
+        }
+        if let Some(handshake) = handshake {
+            word(handshake);
+        }
+        if inferred {
+            word("inferred");
+        }
+        if let Some(ends_at) = ends_at {
+            word("ends ");
+            if self.layout.time == TimeStyle::Elapsed {
+                write_elapsed(ends_at.since(self.layout.started), 1, cell);
+            } else {
+                self.ends_calendar.write(clock.unix_ns(ends_at), 1, cell);
+            }
+        }
     }
+}
+
+/// Seconds since the start.
+fn write_elapsed(passed: Duration, digits: u32, out: &mut Vec<u8>) {
+    let mut seconds = itoa::Buffer::new();
+    let seconds = seconds.format(passed.as_secs());
+    if digits > 1 {
+        out.resize(out.len() + 8_usize.saturating_sub(seconds.len()), b' ');
+    }
+    out.extend_from_slice(seconds.as_bytes());
+    out.push(b'.');
+    write_fraction(passed.subsec_nanos(), digits, out);
+}
+
+/// Characters of UTF-8 text.
+fn char_count(text: &[u8]) -> usize {
+    text.iter().filter(|byte| **byte & 0xc0 != 0x80).count()
 }
 
 impl Sink for Terminal {
     fn change(&mut self, change: &Change, clock: &WallClock, out: &mut Vec<u8>) {
         self.begin(change.at, &change.subject, clock, out);
-        self.line.clear();
-        push(&mut self.line, format_args!("{:<11} \u{2192} {:<11}", change.from, change.to));
+        cell::state(change.from, &mut self.cell);
+        self.cell.extend_from_slice(" \u{2192} ".as_bytes());
+        cell::state(change.to, &mut self.cell);
         self.middle(style::of_change(change), change.in_state, out);
-        let ends = self.ends_word(change.ends_at, clock);
-        let words = [
-            change.reason.and_then(reason_words),
-            ends.as_deref(),
-            change.handshake.map(handshake_words),
-            change.inferred.then_some("inferred"),
-        ];
-        let words: Vec<&str> = words.into_iter().flatten().collect();
-        let odd = change.inferred || change.reason.is_some_and(is_failure);
-        self.end(&change.subject, &words, odd, out);
+        let remarks = Remarks {
+            reason: change.reason.and_then(reason_words),
+            ends_at: change.ends_at,
+            handshake: change.handshake.map(handshake_words),
+            inferred: change.inferred,
+            odd: change.inferred || change.reason.is_some_and(is_failure),
+        };
+        self.end(&change.subject, remarks, clock, out);
     }
 
     fn restart(&mut self, restart: &Restart, clock: &WallClock, out: &mut Vec<u8>) {
         self.begin(restart.at, &restart.subject, clock, out);
-        self.line.clear();
-        push(&mut self.line, format_args!("{:<11} \u{21bb} {:<11}", restart.state, "starts anew"));
+        cell::state(restart.state, &mut self.cell);
+        self.cell.extend_from_slice(" \u{21bb} starts anew".as_bytes());
         self.middle(style::HIDDEN, restart.in_state, out);
-        let ends = self.ends_word(restart.ends_at, clock);
-        let words = [ends.as_deref(), restart.inferred.then_some("inferred")];
-        let words: Vec<&str> = words.into_iter().flatten().collect();
-        self.end(&restart.subject, &words, true, out);
+        let Restart { ends_at, inferred, .. } = *restart;
+        let remarks = Remarks { ends_at, inferred, odd: true, ..Remarks::default() };
+        self.end(&restart.subject, remarks, clock, out);
     }
 
     fn loss(&mut self, loss: &Loss, clock: &WallClock, out: &mut Vec<u8>) {
         self.moment(loss.at, clock, out);
-        self.line.clear();
-        push(
-            &mut self.line,
-            format_args!(" LOST {} \u{b7} {}", loss.count, loss.cause.explanation()),
-        );
-        style::paint(style::FAILURE, &self.line, self.layout.color, out);
+        let text = format!(" LOST {} \u{b7} {}", loss.count, loss.cause.explanation());
+        style::paint(style::FAILURE, text.as_bytes(), self.layout.color, out);
         out.push(b'\n');
     }
 
@@ -194,9 +233,11 @@ impl Sink for Terminal {
             0 => String::new(),
             count => format!(" ({count} inferred)"),
         };
-        // Writing to a vector cannot fail.
-        let _written = writeln!(
-            out,
+        let mut line = |text: String| {
+            out.extend_from_slice(text.as_bytes());
+            out.push(b'\n');
+        };
+        line(format!(
             "{} changes{inferred} in {} \u{b7} {} lost, {} missed \u{b7} {} connections seen, {} open",
             summary.changes,
             Humane(Some(Duration::from_nanos(summary.ran_ns))),
@@ -204,26 +245,24 @@ impl Sink for Terminal {
             summary.missed(),
             summary.connections,
             summary.open,
-        )
-        .is_ok();
+        ));
         for (cause, count) in &summary.lost {
-            let _written =
-                writeln!(out, "  {count} {}: {}", cause.word(), cause.explanation()).is_ok();
+            line(format!("  {count} {}: {}", cause.word(), cause.explanation()));
         }
         if summary.out_of_order > 0 {
             let count = summary.out_of_order;
-            let _written =
-                writeln!(out, "  {count} records came too late to be put in order").is_ok();
+            line(format!("  {count} records came too late to be put in order"));
         }
     }
 }
 
-const fn arrow(direction: Option<Direction>) -> char {
+/// With the spaces around it.
+const fn arrow(direction: Option<Direction>) -> &'static str {
     match direction {
-        Some(Direction::Outgoing) => '\u{2192}',
-        Some(Direction::Incoming) => '\u{2190}',
-        Some(Direction::Both) => '\u{2194}',
-        None => ' ',
+        Some(Direction::Outgoing) => " \u{2192} ",
+        Some(Direction::Incoming) => " \u{2190} ",
+        Some(Direction::Both) => " \u{2194} ",
+        None => "   ",
     }
 }
 
@@ -269,9 +308,4 @@ const fn is_failure(reason: Reason) -> bool {
         | Reason::TimeWaitOverflow
         | Reason::Killed => true,
     }
-}
-
-/// Appends to a string, which cannot fail.
-fn push(to: &mut String, what: std::fmt::Arguments<'_>) {
-    let _written = to.write_fmt(what).is_ok();
 }

@@ -2,6 +2,7 @@
 
 use anstyle::{AnsiColor, Style};
 
+use super::cell;
 use crate::{event::TcpState, track::Change};
 
 pub(super) const PLAIN: Style = Style::new();
@@ -32,11 +33,12 @@ pub(super) const fn of_change(change: &Change) -> Style {
 }
 
 /// Appends `text`, coloured if wanted.
-pub(super) fn paint(style: Style, text: &str, color: bool, out: &mut Vec<u8>) {
+pub(super) fn paint(style: Style, text: &[u8], color: bool, out: &mut Vec<u8>) {
     if !color || style.is_plain() {
-        out.extend_from_slice(text.as_bytes());
+        out.extend_from_slice(text);
         return;
     }
-    let painted = format!("{}{text}{}", style.render(), style.render_reset());
-    out.extend_from_slice(painted.as_bytes());
+    cell::display(&style.render(), out);
+    out.extend_from_slice(text);
+    cell::display(&style.render_reset(), out);
 }
