@@ -16,13 +16,13 @@ const PERIOD: Duration = Duration::from_millis(250);
 #[derive(Debug)]
 pub(crate) struct Account {
     started: KernelTime,
-    /// Records that arrived.
+    /// Records that arrived and were understood.
     pub(crate) received: u64,
-    /// Of these, records that could not be decoded.
+    /// Records that arrived and could not be decoded.
     pub(crate) undecodable: u64,
     totals: Totals,
     looked: KernelTime,
-    looked_at_received: u64,
+    looked_at: u64,
     suspicion: bool,
 }
 
@@ -34,21 +34,22 @@ impl Account {
             undecodable: 0,
             totals: Totals::default(),
             looked: started,
-            looked_at_received: 0,
+            looked_at: 0,
             suspicion: false,
         }
     }
 
     /// Is it worth looking at the counters? `quiet` says that no records are on their way.
     pub(crate) fn is_due(&self, now: KernelTime, quiet: bool) -> bool {
-        let news = self.received != self.looked_at_received || self.suspicion;
+        let arrived = self.received + self.undecodable;
+        let news = arrived != self.looked_at || self.suspicion;
         news && (quiet || now.since(self.looked) >= PERIOD)
     }
 
     /// Takes in the counters; returns what was lost since the last time.
     pub(crate) fn settle(&mut self, kernel: Totals, tally: Tally, now: KernelTime) -> Vec<Loss> {
         self.looked = now;
-        self.looked_at_received = self.received;
+        self.looked_at = self.received + self.undecodable;
         let mut totals = kernel;
         for (cause, count) in
             [(Cause::Undecodable, self.undecodable), (Cause::TableFull, tally.table_full)]

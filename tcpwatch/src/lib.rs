@@ -19,6 +19,7 @@ pub mod decode;
 pub mod event;
 pub mod pipeline;
 pub mod probe;
+mod road;
 pub mod sink;
 pub mod source;
 pub mod track;

@@ -11,12 +11,12 @@ use std::{
 use anyhow::{Context as _, Result};
 use tcpwatch::{
     cli::{
-        args::{Color, FilterArgs, Format, OutputArgs},
+        args::{Color, FilterArgs, Format, LiveArgs, OutputArgs},
         exit,
     },
-    event::KernelTime,
+    event::{KernelTime, Netns},
     pipeline::{self, Plan},
-    probe::{Facts, Probes, hooks::HOOKS},
+    probe::{Facts, Filters, Probes, hooks::HOOKS},
     sink::{
         Sink, Summary,
         json_lines::JsonLines,
@@ -25,10 +25,14 @@ use tcpwatch::{
     source::{clock, recording::Recording, snapshot},
     track::News,
 };
+use tcpwatch_common::config::RING_BYTES;
 
-pub(crate) fn run(filters: &FilterArgs, output: &OutputArgs) -> Result<ExitCode> {
-    let plan = plan(filters, output)?;
-    let record = output.record.as_deref().map(create).transpose()?;
+pub(crate) fn run(filters: &FilterArgs, output: &OutputArgs, live: &LiveArgs) -> Result<ExitCode> {
+    let netns = filters.netns.as_deref().map(snapshot::resolve).transpose()?;
+    let mut plan = plan(filters, output, netns);
+    plan.ring_bytes = live.buffer;
+    plan.duration = live.duration;
+    let record = || live.record.as_deref().map(create).transpose();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -45,7 +49,12 @@ pub(crate) fn run(filters: &FilterArgs, output: &OutputArgs) -> Result<ExitCode>
 
 /// `tcpwatch replay`: the same road, from a file.
 pub(crate) fn replay(file: &Path, filters: &FilterArgs, output: &OutputArgs) -> Result<ExitCode> {
-    let plan = plan(filters, output)?;
+    // A recording's namespaces need not exist here.
+    let netns = filters.netns.as_deref().map(|word| match word.parse() {
+        Ok(inode) => Ok(Netns(inode)),
+        Err(_) => snapshot::resolve(word),
+    });
+    let plan = plan(filters, output, netns.transpose()?);
     let recording = File::open(file).with_context(|| format!("cannot open {}", file.display()))?;
     let recording = Recording::open(BufReader::new(recording))?;
     let mut sink = sink(output, recording.header.clock.kernel);
@@ -55,17 +64,15 @@ pub(crate) fn replay(file: &Path, filters: &FilterArgs, output: &OutputArgs) -> 
     Ok(ExitCode::SUCCESS)
 }
 
-fn plan(filters: &FilterArgs, output: &OutputArgs) -> Result<Plan> {
-    let mut in_kernel = filters.in_kernel();
-    in_kernel.netns = filters.netns.as_deref().map(snapshot::resolve).transpose()?;
-    Ok(Plan {
-        filters: in_kernel,
+fn plan(filters: &FilterArgs, output: &OutputArgs, netns: Option<Netns>) -> Plan {
+    Plan {
+        filters: Filters { netns, ..filters.in_kernel() },
         selection: selection(filters),
-        ring_bytes: output.buffer,
-        duration: output.duration,
+        ring_bytes: RING_BYTES,
+        duration: None,
         count: output.count.map(Into::into),
         summary_line: output.summary && output.format == Format::Json,
-    })
+    }
 }
 
 fn create(path: &Path) -> Result<Box<dyn io::Write>> {
@@ -111,7 +118,8 @@ fn sink(output: &OutputArgs, started: KernelTime) -> Box<dyn Sink> {
                 color,
                 time: output.time.into(),
                 page: size.map(|(_, rows)| usize::from(rows.0).max(10)),
-                width: size.map(|(columns, _)| usize::from(columns.0)),
+                width: size.map_or(120, |(columns, _)| usize::from(columns.0)),
+                cut: terminal,
                 started,
             }))
         }

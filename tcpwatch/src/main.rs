@@ -17,7 +17,7 @@ fn main() -> ExitCode {
         .with_max_level(tracing::Level::WARN)
         .init();
     let done = match cli.command {
-        None => live::run(&cli.filters, &cli.output),
+        None => live::run(&cli.filters, &cli.output, &cli.live),
         Some(Command::Check) => check::run(),
         Some(Command::Replay { file, filters, output }) => live::replay(&file, &filters, &output),
     };

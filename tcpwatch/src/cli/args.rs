@@ -40,6 +40,9 @@ pub struct Cli {
     /// How it is shown.
     #[command(flatten)]
     pub output: OutputArgs,
+    /// How long, and with what means.
+    #[command(flatten)]
+    pub live: LiveArgs,
 }
 
 /// Commands.
@@ -110,15 +113,21 @@ pub struct OutputArgs {
     /// Clock in text; JSON always has UTC and the kernel's clock
     #[arg(long, value_enum, default_value_t = Clock::Local)]
     pub time: Clock,
-    /// Stop after this long: 30 (seconds), 1m30s
-    #[arg(long, value_name = "SECONDS|1m30s", value_parser = duration)]
-    pub duration: Option<Duration>,
     /// Stop after this many lines
     #[arg(long, value_name = "N")]
     pub count: Option<NonZeroU64>,
     /// Totals at the end: on stderr, or as the last JSON line
     #[arg(long)]
     pub summary: bool,
+}
+
+/// What only a live run needs.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Run")]
+pub struct LiveArgs {
+    /// Stop after this long: 30 (seconds), 1m30s
+    #[arg(long, value_name = "SECONDS|1m30s", value_parser = duration)]
+    pub duration: Option<Duration>,
     /// Also write everything that comes in to a file, for `tcpwatch replay` and bug reports
     #[arg(long, value_name = "FILE")]
     pub record: Option<PathBuf>,

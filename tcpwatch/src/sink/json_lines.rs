@@ -14,6 +14,9 @@ use crate::{
 /// Version of the form: grows when a field changes its meaning, not when one is added.
 const SCHEMA: u8 = 1;
 
+/// Fields of a line, more or less: serde_json only asks whether there are any.
+const FIELDS_ABOUT: usize = 15;
+
 /// Writes JSON lines.
 #[derive(Debug)]
 pub struct JsonLines {
@@ -41,8 +44,7 @@ struct Line<'a, B> {
 
 impl<B: Body> Serialize for Line<'_, B> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        // JSON does not need the number of fields.
-        let mut line = serializer.serialize_struct("line", 0)?;
+        let mut line = serializer.serialize_struct("line", FIELDS_ABOUT)?;
         line.serialize_field("schema", &SCHEMA)?;
         line.serialize_field("event", self.event)?;
         line.serialize_field("time", self.time)?;
@@ -68,14 +70,27 @@ impl Body for &Subject {
 
 impl Body for &Change {
     fn fields<S: SerializeStruct>(&self, line: &mut S) -> Result<(), S::Error> {
-        let Change { at, ref subject, from, to, in_state, reason, ends_at, handshake, inferred } =
-            **self;
+        let Change {
+            at,
+            ref subject,
+            from,
+            to,
+            in_state,
+            reason,
+            ends_at,
+            asked,
+            handshake,
+            inferred,
+        } = **self;
         subject.fields(line)?;
         line.serialize_field("from", &StateName(from))?;
         line.serialize_field("to", &StateName(to))?;
         line.serialize_field("in_state_s", &in_state.map(Seconds))?;
         if let Some(reason) = reason {
             line.serialize_field("reason", reason.word())?;
+        }
+        if asked {
+            line.serialize_field("asked", &true)?;
         }
         if let Some(handshake) = handshake {
             line.serialize_field("handshake", handshake.word())?;

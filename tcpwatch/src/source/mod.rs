@@ -6,3 +6,4 @@ pub mod order;
 pub mod recording;
 pub mod ring;
 pub mod snapshot;
+pub(crate) mod witness;

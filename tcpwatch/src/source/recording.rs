@@ -27,6 +27,13 @@ pub struct Header {
     pub symbols: Symbols,
 }
 
+/// The part of the first line that every version has.
+#[derive(Deserialize)]
+struct Version {
+    #[serde(rename = "tcpwatch_recording")]
+    version: u32,
+}
+
 impl Header {
     /// The version this program writes and reads.
     pub const VERSION: u32 = 1;
@@ -153,11 +160,12 @@ impl<F: BufRead> Recording<F> {
     pub fn open(file: F) -> Result<Self, RecordingError> {
         let mut lines = file.lines();
         let text = lines.next().ok_or(RecordingError::Empty)??;
-        let header: Header = serde_json::from_str(&text)
-            .map_err(|source| RecordingError::Line { line: 1, source })?;
-        if header.version != Header::VERSION {
-            return Err(RecordingError::Version(header.version));
+        let first = |source| RecordingError::Line { line: 1, source };
+        let Version { version } = serde_json::from_str(&text).map_err(first)?;
+        if version != Header::VERSION {
+            return Err(RecordingError::Version(version));
         }
+        let header: Header = serde_json::from_str(&text).map_err(first)?;
         let mut recording = Self { header, known: Vec::new(), lines, line: 1, first: None };
         while let Some(frame) = recording.next_frame()? {
             match frame {

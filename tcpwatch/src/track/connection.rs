@@ -1,6 +1,6 @@
 //! Full sockets: from the kernel's report of a state change to news.
 
-use super::{Change, Handshake, News, Subject, Tracker, key, reason};
+use super::{Change, Handshake, News, Reason, Subject, Tracker, key, reason};
 use crate::event::{
     Cookie, Direction, Endpoints, KernelTime, KnownSocket, Netns, Process, StateEvent, TcpState,
     Via,
@@ -51,6 +51,7 @@ impl Connection {
             in_state: self.since.map(|since| at.since(since)),
             reason: None,
             ends_at: None,
+            asked: false,
             handshake: None,
             inferred: false,
         }
@@ -152,7 +153,8 @@ impl Tracker {
         if self.reliance.gapless && !raced {
             self.tally.inferred += 1;
             let change = connection.change(event.socket, event.at, event.from);
-            out(News::Change(Change { inferred: true, in_state: None, ..change }));
+            let reason = (event.from == TcpState::Closed).then_some(Reason::Unknown);
+            out(News::Change(Change { inferred: true, in_state: None, reason, ..change }));
         }
         connection.state = event.from;
         connection.since = None;

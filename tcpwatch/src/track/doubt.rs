@@ -79,6 +79,6 @@ impl Tracker {
         let change = mini.change(&key, entered, TcpState::TimeWait);
         let ends_at = mini.ends_at;
         mini.enter_unreported(TcpState::TimeWait, entered);
-        out(News::Change(Change { ends_at, ..change }));
+        out(News::Change(Change { ends_at, asked: true, ..change }));
     }
 }

@@ -84,6 +84,7 @@ impl Mini {
             in_state: self.since.map(|since| at.since(since)),
             reason: None,
             ends_at: None,
+            asked: false,
             handshake: None,
             inferred: false,
         }

@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
-use super::{wheel::TickRate, *};
+use super::*;
 use crate::event::{
-    Direction, EarlyEnd, Endpoint, Endpoints, Jiffies, KnownSocket, MiniEvent, MiniKind, Process,
-    StateEvent, TimerEvent, Via, process::Comm,
+    Direction, EarlyEnd, Endpoint, Endpoints, Jiffies, MiniEvent, MiniKind, Process, StateEvent,
+    TimerEvent, Via, process::Comm,
+};
+use TcpState::{
+    CloseWait, Closed, Established, FinWait1, FinWait2, LastAck, Listen, SynRecv, SynSent, TimeWait,
 };
 
 const CLIENT: u16 = 40_000;
@@ -80,7 +83,7 @@ fn request(at: u64, timer: TimerEvent) -> MiniEvent {
         socket: None,
         ends: server_ends(),
         kind: MiniKind::Request,
-        ..timewait(at, timer, TcpState::SynRecv, tick(at + 1000))
+        ..timewait(at, timer, SynRecv, tick(at + 1000))
     }
 }
 
@@ -89,7 +92,7 @@ fn tracker() -> Tracker {
 }
 
 fn listening(tracker: &mut Tracker, pid: u32) {
-    let mut event = state(0, 9, TcpState::Closed, TcpState::Listen);
+    let mut event = state(0, 9, Closed, Listen);
     event.ends.remote = Endpoint { address: [0, 0, 0, 0].into(), port: 0 };
     event.process = process(pid, Via::Listen);
     tracker.apply(&Event::State(event), |_| {});
@@ -141,10 +144,6 @@ fn lines(news: &[News]) -> Vec<String> {
         })
         .collect()
 }
-
-use TcpState::{
-    CloseWait, Closed, Established, FinWait1, FinWait2, LastAck, Listen, SynRecv, SynSent, TimeWait,
-};
 
 /// The client connects at 0 ms, closes at 100 ms; its FIN is acknowledged at 110 ms.
 fn client_until_fin_wait_2() -> Vec<Event> {

@@ -39,6 +39,8 @@ pub struct Change {
     pub reason: Option<Reason>,
     /// When the kernel's timer will end the entered state, if nothing else does before.
     pub ends_at: Option<KernelTime>,
+    /// Learned by asking the kernel: the moment is exact to one of its ticks.
+    pub asked: bool,
     /// How the handshake was done, on the way to ESTABLISHED, if not in the usual way.
     pub handshake: Option<Handshake>,
     /// The kernel did not report this change when it happened; it follows from what it reported

@@ -21,8 +21,8 @@ const FILTERS: [&str; 10] = [
     "--pid",
     "--comm",
 ];
-const OUTPUT: [&str; 8] =
-    ["--format", "--color", "--time", "--duration", "--count", "--summary", "--record", "--buffer"];
+const OUTPUT: [&str; 5] = ["--format", "--color", "--time", "--count", "--summary"];
+const LIVE: [&str; 2] = ["--duration", "--buffer"];
 
 #[test]
 fn the_help_names_every_filter_and_every_form_of_output() {
@@ -30,6 +30,10 @@ fn the_help_names_every_filter_and_every_form_of_output() {
         let help = told(args);
         for option in FILTERS.iter().chain(&OUTPUT) {
             assert!(help.contains(option), "{args:?} tells of {option}:\n{help}");
+        }
+        let live = !args.contains(&"replay");
+        for option in LIVE {
+            assert_eq!(help.contains(option), live, "{args:?} and {option}:\n{help}");
         }
     }
 }

@@ -45,8 +45,9 @@ fn name(comm: Comm, out: &mut Vec<u8>) {
     }
 }
 
-/// Appends the owner, in at most `room` columns if that can be done without losing its pid.
-pub(super) fn owner(subject: &Subject, room: usize, out: &mut Vec<u8>) {
+/// Appends the owner, in at most `room` columns if that can be done without losing its pid or, if
+/// nothing may be cut, its name.
+pub(super) fn owner(subject: &Subject, room: usize, cut: bool, out: &mut Vec<u8>) {
     const INHERITED: &[u8] = b" (listener)";
     let Some(Process { pid, comm, .. }) = subject.process else {
         out.push(b'-');
@@ -58,7 +59,7 @@ pub(super) fn owner(subject: &Subject, room: usize, out: &mut Vec<u8>) {
     name(comm, out);
     let named = out.len() - start;
     let needed = named + 1 + digits.len();
-    if needed > room {
+    if cut && needed > room {
         let kept = named.saturating_sub(needed + 1 - room).max(1);
         out.truncate(start + kept.min(named));
         out.extend_from_slice("\u{2026}".as_bytes());
@@ -130,7 +131,7 @@ mod tests {
             (3, "d\u{2026} 1234"),
         ] {
             let mut out = Vec::new();
-            owner(&subject, room, &mut out);
+            owner(&subject, room, true, &mut out);
             assert_eq!(String::from_utf8(out).unwrap(), text, "{room}");
         }
     }

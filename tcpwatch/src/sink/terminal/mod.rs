@@ -41,8 +41,10 @@ pub struct Layout {
     pub time: TimeStyle,
     /// Repeat the header after this many lines; `None` for a file or a pipe, where once is enough.
     pub page: Option<usize>,
-    /// Columns of the terminal; `None` for a file or a pipe, where a line is as long as it is.
-    pub width: Option<usize>,
+    /// Columns that a line should not exceed.
+    pub width: usize,
+    /// Cut what is longer. Without, as for a file or a pipe, only what can be spared is left out.
+    pub cut: bool,
     /// When tcpwatch started.
     pub started: KernelTime,
 }
@@ -137,12 +139,10 @@ impl Terminal {
     /// owner's name is cut first.
     fn end(&mut self, subject: &Subject, remarks: Remarks, clock: &WallClock, out: &mut Vec<u8>) {
         self.remark(remarks, clock);
-        let room = self.layout.width.map_or(usize::MAX, |width| {
-            let taken = self.columns.last_cell() + char_count(&self.cell);
-            width.saturating_sub(taken)
-        });
+        let taken = self.columns.last_cell() + char_count(&self.cell);
+        let room = self.layout.width.saturating_sub(taken);
         let mut owner = Vec::with_capacity(40);
-        cell::owner(subject, room, &mut owner);
+        cell::owner(subject, room, self.layout.cut, &mut owner);
         owner.append(&mut self.cell);
         let look = if remarks.odd { style::FAILURE } else { style::PLAIN };
         style::paint(look, &owner, self.layout.color, out);

@@ -1,0 +1,310 @@
+//! What goes along the road: one run's state, and the steps that `pipeline.rs` puts in order.
+
+use std::{
+    collections::HashSet,
+    io::{self, Write},
+};
+
+use anyhow::Result;
+use tokio::time::Instant;
+
+use crate::{
+    account::Account,
+    decode::decode,
+    event::{Event, KernelTime, KnownSocket, WallClock},
+    pipeline::{END_OF_TIME, Plan},
+    probe::{Losses, Symbols, Totals},
+    sink::{Sink, Summary},
+    source::{
+        clock,
+        order::{Order, WINDOW},
+        recording::{Header, Recorder},
+        ring::RingSource,
+        snapshot::Owners,
+        witness::{Witness, look_around},
+    },
+    track::{News, Tracker},
+};
+
+/// Bytes of finished lines that are written out without waiting for a pause.
+const FULL: usize = 1 << 16;
+/// Sockets asked about at a time.
+const QUESTIONS: usize = 64;
+
+/// One run.
+pub(crate) struct Road<'a> {
+    plan: &'a Plan,
+    symbols: Symbols,
+    recorder: Option<Recorder>,
+    order: Order,
+    tracker: Tracker,
+    /// The latest event.
+    last: Option<KernelTime>,
+    witness: Witness,
+    /// The kernel side did not filter for this run.
+    filters_here: bool,
+    account: Account,
+    lines: Lines<'a>,
+    output: &'a mut dyn Write,
+}
+
+/// Finished lines on their way out.
+struct Lines<'a> {
+    plan: &'a Plan,
+    sink: &'a mut dyn Sink,
+    clock: WallClock,
+    text: Vec<u8>,
+    changes: u64,
+}
+
+impl<'a> Road<'a> {
+    pub(crate) fn new(
+        plan: &'a Plan,
+        sink: &'a mut dyn Sink,
+        output: &'a mut dyn Write,
+        header: &Header,
+    ) -> Self {
+        let text = Vec::with_capacity(2 * FULL);
+        Self {
+            plan,
+            symbols: header.symbols.clone(),
+            recorder: None,
+            order: Order::default(),
+            tracker: Tracker::new(header.reliance),
+            last: None,
+            witness: Witness::default(),
+            filters_here: false,
+            account: Account::new(header.clock.kernel),
+            lines: Lines { plan, sink, clock: header.clock, text, changes: 0 },
+            output,
+        }
+    }
+
+    /// Takes a copy of everything that comes in.
+    pub(crate) fn record_to(&mut self, file: Box<dyn Write>, header: &Header) -> Result<()> {
+        self.recorder = Some(Recorder::new(file, header)?);
+        Ok(())
+    }
+
+    /// From now on the filters of the kernel side are applied here.
+    pub(crate) fn filter_here(&mut self) {
+        self.filters_here = true;
+    }
+
+    /// Learns of the sockets that exist.
+    pub(crate) fn learn_what_exists(&mut self) -> Result<()> {
+        let Some(snapshot) = look_around(&self.plan.filters, Owners::Find) else { return Ok(()) };
+        if let Some(recorder) = &mut self.recorder {
+            recorder.known(&snapshot.sockets)?;
+        }
+        self.learn(&snapshot.sockets);
+        Ok(())
+    }
+
+    /// Learns of sockets, as far as they are wanted.
+    pub(crate) fn learn(&mut self, known: &[KnownSocket]) {
+        let filters = &self.plan.filters;
+        let wanted: Vec<KnownSocket> =
+            known.iter().filter(|one| filters.wants(one.netns, &one.ends)).copied().collect();
+        self.tracker.learn(&wanted);
+    }
+
+    /// Ring to order.
+    pub(crate) fn drain(&mut self, source: &mut RingSource) -> Result<()> {
+        let held = !self.order.is_empty() || self.tracker.settles_at().is_some();
+        let mut failed = None;
+        source.drain(held, |record| {
+            if let Err(error) = self.take(record) {
+                failed.get_or_insert(error);
+            }
+        })?;
+        clock::follow(&mut self.lines.clock);
+        failed.map_or(Ok(()), Err)
+    }
+
+    /// One record becomes an event.
+    pub(crate) fn take(&mut self, record: &[u8]) -> Result<()> {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.record(record)?;
+        }
+        match decode(record, &self.symbols) {
+            Ok(event) => {
+                self.account.received += 1;
+                self.last = self.last.max(Some(event.at()));
+                self.order.push(event);
+            }
+            Err(_) => self.account.undecodable += 1,
+        }
+        Ok(())
+    }
+
+    /// Order to tracker to lines, as far as `now` allows.
+    pub(crate) fn release(&mut self, now: KernelTime) -> Result<()> {
+        while let Some(event) = self.order.pop(now) {
+            if self.is_stranger(&event) {
+                continue;
+            }
+            self.tracker.apply(&event, |news| self.lines.tell(&news));
+            if self.lines.text.len() >= FULL {
+                self.write_out()?;
+            }
+        }
+        if self.order.is_empty() {
+            let settled = KernelTime(now.0.saturating_sub(WINDOW_NS));
+            self.tracker.settle(settled, &mut |news| self.lines.tell(&news));
+        }
+        Ok(())
+    }
+
+    /// When the kernel has to be asked about a socket whose timer is silent.
+    pub(crate) fn asks_at(&self) -> Option<Instant> {
+        let at = self.tracker.asks_at()?.max(self.witness.rests_until());
+        Some(Instant::now() + at.since(clock::now()))
+    }
+
+    /// Asks the kernel about sockets that may have changed without a word.
+    pub(crate) fn ask(&mut self) -> Result<()> {
+        let now = clock::now();
+        if now < self.witness.rests_until() {
+            return Ok(());
+        }
+        let questions = self.tracker.questions(now, QUESTIONS);
+        if questions.is_empty() {
+            return Ok(());
+        }
+        for known in self.witness.ask(&questions) {
+            if let Some(recorder) = &mut self.recorder {
+                recorder.answer(&known)?;
+            }
+            self.tracker.answer(&known, |news| self.lines.tell(&news));
+        }
+        Ok(())
+    }
+
+    /// Takes in an answer of a recording, after everything that happened before it.
+    pub(crate) fn answer(&mut self, known: &KnownSocket) -> Result<()> {
+        self.release(known.seen)?;
+        self.tracker.answer(known, |news| self.lines.tell(&news));
+        Ok(())
+    }
+
+    /// The time of the newest event that is held back.
+    pub(crate) fn newest(&self) -> KernelTime {
+        self.order.newest().unwrap_or(KernelTime(0))
+    }
+
+    /// Did the kernel side let this event pass for another filter?
+    fn is_stranger(&self, event: &Event) -> bool {
+        let (netns, ends) = match event {
+            Event::State(event) => (event.netns, &event.ends),
+            Event::Mini(event) => (event.netns, &event.ends),
+        };
+        self.filters_here && !self.plan.filters.wants(netns, ends)
+    }
+
+    /// Losses become lines; after losses, sockets whose end was missed are found.
+    pub(crate) fn account(&mut self, losses: &Losses, quiet: bool) -> Result<()> {
+        let now = clock::now();
+        if !self.account.is_due(now, quiet) {
+            return Ok(());
+        }
+        for loss in self.account.settle(losses.read()?, self.tracker.tally(), now) {
+            self.lines.sink.loss(&loss, &self.lines.clock, &mut self.lines.text);
+        }
+        if quiet && self.account.take_suspicion() {
+            self.find_missed_ends();
+        }
+        Ok(())
+    }
+
+    /// A socket that is in neither of two snapshots is gone; one alone can miss a socket.
+    fn find_missed_ends(&mut self) {
+        let filters = &self.plan.filters;
+        let Some(first) = look_around(filters, Owners::Skip) else { return };
+        let Some(second) = look_around(filters, Owners::Skip) else { return };
+        let sockets = || first.sockets.iter().chain(&second.sockets);
+        let alive: HashSet<_> = sockets().map(|known| (known.netns, known.ends)).collect();
+        self.tracker.reconcile(
+            first.started,
+            |subject| {
+                let looked = [&first, &second];
+                looked
+                    .iter()
+                    .all(|snapshot| snapshot.namespaces.contains(&subject.netns))
+                    .then(|| alive.contains(&(subject.netns, subject.ends)))
+            },
+            |news| self.lines.tell(&news),
+        );
+    }
+
+    /// What is in the ring when the end comes is still shown.
+    pub(crate) fn finish(mut self, source: &mut RingSource, losses: &Losses) -> Result<Summary> {
+        loop {
+            let before = self.account.received;
+            self.drain(source)?;
+            if self.account.received == before {
+                break;
+            }
+        }
+        self.release(END_OF_TIME)?;
+        self.account(losses, true)?;
+        self.summarize(clock::now())
+    }
+
+    /// What a recording holds is all that was attempted.
+    pub(crate) fn end_replay(mut self) -> Result<Summary> {
+        let end = self.last.unwrap_or(self.lines.clock.kernel);
+        let attempted = self.account.received + self.account.undecodable;
+        let totals = Totals { attempted, ..Totals::default() };
+        for loss in self.account.settle(totals, self.tracker.tally(), end) {
+            self.lines.sink.loss(&loss, &self.lines.clock, &mut self.lines.text);
+        }
+        self.summarize(end)
+    }
+
+    fn summarize(mut self, end: KernelTime) -> Result<Summary> {
+        let mut summary = self.account.summary(end, self.tracker.tally());
+        summary.changes = self.lines.changes;
+        summary.out_of_order = self.order.late();
+        summary.open = u64::try_from(self.tracker.open())?;
+        if self.plan.summary_line {
+            self.lines.sink.summary(&summary, &self.lines.clock, &mut self.lines.text);
+        }
+        self.write_out()?;
+        Ok(summary)
+    }
+
+    pub(crate) fn is_done(&self) -> bool {
+        self.lines.is_full()
+    }
+
+    pub(crate) fn write_out(&mut self) -> io::Result<()> {
+        if !self.lines.text.is_empty() {
+            self.output.write_all(&self.lines.text)?;
+            self.output.flush()?;
+            self.lines.text.clear();
+        }
+        Ok(())
+    }
+}
+
+const WINDOW_NS: u64 = 1_000_000;
+const _: () = assert!(WINDOW.as_nanos() == 1_000_000, "the same window, as a number");
+
+impl Lines<'_> {
+    /// Makes a line of a piece of news, if it is to be seen and the count is not used up.
+    fn tell(&mut self, news: &News) {
+        if self.is_full() || !(self.plan.selection)(news) {
+            return;
+        }
+        self.changes += 1;
+        match news {
+            News::Change(change) => self.sink.change(change, &self.clock, &mut self.text),
+            News::Restart(restart) => self.sink.restart(restart, &self.clock, &mut self.text),
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.plan.count.is_some_and(|count| self.changes >= count)
+    }
+}

@@ -1,0 +1,85 @@
+//! Asks the kernel by `sock_diag` what no hook tells: which sockets exist, and what single sockets
+//! are at. A kernel that does not answer makes the log poorer, not wrong.
+
+use crate::{
+    event::{Endpoints, KernelTime, KnownSocket, Netns},
+    probe::Filters,
+    source::{
+        clock,
+        snapshot::{self, Answer, Lookup, Owners, Question, Scope, Snapshot},
+    },
+};
+
+/// Asking takes this fraction of the time at most; other network namespaces have to be entered.
+const SHARE: u32 = 20;
+
+/// Asks about single sockets.
+pub(crate) struct Witness {
+    lookup: State,
+    rests_until: KernelTime,
+}
+
+enum State {
+    /// Nothing has been asked yet.
+    Unused,
+    Ready(Box<Lookup>),
+    /// This kernel does not answer.
+    Mute,
+}
+
+impl Default for Witness {
+    fn default() -> Self {
+        Self { lookup: State::Unused, rests_until: KernelTime(0) }
+    }
+}
+
+impl Witness {
+    /// No earlier than this will a question be asked.
+    pub(crate) const fn rests_until(&self) -> KernelTime {
+        self.rests_until
+    }
+
+    /// Asks about some sockets; returns those that exist.
+    pub(crate) fn ask(&mut self, about: &[(Netns, Endpoints)]) -> Vec<KnownSocket> {
+        let begun = clock::now();
+        if let State::Unused = self.lookup {
+            self.lookup = match Lookup::new() {
+                Ok(lookup) => State::Ready(Box::new(lookup)),
+                Err(error) => {
+                    tracing::warn!("some ends of FIN_WAIT_2 will be told late: {error}");
+                    State::Mute
+                }
+            };
+        }
+        let mut known = Vec::new();
+        if let State::Ready(lookup) = &mut self.lookup {
+            let questions: Vec<Question> =
+                about.iter().map(|(netns, ends)| Question { netns: *netns, ends: *ends }).collect();
+            lookup.ask(&questions, |_, answer| {
+                if let Answer::Is(socket) = answer {
+                    known.push(socket);
+                }
+            });
+        }
+        let ended = clock::now();
+        self.rests_until = ended.after(ended.since(begun) * SHARE);
+        known
+    }
+}
+
+/// A snapshot of the sockets that exist, or a warning and nothing.
+pub(crate) fn look_around(filters: &Filters, owners: Owners) -> Option<Snapshot> {
+    let scope = filters.netns.map_or(Scope::Every, Scope::Only);
+    match snapshot::take(scope, owners) {
+        Ok(snapshot) => {
+            for skipped in &snapshot.skipped {
+                tracing::info!("sockets that existed before are unknown in {skipped}");
+            }
+            Some(snapshot)
+        }
+        Err(error) => {
+            tracing::warn!("sockets that existed before are unknown: {error}");
+            None
+        }
+    }
+}
