@@ -57,8 +57,9 @@ pub struct MiniSocket<const WORDS: usize> {
     pub remote: [u32; WORDS],
 }
 
-/// Return addresses that come with a timer that is disarmed early.
-pub const TRACE: usize = 16;
+/// Return addresses that come with a timer that is disarmed early: from the timer functions out to the
+/// function of TCP that called them.
+pub const TRACE: usize = 8;
 
 /// A [`MiniSocket`] whose timer was disarmed before it was due, with the kernel functions that did
 /// it, innermost first; zeros where there are fewer.

@@ -15,8 +15,9 @@ use crate::maps;
 
 /// `IPPROTO_TCP`.
 const PROTOCOL_TCP: u16 = 6;
-/// Flags of `bpf_get_stack`: the kernel's stack, no frame left out.
-const KERNEL_STACK: u64 = 0;
+/// Flags of `bpf_get_stack`: the kernel's stack without the program and its caller, so that fewer
+/// frames have to be found.
+const KERNEL_STACK: u64 = 2;
 /// `AF_INET`.
 const FAMILY_INET: u16 = 2;
 /// `AF_INET6`.

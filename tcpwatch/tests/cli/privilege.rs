@@ -44,6 +44,23 @@ fn root_without_one_capability_is_told_which() {
 }
 
 #[test]
+fn hidden_kernel_addresses_turn_mini_sockets_off_with_words_and_leave_the_rest_on() {
+    if !is_root_or_say("root without CAP_SYSLOG") {
+        return;
+    }
+    let paranoid = std::fs::read_to_string("/proc/sys/kernel/perf_event_paranoid").unwrap();
+    if paranoid.trim().parse::<i32>().unwrap() < 2 {
+        eprintln!("NOT TESTED: with kernel.perf_event_paranoid below 2 everybody sees addresses");
+        return;
+    }
+    let answer = Answer::of(&mut root_without(&["syslog"], &["--duration", "0.1"]));
+    assert_eq!(answer.status, Some(0), "{answer:?}");
+    for words in ["hooks 1 of 4", "TIME_WAIT", "/proc/kallsyms hides its addresses", "CAP_SYSLOG"] {
+        assert!(answer.stderr.contains(words), "{words}: {answer:?}");
+    }
+}
+
+#[test]
 fn a_kernel_without_type_information_is_refused_with_the_option_that_makes_it() {
     if !is_root_or_say("a kernel without BTF") {
         return;
