@@ -63,6 +63,7 @@ fn event<const WORDS: usize>(
         }),
         no_fin_wait: flags & FLAG_LINGER2_OFF != 0,
         fast_open: flags & FLAG_FAST_OPEN != 0,
+        timer: None,
         kept_back: flags & FLAG_KEPT_BACK != 0,
     }
 }

@@ -42,6 +42,9 @@ pub struct StateEvent {
     pub no_fin_wait: bool,
     /// Data came before the handshake was done.
     pub fast_open: bool,
+    /// The timer of the mini-socket that takes over in FIN_WAIT_2 at the same moment: when it was
+    /// armed and when it is due.
+    pub timer: Option<(Jiffies, Jiffies)>,
     /// The kernel side kept the change back until a port was known.
     pub kept_back: bool,
 }

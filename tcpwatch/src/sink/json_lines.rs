@@ -14,7 +14,7 @@ use crate::{
 /// Version of the form: grows when a field changes its meaning, not when one is added.
 const SCHEMA: u8 = 1;
 
-/// Fields of a line, more or less: serde_json only asks whether there are any.
+/// Fields of a line, more or less: `serde_json` only asks whether there are any.
 const FIELDS_ABOUT: usize = 15;
 
 /// Writes JSON lines.

@@ -6,7 +6,7 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use crate::event::{Event, KernelTime, TcpState};
+use crate::event::{Event, Jiffies, KernelTime, StateEvent, TcpState, TimerEvent};
 
 /// How long an event is held back. Inversions of up to some hundred microseconds were seen under
 /// full load on two CPUs.
@@ -63,19 +63,21 @@ impl Order {
         self.late
     }
 
-    /// Two changes are reported before the kernel has filled in the socket: SYN_SENT before a local
-    /// port is chosen (`tcp_v4_connect`), and SYN_RECV of an accepted socket before its addresses
-    /// are copied (`inet_csk_clone_lock`, up to 6.12). The socket's next event has them.
+    /// Adds what the kernel tells only with the socket's next event.
     fn complete(&self, event: &mut Event) {
         let Event::State(change) = event else { return };
-        let incomplete = match change.to {
-            TcpState::SynSent => change.ends.local.port == 0,
-            TcpState::SynRecv => change.ends.remote.port == 0,
-            _ => false,
-        };
-        if !incomplete {
-            return;
+        match change.to {
+            TcpState::SynSent if change.ends.local.port == 0 => self.complete_ends(change),
+            TcpState::SynRecv if change.ends.remote.port == 0 => self.complete_ends(change),
+            TcpState::FinWait2 => change.timer = self.timer_of(change),
+            _ => {}
         }
+    }
+
+    /// Two changes are reported before the kernel has filled in the socket: SYN_SENT before a local
+    /// port is chosen (`tcp_v4_connect`), and SYN_RECV of an accepted socket before its addresses
+    /// are copied (`inet_csk_clone_lock`, up to 6.12).
+    fn complete_ends(&self, change: &mut StateEvent) {
         let next = self.held.iter().find_map(|later| {
             let Event::State(later) = later else { return None };
             (later.socket == change.socket).then_some(later.ends)
@@ -83,5 +85,73 @@ impl Order {
         if let Some(ends) = next {
             change.ends = ends;
         }
+    }
+
+    /// An orphan that enters FIN_WAIT_2 becomes a mini-socket at once, and that has a timer.
+    fn timer_of(&self, change: &StateEvent) -> Option<(Jiffies, Jiffies)> {
+        self.held.iter().find_map(|later| {
+            let Event::Mini(mini) = later else { return None };
+            let taken_over = mini.socket == Some(change.socket)
+                && mini.timer == TimerEvent::Start
+                && mini.state == TcpState::FinWait2;
+            taken_over.then_some((mini.tick, mini.due))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decode::decode;
+    use crate::probe::Symbols;
+
+    /// A change of the socket with this cookie, in the bytes of the ring.
+    fn change(at_us: u64, cookie: u64, new: u8, local_port: u16) -> Event {
+        let mut bytes = [0; 64];
+        bytes[0..8].copy_from_slice(&(at_us * 1000).to_ne_bytes());
+        bytes[8..16].copy_from_slice(&cookie.to_ne_bytes());
+        bytes[20] = 1;
+        bytes[22..24].copy_from_slice(&local_port.to_ne_bytes());
+        bytes[33] = new;
+        decode(&bytes, &Symbols::default()).unwrap()
+    }
+
+    fn moments(order: &mut Order, now_us: u64) -> Vec<u64> {
+        std::iter::from_fn(|| order.pop(KernelTime(now_us * 1000)))
+            .map(|event| event.at().0 / 1000)
+            .collect()
+    }
+
+    #[test]
+    fn events_of_different_cpus_come_out_in_the_kernels_order() {
+        let mut order = Order::default();
+        for at in [10, 30, 20, 5] {
+            order.push(change(at, at, 1, 1));
+        }
+        assert_eq!(moments(&mut order, 1025), [5, 10, 20], "what is younger is held back");
+        assert_eq!(moments(&mut order, 2000), [30]);
+        assert_eq!(order.late(), 0);
+    }
+
+    #[test]
+    fn an_event_that_comes_too_late_is_let_through_and_counted() {
+        let mut order = Order::default();
+        order.push(change(3000, 1, 1, 1));
+        assert_eq!(moments(&mut order, 5000), [3000]);
+        order.push(change(2000, 2, 1, 1));
+        assert_eq!(moments(&mut order, 5000), [2000]);
+        assert_eq!(order.late(), 1);
+    }
+
+    #[test]
+    fn a_connect_gets_its_port_from_the_sockets_next_event() {
+        let mut order = Order::default();
+        order.push(change(10, 7, 2, 0));
+        order.push(change(11, 8, 1, 99));
+        order.push(change(12, 7, 1, 40_000));
+        let Some(Event::State(connect)) = order.pop(KernelTime(2_000_000)) else {
+            panic!("the connect comes first")
+        };
+        assert_eq!(connect.ends.local.port, 40_000);
     }
 }

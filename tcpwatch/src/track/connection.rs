@@ -1,6 +1,6 @@
 //! Full sockets: from the kernel's report of a state change to news.
 
-use super::{Change, Handshake, News, Reason, Subject, Tracker, key, reason};
+use super::{Change, Handshake, News, Reason, Subject, Tracker, key, reason, wheel};
 use crate::event::{
     Cookie, Direction, Endpoints, KernelTime, KnownSocket, Netns, Process, StateEvent, TcpState,
     Via,
@@ -103,6 +103,9 @@ impl Tracker {
         if to != event.from && !handshake {
             let mut change = connection.change(event.socket, event.at, to);
             change.reason = reason;
+            change.ends_at = event.timer.map(|(armed, due)| {
+                self.reliance.rate.moment(wheel::fires_at(armed, due), (armed, event.at))
+            });
             change.handshake = special;
             out(News::Change(change));
         }
