@@ -1,0 +1,140 @@
+//! One line of tcpwatch's JSON, as far as the tests look at it.
+
+use std::{collections::BTreeMap, fmt, net::IpAddr, net::SocketAddr};
+
+use serde::Deserialize;
+
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Line {
+    pub(crate) event: String,
+    pub(crate) mono_ns: u64,
+    #[serde(default)]
+    pub(crate) socket: Option<u64>,
+    #[serde(default)]
+    pub(crate) netns: u32,
+    #[serde(default)]
+    pub(crate) family: String,
+    pub(crate) local: Option<End>,
+    pub(crate) remote: Option<End>,
+    #[serde(default)]
+    pub(crate) direction: Option<String>,
+    #[serde(default)]
+    pub(crate) process: Option<Owner>,
+    #[serde(default)]
+    pub(crate) from: String,
+    #[serde(default)]
+    pub(crate) to: String,
+    #[serde(default)]
+    pub(crate) state: String,
+    #[serde(default)]
+    pub(crate) in_state_s: Option<f64>,
+    #[serde(default)]
+    pub(crate) reason: Option<String>,
+    #[serde(default)]
+    pub(crate) ends_in_s: Option<f64>,
+    #[serde(default)]
+    pub(crate) handshake: Option<String>,
+    #[serde(default)]
+    pub(crate) inferred: bool,
+    #[serde(default)]
+    pub(crate) cause: String,
+    #[serde(default)]
+    pub(crate) count: u64,
+    /// When it was read, by the kernel's clock.
+    #[serde(skip)]
+    pub(crate) read_ns: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
+pub(crate) struct End {
+    pub(crate) addr: IpAddr,
+    pub(crate) port: u16,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub(crate) struct Owner {
+    pub(crate) pid: u32,
+    pub(crate) comm: String,
+    pub(crate) via: String,
+}
+
+/// The last line.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Summary {
+    pub(crate) changes: u64,
+    pub(crate) inferred: u64,
+    pub(crate) attempted: u64,
+    pub(crate) received: u64,
+    pub(crate) lost: BTreeMap<String, u64>,
+    pub(crate) open: u64,
+}
+
+impl Line {
+    pub(crate) fn is_state(&self) -> bool {
+        self.event == "state"
+    }
+
+    /// `FIN_WAIT_2>TIME_WAIT`.
+    pub(crate) fn change(&self) -> String {
+        format!("{}>{}", self.from, self.to)
+    }
+
+    pub(crate) fn is(&self, change: &str) -> bool {
+        self.is_state() && self.change() == change
+    }
+
+    pub(crate) fn ends(&self) -> (End, End) {
+        (self.local.unwrap(), self.remote.unwrap())
+    }
+
+    /// Is it about a socket with these ends, in this order?
+    pub(crate) fn joins(&self, local: SocketAddr, remote: SocketAddr) -> bool {
+        self.local == Some(local.into()) && self.remote == Some(remote.into())
+    }
+
+    pub(crate) fn has_port(&self, port: u16) -> bool {
+        [self.local, self.remote].into_iter().flatten().any(|end| end.port == port)
+    }
+}
+
+impl Summary {
+    /// Everything the kernel side wanted to send arrived or was counted. A run that the kernel
+    /// skipped was never counted as an attempt.
+    pub(crate) fn balance(&self) {
+        let in_queues: u64 = ["ring_full", "unreadable", "undecided"]
+            .iter()
+            .filter_map(|cause| self.lost.get(*cause))
+            .sum();
+        assert_eq!(self.attempted, self.received + in_queues, "the account balances: {self:?}");
+    }
+}
+
+impl From<SocketAddr> for End {
+    /// IPv4 in IPv6 counts as IPv4.
+    fn from(address: SocketAddr) -> Self {
+        Self { addr: address.ip().to_canonical(), port: address.port() }
+    }
+}
+
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let port = |end: Option<End>| end.map_or(0, |end| end.port);
+        write!(
+            f,
+            "{:>14.6} {:<8} {:?} {}>{} {}{} {:?} {:?} ends in {:?} {:?} {}{}",
+            std::time::Duration::from_nanos(self.mono_ns).as_secs_f64(),
+            self.event,
+            self.socket,
+            port(self.local),
+            port(self.remote),
+            if self.from.is_empty() { self.state.clone() } else { self.change() },
+            if self.inferred { " (inferred)" } else { "" },
+            self.in_state_s,
+            self.reason,
+            self.ends_in_s,
+            self.process,
+            self.cause,
+            self.count,
+        )
+    }
+}

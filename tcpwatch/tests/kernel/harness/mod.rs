@@ -1,0 +1,60 @@
+//! What the tests are made of: namespaces, the program under test, sockets and processes.
+
+pub(crate) mod churn;
+pub(crate) mod line;
+pub(crate) mod lives;
+pub(crate) mod netns;
+pub(crate) mod peer;
+pub(crate) mod program;
+pub(crate) mod segment;
+pub(crate) mod sockets;
+pub(crate) mod watch;
+pub(crate) mod witness;
+
+use std::{
+    env,
+    io::{self, Write as _},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// How long a test waits for what has to come. A deadline, never a pace.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(10);
+
+/// Leaves the test with a loud word if it cannot run here.
+macro_rules! needs_root {
+    () => {
+        if !$crate::harness::is_root() {
+            return;
+        }
+    };
+}
+
+/// Is this process root? If not, says so past the test runner's capture, or fails where a test that
+/// cannot run is no pass.
+pub(crate) fn is_root() -> bool {
+    if rustix::process::geteuid().is_root() {
+        return true;
+    }
+    assert!(env::var_os("TCPWATCH_REQUIRE_ROOT").is_none(), "this test needs root");
+    let name = thread::current().name().unwrap_or("a test").to_owned();
+    writeln!(io::stderr(), "SKIPPED: needs root: {name}").unwrap();
+    false
+}
+
+/// Asks again and again until there is an answer, for what sends no event.
+pub(crate) fn poll<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + DEADLINE;
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "never: {what}");
+        thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Lets a span of time pass that is part of the scenario itself.
+pub(crate) fn let_pass(span: Duration) {
+    thread::sleep(span);
+}

@@ -1,0 +1,208 @@
+//! tcpwatch itself, running: its lines as they come, its end and its account.
+
+use std::{
+    collections::VecDeque,
+    io::{BufRead as _, BufReader, Read},
+    process::{Child, Command, Stdio},
+    sync::{Arc, Condvar, Mutex, MutexGuard},
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde::de::DeserializeOwned;
+use tcpwatch::source::clock;
+
+use super::{
+    DEADLINE,
+    line::{Line, Summary},
+    netns::Netns,
+};
+
+/// A running tcpwatch that writes JSON.
+pub(crate) struct Watch {
+    child: Child,
+    heard: Arc<Heard>,
+    readers: Vec<JoinHandle<()>>,
+}
+
+/// What a tcpwatch that has ended has said.
+pub(crate) struct Log {
+    pub(crate) lines: Vec<Line>,
+    pub(crate) summary: Summary,
+}
+
+#[derive(Default)]
+struct Heard {
+    said: Mutex<Said>,
+    more: Condvar,
+}
+
+#[derive(Default)]
+struct Said {
+    lines: Vec<Line>,
+    summary: Option<Summary>,
+    banner: bool,
+    stderr: VecDeque<String>,
+}
+
+impl Watch {
+    /// Starts it for one namespace; every change from now on is seen.
+    pub(crate) fn on(netns: &Netns) -> Self {
+        Self::with(netns, &[])
+    }
+
+    /// The same, with more arguments.
+    pub(crate) fn with(netns: &Netns, args: &[&str]) -> Self {
+        let word = netns.word();
+        let args: Vec<&str> = ["--netns", word.as_str()].iter().chain(args).copied().collect();
+        Self::start(&args)
+    }
+
+    /// Starts it with these arguments and waits for its banner.
+    pub(crate) fn start(args: &[&str]) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_tcpwatch"))
+            .args(["--format", "json", "--summary"])
+            .args(args)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let heard = Arc::new(Heard::default());
+        let stdout = reader(child.stdout.take().unwrap(), &heard, Said::hear_line);
+        let stderr = reader(child.stderr.take().unwrap(), &heard, Said::hear_word);
+        let watch = Self { child, heard, readers: vec![stdout, stderr] };
+        watch.wait(DEADLINE, "the banner", |said| said.banner.then_some(()));
+        watch
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Waits until the lines so far hold an answer.
+    pub(crate) fn wait_for<T>(&self, what: &str, find: impl Fn(&[Line]) -> Option<T>) -> T {
+        self.wait_within(DEADLINE, what, find)
+    }
+
+    /// The same, for what takes longer.
+    pub(crate) fn wait_within<T>(
+        &self,
+        span: Duration,
+        what: &str,
+        find: impl Fn(&[Line]) -> Option<T>,
+    ) -> T {
+        self.wait(span, what, |said| find(&said.lines))
+    }
+
+    /// Waits for `count` lines that fit.
+    pub(crate) fn wait_count(&self, count: usize, what: &str, fits: impl Fn(&Line) -> bool) {
+        self.wait_for(what, |lines| {
+            (lines.iter().filter(|line| fits(line)).count() >= count).then_some(())
+        });
+    }
+
+    /// Ends it with Ctrl-C; its account must balance.
+    pub(crate) fn stop(self) -> Log {
+        self.stop_with(Signal::INT)
+    }
+
+    pub(crate) fn stop_with(self, signal: Signal) -> Log {
+        self.signal(signal);
+        self.ended()
+    }
+
+    /// Waits for its own end.
+    pub(crate) fn ended(mut self) -> Log {
+        for reader in std::mem::take(&mut self.readers) {
+            reader.join().unwrap();
+        }
+        let status = self.child.wait().unwrap();
+        let mut said = self.heard.said.lock().unwrap();
+        let stderr = said.stderr.iter().map(String::as_str).collect::<Vec<_>>().join("\n");
+        assert!(status.success(), "{status}: {stderr}");
+        let lines = std::mem::take(&mut said.lines);
+        let summary = said.summary.take().expect("a summary is the last line");
+        drop(said);
+        summary.balance();
+        Log { lines, summary }
+    }
+
+    /// Ends it in the hard way and waits until it is gone.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    fn wait<T>(&self, span: Duration, what: &str, find: impl Fn(&Said) -> Option<T>) -> T {
+        let deadline = Instant::now() + span;
+        let mut said: MutexGuard<'_, Said> = self.heard.said.lock().unwrap();
+        loop {
+            if let Some(found) = find(&said) {
+                return found;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            assert!(!left.is_zero(), "never came: {what}; what came:\n{}", said.transcript());
+            said = self.heard.more.wait_timeout(said, left).unwrap().0;
+        }
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        // An error means that it has ended already.
+        if self.child.kill().is_ok() {
+            drop(self.child.wait());
+        }
+    }
+}
+
+impl Said {
+    fn hear_line(&mut self, text: &str) {
+        let read_ns = clock::now().0;
+        assert!(self.summary.is_none(), "nothing comes after the summary: {text}");
+        if text.contains(r#""event":"summary""#) {
+            self.summary = Some(parsed(text));
+        } else {
+            let line: Line = parsed(text);
+            self.lines.push(Line { read_ns, ..line });
+        }
+    }
+
+    fn hear_word(&mut self, text: &str) {
+        self.banner |= text.starts_with("tcpwatch ");
+        self.stderr.push_back(text.to_owned());
+    }
+
+    fn transcript(&self) -> String {
+        const SHOWN: usize = 60;
+        let from = self.lines.len().saturating_sub(SHOWN);
+        let lines = self.lines[from..].iter().map(|line| format!("  {line}\n"));
+        let stderr = self.stderr.iter().map(|line| format!("  {line}\n"));
+        stderr.chain(lines).collect()
+    }
+}
+
+fn parsed<T: DeserializeOwned>(text: &str) -> T {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+fn reader(
+    stream: impl Read + Send + 'static,
+    heard: &Arc<Heard>,
+    hear: impl Fn(&mut Said, &str) + Send + 'static,
+) -> JoinHandle<()> {
+    let heard = Arc::clone(heard);
+    thread::spawn(move || {
+        for line in BufReader::new(stream).lines() {
+            let line = line.unwrap();
+            hear(&mut heard.said.lock().unwrap(), &line);
+            heard.more.notify_all();
+        }
+    })
+}

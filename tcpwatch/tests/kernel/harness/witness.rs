@@ -1,0 +1,135 @@
+//! An independent witness: looks at all sockets of a namespace every few milliseconds, as `ss`
+//! does, and is asked afterwards whether it agrees with what tcpwatch told.
+
+use std::{
+    collections::HashMap,
+    sync::mpsc::{self, RecvTimeoutError},
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use tcpwatch::source::{
+    clock,
+    snapshot::{self, Owners, Scope},
+};
+
+use super::{
+    line::End,
+    lives::{Life, transcript},
+    netns::Netns,
+};
+
+/// Pause between two looks.
+const PERIOD: Duration = Duration::from_millis(5);
+/// A change and a look that are closer than this say nothing about each other.
+const SLACK: u64 = 5_000_000;
+
+type Ends = (End, End);
+
+/// Looks until it is stopped.
+pub(crate) struct Witness {
+    stop: mpsc::Sender<()>,
+    thread: JoinHandle<Vec<Look>>,
+}
+
+/// What existed between two moments.
+#[derive(Debug)]
+pub(crate) struct Look {
+    from_ns: u64,
+    to_ns: u64,
+    sockets: HashMap<Ends, String>,
+}
+
+impl Witness {
+    pub(crate) fn start(netns: &Netns) -> Self {
+        let (stop, stopped) = mpsc::channel();
+        let (tell, told) = mpsc::channel();
+        let own = tcpwatch::event::Netns(netns.inode);
+        let thread = netns.inside(move || {
+            // A thread starts in the namespace of the thread that starts it.
+            thread::spawn(move || {
+                let mut looks = vec![look(own)];
+                tell.send(()).unwrap();
+                while stopped.recv_timeout(PERIOD) == Err(RecvTimeoutError::Timeout) {
+                    looks.push(look(own));
+                }
+                looks
+            })
+        });
+        told.recv().unwrap();
+        Self { stop, thread }
+    }
+
+    pub(crate) fn stop(self) -> Vec<Look> {
+        drop(self.stop);
+        self.thread.join().unwrap()
+    }
+}
+
+fn look(own: tcpwatch::event::Netns) -> Look {
+    let from_ns = clock::now().0;
+    let seen = snapshot::take(Scope::Only(own), Owners::Skip).unwrap();
+    let to_ns = clock::now().0;
+    let end = |end: tcpwatch::event::Endpoint| End { addr: end.address, port: end.port };
+    let sockets = seen
+        .sockets
+        .iter()
+        .map(|known| ((end(known.ends.local), end(known.ends.remote)), known.state.to_string()))
+        .filter(|(_, state)| state != "LISTEN")
+        .collect();
+    Look { from_ns, to_ns, sockets }
+}
+
+/// A state that tcpwatch told, and when it was entered and left.
+#[derive(Debug)]
+struct Stay<'a> {
+    ends: Ends,
+    state: &'a str,
+    from_ns: u64,
+    to_ns: u64,
+}
+
+fn stays(lives: &[Life]) -> Vec<Stay<'_>> {
+    let mut stays = Vec::new();
+    for life in lives {
+        let ends = life.lines.last().unwrap().ends();
+        for (number, line) in life.lines.iter().enumerate() {
+            let to_ns = life.lines.get(number + 1).map_or(u64::MAX - SLACK, |next| next.mono_ns);
+            if line.to != "CLOSED" && line.to != "LISTEN" {
+                stays.push(Stay { ends, state: &line.to, from_ns: line.mono_ns, to_ns });
+            }
+        }
+    }
+    stays
+}
+
+/// Every state that was seen was told at that time, and every state that was told for long enough
+/// was seen. Returns how many states were seen at all.
+pub(crate) fn agree(looks: &[Look], lives: &[Life]) -> usize {
+    let stays = stays(lives);
+    for look in looks {
+        for (ends, state) in &look.sockets {
+            let told = stays.iter().any(|stay| {
+                stay.ends == *ends
+                    && stay.state == state
+                    && stay.from_ns <= look.to_ns + SLACK
+                    && look.from_ns <= stay.to_ns + SLACK
+            });
+            let at = look.from_ns;
+            assert!(told, "{ends:?} was seen in {state} at {at}, told was\n{}", transcript(lives));
+        }
+    }
+    let mut seen = 0;
+    for stay in &stays {
+        let within = looks.iter().filter(|look| {
+            stay.from_ns + SLACK <= look.from_ns && look.to_ns + SLACK <= stay.to_ns
+        });
+        for look in within {
+            let state = look.sockets.get(&stay.ends).map(String::as_str);
+            let at = look.from_ns;
+            assert_eq!(state, Some(stay.state), "{stay:?} at {at}\n{}", transcript(lives));
+            seen += 1;
+        }
+    }
+    seen
+}

@@ -1,0 +1,143 @@
+//! Nothing is lost in silence.
+
+use std::{net::TcpListener, time::Duration};
+
+use rustix::process::Signal;
+
+use crate::harness::{
+    churn,
+    lives::{lives, lives_between, paths},
+    netns::Netns,
+    poll,
+    sockets::{self, Pair, V4},
+    watch::Watch,
+};
+
+/// Connections that are open before anything is lost; half of them end then.
+const OLD: usize = 20;
+
+/// Stops the reader while `act` happens.
+fn while_stopped(watch: &Watch, act: impl FnOnce()) {
+    watch.signal(Signal::STOP);
+    poll("the reader stops", || {
+        let status = std::fs::read_to_string(format!("/proc/{}/stat", watch.pid())).unwrap();
+        status.rsplit(')').next().unwrap().trim_start().starts_with('T').then_some(())
+    });
+    act();
+    watch.signal(Signal::CONT);
+}
+
+#[test]
+fn what_a_full_ring_refuses_is_counted_told_and_accounted_for() {
+    needs_root!();
+    let netns = Netns::new();
+    let watch = Watch::with(&netns, &["--buffer", "4K"]);
+    while_stopped(&watch, || churn::connections(&netns, 200));
+    let told = watch.wait_for("a loss", |lines| {
+        lines.iter().find(|line| line.event == "loss" && line.cause == "ring_full").cloned()
+    });
+    let log = watch.stop();
+    let lost = log.summary.lost["ring_full"];
+    println!(
+        "measured: attempted {}, received {}, lost {lost}",
+        log.summary.attempted, log.summary.received
+    );
+    assert!(told.count > 0 && told.count <= lost, "{told} of {lost}");
+    let all: u64 =
+        log.lines.iter().filter(|line| line.cause == "ring_full").map(|line| line.count).sum();
+    assert_eq!(all, lost, "the lines add up to the summary");
+    assert!(log.summary.received < 4096 / 40, "no more than fits: {:?}", log.summary);
+}
+
+#[test]
+fn a_socket_whose_end_was_lost_is_found_to_be_gone() {
+    needs_root!();
+    let netns = Netns::new();
+    let watch = Watch::with(&netns, &["--buffer", "8K"]);
+    let listener = netns.inside(|| TcpListener::bind(V4).unwrap());
+    let mut pairs = Vec::new();
+    for number in 1..=OLD {
+        pairs.push(netns.inside(|| Pair::over(&listener)));
+        watch.wait_count(2 * number, "both ends", |line| line.to == "ESTABLISHED");
+    }
+    let staying = pairs.split_off(OLD / 2);
+    let gone: Vec<_> = pairs.iter().map(Pair::ends).collect();
+    while_stopped(&watch, || {
+        churn::connections(&netns, 200);
+        for pair in pairs {
+            sockets::reset(pair.client);
+        }
+    });
+    let inferred = |lines: &[crate::harness::line::Line]| {
+        let ends =
+            gone.iter().flat_map(|(client, server)| [(*client, *server), (*server, *client)]);
+        ends.map(|(local, remote)| lives_between(lines, local, remote))
+            .all(|lives| lives.iter().any(|life| life.lines.iter().any(|line| line.to == "CLOSED")))
+            .then_some(())
+    };
+    watch.wait_for("the end of every socket that is gone", inferred);
+    let still_there: Vec<_> = staying.iter().map(Pair::ends).collect();
+    let log = watch.stop();
+    for (client, server) in gone {
+        for (local, remote) in [(client, server), (server, client)] {
+            let [life] = &lives_between(&log.lines, local, remote)[..] else { panic!("one life") };
+            let end = life.entered("CLOSED");
+            assert_eq!((end.inferred, life.reason()), (true, "unknown"), "{life}");
+        }
+    }
+    for (client, server) in still_there {
+        let [life] = &lives_between(&log.lines, client, server)[..] else { panic!("one life") };
+        assert!(life.path().ends_with("ESTABLISHED"), "{life}");
+    }
+    assert!(log.summary.lost["ring_full"] > 0);
+    let inferred = log.lines.iter().filter(|line| line.inferred).count();
+    assert_eq!(log.summary.inferred, u64::try_from(inferred).unwrap(), "told is counted");
+    let open = lives(&log.lines)
+        .iter()
+        .filter(|life| life.lines.last().unwrap().to != "CLOSED")
+        .filter(|life| life.lines[0].remote.unwrap().port != 0)
+        .count();
+    assert_eq!(log.summary.open, u64::try_from(open).unwrap(), "open is what has not ended");
+}
+
+#[test]
+fn five_seconds_of_churn_lose_nothing_and_every_time_wait_is_accounted_for() {
+    needs_root!();
+    let netns = Netns::new();
+    let watch = Watch::with(&netns, &["--buffer", "256M"]);
+    let connections = churn::for_a_while(&netns, Duration::from_secs(5));
+    watch.wait_within(Duration::from_mins(1), "the listener's end", |lines| {
+        lines.iter().rev().take(64).any(|line| line.is("LISTEN>CLOSED")).then_some(())
+    });
+    let log = watch.stop();
+    println!("measured: {connections} connections, {:?}", log.summary);
+    let queues: u64 = log
+        .summary
+        .lost
+        .iter()
+        .filter(|(cause, _)| *cause != "recursion")
+        .map(|(_, count)| count)
+        .sum();
+    assert_eq!(queues, 0, "nothing is lost in a queue");
+
+    let to = |state: &str| log.lines.iter().filter(|line| line.to == state).count();
+    let from = |state: &str| log.lines.iter().filter(|line| line.from == state).count();
+    let open = usize::try_from(log.summary.open).unwrap();
+    let lives = lives(&log.lines);
+    let paths = paths(&lives);
+    println!("measured: {paths:#?}");
+    assert_eq!(to("TIME_WAIT"), connections, "every connection got there");
+    assert_eq!(to("TIME_WAIT"), from("TIME_WAIT") + open, "started is ended and alive");
+    if log.summary.lost.is_empty() {
+        let client = "CLOSED SYN_SENT ESTABLISHED FIN_WAIT_1 FIN_WAIT_2 TIME_WAIT";
+        let server = "LISTEN SYN_RECV ESTABLISHED CLOSE_WAIT LAST_ACK CLOSED";
+        let expected = [
+            (client.to_owned(), open),
+            (format!("{client} CLOSED"), connections - open),
+            (server.to_owned(), connections),
+            ("CLOSED LISTEN CLOSED".to_owned(), 1),
+        ];
+        assert_eq!(paths, expected.into(), "every connection has the full chain");
+        assert_eq!(log.summary.inferred, 0);
+    }
+}

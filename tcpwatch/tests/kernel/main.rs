@@ -1,0 +1,29 @@
+//! What tcpwatch says, against the running kernel. Needs root; run with `--test-threads=1`.
+//!
+//! Every scenario has a network namespace of its own, real sockets in it, and the real program
+//! watching it. Scenarios that take long run side by side inside one test.
+
+#[cfg(test)]
+#[macro_use]
+mod harness;
+
+#[cfg(test)]
+mod ends;
+#[cfg(test)]
+mod filters;
+#[cfg(test)]
+mod lives;
+#[cfg(test)]
+mod lookup;
+#[cfg(test)]
+mod loss;
+#[cfg(test)]
+mod mini;
+#[cfg(test)]
+mod owners;
+#[cfg(test)]
+mod running;
+#[cfg(test)]
+mod snapshot;
+#[cfg(test)]
+mod strangers;

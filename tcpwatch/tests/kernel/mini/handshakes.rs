@@ -1,0 +1,82 @@
+//! Handshakes without a half-open connection: SYN cookies and fast open.
+
+use std::{
+    io::{Read as _, Write as _},
+    net::{SocketAddr, TcpListener, TcpStream},
+};
+
+use crate::harness::{
+    lives::{Life, life, lives},
+    netns::Netns,
+    sockets::{self, V4, V6, lose_acks},
+    watch::Watch,
+};
+
+/// A listener and where it listens.
+fn listener(address: &str) -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind(address).unwrap();
+    let listening = listener.local_addr().unwrap();
+    (listener, listening)
+}
+
+fn server_side(all: &[Life], listening: SocketAddr) -> Life {
+    let accepted = |life: &&Life| life.lines[0].local == Some(listening.into());
+    let connections = |life: &&Life| life.lines[0].remote.unwrap().port != 0;
+    all.iter().filter(accepted).find(connections).expect("the server's side").clone()
+}
+
+#[test]
+fn with_syn_cookies_there_is_no_half_open_connection() {
+    needs_root!();
+    for address in [V4, V6] {
+        let netns = Netns::with(&[("ipv4.tcp_syncookies", "2")]);
+        let watch = Watch::on(&netns);
+        let (deaf, unheard) = netns.inside(|| listener(address));
+        lose_acks(&deaf);
+        let _half_open = netns.inside(|| TcpStream::connect(unheard).unwrap());
+        let (_listener, listening) = netns.inside(|| listener(address));
+        let _client = netns.inside(|| TcpStream::connect(listening).unwrap());
+        watch.wait_count(3, "both ends", |line| line.to == "ESTABLISHED");
+        let log = watch.stop();
+        let all = lives(&log.lines);
+        let of_unheard = |life: &&Life| {
+            let first = &life.lines[0];
+            first.local == Some(unheard.into()) && first.remote.unwrap().port != 0
+        };
+        assert_eq!(all.iter().filter(of_unheard).count(), 0, "nothing exists until the ACK");
+        let theirs = server_side(&all, listening);
+        assert_eq!(theirs.path(), "LISTEN SYN_RECV ESTABLISHED");
+        assert_eq!(theirs.entered("SYN_RECV").handshake.as_deref(), Some("syn_cookie"), "{theirs}");
+        assert_eq!(theirs.left("SYN_RECV").in_state_s, None, "nobody knows since when: {theirs}");
+    }
+}
+
+#[test]
+fn a_fast_open_connection_is_told_in_the_right_order() {
+    needs_root!();
+    // Client and server, without cookies, for every listener (TFO_* in include/net/tcp.h).
+    let netns = Netns::with(&[("ipv4.tcp_fastopen", "1543")]);
+    let watch = Watch::on(&netns);
+    let (listener, listening) = netns.inside(|| listener(V4));
+    let (client, mut server) = netns.inside(|| {
+        let client = sockets::unbound(listening);
+        client.send_to_with_flags(b"early", &listening.into(), libc::MSG_FASTOPEN).unwrap();
+        (client, listener.accept().unwrap().0)
+    });
+    let connected = server.peer_addr().unwrap();
+    server.write_all(b"answer").unwrap();
+    server.read_exact(&mut [0; 5]).unwrap();
+    let mut client: TcpStream = client.into();
+    client.read_exact(&mut [0; 6]).unwrap();
+    sockets::close_first(client, server);
+    watch.wait_count(1, "the end", |line| line.is("LAST_ACK>CLOSED"));
+    watch.wait_count(1, "TIME_WAIT", |line| line.to == "TIME_WAIT");
+    let log = watch.stop();
+    let theirs = life(&log.lines, listening, connected);
+    assert_eq!(theirs.path(), "LISTEN SYN_RECV ESTABLISHED CLOSE_WAIT LAST_ACK CLOSED");
+    assert_eq!(theirs.entered("SYN_RECV").handshake.as_deref(), Some("fast_open"), "{theirs}");
+    assert_eq!(
+        life(&log.lines, connected, listening).path(),
+        "CLOSED SYN_SENT ESTABLISHED FIN_WAIT_1 FIN_WAIT_2 TIME_WAIT"
+    );
+}
