@@ -8,8 +8,8 @@ use std::{collections::VecDeque, time::Duration};
 
 use crate::event::{Event, Jiffies, KernelTime, StateEvent, TcpState, TimerEvent};
 
-/// How long an event is held back. Inversions of up to some hundred microseconds were seen under
-/// full load on two CPUs.
+/// How long an event is held back. Three programs that connect as fast as they can on two CPUs made
+/// 1,804 inversions in 959,145 records, the largest of 57 us; a virtual CPU can be stopped for longer.
 pub const WINDOW: Duration = Duration::from_millis(1);
 
 /// Events on their way into order.

@@ -43,18 +43,7 @@ impl Connection {
 
     /// The change from the present state to `to`.
     pub(super) fn change(&self, socket: Cookie, at: KernelTime, to: TcpState) -> Change {
-        Change {
-            at,
-            subject: self.subject(socket),
-            from: self.state,
-            to,
-            in_state: self.since.map(|since| at.since(since)),
-            reason: None,
-            ends_at: None,
-            asked: false,
-            handshake: None,
-            inferred: false,
-        }
+        Change::plain(at, self.subject(socket), (self.state, self.since), to)
     }
 }
 

@@ -76,18 +76,7 @@ impl Mini {
     }
 
     pub(super) fn change(&self, key: &Key, at: KernelTime, to: TcpState) -> Change {
-        Change {
-            at,
-            subject: self.subject(key),
-            from: self.state,
-            to,
-            in_state: self.since.map(|since| at.since(since)),
-            reason: None,
-            ends_at: None,
-            asked: false,
-            handshake: None,
-            inferred: false,
-        }
+        Change::plain(at, self.subject(key), (self.state, self.since), to)
     }
 
     /// May it have this cookie?

@@ -48,6 +48,29 @@ pub struct Change {
     pub inferred: bool,
 }
 
+impl Change {
+    /// A change from `from`, entered at `since`, to `to`, about which nothing else is known.
+    pub(super) fn plain(
+        at: KernelTime,
+        subject: Subject,
+        (from, since): (TcpState, Option<KernelTime>),
+        to: TcpState,
+    ) -> Self {
+        Self {
+            at,
+            subject,
+            from,
+            to,
+            in_state: since.map(|since| at.since(since)),
+            reason: None,
+            ends_at: None,
+            asked: false,
+            handshake: None,
+            inferred: false,
+        }
+    }
+}
+
 /// A handshake without a request socket, so that nothing was half-open in the usual way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Handshake {
