@@ -54,9 +54,14 @@ fn try_set_state(ctx: &BtfTracePointContext) -> Result<(), Loss> {
         return Ok(());
     }
     let ports = (local_port(sock)?, sock.remote_port());
+    if old == LISTEN && new == SYN_RECV && ports.1 == 0 {
+        // Up to 6.12 an accepted socket is still an exact copy of its listener here, cookie included
+        // (inet_csk_clone_lock): nobody's change. Its next one has everything.
+        return Ok(());
+    }
     let listens = new == LISTEN || old == LISTEN && new == CLOSE;
     let verdict = if listens { filter::listener_port(ports.0) } else { filter::ports(ports) };
-    let may_be_kept = filter::asks_ports() && (old == SYN_SENT || old == SYN_RECV);
+    let may_be_kept = filter::asks_ports() && old == SYN_SENT;
     let kept = if may_be_kept { undecided::take(sock.cookie()) } else { None };
     if verdict == Verdict::Unwanted {
         return Ok(());

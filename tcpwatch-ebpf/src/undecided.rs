@@ -1,7 +1,6 @@
-//! Changes that are reported before the kernel has filled in the port the filter asks for: SYN_SENT
-//! before a local port is chosen (`tcp_v4_connect` in `net/ipv4/tcp_ipv4.c`), SYN_RECV of an
-//! accepted socket before the remote port is copied (`inet_csk_clone_lock` in
-//! `net/ipv4/inet_connection_sock.c`, up to 6.12). They wait here for the socket's next change.
+//! Connects whose local port is not chosen yet when SYN_SENT is entered (`tcp_v4_connect` in
+//! `net/ipv4/tcp_ipv4.c`), while the filter asks for a port. They wait here for the socket's next
+//! change.
 
 use tcpwatch_common::config::KeptBack;
 

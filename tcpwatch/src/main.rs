@@ -1,6 +1,6 @@
 //! The program: parse, run, exit status.
 
-use std::process::ExitCode;
+use std::{io::IsTerminal as _, process::ExitCode};
 
 use clap::Parser as _;
 use tcpwatch::cli::{Cli, args::Command, exit};
@@ -12,6 +12,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .without_time()
         .with_target(false)
         .with_max_level(tracing::Level::WARN)

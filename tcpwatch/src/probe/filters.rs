@@ -74,11 +74,11 @@ impl Filters {
         // Owners are learned when SYN_SENT and LISTEN are entered, and the table of sockets shrinks
         // when CLOSED is: those always pass, and the pipeline drops them again.
         let tracking = bit(TcpState::SynSent) | bit(TcpState::Listen) | bit(TcpState::Closed);
-        // What waits for a port to become known waits until these are left.
+        // What waits for a port to become known waits until this is left.
         let waiting = if switches & (FILTER_PORT | FILTER_LOCAL_PORT | FILTER_REMOTE_PORT) == 0 {
             0
         } else {
-            bit(TcpState::SynSent) | bit(TcpState::SynRecv)
+            bit(TcpState::SynSent)
         };
         let (left, entered) =
             if wanted == 0 { (u32::MAX, u32::MAX) } else { (wanted | waiting, wanted | tracking) };

@@ -68,15 +68,12 @@ impl Order {
         let Event::State(change) = event else { return };
         match change.to {
             TcpState::SynSent if change.ends.local.port == 0 => self.complete_ends(change),
-            TcpState::SynRecv if change.ends.remote.port == 0 => self.complete_ends(change),
             TcpState::FinWait2 => change.timer = self.timer_of(change),
             _ => {}
         }
     }
 
-    /// Two changes are reported before the kernel has filled in the socket: SYN_SENT before a local
-    /// port is chosen (`tcp_v4_connect`), and SYN_RECV of an accepted socket before its addresses
-    /// are copied (`inet_csk_clone_lock`, up to 6.12).
+    /// SYN_SENT is entered before a local port is chosen (`tcp_v4_connect`).
     fn complete_ends(&self, change: &mut StateEvent) {
         let next = self.held.iter().find_map(|later| {
             let Event::State(later) = later else { return None };

@@ -73,10 +73,9 @@ impl Tracker {
     }
 
     pub(super) fn apply_state(&mut self, event: &StateEvent, out: &mut impl FnMut(News)) {
-        let mut connection = match self.sockets.remove(&event.socket) {
-            Some(connection) => connection,
-            None => self.begin(event),
-        };
+        let known = self.sockets.remove(&event.socket);
+        let met = known.is_none();
+        let mut connection = known.unwrap_or_else(|| self.begin(event));
         connection.ends = event.ends;
         if connection.replaced && event.to == TcpState::Closed {
             return;
@@ -85,7 +84,7 @@ impl Tracker {
             self.bridge(&mut connection, event, out);
         }
         self.identify(&mut connection, event);
-        let handshake = self.take_request(&mut connection, event);
+        let handshake = self.take_request(&mut connection, event, met);
         let special = special_handshake(&mut connection, event);
         let (to, reason) = reason::of_change(event, self.reliance.minis);
 
@@ -185,9 +184,11 @@ impl Tracker {
 
     /// An accepted connection was half-open until now: its request socket was shown entering
     /// SYN_RECV when the SYN came, and the clock runs from there. The kernel's own report of
-    /// SYN_RECV, microseconds before ESTABLISHED, is not a change then.
-    fn take_request(&mut self, connection: &mut Connection, event: &StateEvent) -> bool {
-        if event.from != TcpState::Listen || event.to != TcpState::SynRecv {
+    /// SYN_RECV, microseconds before ESTABLISHED, is not a change then; up to 6.12 it does not come
+    /// here at all, and the socket is met on leaving SYN_RECV.
+    fn take_request(&mut self, connection: &mut Connection, event: &StateEvent, met: bool) -> bool {
+        let enters = event.from == TcpState::Listen && event.to == TcpState::SynRecv;
+        if !(enters || met && event.from == TcpState::SynRecv) {
             return false;
         }
         let Some(request) = self.take_half_open(&key(event.netns, event.ends)) else {
@@ -198,7 +199,7 @@ impl Tracker {
         self.tally.connections = self.tally.connections.saturating_sub(1);
         connection.since = request.since;
         connection.state = TcpState::SynRecv;
-        true
+        enters
     }
 
     fn keep(&mut self, socket: Cookie, connection: Connection) {

@@ -17,8 +17,8 @@ use crate::event::{
 };
 
 /// How long a cancel or an expiry waits for what explains it. Both happen in one go in the kernel,
-/// within microseconds; only a virtual machine that is stopped in between could take longer.
-pub const SETTLE: Duration = Duration::from_millis(4);
+/// within microseconds; an emulated machine was seen to take milliseconds.
+pub const SETTLE: Duration = Duration::from_millis(20);
 /// `TCP_TIMEWAIT_LEN` in `include/net/tcp.h`: compiled in.
 pub(super) const TIME_WAIT_SECONDS: u64 = 60;
 

@@ -400,6 +400,22 @@ fn a_half_open_connection_begins_with_the_syn_and_has_its_listeners_owner() {
 }
 
 #[test]
+fn an_accepted_socket_that_is_met_on_leaving_syn_recv_was_half_open_since_its_syn() {
+    let mut tracker = tracker();
+    listening(&mut tracker, 80);
+    let news = tell(
+        &mut tracker,
+        [
+            Event::Mini(request(10, TimerEvent::Start)),
+            Event::Mini(request(40, TimerEvent::Cancel)),
+            Event::State(state(40, 2, SynRecv, Established)),
+        ],
+    );
+    assert_eq!(lines(&news), ["LISTEN SYN_RECV -", "SYN_RECV ESTABLISHED 30"]);
+    assert_eq!(tracker.tally().connections, 1, "request and socket are one connection");
+}
+
+#[test]
 fn a_handshake_without_a_request_socket_was_a_fast_open_or_a_syn_cookie() {
     for (fast_open, handshake, half_open) in [
         (true, Handshake::FastOpen, Some(Duration::from_millis(30))),
