@@ -6,7 +6,7 @@ use rustix::process::Signal;
 
 use crate::harness::{
     churn,
-    lives::{lives, lives_between, paths},
+    lives::{Life, lives, lives_between, paths},
     netns::Netns,
     poll,
     sockets::{self, Pair, V4},
@@ -126,6 +126,10 @@ fn five_seconds_of_churn_lose_nothing_and_every_time_wait_is_accounted_for() {
     let lives = lives(&log.lines);
     let paths = paths(&lives);
     println!("measured: {paths:#?}");
+    let stuck = |life: &&Life| life.path().ends_with("FIN_WAIT_2");
+    for life in lives.iter().filter(stuck).take(3) {
+        println!("never seen in TIME_WAIT:\n{life}");
+    }
     assert_eq!(to("TIME_WAIT"), connections, "every connection got there");
     assert_eq!(to("TIME_WAIT"), from("TIME_WAIT") + open, "started is ended and alive");
     if log.summary.lost.is_empty() {

@@ -6,7 +6,7 @@ use rustix::process::Signal;
 
 use crate::harness::{
     let_pass,
-    lives::{life, seconds},
+    lives::{life, seconds, transcript},
     netns::Netns,
     peer::Peer,
     sockets::{Pair, V4, V6},
@@ -15,6 +15,8 @@ use crate::harness::{
 
 use super::{came_as_predicted, lasts, side_by_side};
 
+/// Enough to cover the time in which nothing is reported.
+const ORPHANS: u32 = 110;
 const ORPHAN: &str = "CLOSED SYN_SENT ESTABLISHED FIN_WAIT_1 FIN_WAIT_2";
 
 #[test]
@@ -101,6 +103,44 @@ fn tcp_fin_timeout_of_65_s_lasts_about_10_s() {
     let took = ours.seconds_in("FIN_WAIT_2");
     println!("measured: FIN_WAIT_2 {took:.4} s with tcp_fin_timeout=65");
     assert!((9.99..10.7).contains(&took), "twice 5 s: {ours}");
+}
+
+/// While the timer stays in its bucket the kernel reports nothing, which is possible for some 2 s.
+#[test]
+fn the_peers_fin_is_told_whenever_it_comes() {
+    needs_root!();
+    let netns = Netns::new();
+    let watch = Watch::on(&netns);
+    let listener = netns.inside(|| TcpListener::bind(V4).unwrap());
+    let mut servers = Vec::new();
+    for _ in 0..ORPHANS {
+        let Pair { client, server } = netns.inside(|| Pair::over(&listener));
+        let ends = (client.local_addr().unwrap(), server.local_addr().unwrap());
+        drop(client);
+        servers.push((ends, server));
+    }
+    let mut closed = Vec::new();
+    for (ends, server) in servers {
+        drop(server);
+        closed.push(ends);
+        let_pass(Duration::from_millis(20));
+    }
+    // Longer than any bucket that a minute falls into at 250 Hz and more.
+    let_pass(Duration::from_secs(3));
+    let log = watch.stop();
+    let mut missed = Vec::new();
+    for (client, server) in closed {
+        let ours = life(&log.lines, client, server);
+        if ours.path() != format!("{ORPHAN} TIME_WAIT") {
+            missed.push(ours);
+            continue;
+        }
+        let sent = life(&log.lines, server, client).entered("LAST_ACK").mono_ns;
+        let told = ours.entered("TIME_WAIT").mono_ns;
+        let apart = Duration::from_nanos(told.abs_diff(sent));
+        assert!(apart < Duration::from_millis(10), "{apart:?} from the FIN:\n{ours}");
+    }
+    assert!(missed.is_empty(), "{} never told:\n{}", missed.len(), transcript(&missed));
 }
 
 #[test]
