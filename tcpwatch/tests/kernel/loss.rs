@@ -1,6 +1,9 @@
 //! Nothing is lost in silence.
 
-use std::{net::TcpListener, time::Duration};
+use std::{
+    net::TcpListener,
+    time::{Duration, Instant},
+};
 
 use rustix::process::Signal;
 
@@ -98,6 +101,32 @@ fn a_socket_whose_end_was_lost_is_found_to_be_gone() {
         .filter(|life| life.lines[0].remote.unwrap().port != 0)
         .count();
     assert_eq!(log.summary.open, u64::try_from(open).unwrap(), "open is what has not ended");
+}
+
+/// From Ctrl-C to the end, with this many connections waiting in the ring.
+fn time_to_end(connections: usize) -> Duration {
+    let netns = Netns::new();
+    let watch = Watch::with(&netns, &["--buffer", "64M"]);
+    let mut begun = None;
+    while_stopped(&watch, || {
+        churn::connections(&netns, connections);
+        watch.signal(Signal::INT);
+        begun = Some(Instant::now());
+    });
+    let log = watch.ended();
+    let took = begun.unwrap().elapsed();
+    assert!(log.summary.lost.is_empty(), "{:?}", log.summary);
+    assert_eq!(log.lines.iter().filter(|line| line.is("LAST_ACK>CLOSED")).count(), connections);
+    took
+}
+
+#[test]
+fn a_backlog_at_the_end_takes_time_in_proportion() {
+    needs_root!();
+    let (short, long) = (time_to_end(2_000), time_to_end(12_000));
+    println!("measured: 2,000 connections {short:?}, 12,000 connections {long:?}");
+    // Six times as much; the square would be 36.
+    assert!(long < 15 * short, "{short:?}, {long:?}");
 }
 
 #[test]
