@@ -15,6 +15,7 @@
 )]
 #![expect(clippy::needless_pass_by_value, reason = "aya's macros hand contexts over by value")]
 
+mod accepting;
 mod emit;
 mod filter;
 mod inet_sock_set_state;

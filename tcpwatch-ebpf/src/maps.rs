@@ -20,6 +20,12 @@ pub(crate) static EVENTS: RingBuf<RecordHead, { RING_BYTES as usize }> = RingBuf
 #[btf_map]
 pub(crate) static COUNTERS: PerCpuArray<u64, { counter::SLOTS }> = PerCpuArray::new();
 
+/// The remote port of the connection that is being accepted on this CPU, with [`ACCEPTS`] set.
+#[btf_map]
+pub(crate) static ACCEPTING: PerCpuArray<u32, 1> = PerCpuArray::new();
+/// Marks a port in [`ACCEPTING`].
+pub(crate) const ACCEPTS: u32 = 1 << 31;
+
 /// 1 while the reader sleeps and wants to be woken by the next record.
 #[btf_map]
 pub(crate) static READER_SLEEPS: Array<u32, 1> = Array::new();

@@ -15,6 +15,7 @@ use tcpwatch_common::{
 };
 
 use crate::{
+    accepting,
     emit::{self, Loss},
     filter::{self, Verdict},
     kernel::{Addresses, Mini, Room, Timer},
@@ -77,7 +78,7 @@ fn try_observe(
     // SAFETY: the helper takes nothing and always succeeds (since 5.5).
     let (expires, jiffies) = (timer.expires(), unsafe { bpf_jiffies64() });
     let canceled = event as u8 == TimerEvent::Cancel as u8;
-    let early = canceled && kind as u8 == MiniKind::TimeWait as u8 && jiffies < expires;
+    let early = canceled && jiffies < expires && !is_accepted(kind, ports.1);
     let flags = if canceled && mini.netns_is_gone() { FLAG_NETNS_GONE } else { 0 };
     let tag = if early { RecordKind::MiniSocketCancel } else { RecordKind::MiniSocket };
     let head = emit::head(tag, mini.cookie(), netns, ports, flags);
@@ -98,6 +99,12 @@ fn try_observe(
             what.emit(RecordHead { family: Family::V6 as u8, ..head }, local, remote, early)
         }
     }
+}
+
+/// Is this the usual end of a half-open connection?
+#[inline(always)]
+fn is_accepted(kind: MiniKind, remote_port: u16) -> bool {
+    kind as u8 == MiniKind::Request as u8 && accepting::take(remote_port)
 }
 
 /// The part of a record that does not depend on the family.

@@ -242,6 +242,7 @@ impl<'a> Road<'a> {
         loop {
             let before = self.account.received;
             self.drain(source)?;
+            self.release(clock::now())?;
             if self.account.received == before {
                 break;
             }

@@ -22,14 +22,16 @@ pub enum TimerEvent {
     Expire,
 }
 
-/// Which part of the kernel ended a timewait socket before its time.
+/// Which part of the kernel ended a mini-socket before its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EarlyEnd {
     /// A reset that was accepted.
     ResetReceived,
     /// A segment: a SYN that opens a new connection in TIME_WAIT, data or a SYN that is answered
-    /// with a reset in FIN_WAIT_2.
+    /// with a reset in FIN_WAIT_2, anything for a half-open connection without a listener.
     SegmentReceived,
+    /// The handshake is done: an accepted socket replaces a half-open connection.
+    Accepted,
     /// `connect()` took the four-tuple.
     Connect,
     /// An administrator destroyed it.

@@ -73,7 +73,11 @@ impl Filters {
         let wanted = self.states.iter().fold(0, |mask, state| mask | bit(*state));
         // Owners are learned when SYN_SENT and LISTEN are entered, and the table of sockets shrinks
         // when CLOSED is: those always pass, and the pipeline drops them again.
-        let tracking = bit(TcpState::SynSent) | bit(TcpState::Listen) | bit(TcpState::Closed);
+        let mut tracking = bit(TcpState::SynSent) | bit(TcpState::Listen) | bit(TcpState::Closed);
+        if self.states.contains(&TcpState::TimeWait) {
+            // TIME_WAIT is entered from these, and from when on they lasted is wanted.
+            tracking |= bit(TcpState::FinWait2) | bit(TcpState::Closing);
+        }
         // What waits for a port to become known waits until this is left.
         let waiting = if switches & (FILTER_PORT | FILTER_LOCAL_PORT | FILTER_REMOTE_PORT) == 0 {
             0

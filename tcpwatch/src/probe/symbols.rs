@@ -19,9 +19,12 @@ pub const TW_TIMER_HANDLER: &str = "tw_timer_handler";
 /// The handler of a request socket's timer.
 pub const REQSK_TIMER_HANDLER: &str = "reqsk_timer_handler";
 
-/// Functions from which a timewait socket is ended before its time, and what that means. Read in
-/// `net/ipv4/tcp_minisocks.c`, `tcp_ipv4.c`, `inet_hashtables.c`, `inet_timewait_sock.c`, `tcp.c`.
-const ENDING: [(&str, EarlyEnd); 9] = [
+/// Functions from which a mini-socket is ended before its time, and what that means. Read in
+/// `net/ipv4/tcp_minisocks.c`, `tcp_ipv4.c`, `inet_hashtables.c`, `inet_timewait_sock.c`,
+/// `inet_connection_sock.c`, `tcp.c`.
+const ENDING: [(&str, EarlyEnd); 11] = [
+    ("inet_csk_complete_hashdance", EarlyEnd::Accepted),
+    ("tcp_check_req", EarlyEnd::ResetReceived),
     ("tcp_timewait_state_process", EarlyEnd::ResetReceived),
     ("tcp_v4_rcv", EarlyEnd::SegmentReceived),
     ("tcp_v6_rcv", EarlyEnd::SegmentReceived),
@@ -111,7 +114,7 @@ impl Symbols {
         self.functions.iter().find(|function| function.name == name).map(|found| found.start)
     }
 
-    /// What ended a timewait socket, from the functions that were under way, innermost first.
+    /// What ended a mini-socket, from the functions that were under way, innermost first.
     #[must_use]
     pub fn early_end(&self, trace: &[u64]) -> Option<EarlyEnd> {
         trace.iter().find_map(|address| {

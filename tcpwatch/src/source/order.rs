@@ -73,9 +73,15 @@ impl Order {
         }
     }
 
+    /// What happened within the window; a backlog holds much more.
+    fn soon_after(&self, at: KernelTime) -> impl Iterator<Item = &Event> {
+        let end = at.after(WINDOW);
+        self.held.iter().take_while(move |later| later.at() <= end)
+    }
+
     /// SYN_SENT is entered before a local port is chosen (`tcp_v4_connect`).
     fn complete_ends(&self, change: &mut StateEvent) {
-        let next = self.held.iter().find_map(|later| {
+        let next = self.soon_after(change.at).find_map(|later| {
             let Event::State(later) = later else { return None };
             (later.socket == change.socket).then_some(later.ends)
         });
@@ -86,7 +92,7 @@ impl Order {
 
     /// An orphan that enters FIN_WAIT_2 becomes a mini-socket at once, and that has a timer.
     fn timer_of(&self, change: &StateEvent) -> Option<(Jiffies, Jiffies)> {
-        self.held.iter().find_map(|later| {
+        self.soon_after(change.at).find_map(|later| {
             let Event::Mini(mini) = later else { return None };
             let taken_over = mini.socket == Some(change.socket)
                 && mini.timer == TimerEvent::Start

@@ -51,12 +51,17 @@ impl Tracker {
             && at <= now
         {
             self.doubts.0.pop();
-            let silent = self.minis.get(&key).filter(|mini| mini.is_in_doubt(now));
-            if silent.is_some() {
+            let Some(silent_until) = self.minis.get(&key).and_then(Mini::silent_until) else {
+                continue;
+            };
+            // The last question comes after the silence and is never dropped for being late: the
+            // answer is right for as long as the socket lives.
+            if now <= silent_until {
                 let pause = Pause(pause.0 * 2);
-                self.doubts.0.push(Reverse((now.after(pause.0), pause, key)));
-                asked.push((key.netns, key.ends));
+                let after = silent_until.after(self.reliance.rate.duration(2));
+                self.doubts.0.push(Reverse((now.after(pause.0).min(after), pause, key)));
             }
+            asked.push((key.netns, key.ends));
         }
         asked
     }
@@ -71,7 +76,7 @@ impl Tracker {
             return;
         };
         let asked =
-            |mini: &&mut Mini| mini.is_in_doubt(KernelTime(0)) && mini.is_known_as(known.socket);
+            |mini: &&mut Mini| mini.silent_until().is_some() && mini.is_known_as(known.socket);
         let Some(mini) = self.minis.get_mut(&key).filter(asked) else { return };
         let passed = Duration::from_secs(TIME_WAIT_SECONDS).saturating_sub(left);
         let entered = known.seen.before(passed);

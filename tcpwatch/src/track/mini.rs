@@ -102,9 +102,9 @@ impl Mini {
         self.silent_until = None;
     }
 
-    /// May the kernel have moved it to TIME_WAIT without a word, even now?
-    pub(super) fn is_in_doubt(&self, now: KernelTime) -> bool {
-        self.state == TcpState::FinWait2 && self.silent_until.is_some_and(|until| now <= until)
+    /// Until when the kernel may have moved it to TIME_WAIT without a word, if that is still open.
+    pub(super) fn silent_until(&self) -> Option<KernelTime> {
+        self.silent_until.filter(|_| self.state == TcpState::FinWait2)
     }
 }
 
@@ -264,8 +264,11 @@ impl Tracker {
         match full {
             Some(full) => {
                 full.replaced = true;
-                mini.state = full.state;
-                mini.since = full.since;
+                // A filter on states may have hidden how it came here.
+                if matches!(full.state, TcpState::FinWait2 | TcpState::Closing) {
+                    mini.state = full.state;
+                    mini.since = full.since;
+                }
                 mini.direction = full.direction;
                 mini.process = full.process;
                 mini.inherited = full.inherited;
@@ -317,10 +320,13 @@ impl Tracker {
         let Some(mini) = self.minis.get_mut(key) else { return };
         mini.open = Some(Open { at: event.at, timer: event.timer, ended_by: event.ended_by });
         mini.seen = event.at;
-        // Only tcp_timewait_state_process() also moves a timer, for which a start follows.
         match event.ended_by {
-            Some(cause) if cause != EarlyEnd::ResetReceived => self.end(key, event.at, out),
-            _ => self.settling.0.push_back((event.at, *key)),
+            // tcp_timewait_state_process() and tcp_check_req() also move a timer, for which a start
+            // follows; an accepted socket follows its request.
+            None | Some(EarlyEnd::ResetReceived | EarlyEnd::Accepted) => {
+                self.settling.0.push_back((event.at, *key));
+            }
+            Some(_) => self.end(key, event.at, out),
         }
     }
 
@@ -339,15 +345,15 @@ impl Tracker {
             (_, _, Some(EarlyEnd::NetnsGone)) => Reason::NetnsGone,
             (_, _, Some(EarlyEnd::Killed)) => Reason::Killed,
             (_, _, Some(EarlyEnd::Connect)) => Reason::Reused,
-            // tcp_check_req() drops a request on a reset.
-            (_, _, Some(EarlyEnd::ResetReceived))
-            | (MiniKind::Request, TimerEvent::Cancel, None) => Reason::ResetReceived,
-            // tcp_v4_rcv() itself: a SYN opens a new connection in TIME_WAIT (TCP_TW_SYN), and what
-            // does not belong is answered with a reset in FIN_WAIT_2 (TCP_TW_RST).
-            (_, _, Some(EarlyEnd::SegmentReceived)) if mini.state == TcpState::TimeWait => {
-                Reason::Reused
-            }
-            (_, _, Some(EarlyEnd::SegmentReceived)) => Reason::ResetSent,
+            (_, _, Some(EarlyEnd::ResetReceived)) => Reason::ResetReceived,
+            // tcp_v4_rcv() itself: a SYN opens a new connection in TIME_WAIT (TCP_TW_SYN), what does
+            // not belong is answered with a reset in FIN_WAIT_2 (TCP_TW_RST), and a request whose
+            // listener no longer listens is dropped.
+            (MiniKind::TimeWait, _, Some(EarlyEnd::SegmentReceived)) => match mini.state {
+                TcpState::TimeWait => Reason::Reused,
+                _ => Reason::ResetSent,
+            },
+            (MiniKind::Request, _, Some(EarlyEnd::SegmentReceived)) => Reason::ListenerClosed,
             // reqsk_timer_handler() gives up after the last SYN+ACK, or finds the listener closed.
             (MiniKind::Request, TimerEvent::Expire, None) => {
                 match self.listeners.find(key.netns, &key.ends.local) {
