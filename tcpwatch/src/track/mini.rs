@@ -54,9 +54,24 @@ pub(super) struct Mini {
 /// An event that waits for its explanation.
 #[derive(Clone, Copy, Debug)]
 struct Open {
-    at: KernelTime,
+    sight: Sight,
     timer: TimerEvent,
     ended_by: Option<EarlyEnd>,
+}
+
+/// What an event showed of a mini-socket besides what happened to its timer.
+#[derive(Clone, Copy, Debug)]
+struct Sight {
+    at: KernelTime,
+    tick: Jiffies,
+    state: TcpState,
+    due: Jiffies,
+}
+
+impl From<&MiniEvent> for Sight {
+    fn from(event: &MiniEvent) -> Self {
+        Self { at: event.at, tick: event.tick, state: event.state, due: event.due }
+    }
 }
 
 /// Mini-sockets with an open event, oldest first.
@@ -105,6 +120,33 @@ impl Mini {
     /// Until when the kernel may have moved it to TIME_WAIT without a word, if that is still open.
     pub(super) fn silent_until(&self) -> Option<KernelTime> {
         self.silent_until.filter(|_| self.state == TcpState::FinWait2)
+    }
+}
+
+impl Mini {
+    /// The last chance to tell what was not reported because the timer stayed in its bucket: the end
+    /// shows the state, and `due` tells when its 60 s were started last.
+    fn put_right(&mut self, key: &Key, end: Sight, rate: TickRate, out: &mut impl FnMut(News)) {
+        if end.state != TcpState::TimeWait {
+            return;
+        }
+        let started = Jiffies(end.due.0.saturating_sub(TIME_WAIT_SECONDS * rate.0));
+        let started_at = rate.moment(started, (end.tick, end.at));
+        if self.state != TcpState::TimeWait {
+            let started_at = started_at.max(self.since.unwrap_or(started_at));
+            let change = self.change(key, started_at, TcpState::TimeWait);
+            out(News::Change(Change { inferred: true, ..change }));
+            self.enter(TcpState::TimeWait, started_at);
+        } else if self.due.is_some_and(|due| end.due > due) {
+            out(News::Restart(Restart {
+                at: started_at,
+                subject: self.subject(key),
+                state: self.state,
+                in_state: self.since.map(|since| started_at.since(since)),
+                ends_at: None,
+                inferred: true,
+            }));
+        }
     }
 }
 
@@ -163,7 +205,7 @@ impl Tracker {
                 .minis
                 .get(&key)
                 .and_then(|mini| mini.open)
-                .is_some_and(|open| open.at == opened);
+                .is_some_and(|open| open.sight.at == opened);
             if still_open {
                 self.end(&key, opened, out);
             }
@@ -286,31 +328,10 @@ impl Tracker {
         self.keep_mini(*key, mini);
     }
 
-    /// The timer of a timewait socket fired: the end, and the last chance to put right what was not
-    /// reported because the timer stayed in its bucket.
+    /// The timer of a timewait socket fired.
     fn expired(&mut self, key: &Key, event: &MiniEvent, out: &mut impl FnMut(News)) {
         let Some(mut mini) = self.minis.remove(key) else { return };
-        let rate = self.reliance.rate;
-        if event.state == TcpState::TimeWait {
-            let started = Jiffies(event.due.0.saturating_sub(TIME_WAIT_SECONDS * rate.0));
-            let started_at = rate.moment(started, (event.tick, event.at));
-            if mini.state != TcpState::TimeWait {
-                let started_at = started_at.max(mini.since.unwrap_or(started_at));
-                let change = mini.change(key, started_at, TcpState::TimeWait);
-                out(News::Change(Change { inferred: true, ..change }));
-                mini.enter(TcpState::TimeWait, started_at);
-                self.tally.inferred += 1;
-            } else if mini.due.is_some_and(|due| event.due > due) {
-                out(News::Restart(Restart {
-                    at: started_at,
-                    subject: mini.subject(key),
-                    state: mini.state,
-                    in_state: mini.since.map(|since| started_at.since(since)),
-                    ends_at: None,
-                    inferred: true,
-                }));
-            }
-        }
+        mini.put_right(key, event.into(), self.reliance.rate, out);
         let change = mini.change(key, event.at, TcpState::Closed);
         out(News::Change(Change { reason: Some(Reason::Timer), ..change }));
     }
@@ -318,7 +339,8 @@ impl Tracker {
     /// Remembers an event that the next one explains.
     fn await_explanation(&mut self, key: &Key, event: &MiniEvent, out: &mut impl FnMut(News)) {
         let Some(mini) = self.minis.get_mut(key) else { return };
-        mini.open = Some(Open { at: event.at, timer: event.timer, ended_by: event.ended_by });
+        let MiniEvent { timer, ended_by, .. } = *event;
+        mini.open = Some(Open { sight: event.into(), timer, ended_by });
         mini.seen = event.at;
         match event.ended_by {
             // tcp_timewait_state_process() and tcp_check_req() also move a timer, for which a start
@@ -332,8 +354,11 @@ impl Tracker {
 
     /// The end of a mini-socket whose last event stayed alone.
     fn end(&mut self, key: &Key, at: KernelTime, out: &mut impl FnMut(News)) {
-        let Some(mini) = self.minis.remove(key) else { return };
-        let at = mini.open.map_or(at, |open| open.at);
+        let Some(mut mini) = self.minis.remove(key) else { return };
+        let at = mini.open.map_or(at, |open| open.sight.at);
+        if let Some(open) = mini.open.filter(|_| mini.kind == MiniKind::TimeWait) {
+            mini.put_right(key, open.sight, self.reliance.rate, out);
+        }
         let reason = self.reason_of_end(key, &mini);
         let change = mini.change(key, at, TcpState::Closed);
         out(News::Change(Change { reason: Some(reason), ..change }));
