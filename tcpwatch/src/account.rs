@@ -79,14 +79,16 @@ impl Account {
     /// The account at the end, as far as it is kept here.
     pub(crate) fn summary(&self, now: KernelTime, tally: Tally) -> Summary {
         Summary {
-            at_ns: now.0,
-            ran_ns: now.0.saturating_sub(self.started.0),
+            at: now,
+            ran: now.since(self.started),
+            changes: 0,
             inferred: tally.inferred,
             attempted: self.totals.attempted,
             received: self.received,
             lost: self.totals.lost.clone(),
             connections: tally.connections,
-            ..Summary::default()
+            out_of_order: 0,
+            open: 0,
         }
     }
 }

@@ -1,13 +1,15 @@
 //! Changes become lines: one form per file, behind one trait.
 
+mod dotted;
 pub mod json_lines;
+mod json_object;
 pub mod terminal;
 mod timestamp;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
-    event::WallClock,
+    event::{KernelTime, WallClock},
     probe::Cause,
     track::{Change, Restart},
 };
@@ -28,7 +30,7 @@ pub trait Sink {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Loss {
     /// When it was noticed.
-    pub at: crate::event::KernelTime,
+    pub at: KernelTime,
     /// Why.
     pub cause: Cause,
     /// How much since the last line with this cause.
@@ -36,12 +38,12 @@ pub struct Loss {
 }
 
 /// Totals of a run.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Summary {
     /// When the run ended.
-    pub at_ns: u64,
-    /// Length of the run in nanoseconds.
-    pub ran_ns: u64,
+    pub at: KernelTime,
+    /// Length of the run.
+    pub ran: Duration,
     /// Changes printed.
     pub changes: u64,
     /// Of these, changes the kernel did not report.

@@ -3,6 +3,8 @@
 
 use std::{io::Write as _, net::IpAddr};
 
+use super::super::dotted::write_dotted;
+
 use crate::{
     event::{Endpoint, Process, TcpState, process::Comm},
     track::Subject,
@@ -75,12 +77,7 @@ pub(super) fn owner(subject: &Subject, room: usize, cut: bool, out: &mut Vec<u8>
 pub(super) fn endpoint(end: &Endpoint, out: &mut Vec<u8>) {
     match end.address {
         IpAddr::V4(address) if end.port != 0 || !address.is_unspecified() => {
-            for (index, octet) in address.octets().into_iter().enumerate() {
-                if index > 0 {
-                    out.push(b'.');
-                }
-                number(octet.into(), out);
-            }
+            write_dotted(address, out);
             out.push(b':');
             number(end.port.into(), out);
         }

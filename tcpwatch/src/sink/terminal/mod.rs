@@ -240,7 +240,7 @@ impl Sink for Terminal {
         line(format!(
             "{} changes{inferred} in {} \u{b7} {} lost, {} missed \u{b7} {} connections seen, {} open",
             summary.changes,
-            Humane(Some(Duration::from_nanos(summary.ran_ns))),
+            Humane(Some(summary.ran)),
             summary.lost(),
             summary.missed(),
             summary.connections,

@@ -1,0 +1,145 @@
+//! A JSON object, appended to bytes member by member.
+//!
+//! A line has some twenty members whose names and most of whose values are words of ours, which need
+//! no escaping; a general serializer spent most of a line's time looking for what to escape in them.
+//! Text that is not ours goes through `serde_json`.
+
+use std::{fmt::Display, io::Write as _, net::Ipv4Addr, time::Duration};
+
+use super::{dotted::write_dotted, timestamp::write_fraction};
+
+/// An object that is being written.
+pub(super) struct Object<'a> {
+    out: &'a mut Vec<u8>,
+    empty: bool,
+}
+
+impl<'a> Object<'a> {
+    /// Appends an object with the members that `fill` adds.
+    pub(super) fn write(out: &'a mut Vec<u8>, fill: impl FnOnce(&mut Self)) {
+        out.push(b'{');
+        let mut object = Self { out, empty: true };
+        fill(&mut object);
+        object.out.push(b'}');
+    }
+
+    /// Begins a member and hands out where its value goes.
+    fn member(&mut self, name: &'static str) -> &mut Vec<u8> {
+        if !self.empty {
+            self.out.push(b',');
+        }
+        self.empty = false;
+        self.out.push(b'"');
+        self.out.extend_from_slice(name.as_bytes());
+        self.out.extend_from_slice(b"\":");
+        self.out
+    }
+
+    /// A word of ours, or anything else without quotes, backslashes and control characters.
+    pub(super) fn word(&mut self, name: &'static str, word: &str) {
+        let out = self.member(name);
+        out.push(b'"');
+        out.extend_from_slice(word.as_bytes());
+        out.push(b'"');
+    }
+
+    /// The same, of something that is displayed.
+    pub(super) fn displayed(&mut self, name: &'static str, what: &impl Display) {
+        let out = self.member(name);
+        // Writing to a vector cannot fail.
+        let _written = write!(out, "\"{what}\"").is_ok();
+    }
+
+    /// An IPv4 address.
+    pub(super) fn dotted(&mut self, name: &'static str, address: Ipv4Addr) {
+        let out = self.member(name);
+        out.push(b'"');
+        write_dotted(address, out);
+        out.push(b'"');
+    }
+
+    /// Text that is not ours.
+    pub(super) fn text(&mut self, name: &'static str, text: &str) {
+        let out = self.member(name);
+        let start = out.len();
+        if serde_json::to_writer(&mut *out, text).is_err() {
+            out.truncate(start);
+            out.extend_from_slice(b"null");
+        }
+    }
+
+    /// A whole number.
+    pub(super) fn number(&mut self, name: &'static str, number: impl itoa::Integer) {
+        self.member(name).extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+    }
+
+    /// Seconds with as many digits as there are nanoseconds.
+    pub(super) fn seconds(&mut self, name: &'static str, duration: Duration) {
+        let out = self.member(name);
+        out.extend_from_slice(itoa::Buffer::new().format(duration.as_secs()).as_bytes());
+        out.push(b'.');
+        write_fraction(duration.subsec_nanos(), 9, out);
+        let zeros = out.iter().rev().take(8).take_while(|digit| **digit == b'0').count();
+        out.truncate(out.len() - zeros);
+    }
+
+    /// `true`.
+    pub(super) fn yes(&mut self, name: &'static str) {
+        self.member(name).extend_from_slice(b"true");
+    }
+
+    /// `null`.
+    pub(super) fn null(&mut self, name: &'static str) {
+        self.member(name).extend_from_slice(b"null");
+    }
+
+    /// An object.
+    pub(super) fn object(&mut self, name: &'static str, fill: impl FnOnce(&mut Object<'_>)) {
+        Object::write(self.member(name), fill);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn written(fill: impl FnOnce(&mut Object<'_>)) -> Value {
+        let mut out = Vec::new();
+        Object::write(&mut out, fill);
+        serde_json::from_slice(&out).expect("it is JSON")
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_written_is_read_back(text: String, number: u64, seconds: u32, nanos in 0_u32..1_000_000_000) {
+            let read = written(|object| {
+                object.text("text", &text);
+                object.number("number", number);
+                object.seconds("seconds", Duration::new(seconds.into(), nanos));
+                object.object("inside", |object| object.yes("yes"));
+                object.null("null");
+            });
+            let exact = f64::from(seconds) + f64::from(nanos) / 1e9;
+            prop_assert_eq!(&read["text"], &json!(text));
+            prop_assert_eq!(&read["number"], &json!(number));
+            prop_assert!((read["seconds"].as_f64().unwrap() - exact).abs() < 1e-6);
+            prop_assert_eq!(&read["inside"], &json!({ "yes": true }));
+            prop_assert_eq!(&read["null"], &Value::Null);
+        }
+    }
+
+    #[test]
+    fn seconds_keep_every_nanosecond_and_no_zero_too_many() {
+        for (nanoseconds, text) in
+            [(0, "0.0"), (9684, "0.000009684"), (60_100_000_000, "60.1"), (1, "0.000000001")]
+        {
+            let mut out = Vec::new();
+            let duration = Duration::from_nanos(nanoseconds);
+            Object::write(&mut out, |object| object.seconds("s", duration));
+            assert_eq!(String::from_utf8(out).unwrap(), format!("{{\"s\":{text}}}"));
+        }
+    }
+}
