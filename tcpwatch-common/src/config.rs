@@ -121,8 +121,8 @@ pub const MAX_UNDECIDED: u32 = 8192;
 #[expect(missing_docs, reason = "the fields are those of a state change")]
 pub struct KeptBack {
     pub at_ns: u64,
+    pub comm: [u64; 2],
     pub pid: u32,
-    pub comm: [u8; 16],
     pub old: u8,
     pub new: u8,
     pub flags: u16,

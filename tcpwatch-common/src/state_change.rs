@@ -36,8 +36,9 @@ pub struct StateChange<const WORDS: usize> {
     pub error: u16,
     /// Process (thread group) id in the initial pid namespace; 0 without [`FLAG_TASK`].
     pub pid: u32,
-    /// Name of the task, padded with zeros; all zeros without [`FLAG_TASK`].
-    pub comm: [u8; 16],
+    /// Name of the task, padded with zeros; all zeros without [`FLAG_TASK`]. 16 bytes of text, in words
+    /// so that the kernel side moves them in two steps.
+    pub comm: [u64; 2],
     /// Address on this host; its bytes in memory are in network order.
     pub local: [u32; WORDS],
     /// Address of the peer; its bytes in memory are in network order.

@@ -4,9 +4,7 @@
 //! Fired by `inet_sk_set_state` and `inet_sk_state_store` in `net/ipv4/af_inet.c`, before the new
 //! state is stored.
 
-use aya_ebpf::{
-    helpers::bpf_get_current_comm, macros::btf_tracepoint, programs::BtfTracePointContext,
-};
+use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 use tcpwatch_common::{
     Family, RecordHead, RecordKind, StateChange,
     config::KeptBack,
@@ -20,7 +18,7 @@ use crate::{
     accepting,
     emit::{self, Loss},
     filter::{self, Verdict},
-    kernel::{Addresses, Sock, TcpSock},
+    kernel::{self, Addresses, Sock, TcpSock},
     undecided,
 };
 
@@ -111,7 +109,7 @@ struct What {
     new: u8,
     error: u16,
     pid: u32,
-    comm: [u8; 16],
+    comm: [u64; 2],
     flags: u16,
 }
 
@@ -119,12 +117,11 @@ impl What {
     /// Who made the change.
     #[inline(always)]
     fn by(old: u32, new: u32) -> Self {
-        let nobody = Self { old: 0, new: 0, error: 0, pid: 0, comm: [0; 16], flags: 0 };
+        let nobody = Self { old: 0, new: 0, error: 0, pid: 0, comm: [0; 2], flags: 0 };
         if !by_system_call(old, new) {
             return nobody;
         }
-        let comm = bpf_get_current_comm().unwrap_or_default();
-        Self { pid: emit::current_pid(), comm, flags: FLAG_TASK, ..nobody }
+        Self { pid: emit::current_pid(), comm: kernel::current_comm(), flags: FLAG_TASK, ..nobody }
     }
 
     #[inline(always)]

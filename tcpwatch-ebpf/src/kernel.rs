@@ -167,6 +167,17 @@ impl<'a> Mini<'a> {
     }
 }
 
+/// Name of the current task, 16 bytes padded with zeros.
+#[inline(always)]
+pub(crate) fn current_comm() -> [u64; 2] {
+    let mut comm = [0; 2];
+    // SAFETY: the buffer is as large as it is said to be, which is all the helper asks for.
+    unsafe {
+        generated::bpf_get_current_comm(comm.as_mut_ptr().cast(), size_of::<[u64; 2]>() as u32);
+    }
+    comm
+}
+
 /// Writes the return addresses of the kernel functions that led here to `trace`, innermost first,
 /// and zeros behind them.
 #[inline(always)]

@@ -80,7 +80,8 @@ pub async fn run(
     let end = plan.duration.map(|duration| Instant::now() + duration);
 
     while !road.is_done() {
-        let question = road.asks_at();
+        // While records keep coming the loop turns often enough by itself.
+        let question = if source.is_asleep() { road.asks_at() } else { None };
         tokio::select! {
             biased;
             _ = interrupt.recv() => break,
@@ -112,7 +113,7 @@ pub fn replay(
 ) -> Result<Summary> {
     let mut road = Road::new(plan, sink, output, &recording.header);
     road.filter_here();
-    road.learn(&recording.known);
+    road.learn(std::mem::take(&mut recording.known));
     let mut failed = None;
     while !road.is_done() {
         match recording.next_item() {

@@ -91,22 +91,22 @@ impl<'a> Road<'a> {
         self.filters_here = true;
     }
 
-    /// Learns of the sockets that exist.
+    /// Learns of the sockets that exist, as far as they are wanted.
     pub(crate) fn learn_what_exists(&mut self) -> Result<()> {
-        let Some(snapshot) = look_around(&self.plan.filters, Owners::Find) else { return Ok(()) };
+        let filters = &self.plan.filters;
+        let Some(mut snapshot) = look_around(filters, Owners::Find) else { return Ok(()) };
+        snapshot.sockets.retain(|known| filters.wants(known.netns, &known.ends));
         if let Some(recorder) = &mut self.recorder {
             recorder.known(&snapshot.sockets)?;
         }
-        self.learn(&snapshot.sockets);
+        self.tracker.learn(&snapshot.sockets);
         Ok(())
     }
 
-    /// Learns of sockets, as far as they are wanted.
-    pub(crate) fn learn(&mut self, known: &[KnownSocket]) {
-        let filters = &self.plan.filters;
-        let wanted: Vec<KnownSocket> =
-            known.iter().filter(|one| filters.wants(one.netns, &one.ends)).copied().collect();
-        self.tracker.learn(&wanted);
+    /// The same from a recording, where the filters may be others.
+    pub(crate) fn learn(&mut self, mut known: Vec<KnownSocket>) {
+        known.retain(|known| self.plan.filters.wants(known.netns, &known.ends));
+        self.tracker.learn(&known);
     }
 
     /// Ring to order.
@@ -150,8 +150,7 @@ impl<'a> Road<'a> {
             }
         }
         if self.order.is_empty() {
-            let settled = KernelTime(now.0.saturating_sub(WINDOW_NS));
-            self.tracker.settle(settled, &mut |news| self.lines.tell(&news));
+            self.tracker.settle(now.before(WINDOW), &mut |news| self.lines.tell(&news));
         }
         Ok(())
     }
@@ -288,9 +287,6 @@ impl<'a> Road<'a> {
         Ok(())
     }
 }
-
-const WINDOW_NS: u64 = 1_000_000;
-const _: () = assert!(WINDOW.as_nanos() == 1_000_000, "the same window, as a number");
 
 impl Lines<'_> {
     /// Makes a line of a piece of news, if it is to be seen and the count is not used up.

@@ -58,7 +58,7 @@ fn event<const WORDS: usize>(
         peer_finished: flags & FLAG_DONE != 0,
         process: (flags & FLAG_TASK != 0).then(|| Process {
             pid,
-            comm: Comm::from_kernel(comm),
+            comm: Comm::from_kernel(text(comm)),
             via: via(to),
         }),
         no_fin_wait: flags & FLAG_LINGER2_OFF != 0,
@@ -75,4 +75,14 @@ const fn via(to: TcpState) -> Via {
         TcpState::Listen => Via::Listen,
         _ => Via::Close,
     }
+}
+
+/// The bytes of a name, as they lie in memory.
+fn text([first, second]: [u64; 2]) -> [u8; 16] {
+    let mut bytes = [0; 16];
+    let words = first.to_ne_bytes().into_iter().chain(second.to_ne_bytes());
+    for (byte, from) in bytes.iter_mut().zip(words) {
+        *byte = from;
+    }
+    bytes
 }
