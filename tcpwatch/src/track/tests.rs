@@ -373,6 +373,13 @@ fn without_the_timers_an_orphan_in_fin_wait_2_is_not_shown_closed() {
 }
 
 #[test]
+fn timer_events_are_not_told_if_a_hook_on_them_is_missing() {
+    let mut tracker = Tracker::new(Reliance { gapless: true, minis: false, rate: RATE });
+    let news = tell(&mut tracker, [Event::Mini(request(10, TimerEvent::Start))]);
+    assert!(news.is_empty(), "{news:?}");
+}
+
+#[test]
 fn what_ended_time_wait_early_is_its_reason() {
     for (cause, state, reason) in [
         (EarlyEnd::ResetReceived, TimeWait, "reset_received"),
