@@ -14,18 +14,13 @@ const USAGE: u8 = 2;
 /// This machine lacks something.
 pub const PRECONDITION: u8 = 3;
 
-/// A word of the command line that only the machine could refuse.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct UsageError(pub String);
-
 /// The exit status for an error.
 #[must_use]
 pub fn status(error: &anyhow::Error) -> ExitCode {
     if is_closed_pipe(error) {
         return ExitCode::SUCCESS;
     }
-    if error.is::<UsageError>() || error.is::<snapshot::NetnsError>() {
+    if error.is::<snapshot::NetnsError>() {
         return USAGE.into();
     }
     if error.downcast_ref::<ProbeError>().is_some_and(ProbeError::is_precondition) {
