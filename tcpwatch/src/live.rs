@@ -16,7 +16,7 @@ use tcpwatch::{
     },
     event::{KernelTime, Netns},
     pipeline::{self, Plan},
-    probe::{Facts, Filters, Probes, hooks::HOOKS},
+    probe::{Filters, Probes, hooks::HOOKS},
     sink::{
         Sink, Summary,
         json_lines::JsonLines,
@@ -131,7 +131,7 @@ fn banner(plan: &Plan, probes: &Probes) {
     exit::say(&format!(
         "tcpwatch {} \u{b7} Linux {} \u{b7} {} \u{b7} hooks {} of {} \u{b7} Ctrl-C to stop\n",
         env!("CARGO_PKG_VERSION"),
-        Facts::gather().release,
+        probes.facts.release,
         plan.filters,
         probes.attached.len(),
         HOOKS.len(),

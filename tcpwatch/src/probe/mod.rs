@@ -34,6 +34,8 @@ pub struct Probes {
     ebpf: Ebpf,
     /// What the kernel side lost.
     pub losses: Losses,
+    /// The kernel it is attached to.
+    pub facts: Facts,
     /// Hooks that are attached.
     pub attached: Vec<Hook>,
     /// Names for the kernel functions in records, or why mini-sockets are not watched.
@@ -103,13 +105,13 @@ impl Probes {
         let counters: PerCpuArray<_, _> = take_map(&mut ebpf, "COUNTERS")?;
         let attached = programs.iter().map(|(hook, _)| *hook).collect();
         let losses = Losses::new(counters, programs);
-        Ok((Self { ebpf, losses, attached, symbols }, ring))
+        Ok((Self { ebpf, losses, facts, attached, symbols }, ring))
     }
 
     /// Detaches everything; what was lost can still be read.
     #[must_use]
     pub fn detach(self) -> Losses {
-        let Self { ebpf, losses, attached: _, symbols: _ } = self;
+        let Self { ebpf, losses, facts: _, attached: _, symbols: _ } = self;
         drop(ebpf);
         losses
     }

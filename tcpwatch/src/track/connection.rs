@@ -1,6 +1,6 @@
 //! Full sockets: from the kernel's report of a state change to news.
 
-use super::{Change, Handshake, News, Reason, Subject, Tracker, key, reason, wheel};
+use super::{Change, Handshake, News, Reason, Subject, Tracker, key, reason};
 use crate::event::{
     Cookie, Direction, Endpoints, KernelTime, KnownSocket, Netns, Process, StateEvent, TcpState,
     Via,
@@ -91,9 +91,8 @@ impl Tracker {
         if to != event.from && !handshake {
             let mut change = connection.change(event.socket, event.at, to);
             change.reason = reason;
-            change.ends_at = event.timer.map(|(armed, due)| {
-                self.reliance.rate.moment(wheel::fires_at(armed, due), (armed, event.at))
-            });
+            change.ends_at =
+                event.timer.map(|(armed, due)| self.reliance.rate.fires_at((armed, event.at), due));
             change.handshake = special;
             out(News::Change(change));
         }

@@ -9,10 +9,10 @@ use std::{cmp::Reverse, collections::BinaryHeap, time::Duration};
 
 use super::{
     Change, News, Tracker,
-    mini::{Key, Mini, TIME_WAIT_SECONDS},
+    mini::{Key, Mini, TIME_WAIT_SECONDS, time_wait_since},
     wheel,
 };
-use crate::event::{Endpoints, KernelTime, KnownKind, KnownSocket, MiniEvent, Netns, TcpState};
+use crate::event::{Endpoints, KernelTime, KnownSocket, MiniEvent, Netns, TcpState};
 
 /// Pause before the first question; it doubles with each.
 const FIRST_PAUSE: Duration = Duration::from_millis(2);
@@ -70,16 +70,10 @@ impl Tracker {
     /// it entered it, to a tick.
     pub fn answer(&mut self, known: &KnownSocket, mut out: impl FnMut(News)) {
         let key = Key { netns: known.netns, ends: known.ends };
-        let (KnownKind::TimeWait, TcpState::TimeWait, Some(left)) =
-            (known.kind, known.state, known.timer_left)
-        else {
-            return;
-        };
+        let Some(entered) = time_wait_since(known) else { return };
         let asked =
             |mini: &&mut Mini| mini.silent_until().is_some() && mini.is_known_as(known.socket);
         let Some(mini) = self.minis.get_mut(&key).filter(asked) else { return };
-        let passed = Duration::from_secs(TIME_WAIT_SECONDS).saturating_sub(left);
-        let entered = known.seen.before(passed);
         let entered = entered.max(mini.since.unwrap_or(entered));
         let change = mini.change(&key, entered, TcpState::TimeWait);
         let ends_at = mini.ends_at;

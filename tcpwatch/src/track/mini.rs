@@ -7,10 +7,7 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use super::{
-    Change, News, Reason, Restart, Subject, Tracker, key,
-    wheel::{self, TickRate},
-};
+use super::{Change, News, Reason, Restart, Subject, Tracker, key, wheel::TickRate};
 use crate::event::{
     Cookie, Direction, EarlyEnd, Endpoints, Jiffies, KernelTime, KnownKind, KnownSocket, MiniEvent,
     MiniKind, Netns, Process, TcpState, TimerEvent, Via,
@@ -156,15 +153,10 @@ impl Tracker {
             KnownKind::Request => (MiniKind::Request, Some(Direction::Incoming)),
             KnownKind::Full | KnownKind::TimeWait => (MiniKind::TimeWait, self.accepted(known)),
         };
-        // The time that is left tells when TIME_WAIT began, or was last started anew.
-        let passed = known
-            .timer_left
-            .filter(|_| known.state == TcpState::TimeWait)
-            .map(|left| Duration::from_secs(TIME_WAIT_SECONDS).saturating_sub(left));
         let mini = Mini {
             kind,
             state: known.state,
-            since: passed.map(|passed| known.seen.before(passed)),
+            since: time_wait_since(known),
             due: None,
             ends_at: None,
             silent_until: None,
@@ -399,5 +391,15 @@ impl Tracker {
 
 /// When the timer armed by this event will fire.
 fn ends_at(event: &MiniEvent, rate: TickRate) -> KernelTime {
-    rate.moment(wheel::fires_at(event.tick, event.due), (event.tick, event.at))
+    rate.fires_at((event.tick, event.at), event.due)
+}
+
+/// When a socket that is in TIME_WAIT entered it, or was last started anew: its 60 s less what is
+/// left of them.
+pub(super) fn time_wait_since(known: &KnownSocket) -> Option<KernelTime> {
+    if (known.kind, known.state) != (KnownKind::TimeWait, TcpState::TimeWait) {
+        return None;
+    }
+    let passed = Duration::from_secs(TIME_WAIT_SECONDS).saturating_sub(known.timer_left?);
+    Some(known.seen.before(passed))
 }

@@ -163,7 +163,7 @@ impl Tracker {
         }
     }
 
-    /// Does the table of full sockets have room?
+    /// Does a table with so many entries have room for one more? If not, that is counted.
     fn has_room(&mut self, entries: usize) -> bool {
         let room = entries < MAX_SOCKETS;
         self.tally.table_full += u64::from(!room);

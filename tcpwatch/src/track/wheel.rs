@@ -39,6 +39,12 @@ impl TickRate {
         Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(u64::MAX))
     }
 
+    /// The moment at which a timer fires that was armed at a tick whose moment is known.
+    #[must_use]
+    pub fn fires_at(self, armed: (Jiffies, KernelTime), due: Jiffies) -> KernelTime {
+        self.moment(fires_at(armed.0, due), armed)
+    }
+
     /// The moment of a tick, given another tick and its moment.
     #[must_use]
     pub fn moment(self, tick: Jiffies, known: (Jiffies, KernelTime)) -> KernelTime {
