@@ -6,6 +6,7 @@
 //! - [`source`]: records out of the kernel's ring, sockets that were there before
 //! - [`decode`]: bytes become events
 //! - [`event`]: what happened, in the words of the field
+//! - [`timing`]: how long the kernel waits, and how late its timers may be
 //! - [`track`]: events become changes with durations and owners
 //! - [`sink`]: changes become lines
 //! - [`pipeline`]: all of the above on one page
@@ -22,4 +23,5 @@ pub mod probe;
 mod road;
 pub mod sink;
 pub mod source;
+pub mod timing;
 pub mod track;

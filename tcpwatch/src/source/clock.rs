@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::{
     event::{KernelTime, WallClock},
-    track::wheel::TickRate,
+    timing::wheel::TickRate,
 };
 
 /// A wall clock that has moved by more than this against the kernel's was set.

@@ -10,9 +10,11 @@ use std::{cmp::Reverse, collections::BinaryHeap, time::Duration};
 use super::{
     Change, News, Tracker,
     mini::{Key, Mini, TIME_WAIT_SECONDS, time_wait_since},
-    wheel,
 };
-use crate::event::{Endpoints, KernelTime, KnownSocket, MiniEvent, Netns, TcpState};
+use crate::{
+    event::{Endpoints, KernelTime, KnownSocket, MiniEvent, Netns, TcpState},
+    timing::wheel,
+};
 
 /// Pause before the first question; it doubles with each.
 const FIRST_PAUSE: Duration = Duration::from_millis(2);

@@ -7,10 +7,13 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use super::{Change, News, Reason, Restart, Subject, Tracker, key, wheel::TickRate};
-use crate::event::{
-    Cookie, Direction, EarlyEnd, Endpoints, Jiffies, KernelTime, KnownKind, KnownSocket, MiniEvent,
-    MiniKind, Netns, Process, TcpState, TimerEvent, Via,
+use super::{Change, News, Reason, Restart, Subject, Tracker, key};
+use crate::{
+    event::{
+        Cookie, Direction, EarlyEnd, Endpoints, Jiffies, KernelTime, KnownKind, KnownSocket,
+        MiniEvent, MiniKind, Netns, Process, TcpState, TimerEvent, Via,
+    },
+    timing::wheel::TickRate,
 };
 
 /// How long a cancel or an expiry waits for what explains it. Both happen in one go in the kernel,

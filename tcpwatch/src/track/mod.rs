@@ -12,20 +12,21 @@ mod reason;
 #[cfg(test)]
 mod tests;
 mod told;
-pub mod wheel;
 
 use std::collections::HashMap;
 
 use rustc_hash::FxBuildHasher;
 
-use crate::event::{Cookie, Event, KernelTime, KnownKind, KnownSocket, Netns, TcpState};
+use crate::{
+    event::{Cookie, Event, KernelTime, KnownKind, KnownSocket, Netns, TcpState},
+    timing::wheel::TickRate,
+};
 use connection::Connection;
 use doubt::Doubts;
 use listeners::Listeners;
 use mini::{Key, Mini, Settling};
 pub use reason::Reason;
 pub use told::{Change, Handshake, News, Restart, Subject};
-use wheel::TickRate;
 
 /// Full sockets tracked at most, and as many mini-sockets. With [`SOCKET_BYTES`] the two tables
 /// take 2 x 116 MiB at worst (a hash table is up to half empty after it grew).

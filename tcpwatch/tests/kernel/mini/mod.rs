@@ -13,7 +13,7 @@ use std::time::Duration;
 use tcpwatch::{
     event::Jiffies,
     source::clock,
-    track::wheel::{TickRate, fires_at},
+    timing::wheel::{TickRate, fires_at},
 };
 
 use crate::harness::lives::Life;
