@@ -16,15 +16,27 @@ const LEVEL_REACH: u64 = 63;
 /// Levels for HZ > 100 (`LVL_DEPTH`).
 const LEVELS: u32 = 9;
 
+/// Ticks by which the wheel's clock may lag behind when a timer is armed: one that is due just
+/// before the end of a level may land in the next.
+const LAG: u64 = 4;
+
 /// The tick at which a timer fires that is armed at `armed` to be due at `due`.
 #[must_use]
 pub fn fires_at(armed: Jiffies, due: Jiffies) -> Jiffies {
-    let distance = due.0.saturating_sub(armed.0);
-    let level = (0..LEVELS - 1)
-        .find(|level| distance < LEVEL_REACH << (LEVEL_SHIFT * level))
-        .unwrap_or(LEVELS - 1);
-    let shift = LEVEL_SHIFT * level;
+    let shift = LEVEL_SHIFT * level(due.0.saturating_sub(armed.0));
     Jiffies(((due.0 >> shift) + 1) << shift)
+}
+
+/// Ticks by which a timer may be late that is armed `distance` ticks ahead, whenever that is.
+#[must_use]
+pub fn lateness(distance: u64) -> u64 {
+    1 << (LEVEL_SHIFT * level(distance.saturating_add(LAG)))
+}
+
+fn level(distance: u64) -> u32 {
+    (0..LEVELS - 1)
+        .find(|level| distance < LEVEL_REACH << (LEVEL_SHIFT * level))
+        .unwrap_or(LEVELS - 1)
 }
 
 /// Ticks per second of the running kernel (`CONFIG_HZ`).
@@ -37,6 +49,13 @@ impl TickRate {
     pub fn duration(self, ticks: u64) -> Duration {
         let nanoseconds = u128::from(ticks) * 1_000_000_000 / u128::from(self.0.max(1));
         Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(u64::MAX))
+    }
+
+    /// The ticks that a time takes, rounded up as by `usecs_to_jiffies` (`kernel/time/time.c`).
+    #[must_use]
+    pub fn ticks(self, duration: Duration) -> u64 {
+        let ticks = duration.as_nanos().saturating_mul(u128::from(self.0.max(1)));
+        u64::try_from(ticks.div_ceil(1_000_000_000)).unwrap_or(u64::MAX)
     }
 
     /// The moment at which a timer fires that was armed at a tick whose moment is known.
@@ -72,7 +91,39 @@ mod tests {
             let due = armed + distance;
             let fires = fires_at(Jiffies(armed), Jiffies(due)).0;
             prop_assert!(fires > due, "strictly after the tick it is due");
-            prop_assert!(fires - due <= (distance / 7).max(1), "{distance} -> {}", fires - due);
+            prop_assert!(fires - due <= lateness(distance), "{distance} -> {}", fires - due);
+            prop_assert!(lateness(distance) <= (distance / 7).max(8), "{distance}");
+        }
+    }
+
+    #[test]
+    fn lateness_is_the_width_of_a_bucket() {
+        for (hz, milliseconds, late_us) in [
+            (100, 200, 10_000),
+            (100, 4_000, 80_000),
+            (100, 120_000, 5_120_000),
+            (250, 200, 4_000),
+            (250, 1_000, 32_000),
+            (250, 2_000, 256_000), // 500 ticks of 504: the wheel's clock may lag
+            (250, 16_000, 256_000),
+            (250, 32_000, 2_048_000),
+            (1000, 200, 8_000),
+            (1000, 4_000, 64_000),
+            (1000, 32_000, 512_000),
+            (1000, 60_000, 4_096_000),
+        ] {
+            let rate = TickRate(hz);
+            let late = lateness(rate.ticks(Duration::from_millis(milliseconds)));
+            assert_eq!(rate.duration(late), Duration::from_micros(late_us), "{hz} {milliseconds}");
+        }
+    }
+
+    #[test]
+    fn ticks_are_what_the_kernel_counted_when_it_printed_microseconds() {
+        let rate = TickRate(300);
+        for ticks in 0..1000 {
+            let shown = Duration::from_micros(ticks * 1_000_000 / 300);
+            assert_eq!(rate.ticks(shown), ticks);
         }
     }
 
