@@ -1,4 +1,5 @@
-//! Where events come from: the kernel's ring, the sockets that existed at the start, recordings.
+//! Where events come from: the kernel's ring, the sockets that existed at the start, recordings; and
+//! what the kernel was told about waiting.
 
 pub mod clock;
 pub mod complaints;
@@ -6,4 +7,5 @@ pub mod order;
 pub mod recording;
 pub mod ring;
 pub mod snapshot;
+pub mod sysctls;
 pub(crate) mod witness;

@@ -21,7 +21,7 @@ use super::owners::pids;
 use crate::event::Netns;
 
 /// Link to the calling thread's own namespace.
-pub(super) const OWN: &str = "/proc/thread-self/ns/net";
+pub(in crate::source) const OWN: &str = "/proc/thread-self/ns/net";
 
 /// Ways into one namespace that are remembered, lest the first one vanish.
 const WAYS: usize = 3;
@@ -146,7 +146,10 @@ pub(super) fn inode(about: &fs::Metadata) -> io::Result<Netns> {
 
 impl Place {
     /// Does `work` in a new thread inside this namespace; the calling thread stays where it is.
-    pub(super) fn inside<T: Send>(&self, work: impl FnOnce() -> T + Send) -> Result<T, EnterError> {
+    pub(in crate::source) fn inside<T: Send>(
+        &self,
+        work: impl FnOnce() -> T + Send,
+    ) -> Result<T, EnterError> {
         let mut last = EnterError::Gone;
         for path in &self.paths {
             match File::open(path) {
