@@ -53,9 +53,8 @@ impl Sysctls {
     #[must_use]
     pub fn from_lookup(mut lookup: impl FnMut(&str) -> Option<u64>) -> Self {
         let without = Self { syn_linear_timeouts: 0, ..Self::default() };
-        let mut value = |name| lookup(name);
         let mut count = |name, otherwise| {
-            value(name).map_or(otherwise, |found| u8::try_from(found).unwrap_or(u8::MAX))
+            lookup(name).map_or(otherwise, |found| u8::try_from(found).unwrap_or(u8::MAX))
         };
         Self {
             syn_retries: count("tcp_syn_retries", without.syn_retries),
@@ -64,9 +63,9 @@ impl Sysctls {
             orphan_retries: count("tcp_orphan_retries", without.orphan_retries),
             retries2: count("tcp_retries2", without.retries2),
             early_retrans: count("tcp_early_retrans", without.early_retrans),
-            rto_min: value("tcp_rto_min_us").map_or(without.rto_min, Duration::from_micros),
-            rto_max: value("tcp_rto_max_ms").map_or(without.rto_max, Duration::from_millis),
-            fin_timeout: value("tcp_fin_timeout").map_or(without.fin_timeout, Duration::from_secs),
+            rto_min: lookup("tcp_rto_min_us").map_or(without.rto_min, Duration::from_micros),
+            rto_max: lookup("tcp_rto_max_ms").map_or(without.rto_max, Duration::from_millis),
+            fin_timeout: lookup("tcp_fin_timeout").map_or(without.fin_timeout, Duration::from_secs),
         }
     }
 
