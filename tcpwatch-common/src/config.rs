@@ -21,7 +21,7 @@ const fn field(global: &'static str, container: &'static str, path: &'static str
 
 /// Fields without which nothing works. `struct sock`, `inet_timewait_sock` and `request_sock` all
 /// begin with a `struct sock_common`, see [`COMMON_FIRST`].
-pub const SOCKET_FIELDS: [KernelField; 16] = [
+pub const SOCKET_FIELDS: [KernelField; 17] = [
     field("SKC_FAMILY", "sock_common", "skc_family"),
     field("SKC_DADDR", "sock_common", "skc_daddr"),
     field("SKC_RCV_SADDR", "sock_common", "skc_rcv_saddr"),
@@ -32,6 +32,7 @@ pub const SOCKET_FIELDS: [KernelField; 16] = [
     field("SKC_NET", "sock_common", "skc_net.net"),
     field("SKC_FLAGS", "sock_common", "skc_flags"),
     field("SKC_COOKIE", "sock_common", "skc_cookie"),
+    field("SKC_STATE", "sock_common", "skc_state"),
     field("SK_PROTOCOL", "sock", "sk_protocol"),
     field("SK_ERR", "sock", "sk_err"),
     field("INET_SPORT", "tcp_sock", "inet_conn.icsk_inet.inet_sport"),
@@ -50,6 +51,42 @@ pub const MINI_FIELDS: [KernelField; 7] = [
     field("RSK_NUM_RETRANS", "request_sock", "num_retrans"),
     // `count` before 5.11, `__ns_ref` since 6.18.
     field("NS_COUNT", "net", "ns.count|ns.__ns_ref|count"),
+];
+
+/// Fields that retransmissions need.
+pub const RETRANSMIT_FIELDS: [KernelField; 10] = [
+    field("ICSK_RTO", "tcp_sock", "inet_conn.icsk_rto"),
+    field("ICSK_RETRANSMITS", "tcp_sock", "inet_conn.icsk_retransmits"),
+    field("ICSK_USER_TIMEOUT", "tcp_sock", "inet_conn.icsk_user_timeout"),
+    field("ICSK_SYN_RETRIES", "tcp_sock", "inet_conn.icsk_syn_retries"),
+    field("TCP_TOTAL_RETRANS", "tcp_sock", "total_retrans"),
+    field("SKB_CB", "sk_buff", "cb"),
+    // One byte up to 6.14, two since; the first holds the flags that are read.
+    field("TCB_FLAGS", "tcp_skb_cb", "tcp_flags"),
+    // The byte that ends with the seven bits `num_timeout`; its first bit has had two names.
+    field("RSK_NUM_TIMEOUT", "request_sock", "syncookie|cookie_ts"),
+    field("RSK_TIMER", "request_sock", "rsk_timer"),
+    field("TIMER_PPREV", "timer_list", "entry.pprev"),
+];
+
+/// Fields that resets need: the segment that was answered.
+pub const RESET_FIELDS: [KernelField; 5] = [
+    field("SKB_HEAD", "sk_buff", "head"),
+    field("SKB_NETWORK_HEADER", "sk_buff", "network_header"),
+    field("SKB_TRANSPORT_HEADER", "sk_buff", "transport_header"),
+    field("SKB_DEV", "sk_buff", "dev"),
+    field("NETDEV_NET", "net_device", "nd_net.net"),
+];
+
+/// Fields that a socket's totals need.
+pub const TOTALS_FIELDS: [KernelField; 6] = [
+    field("TCP_BYTES_SENT", "tcp_sock", "bytes_sent"),
+    field("TCP_BYTES_RETRANS", "tcp_sock", "bytes_retrans"),
+    field("TCP_TOTAL_RETRANS", "tcp_sock", "total_retrans"),
+    field("TCP_SRTT_US", "tcp_sock", "srtt_us"),
+    // The first sample of the three is the smallest.
+    field("TCP_RTT_MIN", "tcp_sock", "rtt_min.s"),
+    field("MINMAX_SAMPLE_V", "minmax_sample", "v"),
 ];
 
 /// Members that must be the first of their structure.

@@ -44,7 +44,17 @@ pub enum Hook {
     TimerCancel = 2,
     /// `timer_expire_entry`.
     TimerExpire = 3,
+    /// `tcp_retransmit_skb`.
+    Retransmit = 4,
+    /// `tcp_retransmit_synack`.
+    RetransmitSynAck = 5,
+    /// `tcp_send_reset`.
+    SendReset = 6,
+    /// `tcp_receive_reset`.
+    ReceiveReset = 7,
+    /// `inet_sk_error_report`.
+    ErrorReport = 8,
 }
 
 /// Number of slots in the map.
-pub const SLOTS: usize = 16;
+pub const SLOTS: usize = 36;

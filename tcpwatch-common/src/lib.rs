@@ -10,9 +10,17 @@ pub mod config;
 pub mod counter;
 pub mod mini_socket;
 pub mod record;
+pub mod reset;
+pub mod retransmit;
+pub mod socket_error;
 pub mod state_change;
+pub mod totals;
 
 pub use counter::Counter;
 pub use mini_socket::{MiniKind, MiniSocket, MiniSocketCancel, TimerEvent};
 pub use record::{Family, RecordHead, RecordKind};
+pub use reset::Reset;
+pub use retransmit::Retransmit;
+pub use socket_error::SocketError;
 pub use state_change::{StateChange, StateChangeV4, StateChangeV6};
+pub use totals::{StateChangeLast, Totals};

@@ -12,6 +12,14 @@ pub enum RecordKind {
     MiniSocket = 2,
     /// The same, disarmed early: [`crate::MiniSocketCancel`].
     MiniSocketCancel = 3,
+    /// A full socket closed, with its totals: [`crate::StateChangeLast`].
+    StateChangeLast = 4,
+    /// A segment was sent again: [`crate::Retransmit`].
+    Retransmit = 5,
+    /// A reset: [`crate::Reset`].
+    Reset = 6,
+    /// An error for the application: [`crate::SocketError`].
+    SocketError = 7,
 }
 
 /// Address family on the wire. An IPv4 connection of an IPv6 socket (`::ffff:a.b.c.d`) is IPv4.
@@ -61,6 +69,10 @@ impl RecordKind {
             1 => Self::StateChange,
             2 => Self::MiniSocket,
             3 => Self::MiniSocketCancel,
+            4 => Self::StateChangeLast,
+            5 => Self::Retransmit,
+            6 => Self::Reset,
+            7 => Self::SocketError,
             _ => return None,
         })
     }

@@ -9,7 +9,7 @@ use aya_ebpf::{
 };
 use aya_log_ebpf::warn;
 use tcpwatch_common::{
-    Counter, MiniSocket, MiniSocketCancel, RecordHead, RecordKind, counter::Hook,
+    Counter, Family, MiniSocket, MiniSocketCancel, RecordHead, RecordKind, counter::Hook,
 };
 
 use crate::{
@@ -26,8 +26,8 @@ pub(crate) enum Loss {
     NotATcpSocket,
     /// A TCP socket of a family that is neither IPv4 nor IPv6.
     UnknownFamily,
-    /// A mini-socket whose memory cannot be read.
-    UnreadableMini,
+    /// A mini-socket or a segment whose memory cannot be read.
+    Unreadable,
     UndecidedFull,
 }
 
@@ -59,6 +59,18 @@ pub(crate) fn head(
         flags,
         reserved: 0,
     }
+}
+
+/// The head of a record with IPv4 addresses.
+#[inline(always)]
+pub(crate) fn v4(head: RecordHead) -> RecordHead {
+    RecordHead { family: Family::V4 as u8, ..head }
+}
+
+/// The head of a record with IPv6 addresses.
+#[inline(always)]
+pub(crate) fn v6(head: RecordHead) -> RecordHead {
+    RecordHead { family: Family::V6 as u8, ..head }
 }
 
 /// Process id of the current task.
@@ -115,7 +127,7 @@ pub(crate) fn count_loss(ctx: &BtfTracePointContext, loss: Loss, hook: Hook) {
             return;
         }
         Loss::UndecidedFull => Counter::UndecidedFull,
-        Loss::NotATcpSocket | Loss::UnknownFamily | Loss::UnreadableMini => Counter::Unreadable,
+        Loss::NotATcpSocket | Loss::UnknownFamily | Loss::Unreadable => Counter::Unreadable,
     };
     // These come before the record was announced.
     attempt(hook);
@@ -127,7 +139,7 @@ pub(crate) fn count_loss(ctx: &BtfTracePointContext, loss: Loss, hook: Hook) {
         Loss::UndecidedFull => warn!(ctx, "too many connects wait for their port to be known"),
         Loss::NotATcpSocket => warn!(ctx, "skipped a TCP socket that is not a full socket"),
         Loss::UnknownFamily => warn!(ctx, "skipped a TCP socket of an unknown address family"),
-        Loss::UnreadableMini => warn!(ctx, "skipped a mini-socket that cannot be read"),
+        Loss::Unreadable => warn!(ctx, "skipped a mini-socket or segment that cannot be read"),
     }
 }
 

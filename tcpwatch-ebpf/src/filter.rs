@@ -34,10 +34,10 @@ pub(crate) fn states(old: u32, new: u32) -> bool {
     (left | entered) & 1 != 0
 }
 
-/// Is a mini-socket in this state wanted?
+/// Is what happens to a socket in this state wanted?
 #[inline(always)]
 pub(crate) fn state(state: u32) -> bool {
-    states(state, state)
+    (maps::FILTER_STATES.load() >> (state & 31)) & 1 != 0
 }
 
 /// Is this network namespace wanted?
@@ -75,6 +75,12 @@ pub(crate) fn ports((local, remote): (u16, u16)) -> Verdict {
         verdict = Verdict::Undecided;
     }
     verdict
+}
+
+/// The same for a socket whose ports are all known; one that is not cannot be wanted.
+#[inline(always)]
+pub(crate) fn known_ports(known: (u16, u16)) -> bool {
+    ports(known) == Verdict::Wanted
 }
 
 /// Is a listener on this port wanted? It has no remote port.

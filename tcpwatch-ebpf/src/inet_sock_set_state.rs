@@ -6,7 +6,7 @@
 
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 use tcpwatch_common::{
-    Family, RecordHead, RecordKind, StateChange,
+    RecordHead, RecordKind, StateChange, StateChangeLast,
     config::KeptBack,
     counter::Hook,
     state_change::{
@@ -18,12 +18,11 @@ use crate::{
     accepting,
     emit::{self, Loss},
     filter::{self, Verdict},
-    kernel::{self, Addresses, Sock, TcpSock},
-    undecided,
+    kernel::{self, Addresses, SOCK_DEAD, Sock, TcpSock},
+    maps, undecided,
 };
 
-/// `enum sock_flags`: `SOCK_DEAD`, `SOCK_DONE`.
-const SOCK_DEAD: u64 = 1 << 0;
+/// `enum sock_flags`.
 const SOCK_DONE: u64 = 1 << 1;
 
 // Kernel state numbers, `include/net/tcp_states.h`.
@@ -86,11 +85,12 @@ fn try_set_state(ctx: &BtfTracePointContext) -> Result<(), Loss> {
     }
     if let Some(kept) = kept {
         let (head, change) = What::at_last(&kept, &head);
-        if let Err(loss) = change.emit(head, &addresses) {
+        if let Err(loss) = change.emit(head, &addresses, None) {
             emit::count_loss(ctx, loss, Hook::SetState);
         }
     }
-    change.emit(head, &addresses)
+    let is_last = new == CLOSE && !listens && maps::WITH_TOTALS.load() != 0;
+    change.emit(head, &addresses, is_last.then_some(tcp))
 }
 
 /// The cheap way first; it fails only at the very end of a life, and while there is no port.
@@ -138,20 +138,36 @@ impl What {
         (head, Self { old, new, error: 0, pid, comm, flags })
     }
 
+    /// With `ending`, the totals of that socket go along.
     #[inline(always)]
-    fn emit(self, head: RecordHead, addresses: &Addresses) -> Result<(), Loss> {
+    fn emit(
+        self,
+        head: RecordHead,
+        addresses: &Addresses,
+        ending: Option<TcpSock>,
+    ) -> Result<(), Loss> {
         emit::attempt(Hook::SetState);
-        let Self { old, new, error, pid, comm, flags } = self;
-        let head = RecordHead { flags: head.flags | flags, ..head };
+        let kind = ending.map_or(head.kind, |_| RecordKind::StateChangeLast as u8);
+        let head = RecordHead { kind, flags: head.flags | self.flags, ..head };
         match *addresses {
-            Addresses::V4 { local, remote } => {
-                let head = RecordHead { family: Family::V4 as u8, ..head };
-                emit::emit(StateChange { head, old, new, error, pid, comm, local, remote })
-            }
-            Addresses::V6 { local, remote } => {
-                let head = RecordHead { family: Family::V6 as u8, ..head };
-                emit::emit(StateChange { head, old, new, error, pid, comm, local, remote })
-            }
+            Addresses::V4 { local, remote } => self.record(emit::v4(head), local, remote, ending),
+            Addresses::V6 { local, remote } => self.record(emit::v6(head), local, remote, ending),
+        }
+    }
+
+    #[inline(always)]
+    fn record<const WORDS: usize>(
+        self,
+        head: RecordHead,
+        local: [u32; WORDS],
+        remote: [u32; WORDS],
+        ending: Option<TcpSock>,
+    ) -> Result<(), Loss> {
+        let Self { old, new, error, pid, comm, flags: _ } = self;
+        let change = StateChange { head, old, new, error, pid, comm, local, remote };
+        match ending {
+            None => emit::emit(change),
+            Some(tcp) => emit::emit(StateChangeLast { change, totals: tcp.totals() }),
         }
     }
 }

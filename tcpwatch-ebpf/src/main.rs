@@ -18,9 +18,14 @@
 mod accepting;
 mod emit;
 mod filter;
+mod inet_sk_error_report;
 mod inet_sock_set_state;
 mod kernel;
 mod maps;
+mod tcp_receive_reset;
+mod tcp_retransmit_skb;
+mod tcp_retransmit_synack;
+mod tcp_send_reset;
 mod timer;
 mod undecided;
 mod wakeup;

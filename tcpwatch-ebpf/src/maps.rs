@@ -61,6 +61,8 @@ globals! {
     FILTER_STATES_LEFT: u32 = u32::MAX;
     /// Bit `n` set: changes that enter state number `n` are wanted.
     FILTER_STATES_ENTERED: u32 = u32::MAX;
+    /// Bit `n` set: what happens to a socket in state number `n` is wanted.
+    FILTER_STATES: u32 = u32::MAX;
     /// Inode of the only wanted network namespace.
     FILTER_NETNS_INODE: u32 = 0;
 
@@ -68,6 +70,13 @@ globals! {
     TW_TIMER_HANDLER: u64 = 0;
     /// Address of `reqsk_timer_handler`; 0 matches no timer.
     REQSK_TIMER_HANDLER: u64 = 0;
+
+    /// 1 if a socket's last change is to bring its totals.
+    WITH_TOTALS: u32 = 0;
+    /// 1 if `tcp_retransmit_skb` tells whether the segment was sent (since 6.17).
+    RETRANSMIT_HAS_ERROR: u32 = 0;
+    /// 1 if `tcp_send_reset` tells why (since 6.10).
+    RESET_HAS_REASON: u32 = 0;
 
     // Offsets in bytes, see `tcpwatch_common::config`.
     SKC_FAMILY: u32 = 0;
@@ -93,4 +102,24 @@ globals! {
     RSK_TIMER: u32 = 0;
     RSK_NUM_RETRANS: u32 = 0;
     NS_COUNT: u32 = 0;
+    SKC_STATE: u32 = 0;
+    ICSK_RTO: u32 = 0;
+    ICSK_RETRANSMITS: u32 = 0;
+    ICSK_USER_TIMEOUT: u32 = 0;
+    TCP_TOTAL_RETRANS: u32 = 0;
+    ICSK_SYN_RETRIES: u32 = 0;
+    RSK_NUM_TIMEOUT: u32 = 0;
+    TIMER_PPREV: u32 = 0;
+    SKB_CB: u32 = 0;
+    TCB_FLAGS: u32 = 0;
+    SKB_HEAD: u32 = 0;
+    SKB_NETWORK_HEADER: u32 = 0;
+    SKB_TRANSPORT_HEADER: u32 = 0;
+    SKB_DEV: u32 = 0;
+    NETDEV_NET: u32 = 0;
+    TCP_BYTES_SENT: u32 = 0;
+    TCP_BYTES_RETRANS: u32 = 0;
+    TCP_SRTT_US: u32 = 0;
+    TCP_RTT_MIN: u32 = 0;
+    MINMAX_SAMPLE_V: u32 = 0;
 }

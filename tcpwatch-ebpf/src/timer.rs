@@ -10,8 +10,8 @@ use aya_ebpf::{
     helpers::generated::bpf_jiffies64, macros::btf_tracepoint, programs::BtfTracePointContext,
 };
 use tcpwatch_common::{
-    Family, MiniKind, MiniSocket, RecordHead, RecordKind, TimerEvent, config::MINI_BYTES,
-    counter::Hook, mini_socket::FLAG_NETNS_GONE,
+    MiniKind, MiniSocket, RecordHead, RecordKind, TimerEvent, config::MINI_BYTES, counter::Hook,
+    mini_socket::FLAG_NETNS_GONE,
 };
 
 use crate::{
@@ -56,20 +56,20 @@ fn try_observe(
     hook: Hook,
 ) -> Result<(), Loss> {
     let mut room = Room([0; MINI_BYTES]);
-    let mini = Mini::around(timer, kind, &mut room).ok_or(Loss::UnreadableMini)?;
+    let mini = Mini::around(timer, kind, &mut room).ok_or(Loss::Unreadable)?;
     let state = mini.state();
     if !filter::state(state.into()) {
         return Ok(());
     }
-    let ports = mini.ports();
+    let ports = mini.common.ports();
     if filter::ports(ports) == Verdict::Unwanted {
         return Ok(());
     }
-    let netns = mini.netns().ok_or(Loss::UnreadableMini)?;
+    let netns = mini.common.netns().ok_or(Loss::Unreadable)?;
     if !filter::netns(netns) {
         return Ok(());
     }
-    let addresses = mini.addresses().ok_or(Loss::UnknownFamily)?;
+    let addresses = mini.common.addresses().ok_or(Loss::UnknownFamily)?;
     if !filter::addresses(&addresses) {
         return Ok(());
     }
@@ -79,9 +79,9 @@ fn try_observe(
     let (expires, jiffies) = (timer.expires(), unsafe { bpf_jiffies64() });
     let canceled = event as u8 == TimerEvent::Cancel as u8;
     let early = canceled && jiffies < expires && !is_accepted(kind, ports.1);
-    let flags = if canceled && mini.netns_is_gone() { FLAG_NETNS_GONE } else { 0 };
+    let flags = if canceled && mini.common.netns_is_gone() { FLAG_NETNS_GONE } else { 0 };
     let tag = if early { RecordKind::MiniSocketCancel } else { RecordKind::MiniSocket };
-    let head = emit::head(tag, mini.cookie(), netns, ports, flags);
+    let head = emit::head(tag, mini.common.cookie(), netns, ports, flags);
     let what = What {
         expires,
         jiffies,
@@ -92,12 +92,8 @@ fn try_observe(
     };
     let early = early.then_some(ctx);
     match addresses {
-        Addresses::V4 { local, remote } => {
-            what.emit(RecordHead { family: Family::V4 as u8, ..head }, local, remote, early)
-        }
-        Addresses::V6 { local, remote } => {
-            what.emit(RecordHead { family: Family::V6 as u8, ..head }, local, remote, early)
-        }
+        Addresses::V4 { local, remote } => what.emit(emit::v4(head), local, remote, early),
+        Addresses::V6 { local, remote } => what.emit(emit::v6(head), local, remote, early),
     }
 }
 

@@ -5,7 +5,7 @@ use std::{fmt::Write as _, process::ExitCode};
 use anyhow::Result;
 use tcpwatch::{
     cli::exit,
-    probe::{Facts, Filters, Probes, hooks::HOOKS, layout},
+    probe::{Facts, Filters, Probes, Tells, hooks::HOOKS, layout},
 };
 
 pub(crate) fn run() -> Result<ExitCode> {
@@ -37,16 +37,24 @@ pub(crate) fn run() -> Result<ExitCode> {
             None => Err("not known without CAP_BPF".to_owned()),
         },
     );
-    let attached = Probes::attach(&Filters::default(), 4096);
+    let filters = Filters { tells: Tells::Lives, ..Filters::default() };
+    let attached = Probes::attach(&filters, 4096);
     for hook in HOOKS {
         let found = match &attached {
             Err(error) => Err(error.to_string()),
-            Ok((probes, _)) if probes.attached.contains(&hook) => Ok(()),
-            Ok((probes, _)) => {
-                Err(probes.symbols.as_ref().err().map(ToString::to_string).unwrap_or_default())
-            }
+            Ok((probes, _)) => match probes.off.iter().find(|(off, _)| *off == hook) {
+                Some((_, why)) => Err(why.clone()),
+                None => Ok(()),
+            },
         };
         report.line(&format!("hook {:<24}{}", hook.tracepoint, hook.tells), &found);
+    }
+    if let Ok((probes, _)) = &attached {
+        let found = match &probes.totals_off {
+            Some(why) => Err(why.clone()),
+            None => Ok(()),
+        };
+        report.line("bytes, retransmits and RTT of a connection that ended", &found);
     }
     exit::print(&report.text)?;
     Ok(if attached.is_ok() { ExitCode::SUCCESS } else { exit::PRECONDITION.into() })

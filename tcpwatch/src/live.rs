@@ -66,8 +66,8 @@ pub(crate) fn replay(file: &Path, filters: &FilterArgs, output: &OutputArgs) -> 
 
 fn plan(filters: &FilterArgs, output: &OutputArgs, netns: Option<Netns>) -> Plan {
     Plan {
-        filters: Filters { netns, ..filters.in_kernel() },
-        selection: selection(filters),
+        filters: Filters { netns, tells: output.tells(filters), ..filters.in_kernel() },
+        selection: selection(filters, output),
         ring_bytes: RING_BYTES,
         duration: None,
         count: output.count.map(Into::into),
@@ -89,11 +89,13 @@ fn say_summary(summary: &Summary, sink: &mut dyn Sink, output: &OutputArgs) {
 }
 
 /// The questions the kernel cannot answer.
-fn selection(filters: &FilterArgs) -> Box<dyn Fn(&News) -> bool> {
+fn selection(filters: &FilterArgs, output: &OutputArgs) -> Box<dyn Fn(&News) -> bool> {
+    let output = output.clone();
     let (states, pid, comm) = (filters.state.clone(), filters.pid, filters.comm.clone());
     Box::new(move |news| {
         let owner = news.subject().process;
-        (states.is_empty() || states.iter().any(|state| news.touches(*state)))
+        output.shows(news)
+            && (states.is_empty() || states.iter().any(|state| news.touches(*state)))
             && pid.is_none_or(|pid| owner.is_some_and(|owner| owner.pid == pid))
             && comm.as_ref().is_none_or(|name| {
                 owner.is_some_and(|owner| owner.comm.as_bytes() == name.as_bytes())
@@ -134,12 +136,9 @@ fn banner(plan: &Plan, probes: &Probes) {
         probes.facts.release,
         plan.filters,
         probes.attached.len(),
-        HOOKS.len(),
+        probes.attached.len() + probes.off.len(),
     ));
-    if let Err(why) = &probes.symbols {
-        exit::say(&format!(
-            "tcpwatch: TIME_WAIT, orphaned FIN_WAIT_2 and half-open SYN_RECV are not seen to begin \
-             and end: {why}\n"
-        ));
+    for (tells, why) in probes.missing() {
+        exit::say(&format!("tcpwatch: not seen: {tells}: {why}\n"));
     }
 }

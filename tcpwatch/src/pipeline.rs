@@ -13,7 +13,7 @@ use tokio::{
 
 use crate::{
     event::KernelTime,
-    probe::{Filters, Probes, Symbols},
+    probe::{Filters, Probes, Symbols, Tells},
     road::Road,
     sink::{Sink, Summary},
     source::{
@@ -64,11 +64,13 @@ pub async fn run(
         version: Header::VERSION,
         clock: clock::read(),
         reliance: Reliance {
-            gapless: plan.filters.states.is_empty(),
+            gapless: plan.filters.is_gapless(),
             minis: probes.symbols.is_ok(),
+            lives: plan.filters.tells == Tells::Lives,
             rate: clock::tick_rate(),
         },
         symbols: probes.symbols.as_ref().map_or_else(|_| Symbols::default(), Clone::clone),
+        reset_reasons: probes.reset_reasons.clone(),
     };
     let mut road = Road::new(plan, sink, output, &header);
     if let Some(file) = record()? {
@@ -119,6 +121,7 @@ pub fn replay(
         match recording.next_item() {
             Ok(Some(Item::Record(bytes))) => road.take(&bytes)?,
             Ok(Some(Item::Answer(known))) => road.answer(&known)?,
+            Ok(Some(Item::Sysctls(netns, sysctls))) => road.learn_sysctls(netns, sysctls),
             Ok(None) => break,
             Err(error) => {
                 failed = Some(error);

@@ -10,10 +10,10 @@ use tokio::time::Instant;
 
 use crate::{
     account::Account,
-    decode::decode,
-    event::{Event, KernelTime, KnownSocket, WallClock},
+    decode::{Names, decode},
+    event::{Event, KernelTime, KnownSocket, Netns, WallClock},
     pipeline::{END_OF_TIME, Plan},
-    probe::{Losses, Symbols, Totals},
+    probe::{Losses, Totals},
     sink::{Sink, Summary},
     source::{
         clock,
@@ -21,8 +21,10 @@ use crate::{
         recording::{Header, Recorder},
         ring::RingSource,
         snapshot::Owners,
+        sysctls,
         witness::{Witness, look_around},
     },
+    timing::Sysctls,
     track::{News, Tracker},
 };
 
@@ -34,7 +36,7 @@ const QUESTIONS: usize = 64;
 /// One run.
 pub(crate) struct Road<'a> {
     plan: &'a Plan,
-    symbols: Symbols,
+    names: Names,
     recorder: Option<Recorder>,
     order: Order,
     tracker: Tracker,
@@ -67,7 +69,10 @@ impl<'a> Road<'a> {
         let text = Vec::with_capacity(2 * FULL);
         Self {
             plan,
-            symbols: header.symbols.clone(),
+            names: Names {
+                symbols: header.symbols.clone(),
+                reset_reasons: header.reset_reasons.clone(),
+            },
             recorder: None,
             order: Order::default(),
             tracker: Tracker::new(header.reliance),
@@ -127,15 +132,38 @@ impl<'a> Road<'a> {
         if let Some(recorder) = &mut self.recorder {
             recorder.record(record)?;
         }
-        match decode(record, &self.symbols) {
+        match decode(record, &self.names) {
             Ok(event) => {
                 self.account.received += 1;
+                self.learn_rules(&event)?;
                 self.last = self.last.max(Some(event.at()));
                 self.order.push(event);
             }
             Err(_) => self.account.undecodable += 1,
         }
         Ok(())
+    }
+
+    /// Whatever is sent again follows the rules of its namespace, which are asked for once.
+    fn learn_rules(&mut self, event: &Event) -> Result<()> {
+        let Event::Retransmit(again) = event else { return Ok(()) };
+        let netns = again.netns;
+        if self.filters_here || self.tracker.knows_sysctls(netns) {
+            return Ok(());
+        }
+        let sysctls = sysctls::read(netns).unwrap_or_else(|error| {
+            tracing::warn!("retries in netns {} are judged by defaults: {error}", netns.0);
+            Sysctls::default()
+        });
+        if let Some(recorder) = &mut self.recorder {
+            recorder.sysctls(netns, sysctls)?;
+        }
+        self.learn_sysctls(netns, sysctls);
+        Ok(())
+    }
+
+    pub(crate) fn learn_sysctls(&mut self, netns: Netns, sysctls: Sysctls) {
+        self.tracker.learn_sysctls(netns, sysctls);
     }
 
     /// Order to tracker to lines, as far as `now` allows.
@@ -194,10 +222,7 @@ impl<'a> Road<'a> {
 
     /// Did the kernel side let this event pass for another filter?
     fn is_stranger(&self, event: &Event) -> bool {
-        let (netns, ends) = match event {
-            Event::State(event) => (event.netns, &event.ends),
-            Event::Mini(event) => (event.netns, &event.ends),
-        };
+        let (netns, ends) = event.between();
         self.filters_here && !self.plan.filters.wants(netns, ends)
     }
 
@@ -295,10 +320,7 @@ impl Lines<'_> {
             return;
         }
         self.changes += 1;
-        match news {
-            News::Change(change) => self.sink.change(change, &self.clock, &mut self.text),
-            News::Restart(restart) => self.sink.restart(restart, &self.clock, &mut self.text),
-        }
+        self.sink.news(news, &self.clock, &mut self.text);
     }
 
     fn is_full(&self) -> bool {

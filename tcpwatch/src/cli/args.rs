@@ -101,7 +101,8 @@ pub struct FilterArgs {
 }
 
 /// Output.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "switches of the command line")]
 #[command(next_help_heading = "Output")]
 pub struct OutputArgs {
     /// Lines for people or for programs
@@ -110,6 +111,15 @@ pub struct OutputArgs {
     /// Colour in text
     #[arg(long, value_enum, default_value_t = Color::Auto)]
     pub color: Color,
+    /// Only one line per connection, when its last trace is gone
+    #[arg(long, conflicts_with = "state")]
+    pub lives: bool,
+    /// Only one line per connection that did not end normally
+    #[arg(long, conflicts_with = "state")]
+    pub failed: bool,
+    /// Only what is sent again: SYN, SYN+ACK, FIN and data
+    #[arg(long, conflicts_with_all = ["lives", "failed"])]
+    pub retries: bool,
     /// Clock in text; JSON always has UTC and the kernel's clock
     #[arg(long, value_enum, default_value_t = Clock::Local)]
     pub time: Clock,
@@ -177,6 +187,36 @@ impl From<Clock> for TimeStyle {
     }
 }
 
+impl OutputArgs {
+    /// How much the kernel side has to tell.
+    #[must_use]
+    pub fn tells(&self, filters: &FilterArgs) -> Tells {
+        let connections = self.lives || self.failed || self.format == Format::Json;
+        match (self.retries, connections && filters.state.is_empty()) {
+            (true, _) => Tells::Retries,
+            (false, true) => Tells::Lives,
+            (false, false) => Tells::Happenings,
+        }
+    }
+
+    /// Is this piece of news of the kind that is shown?
+    #[must_use]
+    pub fn shows(&self, news: &News) -> bool {
+        match news {
+            News::Connection(connection) => {
+                let asked = self.lives || self.failed || self.format == Format::Json;
+                asked && !self.retries && (!self.failed || connection.end.is_failure())
+            }
+            _ if self.lives || self.failed => false,
+            News::Retransmit(_) => true,
+            _ if self.retries => false,
+            // The change to CLOSED has told why already.
+            News::Error(error) => self.format == Format::Json || error.state != TcpState::Closed,
+            News::Change(_) | News::Restart(_) | News::Reset(_) => true,
+        }
+    }
+}
+
 impl FilterArgs {
     /// The part of the filters that runs in the kernel, without the network namespace.
     #[must_use]
@@ -193,6 +233,7 @@ impl FilterArgs {
             },
             states: self.state.clone(),
             netns: None,
+            tells: Tells::default(),
         }
     }
 }

@@ -4,10 +4,7 @@ use tcpwatch_common::{MiniSocket, MiniSocketCancel, RecordHead, mini_socket::FLA
 
 use super::{DecodeError, address, record};
 use crate::{
-    event::{
-        Cookie, EarlyEnd, Endpoint, Endpoints, Jiffies, KernelTime, MiniEvent, MiniKind, Netns,
-        TcpState, TimerEvent,
-    },
+    event::{EarlyEnd, Jiffies, KernelTime, MiniEvent, MiniKind, Netns, TcpState, TimerEvent},
     probe::Symbols,
 };
 
@@ -59,12 +56,9 @@ fn event<const WORDS: usize>(
     let unknown = |value| DecodeError::Value { kind: head.kind, value };
     Ok(MiniEvent {
         at: KernelTime(head.at_ns),
-        socket: (head.cookie != 0).then_some(Cookie(head.cookie)),
+        socket: address::cookie(&head),
         netns: Netns(head.netns),
-        ends: Endpoints {
-            local: Endpoint { address: local, port: head.local_port },
-            remote: Endpoint { address: remote, port: head.remote_port },
-        },
+        ends: address::ends(&head, local, remote),
         kind: match mini {
             1 => MiniKind::TimeWait,
             2 => MiniKind::Request,

@@ -3,11 +3,26 @@
 mod address;
 mod mini_socket;
 mod record;
+mod reset;
+mod retransmit;
+mod socket_error;
 mod state_change;
 
 use tcpwatch_common::RecordKind;
 
-use crate::{event::Event, probe::Symbols};
+use crate::{
+    event::Event,
+    probe::{ResetReasons, Symbols},
+};
+
+/// Words for the kernel's numbers in records.
+#[derive(Clone, Debug, Default)]
+pub struct Names {
+    /// Functions.
+    pub symbols: Symbols,
+    /// Reasons for resets.
+    pub reset_reasons: ResetReasons,
+}
 
 /// A record that cannot be decoded. It is counted and skipped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -36,18 +51,26 @@ pub enum DecodeError {
     },
 }
 
-/// Decodes one record; `symbols` names the functions in it.
+/// Decodes one record; `names` has the words for the numbers in it.
 ///
 /// # Errors
 /// If its length, its tag or one of its numbers is not known.
-pub fn decode(bytes: &[u8], symbols: &Symbols) -> Result<Event, DecodeError> {
+pub fn decode(bytes: &[u8], names: &Names) -> Result<Event, DecodeError> {
     let head = record::head(bytes)?;
     match RecordKind::from_tag(head.kind) {
         Some(RecordKind::StateChange) => state_change::decode(bytes, &head).map(Event::State),
         Some(RecordKind::MiniSocket) => mini_socket::decode(bytes, &head).map(Event::Mini),
         Some(RecordKind::MiniSocketCancel) => {
-            mini_socket::decode_cancel(bytes, &head, symbols).map(Event::Mini)
+            mini_socket::decode_cancel(bytes, &head, &names.symbols).map(Event::Mini)
         }
+        Some(RecordKind::StateChangeLast) => {
+            state_change::decode_last(bytes, &head).map(Event::State)
+        }
+        Some(RecordKind::Retransmit) => retransmit::decode(bytes, &head).map(Event::Retransmit),
+        Some(RecordKind::Reset) => {
+            reset::decode(bytes, &head, &names.reset_reasons).map(Event::Reset)
+        }
+        Some(RecordKind::SocketError) => socket_error::decode(bytes, &head).map(Event::Error),
         None => Err(DecodeError::Kind { kind: head.kind }),
     }
 }
@@ -61,16 +84,16 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes_decode_or_are_refused(bytes in proptest::collection::vec(any::<u8>(), 0..256)) {
-            let _ignored: Result<Event, DecodeError> = decode(&bytes, &Symbols::default());
+            let _ignored: Result<Event, DecodeError> = decode(&bytes, &Names::default());
         }
 
         #[test]
         fn any_bytes_with_a_known_tag_decode_or_are_refused(
-            mut bytes in proptest::collection::vec(any::<u8>(), 64..=216),
-            tag in 1_u8..=3,
+            mut bytes in proptest::collection::vec(any::<u8>(), 48..=216),
+            tag in 1_u8..=7,
         ) {
             bytes[20] = tag;
-            let _ignored: Result<Event, DecodeError> = decode(&bytes, &Symbols::default());
+            let _ignored: Result<Event, DecodeError> = decode(&bytes, &Names::default());
         }
     }
 
@@ -78,6 +101,6 @@ mod tests {
     fn an_unknown_tag_is_refused_by_name() {
         let mut bytes = [0; 64];
         bytes[20] = 99;
-        assert_eq!(decode(&bytes, &Symbols::default()), Err(DecodeError::Kind { kind: 99 }));
+        assert_eq!(decode(&bytes, &Names::default()), Err(DecodeError::Kind { kind: 99 }));
     }
 }

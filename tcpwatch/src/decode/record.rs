@@ -2,7 +2,10 @@
 
 #![expect(unsafe_code, reason = "the one place where bytes become a type")]
 
-use tcpwatch_common::{MiniSocket, MiniSocketCancel, RecordHead, StateChange};
+use tcpwatch_common::{
+    MiniSocket, MiniSocketCancel, RecordHead, Reset, Retransmit, SocketError, StateChange,
+    StateChangeLast,
+};
 
 use super::DecodeError;
 
@@ -14,8 +17,12 @@ use sealed::AnyBytes;
 
 impl AnyBytes for RecordHead {}
 impl<const WORDS: usize> AnyBytes for StateChange<WORDS> {}
+impl<const WORDS: usize> AnyBytes for StateChangeLast<WORDS> {}
 impl<const WORDS: usize> AnyBytes for MiniSocket<WORDS> {}
 impl<const WORDS: usize> AnyBytes for MiniSocketCancel<WORDS> {}
+impl<const WORDS: usize> AnyBytes for Retransmit<WORDS> {}
+impl<const WORDS: usize> AnyBytes for Reset<WORDS> {}
+impl<const WORDS: usize> AnyBytes for SocketError<WORDS> {}
 
 /// The head of a record of any kind.
 pub(super) fn head(bytes: &[u8]) -> Result<RecordHead, DecodeError> {

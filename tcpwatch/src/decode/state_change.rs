@@ -1,9 +1,9 @@
 //! [`StateChange`] becomes [`StateEvent`].
 
-use std::net::IpAddr;
+use std::{net::IpAddr, time::Duration};
 
 use tcpwatch_common::{
-    RecordHead, StateChange, StateChangeV4, StateChangeV6,
+    RecordHead, StateChange, StateChangeLast, StateChangeV4, StateChangeV6, Totals,
     state_change::{
         FLAG_DEAD, FLAG_DONE, FLAG_FAST_OPEN, FLAG_KEPT_BACK, FLAG_LINGER2_OFF, FLAG_TASK,
     },
@@ -11,8 +11,7 @@ use tcpwatch_common::{
 
 use super::{DecodeError, address, record};
 use crate::event::{
-    Cookie, Endpoint, Endpoints, KernelTime, Netns, Process, StateEvent, TcpState, Via,
-    process::Comm,
+    self, Cookie, KernelTime, Netns, Process, StateEvent, TcpState, Via, process::Comm,
 };
 
 pub(super) fn decode(bytes: &[u8], head: &RecordHead) -> Result<StateEvent, DecodeError> {
@@ -25,46 +24,62 @@ pub(super) fn decode(bytes: &[u8], head: &RecordHead) -> Result<StateEvent, Deco
     Err(DecodeError::Length { kind: head.kind, bytes: bytes.len() })
 }
 
+/// The last change of a socket, with what it has done.
+pub(super) fn decode_last(bytes: &[u8], head: &RecordHead) -> Result<StateEvent, DecodeError> {
+    let (mut event, totals) = if let Some(record) = record::whole::<StateChangeLast<1>>(bytes) {
+        let change = record.change;
+        (event(&change, address::v4(change.local), address::v4(change.remote)), record.totals)
+    } else if let Some(record) = record::whole::<StateChangeLast<4>>(bytes) {
+        let change = record.change;
+        (event(&change, address::v6(change.local), address::v6(change.remote)), record.totals)
+    } else {
+        return Err(DecodeError::Length { kind: head.kind, bytes: bytes.len() });
+    };
+    event.totals = Some(Box::new(counts(&totals, event.peer_finished)));
+    Ok(event)
+}
+
+/// The kernel counts the peer's FIN as a byte received (`tcp_rcv_nxt_update` in
+/// `net/ipv4/tcp_input.c`), and what was sent again as sent.
+fn counts(totals: &Totals, peer_finished: bool) -> event::Totals {
+    let micros = |us: u32| Duration::from_micros(us.into());
+    event::Totals {
+        sent: totals.bytes_sent.saturating_sub(totals.bytes_retransmitted),
+        received: totals.bytes_received.saturating_sub(peer_finished.into()),
+        retransmits: totals.retransmits,
+        srtt: (totals.srtt_us_8 != 0).then(|| micros(totals.srtt_us_8 / 8)),
+        min_rtt: (totals.min_rtt_us != u32::MAX).then(|| micros(totals.min_rtt_us)),
+    }
+}
+
 fn event<const WORDS: usize>(
     record: &StateChange<WORDS>,
     local: IpAddr,
     remote: IpAddr,
 ) -> StateEvent {
     let StateChange { head, old, new, error, pid, comm, local: _, remote: _ } = *record;
-    let RecordHead {
-        at_ns,
-        cookie,
-        netns,
-        kind: _,
-        family: _,
-        local_port,
-        remote_port,
-        flags,
-        reserved: _,
-    } = head;
     let (from, to) = (TcpState::from_kernel(old), TcpState::from_kernel(new));
     StateEvent {
-        at: KernelTime(at_ns),
-        socket: Cookie(cookie),
-        netns: Netns(netns),
-        ends: Endpoints {
-            local: Endpoint { address: local, port: local_port },
-            remote: Endpoint { address: remote, port: remote_port },
-        },
+        at: KernelTime(head.at_ns),
+        socket: Cookie(head.cookie),
+        netns: Netns(head.netns),
+        ends: address::ends(&head, local, remote),
         from,
         to,
         error,
-        orphaned: flags & FLAG_DEAD != 0,
-        peer_finished: flags & FLAG_DONE != 0,
-        process: (flags & FLAG_TASK != 0).then(|| Process {
+        orphaned: head.flags & FLAG_DEAD != 0,
+        peer_finished: head.flags & FLAG_DONE != 0,
+        process: (head.flags & FLAG_TASK != 0).then(|| Process {
             pid,
             comm: Comm::from_kernel(text(comm)),
             via: via(to),
         }),
-        no_fin_wait: flags & FLAG_LINGER2_OFF != 0,
-        fast_open: flags & FLAG_FAST_OPEN != 0,
+        no_fin_wait: head.flags & FLAG_LINGER2_OFF != 0,
+        fast_open: head.flags & FLAG_FAST_OPEN != 0,
         timer: None,
-        kept_back: flags & FLAG_KEPT_BACK != 0,
+        kept_back: head.flags & FLAG_KEPT_BACK != 0,
+        totals: None,
+        reset_sent: false,
     }
 }
 

@@ -3,20 +3,26 @@
 pub mod known;
 pub mod mini;
 pub mod process;
+pub mod reset;
+pub mod retransmit;
 pub mod socket;
 pub mod state;
 pub mod time;
+pub mod totals;
 
 pub use known::{KnownKind, KnownSocket};
 pub use mini::{EarlyEnd, Jiffies, MiniEvent, MiniKind, TimerEvent};
 pub use process::{Process, Via};
+pub use reset::{ErrorEvent, ResetDirection, ResetEvent};
+pub use retransmit::{RetransmitEvent, Segment, Trigger};
 pub use socket::{Cookie, Direction, Endpoint, Endpoints, Netns};
 pub use state::TcpState;
 pub use time::{KernelTime, WallClock};
+pub use totals::Totals;
 
 /// A state change of a full socket, as the kernel reported it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "five independent flags of the kernel")]
+#[expect(clippy::struct_excessive_bools, reason = "independent flags of the kernel")]
 pub struct StateEvent {
     /// When, by the kernel's clock.
     pub at: KernelTime,
@@ -47,6 +53,10 @@ pub struct StateEvent {
     pub timer: Option<(Jiffies, Jiffies)>,
     /// The kernel side kept the change back until a port was known.
     pub kept_back: bool,
+    /// What the socket has done, with its last change if that was asked for.
+    pub totals: Option<Box<Totals>>,
+    /// This end sent a reset as it closed, told right after.
+    pub reset_sent: bool,
 }
 
 /// What comes out of a source.
@@ -56,6 +66,12 @@ pub enum Event {
     State(StateEvent),
     /// The timer of a mini-socket.
     Mini(MiniEvent),
+    /// A segment was sent again.
+    Retransmit(RetransmitEvent),
+    /// A reset was sent or accepted.
+    Reset(ResetEvent),
+    /// The application will see an error.
+    Error(ErrorEvent),
 }
 
 impl Event {
@@ -65,6 +81,21 @@ impl Event {
         match self {
             Self::State(event) => event.at,
             Self::Mini(event) => event.at,
+            Self::Retransmit(event) => event.at,
+            Self::Reset(event) => event.at,
+            Self::Error(event) => event.at,
+        }
+    }
+
+    /// Between whom, and in which network namespace.
+    #[must_use]
+    pub const fn between(&self) -> (Netns, &Endpoints) {
+        match self {
+            Self::State(event) => (event.netns, &event.ends),
+            Self::Mini(event) => (event.netns, &event.ends),
+            Self::Retransmit(event) => (event.netns, &event.ends),
+            Self::Reset(event) => (event.netns, &event.ends),
+            Self::Error(event) => (event.netns, &event.ends),
         }
     }
 }

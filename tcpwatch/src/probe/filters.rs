@@ -35,6 +35,20 @@ pub struct Filters {
     pub states: Vec<TcpState>,
     /// Only this network namespace.
     pub netns: Option<Netns>,
+    /// What is to be told of them.
+    pub tells: Tells,
+}
+
+/// How much the kernel side tells of the sockets that pass the filters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Tells {
+    /// Changes, retries, resets and errors.
+    #[default]
+    Happenings,
+    /// The same, and with its last change what each socket has done.
+    Lives,
+    /// Retries, and the changes that tell whose they are.
+    Retries,
 }
 
 /// Address family on the wire.
@@ -51,10 +65,25 @@ pub(super) struct Globals {
     switches: u32,
     left: u32,
     entered: u32,
+    any: u32,
     netns: u32,
+    with_totals: u32,
+}
+
+impl Globals {
+    /// This kernel's sockets do not keep totals where they are looked for.
+    pub(super) fn drop_totals(&mut self) {
+        self.with_totals = 0;
+    }
 }
 
 impl Filters {
+    /// Does every change of a socket come that passes the filters?
+    #[must_use]
+    pub fn is_gapless(&self) -> bool {
+        self.states.is_empty() && self.tells != Tells::Retries
+    }
+
     pub(super) fn globals(&self) -> Globals {
         let mut switches = 0;
         for (asked, switch) in [
@@ -70,7 +99,10 @@ impl Filters {
                 switches |= switch;
             }
         }
-        let wanted = self.states.iter().fold(0, |mask, state| mask | bit(*state));
+        let asked = self.states.iter().fold(0, |mask, state| mask | bit(*state));
+        // Retries need no change but those that always pass.
+        let wanted = if self.tells == Tells::Retries { 0 } else { asked };
+        let all = asked == 0 && self.tells != Tells::Retries;
         // Owners are learned when SYN_SENT and LISTEN are entered, and the table of sockets shrinks
         // when CLOSED is: those always pass, and the pipeline drops them again.
         let mut tracking = bit(TcpState::SynSent) | bit(TcpState::Listen) | bit(TcpState::Closed);
@@ -85,8 +117,11 @@ impl Filters {
             bit(TcpState::SynSent)
         };
         let (left, entered) =
-            if wanted == 0 { (u32::MAX, u32::MAX) } else { (wanted | waiting, wanted | tracking) };
-        Globals { switches, left, entered, netns: self.netns.map_or(0, |netns| netns.0) }
+            if all { (u32::MAX, u32::MAX) } else { (wanted | waiting, wanted | tracking) };
+        let any = if asked == 0 { u32::MAX } else { asked | entered };
+        let with_totals = u32::from(self.tells == Tells::Lives);
+        let netns = self.netns.map_or(0, |netns| netns.0);
+        Globals { switches, left, entered, any, netns, with_totals }
     }
 
     /// Writes ports and prefixes into the maps of the loaded object.
@@ -176,6 +211,8 @@ impl Globals {
             .override_global("FILTERS", &self.switches, true)
             .override_global("FILTER_STATES_LEFT", &self.left, true)
             .override_global("FILTER_STATES_ENTERED", &self.entered, true)
+            .override_global("FILTER_STATES", &self.any, true)
+            .override_global("WITH_TOTALS", &self.with_totals, true)
             .override_global("FILTER_NETNS_INODE", &self.netns, true);
     }
 }

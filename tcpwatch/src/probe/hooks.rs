@@ -24,10 +24,23 @@ pub enum Need {
     Required,
     /// All but the life of mini-sockets, for which all hooks of this kind are needed.
     MiniSockets,
+    /// All but what it tells, for which kernel structures of this kind must be readable.
+    Optional(Reads),
+}
+
+/// What an optional hook reads besides sockets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reads {
+    /// Retransmission timers.
+    Retransmits,
+    /// Segments.
+    Segments,
+    /// Nothing.
+    Nothing,
 }
 
 /// All hooks.
-pub const HOOKS: [Hook; 4] = [
+pub const HOOKS: [Hook; 9] = [
     Hook {
         program: "set_state",
         tracepoint: "inet_sock_set_state",
@@ -35,20 +48,47 @@ pub const HOOKS: [Hook; 4] = [
         counters: counter::Hook::SetState,
         need: Need::Required,
     },
-    mini("timer_start", counter::Hook::TimerStart),
-    mini("timer_cancel", counter::Hook::TimerCancel),
-    mini_named("timer_expire", "timer_expire_entry", counter::Hook::TimerExpire),
+    mini("timer_start", "timer_start", counter::Hook::TimerStart),
+    mini("timer_cancel", "timer_cancel", counter::Hook::TimerCancel),
+    mini("timer_expire", "timer_expire_entry", counter::Hook::TimerExpire),
+    Hook {
+        program: "retransmit",
+        tracepoint: "tcp_retransmit_skb",
+        tells: "retries of SYN, FIN and data",
+        counters: counter::Hook::Retransmit,
+        need: Need::Optional(Reads::Retransmits),
+    },
+    Hook {
+        program: "retransmit_synack",
+        tracepoint: "tcp_retransmit_synack",
+        tells: "retries of SYN+ACK",
+        counters: counter::Hook::RetransmitSynAck,
+        need: Need::Optional(Reads::Retransmits),
+    },
+    Hook {
+        program: "send_reset",
+        tracepoint: "tcp_send_reset",
+        tells: "resets sent, and why",
+        counters: counter::Hook::SendReset,
+        need: Need::Optional(Reads::Segments),
+    },
+    Hook {
+        program: "receive_reset",
+        tracepoint: "tcp_receive_reset",
+        tells: "resets received",
+        counters: counter::Hook::ReceiveReset,
+        need: Need::Optional(Reads::Nothing),
+    },
+    Hook {
+        program: "error_report",
+        tracepoint: "inet_sk_error_report",
+        tells: "errors the application sees",
+        counters: counter::Hook::ErrorReport,
+        need: Need::Optional(Reads::Nothing),
+    },
 ];
 
-const fn mini(name: &'static str, counters: counter::Hook) -> Hook {
-    mini_named(name, name, counters)
-}
-
-const fn mini_named(
-    program: &'static str,
-    tracepoint: &'static str,
-    counters: counter::Hook,
-) -> Hook {
+const fn mini(program: &'static str, tracepoint: &'static str, counters: counter::Hook) -> Hook {
     let tells = "TIME_WAIT, FIN_WAIT_2, SYN_RECV";
     Hook { program, tracepoint, tells, counters, need: Need::MiniSockets }
 }

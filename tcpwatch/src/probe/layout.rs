@@ -6,7 +6,12 @@ use std::{
 };
 
 use btf_rs::{Backend, Btf, Type};
-use tcpwatch_common::config::{COMMON_FIRST, KernelField, MINI_BYTES, MINI_FIELDS, SOCKET_FIELDS};
+use tcpwatch_common::config::{
+    COMMON_FIRST, KernelField, MINI_BYTES, MINI_FIELDS, RESET_FIELDS, RETRANSMIT_FIELDS,
+    SOCKET_FIELDS, TOTALS_FIELDS,
+};
+
+use super::dialect::Dialect;
 
 /// Where the kernel shows its type information (`CONFIG_DEBUG_INFO_BTF`, since 5.4).
 pub const VMLINUX_BTF: &str = "/sys/kernel/btf/vmlinux";
@@ -36,8 +41,8 @@ pub enum LayoutError {
     },
     /// A structure or field that this kernel does not have.
     #[error(
-        "kernel {release} has no field `{path}` in `struct {container}`; this version of tcpwatch \
-         cannot read sockets on it"
+        "kernel {release} has no field `{path}` in `struct {container}`, which this version of \
+         tcpwatch reads"
     )]
     NoField {
         /// `uname -r`.
@@ -65,6 +70,14 @@ pub struct Layout {
     pub sockets: Vec<FieldOffset>,
     /// Offsets in mini-sockets and timers, or why they cannot be read.
     pub minis: Result<Vec<FieldOffset>, LayoutError>,
+    /// Offsets that retransmissions need.
+    pub retransmits: Result<Vec<FieldOffset>, LayoutError>,
+    /// Offsets that resets need.
+    pub resets: Result<Vec<FieldOffset>, LayoutError>,
+    /// Offsets that a socket's totals need.
+    pub totals: Result<Vec<FieldOffset>, LayoutError>,
+    /// What tracepoints tell here.
+    pub dialect: Dialect,
 }
 
 /// Finds every field the kernel side reads.
@@ -76,8 +89,14 @@ pub fn resolve(btf: &Path, release: &str) -> Result<Layout, LayoutError> {
     let types = Btf::from_file_with_backend(btf, Backend::Mmap)
         .or_else(|_| Btf::from_file(btf))
         .map_err(|source| LayoutError::NoBtf { path: btf.to_owned(), source })?;
-    let sockets = resolve_fields(&types, &SOCKET_FIELDS, release)?;
-    Ok(Layout { minis: resolve_minis(&types, release), sockets })
+    Ok(Layout {
+        sockets: resolve_fields(&types, &SOCKET_FIELDS, release)?,
+        minis: resolve_minis(&types, release),
+        retransmits: resolve_fields(&types, &RETRANSMIT_FIELDS, release),
+        resets: resolve_fields(&types, &RESET_FIELDS, release),
+        totals: resolve_fields(&types, &TOTALS_FIELDS, release),
+        dialect: Dialect::of(&types),
+    })
 }
 
 fn resolve_minis(types: &Btf, release: &str) -> Result<Vec<FieldOffset>, LayoutError> {
@@ -196,10 +215,15 @@ mod tests {
     #[test]
     fn every_field_is_found_in_the_running_kernel_and_lies_inside_its_container() {
         let layout = resolve(Path::new(VMLINUX_BTF), RELEASE).unwrap();
-        let (sockets, minis) = (layout.sockets, layout.minis.unwrap());
-        assert_eq!(sockets.len() + minis.len(), SOCKET_FIELDS.len() + MINI_FIELDS.len());
+        let groups = [
+            layout.sockets,
+            layout.minis.unwrap(),
+            layout.retransmits.unwrap(),
+            layout.resets.unwrap(),
+            layout.totals.unwrap(),
+        ];
         let types = running_kernel();
-        for offset in sockets.into_iter().chain(minis) {
+        for offset in groups.into_iter().flatten() {
             let Some(Type::Struct(container)) = find_struct(&types, offset.field.container) else {
                 panic!("{} is a struct", offset.field.container);
             };

@@ -1,6 +1,7 @@
 //! The kernel side: loaded, attached, detached. A [`Probes`] that lives is attached; dropped, it is
 //! detached. Records leave through the ring that [`Probes::attach`] hands out.
 
+pub mod dialect;
 pub mod error;
 pub mod features;
 pub mod filters;
@@ -9,7 +10,7 @@ pub mod layout;
 pub mod losses;
 pub mod symbols;
 
-use std::path::Path;
+use std::{collections::HashSet, path::Path};
 
 use aya::{
     Btf, Ebpf, EbpfLoader, include_bytes_aligned,
@@ -17,11 +18,12 @@ use aya::{
     programs::{BtfTracePoint, ProgramError, ProgramFd},
 };
 
+pub use dialect::ResetReasons;
 pub use error::ProbeError;
 pub use features::Facts;
-pub use filters::Filters;
-use hooks::{HOOKS, Hook, Need};
-use layout::{FieldOffset, LayoutError, VMLINUX_BTF};
+pub use filters::{Filters, Tells};
+use hooks::{HOOKS, Hook, Need, Reads};
+use layout::{FieldOffset, Layout, LayoutError, VMLINUX_BTF};
 pub use losses::{Cause, Losses, Totals};
 use symbols::{KALLSYMS, REQSK_TIMER_HANDLER, TW_TIMER_HANDLER};
 pub use symbols::{Symbols, SymbolsError};
@@ -38,8 +40,14 @@ pub struct Probes {
     pub facts: Facts,
     /// Hooks that are attached.
     pub attached: Vec<Hook>,
+    /// Hooks that are wanted and not attached, and why.
+    pub off: Vec<(Hook, String)>,
     /// Names for the kernel functions in records, or why mini-sockets are not watched.
     pub symbols: Result<Symbols, MinisOff>,
+    /// Names for the reasons in records.
+    pub reset_reasons: ResetReasons,
+    /// Why the last change of a socket does not bring what it has done.
+    pub totals_off: Option<String>,
 }
 
 /// Why the life of mini-sockets is not watched.
@@ -49,8 +57,11 @@ pub enum MinisOff {
     #[error(transparent)]
     Symbols(#[from] SymbolsError),
     /// Their memory cannot be read.
-    #[error(transparent)]
-    Layout(#[from] LayoutError),
+    #[error("{0}")]
+    Layout(String),
+    /// Nothing that is to be told needs it.
+    #[error("not asked for")]
+    NotAsked,
     /// A hook was refused.
     #[error("{0}")]
     Hook(String),
@@ -79,22 +90,31 @@ impl Probes {
         let btf = Btf::from_sys_fs()?;
         let symbols = symbols.join().unwrap_or(Err(SymbolsError::Hidden));
 
-        let minis = minis(symbols, layout.minis);
-        let mut ebpf = load(&btf, filters, ring_bytes, &layout.sockets, minis.as_ref().ok())?;
+        let minis = if filters.tells == Tells::Retries {
+            Err(MinisOff::NotAsked)
+        } else {
+            minis(symbols, &layout)
+        };
+        let mut ebpf = load(&btf, filters, ring_bytes, &layout, minis.as_ref().ok())?;
         filters.fill_maps(&mut ebpf)?;
         let mut symbols = minis.map(|minis| minis.symbols);
         let mut programs = Vec::new();
-        for hook in HOOKS {
-            if hook.need == Need::MiniSockets && symbols.is_err() {
+        let mut off = Vec::new();
+        for hook in HOOKS.into_iter().filter(|hook| is_asked(*hook, filters.tells)) {
+            if let Some(why) = obstacle(hook, &symbols, &layout) {
+                off.push((hook, why));
                 continue;
             }
             match attach(&mut ebpf, hook, &btf) {
                 Ok(fd) => programs.push((hook, fd)),
-                Err(refusal) if hook.need == Need::Required => {
-                    return Err(refusal.into_error(hook, &facts));
-                }
                 Err(refusal) => {
-                    symbols = Err(MinisOff::Hook(refusal.into_error(hook, &facts).to_string()));
+                    let error = refusal.into_error(hook, &facts);
+                    match hook.need {
+                        Need::Required => return Err(error),
+                        Need::MiniSockets => symbols = Err(MinisOff::Hook(error.to_string())),
+                        Need::Optional(_) => {}
+                    }
+                    off.push((hook, error.to_string()));
                 }
             }
         }
@@ -105,15 +125,25 @@ impl Probes {
         let counters: PerCpuArray<_, _> = take_map(&mut ebpf, "COUNTERS")?;
         let attached = programs.iter().map(|(hook, _)| *hook).collect();
         let losses = Losses::new(counters, programs);
-        Ok((Self { ebpf, losses, facts, attached, symbols }, ring))
+        let reset_reasons = layout.dialect.reset_reasons;
+        let totals_off = layout.totals.err().map(|error| error.to_string());
+        Ok((Self { ebpf, losses, facts, attached, off, symbols, reset_reasons, totals_off }, ring))
+    }
+
+    /// What cannot be told here and why, once for hooks that tell the same.
+    pub fn missing(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let mut told = HashSet::new();
+        self.off
+            .iter()
+            .filter(move |(hook, _)| told.insert(hook.tells))
+            .map(|(hook, why)| (hook.tells, why.as_str()))
     }
 
     /// Detaches everything; what was lost can still be read.
     #[must_use]
     pub fn detach(self) -> Losses {
-        let Self { ebpf, losses, facts: _, attached: _, symbols: _ } = self;
-        drop(ebpf);
-        losses
+        drop(self.ebpf);
+        self.losses
     }
 
     /// The kernel side's own complaints, as `log` records.
@@ -127,24 +157,44 @@ impl Probes {
     }
 }
 
+/// Does what is to be told need this hook?
+fn is_asked(hook: Hook, tells: Tells) -> bool {
+    match hook.need {
+        Need::Required | Need::Optional(Reads::Retransmits) => true,
+        Need::MiniSockets | Need::Optional(Reads::Segments | Reads::Nothing) => {
+            tells != Tells::Retries
+        }
+    }
+}
+
+/// What is in the way of a hook before the kernel is asked.
+fn obstacle(hook: Hook, symbols: &Result<Symbols, MinisOff>, layout: &Layout) -> Option<String> {
+    let of_layout = |group: &Result<_, LayoutError>| group.as_ref().err().map(ToString::to_string);
+    match hook.need {
+        Need::MiniSockets => symbols.as_ref().err().map(ToString::to_string),
+        Need::Optional(Reads::Retransmits) => of_layout(&layout.retransmits),
+        Need::Optional(Reads::Segments) => of_layout(&layout.resets),
+        Need::Required | Need::Optional(Reads::Nothing) => None,
+    }
+}
+
 /// What the hooks on mini-sockets need.
 struct Minis {
     symbols: Symbols,
     handlers: [(&'static str, u64); 2],
-    offsets: Vec<FieldOffset>,
 }
 
-fn minis(
-    symbols: Result<Symbols, SymbolsError>,
-    offsets: Result<Vec<FieldOffset>, LayoutError>,
-) -> Result<Minis, MinisOff> {
+fn minis(symbols: Result<Symbols, SymbolsError>, layout: &Layout) -> Result<Minis, MinisOff> {
+    if let Err(error) = &layout.minis {
+        return Err(MinisOff::Layout(error.to_string()));
+    }
     let symbols = symbols?;
     let address = |name| symbols.address(name).ok_or(SymbolsError::Missing(name));
     let handlers = [
         ("TW_TIMER_HANDLER", address(TW_TIMER_HANDLER)?),
         ("REQSK_TIMER_HANDLER", address(REQSK_TIMER_HANDLER)?),
     ];
-    Ok(Minis { handlers, offsets: offsets?, symbols })
+    Ok(Minis { symbols, handlers })
 }
 
 /// Loads the object with its globals set; nothing is attached yet.
@@ -152,15 +202,25 @@ fn load(
     btf: &Btf,
     filters: &Filters,
     ring_bytes: u32,
-    sockets: &[FieldOffset],
+    layout: &Layout,
     minis: Option<&Minis>,
 ) -> Result<Ebpf, ProbeError> {
-    let globals = filters.globals();
+    let mut globals = filters.globals();
+    if layout.totals.is_err() {
+        globals.drop_totals();
+    }
+    let dialect = &layout.dialect;
+    let has_error = u32::from(dialect.retransmit_has_error);
+    let has_reason = u32::from(dialect.reset_has_reason);
     let mut loader = EbpfLoader::new();
     loader.btf(Some(btf)).map_max_entries("EVENTS", ring_bytes);
     globals.apply(&mut loader);
-    for offset in sockets.iter().chain(minis.map_or([].as_slice(), |minis| &minis.offsets)) {
-        loader.override_global(offset.field.global, &offset.bytes, true);
+    loader.override_global("RETRANSMIT_HAS_ERROR", &has_error, true);
+    loader.override_global("RESET_HAS_REASON", &has_reason, true);
+    let optional = [&layout.minis, &layout.retransmits, &layout.resets, &layout.totals];
+    let optional = optional.into_iter().flatten().flatten();
+    for FieldOffset { field, bytes } in layout.sockets.iter().chain(optional) {
+        loader.override_global(field.global, bytes, true);
     }
     for (global, address) in minis.iter().flat_map(|minis| &minis.handlers) {
         loader.override_global(global, address, true);

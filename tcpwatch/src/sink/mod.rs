@@ -1,25 +1,24 @@
-//! Changes become lines: one form per file, behind one trait.
+//! News become lines: one form per file, behind one trait.
 
 mod dotted;
 pub mod json_lines;
 mod json_object;
 pub mod terminal;
 mod timestamp;
+mod words;
 
 use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
     event::{KernelTime, WallClock},
     probe::Cause,
-    track::{Change, Restart},
+    track::News,
 };
 
 /// A form of output. Everything is appended to `out`; the pipeline writes it.
 pub trait Sink {
-    /// A change of a socket's state.
-    fn change(&mut self, change: &Change, clock: &WallClock, out: &mut Vec<u8>);
-    /// A state's clock that started again.
-    fn restart(&mut self, restart: &Restart, clock: &WallClock, out: &mut Vec<u8>);
+    /// A piece of news.
+    fn news(&mut self, news: &News, clock: &WallClock, out: &mut Vec<u8>);
     /// Something was lost since the last line of this kind.
     fn loss(&mut self, loss: &Loss, clock: &WallClock, out: &mut Vec<u8>);
     /// Totals at the end.

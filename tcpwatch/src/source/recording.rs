@@ -8,8 +8,9 @@ use std::io::{self, BufRead, Write};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    event::{KnownSocket, WallClock},
-    probe::Symbols,
+    event::{KnownSocket, Netns, WallClock},
+    probe::{ResetReasons, Symbols},
+    timing::Sysctls,
     track::Reliance,
 };
 
@@ -25,6 +26,9 @@ pub struct Header {
     pub reliance: Reliance,
     /// Names of the kernel functions in records.
     pub symbols: Symbols,
+    /// Names of the reasons in records.
+    #[serde(default)]
+    pub reset_reasons: ResetReasons,
 }
 
 /// The part of the first line that every version has.
@@ -46,6 +50,7 @@ enum Frame {
     Known(KnownSocket),
     Record(#[serde(with = "hex")] Vec<u8>),
     Answer(KnownSocket),
+    Sysctls(Netns, Sysctls),
 }
 
 impl Frame {
@@ -54,6 +59,7 @@ impl Frame {
             Self::Known(_) => None,
             Self::Record(bytes) => Some(Item::Record(bytes)),
             Self::Answer(socket) => Some(Item::Answer(socket)),
+            Self::Sysctls(netns, sysctls) => Some(Item::Sysctls(netns, sysctls)),
         }
     }
 }
@@ -65,6 +71,8 @@ pub enum Item {
     Record(Vec<u8>),
     /// The kernel's answer to a question about a socket.
     Answer(KnownSocket),
+    /// By which rules a namespace sends again.
+    Sysctls(Netns, Sysctls),
 }
 
 /// A recording that cannot be read.
@@ -116,6 +124,14 @@ impl Recorder {
     /// If the file cannot be written.
     pub fn answer(&mut self, socket: &KnownSocket) -> io::Result<()> {
         write_line(&mut self.0, &Frame::Answer(*socket))
+    }
+
+    /// Writes by which rules a namespace sends again.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn sysctls(&mut self, netns: Netns, sysctls: Sysctls) -> io::Result<()> {
+        write_line(&mut self.0, &Frame::Sysctls(netns, sysctls))
     }
 
     /// Writes a record.

@@ -1,6 +1,6 @@
 //! Full sockets: from the kernel's report of a state change to news.
 
-use super::{Change, Handshake, News, Reason, Subject, Tracker, key, reason};
+use super::{Change, Handshake, Life, News, Reason, Subject, Tracker, key, reason};
 use crate::event::{
     Cookie, Direction, Endpoints, KernelTime, KnownSocket, Netns, Process, StateEvent, TcpState,
     Via,
@@ -9,7 +9,7 @@ use crate::event::{
 /// What is known about a full socket.
 #[derive(Clone, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "independent facts, none excludes another")]
-pub(super) struct Connection {
+pub(super) struct Full {
     pub(super) netns: Netns,
     pub(super) ends: Endpoints,
     pub(super) state: TcpState,
@@ -26,9 +26,10 @@ pub(super) struct Connection {
     pub(super) replaced: bool,
     /// It was accepted, but no request socket was half-open before it.
     unrequested: bool,
+    pub(super) life: Box<Life>,
 }
 
-impl Connection {
+impl Full {
     /// The part of a line that stays the same.
     pub(super) const fn subject(&self, socket: Cookie) -> Subject {
         Subject {
@@ -50,7 +51,7 @@ impl Connection {
 impl Tracker {
     pub(super) fn learn_full(&mut self, known: &KnownSocket) {
         let direction = if known.state == TcpState::Listen { None } else { self.accepted(known) };
-        let connection = Connection {
+        let connection = Full {
             netns: known.netns,
             ends: known.ends,
             state: known.state,
@@ -62,6 +63,7 @@ impl Tracker {
             from_snapshot: true,
             replaced: false,
             unrequested: false,
+            life: Box::default(),
         };
         self.keep(known.socket, connection);
     }
@@ -78,6 +80,7 @@ impl Tracker {
         let mut connection = known.unwrap_or_else(|| self.begin(event));
         connection.ends = event.ends;
         if connection.replaced && event.to == TcpState::Closed {
+            self.bury(event);
             return;
         }
         if connection.state != event.from {
@@ -86,9 +89,10 @@ impl Tracker {
         self.identify(&mut connection, event);
         let handshake = self.take_request(&mut connection, event, met);
         let special = special_handshake(&mut connection, event);
-        let (to, reason) = reason::of_change(event, self.reliance.minis);
+        let (to, reason) = reason::of_change(event, connection.life.reset, self.reliance.minis);
 
         if to != event.from && !handshake {
+            connection.life.moves(event.at, (connection.state, connection.since), to);
             let mut change = connection.change(event.socket, event.at, to);
             change.reason = reason;
             change.ends_at =
@@ -98,6 +102,12 @@ impl Tracker {
         }
         if event.to == TcpState::Closed {
             self.listeners.remove(event.netns, &event.ends.local, event.socket);
+            if connection.state != TcpState::Listen {
+                connection.life.totals = event.totals.as_deref().copied();
+                let subject = connection.subject(event.socket);
+                let reason = reason.unwrap_or(Reason::Normal);
+                self.tell_life(event.at, subject, *connection.life, (event.from, reason), out);
+            }
             return;
         }
         connection.state = event.to;
@@ -109,14 +119,37 @@ impl Tracker {
         self.keep(event.socket, connection);
     }
 
+    /// A mini-socket has taken over; the full socket's last change says what it has done.
+    fn bury(&mut self, event: &StateEvent) {
+        if let Some(totals) = &event.totals
+            && let Some(mini) = self.minis.get_mut(&key(event.netns, event.ends))
+        {
+            mini.life.totals = Some(**totals);
+        }
+    }
+
+    /// The last trace of a connection is gone.
+    pub(super) fn tell_life(
+        &self,
+        at: KernelTime,
+        subject: Subject,
+        life: Life,
+        last: (TcpState, Reason),
+        out: &mut impl FnMut(News),
+    ) {
+        if self.reliance.lives {
+            out(News::Connection(Box::new(life.end(at, subject, last))));
+        }
+    }
+
     /// A socket that was not known.
-    fn begin(&mut self, event: &StateEvent) -> Connection {
+    fn begin(&mut self, event: &StateEvent) -> Full {
         let is_listener = event.to == TcpState::Listen
             || event.from == TcpState::Listen && event.to == TcpState::Closed;
         if !is_listener {
             self.tally.connections += 1;
         }
-        Connection {
+        Full {
             netns: event.netns,
             ends: event.ends,
             state: event.from,
@@ -128,6 +161,10 @@ impl Tracker {
             from_snapshot: false,
             replaced: false,
             unrequested: false,
+            life: Box::new(match event.from {
+                TcpState::Closed | TcpState::Listen => Life::begun(event.at),
+                _ => Life::default(),
+            }),
         }
     }
 
@@ -135,7 +172,7 @@ impl Tracker {
     /// unless the snapshot is to blame or a filter.
     fn bridge(
         &mut self,
-        connection: &mut Connection,
+        connection: &mut Full,
         event: &StateEvent,
         out: &mut impl FnMut(News),
     ) {
@@ -151,7 +188,7 @@ impl Tracker {
     }
 
     /// Who owns the socket, and who connected to whom.
-    fn identify(&mut self, connection: &mut Connection, event: &StateEvent) {
+    fn identify(&mut self, connection: &mut Full, event: &StateEvent) {
         match (event.from, event.to) {
             (_, TcpState::Listen) => {
                 connection.process = event.process;
@@ -185,7 +222,7 @@ impl Tracker {
     /// SYN_RECV when the SYN came, and the clock runs from there. The kernel's own report of
     /// SYN_RECV, microseconds before ESTABLISHED, is not a change then; up to 6.12 it does not come
     /// here at all, and the socket is met on leaving SYN_RECV.
-    fn take_request(&mut self, connection: &mut Connection, event: &StateEvent, met: bool) -> bool {
+    fn take_request(&mut self, connection: &mut Full, event: &StateEvent, met: bool) -> bool {
         let enters = event.from == TcpState::Listen && event.to == TcpState::SynRecv;
         if !(enters || met && event.from == TcpState::SynRecv) {
             return false;
@@ -198,10 +235,11 @@ impl Tracker {
         self.tally.connections = self.tally.connections.saturating_sub(1);
         connection.since = request.since;
         connection.state = TcpState::SynRecv;
+        connection.life = request.life;
         enters
     }
 
-    fn keep(&mut self, socket: Cookie, connection: Connection) {
+    fn keep(&mut self, socket: Cookie, connection: Full) {
         if self.has_room(self.sockets.len()) {
             self.sockets.insert(socket, connection);
         }
@@ -210,7 +248,7 @@ impl Tracker {
 
 /// An accepted connection without a request socket is done with its handshake: by fast open, or by
 /// a SYN cookie. With a cookie the kernel's SYN_RECV lasts microseconds and means nothing.
-fn special_handshake(connection: &mut Connection, event: &StateEvent) -> Option<Handshake> {
+fn special_handshake(connection: &mut Full, event: &StateEvent) -> Option<Handshake> {
     let done = event.from == TcpState::SynRecv && event.to == TcpState::Established;
     if !done || !std::mem::take(&mut connection.unrequested) {
         return None;

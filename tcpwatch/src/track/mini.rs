@@ -7,7 +7,7 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use super::{Change, News, Reason, Restart, Subject, Tracker, key};
+use super::{Change, Life, News, Reason, Restart, Subject, Tracker, key};
 use crate::{
     event::{
         Cookie, Direction, EarlyEnd, Endpoints, Jiffies, KernelTime, KnownKind, KnownSocket,
@@ -49,6 +49,7 @@ pub(super) struct Mini {
     pub(super) seen: KernelTime,
     /// The event that waits for its explanation.
     open: Option<Open>,
+    pub(super) life: Box<Life>,
 }
 
 /// An event that waits for its explanation.
@@ -106,6 +107,7 @@ impl Mini {
     }
 
     fn enter(&mut self, state: TcpState, at: KernelTime) {
+        self.life.moves(at, (self.state, self.since), state);
         self.state = state;
         self.since = Some(at);
     }
@@ -169,6 +171,7 @@ impl Tracker {
             inherited: false,
             seen: known.seen,
             open: None,
+            life: Box::default(),
         };
         self.keep_mini(key(known.netns, known.ends), mini);
     }
@@ -178,6 +181,9 @@ impl Tracker {
         // Another mini-socket has taken over the four-tuple: the old one has ended.
         if self.minis.get(&key).is_some_and(|mini| mini.is_another(event)) {
             self.end(&key, event.at, out);
+        }
+        if event.timer != TimerEvent::Start {
+            self.infer_takeover(&key, event, out);
         }
         match event.timer {
             TimerEvent::Start => self.started(&key, event, out),
@@ -274,6 +280,7 @@ impl Tracker {
             inherited: owner.is_some(),
             seen: event.at,
             open: None,
+            life: Box::new(Life::begun(event.at)),
         };
         out(News::Change(mini.change(key, event.at, TcpState::SynRecv)));
         mini.enter(TcpState::SynRecv, event.at);
@@ -297,10 +304,12 @@ impl Tracker {
             inherited: false,
             seen: event.at,
             open: None,
+            life: Box::default(),
         };
         match full {
             Some(full) => {
                 full.replaced = true;
+                mini.life = std::mem::take(&mut full.life);
                 // A filter on states may have hidden how it came here.
                 if matches!(full.state, TcpState::FinWait2 | TcpState::Closing) {
                     mini.state = full.state;
@@ -323,12 +332,41 @@ impl Tracker {
         self.keep_mini(*key, mini);
     }
 
+    /// A full socket that is known has become a timewait socket, but that was missed: its timer was
+    /// started when it had its whole time before it.
+    fn infer_takeover(&mut self, key: &Key, event: &MiniEvent, out: &mut impl FnMut(News)) {
+        let missed = event.kind == MiniKind::TimeWait
+            && self.reliance.gapless
+            && !self.minis.contains_key(key)
+            && event.socket.is_some_and(|socket| self.sockets.contains_key(&socket));
+        if !missed {
+            return;
+        }
+        let rate = self.reliance.rate;
+        let whole = TIME_WAIT_SECONDS * rate.0;
+        let started = match event.state {
+            TcpState::TimeWait => Jiffies(event.due.0.saturating_sub(whole)),
+            _ => event.tick,
+        };
+        let at = rate.moment(started, (event.tick, event.at)).min(event.at);
+        let start =
+            MiniEvent { at, tick: started, timer: TimerEvent::Start, ended_by: None, ..event.clone() };
+        self.tally.inferred += 1;
+        self.took_over(key, &start, &mut |news| match news {
+            News::Change(change) => out(News::Change(Change { inferred: true, ..change })),
+            other => out(other),
+        });
+        if let Some(socket) = event.socket {
+            // Its burial was missed as well, or is still to come and tells nothing new.
+            self.sockets.remove(&socket);
+        }
+    }
+
     /// The timer of a timewait socket fired.
     fn expired(&mut self, key: &Key, event: &MiniEvent, out: &mut impl FnMut(News)) {
         let Some(mut mini) = self.minis.remove(key) else { return };
         mini.put_right(key, event.into(), self.reliance.rate, out);
-        let change = mini.change(key, event.at, TcpState::Closed);
-        out(News::Change(Change { reason: Some(Reason::Timer), ..change }));
+        self.close(mini, key, event.at, Reason::Timer, out);
     }
 
     /// Remembers an event that the next one explains.
@@ -355,8 +393,23 @@ impl Tracker {
             mini.put_right(key, open.sight, self.reliance.rate, out);
         }
         let reason = self.reason_of_end(key, &mini);
+        self.close(mini, key, at, reason, out);
+    }
+
+    /// Tells the last change of a mini-socket, and the life that ends with it.
+    fn close(
+        &self,
+        mut mini: Mini,
+        key: &Key,
+        at: KernelTime,
+        reason: Reason,
+        out: &mut impl FnMut(News),
+    ) {
         let change = mini.change(key, at, TcpState::Closed);
         out(News::Change(Change { reason: Some(reason), ..change }));
+        let left = mini.state;
+        mini.life.moves(at, (left, mini.since), TcpState::Closed);
+        self.tell_life(at, mini.subject(key), *mini.life, (left, reason), out);
     }
 
     fn reason_of_end(&self, key: &Key, mini: &Mini) -> Reason {

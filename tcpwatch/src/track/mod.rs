@@ -6,9 +6,11 @@ use serde::{Deserialize, Serialize};
 
 mod connection;
 mod doubt;
+mod life;
 mod listeners;
 mod mini;
 mod reason;
+mod retry;
 #[cfg(test)]
 mod tests;
 mod told;
@@ -18,25 +20,36 @@ use std::collections::HashMap;
 use rustc_hash::FxBuildHasher;
 
 use crate::{
-    event::{Cookie, Event, KernelTime, KnownKind, KnownSocket, Netns, TcpState},
-    timing::wheel::TickRate,
+    event::{
+        Cookie, Endpoints, ErrorEvent, Event, KernelTime, KnownKind, KnownSocket, Netns,
+        ResetEvent, TcpState,
+    },
+    timing::{Sysctls, wheel::TickRate},
 };
-use connection::Connection;
+use connection::Full;
 use doubt::Doubts;
 use listeners::Listeners;
+use life::Life;
+pub use life::{ClosedBy, Connection, End, Spent};
 use mini::{Key, Mini, Settling};
 pub use reason::Reason;
-pub use told::{Change, Handshake, News, Restart, Subject};
+pub use told::{Change, Handshake, News, Reset, Restart, Retransmit, SocketError, Subject};
 
 /// Full sockets tracked at most, and as many mini-sockets. With [`SOCKET_BYTES`] the two tables
-/// take 2 x 116 MiB at worst (a hash table is up to half empty after it grew).
+/// take 2 x 116 MiB at worst (a hash table is up to half empty after it grew), and the lives of as
+/// many connections 2 x 96 MiB.
 pub const MAX_SOCKETS: usize = 1 << 18;
 /// Memory of one entry of either table, its key included.
 pub const SOCKET_BYTES: usize = 232;
+/// Memory of what is gathered of one connection.
+pub const LIFE_BYTES: usize = 384;
+/// Namespaces whose sysctls are remembered at most.
+const MAX_NAMESPACES: usize = 1 << 12;
 
 const _: () = {
-    assert!(size_of::<(Cookie, Connection)>() <= SOCKET_BYTES, "the stated memory per socket");
+    assert!(size_of::<(Cookie, Full)>() <= SOCKET_BYTES, "the stated memory per socket");
     assert!(size_of::<(Key, Mini)>() <= SOCKET_BYTES, "the stated memory per mini-socket");
+    assert!(size_of::<Life>() <= LIFE_BYTES, "the stated memory per life");
 };
 
 /// What the tracker may rely on.
@@ -46,6 +59,9 @@ pub struct Reliance {
     pub gapless: bool,
     /// The timers of mini-sockets are watched.
     pub minis: bool,
+    /// Every connection's life is to be told when its last trace is gone.
+    #[serde(default)]
+    pub lives: bool,
     /// Ticks per second.
     pub rate: TickRate,
 }
@@ -65,11 +81,12 @@ pub struct Tally {
 #[derive(Debug)]
 pub struct Tracker {
     reliance: Reliance,
-    sockets: HashMap<Cookie, Connection, FxBuildHasher>,
+    sockets: HashMap<Cookie, Full, FxBuildHasher>,
     minis: HashMap<Key, Mini, FxBuildHasher>,
     settling: Settling,
     doubts: Doubts,
     listeners: Listeners,
+    sysctls: HashMap<Netns, Sysctls, FxBuildHasher>,
     tally: Tally,
 }
 
@@ -84,6 +101,7 @@ impl Tracker {
             settling: Settling::default(),
             doubts: Doubts::default(),
             listeners: Listeners::default(),
+            sysctls: HashMap::default(),
             tally: Tally::default(),
         }
     }
@@ -112,7 +130,55 @@ impl Tracker {
             Event::Mini(event) if self.reliance.minis => self.apply_mini(event, &mut out),
             // One of the hooks is missing: half the story would mislead.
             Event::Mini(_) => {}
+            Event::Retransmit(event) => self.apply_retransmit(event, &mut out),
+            Event::Reset(event) => self.apply_reset(event, &mut out),
+            Event::Error(event) => self.apply_error(event, &mut out),
         }
+    }
+
+    /// Does it know by which rules this namespace sends again?
+    #[must_use]
+    pub fn knows_sysctls(&self, netns: Netns) -> bool {
+        self.sysctls.contains_key(&netns)
+    }
+
+    /// By which rules a namespace sends again; without, today's defaults are taken.
+    pub fn learn_sysctls(&mut self, netns: Netns, sysctls: Sysctls) {
+        if self.sysctls.len() >= MAX_NAMESPACES {
+            self.sysctls.clear();
+        }
+        self.sysctls.insert(netns, sysctls);
+    }
+
+    fn apply_reset(&mut self, event: &ResetEvent, out: &mut impl FnMut(News)) {
+        let subject = self.find(event.socket, event.netns, event.ends);
+        if let Some(full) = event.socket.and_then(|socket| self.sockets.get_mut(&socket)) {
+            full.life.reset = Some(event.direction);
+        }
+        let ResetEvent { at, state, direction, ref why, .. } = *event;
+        out(News::Reset(Reset { at, subject, state, direction, why: why.clone() }));
+    }
+
+    fn apply_error(&self, event: &ErrorEvent, out: &mut impl FnMut(News)) {
+        let subject = self.find(Some(event.socket), event.netns, event.ends);
+        let ErrorEvent { at, state, error, .. } = *event;
+        out(News::Error(SocketError { at, subject, state, error }));
+    }
+
+    /// Whose news it is, as far as that is known.
+    fn find(&self, socket: Option<Cookie>, netns: Netns, ends: Endpoints) -> Subject {
+        let key = key(netns, ends);
+        let full = socket.and_then(|socket| Some((socket, self.sockets.get(&socket)?)));
+        full.map(|(socket, full)| full.subject(socket))
+            .or_else(|| self.minis.get(&key).map(|mini| mini.subject(&key)))
+            .unwrap_or(Subject {
+                socket,
+                netns,
+                ends,
+                direction: None,
+                process: None,
+                inherited: false,
+            })
     }
 
     /// Sockets and mini-sockets that are alive, listeners not counted.
@@ -141,26 +207,32 @@ impl Tracker {
         self.sockets.retain(|socket, known| {
             let keep = !gone(&known.subject(*socket), known.seen);
             if !keep {
-                ended.push((*socket, known.change(*socket, taken, TcpState::Closed)));
+                let life = (known.state != TcpState::Listen).then(|| std::mem::take(&mut known.life));
+                ended.push((known.change(*socket, taken, TcpState::Closed), life));
             }
             keep
         });
-        for (socket, change) in &ended {
-            let (netns, ends) = (change.subject.netns, change.subject.ends);
-            self.listeners.remove(netns, &ends.local, *socket);
+        for (change, _) in &ended {
+            let (socket, netns, ends) = (change.subject.socket, change.subject.netns, change.subject.ends);
+            if let Some(socket) = socket {
+                self.listeners.remove(netns, &ends.local, socket);
+            }
         }
-        let mut ended: Vec<Change> = ended.into_iter().map(|(_, change)| change).collect();
         self.minis.retain(|key, mini| {
             let keep = !gone(&mini.subject(key), mini.seen);
             if !keep {
-                ended.push(mini.change(key, taken, TcpState::Closed));
+                let life = std::mem::take(&mut mini.life);
+                ended.push((mini.change(key, taken, TcpState::Closed), Some(life)));
             }
             keep
         });
-        for change in ended {
+        for (change, life) in ended {
             self.tally.inferred += 1;
-            let reason = Some(Reason::Unknown);
-            out(News::Change(Change { inferred: true, reason, ..change }));
+            let (subject, last) = (change.subject, (change.from, Reason::Unknown));
+            out(News::Change(Change { inferred: true, reason: Some(last.1), ..change }));
+            if let Some(life) = life {
+                self.tell_life(taken, subject, *life, last, &mut out);
+            }
         }
     }
 
@@ -173,6 +245,6 @@ impl Tracker {
 }
 
 /// A four-tuple is unique inside its namespace among sockets that are not listeners.
-const fn key(netns: Netns, ends: crate::event::Endpoints) -> Key {
+const fn key(netns: Netns, ends: Endpoints) -> Key {
     Key { netns, ends }
 }

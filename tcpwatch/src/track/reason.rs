@@ -1,6 +1,6 @@
 //! Why a connection ended, and where the kernel's report of its end has to be put right.
 
-use crate::event::{StateEvent, TcpState};
+use crate::event::{ResetDirection, StateEvent, TcpState};
 
 /// Why a socket entered CLOSED.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -61,7 +61,11 @@ impl Reason {
 /// full one (`tcp_time_wait` in `net/ipv4/tcp_minisocks.c`). Where the mini-sockets' timers are
 /// watched, that burial never comes here; a CLOSED that does is an end. Where they are not, the
 /// connection is in TIME_WAIT if the peer's FIN has come, and stays in FIN_WAIT_2 if not.
-pub(super) fn of_change(event: &StateEvent, minis: bool) -> (TcpState, Option<Reason>) {
+pub(super) fn of_change(
+    event: &StateEvent,
+    reset: Option<ResetDirection>,
+    minis: bool,
+) -> (TcpState, Option<Reason>) {
     let burial = matches!(event.from, TcpState::FinWait2 | TcpState::Closing)
         && event.to == TcpState::Closed
         && event.error == 0;
@@ -74,14 +78,19 @@ pub(super) fn of_change(event: &StateEvent, minis: bool) -> (TcpState, Option<Re
         (TcpState::Closed, true, _) if event.peer_finished || event.orphaned => {
             (TcpState::Closed, Some(Reason::TimeWaitOverflow))
         }
-        (TcpState::Closed, ..) => (TcpState::Closed, Some(of_end(event))),
+        (TcpState::Closed, ..) => (TcpState::Closed, Some(of_end(event, reset))),
         (to, ..) => (to, None),
     }
 }
 
-/// Why the socket entered CLOSED, from the kernel's error and the state that was left.
-fn of_end(event: &StateEvent) -> Reason {
+/// Why the socket entered CLOSED, from the kernel's error, the state that was left and a reset that
+/// was seen. The kernel's error for a reset does not tell who sent it.
+fn of_end(event: &StateEvent, reset: Option<ResetDirection>) -> Reason {
     match i32::from(event.error) {
+        0 | libc::ECONNRESET | libc::EPIPE if reset == Some(ResetDirection::Received) => {
+            Reason::ResetReceived
+        }
+        0 | libc::ECONNRESET | libc::EPIPE if event.reset_sent => Reason::ResetSent,
         0 => without_error(event),
         libc::ECONNREFUSED => Reason::Refused,
         libc::ETIMEDOUT => Reason::TimedOut,

@@ -1,9 +1,15 @@
-//! What the tracker tells: changes of state, and clocks that started again.
+//! What the tracker tells: changes of state, clocks that started again, and why: retries, resets,
+//! errors.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use super::Reason;
-use crate::event::{Cookie, Direction, Endpoints, KernelTime, Netns, Process, TcpState};
+use super::{Connection, Reason};
+use crate::{
+    event::{
+        Cookie, Direction, Endpoints, KernelTime, Netns, Process, ResetDirection, Segment, TcpState,
+    },
+    timing::Next,
+};
 
 /// Whose news it is: the part that does not change from line to line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,6 +114,61 @@ pub struct Restart {
     pub inferred: bool,
 }
 
+/// A segment was sent again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Retransmit {
+    /// When.
+    pub at: KernelTime,
+    /// Whose.
+    pub subject: Subject,
+    /// In which state.
+    pub state: TcpState,
+    /// What was sent.
+    pub segment: Segment,
+    /// Which one without an answer, from 1.
+    pub attempt: u32,
+    /// No timer ran out: a tail loss probe, a fast retransmission, or a SYN that came again.
+    pub early: bool,
+    /// Time since the segment was sent last, if that was seen.
+    pub since_last: Option<Duration>,
+    /// The timeout that has passed, as the kernel set it.
+    pub expected: Option<Duration>,
+    /// What follows if no answer comes.
+    pub next: Option<Next>,
+    /// Of a SYN, after how many attempts the kernel gives up.
+    pub most: Option<u32>,
+    /// The network below took it.
+    pub sent: bool,
+}
+
+/// A reset was sent or received.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reset {
+    /// When.
+    pub at: KernelTime,
+    /// Whose.
+    pub subject: Subject,
+    /// In which state; `None` without a socket.
+    pub state: Option<TcpState>,
+    /// Which way.
+    pub direction: ResetDirection,
+    /// The kernel's reason, where it tells one.
+    pub why: Option<Arc<str>>,
+}
+
+/// The application will see an error.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SocketError {
+    /// When.
+    pub at: KernelTime,
+    /// Whose.
+    pub subject: Subject,
+    /// In which state.
+    pub state: TcpState,
+    /// A positive errno.
+    pub error: u16,
+}
+
 /// A piece of news.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum News {
@@ -115,24 +176,27 @@ pub enum News {
     Change(Change),
     /// A clock that started again.
     Restart(Restart),
+    /// A segment that was sent again.
+    Retransmit(Retransmit),
+    /// A reset.
+    Reset(Reset),
+    /// An error for the application.
+    Error(SocketError),
+    /// A connection whose last trace is gone.
+    Connection(Box<Connection>),
 }
 
 impl News {
-    /// When it happened.
-    #[must_use]
-    pub const fn at(&self) -> KernelTime {
-        match self {
-            Self::Change(change) => change.at,
-            Self::Restart(restart) => restart.at,
-        }
-    }
-
     /// Whose news it is.
     #[must_use]
     pub const fn subject(&self) -> &Subject {
         match self {
             Self::Change(change) => &change.subject,
             Self::Restart(restart) => &restart.subject,
+            Self::Retransmit(again) => &again.subject,
+            Self::Reset(reset) => &reset.subject,
+            Self::Error(error) => &error.subject,
+            Self::Connection(connection) => &connection.subject,
         }
     }
 
@@ -142,6 +206,10 @@ impl News {
         match self {
             Self::Change(change) => change.from == state || change.to == state,
             Self::Restart(restart) => restart.state == state,
+            Self::Retransmit(again) => again.state == state,
+            Self::Reset(reset) => reset.state == Some(state),
+            Self::Error(error) => error.state == state,
+            Self::Connection(connection) => connection.spent.time_in(state).is_some(),
         }
     }
 }

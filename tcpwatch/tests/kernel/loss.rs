@@ -155,9 +155,14 @@ fn five_seconds_of_churn_lose_nothing_and_every_time_wait_is_accounted_for() {
     let lives = lives(&log.lines);
     let paths = paths(&lives);
     println!("measured: {paths:#?}");
-    let stuck = |life: &&Life| life.path().ends_with("FIN_WAIT_2");
+    let stuck =
+        |life: &&Life| life.path().contains("FIN_WAIT_1") && !life.path().contains("TIME_WAIT");
     for life in lives.iter().filter(stuck).take(3) {
         println!("never seen in TIME_WAIT:\n{life}");
+    }
+    println!("the last lines:");
+    for line in log.lines.iter().rev().take(20).rev() {
+        println!("{line}");
     }
     assert_eq!(to("TIME_WAIT"), connections, "every connection got there");
     assert_eq!(to("TIME_WAIT"), from("TIME_WAIT") + open, "started is ended and alive");

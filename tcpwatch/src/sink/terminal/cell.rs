@@ -23,6 +23,13 @@ pub(super) fn pad(start: usize, width: usize, out: &mut Vec<u8>) {
     }
 }
 
+/// Appends text of ASCII only, padded.
+pub(super) fn text(text: &str, width: usize, out: &mut Vec<u8>) {
+    let start = out.len();
+    out.extend_from_slice(text.as_bytes());
+    pad(start, width, out);
+}
+
 /// Appends a state's name, padded to the longest.
 pub(super) fn state(state: TcpState, out: &mut Vec<u8>) {
     let start = out.len();

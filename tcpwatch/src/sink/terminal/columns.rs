@@ -1,12 +1,14 @@
 //! Widths of the columns. They begin narrow and grow, never shrink, when a longer address comes.
 
-use super::cell;
+use super::{cell, lives};
 use crate::event::Endpoints;
 
 /// `127.0.0.1:40000`; most IPv4 endpoints are a little longer.
 const FIRST_WIDTH: usize = 15;
 /// Columns between the endpoints and the last cell: change, duration, spaces.
-const MIDDLE: usize = 25 + 1 + 7 + 2;
+const MIDDLE: usize = CHANGE + 1 + 7 + 2;
+/// Columns of the cell that says what happened: two states and an arrow.
+pub(super) const CHANGE: usize = 25;
 
 /// Widths of the two endpoints.
 #[derive(Debug)]
@@ -60,11 +62,15 @@ impl Columns {
         "23:59:59.9999 ".len() + self.local + 3 + self.remote + 1 + MIDDLE
     }
 
-    /// The titles.
-    pub(super) fn header(&self) -> String {
+    /// The titles, for changes or for lives.
+    pub(super) fn header(&self, lives: bool) -> String {
         let (local, remote) = (self.local, self.remote);
+        if lives {
+            let rest = lives::titles();
+            return format!("{:<13} {:<local$}   {:<remote$} {rest}", "OPENED", "LOCAL", "REMOTE");
+        }
         format!(
-            "{:<13} {:<local$}   {:<remote$} {:<25} {:>7}  PROCESS",
+            "{:<13} {:<local$}   {:<remote$} {:<CHANGE$} {:>7}  PROCESS",
             "TIME", "LOCAL", "REMOTE", "CHANGE", "AFTER"
         )
     }

@@ -3,7 +3,9 @@
 mod cell;
 mod columns;
 mod duration;
+mod lives;
 mod style;
+mod why;
 
 use std::time::Duration;
 
@@ -18,7 +20,7 @@ use super::{
 };
 use crate::{
     event::{Direction, KernelTime, WallClock},
-    track::{Change, Handshake, Reason, Restart, Subject},
+    track::{Change, Handshake, News, Reason, Restart, Subject},
 };
 
 /// How moments are shown.
@@ -90,7 +92,7 @@ impl Terminal {
     }
 
     /// The header, when the page is new or a column has grown.
-    fn header(&mut self, grown: bool, out: &mut Vec<u8>) {
+    fn header(&mut self, grown: bool, lives: bool, out: &mut Vec<u8>) {
         let due = match (self.since_header, self.layout.page) {
             (None, _) => true,
             (Some(lines), Some(page)) => lines >= page || grown,
@@ -101,7 +103,7 @@ impl Terminal {
             return;
         }
         self.since_header = Some(1);
-        let titles = self.columns.header();
+        let titles = self.columns.header(lives);
         style::paint(style::HEADER, titles.as_bytes(), self.layout.color, out);
         out.push(b'\n');
     }
@@ -117,7 +119,7 @@ impl Terminal {
     /// Moment and ends: the part that every line about a socket begins with.
     fn begin(&mut self, at: KernelTime, subject: &Subject, clock: &WallClock, out: &mut Vec<u8>) {
         let grown = self.columns.fit(&subject.ends);
-        self.header(grown, out);
+        self.header(grown, false, out);
         self.moment(at, clock, out);
         self.columns.ends(arrow(subject.direction), out);
         self.cell.clear();
@@ -194,7 +196,7 @@ fn char_count(text: &[u8]) -> usize {
     text.iter().filter(|byte| **byte & 0xc0 != 0x80).count()
 }
 
-impl Sink for Terminal {
+impl Terminal {
     fn change(&mut self, change: &Change, clock: &WallClock, out: &mut Vec<u8>) {
         self.begin(change.at, &change.subject, clock, out);
         cell::state(change.from, &mut self.cell);
@@ -219,6 +221,19 @@ impl Sink for Terminal {
         let Restart { ends_at, inferred, .. } = *restart;
         let remarks = Remarks { ends_at, inferred, odd: true, ..Remarks::default() };
         self.end(&restart.subject, remarks, clock, out);
+    }
+}
+
+impl Sink for Terminal {
+    fn news(&mut self, news: &News, clock: &WallClock, out: &mut Vec<u8>) {
+        match news {
+            News::Change(change) => self.change(change, clock, out),
+            News::Restart(restart) => self.restart(restart, clock, out),
+            News::Retransmit(again) => self.retransmit(again, clock, out),
+            News::Reset(reset) => self.reset(reset, clock, out),
+            News::Error(error) => self.error(error, clock, out),
+            News::Connection(connection) => self.connection(connection, clock, out),
+        }
     }
 
     fn loss(&mut self, loss: &Loss, clock: &WallClock, out: &mut Vec<u8>) {

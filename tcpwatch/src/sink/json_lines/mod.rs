@@ -1,13 +1,16 @@
-//! One JSON object a line; the form is described by `schema.json` beside this file.
+//! One JSON object a line; the form is described by `schema.json` in the folder above.
 
-use std::net::IpAddr;
+mod life;
+mod why;
+
+use std::{net::IpAddr, time::Duration};
 
 use jiff::tz::TimeZone;
 
 use super::{Loss, Sink, Summary, json_object::Object, timestamp::Calendar};
 use crate::{
     event::{Cookie, Direction, Endpoint, KernelTime, Process, TcpState, WallClock},
-    track::{Change, Restart, Subject},
+    track::{Change, News, Restart, Subject},
 };
 
 /// Version of the form: grows when a field changes its meaning, not when one is added.
@@ -27,6 +30,14 @@ impl Default for JsonLines {
 }
 
 impl JsonLines {
+    /// A moment other than that of the line.
+    fn moment(&mut self, at: KernelTime, clock: &WallClock) -> String {
+        let mut text = Vec::new();
+        self.calendar.write(clock.unix_ns(at), 9, &mut text);
+        text.push(b'Z');
+        String::from_utf8_lossy(&text).into_owned()
+    }
+
     /// Appends a line: what is common to all, and what `fill` adds.
     fn line(
         &mut self,
@@ -51,12 +62,30 @@ impl JsonLines {
 }
 
 impl Sink for JsonLines {
-    fn change(&mut self, change: &Change, clock: &WallClock, out: &mut Vec<u8>) {
-        self.line("state", change.at, clock, out, |line| write_change(line, change));
-    }
-
-    fn restart(&mut self, restart: &Restart, clock: &WallClock, out: &mut Vec<u8>) {
-        self.line("restart", restart.at, clock, out, |line| write_restart(line, restart));
+    fn news(&mut self, news: &News, clock: &WallClock, out: &mut Vec<u8>) {
+        match news {
+            News::Change(change) => {
+                self.line("state", change.at, clock, out, |line| write_change(line, change));
+            }
+            News::Restart(restart) => {
+                self.line("restart", restart.at, clock, out, |line| write_restart(line, restart));
+            }
+            News::Retransmit(again) => {
+                self.line("retransmit", again.at, clock, out, |line| why::retransmit(line, again));
+            }
+            News::Reset(reset) => {
+                self.line("reset", reset.at, clock, out, |line| why::reset(line, reset));
+            }
+            News::Error(error) => {
+                self.line("error", error.at, clock, out, |line| why::error(line, error));
+            }
+            News::Connection(connection) => {
+                let opened = connection.opened.map(|opened| self.moment(opened, clock));
+                self.line("connection", connection.at, clock, out, |line| {
+                    life::connection(line, connection, opened.as_deref());
+                });
+            }
+        }
     }
 
     fn loss(&mut self, loss: &Loss, clock: &WallClock, out: &mut Vec<u8>) {
@@ -77,10 +106,7 @@ fn write_change(line: &mut Object<'_>, change: &Change) {
     write_subject(line, subject);
     write_state(line, "from", from);
     write_state(line, "to", to);
-    match in_state {
-        Some(duration) => line.seconds("in_state_s", duration),
-        None => line.null("in_state_s"),
-    }
+    write_seconds(line, "in_state_s", in_state);
     if let Some(reason) = reason {
         line.word("reason", reason.word());
     }
@@ -97,10 +123,7 @@ fn write_restart(line: &mut Object<'_>, restart: &Restart) {
     let Restart { at, ref subject, state, in_state, ends_at, inferred } = *restart;
     write_subject(line, subject);
     write_state(line, "state", state);
-    match in_state {
-        Some(duration) => line.seconds("in_state_s", duration),
-        None => line.null("in_state_s"),
-    }
+    write_seconds(line, "in_state_s", in_state);
     write_end(line, at, ends_at, inferred);
 }
 
@@ -138,6 +161,13 @@ fn write_process(object: &mut Object<'_>, Process { pid, comm, via }: Process) {
     object.number("pid", pid);
     object.text("comm", &String::from_utf8_lossy(comm.as_bytes()));
     object.word("via", via.word());
+}
+
+fn write_seconds(line: &mut Object<'_>, name: &'static str, duration: Option<Duration>) {
+    match duration {
+        Some(duration) => line.seconds(name, duration),
+        None => line.null(name),
+    }
 }
 
 fn write_state(line: &mut Object<'_>, name: &'static str, state: TcpState) {

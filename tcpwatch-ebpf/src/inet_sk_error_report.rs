@@ -1,0 +1,56 @@
+//! Tracepoint `sock:inet_sk_error_report` (since 5.14): the application will see an error. Emits
+//! [`SocketError`].
+//!
+//! Fired by `sk_error_report` in `net/core/sock.c`; around the end of a connection before or after
+//! the socket's last change, depending on the kernel.
+
+use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
+use tcpwatch_common::{RecordKind, SocketError, counter::Hook};
+
+use crate::{
+    emit::{self, Loss},
+    filter,
+    kernel::{Addresses, Sock},
+};
+
+#[btf_tracepoint(function = "inet_sk_error_report")]
+fn error_report(ctx: BtfTracePointContext) -> i32 {
+    if let Err(loss) = try_error_report(&ctx) {
+        emit::count_loss(&ctx, loss, Hook::ErrorReport);
+    }
+    0
+}
+
+#[inline(always)]
+fn try_error_report(ctx: &BtfTracePointContext) -> Result<(), Loss> {
+    let sock = Sock::argument(ctx, 0);
+    if !sock.is_tcp() {
+        return Ok(());
+    }
+    let (error, state) = (sock.error(), sock.state());
+    // A blocking connect() that fails reports a second time, after it has wiped the socket
+    // (inet_stream_connect() calls tcp_disconnect()).
+    if error == 0 || sock.remote_port() == 0 || !filter::state(state.into()) {
+        return Ok(());
+    }
+    let tcp = sock.as_tcp().ok_or(Loss::NotATcpSocket)?;
+    let ports = (tcp.local_port(), sock.remote_port());
+    let netns = sock.netns();
+    let addresses = sock.addresses().ok_or(Loss::UnknownFamily)?;
+    if !filter::known_ports(ports) || !filter::netns(netns) || !filter::addresses(&addresses) {
+        return Ok(());
+    }
+    emit::attempt(Hook::ErrorReport);
+    let head = emit::head(RecordKind::SocketError, sock.cookie(), netns, ports, 0);
+    let (error, reserved) = (error.into(), [0; 3]);
+    match addresses {
+        Addresses::V4 { local, remote } => {
+            let head = emit::v4(head);
+            emit::emit(SocketError { head, error, state, reserved, local, remote })
+        }
+        Addresses::V6 { local, remote } => {
+            let head = emit::v6(head);
+            emit::emit(SocketError { head, error, state, reserved, local, remote })
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! A copy of the first bytes of any kind of socket: they all begin with a `struct sock_common`.
+
+use aya_ebpf::{Global, helpers::bpf_probe_read_kernel_buf};
+use tcpwatch_common::config::MINI_BYTES;
+
+use super::{Addresses, addresses, field, probe};
+use crate::maps;
+
+/// Room for the copy. It is made once, in the hook: a program's stack has 512 bytes.
+#[repr(C, align(8))]
+pub(crate) struct Room(pub(crate) [u8; MINI_BYTES]);
+
+/// The copy.
+#[derive(Clone, Copy)]
+pub(crate) struct Common<'a>(&'a [u8; MINI_BYTES]);
+
+impl<'a> Common<'a> {
+    /// Copies the socket at `object` into `room`; `None` if there is none, or none that can be read.
+    #[inline(always)]
+    pub(super) fn at(object: *const u8, room: &'a mut Room) -> Option<Self> {
+        // SAFETY: the helper checks the address itself.
+        unsafe { bpf_probe_read_kernel_buf(object, &mut room.0) }.ok()?;
+        Some(Self(&room.0))
+    }
+
+    #[inline(always)]
+    pub(super) fn field<T: Copy>(self, offset: &Global<u32>) -> T {
+        // The verifier knows the frozen offset and checks that the read stays inside the copy.
+        field(self.0.as_ptr(), offset)
+    }
+
+    /// Kernel state number.
+    #[inline(always)]
+    pub(crate) fn state(self) -> u8 {
+        self.field(&maps::SKC_STATE)
+    }
+
+    /// Local and remote port in host order.
+    #[inline(always)]
+    pub(crate) fn ports(self) -> (u16, u16) {
+        (self.field(&maps::SKC_NUM), u16::from_be(self.field(&maps::SKC_DPORT)))
+    }
+
+    /// 0 if nobody has asked for a cookie.
+    #[inline(always)]
+    pub(crate) fn cookie(self) -> u64 {
+        self.field(&maps::SKC_COOKIE)
+    }
+
+    /// Inode of the network namespace.
+    #[inline(always)]
+    pub(crate) fn netns(self) -> Option<u32> {
+        self.probe_net(&maps::NS_INUM)
+    }
+
+    /// The last reference to the network namespace is gone: `cleanup_net()` is at work.
+    #[inline(always)]
+    pub(crate) fn netns_is_gone(self) -> bool {
+        self.probe_net::<u32>(&maps::NS_COUNT) == Some(0)
+    }
+
+    #[inline(always)]
+    fn probe_net<T>(self, offset: &Global<u32>) -> Option<T> {
+        probe(self.field(&maps::SKC_NET), offset.load())
+    }
+
+    /// Addresses; `None` for a family that is neither IPv4 nor IPv6.
+    #[inline(always)]
+    pub(crate) fn addresses(self) -> Option<Addresses> {
+        addresses(self.0.as_ptr())
+    }
+}

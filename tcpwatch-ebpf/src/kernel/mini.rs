@@ -1,0 +1,75 @@
+//! Timers, and the mini-sockets around them.
+
+use aya_ebpf::programs::BtfTracePointContext;
+use tcpwatch_common::MiniKind;
+
+use super::{Common, Room, field};
+use crate::maps;
+
+/// `struct timer_list *` as a tracepoint handed it to us.
+#[derive(Clone, Copy)]
+pub(crate) struct Timer(*const u8);
+
+impl Timer {
+    /// Argument `n` of a tracepoint whose type there is `struct timer_list *`.
+    #[inline(always)]
+    pub(crate) fn argument(ctx: &BtfTracePointContext, n: usize) -> Self {
+        Self(ctx.arg::<*const u8>(n))
+    }
+
+    /// What the timer belongs to, by its handler; `None` for all the other timers of the system.
+    #[inline(always)]
+    pub(crate) fn mini_kind(self) -> Option<MiniKind> {
+        let handler: u64 = field(self.0, &maps::TIMER_FUNCTION);
+        if handler == maps::TW_TIMER_HANDLER.load() {
+            return Some(MiniKind::TimeWait);
+        }
+        (handler == maps::REQSK_TIMER_HANDLER.load()).then_some(MiniKind::Request)
+    }
+
+    /// The jiffy before which the timer does not fire.
+    #[inline(always)]
+    pub(crate) fn expires(self) -> u64 {
+        field(self.0, &maps::TIMER_EXPIRES)
+    }
+}
+
+/// A copy of a mini-socket. The verifier knows no type for memory that lies before a pointer it
+/// typed, so the object around a timer is copied.
+#[derive(Clone, Copy)]
+pub(crate) struct Mini<'a> {
+    /// What it has in common with other sockets.
+    pub(crate) common: Common<'a>,
+    kind: MiniKind,
+}
+
+impl<'a> Mini<'a> {
+    /// The object that contains `timer`, copied into `room`.
+    #[inline(always)]
+    pub(crate) fn around(timer: Timer, kind: MiniKind, room: &'a mut Room) -> Option<Self> {
+        let offset = match kind {
+            MiniKind::TimeWait => maps::TW_TIMER.load(),
+            MiniKind::Request => maps::RSK_TIMER.load(),
+        };
+        let common = Common::at(timer.0.wrapping_sub(offset as usize), room)?;
+        Some(Self { common, kind })
+    }
+
+    /// Kernel state number; half-open connections are in SYN_RECV.
+    #[inline(always)]
+    pub(crate) fn state(self) -> u8 {
+        match self.kind {
+            MiniKind::TimeWait => self.common.field(&maps::TW_SUBSTATE),
+            MiniKind::Request => 3,
+        }
+    }
+
+    /// SYN+ACKs sent again so far.
+    #[inline(always)]
+    pub(crate) fn retransmits(self) -> u8 {
+        match self.kind {
+            MiniKind::TimeWait => 0,
+            MiniKind::Request => self.common.field(&maps::RSK_NUM_RETRANS),
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! Reads of kernel memory: `mod.rs` does the pointer arithmetic, the only one on kernel memory; one
+//! file per object says what is where.
+//!
+//! Pointers come from tracepoint arguments, which the verifier types from BTF; offsets come from
+//! the running kernel's BTF through frozen globals. The verifier checks every load here against
+//! the kernel's own type at load time, and a fault at run time reads as zero. What the verifier has
+//! no type for is copied with `bpf_probe_read_kernel`.
+
+mod common;
+mod mini;
+mod segment;
+mod sock;
+
+use aya_ebpf::{
+    EbpfContext as _, Global,
+    helpers::{bpf_probe_read_kernel, generated},
+    programs::BtfTracePointContext,
+};
+use tcpwatch_common::mini_socket::TRACE;
+
+use crate::maps;
+
+pub(crate) use common::{Common, Room};
+pub(crate) use mini::{Mini, Timer};
+pub(crate) use segment::Segment;
+pub(crate) use sock::{SOCK_DEAD, Sock, TcpSock};
+
+/// Flags of `bpf_get_stack`: the kernel's stack without the program and its caller, so that fewer
+/// frames have to be found.
+const KERNEL_STACK: u64 = 2;
+/// `AF_INET`.
+const FAMILY_INET: u16 = 2;
+/// `AF_INET6`.
+const FAMILY_INET6: u16 = 10;
+/// Third word of `::ffff:0:0/96`, as it lies in memory.
+const MAPPED_PREFIX: u32 = 0xffff_u32.to_be();
+
+/// Both addresses of a socket as they are on the wire.
+pub(crate) enum Addresses {
+    V4 { local: [u32; 1], remote: [u32; 1] },
+    V6 { local: [u32; 4], remote: [u32; 4] },
+}
+
+#[inline(always)]
+fn field<T: Copy>(base: *const u8, offset: &Global<u32>) -> T {
+    // SAFETY: `base` is a kernel pointer typed by the verifier and the offset is that of a field of
+    // its type, so the result stays inside the object.
+    let pointer = unsafe { base.add(offset.load() as usize) };
+    // SAFETY: the verifier admits this load only if a field of this size is there; kernel fields
+    // are naturally aligned.
+    unsafe { pointer.cast::<T>().read() }
+}
+
+/// The value at `base + offset`; `None` if that cannot be read. For pointers that the verifier does
+/// not know or that may be null.
+#[inline(always)]
+fn probe<T>(base: *const u8, offset: u32) -> Option<T> {
+    let address = base.wrapping_add(offset as usize);
+    // SAFETY: the helper checks the address itself.
+    unsafe { bpf_probe_read_kernel(address.cast::<T>()) }.ok()
+}
+
+/// Name of the current task, 16 bytes padded with zeros.
+#[inline(always)]
+pub(crate) fn current_comm() -> [u64; 2] {
+    let mut comm = [0; 2];
+    // SAFETY: the buffer is as large as it is said to be, which is all the helper asks for.
+    unsafe {
+        generated::bpf_get_current_comm(comm.as_mut_ptr().cast(), size_of::<[u64; 2]>() as u32);
+    }
+    comm
+}
+
+/// Writes the return addresses of the kernel functions that led here to `trace`, innermost first,
+/// and zeros behind them.
+#[inline(always)]
+pub(crate) fn write_call_trace(ctx: &BtfTracePointContext, trace: *mut [u64; TRACE]) {
+    let bytes = size_of::<[u64; TRACE]>() as u32;
+    // SAFETY: the caller owns the memory at `trace`, which is as large as it is said to be.
+    unsafe {
+        generated::bpf_get_stack(ctx.as_ptr(), trace.cast(), bytes, KERNEL_STACK);
+    }
+}
+
+/// Addresses in the `struct sock_common` at `base`.
+#[inline(always)]
+fn addresses(base: *const u8) -> Option<Addresses> {
+    match field::<u16>(base, &maps::SKC_FAMILY) {
+        FAMILY_INET => Some(addresses_v4(base)),
+        FAMILY_INET6 => {
+            let local: [u32; 4] = field(base, &maps::SKC_V6_RCV_SADDR);
+            let remote: [u32; 4] = field(base, &maps::SKC_V6_DADDR);
+            if is_mapped(local) || is_mapped(remote) {
+                return Some(addresses_v4(base));
+            }
+            Some(Addresses::V6 { local, remote })
+        }
+        _ => None,
+    }
+}
+
+#[inline(always)]
+fn addresses_v4(base: *const u8) -> Addresses {
+    Addresses::V4 {
+        local: field(base, &maps::SKC_RCV_SADDR),
+        remote: field(base, &maps::SKC_DADDR),
+    }
+}
+
+#[inline(always)]
+fn is_mapped([a, b, c, _]: [u32; 4]) -> bool {
+    a == 0 && b == 0 && c == MAPPED_PREFIX
+}

@@ -1,0 +1,208 @@
+//! Full sockets: `struct sock` and `struct tcp_sock`.
+
+use aya_ebpf::{helpers::generated, programs::BtfTracePointContext};
+use tcpwatch_common::Totals;
+
+use super::{Addresses, Common, Room, addresses, field, probe};
+use crate::maps;
+
+/// `IPPROTO_TCP`.
+const PROTOCOL_TCP: u16 = 6;
+/// `enum sock_flags`.
+pub(crate) const SOCK_DEAD: u64 = 1 << 0;
+
+/// `struct sock *` as a tracepoint handed it to us.
+#[derive(Clone, Copy)]
+pub(crate) struct Sock(*const u8);
+
+/// `struct tcp_sock *`, checked by the kernel to be a full TCP socket.
+#[derive(Clone, Copy)]
+pub(crate) struct TcpSock(*const u8);
+
+impl Sock {
+    /// Argument `n` of a tracepoint whose type there is `struct sock *`.
+    #[inline(always)]
+    pub(crate) fn argument(ctx: &BtfTracePointContext, n: usize) -> Self {
+        Self(ctx.arg::<*const u8>(n))
+    }
+
+    /// A half-open connection's socket, argument `n` of a tracepoint whose type there is
+    /// `struct request_sock *`. Only what it has in common with a full socket may be asked for.
+    #[inline(always)]
+    pub(crate) fn request(ctx: &BtfTracePointContext, n: usize) -> Self {
+        Self::argument(ctx, n)
+    }
+
+    /// A copy of what this has in common with sockets of any kind: an argument that may be null or
+    /// a mini-socket must not be read in any other way.
+    #[inline(always)]
+    pub(crate) fn copy(self, room: &mut Room) -> Option<Common<'_>> {
+        Common::at(self.0, room)
+    }
+
+    #[inline(always)]
+    pub(crate) fn is_tcp(self) -> bool {
+        field::<u16>(self.0, &maps::SK_PROTOCOL) == PROTOCOL_TCP
+    }
+
+    /// The number `ss -e` prints; the kernel makes it up at the first call.
+    #[inline(always)]
+    pub(crate) fn cookie(self) -> u64 {
+        let cookie = self.known_cookie();
+        if cookie != 0 {
+            return cookie;
+        }
+        // SAFETY: the helper takes a `struct sock *` (tracing programs: since 5.12).
+        unsafe { generated::bpf_get_socket_cookie(self.0.cast_mut().cast()) }
+    }
+
+    /// The same, if it has been made up; for sockets of any kind.
+    #[inline(always)]
+    pub(crate) fn known_cookie(self) -> u64 {
+        field(self.0, &maps::SKC_COOKIE)
+    }
+
+    /// Kernel state number.
+    #[inline(always)]
+    pub(crate) fn state(self) -> u8 {
+        field(self.0, &maps::SKC_STATE)
+    }
+
+    /// Runs of a half-open connection's timer so far, a run under way not counted.
+    #[inline(always)]
+    pub(crate) fn request_timeouts(self) -> u8 {
+        field::<u8>(self.0, &maps::RSK_NUM_TIMEOUT) >> 1
+    }
+
+    /// Is a half-open connection's timer armed? It is not while its handler runs.
+    #[inline(always)]
+    pub(crate) fn request_timer_is_armed(self) -> bool {
+        // SAFETY: `rsk_timer` is a field of `struct request_sock`, the type of the pointer.
+        let timer = unsafe { self.0.add(maps::RSK_TIMER.load() as usize) };
+        field::<u64>(timer, &maps::TIMER_PPREV) != 0
+    }
+
+    /// Local port of a socket that may be at its end and may be of any kind.
+    #[inline(always)]
+    pub(crate) fn probe_local_port(self) -> Option<u16> {
+        probe(self.0, maps::INET_SPORT.load()).map(u16::from_be)
+    }
+
+    #[inline(always)]
+    pub(crate) fn as_tcp(self) -> Option<TcpSock> {
+        // SAFETY: the helper takes any `struct sock *` and answers null for other protocols.
+        let tcp = unsafe { generated::bpf_skc_to_tcp_sock(self.0.cast_mut().cast()) };
+        (!tcp.is_null()).then_some(TcpSock(tcp.cast_const().cast()))
+    }
+
+    /// Inode of the network namespace (`sk->__sk_common.skc_net.net->ns.inum`).
+    #[inline(always)]
+    pub(crate) fn netns(self) -> u32 {
+        let net: *const u8 = field(self.0, &maps::SKC_NET);
+        field(net, &maps::NS_INUM)
+    }
+
+    /// Local port in host order; 0 while there is none, and again at the last change of a socket
+    /// that the kernel bound by itself.
+    #[inline(always)]
+    pub(crate) fn bound_port(self) -> u16 {
+        field(self.0, &maps::SKC_NUM)
+    }
+
+    /// Remote port in host order.
+    #[inline(always)]
+    pub(crate) fn remote_port(self) -> u16 {
+        u16::from_be(field(self.0, &maps::SKC_DPORT))
+    }
+
+    /// `enum sock_flags` as bits.
+    #[inline(always)]
+    pub(crate) fn flags(self) -> u64 {
+        field(self.0, &maps::SKC_FLAGS)
+    }
+
+    /// Has the application let go of the socket?
+    #[inline(always)]
+    pub(crate) fn is_orphan(self) -> bool {
+        self.flags() & SOCK_DEAD != 0
+    }
+
+    /// `sk_err`, a positive errno.
+    #[inline(always)]
+    pub(crate) fn error(self) -> u16 {
+        field::<u32>(self.0, &maps::SK_ERR) as u16
+    }
+
+    /// Addresses; `None` for a family that is neither IPv4 nor IPv6.
+    #[inline(always)]
+    pub(crate) fn addresses(self) -> Option<Addresses> {
+        addresses(self.0)
+    }
+}
+
+impl TcpSock {
+    /// Local port in host order, kept to the end (`inet_sport`).
+    #[inline(always)]
+    pub(crate) fn local_port(self) -> u16 {
+        u16::from_be(field(self.0, &maps::INET_SPORT))
+    }
+
+    /// Bytes of data received so far. Fast open counts those of the SYN before anything else
+    /// (`tcp_fastopen_add_skb` in `net/ipv4/tcp_fastopen.c`).
+    #[inline(always)]
+    pub(crate) fn bytes_received(self) -> u64 {
+        field(self.0, &maps::TCP_BYTES_RECEIVED)
+    }
+
+    /// Retransmission timeout in ticks.
+    #[inline(always)]
+    pub(crate) fn rto(self) -> u32 {
+        field(self.0, &maps::ICSK_RTO)
+    }
+
+    /// Retransmission timeouts in a row.
+    #[inline(always)]
+    pub(crate) fn timeouts(self) -> u8 {
+        field(self.0, &maps::ICSK_RETRANSMITS)
+    }
+
+    /// `TCP_SYNCNT`, 0 if it is not set.
+    #[inline(always)]
+    pub(crate) fn syn_retries(self) -> u8 {
+        field(self.0, &maps::ICSK_SYN_RETRIES)
+    }
+
+    /// `TCP_USER_TIMEOUT` in milliseconds, 0 for none.
+    #[inline(always)]
+    pub(crate) fn user_timeout_ms(self) -> u32 {
+        field(self.0, &maps::ICSK_USER_TIMEOUT)
+    }
+
+    /// Segments sent again so far.
+    #[inline(always)]
+    pub(crate) fn retransmits(self) -> u32 {
+        field(self.0, &maps::TCP_TOTAL_RETRANS)
+    }
+
+    /// What the socket has done so far.
+    #[inline(always)]
+    pub(crate) fn totals(self) -> Totals {
+        // SAFETY: `rtt_min.s` is a field of `struct tcp_sock`, the type of the pointer.
+        let rtt_min = unsafe { self.0.add(maps::TCP_RTT_MIN.load() as usize) };
+        Totals {
+            bytes_sent: field(self.0, &maps::TCP_BYTES_SENT),
+            bytes_retransmitted: field(self.0, &maps::TCP_BYTES_RETRANS),
+            bytes_received: self.bytes_received(),
+            retransmits: self.retransmits(),
+            srtt_us_8: field(self.0, &maps::TCP_SRTT_US),
+            min_rtt_us: field(rtt_min, &maps::MINMAX_SAMPLE_V),
+            reserved: 0,
+        }
+    }
+
+    /// `TCP_LINGER2`: negative if the application wants no FIN_WAIT_2 after `close()`.
+    #[inline(always)]
+    pub(crate) fn linger2(self) -> i32 {
+        field(self.0, &maps::TCP_LINGER2)
+    }
+}

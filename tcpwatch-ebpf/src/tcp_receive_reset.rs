@@ -1,0 +1,40 @@
+//! Tracepoint `tcp:tcp_receive_reset` (since 4.15): a full socket accepts a reset. Emits [`Reset`].
+//!
+//! Fired by `tcp_reset` in `net/ipv4/tcp_input.c`, before the socket closes. A reset that ends a
+//! mini-socket does not come here.
+
+use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
+use tcpwatch_common::{RecordKind, Reset, counter::Hook};
+
+use crate::{
+    emit::{self, Loss},
+    filter,
+    kernel::Sock,
+    tcp_send_reset::emit_reset,
+};
+
+#[btf_tracepoint(function = "tcp_receive_reset")]
+fn receive_reset(ctx: BtfTracePointContext) -> i32 {
+    if let Err(loss) = try_receive_reset(&ctx) {
+        emit::count_loss(&ctx, loss, Hook::ReceiveReset);
+    }
+    0
+}
+
+#[inline(always)]
+fn try_receive_reset(ctx: &BtfTracePointContext) -> Result<(), Loss> {
+    let sock = Sock::argument(ctx, 0);
+    let (state, ports) = (sock.state(), (sock.bound_port(), sock.remote_port()));
+    if !filter::state(state.into()) || !filter::known_ports(ports) {
+        return Ok(());
+    }
+    let netns = sock.netns();
+    let addresses = sock.addresses().ok_or(Loss::UnknownFamily)?;
+    if !filter::netns(netns) || !filter::addresses(&addresses) {
+        return Ok(());
+    }
+    emit::attempt(Hook::ReceiveReset);
+    let head = emit::head(RecordKind::Reset, sock.cookie(), netns, ports, 0);
+    let record = Reset { head, reason: 0, state, reserved: [0; 3], local: [0], remote: [0] };
+    emit_reset(record, &addresses)
+}

@@ -1,0 +1,67 @@
+//! Tracepoint `tcp:tcp_retransmit_synack` (since 4.15): the SYN+ACK of a half-open connection is
+//! sent again. Emits [`Retransmit`].
+//!
+//! Fired by `tcp_rtx_synack` in `net/ipv4/tcp_output.c`, for the request's timer and for a SYN that
+//! comes again.
+
+use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
+use tcpwatch_common::{
+    RecordKind, Retransmit,
+    counter::Hook,
+    retransmit::{FLAG_REQUEST, FLAG_SYN_CAME_AGAIN, TCP_ACK, TCP_SYN},
+};
+
+use crate::{
+    emit::{self, Loss},
+    filter,
+    kernel::Sock,
+    tcp_retransmit_skb::emit_retransmit,
+};
+
+/// Kernel state number, `include/net/tcp_states.h`.
+const SYN_RECV: u8 = 3;
+
+#[btf_tracepoint(function = "tcp_retransmit_synack")]
+fn retransmit_synack(ctx: BtfTracePointContext) -> i32 {
+    if let Err(loss) = try_retransmit_synack(&ctx) {
+        emit::count_loss(&ctx, loss, Hook::RetransmitSynAck);
+    }
+    0
+}
+
+#[inline(always)]
+fn try_retransmit_synack(ctx: &BtfTracePointContext) -> Result<(), Loss> {
+    let request = Sock::request(ctx, 1);
+    let ports = (request.bound_port(), request.remote_port());
+    if !filter::state(SYN_RECV.into()) || !filter::known_ports(ports) {
+        return Ok(());
+    }
+    let netns = request.netns();
+    let addresses = request.addresses().ok_or(Loss::UnknownFamily)?;
+    if !filter::netns(netns) || !filter::addresses(&addresses) {
+        return Ok(());
+    }
+    let cookie = request.known_cookie();
+    // The first argument is the listener, or the socket that fast open has made already.
+    let listener = Sock::argument(ctx, 0).as_tcp().ok_or(Loss::NotATcpSocket)?;
+    let earlier = request.request_timeouts();
+    let (flags, timeouts) = if request.request_timer_is_armed() {
+        (FLAG_REQUEST | FLAG_SYN_CAME_AGAIN, earlier)
+    } else {
+        (FLAG_REQUEST, earlier + 1)
+    };
+    emit::attempt(Hook::RetransmitSynAck);
+    let record = Retransmit {
+        head: emit::head(RecordKind::Retransmit, cookie, netns, ports, flags),
+        rto: 0,
+        user_timeout_ms: 0,
+        total: 0,
+        state: SYN_RECV,
+        segment: TCP_SYN | TCP_ACK,
+        timeouts,
+        syn_retries: listener.syn_retries(),
+        local: [0],
+        remote: [0],
+    };
+    emit_retransmit(record, &addresses)
+}

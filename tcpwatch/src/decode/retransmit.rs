@@ -1,0 +1,58 @@
+//! [`Retransmit`] becomes [`RetransmitEvent`].
+
+use std::{net::IpAddr, time::Duration};
+
+use tcpwatch_common::{
+    RecordHead, Retransmit,
+    retransmit::{
+        FLAG_NOT_SENT, FLAG_ORPHAN, FLAG_REQUEST, FLAG_SYN_CAME_AGAIN, TCP_ACK, TCP_FIN, TCP_SYN,
+    },
+};
+
+use super::{DecodeError, address, record};
+use crate::event::{KernelTime, Netns, RetransmitEvent, Segment, TcpState, Trigger};
+
+pub(super) fn decode(bytes: &[u8], head: &RecordHead) -> Result<RetransmitEvent, DecodeError> {
+    if let Some(record) = record::whole::<Retransmit<1>>(bytes) {
+        return Ok(event(&record, address::v4(record.local), address::v4(record.remote)));
+    }
+    if let Some(record) = record::whole::<Retransmit<4>>(bytes) {
+        return Ok(event(&record, address::v6(record.local), address::v6(record.remote)));
+    }
+    Err(DecodeError::Length { kind: head.kind, bytes: bytes.len() })
+}
+
+fn event<const WORDS: usize>(
+    record: &Retransmit<WORDS>,
+    local: IpAddr,
+    remote: IpAddr,
+) -> RetransmitEvent {
+    let Retransmit { head, rto, user_timeout_ms, state, segment, timeouts, syn_retries, .. } =
+        *record;
+    let has = |flag| head.flags & flag != 0;
+    let user_timeout = Duration::from_millis(user_timeout_ms.into());
+    RetransmitEvent {
+        at: KernelTime(head.at_ns),
+        socket: address::cookie(&head),
+        netns: Netns(head.netns),
+        ends: address::ends(&head, local, remote),
+        state: TcpState::from_kernel(state),
+        segment: match segment {
+            flags if flags & TCP_SYN != 0 && flags & TCP_ACK != 0 => Segment::SynAck,
+            flags if flags & TCP_SYN != 0 => Segment::Syn,
+            flags if flags & TCP_FIN != 0 => Segment::Fin,
+            _ => Segment::Data,
+        },
+        trigger: match timeouts {
+            _ if has(FLAG_SYN_CAME_AGAIN) => Trigger::SynCameAgain,
+            in_a_row if has(FLAG_REQUEST) => Trigger::RequestTimeout { in_a_row },
+            0 => Trigger::Early { rto },
+            in_a_row => Trigger::Timeout { in_a_row, rto },
+        },
+        user_timeout: (!user_timeout.is_zero()).then_some(user_timeout),
+        syn_retries: (syn_retries != 0).then_some(syn_retries),
+        orphan: has(FLAG_ORPHAN),
+        sent: !has(FLAG_NOT_SENT),
+        timer: None,
+    }
+}

@@ -1,0 +1,50 @@
+//! Resets, and errors for the application.
+
+use std::sync::Arc;
+
+use super::{Cookie, Endpoints, KernelTime, Netns, TcpState};
+
+/// Which way a reset went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResetDirection {
+    /// This host sent it.
+    Sent,
+    /// The peer sent it.
+    Received,
+}
+
+/// A reset was sent, or accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResetEvent {
+    /// When.
+    pub at: KernelTime,
+    /// Which socket; `None` where no connection's socket is concerned, as for a closed port.
+    pub socket: Option<Cookie>,
+    /// In which network namespace.
+    pub netns: Netns,
+    /// The two ends.
+    pub ends: Endpoints,
+    /// The socket's state; `None` without a socket.
+    pub state: Option<TcpState>,
+    /// Which way.
+    pub direction: ResetDirection,
+    /// The kernel's reason, where it tells one (sent, since 6.10).
+    pub why: Option<Arc<str>>,
+}
+
+/// An error was reported to the application.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ErrorEvent {
+    /// When.
+    pub at: KernelTime,
+    /// Which socket.
+    pub socket: Cookie,
+    /// In which network namespace.
+    pub netns: Netns,
+    /// Its two ends.
+    pub ends: Endpoints,
+    /// Its state.
+    pub state: TcpState,
+    /// A positive errno.
+    pub error: u16,
+}

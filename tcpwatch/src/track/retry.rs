@@ -1,0 +1,163 @@
+//! Retransmissions: from the kernel's report of one to its place in the schedule.
+
+use std::time::Duration;
+
+use super::{Life, Next, News, Retransmit, Subject, Tracker, key};
+use crate::{
+    event::{Direction, KernelTime, RetransmitEvent, Segment, TcpState, Trigger},
+    timing::{self, RtoOptions, Schedule, SynOptions, Sysctls, wheel::TickRate},
+};
+
+/// A run of retransmissions without an answer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Retry {
+    segment: Segment,
+    at: KernelTime,
+    /// Timeouts in a row.
+    in_a_row: u8,
+    /// A tail loss probe was first.
+    probed: bool,
+}
+
+impl Retry {
+    /// The run that this retransmission continues or begins, and its number in it.
+    fn next(before: Option<Self>, event: &RetransmitEvent) -> (Self, u32) {
+        let before = before.filter(|before| before.segment == event.segment);
+        let in_a_row = match event.trigger {
+            Trigger::Timeout { in_a_row, .. } | Trigger::RequestTimeout { in_a_row } => in_a_row,
+            Trigger::Early { .. } | Trigger::SynCameAgain => 0,
+        };
+        let goes_on = before.is_some_and(|before| before.in_a_row + 1 == in_a_row);
+        let probed = match event.trigger {
+            Trigger::Early { .. } => true,
+            _ => goes_on && before.is_some_and(|before| before.probed),
+        };
+        let number = u32::from(in_a_row) + u32::from(probed);
+        (Self { segment: event.segment, at: event.at, in_a_row, probed }, number.max(1))
+    }
+}
+
+impl Tracker {
+    pub(super) fn apply_retransmit(
+        &mut self,
+        event: &RetransmitEvent,
+        out: &mut impl FnMut(News),
+    ) {
+        let rate = self.reliance.rate;
+        let sysctls = self.sysctls.get(&event.netns).copied().unwrap_or_default();
+        let key = key(event.netns, event.ends);
+        let full = event.socket.and_then(|socket| Some((socket, self.sockets.get_mut(&socket)?)));
+        let (subject, since, life) = if let Some((socket, full)) = full {
+            let subject = full.subject(socket);
+            (subject, full.since.filter(|_| full.state == event.state), Some(&mut full.life))
+        } else if let Some(mini) = self.minis.get_mut(&key) {
+            let subject = mini.subject(&key);
+            (subject, mini.since, Some(&mut mini.life))
+        } else {
+            (stranger(event), None, None)
+        };
+        let mut nowhere = Box::default();
+        let life: &mut Life = life.map_or(&mut nowhere, |life| life);
+        let before = life.retry;
+        let (retry, attempt) = Retry::next(before, event);
+        life.retry = Some(retry);
+        life.count(event.segment);
+
+        // The first transmission was when the state was entered; data may have been sent any time.
+        let first = since.filter(|_| event.segment != Segment::Data && attempt == 1);
+        let last = before.filter(|before| before.segment == event.segment);
+        let last = last.map(|before| before.at).or(first);
+        let schedule = schedule(event, &sysctls, rate);
+        let next = schedule.as_ref().and_then(|schedule| next(event, schedule, rate));
+        out(News::Retransmit(Retransmit {
+            at: event.at,
+            subject,
+            state: event.state,
+            segment: event.segment,
+            attempt,
+            early: matches!(event.trigger, Trigger::Early { .. } | Trigger::SynCameAgain),
+            since_last: last.map(|last| event.at.since(last)),
+            expected: expected(event, rate),
+            next,
+            most: schedule.filter(|_| event.segment == Segment::Syn).map(|schedule| {
+                u32::try_from(schedule.attempts.len()).unwrap_or(u32::MAX)
+            }),
+            sent: event.sent,
+        }));
+    }
+}
+
+/// A socket that is not known: it was there before, or a filter hides how it came.
+const fn stranger(event: &RetransmitEvent) -> Subject {
+    let direction = match event.segment {
+        Segment::Syn => Some(Direction::Outgoing),
+        Segment::SynAck => Some(Direction::Incoming),
+        Segment::Fin | Segment::Data => None,
+    };
+    Subject {
+        socket: event.socket,
+        netns: event.netns,
+        ends: event.ends,
+        direction,
+        process: None,
+        inherited: false,
+    }
+}
+
+/// How long the kernel meant to wait before it.
+fn expected(event: &RetransmitEvent, rate: TickRate) -> Option<Duration> {
+    match event.trigger {
+        Trigger::Timeout { rto, .. } => Some(rate.duration(rto.into())),
+        Trigger::RequestTimeout { in_a_row } => {
+            Some(Duration::from_secs(1 << u32::from(in_a_row.saturating_sub(1)).min(7)))
+        }
+        Trigger::Early { .. } | Trigger::SynCameAgain => None,
+    }
+}
+
+/// Everything that the kernel sends again from the first transmission on.
+fn schedule(event: &RetransmitEvent, sysctls: &Sysctls, rate: TickRate) -> Option<Schedule> {
+    let user_timeout = event.user_timeout;
+    match (event.state, event.trigger) {
+        (TcpState::SynSent, _) => {
+            let options = SynOptions { retries: event.syn_retries, user_timeout };
+            Some(timing::syn(sysctls, options, rate))
+        }
+        (_, Trigger::RequestTimeout { .. } | Trigger::SynCameAgain) => {
+            Some(timing::syn_ack(sysctls, event.syn_retries, rate))
+        }
+        (_, Trigger::Timeout { in_a_row, rto }) => {
+            let doubled = u32::from(in_a_row.saturating_sub(1)).min(31);
+            let first_rto = rate.duration(u64::from(rto) >> doubled);
+            let options =
+                RtoOptions { first_rto, orphan: event.orphan, probe_first: None, user_timeout };
+            Some(timing::unacknowledged(sysctls, options, rate))
+        }
+        // A whole timeout begins with it.
+        (_, Trigger::Early { rto }) => {
+            let options = RtoOptions {
+                first_rto: rate.duration(rto.into()),
+                orphan: event.orphan,
+                probe_first: None,
+                user_timeout,
+            };
+            Some(timing::unacknowledged(sysctls, options, rate))
+        }
+    }
+}
+
+/// What comes next if no answer does.
+fn next(event: &RetransmitEvent, schedule: &Schedule, rate: TickRate) -> Option<Next> {
+    let in_a_row = match event.trigger {
+        Trigger::Timeout { in_a_row, .. } | Trigger::RequestTimeout { in_a_row } => in_a_row,
+        Trigger::Early { .. } | Trigger::SynCameAgain => 0,
+    };
+    let planned = schedule.after(in_a_row.into())?;
+    let Some((armed, due)) = event.timer else { return Some(planned) };
+    // Told by the timer itself, which a SYN that came again has moved.
+    let wait = timing::Window {
+        promise: rate.duration(due.0.saturating_sub(armed.0)),
+        latest: rate.fires_at((armed, event.at), due).since(event.at),
+    };
+    Some(Next { wait, ..planned })
+}
