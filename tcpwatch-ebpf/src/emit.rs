@@ -131,9 +131,14 @@ pub(crate) fn count_loss(ctx: &BtfTracePointContext, loss: Loss, hook: Hook) {
     };
     // These come before the record was announced.
     attempt(hook);
-    if add_one(counter, hook) != 1 {
-        return;
+    if add_one(counter, hook) == 1 {
+        complain(ctx, loss);
     }
+}
+
+/// Not inlined: it is long, rare, and the same for every hook.
+#[inline(never)]
+fn complain(ctx: &BtfTracePointContext, loss: Loss) {
     match loss {
         Loss::RingFull => {}
         Loss::UndecidedFull => warn!(ctx, "too many connects wait for their port to be known"),

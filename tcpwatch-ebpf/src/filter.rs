@@ -104,21 +104,29 @@ fn in_set(set: PortSet, port: u16) -> bool {
 #[inline(always)]
 pub(crate) fn addresses(addresses: &Addresses) -> bool {
     match addresses {
-        Addresses::V4 { local, remote } => {
-            if asked(FILTER_V6) {
-                return false;
-            }
-            !asked(FILTER_ADDRESS)
-                || PREFIXES_V4.get(&Key::new(32, *local)).is_some()
-                || PREFIXES_V4.get(&Key::new(32, *remote)).is_some()
-        }
-        Addresses::V6 { local, remote } => {
-            if asked(FILTER_V4) {
-                return false;
-            }
-            !asked(FILTER_ADDRESS)
-                || PREFIXES_V6.get(&Key::new(128, *local)).is_some()
-                || PREFIXES_V6.get(&Key::new(128, *remote)).is_some()
-        }
+        Addresses::V4 { local, remote } => v4(*local, *remote),
+        Addresses::V6 { local, remote } => v6(*local, *remote),
     }
+}
+
+/// The same for IPv4.
+#[inline(always)]
+pub(crate) fn v4(local: [u32; 1], remote: [u32; 1]) -> bool {
+    if asked(FILTER_V6) {
+        return false;
+    }
+    !asked(FILTER_ADDRESS)
+        || PREFIXES_V4.get(&Key::new(32, local)).is_some()
+        || PREFIXES_V4.get(&Key::new(32, remote)).is_some()
+}
+
+/// The same for IPv6.
+#[inline(always)]
+pub(crate) fn v6(local: [u32; 4], remote: [u32; 4]) -> bool {
+    if asked(FILTER_V4) {
+        return false;
+    }
+    !asked(FILTER_ADDRESS)
+        || PREFIXES_V6.get(&Key::new(128, local)).is_some()
+        || PREFIXES_V6.get(&Key::new(128, remote)).is_some()
 }

@@ -5,7 +5,7 @@
 //! the socket's last change, depending on the kernel.
 
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
-use tcpwatch_common::{RecordKind, SocketError, counter::Hook};
+use tcpwatch_common::{RecordHead, RecordKind, SocketError, counter::Hook};
 
 use crate::{
     emit::{self, Loss},
@@ -36,21 +36,29 @@ fn try_error_report(ctx: &BtfTracePointContext) -> Result<(), Loss> {
     let tcp = sock.as_tcp().ok_or(Loss::NotATcpSocket)?;
     let ports = (tcp.local_port(), sock.remote_port());
     let netns = sock.netns();
-    let addresses = sock.addresses().ok_or(Loss::UnknownFamily)?;
-    if !filter::known_ports(ports) || !filter::netns(netns) || !filter::addresses(&addresses) {
+    if !filter::known_ports(ports) || !filter::netns(netns) {
         return Ok(());
     }
-    emit::attempt(Hook::ErrorReport);
     let head = emit::head(RecordKind::SocketError, sock.cookie(), netns, ports, 0);
-    let (error, reserved) = (error.into(), [0; 3]);
-    match addresses {
-        Addresses::V4 { local, remote } => {
-            let head = emit::v4(head);
-            emit::emit(SocketError { head, error, state, reserved, local, remote })
+    match sock.addresses().ok_or(Loss::UnknownFamily)? {
+        Addresses::V4 { local, remote } if filter::v4(local, remote) => {
+            record(emit::v4(head), error, state, local, remote)
         }
-        Addresses::V6 { local, remote } => {
-            let head = emit::v6(head);
-            emit::emit(SocketError { head, error, state, reserved, local, remote })
+        Addresses::V6 { local, remote } if filter::v6(local, remote) => {
+            record(emit::v6(head), error, state, local, remote)
         }
+        _ => Ok(()),
     }
+}
+
+#[inline(always)]
+fn record<const WORDS: usize>(
+    head: RecordHead,
+    error: u16,
+    state: u8,
+    local: [u32; WORDS],
+    remote: [u32; WORDS],
+) -> Result<(), Loss> {
+    emit::attempt(Hook::ErrorReport);
+    emit::emit(SocketError { head, error: error.into(), state, reserved: [0; 3], local, remote })
 }

@@ -4,13 +4,13 @@
 //! mini-socket does not come here.
 
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
-use tcpwatch_common::{RecordKind, Reset, counter::Hook};
+use tcpwatch_common::{RecordKind, counter::Hook};
 
 use crate::{
     emit::{self, Loss},
     filter,
     kernel::Sock,
-    tcp_send_reset::emit_reset,
+    tcp_send_reset::What,
 };
 
 #[btf_tracepoint(function = "tcp_receive_reset")]
@@ -29,12 +29,10 @@ fn try_receive_reset(ctx: &BtfTracePointContext) -> Result<(), Loss> {
         return Ok(());
     }
     let netns = sock.netns();
-    let addresses = sock.addresses().ok_or(Loss::UnknownFamily)?;
-    if !filter::netns(netns) || !filter::addresses(&addresses) {
+    if !filter::netns(netns) {
         return Ok(());
     }
-    emit::attempt(Hook::ReceiveReset);
     let head = emit::head(RecordKind::Reset, sock.cookie(), netns, ports, 0);
-    let record = Reset { head, reason: 0, state, reserved: [0; 3], local: [0], remote: [0] };
-    emit_reset(record, &addresses)
+    let addresses = sock.addresses().ok_or(Loss::UnknownFamily)?;
+    What { head, reason: 0, state }.emit(addresses, Hook::ReceiveReset)
 }

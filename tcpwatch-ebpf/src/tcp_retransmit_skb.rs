@@ -6,7 +6,7 @@
 
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 use tcpwatch_common::{
-    RecordKind, Retransmit,
+    RecordHead, RecordKind, Retransmit,
     counter::Hook,
     retransmit::{FLAG_NOT_SENT, FLAG_ORPHAN},
 };
@@ -34,18 +34,15 @@ fn try_retransmit(ctx: &BtfTracePointContext) -> Result<(), Loss> {
         return Ok(());
     }
     let netns = sock.netns();
-    let addresses = sock.addresses().ok_or(Loss::UnknownFamily)?;
-    if !filter::netns(netns) || !filter::addresses(&addresses) {
+    if !filter::netns(netns) {
         return Ok(());
     }
     let tcp = sock.as_tcp().ok_or(Loss::NotATcpSocket)?;
-    emit::attempt(Hook::Retransmit);
     let failed = maps::RETRANSMIT_HAS_ERROR.load() != 0 && ctx.arg::<i32>(2) != 0;
     let orphan = if sock.is_orphan() { FLAG_ORPHAN } else { 0 };
     let flags = if failed { orphan | FLAG_NOT_SENT } else { orphan };
-    let head = emit::head(RecordKind::Retransmit, sock.cookie(), netns, ports, flags);
-    let record = Retransmit {
-        head,
+    let again = Again {
+        head: emit::head(RecordKind::Retransmit, sock.cookie(), netns, ports, flags),
         rto: tcp.rto(),
         user_timeout_ms: tcp.user_timeout_ms(),
         total: tcp.retransmits(),
@@ -53,33 +50,51 @@ fn try_retransmit(ctx: &BtfTracePointContext) -> Result<(), Loss> {
         segment: Segment::argument(ctx, 1).outgoing_flags(),
         timeouts: tcp.timeouts(),
         syn_retries: tcp.syn_retries(),
-        local: [0],
-        remote: [0],
     };
-    emit_retransmit(record, &addresses)
+    again.emit(sock, Hook::Retransmit)
 }
 
-/// Emits `record` with these addresses instead of its own.
-#[inline(always)]
-pub(crate) fn emit_retransmit(record: Retransmit<1>, addresses: &Addresses) -> Result<(), Loss> {
-    let Retransmit {
-        head,
-        rto,
-        user_timeout_ms,
-        total,
-        state,
-        segment,
-        timeouts,
-        syn_retries,
-        local: _,
-        remote: _,
-    } = record;
-    match *addresses {
-        Addresses::V4 { local, remote } => {
-            emit::emit(Retransmit { head: emit::v4(head), local, remote, ..record })
+/// A retransmission: the part of the record that does not depend on the family.
+#[derive(Clone, Copy)]
+pub(crate) struct Again {
+    pub(crate) head: RecordHead,
+    pub(crate) rto: u32,
+    pub(crate) user_timeout_ms: u32,
+    pub(crate) total: u32,
+    pub(crate) state: u8,
+    pub(crate) segment: u8,
+    pub(crate) timeouts: u8,
+    pub(crate) syn_retries: u8,
+}
+
+impl Again {
+    /// Emits the record with the addresses of `sock`, if they are wanted.
+    #[inline(always)]
+    pub(crate) fn emit(self, sock: Sock, hook: Hook) -> Result<(), Loss> {
+        match sock.addresses().ok_or(Loss::UnknownFamily)? {
+            Addresses::V4 { local, remote } if filter::v4(local, remote) => {
+                self.record(emit::v4(self.head), local, remote, hook)
+            }
+            Addresses::V6 { local, remote } if filter::v6(local, remote) => {
+                self.record(emit::v6(self.head), local, remote, hook)
+            }
+            _ => Ok(()),
         }
-        Addresses::V6 { local, remote } => emit::emit(Retransmit {
-            head: emit::v6(head),
+    }
+
+    #[inline(always)]
+    fn record<const WORDS: usize>(
+        self,
+        head: RecordHead,
+        local: [u32; WORDS],
+        remote: [u32; WORDS],
+        hook: Hook,
+    ) -> Result<(), Loss> {
+        emit::attempt(hook);
+        let Self { head: _, rto, user_timeout_ms, total, state, segment, timeouts, syn_retries } =
+            self;
+        emit::emit(Retransmit {
+            head,
             rto,
             user_timeout_ms,
             total,
@@ -89,6 +104,6 @@ pub(crate) fn emit_retransmit(record: Retransmit<1>, addresses: &Addresses) -> R
             syn_retries,
             local,
             remote,
-        }),
+        })
     }
 }

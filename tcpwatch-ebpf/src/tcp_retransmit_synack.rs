@@ -6,7 +6,7 @@
 
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 use tcpwatch_common::{
-    RecordKind, Retransmit,
+    RecordKind,
     counter::Hook,
     retransmit::{FLAG_REQUEST, FLAG_SYN_CAME_AGAIN, TCP_ACK, TCP_SYN},
 };
@@ -15,7 +15,7 @@ use crate::{
     emit::{self, Loss},
     filter,
     kernel::Sock,
-    tcp_retransmit_skb::emit_retransmit,
+    tcp_retransmit_skb::Again,
 };
 
 /// Kernel state number, `include/net/tcp_states.h`.
@@ -37,8 +37,7 @@ fn try_retransmit_synack(ctx: &BtfTracePointContext) -> Result<(), Loss> {
         return Ok(());
     }
     let netns = request.netns();
-    let addresses = request.addresses().ok_or(Loss::UnknownFamily)?;
-    if !filter::netns(netns) || !filter::addresses(&addresses) {
+    if !filter::netns(netns) {
         return Ok(());
     }
     let cookie = request.known_cookie();
@@ -50,8 +49,7 @@ fn try_retransmit_synack(ctx: &BtfTracePointContext) -> Result<(), Loss> {
     } else {
         (FLAG_REQUEST, earlier + 1)
     };
-    emit::attempt(Hook::RetransmitSynAck);
-    let record = Retransmit {
+    let again = Again {
         head: emit::head(RecordKind::Retransmit, cookie, netns, ports, flags),
         rto: 0,
         user_timeout_ms: 0,
@@ -60,8 +58,6 @@ fn try_retransmit_synack(ctx: &BtfTracePointContext) -> Result<(), Loss> {
         segment: TCP_SYN | TCP_ACK,
         timeouts,
         syn_retries: listener.syn_retries(),
-        local: [0],
-        remote: [0],
     };
-    emit_retransmit(record, &addresses)
+    again.emit(request, Hook::RetransmitSynAck)
 }

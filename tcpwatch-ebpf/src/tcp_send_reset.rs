@@ -6,7 +6,7 @@
 
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 use tcpwatch_common::{
-    RecordKind, Reset,
+    RecordHead, RecordKind, Reset,
     config::MINI_BYTES,
     counter::Hook,
     reset::{FLAG_REASON, FLAG_SENT},
@@ -15,7 +15,7 @@ use tcpwatch_common::{
 use crate::{
     emit::{self, Loss},
     filter,
-    kernel::{Addresses, Common, Room, Segment, Sock},
+    kernel::{Addresses, AnySock, Common, Room, Segment},
     maps,
 };
 
@@ -29,55 +29,75 @@ fn send_reset(ctx: BtfTracePointContext) -> i32 {
 
 #[inline(always)]
 fn try_send_reset(ctx: &BtfTracePointContext) -> Result<(), Loss> {
-    let (sock, segment) = (Sock::argument(ctx, 0), Segment::argument(ctx, 1));
+    let (sock, segment) = (AnySock::argument(ctx, 0), Segment::unchecked(ctx, 1));
     let mut room = Room([0; MINI_BYTES]);
     let copy = sock.copy(&mut room);
-    // Without a socket a reset only ever answers a segment, and a listener's socket does not name
-    // the peer; without a segment it is the application's doing.
-    let (ports, addresses) = if let Some(ends) = segment.incoming_ends() {
-        (ends.ports, ends.addresses)
-    } else {
-        let copy = copy.ok_or(Loss::Unreadable)?;
-        // A socket that is closed already has lost its port (inet_put_port()).
-        let local = sock.probe_local_port().ok_or(Loss::Unreadable)?;
-        let addresses = copy.addresses().ok_or(Loss::UnknownFamily)?;
-        ((local, copy.ports().1), addresses)
-    };
     let netns = match copy {
         Some(copy) => copy.netns(),
         None => segment.netns(),
     };
     let netns = netns.ok_or(Loss::Unreadable)?;
     let state = copy.map_or(0, Common::state);
-    let wanted = filter::state(state.into())
-        && filter::known_ports(ports)
-        && filter::netns(netns)
-        && filter::addresses(&addresses);
-    if !wanted {
+    if !filter::state(state.into()) || !filter::netns(netns) {
         return Ok(());
     }
-    emit::attempt(Hook::SendReset);
     // A listener's cookie would name another socket than the one the reset is about.
     let cookie = copy.filter(|copy| copy.ports().1 != 0).map_or(0, Common::cookie);
     let (reason, flags) = match maps::RESET_HAS_REASON.load() {
         0 => (0, FLAG_SENT),
         _ => (ctx.arg::<u32>(2), FLAG_SENT | FLAG_REASON),
     };
+    // Without a socket a reset only ever answers a segment, and a listener's socket does not name
+    // the peer; without a segment it is the application's doing. A socket that is closed already has
+    // lost its port (inet_put_port()), but not the copy of it.
+    let (ports, addresses) = match (segment.incoming_ports(), copy) {
+        (Some(ports), _) => (ports, segment.incoming_addresses()),
+        (None, Some(copy)) => {
+            let local = sock.local_port().ok_or(Loss::Unreadable)?;
+            ((local, copy.ports().1), copy.addresses())
+        }
+        (None, None) => return Err(Loss::Unreadable),
+    };
+    if !filter::known_ports(ports) {
+        return Ok(());
+    }
     let head = emit::head(RecordKind::Reset, cookie, netns, ports, flags);
-    let record = Reset { head, reason, state, reserved: [0; 3], local: [0], remote: [0] };
-    emit_reset(record, &addresses)
+    What { head, reason, state }.emit(addresses.ok_or(Loss::UnknownFamily)?, Hook::SendReset)
 }
 
-/// Emits `record` with these addresses instead of its own.
-#[inline(always)]
-pub(crate) fn emit_reset(record: Reset<1>, addresses: &Addresses) -> Result<(), Loss> {
-    let Reset { head, reason, state, reserved, local: _, remote: _ } = record;
-    match *addresses {
-        Addresses::V4 { local, remote } => {
-            emit::emit(Reset { head: emit::v4(head), local, remote, ..record })
+/// A reset: the part of the record that does not depend on the family.
+#[derive(Clone, Copy)]
+pub(crate) struct What {
+    pub(crate) head: RecordHead,
+    pub(crate) reason: u32,
+    pub(crate) state: u8,
+}
+
+impl What {
+    /// Emits the record with these addresses, if they are wanted.
+    #[inline(always)]
+    pub(crate) fn emit(self, addresses: Addresses, hook: Hook) -> Result<(), Loss> {
+        match addresses {
+            Addresses::V4 { local, remote } if filter::v4(local, remote) => {
+                self.record(emit::v4(self.head), local, remote, hook)
+            }
+            Addresses::V6 { local, remote } if filter::v6(local, remote) => {
+                self.record(emit::v6(self.head), local, remote, hook)
+            }
+            _ => Ok(()),
         }
-        Addresses::V6 { local, remote } => {
-            emit::emit(Reset { head: emit::v6(head), reason, state, reserved, local, remote })
-        }
+    }
+
+    #[inline(always)]
+    fn record<const WORDS: usize>(
+        self,
+        head: RecordHead,
+        local: [u32; WORDS],
+        remote: [u32; WORDS],
+        hook: Hook,
+    ) -> Result<(), Loss> {
+        emit::attempt(hook);
+        let Self { head: _, reason, state } = self;
+        emit::emit(Reset { head, reason, state, reserved: [0; 3], local, remote })
     }
 }

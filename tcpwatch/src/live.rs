@@ -16,7 +16,7 @@ use tcpwatch::{
     },
     event::{KernelTime, Netns},
     pipeline::{self, Plan},
-    probe::{Filters, Probes, hooks::HOOKS},
+    probe::{Filters, Probes},
     sink::{
         Sink, Summary,
         json_lines::JsonLines,

@@ -23,7 +23,7 @@ use crate::maps;
 pub(crate) use common::{Common, Room};
 pub(crate) use mini::{Mini, Timer};
 pub(crate) use segment::Segment;
-pub(crate) use sock::{SOCK_DEAD, Sock, TcpSock};
+pub(crate) use sock::{AnySock, SOCK_DEAD, Sock, TcpSock};
 
 /// Flags of `bpf_get_stack`: the kernel's stack without the program and its caller, so that fewer
 /// frames have to be found.
@@ -58,6 +58,13 @@ fn probe<T>(base: *const u8, offset: u32) -> Option<T> {
     let address = base.wrapping_add(offset as usize);
     // SAFETY: the helper checks the address itself.
     unsafe { bpf_probe_read_kernel(address.cast::<T>()) }.ok()
+}
+
+/// Argument `n` of a tracepoint, a pointer that may be null. The verifier of some kernels believes
+/// that it never is and drops checks; read as memory it is a number to it, fit for [`probe`] only.
+#[inline(always)]
+fn unchecked_argument(ctx: &BtfTracePointContext, n: u32) -> *const u8 {
+    probe(ctx.as_ptr().cast_const().cast(), n * 8).unwrap_or(core::ptr::null())
 }
 
 /// Name of the current task, 16 bytes padded with zeros.

@@ -2,24 +2,24 @@
 
 use aya_ebpf::programs::BtfTracePointContext;
 
-use super::{Addresses, field, probe};
+use super::{Addresses, field, probe, unchecked_argument};
 use crate::maps;
 
 /// `struct sk_buff *` as a tracepoint handed it to us.
 #[derive(Clone, Copy)]
 pub(crate) struct Segment(*const u8);
 
-/// Both ends of the connection that an incoming segment belongs to, seen from this host.
-pub(crate) struct Ends {
-    pub(crate) ports: (u16, u16),
-    pub(crate) addresses: Addresses,
-}
-
 impl Segment {
     /// Argument `n` of a tracepoint whose type there is `struct sk_buff *`.
     #[inline(always)]
     pub(crate) fn argument(ctx: &BtfTracePointContext, n: usize) -> Self {
         Self(ctx.arg::<*const u8>(n))
+    }
+
+    /// The same where it may be null: only for what is probed.
+    #[inline(always)]
+    pub(crate) fn unchecked(ctx: &BtfTracePointContext, n: u32) -> Self {
+        Self(unchecked_argument(ctx, n))
     }
 
     /// TCP flags of an outgoing segment (`TCP_SKB_CB(skb)->tcp_flags`), the low byte of them.
@@ -30,29 +30,34 @@ impl Segment {
         field(control, &maps::TCB_FLAGS)
     }
 
-    /// The ends that an incoming segment names; `None` if there is no segment.
+    /// Local and remote port of an incoming segment in host order; `None` if there is no segment.
     #[inline(always)]
-    pub(crate) fn incoming_ends(self) -> Option<Ends> {
+    pub(crate) fn incoming_ports(self) -> Option<(u16, u16)> {
         let head: *const u8 = probe(self.0, maps::SKB_HEAD.load())?;
-        let network: u16 = probe(self.0, maps::SKB_NETWORK_HEADER.load())?;
         let transport: u16 = probe(self.0, maps::SKB_TRANSPORT_HEADER.load())?;
         // Of the TCP header: source and destination port.
-        let [source, destination]: [u16; 2] = probe(head, transport.into())?;
-        let ports = (u16::from_be(destination), u16::from_be(source));
+        let [remote, local]: [u16; 2] = probe(head, transport.into())?;
+        Some((u16::from_be(local), u16::from_be(remote)))
+    }
+
+    /// Addresses of an incoming segment.
+    #[inline(always)]
+    pub(crate) fn incoming_addresses(self) -> Option<Addresses> {
+        let head: *const u8 = probe(self.0, maps::SKB_HEAD.load())?;
+        let network: u16 = probe(self.0, maps::SKB_NETWORK_HEADER.load())?;
         let version: u8 = probe(head, network.into())?;
-        let addresses = match version >> 4 {
-            // Of the IPv4 header: source and destination at byte 12, of the IPv6 header at byte 8.
+        // Source and destination begin at byte 12 of an IPv4 header, at byte 8 of an IPv6 header.
+        match version >> 4 {
             4 => {
                 let [remote, local]: [[u32; 1]; 2] = probe(head, u32::from(network) + 12)?;
-                Addresses::V4 { local, remote }
+                Some(Addresses::V4 { local, remote })
             }
             6 => {
                 let [remote, local]: [[u32; 4]; 2] = probe(head, u32::from(network) + 8)?;
-                Addresses::V6 { local, remote }
+                Some(Addresses::V6 { local, remote })
             }
-            _ => return None,
-        };
-        Some(Ends { ports, addresses })
+            _ => None,
+        }
     }
 
     /// Inode of the network namespace of the device that the segment came in by.

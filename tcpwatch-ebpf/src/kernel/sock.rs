@@ -3,7 +3,7 @@
 use aya_ebpf::{helpers::generated, programs::BtfTracePointContext};
 use tcpwatch_common::Totals;
 
-use super::{Addresses, Common, Room, addresses, field, probe};
+use super::{Addresses, Common, Room, addresses, field, probe, unchecked_argument};
 use crate::maps;
 
 /// `IPPROTO_TCP`.
@@ -19,6 +19,30 @@ pub(crate) struct Sock(*const u8);
 #[derive(Clone, Copy)]
 pub(crate) struct TcpSock(*const u8);
 
+/// `struct sock *` that may be null, or any kind of socket.
+#[derive(Clone, Copy)]
+pub(crate) struct AnySock(*const u8);
+
+impl AnySock {
+    /// Argument `n` of a tracepoint whose type there is `struct sock *`.
+    #[inline(always)]
+    pub(crate) fn argument(ctx: &BtfTracePointContext, n: u32) -> Self {
+        Self(unchecked_argument(ctx, n))
+    }
+
+    /// A copy of what it has in common with sockets of all kinds; `None` if there is no socket.
+    #[inline(always)]
+    pub(crate) fn copy(self, room: &mut Room) -> Option<Common<'_>> {
+        Common::at(self.0, room)
+    }
+
+    /// Local port of a full socket, kept to the end.
+    #[inline(always)]
+    pub(crate) fn local_port(self) -> Option<u16> {
+        probe(self.0, maps::INET_SPORT.load()).map(u16::from_be)
+    }
+}
+
 impl Sock {
     /// Argument `n` of a tracepoint whose type there is `struct sock *`.
     #[inline(always)]
@@ -31,13 +55,6 @@ impl Sock {
     #[inline(always)]
     pub(crate) fn request(ctx: &BtfTracePointContext, n: usize) -> Self {
         Self::argument(ctx, n)
-    }
-
-    /// A copy of what this has in common with sockets of any kind: an argument that may be null or
-    /// a mini-socket must not be read in any other way.
-    #[inline(always)]
-    pub(crate) fn copy(self, room: &mut Room) -> Option<Common<'_>> {
-        Common::at(self.0, room)
     }
 
     #[inline(always)]
@@ -80,12 +97,6 @@ impl Sock {
         // SAFETY: `rsk_timer` is a field of `struct request_sock`, the type of the pointer.
         let timer = unsafe { self.0.add(maps::RSK_TIMER.load() as usize) };
         field::<u64>(timer, &maps::TIMER_PPREV) != 0
-    }
-
-    /// Local port of a socket that may be at its end and may be of any kind.
-    #[inline(always)]
-    pub(crate) fn probe_local_port(self) -> Option<u16> {
-        probe(self.0, maps::INET_SPORT.load()).map(u16::from_be)
     }
 
     #[inline(always)]

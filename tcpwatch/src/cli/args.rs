@@ -9,10 +9,11 @@ use ipnet::IpNet;
 use crate::{
     event::TcpState,
     probe::{
-        Filters,
+        Filters, Tells,
         filters::{Family, PortRange},
     },
     sink::terminal::TimeStyle,
+    track::News,
 };
 
 /// See what the Linux kernel does with every TCP connection, live.

@@ -75,7 +75,7 @@ pub(super) fn reason(error: &ProgramError) -> String {
     };
     let log = verifier_log.to_string();
     let mut last: Vec<&str> =
-        log.lines().rev().filter(|line| !line.starts_with("processed ")).take(3).collect();
+        log.lines().rev().filter(|line| !line.starts_with("processed ")).take(60).collect();
     last.reverse();
-    format!("{io_error}; the verifier said: {}", last.join(" / "))
+    format!("{io_error}; the verifier said: {}", last.join("\n"))
 }

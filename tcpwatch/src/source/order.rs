@@ -8,7 +8,7 @@ use std::{collections::VecDeque, time::Duration};
 
 use crate::event::{
     Event, Jiffies, KernelTime, MiniKind, ResetDirection, RetransmitEvent, StateEvent, TcpState,
-    TimerEvent,
+    TimerEvent, Trigger,
 };
 
 /// How long an event is held back. Three programs that connect as fast as they can on two CPUs made
@@ -107,22 +107,28 @@ impl Order {
             }
             _ => false,
         };
-        !never && self.soon_after(change.at).any(|later| {
-            matches!(later, Event::Reset(reset)
+        !never
+            && self.soon_after(change.at).any(|later| {
+                matches!(later, Event::Reset(reset)
                 if reset.direction == ResetDirection::Sent
                     && (reset.netns, reset.ends) == (change.netns, change.ends))
-        })
+            })
     }
 
-    /// The timer of a half-open connection is armed anew after its SYN+ACK was sent again.
+    /// The timer of a half-open connection is armed anew after its SYN+ACK was sent again, and once
+    /// more if a SYN came at the same time.
     fn next_timer(&self, again: &RetransmitEvent) -> Option<(Jiffies, Jiffies)> {
-        self.soon_after(again.at).find_map(|later| {
+        if !matches!(again.trigger, Trigger::RequestTimeout { .. } | Trigger::SynCameAgain) {
+            return None;
+        }
+        let starts = self.soon_after(again.at).filter_map(|later| {
             let Event::Mini(mini) = later else { return None };
             let armed = mini.kind == MiniKind::Request
                 && mini.timer == TimerEvent::Start
                 && (mini.netns, mini.ends) == (again.netns, again.ends);
             armed.then_some((mini.tick, mini.due))
-        })
+        });
+        starts.last()
     }
 
     /// An orphan that enters FIN_WAIT_2 becomes a mini-socket at once, and that has a timer.

@@ -106,6 +106,9 @@ impl Tracker {
                 connection.life.totals = event.totals.as_deref().copied();
                 let subject = connection.subject(event.socket);
                 let reason = reason.unwrap_or(Reason::Normal);
+                if event.error != 0 || event.reset_sent {
+                    self.remember_closed(subject);
+                }
                 self.tell_life(event.at, subject, *connection.life, (event.from, reason), out);
             }
             return;
@@ -170,12 +173,7 @@ impl Tracker {
 
     /// The socket is not in the state the kernel says it leaves: at least one change was missed,
     /// unless the snapshot is to blame or a filter.
-    fn bridge(
-        &mut self,
-        connection: &mut Full,
-        event: &StateEvent,
-        out: &mut impl FnMut(News),
-    ) {
+    fn bridge(&mut self, connection: &mut Full, event: &StateEvent, out: &mut impl FnMut(News)) {
         let raced = connection.from_snapshot && event.at <= connection.seen;
         if self.reliance.gapless && !raced {
             self.tally.inferred += 1;

@@ -111,7 +111,9 @@ impl End {
     fn of(left: TcpState, reason: Reason) -> Self {
         match (left, reason) {
             // The connection is over when TIME_WAIT begins; nothing that ends it matters.
-            (TcpState::TimeWait, _) | (_, Reason::TimeWaitOverflow | Reason::Reused) => Self::Normal,
+            (TcpState::TimeWait, _) | (_, Reason::TimeWaitOverflow | Reason::Reused) => {
+                Self::Normal
+            }
             (TcpState::SynSent, Reason::Normal) => Self::Canceled,
             (TcpState::SynRecv, Reason::TimedOut) => Self::HalfOpen,
             (_, Reason::Normal) => Self::Normal,
@@ -252,7 +254,8 @@ impl Life {
         subject: Subject,
         (left, reason): (TcpState, Reason),
     ) -> Connection {
-        let Self { opened, spent, closing_since, closed_by, again, totals, retry: _, reset: _ } = self;
+        let Self { opened, spent, closing_since, closed_by, again, totals, retry: _, reset: _ } =
+            self;
         let [syn, syn_ack, fin, data] = again;
         let until = closing_since.unwrap_or(at);
         let by_reset = matches!(reason, Reason::ResetReceived | Reason::ResetSent);

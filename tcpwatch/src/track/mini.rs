@@ -349,8 +349,13 @@ impl Tracker {
             _ => event.tick,
         };
         let at = rate.moment(started, (event.tick, event.at)).min(event.at);
-        let start =
-            MiniEvent { at, tick: started, timer: TimerEvent::Start, ended_by: None, ..event.clone() };
+        let start = MiniEvent {
+            at,
+            tick: started,
+            timer: TimerEvent::Start,
+            ended_by: None,
+            ..event.clone()
+        };
         self.tally.inferred += 1;
         self.took_over(key, &start, &mut |news| match news {
             News::Change(change) => out(News::Change(Change { inferred: true, ..change })),

@@ -15,7 +15,7 @@ mod retry;
 mod tests;
 mod told;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 use rustc_hash::FxBuildHasher;
 
@@ -28,9 +28,9 @@ use crate::{
 };
 use connection::Full;
 use doubt::Doubts;
-use listeners::Listeners;
 use life::Life;
 pub use life::{ClosedBy, Connection, End, Spent};
+use listeners::Listeners;
 use mini::{Key, Mini, Settling};
 pub use reason::Reason;
 pub use told::{Change, Handshake, News, Reset, Restart, Retransmit, SocketError, Subject};
@@ -45,6 +45,8 @@ pub const SOCKET_BYTES: usize = 232;
 pub const LIFE_BYTES: usize = 384;
 /// Namespaces whose sysctls are remembered at most.
 const MAX_NAMESPACES: usize = 1 << 12;
+/// Closed sockets that are remembered: what is still told of them comes within microseconds.
+const MAX_CLOSED: usize = 64;
 
 const _: () = {
     assert!(size_of::<(Cookie, Full)>() <= SOCKET_BYTES, "the stated memory per socket");
@@ -87,6 +89,8 @@ pub struct Tracker {
     doubts: Doubts,
     listeners: Listeners,
     sysctls: HashMap<Netns, Sysctls, FxBuildHasher>,
+    /// Sockets that did not close normally, the last ones: a reset or an error may be told after.
+    closed: VecDeque<Subject>,
     tally: Tally,
 }
 
@@ -102,6 +106,7 @@ impl Tracker {
             doubts: Doubts::default(),
             listeners: Listeners::default(),
             sysctls: HashMap::default(),
+            closed: VecDeque::default(),
             tally: Tally::default(),
         }
     }
@@ -165,12 +170,24 @@ impl Tracker {
         out(News::Error(SocketError { at, subject, state, error }));
     }
 
+    /// A socket has closed, and not normally.
+    fn remember_closed(&mut self, subject: Subject) {
+        if self.closed.len() == MAX_CLOSED {
+            self.closed.pop_front();
+        }
+        self.closed.push_back(subject);
+    }
+
     /// Whose news it is, as far as that is known.
     fn find(&self, socket: Option<Cookie>, netns: Netns, ends: Endpoints) -> Subject {
         let key = key(netns, ends);
         let full = socket.and_then(|socket| Some((socket, self.sockets.get(&socket)?)));
         full.map(|(socket, full)| full.subject(socket))
             .or_else(|| self.minis.get(&key).map(|mini| mini.subject(&key)))
+            .or_else(|| {
+                let is_it = |closed: &&Subject| socket.is_some() && closed.socket == socket;
+                self.closed.iter().rev().find(is_it).copied()
+            })
             .unwrap_or(Subject {
                 socket,
                 netns,
@@ -207,13 +224,15 @@ impl Tracker {
         self.sockets.retain(|socket, known| {
             let keep = !gone(&known.subject(*socket), known.seen);
             if !keep {
-                let life = (known.state != TcpState::Listen).then(|| std::mem::take(&mut known.life));
+                let life =
+                    (known.state != TcpState::Listen).then(|| std::mem::take(&mut known.life));
                 ended.push((known.change(*socket, taken, TcpState::Closed), life));
             }
             keep
         });
         for (change, _) in &ended {
-            let (socket, netns, ends) = (change.subject.socket, change.subject.netns, change.subject.ends);
+            let (socket, netns, ends) =
+                (change.subject.socket, change.subject.netns, change.subject.ends);
             if let Some(socket) = socket {
                 self.listeners.remove(netns, &ends.local, socket);
             }

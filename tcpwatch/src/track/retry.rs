@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::{Life, Next, News, Retransmit, Subject, Tracker, key};
+use super::{Life, News, Retransmit, Subject, Tracker, key};
 use crate::{
     event::{Direction, KernelTime, RetransmitEvent, Segment, TcpState, Trigger},
-    timing::{self, RtoOptions, Schedule, SynOptions, Sysctls, wheel::TickRate},
+    timing::{self, Next, RtoOptions, Schedule, SynOptions, Sysctls, wheel::TickRate},
 };
 
 /// A run of retransmissions without an answer.
@@ -17,37 +17,50 @@ pub(super) struct Retry {
     in_a_row: u8,
     /// A tail loss probe was first.
     probed: bool,
+    /// The latest attempt, from 1.
+    number: u32,
 }
 
+/// A SYN that comes again within this time of the SYN+ACK adds nothing: both crossed. The kernel
+/// itself answers repeated SYNs no faster (`tcp_invalid_ratelimit`, 500 ms).
+const CROSSED: Duration = Duration::from_millis(500);
+
 impl Retry {
-    /// The run that this retransmission continues or begins, and its number in it.
-    fn next(before: Option<Self>, event: &RetransmitEvent) -> (Self, u32) {
+    /// The run that this retransmission continues or begins; `None` if it is the same attempt, sent
+    /// twice.
+    fn next(before: Option<Self>, event: &RetransmitEvent) -> Option<Self> {
         let before = before.filter(|before| before.segment == event.segment);
-        let in_a_row = match event.trigger {
-            Trigger::Timeout { in_a_row, .. } | Trigger::RequestTimeout { in_a_row } => in_a_row,
-            Trigger::Early { .. } | Trigger::SynCameAgain => 0,
-        };
-        let goes_on = before.is_some_and(|before| before.in_a_row + 1 == in_a_row);
-        let probed = match event.trigger {
-            Trigger::Early { .. } => true,
-            _ => goes_on && before.is_some_and(|before| before.probed),
-        };
-        let number = u32::from(in_a_row) + u32::from(probed);
-        (Self { segment: event.segment, at: event.at, in_a_row, probed }, number.max(1))
+        let (segment, at) = (event.segment, event.at);
+        Some(match event.trigger {
+            // The kernel counts; a tail loss probe came first and is not in its count.
+            Trigger::Timeout { in_a_row, .. } => {
+                let goes_on = before.is_some_and(|before| before.in_a_row + 1 == in_a_row);
+                let probed = goes_on && before.is_some_and(|before| before.probed);
+                let number = u32::from(in_a_row) + u32::from(probed);
+                Self { segment, at, in_a_row, probed, number }
+            }
+            Trigger::Early { .. } => Self { segment, at, in_a_row: 0, probed: true, number: 1 },
+            Trigger::RequestTimeout { .. } | Trigger::SynCameAgain => {
+                let crossed = before.is_some_and(|before| at.since(before.at) < CROSSED);
+                if crossed && event.trigger == Trigger::SynCameAgain {
+                    return None;
+                }
+                let number = before.map_or(0, |before| before.number) + 1;
+                Self { segment, at, in_a_row: 0, probed: false, number }
+            }
+        })
     }
 }
 
 impl Tracker {
-    pub(super) fn apply_retransmit(
-        &mut self,
-        event: &RetransmitEvent,
-        out: &mut impl FnMut(News),
-    ) {
+    pub(super) fn apply_retransmit(&mut self, event: &RetransmitEvent, out: &mut impl FnMut(News)) {
         let rate = self.reliance.rate;
         let sysctls = self.sysctls.get(&event.netns).copied().unwrap_or_default();
         let key = key(event.netns, event.ends);
         let full = event.socket.and_then(|socket| Some((socket, self.sockets.get_mut(&socket)?)));
         let (subject, since, life) = if let Some((socket, full)) = full {
+            // SYN_SENT was entered before a local port was chosen.
+            full.ends = event.ends;
             let subject = full.subject(socket);
             (subject, full.since.filter(|_| full.state == event.state), Some(&mut full.life))
         } else if let Some(mini) = self.minis.get_mut(&key) {
@@ -59,12 +72,12 @@ impl Tracker {
         let mut nowhere = Box::default();
         let life: &mut Life = life.map_or(&mut nowhere, |life| life);
         let before = life.retry;
-        let (retry, attempt) = Retry::next(before, event);
+        let Some(retry) = Retry::next(before, event) else { return };
         life.retry = Some(retry);
         life.count(event.segment);
 
         // The first transmission was when the state was entered; data may have been sent any time.
-        let first = since.filter(|_| event.segment != Segment::Data && attempt == 1);
+        let first = since.filter(|_| event.segment != Segment::Data && retry.number == 1);
         let last = before.filter(|before| before.segment == event.segment);
         let last = last.map(|before| before.at).or(first);
         let schedule = schedule(event, &sysctls, rate);
@@ -74,14 +87,14 @@ impl Tracker {
             subject,
             state: event.state,
             segment: event.segment,
-            attempt,
+            attempt: retry.number,
             early: matches!(event.trigger, Trigger::Early { .. } | Trigger::SynCameAgain),
             since_last: last.map(|last| event.at.since(last)),
             expected: expected(event, rate),
             next,
-            most: schedule.filter(|_| event.segment == Segment::Syn).map(|schedule| {
-                u32::try_from(schedule.attempts.len()).unwrap_or(u32::MAX)
-            }),
+            most: schedule
+                .filter(|_| event.segment == Segment::Syn)
+                .map(|schedule| u32::try_from(schedule.attempts.len()).unwrap_or(u32::MAX)),
             sent: event.sent,
         }));
     }

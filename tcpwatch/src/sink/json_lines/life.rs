@@ -1,10 +1,7 @@
 //! Members of the line that tells a connection's life.
 
 use super::{Object, write_seconds, write_subject};
-use crate::{
-    event::Totals,
-    track::Connection,
-};
+use crate::{event::Totals, track::Connection};
 
 /// `opened` is the moment of [`Connection::opened`] as text.
 pub(super) fn connection(line: &mut Object<'_>, connection: &Connection, opened: Option<&str>) {

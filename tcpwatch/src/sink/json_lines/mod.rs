@@ -128,7 +128,18 @@ fn write_restart(line: &mut Object<'_>, restart: &Restart) {
 }
 
 fn write_subject(line: &mut Object<'_>, subject: &Subject) {
-    let Subject { socket, netns, ends, direction, process, inherited: _ } = *subject;
+    write_socket(line, subject);
+    match subject.direction {
+        Some(Direction::Outgoing) => line.word("direction", "outgoing"),
+        Some(Direction::Incoming) => line.word("direction", "incoming"),
+        Some(Direction::Both) => line.word("direction", "both"),
+        None => line.null("direction"),
+    }
+    write_owner(line, subject);
+}
+
+fn write_socket(line: &mut Object<'_>, subject: &Subject) {
+    let Subject { socket, netns, ends, direction: _, process: _, inherited: _ } = *subject;
     match socket {
         Some(Cookie(number)) => line.number("socket", number),
         None => line.null("socket"),
@@ -137,13 +148,10 @@ fn write_subject(line: &mut Object<'_>, subject: &Subject) {
     line.word("family", if ends.local.address.is_ipv4() { "ipv4" } else { "ipv6" });
     line.object("local", |end| write_endpoint(end, ends.local));
     line.object("remote", |end| write_endpoint(end, ends.remote));
-    match direction {
-        Some(Direction::Outgoing) => line.word("direction", "outgoing"),
-        Some(Direction::Incoming) => line.word("direction", "incoming"),
-        Some(Direction::Both) => line.word("direction", "both"),
-        None => line.null("direction"),
-    }
-    match process {
+}
+
+fn write_owner(line: &mut Object<'_>, subject: &Subject) {
+    match subject.process {
         Some(process) => line.object("process", |object| write_process(object, process)),
         None => line.null("process"),
     }

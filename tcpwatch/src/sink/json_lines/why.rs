@@ -1,6 +1,6 @@
 //! Members of the lines that say why: retries, resets, errors.
 
-use super::{Object, write_seconds, write_state, write_subject};
+use super::{Object, write_owner, write_seconds, write_socket, write_state, write_subject};
 use crate::{
     event::ResetDirection,
     sink::words,
@@ -50,11 +50,13 @@ pub(super) fn retransmit(line: &mut Object<'_>, again: &Retransmit) {
 }
 
 pub(super) fn reset(line: &mut Object<'_>, reset: &Reset) {
-    write_subject(line, &reset.subject);
-    line.word("direction_of_reset", match reset.direction {
+    write_socket(line, &reset.subject);
+    write_owner(line, &reset.subject);
+    let direction = match reset.direction {
         ResetDirection::Sent => "sent",
         ResetDirection::Received => "received",
-    });
+    };
+    line.word("direction", direction);
     match reset.state {
         Some(state) => write_state(line, "state", state),
         None => line.null("state"),

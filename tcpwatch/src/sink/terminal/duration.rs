@@ -36,6 +36,20 @@ impl Humane {
     }
 }
 
+impl Humane {
+    /// The same for a duration that somebody has set: `4 s` instead of `4.00 s`.
+    pub(super) fn round(&self) -> String {
+        let text = self.to_string();
+        match text.split_once(' ') {
+            Some((number, unit)) if number.contains('.') => {
+                let number = number.trim_end_matches('0').trim_end_matches('.');
+                format!("{number} {unit}")
+            }
+            _ => text,
+        }
+    }
+}
+
 impl fmt::Display for Humane {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut text = Vec::new();
@@ -96,6 +110,15 @@ mod tests {
             (273_600_000_000_000, "3d04h"),
         ] {
             assert_eq!(Humane(Some(Duration::from_nanos(nanoseconds))).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_duration_that_was_set_has_no_zeros_behind_the_point() {
+        for (milliseconds, text) in
+            [(1000, "1 s"), (1600, "1.6 s"), (204, "204 ms"), (60_000, "60 s"), (90, "90 ms")]
+        {
+            assert_eq!(Humane(Some(Duration::from_millis(milliseconds))).round(), text);
         }
     }
 

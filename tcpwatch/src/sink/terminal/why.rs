@@ -1,67 +1,51 @@
 //! Lines that say why: retries, resets, errors.
 
-use super::{Humane, Remarks, Terminal, cell, style};
+use super::{Humane, Remarks, Terminal, cell, char_count, columns::CHANGE, style};
 use crate::{
     event::{ResetDirection, Segment, WallClock},
     sink::words,
     timing::Then,
-    track::{Reset, Retransmit, SocketError},
+    track::{Reset, Retransmit, SocketError, Subject},
 };
 
 impl Terminal {
-    /// `SYN retry 3   4.10 s  nc 2410 · expected 4 s · next in 8 s · gives up after 6`
+    /// `SYN retry 3 of 6   4.10 s  expected 4 s · next in 8 s · nc 2410`
     pub(super) fn retransmit(&mut self, again: &Retransmit, clock: &WallClock, out: &mut Vec<u8>) {
         self.begin(again.at, &again.subject, clock, out);
-        let what = match again.segment {
+        let segment = match again.segment {
             Segment::Syn => "SYN",
             Segment::SynAck => "SYN+ACK",
             Segment::Fin => "FIN",
             Segment::Data => "data",
         };
-        let start = self.cell.len();
-        self.cell.extend_from_slice(what.as_bytes());
-        self.cell.extend_from_slice(b" retry ");
-        cell::number(again.attempt, &mut self.cell);
-        if again.segment != Segment::Syn && again.segment != Segment::SynAck {
-            self.cell.extend_from_slice(b" in ");
-            cell::state(again.state, &mut self.cell);
+        let mut what = format!("{segment} retry {}", again.attempt);
+        if let Some(most) = again.most {
+            what.push_str(&format!(" of {most}"));
         }
-        cell::pad(start, super::columns::CHANGE, &mut self.cell);
+        if matches!(again.segment, Segment::Fin | Segment::Data) {
+            what.push_str(&format!(", {}", again.state));
+        }
+        cell::text(&what, CHANGE, &mut self.cell);
         self.middle(style::FAILURE, again.since_last, out);
-        self.schedule(again);
-        let remarks = Remarks { odd: true, ..Remarks::default() };
-        self.end(&again.subject, remarks, clock, out);
+        let schedule = schedule(again).join(" \u{b7} ");
+        style::paint(style::FAILURE, schedule.as_bytes(), self.layout.color, out);
+        self.owner_if_there_is_room(&again.subject, char_count(schedule.as_bytes()), out);
+        out.push(b'\n');
     }
 
-    /// What was expected and what comes next, into the cell.
-    fn schedule(&mut self, again: &Retransmit) {
-        let mut words = Vec::new();
-        match again.expected {
-            Some(expected) => words.push(format!("expected {}", Humane(Some(expected)))),
-            None if again.early && again.segment == Segment::SynAck => {
-                words.push("the SYN came again".to_owned());
-            }
-            None if again.early => words.push("before its timeout".to_owned()),
-            None => {}
+    /// The owner, who is known from other lines, behind a cell of so many characters.
+    fn owner_if_there_is_room(&mut self, subject: &Subject, taken: usize, out: &mut Vec<u8>) {
+        if subject.process.is_none() {
+            return;
         }
-        if !again.sent {
-            words.push("not sent: refused below".to_owned());
+        self.cell.clear();
+        self.cell.extend_from_slice(if taken > 0 { " \u{b7} ".as_bytes() } else { b"" });
+        cell::owner(subject, 0, false, &mut self.cell);
+        let room = self.layout.width.saturating_sub(self.columns.last_cell() + taken);
+        if !self.layout.cut || char_count(&self.cell) <= room {
+            out.extend_from_slice(&self.cell);
         }
-        if let Some(next) = again.next {
-            let wait = Humane(Some(next.wait.promise));
-            words.push(match next.then {
-                Then::Attempt => format!("next in {wait}"),
-                Then::GivesUp => format!("gives up in {wait}"),
-                Then::Either => format!("next in {wait}, or gives up"),
-            });
-            if let (Then::Attempt | Then::Either, Some(most)) = (next.then, again.most) {
-                words.push(format!("gives up after {most}"));
-            }
-        }
-        for word in words {
-            self.cell.extend_from_slice(" \u{b7} ".as_bytes());
-            self.cell.extend_from_slice(word.as_bytes());
-        }
+        self.cell.clear();
     }
 
     pub(super) fn reset(&mut self, reset: &Reset, clock: &WallClock, out: &mut Vec<u8>) {
@@ -72,10 +56,10 @@ impl Terminal {
             ResetDirection::Received => b"RST received",
         });
         if let Some(state) = reset.state {
-            self.cell.extend_from_slice(b" in ");
+            self.cell.extend_from_slice(b", ");
             cell::state(state, &mut self.cell);
         }
-        cell::pad(start, super::columns::CHANGE, &mut self.cell);
+        cell::pad(start, CHANGE, &mut self.cell);
         self.middle(style::FAILURE, None, out);
         if let Some(why) = &reset.why {
             self.cell.extend_from_slice(" \u{b7} ".as_bytes());
@@ -88,9 +72,9 @@ impl Terminal {
     pub(super) fn error(&mut self, error: &SocketError, clock: &WallClock, out: &mut Vec<u8>) {
         self.begin(error.at, &error.subject, clock, out);
         let start = self.cell.len();
-        self.cell.extend_from_slice(b"error in ");
+        self.cell.extend_from_slice(b"error, ");
         cell::state(error.state, &mut self.cell);
-        cell::pad(start, super::columns::CHANGE, &mut self.cell);
+        cell::pad(start, CHANGE, &mut self.cell);
         self.middle(style::FAILURE, None, out);
         self.cell.extend_from_slice(" \u{b7} ".as_bytes());
         self.cell.extend_from_slice(words::error(error.error).as_bytes());
@@ -99,3 +83,27 @@ impl Terminal {
     }
 }
 
+/// What was expected and what comes next.
+fn schedule(again: &Retransmit) -> Vec<String> {
+    let mut words = Vec::new();
+    match again.expected {
+        Some(expected) => words.push(format!("expected {}", Humane(Some(expected)).round())),
+        None if again.early && again.segment == Segment::SynAck => {
+            words.push("the SYN came again".to_owned());
+        }
+        None if again.early => words.push("before its timeout".to_owned()),
+        None => {}
+    }
+    if !again.sent {
+        words.push("refused below TCP".to_owned());
+    }
+    if let Some(next) = again.next {
+        let wait = Humane(Some(next.wait.promise)).round();
+        words.push(match next.then {
+            Then::Attempt => format!("next in {wait}"),
+            Then::GivesUp => format!("gives up in {wait}"),
+            Then::Either => format!("next in {wait}, or gives up"),
+        });
+    }
+    words
+}
