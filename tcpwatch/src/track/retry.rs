@@ -78,10 +78,9 @@ impl Tracker {
 
         // The first transmission was when the state was entered; data may have been sent any time.
         let first = since.filter(|_| event.segment != Segment::Data && retry.number == 1);
-        let last = before.filter(|before| before.segment == event.segment);
-        let last = last.map(|before| before.at).or(first);
+        let earlier = before.filter(|_| retry.number > 1).map(|before| before.at);
+        let last = earlier.or(first);
         let schedule = schedule(event, &sysctls, rate);
-        let next = schedule.as_ref().and_then(|schedule| next(event, schedule, rate));
         out(News::Retransmit(Retransmit {
             at: event.at,
             subject,
@@ -91,10 +90,9 @@ impl Tracker {
             early: matches!(event.trigger, Trigger::Early { .. } | Trigger::SynCameAgain),
             since_last: last.map(|last| event.at.since(last)),
             expected: expected(event, rate),
-            next,
-            most: schedule
-                .filter(|_| event.segment == Segment::Syn)
-                .map(|schedule| u32::try_from(schedule.attempts.len()).unwrap_or(u32::MAX)),
+            next: next(event, &schedule, rate),
+            most: (event.segment == Segment::Syn)
+                .then(|| u32::try_from(schedule.attempts.len()).unwrap_or(u32::MAX)),
             sent: event.sent,
         }));
     }
@@ -129,34 +127,28 @@ fn expected(event: &RetransmitEvent, rate: TickRate) -> Option<Duration> {
 }
 
 /// Everything that the kernel sends again from the first transmission on.
-fn schedule(event: &RetransmitEvent, sysctls: &Sysctls, rate: TickRate) -> Option<Schedule> {
+fn schedule(event: &RetransmitEvent, sysctls: &Sysctls, rate: TickRate) -> Schedule {
     let user_timeout = event.user_timeout;
-    match (event.state, event.trigger) {
+    let (in_a_row, rto) = match (event.state, event.trigger) {
         (TcpState::SynSent, _) => {
             let options = SynOptions { retries: event.syn_retries, user_timeout };
-            Some(timing::syn(sysctls, options, rate))
+            return timing::syn(sysctls, options, rate);
         }
         (_, Trigger::RequestTimeout { .. } | Trigger::SynCameAgain) => {
-            Some(timing::syn_ack(sysctls, event.syn_retries, rate))
+            return timing::syn_ack(sysctls, event.syn_retries, rate);
         }
-        (_, Trigger::Timeout { in_a_row, rto }) => {
-            let doubled = u32::from(in_a_row.saturating_sub(1)).min(31);
-            let first_rto = rate.duration(u64::from(rto) >> doubled);
-            let options =
-                RtoOptions { first_rto, orphan: event.orphan, probe_first: None, user_timeout };
-            Some(timing::unacknowledged(sysctls, options, rate))
-        }
+        (_, Trigger::Timeout { in_a_row, rto }) => (in_a_row, rto),
         // A whole timeout begins with it.
-        (_, Trigger::Early { rto }) => {
-            let options = RtoOptions {
-                first_rto: rate.duration(rto.into()),
-                orphan: event.orphan,
-                probe_first: None,
-                user_timeout,
-            };
-            Some(timing::unacknowledged(sysctls, options, rate))
-        }
-    }
+        (_, Trigger::Early { rto }) => (0, rto),
+    };
+    let doubled = u32::from(in_a_row.saturating_sub(1)).min(31);
+    let options = RtoOptions {
+        first_rto: rate.duration(u64::from(rto) >> doubled),
+        orphan: event.orphan,
+        probe_first: None,
+        user_timeout,
+    };
+    timing::unacknowledged(sysctls, options, rate)
 }
 
 /// What comes next if no answer does.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Humane, Terminal, cell, style};
+use super::{Humane, Terminal, cell, columns::Titles, style};
 use crate::{
     event::{Segment, TcpState, WallClock},
     track::{Connection, End},
@@ -24,7 +24,7 @@ impl Terminal {
         out: &mut Vec<u8>,
     ) {
         let grown = self.columns.fit(&connection.subject.ends);
-        self.header(grown, true, out);
+        self.header(grown, Titles::Lives, out);
         match connection.opened {
             Some(opened) => self.moment(opened, clock, out),
             // Opened before tcpwatch started.

@@ -18,13 +18,14 @@ impl Terminal {
             Segment::Fin => "FIN",
             Segment::Data => "data",
         };
-        let mut what = format!("{segment} retry {}", again.attempt);
-        if let Some(most) = again.most {
-            what.push_str(&format!(" of {most}"));
-        }
-        if matches!(again.segment, Segment::Fin | Segment::Data) {
-            what.push_str(&format!(", {}", again.state));
-        }
+        let attempt = again.attempt;
+        let what = match (again.most, again.segment) {
+            (Some(most), _) => format!("{segment} retry {attempt} of {most}"),
+            (None, Segment::Fin | Segment::Data) => {
+                format!("{segment} retry {attempt}, {}", again.state)
+            }
+            (None, Segment::Syn | Segment::SynAck) => format!("{segment} retry {attempt}"),
+        };
         cell::text(&what, CHANGE, &mut self.cell);
         self.middle(style::FAILURE, again.since_last, out);
         let schedule = schedule(again).join(" \u{b7} ");
