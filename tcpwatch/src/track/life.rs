@@ -281,3 +281,61 @@ impl Life {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_state_that_was_left_and_the_reason_tell_how_a_connection_ended() {
+        for (left, reason, end) in [
+            (TcpState::LastAck, Reason::Normal, End::Normal),
+            (TcpState::FinWait2, Reason::TimeWaitOverflow, End::Normal),
+            (TcpState::TimeWait, Reason::Timer, End::Normal),
+            (TcpState::TimeWait, Reason::Reused, End::Normal),
+            (TcpState::TimeWait, Reason::ResetReceived, End::Normal),
+            (TcpState::TimeWait, Reason::Killed, End::Normal),
+            (TcpState::TimeWait, Reason::NetnsGone, End::Normal),
+            (TcpState::TimeWait, Reason::Unknown, End::Normal),
+            (TcpState::FinWait2, Reason::Reused, End::Normal),
+            (TcpState::SynSent, Reason::Normal, End::Canceled),
+            (TcpState::SynSent, Reason::Refused, End::Refused),
+            (TcpState::SynSent, Reason::Unreachable, End::Unreachable),
+            (TcpState::SynSent, Reason::TimedOut, End::TimedOut),
+            (TcpState::Established, Reason::TimedOut, End::TimedOut),
+            (TcpState::SynRecv, Reason::TimedOut, End::HalfOpen),
+            (TcpState::SynRecv, Reason::ListenerClosed, End::ListenerClosed),
+            (TcpState::SynRecv, Reason::ResetReceived, End::ResetReceived),
+            (TcpState::FinWait2, Reason::Timer, End::HalfClosed),
+            (TcpState::FinWait2, Reason::ResetSent, End::ResetSent),
+            (TcpState::Established, Reason::ResetReceived, End::ResetReceived),
+            (TcpState::Established, Reason::Killed, End::Killed),
+            (TcpState::Established, Reason::NetnsGone, End::NetnsGone),
+            (TcpState::Established, Reason::Unknown, End::Unknown),
+        ] {
+            assert_eq!(End::of(left, reason), end, "{left} {}", reason.word());
+        }
+    }
+
+    #[test]
+    fn an_end_that_somebody_wanted_or_nobody_knows_is_no_failure() {
+        let ends = [
+            (End::Normal, false),
+            (End::Canceled, false),
+            (End::NetnsGone, false),
+            (End::Unknown, false),
+            (End::Refused, true),
+            (End::Unreachable, true),
+            (End::TimedOut, true),
+            (End::ResetSent, true),
+            (End::ResetReceived, true),
+            (End::HalfOpen, true),
+            (End::HalfClosed, true),
+            (End::Killed, true),
+            (End::ListenerClosed, true),
+        ];
+        for (end, failure) in ends {
+            assert_eq!(end.is_failure(), failure, "{}", end.word());
+        }
+    }
+}

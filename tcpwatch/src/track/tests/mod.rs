@@ -2,14 +2,18 @@
 
 mod changes;
 mod half_open;
+mod lives;
+mod resets;
+mod retries;
+mod takeover;
 mod time_wait;
 
 use std::time::Duration;
 
 use super::*;
 use crate::event::{
-    Direction, EarlyEnd, Endpoint, Jiffies, MiniEvent, MiniKind, Process, StateEvent, TimerEvent,
-    Via, process::Comm,
+    Direction, EarlyEnd, Endpoint, Jiffies, MiniEvent, MiniKind, Process, ResetDirection,
+    RetransmitEvent, Segment, StateEvent, TimerEvent, Trigger, Via, process::Comm,
 };
 use TcpState::{
     CloseWait, Closed, Established, FinWait1, FinWait2, LastAck, Listen, SynRecv, SynSent, TimeWait,
