@@ -86,7 +86,6 @@ impl Tracker {
             .filter(|before| before.segment == event.segment && before.number + 1 == retry.number);
         let last = last.map(|before| before.at).or(first);
         let schedule = schedule(event, &sysctls, rate);
-        let next = schedule.as_ref().and_then(|schedule| next(event, schedule, rate));
         out(News::Retransmit(Retransmit {
             at: event.at,
             subject,
@@ -96,10 +95,9 @@ impl Tracker {
             early: matches!(event.trigger, Trigger::Early { .. } | Trigger::SynCameAgain),
             since_last: last.map(|last| event.at.since(last)),
             expected: expected(event, rate),
-            next,
-            most: schedule
-                .filter(|_| event.segment == Segment::Syn)
-                .map(|schedule| u32::try_from(schedule.attempts.len()).unwrap_or(u32::MAX)),
+            next: next(event, &schedule, rate),
+            most: (event.segment == Segment::Syn)
+                .then(|| u32::try_from(schedule.attempts.len()).unwrap_or(u32::MAX)),
             sent: event.sent,
         }));
     }
@@ -134,22 +132,22 @@ fn expected(event: &RetransmitEvent, rate: TickRate) -> Option<Duration> {
 }
 
 /// Everything that the kernel sends again from the first transmission on.
-fn schedule(event: &RetransmitEvent, sysctls: &Sysctls, rate: TickRate) -> Option<Schedule> {
+fn schedule(event: &RetransmitEvent, sysctls: &Sysctls, rate: TickRate) -> Schedule {
     let user_timeout = event.user_timeout;
     match (event.state, event.trigger) {
         (TcpState::SynSent, _) => {
             let options = SynOptions { retries: event.syn_retries, user_timeout };
-            Some(timing::syn(sysctls, options, rate))
+            timing::syn(sysctls, options, rate)
         }
         (_, Trigger::RequestTimeout { .. } | Trigger::SynCameAgain) => {
-            Some(timing::syn_ack(sysctls, event.syn_retries, rate))
+            timing::syn_ack(sysctls, event.syn_retries, rate)
         }
         (_, Trigger::Timeout { in_a_row, rto }) => {
             let doubled = u32::from(in_a_row.saturating_sub(1)).min(31);
             let first_rto = rate.duration(u64::from(rto) >> doubled);
             let options =
                 RtoOptions { first_rto, orphan: event.orphan, probe_first: None, user_timeout };
-            Some(timing::unacknowledged(sysctls, options, rate))
+            timing::unacknowledged(sysctls, options, rate)
         }
         // A whole timeout begins with it.
         (_, Trigger::Early { rto }) => {
@@ -159,7 +157,7 @@ fn schedule(event: &RetransmitEvent, sysctls: &Sysctls, rate: TickRate) -> Optio
                 probe_first: None,
                 user_timeout,
             };
-            Some(timing::unacknowledged(sysctls, options, rate))
+            timing::unacknowledged(sysctls, options, rate)
         }
     }
 }
