@@ -37,6 +37,16 @@ impl Spent {
         }
     }
 
+    /// Made up for tests.
+    #[cfg(test)]
+    pub(crate) fn of(times: &[(TcpState, Duration)]) -> Self {
+        let mut spent = Self::default();
+        for (state, time) in times {
+            spent.add(*state, *time);
+        }
+        spent
+    }
+
     /// The states that were passed and the time in each, in the order of a connection's life.
     pub fn iter(&self) -> impl Iterator<Item = (TcpState, Duration)> + '_ {
         TcpState::ALL.into_iter().zip(self.0).filter_map(|(state, spent)| Some((state, spent?)))
