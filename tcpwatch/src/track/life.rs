@@ -236,7 +236,6 @@ impl Life {
         if let Some(since) = since {
             self.spent.add(from, at.since(since));
         }
-        self.retry = None;
         let by = match (from, to) {
             (TcpState::FinWait1, TcpState::Closing) => Some(ClosedBy::Both),
             (_, TcpState::FinWait1) => Some(ClosedBy::Local),

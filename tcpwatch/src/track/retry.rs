@@ -80,8 +80,10 @@ impl Tracker {
         life.retry = Some(retry);
         life.count(event.segment);
 
-        // The first transmission was when the state was entered; data may have been sent any time.
-        let first = since.filter(|_| event.segment != Segment::Data && retry.number == 1);
+        // The first transmission was when the state was entered; data may have been sent any time,
+        // and a FIN that is still under way in CLOSING was sent in FIN_WAIT_1.
+        let with_state = event.segment != Segment::Data && event.state != TcpState::Closing;
+        let first = since.filter(|_| with_state && retry.number == 1);
         let last = before
             .filter(|before| before.segment == event.segment && before.number + 1 == retry.number);
         let last = last.map(|before| before.at).or(first);

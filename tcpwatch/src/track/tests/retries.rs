@@ -139,6 +139,31 @@ fn a_probe_that_was_answered_is_no_part_of_a_later_run() {
 }
 
 #[test]
+fn a_run_goes_on_when_the_application_closes_meanwhile() {
+    let probe = data(100, Trigger::Early { rto: RTO });
+    let close = Event::State(state(500, 1, Established, FinWait1));
+    let last = again(712, FinWait1, Segment::Data, timeout(2));
+    let events = [probe, data(304, timeout(1)), close, Event::Retransmit(last)];
+    let news = tell(&mut tracker(), connected().into_iter().chain(events));
+    let told: Vec<String> = retries(&news)
+        .into_iter()
+        .map(|retry| format!("{} {}", retry.attempt, whole_ms(retry.since_last)))
+        .collect();
+    assert_eq!(told, ["1 -", "2 204", "3 408"]);
+}
+
+#[test]
+fn a_fin_that_crossed_with_the_peers_was_sent_before_closing() {
+    let closing = [
+        Event::State(state(100, 1, Established, FinWait1)),
+        Event::State(state(200, 1, FinWait1, TcpState::Closing)),
+        Event::Retransmit(again(304, TcpState::Closing, Segment::Fin, timeout(1))),
+    ];
+    let news = tell(&mut tracker(), connected().into_iter().chain(closing));
+    assert_eq!(lines(&news)[4..], ["fin 1 -"], "not since CLOSING");
+}
+
+#[test]
 fn an_attempt_whose_forerunner_was_missed_has_the_kernels_number_and_no_invented_wait() {
     let events = [data(204, timeout(1)), data(1428, timeout(3))];
     let news = tell(&mut tracker(), connected().into_iter().chain(events));
