@@ -7,9 +7,9 @@ use crate::{
     track::{Reset, Retransmit, SocketError},
 };
 
-fn next(then: Then, milliseconds: u64) -> Option<Next> {
+fn next(then: Then, milliseconds: u64) -> Next {
     let (promise, latest) = (ms(milliseconds), ms(milliseconds * 9 / 8));
-    Some(Next { wait: Window { promise, latest }, then })
+    Next { wait: Window { promise, latest }, then }
 }
 
 /// The third SYN of a connect.
@@ -23,7 +23,7 @@ fn syn() -> Retransmit {
         early: false,
         since_last: Some(ms(1030)),
         expected: Some(ms(1000)),
-        next: next(Then::Attempt, 1000),
+        next: Some(next(Then::Attempt, 1000)),
         most: Some(10),
         sent: true,
     }
@@ -36,7 +36,7 @@ fn syn_ack() -> Retransmit {
         segment: Segment::SynAck,
         attempt: 1,
         most: None,
-        next: next(Then::Attempt, 2000),
+        next: Some(next(Then::Attempt, 2000)),
         ..syn()
     }
 }
@@ -49,7 +49,7 @@ fn data() -> Retransmit {
         since_last: Some(ms(104_448)),
         expected: Some(ms(104_448)),
         most: None,
-        next: next(Then::Either, 120_000),
+        next: Some(next(Then::Either, 120_000)),
         ..syn()
     }
 }
@@ -66,7 +66,7 @@ fn a_syn_retry_says_which_of_how_many_what_was_expected_and_what_comes_next() {
         "       3.0900 192.168.2.105:43068 → 192.168.2.100:11111 \
          SYN retry 3 of 10          1.03 s  expected 1 s · next in 1 s · nc 2410"
     );
-    let last = Retransmit { attempt: 10, next: next(Then::GivesUp, 64_000), ..syn() };
+    let last = Retransmit { attempt: 10, next: Some(next(Then::GivesUp, 64_000)), ..syn() };
     let told = shown(last);
     assert!(
         told.ends_with(
@@ -101,7 +101,7 @@ fn a_probe_of_a_fin_has_its_state_and_no_expectation() {
         since_last: Some(ms(3)),
         expected: None,
         most: None,
-        next: next(Then::Attempt, 204),
+        next: Some(next(Then::Attempt, 204)),
         ..syn()
     };
     assert_eq!(
@@ -146,10 +146,10 @@ fn no_retry_line_of_ipv4_is_longer_than_the_terminal() {
                 let since_last = Some(since_last);
                 let again = Retransmit {
                     subject,
+                    early,
                     since_last,
                     expected,
-                    next,
-                    early,
+                    next: Some(next),
                     sent,
                     ..again.clone()
                 };
