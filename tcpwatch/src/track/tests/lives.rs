@@ -322,3 +322,34 @@ fn nobody_hears_of_lives_without_asking() {
     events.push(with_error(state(50, 1, Established, Closed), libc::ECONNRESET));
     assert!(lives(&tell(&mut tracker(), events)).is_empty());
 }
+
+#[test]
+fn a_handshake_that_is_reset_was_closed_by_neither_end() {
+    let cancel =
+        MiniEvent { ended_by: Some(EarlyEnd::ResetReceived), ..request(300, TimerEvent::Cancel) };
+    let told = lived([request(0, TimerEvent::Start), cancel].map(Event::Mini));
+    let expected = "reset_received by - opened 0 lasted 300 handshake -: SYN_RECV 300";
+    assert_eq!(told, expected);
+}
+
+#[test]
+fn a_handshake_whose_beginning_was_not_seen_has_no_length() {
+    let mut tracker = life_tracker();
+    tracker.learn(&[KnownSocket {
+        socket: Cookie(1),
+        netns: NETNS,
+        ends: client_ends(),
+        state: SynSent,
+        kind: KnownKind::Full,
+        timer_left: None,
+        seen: ms(0),
+        inode: 5,
+        owner: None,
+    }]);
+    let events = [
+        Event::State(state(1, 1, SynSent, Established)),
+        Event::State(StateEvent { reset_sent: true, ..state(50, 1, Established, Closed) }),
+    ];
+    let expected = "reset_sent by reset opened - lasted - handshake -: ESTABLISHED 49";
+    assert_eq!(life(&only_life(&mut tracker, events)), expected);
+}

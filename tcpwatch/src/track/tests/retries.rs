@@ -267,3 +267,34 @@ fn what_the_network_below_refused_is_told_as_not_sent() {
     let event = Event::Retransmit(RetransmitEvent { sent: false, ..event });
     assert!(!retries(&tell(&mut tracker(), [event]))[0].sent);
 }
+
+#[test]
+fn a_connect_learns_its_port_from_its_first_retry() {
+    let mut connect = state(0, 1, Closed, SynSent);
+    connect.ends.local.port = 0;
+    let end = StateEvent { error: 110, ..state(3000, 1, SynSent, Closed) };
+    let news = tell(&mut tracker(), [Event::State(connect), syn(1030, 1), Event::State(end)]);
+    let ports: Vec<u16> = news.iter().map(|one| one.subject().ends.local.port).collect();
+    assert_eq!(ports, [0, CLIENT, CLIENT]);
+}
+
+#[test]
+fn the_time_in_another_state_is_not_the_wait_before_a_retry() {
+    let mut tracker = Tracker::new(Reliance { gapless: false, ..RELIANCE });
+    let fin = Event::Retransmit(again(900, FinWait1, Segment::Fin, timeout(1)));
+    let news = tell(&mut tracker, connected().into_iter().chain([fin]));
+    assert_eq!(lines(&news)[2..], ["fin 1 -"], "a filter has hidden FIN_WAIT_1");
+}
+
+#[test]
+fn an_orphan_is_given_up_sooner() {
+    let told = |orphan| {
+        let mut tracker = tracker();
+        let sysctls = Sysctls { orphan_retries: 1, ..Sysctls::default() };
+        tracker.learn_sysctls(NETNS, sysctls);
+        let event = again(612, FinWait1, Segment::Fin, timeout(2));
+        let event = Event::Retransmit(RetransmitEvent { orphan, ..event });
+        next(retries(&tell(&mut tracker, [event]))[0]).map(|(then, _)| then)
+    };
+    assert_eq!((told(true), told(false)), (Some(Then::GivesUp), Some(Then::Attempt)));
+}
