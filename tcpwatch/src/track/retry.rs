@@ -28,14 +28,18 @@ const CROSSED: Duration = Duration::from_millis(500);
 impl Retry {
     /// The run that this retransmission continues or begins; `None` if it is the same attempt, sent
     /// twice.
-    fn next(before: Option<Self>, event: &RetransmitEvent) -> Option<Self> {
+    fn next(before: Option<Self>, event: &RetransmitEvent, rate: TickRate) -> Option<Self> {
         let before = before.filter(|before| before.segment == event.segment);
         let (segment, at) = (event.segment, event.at);
         Some(match event.trigger {
-            // The kernel counts; a tail loss probe came first and is not in its count.
-            Trigger::Timeout { in_a_row, .. } => {
-                let goes_on = before.is_some_and(|before| before.in_a_row + 1 == in_a_row);
-                let probed = goes_on && before.is_some_and(|before| before.probed);
+            // The kernel counts; a tail loss probe came first and is not in its count. One whole
+            // timeout begins with it, so that a probe long before was answered.
+            Trigger::Timeout { in_a_row, rto } => {
+                let reach = rate.duration(2 * u64::from(rto));
+                let goes_on = |before: &Self| {
+                    before.in_a_row + 1 == in_a_row && (in_a_row > 1 || at.since(before.at) < reach)
+                };
+                let probed = before.is_some_and(|before| before.probed && goes_on(&before));
                 let number = u32::from(in_a_row) + u32::from(probed);
                 Self { segment, at, in_a_row, probed, number }
             }
@@ -72,14 +76,17 @@ impl Tracker {
         let mut nowhere = Box::default();
         let life: &mut Life = life.map_or(&mut nowhere, |life| life);
         let before = life.retry;
-        let Some(retry) = Retry::next(before, event) else { return };
+        let Some(retry) = Retry::next(before, event, rate) else { return };
         life.retry = Some(retry);
         life.count(event.segment);
 
-        // The first transmission was when the state was entered; data may have been sent any time.
-        let first = since.filter(|_| event.segment != Segment::Data && retry.number == 1);
-        let earlier = before.filter(|_| retry.number > 1).map(|before| before.at);
-        let last = earlier.or(first);
+        // The first transmission was when the state was entered; data may have been sent any time,
+        // and a FIN that is still under way in CLOSING was sent in FIN_WAIT_1.
+        let with_state = event.segment != Segment::Data && event.state != TcpState::Closing;
+        let first = since.filter(|_| with_state && retry.number == 1);
+        let last = before
+            .filter(|before| before.segment == event.segment && before.number + 1 == retry.number);
+        let last = last.map(|before| before.at).or(first);
         let schedule = schedule(event, &sysctls, rate);
         out(News::Retransmit(Retransmit {
             at: event.at,

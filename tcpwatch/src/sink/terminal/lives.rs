@@ -38,7 +38,6 @@ impl Terminal {
         right(&bytes(totals.map(|totals| totals.received)), BYTES, out);
         right(&connection.retransmits().to_string(), RETRIES, out);
         let by = connection.closed_by.map_or("-", |by| by.word());
-        out.push(b' ');
         cell::text(by, CLOSED_BY, out);
         out.push(b' ');
         let start = out.len();

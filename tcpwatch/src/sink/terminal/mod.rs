@@ -5,6 +5,8 @@ mod columns;
 mod duration;
 mod lives;
 mod style;
+#[cfg(test)]
+mod tests;
 mod why;
 
 use std::time::Duration;
@@ -95,11 +97,11 @@ impl Terminal {
     fn header(&mut self, grown: bool, titles: Titles, out: &mut Vec<u8>) {
         let due = match (self.since_header, self.layout.page) {
             (None, _) => true,
-            (Some(lines), Some(page)) => lines >= page || grown,
+            (Some(shown), Some(page)) => shown >= page || grown,
             (Some(_), None) => grown,
         };
         if !due {
-            self.since_header = self.since_header.map(|lines| lines + 1);
+            self.since_header = self.since_header.map(|shown| shown + 1);
             return;
         }
         self.since_header = Some(1);
