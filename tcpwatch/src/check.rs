@@ -5,7 +5,7 @@ use std::{fmt::Write as _, process::ExitCode};
 use anyhow::Result;
 use tcpwatch::{
     cli::exit,
-    probe::{Facts, Filters, Probes, Tells, hooks::HOOKS, layout},
+    probe::{Dialect, Facts, Filters, Probes, Tells, hooks::HOOKS, layout},
 };
 
 pub(crate) fn run() -> Result<ExitCode> {
@@ -50,11 +50,20 @@ pub(crate) fn run() -> Result<ExitCode> {
         report.line(&format!("hook {:<24}{}", hook.tracepoint, hook.tells), &found);
     }
     if let Ok((probes, _)) = &attached {
-        let found = match &probes.totals_off {
+        let since = |has: bool, version: &str| {
+            if has { Ok(()) } else { Err(format!("kernels tell this since {version}")) }
+        };
+        let totals = match &probes.totals_off {
             Some(why) => Err(why.clone()),
             None => Ok(()),
         };
-        report.line("bytes, retransmits and RTT of a connection that ended", &found);
+        let Dialect { reset_has_reason, retransmit_has_error, .. } = probes.dialect;
+        report.line("bytes, retransmits and RTT of a connection that ended", &totals);
+        report.line(
+            "why a reset is sent, and resets without a socket",
+            &since(reset_has_reason, "6.10"),
+        );
+        report.line("retries that the network below refuses", &since(retransmit_has_error, "6.17"));
     }
     exit::print(&report.text)?;
     Ok(if attached.is_ok() { ExitCode::SUCCESS } else { exit::PRECONDITION.into() })

@@ -16,7 +16,7 @@ use tcpwatch::{
     },
     event::{KernelTime, Netns},
     pipeline::{self, Plan},
-    probe::{Filters, Probes},
+    probe::{Filters, Probes, Tells},
     sink::{
         Sink, Summary,
         json_lines::JsonLines,
@@ -32,6 +32,11 @@ pub(crate) fn run(filters: &FilterArgs, output: &OutputArgs, live: &LiveArgs) ->
     let mut plan = plan(filters, output, netns);
     plan.ring_bytes = live.buffer;
     plan.duration = live.duration;
+    if live.record.is_some() && plan.filters.tells == Tells::Happenings && filters.state.is_empty()
+    {
+        // Whoever plays it may ask for lives.
+        plan.filters.tells = Tells::Lives;
+    }
     let record = || live.record.as_deref().map(create).transpose();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

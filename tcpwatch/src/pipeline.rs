@@ -70,7 +70,7 @@ pub async fn run(
             rate: clock::tick_rate(),
         },
         symbols: probes.symbols.as_ref().map_or_else(|_| Symbols::default(), Clone::clone),
-        reset_reasons: probes.reset_reasons.clone(),
+        reset_reasons: probes.dialect.reset_reasons.clone(),
     };
     let mut road = Road::new(plan, sink, output, &header);
     if let Some(file) = record()? {

@@ -18,7 +18,7 @@ use aya::{
     programs::{BtfTracePoint, ProgramError, ProgramFd},
 };
 
-pub use dialect::ResetReasons;
+pub use dialect::{Dialect, ResetReasons};
 pub use error::ProbeError;
 pub use features::Facts;
 pub use filters::{Filters, Tells};
@@ -44,8 +44,8 @@ pub struct Probes {
     pub off: Vec<(Hook, String)>,
     /// Names for the kernel functions in records, or why mini-sockets are not watched.
     pub symbols: Result<Symbols, MinisOff>,
-    /// Names for the reasons in records.
-    pub reset_reasons: ResetReasons,
+    /// What tracepoints tell here.
+    pub dialect: Dialect,
     /// Why the last change of a socket does not bring what it has done.
     pub totals_off: Option<String>,
 }
@@ -125,9 +125,9 @@ impl Probes {
         let counters: PerCpuArray<_, _> = take_map(&mut ebpf, "COUNTERS")?;
         let attached = programs.iter().map(|(hook, _)| *hook).collect();
         let losses = Losses::new(counters, programs);
-        let reset_reasons = layout.dialect.reset_reasons;
+        let dialect = layout.dialect;
         let totals_off = layout.totals.err().map(|error| error.to_string());
-        Ok((Self { ebpf, losses, facts, attached, off, symbols, reset_reasons, totals_off }, ring))
+        Ok((Self { ebpf, losses, facts, attached, off, symbols, dialect, totals_off }, ring))
     }
 
     /// What cannot be told here and why, once for hooks that tell the same.
