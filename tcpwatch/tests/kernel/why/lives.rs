@@ -1,0 +1,1 @@
+//! The line that tells a whole connection.
