@@ -38,14 +38,18 @@ impl Order {
 
     /// The next event that is old enough at `now`, completed from what is known by then.
     pub fn pop(&mut self, now: KernelTime) -> Option<Event> {
-        let at = self.held.front()?.at();
-        if now.since(at) < WINDOW {
-            return None;
+        loop {
+            let at = self.held.front()?.at();
+            if now.since(at) < WINDOW {
+                return None;
+            }
+            let mut event = self.held.pop_front()?;
+            self.released_up_to = self.released_up_to.max(Some(at));
+            if !self.is_own_reset(&event) {
+                self.complete(&mut event);
+                return Some(event);
+            }
         }
-        let mut event = self.held.pop_front()?;
-        self.released_up_to = self.released_up_to.max(Some(at));
-        self.complete(&mut event);
-        Some(event)
     }
 
     /// No event is held back.
@@ -84,6 +88,19 @@ impl Order {
     fn soon_after(&self, at: KernelTime) -> impl Iterator<Item = &Event> {
         let end = at.after(WINDOW);
         self.held.iter().take_while(move |later| later.at() <= end)
+    }
+
+    /// An orphan that data come for is ended as by a reset that came, and then sends one itself
+    /// (`tcp_rcv_state_process` in `net/ipv4/tcp_input.c`). A reset is never answered with another.
+    fn is_own_reset(&self, event: &Event) -> bool {
+        let Event::Reset(reset) = event else { return false };
+        reset.direction == ResetDirection::Received
+            && self.soon_after(reset.at).any(|later| {
+                matches!(later, Event::Reset(sent)
+                if sent.direction == ResetDirection::Sent
+                    && sent.socket.is_some()
+                    && (sent.netns, sent.socket) == (reset.netns, reset.socket))
+            })
     }
 
     /// SYN_SENT is entered before a local port is chosen (`tcp_v4_connect`).
@@ -146,7 +163,10 @@ impl Order {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decode::{Names, decode};
+    use crate::{
+        decode::{Names, decode},
+        event::{Cookie, Netns, ResetEvent},
+    };
 
     /// A change of the socket with this cookie, in the bytes of the ring.
     fn change(at_us: u64, cookie: u64, new: u8, local_port: u16) -> Event {
@@ -196,5 +216,27 @@ mod tests {
             panic!("the connect comes first")
         };
         assert_eq!(connect.ends.local.port, 40_000);
+    }
+
+    #[test]
+    fn a_reset_that_is_answered_with_a_reset_was_not_received() {
+        let reset = |at_us: u64, direction, cookie| {
+            let Event::State(StateEvent { ends, .. }) = change(0, 1, 1, 99) else { panic!() };
+            Event::Reset(ResetEvent {
+                at: KernelTime(at_us * 1000),
+                socket: Some(Cookie(cookie)),
+                netns: Netns(1),
+                ends,
+                state: None,
+                direction,
+                why: None,
+            })
+        };
+        let mut order = Order::default();
+        order.push(reset(10, ResetDirection::Received, 7));
+        order.push(reset(11, ResetDirection::Received, 8));
+        order.push(reset(20, ResetDirection::Sent, 7));
+        order.push(reset(5000, ResetDirection::Sent, 8));
+        assert_eq!(moments(&mut order, 10_000), [11, 20, 5000]);
     }
 }
