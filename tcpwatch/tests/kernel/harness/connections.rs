@@ -40,6 +40,26 @@ pub(crate) fn connection(lines: &[Line], ends: Ends) -> &Line {
     line
 }
 
+/// Errors that the application sees.
+pub(crate) fn sees(lines: &[Line], ends: Ends, errno: i32) {
+    let errors: Vec<_> = about(lines, "error", ends).map(|line| line.errno).collect();
+    let untold = kernel() < (5, 14) && errors.is_empty();
+    assert!(untold || errors == [Some(errno)], "{errors:?}");
+}
+
+/// Does the kernel tell why it sends a reset, and of resets without a full socket?
+pub(crate) fn explains_resets() -> bool {
+    kernel() >= (6, 10)
+}
+
+/// The running kernel's version. What came with one may be in an older one too.
+fn kernel() -> (u32, u32) {
+    let uname = rustix::system::uname();
+    let release = uname.release().to_str().unwrap();
+    let mut numbers = release.split(|byte: char| !byte.is_ascii_digit()).map(str::parse);
+    (numbers.next().unwrap().unwrap(), numbers.next().unwrap().unwrap())
+}
+
 /// Waits for the line that tells the connection.
 pub(crate) fn await_connection(watch: &Watch, span: Duration, ends: Ends) {
     watch.wait_within(span, "the line that tells the connection", |lines| {

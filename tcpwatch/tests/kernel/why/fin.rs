@@ -9,7 +9,7 @@ use std::{
 use tcpwatch::timing::{self, RtoOptions, Schedule, Sysctls};
 
 use crate::harness::{
-    connections::{adds_up, await_connection, connection, keeps_to, retries, same, turned},
+    connections::{adds_up, await_connection, connection, keeps_to, retries, same, sees, turned},
     info::{Info, info},
     line::Line,
     lives::life,
@@ -23,22 +23,18 @@ use super::{SOON, rate};
 /// The least RTO.
 const RTO_MIN: Duration = Duration::from_millis(200);
 
-/// When the FIN of an orphan is sent again.
-fn schedule(orphan_retries: u8, sack: bool, info: &Info) -> Schedule {
-    let sysctls = Sysctls { orphan_retries, ..Sysctls::default() };
+/// When the FIN of an orphan is sent again, or of a socket that its application keeps.
+fn schedule(retries: u8, orphan: bool, sack: bool, info: &Info) -> Schedule {
+    let sysctls = Sysctls { orphan_retries: retries, retries2: retries, ..Sysctls::default() };
     let first_rto = Duration::from_secs_f64(info.rto);
     let probe = first_rto.min(RTO_MIN + 2 * Duration::from_secs_f64(info.srtt));
-    let options = RtoOptions {
-        first_rto,
-        orphan: true,
-        probe_first: sack.then_some(probe),
-        user_timeout: None,
-    };
+    let options =
+        RtoOptions { first_rto, orphan, probe_first: sack.then_some(probe), user_timeout: None };
     timing::unacknowledged(&sysctls, options, rate())
 }
 
-fn pair(netns: &Netns) -> (Pair, (SocketAddr, SocketAddr)) {
-    let pair = netns.inside(|| Pair::over(&TcpListener::bind(V4).unwrap()));
+fn pair(netns: &Netns, address: &str) -> (Pair, (SocketAddr, SocketAddr)) {
+    let pair = netns.inside(|| Pair::over(&TcpListener::bind(address).unwrap()));
     let ends = pair.ends();
     (pair, ends)
 }
@@ -66,14 +62,14 @@ fn is_given_up(lines: &[Line], ends: (SocketAddr, SocketAddr), state: &str, plan
     assert!(connection.failed, "{connection}");
 }
 
-pub(super) fn lost_in_fin_wait_1(orphan_retries: u8, sack: bool) {
+pub(super) fn lost_in_fin_wait_1(address: &str, orphan_retries: u8, sack: bool) {
     let netns = Netns::with(&[
         ("ipv4.tcp_orphan_retries", &orphan_retries.to_string()),
         ("ipv4.tcp_sack", if sack { "1" } else { "0" }),
     ]);
     let watch = Watch::on(&netns);
-    let (pair, ends) = pair(&netns);
-    let plan = schedule(orphan_retries, sack, &info(&netns, ends));
+    let (pair, ends) = pair(&netns, address);
+    let plan = schedule(orphan_retries, true, sack, &info(&netns, ends));
     lose_all(&pair.server);
     drop(pair.client);
     await_connection(&watch, SOON, ends);
@@ -82,13 +78,28 @@ pub(super) fn lost_in_fin_wait_1(orphan_retries: u8, sack: bool) {
     assert_eq!(connection(&log.lines, ends).closed_by.as_deref(), Some("local"));
 }
 
+/// The application closes its side only and keeps the socket.
+pub(super) fn lost_in_fin_wait_1_of_a_kept_socket() {
+    let netns = Netns::with(&[("ipv4.tcp_retries2", "2"), ("ipv4.tcp_orphan_retries", "1")]);
+    let watch = Watch::on(&netns);
+    let (pair, ends) = pair(&netns, V4);
+    let plan = schedule(2, false, true, &info(&netns, ends));
+    lose_all(&pair.server);
+    half_close(&pair.client);
+    await_connection(&watch, SOON, ends);
+    let log = watch.stop();
+    is_given_up(&log.lines, ends, "FIN_WAIT_1", &plan);
+    sees(&log.lines, ends, libc::ETIMEDOUT);
+    assert_eq!(connection(&log.lines, ends).closed_by.as_deref(), Some("local"));
+}
+
 pub(super) fn lost_in_last_ack() {
     let netns = Netns::with(&[("ipv4.tcp_orphan_retries", "1")]);
     let watch = Watch::on(&netns);
-    let (mut pair, ends) = pair(&netns);
+    let (mut pair, ends) = pair(&netns, V4);
     half_close(&pair.client);
     assert_eq!(pair.server.read(&mut [0]).unwrap(), 0, "the client's FIN");
-    let plan = schedule(1, true, &info(&netns, turned(ends)));
+    let plan = schedule(1, true, true, &info(&netns, turned(ends)));
     lose_all(&pair.server);
     drop(pair.server);
     await_connection(&watch, SOON, turned(ends));
@@ -101,7 +112,7 @@ pub(super) fn data_that_are_heard_at_last() {
     const DATA: &[u8] = b"heard at last";
     let netns = Netns::new();
     let watch = Watch::on(&netns);
-    let (mut pair, ends) = pair(&netns);
+    let (mut pair, ends) = pair(&netns, V4);
     let before = info(&netns, ends);
     lose_all(&pair.server);
     pair.client.write_all(DATA).unwrap();

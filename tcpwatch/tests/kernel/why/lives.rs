@@ -57,38 +57,40 @@ fn exchange(Pair { client, server }: &Pair, up: usize, down: usize) {
 #[test]
 fn bytes_are_counted_exactly_each_way_whoever_closes_first() {
     needs_root!();
-    for (up, down, address) in
-        [(0, 0, V4), (1, 0, V4), (0, 9, V6), (5, 1500, V6), (1 << 20, 1 << 20, V4)]
-    {
-        for client_first in [true, false] {
-            let netns = Netns::new();
-            let watch = Watch::on(&netns);
-            let (pair, ends) = pair(&netns, address);
-            exchange(&pair, up, down);
-            let (up, down) = (Some(u64::try_from(up).unwrap()), Some(u64::try_from(down).unwrap()));
-            if client_first {
-                pair.close_client_first();
-            } else {
-                pair.close_server_first();
-            }
-            let log = end(watch, &netns, ends);
-            let (client, server) =
-                (connection(&log.lines, ends), connection(&log.lines, turned(ends)));
-            assert_eq!((client.bytes_sent, client.bytes_received), (up, down), "{client}");
-            assert_eq!((server.bytes_sent, server.bytes_received), (down, up), "{server}");
-            let (first, last) = if client_first { (client, server) } else { (server, client) };
-            ended(first, "normal", "local");
-            ended(last, "normal", "remote");
-            for (line, setup) in [(client, "SYN_SENT"), (server, "SYN_RECV")] {
-                adds_up(line);
-                assert!(line.opened.is_some(), "{line}");
-                same(line.handshake_s, line.states_s[setup]);
-                assert_eq!(line.process.as_ref().unwrap().pid, std::process::id(), "{line}");
-            }
-            assert!(first.states_s.contains_key("TIME_WAIT"), "{first}");
-            assert_eq!(client.direction.as_deref(), Some("outgoing"));
-            assert_eq!(server.direction.as_deref(), Some("incoming"));
+    for (up, down, address, client_first) in [
+        (0, 0, V4, true),
+        (0, 0, V4, false),
+        (1, 0, V6, true),
+        (5, 1500, V4, false),
+        (1 << 20, 1 << 20, V4, true),
+        (1 << 20, 1 << 20, V6, false),
+    ] {
+        let netns = Netns::new();
+        let watch = Watch::on(&netns);
+        let (pair, ends) = pair(&netns, address);
+        exchange(&pair, up, down);
+        let (up, down) = (Some(u64::try_from(up).unwrap()), Some(u64::try_from(down).unwrap()));
+        if client_first {
+            pair.close_client_first();
+        } else {
+            pair.close_server_first();
         }
+        let log = end(watch, &netns, ends);
+        let (client, server) = (connection(&log.lines, ends), connection(&log.lines, turned(ends)));
+        assert_eq!((client.bytes_sent, client.bytes_received), (up, down), "{client}");
+        assert_eq!((server.bytes_sent, server.bytes_received), (down, up), "{server}");
+        let (first, last) = if client_first { (client, server) } else { (server, client) };
+        ended(first, "normal", "local");
+        ended(last, "normal", "remote");
+        for (line, setup) in [(client, "SYN_SENT"), (server, "SYN_RECV")] {
+            adds_up(line);
+            assert!(line.opened.is_some(), "{line}");
+            same(line.handshake_s, line.states_s[setup]);
+            assert_eq!(line.process.as_ref().unwrap().pid, std::process::id(), "{line}");
+        }
+        assert!(first.states_s.contains_key("TIME_WAIT"), "{first}");
+        assert_eq!(client.direction.as_deref(), Some("outgoing"));
+        assert_eq!(server.direction.as_deref(), Some("incoming"));
     }
 }
 

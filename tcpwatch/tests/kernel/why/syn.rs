@@ -7,10 +7,10 @@ use std::{
 };
 
 use socket2::{Domain, Protocol, Socket, Type};
-use tcpwatch::timing::{self, SynOptions, Sysctls};
+use tcpwatch::timing::{self, Schedule, SynOptions, Sysctls};
 
 use crate::harness::{
-    connections::{about, adds_up, await_connection, connection, keeps_to, lasted, retries, same},
+    connections::{adds_up, await_connection, connection, keeps_to, lasted, retries, same, sees},
     line::Line,
     lives::{life, seconds},
     netns::Netns,
@@ -39,24 +39,42 @@ fn local(client: &Socket) -> SocketAddr {
 }
 
 /// The SYN is lost: `at` and `end` are the kernel's seconds.
-pub(super) fn lost((retries, linear): (u8, u8), at: &[u64], end: u64) {
-    let Some(netns) = netns(retries, linear) else { return };
+pub(super) fn lost(address: &str, (retries, linear): (u8, u8), at: &[u64], end: u64) {
     let sysctls =
         Sysctls { syn_retries: retries, syn_linear_timeouts: linear, ..Sysctls::default() };
     let schedule = timing::syn(&sysctls, SynOptions::default(), rate());
     let promised = schedule.attempts.iter().map(|attempt| attempt.window.promise.as_secs());
     assert_eq!(promised.collect::<Vec<_>>(), at);
     assert_eq!(schedule.gives_up.promise, Duration::from_secs(end));
+    if let Some(netns) = netns(retries, linear) {
+        is_repeated(&netns, address, &schedule, |_| ());
+    }
+}
 
-    let watch = Watch::on(&netns);
-    let (_listener, client) = netns.inside(|| {
-        let listener = TcpListener::bind(V4).unwrap();
+/// How long an application wants to wait.
+const PATIENCE: Option<Duration> = Some(Duration::from_millis(2500));
+
+/// The SYN is lost, and the application does not want to wait for long.
+pub(super) fn lost_with_a_user_timeout() {
+    let Some(netns) = netns(6, 0) else { return };
+    let sysctls = Sysctls { syn_linear_timeouts: 0, ..Sysctls::default() };
+    let schedule =
+        timing::syn(&sysctls, SynOptions { retries: None, user_timeout: PATIENCE }, rate());
+    assert_eq!(schedule.attempts.len(), 1, "a second, and what is left");
+    is_repeated(&netns, V4, &schedule, |socket| socket.set_tcp_user_timeout(PATIENCE).unwrap());
+}
+
+fn is_repeated(netns: &Netns, address: &str, schedule: &Schedule, prepare: fn(&Socket)) {
+    let watch = Watch::on(netns);
+    let (listener, client) = netns.inside(|| {
+        let listener = TcpListener::bind(address).unwrap();
         lose_all(&listener);
         let to = listener.local_addr().unwrap();
-        let client = sockets::start_connect(sockets::unbound(to), to);
-        (listener, client)
+        let client = sockets::unbound(to);
+        prepare(&client);
+        (listener, sockets::start_connect(client, to))
     });
-    let ends = (local(&client), _listener.local_addr().unwrap());
+    let ends = (local(&client), listener.local_addr().unwrap());
     await_connection(&watch, schedule.gives_up.latest + SOON, ends);
     let log = watch.stop();
     assert_eq!(client.take_error().unwrap().unwrap().raw_os_error(), Some(libc::ETIMEDOUT));
@@ -65,17 +83,16 @@ pub(super) fn lost((retries, linear): (u8, u8), at: &[u64], end: u64) {
     assert_eq!((life.path().as_str(), life.reason()), ("CLOSED SYN_SENT CLOSED", "timed_out"));
     let (first, last) = (life.entered("SYN_SENT").mono_ns, life.entered("CLOSED").mono_ns);
     let told = told(&log.lines, "syn", ends);
-    keeps_to(&schedule, &told, first, last);
+    keeps_to(schedule, &told, first, last);
     lasted(seconds(first, last), schedule.gives_up);
-    let most = u32::try_from(at.len()).unwrap();
+    let most = u32::try_from(schedule.attempts.len()).unwrap();
     for (number, line) in (1..).zip(&told) {
         assert_eq!((line.state.as_str(), line.early), ("SYN_SENT", false), "{line}");
         assert_eq!(line.attempts_at_most, Some(most), "{line}");
         let gap = schedule.gap(number).unwrap().promise;
         same(line.expected_s, gap.as_secs_f64());
     }
-    let errors: Vec<_> = about(&log.lines, "error", ends).map(|line| line.errno.unwrap()).collect();
-    assert_eq!(errors, [libc::ETIMEDOUT], "what the application sees");
+    sees(&log.lines, ends, libc::ETIMEDOUT);
 
     let connection = connection(&log.lines, ends);
     adds_up(connection);
@@ -193,10 +210,10 @@ fn stays_half_open(watch: Watch, ends: (SocketAddr, SocketAddr)) {
     assert!(connection.failed && connection.handshake_s.is_none(), "{connection}");
 }
 
-pub(super) fn an_ack_that_is_lost_leaves_a_connection_half_open() {
+pub(super) fn an_ack_that_is_lost_leaves_a_connection_half_open(address: &str) {
     let netns = Netns::with(&[("ipv4.tcp_synack_retries", "2")]);
     let watch = Watch::on(&netns);
-    let listener = netns.inside(|| TcpListener::bind(V4).unwrap());
+    let listener = netns.inside(|| TcpListener::bind(address).unwrap());
     let listening = listener.local_addr().unwrap();
     lose_acks(&listener);
     let client = netns.inside(|| TcpStream::connect(listening).unwrap());

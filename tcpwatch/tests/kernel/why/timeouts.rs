@@ -6,7 +6,9 @@ use socket2::{SockRef, TcpKeepalive};
 use tcpwatch::timing::{self, RtoOptions, Sysctls};
 
 use crate::harness::{
-    connections::{about, adds_up, await_connection, connection, lasted, retries},
+    connections::{
+        about, adds_up, await_connection, connection, explains_resets, lasted, retries, sees,
+    },
     info::info,
     lives::{life, seconds},
     netns::Netns,
@@ -39,8 +41,15 @@ pub(super) fn keepalive() {
         connection.failed && connection.retries.is_empty(),
         "a probe is no retry: {connection}"
     );
-    let errors: Vec<_> = about(&log.lines, "error", ends).map(|line| line.errno).collect();
-    assert_eq!(errors, [Some(libc::ETIMEDOUT)], "what the application sees");
+    sees(&log.lines, ends, libc::ETIMEDOUT);
+    // The kernel says goodbye to whoever may be there.
+    let resets: Vec<_> = about(&log.lines, "reset", ends).collect();
+    let [reset] = resets[..] else { panic!("one reset: {resets:?}") };
+    let direction = reset.direction.as_deref();
+    assert_eq!((direction, reset.state.as_str()), (Some("sent"), "ESTABLISHED"), "{reset}");
+    if explains_resets() {
+        assert_eq!(reset.why.as_deref(), Some("tcp_keepalive_timeout"), "{reset}");
+    }
 }
 
 pub(super) fn user_timeout() {
@@ -77,6 +86,7 @@ pub(super) fn user_timeout() {
     let connection = connection(&log.lines, ends);
     adds_up(connection);
     assert_eq!(connection.end.as_deref(), Some("timed_out"), "{connection}");
+    sees(&log.lines, ends, libc::ETIMEDOUT);
     let count = u32::try_from(told.len()).unwrap();
     assert_eq!(connection.retries, [("data".to_owned(), count)].into(), "{connection}");
 }
