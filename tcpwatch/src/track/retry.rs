@@ -136,6 +136,12 @@ fn schedule(event: &RetransmitEvent, sysctls: &Sysctls, rate: TickRate) -> Optio
             let options = SynOptions { retries: event.syn_retries, user_timeout };
             Some(timing::syn(sysctls, options, rate))
         }
+        // Both sides connected at the same time: a SYN without linear timeouts.
+        (TcpState::SynRecv, Trigger::Timeout { .. } | Trigger::Early { .. }) => {
+            let sysctls = Sysctls { syn_linear_timeouts: 0, ..*sysctls };
+            let options = SynOptions { retries: event.syn_retries, user_timeout };
+            Some(timing::syn(&sysctls, options, rate))
+        }
         (_, Trigger::RequestTimeout { .. } | Trigger::SynCameAgain) => {
             Some(timing::syn_ack(sysctls, event.syn_retries, rate))
         }
