@@ -180,7 +180,13 @@ fn a_connection_that_is_older_than_tcpwatch_is_told_at_its_end() {
 #[test]
 fn a_peer_that_never_closes_leaves_a_connection_half_closed() {
     needs_root!();
-    let netns = Netns::with(&[("ipv4.tcp_fin_timeout", "1")]);
+    a_peer_that_never_closes("1", 1);
+}
+
+/// FIN_WAIT_2 lasts so many seconds. With a `tcp_fin_timeout` of more than a minute the full socket
+/// waits for what is above the minute, and then a mini-socket as long again.
+pub(super) fn a_peer_that_never_closes(fin_timeout: &str, lasts: u32) {
+    let netns = Netns::with(&[("ipv4.tcp_fin_timeout", fin_timeout)]);
     let watch = Watch::on(&netns);
     let (Pair { client, server: _server }, ends) = pair(&netns, V4);
     drop(client);
@@ -189,7 +195,11 @@ fn a_peer_that_never_closes_leaves_a_connection_half_closed() {
     let line = connection(&log.lines, ends);
     ended(line, "half_closed", "local");
     adds_up(line);
-    assert_eq!(life(&log.lines, ends.0, ends.1).reason(), "timer");
+    let life = life(&log.lines, ends.0, ends.1);
+    assert_eq!(life.reason(), "timer");
+    assert!(life.path().ends_with("FIN_WAIT_1 FIN_WAIT_2 CLOSED"), "{life}");
+    let waited = line.states_s["FIN_WAIT_2"];
+    assert!((0.0..0.5).contains(&(waited - f64::from(lasts) + 0.01)), "{waited} s: {line}");
     assert_eq!((line.bytes_sent, line.bytes_received), (Some(0), Some(0)), "{line}");
 }
 

@@ -41,6 +41,8 @@ fn what_the_kernel_repeats_is_told_at_its_time_until_the_end() {
         ("ack", || syn::an_ack_that_is_lost_leaves_a_connection_half_open(V4)),
         ("ack_v6", || syn::an_ack_that_is_lost_leaves_a_connection_half_open(V6)),
         ("queue", syn::a_full_accept_queue_leaves_a_connection_half_open),
+        ("queue_reset", syn::a_full_accept_queue_can_reset_a_connection),
+        ("both_open", syn::a_simultaneous_open_is_given_up),
         ("fin_1", || fin::lost_in_fin_wait_1(V4, 1, true)),
         ("fin_2", || fin::lost_in_fin_wait_1(V4, 2, true)),
         ("fin_1_no_sack", || fin::lost_in_fin_wait_1(V4, 1, false)),
@@ -51,6 +53,7 @@ fn what_the_kernel_repeats_is_told_at_its_time_until_the_end() {
         ("data", fin::data_that_are_heard_at_last),
         ("keepalive", timeouts::keepalive),
         ("user_timeout", timeouts::user_timeout),
+        ("half_closed", || lives::a_peer_that_never_closes("61", 2)),
         ("no_neighbour", ends::a_host_that_does_not_answer_on_its_link_is_unreachable),
     ]);
 }

@@ -10,7 +10,9 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tcpwatch::timing::{self, Schedule, SynOptions, Sysctls};
 
 use crate::harness::{
-    connections::{adds_up, await_connection, connection, keeps_to, lasted, retries, same, sees},
+    connections::{
+        about, adds_up, await_connection, connection, keeps_to, lasted, retries, same, sees, turned,
+    },
     line::Line,
     lives::{life, seconds},
     netns::Netns,
@@ -220,10 +222,9 @@ pub(super) fn an_ack_that_is_lost_leaves_a_connection_half_open(address: &str) {
     stays_half_open(watch, (listening, client.local_addr().unwrap()));
 }
 
-/// A queue for two that nobody empties. The last of three to finish its handshake finds it full.
-pub(super) fn a_full_accept_queue_leaves_a_connection_half_open() {
-    let netns = Netns::with(&[("ipv4.tcp_synack_retries", "2")]);
-    let watch = Watch::on(&netns);
+/// A queue for two that nobody empties, with one in it already. Of two more that finish their
+/// handshake the last finds it full, as soon as it sends again: that one is returned.
+fn overflow(netns: &Netns, watch: &Watch) -> (Socket, TcpStream, [TcpStream; 2]) {
     let listener = netns.inside(|| {
         let listener = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP)).unwrap();
         listener.bind(&V4.parse::<SocketAddr>().unwrap().into()).unwrap();
@@ -232,11 +233,72 @@ pub(super) fn a_full_accept_queue_leaves_a_connection_half_open() {
     });
     let listening = local(&listener);
     let connect = || netns.inside(|| TcpStream::connect(listening).unwrap());
-    let _first = connect();
+    let first = connect();
     lose_acks(&listener);
     let (mut second, third) = (connect(), connect());
     lose_nothing(&listener);
     second.write_all(b"the ACK comes with this").unwrap();
     watch.wait_count(2, "a full queue", |line| line.is("SYN_RECV>ESTABLISHED"));
-    stays_half_open(watch, (listening, third.local_addr().unwrap()));
+    (listener, third, [first, second])
+}
+
+pub(super) fn a_full_accept_queue_leaves_a_connection_half_open() {
+    let netns = Netns::with(&[("ipv4.tcp_synack_retries", "2")]);
+    let watch = Watch::on(&netns);
+    let (listener, third, _queued) = overflow(&netns, &watch);
+    stays_half_open(watch, (local(&listener), third.local_addr().unwrap()));
+}
+
+/// An administrator wants a reset where a queue is full (`tcp_abort_on_overflow`).
+pub(super) fn a_full_accept_queue_can_reset_a_connection() {
+    let netns = Netns::with(&[("ipv4.tcp_abort_on_overflow", "1")]);
+    let watch = Watch::on(&netns);
+    let (listener, third, _queued) = overflow(&netns, &watch);
+    let ends = (local(&listener), third.local_addr().unwrap());
+    // Repeated, the SYN+ACK is acknowledged once more.
+    await_connection(&watch, SOON, ends);
+    await_connection(&watch, SOON, turned(ends));
+    let log = watch.stop();
+    let server = connection(&log.lines, ends);
+    assert_eq!(server.end.as_deref(), Some("reset_sent"), "{server}");
+    assert_eq!(life(&log.lines, ends.0, ends.1).reason(), "reset_sent");
+    let client = connection(&log.lines, turned(ends));
+    assert_eq!(client.end.as_deref(), Some("reset_received"), "{client}");
+}
+
+/// Two sockets that connect to each other and hear nothing, until one of them hears a SYN.
+pub(super) fn a_simultaneous_open_is_given_up() {
+    let Some(netns) = netns(2, 0) else { return };
+    let watch = Watch::on(&netns);
+    let (here, there) = ("127.0.0.1:11111".parse().unwrap(), "127.0.0.1:11112".parse().unwrap());
+    let connect = |from, to| {
+        netns.inside(|| {
+            let socket = sockets::bound(from);
+            lose_all(&socket);
+            sockets::start_connect(socket, to)
+        })
+    };
+    let (_deaf, hearing) = (connect(here, there), connect(there, here));
+    lose_nothing(&hearing);
+    await_connection(&watch, SOON, (here, there));
+    await_connection(&watch, SOON, (there, here));
+    let log = watch.stop();
+
+    let life = life(&log.lines, there, here);
+    assert_eq!(life.path(), "CLOSED SYN_SENT SYN_RECV CLOSED");
+    let end = life.entered("CLOSED");
+    let told: Vec<_> = about(&log.lines, "retransmit", (there, here))
+        .filter(|line| line.mono_ns > life.entered("SYN_RECV").mono_ns)
+        .collect();
+    let last = told.last().unwrap_or_else(|| panic!("a SYN+ACK is repeated: {life}"));
+    assert!(told.iter().all(|line| line.kind.as_deref() == Some("syn_ack")), "{told:?}");
+    let announced = timing::Window {
+        promise: Duration::from_secs_f64(last.gives_up_in_s.unwrap_or_else(|| panic!("{last}"))),
+        latest: Duration::from_secs_f64(last.gives_up_in_at_most_s.unwrap()),
+    };
+    lasted(seconds(last.mono_ns, end.mono_ns), announced);
+    let line = connection(&log.lines, (there, here));
+    assert_eq!(line.end.as_deref(), Some("half_open"), "{line}");
+    assert_eq!(line.direction.as_deref(), Some("both"), "{line}");
+    adds_up(line);
 }
