@@ -195,9 +195,9 @@ pub(super) fn a_peer_that_never_closes(fin_timeout: &str, lasts: u32) {
     let line = connection(&log.lines, ends);
     ended(line, "half_closed", "local");
     adds_up(line);
-    let life = life(&log.lines, ends.0, ends.1);
-    assert_eq!(life.reason(), "timer");
-    assert!(life.path().ends_with("FIN_WAIT_1 FIN_WAIT_2 CLOSED"), "{life}");
+    let told = life(&log.lines, ends.0, ends.1);
+    assert_eq!(told.reason(), "timer");
+    assert!(told.path().ends_with("FIN_WAIT_1 FIN_WAIT_2 CLOSED"), "{told}");
     let waited = line.states_s["FIN_WAIT_2"];
     assert!((0.0..0.5).contains(&(waited - f64::from(lasts) + 0.01)), "{waited} s: {line}");
     assert_eq!((line.bytes_sent, line.bytes_received), (Some(0), Some(0)), "{line}");

@@ -297,8 +297,8 @@ pub(super) fn a_simultaneous_open_is_given_up() {
         latest: Duration::from_secs_f64(last.gives_up_in_at_most_s.unwrap()),
     };
     lasted(seconds(last.mono_ns, end.mono_ns), announced);
-    let line = connection(&log.lines, (there, here));
-    assert_eq!(line.end.as_deref(), Some("half_open"), "{line}");
-    assert_eq!(line.direction.as_deref(), Some("both"), "{line}");
-    adds_up(line);
+    let whole = connection(&log.lines, (there, here));
+    assert_eq!(whole.end.as_deref(), Some("half_open"), "{whole}");
+    assert_eq!(whole.direction.as_deref(), Some("both"), "{whole}");
+    adds_up(whole);
 }
