@@ -24,6 +24,8 @@ pub(crate) struct Account {
     looked: KernelTime,
     looked_at: u64,
     suspicion: bool,
+    /// Changes inferred so far.
+    inferred: u64,
 }
 
 impl Account {
@@ -36,6 +38,7 @@ impl Account {
             looked: started,
             looked_at: 0,
             suspicion: false,
+            inferred: 0,
         }
     }
 
@@ -66,7 +69,9 @@ impl Account {
                 (count > 0).then_some(Loss { at: now, cause: *cause, count })
             })
             .collect();
-        self.suspicion |= !losses.is_empty();
+        // Where one change was missed, others may have been, and no later one shows a missed end.
+        self.suspicion |= !losses.is_empty() || tally.inferred > self.inferred;
+        self.inferred = tally.inferred;
         self.totals = totals;
         losses
     }

@@ -113,6 +113,7 @@ pub fn replay(
     output: &mut dyn Write,
     mut recording: Recording<impl BufRead>,
 ) -> Result<Summary> {
+    recording.header.reliance.lives &= plan.filters.tells == Tells::Lives;
     let mut road = Road::new(plan, sink, output, &recording.header);
     road.filter_here();
     road.learn(std::mem::take(&mut recording.known));

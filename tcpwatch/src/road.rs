@@ -195,9 +195,15 @@ impl<'a> Road<'a> {
         if now < self.witness.rests_until() {
             return Ok(());
         }
+        self.ask_about(now)?;
+        Ok(())
+    }
+
+    /// The same for the questions that are due at `now`, as many as are asked at a time; is there any?
+    fn ask_about(&mut self, now: KernelTime) -> Result<bool> {
         let questions = self.tracker.questions(now, QUESTIONS);
         if questions.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         for known in self.witness.ask(&questions) {
             if let Some(recorder) = &mut self.recorder {
@@ -205,7 +211,7 @@ impl<'a> Road<'a> {
             }
             self.tracker.answer(&known, |news| self.lines.tell(&news));
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Takes in an answer of a recording, after everything that happened before it.
@@ -272,6 +278,8 @@ impl<'a> Road<'a> {
             }
         }
         self.release(END_OF_TIME)?;
+        // Whatever may have changed without a word is asked about a last time.
+        while self.ask_about(END_OF_TIME)? {}
         self.account(losses, true)?;
         self.summarize(clock::now())
     }

@@ -10,6 +10,7 @@ mod replay {
     mod edited;
     mod filters;
     mod golden;
+    mod lives;
     mod recording;
     mod schema;
     mod summary;

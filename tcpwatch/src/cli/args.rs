@@ -309,6 +309,24 @@ mod tests {
     }
 
     #[test]
+    fn the_kernel_side_tells_no_more_than_is_shown() {
+        for (words, tells) in [
+            ([].as_slice(), Tells::Happenings),
+            (&["--lives"], Tells::Lives),
+            (&["--failed"], Tells::Lives),
+            (&["--lives", "--failed"], Tells::Lives),
+            (&["--retries"], Tells::Retries),
+            (&["--state", "LISTEN"], Tells::Happenings),
+            (&["--format", "json"], Tells::Lives),
+            (&["--format", "json", "--retries"], Tells::Retries),
+            (&["--format", "json", "--state", "LISTEN"], Tells::Happenings),
+        ] {
+            let cli = Cli::try_parse_from([&["tcpwatch"], words].concat()).unwrap();
+            assert_eq!(cli.output.tells(&cli.filters), tells, "{words:?}");
+        }
+    }
+
+    #[test]
     fn a_bad_port_is_refused_with_the_rule() {
         for (word, says) in [
             ("0", "port 0 is no port"),

@@ -76,31 +76,4 @@ pub fn decode(bytes: &[u8], names: &Names) -> Result<Event, DecodeError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    proptest! {
-        #[test]
-        fn any_bytes_decode_or_are_refused(bytes in proptest::collection::vec(any::<u8>(), 0..256)) {
-            let _ignored: Result<Event, DecodeError> = decode(&bytes, &Names::default());
-        }
-
-        #[test]
-        fn any_bytes_with_a_known_tag_decode_or_are_refused(
-            mut bytes in proptest::collection::vec(any::<u8>(), 48..=216),
-            tag in 1_u8..=7,
-        ) {
-            bytes[20] = tag;
-            let _ignored: Result<Event, DecodeError> = decode(&bytes, &Names::default());
-        }
-    }
-
-    #[test]
-    fn an_unknown_tag_is_refused_by_name() {
-        let mut bytes = [0; 64];
-        bytes[20] = 99;
-        assert_eq!(decode(&bytes, &Names::default()), Err(DecodeError::Kind { kind: 99 }));
-    }
-}
+mod tests;

@@ -37,6 +37,16 @@ impl Spent {
         }
     }
 
+    /// Made up for tests.
+    #[cfg(test)]
+    pub(crate) fn of(times: &[(TcpState, Duration)]) -> Self {
+        let mut spent = Self::default();
+        for (state, time) in times {
+            spent.add(*state, *time);
+        }
+        spent
+    }
+
     /// The states that were passed and the time in each, in the order of a connection's life.
     pub fn iter(&self) -> impl Iterator<Item = (TcpState, Duration)> + '_ {
         TcpState::ALL.into_iter().zip(self.0).filter_map(|(state, spent)| Some((state, spent?)))
@@ -226,7 +236,6 @@ impl Life {
         if let Some(since) = since {
             self.spent.add(from, at.since(since));
         }
-        self.retry = None;
         let by = match (from, to) {
             (TcpState::FinWait1, TcpState::Closing) => Some(ClosedBy::Both),
             (_, TcpState::FinWait1) => Some(ClosedBy::Local),
@@ -278,6 +287,64 @@ impl Life {
             totals,
             closed_by: closed_by.or_else(|| (by_reset && came_up).then_some(ClosedBy::Reset)),
             end: End::of(left, reason),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_state_that_was_left_and_the_reason_tell_how_a_connection_ended() {
+        for (left, reason, end) in [
+            (TcpState::LastAck, Reason::Normal, End::Normal),
+            (TcpState::FinWait2, Reason::TimeWaitOverflow, End::Normal),
+            (TcpState::TimeWait, Reason::Timer, End::Normal),
+            (TcpState::TimeWait, Reason::Reused, End::Normal),
+            (TcpState::TimeWait, Reason::ResetReceived, End::Normal),
+            (TcpState::TimeWait, Reason::Killed, End::Normal),
+            (TcpState::TimeWait, Reason::NetnsGone, End::Normal),
+            (TcpState::TimeWait, Reason::Unknown, End::Normal),
+            (TcpState::FinWait2, Reason::Reused, End::Normal),
+            (TcpState::SynSent, Reason::Normal, End::Canceled),
+            (TcpState::SynSent, Reason::Refused, End::Refused),
+            (TcpState::SynSent, Reason::Unreachable, End::Unreachable),
+            (TcpState::SynSent, Reason::TimedOut, End::TimedOut),
+            (TcpState::Established, Reason::TimedOut, End::TimedOut),
+            (TcpState::SynRecv, Reason::TimedOut, End::HalfOpen),
+            (TcpState::SynRecv, Reason::ListenerClosed, End::ListenerClosed),
+            (TcpState::SynRecv, Reason::ResetReceived, End::ResetReceived),
+            (TcpState::FinWait2, Reason::Timer, End::HalfClosed),
+            (TcpState::FinWait2, Reason::ResetSent, End::ResetSent),
+            (TcpState::Established, Reason::ResetReceived, End::ResetReceived),
+            (TcpState::Established, Reason::Killed, End::Killed),
+            (TcpState::Established, Reason::NetnsGone, End::NetnsGone),
+            (TcpState::Established, Reason::Unknown, End::Unknown),
+        ] {
+            assert_eq!(End::of(left, reason), end, "{left} {}", reason.word());
+        }
+    }
+
+    #[test]
+    fn an_end_that_somebody_wanted_or_nobody_knows_is_no_failure() {
+        let ends = [
+            (End::Normal, false),
+            (End::Canceled, false),
+            (End::NetnsGone, false),
+            (End::Unknown, false),
+            (End::Refused, true),
+            (End::Unreachable, true),
+            (End::TimedOut, true),
+            (End::ResetSent, true),
+            (End::ResetReceived, true),
+            (End::HalfOpen, true),
+            (End::HalfClosed, true),
+            (End::Killed, true),
+            (End::ListenerClosed, true),
+        ];
+        for (end, failure) in ends {
+            assert_eq!(end.is_failure(), failure, "{}", end.word());
         }
     }
 }

@@ -356,11 +356,15 @@ impl Tracker {
             ended_by: None,
             ..event.clone()
         };
-        self.tally.inferred += 1;
+        let mut inferred = 0;
         self.took_over(key, &start, &mut |news| match news {
-            News::Change(change) => out(News::Change(Change { inferred: true, ..change })),
+            News::Change(change) => {
+                inferred += 1;
+                out(News::Change(Change { inferred: true, ..change }));
+            }
             other => out(other),
         });
+        self.tally.inferred += inferred;
         if let Some(socket) = event.socket {
             // Its burial was missed as well, or is still to come and tells nothing new.
             self.sockets.remove(&socket);

@@ -28,14 +28,18 @@ const CROSSED: Duration = Duration::from_millis(500);
 impl Retry {
     /// The run that this retransmission continues or begins; `None` if it is the same attempt, sent
     /// twice.
-    fn next(before: Option<Self>, event: &RetransmitEvent) -> Option<Self> {
+    fn next(before: Option<Self>, event: &RetransmitEvent, rate: TickRate) -> Option<Self> {
         let before = before.filter(|before| before.segment == event.segment);
         let (segment, at) = (event.segment, event.at);
         Some(match event.trigger {
-            // The kernel counts; a tail loss probe came first and is not in its count.
-            Trigger::Timeout { in_a_row, .. } => {
-                let goes_on = before.is_some_and(|before| before.in_a_row + 1 == in_a_row);
-                let probed = goes_on && before.is_some_and(|before| before.probed);
+            // The kernel counts; a tail loss probe came first and is not in its count. One whole
+            // timeout begins with it, so that a probe long before was answered.
+            Trigger::Timeout { in_a_row, rto } => {
+                let reach = rate.duration(2 * u64::from(rto));
+                let goes_on = |before: &Self| {
+                    before.in_a_row + 1 == in_a_row && (in_a_row > 1 || at.since(before.at) < reach)
+                };
+                let probed = before.is_some_and(|before| before.probed && goes_on(&before));
                 let number = u32::from(in_a_row) + u32::from(probed);
                 Self { segment, at, in_a_row, probed, number }
             }
@@ -72,16 +76,18 @@ impl Tracker {
         let mut nowhere = Box::default();
         let life: &mut Life = life.map_or(&mut nowhere, |life| life);
         let before = life.retry;
-        let Some(retry) = Retry::next(before, event) else { return };
+        let Some(retry) = Retry::next(before, event, rate) else { return };
         life.retry = Some(retry);
         life.count(event.segment);
 
-        // The first transmission was when the state was entered; data may have been sent any time.
-        let first = since.filter(|_| event.segment != Segment::Data && retry.number == 1);
-        let last = before.filter(|before| before.segment == event.segment);
+        // The first transmission was when the state was entered; data may have been sent any time,
+        // and a FIN that is still under way in CLOSING was sent in FIN_WAIT_1.
+        let with_state = event.segment != Segment::Data && event.state != TcpState::Closing;
+        let first = since.filter(|_| with_state && retry.number == 1);
+        let last = before
+            .filter(|before| before.segment == event.segment && before.number + 1 == retry.number);
         let last = last.map(|before| before.at).or(first);
         let schedule = schedule(event, &sysctls, rate);
-        let next = schedule.as_ref().and_then(|schedule| next(event, schedule, rate));
         out(News::Retransmit(Retransmit {
             at: event.at,
             subject,
@@ -91,10 +97,9 @@ impl Tracker {
             early: matches!(event.trigger, Trigger::Early { .. } | Trigger::SynCameAgain),
             since_last: last.map(|last| event.at.since(last)),
             expected: expected(event, rate),
-            next,
-            most: schedule
-                .filter(|_| event.segment == Segment::Syn)
-                .map(|schedule| u32::try_from(schedule.attempts.len()).unwrap_or(u32::MAX)),
+            next: next(event, &schedule, rate),
+            most: (event.segment == Segment::Syn)
+                .then(|| u32::try_from(schedule.attempts.len()).unwrap_or(u32::MAX)),
             sent: event.sent,
         }));
     }
@@ -129,40 +134,34 @@ fn expected(event: &RetransmitEvent, rate: TickRate) -> Option<Duration> {
 }
 
 /// Everything that the kernel sends again from the first transmission on.
-fn schedule(event: &RetransmitEvent, sysctls: &Sysctls, rate: TickRate) -> Option<Schedule> {
+fn schedule(event: &RetransmitEvent, sysctls: &Sysctls, rate: TickRate) -> Schedule {
     let user_timeout = event.user_timeout;
-    match (event.state, event.trigger) {
+    let (in_a_row, rto) = match (event.state, event.trigger) {
         (TcpState::SynSent, _) => {
             let options = SynOptions { retries: event.syn_retries, user_timeout };
-            Some(timing::syn(sysctls, options, rate))
+            return timing::syn(sysctls, options, rate);
         }
         // Both sides connected at the same time: a SYN without linear timeouts.
         (TcpState::SynRecv, Trigger::Timeout { .. } | Trigger::Early { .. }) => {
             let sysctls = Sysctls { syn_linear_timeouts: 0, ..*sysctls };
             let options = SynOptions { retries: event.syn_retries, user_timeout };
-            Some(timing::syn(&sysctls, options, rate))
+            return timing::syn(&sysctls, options, rate);
         }
         (_, Trigger::RequestTimeout { .. } | Trigger::SynCameAgain) => {
-            Some(timing::syn_ack(sysctls, event.syn_retries, rate))
+            return timing::syn_ack(sysctls, event.syn_retries, rate);
         }
-        (_, Trigger::Timeout { in_a_row, rto }) => {
-            let doubled = u32::from(in_a_row.saturating_sub(1)).min(31);
-            let first_rto = rate.duration(u64::from(rto) >> doubled);
-            let options =
-                RtoOptions { first_rto, orphan: event.orphan, probe_first: None, user_timeout };
-            Some(timing::unacknowledged(sysctls, options, rate))
-        }
+        (_, Trigger::Timeout { in_a_row, rto }) => (in_a_row, rto),
         // A whole timeout begins with it.
-        (_, Trigger::Early { rto }) => {
-            let options = RtoOptions {
-                first_rto: rate.duration(rto.into()),
-                orphan: event.orphan,
-                probe_first: None,
-                user_timeout,
-            };
-            Some(timing::unacknowledged(sysctls, options, rate))
-        }
-    }
+        (_, Trigger::Early { rto }) => (0, rto),
+    };
+    let doubled = u32::from(in_a_row.saturating_sub(1)).min(31);
+    let options = RtoOptions {
+        first_rto: rate.duration(u64::from(rto) >> doubled),
+        orphan: event.orphan,
+        probe_first: None,
+        user_timeout,
+    };
+    timing::unacknowledged(sysctls, options, rate)
 }
 
 /// What comes next if no answer does.

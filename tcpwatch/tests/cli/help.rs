@@ -21,7 +21,8 @@ const FILTERS: [&str; 10] = [
     "--pid",
     "--comm",
 ];
-const OUTPUT: [&str; 5] = ["--format", "--color", "--time", "--count", "--summary"];
+const OUTPUT: [&str; 8] =
+    ["--format", "--color", "--lives", "--failed", "--retries", "--time", "--count", "--summary"];
 const LIVE: [&str; 2] = ["--duration", "--buffer"];
 
 #[test]

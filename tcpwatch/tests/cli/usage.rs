@@ -38,6 +38,24 @@ fn both_families_at_once_are_refused() {
 }
 
 #[test]
+fn lives_hold_all_states_so_that_none_can_be_chosen() {
+    for option in ["--lives", "--failed"] {
+        let words = [option, "--state", "cannot be used with"];
+        refused(&[option, "--state", "TIME_WAIT"], &words);
+        refused(&["--state", "TIME_WAIT", option], &words);
+    }
+}
+
+#[test]
+fn only_lives_and_only_retries_at_once_are_refused() {
+    for option in ["--lives", "--failed"] {
+        let words = ["--retries", option, "cannot be used with"];
+        refused(&["--retries", option], &words);
+        refused(&[option, "--retries"], &words);
+    }
+}
+
+#[test]
 fn a_state_that_is_none_is_refused_with_the_names_of_all() {
     for word in ["FIN_WAIT_3", "open", "ESTABLISHED,half-open", ""] {
         refused(
@@ -116,6 +134,7 @@ fn replay_refuses_the_same_words() {
         (["--addr", "10.0.0.0/33"], "write 192.0.2.1"),
         (["--state", "open"], "is not a TCP state"),
         (["--netns", "no-such-namespace"], "no-such-namespace"),
+        (["--lives", "--retries"], "cannot be used with"),
     ] {
         refused(&[&["replay", file], args.as_slice()].concat(), &[says]);
     }

@@ -27,6 +27,8 @@ HERE = pathlib.Path(__file__).resolve().parent
 PORT = 8080
 PEER_HOST = "198.51.100.2"
 OWN_HOST = "198.51.100.1"
+SO_ATTACH_FILTER = 26
+SO_DETACH_FILTER = 27
 
 
 # The other processes: each obeys one word a line and answers when it has done so.
@@ -52,6 +54,14 @@ def actor(name):
             family = socket.AF_INET6 if ":" in rest[0] else socket.AF_INET
             held = socket.socket(family)
             held.connect_ex((rest[0], PORT))
+        elif word == "connect_deaf":
+            held = socket.socket(socket.AF_INET)
+            deafen(held)
+            held.connect_ex((rest[0], PORT))
+        elif word == "deafen":
+            deafen(held)
+        elif word == "hear":
+            held.setsockopt(socket.SOL_SOCKET, SO_DETACH_FILTER, 0)
         elif word == "send":
             held.sendall(b"hello")
         elif word == "read":
@@ -72,6 +82,13 @@ def actor(name):
         else:
             raise ValueError(word)
         print("done", flush=True)
+
+
+def deafen(sock):
+    """Whatever comes in is dropped before TCP sees it (SO_ATTACH_FILTER)."""
+    drop_all = ctypes.create_string_buffer(struct.pack("HBBI", 6, 0, 0, 0), 8)
+    program = struct.pack("HxxxxxxP", 1, ctypes.addressof(drop_all))
+    sock.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
 
 
 def syn(source, target, source_port):
@@ -154,9 +171,9 @@ class World:
         for line in map(json.loads, text.splitlines()[1:]):
             if "record" in line:
                 record = bytes.fromhex(line["record"])
-                if record[20] == 1:
+                if record[20] in (1, 4):  # changes, and last changes with totals
                     names.add(record[40:56].rstrip(b"\0").decode())
-            elif owner := (line.get("known") or line["answer"])["owner"]:
+            elif owner := (line.get("known") or line.get("answer") or {}).get("owner"):
                 names.add(owner["comm"])
         assert names <= {"client", "server", ""}, f"{name}: strangers {names}"
         assert len(text) < 30_000, f"{name}: {len(text)} bytes"
@@ -286,6 +303,41 @@ def both_close_at_once(world):
     world.until("TIME_WAIT")
 
 
+def much_goes_wrong(world):
+    """Retries of all kinds, resets both ways, errors, and lives that end in failure."""
+    world.sysctl("net.ipv4.tcp_syn_retries", 1)
+    world.sysctl("net.ipv4.tcp_syn_linear_timeouts", 0)
+    world.sysctl("net.ipv4.tcp_synack_retries", 1)
+    world.watch()
+    world.client.connect("127.0.0.1")  # nobody listens yet
+    hello(world, "127.0.0.1")
+    world.server.deafen()
+    world.client.send()
+    threading.Event().wait(0.5)
+    world.server.hear()
+    world.server.read()
+    world.server.deafen()
+    world.client.close()
+    threading.Event().wait(0.5)
+    world.server.hear()
+    world.server.read_end()
+    world.server.close()
+    world.until("TIME_WAIT")
+    world.client.connect("127.0.0.1")
+    world.server.accept()
+    world.client.abort()
+    world.until("CLOSED", 4)
+    world.server.close()
+    world.client.connect("127.0.0.1")
+    world.server.accept()
+    world.client.send()
+    world.server.close()  # with data unread
+    world.until("CLOSED", 6)
+    world.client.close()
+    world.client.connect_deaf("127.0.0.1")  # which fails after 3 s
+    world.until("CLOSED", 9)  # client and half-open connection, TIME_WAIT after a minute
+
+
 CLAIMS = [
     client_closes_first_v4,
     server_closes_first_v6,
@@ -297,6 +349,7 @@ CLAIMS = [
     half_open_is_given_up,
     older_than_the_recording,
     both_close_at_once,
+    much_goes_wrong,
 ]
 
 

@@ -83,6 +83,19 @@ fn fins_that_cross_lead_through_closing() {
 }
 
 #[test]
+fn retries_resets_and_errors_say_why() {
+    is_told("much_goes_wrong");
+}
+
+#[test]
+fn lives_retries_or_failures_alone_can_be_shown() {
+    for option in ["lives", "retries", "failed"] {
+        let args = ["--time", "elapsed", "--color", "never", &format!("--{option}")];
+        shown_as("much_goes_wrong", &format!("much_goes_wrong.{option}.text"), &args);
+    }
+}
+
+#[test]
 fn moments_can_be_shown_in_utc() {
     let args = ["--time", "utc", "--color", "never"];
     shown_as("client_resets", "client_resets.utc.text", &args);
@@ -103,7 +116,7 @@ fn plain(text: &str) -> String {
 
 #[test]
 fn colours_add_to_the_words_and_never_replace_them() {
-    for recording in ["both_close_at_once", "connect_is_refused", "half_open_is_given_up"] {
+    for recording in ["both_close_at_once", "connect_is_refused", "much_goes_wrong"] {
         let file = data(&format!("{recording}.jsonl"));
         let show = |color| replay(&file, &["--time", "utc", "--color", color]);
         let (colored, uncolored) = (show("always"), show("never"));

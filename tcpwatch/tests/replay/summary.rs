@@ -2,14 +2,17 @@
 
 use std::collections::BTreeSet;
 
+use serde_json::Value;
+
 use super::recording::{Played, Recording, data, replay};
 
-const NAMES: [&str; 10] = [
+const NAMES: [&str; 11] = [
     "both_close_at_once",
     "client_closes_first_v4",
     "client_resets",
     "connect_is_refused",
     "half_open_is_given_up",
+    "much_goes_wrong",
     "older_than_the_recording",
     "server_closes_first_v6",
     "server_closes_late",
@@ -37,7 +40,13 @@ fn connections_are_four_tuples_and_what_has_not_closed_is_open() {
         let Played { lines, summary, .. } = Played::named(name, &[]);
         let connections = |to_closed: bool| {
             let mut ends = BTreeSet::new();
-            for line in lines.iter().filter(|line| line["remote"]["port"] != 0) {
+            // A reset without a socket is no connection; a connect may not know its port yet.
+            let whole = |line: &&Value| {
+                line["event"] == "state"
+                    && line["remote"]["port"] != 0
+                    && line["local"]["port"] != 0
+            };
+            for line in lines.iter().filter(whole) {
                 if !to_closed || line["to"] == "CLOSED" {
                     ends.insert(format!("{} {}", line["local"], line["remote"]));
                 }
@@ -62,7 +71,7 @@ fn what_was_attempted_arrived_or_was_lost() {
 fn a_recording_is_as_long_as_the_time_it_tells_of() {
     for name in NAMES {
         let Played { lines, summary, .. } = Played::named(name, &[]);
-        let moment = |line: &serde_json::Value| line["mono_ns"].as_u64().expect("a moment");
+        let moment = |line: &Value| line["mono_ns"].as_u64().expect("a moment");
         let (first, last) = (lines.first().expect("a line"), lines.last().expect("a line"));
         assert!(moment(&summary) >= moment(last), "{name}: the summary comes after the last line");
         let shown = std::time::Duration::from_nanos(moment(last) - moment(first)).as_secs_f64();
@@ -73,8 +82,10 @@ fn a_recording_is_as_long_as_the_time_it_tells_of() {
 
 #[test]
 fn lines_come_in_the_order_of_the_kernels_clock() {
-    // What the kernel had to be asked for comes when it is known.
-    for name in NAMES.into_iter().filter(|name| *name != "server_closes_soon") {
+    // What the kernel had to be asked for comes when it is known; the end of a half-open connection,
+    // when nothing has explained it otherwise for a while.
+    let late = ["server_closes_soon", "much_goes_wrong"];
+    for name in NAMES.into_iter().filter(|name| !late.contains(name)) {
         let moments: Vec<u64> = Played::named(name, &[])
             .lines
             .iter()

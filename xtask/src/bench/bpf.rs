@@ -1,4 +1,4 @@
-//! Commands for the system call `bpf` come in, descriptors go out: the three that the bench needs.
+//! Commands for the system call `bpf` come in, descriptors go out: those that the bench needs.
 //!
 //! The layouts are those of `union bpf_attr` in `include/uapi/linux/bpf.h`; what lies behind the
 //! fields given here is zero for the kernel.
@@ -9,6 +9,8 @@ use std::{
 };
 
 const PROG_LOAD: libc::c_int = 5;
+const PROG_GET_FD_BY_ID: libc::c_int = 13;
+const OBJ_GET_INFO_BY_FD: libc::c_int = 15;
 const RAW_TRACEPOINT_OPEN: libc::c_int = 17;
 const ENABLE_STATS: libc::c_int = 32;
 const PROG_TYPE_TRACING: u32 = 26;
@@ -74,6 +76,52 @@ pub(crate) fn attach_tracing(program: &OwnedFd) -> io::Result<OwnedFd> {
 /// 5.8). A sysctl would outlive us if we were killed; this cannot.
 pub(crate) fn enable_statistics() -> io::Result<OwnedFd> {
     bpf(ENABLE_STATS, &STATS_RUN_TIME)
+}
+
+/// The part for `BPF_PROG_GET_FD_BY_ID`.
+#[repr(C)]
+struct ById {
+    id: u32,
+    rest: [u32; 2],
+}
+
+/// The part for `BPF_OBJ_GET_INFO_BY_FD`.
+#[repr(C)]
+struct InfoByFd {
+    fd: RawFd,
+    length: u32,
+    info: u64,
+}
+
+/// `struct bpf_prog_info` up to the name.
+#[repr(C)]
+#[derive(Default)]
+struct ProgInfo {
+    before: [u64; 8],
+    name: [u8; 16],
+}
+
+/// The name of a loaded program, at most 15 bytes.
+pub(crate) fn program_name(id: u32) -> io::Result<String> {
+    let program: OwnedFd = bpf(PROG_GET_FD_BY_ID, &ById { id, rest: [0; 2] })?;
+    let mut info = ProgInfo::default();
+    let place: *mut ProgInfo = &raw mut info;
+    let length = u32::try_from(size_of::<ProgInfo>()).map_err(io::Error::other)?;
+    let ask = InfoByFd {
+        fd: program.as_raw_fd(),
+        length,
+        info: u64::try_from(place.addr()).map_err(io::Error::other)?,
+    };
+    let ask = &raw const ask;
+    // SAFETY: the kernel reads the command and writes at most `length` bytes to `info`; both live
+    // until the end of this function.
+    match unsafe { libc::syscall(libc::SYS_bpf, OBJ_GET_INFO_BY_FD, ask, size_of::<InfoByFd>()) } {
+        0 => {
+            let name = info.name.split(|byte| *byte == 0).next().unwrap_or_default();
+            Ok(String::from_utf8_lossy(name).into_owned())
+        }
+        _ => Err(io::Error::last_os_error()),
+    }
 }
 
 fn address<T>(pointer: *const T) -> io::Result<u64> {

@@ -43,6 +43,9 @@ pub(crate) const NOTHING: &str = "nothing attached";
 /// The label of the tool with its default output.
 pub(crate) const TEXT: &str = "tcpwatch, text";
 
+/// The label of the tool with everything it can tell.
+pub(crate) const JSON: &str = "tcpwatch, JSON";
+
 impl Attached {
     /// Starts it; returns when it is attached and has come to rest.
     pub(crate) fn start(&self, stdout: Stdout) -> Result<Running> {
@@ -68,6 +71,18 @@ impl Running {
             Self::Tool(tool) => Some(tool.pid()),
         }
     }
+
+    /// Detaches it; returns what it lost by its own account.
+    pub(crate) fn end(self) -> Result<Option<u64>> {
+        match self {
+            Self::Nothing => Ok(None),
+            Self::Empty(program) => {
+                drop(program);
+                Ok(None)
+            }
+            Self::Tool(tool) => tool.end(),
+        }
+    }
 }
 
 /// All cases of this machine.
@@ -82,7 +97,9 @@ pub(crate) fn all(tcpwatch: &Path) -> Result<Vec<Case>> {
         Case { label: NOTHING, attached: Attached::Nothing },
         Case { label: "an empty program", attached: Attached::Empty(empty_program::tracepoint()?) },
         of_tcpwatch(TEXT, Tells::TextSummary, &["--summary"]),
-        of_tcpwatch("tcpwatch, JSON", Tells::JsonSummary, &["--summary", "--format", "json"]),
+        of_tcpwatch(JSON, Tells::JsonSummary, &["--summary", "--format", "json"]),
+        of_tcpwatch("tcpwatch --lives", Tells::TextSummary, &["--summary", "--lives"]),
+        of_tcpwatch("tcpwatch --retries", Tells::Nothing, &["--retries"]),
         of_tcpwatch("tcpwatch --port 1", Tells::Nothing, &["--port", "1"]),
         // An address of TEST-NET-1, which nobody has.
         of_tcpwatch("tcpwatch -4 --addr A", Tells::Nothing, &["-4", "--addr", "192.0.2.1"]),

@@ -5,8 +5,8 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 use anyhow::{Context, Result};
 
 use super::{
-    case::{self, Case},
-    machine,
+    case::{self, Case, JSON},
+    hooks, machine,
     measure::{self, Lengths, Round},
     peers,
     report::{self, Measured},
@@ -69,6 +69,10 @@ pub(crate) fn command(args: &Args) -> Result<ExitCode> {
     println!("{}", machine::describe());
     println!("{rounds} rounds of {millis} ms, load {load} before and {} after\n", machine::load());
     print!("{}", report::write(&measured, args.form()));
+    if let Some(case) = cases.iter().find(|case| case.label == JSON) {
+        eprintln!("bench: each program of {}", case.label);
+        print!("\n{}", hooks::table(&case.attached, args.form())?);
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -59,7 +59,7 @@ pub(crate) fn round(case: &Case, length: Duration) -> Result<Round> {
     let running = case.attached.start(Stdout::Discarded)?;
     let listen_close = phase(&running, Workload::ListenClose, length).with_context(of_case)?;
     let churn = phase(&running, Workload::Churn, length).with_context(of_case)?;
-    end(running)?;
+    running.end()?;
     Ok(Round { listen_close, churn })
 }
 
@@ -92,7 +92,7 @@ pub(crate) fn time_of_a_run(attached: &Attached, length: Duration) -> Result<Opt
     Workload::ListenClose.run(length)?;
     drop(timed);
     let after = proc_files::programs(holder)?;
-    end(running)?;
+    running.end()?;
     Ok(busiest(&before, &after))
 }
 
@@ -118,19 +118,8 @@ pub(crate) fn losses(attached: &Attached, length: Duration) -> Result<Losses> {
         tool.settle()?;
     }
     let missed = missed(&running)?.saturating_sub(before);
-    let lost = end(running)?;
+    let lost = running.end()?;
     Ok(Losses { ran: work.ran, transitions: work.transitions, lost, missed })
-}
-
-fn end(running: Running) -> Result<Option<u64>> {
-    match running {
-        Running::Nothing => Ok(None),
-        Running::Empty(program) => {
-            drop(program);
-            Ok(None)
-        }
-        Running::Tool(tool) => tool.end(),
-    }
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ mod bpf;
 mod case;
 mod command;
 mod empty_program;
+mod hooks;
 mod losses;
 mod machine;
 mod measure;

@@ -10,6 +10,15 @@ const MIDDLE: usize = CHANGE + 1 + 7 + 2;
 /// Columns of the cell that says what happened: two states and an arrow.
 pub(super) const CHANGE: usize = 25;
 
+/// What the lines tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Titles {
+    /// Changes, retries, resets.
+    Changes,
+    /// Whole connections.
+    Lives,
+}
+
 /// Widths of the two endpoints.
 #[derive(Debug)]
 pub(super) struct Columns {
@@ -62,16 +71,18 @@ impl Columns {
         "23:59:59.9999 ".len() + self.local + 3 + self.remote + 1 + MIDDLE
     }
 
-    /// The titles, for changes or for lives.
-    pub(super) fn header(&self, lives: bool) -> String {
+    /// The titles.
+    pub(super) fn header(&self, titles: Titles) -> String {
         let (local, remote) = (self.local, self.remote);
-        if lives {
-            let rest = lives::titles();
-            return format!("{:<13} {:<local$}   {:<remote$} {rest}", "OPENED", "LOCAL", "REMOTE");
+        match titles {
+            Titles::Changes => format!(
+                "{:<13} {:<local$}   {:<remote$} {:<CHANGE$} {:>7}  PROCESS",
+                "TIME", "LOCAL", "REMOTE", "CHANGE", "AFTER"
+            ),
+            Titles::Lives => {
+                let rest = lives::titles();
+                format!("{:<13} {:<local$}   {:<remote$} {rest}", "OPENED", "LOCAL", "REMOTE")
+            }
         }
-        format!(
-            "{:<13} {:<local$}   {:<remote$} {:<CHANGE$} {:>7}  PROCESS",
-            "TIME", "LOCAL", "REMOTE", "CHANGE", "AFTER"
-        )
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Humane, Terminal, cell, style};
+use super::{Humane, Terminal, cell, columns::Titles, style};
 use crate::{
     event::{Segment, TcpState, WallClock},
     track::{Connection, End},
@@ -24,7 +24,7 @@ impl Terminal {
         out: &mut Vec<u8>,
     ) {
         let grown = self.columns.fit(&connection.subject.ends);
-        self.header(grown, true, out);
+        self.header(grown, Titles::Lives, out);
         match connection.opened {
             Some(opened) => self.moment(opened, clock, out),
             // Opened before tcpwatch started.
@@ -38,7 +38,6 @@ impl Terminal {
         right(&bytes(totals.map(|totals| totals.received)), BYTES, out);
         right(&connection.retransmits().to_string(), RETRIES, out);
         let by = connection.closed_by.map_or("-", |by| by.word());
-        out.push(b' ');
         cell::text(by, CLOSED_BY, out);
         out.push(b' ');
         let start = out.len();

@@ -5,6 +5,8 @@ mod columns;
 mod duration;
 mod lives;
 mod style;
+#[cfg(test)]
+mod tests;
 mod why;
 
 use std::time::Duration;
@@ -12,7 +14,7 @@ use std::time::Duration;
 use anstyle::Style;
 use jiff::tz::TimeZone;
 
-use self::columns::Columns;
+use self::columns::{Columns, Titles};
 pub use self::duration::Humane;
 use super::{
     Loss, Sink, Summary,
@@ -92,18 +94,18 @@ impl Terminal {
     }
 
     /// The header, when the page is new or a column has grown.
-    fn header(&mut self, grown: bool, lives: bool, out: &mut Vec<u8>) {
+    fn header(&mut self, grown: bool, titles: Titles, out: &mut Vec<u8>) {
         let due = match (self.since_header, self.layout.page) {
             (None, _) => true,
-            (Some(lines), Some(page)) => lines >= page || grown,
+            (Some(shown), Some(page)) => shown >= page || grown,
             (Some(_), None) => grown,
         };
         if !due {
-            self.since_header = self.since_header.map(|lines| lines + 1);
+            self.since_header = self.since_header.map(|shown| shown + 1);
             return;
         }
         self.since_header = Some(1);
-        let titles = self.columns.header(lives);
+        let titles = self.columns.header(titles);
         style::paint(style::HEADER, titles.as_bytes(), self.layout.color, out);
         out.push(b'\n');
     }
@@ -119,7 +121,7 @@ impl Terminal {
     /// Moment and ends: the part that every line about a socket begins with.
     fn begin(&mut self, at: KernelTime, subject: &Subject, clock: &WallClock, out: &mut Vec<u8>) {
         let grown = self.columns.fit(&subject.ends);
-        self.header(grown, false, out);
+        self.header(grown, Titles::Changes, out);
         self.moment(at, clock, out);
         self.columns.ends(arrow(subject.direction), out);
         self.cell.clear();

@@ -18,16 +18,20 @@ impl Terminal {
             Segment::Fin => "FIN",
             Segment::Data => "data",
         };
-        let mut what = format!("{segment} retry {}", again.attempt);
-        if let Some(most) = again.most {
-            what.push_str(&format!(" of {most}"));
-        }
-        if matches!(again.segment, Segment::Fin | Segment::Data) {
-            what.push_str(&format!(", {}", again.state));
-        }
+        let (attempt, state) = (again.attempt, again.state);
+        let what = match (again.most, again.segment) {
+            (Some(most), _) => format!("{segment} retry {attempt} of {most}"),
+            // With the longest state there is no room for a comma.
+            (None, Segment::Fin | Segment::Data) if attempt > 9 => {
+                format!("{segment} retry {attempt} {state}")
+            }
+            (None, Segment::Fin | Segment::Data) => format!("{segment} retry {attempt}, {state}"),
+            (None, Segment::Syn | Segment::SynAck) => format!("{segment} retry {attempt}"),
+        };
         cell::text(&what, CHANGE, &mut self.cell);
         self.middle(style::FAILURE, again.since_last, out);
-        let schedule = schedule(again).join(" \u{b7} ");
+        let room = self.layout.width.saturating_sub(self.columns.last_cell());
+        let schedule = fitting(&schedule(again), self.layout.cut.then_some(room));
         style::paint(style::FAILURE, schedule.as_bytes(), self.layout.color, out);
         self.owner_if_there_is_room(&again.subject, char_count(schedule.as_bytes()), out);
         out.push(b'\n');
@@ -83,7 +87,20 @@ impl Terminal {
     }
 }
 
-/// What was expected and what comes next.
+/// The phrases, or the last ones if there is too little room.
+fn fitting(phrases: &[String], room: Option<usize>) -> String {
+    let text = phrases.join(" \u{b7} ");
+    match phrases {
+        [_, rest @ ..]
+            if !rest.is_empty() && room.is_some_and(|room| text.chars().count() > room) =>
+        {
+            fitting(rest, room)
+        }
+        _ => text,
+    }
+}
+
+/// What was expected, what comes next and what is odd, the latter last.
 fn schedule(again: &Retransmit) -> Vec<String> {
     let mut words = Vec::new();
     match again.expected {
@@ -94,16 +111,16 @@ fn schedule(again: &Retransmit) -> Vec<String> {
         None if again.early => words.push("before its timeout".to_owned()),
         None => {}
     }
-    if !again.sent {
-        words.push("refused below TCP".to_owned());
-    }
     if let Some(next) = again.next {
         let wait = Humane(Some(next.wait.promise)).round();
         words.push(match next.then {
             Then::Attempt => format!("next in {wait}"),
             Then::GivesUp => format!("gives up in {wait}"),
-            Then::Either => format!("next in {wait}, or gives up"),
+            Then::Either => format!("next in {wait} or end"),
         });
+    }
+    if !again.sent {
+        words.push("refused below TCP".to_owned());
     }
     words
 }

@@ -3,6 +3,7 @@
 mod churn;
 mod lap;
 mod listen_close;
+mod troubles;
 
 use std::{thread, time::Duration};
 
@@ -21,23 +22,31 @@ pub(crate) enum Workload {
     Churn,
 }
 
+/// Everything happens that any hook tells of.
+pub(crate) fn troubles() -> Result<()> {
+    in_thread(troubles::run)
+}
+
 impl Workload {
     /// Runs in a thread of its own, on the last CPU that we may use; a tool's reader then finds
     /// another one free.
     pub(crate) fn run(self, length: Duration) -> Result<Work> {
-        let work = move || {
+        in_thread(move || {
             pin()?;
             match self {
                 Self::ListenClose => listen_close::run(length),
                 Self::Churn => churn::run(length),
             }
-        };
-        let thread = thread::Builder::new()
-            .name("bench-workload".into())
-            .spawn(work)
-            .context("cannot start a thread for the workload")?;
-        thread.join().map_err(|_panic| anyhow!("the workload's thread panicked"))?
+        })
     }
+}
+
+fn in_thread<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    let thread = thread::Builder::new()
+        .name("bench-workload".into())
+        .spawn(work)
+        .context("cannot start a thread for the workload")?;
+    thread.join().map_err(|_panic| anyhow!("the workload's thread panicked"))?
 }
 
 fn pin() -> Result<()> {

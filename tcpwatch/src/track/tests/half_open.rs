@@ -1,0 +1,105 @@
+//! Half-open connections, from the timers of request sockets.
+
+use super::*;
+
+#[test]
+fn a_half_open_connection_begins_with_the_syn_and_has_its_listeners_owner() {
+    let mut tracker = tracker();
+    listening(&mut tracker, 80);
+    let news = tell(
+        &mut tracker,
+        [
+            Event::Mini(request(10, TimerEvent::Start)),
+            Event::State(state(40, 2, Listen, SynRecv)),
+            Event::Mini(request(40, TimerEvent::Cancel)),
+            Event::State(state(40, 2, SynRecv, Established)),
+        ],
+    );
+    assert_eq!(lines(&news), ["LISTEN SYN_RECV -", "SYN_RECV ESTABLISHED 30"]);
+    assert!(news.iter().all(|one| one.subject().process == process(80, Via::Listen)));
+    assert!(news.iter().all(|one| one.subject().direction == Some(Direction::Incoming)));
+    assert_eq!(tracker.tally().connections, 1, "request and socket are one connection");
+}
+
+#[test]
+fn an_accepted_socket_that_is_met_on_leaving_syn_recv_was_half_open_since_its_syn() {
+    let mut tracker = tracker();
+    listening(&mut tracker, 80);
+    let news = tell(
+        &mut tracker,
+        [
+            Event::Mini(request(10, TimerEvent::Start)),
+            Event::Mini(request(40, TimerEvent::Cancel)),
+            Event::State(state(40, 2, SynRecv, Established)),
+        ],
+    );
+    assert_eq!(lines(&news), ["LISTEN SYN_RECV -", "SYN_RECV ESTABLISHED 30"]);
+    assert_eq!(tracker.tally().connections, 1, "request and socket are one connection");
+}
+
+#[test]
+fn a_handshake_without_a_request_socket_was_a_fast_open_or_a_syn_cookie() {
+    for (fast_open, handshake, half_open) in [
+        (true, Handshake::FastOpen, Some(Duration::from_millis(30))),
+        (false, Handshake::SynCookie, None),
+    ] {
+        let done = StateEvent { fast_open, ..state(40, 2, SynRecv, Established) };
+        let begun = state(10, 2, Listen, SynRecv);
+        let news = tell(&mut tracker(), [Event::State(begun), Event::State(done)]);
+        let change = changes(&news)[1];
+        assert_eq!((change.handshake, change.in_state), (Some(handshake), half_open));
+    }
+}
+
+#[test]
+fn a_repeated_syn_or_syn_ack_does_not_end_a_half_open_connection() {
+    let mut tracker = tracker();
+    listening(&mut tracker, 80);
+    let news = tell(
+        &mut tracker,
+        [
+            Event::Mini(request(0, TimerEvent::Start)),
+            // The SYN+ACK is sent again by the timer.
+            Event::Mini(request(1000, TimerEvent::Cancel)),
+            Event::Mini(request(1000, TimerEvent::Expire)),
+            Event::Mini(request(1000, TimerEvent::Start)),
+            // The client sends its SYN again.
+            Event::Mini(request(2000, TimerEvent::Cancel)),
+            Event::Mini(request(2000, TimerEvent::Start)),
+            // Given up.
+            Event::Mini(request(4000, TimerEvent::Cancel)),
+            Event::Mini(request(4000, TimerEvent::Expire)),
+        ],
+    );
+    assert_eq!(lines(&news), ["LISTEN SYN_RECV -", "SYN_RECV CLOSED 4000 timed_out"]);
+}
+
+#[test]
+fn a_half_open_connection_whose_listener_is_gone_ends_for_that() {
+    let news = tell(
+        &mut tracker(),
+        [
+            Event::Mini(request(0, TimerEvent::Start)),
+            Event::Mini(request(1000, TimerEvent::Cancel)),
+            Event::Mini(request(1000, TimerEvent::Expire)),
+        ],
+    );
+    assert_eq!(lines(&news)[1..], ["SYN_RECV CLOSED 1000 listener_closed"]);
+}
+
+#[test]
+fn what_ended_a_half_open_connection_is_its_reason() {
+    for (ended_by, reason) in [
+        (Some(EarlyEnd::ResetReceived), "reset_received"),
+        (Some(EarlyEnd::Killed), "killed"),
+        (Some(EarlyEnd::SegmentReceived), "listener_closed"),
+        (None, "unknown"),
+    ] {
+        let mut tracker = tracker();
+        listening(&mut tracker, 80);
+        let cancel = MiniEvent { ended_by, ..request(300, TimerEvent::Cancel) };
+        let events = [request(0, TimerEvent::Start), cancel].map(Event::Mini);
+        let expected = format!("SYN_RECV CLOSED 300 {reason}");
+        assert_eq!(lines(&tell(&mut tracker, events))[1..], [expected]);
+    }
+}

@@ -1,0 +1,82 @@
+//! The words of the program are those that `src/sink/schema.json` lists.
+
+use serde_json::Value;
+use tcpwatch::{
+    event::{Segment, TcpState, Via},
+    probe::Cause,
+    track::{ClosedBy, End, Handshake, Reason},
+};
+
+use super::schema;
+
+/// The words a definition of the schema lists; null is none.
+fn listed(definition: &str) -> Vec<String> {
+    let schema = schema();
+    let words = schema.pointer(definition).and_then(Value::as_array).expect("a list of words");
+    words.iter().filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
+#[test]
+fn the_schema_lists_every_state() {
+    let names: Vec<&str> = TcpState::ALL.into_iter().filter_map(TcpState::name).collect();
+    assert_eq!(listed("/$defs/named_state/enum"), names);
+}
+
+/// Every variant, and a function that no longer compiles when there is one more.
+macro_rules! all {
+    ($type:ident: $($variant:ident),+ $(,)?) => {{
+        const fn complete(one: $type) -> $type {
+            match one {
+                $($type::$variant)|+ => one,
+            }
+        }
+        [$(complete($type::$variant)),+]
+    }};
+}
+
+#[test]
+fn the_schema_lists_every_reason() {
+    let reasons = all!(Reason: Normal, Refused, TimedOut, ResetReceived, ResetSent, Unreachable,
+        Killed, Timer, Reused, ListenerClosed, NetnsGone, TimeWaitOverflow, Unknown);
+    assert_eq!(listed("/$defs/reason/enum"), reasons.map(Reason::word));
+}
+
+#[test]
+fn the_schema_lists_every_cause_of_a_loss() {
+    let causes = all!(Cause: RingFull, Recursion, Unreadable, Undecodable, TableFull, Undecided);
+    assert_eq!(listed("/$defs/cause/enum"), causes.map(Cause::word));
+}
+
+#[test]
+fn the_schema_lists_every_way_to_know_an_owner() {
+    let ways = all!(Via: Connect, Listen, Close, Procfs);
+    assert_eq!(listed("/$defs/process/properties/via/enum"), ways.map(Via::word));
+}
+
+#[test]
+fn the_schema_lists_every_unusual_handshake() {
+    let handshakes = all!(Handshake: FastOpen, SynCookie);
+    assert_eq!(listed("/$defs/handshake/enum"), handshakes.map(Handshake::word));
+}
+
+#[test]
+fn the_schema_lists_every_kind_of_segment() {
+    let segments = all!(Segment: Syn, SynAck, Fin, Data);
+    assert_eq!(listed("/$defs/kind/enum"), segments.map(Segment::word));
+}
+
+#[test]
+fn the_schema_lists_every_end_and_which_are_no_failures() {
+    let ends = all!(End: Normal, Canceled, Refused, Unreachable, TimedOut, ResetSent,
+        ResetReceived, HalfOpen, HalfClosed, Killed, ListenerClosed, NetnsGone, Unknown);
+    assert_eq!(listed("/$defs/end/enum"), ends.map(End::word));
+    let good: Vec<&str> = ends.into_iter().filter(|end| !end.is_failure()).map(End::word).collect();
+    assert_eq!(listed("/$defs/connection_line/allOf/2/if/properties/end/enum"), good);
+}
+
+#[test]
+fn the_schema_lists_everybody_who_can_close() {
+    let ends = all!(ClosedBy: Local, Remote, Both, Reset);
+    let listed = listed("/$defs/connection_line/properties/closed_by/enum");
+    assert_eq!(listed, ends.map(ClosedBy::word));
+}

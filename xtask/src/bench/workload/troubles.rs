@@ -1,0 +1,52 @@
+//! What every hook tells of: whole lives over loopback, refused connects, and connects that a full
+//! listener does not answer, so that SYNs and SYN+ACKs are sent again.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    thread,
+    time::Duration,
+};
+
+use anyhow::{Context, Result};
+use socket2::{Domain, Socket, Type};
+
+use crate::bench::private_net;
+
+/// Connects that are not answered.
+const UNANSWERED: usize = 250;
+/// Lives, and refused connects.
+const LIVES: usize = 5000;
+/// The first retries come after one second.
+const RETRIES: Duration = Duration::from_millis(3500);
+
+pub(super) fn run() -> Result<()> {
+    private_net::enter()?;
+    let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let listener = TcpListener::bind(any).context("cannot listen")?;
+    let address = listener.local_addr().context("the listener has no address")?;
+    for _ in 0..LIVES {
+        let client = TcpStream::connect(address).context("cannot connect")?;
+        let (server, _) = listener.accept().context("cannot accept")?;
+        drop(client);
+        drop(server);
+    }
+    drop(listener);
+    let refused = (0..LIVES).filter(|_| TcpStream::connect(address).is_err()).count();
+    anyhow::ensure!(refused == LIVES, "{} connects were not refused", LIVES - refused);
+
+    let full = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    full.bind(&any.into())?;
+    full.listen(0)?;
+    let address = full.local_addr()?;
+    let mut waiting = Vec::with_capacity(UNANSWERED);
+    for _ in 0..UNANSWERED {
+        let client = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+        client.set_nonblocking(true)?;
+        // It is under way, whatever this says.
+        drop(client.connect(&address));
+        waiting.push(client);
+    }
+    // The kernel's timers have to pass: this is what is measured, not waited for.
+    thread::sleep(RETRIES);
+    Ok(())
+}
