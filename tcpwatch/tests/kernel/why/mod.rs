@@ -36,6 +36,7 @@ fn what_the_kernel_repeats_is_told_at_its_time_until_the_end() {
         ("syn_2_linear", || syn::lost(V4, (2, 4), &[1, 2, 3, 4, 5], 7)),
         ("syn_1_linear", || syn::lost(V4, (1, 4), &[1, 2], 3)),
         ("syn_1_v6", || syn::lost(V6, (1, 0), &[1], 3)),
+        ("syn_local_port", syn::lost_while_the_port_is_asked_for),
         ("syn_user_timeout", syn::lost_with_a_user_timeout),
         ("syn_ack", syn::a_syn_that_crosses_its_answer_is_one_attempt),
         ("ack", || syn::an_ack_that_is_lost_leaves_a_connection_half_open(V4)),

@@ -49,7 +49,7 @@ pub(super) fn lost(address: &str, (retries, linear): (u8, u8), at: &[u64], end: 
     assert_eq!(promised.collect::<Vec<_>>(), at);
     assert_eq!(schedule.gives_up.promise, Duration::from_secs(end));
     if let Some(netns) = netns(retries, linear) {
-        is_repeated(&netns, address, &schedule, |_| ());
+        is_repeated(&netns, &[], address, &schedule, |_| ());
     }
 }
 
@@ -63,11 +63,28 @@ pub(super) fn lost_with_a_user_timeout() {
     let schedule =
         timing::syn(&sysctls, SynOptions { retries: None, user_timeout: PATIENCE }, rate());
     assert_eq!(schedule.attempts.len(), 1, "a second, and what is left");
-    is_repeated(&netns, V4, &schedule, |socket| socket.set_tcp_user_timeout(PATIENCE).unwrap());
+    is_repeated(&netns, &[], V4, &schedule, |socket| {
+        socket.set_tcp_user_timeout(PATIENCE).unwrap()
+    });
 }
 
-fn is_repeated(netns: &Netns, address: &str, schedule: &Schedule, prepare: fn(&Socket)) {
-    let watch = Watch::on(netns);
+/// The SYN is lost, and the kernel chooses a local port that the filter asks for only afterwards.
+pub(super) fn lost_while_the_port_is_asked_for() {
+    let Some(netns) = netns(1, 0) else { return };
+    netns.set("ipv4.ip_local_port_range", "40000 40100").unwrap();
+    let sysctls = Sysctls { syn_retries: 1, syn_linear_timeouts: 0, ..Sysctls::default() };
+    let schedule = timing::syn(&sysctls, SynOptions::default(), rate());
+    is_repeated(&netns, &["--local-port", "40000-40100"], V4, &schedule, |_| ());
+}
+
+fn is_repeated(
+    netns: &Netns,
+    args: &[&str],
+    address: &str,
+    schedule: &Schedule,
+    prepare: fn(&Socket),
+) {
+    let watch = Watch::with(netns, args);
     let (listener, client) = netns.inside(|| {
         let listener = TcpListener::bind(address).unwrap();
         lose_all(&listener);
