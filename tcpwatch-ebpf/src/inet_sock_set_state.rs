@@ -27,7 +27,7 @@ const SOCK_DONE: u64 = 1 << 1;
 
 // Kernel state numbers, `include/net/tcp_states.h`.
 const ESTABLISHED: u32 = 1;
-const SYN_SENT: u32 = 2;
+pub(crate) const SYN_SENT: u32 = 2;
 const SYN_RECV: u32 = 3;
 const FIN_WAIT1: u32 = 4;
 const CLOSE: u32 = 7;
@@ -102,6 +102,19 @@ fn local_port(sock: Sock) -> Result<u16, Loss> {
     }
 }
 
+/// Tells a connect that was kept back until a port was known, if there is one: `now` has the ports.
+#[inline(always)]
+pub(crate) fn tell_kept_back(ctx: &BtfTracePointContext, sock: Sock, now: &RecordHead) {
+    if let Some(kept) = undecided::take(sock.cookie())
+        && let Some(addresses) = sock.addresses()
+    {
+        let (head, change) = What::at_last(&kept, now);
+        if let Err(loss) = change.emit(head, &addresses, None) {
+            emit::count_loss(ctx, loss, Hook::SetState);
+        }
+    }
+}
+
 /// The part of a record that does not depend on the family.
 #[derive(Clone, Copy)]
 struct What {
@@ -134,7 +147,8 @@ impl What {
     #[inline(always)]
     fn at_last(kept: &KeptBack, now: &RecordHead) -> (RecordHead, Self) {
         let KeptBack { at_ns, pid, comm, old, new, flags } = *kept;
-        let head = RecordHead { at_ns, flags: FLAG_KEPT_BACK, ..*now };
+        let kind = RecordKind::StateChange as u8;
+        let head = RecordHead { kind, at_ns, flags: FLAG_KEPT_BACK, ..*now };
         (head, Self { old, new, error: 0, pid, comm, flags })
     }
 

@@ -14,6 +14,7 @@ use tcpwatch_common::{
 use crate::{
     emit::{self, Loss},
     filter,
+    inet_sock_set_state::{SYN_SENT, tell_kept_back},
     kernel::{Addresses, Segment, Sock},
     maps,
 };
@@ -41,8 +42,12 @@ fn try_retransmit(ctx: &BtfTracePointContext) -> Result<(), Loss> {
     let failed = maps::RETRANSMIT_HAS_ERROR.load() != 0 && ctx.arg::<i32>(2) != 0;
     let orphan = if sock.is_orphan() { FLAG_ORPHAN } else { 0 };
     let flags = if failed { orphan | FLAG_NOT_SENT } else { orphan };
+    let head = emit::head(RecordKind::Retransmit, sock.cookie(), netns, ports, flags);
+    if filter::asks_ports() && u32::from(state) == SYN_SENT {
+        tell_kept_back(ctx, sock, &head);
+    }
     let again = Again {
-        head: emit::head(RecordKind::Retransmit, sock.cookie(), netns, ports, flags),
+        head,
         rto: tcp.rto(),
         user_timeout_ms: tcp.user_timeout_ms(),
         total: tcp.retransmits(),

@@ -1,6 +1,6 @@
 //! Connects whose local port is not chosen yet when SYN_SENT is entered (`tcp_v4_connect` in
 //! `net/ipv4/tcp_ipv4.c`), while the filter asks for a port. They wait here for the socket's next
-//! change.
+//! change, or for the SYN to be sent again.
 
 use tcpwatch_common::config::KeptBack;
 

@@ -6,6 +6,9 @@ use tcpwatch_common::config::MINI_BYTES;
 use super::{Addresses, addresses, field, probe};
 use crate::maps;
 
+/// Kernel state number, `include/net/tcp_states.h`.
+const TIME_WAIT: u8 = 6;
+
 /// Room for the copy. It is made once, in the hook: a program's stack has 512 bytes.
 #[repr(C, align(8))]
 pub(crate) struct Room(pub(crate) [u8; MINI_BYTES]);
@@ -29,10 +32,13 @@ impl<'a> Common<'a> {
         field(self.0.as_ptr(), offset)
     }
 
-    /// Kernel state number.
+    /// Kernel state number; of a timewait socket that of the state it stands for.
     #[inline(always)]
     pub(crate) fn state(self) -> u8 {
-        self.field(&maps::SKC_STATE)
+        match self.field(&maps::SKC_STATE) {
+            TIME_WAIT => self.field(&maps::TW_SUBSTATE),
+            state => state,
+        }
     }
 
     /// Local and remote port in host order.

@@ -11,7 +11,7 @@ use super::{Change, Life, News, Reason, Restart, Subject, Tracker, key};
 use crate::{
     event::{
         Cookie, Direction, EarlyEnd, Endpoints, Jiffies, KernelTime, KnownKind, KnownSocket,
-        MiniEvent, MiniKind, Netns, Process, TcpState, TimerEvent, Via,
+        MiniEvent, MiniKind, Netns, Process, ResetDirection, TcpState, TimerEvent, Via,
     },
     timing::wheel::TickRate,
 };
@@ -427,6 +427,13 @@ impl Tracker {
             (_, _, Some(EarlyEnd::NetnsGone)) => Reason::NetnsGone,
             (_, _, Some(EarlyEnd::Killed)) => Reason::Killed,
             (_, _, Some(EarlyEnd::Connect)) => Reason::Reused,
+            // tcp_check_req() also sends one: the accept queue is full (`tcp_abort_on_overflow`), or
+            // a SYN came that does not belong.
+            (MiniKind::Request, _, Some(EarlyEnd::ResetReceived))
+                if mini.life.reset == Some(ResetDirection::Sent) =>
+            {
+                Reason::ResetSent
+            }
             (_, _, Some(EarlyEnd::ResetReceived)) => Reason::ResetReceived,
             // tcp_v4_rcv() itself: a SYN opens a new connection in TIME_WAIT (TCP_TW_SYN), what does
             // not belong is answered with a reset in FIN_WAIT_2 (TCP_TW_RST), and a request whose

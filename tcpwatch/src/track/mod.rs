@@ -159,6 +159,8 @@ impl Tracker {
         let subject = self.find(event.socket, event.netns, event.ends);
         if let Some(full) = event.socket.and_then(|socket| self.sockets.get_mut(&socket)) {
             full.life.reset = Some(event.direction);
+        } else if let Some(mini) = self.minis.get_mut(&key(event.netns, event.ends)) {
+            mini.life.reset = Some(event.direction);
         }
         let ResetEvent { at, state, direction, ref why, .. } = *event;
         out(News::Reset(Reset { at, subject, state, direction, why: why.clone() }));

@@ -141,6 +141,12 @@ fn schedule(event: &RetransmitEvent, sysctls: &Sysctls, rate: TickRate) -> Sched
             let options = SynOptions { retries: event.syn_retries, user_timeout };
             return timing::syn(sysctls, options, rate);
         }
+        // Both sides connected at the same time: a SYN without linear timeouts.
+        (TcpState::SynRecv, Trigger::Timeout { .. } | Trigger::Early { .. }) => {
+            let sysctls = Sysctls { syn_linear_timeouts: 0, ..*sysctls };
+            let options = SynOptions { retries: event.syn_retries, user_timeout };
+            return timing::syn(&sysctls, options, rate);
+        }
         (_, Trigger::RequestTimeout { .. } | Trigger::SynCameAgain) => {
             return timing::syn_ack(sysctls, event.syn_retries, rate);
         }

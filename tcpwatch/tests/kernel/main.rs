@@ -27,3 +27,5 @@ mod running;
 mod snapshot;
 #[cfg(test)]
 mod strangers;
+#[cfg(test)]
+mod why;

@@ -38,14 +38,18 @@ impl Order {
 
     /// The next event that is old enough at `now`, completed from what is known by then.
     pub fn pop(&mut self, now: KernelTime) -> Option<Event> {
-        let at = self.held.front()?.at();
-        if now.since(at) < WINDOW {
-            return None;
+        loop {
+            let at = self.held.front()?.at();
+            if now.since(at) < WINDOW {
+                return None;
+            }
+            let mut event = self.held.pop_front()?;
+            self.released_up_to = self.released_up_to.max(Some(at));
+            if !self.is_own_reset(&event) {
+                self.complete(&mut event);
+                return Some(event);
+            }
         }
-        let mut event = self.held.pop_front()?;
-        self.released_up_to = self.released_up_to.max(Some(at));
-        self.complete(&mut event);
-        Some(event)
     }
 
     /// No event is held back.
@@ -84,6 +88,19 @@ impl Order {
     fn soon_after(&self, at: KernelTime) -> impl Iterator<Item = &Event> {
         let end = at.after(WINDOW);
         self.held.iter().take_while(move |later| later.at() <= end)
+    }
+
+    /// An orphan that data come for is ended as by a reset that came, and then sends one itself
+    /// (`tcp_rcv_state_process` in `net/ipv4/tcp_input.c`). A reset is never answered with another.
+    fn is_own_reset(&self, event: &Event) -> bool {
+        let Event::Reset(reset) = event else { return false };
+        reset.direction == ResetDirection::Received
+            && self.soon_after(reset.at).any(|later| {
+                matches!(later, Event::Reset(sent)
+                if sent.direction == ResetDirection::Sent
+                    && sent.socket.is_some()
+                    && (sent.netns, sent.socket) == (reset.netns, reset.socket))
+            })
     }
 
     /// SYN_SENT is entered before a local port is chosen (`tcp_v4_connect`).

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use super::*;
 use crate::{
     decode::{Names, decode},
-    event::{Endpoint, Endpoints, MiniEvent, Netns, ResetEvent, Segment},
+    event::{Cookie, Endpoint, Endpoints, MiniEvent, Netns, ResetEvent, Segment},
 };
 
 /// A change of the socket with this cookie, in the bytes of the ring.
@@ -136,6 +136,21 @@ fn an_end_that_never_resets_takes_no_reset_of_its_four_tuple() {
         let end = StateEvent { error, peer_finished, ..closed(from) };
         assert_eq!(sends_reset(end, reset(30)), sends, "{from} {error} {peer_finished}");
     }
+}
+
+#[test]
+fn a_reset_that_is_followed_by_the_sockets_own_was_not_received() {
+    let received = |at_us, cookie| ResetEvent {
+        direction: ResetDirection::Received,
+        socket: Some(Cookie(cookie)),
+        ..reset(at_us)
+    };
+    let sent = |at_us, cookie| ResetEvent { socket: Some(Cookie(cookie)), ..reset(at_us) };
+    let mut order = Order::default();
+    for event in [received(10, 7), received(11, 8), sent(20, 7), reset(21), sent(5000, 8)] {
+        order.push(Event::Reset(event));
+    }
+    assert_eq!(moments(&mut order, 10_000), [11, 20, 21, 5000]);
 }
 
 fn syn_ack(trigger: Trigger) -> Event {

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, net::IpAddr, net::SocketAddr};
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Line {
@@ -24,7 +24,7 @@ pub(crate) struct Line {
     pub(crate) from: String,
     #[serde(default)]
     pub(crate) to: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_empty")]
     pub(crate) state: String,
     #[serde(default)]
     pub(crate) in_state_s: Option<f64>,
@@ -40,9 +40,47 @@ pub(crate) struct Line {
     pub(crate) cause: String,
     #[serde(default)]
     pub(crate) count: u64,
+    pub(crate) kind: Option<String>,
+    pub(crate) attempt: Option<u32>,
+    pub(crate) attempts_at_most: Option<u32>,
+    pub(crate) since_last_s: Option<f64>,
+    pub(crate) expected_s: Option<f64>,
+    #[serde(default)]
+    pub(crate) early: bool,
+    pub(crate) next_in_s: Option<f64>,
+    pub(crate) next_in_at_most_s: Option<f64>,
+    pub(crate) gives_up_in_s: Option<f64>,
+    pub(crate) gives_up_in_at_most_s: Option<f64>,
+    pub(crate) why: Option<String>,
+    pub(crate) errno: Option<i32>,
+    pub(crate) opened: Option<String>,
+    pub(crate) opened_mono_ns: Option<u64>,
+    pub(crate) lasted_s: Option<f64>,
+    pub(crate) handshake_s: Option<f64>,
+    #[serde(default)]
+    pub(crate) states_s: BTreeMap<String, f64>,
+    pub(crate) bytes_sent: Option<u64>,
+    pub(crate) bytes_received: Option<u64>,
+    pub(crate) srtt_s: Option<f64>,
+    pub(crate) min_rtt_s: Option<f64>,
+    pub(crate) retransmits: Option<u32>,
+    #[serde(default)]
+    pub(crate) retries: BTreeMap<String, u32>,
+    pub(crate) closed_by: Option<String>,
+    pub(crate) end: Option<String>,
+    #[serde(default)]
+    pub(crate) failed: bool,
     /// When it was read, by the kernel's clock.
     #[serde(skip)]
     pub(crate) read_ns: u64,
+    /// The line itself, unless it tells a change.
+    #[serde(skip)]
+    pub(crate) text: String,
+}
+
+/// `null` stands for no socket, hence no state.
+fn or_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    Option::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
@@ -118,6 +156,9 @@ impl From<SocketAddr> for End {
 
 impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.text.is_empty() {
+            return f.write_str(&self.text);
+        }
         let port = |end: Option<End>| end.map_or(0, |end| end.port);
         write!(
             f,

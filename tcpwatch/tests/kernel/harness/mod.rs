@@ -1,6 +1,8 @@
 //! What the tests are made of: namespaces, the program under test, sockets and processes.
 
 pub(crate) mod churn;
+pub(crate) mod connections;
+pub(crate) mod info;
 pub(crate) mod line;
 pub(crate) mod lives;
 pub(crate) mod netns;
@@ -57,4 +59,20 @@ pub(crate) fn poll<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
 /// Lets a span of time pass that is part of the scenario itself.
 pub(crate) fn let_pass(span: Duration) {
     thread::sleep(span);
+}
+
+/// Runs scenarios side by side; every one that fails is told.
+pub(crate) fn side_by_side(scenarios: &[(&str, fn())]) {
+    let failed: Vec<&str> = thread::scope(|scope| {
+        let running: Vec<_> = scenarios
+            .iter()
+            .map(|(name, scenario)| {
+                let thread = thread::Builder::new().name((*name).to_owned());
+                (*name, thread.spawn_scoped(scope, scenario).unwrap())
+            })
+            .collect();
+        let ended = running.into_iter().map(|(name, thread)| (name, thread.join()));
+        ended.filter(|(_, result)| result.is_err()).map(|(name, _)| name).collect()
+    });
+    assert!(failed.is_empty(), "failed: {failed:?}");
 }

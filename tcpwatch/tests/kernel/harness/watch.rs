@@ -4,7 +4,7 @@ use std::{
     collections::VecDeque,
     io::{BufRead as _, BufReader, Read},
     process::{Child, Command, Stdio},
-    sync::{Arc, Condvar, Mutex, MutexGuard},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
@@ -60,7 +60,11 @@ impl Watch {
     }
 
     /// Starts it with these arguments and waits for its banner.
+    ///
+    /// One at a time: loading takes the machine's power, and many at once would all be late.
     pub(crate) fn start(args: &[&str]) -> Self {
+        static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+        let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         let mut child = Command::new(env!("CARGO_BIN_EXE_tcpwatch"))
             .args(["--format", "json", "--summary"])
             .args(args)
@@ -170,7 +174,8 @@ impl Said {
             self.summary = Some(parsed(text));
         } else {
             let line: Line = parsed(text);
-            self.lines.push(Line { read_ns, ..line });
+            let text = if line.is_state() { String::new() } else { text.to_owned() };
+            self.lines.push(Line { read_ns, text, ..line });
         }
     }
 

@@ -16,7 +16,7 @@ use tcpwatch::{
     timing::wheel::{TickRate, fires_at},
 };
 
-use crate::harness::lives::Life;
+use crate::harness::{lives::Life, side_by_side};
 
 /// How late a softirq may run on a machine that has other things to do.
 const LATE: f64 = 0.03;
@@ -48,20 +48,4 @@ fn came_as_predicted(life: &Life, state: &str) {
     println!("measured: {state} predicted {predicted:.4} s, took {took:.4} s");
     assert!(took >= predicted - TICKS, "{took} s, {predicted} s were predicted: {life}");
     assert!(took <= predicted + TICKS + LATE, "{took} s, {predicted} s were predicted: {life}");
-}
-
-/// Runs scenarios side by side; every one that fails is told.
-fn side_by_side(scenarios: &[(&str, fn())]) {
-    let failed: Vec<&str> = std::thread::scope(|scope| {
-        let running: Vec<_> = scenarios
-            .iter()
-            .map(|(name, scenario)| {
-                let thread = std::thread::Builder::new().name((*name).to_owned());
-                (*name, thread.spawn_scoped(scope, scenario).unwrap())
-            })
-            .collect();
-        let ended = running.into_iter().map(|(name, thread)| (name, thread.join()));
-        ended.filter(|(_, result)| result.is_err()).map(|(name, _)| name).collect()
-    });
-    assert!(failed.is_empty(), "failed: {failed:?}");
 }

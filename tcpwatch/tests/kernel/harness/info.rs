@@ -1,0 +1,37 @@
+//! What the kernel tells of a socket when it is asked (`TCP_INFO`), through `ss`.
+
+use std::{net::SocketAddr, process::Command};
+
+use super::netns::Netns;
+
+/// Times in seconds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Info {
+    pub(crate) srtt: f64,
+    pub(crate) min_rtt: f64,
+    pub(crate) rto: f64,
+    pub(crate) retransmits: u32,
+}
+
+/// Of the socket between these ends.
+pub(crate) fn info(netns: &Netns, (local, remote): (SocketAddr, SocketAddr)) -> Info {
+    let ports = format!("( sport = :{} and dport = :{} )", local.port(), remote.port());
+    let output = netns.inside(|| {
+        Command::new("ss").args(["-t", "-i", "-n", "-H", "-O", &ports]).output().unwrap()
+    });
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(said.lines().count(), 1, "one socket: {said}");
+    let word = |name: &str| said.split_whitespace().find_map(|word| word.strip_prefix(name));
+    let milliseconds = |name: &str| {
+        let text = word(name).unwrap_or_else(|| panic!("{name} in {said}"));
+        text.split('/').next().unwrap().parse::<f64>().unwrap() / 1000.0
+    };
+    Info {
+        srtt: milliseconds("rtt:"),
+        min_rtt: milliseconds("minrtt:"),
+        rto: milliseconds("rto:"),
+        // Not shown while there is none.
+        retransmits: word("retrans:")
+            .map_or(0, |text| text.split('/').nth(1).unwrap().parse().unwrap()),
+    }
+}
