@@ -36,7 +36,7 @@ impl<'a> Common<'a> {
     #[inline(always)]
     pub(crate) fn state(self) -> u8 {
         match self.field(&maps::SKC_STATE) {
-            TIME_WAIT => self.field(&maps::TW_SUBSTATE),
+            TIME_WAIT if maps::TW_SUBSTATE.load() != 0 => self.field(&maps::TW_SUBSTATE),
             state => state,
         }
     }

@@ -157,7 +157,10 @@ impl Tracker {
 
     fn apply_reset(&mut self, event: &ResetEvent, out: &mut impl FnMut(News)) {
         let subject = self.find(event.socket, event.netns, event.ends);
+        // SYN_SENT was entered before a local port was chosen.
+        let subject = Subject { ends: event.ends, ..subject };
         if let Some(full) = event.socket.and_then(|socket| self.sockets.get_mut(&socket)) {
+            full.ends = event.ends;
             full.life.reset = Some(event.direction);
         } else if let Some(mini) = self.minis.get_mut(&key(event.netns, event.ends)) {
             mini.life.reset = Some(event.direction);
