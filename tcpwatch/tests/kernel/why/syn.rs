@@ -64,7 +64,7 @@ pub(super) fn lost_with_a_user_timeout() {
         timing::syn(&sysctls, SynOptions { retries: None, user_timeout: PATIENCE }, rate());
     assert_eq!(schedule.attempts.len(), 1, "a second, and what is left");
     is_repeated(&netns, &[], V4, &schedule, |socket| {
-        socket.set_tcp_user_timeout(PATIENCE).unwrap()
+        socket.set_tcp_user_timeout(PATIENCE).unwrap();
     });
 }
 
