@@ -134,6 +134,9 @@ impl Watch {
         let summary = said.summary.take().expect("a summary is the last line");
         drop(said);
         summary.balance();
+        if !summary.lost.is_empty() {
+            println!("measured: lost {:?}", summary.lost);
+        }
         Log { lines, summary }
     }
 
