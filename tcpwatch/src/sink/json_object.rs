@@ -8,6 +8,41 @@ use std::{fmt::Display, io::Write as _, net::Ipv4Addr, time::Duration};
 
 use super::{dotted::write_dotted, timestamp::write_fraction};
 
+/// A member's name as it is written: `,"name":`, made when tcpwatch is built.
+#[derive(Clone, Copy)]
+pub(super) struct Key(pub(super) &'static str);
+
+/// A [`Key`] of a word.
+macro_rules! key {
+    ($word:literal) => {
+        $crate::sink::json_object::Key(concat!(",\"", $word, "\":"))
+    };
+}
+pub(super) use key;
+
+/// What can name a member: a [`Key`], or a word of ours that is known only when it is written.
+pub(super) trait Name {
+    /// Appends the name, with a comma before it unless it is the first.
+    fn write(self, first: bool, out: &mut Vec<u8>);
+}
+
+impl Name for Key {
+    fn write(self, first: bool, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.0.as_bytes().get(usize::from(first)..).unwrap_or_default());
+    }
+}
+
+impl Name for &str {
+    fn write(self, first: bool, out: &mut Vec<u8>) {
+        if !first {
+            out.push(b',');
+        }
+        out.push(b'"');
+        out.extend_from_slice(self.as_bytes());
+        out.extend_from_slice(b"\":");
+    }
+}
+
 /// An object that is being written.
 pub(super) struct Object<'a> {
     out: &'a mut Vec<u8>,
@@ -24,19 +59,14 @@ impl<'a> Object<'a> {
     }
 
     /// Begins a member and hands out where its value goes.
-    fn member(&mut self, name: &'static str) -> &mut Vec<u8> {
-        if !self.empty {
-            self.out.push(b',');
-        }
+    fn member(&mut self, name: impl Name) -> &mut Vec<u8> {
+        name.write(self.empty, self.out);
         self.empty = false;
-        self.out.push(b'"');
-        self.out.extend_from_slice(name.as_bytes());
-        self.out.extend_from_slice(b"\":");
         self.out
     }
 
     /// A word of ours, or anything else without quotes, backslashes and control characters.
-    pub(super) fn word(&mut self, name: &'static str, word: &str) {
+    pub(super) fn word(&mut self, name: impl Name, word: &str) {
         let out = self.member(name);
         out.push(b'"');
         out.extend_from_slice(word.as_bytes());
@@ -44,14 +74,14 @@ impl<'a> Object<'a> {
     }
 
     /// The same, of something that is displayed.
-    pub(super) fn displayed(&mut self, name: &'static str, what: &impl Display) {
+    pub(super) fn displayed(&mut self, name: impl Name, what: &impl Display) {
         let out = self.member(name);
         // Writing to a vector cannot fail.
         let _written = write!(out, "\"{what}\"").is_ok();
     }
 
     /// An IPv4 address.
-    pub(super) fn dotted(&mut self, name: &'static str, address: Ipv4Addr) {
+    pub(super) fn dotted(&mut self, name: impl Name, address: Ipv4Addr) {
         let out = self.member(name);
         out.push(b'"');
         write_dotted(address, out);
@@ -59,7 +89,7 @@ impl<'a> Object<'a> {
     }
 
     /// Text that is not ours.
-    pub(super) fn text(&mut self, name: &'static str, text: &str) {
+    pub(super) fn text(&mut self, name: impl Name, text: &str) {
         let out = self.member(name);
         let start = out.len();
         if serde_json::to_writer(&mut *out, text).is_err() {
@@ -69,12 +99,12 @@ impl<'a> Object<'a> {
     }
 
     /// A whole number.
-    pub(super) fn number(&mut self, name: &'static str, number: impl itoa::Integer) {
+    pub(super) fn number(&mut self, name: impl Name, number: impl itoa::Integer) {
         self.member(name).extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
     }
 
     /// Seconds with as many digits as there are nanoseconds.
-    pub(super) fn seconds(&mut self, name: &'static str, duration: Duration) {
+    pub(super) fn seconds(&mut self, name: impl Name, duration: Duration) {
         let out = self.member(name);
         out.extend_from_slice(itoa::Buffer::new().format(duration.as_secs()).as_bytes());
         out.push(b'.');
@@ -84,17 +114,17 @@ impl<'a> Object<'a> {
     }
 
     /// `true`.
-    pub(super) fn yes(&mut self, name: &'static str) {
+    pub(super) fn yes(&mut self, name: impl Name) {
         self.member(name).extend_from_slice(b"true");
     }
 
     /// `null`.
-    pub(super) fn null(&mut self, name: &'static str) {
+    pub(super) fn null(&mut self, name: impl Name) {
         self.member(name).extend_from_slice(b"null");
     }
 
     /// An object.
-    pub(super) fn object(&mut self, name: &'static str, fill: impl FnOnce(&mut Object<'_>)) {
+    pub(super) fn object(&mut self, name: impl Name, fill: impl FnOnce(&mut Object<'_>)) {
         Object::write(self.member(name), fill);
     }
 }

@@ -65,7 +65,7 @@ impl Tracker {
             unrequested: false,
             life: Box::default(),
         };
-        self.keep(known.socket, connection);
+        self.keep(known.socket, Box::new(connection));
     }
 
     /// A connection to a port on which somebody listens came in. Without a listener nothing tells:
@@ -77,7 +77,7 @@ impl Tracker {
     pub(super) fn apply_state(&mut self, event: &StateEvent, out: &mut impl FnMut(News)) {
         let known = self.sockets.remove(&event.socket);
         let met = known.is_none();
-        let mut connection = known.unwrap_or_else(|| self.begin(event));
+        let mut connection = known.unwrap_or_else(|| Box::new(self.begin(event)));
         connection.ends = event.ends;
         if connection.replaced && event.to == TcpState::Closed {
             self.bury(event);
@@ -237,7 +237,7 @@ impl Tracker {
         enters
     }
 
-    fn keep(&mut self, socket: Cookie, connection: Full) {
+    fn keep(&mut self, socket: Cookie, connection: Box<Full>) {
         if self.has_room(self.sockets.len()) {
             self.sockets.insert(socket, connection);
         }

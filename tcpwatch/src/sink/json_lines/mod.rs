@@ -7,7 +7,11 @@ use std::{net::IpAddr, time::Duration};
 
 use jiff::tz::TimeZone;
 
-use super::{Loss, Sink, Summary, json_object::Object, timestamp::Calendar};
+use super::{
+    Loss, Sink, Summary,
+    json_object::{Key, Object, key},
+    timestamp::Calendar,
+};
 use crate::{
     event::{Cookie, Direction, Endpoint, KernelTime, Process, TcpState, WallClock},
     track::{Change, News, Restart, Subject},
@@ -51,10 +55,10 @@ impl JsonLines {
         self.calendar.write(clock.unix_ns(at), 9, &mut self.time);
         self.time.push(b'Z');
         Object::write(out, |line| {
-            line.number("schema", SCHEMA);
-            line.word("event", event);
-            line.word("time", std::str::from_utf8(&self.time).unwrap_or_default());
-            line.number("mono_ns", at.0);
+            line.number(key!("schema"), SCHEMA);
+            line.word(key!("event"), event);
+            line.word(key!("time"), std::str::from_utf8(&self.time).unwrap_or_default());
+            line.number(key!("mono_ns"), at.0);
             fill(line);
         });
         out.push(b'\n');
@@ -90,8 +94,8 @@ impl Sink for JsonLines {
 
     fn loss(&mut self, loss: &Loss, clock: &WallClock, out: &mut Vec<u8>) {
         self.line("loss", loss.at, clock, out, |line| {
-            line.word("cause", loss.cause.word());
-            line.number("count", loss.count);
+            line.word(key!("cause"), loss.cause.word());
+            line.number(key!("count"), loss.count);
         });
     }
 
@@ -104,17 +108,17 @@ fn write_change(line: &mut Object<'_>, change: &Change) {
     let Change { at, ref subject, from, to, in_state, reason, ends_at, asked, handshake, inferred } =
         *change;
     write_subject(line, subject);
-    write_state(line, "from", from);
-    write_state(line, "to", to);
-    write_seconds(line, "in_state_s", in_state);
+    write_state(line, key!("from"), from);
+    write_state(line, key!("to"), to);
+    write_seconds(line, key!("in_state_s"), in_state);
     if let Some(reason) = reason {
-        line.word("reason", reason.word());
+        line.word(key!("reason"), reason.word());
     }
     if asked {
-        line.yes("asked");
+        line.yes(key!("asked"));
     }
     if let Some(handshake) = handshake {
-        line.word("handshake", handshake.word());
+        line.word(key!("handshake"), handshake.word());
     }
     write_end(line, at, ends_at, inferred);
 }
@@ -122,18 +126,18 @@ fn write_change(line: &mut Object<'_>, change: &Change) {
 fn write_restart(line: &mut Object<'_>, restart: &Restart) {
     let Restart { at, ref subject, state, in_state, ends_at, inferred } = *restart;
     write_subject(line, subject);
-    write_state(line, "state", state);
-    write_seconds(line, "in_state_s", in_state);
+    write_state(line, key!("state"), state);
+    write_seconds(line, key!("in_state_s"), in_state);
     write_end(line, at, ends_at, inferred);
 }
 
 fn write_subject(line: &mut Object<'_>, subject: &Subject) {
     write_socket(line, subject);
     match subject.direction {
-        Some(Direction::Outgoing) => line.word("direction", "outgoing"),
-        Some(Direction::Incoming) => line.word("direction", "incoming"),
-        Some(Direction::Both) => line.word("direction", "both"),
-        None => line.null("direction"),
+        Some(Direction::Outgoing) => line.word(key!("direction"), "outgoing"),
+        Some(Direction::Incoming) => line.word(key!("direction"), "incoming"),
+        Some(Direction::Both) => line.word(key!("direction"), "both"),
+        None => line.null(key!("direction")),
     }
     write_owner(line, subject);
 }
@@ -141,44 +145,44 @@ fn write_subject(line: &mut Object<'_>, subject: &Subject) {
 fn write_socket(line: &mut Object<'_>, subject: &Subject) {
     let Subject { socket, netns, ends, direction: _, process: _, inherited: _ } = *subject;
     match socket {
-        Some(Cookie(number)) => line.number("socket", number),
-        None => line.null("socket"),
+        Some(Cookie(number)) => line.number(key!("socket"), number),
+        None => line.null(key!("socket")),
     }
-    line.number("netns", netns.0);
-    line.word("family", if ends.local.address.is_ipv4() { "ipv4" } else { "ipv6" });
-    line.object("local", |end| write_endpoint(end, ends.local));
-    line.object("remote", |end| write_endpoint(end, ends.remote));
+    line.number(key!("netns"), netns.0);
+    line.word(key!("family"), if ends.local.address.is_ipv4() { "ipv4" } else { "ipv6" });
+    line.object(key!("local"), |end| write_endpoint(end, ends.local));
+    line.object(key!("remote"), |end| write_endpoint(end, ends.remote));
 }
 
 fn write_owner(line: &mut Object<'_>, subject: &Subject) {
     match subject.process {
-        Some(process) => line.object("process", |object| write_process(object, process)),
-        None => line.null("process"),
+        Some(process) => line.object(key!("process"), |object| write_process(object, process)),
+        None => line.null(key!("process")),
     }
 }
 
 fn write_endpoint(object: &mut Object<'_>, Endpoint { address, port }: Endpoint) {
     match address {
-        IpAddr::V4(address) => object.dotted("addr", address),
-        IpAddr::V6(address) => object.displayed("addr", &address),
+        IpAddr::V4(address) => object.dotted(key!("addr"), address),
+        IpAddr::V6(address) => object.displayed(key!("addr"), &address),
     }
-    object.number("port", port);
+    object.number(key!("port"), port);
 }
 
 fn write_process(object: &mut Object<'_>, Process { pid, comm, via }: Process) {
-    object.number("pid", pid);
-    object.text("comm", &String::from_utf8_lossy(comm.as_bytes()));
-    object.word("via", via.word());
+    object.number(key!("pid"), pid);
+    object.text(key!("comm"), &String::from_utf8_lossy(comm.as_bytes()));
+    object.word(key!("via"), via.word());
 }
 
-fn write_seconds(line: &mut Object<'_>, name: &'static str, duration: Option<Duration>) {
+fn write_seconds(line: &mut Object<'_>, name: Key, duration: Option<Duration>) {
     match duration {
         Some(duration) => line.seconds(name, duration),
         None => line.null(name),
     }
 }
 
-fn write_state(line: &mut Object<'_>, name: &'static str, state: TcpState) {
+fn write_state(line: &mut Object<'_>, name: Key, state: TcpState) {
     match state.name() {
         Some(word) => line.word(name, word),
         None => line.displayed(name, &state),
@@ -187,10 +191,10 @@ fn write_state(line: &mut Object<'_>, name: &'static str, state: TcpState) {
 
 fn write_end(line: &mut Object<'_>, at: KernelTime, ends_at: Option<KernelTime>, inferred: bool) {
     if let Some(ends_at) = ends_at {
-        line.seconds("ends_in_s", ends_at.since(at));
+        line.seconds(key!("ends_in_s"), ends_at.since(at));
     }
     if inferred {
-        line.yes("inferred");
+        line.yes(key!("inferred"));
     }
 }
 
@@ -207,17 +211,17 @@ fn write_summary(line: &mut Object<'_>, summary: &Summary) {
         connections,
         open,
     } = *summary;
-    line.seconds("ran_s", ran);
-    line.number("changes", changes);
-    line.number("inferred", inferred);
-    line.number("attempted", attempted);
-    line.number("received", received);
-    line.object("lost", |object| {
+    line.seconds(key!("ran_s"), ran);
+    line.number(key!("changes"), changes);
+    line.number(key!("inferred"), inferred);
+    line.number(key!("attempted"), attempted);
+    line.number(key!("received"), received);
+    line.object(key!("lost"), |object| {
         for (cause, count) in lost {
             object.number(cause.word(), *count);
         }
     });
-    line.number("out_of_order", out_of_order);
-    line.number("connections", connections);
-    line.number("open", open);
+    line.number(key!("out_of_order"), out_of_order);
+    line.number(key!("connections"), connections);
+    line.number(key!("open"), open);
 }

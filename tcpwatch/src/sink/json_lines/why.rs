@@ -1,6 +1,6 @@
 //! Members of the lines that say why: retries, resets, errors.
 
-use super::{Object, write_owner, write_seconds, write_socket, write_state, write_subject};
+use super::{Object, key, write_owner, write_seconds, write_socket, write_state, write_subject};
 use crate::{
     event::ResetDirection,
     sink::words,
@@ -23,18 +23,18 @@ pub(super) fn retransmit(line: &mut Object<'_>, again: &Retransmit) {
         sent,
     } = *again;
     write_subject(line, subject);
-    line.word("kind", segment.word());
-    line.number("attempt", attempt);
-    write_seconds(line, "since_last_s", since_last);
-    write_state(line, "state", state);
+    line.word(key!("kind"), segment.word());
+    line.number(key!("attempt"), attempt);
+    write_seconds(line, key!("since_last_s"), since_last);
+    write_state(line, key!("state"), state);
     if let Some(expected) = expected {
-        line.seconds("expected_s", expected);
+        line.seconds(key!("expected_s"), expected);
     }
     if early {
-        line.yes("early");
+        line.yes(key!("early"));
     }
     if !sent {
-        line.yes("not_sent");
+        line.yes(key!("not_sent"));
     }
     if let Some(next) = next {
         let (soonest, latest) = match next.then {
@@ -45,7 +45,7 @@ pub(super) fn retransmit(line: &mut Object<'_>, again: &Retransmit) {
         line.seconds(latest, next.wait.latest);
     }
     if let Some(most) = most {
-        line.number("attempts_at_most", most);
+        line.number(key!("attempts_at_most"), most);
     }
 }
 
@@ -56,20 +56,20 @@ pub(super) fn reset(line: &mut Object<'_>, reset: &Reset) {
         ResetDirection::Sent => "sent",
         ResetDirection::Received => "received",
     };
-    line.word("direction", direction);
+    line.word(key!("direction"), direction);
     match reset.state {
-        Some(state) => write_state(line, "state", state),
-        None => line.null("state"),
+        Some(state) => write_state(line, key!("state"), state),
+        None => line.null(key!("state")),
     }
     match &reset.why {
-        Some(why) => line.word("why", why),
-        None => line.null("why"),
+        Some(why) => line.word(key!("why"), why),
+        None => line.null(key!("why")),
     }
 }
 
 pub(super) fn error(line: &mut Object<'_>, error: &SocketError) {
     write_subject(line, &error.subject);
-    write_state(line, "state", error.state);
-    line.number("errno", error.error);
-    line.text("error", &words::error(error.error));
+    write_state(line, key!("state"), error.state);
+    line.number(key!("errno"), error.error);
+    line.text(key!("error"), &words::error(error.error));
 }

@@ -148,15 +148,17 @@ impl Order {
         starts.last()
     }
 
-    /// An orphan that enters FIN_WAIT_2 becomes a mini-socket at once, and that has a timer.
+    /// An orphan that enters FIN_WAIT_2 becomes a mini-socket at once, and that has a timer. The
+    /// socket's next event tells; looking further would cost most where most happens.
     fn timer_of(&self, change: &StateEvent) -> Option<(Jiffies, Jiffies)> {
-        self.soon_after(change.at).find_map(|later| {
-            let Event::Mini(mini) = later else { return None };
-            let taken_over = mini.socket == Some(change.socket)
-                && mini.timer == TimerEvent::Start
-                && mini.state == TcpState::FinWait2;
-            taken_over.then_some((mini.tick, mini.due))
-        })
+        let next = self.soon_after(change.at).find(|later| match later {
+            Event::Mini(mini) => mini.socket == Some(change.socket),
+            Event::State(later) => later.socket == change.socket,
+            Event::Retransmit(_) | Event::Reset(_) | Event::Error(_) => false,
+        })?;
+        let Event::Mini(mini) = next else { return None };
+        let is_born = mini.timer == TimerEvent::Start && mini.state == TcpState::FinWait2;
+        is_born.then_some((mini.tick, mini.due))
     }
 }
 
