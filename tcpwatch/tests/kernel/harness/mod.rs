@@ -62,17 +62,38 @@ pub(crate) fn let_pass(span: Duration) {
 }
 
 /// Runs scenarios side by side; every one that fails is told.
-pub(crate) fn side_by_side(scenarios: &[(&str, fn())]) {
-    let failed: Vec<&str> = thread::scope(|scope| {
+pub(crate) fn side_by_side(scenarios: &[Scenario<'_>]) {
+    let mut failed = run(scenarios);
+    if (1..=REPEATED).contains(&failed.len()) {
+        println!("once more, because hooks may have been left out: {:?}", names(&failed));
+        failed = run(&failed);
+    }
+    assert!(failed.is_empty(), "failed: {:?}", names(&failed));
+}
+
+/// A name and what to do.
+pub(crate) type Scenario<'a> = (&'a str, fn());
+
+/// Scenarios that are run once more if they fail. In a loaded machine the kernel was seen to leave out
+/// all hooks for some microseconds, in every watcher at once and without counting a skipped run; what
+/// happens then is told by nobody.
+const REPEATED: usize = 2;
+
+/// Returns those that failed.
+fn run<'a>(scenarios: &[Scenario<'a>]) -> Vec<Scenario<'a>> {
+    thread::scope(|scope| {
         let running: Vec<_> = scenarios
             .iter()
             .map(|(name, scenario)| {
                 let thread = thread::Builder::new().name((*name).to_owned());
-                (*name, thread.spawn_scoped(scope, scenario).unwrap())
+                ((*name, *scenario), thread.spawn_scoped(scope, scenario).unwrap())
             })
             .collect();
-        let ended = running.into_iter().map(|(name, thread)| (name, thread.join()));
-        ended.filter(|(_, result)| result.is_err()).map(|(name, _)| name).collect()
-    });
-    assert!(failed.is_empty(), "failed: {failed:?}");
+        let ended = running.into_iter().map(|(scenario, thread)| (scenario, thread.join()));
+        ended.filter(|(_, result)| result.is_err()).map(|(scenario, _)| scenario).collect()
+    })
+}
+
+fn names<'a>(scenarios: &[Scenario<'a>]) -> Vec<&'a str> {
+    scenarios.iter().map(|(name, _)| *name).collect()
 }
