@@ -1,4 +1,5 @@
-//! Tracepoint `tcp:tcp_receive_reset` (since 4.15): a full socket accepts a reset. Emits [`Reset`].
+//! Tracepoint `tcp:tcp_receive_reset` (since 4.15): a full socket accepts a reset. Emits
+//! [`tcpwatch_common::Reset`].
 //!
 //! Fired by `tcp_reset` in `net/ipv4/tcp_input.c`, before the socket closes. A reset that ends a
 //! mini-socket does not come here.

@@ -1,5 +1,5 @@
 //! Tracepoint `tcp:tcp_retransmit_synack` (since 4.15): the SYN+ACK of a half-open connection is
-//! sent again. Emits [`Retransmit`].
+//! sent again. Emits [`tcpwatch_common::Retransmit`].
 //!
 //! Fired by `tcp_rtx_synack` in `net/ipv4/tcp_output.c`, for the request's timer and for a SYN that
 //! comes again.
