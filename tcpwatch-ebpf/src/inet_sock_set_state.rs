@@ -81,6 +81,10 @@ fn try_set_state(ctx: &BtfTracePointContext) -> Result<(), Loss> {
     let head = emit::head(RecordKind::StateChange, sock.cookie(), netns, ports, flags);
     let change = What { old: old as u8, new: new as u8, error: sock.error(), ..What::by(old, new) };
     if verdict == Verdict::Undecided {
+        // A connect that found no free port never gets one.
+        if new == CLOSE {
+            return Ok(());
+        }
         return undecided::keep(head.cookie, &change.kept_back(&head));
     }
     if let Some(kept) = kept {

@@ -96,6 +96,8 @@ pub enum End {
     Refused,
     /// The network said that the peer cannot be reached.
     Unreachable,
+    /// Every local port that could be used was taken.
+    NoPort,
     /// Nothing was answered for too long.
     TimedOut,
     /// This end sent a reset.
@@ -130,6 +132,7 @@ impl End {
             (_, Reason::Timer) => Self::HalfClosed,
             (_, Reason::Refused) => Self::Refused,
             (_, Reason::Unreachable) => Self::Unreachable,
+            (_, Reason::NoPort) => Self::NoPort,
             (_, Reason::TimedOut) => Self::TimedOut,
             (_, Reason::ResetReceived) => Self::ResetReceived,
             (_, Reason::ResetSent) => Self::ResetSent,
@@ -148,6 +151,7 @@ impl End {
             Self::Canceled => "canceled",
             Self::Refused => "refused",
             Self::Unreachable => "unreachable",
+            Self::NoPort => "no_port",
             Self::TimedOut => "timed_out",
             Self::ResetSent => "reset_sent",
             Self::ResetReceived => "reset_received",
@@ -168,6 +172,7 @@ impl End {
             Self::Normal | Self::Canceled | Self::NetnsGone | Self::Unknown => false,
             Self::Refused
             | Self::Unreachable
+            | Self::NoPort
             | Self::TimedOut
             | Self::ResetSent
             | Self::ResetReceived
@@ -310,6 +315,7 @@ mod tests {
             (TcpState::SynSent, Reason::Normal, End::Canceled),
             (TcpState::SynSent, Reason::Refused, End::Refused),
             (TcpState::SynSent, Reason::Unreachable, End::Unreachable),
+            (TcpState::SynSent, Reason::NoPort, End::NoPort),
             (TcpState::SynSent, Reason::TimedOut, End::TimedOut),
             (TcpState::Established, Reason::TimedOut, End::TimedOut),
             (TcpState::SynRecv, Reason::TimedOut, End::HalfOpen),
@@ -335,6 +341,7 @@ mod tests {
             (End::Unknown, false),
             (End::Refused, true),
             (End::Unreachable, true),
+            (End::NoPort, true),
             (End::TimedOut, true),
             (End::ResetSent, true),
             (End::ResetReceived, true),

@@ -17,6 +17,8 @@ pub enum Reason {
     ResetSent,
     /// The network said that the peer cannot be reached.
     Unreachable,
+    /// Every local port that could be used was taken.
+    NoPort,
     /// An administrator destroyed the socket (`ss -K`).
     Killed,
     /// The kernel's timer ended TIME_WAIT or FIN_WAIT_2.
@@ -44,6 +46,7 @@ impl Reason {
             Self::ResetReceived => "reset_received",
             Self::ResetSent => "reset_sent",
             Self::Unreachable => "unreachable",
+            Self::NoPort => "no_port",
             Self::Killed => "killed",
             Self::Timer => "timer",
             Self::Reused => "reused",
@@ -111,6 +114,8 @@ fn of_end(event: &StateEvent, reset: Option<ResetDirection>) -> Reason {
 
 fn without_error(event: &StateEvent) -> Reason {
     match event.from {
+        // connect() fails with EADDRNOTAVAIL (inet_hash_connect() in tcp_v4_connect()).
+        TcpState::SynSent if event.ends.local.port == 0 => Reason::NoPort,
         // The application closed a listener or gave up a connection attempt, or both sides closed.
         TcpState::Listen | TcpState::SynSent | TcpState::LastAck => Reason::Normal,
         // close() with unread data or with SO_LINGER 0: tcp_disconnect() and __tcp_close() reset.

@@ -18,7 +18,7 @@ use super::{
 /// What the columns mean.
 const LEGEND: &str = "\
 One run of each program by the kernel's own measure, its own cost (some 20 ns) included, while 5,000
-connections are opened and closed, 5,000 are refused and 250 are not answered.
+connections are opened and closed, 5,000 are refused and the answers to 250 are lost.
 ";
 
 /// The programs of what is attached, the first loaded first.

@@ -82,6 +82,10 @@ impl Tool {
         let mut child = command.spawn().with_context(|| format!("cannot start {name}"))?;
         let stderr = child.stderr.take().context("no stderr")?;
         let stdout = child.stdout.take();
+        if let Some(pipe) = &stdout {
+            // The largest that is allowed without privilege, so that our reading disturbs little.
+            rustix::pipe::fcntl_setpipe_size(pipe, 1 << 20).context("cannot enlarge a pipe")?;
+        }
         let (announce, banner) = std::sync::mpsc::channel();
         let ready = spec.ready;
         let tool = Self {

@@ -106,6 +106,7 @@ fn end(connection: &Connection) -> String {
         End::Canceled => "canceled".to_owned(),
         End::Refused => "refused".to_owned(),
         End::Unreachable => "unreachable".to_owned(),
+        End::NoPort => "no local port left".to_owned(),
         End::ResetSent => "reset".to_owned(),
         End::ResetReceived => "reset by peer".to_owned(),
         End::Killed => "killed".to_owned(),

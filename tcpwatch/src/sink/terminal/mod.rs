@@ -292,6 +292,7 @@ const fn reason_words(reason: Reason) -> Option<&'static str> {
         Reason::ResetReceived => "reset by peer",
         Reason::ResetSent => "reset",
         Reason::Unreachable => "unreachable",
+        Reason::NoPort => "no local port left",
         Reason::Killed => "killed",
         Reason::Timer => "timer",
         Reason::Reused => "reused",
@@ -322,6 +323,7 @@ const fn is_failure(reason: Reason) -> bool {
         | Reason::ResetReceived
         | Reason::ResetSent
         | Reason::Unreachable
+        | Reason::NoPort
         | Reason::TimeWaitOverflow
         | Reason::Killed => true,
     }

@@ -52,6 +52,37 @@ fn a_refused_connect_is_told_with_its_reset_on_both_sides() {
     }
 }
 
+#[test]
+fn a_connect_that_finds_no_free_port_is_told_as_that() {
+    needs_root!();
+    let netns = Netns::new();
+    netns.inside(|| {
+        std::fs::write("/proc/sys/net/ipv4/ip_local_port_range", "40001 40001").unwrap();
+    });
+    let watch = Watch::on(&netns);
+    let asks_for_a_port = Watch::with(&netns, &["--local-port", "40001"]);
+    netns.inside(|| {
+        let listener = TcpListener::bind("127.0.0.1:50000").unwrap();
+        let taken = sockets::Pair::over(&listener);
+        let error = TcpStream::connect(listener.local_addr().unwrap()).unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::AddrNotAvailable);
+        taken.close_client_first();
+    });
+    let end = |lines: &[Line]| {
+        let mut ends = lines.iter().filter(|line| line.is("SYN_SENT>CLOSED"));
+        ends.next().map(|line| line.reason.clone())
+    };
+    let reason = watch.wait_for("the end of the second connect", end);
+    assert_eq!(reason.as_deref(), Some("no_port"));
+    let log = watch.stop();
+    let failed: Vec<_> = connections(&log.lines).into_iter().filter(|line| line.failed).collect();
+    let [line] = failed[..] else { panic!("one failed: {failed:?}") };
+    assert_eq!(line.end.as_deref(), Some("no_port"), "{line}");
+    // It never had the port that is asked for.
+    let log = asks_for_a_port.stop();
+    assert!(!log.lines.iter().any(|line| line.is("SYN_SENT>CLOSED")), "{:?}", log.lines);
+}
+
 /// A reset is sent without a socket and received by the socket that `refused` tells of.
 fn reset_of_nobody(netns: &Netns, lines: &[Line], refused: &Line) {
     let (local, remote) = refused.ends();

@@ -36,7 +36,7 @@ macro_rules! all {
 
 #[test]
 fn the_schema_lists_every_reason() {
-    let reasons = all!(Reason: Normal, Refused, TimedOut, ResetReceived, ResetSent, Unreachable,
+    let reasons = all!(Reason: Normal, Refused, TimedOut, ResetReceived, ResetSent, Unreachable, NoPort,
         Killed, Timer, Reused, ListenerClosed, NetnsGone, TimeWaitOverflow, Unknown);
     assert_eq!(listed("/$defs/reason/enum"), reasons.map(Reason::word));
 }
@@ -67,7 +67,7 @@ fn the_schema_lists_every_kind_of_segment() {
 
 #[test]
 fn the_schema_lists_every_end_and_which_are_no_failures() {
-    let ends = all!(End: Normal, Canceled, Refused, Unreachable, TimedOut, ResetSent,
+    let ends = all!(End: Normal, Canceled, Refused, Unreachable, NoPort, TimedOut, ResetSent,
         ResetReceived, HalfOpen, HalfClosed, Killed, ListenerClosed, NetnsGone, Unknown);
     assert_eq!(listed("/$defs/end/enum"), ends.map(End::word));
     let good: Vec<&str> = ends.into_iter().filter(|end| !end.is_failure()).map(End::word).collect();

@@ -1,5 +1,5 @@
-//! What every hook tells of: whole lives over loopback, refused connects, and connects that a full
-//! listener does not answer, so that SYNs and SYN+ACKs are sent again.
+//! What every hook tells of: whole lives over loopback, refused connects, and connects whose answer
+//! is lost, so that SYNs and SYN+ACKs are sent again.
 
 use std::{
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
@@ -8,11 +8,13 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, SockFilter, Socket, Type};
 
 use crate::bench::private_net;
 
-/// Connects that are not answered.
+/// A program of classic BPF that keeps nothing of a segment: `BPF_RET | BPF_K`, 0 bytes.
+const LOSE_ALL: SockFilter = SockFilter::new(0x06, 0, 0, 0);
+/// Connects whose answer is lost.
 const UNANSWERED: usize = 250;
 /// Lives, and refused connects.
 const LIVES: usize = 5000;
@@ -34,13 +36,14 @@ pub(super) fn run() -> Result<()> {
     let refused = (0..LIVES).filter(|_| TcpStream::connect(address).is_err()).count();
     anyhow::ensure!(refused == LIVES, "{} connects were not refused", LIVES - refused);
 
-    let full = Socket::new(Domain::IPV4, Type::STREAM, None)?;
-    full.bind(&any.into())?;
-    full.listen(0)?;
-    let address = full.local_addr()?;
+    let listener = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    listener.bind(&any.into())?;
+    listener.listen(1024)?;
+    let address = listener.local_addr()?;
     let mut waiting = Vec::with_capacity(UNANSWERED);
     for _ in 0..UNANSWERED {
         let client = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+        client.attach_filter(&[LOSE_ALL])?;
         client.set_nonblocking(true)?;
         // It is under way, whatever this says.
         drop(client.connect(&address));

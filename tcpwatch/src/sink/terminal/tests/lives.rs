@@ -137,6 +137,7 @@ fn an_end_is_told_in_words_with_what_explains_it() {
         (Connection { end: End::Canceled, ..deaf() }, "canceled"),
         (Connection { end: End::Refused, ..deaf() }, "refused"),
         (Connection { end: End::Unreachable, ..deaf() }, "unreachable"),
+        (Connection { end: End::NoPort, ..deaf() }, "no local port left"),
         (Connection { end: End::ResetSent, ..client() }, "reset"),
         (Connection { end: End::ResetReceived, ..client() }, "reset by peer"),
         (Connection { end: End::Killed, ..client() }, "killed"),
