@@ -53,7 +53,8 @@ impl Tracker {
             && at <= now
         {
             self.doubts.0.pop();
-            let Some(silent_until) = self.minis.get(&key).and_then(Mini::silent_until) else {
+            let Some(silent_until) = self.minis.get(&key).and_then(|mini| mini.silent_until())
+            else {
                 continue;
             };
             // The last question comes after the silence and is never dropped for being late: the
@@ -74,7 +75,7 @@ impl Tracker {
         let key = Key { netns: known.netns, ends: known.ends };
         let Some(entered) = time_wait_since(known) else { return };
         let asked =
-            |mini: &&mut Mini| mini.silent_until().is_some() && mini.is_known_as(known.socket);
+            |mini: &&mut Box<Mini>| mini.silent_until().is_some() && mini.is_known_as(known.socket);
         let Some(mini) = self.minis.get_mut(&key).filter(asked) else { return };
         let entered = entered.max(mini.since.unwrap_or(entered));
         let change = mini.change(&key, entered, TcpState::TimeWait);

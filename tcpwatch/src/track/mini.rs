@@ -220,7 +220,7 @@ impl Tracker {
     }
 
     /// The half-open connection at this four-tuple, which an accepted socket replaces.
-    pub(super) fn take_half_open(&mut self, key: &Key) -> Option<Mini> {
+    pub(super) fn take_half_open(&mut self, key: &Key) -> Option<Box<Mini>> {
         if self.minis.get(key)?.kind != MiniKind::Request {
             return None;
         }
@@ -408,7 +408,7 @@ impl Tracker {
     /// Tells the last change of a mini-socket, and the life that ends with it.
     fn close(
         &self,
-        mut mini: Mini,
+        mut mini: Box<Mini>,
         key: &Key,
         at: KernelTime,
         reason: Reason,
@@ -456,7 +456,7 @@ impl Tracker {
 
     fn keep_mini(&mut self, key: Key, mini: Mini) {
         if self.has_room(self.minis.len()) {
-            self.minis.insert(key, mini);
+            self.minis.insert(key, Box::new(mini));
         }
     }
 }
