@@ -375,7 +375,7 @@ impl Tracker {
     fn expired(&mut self, key: &Key, event: &MiniEvent, out: &mut impl FnMut(News)) {
         let Some(mut mini) = self.minis.remove(key) else { return };
         mini.put_right(key, event.into(), self.reliance.rate, out);
-        self.close(mini, key, event.at, Reason::Timer, out);
+        self.close(*mini, key, event.at, Reason::Timer, out);
     }
 
     /// Remembers an event that the next one explains.
@@ -402,13 +402,13 @@ impl Tracker {
             mini.put_right(key, open.sight, self.reliance.rate, out);
         }
         let reason = self.reason_of_end(key, &mini);
-        self.close(mini, key, at, reason, out);
+        self.close(*mini, key, at, reason, out);
     }
 
     /// Tells the last change of a mini-socket, and the life that ends with it.
     fn close(
         &self,
-        mut mini: Box<Mini>,
+        mut mini: Mini,
         key: &Key,
         at: KernelTime,
         reason: Reason,
