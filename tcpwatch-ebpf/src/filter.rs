@@ -8,7 +8,7 @@ use tcpwatch_common::config::{
 };
 
 use crate::{
-    kernel::Addresses,
+    kernel::{Addresses, Sock},
     maps::{self, PORTS, PREFIXES_V4, PREFIXES_V6},
 };
 
@@ -81,6 +81,24 @@ pub(crate) fn ports((local, remote): (u16, u16)) -> Verdict {
 #[inline(always)]
 pub(crate) fn known_ports(known: (u16, u16)) -> bool {
     ports(known) == Verdict::Wanted
+}
+
+/// What is known of a wanted socket.
+#[derive(Clone, Copy)]
+pub(crate) struct Wanted {
+    pub(crate) ports: (u16, u16),
+    pub(crate) netns: u32,
+}
+
+/// Is what happens to this socket in this state wanted, as far as its addresses do not matter?
+#[inline(always)]
+pub(crate) fn socket(sock: Sock, in_state: u8) -> Option<Wanted> {
+    let ports = (sock.bound_port(), sock.remote_port());
+    if !state(in_state.into()) || !known_ports(ports) {
+        return None;
+    }
+    let netns = sock.netns();
+    self::netns(netns).then_some(Wanted { ports, netns })
 }
 
 /// Is a listener on this port wanted? It has no remote port.

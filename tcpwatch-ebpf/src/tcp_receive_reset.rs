@@ -9,7 +9,7 @@ use tcpwatch_common::{RecordKind, counter::Hook};
 
 use crate::{
     emit::{self, Loss},
-    filter,
+    filter::{self, Wanted},
     kernel::Sock,
     tcp_send_reset::What,
 };
@@ -25,14 +25,8 @@ fn receive_reset(ctx: BtfTracePointContext) -> i32 {
 #[inline(always)]
 fn try_receive_reset(ctx: &BtfTracePointContext) -> Result<(), Loss> {
     let sock = Sock::argument(ctx, 0);
-    let (state, ports) = (sock.state(), (sock.bound_port(), sock.remote_port()));
-    if !filter::state(state.into()) || !filter::known_ports(ports) {
-        return Ok(());
-    }
-    let netns = sock.netns();
-    if !filter::netns(netns) {
-        return Ok(());
-    }
+    let state = sock.state();
+    let Some(Wanted { ports, netns }) = filter::socket(sock, state) else { return Ok(()) };
     let head = emit::head(RecordKind::Reset, sock.cookie(), netns, ports, 0);
     let addresses = sock.addresses().ok_or(Loss::UnknownFamily)?;
     What { head, reason: 0, state }.emit(addresses, Hook::ReceiveReset)

@@ -13,7 +13,7 @@ use tcpwatch_common::{
 
 use crate::{
     emit::{self, Loss},
-    filter,
+    filter::{self, Wanted},
     inet_sock_set_state::{SYN_SENT, tell_kept_back},
     kernel::{Addresses, Segment, Sock},
     maps,
@@ -30,14 +30,8 @@ fn retransmit(ctx: BtfTracePointContext) -> i32 {
 #[inline(always)]
 fn try_retransmit(ctx: &BtfTracePointContext) -> Result<(), Loss> {
     let sock = Sock::argument(ctx, 0);
-    let (state, ports) = (sock.state(), (sock.bound_port(), sock.remote_port()));
-    if !filter::state(state.into()) || !filter::known_ports(ports) {
-        return Ok(());
-    }
-    let netns = sock.netns();
-    if !filter::netns(netns) {
-        return Ok(());
-    }
+    let state = sock.state();
+    let Some(Wanted { ports, netns }) = filter::socket(sock, state) else { return Ok(()) };
     let tcp = sock.as_tcp().ok_or(Loss::NotATcpSocket)?;
     let failed = maps::RETRANSMIT_HAS_ERROR.load() != 0 && ctx.arg::<i32>(2) != 0;
     let orphan = if sock.is_orphan() { FLAG_ORPHAN } else { 0 };

@@ -13,7 +13,7 @@ use tcpwatch_common::{
 
 use crate::{
     emit::{self, Loss},
-    filter,
+    filter::{self, Wanted},
     kernel::Sock,
     tcp_retransmit_skb::Again,
 };
@@ -32,14 +32,7 @@ fn retransmit_synack(ctx: BtfTracePointContext) -> i32 {
 #[inline(always)]
 fn try_retransmit_synack(ctx: &BtfTracePointContext) -> Result<(), Loss> {
     let request = Sock::request(ctx, 1);
-    let ports = (request.bound_port(), request.remote_port());
-    if !filter::state(SYN_RECV.into()) || !filter::known_ports(ports) {
-        return Ok(());
-    }
-    let netns = request.netns();
-    if !filter::netns(netns) {
-        return Ok(());
-    }
+    let Some(Wanted { ports, netns }) = filter::socket(request, SYN_RECV) else { return Ok(()) };
     let cookie = request.known_cookie();
     // The first argument is the listener, or the socket that fast open has made already.
     let listener = Sock::argument(ctx, 0).as_tcp().ok_or(Loss::NotATcpSocket)?;

@@ -30,12 +30,18 @@ fn own_netns() -> Netns {
 }
 
 fn find(snapshot: &Snapshot, local: SocketAddr, remote: Option<SocketAddr>) -> KnownSocket {
+    seen(snapshot, local, remote).unwrap_or_else(|| panic!("{local} is not in the snapshot"))
+}
+
+/// The same, where it may be missed: a socket that becomes a mini-socket meanwhile can be in neither
+/// part of a dump.
+fn seen(snapshot: &Snapshot, local: SocketAddr, remote: Option<SocketAddr>) -> Option<KnownSocket> {
     let mut found = snapshot.sockets.iter().filter(|known| {
         known.netns == own_netns()
             && known.ends.local == at(local)
             && remote.is_none_or(|remote| known.ends.remote == at(remote))
     });
-    let first = *found.next().unwrap_or_else(|| panic!("{local} is not in the snapshot"));
+    let first = found.next().copied();
     assert_eq!(found.next(), None, "{local} is there once");
     first
 }
@@ -50,8 +56,8 @@ fn pair(listener: &TcpListener) -> (TcpStream, TcpStream) {
 fn wait_for(state: TcpState, local: SocketAddr, remote: SocketAddr) -> KnownSocket {
     let deadline = Instant::now() + Duration::from_secs(5);
     loop {
-        let known = find(&everything(), local, Some(remote));
-        if known.state == state {
+        let known = seen(&everything(), local, Some(remote));
+        if let Some(known) = known.filter(|known| known.state == state) {
             return known;
         }
         assert!(Instant::now() < deadline, "never in {state}: {known:?}");
