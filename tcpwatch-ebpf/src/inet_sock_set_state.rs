@@ -88,10 +88,7 @@ fn try_set_state(ctx: &BtfTracePointContext) -> Result<(), Loss> {
         return undecided::keep(head.cookie, &change.kept_back(&head));
     }
     if let Some(kept) = kept {
-        let (head, change) = What::at_last(&kept, &head);
-        if let Err(loss) = change.emit(head, &addresses, None) {
-            emit::count_loss(ctx, loss, Hook::SetState);
-        }
+        emit_kept_back(ctx, &kept, &head, &addresses);
     }
     let is_last = new == CLOSE && !listens && maps::WITH_TOTALS.load() != 0;
     change.emit(head, &addresses, is_last.then_some(tcp))
@@ -112,10 +109,20 @@ pub(crate) fn tell_kept_back(ctx: &BtfTracePointContext, sock: Sock, now: &Recor
     if let Some(kept) = undecided::take(sock.cookie())
         && let Some(addresses) = sock.addresses()
     {
-        let (head, change) = What::at_last(&kept, now);
-        if let Err(loss) = change.emit(head, &addresses, None) {
-            emit::count_loss(ctx, loss, Hook::SetState);
-        }
+        emit_kept_back(ctx, &kept, now, &addresses);
+    }
+}
+
+#[inline(always)]
+fn emit_kept_back(
+    ctx: &BtfTracePointContext,
+    kept: &KeptBack,
+    now: &RecordHead,
+    addresses: &Addresses,
+) {
+    let (head, change) = What::at_last(kept, now);
+    if let Err(loss) = change.emit(head, addresses, None) {
+        emit::count_loss(ctx, loss, Hook::SetState);
     }
 }
 
