@@ -9,6 +9,7 @@
 //! - [`timing`]: how long the kernel waits, and how late its timers may be
 //! - [`track`]: events become changes with durations and owners
 //! - [`sink`]: changes become lines
+//! - [`lab`]: the laboratory, which puts real sockets into every state and judges the kernel's timers
 //! - [`metrics`]: counters of the kernel side and gauges of the moment become a Prometheus page
 //! - [`pipeline`]: all of the above on one page
 //! - [`cli`]: what was typed, and what is meant
@@ -19,6 +20,7 @@ mod account;
 pub mod cli;
 pub mod decode;
 pub mod event;
+pub mod lab;
 pub mod metrics;
 pub mod pipeline;
 pub mod probe;

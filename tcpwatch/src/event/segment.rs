@@ -1,0 +1,81 @@
+//! A segment on a link of the laboratory, as its tap saw it pass or dropped it.
+
+use super::{Endpoints, KernelTime, Netns};
+
+/// Which way a segment went, seen from the host on whose link it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Way {
+    /// It came in.
+    In,
+    /// It went out.
+    Out,
+}
+
+/// The flags of a TCP header (RFC 9293, section 3.1), the byte as it stands there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct TcpFlags(pub u8);
+
+impl TcpFlags {
+    /// No more data from the sender.
+    pub const FIN: Self = Self(1);
+    /// Sequence numbers are synchronised.
+    pub const SYN: Self = Self(1 << 1);
+    /// The connection is reset.
+    pub const RST: Self = Self(1 << 2);
+    /// Push.
+    pub const PSH: Self = Self(1 << 3);
+    /// The acknowledgment field counts.
+    pub const ACK: Self = Self(1 << 4);
+    /// The urgent pointer counts.
+    pub const URG: Self = Self(1 << 5);
+
+    /// Are all of these set?
+    #[must_use]
+    pub const fn has(self, flags: Self) -> bool {
+        self.0 & flags.0 == flags.0
+    }
+}
+
+/// A segment that passed a tap.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SegmentEvent {
+    /// When, by the kernel's clock.
+    pub at: KernelTime,
+    /// The network namespace of the host.
+    pub netns: Netns,
+    /// The host's end is `local`, whichever way the segment went.
+    pub ends: Endpoints,
+    /// Which way.
+    pub way: Way,
+    /// Flags.
+    pub flags: TcpFlags,
+    /// Sequence number of the first byte, or of SYN or FIN.
+    pub seq: u32,
+    /// Acknowledgment number; meaningful with ACK.
+    pub ack: u32,
+    /// Bytes of data.
+    pub len: u32,
+    /// The window field, not scaled.
+    pub window: u16,
+    /// Options.
+    pub options: TcpOptions,
+    /// The rule that dropped it, by its slot.
+    pub dropped_by: Option<u8>,
+}
+
+/// The options of a TCP header that are told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TcpOptions {
+    /// Maximum segment size.
+    pub mss: Option<u16>,
+    /// Window scale.
+    pub window_scale: Option<u8>,
+    /// Selective acknowledgments are permitted.
+    pub sack_permitted: bool,
+    /// Timestamp value and echo reply.
+    pub timestamps: Option<(u32, u32)>,
+    /// Blocks of selective acknowledgments.
+    pub sack_blocks: u8,
+    /// A fast open cookie, or the request for one.
+    pub fast_open: bool,
+}

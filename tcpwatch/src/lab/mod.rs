@@ -1,0 +1,13 @@
+//! The laboratory: two hosts in network namespaces of their own, real sockets, real timers.
+//!
+//! The road of one run:
+//!
+//! - [`scenario`]: a TOML file becomes steps, rules and expectations
+//! - [`host`]: who the two hosts are
+//! - [`story`]: everything that happened, on one time axis
+//! - [`verdict`]: the story against the expectations
+
+pub mod host;
+pub mod scenario;
+pub mod story;
+pub mod verdict;
