@@ -7,7 +7,9 @@
 //! - [`story`]: everything that happened, on one time axis
 //! - [`verdict`]: the story against the expectations
 
+pub mod catalog;
 pub mod host;
+mod nearest;
 pub mod scenario;
 pub mod story;
 pub mod verdict;

@@ -1,11 +1,15 @@
 //! A scenario: one claim about TCP, and how to make it true. Read from TOML, run by `lab/run`.
 
+pub mod expression;
+pub mod file;
 pub mod step;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use super::host::Host;
 use crate::event::{TcpFlags, Way};
+pub use expression::Expression;
+pub use file::{Choices, FileError, read};
 pub use step::{Action, Call, CallKind, Condition, Shutdown, Signal, Step};
 
 /// A scenario with one profile chosen.
@@ -27,6 +31,8 @@ pub struct Scenario {
     pub rules: Vec<Rule>,
     /// What is done, in order.
     pub steps: Vec<Step>,
+    /// How long the steps wait, as they say: not less than this will a run take.
+    pub takes: Duration,
 }
 
 /// Drops segments on one host's link.
