@@ -6,6 +6,7 @@ use std::{num::NonZeroU64, path::PathBuf, time::Duration};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
 
+use super::lab::LabCommand;
 use crate::{
     event::TcpState,
     probe::{
@@ -50,6 +51,9 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 #[expect(clippy::large_enum_variant, reason = "there is one of these in a run")]
 pub enum Command {
+    /// Put real sockets into every TCP state, watch, measure and judge.
+    #[command(subcommand)]
+    Lab(LabCommand),
     /// Say what this kernel and these privileges allow, one line per feature.
     Check,
     /// Show a recording made with --record as the live log would have.

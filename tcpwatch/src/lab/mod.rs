@@ -6,10 +6,12 @@
 //! - [`host`]: who the two hosts are
 //! - [`story`]: everything that happened, on one time axis
 //! - [`verdict`]: the story against the expectations
+//! - [`show`]: story and verdicts become what the reader sees
 
 pub mod catalog;
 pub mod host;
 mod nearest;
 pub mod scenario;
+pub mod show;
 pub mod story;
 pub mod verdict;

@@ -10,7 +10,7 @@ use super::{dotted::write_dotted, timestamp::write_fraction};
 
 /// A member's name as it is written: `,"name":`, made when tcpwatch is built.
 #[derive(Clone, Copy)]
-pub(super) struct Key(pub(super) &'static str);
+pub(crate) struct Key(pub(crate) &'static str);
 
 /// A [`Key`] of a word.
 macro_rules! key {
@@ -18,10 +18,10 @@ macro_rules! key {
         $crate::sink::json_object::Key(concat!(",\"", $word, "\":"))
     };
 }
-pub(super) use key;
+pub(crate) use key;
 
 /// What can name a member: a [`Key`], or a word of ours that is known only when it is written.
-pub(super) trait Name {
+pub(crate) trait Name {
     /// Appends the name, with a comma before it unless it is the first.
     fn write(self, first: bool, out: &mut Vec<u8>);
 }
@@ -44,14 +44,14 @@ impl Name for &str {
 }
 
 /// An object that is being written.
-pub(super) struct Object<'a> {
+pub(crate) struct Object<'a> {
     out: &'a mut Vec<u8>,
     empty: bool,
 }
 
 impl<'a> Object<'a> {
     /// Appends an object with the members that `fill` adds.
-    pub(super) fn write(out: &'a mut Vec<u8>, fill: impl FnOnce(&mut Self)) {
+    pub(crate) fn write(out: &'a mut Vec<u8>, fill: impl FnOnce(&mut Self)) {
         out.push(b'{');
         let mut object = Self { out, empty: true };
         fill(&mut object);
@@ -66,7 +66,7 @@ impl<'a> Object<'a> {
     }
 
     /// A word of ours, or anything else without quotes, backslashes and control characters.
-    pub(super) fn word(&mut self, name: impl Name, word: &str) {
+    pub(crate) fn word(&mut self, name: impl Name, word: &str) {
         let out = self.member(name);
         out.push(b'"');
         out.extend_from_slice(word.as_bytes());
@@ -74,14 +74,14 @@ impl<'a> Object<'a> {
     }
 
     /// The same, of something that is displayed.
-    pub(super) fn displayed(&mut self, name: impl Name, what: &impl Display) {
+    pub(crate) fn displayed(&mut self, name: impl Name, what: &impl Display) {
         let out = self.member(name);
         // Writing to a vector cannot fail.
         let _written = write!(out, "\"{what}\"").is_ok();
     }
 
     /// An IPv4 address.
-    pub(super) fn dotted(&mut self, name: impl Name, address: Ipv4Addr) {
+    pub(crate) fn dotted(&mut self, name: impl Name, address: Ipv4Addr) {
         let out = self.member(name);
         out.push(b'"');
         write_dotted(address, out);
@@ -89,7 +89,7 @@ impl<'a> Object<'a> {
     }
 
     /// Text that is not ours.
-    pub(super) fn text(&mut self, name: impl Name, text: &str) {
+    pub(crate) fn text(&mut self, name: impl Name, text: &str) {
         let out = self.member(name);
         let start = out.len();
         if serde_json::to_writer(&mut *out, text).is_err() {
@@ -99,12 +99,12 @@ impl<'a> Object<'a> {
     }
 
     /// A whole number.
-    pub(super) fn number(&mut self, name: impl Name, number: impl itoa::Integer) {
+    pub(crate) fn number(&mut self, name: impl Name, number: impl itoa::Integer) {
         self.member(name).extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
     }
 
     /// Seconds with as many digits as there are nanoseconds.
-    pub(super) fn seconds(&mut self, name: impl Name, duration: Duration) {
+    pub(crate) fn seconds(&mut self, name: impl Name, duration: Duration) {
         let out = self.member(name);
         out.extend_from_slice(itoa::Buffer::new().format(duration.as_secs()).as_bytes());
         out.push(b'.');
@@ -114,17 +114,46 @@ impl<'a> Object<'a> {
     }
 
     /// `true`.
-    pub(super) fn yes(&mut self, name: impl Name) {
+    pub(crate) fn yes(&mut self, name: impl Name) {
         self.member(name).extend_from_slice(b"true");
     }
 
+    /// `true` or `false`.
+    pub(crate) fn boolean(&mut self, name: impl Name, value: bool) {
+        self.member(name).extend_from_slice(if value { b"true" } else { b"false" });
+    }
+
+    /// Text that is not ours, under a name that is not ours.
+    pub(crate) fn text_named(&mut self, name: &str, text: &str) {
+        let escaped = serde_json::to_string(name).unwrap_or_default();
+        self.text(escaped.get(1..escaped.len().saturating_sub(1)).unwrap_or_default(), text);
+    }
+
+    /// A list; `write` appends an item.
+    pub(crate) fn array<T>(
+        &mut self,
+        name: impl Name,
+        items: impl IntoIterator<Item = T>,
+        mut write: impl FnMut(T, &mut Vec<u8>),
+    ) {
+        let out = self.member(name);
+        out.push(b'[');
+        for (number, item) in items.into_iter().enumerate() {
+            if number > 0 {
+                out.push(b',');
+            }
+            write(item, out);
+        }
+        out.push(b']');
+    }
+
     /// `null`.
-    pub(super) fn null(&mut self, name: impl Name) {
+    pub(crate) fn null(&mut self, name: impl Name) {
         self.member(name).extend_from_slice(b"null");
     }
 
     /// An object.
-    pub(super) fn object(&mut self, name: impl Name, fill: impl FnOnce(&mut Object<'_>)) {
+    pub(crate) fn object(&mut self, name: impl Name, fill: impl FnOnce(&mut Object<'_>)) {
         Object::write(self.member(name), fill);
     }
 }

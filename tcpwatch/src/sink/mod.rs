@@ -2,10 +2,10 @@
 
 mod dotted;
 pub mod json_lines;
-mod json_object;
+pub(crate) mod json_object;
 pub mod terminal;
 mod timestamp;
-mod words;
+pub(crate) mod words;
 
 use std::{collections::BTreeMap, time::Duration};
 

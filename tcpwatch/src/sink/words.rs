@@ -3,7 +3,7 @@
 use std::io;
 
 /// What the system calls an error: `Connection timed out`.
-pub(super) fn error(errno: u16) -> String {
+pub(crate) fn error(errno: u16) -> String {
     let text = io::Error::from_raw_os_error(errno.into()).to_string();
     match text.split_once(" (os error") {
         Some((words, _)) => words.to_owned(),

@@ -187,6 +187,19 @@ pub enum News {
 }
 
 impl News {
+    /// When it happened; of a connection's life, when its last trace was gone.
+    #[must_use]
+    pub const fn at(&self) -> KernelTime {
+        match self {
+            Self::Change(change) => change.at,
+            Self::Restart(restart) => restart.at,
+            Self::Retransmit(again) => again.at,
+            Self::Reset(reset) => reset.at,
+            Self::Error(error) => error.at,
+            Self::Connection(connection) => connection.at,
+        }
+    }
+
     /// Whose news it is.
     #[must_use]
     pub const fn subject(&self) -> &Subject {

@@ -13,7 +13,7 @@ use super::{
     timestamp::Calendar,
 };
 use crate::{
-    event::{Cookie, Direction, Endpoint, KernelTime, Process, TcpState, WallClock},
+    event::{Cookie, Direction, Endpoint, Endpoints, KernelTime, Process, TcpState, WallClock},
     track::{Change, News, Restart, Subject},
 };
 
@@ -25,17 +25,24 @@ const SCHEMA: u8 = 1;
 pub struct JsonLines {
     calendar: Calendar,
     time: Vec<u8>,
+    host: Option<&'static str>,
 }
 
 impl Default for JsonLines {
     fn default() -> Self {
-        Self { calendar: Calendar::new(TimeZone::UTC, "%Y-%m-%dT%H:%M:%S"), time: Vec::new() }
+        let calendar = Calendar::new(TimeZone::UTC, "%Y-%m-%dT%H:%M:%S");
+        Self { calendar, time: Vec::new(), host: None }
     }
 }
 
 impl JsonLines {
+    /// From here on, lines are about this host of the laboratory, and name it.
+    pub(crate) const fn of_host(&mut self, host: &'static str) {
+        self.host = Some(host);
+    }
+
     /// A moment other than that of the line.
-    fn moment(&mut self, at: KernelTime, clock: &WallClock) -> String {
+    pub(crate) fn moment(&mut self, at: KernelTime, clock: &WallClock) -> String {
         let mut text = Vec::new();
         self.calendar.write(clock.unix_ns(at), 9, &mut text);
         text.push(b'Z');
@@ -43,7 +50,7 @@ impl JsonLines {
     }
 
     /// Appends a line: what is common to all, and what `fill` adds.
-    fn line(
+    pub(crate) fn line(
         &mut self,
         event: &'static str,
         at: KernelTime,
@@ -59,6 +66,9 @@ impl JsonLines {
             line.word(key!("event"), event);
             line.word(key!("time"), std::str::from_utf8(&self.time).unwrap_or_default());
             line.number(key!("mono_ns"), at.0);
+            if let Some(host) = self.host {
+                line.word(key!("host"), host);
+            }
             fill(line);
         });
         out.push(b'\n');
@@ -149,6 +159,11 @@ fn write_socket(line: &mut Object<'_>, subject: &Subject) {
         None => line.null(key!("socket")),
     }
     line.number(key!("netns"), netns.0);
+    write_ends(line, &ends);
+}
+
+/// Family and both ends.
+pub(crate) fn write_ends(line: &mut Object<'_>, ends: &Endpoints) {
     line.word(key!("family"), if ends.local.address.is_ipv4() { "ipv4" } else { "ipv6" });
     line.object(key!("local"), |end| write_endpoint(end, ends.local));
     line.object(key!("remote"), |end| write_endpoint(end, ends.remote));

@@ -4,7 +4,7 @@ mod cell;
 mod columns;
 mod duration;
 mod lives;
-mod style;
+pub(crate) mod style;
 #[cfg(test)]
 mod tests;
 mod why;
@@ -182,7 +182,7 @@ impl Terminal {
 }
 
 /// Seconds since the start.
-fn write_elapsed(passed: Duration, digits: u32, out: &mut Vec<u8>) {
+pub(crate) fn write_elapsed(passed: Duration, digits: u32, out: &mut Vec<u8>) {
     let mut seconds = itoa::Buffer::new();
     let seconds = seconds.format(passed.as_secs());
     if digits > 1 {
@@ -284,7 +284,7 @@ const fn arrow(direction: Option<Direction>) -> &'static str {
 }
 
 /// A normal end needs no words.
-const fn reason_words(reason: Reason) -> Option<&'static str> {
+pub(crate) const fn reason_words(reason: Reason) -> Option<&'static str> {
     Some(match reason {
         Reason::Normal => return None,
         Reason::Refused => "refused",
@@ -303,14 +303,14 @@ const fn reason_words(reason: Reason) -> Option<&'static str> {
     })
 }
 
-const fn handshake_words(handshake: Handshake) -> &'static str {
+pub(crate) const fn handshake_words(handshake: Handshake) -> &'static str {
     match handshake {
         Handshake::FastOpen => "fast open",
         Handshake::SynCookie => "SYN cookie",
     }
 }
 
-const fn is_failure(reason: Reason) -> bool {
+pub(crate) const fn is_failure(reason: Reason) -> bool {
     match reason {
         Reason::Normal
         | Reason::Timer

@@ -5,20 +5,22 @@ use anstyle::{AnsiColor, Style};
 use super::cell;
 use crate::{event::TcpState, track::Change};
 
-pub(super) const PLAIN: Style = Style::new();
-pub(super) const HEADER: Style = Style::new().dimmed();
-pub(super) const FAILURE: Style = AnsiColor::Red.on_default();
+pub(crate) const PLAIN: Style = Style::new();
+pub(crate) const HEADER: Style = Style::new().dimmed();
+pub(crate) const FAILURE: Style = AnsiColor::Red.on_default();
 
-const SETUP: Style = AnsiColor::Green.on_default();
+pub(crate) const SETUP: Style = AnsiColor::Green.on_default();
 const TEARDOWN: Style = AnsiColor::Yellow.on_default();
-pub(super) const HIDDEN: Style = AnsiColor::Cyan.on_default();
+pub(crate) const HIDDEN: Style = AnsiColor::Cyan.on_default();
 
 /// By the state that is entered.
 pub(super) const fn of_change(change: &Change) -> Style {
-    if change.inferred {
-        return FAILURE;
-    }
-    match change.to {
+    if change.inferred { FAILURE } else { of_state(change.to) }
+}
+
+/// Of a state that is entered.
+pub(crate) const fn of_state(state: TcpState) -> Style {
+    match state {
         TcpState::Listen | TcpState::SynSent | TcpState::SynRecv => SETUP,
         TcpState::Established => PLAIN,
         TcpState::FinWait1
@@ -33,7 +35,7 @@ pub(super) const fn of_change(change: &Change) -> Style {
 }
 
 /// Appends `text`, coloured if wanted.
-pub(super) fn paint(style: Style, text: &[u8], color: bool, out: &mut Vec<u8>) {
+pub(crate) fn paint(style: Style, text: &[u8], color: bool, out: &mut Vec<u8>) {
     if !color || style.is_plain() {
         out.extend_from_slice(text);
         return;

@@ -1,0 +1,82 @@
+//! A call and its return become one remark, or two if it took long.
+
+use std::time::Duration;
+
+use super::super::grid::Span;
+use crate::{
+    event::TcpState,
+    lab::story::{Moment, SystemCall, What},
+    sink::terminal::style,
+};
+
+/// A call that took longer is shown twice.
+const LONG: Duration = Duration::from_millis(50);
+
+/// What a call is for, as far as a row can show it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Effect {
+    /// It makes the socket enter one of these.
+    Enters(&'static [TcpState]),
+    /// It sends data.
+    Sends,
+    /// Nothing of that kind.
+    None,
+}
+
+/// The remark about the call at this place of the story, if there is one.
+pub(super) fn remark(story: &[Moment], place: usize) -> Option<Span> {
+    let moment = story.get(place)?;
+    match &moment.what {
+        What::Called(call) => {
+            let returned = story.get(place + 1..)?.iter().find_map(|later| match &later.what {
+                What::Returned(result) if later.host == moment.host && is_same(call, result) => {
+                    Some((later.at, result))
+                }
+                _ => None,
+            });
+            match returned {
+                Some((at, result)) if at.since(moment.at) < LONG => Some(text(result)),
+                // What waits for the peer is told when it has come.
+                Some(_) if matches!(call.name.as_str(), "accept" | "recv") => None,
+                _ => Some(Span::plain(format!("{} \u{2026}", call.call))),
+            }
+        }
+        What::Returned(result) => {
+            let called = story.get(..place)?.iter().rev().find_map(|before| match &before.what {
+                What::Called(call) if before.host == moment.host && is_same(call, result) => {
+                    Some(before.at)
+                }
+                _ => None,
+            });
+            let told = called.is_some_and(|called| moment.at.since(called) < LONG);
+            (!told).then(|| text(result))
+        }
+        _ => None,
+    }
+}
+
+/// What may be seen of a call.
+pub(super) fn effect(call: &SystemCall) -> Effect {
+    match call.name.as_str() {
+        "listen" => Effect::Enters(&[TcpState::Listen]),
+        "connect" => Effect::Enters(&[TcpState::SynSent]),
+        "close" | "shutdown" | "exit" | "_exit" | "reset" => {
+            Effect::Enters(&[TcpState::FinWait1, TcpState::LastAck, TcpState::Closed])
+        }
+        "send" | "sendto" => Effect::Sends,
+        _ => Effect::None,
+    }
+}
+
+fn is_same(called: &SystemCall, returned: &SystemCall) -> bool {
+    (&called.socket, &called.name) == (&returned.socket, &returned.name)
+}
+
+/// As strace shows it; a 0 that only says that it worked is left out.
+fn text(call: &SystemCall) -> Span {
+    match &call.result {
+        Some(Ok(0)) if call.name != "recv" => Span::plain(call.call.clone()),
+        Some(Err(_)) => Span::new(call.line(), style::FAILURE),
+        Some(Ok(_)) | None => Span::plain(call.line()),
+    }
+}

@@ -1,0 +1,303 @@
+//! The page of timeline and diagram: time, the client's panel, two lifelines with a field between
+//! them, the server's panel. Calls stand at the outer edges, states beside the lifelines.
+
+use std::time::Duration;
+
+use anstyle::Style;
+
+use super::Layout;
+use crate::{
+    lab::{
+        host::Host,
+        scenario::{Action, CallKind, Scenario},
+    },
+    probe::filters::Family,
+    sink::terminal::style,
+};
+
+/// `  60.4832  `
+const TIME: usize = 11;
+/// The longest state.
+const STATE: usize = "ESTABLISHED".len();
+
+/// A piece of text with its colour.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Span {
+    pub(super) text: String,
+    pub(super) style: Style,
+}
+
+impl Span {
+    pub(super) fn new(text: impl Into<String>, style: Style) -> Self {
+        Self { text: text.into(), style }
+    }
+
+    pub(super) fn plain(text: impl Into<String>) -> Self {
+        Self::new(text, style::PLAIN)
+    }
+
+    pub(super) fn width(&self) -> usize {
+        self.text.chars().count()
+    }
+
+    /// At most so many columns.
+    fn cut(&self, width: usize) -> Self {
+        if self.width() <= width {
+            return self.clone();
+        }
+        let mut text: String = self.text.chars().take(width.saturating_sub(1)).collect();
+        text.push('\u{2026}');
+        Self { text, style: self.style }
+    }
+}
+
+/// One thing for each host.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Pair<T> {
+    client: T,
+    server: T,
+}
+
+impl<T> Pair<T> {
+    pub(super) const fn of(&self, host: Host) -> &T {
+        match host {
+            Host::Client => &self.client,
+            Host::Server => &self.server,
+        }
+    }
+
+    pub(super) const fn of_mut(&mut self, host: Host) -> &mut T {
+        match host {
+            Host::Client => &mut self.client,
+            Host::Server => &mut self.server,
+        }
+    }
+}
+
+/// What one host shows in a line.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Panel {
+    /// Entered at this moment.
+    pub(super) state: Option<Span>,
+    /// Calls and remarks.
+    pub(super) notes: Vec<Span>,
+    /// The host's process is stopped.
+    pub(super) stopped: bool,
+}
+
+/// A line of the page.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Line {
+    pub(super) time: Option<Duration>,
+    pub(super) panels: Pair<Panel>,
+    /// Between the lifelines: as wide as the field, or nothing.
+    pub(super) field: Vec<Span>,
+    /// Time passes, and the lifelines are not drawn to scale.
+    pub(super) folded: bool,
+}
+
+/// Widths of the page, and what was written last.
+#[derive(Debug)]
+pub(super) struct Grid {
+    color: bool,
+    state: usize,
+    panel: usize,
+    field: usize,
+    last_time: String,
+}
+
+impl Grid {
+    /// Connections are numbered if there are several, which makes the states wider.
+    pub(super) fn new(layout: Layout, numbered: bool) -> Self {
+        let width = layout.columns();
+        let field = (width * 3 / 10).clamp(26, 44);
+        let panel = (width.saturating_sub(TIME + 2 + field) / 2).min(56);
+        let state = if numbered { STATE + " #12".len() } else { STATE };
+        Self { color: layout.color, state, panel, field, last_time: String::new() }
+    }
+
+    /// Columns between the lifelines.
+    pub(super) const fn field(&self) -> usize {
+        self.field
+    }
+
+    /// Columns of a remark.
+    pub(super) const fn room(&self) -> usize {
+        self.panel.saturating_sub(1)
+    }
+
+    /// Who stands where.
+    pub(super) fn header(&self, scenario: &Scenario, family: Family, out: &mut Vec<u8>) {
+        let end = |host: Host| {
+            let address = host.address(family);
+            let port = port(scenario, host);
+            match (port, address.is_ipv6()) {
+                (Some(port), true) => format!("[{address}]:{port}"),
+                (Some(port), false) => format!("{address}:{port}"),
+                (None, _) => address.to_string(),
+            }
+        };
+        let client = format!("client {}", end(Host::Client));
+        let server = format!("server {}", end(Host::Server));
+        let (field, left) = (self.field, self.panel + 1);
+        let text = format!("  seconds  {client:>left$}{:field$}{server}", "");
+        style::paint(style::HEADER, text.as_bytes(), self.color, out);
+        out.push(b'\n');
+    }
+
+    /// Appends a line; remarks that do not fit beside the state stand on lines of their own above.
+    pub(super) fn write(&mut self, line: &Line, out: &mut Vec<u8>) {
+        let mut line = line.clone();
+        let mut above: Pair<Vec<Span>> = Pair::default();
+        for host in Host::ALL {
+            let panel = line.panels.of_mut(host);
+            let beside = if panel.state.is_some() { self.beside() } else { self.room() };
+            let mut lines = flowed(&panel.notes, beside, self.room());
+            panel.notes = match lines.pop() {
+                Some(last) if width_of(&last) <= beside => last,
+                Some(last) => {
+                    lines.push(last);
+                    Vec::new()
+                }
+                None => Vec::new(),
+            };
+            lines.reverse();
+            *above.of_mut(host) = lines.into_iter().flat_map(joined).collect();
+        }
+        loop {
+            let [client, server] = Host::ALL.map(|host| above.of_mut(host).pop());
+            if client.is_none() && server.is_none() {
+                break;
+            }
+            let mut extra = Line { time: line.time, folded: line.folded, ..Line::default() };
+            for (host, note) in Host::ALL.into_iter().zip([client, server]) {
+                extra.panels.of_mut(host).stopped = line.panels.of(host).stopped;
+                extra.panels.of_mut(host).notes.extend(note);
+            }
+            self.write_one(&extra, out);
+        }
+        self.write_one(&line, out);
+    }
+
+    /// Columns of a remark beside a state.
+    const fn beside(&self) -> usize {
+        self.panel.saturating_sub(self.state + 3)
+    }
+
+    fn write_one(&mut self, line: &Line, out: &mut Vec<u8>) {
+        let mut spans = vec![self.time(line.time)];
+        self.client(line.panels.of(Host::Client), &mut spans);
+        spans.push(lifeline(line, Host::Client));
+        if line.field.is_empty() {
+            spans.push(Span::plain(" ".repeat(self.field)));
+        } else {
+            spans.extend(line.field.iter().cloned());
+        }
+        spans.push(lifeline(line, Host::Server));
+        self.server(line.panels.of(Host::Server), &mut spans);
+        while spans.last().is_some_and(|last| last.text.trim().is_empty()) {
+            spans.pop();
+        }
+        for span in &spans {
+            style::paint(span.style, span.text.as_bytes(), self.color, out);
+        }
+        out.push(b'\n');
+    }
+
+    /// A moment that stood on the line above is dim.
+    fn time(&mut self, time: Option<Duration>) -> Span {
+        let Some(time) = time else { return Span::plain(" ".repeat(TIME)) };
+        let text = format!("{:>4}.{:04}  ", time.as_secs(), time.subsec_micros() / 100);
+        let look = if text == self.last_time { style::HEADER } else { style::PLAIN };
+        self.last_time.clone_from(&text);
+        Span::new(text, look)
+    }
+
+    /// Calls at the outer edge, the state at the lifeline.
+    fn client(&self, panel: &Panel, spans: &mut Vec<Span>) {
+        let state = panel.state.as_ref();
+        let taken = state.map_or(0, |state| state.width() + 1);
+        let notes = fitted(&panel.notes, self.room().saturating_sub(taken));
+        let blank = self.panel.saturating_sub(width_of(&notes) + taken);
+        spans.extend(notes);
+        spans.push(Span::plain(" ".repeat(blank)));
+        if let Some(state) = state {
+            spans.push(state.clone());
+            spans.push(Span::plain(" "));
+        }
+    }
+
+    /// The state at the lifeline; calls in a column of their own, or where they have room.
+    fn server(&self, panel: &Panel, spans: &mut Vec<Span>) {
+        let state = panel.state.as_ref();
+        let taken = state.map_or(0, |state| state.width() + 1);
+        let notes = fitted(&panel.notes, self.room().saturating_sub(taken));
+        let latest = self.panel.saturating_sub(width_of(&notes));
+        let column = (1 + self.state + 2).min(latest).max(taken + 1);
+        spans.push(Span::plain(" "));
+        if let Some(state) = state {
+            spans.push(state.clone());
+        }
+        let written = 1 + state.map_or(0, Span::width);
+        if !notes.is_empty() {
+            spans.push(Span::plain(" ".repeat(column.saturating_sub(written))));
+            spans.extend(notes);
+        }
+    }
+}
+
+/// The port that a host listens on or binds to.
+fn port(scenario: &Scenario, wanted: Host) -> Option<u16> {
+    scenario.steps.iter().find_map(|step| match &step.action {
+        Action::Call(host, call) if *host == wanted => match call.kind {
+            CallKind::Listen { port, .. } | CallKind::Bind { port } => Some(port),
+            _ => None,
+        },
+        _ => None,
+    })
+}
+
+fn lifeline(line: &Line, host: Host) -> Span {
+    let panel = line.panels.of(host);
+    match (&panel.state, line.folded, panel.stopped) {
+        (Some(state), ..) => Span::new("\u{25cf}", state.style),
+        (None, true, _) => Span::new("\u{2506}", style::HEADER),
+        (None, false, true) => Span::plain("\u{2016}"),
+        (None, false, false) => Span::new("\u{2502}", style::HEADER),
+    }
+}
+
+fn width_of(spans: &[Span]) -> usize {
+    spans.iter().map(Span::width).sum()
+}
+
+/// With commas between them.
+fn joined(notes: Vec<Span>) -> Vec<Span> {
+    let text = notes.iter().map(|note| note.text.as_str()).collect::<Vec<_>>().join(", ");
+    let look = notes.iter().map(|note| note.style).find(|look| !look.is_plain());
+    vec![Span::new(text, look.unwrap_or_default())]
+}
+
+/// Remarks in as few lines as they need, the last one beside the state.
+fn flowed(notes: &[Span], beside: usize, room: usize) -> Vec<Vec<Span>> {
+    let mut lines: Vec<Vec<Span>> = Vec::new();
+    for note in notes.iter().rev() {
+        let width = if lines.len() == 1 { beside } else { room };
+        let comma = |line: &[Span]| width_of(line) + 2 * line.len() + note.width();
+        match lines.last_mut() {
+            Some(line) if comma(line) <= width => line.insert(0, note.clone()),
+            _ => lines.push(vec![note.clone()]),
+        }
+    }
+    lines.reverse();
+    lines.into_iter().map(joined).collect()
+}
+
+/// Cut where there is too little room.
+fn fitted(notes: &[Span], room: usize) -> Vec<Span> {
+    joined(notes.to_vec())
+        .into_iter()
+        .filter(|note| !note.text.is_empty())
+        .map(|note| note.cut(room))
+        .collect()
+}
