@@ -1,5 +1,6 @@
 //! A scenario: one claim about TCP, and how to make it true. Read from TOML, run by `lab/run`.
 
+pub mod expectation;
 pub mod expression;
 pub mod file;
 pub mod step;
@@ -8,6 +9,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use super::host::Host;
 use crate::event::{TcpFlags, Way};
+pub use expectation::Expectation;
 pub use expression::Expression;
 pub use file::{Choices, FileError, read};
 pub use step::{Action, Call, CallKind, Condition, Shutdown, Signal, Step};
@@ -31,6 +33,8 @@ pub struct Scenario {
     pub rules: Vec<Rule>,
     /// What is done, in order.
     pub steps: Vec<Step>,
+    /// What is expected.
+    pub expect: Vec<Expectation>,
     /// How long the steps wait, as they say: not less than this will a run take.
     pub takes: Duration,
 }

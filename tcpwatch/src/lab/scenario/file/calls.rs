@@ -16,7 +16,8 @@ pub(super) const LISTENER: &str = "listener";
 /// The name of every other socket, unless the file says otherwise.
 pub(super) const CONNECTION: &str = "connection";
 
-const NAMES: [&str; 13] = [
+/// What a process can be told to call.
+pub(super) const NAMES: [&str; 13] = [
     "socket",
     "set_option",
     "bind",

@@ -2,6 +2,7 @@
 //! is refused with the nearest that is, and what cannot be done is found before it is tried.
 
 mod calls;
+mod expectations;
 mod fields;
 mod order;
 mod rules;
@@ -110,6 +111,8 @@ pub fn read(file: &str, text: &str, choices: &Choices) -> Result<Scenario, FileE
     reading.rules = rules::rules(fields.take("rule"), &reading.context(Host::Client))?;
     let steps = fields.need("steps", "say what is done, as an array of tables")?;
     let (steps, takes) = steps::steps(&steps, &reading)?;
+    let expect = fields.need("expect", "nothing would be judged: add an `[[expect]]`")?;
+    let expect = expectations::expectations(&expect, &reading)?;
     fields.finish()?;
     let Reading { pinned: sysctls, rules, .. } = reading;
     let name = Path::new(file).file_stem().map_or(file.into(), |stem| stem.to_string_lossy());
@@ -122,6 +125,7 @@ pub fn read(file: &str, text: &str, choices: &Choices) -> Result<Scenario, FileE
         sysctls,
         rules,
         steps,
+        expect,
         takes,
     })
 }

@@ -9,9 +9,10 @@ use crate::{
 };
 
 const HEAD: &str = "title = \"t\"\nclaim = \"c\"\n";
+const EXPECT: &str = "expect = [{ host = \"client\", never = \"CLOSING\" }]\n";
 
 fn with_steps(steps: &str) -> String {
-    format!("{HEAD}steps = [\n{steps}\n]\n")
+    format!("{HEAD}steps = [\n{steps}\n]\n{EXPECT}")
 }
 
 fn read_full(text: &str) -> Result<Scenario, FileError> {
@@ -232,7 +233,7 @@ fn a_file_without_its_parts_is_refused() {
     assert!(refusal("claim = \"c\"\nsteps = []").contains("`title`: is missing"));
     assert!(refusal(HEAD).contains("`steps`: is missing"));
     assert!(refusal("title = \"t").contains("no TOML"));
-    assert!(refusal(&format!("{HEAD}tite = 1\nsteps = []")).contains("did you mean `title`?"));
+    assert!(refusal(&format!("{HEAD}tite = 1\nsteps = []\n{EXPECT}")).contains("did you mean `title`?"));
 }
 
 proptest! {
