@@ -20,6 +20,7 @@ fn main() -> ExitCode {
     let done = match cli.command {
         None => live::run(&cli.filters, &cli.output, &cli.live),
         Some(Command::Check) => check::run(),
+        Some(Command::LabPeer(peer)) => return peer.run(),
         Some(Command::Replay { file, filters, output }) => live::replay(&file, &filters, &output),
     };
     match done {

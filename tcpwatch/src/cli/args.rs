@@ -8,6 +8,7 @@ use ipnet::IpNet;
 
 use crate::{
     event::TcpState,
+    lab::hosts::peer,
     probe::{
         Filters, Tells,
         filters::{Family, PortRange},
@@ -52,6 +53,9 @@ pub struct Cli {
 pub enum Command {
     /// Say what this kernel and these privileges allow, one line per feature.
     Check,
+    /// Be a host of the laboratory.
+    #[command(hide = true)]
+    LabPeer(peer::Args),
     /// Show a recording made with --record as the live log would have.
     Replay {
         /// The recording.

@@ -4,10 +4,12 @@
 //!
 //! - [`scenario`]: a TOML file becomes steps, rules and expectations
 //! - [`host`]: who the two hosts are
+//! - [`hosts`]: their namespaces, links and processes
 //! - [`story`]: everything that happened, on one time axis
 //! - [`verdict`]: the story against the expectations
 
 pub mod host;
+pub mod hosts;
 pub mod scenario;
 pub mod story;
 pub mod verdict;
