@@ -22,6 +22,7 @@ fn main() -> ExitCode {
         None => live::run(&cli.filters, &cli.output, &cli.live),
         Some(Command::Check) => check::run(),
         Some(Command::Lab(command)) => laboratory::run(&command),
+        Some(Command::LabPeer(peer)) => return peer.run(),
         Some(Command::Replay { file, filters, output }) => live::replay(&file, &filters, &output),
     };
     match done {

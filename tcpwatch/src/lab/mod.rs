@@ -4,12 +4,14 @@
 //!
 //! - [`scenario`]: a TOML file becomes steps, rules and expectations
 //! - [`host`]: who the two hosts are
+//! - [`hosts`]: their namespaces, links and processes
 //! - [`story`]: everything that happened, on one time axis
 //! - [`verdict`]: the story against the expectations
 //! - [`show`]: story and verdicts become what the reader sees
 
 pub mod catalog;
 pub mod host;
+pub mod hosts;
 mod nearest;
 pub mod scenario;
 pub mod show;

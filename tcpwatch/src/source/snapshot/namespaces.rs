@@ -140,7 +140,7 @@ fn named_inode(link: &str) -> Option<Netns> {
 }
 
 /// The inode of a namespace file; the kernel counts them in 32 bits (`struct ns_common`).
-pub(super) fn inode(about: &fs::Metadata) -> io::Result<Netns> {
+pub(crate) fn inode(about: &fs::Metadata) -> io::Result<Netns> {
     u32::try_from(about.ino()).map(Netns).map_err(io::Error::other)
 }
 
@@ -171,7 +171,7 @@ impl Place {
 }
 
 /// Does `work` in a new thread that has entered the network namespace `file`, and ends it.
-pub(super) fn enter<T: Send>(
+pub(crate) fn enter<T: Send>(
     file: &File,
     work: impl FnOnce() -> T + Send,
 ) -> Result<T, EnterError> {
