@@ -166,6 +166,7 @@ fn line(news: &News) -> String {
         }
         News::Error(error) => format!("error {} {}", error.error, error.state),
         News::Connection(connection) => format!("life {}", connection.end.word()),
+        News::Segment(segment) => format!("segment {}", segment.flags),
     }
 }
 
