@@ -9,8 +9,8 @@ pub const FLAG_OUT: u16 = 1 << 0;
 /// [`RecordHead::flags`]: the rule in the slot [`Segment::rule`] dropped it.
 pub const FLAG_DROPPED: u16 = 1 << 1;
 
-/// Bytes of options in a TCP header at most: its length counts 15 words, of which 5 are fixed.
-pub const OPTION_BYTES: usize = 40;
+/// Words of options in a TCP header at most: its length counts 15 words, of which 5 are fixed.
+pub const OPTION_WORDS: usize = 10;
 
 /// One segment. [`RecordHead::cookie`] is 0: a link knows no sockets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub struct Segment<const WORDS: usize> {
     /// Slot of the rule, with [`FLAG_DROPPED`].
     pub rule: u8,
     /// Options as they are in the header, and zeros behind them, which end a list of options.
-    pub options: [u8; OPTION_BYTES],
+    pub options: [[u8; 4]; OPTION_WORDS],
     /// Address of the host; its bytes in memory are in network order.
     pub local: [u32; WORDS],
     /// Address of the peer; its bytes in memory are in network order.

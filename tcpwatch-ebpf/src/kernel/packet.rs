@@ -2,8 +2,8 @@
 //!
 //! The bytes are copied by a helper, because a packet need not lie in one piece.
 
-use aya_ebpf::{EbpfContext as _, helpers::generated, programs::TcContext};
-use tcpwatch_common::segment::OPTION_BYTES;
+use aya_ebpf::programs::TcContext;
+use tcpwatch_common::segment::OPTION_WORDS;
 
 /// Bytes of an Ethernet header without a VLAN tag.
 const ETHERNET: u32 = 14;
@@ -71,7 +71,7 @@ pub(crate) struct TcpHeader {
     pub(crate) ack: u32,
     pub(crate) flags: u8,
     pub(crate) window: u16,
-    /// Where the options begin, and how many bytes there are.
+    /// Where the options begin and end.
     options: (u32, u32),
 }
 
@@ -156,31 +156,26 @@ impl Packet {
             ack: u32::from_be(header.ack),
             flags: header.flags,
             window: u16::from_be(header.window),
-            options: (at + FIXED, bytes - FIXED),
+            options: (at + FIXED, at + bytes),
         };
         Some(Self { between, tcp, len: payload - bytes })
     }
 }
 
 impl TcpHeader {
-    /// The options, and zeros behind them.
+    /// The options, and zeros behind them. Word by word: a length that the verifier of every kernel
+    /// believes is hard to come by.
     #[inline(always)]
-    pub(crate) fn options(&self, ctx: &TcContext) -> [u8; OPTION_BYTES] {
-        let mut room = [0; OPTION_BYTES];
-        let (at, bytes) = self.options;
-        // The verifier has to see both bounds on the very number that the helper gets.
-        let bytes = core::hint::black_box(bytes);
-        if bytes > 0 && bytes <= OPTION_BYTES as u32 {
-            // SAFETY: the room is as large as the helper may fill.
-            unsafe {
-                generated::bpf_skb_load_bytes(
-                    ctx.as_ptr().cast(),
-                    at,
-                    room.as_mut_ptr().cast(),
-                    bytes,
-                );
+    pub(crate) fn options(&self, ctx: &TcContext) -> [[u8; 4]; OPTION_WORDS] {
+        let mut options = [[0; 4]; OPTION_WORDS];
+        let (mut at, end) = self.options;
+        for word in &mut options {
+            if at >= end {
+                break;
             }
+            *word = load(ctx, at).unwrap_or_default();
+            at += 4;
         }
-        room
+        options
     }
 }

@@ -37,7 +37,7 @@ fn event<const WORDS: usize>(
         ack,
         len,
         window,
-        options: read_options(options),
+        options: read_options(options.as_flattened()),
         dropped_by: has(FLAG_DROPPED).then_some(rule),
     }
 }

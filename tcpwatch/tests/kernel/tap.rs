@@ -4,7 +4,7 @@
 use std::{
     env,
     io::{self, BufRead as _, BufReader, Read as _, Write as _},
-    net::{Shutdown, SocketAddr, TcpListener},
+    net::{Shutdown, SocketAddr},
     process::{Command, Stdio},
     thread,
     time::Duration,
@@ -26,8 +26,6 @@ use crate::harness::{
 
 const SYN_ACK: TcpFlags = TcpFlags(TcpFlags::SYN.0 | TcpFlags::ACK.0);
 const FIN_ACK: TcpFlags = TcpFlags(TcpFlags::FIN.0 | TcpFlags::ACK.0);
-/// A kernel's timer may be early by what is left of a jiffy.
-const JIFFY_NS: u64 = 10_000_000;
 
 fn is_syn(segment: &SegmentEvent) -> bool {
     segment.flags.has(TcpFlags::SYN) && !segment.flags.has(TcpFlags::ACK)
