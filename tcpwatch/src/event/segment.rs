@@ -121,3 +121,24 @@ pub struct TcpOptions {
     /// A fast open cookie, or the request for one.
     pub fast_open: bool,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_are_named_as_segments_are_called() {
+        for (flags, name) in [
+            (0x02, "SYN"),
+            (0x12, "SYN+ACK"),
+            (0x11, "FIN+ACK"),
+            (0x18, "PSH+ACK"),
+            (0x04, "RST"),
+            (0xc2, "SYN+ECE+CWR"),
+            (0xff, "SYN+FIN+RST+PSH+URG+ECE+CWR+ACK"),
+            (0x00, "none"),
+        ] {
+            assert_eq!(TcpFlags(flags).to_string(), name, "{flags:#x}");
+        }
+    }
+}

@@ -15,6 +15,7 @@ use tcpwatch::{
     event::{SegmentEvent, TcpFlags, TcpState, Way},
     lab::{host::Host, scenario::Rule},
     probe::{Cause, ProbeError},
+    source::{clock, recording::Recorder},
 };
 
 use crate::harness::{
@@ -126,14 +127,15 @@ fn a_rule_with_a_span_ends_by_itself() {
     let mut pair = Tapped::new();
     let span = Duration::from_millis(500);
     let for_ns = Some(u64::try_from(span.as_nanos()).unwrap());
+    let before = clock::now();
     pair.set(0, &Rule { for_ns, ..rule(Host::Server, Way::In) });
-    let set = tcpwatch::source::clock::now();
+    let after = clock::now();
     let listener = pair.server.listen(Family::V4);
     drop(pair.connect(&listener));
     let syns = pair.await_at((Host::Server, Way::In), 2, "two SYNs", is_syn);
     let fates: Vec<_> = syns.iter().map(|syn| syn.dropped_by).collect();
     assert_eq!(fates, [Some(0), None]);
-    assert!(syns[0].at < set.after(span) && syns[1].at >= set.before(span).after(span));
+    assert!(syns[0].at < after.after(span) && syns[1].at >= before.after(span));
     pair.end();
 }
 
@@ -369,7 +371,7 @@ fn links_and_rules_that_find_no_room_are_errors_that_say_how_many_there_may_be()
     needs_root!();
     let mut pair = Tapped::new();
     let one = rule(Host::Client, Way::In);
-    let now = tcpwatch::source::clock::now();
+    let now = clock::now();
     let mut rules = 0_u32..10_000;
     let error = rules.find_map(|n| {
         pair.tap.set_rule(1000 + n / 8, usize::try_from(n % 8).unwrap(), &one, now).err()
@@ -398,6 +400,24 @@ fn segments_that_find_the_ring_full_are_counted_and_still_dropped() {
     drop(client);
     let totals = pair.end();
     assert!(totals.lost[&Cause::RingFull] > 0, "{totals:?}");
+}
+
+/// For the replay tests: the first SYN+ACK is lost, the second one answers.
+#[test]
+#[ignore = "makes tests/data/syn_ack_is_lost_on_a_link.jsonl anew"]
+fn a_recording_of_a_lost_syn_ack_is_made() {
+    needs_root!();
+    let mut pair = Tapped::new();
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/syn_ack_is_lost_on_a_link.jsonl");
+    let file = Box::new(std::fs::File::create(path).unwrap());
+    let mut recorder = Recorder::new(file, &pair.header()).unwrap();
+    pair.set(0, &Rule { count: Some(1), ..only(SYN_ACK, rule(Host::Client, Way::In)) });
+    whole_life(&mut pair, Family::V4);
+    for record in &pair.records {
+        recorder.record(record).unwrap();
+    }
+    drop(recorder);
+    pair.end();
 }
 
 const CHILD: &str = "TCPWATCH_TAPS";

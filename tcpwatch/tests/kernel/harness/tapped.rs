@@ -14,8 +14,10 @@ use tcpwatch::{
     probe::{Filters, Probes, Tap, Totals},
     source::{
         clock,
+        recording::Header,
         snapshot::{self, Owners, Scope},
     },
+    track::Reliance,
 };
 use tcpwatch_common::config::RING_BYTES;
 
@@ -42,8 +44,8 @@ pub(crate) struct Tapped {
     pub(crate) tap: Tap,
     probes: Probes,
     ring: tcpwatch::probe::Ring,
-    /// Records of every kind.
-    received: u64,
+    /// Records of every kind, as they came.
+    pub(crate) records: Vec<Vec<u8>>,
     segments: Vec<SegmentEvent>,
 }
 
@@ -118,7 +120,7 @@ impl Tapped {
         for host in [&client, &server] {
             attach(&mut tap, host);
         }
-        Self { client, server, tap, probes, ring, received: 0, segments: Vec::new() }
+        Self { client, server, tap, probes, ring, records: Vec::new(), segments: Vec::new() }
     }
 
     /// Sets a rule on a host's end of the cable.
@@ -134,6 +136,22 @@ impl Tapped {
         }
     }
 
+    /// What a recording of this pair begins with.
+    pub(crate) fn header(&self) -> Header {
+        Header {
+            version: Header::VERSION,
+            clock: clock::read(),
+            reliance: Reliance {
+                gapless: true,
+                minis: self.probes.symbols.is_ok(),
+                lives: false,
+                rate: clock::tick_rate(),
+            },
+            symbols: self.probes.symbols.as_ref().cloned().unwrap_or_default(),
+            reset_reasons: self.probes.dialect.reset_reasons.clone(),
+        }
+    }
+
     /// Connects from the client.
     pub(crate) fn connect(&self, listener: &TcpListener) -> TcpStream {
         let to = listener.local_addr().unwrap();
@@ -144,7 +162,7 @@ impl Tapped {
     pub(crate) fn told(&mut self) -> &[SegmentEvent] {
         let names = Names::default();
         while let Some(record) = self.ring.records.next() {
-            self.received += 1;
+            self.records.push(record.to_vec());
             if let Event::Segment(segment) = decode(&record, &names).unwrap() {
                 self.segments.push(segment);
             }
@@ -175,20 +193,22 @@ impl Tapped {
         })
     }
 
-    /// Takes everything off; every record was received or counted as lost, and no program is left.
+    /// Takes everything off; every record was received or counted as lost, and no program is left once
+    /// the hosts are gone, with which filters end.
     pub(crate) fn end(mut self) -> Totals {
         let own = programs_of(std::process::id());
         assert!(own.is_subset(&loaded_programs()) && own.len() > 2, "{own:?}");
         drop(self.tap);
         let losses = self.probes.detach();
+        let mut received = u64::try_from(self.records.len()).unwrap();
         while self.ring.records.next().is_some() {
-            self.received += 1;
+            received += 1;
         }
         let totals = losses.read().unwrap();
         let lost: u64 = totals.lost.values().sum();
         let skipped = totals.lost.get(&tcpwatch::probe::Cause::Recursion).copied().unwrap_or(0);
-        assert_eq!(totals.attempted, self.received + lost - skipped, "{totals:?}");
-        drop(losses);
+        assert_eq!(totals.attempted, received + lost - skipped, "{totals:?}");
+        drop((losses, self.client, self.server));
         all_gone(&own);
         totals
     }
