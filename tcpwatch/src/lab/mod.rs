@@ -9,10 +9,14 @@
 //! - [`verdict`]: the story against the expectations
 //! - [`show`]: story and verdicts become what the reader sees
 
+pub mod audience;
 pub mod catalog;
+// pub mod expect;
 pub mod host;
 pub mod hosts;
 mod nearest;
+pub mod observe;
+pub mod run;
 pub mod scenario;
 pub mod show;
 pub mod story;

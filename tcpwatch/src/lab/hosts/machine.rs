@@ -39,6 +39,7 @@ use crate::{
         scenario::{Call, CallKind, Signal},
         story::{Moment, What},
     },
+    netns,
     probe::filters::Family,
     source::{clock, snapshot::namespaces},
 };
@@ -135,7 +136,7 @@ impl Machine {
 
     /// Does `work` in a thread inside its network namespace.
     pub(super) fn inside<T: Send>(&self, work: impl FnOnce() -> T + Send) -> Result<T, HostsError> {
-        namespaces::enter(&self.netns_file, work)
+        netns::enter(&self.netns_file, work)
             .map_err(|source| HostsError::Enter { host: self.host, source })
     }
 
