@@ -213,7 +213,7 @@ impl OutputArgs {
             _ if self.retries => false,
             // The change to CLOSED has told why already.
             News::Error(error) => self.format == Format::Json || error.state != TcpState::Closed,
-            News::Change(_) | News::Restart(_) | News::Reset(_) => true,
+            News::Change(_) | News::Restart(_) | News::Reset(_) | News::Segment(_) => true,
         }
     }
 }
