@@ -72,6 +72,7 @@ fn a_syn_ack_that_is_dropped_on_its_way_in_holds_the_client_in_syn_sent() {
         let counted = pair.tap.dropped(pair.client.cable, 3).unwrap();
         assert_eq!(u64::try_from(dropped).unwrap(), counted, "told and counted");
         assert_eq!(came.iter().filter(|segment| segment.dropped_by.is_none()).count(), 1);
+        drop(client);
         pair.end();
     }
 }
@@ -98,10 +99,10 @@ fn a_rule_with_a_count_drops_so_many_and_no_more() {
 
 #[test]
 fn a_count_is_exact_when_segments_come_on_all_processors_at_once() {
-    needs_root!();
     const THREADS: usize = 8;
     const EACH: usize = 100;
     const DROPPED: u32 = 500;
+    needs_root!();
     let mut pair = Tapped::new();
     pair.set(7, &Rule { count: Some(DROPPED), ..rule(Host::Client, Way::Out) });
     let to = pair.server.listen(Family::V4).local_addr().unwrap();
@@ -194,6 +195,7 @@ fn a_syn_that_is_dropped_on_its_way_out_is_repeated_every_half_second() {
         assert!((0.49..0.75).contains(&gap), "TCP_RESOURCE_PROBE_INTERVAL: {gaps:?}");
     }
     assert!(pair.at(Host::Server, Way::In).is_empty(), "nothing was sent");
+    drop(client);
     pair.end();
 }
 
@@ -221,64 +223,74 @@ fn whole_life(pair: &mut Tapped, family: Family) -> [Vec<SegmentEvent>; 4] {
     ]
 }
 
+/// Flags, sequence number, acknowledgment number and bytes, the numbers counted from those of the SYNs.
+type Numbers = (String, u32, Option<u32>, u32);
+
+fn relative(told: &[OnTheWire], own: u32, other: u32) -> Vec<Numbers> {
+    let one = |one: &OnTheWire| {
+        let (seq, ack, len) = one.numbers;
+        let ack = one.flags.has(TcpFlags::ACK).then(|| ack.wrapping_sub(other));
+        (one.flags.to_string(), seq.wrapping_sub(own), ack, len)
+    };
+    told.iter().map(one).collect()
+}
+
+fn numbers_follow_from_what_was_said(sent: &[OnTheWire], answered: &[OnTheWire]) {
+    let (client, server) = (sent[0].numbers.0, answered[0].numbers.0);
+    let expected = [
+        ("SYN", 0, None, 0),
+        ("ACK", 1, Some(1), 0),
+        ("PSH+ACK", 1, Some(1), 5),
+        ("FIN+ACK", 6, Some(1), 0),
+        ("ACK", 7, Some(2), 0),
+    ];
+    let expected = expected.map(|(flags, seq, ack, len)| (flags.to_owned(), seq, ack, len));
+    assert_eq!(relative(sent, client, server), expected);
+    let told = relative(answered, server, client);
+    assert_eq!(told[0], ("SYN+ACK".to_owned(), 0, Some(1), 0));
+    assert_eq!(told[1], ("ACK".to_owned(), 1, Some(6), 0));
+    assert_eq!(told.last(), Some(&("FIN+ACK".to_owned(), 1, Some(7), 0)));
+}
+
+fn options_are_those_of_a_handshake(sent: &[OnTheWire], answered: &[OnTheWire], mss: u16) {
+    for one in sent.iter().chain(answered) {
+        let options = one.options;
+        let is_syn = one.flags.has(TcpFlags::SYN);
+        assert_eq!(options.mss, is_syn.then_some(mss), "{one:?}");
+        assert_eq!(options.sack_permitted, is_syn, "{one:?}");
+        assert_eq!(options.window_scale.is_some(), is_syn, "{one:?}");
+        assert!(one.window > 0, "{one:?}");
+    }
+    // Each answers with the timestamp it got last.
+    let stamp = |one: &OnTheWire| one.options.timestamps.expect("timestamps");
+    assert_eq!(stamp(&answered[0]).1, stamp(&sent[0]).0);
+    assert_eq!(stamp(&sent[1]).1, stamp(&answered[0]).0);
+}
+
 #[test]
 fn every_segment_of_a_life_is_told_at_both_ends_as_it_was_on_the_wire() {
     needs_root!();
     for (family, mss) in [(Family::V4, 1460), (Family::V6, 1440)] {
         let mut pair = Tapped::new();
-        let [sent, came, answered, back] = whole_life(&mut pair, family);
-        let wire = |told: &[SegmentEvent]| told.iter().map(on_the_wire).collect::<Vec<_>>();
-        assert_eq!(wire(&sent), wire(&came), "from client to server");
-        assert_eq!(wire(&answered), wire(&back), "from server to client");
+        let told = whole_life(&mut pair, family);
+        let [sent, came, answered, back] =
+            told.each_ref().map(|told| told.iter().map(on_the_wire).collect::<Vec<_>>());
+        assert_eq!(sent, came, "from client to server");
+        assert_eq!(answered, back, "from server to client");
+        numbers_follow_from_what_was_said(&sent, &answered);
+        options_are_those_of_a_handshake(&sent, &answered, mss);
 
-        let (out, answers) = (wire(&sent), wire(&answered));
-        let (client, server) = (out[0].numbers.0, answers[0].numbers.0);
-        let relative = |one: &OnTheWire, own: u32, other: u32| {
-            let (seq, ack, len) = one.numbers;
-            let acknowledges = one.flags.has(TcpFlags::ACK);
-            let ack = acknowledges.then(|| ack.wrapping_sub(other));
-            (one.flags.to_string(), seq.wrapping_sub(own), ack, len)
-        };
-        let told: Vec<_> = out.iter().map(|one| relative(one, client, server)).collect();
-        let expected = [
-            ("SYN", 0, None, 0),
-            ("ACK", 1, Some(1), 0),
-            ("PSH+ACK", 1, Some(1), 5),
-            ("FIN+ACK", 6, Some(1), 0),
-            ("ACK", 7, Some(2), 0),
-        ];
-        assert_eq!(told, expected.map(|(flags, seq, ack, len)| (flags.to_owned(), seq, ack, len)));
-        let told: Vec<_> = answers.iter().map(|one| relative(one, server, client)).collect();
-        assert_eq!(told[0], ("SYN+ACK".to_owned(), 0, Some(1), 0));
-        assert_eq!(told[1], ("ACK".to_owned(), 1, Some(6), 0));
-        assert_eq!(told.last(), Some(&("FIN+ACK".to_owned(), 1, Some(7), 0)));
-
-        for syn in [&out[0], &answers[0]] {
-            let options = syn.options;
-            assert_eq!(options.mss, Some(mss));
-            assert!(options.sack_permitted && options.window_scale.is_some(), "{options:?}");
-        }
-        for one in out.iter().chain(&answers).filter(|one| !one.flags.has(TcpFlags::SYN)) {
-            let options = one.options;
-            assert_eq!((options.mss, options.sack_permitted), (None, false), "{options:?}");
-        }
-        // Each answers with the timestamp it got last.
-        let stamp = |one: &OnTheWire| one.options.timestamps.expect("timestamps");
-        assert_eq!(stamp(&answers[0]).1, stamp(&out[0]).0);
-        assert_eq!(stamp(&out[1]).1, stamp(&answers[0]).0);
-        assert!(out.iter().chain(&answers).all(|one| one.window > 0));
-
-        let ends = (sent[0].ends, answered[0].ends);
-        assert_eq!((ends.0.local, ends.0.remote), (ends.1.remote, ends.1.local));
-        assert_eq!(ends.0.local.address.is_ipv4(), matches!(family, Family::V4));
+        let [client, _, server, _] = told.map(|told| told[0].ends);
+        assert_eq!((client.local, client.remote), (server.remote, server.local));
+        assert_eq!(client.local.address.is_ipv4(), matches!(family, Family::V4));
         pair.end();
     }
 }
 
 #[test]
 fn every_byte_of_data_is_counted_once_however_large_the_segments_are() {
-    needs_root!();
     const BYTES: usize = 400_000;
+    needs_root!();
     let mut pair = Tapped::new();
     let listener = pair.server.listen(Family::V4);
     let mut client = pair.connect(&listener);
@@ -305,6 +317,7 @@ fn every_byte_of_data_is_counted_once_however_large_the_segments_are() {
     }
     assert_eq!(usize::try_from(end).unwrap(), BYTES);
     assert!(covered.iter().any(|(_, len)| *len > 1460), "one for the network to cut");
+    drop(client);
     pair.end();
 }
 
@@ -330,7 +343,7 @@ fn holes_in_the_data_are_told_as_blocks_of_selective_acknowledgments() {
     let out = (Host::Server, Way::Out);
     let acks = pair.await_at(out, 1, "a block", |one| one.options.sack_blocks > 0);
     assert_eq!(acks[0].options.sack_blocks, 1);
-    drop(server);
+    drop((client, server));
     pair.end();
 }
 
