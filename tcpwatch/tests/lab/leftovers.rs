@@ -3,7 +3,10 @@
 use std::{
     env, fs,
     io::{BufRead as _, BufReader},
-    os::unix::process::{CommandExt as _, ExitStatusExt as _},
+    os::unix::{
+        fs::PermissionsExt as _,
+        process::{CommandExt as _, ExitStatusExt as _},
+    },
     path::Path,
     process::{self, Child, Command, Stdio},
     time::Instant,
@@ -41,6 +44,30 @@ fn holders(netns: u32) -> Vec<String> {
         }
     }
     holders
+}
+
+/// Who may run the test binary and tcpwatch, and nothing else.
+const NOBODY: u32 = 65534;
+
+#[test]
+fn without_privilege_the_error_says_what_it_takes() {
+    needs_root!();
+    let folder = tempfile::tempdir_in("/tmp").unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let program = folder.path().join("lab");
+    fs::copy(env::current_exe().unwrap(), &program).unwrap();
+    let output = Command::new(program)
+        .args(["--exact", "leftovers::a_laboratory_that_dies", "--ignored", "--nocapture"])
+        .env(VICTIM, "exit")
+        .current_dir("/")
+        .uid(NOBODY)
+        .gid(NOBODY)
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    let error = said.lines().find_map(|line| line.split_once("error> ")).expect("an error").1;
+    assert!(error.contains("unshare") && error.contains("Operation not permitted"), "{error}");
+    assert!(error.contains("sudo") && error.ends_with("precondition: true"), "{error}");
 }
 
 fn wait_until_gone(pids: &[u32], netns: &[u32]) {
@@ -101,7 +128,13 @@ fn a_laboratory_that_dies() {
             program: env!("CARGO_BIN_EXE_tcpwatch").into(),
         };
         let (tell, _told) = tokio::sync::mpsc::unbounded_channel();
-        let mut world = World::build(&plan, tell).await.unwrap();
+        let mut world = match World::build(&plan, tell).await {
+            Ok(world) => world,
+            Err(error) => {
+                println!("error> {error}; precondition: {}", error.is_precondition());
+                return;
+            }
+        };
         world.machine_mut(Host::Server).signal(Signal::Stop).await.unwrap();
         let [client, server] = Host::ALL.map(|host| world.machine(host));
         let netns = [client, server].map(|machine| machine.netns().0);
