@@ -288,6 +288,11 @@ impl Machine {
 impl Drop for Machine {
     fn drop(&mut self) {
         end(&mut self.child);
+        // What the process leaves to the kernel holds the network namespace for as long as it tries
+        // to reach the peer. Where it cannot be ended it ends by itself, with its retries.
+        if let Some(witness) = self.witness.as_mut() {
+            let _cleared = witness.clear().is_ok();
+        }
     }
 }
 

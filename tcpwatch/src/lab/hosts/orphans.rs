@@ -1,19 +1,19 @@
 //! Ends hosts' processes whose laboratory has gone. The kernel ends them with it, so there should
 //! be none; whatever kept one alive, the next run does not build upon it.
 
-use std::{fs, io, os::unix::fs::MetadataExt as _};
+use std::{fs, io, os::unix::fs::MetadataExt as _, path::Path};
 
 use rustix::process::{Pid, PidfdFlags, Signal, getppid, pidfd_open, pidfd_send_signal};
 
 use super::machine::{PARENT, PEER};
 use crate::lab::host::Host;
 
-/// Ends them; returns their process ids.
+/// Ends those that execute `program`; returns their process ids.
 ///
 /// # Errors
-/// If `/proc` cannot be read.
-pub fn end_orphans() -> io::Result<Vec<u32>> {
-    let program = fs::metadata("/proc/self/exe")?;
+/// If `/proc` or the program cannot be read.
+pub fn end_orphans(program: &Path) -> io::Result<Vec<u32>> {
+    let program = fs::metadata(program)?;
     let mut ended = Vec::new();
     for entry in fs::read_dir("/proc")? {
         let name = entry?.file_name();

@@ -78,8 +78,8 @@ impl Spawner {
     pub(super) async fn spawn(&self, command: Command) -> io::Result<Child> {
         let (answer, answered) = oneshot::channel();
         let gone = || io::Error::other("the thread that starts processes has ended");
-        self.work.send((command, answer)).map_err(|_| gone())?;
-        answered.await.map_err(|_| gone())?
+        self.work.send((command, answer)).map_err(|_unsent| gone())?;
+        answered.await.map_err(|_never| gone())?
     }
 }
 

@@ -30,4 +30,12 @@ impl Witness {
         self.lister.list(self.family, &mut sockets)?;
         Ok(sockets)
     }
+
+    /// Ends every socket, as far as the kernel can.
+    pub(super) fn clear(&mut self) -> Result<(), DumpError> {
+        for socket in self.look()? {
+            self.lister.destroy(&socket)?;
+        }
+        Ok(())
+    }
 }

@@ -2,16 +2,21 @@
 
 use std::io;
 
-use netlink_packet_core::{NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage};
+use netlink_packet_core::{
+    NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload, NetlinkSerializable,
+};
 use netlink_packet_sock_diag::{
-    SockDiagMessage,
+    SockDiagDestroy, SockDiagMessage,
     constants::{AF_INET, AF_INET6, IPPROTO_TCP},
     inet::{ExtensionFlags, InetRequest, SocketId, StateFlags},
 };
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_SOCK_DIAG};
 
 use super::message::{self, Context, MessageError};
-use crate::{event::KnownSocket, event::Netns, source::clock};
+use crate::{
+    event::{Endpoints, KnownSocket, Netns},
+    source::clock,
+};
 
 /// Room for one datagram. The kernel fills no more than 32 KiB at a time, however much room it is
 /// given (`netlink_recvmsg`, `net/netlink/af_netlink.c`).
@@ -98,6 +103,33 @@ impl Lister {
         Ok(())
     }
 
+    /// Has the kernel end a socket at once, whoever has it or has let go of it. It does so before
+    /// this returns; not every kernel can (`CONFIG_INET_DIAG_DESTROY`; orphans since 6.12), and
+    /// whether it did shows in the next list.
+    pub(crate) fn destroy(&mut self, known: &KnownSocket) -> Result<(), DumpError> {
+        let words = known.socket.0;
+        let words = if cfg!(target_endian = "big") { words.rotate_left(32) } else { words };
+        let KnownSocket { ends: Endpoints { local, remote }, .. } = known;
+        let request = InetRequest {
+            family: if local.address.is_ipv4() { AF_INET } else { AF_INET6 },
+            protocol: IPPROTO_TCP,
+            extensions: ExtensionFlags::empty(),
+            states: StateFlags::empty(), // plays no part where a single socket is meant
+            socket_id: SocketId {
+                source_port: local.port,
+                destination_port: remote.port,
+                source_address: local.address,
+                destination_address: remote.address,
+                interface_id: 0,
+                cookie: words.to_ne_bytes(),
+            },
+        };
+        self.sequence = self.sequence.wrapping_add(1);
+        let message = SockDiagDestroy::new(SockDiagMessage::InetRequest(request));
+        let bytes = bytes(0, self.sequence, message);
+        self.socket.send(&bytes, 0).map(drop).map_err(DumpError::Ask)
+    }
+
     /// `false` if the list may lack some.
     fn list_once(&mut self, family: u8, into: &mut Vec<KnownSocket>) -> Result<bool, DumpError> {
         self.sequence = self.sequence.wrapping_add(1);
@@ -153,10 +185,14 @@ fn everything(family: u8, sequence: u32) -> Vec<u8> {
 
 /// The bytes of a question, with `flags` besides `NLM_F_REQUEST`.
 pub(super) fn question(flags: u16, sequence: u32, request: InetRequest) -> Vec<u8> {
+    bytes(flags, sequence, SockDiagMessage::InetRequest(request))
+}
+
+fn bytes<T: NetlinkSerializable>(flags: u16, sequence: u32, message: T) -> Vec<u8> {
     let mut header = NetlinkHeader::default();
     header.flags = NLM_F_REQUEST | flags;
     header.sequence_number = sequence;
-    let mut message = NetlinkMessage::new(header, SockDiagMessage::InetRequest(request).into());
+    let mut message = NetlinkMessage::new(header, NetlinkPayload::InnerMessage(message));
     message.finalize();
     let mut bytes = vec![0; message.buffer_len()];
     message.serialize(&mut bytes);

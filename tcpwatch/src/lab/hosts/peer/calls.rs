@@ -14,7 +14,8 @@ use rustix::{
 };
 
 use super::{
-    Mouth, address, begun,
+    Mouth, address,
+    begun::Watcher,
     option::SocketOption,
     sockets::{Shared, Sockets},
 };
@@ -42,6 +43,7 @@ pub(super) struct Peer {
     family: Family,
     sockets: Sockets,
     mouth: Mouth,
+    watcher: Watcher,
 }
 
 /// A system call that has begun.
@@ -76,8 +78,8 @@ fn name_of(error: Errno) -> String {
 }
 
 impl Peer {
-    pub(super) fn new(host: Host, family: Family, mouth: Mouth) -> Self {
-        Self { host, family, sockets: Sockets::default(), mouth }
+    pub(super) fn new(host: Host, family: Family, mouth: Mouth, watcher: Watcher) -> Self {
+        Self { host, family, sockets: Sockets::default(), mouth, watcher }
     }
 
     pub(super) fn obey(&mut self, call: &Call) -> Result<(), String> {
@@ -147,7 +149,7 @@ impl Peer {
         let option = SocketOption::named(option)?;
         let value = i32::try_from(value).map_err(|error| format!("{value}: {error}"))?;
         let call = format!("setsockopt({}, {}, {value})", socket.as_raw_fd(), option.name);
-        let set = || option.set(socket.as_fd(), value).map_err(to_errno);
+        let set = || option.set(socket.as_fd(), value).map_err(|error| to_errno(&error));
         self.must(name, "setsockopt", &call, set, |()| 0)
     }
 
@@ -180,7 +182,7 @@ impl Peer {
         let (socket, _) = self.socket_if_none(name)?;
         let remote = self.remote(port);
         let begun = self.begin(name, "connect", format!("connect({})", socket.as_raw_fd()));
-        begun::begin(&[libc::SYS_connect], move || {
+        self.watcher.begin(&[libc::SYS_connect], move || {
             let begun = begun.told();
             let result = net::connect(&socket, &remote);
             // Before it is told: whoever hears of it may close the socket.
@@ -195,7 +197,7 @@ impl Peer {
         let data = data(bytes)?;
         let call = format!("sendto({}, {bytes}, MSG_FASTOPEN)", socket.as_raw_fd());
         let begun = self.begin(name, "sendto", call);
-        begun::begin(&[libc::SYS_sendto], move || {
+        self.watcher.begin(&[libc::SYS_sendto], move || {
             let begun = begun.told();
             let flags = SendFlags::from_bits_retain(MSG_FASTOPEN) | SendFlags::NOSIGNAL;
             let result = net::sendto(&socket, &data, flags, &remote);
@@ -210,7 +212,7 @@ impl Peer {
         let sockets = self.sockets.clone();
         let begun = self.begin(name, "accept", format!("accept({})", listener.as_raw_fd()));
         let name = name.to_owned();
-        begun::begin(&[libc::SYS_accept, libc::SYS_accept4], move || {
+        self.watcher.begin(&[libc::SYS_accept, libc::SYS_accept4], move || {
             let begun = begun.told();
             let result = net::accept_with(&listener, SocketFlags::CLOEXEC);
             drop(listener);
@@ -222,7 +224,7 @@ impl Peer {
         let socket = self.sockets.get(name)?;
         let data = data(bytes)?;
         let begun = self.begin(name, "send", format!("send({}, {bytes})", socket.as_raw_fd()));
-        begun::begin(&[libc::SYS_sendto], move || {
+        self.watcher.begin(&[libc::SYS_sendto], move || {
             let begun = begun.told();
             let result = net::send(&socket, &data, SendFlags::NOSIGNAL);
             drop(socket);
@@ -233,7 +235,7 @@ impl Peer {
     fn recv(&self, name: &str, bytes: Option<u32>) -> Result<(), String> {
         let socket = self.sockets.get(name)?;
         let begun = self.begin(name, "recv", format!("recv({})", socket.as_raw_fd()));
-        begun::begin(&[libc::SYS_recvfrom], move || {
+        self.watcher.begin(&[libc::SYS_recvfrom], move || {
             let begun = begun.told();
             let result = receive(&socket, bytes);
             drop(socket);
@@ -256,7 +258,7 @@ impl Peer {
     fn close(&self, name: &str) -> Result<(), String> {
         let socket = self.sockets.take(name)?;
         let begun = self.begin(name, "close", format!("close({})", socket.as_raw_fd()));
-        begun.returned(close(socket).map(|()| 0).map_err(|error| to_errno(error.into())));
+        begun.returned(close(socket).map(|()| 0).map_err(|error| to_errno(&error.into())));
         Ok(())
     }
 
@@ -271,13 +273,12 @@ impl Peer {
 
     fn exit(&self, name: &str) -> Result<(), String> {
         drop(self.begin(name, "exit", "exit_group(0)".to_owned()).told());
-        #[expect(clippy::exit, reason = "the scenario asks for it")]
         process::exit(0)
     }
 }
 
-fn to_errno(error: io::Error) -> Errno {
-    Errno::from_io_error(&error).unwrap_or(Errno::IO)
+fn to_errno(error: &io::Error) -> Errno {
+    Errno::from_io_error(error).unwrap_or(Errno::IO)
 }
 
 /// Letters of the alphabet, over and over.

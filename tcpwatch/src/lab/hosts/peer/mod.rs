@@ -19,6 +19,7 @@ use std::{
 
 use super::channel::{Order, Told};
 use crate::{lab::host::Host, probe::filters::Family};
+use begun::Watcher;
 use calls::Peer;
 
 /// What makes a program a host's process; said by the laboratory alone.
@@ -42,12 +43,15 @@ impl Args {
         let Ok(mouth) = birth::out_of_the_way(&control).map(Mouth::of) else {
             return ExitCode::FAILURE;
         };
-        if let Err(error) = birth::leave_network() {
-            mouth.tell(&Told::NotReady(error.to_string()));
-            return ExitCode::FAILURE;
-        }
+        let watcher = match birth::leave_network().and_then(|()| Watcher::start()) {
+            Ok(watcher) => watcher,
+            Err(error) => {
+                mouth.tell(&Told::NotReady(error.to_string()));
+                return ExitCode::FAILURE;
+            }
+        };
         mouth.tell(&Told::Ready);
-        let mut peer = Peer::new(self.host, family, mouth.clone());
+        let mut peer = Peer::new(self.host, family, mouth.clone(), watcher);
         for line in BufReader::new(control).lines() {
             let Ok(Ok(order)) = line.map(|line| serde_json::from_str(&line)) else {
                 return ExitCode::FAILURE;
