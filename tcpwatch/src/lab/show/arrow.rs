@@ -54,7 +54,7 @@ pub(super) fn arrow(
     let most = match (part, fate) {
         (Part::Departure, _) => elbow(field) + 1,
         (_, Fate::Arrived) => field - before,
-        (..) => (field - before).saturating_sub(3),
+        (..) => (field - before).saturating_sub(2),
     };
     let fits = |label: &&String| label.chars().count() + 4 <= most;
     let label = labels.iter().find(fits).or(labels.last()).map_or("", String::as_str);
@@ -80,7 +80,8 @@ pub(super) fn arrow(
     };
     let mut spans = vec![
         Span::plain(" ".repeat(before)),
-        Span::new(format!("{tail}{first}"), style::HEADER),
+        Span::new(tail, style::HEADER),
+        Span::new(first, style::HEADER),
         Span::plain(label),
         Span::new(stroke(behind), style::HEADER),
         Span::new(head, look),

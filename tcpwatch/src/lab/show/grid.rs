@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anstyle::Style;
 
-use super::Layout;
+use super::{Layout, table::wrapped};
 use crate::{
     lab::{
         host::Host,
@@ -83,6 +83,8 @@ pub(super) struct Panel {
     pub(super) notes: Vec<Span>,
     /// The host's process is stopped.
     pub(super) stopped: bool,
+    /// The state is not entered here; it goes on.
+    pub(super) still: bool,
 }
 
 /// A line of the page.
@@ -94,14 +96,20 @@ pub(super) struct Line {
     pub(super) field: Vec<Span>,
     /// Time passes, and the lifelines are not drawn to scale.
     pub(super) folded: bool,
+    /// To this host comes a segment: what it remarks follows from that.
+    pub(super) brings: Option<Host>,
 }
 
 /// Widths of the page, and what was written last.
 #[derive(Debug)]
 pub(super) struct Grid {
     color: bool,
+    width: usize,
     state: usize,
-    panel: usize,
+    /// The client's panel.
+    left: usize,
+    /// The server's panel, a little wider: its calls stand in a column of their own.
+    right: usize,
     field: usize,
     last_time: String,
 }
@@ -111,9 +119,11 @@ impl Grid {
     pub(super) fn new(layout: Layout, numbered: bool) -> Self {
         let width = layout.columns();
         let field = (width * 3 / 10).clamp(26, 44);
-        let panel = (width.saturating_sub(TIME + 2 + field) / 2).min(56);
+        let panels = width.saturating_sub(TIME + 2 + field).min(112);
+        let right = panels / 2 + 3;
+        let left = panels.saturating_sub(right);
         let state = if numbered { STATE + " #12".len() } else { STATE };
-        Self { color: layout.color, state, panel, field, last_time: String::new() }
+        Self { color: layout.color, width, state, left, right, field, last_time: String::new() }
     }
 
     /// Columns between the lifelines.
@@ -122,8 +132,20 @@ impl Grid {
     }
 
     /// Columns of a remark.
-    pub(super) const fn room(&self) -> usize {
-        self.panel.saturating_sub(1)
+    pub(super) const fn room(&self, host: Host) -> usize {
+        match host {
+            Host::Client => self.left.saturating_sub(1),
+            Host::Server => self.right.saturating_sub(1),
+        }
+    }
+
+    /// Columns of a remark beside a state.
+    fn beside(&self, host: Host, state: &Span) -> usize {
+        let taken = match host {
+            Host::Client => state.width(),
+            Host::Server => state.width().max(self.state),
+        };
+        self.room(host).saturating_sub(taken + 2)
     }
 
     /// Who stands where.
@@ -139,49 +161,57 @@ impl Grid {
         };
         let client = format!("client {}", end(Host::Client));
         let server = format!("server {}", end(Host::Server));
-        let (field, left) = (self.field, self.panel + 1);
-        let text = format!("  seconds  {client:>left$}{:field$}{server}", "");
+        let left = TIME + self.left + 1;
+        let text =
+            format!("  seconds{client:>left$}", left = left.saturating_sub("  seconds".len()));
+        let lifeline = left + self.field;
+        let most = self.width.saturating_sub(server.chars().count());
+        let text = format!("{text:<start$}{server}", start = lifeline.min(most));
         style::paint(style::HEADER, text.as_bytes(), self.color, out);
         out.push(b'\n');
     }
 
-    /// Appends a line; remarks that do not fit beside the state stand on lines of their own above.
+    /// Appends a line. Remarks that do not fit beside the state stand on lines of their own: above,
+    /// or below where they follow from a segment that comes in.
     pub(super) fn write(&mut self, line: &Line, out: &mut Vec<u8>) {
         let mut line = line.clone();
-        let mut above: Pair<Vec<Span>> = Pair::default();
+        let (mut above, mut below) = (Pair::<Vec<Span>>::default(), Pair::<Vec<Span>>::default());
         for host in Host::ALL {
+            let room = self.room(host);
             let panel = line.panels.of_mut(host);
-            let beside = if panel.state.is_some() { self.beside() } else { self.room() };
-            let mut lines = flowed(&panel.notes, beside, self.room());
-            panel.notes = match lines.pop() {
-                Some(last) if width_of(&last) <= beside => last,
-                Some(last) => {
-                    lines.push(last);
-                    Vec::new()
+            let beside = panel.state.as_ref().map_or(room, |state| self.beside(host, state));
+            let notes = std::mem::take(&mut panel.notes);
+            let mut lines = flowed(&notes, beside, room);
+            let fits = |note: &Span| note.width() <= beside;
+            if line.brings == Some(host) {
+                if lines.first().is_some_and(fits) {
+                    panel.notes = vec![lines.remove(0)];
                 }
-                None => Vec::new(),
-            };
-            lines.reverse();
-            *above.of_mut(host) = lines.into_iter().flat_map(joined).collect();
-        }
-        loop {
-            let [client, server] = Host::ALL.map(|host| above.of_mut(host).pop());
-            if client.is_none() && server.is_none() {
-                break;
+                *below.of_mut(host) = lines;
+            } else {
+                if lines.last().is_some_and(fits) {
+                    panel.notes.extend(lines.pop());
+                }
+                *above.of_mut(host) = lines;
             }
+        }
+        self.extra(&line, &above, out);
+        self.write_one(&line, out);
+        self.extra(&line, &below, out);
+    }
+
+    /// Lines of nothing but remarks.
+    fn extra(&mut self, line: &Line, notes: &Pair<Vec<Span>>, out: &mut Vec<u8>) {
+        let count = Host::ALL.map(|host| notes.of(host).len()).into_iter().max();
+        for number in 0..count.unwrap_or_default() {
             let mut extra = Line { time: line.time, folded: line.folded, ..Line::default() };
-            for (host, note) in Host::ALL.into_iter().zip([client, server]) {
-                extra.panels.of_mut(host).stopped = line.panels.of(host).stopped;
-                extra.panels.of_mut(host).notes.extend(note);
+            for host in Host::ALL {
+                let panel = extra.panels.of_mut(host);
+                panel.stopped = line.panels.of(host).stopped;
+                panel.notes.extend(notes.of(host).get(number).cloned());
             }
             self.write_one(&extra, out);
         }
-        self.write_one(&line, out);
-    }
-
-    /// Columns of a remark beside a state.
-    const fn beside(&self) -> usize {
-        self.panel.saturating_sub(self.state + 3)
     }
 
     fn write_one(&mut self, line: &Line, out: &mut Vec<u8>) {
@@ -217,8 +247,8 @@ impl Grid {
     fn client(&self, panel: &Panel, spans: &mut Vec<Span>) {
         let state = panel.state.as_ref();
         let taken = state.map_or(0, |state| state.width() + 1);
-        let notes = fitted(&panel.notes, self.room().saturating_sub(taken));
-        let blank = self.panel.saturating_sub(width_of(&notes) + taken);
+        let notes = fitted(&panel.notes, self.room(Host::Client).saturating_sub(taken));
+        let blank = self.left.saturating_sub(width_of(&notes) + taken);
         spans.extend(notes);
         spans.push(Span::plain(" ".repeat(blank)));
         if let Some(state) = state {
@@ -231,9 +261,9 @@ impl Grid {
     fn server(&self, panel: &Panel, spans: &mut Vec<Span>) {
         let state = panel.state.as_ref();
         let taken = state.map_or(0, |state| state.width() + 1);
-        let notes = fitted(&panel.notes, self.room().saturating_sub(taken));
-        let latest = self.panel.saturating_sub(width_of(&notes));
-        let column = (1 + self.state + 2).min(latest).max(taken + 1);
+        let notes = fitted(&panel.notes, self.room(Host::Server).saturating_sub(taken));
+        let column = (1 + self.state + 2).max(taken + 1);
+        let column = if column + width_of(&notes) <= self.right { column } else { taken + 1 };
         spans.push(Span::plain(" "));
         if let Some(state) = state {
             spans.push(state.clone());
@@ -259,9 +289,9 @@ fn port(scenario: &Scenario, wanted: Host) -> Option<u16> {
 
 fn lifeline(line: &Line, host: Host) -> Span {
     let panel = line.panels.of(host);
-    match (&panel.state, line.folded, panel.stopped) {
-        (Some(state), ..) => Span::new("\u{25cf}", state.style),
-        (None, true, _) => Span::new("\u{2506}", style::HEADER),
+    match (&panel.state, line.folded || panel.still, panel.stopped) {
+        (Some(state), false, _) => Span::new("\u{25cf}", state.style),
+        (_, true, _) => Span::new("\u{2506}", style::HEADER),
         (None, false, true) => Span::plain("\u{2016}"),
         (None, false, false) => Span::new("\u{2502}", style::HEADER),
     }
@@ -278,8 +308,9 @@ fn joined(notes: Vec<Span>) -> Vec<Span> {
     vec![Span::new(text, look.unwrap_or_default())]
 }
 
-/// Remarks in as few lines as they need, the last one beside the state.
-fn flowed(notes: &[Span], beside: usize, room: usize) -> Vec<Vec<Span>> {
+/// Remarks in as few lines as they need, wrapped where one is too long; `beside` is the room where
+/// there is a state, which the last line has.
+fn flowed(notes: &[Span], beside: usize, room: usize) -> Vec<Span> {
     let mut lines: Vec<Vec<Span>> = Vec::new();
     for note in notes.iter().rev() {
         let width = if lines.len() == 1 { beside } else { room };
@@ -289,15 +320,14 @@ fn flowed(notes: &[Span], beside: usize, room: usize) -> Vec<Vec<Span>> {
             _ => lines.push(vec![note.clone()]),
         }
     }
-    lines.reverse();
-    lines.into_iter().map(joined).collect()
+    let lines = lines.into_iter().rev().flat_map(joined);
+    let wrapped = lines.flat_map(|line| {
+        wrapped(&line.text, room).into_iter().map(move |text| Span::new(text, line.style))
+    });
+    wrapped.collect()
 }
 
 /// Cut where there is too little room.
 fn fitted(notes: &[Span], room: usize) -> Vec<Span> {
-    joined(notes.to_vec())
-        .into_iter()
-        .filter(|note| !note.text.is_empty())
-        .map(|note| note.cut(room))
-        .collect()
+    notes.iter().map(|note| note.cut(room)).collect()
 }

@@ -36,7 +36,7 @@ impl Layout {
     /// Columns without a terminal.
     pub const USUAL_WIDTH: usize = 100;
     /// What two lifelines, an arrow and the longest state take.
-    pub const LEAST_WIDTH: usize = 72;
+    pub const LEAST_WIDTH: usize = 80;
 
     const fn columns(self) -> usize {
         if self.width < Self::LEAST_WIDTH { Self::LEAST_WIDTH } else { self.width }

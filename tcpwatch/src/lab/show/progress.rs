@@ -119,7 +119,7 @@ impl Progress {
         self.clear(out);
         let mut sorted: Vec<&Run> = runs.iter().collect();
         sorted.sort_by_key(|run| (&run.scenario.name, run.family == Family::V6));
-        let rows: Vec<Vec<Cell>> = sorted.iter().map(|run| row(run).to_vec()).collect();
+        let rows: Vec<_> = sorted.iter().map(|run| (row(run).to_vec(), None)).collect();
         table(&rows, self.layout.columns(), self.layout.color, out);
         for run in sorted.iter().filter(|run| !run.holds()) {
             let name = format!("\n{} {}\n", run.scenario.name, family(run.family));
@@ -142,7 +142,8 @@ fn total(runs: &[Run]) -> (String, anstyle::Style) {
     if failed == 0 {
         return (text, style::SETUP);
     }
-    text.push_str(&format!(" \u{b7} {failed} runs failed"));
+    let unit = if failed == 1 { "run" } else { "runs" };
+    text.push_str(&format!(" \u{b7} {failed} {unit} failed"));
     if let Some(run) = runs.iter().find(|run| !run.holds()) {
         let family = if run.family == Family::V6 { " -6" } else { "" };
         let profile = match run.profile {
@@ -173,7 +174,7 @@ fn row(run: &Run) -> [Cell; 5] {
         Cell::new(&run.scenario.name, look),
         Cell::new(family(run.family), look),
         Cell::new(format!("{}{warned}", sum(run)), look),
-        Cell::new(format!("{:>8}", seconds(run.ended.since(run.started), 2)), style::HEADER),
+        Cell::new(seconds(run.ended.since(run.started), 2), style::HEADER),
     ]
 }
 

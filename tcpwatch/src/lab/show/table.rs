@@ -5,7 +5,7 @@ use anstyle::Style;
 use crate::sink::terminal::style;
 
 /// Spaces between columns.
-const GAP: usize = 3;
+const GAP: usize = 2;
 /// A column is not made narrower.
 const LEAST: usize = 12;
 
@@ -23,10 +23,15 @@ impl Cell {
 }
 
 /// Appends rows of cells, all with the same number of columns, in at most `width` columns if that
-/// can be.
-pub(super) fn table(rows: &[Vec<Cell>], width: usize, color: bool, out: &mut Vec<u8>) {
+/// can be. A row's note, if it has one, stands below it.
+pub(super) fn table(
+    rows: &[(Vec<Cell>, Option<Cell>)],
+    width: usize,
+    color: bool,
+    out: &mut Vec<u8>,
+) {
     let widths = widths(rows, width);
-    for row in rows {
+    for (row, note) in rows {
         let lines: Vec<Vec<String>> =
             row.iter().zip(&widths).map(|(cell, width)| wrapped(&cell.text, *width)).collect();
         for number in 0..lines.iter().map(Vec::len).max().unwrap_or_default() {
@@ -42,14 +47,26 @@ pub(super) fn table(rows: &[Vec<Cell>], width: usize, color: bool, out: &mut Vec
             }
             out.push(b'\n');
         }
+        if let Some(note) = note {
+            for line in wrapped(&note.text, width.saturating_sub(GAP)) {
+                out.resize(out.len() + GAP, b' ');
+                style::paint(note.style, line.as_bytes(), color, out);
+                out.push(b'\n');
+            }
+        }
     }
 }
 
+/// Does everything fit without wrapping?
+pub(super) fn fits(rows: &[(Vec<Cell>, Option<Cell>)], width: usize) -> bool {
+    widths(rows, width) == widths(rows, usize::MAX)
+}
+
 /// Each column as wide as its widest cell; where that is too much, the widest are narrowed.
-fn widths(rows: &[Vec<Cell>], width: usize) -> Vec<usize> {
-    let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
+fn widths(rows: &[(Vec<Cell>, Option<Cell>)], width: usize) -> Vec<usize> {
+    let columns = rows.iter().map(|(row, _)| row.len()).max().unwrap_or_default();
     let widest = |column| {
-        let cells = rows.iter().filter_map(|row| row.get(column));
+        let cells = rows.iter().filter_map(|(row, _)| row.get(column));
         cells.map(|cell: &Cell| cell.text.chars().count()).max().unwrap_or_default()
     };
     let mut widths: Vec<usize> = (0..columns).map(widest).collect();
@@ -65,14 +82,25 @@ fn widths(rows: &[Vec<Cell>], width: usize) -> Vec<usize> {
 
 /// The text in lines of at most so many characters, broken between words where there are any.
 pub(super) fn wrapped(text: &str, width: usize) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
+    let mut words: Vec<String> = Vec::new();
     for word in text.split_whitespace() {
+        match words.last_mut() {
+            // A number and its unit stay together.
+            Some(number) if matches!(word, "s" | "s," | "ms" | "us") => {
+                number.push(' ');
+                number.push_str(word);
+            }
+            _ => words.push(word.to_owned()),
+        }
+    }
+    let mut lines: Vec<String> = Vec::new();
+    for word in words {
         match lines.last_mut() {
             Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
                 line.push(' ');
-                line.push_str(word);
+                line.push_str(&word);
             }
-            _ => lines.push(word.to_owned()),
+            _ => lines.push(word),
         }
     }
     lines

@@ -58,7 +58,7 @@ impl Timeline {
                     Signal::Stop => *self.stopped.of_mut(moment.host) = true,
                     Signal::Continue | Signal::Kill => *self.stopped.of_mut(moment.host) = false,
                 }
-                panel.notes.push(words::signal(*signal, self.grid.room()));
+                panel.notes.push(words::signal(*signal, self.grid.room(moment.host)));
             }
             What::News(news) => {
                 let told = self.news(moment.host, news);

@@ -6,7 +6,7 @@ use anstyle::Style;
 
 use super::{
     Layout,
-    table::{Cell, table, wrapped},
+    table::{Cell, fits, table, wrapped},
     words::{round_seconds, seconds},
 };
 use crate::{
@@ -35,24 +35,41 @@ pub(super) fn sum(run: &Run) -> String {
     format!("{held} of {} hold{failed}", run.verdicts.len())
 }
 
-/// The table itself.
+/// The table itself. Where an expectation comes from stands in the last column if the page is wide
+/// enough, otherwise below.
 fn judged(layout: Layout, run: &Run, out: &mut Vec<u8>) {
     if run.verdicts.is_empty() {
         return;
     }
+    let (wide, below) = (rows(run, true), rows(run, false));
+    let rows = if fits(&wide, layout.columns()) { wide } else { below };
+    table(&rows, layout.columns(), layout.color, out);
+}
+
+fn rows(run: &Run, wide: bool) -> Vec<(Vec<Cell>, Option<Cell>)> {
     let timed = run.verdicts.iter().any(|verdict| verdict.times.is_some());
-    let explained = run.verdicts.iter().any(|verdict| verdict.because.is_some());
+    let explained = wide && run.verdicts.iter().any(|verdict| verdict.because.is_some());
     let title = |word: &str| Cell::new(word, style::HEADER);
     let mut titles = vec![title("what"), title("expected"), title("measured")];
     titles.extend(timed.then(|| title("difference")));
     titles.push(title("verdict"));
     titles.extend(explained.then(|| title("because")));
-    let rows = run.verdicts.iter().map(|verdict| row(verdict, timed, explained));
-    let rows: Vec<Vec<Cell>> = std::iter::once(titles).chain(rows).collect();
-    table(&rows, layout.columns(), layout.color, out);
+    let mut rows = vec![(titles, None)];
+    for verdict in &run.verdicts {
+        let mut cells = row(verdict, timed);
+        let because = verdict.because.as_ref();
+        let because = because.map(|because| Cell::new(because, style::HEADER));
+        if explained {
+            cells.extend(because);
+            rows.push((cells, None));
+        } else {
+            rows.push((cells, because));
+        }
+    }
+    rows
 }
 
-fn row(verdict: &Verdict, timed: bool, explained: bool) -> Vec<Cell> {
+fn row(verdict: &Verdict, timed: bool) -> Vec<Cell> {
     let look = if verdict.holds { style::PLAIN } else { style::FAILURE };
     let (expected, measured) = match &verdict.times {
         Some(times) => (expected(verdict, times), seconds(times.measured, 3)),
@@ -70,8 +87,6 @@ fn row(verdict: &Verdict, timed: bool, explained: bool) -> Vec<Cell> {
     } else {
         Cell::new("FAIL", style::FAILURE.bold())
     });
-    let because = verdict.because.clone().unwrap_or_default();
-    row.extend(explained.then(|| Cell::new(because, style::HEADER)));
     row
 }
 

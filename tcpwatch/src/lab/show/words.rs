@@ -150,17 +150,11 @@ pub(super) fn fitting(room: usize, texts: &[&str]) -> String {
 /// A signal, in so many columns if that can be.
 pub(super) fn signal(signal: Signal, room: usize) -> Span {
     let texts: &[&str] = match signal {
-        Signal::Stop => &[
-            "\u{2016} stopped (SIGSTOP, by hand: Ctrl+Z)",
-            "\u{2016} stopped (by hand: Ctrl+Z)",
-            "\u{2016} stopped (Ctrl+Z)",
-        ],
-        Signal::Continue => {
-            &["\u{25b7} continued (SIGCONT, by hand: fg)", "\u{25b7} continued (fg)"]
+        Signal::Stop => {
+            &["stopped (SIGSTOP, by hand: Ctrl+Z)", "stopped (by hand: Ctrl+Z)", "stopped (Ctrl+Z)"]
         }
-        Signal::Kill => {
-            &["\u{2717} killed (SIGKILL, by hand: kill -9)", "\u{2717} killed (SIGKILL)"]
-        }
+        Signal::Continue => &["continued (SIGCONT, by hand: fg)", "continued (fg)"],
+        Signal::Kill => &["killed (SIGKILL, by hand: kill -9)", "killed (SIGKILL)"],
     };
     Span::new(fitting(room, texts), anstyle::Style::new().bold())
 }
@@ -207,7 +201,7 @@ pub(super) fn reset(reset: &Reset) -> Span {
     Span::new(format!("{direction}{}", why.unwrap_or_default()), style::FAILURE)
 }
 
-/// `error: Connection timed out`
+/// What the application will see: `Connection timed out`.
 pub(super) fn error(error: &SocketError) -> Span {
-    Span::new(format!("error: {}", words::error(error.error)), style::FAILURE)
+    Span::new(words::error(error.error), style::FAILURE)
 }

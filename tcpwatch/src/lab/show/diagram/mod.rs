@@ -37,7 +37,13 @@ const FOLD: Duration = Duration::from_millis(500);
 pub fn diagram(layout: Layout, run: &Run, out: &mut Vec<u8>) {
     let numbered = connections(run) > 1;
     let mut grid = Grid::new(layout, numbered);
-    let rows = Rows::of(run, numbered, grid.room());
+    let mut room = Pair::default();
+    for host in Host::ALL {
+        *room.of_mut(host) = grid.room(host);
+    }
+    let mut rows = Rows::of(run, numbered, room);
+    let last = end(run, rows.last_mut());
+    rows.extend(last);
     grid.header(&run.scenario, run.family, out);
     let mut before: Option<&Row> = None;
     let mut passing = Vec::new();
@@ -47,9 +53,6 @@ pub fn diagram(layout: Layout, run: &Run, out: &mut Vec<u8>) {
         }
         grid.write(&line(&grid, run, row, &mut passing), out);
         before = Some(row);
-    }
-    if let Some(before) = before {
-        end(&mut grid, run, before, out);
     }
 }
 
@@ -92,7 +95,13 @@ fn line(grid: &Grid, run: &Run, row: &Row, passing: &mut Vec<usize>) -> Line {
             spans
         }
     };
-    Line { time: Some(row.at.since(run.started)), panels: row.panels.clone(), field, folded: false }
+    Line {
+        time: Some(row.at.since(run.started)),
+        panels: row.panels.clone(),
+        field,
+        folded: false,
+        brings: row.arrow.as_ref().map(|drawn| drawn.from.peer()),
+    }
 }
 
 /// A wait, if it was long.
@@ -116,27 +125,44 @@ fn fold(grid: &mut Grid, before: &Row, wait: Duration, passing: &[usize], out: &
     grid.write(&line, out);
 }
 
-/// States that outlast the run.
-fn end(grid: &mut Grid, run: &Run, last: &Row, out: &mut Vec<u8>) {
+/// States that outlast the run: in the last row if there is room, otherwise in one of their own.
+fn end(run: &Run, last: Option<&mut Row>) -> Option<Row> {
     let states = still(run);
-    if Host::ALL.iter().all(|host| states.of(*host).is_empty()) {
-        return;
-    }
-    let ended = run.ended.max(last.at);
-    fold(grid, last, ended.since(last.at), &[], out);
-    let mut line = Line { time: Some(ended.since(run.started)), folded: true, ..Line::default() };
-    for host in Host::ALL {
-        let panel = line.panels.of_mut(host);
-        panel.notes = match states.of(host).as_slice() {
-            [] => Vec::new(),
-            [state] => vec![Span::new(format!("{state}, still"), style::of_state(*state))],
-            [state, others @ ..] => {
-                let text = format!("{state} and {} more, still", others.len());
-                vec![Span::new(text, style::of_state(*state))]
+    let last = last?;
+    let panels = Host::ALL.map(|host| {
+        let [state, others @ ..] = states.of(host).as_slice() else { return (host, None) };
+        let several = others.len() + 1;
+        let text = match others {
+            [] => format!("{state}, still"),
+            others if others.iter().all(|other| other == state) => {
+                format!("{several} \u{d7} {state}")
             }
+            _ => format!("{several} still open"),
         };
+        let state = Span::new(text, style::of_state(*state));
+        (host, Some(state))
+    });
+    let panels = panels.into_iter().filter_map(|(host, state)| Some((host, state?)));
+    let mut panels = panels.peekable();
+    panels.peek()?;
+    let mut fill = |row: &mut Row| {
+        for (host, state) in panels.by_ref() {
+            let panel = row.panels.of_mut(host);
+            panel.state = Some(state);
+            panel.still = true;
+        }
+    };
+    let free = Host::ALL.iter().all(|host| {
+        let panel = last.panels.of(*host);
+        states.of(*host).is_empty() || (panel.state.is_none() && panel.notes.is_empty())
+    });
+    if free && last.arrow.is_none() && run.ended.since(last.at) < FOLD {
+        fill(last);
+        return None;
     }
-    grid.write(&line, out);
+    let mut row = Row::new(run.ended.max(last.at));
+    fill(&mut row);
+    Some(row)
 }
 
 /// The states in which connections are at the end.

@@ -55,7 +55,7 @@ pub(super) struct Row {
 }
 
 impl Row {
-    fn new(at: KernelTime) -> Self {
+    pub(super) fn new(at: KernelTime) -> Self {
         Self { at, panels: Pair::default(), arrow: None, entered: Pair::default() }
     }
 
@@ -89,7 +89,7 @@ pub(super) struct Rows<'a> {
     scenario: &'a Scenario,
     /// Connections have numbers.
     numbered: bool,
-    room: usize,
+    room: Pair<usize>,
     rows: Vec<Row>,
     /// The last row with something of the host.
     last: Pair<Option<usize>>,
@@ -100,7 +100,7 @@ pub(super) struct Rows<'a> {
 
 impl<'a> Rows<'a> {
     /// The rows of a run; a remark has so much room.
-    pub(super) fn of(run: &'a Run, numbered: bool, room: usize) -> Vec<Row> {
+    pub(super) fn of(run: &'a Run, numbered: bool, room: Pair<usize>) -> Vec<Row> {
         let mut rows = Self {
             scenario: &run.scenario,
             numbered,
@@ -176,7 +176,7 @@ impl<'a> Rows<'a> {
 
     fn signal(&mut self, moment: &Moment, signal: Signal) {
         *self.stopped.of_mut(moment.host) = signal == Signal::Stop;
-        let remark = words::signal(signal, self.room);
+        let remark = words::signal(signal, *self.room.of(moment.host));
         self.begin(moment.at, moment.host).panels.of_mut(moment.host).notes.push(remark);
     }
 
@@ -188,7 +188,7 @@ impl<'a> Rows<'a> {
         let effect = calls::effect(call);
         let caused = self.rows.iter_mut().rev().find(|row| {
             apart(moment.at, row.at) < TOGETHER
-                && row.panels.of(host).notes.is_empty()
+                && !row.panels.of(host).notes.iter().any(|note| note.text.contains('('))
                 && match effect {
                     Effect::Enters(states) => {
                         row.entered.of(host).is_some_and(|entered| states.contains(&entered))
@@ -200,7 +200,7 @@ impl<'a> Rows<'a> {
                 }
         });
         match caused {
-            Some(row) => row.panels.of_mut(host).notes.push(remark),
+            Some(row) => row.panels.of_mut(host).notes.insert(0, remark),
             None => self.remark(moment, remark),
         }
     }

@@ -31,7 +31,7 @@ const SCHEMA: u8 = 1;
 pub enum ReportError {
     /// Told before anything is run.
     #[error(
-        "cannot write the report {path:?}: {source}; name a file in a folder that you may write to"
+        "cannot write the report {path}: {source}; name a file in a folder that you may write to"
     )]
     Open {
         /// Which file.
@@ -40,7 +40,7 @@ pub enum ReportError {
         source: io::Error,
     },
     /// Told at the end.
-    #[error("cannot finish the report {path:?}: {source}; it is incomplete")]
+    #[error("cannot finish the report {path}: {source}; it is incomplete")]
     Write {
         /// Which file.
         path: PathBuf,
