@@ -2,11 +2,13 @@
 
 use std::{fmt::Write as _, process::ExitCode};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result, anyhow};
 use tcpwatch::{
     cli::exit,
+    lab::rehearsal::rehearse,
     probe::{Dialect, Facts, Filters, Probes, Tells, hooks::HOOKS, layout},
 };
+use tokio::runtime::{Builder, Runtime};
 
 pub(crate) fn run() -> Result<ExitCode> {
     let facts = Facts::gather();
@@ -38,7 +40,7 @@ pub(crate) fn run() -> Result<ExitCode> {
         },
     );
     let filters = Filters { tells: Tells::Lives, ..Filters::default() };
-    let attached = Probes::attach(&filters, 4096);
+    let mut attached = Probes::attach(&filters, 4096);
     for hook in HOOKS {
         let found = match &attached {
             Err(error) => Err(error.to_string()),
@@ -49,7 +51,7 @@ pub(crate) fn run() -> Result<ExitCode> {
         };
         report.line(&format!("hook {:<24}{}", hook.tracepoint, hook.tells), &found);
     }
-    if let Ok((probes, _)) = &attached {
+    if let Ok((probes, _)) = &mut attached {
         let since = |has: bool, version: &str| {
             if has { Ok(()) } else { Err(format!("kernels tell this since {version}")) }
         };
@@ -65,8 +67,20 @@ pub(crate) fn run() -> Result<ExitCode> {
         );
         report.line("retries that the network below refuses", &since(retransmit_has_error, "6.17"));
     }
+    let laboratory = match &mut attached {
+        Ok((probes, _)) => runtime()?.block_on(rehearse(probes)),
+        Err(_) => Err(anyhow!("the hooks are missing")),
+    };
+    report.line(
+        "laboratory: namespaces, veth, tc",
+        &laboratory.map_err(|error| format!("{error:#}")),
+    );
     exit::print(&report.text)?;
     Ok(if attached.is_ok() { ExitCode::SUCCESS } else { exit::PRECONDITION.into() })
+}
+
+fn runtime() -> Result<Runtime> {
+    Builder::new_current_thread().enable_all().build().context("cannot start the runtime")
 }
 
 #[derive(Default)]

@@ -7,6 +7,8 @@
 //! - [`hosts`]: their namespaces, links and processes
 //! - [`story`]: everything that happened, on one time axis
 //! - [`verdict`]: the story against the expectations
+//! - [`run`]: the steps are done, and what is told becomes a story, with one live log for all runs
+//!   ([`observe`], [`audience`])
 //! - [`show`]: story and verdicts become what the reader sees
 
 pub mod audience;
@@ -16,6 +18,7 @@ pub mod host;
 pub mod hosts;
 mod nearest;
 pub mod observe;
+pub mod rehearsal;
 pub mod run;
 pub mod scenario;
 pub mod show;
