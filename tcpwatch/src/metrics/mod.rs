@@ -3,6 +3,7 @@
 //! scrape but what must not go backwards.
 
 pub mod family;
+pub mod gauges;
 
 pub use family::Family;
 
