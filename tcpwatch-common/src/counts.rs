@@ -107,8 +107,12 @@ pub const RESETS_SENT: usize = ACCEPTS + 1;
 pub const RESETS_RECEIVED: usize = RESETS_SENT + 1;
 /// Sockets whose times are not kept, because there was no memory or the table was full.
 pub const UNKEPT: usize = RESETS_RECEIVED + 1;
+/// Mini-sockets that were put into the table.
+pub const MINIS_KEPT: usize = UNKEPT + 1;
+/// Mini-sockets that were taken out of it.
+pub const MINIS_TAKEN: usize = MINIS_KEPT + 1;
 /// Words of a block.
-pub const WORDS: usize = UNKEPT + 1;
+pub const WORDS: usize = MINIS_TAKEN + 1;
 
 /// Mini-sockets at most whose times are kept in the table: those in FIN_WAIT_2, and those whose
 /// TIME_WAIT was started anew.

@@ -6,7 +6,7 @@ use tcpwatch_common::counts::{
     self, Block, CONNECT_BOUNDS_NS, ConnectEnd, End, SYN_BOUND, between, bucket, stay,
 };
 
-use super::{Words, transition};
+use super::{Words, mini, transition};
 use crate::{
     accepting,
     inet_sock_set_state::{
@@ -14,7 +14,7 @@ use crate::{
         SYN_SENT, TIME_WAIT,
     },
     kernel::{SOCK_DEAD, Sock},
-    maps::{self, Burial, CLOCKS, Clock, MINIS},
+    maps::{self, Burial, CLOCKS, Clock},
 };
 
 // `include/uapi/asm-generic/errno.h`.
@@ -233,9 +233,7 @@ fn heir(sock: Sock, old: u32, since_ns: u64, words: &mut Words) -> Heir {
         return Heir::TimeWait;
     }
     let clock = Clock { since_ns, state: u64::from(FIN_WAIT2) };
-    if MINIS.insert(timer, clock, 0).is_err() {
-        words.add(counts::UNKEPT, 1);
-    }
+    mini::keep(timer, clock, words);
     Heir::FinWait2
 }
 

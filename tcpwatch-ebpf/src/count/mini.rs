@@ -7,9 +7,7 @@
 use aya_ebpf::helpers::{bpf_ktime_get_ns, generated::bpf_jiffies64};
 use tcpwatch_common::{
     MiniKind, TimerEvent,
-    counts::{
-        self, Block, End, FIN_WAIT_2, Pending, TIME_WAIT, between, stay, transition,
-    },
+    counts::{self, Block, End, FIN_WAIT_2, Pending, TIME_WAIT, between, stay, transition},
 };
 
 use super::{
@@ -21,6 +19,9 @@ use crate::{
     maps::{self, Burial, Clock, MINIS, PENDING},
 };
 
+const BPF_NOEXIST: u64 = 1;
+const BPF_EXIST: u64 = 2;
+
 const SYN_RECV: u8 = 3;
 const LISTEN: u8 = 10;
 /// `TCP_TIMEWAIT_LEN` in `include/net/tcp.h`: compiled in.
@@ -28,7 +29,13 @@ const TIME_WAIT_NS: u64 = 60_000_000_000;
 
 /// An event of a mini-socket's timer. `accepted` says that a half-open connection is no longer needed.
 #[inline(always)]
-pub(crate) fn event(timer: Timer, kind: MiniKind, mini: Mini<'_>, event: TimerEvent, accepted: bool) {
+pub(crate) fn event(
+    timer: Timer,
+    kind: MiniKind,
+    mini: Mini<'_>,
+    event: TimerEvent,
+    accepted: bool,
+) {
     if !super::wants_copy(mini.common) {
         return;
     }
@@ -39,7 +46,9 @@ pub(crate) fn event(timer: Timer, kind: MiniKind, mini: Mini<'_>, event: TimerEv
     let pending = unsafe { &mut *pending };
     let is_request = kind as u8 == MiniKind::Request as u8;
     match event {
-        TimerEvent::Start if pending.timer == timer.address() => moved(pending, mini.state(), words),
+        TimerEvent::Start if pending.timer == timer.address() => {
+            moved(pending, mini.state(), words)
+        }
         TimerEvent::Start => {
             settle(pending, words);
             if is_request {
@@ -71,14 +80,13 @@ pub(crate) fn event(timer: Timer, kind: MiniKind, mini: Mini<'_>, event: TimerEv
 
 /// Nothing explains the last event any more: the mini-socket has ended.
 #[inline(always)]
-fn settle(pending: &mut Pending, words: Words) {
+fn settle(pending: &mut Pending, mut words: Words) {
     if pending.timer == 0 {
         return;
     }
     pending.settle(&mut words.adder());
     if pending.kept != 0 {
-        // It is there: it was looked up, and only the timer's events remove it.
-        let _removed = MINIS.remove(pending.timer).is_ok();
+        take_out(pending.timer, &mut words);
     }
     pending.timer = 0;
 }
@@ -96,16 +104,31 @@ fn moved(pending: &mut Pending, state: u8, mut words: Words) {
         FIN_WAIT_2 => {
             words.add(transition(FIN_WAIT_2, TIME_WAIT), 1);
             stay(FIN_WAIT_2, between(pending.earlier_ns, pending.at_ns), &mut words.adder());
-            let _removed = MINIS.remove(timer).is_ok();
+            take_out(timer, &mut words);
         }
         // The timer no longer tells when TIME_WAIT was entered.
         0 => {
             let clock = Clock { since_ns: pending.since_ns, state: TIME_WAIT.into() };
-            if MINIS.insert(timer, clock, 0).is_err() {
-                words.add(counts::UNKEPT, 1);
-            }
+            keep(timer, clock, &mut words);
         }
         _ => {}
+    }
+}
+
+/// Puts a mini-socket into the table, over what a missed end has left there.
+#[inline(always)]
+pub(super) fn keep(timer: u64, clock: Clock, words: &mut Words) {
+    if MINIS.insert(timer, clock, BPF_NOEXIST).is_ok() {
+        words.add(counts::MINIS_KEPT, 1);
+    } else if MINIS.insert(timer, clock, BPF_EXIST).is_err() {
+        words.add(counts::UNKEPT, 1);
+    }
+}
+
+#[inline(always)]
+fn take_out(timer: u64, words: &mut Words) {
+    if MINIS.remove(timer).is_ok() {
+        words.add(counts::MINIS_TAKEN, 1);
     }
 }
 

@@ -10,18 +10,24 @@ use netlink_packet_sock_diag::{
 };
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_SOCK_DIAG};
 
-use super::message::{self, Context, MessageError};
-use crate::{event::KnownSocket, event::Netns, source::clock};
+use super::message::{self, Context, MessageError, Progress};
+use crate::{
+    event::{KernelTime, KnownSocket, Netns},
+    source::clock,
+};
 
 /// Room for one datagram. The kernel fills no more than 32 KiB at a time, however much room it is
 /// given (`netlink_recvmsg`, `net/netlink/af_netlink.c`).
 const ROOM: usize = 64 * 1024;
 
 /// A list that changes under the kernel's hands is asked for this often.
-const TRIES: u32 = 5;
+pub(super) const TRIES: u32 = 5;
 
 /// Each question has a socket of its own, so one number does for all.
-const SEQUENCE: u32 = 1;
+pub(super) const SEQUENCE: u32 = 1;
+
+/// Each has a list of its own.
+pub(super) const FAMILIES: [u8; 2] = [AF_INET, AF_INET6];
 
 /// The sockets of a namespace could not be listed.
 #[derive(Debug, thiserror::Error)]
@@ -61,7 +67,7 @@ pub enum DumpError {
 ///
 /// On an error the sockets found so far stay in `into`.
 pub(super) fn dump(netns: Netns, into: &mut Vec<KnownSocket>) -> Result<(), DumpError> {
-    for family in [AF_INET, AF_INET6] {
+    for family in FAMILIES {
         let mut tries = 1;
         let before = into.len();
         while !dump_family(family, netns, into)? {
@@ -77,8 +83,22 @@ pub(super) fn dump(netns: Netns, into: &mut Vec<KnownSocket>) -> Result<(), Dump
 
 /// Lists the sockets of one family; `false` if the list may lack some.
 fn dump_family(family: u8, netns: Netns, into: &mut Vec<KnownSocket>) -> Result<bool, DumpError> {
+    let everything = all_in(family, StateFlags::all(), ExtensionFlags::empty());
+    dump_answer(everything, |datagram, seen| {
+        let context = Context { netns, seen, sequence: SEQUENCE };
+        Ok(message::read(datagram, context, into)?)
+    })
+}
+
+/// Asks for a list and hands every piece of it to `read` with the moment before it came; `false` if
+/// the list may lack some.
+pub(super) fn dump_answer(
+    question: InetRequest,
+    mut read: impl FnMut(&[u8], KernelTime) -> Result<Progress, DumpError>,
+) -> Result<bool, DumpError> {
     let socket = open()?;
-    socket.send(&everything(family), 0).map_err(DumpError::Ask)?;
+    let bytes = self::question(NLM_F_DUMP, SEQUENCE, question);
+    socket.send(&bytes, 0).map_err(DumpError::Ask)?;
 
     let mut datagram = Vec::with_capacity(ROOM);
     let mut whole = true;
@@ -94,8 +114,7 @@ fn dump_family(family: u8, netns: Netns, into: &mut Vec<KnownSocket>) -> Result<
         if got > datagram.len() {
             return Err(DumpError::TooLong { got });
         }
-        let context = Context { netns, seen, sequence: SEQUENCE };
-        let progress = message::read(&datagram, context, into)?;
+        let progress = read(&datagram, seen)?;
         whole &= !progress.interrupted;
         if progress.done {
             return Ok(whole);
@@ -112,18 +131,12 @@ pub(super) fn open() -> Result<Socket, DumpError> {
     Ok(socket)
 }
 
-/// A `struct inet_diag_req_v2` for all eleven states, without attributes. The bit of `SYN_RECV`
+/// A `struct inet_diag_req_v2` for the sockets of a family in these states. The bit of `SYN_RECV`
 /// stands for request sockets too (`inet_diag_dump_icsk`, `net/ipv4/inet_diag.c`); a timewait
 /// mini-socket is chosen by its substate.
-fn everything(family: u8) -> Vec<u8> {
-    let request = InetRequest {
-        family,
-        protocol: IPPROTO_TCP,
-        extensions: ExtensionFlags::empty(),
-        states: StateFlags::all(),
-        socket_id: SocketId::new_v4(),
-    };
-    question(NLM_F_DUMP, SEQUENCE, request)
+pub(super) fn all_in(family: u8, states: StateFlags, extensions: ExtensionFlags) -> InetRequest {
+    let socket_id = SocketId::new_v4();
+    InetRequest { family, protocol: IPPROTO_TCP, extensions, states, socket_id }
 }
 
 /// The bytes of a question, with `flags` besides `NLM_F_REQUEST`.
