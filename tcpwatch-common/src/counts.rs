@@ -114,8 +114,8 @@ pub const MINIS_TAKEN: usize = MINIS_KEPT + 1;
 /// Words of a block.
 pub const WORDS: usize = MINIS_TAKEN + 1;
 
-/// Mini-sockets at most whose times are kept in the table: those in FIN_WAIT_2, and those whose
-/// TIME_WAIT was started anew.
+/// Mini-sockets at most whose times are kept in the table, unless user space sets another limit: those
+/// that were born in FIN_WAIT_2, and those whose TIME_WAIT was started anew.
 pub const MAX_MINIS: u32 = 65_536;
 /// Places for full sockets that become mini-sockets at this moment; a power of two.
 pub const BURIALS: usize = 4096;

@@ -22,6 +22,12 @@ use crate::{
 const BPF_NOEXIST: u64 = 1;
 const BPF_EXIST: u64 = 2;
 
+/// The longest time from a cancel to the start that moves the timer: both are made with interrupts
+/// off (`__mod_timer`). Later it is another mini-socket at the same address.
+const MOVED_WITHIN_NS: u64 = 250_000;
+/// The same from the expiry of a half-open connection: its handler sends a SYN+ACK in between.
+const SENT_AGAIN_WITHIN_NS: u64 = 5_000_000;
+
 const SYN_RECV: u8 = 3;
 const LISTEN: u8 = 10;
 /// `TCP_TIMEWAIT_LEN` in `include/net/tcp.h`: compiled in.
@@ -46,9 +52,7 @@ pub(crate) fn event(
     let pending = unsafe { &mut *pending };
     let is_request = kind as u8 == MiniKind::Request as u8;
     match event {
-        TimerEvent::Start if pending.timer == timer.address() => {
-            moved(pending, mini.state(), words)
-        }
+        TimerEvent::Start if is_moved(pending, timer) => moved(pending, mini.state(), words),
         TimerEvent::Start => {
             settle(pending, words);
             if is_request {
@@ -89,6 +93,18 @@ fn settle(pending: &mut Pending, mut words: Words) {
         take_out(pending.timer, &mut words);
     }
     pending.timer = 0;
+}
+
+/// Does the timer that was seen last run anew?
+#[inline(always)]
+fn is_moved(pending: &Pending, timer: Timer) -> bool {
+    if pending.timer != timer.address() {
+        return false;
+    }
+    // SAFETY: the helper takes nothing and always succeeds.
+    let passed = unsafe { bpf_ktime_get_ns() }.saturating_sub(pending.at_ns);
+    let fired = pending.end == End::TimedOut as u32;
+    passed < if fired { SENT_AGAIN_WITHIN_NS } else { MOVED_WITHIN_NS }
 }
 
 /// The timer runs anew.

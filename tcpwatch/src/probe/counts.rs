@@ -1,9 +1,9 @@
 //! Reads what the kernel side counted: the blocks of all CPUs become one sum that never gets smaller.
 
-use std::time::Duration;
+use std::{fs, time::Duration};
 
 use aya::maps::{MapData, MapError, PerCpuArray};
-use tcpwatch_common::counts::{BLOCKS, PENDING_WORDS, Pending, WORDS};
+use tcpwatch_common::counts::{BLOCKS, MAX_MINIS, PENDING_WORDS, Pending, WORDS};
 
 use crate::{event::Netns, source::clock};
 
@@ -27,16 +27,28 @@ pub enum Counting {
 pub struct Counts {
     blocks: PerCpuArray<MapData, [u64; WORDS]>,
     pending: PerCpuArray<MapData, [u64; PENDING_WORDS]>,
+    /// Mini-sockets that the kernel side's table has room for.
+    pub room: u32,
     /// What was told last.
     told: Box<[u64; WORDS]>,
 }
+
+/// Room in the table of mini-sockets: as many as the kernel allows (`tcp_max_tw_buckets`), at most
+/// those that take 24 MiB.
+pub(super) fn room() -> u32 {
+    let allowed = fs::read_to_string(MAX_TIME_WAIT).ok().and_then(|text| text.trim().parse().ok());
+    allowed.unwrap_or(MAX_MINIS).clamp(4096, 1 << 18)
+}
+
+const MAX_TIME_WAIT: &str = "/proc/sys/net/ipv4/tcp_max_tw_buckets";
 
 impl Counts {
     pub(super) fn new(
         blocks: PerCpuArray<MapData, [u64; WORDS]>,
         pending: PerCpuArray<MapData, [u64; PENDING_WORDS]>,
+        room: u32,
     ) -> Self {
-        Self { blocks, pending, told: Box::new([0; WORDS]) }
+        Self { blocks, pending, room, told: Box::new([0; WORDS]) }
     }
 
     /// Sums of all words, see [`tcpwatch_common::counts`]: a few system calls, whatever there is to

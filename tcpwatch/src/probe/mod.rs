@@ -92,8 +92,7 @@ impl Probes {
         ring_bytes: u32,
         counting: Counting,
     ) -> Result<(Self, Ring), ProbeError> {
-        let mut probes =
-            Self::load_and_attach(Task { stream: Some(filters), ring_bytes, counting })?;
+        let mut probes = Self::load_and_attach(Task::new(Some(filters), ring_bytes, counting))?;
         let ring = Ring {
             records: take_map(&mut probes.ebpf, "EVENTS")?,
             reader_sleeps: take_map(&mut probes.ebpf, "READER_SLEEPS")?,
@@ -106,7 +105,7 @@ impl Probes {
     /// # Errors
     /// As above.
     pub fn attach_counting(counting: Counting) -> Result<Self, ProbeError> {
-        Self::load_and_attach(Task { stream: None, ring_bytes: NO_RING, counting })
+        Self::load_and_attach(Task::new(None, NO_RING, counting))
     }
 
     fn load_and_attach(task: Task<'_>) -> Result<Self, ProbeError> {
@@ -150,7 +149,7 @@ impl Probes {
             Counting::Off => None,
             Counting::All | Counting::Of(_) => {
                 let blocks = take_map(&mut ebpf, "COUNTS")?;
-                Some(Counts::new(blocks, take_map(&mut ebpf, "PENDING")?))
+                Some(Counts::new(blocks, take_map(&mut ebpf, "PENDING")?, task.room))
             }
         };
         let attached = programs.iter().map(|(hook, _)| *hook).collect();
@@ -196,6 +195,15 @@ struct Task<'a> {
     stream: Option<&'a Filters>,
     ring_bytes: u32,
     counting: Counting,
+    /// Entries of the table of mini-sockets.
+    room: u32,
+}
+
+impl<'a> Task<'a> {
+    fn new(stream: Option<&'a Filters>, ring_bytes: u32, counting: Counting) -> Self {
+        let room = if counting == Counting::Off { 1 } else { counts::room() };
+        Self { stream, ring_bytes, counting, room }
+    }
 }
 
 impl Task<'_> {
@@ -279,9 +287,7 @@ fn load(
     }?;
     let mut loader = EbpfLoader::new();
     loader.btf(Some(btf)).map_max_entries("EVENTS", task.ring_bytes);
-    if counts == 0 {
-        loader.map_max_entries("MINIS", 1);
-    }
+    loader.map_max_entries("MINIS", task.room);
     globals.apply(&mut loader);
     for (global, value) in [
         ("RETRANSMIT_HAS_ERROR", &has_error),

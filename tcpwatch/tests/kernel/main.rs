@@ -18,6 +18,8 @@ mod lookup;
 #[cfg(test)]
 mod loss;
 #[cfg(test)]
+mod metrics;
+#[cfg(test)]
 mod mini;
 #[cfg(test)]
 mod owners;
