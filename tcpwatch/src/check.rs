@@ -5,7 +5,7 @@ use std::{fmt::Write as _, process::ExitCode};
 use anyhow::Result;
 use tcpwatch::{
     cli::exit,
-    probe::{Dialect, Facts, Filters, Probes, Tells, hooks::HOOKS, layout},
+    probe::{Counting, Dialect, Facts, Filters, Probes, Tells, hooks::HOOKS, layout},
 };
 
 pub(crate) fn run() -> Result<ExitCode> {
@@ -38,7 +38,7 @@ pub(crate) fn run() -> Result<ExitCode> {
         },
     );
     let filters = Filters { tells: Tells::Lives, ..Filters::default() };
-    let attached = Probes::attach(&filters, 4096);
+    let attached = Probes::attach(&filters, 4096, Counting::All);
     for hook in HOOKS {
         let found = match &attached {
             Err(error) => Err(error.to_string()),

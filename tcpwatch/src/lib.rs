@@ -10,6 +10,7 @@
 //! - [`track`]: events become changes with durations and owners
 //! - [`sink`]: changes become lines
 //! - [`metrics`]: counters of the kernel side and gauges of the moment become a Prometheus page
+//! - [`web`]: that page, and whether tcpwatch is well, over HTTP
 //! - [`pipeline`]: all of the above on one page
 //! - [`cli`]: what was typed, and what is meant
 
@@ -27,3 +28,4 @@ pub mod sink;
 pub mod source;
 pub mod timing;
 pub mod track;
+pub mod web;

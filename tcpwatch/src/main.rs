@@ -7,6 +7,7 @@ use tcpwatch::cli::{Cli, args::Command, exit};
 
 mod check;
 mod live;
+mod serve;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -18,8 +19,9 @@ fn main() -> ExitCode {
         .with_max_level(tracing::Level::WARN)
         .init();
     let done = match cli.command {
-        None => live::run(&cli.filters, &cli.output, &cli.live),
+        None => live::run(&cli.filters, &cli.output, &cli.live, &cli.web),
         Some(Command::Check) => check::run(),
+        Some(Command::Serve(args)) => serve::run(&args),
         Some(Command::Replay { file, filters, output }) => live::replay(&file, &filters, &output),
     };
     match done {

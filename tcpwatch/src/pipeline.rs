@@ -13,7 +13,7 @@ use tokio::{
 
 use crate::{
     event::KernelTime,
-    probe::{Filters, Probes, Symbols, Tells},
+    probe::{Counting, Filters, Probes, Symbols, Tells},
     road::Road,
     sink::{Sink, Summary},
     source::{
@@ -34,6 +34,8 @@ pub struct Plan {
     pub selection: Box<dyn Fn(&News) -> bool>,
     /// Size of the ring.
     pub ring_bytes: u32,
+    /// What is counted besides, whatever the filters say.
+    pub counting: Counting,
     /// End after this long.
     pub duration: Option<Duration>,
     /// End after this many lines.
@@ -43,7 +45,8 @@ pub struct Plan {
 }
 
 /// The live log. Runs until a signal, the duration or the count ends it, or the output is closed.
-/// `record` opens the file that takes a copy of everything that comes in.
+/// `record` opens the file that takes a copy of everything that comes in; `ready` is called when
+/// everything that happens is seen.
 ///
 /// # Errors
 /// If the kernel side cannot be attached, or the output cannot be written.
@@ -52,12 +55,12 @@ pub async fn run(
     sink: &mut dyn Sink,
     output: &mut dyn Write,
     record: impl FnOnce() -> Result<Option<Box<dyn Write>>>,
-    ready: impl FnOnce(&Probes),
+    ready: impl FnOnce(&mut Probes) -> Result<()>,
 ) -> Result<Summary> {
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot catch SIGINT")?;
     let mut terminate = signal(SignalKind::terminate()).context("cannot catch SIGTERM")?;
 
-    let (mut probes, ring) = Probes::attach(&plan.filters, plan.ring_bytes)?;
+    let (mut probes, ring) = Probes::attach(&plan.filters, plan.ring_bytes, plan.counting)?;
     let mut source = RingSource::new(ring)?;
     let mut complaints = Complaints::new(&mut probes)?;
     let header = Header {
@@ -78,7 +81,7 @@ pub async fn run(
     }
     // The hooks are attached already, so that nothing falls between.
     road.learn_what_exists()?;
-    ready(&probes);
+    ready(&mut probes)?;
     let end = plan.duration.map(|duration| Instant::now() + duration);
 
     while !road.is_done() {

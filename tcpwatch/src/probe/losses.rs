@@ -32,6 +32,22 @@ pub enum Cause {
 }
 
 impl Cause {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::RingFull,
+        Self::Recursion,
+        Self::Unreadable,
+        Self::Undecodable,
+        Self::TableFull,
+        Self::Undecided,
+    ];
+
+    /// Is it counted by the kernel and its side of tcpwatch?
+    #[must_use]
+    pub const fn is_of_kernel_side(self) -> bool {
+        !matches!(self, Self::Undecodable | Self::TableFull)
+    }
+
     /// The word used in output.
     #[must_use]
     pub const fn word(self) -> &'static str {

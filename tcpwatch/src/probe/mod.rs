@@ -1,6 +1,7 @@
 //! The kernel side: loaded, attached, detached. A [`Probes`] that lives is attached; dropped, it is
 //! detached. Records leave through the ring that [`Probes::attach`] hands out.
 
+pub mod counts;
 pub mod dialect;
 pub mod error;
 pub mod features;
@@ -10,7 +11,7 @@ pub mod layout;
 pub mod losses;
 pub mod symbols;
 
-use std::{collections::HashSet, path::Path};
+use std::{collections::HashSet, path::Path, sync::Arc};
 
 use aya::{
     Btf, Ebpf, EbpfLoader, include_bytes_aligned,
@@ -18,6 +19,7 @@ use aya::{
     programs::{BtfTracePoint, ProgramError, ProgramFd},
 };
 
+pub use counts::{Counting, Counts};
 pub use dialect::{Dialect, ResetReasons};
 pub use error::ProbeError;
 pub use features::Facts;
@@ -28,6 +30,8 @@ pub use losses::{Cause, Losses, Totals};
 use symbols::{KALLSYMS, REQSK_TIMER_HANDLER, TW_TIMER_HANDLER};
 pub use symbols::{Symbols, SymbolsError};
 
+use crate::source::clock;
+
 static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/tcpwatch.bpf.o"));
 
 /// The attached kernel side. Drop it to detach everything.
@@ -35,7 +39,9 @@ pub struct Probes {
     /// Holds the programs and their links.
     ebpf: Ebpf,
     /// What the kernel side lost.
-    pub losses: Losses,
+    pub losses: Arc<Losses>,
+    /// What it counts, if it does.
+    pub counts: Option<Counts>,
     /// The kernel it is attached to.
     pub facts: Facts,
     /// Hooks that are attached.
@@ -77,11 +83,33 @@ pub struct Ring {
 
 impl Probes {
     /// Loads and attaches every hook. From its return on, every change that passes the filters is
-    /// in the ring or counted.
+    /// in the ring or counted as lost, and counted for Prometheus if that is asked.
     ///
     /// # Errors
     /// If a privilege, the kernel's type information or a required hook is missing.
-    pub fn attach(filters: &Filters, ring_bytes: u32) -> Result<(Self, Ring), ProbeError> {
+    pub fn attach(
+        filters: &Filters,
+        ring_bytes: u32,
+        counting: Counting,
+    ) -> Result<(Self, Ring), ProbeError> {
+        let mut probes =
+            Self::load_and_attach(Task { stream: Some(filters), ring_bytes, counting })?;
+        let ring = Ring {
+            records: take_map(&mut probes.ebpf, "EVENTS")?,
+            reader_sleeps: take_map(&mut probes.ebpf, "READER_SLEEPS")?,
+        };
+        Ok((probes, ring))
+    }
+
+    /// The same without records: everything is only counted.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn attach_counting(counting: Counting) -> Result<Self, ProbeError> {
+        Self::load_and_attach(Task { stream: None, ring_bytes: NO_RING, counting })
+    }
+
+    fn load_and_attach(task: Task<'_>) -> Result<Self, ProbeError> {
         let facts = Facts::gather();
         facts.demand()?;
         // Both take some tens of milliseconds.
@@ -90,17 +118,16 @@ impl Probes {
         let btf = Btf::from_sys_fs()?;
         let symbols = symbols.join().unwrap_or(Err(SymbolsError::Hidden));
 
-        let minis = if filters.tells == Tells::Retries {
-            Err(MinisOff::NotAsked)
-        } else {
-            minis(symbols, &layout)
-        };
-        let mut ebpf = load(&btf, filters, ring_bytes, &layout, minis.as_ref().ok())?;
-        filters.fill_maps(&mut ebpf)?;
+        let minis =
+            if task.needs_minis() { minis(symbols, &layout) } else { Err(MinisOff::NotAsked) };
+        let (mut ebpf, layout) = load(&btf, &task, layout, minis.as_ref().ok())?;
+        if let Some(filters) = task.stream {
+            filters.fill_maps(&mut ebpf)?;
+        }
         let mut symbols = minis.map(|minis| minis.symbols);
         let mut programs = Vec::new();
         let mut off = Vec::new();
-        for hook in HOOKS.into_iter().filter(|hook| is_asked(*hook, filters.tells)) {
+        for hook in HOOKS.into_iter().filter(|hook| task.needs(*hook)) {
             if let Some(why) = obstacle(hook, &symbols, &layout) {
                 off.push((hook, why));
                 continue;
@@ -118,16 +145,19 @@ impl Probes {
                 }
             }
         }
-        let ring = Ring {
-            records: take_map(&mut ebpf, "EVENTS")?,
-            reader_sleeps: take_map(&mut ebpf, "READER_SLEEPS")?,
-        };
         let counters: PerCpuArray<_, _> = take_map(&mut ebpf, "COUNTERS")?;
+        let counts = match task.counting {
+            Counting::Off => None,
+            Counting::All | Counting::Of(_) => {
+                let blocks = take_map(&mut ebpf, "COUNTS")?;
+                Some(Counts::new(blocks, take_map(&mut ebpf, "PENDING")?))
+            }
+        };
         let attached = programs.iter().map(|(hook, _)| *hook).collect();
-        let losses = Losses::new(counters, programs);
+        let losses = Arc::new(Losses::new(counters, programs));
         let dialect = layout.dialect;
         let totals_off = layout.totals.err().map(|error| error.to_string());
-        Ok((Self { ebpf, losses, facts, attached, off, symbols, dialect, totals_off }, ring))
+        Ok(Self { ebpf, losses, counts, facts, attached, off, symbols, dialect, totals_off })
     }
 
     /// What cannot be told here and why, once for hooks that tell the same.
@@ -141,7 +171,7 @@ impl Probes {
 
     /// Detaches everything; what was lost can still be read.
     #[must_use]
-    pub fn detach(self) -> Losses {
+    pub fn detach(self) -> Arc<Losses> {
         drop(self.ebpf);
         self.losses
     }
@@ -154,6 +184,29 @@ impl Probes {
         &mut self,
     ) -> Result<aya_log::EbpfLogger<&'static dyn log::Log>, aya_log::Error> {
         aya_log::EbpfLogger::init(&mut self.ebpf)
+    }
+}
+
+/// A ring that nothing is written to; the smallest there can be.
+const NO_RING: u32 = 4096;
+
+/// What the kernel side is to do.
+struct Task<'a> {
+    /// Records of what passes these go into the ring.
+    stream: Option<&'a Filters>,
+    ring_bytes: u32,
+    counting: Counting,
+}
+
+impl Task<'_> {
+    fn needs_minis(&self) -> bool {
+        let told = self.stream.is_some_and(|filters| filters.tells != Tells::Retries);
+        told || self.counting != Counting::Off
+    }
+
+    fn needs(&self, hook: Hook) -> bool {
+        let counted = self.counting != Counting::Off && hook.counts;
+        counted || self.stream.is_some_and(|filters| is_asked(hook, filters.tells))
     }
 }
 
@@ -200,32 +253,56 @@ fn minis(symbols: Result<Symbols, SymbolsError>, layout: &Layout) -> Result<Mini
 /// Loads the object with its globals set; nothing is attached yet.
 fn load(
     btf: &Btf,
-    filters: &Filters,
-    ring_bytes: u32,
-    layout: &Layout,
+    task: &Task<'_>,
+    mut layout: Layout,
     minis: Option<&Minis>,
-) -> Result<Ebpf, ProbeError> {
-    let mut globals = filters.globals();
+) -> Result<(Ebpf, Layout), ProbeError> {
+    let everything = Filters::default();
+    let mut globals = task.stream.unwrap_or(&everything).globals();
     if layout.totals.is_err() {
         globals.drop_totals();
     }
     let dialect = &layout.dialect;
     let has_error = u32::from(dialect.retransmit_has_error);
     let has_reason = u32::from(dialect.reset_has_reason);
+    let streams = u32::from(task.stream.is_some());
+    let (counts, count_netns) = match task.counting {
+        Counting::Off => (0, 0),
+        Counting::All => (1, 0),
+        Counting::Of(netns) => (1, netns.0),
+    };
+    let tick_ns = 1_000_000_000 / clock::tick_rate().0.max(1);
+    let counting = if counts == 0 {
+        Ok(Vec::new())
+    } else {
+        std::mem::replace(&mut layout.counting, Ok(Vec::new()))
+    }?;
     let mut loader = EbpfLoader::new();
-    loader.btf(Some(btf)).map_max_entries("EVENTS", ring_bytes);
+    loader.btf(Some(btf)).map_max_entries("EVENTS", task.ring_bytes);
+    if counts == 0 {
+        loader.map_max_entries("MINIS", 1);
+    }
     globals.apply(&mut loader);
-    loader.override_global("RETRANSMIT_HAS_ERROR", &has_error, true);
-    loader.override_global("RESET_HAS_REASON", &has_reason, true);
+    for (global, value) in [
+        ("RETRANSMIT_HAS_ERROR", &has_error),
+        ("RESET_HAS_REASON", &has_reason),
+        ("STREAM", &streams),
+        ("COUNT", &counts),
+        ("COUNT_NETNS", &count_netns),
+    ] {
+        loader.override_global(global, value, true);
+    }
+    loader.override_global("TICK_NS", &tick_ns, true);
     let optional = [&layout.minis, &layout.retransmits, &layout.resets, &layout.totals];
-    let optional = optional.into_iter().flatten().flatten();
+    let optional = optional.into_iter().flatten().flatten().chain(&counting);
     for FieldOffset { field, bytes } in layout.sockets.iter().chain(optional) {
         loader.override_global(field.global, bytes, true);
     }
     for (global, address) in minis.iter().flat_map(|minis| &minis.handlers) {
         loader.override_global(global, address, true);
     }
-    Ok(loader.load(OBJECT)?)
+    let ebpf = loader.load(OBJECT)?;
+    Ok((ebpf, layout))
 }
 
 /// Why a hook is not attached.
