@@ -47,7 +47,7 @@ impl CgroupNames {
         Self::under(ROOTS.into_iter().map(PathBuf::from).find(|root| is_second_hierarchy(root)))
     }
 
-    fn under(root: Option<PathBuf>) -> Self {
+    pub(crate) fn under(root: Option<PathBuf>) -> Self {
         Self { root, names: HashMap::new(), strangers: HashSet::new(), walked: None }
     }
 

@@ -12,6 +12,8 @@ mod ends;
 #[cfg(test)]
 mod filters;
 #[cfg(test)]
+mod gauges;
+#[cfg(test)]
 mod lives;
 #[cfg(test)]
 mod lookup;

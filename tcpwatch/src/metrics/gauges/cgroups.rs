@@ -129,3 +129,70 @@ impl Owners {
         family
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::MetadataExt as _, time::Duration};
+
+    use super::*;
+
+    /// Label, established sockets.
+    type Row = (String, f64);
+
+    fn told(
+        owners: &mut Owners,
+        names: &mut CgroupNames,
+        sockets: &[(Option<u64>, u32)],
+        now: Instant,
+    ) -> Vec<Row> {
+        let mut cgroups = Cgroups::default();
+        for (id, count) in sockets {
+            cgroups.count(*id, 0, *count);
+        }
+        let family = owners.family(&cgroups, &[TcpState::Established], names, now);
+        let family = family.finish().unwrap();
+        let row = |metric: &prometheus::proto::Metric| {
+            (metric.get_label()[0].value().to_owned(), metric.get_gauge().get_value())
+        };
+        family.get_metric().iter().map(row).collect()
+    }
+
+    fn of(rows: &[Row], label: &str) -> Option<f64> {
+        rows.iter().find(|(name, _)| name == label).map(|(_, count)| *count)
+    }
+
+    #[test]
+    fn no_more_than_twenty_have_their_own_series_and_no_socket_is_left_out() {
+        let root = tempfile::tempdir().unwrap();
+        let mut sockets = vec![(None, 1000)];
+        for number in 0..25 {
+            let path = root.path().join(format!("unit-{number}.service"));
+            fs::create_dir(&path).unwrap();
+            sockets.push((Some(fs::metadata(&path).unwrap().ino()), number + 1));
+        }
+        let mut names = CgroupNames::under(Some(root.path().to_owned()));
+        let overflow = Overflow::default();
+        let mut owners = Owners::new(Arc::clone(&overflow));
+        let start = Instant::now();
+
+        let rows = told(&mut owners, &mut names, &sockets, start);
+        assert_eq!(rows.len(), 22, "{rows:?}");
+        assert_eq!(of(&rows, UNKNOWN), Some(1000.0));
+        assert_eq!(of(&rows, OTHER), Some(1.0 + 2.0 + 3.0 + 4.0 + 5.0), "the smallest five");
+        assert_eq!(of(&rows, "unit-24.service"), Some(25.0));
+        assert_eq!(overflow.load(std::sync::atomic::Ordering::Relaxed), 5);
+
+        let rows = told(&mut owners, &mut names, &sockets[1..6], start);
+        assert_eq!(rows.len(), 22, "series stay while their cgroups exist: {rows:?}");
+        assert_eq!(of(&rows, "unit-24.service"), Some(0.0));
+        assert_eq!(of(&rows, OTHER), Some(15.0), "and nobody takes their seats");
+
+        fs::remove_dir(root.path().join("unit-24.service")).unwrap();
+        let later = start + Duration::from_mins(2);
+        let rows = told(&mut owners, &mut names, &sockets, later);
+        assert_eq!(of(&rows, "unit-24.service"), None, "it has gone");
+        assert_eq!(of(&rows, UNKNOWN), Some(1025.0), "and left its sockets");
+        assert_eq!(of(&rows, "unit-4.service"), Some(5.0), "the next one has its seat");
+        assert_eq!(of(&rows, OTHER), Some(10.0));
+    }
+}

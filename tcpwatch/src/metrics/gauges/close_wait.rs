@@ -32,7 +32,7 @@ impl CloseWait {
 pub(super) struct Since(HashMap<Cookie, Instant>);
 
 impl Since {
-    /// The oldest of each cgroup; the names have been learned.
+    /// The oldest of each cgroup, of sockets that were told at `now`; the names have been learned.
     pub(super) fn family(
         &mut self,
         sockets: &CloseWait,
@@ -40,7 +40,7 @@ impl Since {
         names: &CgroupNames,
         now: Instant,
     ) -> Family {
-        let wall = SystemTime::now();
+        let (wall, this_moment) = (SystemTime::now(), Instant::now());
         let mut oldest: BTreeMap<&str, Instant> = BTreeMap::new();
         self.update(sockets, now, |cgroup, since| {
             let entry = oldest.entry(owners.label(cgroup, names)).or_insert(since);
@@ -54,7 +54,7 @@ impl Since {
              Network namespace of this process.",
         );
         for (cgroup, since) in oldest {
-            let age = now.saturating_duration_since(since);
+            let age = this_moment.saturating_duration_since(since);
             let entered = wall.checked_sub(age).unwrap_or(SystemTime::UNIX_EPOCH);
             let unix = entered.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
             family.add(&[("cgroup", cgroup)], unix.as_secs_f64());

@@ -135,7 +135,8 @@ impl Collector for Sockets {
         families.push(self.owners.family(&cgroups, &counted, &mut names, now));
         if let Ok(dump) = &close_wait {
             let sockets = &dump.tally.close_wait;
-            families.push(self.since.family(sockets, &self.owners, &names, dump.began));
+            let answered = dump.began + dump.took;
+            families.push(self.since.family(sockets, &self.owners, &names, answered));
         }
         drop(names);
 
