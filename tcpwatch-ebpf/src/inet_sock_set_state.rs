@@ -65,12 +65,10 @@ fn try_set_state(ctx: &BtfTracePointContext, sock: Sock, old: u32, new: u32) -> 
         return Ok(());
     }
     let ports = (local_port(sock)?, sock.remote_port());
-    if old == LISTEN && new == SYN_RECV {
-        if ports.1 == 0 {
-            // Up to 6.12 an accepted socket is still an exact copy of its listener here, cookie
-            // included (inet_csk_clone_lock): nobody's change. Its next one has everything.
-            return Ok(());
-        }
+    if old == LISTEN && new == SYN_RECV && ports.1 == 0 {
+        // Up to 6.12 an accepted socket is still an exact copy of its listener here, cookie included
+        // (inet_csk_clone_lock): nobody's change. Its next one has everything.
+        return Ok(());
     }
     let listens = new == LISTEN || old == LISTEN && new == CLOSE;
     let verdict = if listens { filter::listener_port(ports.0) } else { filter::ports(ports) };

@@ -1,7 +1,12 @@
 //! The command line, word by word. Each value is checked here; what needs the machine (a network
 //! namespace's name) is resolved by the command that uses it.
 
-use std::{net::SocketAddr, num::NonZeroU64, path::PathBuf, time::Duration};
+use std::{
+    net::{AddrParseError, SocketAddr},
+    num::NonZeroU64,
+    path::PathBuf,
+    time::Duration,
+};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
@@ -51,7 +56,6 @@ pub struct Cli {
 
 /// Commands.
 #[derive(Debug, Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "there is one of these in a run")]
 pub enum Command {
     /// Say what this kernel and these privileges allow, one line per feature.
     Check,
@@ -164,7 +168,7 @@ pub struct WebArgs {
 /// What `tcpwatch serve` needs.
 #[derive(Debug, Args)]
 pub struct ServeArgs {
-    /// Where http://ADDR:PORT/metrics is served; 0.0.0.0:PORT or [::]:PORT for every interface
+    /// Where http://ADDR:PORT/metrics is served; 0.0.0.0:PORT for every interface
     #[arg(
         long = "web.listen-address",
         value_name = "ADDR:PORT",
@@ -270,7 +274,7 @@ impl FilterArgs {
 }
 
 fn listen_address(word: &str) -> Result<SocketAddr, String> {
-    word.parse().map_err(|_| {
+    word.parse().map_err(|_error: AddrParseError| {
         format!(
             "\"{word}\" is no address with a port; write 127.0.0.1:10911, [::1]:10911, or \
              0.0.0.0:10911 for every interface"

@@ -92,7 +92,7 @@ impl Probes {
         ring_bytes: u32,
         counting: Counting,
     ) -> Result<(Self, Ring), ProbeError> {
-        let mut probes = Self::load_and_attach(Task::new(Some(filters), ring_bytes, counting))?;
+        let mut probes = Self::load_and_attach(&Task::new(Some(filters), ring_bytes, counting))?;
         let ring = Ring {
             records: take_map(&mut probes.ebpf, "EVENTS")?,
             reader_sleeps: take_map(&mut probes.ebpf, "READER_SLEEPS")?,
@@ -105,21 +105,23 @@ impl Probes {
     /// # Errors
     /// As above.
     pub fn attach_counting(counting: Counting) -> Result<Self, ProbeError> {
-        Self::load_and_attach(Task::new(None, NO_RING, counting))
+        Self::load_and_attach(&Task::new(None, NO_RING, counting))
     }
 
-    fn load_and_attach(task: Task<'_>) -> Result<Self, ProbeError> {
+    fn load_and_attach(task: &Task<'_>) -> Result<Self, ProbeError> {
         let facts = Facts::gather();
         facts.demand()?;
         // Both take some tens of milliseconds.
         let symbols = std::thread::spawn(|| Symbols::read(Path::new(KALLSYMS)));
-        let layout = layout::resolve(Path::new(VMLINUX_BTF), &facts.release)?;
+        let mut layout = layout::resolve(Path::new(VMLINUX_BTF), &facts.release)?;
         let btf = Btf::from_sys_fs()?;
         let symbols = symbols.join().unwrap_or(Err(SymbolsError::Hidden));
 
         let minis =
             if task.needs_minis() { minis(symbols, &layout) } else { Err(MinisOff::NotAsked) };
-        let (mut ebpf, layout) = load(&btf, &task, layout, minis.as_ref().ok())?;
+        let counting = std::mem::replace(&mut layout.counting, Ok(Vec::new()));
+        layout.counting = Ok(if task.counts() { counting? } else { Vec::new() });
+        let mut ebpf = load(&btf, task, &layout, minis.as_ref().ok())?;
         if let Some(filters) = task.stream {
             filters.fill_maps(&mut ebpf)?;
         }
@@ -207,13 +209,17 @@ impl<'a> Task<'a> {
 }
 
 impl Task<'_> {
+    fn counts(&self) -> bool {
+        self.counting != Counting::Off
+    }
+
     fn needs_minis(&self) -> bool {
         let told = self.stream.is_some_and(|filters| filters.tells != Tells::Retries);
-        told || self.counting != Counting::Off
+        told || self.counts()
     }
 
     fn needs(&self, hook: Hook) -> bool {
-        let counted = self.counting != Counting::Off && hook.counts;
+        let counted = self.counts() && hook.counts;
         counted || self.stream.is_some_and(|filters| is_asked(hook, filters.tells))
     }
 }
@@ -262,9 +268,9 @@ fn minis(symbols: Result<Symbols, SymbolsError>, layout: &Layout) -> Result<Mini
 fn load(
     btf: &Btf,
     task: &Task<'_>,
-    mut layout: Layout,
+    layout: &Layout,
     minis: Option<&Minis>,
-) -> Result<(Ebpf, Layout), ProbeError> {
+) -> Result<Ebpf, ProbeError> {
     let everything = Filters::default();
     let mut globals = task.stream.unwrap_or(&everything).globals();
     if layout.totals.is_err() {
@@ -280,11 +286,6 @@ fn load(
         Counting::Of(netns) => (1, netns.0),
     };
     let tick_ns = 1_000_000_000 / clock::tick_rate().0.max(1);
-    let counting = if counts == 0 {
-        Ok(Vec::new())
-    } else {
-        std::mem::replace(&mut layout.counting, Ok(Vec::new()))
-    }?;
     let mut loader = EbpfLoader::new();
     loader.btf(Some(btf)).map_max_entries("EVENTS", task.ring_bytes);
     loader.map_max_entries("MINIS", task.room);
@@ -299,16 +300,16 @@ fn load(
         loader.override_global(global, value, true);
     }
     loader.override_global("TICK_NS", &tick_ns, true);
-    let optional = [&layout.minis, &layout.retransmits, &layout.resets, &layout.totals];
-    let optional = optional.into_iter().flatten().flatten().chain(&counting);
+    let optional =
+        [&layout.minis, &layout.retransmits, &layout.resets, &layout.totals, &layout.counting];
+    let optional = optional.into_iter().flatten().flatten();
     for FieldOffset { field, bytes } in layout.sockets.iter().chain(optional) {
         loader.override_global(field.global, bytes, true);
     }
     for (global, address) in minis.iter().flat_map(|minis| &minis.handlers) {
         loader.override_global(global, address, true);
     }
-    let ebpf = loader.load(OBJECT)?;
-    Ok((ebpf, layout))
+    Ok(loader.load(OBJECT)?)
 }
 
 /// Why a hook is not attached.

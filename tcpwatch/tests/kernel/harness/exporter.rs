@@ -81,7 +81,7 @@ impl Exporter {
     }
 
     /// Waits until a series has grown by `number` since `before`; returns what has grown by then.
-    pub(crate) fn wait_for(&self, before: &Samples, series: &str, number: f64) -> Samples {
+    pub(crate) fn wait_for(&self, before: &Samples, series: &str, number: i64) -> Samples {
         self.wait_within(DEADLINE, before, series, number)
     }
 
@@ -91,11 +91,11 @@ impl Exporter {
         span: Duration,
         before: &Samples,
         series: &str,
-        number: f64,
+        number: i64,
     ) -> Samples {
         super::poll_within(span, series, || {
             let grown = self.samples().since(before);
-            (grown.get(series) >= number).then_some(grown)
+            (grown.count(series) >= number).then_some(grown)
         })
     }
 
@@ -133,6 +133,11 @@ impl Samples {
         *self.0.get(&format!("tcpwatch_{series}")).unwrap_or_else(|| panic!("no series {series}"))
     }
 
+    /// The value of a series that counts: a whole number.
+    pub(crate) fn count(&self, series: &str) -> i64 {
+        self.get(series).to_string().parse().unwrap()
+    }
+
     /// What has changed since an earlier page.
     pub(crate) fn since(&self, before: &Self) -> Self {
         let grown = self.0.iter().map(|(series, value)| {
@@ -142,27 +147,28 @@ impl Samples {
     }
 
     /// Changes between states, without those that did not happen.
-    pub(crate) fn changes(&self) -> BTreeMap<String, f64> {
-        let changes = self.0.iter().filter_map(|(series, value)| {
+    pub(crate) fn changes(&self) -> BTreeMap<String, i64> {
+        let changes = self.0.keys().filter_map(|series| {
             let labels = series.strip_prefix("tcpwatch_state_transitions_total")?;
             let mut words = labels.split('"').skip(1).step_by(2);
             let (from, to) = (words.next().unwrap(), words.next().unwrap());
-            (*value != 0.0).then(|| (format!("{from}>{to}").to_uppercase(), *value))
+            let count = self.count(series.strip_prefix("tcpwatch_")?);
+            (count != 0).then(|| (format!("{from}>{to}").to_uppercase(), count))
         });
         changes.collect()
     }
 
     /// Stays in a state that took more than one bound and at most another.
-    pub(crate) fn stays(&self, state: &str, (above, at_most): (&str, &str)) -> f64 {
+    pub(crate) fn stays(&self, state: &str, (above, at_most): (&str, &str)) -> i64 {
         let up_to = |bound: &str| {
             let labels = format!("state=\"{state}\",le=\"{bound}\"");
-            self.get(&format!("state_duration_seconds_bucket{{{labels}}}"))
+            self.count(&format!("state_duration_seconds_bucket{{{labels}}}"))
         };
-        up_to(at_most) - if above == "0" { 0.0 } else { up_to(above) }
+        up_to(at_most) - if above == "0" { 0 } else { up_to(above) }
     }
 
     /// Runs that the kernel skipped: what happened then is counted nowhere.
-    pub(crate) fn missed(&self) -> f64 {
-        self.get("events_lost_total{cause=\"recursion\"}")
+    pub(crate) fn missed(&self) -> i64 {
+        self.count("events_lost_total{cause=\"recursion\"}")
     }
 }
