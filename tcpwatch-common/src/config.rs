@@ -89,11 +89,19 @@ pub const TOTALS_FIELDS: [KernelField; 6] = [
     field("MINMAX_SAMPLE_V", "minmax_sample", "v"),
 ];
 
+/// Fields that counting needs besides.
+pub const COUNT_FIELDS: [KernelField; 3] = [
+    field("SKC_HASH", "sock_common", "skc_hash"),
+    field("SNT_SYNACK", "tcp_request_sock", "snt_synack"),
+    field("TCP_TOTAL_RETRANS", "tcp_sock", "total_retrans"),
+];
+
 /// Members that must be the first of their structure.
-pub const COMMON_FIRST: [(&str, &str); 3] = [
+pub const COMMON_FIRST: [(&str, &str); 4] = [
     ("sock", "__sk_common"),
     ("inet_timewait_sock", "__tw_common"),
     ("request_sock", "__req_common"),
+    ("tcp_request_sock", "req.req.__req_common"),
 ];
 
 /// Bytes of a mini-socket that the kernel side copies; every field it reads must lie inside.

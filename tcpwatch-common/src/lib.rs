@@ -8,6 +8,7 @@
 
 pub mod config;
 pub mod counter;
+pub mod counts;
 pub mod mini_socket;
 pub mod record;
 pub mod reset;

@@ -3,15 +3,19 @@
 //! (`tcp_v4_syn_recv_sock`, then `inet_csk_complete_hashdance`). All other ends are rare enough to
 //! look at the call stack.
 
-use crate::maps::{ACCEPTING, ACCEPTS};
+use crate::maps::{ACCEPTING, ACCEPTS, COUNTED};
 
-/// A connection is being accepted here. Up to 6.12 its remote port is not known yet and is 0.
+/// A connection is being accepted here, and is to be counted or not. Up to 6.12 its remote port is
+/// not known yet and is 0. Returns whether the one before was to be counted and nobody took it.
 #[inline(always)]
-pub(crate) fn note(remote_port: u16) {
-    if let Some(slot) = ACCEPTING.get_ptr_mut(0) {
-        // SAFETY: the lookup returned a live slot of this CPU, and softirqs do not nest on a CPU.
-        unsafe { *slot = ACCEPTS | u32::from(remote_port) };
-    }
+pub(crate) fn note(remote_port: u16, counted: bool) -> bool {
+    let Some(slot) = ACCEPTING.get_ptr_mut(0) else { return false };
+    // SAFETY: the lookup returned a live slot of this CPU, and softirqs do not nest on a CPU.
+    let before = unsafe { *slot };
+    let counted = if counted { COUNTED } else { 0 };
+    // SAFETY: as above.
+    unsafe { *slot = ACCEPTS | counted | u32::from(remote_port) };
+    before & COUNTED != 0
 }
 
 /// Was that for this one? Takes the note.
@@ -19,11 +23,24 @@ pub(crate) fn note(remote_port: u16) {
 pub(crate) fn take(remote_port: u16) -> bool {
     let Some(slot) = ACCEPTING.get_ptr_mut(0) else { return false };
     // SAFETY: as above.
-    let noted = unsafe { *slot };
+    let noted = unsafe { *slot } & !COUNTED;
     if noted == ACCEPTS || noted == ACCEPTS | u32::from(remote_port) {
         // SAFETY: as above.
         unsafe { *slot = 0 };
         return true;
     }
     false
+}
+
+/// Is there one to be counted that no half-open connection has taken? Takes the note.
+#[inline(always)]
+pub(crate) fn take_left_over() -> bool {
+    let Some(slot) = ACCEPTING.get_ptr_mut(0) else { return false };
+    // SAFETY: as above.
+    if unsafe { *slot } & COUNTED == 0 {
+        return false;
+    }
+    // SAFETY: as above.
+    unsafe { *slot = 0 };
+    true
 }

@@ -14,7 +14,7 @@ use tcpwatch_common::{
 
 use crate::{
     kernel,
-    maps::{COUNTERS, EVENTS},
+    maps::{self, COUNTERS, EVENTS},
     wakeup,
 };
 
@@ -29,6 +29,12 @@ pub(crate) enum Loss {
     /// A mini-socket or a segment whose memory cannot be read.
     Unreadable,
     UndecidedFull,
+}
+
+/// Do records go into the ring?
+#[inline(always)]
+pub(crate) fn is_on() -> bool {
+    maps::STREAM.load() != 0
 }
 
 /// Announces a record of `hook`; every announced record is then emitted or counted as lost.

@@ -15,7 +15,7 @@ use tcpwatch_common::{
 };
 
 use crate::{
-    accepting,
+    count,
     emit::{self, Loss},
     filter::{self, Verdict},
     kernel::{self, Addresses, SOCK_DEAD, Sock, TcpSock},
@@ -23,42 +23,52 @@ use crate::{
 };
 
 /// `enum sock_flags`.
-const SOCK_DONE: u64 = 1 << 1;
+pub(crate) const SOCK_DONE: u64 = 1 << 1;
 
 // Kernel state numbers, `include/net/tcp_states.h`.
-const ESTABLISHED: u32 = 1;
+pub(crate) const ESTABLISHED: u32 = 1;
 pub(crate) const SYN_SENT: u32 = 2;
-const SYN_RECV: u32 = 3;
+pub(crate) const SYN_RECV: u32 = 3;
 const FIN_WAIT1: u32 = 4;
-const CLOSE: u32 = 7;
-const CLOSE_WAIT: u32 = 8;
-const LAST_ACK: u32 = 9;
-const LISTEN: u32 = 10;
+pub(crate) const FIN_WAIT2: u32 = 5;
+pub(crate) const TIME_WAIT: u32 = 6;
+pub(crate) const CLOSE: u32 = 7;
+pub(crate) const CLOSE_WAIT: u32 = 8;
+pub(crate) const LAST_ACK: u32 = 9;
+pub(crate) const LISTEN: u32 = 10;
+pub(crate) const CLOSING: u32 = 11;
 
 #[btf_tracepoint(function = "inet_sock_set_state")]
 fn set_state(ctx: BtfTracePointContext) -> i32 {
-    if let Err(loss) = try_set_state(&ctx) {
+    let sock = Sock::argument(&ctx, 0);
+    let (old, new) = (ctx.arg::<u32>(1), ctx.arg::<u32>(2));
+    // tcp_close_state() also "changes" FIN_WAIT_2 to FIN_WAIT_2: not a change.
+    if old == new || !(count::is_on() || filter::states(old, new)) || !sock.is_tcp() {
+        return 0;
+    }
+    if old == LISTEN && new == SYN_RECV {
+        count::full::accepting(sock);
+    } else if count::is_on() {
+        count::full::change(sock, old, new);
+    }
+    if emit::is_on()
+        && let Err(loss) = try_set_state(&ctx, sock, old, new)
+    {
         emit::count_loss(&ctx, loss, Hook::SetState);
     }
     0
 }
 
 #[inline(always)]
-fn try_set_state(ctx: &BtfTracePointContext) -> Result<(), Loss> {
-    let sock = Sock::argument(ctx, 0);
-    let (old, new) = (ctx.arg::<u32>(1), ctx.arg::<u32>(2));
-    // tcp_close_state() also "changes" FIN_WAIT_2 to FIN_WAIT_2: not a change.
-    if old == new || !filter::states(old, new) || !sock.is_tcp() {
+fn try_set_state(ctx: &BtfTracePointContext, sock: Sock, old: u32, new: u32) -> Result<(), Loss> {
+    if count::is_on() && !filter::states(old, new) {
         return Ok(());
     }
     let ports = (local_port(sock)?, sock.remote_port());
-    if old == LISTEN && new == SYN_RECV {
-        accepting::note(ports.1);
-        if ports.1 == 0 {
-            // Up to 6.12 an accepted socket is still an exact copy of its listener here, cookie
-            // included (inet_csk_clone_lock): nobody's change. Its next one has everything.
-            return Ok(());
-        }
+    if old == LISTEN && new == SYN_RECV && ports.1 == 0 {
+        // Up to 6.12 an accepted socket is still an exact copy of its listener here, cookie included
+        // (inet_csk_clone_lock): nobody's change. Its next one has everything.
+        return Ok(());
     }
     let listens = new == LISTEN || old == LISTEN && new == CLOSE;
     let verdict = if listens { filter::listener_port(ports.0) } else { filter::ports(ports) };

@@ -2,7 +2,7 @@
 //!
 //! One file per hook: an attached shell that turns an error into a counter, and a body that reads
 //! top to bottom. `kernel` reads kernel memory, `filter` says what nobody wants, `emit` owns the
-//! ring and the counters, `wakeup` decides when the reader is woken.
+//! ring and its counters, `wakeup` decides when the reader is woken. `count` counts for Prometheus.
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
 #![expect(
     clippy::inline_always,
@@ -16,6 +16,7 @@
 #![expect(clippy::needless_pass_by_value, reason = "aya's macros hand contexts over by value")]
 
 mod accepting;
+mod count;
 mod emit;
 mod filter;
 mod inet_sk_error_report;

@@ -4,13 +4,14 @@
 use aya_ebpf::{
     Global,
     bindings::BPF_F_NO_PREALLOC,
-    btf_maps::{Array, HashMap, LpmTrie, PerCpuArray, RingBuf},
+    btf_maps::{Array, HashMap, LpmTrie, PerCpuArray, RingBuf, SkStorage},
     macros::btf_map,
 };
 use tcpwatch_common::{
     RecordHead, Rule, RuleCount,
     config::{KeptBack, MAX_PREFIXES, MAX_UNDECIDED, PORT_WORDS, RING_BYTES},
     counter,
+    counts::{self, Pending},
     rule::{MAX_LINKS, MAX_RULES, RuleKey},
 };
 
@@ -27,6 +28,51 @@ pub(crate) static COUNTERS: PerCpuArray<u64, { counter::SLOTS }> = PerCpuArray::
 pub(crate) static ACCEPTING: PerCpuArray<u32, 1> = PerCpuArray::new();
 /// Marks a port in [`ACCEPTING`].
 pub(crate) const ACCEPTS: u32 = 1 << 31;
+/// Marks a connection in [`ACCEPTING`] that is to be counted.
+pub(crate) const COUNTED: u32 = 1 << 30;
+
+/// Blocks of [`counts::WORDS`], per CPU.
+#[btf_map]
+pub(crate) static COUNTS: PerCpuArray<[u64; counts::WORDS], { counts::BLOCKS }> =
+    PerCpuArray::new();
+
+/// The event of a mini-socket's timer that the next one on this CPU explains.
+#[btf_map]
+pub(crate) static PENDING: PerCpuArray<Pending, 1> = PerCpuArray::new();
+
+/// Since when a full socket is in its state; freed with the socket.
+#[btf_map]
+pub(crate) static CLOCKS: SkStorage<Clock> = SkStorage::new();
+
+/// Since when a mini-socket is in its state, by the address of its timer.
+#[btf_map]
+pub(crate) static MINIS: HashMap<u64, Clock, { counts::MAX_MINIS as usize }> = HashMap::new();
+
+/// Full sockets that are about to be replaced by a mini-socket, by their hash.
+#[btf_map]
+pub(crate) static BURIALS: Array<Burial, { counts::BURIALS }> = Array::new();
+
+/// A state and the moment it was entered.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub(crate) struct Clock {
+    /// 0 if it is not known.
+    pub(crate) since_ns: u64,
+    /// Kernel state number; 0 in a value that is new.
+    pub(crate) state: u64,
+}
+
+/// A mini-socket's timer has started; the last change of its full socket follows.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub(crate) struct Burial {
+    /// Tells the full socket; 0 for nobody.
+    pub(crate) key: u64,
+    /// Address of the timer.
+    pub(crate) timer: u64,
+    /// Kernel state number that the mini-socket stands for.
+    pub(crate) state: u64,
+}
 
 /// 1 while the reader sleeps and wants to be woken by the next record.
 #[btf_map]
@@ -84,6 +130,15 @@ globals! {
     /// Inode of the only wanted network namespace.
     FILTER_NETNS_INODE: u32 = 0;
 
+    /// 1 if everything is counted.
+    COUNT: u32 = 0;
+    /// Inode of the only network namespace that is counted; 0 for all.
+    COUNT_NETNS: u32 = 0;
+    /// 1 if records go into the ring.
+    STREAM: u32 = 1;
+    /// Nanoseconds of a jiffy.
+    TICK_NS: u64 = 4_000_000;
+
     /// Address of `tw_timer_handler`; 0 matches no timer.
     TW_TIMER_HANDLER: u64 = 0;
     /// Address of `reqsk_timer_handler`; 0 matches no timer.
@@ -140,4 +195,6 @@ globals! {
     TCP_SRTT_US: u32 = 0;
     TCP_RTT_MIN: u32 = 0;
     MINMAX_SAMPLE_V: u32 = 0;
+    SKC_HASH: u32 = 0;
+    SNT_SYNACK: u32 = 0;
 }

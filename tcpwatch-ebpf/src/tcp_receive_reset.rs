@@ -8,6 +8,7 @@ use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 use tcpwatch_common::{RecordKind, counter::Hook};
 
 use crate::{
+    count,
     emit::{self, Loss},
     filter::{self, Wanted},
     kernel::Sock,
@@ -16,7 +17,12 @@ use crate::{
 
 #[btf_tracepoint(function = "tcp_receive_reset")]
 fn receive_reset(ctx: BtfTracePointContext) -> i32 {
-    if let Err(loss) = try_receive_reset(&ctx) {
+    if count::is_on() && count::wants(Sock::argument(&ctx, 0)) {
+        count::reset_received();
+    }
+    if emit::is_on()
+        && let Err(loss) = try_receive_reset(&ctx)
+    {
         emit::count_loss(&ctx, loss, Hook::ReceiveReset);
     }
     0

@@ -8,10 +8,12 @@ use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 use tcpwatch_common::{
     RecordHead, RecordKind, Retransmit,
     counter::Hook,
-    retransmit::{FLAG_NOT_SENT, FLAG_ORPHAN},
+    counts,
+    retransmit::{FLAG_NOT_SENT, FLAG_ORPHAN, TCP_ACK, TCP_FIN, TCP_SYN},
 };
 
 use crate::{
+    count,
     emit::{self, Loss},
     filter::{self, Wanted},
     inet_sock_set_state::{SYN_SENT, tell_kept_back},
@@ -21,10 +23,31 @@ use crate::{
 
 #[btf_tracepoint(function = "tcp_retransmit_skb")]
 fn retransmit(ctx: BtfTracePointContext) -> i32 {
-    if let Err(loss) = try_retransmit(&ctx) {
+    if count::is_on() {
+        count_again(&ctx);
+    }
+    if emit::is_on()
+        && let Err(loss) = try_retransmit(&ctx)
+    {
         emit::count_loss(&ctx, loss, Hook::Retransmit);
     }
     0
+}
+
+/// A FIN may carry data.
+#[inline(always)]
+fn count_again(ctx: &BtfTracePointContext) {
+    if !count::wants(Sock::argument(ctx, 0)) {
+        return;
+    }
+    let flags = Segment::argument(ctx, 1).outgoing_flags();
+    if flags & TCP_SYN != 0 {
+        count::again(if flags & TCP_ACK == 0 { counts::Again::Syn } else { counts::Again::SynAck });
+    } else if flags & TCP_FIN != 0 {
+        count::again(counts::Again::Fin);
+    } else {
+        count::again(counts::Again::Data);
+    }
 }
 
 #[inline(always)]

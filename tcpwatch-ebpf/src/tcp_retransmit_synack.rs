@@ -8,10 +8,12 @@ use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 use tcpwatch_common::{
     RecordKind,
     counter::Hook,
+    counts,
     retransmit::{FLAG_REQUEST, FLAG_SYN_CAME_AGAIN, TCP_ACK, TCP_SYN},
 };
 
 use crate::{
+    count,
     emit::{self, Loss},
     filter::{self, Wanted},
     kernel::Sock,
@@ -23,7 +25,12 @@ const SYN_RECV: u8 = 3;
 
 #[btf_tracepoint(function = "tcp_retransmit_synack")]
 fn retransmit_synack(ctx: BtfTracePointContext) -> i32 {
-    if let Err(loss) = try_retransmit_synack(&ctx) {
+    if count::is_on() && count::wants(Sock::request(&ctx, 1)) {
+        count::again(counts::Again::SynAck);
+    }
+    if emit::is_on()
+        && let Err(loss) = try_retransmit_synack(&ctx)
+    {
         emit::count_loss(&ctx, loss, Hook::RetransmitSynAck);
     }
     0

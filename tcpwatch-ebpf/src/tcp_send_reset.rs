@@ -13,6 +13,7 @@ use tcpwatch_common::{
 };
 
 use crate::{
+    count,
     emit::{self, Loss},
     filter,
     kernel::{Addresses, AnySock, Common, Room, Segment},
@@ -37,6 +38,12 @@ fn try_send_reset(ctx: &BtfTracePointContext) -> Result<(), Loss> {
         None => segment.netns(),
     };
     let netns = netns.ok_or(Loss::Unreadable)?;
+    if count::is_on() && count::wants_netns(netns) {
+        count::reset_sent();
+    }
+    if !emit::is_on() {
+        return Ok(());
+    }
     let state = copy.map_or(0, Common::state);
     if !filter::state(state.into()) || !filter::netns(netns) {
         return Ok(());

@@ -15,7 +15,7 @@ use tcpwatch_common::{
 };
 
 use crate::{
-    accepting,
+    accepting, count,
     emit::{self, Loss},
     filter::{self, Verdict},
     kernel::{Addresses, Mini, Room, Timer},
@@ -57,6 +57,22 @@ fn try_observe(
 ) -> Result<(), Loss> {
     let mut room = Room([0; MINI_BYTES]);
     let mini = Mini::around(timer, kind, &mut room).ok_or(Loss::Unreadable)?;
+    let canceled = event as u8 == TimerEvent::Cancel as u8;
+    let accepted = canceled && is_accepted(kind, mini.common.ports().1);
+    if count::is_on() {
+        count::mini::event(timer, kind, mini, event, accepted);
+    }
+    if emit::is_on() { tell(ctx, timer, (kind, mini), (event, accepted), hook) } else { Ok(()) }
+}
+
+#[inline(always)]
+fn tell(
+    ctx: &BtfTracePointContext,
+    timer: Timer,
+    (kind, mini): (MiniKind, Mini<'_>),
+    (event, accepted): (TimerEvent, bool),
+    hook: Hook,
+) -> Result<(), Loss> {
     let state = mini.state();
     if !filter::state(state.into()) {
         return Ok(());
@@ -78,7 +94,7 @@ fn try_observe(
     // SAFETY: the helper takes nothing and always succeeds (since 5.5).
     let (expires, jiffies) = (timer.expires(), unsafe { bpf_jiffies64() });
     let canceled = event as u8 == TimerEvent::Cancel as u8;
-    let early = canceled && jiffies < expires && !is_accepted(kind, ports.1);
+    let early = canceled && jiffies < expires && !accepted;
     let flags = if canceled && mini.common.netns_is_gone() { FLAG_NETNS_GONE } else { 0 };
     let tag = if early { RecordKind::MiniSocketCancel } else { RecordKind::MiniSocket };
     let head = emit::head(tag, mini.common.cookie(), netns, ports, flags);

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, anyhow};
 use tcpwatch::{
     cli::exit,
     lab::rehearsal::rehearse,
-    probe::{Dialect, Facts, Filters, Probes, Tells, hooks::HOOKS, layout},
+    probe::{Counting, Dialect, Facts, Filters, Probes, Tells, hooks::HOOKS, layout},
 };
 use tokio::runtime::{Builder, Runtime};
 
@@ -40,7 +40,7 @@ pub(crate) fn run() -> Result<ExitCode> {
         },
     );
     let filters = Filters { tells: Tells::Lives, ..Filters::default() };
-    let mut attached = Probes::attach(&filters, 4096);
+    let mut attached = Probes::attach(&filters, 4096, Counting::All);
     for hook in HOOKS {
         let found = match &attached {
             Err(error) => Err(error.to_string()),

@@ -11,6 +11,7 @@
 //! - [`sink`]: changes become lines
 //! - [`lab`]: the laboratory, which puts real sockets into every state and judges the kernel's timers
 //! - [`metrics`]: counters of the kernel side and gauges of the moment become a Prometheus page
+//! - [`web`]: that page, and whether tcpwatch is well, over HTTP
 //! - [`pipeline`]: all of the above on one page
 //! - [`cli`]: what was typed, and what is meant
 
@@ -30,3 +31,4 @@ pub mod sink;
 pub mod source;
 pub mod timing;
 pub mod track;
+pub mod web;

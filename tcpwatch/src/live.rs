@@ -11,12 +11,12 @@ use std::{
 use anyhow::{Context as _, Result};
 use tcpwatch::{
     cli::{
-        args::{Color, FilterArgs, Format, LiveArgs, OutputArgs},
+        args::{Color, FilterArgs, Format, LiveArgs, OutputArgs, WebArgs},
         exit,
     },
     event::{KernelTime, Netns},
     pipeline::{self, Plan},
-    probe::{Filters, Probes, Tells},
+    probe::{Counting, Filters, Probes, Tells},
     sink::{
         Sink, Summary,
         json_lines::JsonLines,
@@ -24,14 +24,26 @@ use tcpwatch::{
     },
     source::{clock, recording::Recording, snapshot},
     track::News,
+    web::Server,
 };
 use tcpwatch_common::config::RING_BYTES;
 
-pub(crate) fn run(filters: &FilterArgs, output: &OutputArgs, live: &LiveArgs) -> Result<ExitCode> {
+use crate::serve;
+
+pub(crate) fn run(
+    filters: &FilterArgs,
+    output: &OutputArgs,
+    live: &LiveArgs,
+    web: &WebArgs,
+) -> Result<ExitCode> {
+    let server = web.listen_address.map(Server::bind).transpose()?;
     let netns = filters.netns.as_deref().map(snapshot::resolve).transpose()?;
     let mut plan = plan(filters, output, netns);
     plan.ring_bytes = live.buffer;
     plan.duration = live.duration;
+    if server.is_some() {
+        plan.counting = Counting::All;
+    }
     if live.record.is_some() && plan.filters.tells == Tells::Happenings && filters.state.is_empty()
     {
         // Whoever plays it may ask for lives.
@@ -45,8 +57,11 @@ pub(crate) fn run(filters: &FilterArgs, output: &OutputArgs, live: &LiveArgs) ->
     let mut sink = sink(output, clock::now());
     // Locked and unbuffered: the pipeline collects lines and writes them at once.
     let mut stdout = io::stdout().lock();
+    // Serves until it is dropped.
+    let mut serving = None;
     let ready = |probes: &mut Probes| {
         banner(&plan, probes);
+        serving = server.map(|server| serve::start(server, probes, None)).transpose()?;
         Ok(())
     };
     let summary = runtime.block_on(pipeline::run(
@@ -57,6 +72,7 @@ pub(crate) fn run(filters: &FilterArgs, output: &OutputArgs, live: &LiveArgs) ->
         record,
         ready,
     ))?;
+    drop(serving);
     say_summary(&summary, sink.as_mut(), output);
     Ok(ExitCode::SUCCESS)
 }
@@ -83,6 +99,7 @@ fn plan(filters: &FilterArgs, output: &OutputArgs, netns: Option<Netns>) -> Plan
         filters: Filters { netns, tells: output.tells(filters), ..filters.in_kernel() },
         selection: selection(filters, output),
         ring_bytes: RING_BYTES,
+        counting: Counting::Off,
         duration: None,
         count: output.count.map(Into::into),
         summary_line: output.summary && output.format == Format::Json,
@@ -152,6 +169,11 @@ fn banner(plan: &Plan, probes: &Probes) {
         probes.attached.len(),
         probes.attached.len() + probes.off.len(),
     ));
+    say_missing(probes);
+}
+
+/// Says what this kernel or these privileges do not allow.
+pub(crate) fn say_missing(probes: &Probes) {
     for (tells, why) in probes.missing() {
         exit::say(&format!("tcpwatch: not seen: {tells}: {why}\n"));
     }

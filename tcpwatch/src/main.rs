@@ -8,6 +8,7 @@ use tcpwatch::cli::{Cli, args::Command, exit};
 mod check;
 mod laboratory;
 mod live;
+mod serve;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -19,10 +20,11 @@ fn main() -> ExitCode {
         .with_max_level(tracing::Level::WARN)
         .init();
     let done = match cli.command {
-        None => live::run(&cli.filters, &cli.output, &cli.live),
+        None => live::run(&cli.filters, &cli.output, &cli.live, &cli.web),
         Some(Command::Check) => check::run(),
         Some(Command::Lab(command)) => laboratory::run(&command),
         Some(Command::LabPeer(peer)) => return peer.run(),
+        Some(Command::Serve(args)) => serve::run(&args),
         Some(Command::Replay { file, filters, output }) => live::replay(&file, &filters, &output),
     };
     match done {

@@ -14,7 +14,7 @@ use tokio::{
 
 use crate::{
     event::KernelTime,
-    probe::{Filters, Probes, Symbols, Tells},
+    probe::{Counting, Filters, Probes, Symbols, Tells},
     road::Road,
     sink::{Sink, Summary},
     source::{
@@ -35,6 +35,8 @@ pub struct Plan {
     pub selection: Box<dyn Fn(&News) -> bool>,
     /// Size of the ring.
     pub ring_bytes: u32,
+    /// What is counted besides, whatever the filters say.
+    pub counting: Counting,
     /// End after this long.
     pub duration: Option<Duration>,
     /// End after this many lines.
@@ -60,7 +62,7 @@ pub async fn run(
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot catch SIGINT")?;
     let mut terminate = signal(SignalKind::terminate()).context("cannot catch SIGTERM")?;
 
-    let (mut probes, ring) = Probes::attach(&plan.filters, plan.ring_bytes)?;
+    let (mut probes, ring) = Probes::attach(&plan.filters, plan.ring_bytes, plan.counting)?;
     let mut source = RingSource::new(ring)?;
     let mut complaints = Complaints::new(&mut probes)?;
     let header = Header {

@@ -1,6 +1,7 @@
 //! Names of tiers come in, cargo runs their tests, one line per tier and an exit status go out.
 
 use std::{
+    ffi::OsString,
     path::Path,
     process::{Command, ExitCode},
     time::{Duration, Instant},
@@ -23,6 +24,8 @@ enum Run {
     Cargo(&'static [&'static str]),
     /// A test target of the package tcpwatch, built as the caller and run as root.
     AsRoot(&'static str),
+    /// The same, with Prometheus at hand.
+    WithPrometheus(&'static str),
 }
 
 /// Every tier, quickest first. A new one is a line here.
@@ -37,6 +40,7 @@ const TIERS: &[Tier] = &[
     },
     Tier { name: "replay", runs: &[Run::Cargo(&["--package", "tcpwatch", "--test", "replay"])] },
     Tier { name: "lab", runs: &[Run::AsRoot("lab")] },
+    Tier { name: "deploy", runs: &[Run::WithPrometheus("deploy")] },
     Tier { name: "kernel", runs: &[Run::AsRoot("kernel")] },
 ];
 
@@ -93,31 +97,41 @@ impl Run {
                 command.arg("test").args(*args).arg("--no-fail-fast");
                 succeed(command, &format!("cargo test {}", args.join(" ")))
             }
-            Self::AsRoot(target) => as_root(target),
+            Self::AsRoot(target) => as_root(target, &[]),
+            Self::WithPrometheus(target) => {
+                let mut directory = OsString::from("TCPWATCH_PROMETHEUS=");
+                directory.push(setup::ensure_prometheus()?);
+                as_root(target, &[directory])
+            }
         }
     }
 }
 
 /// Root only runs the finished test binary, so that no file in the target directory is root's.
-fn as_root(target: &str) -> Result<()> {
+fn as_root(target: &str, env: &[OsString]) -> Result<()> {
     let args = ["test", "--package", "tcpwatch", "--test", target, "--no-run"];
     let binary = cargo::build(&args)?
         .into_iter()
         .find(|executable| executable.target == target)
         .with_context(|| format!("cargo built no test binary `{target}`"))?;
     let package = cargo::workspace().join("tcpwatch");
-    let command = test_as_root(Privilege::of_this_process(), &binary.path, &package)?;
+    let command = test_as_root(Privilege::of_this_process(), env, &binary.path, &package)?;
     succeed(command, &format!("the test binary `{target}`"))
 }
 
 /// As `cargo test` would run it, but one test at a time: they all watch the same kernel. A test
 /// that cannot run must fail here instead of being skipped.
-fn test_as_root(privilege: Privilege, binary: &Path, package: &Path) -> Result<Command> {
+fn test_as_root(
+    privilege: Privilege,
+    env: &[OsString],
+    binary: &Path,
+    package: &Path,
+) -> Result<Command> {
     // `env`, because sudo starts with a clean environment.
     let mut command = privilege.command("env", "test on the live kernel")?;
-    let mut manifest_dir = std::ffi::OsString::from("CARGO_MANIFEST_DIR=");
+    let mut manifest_dir = OsString::from("CARGO_MANIFEST_DIR=");
     manifest_dir.push(package);
-    command.arg("TCPWATCH_REQUIRE_ROOT=1").arg(manifest_dir);
+    command.arg("TCPWATCH_REQUIRE_ROOT=1").arg(manifest_dir).args(env);
     command.arg(binary).arg("--test-threads=1").current_dir(package);
     Ok(command)
 }
@@ -167,10 +181,16 @@ mod tests {
     #[test]
     fn root_tests_run_alone_and_may_not_skip() {
         let (binary, package) = (Path::new("/t/kernel-1"), Path::new("/p"));
-        let command = test_as_root(Privilege::Root, binary, package).expect("we are root");
+        let env = [OsString::from("A=b")];
+        let command = test_as_root(Privilege::Root, &env, binary, package).expect("we are root");
         let args: Vec<_> = command.get_args().map(|arg| arg.display().to_string()).collect();
-        let expected =
-            ["TCPWATCH_REQUIRE_ROOT=1", "CARGO_MANIFEST_DIR=/p", "/t/kernel-1", "--test-threads=1"];
+        let expected = [
+            "TCPWATCH_REQUIRE_ROOT=1",
+            "CARGO_MANIFEST_DIR=/p",
+            "A=b",
+            "/t/kernel-1",
+            "--test-threads=1",
+        ];
         assert_eq!(args, expected, "environment, binary, one thread");
     }
 }

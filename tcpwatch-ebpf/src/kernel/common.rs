@@ -53,6 +53,13 @@ impl<'a> Common<'a> {
         self.field(&maps::SKC_COOKIE)
     }
 
+    /// Hash of four-tuple and namespace (`skc_hash`), the same for a full socket and the timewait
+    /// socket that replaces it (`inet_twsk_alloc`).
+    #[inline(always)]
+    pub(crate) fn hash(self) -> u32 {
+        self.field(&maps::SKC_HASH)
+    }
+
     /// Inode of the network namespace.
     #[inline(always)]
     pub(crate) fn netns(self) -> Option<u32> {

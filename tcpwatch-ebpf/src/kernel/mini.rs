@@ -3,7 +3,7 @@
 use aya_ebpf::programs::BtfTracePointContext;
 use tcpwatch_common::MiniKind;
 
-use super::{Common, Room, field};
+use super::{Common, Room, field, probe};
 use crate::maps;
 
 /// `struct timer_list *` as a tracepoint handed it to us.
@@ -25,6 +25,21 @@ impl Timer {
             return Some(MiniKind::TimeWait);
         }
         (handler == maps::REQSK_TIMER_HANDLER.load()).then_some(MiniKind::Request)
+    }
+
+    /// Its address; never 0.
+    #[inline(always)]
+    pub(crate) fn address(self) -> u64 {
+        self.0.expose_provenance() as u64
+    }
+
+    /// When the first SYN+ACK of the half-open connection around the timer was sent
+    /// (`tcp_make_synack` in `net/ipv4/tcp_output.c`), by the clock of `bpf_ktime_get_ns`; 0 if it
+    /// was not.
+    #[inline(always)]
+    pub(crate) fn request_sent_ns(self) -> u64 {
+        let request = self.0.wrapping_sub(maps::RSK_TIMER.load() as usize);
+        probe::<u64>(request, maps::SNT_SYNACK.load()).unwrap_or(0) * 1000
     }
 
     /// The jiffy before which the timer does not fire.

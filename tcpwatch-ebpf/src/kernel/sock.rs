@@ -1,6 +1,6 @@
 //! Full sockets: `struct sock` and `struct tcp_sock`.
 
-use aya_ebpf::{helpers::generated, programs::BtfTracePointContext};
+use aya_ebpf::{btf_maps::SkStorage, helpers::generated, programs::BtfTracePointContext};
 use tcpwatch_common::Totals;
 
 use super::{Addresses, Common, Room, addresses, field, probe, unchecked_argument};
@@ -77,6 +77,29 @@ impl Sock {
     #[inline(always)]
     pub(crate) fn known_cookie(self) -> u64 {
         field(self.0, &maps::SKC_COOKIE)
+    }
+
+    /// Hash of four-tuple and namespace.
+    #[inline(always)]
+    pub(crate) fn hash(self) -> u32 {
+        field(self.0, &maps::SKC_HASH)
+    }
+
+    /// What `storage` holds for the socket; with `BPF_SK_STORAGE_GET_F_CREATE` zeros are made for it
+    /// if there is nothing.
+    #[inline(always)]
+    pub(crate) fn storage<T>(self, storage: &SkStorage<T>, flags: u64) -> Option<*mut T> {
+        let map = core::ptr::from_ref(storage).cast_mut().cast();
+        // SAFETY: the helper takes a `struct sock *` (tracing programs: since 5.11) and a map.
+        let value = unsafe {
+            generated::bpf_sk_storage_get(
+                map,
+                self.0.cast_mut().cast(),
+                core::ptr::null_mut(),
+                flags,
+            )
+        };
+        (!value.is_null()).then_some(value.cast())
     }
 
     /// Kernel state number.

@@ -1,7 +1,12 @@
 //! The command line, word by word. Each value is checked here; what needs the machine (a network
 //! namespace's name) is resolved by the command that uses it.
 
-use std::{num::NonZeroU64, path::PathBuf, time::Duration};
+use std::{
+    net::{AddrParseError, SocketAddr},
+    num::NonZeroU64,
+    path::PathBuf,
+    time::Duration,
+};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
@@ -46,11 +51,13 @@ pub struct Cli {
     /// How long, and with what means.
     #[command(flatten)]
     pub live: LiveArgs,
+    /// Metrics beside the log.
+    #[command(flatten)]
+    pub web: WebArgs,
 }
 
 /// Commands.
 #[derive(Debug, Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "there is one of these in a run")]
 pub enum Command {
     /// Put real sockets into every TCP state, watch, measure and judge.
     #[command(subcommand)]
@@ -60,6 +67,8 @@ pub enum Command {
     /// Be a host of the laboratory.
     #[command(hide = true)]
     LabPeer(peer::Args),
+    /// Count everything for Prometheus and print nothing: metrics of every socket over HTTP.
+    Serve(ServeArgs),
     /// Show a recording made with --record as the live log would have.
     Replay {
         /// The recording.
@@ -155,6 +164,31 @@ pub struct LiveArgs {
     pub buffer: u32,
 }
 
+/// The metrics of a live log.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Metrics")]
+pub struct WebArgs {
+    /// Also serve metrics of all sockets, whatever the filters, at http://ADDR:PORT/metrics
+    #[arg(long = "web.listen-address", value_name = "ADDR:PORT", value_parser = listen_address)]
+    pub listen_address: Option<SocketAddr>,
+}
+
+/// What `tcpwatch serve` needs.
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// Where http://ADDR:PORT/metrics is served; 0.0.0.0:PORT for every interface
+    #[arg(
+        long = "web.listen-address",
+        value_name = "ADDR:PORT",
+        default_value = "127.0.0.1:10911",
+        value_parser = listen_address
+    )]
+    pub listen_address: SocketAddr,
+    /// Count only this network namespace: a name from `ip netns`, a path or an inode
+    #[arg(long, value_name = "NAME|PATH|INODE")]
+    pub netns: Option<String>,
+}
+
 /// Form of the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
@@ -245,6 +279,15 @@ impl FilterArgs {
             tells: Tells::default(),
         }
     }
+}
+
+fn listen_address(word: &str) -> Result<SocketAddr, String> {
+    word.parse().map_err(|_error: AddrParseError| {
+        format!(
+            "\"{word}\" is no address with a port; write 127.0.0.1:10911, [::1]:10911, or \
+             0.0.0.0:10911 for every interface"
+        )
+    })
 }
 
 fn port(word: &str) -> Result<u16, String> {
@@ -363,6 +406,14 @@ mod tests {
         assert_eq!(duration("1m30s"), Ok(Duration::from_secs(90)));
         for word in ["0", "-1", "x", "", "nan"] {
             assert!(duration(word).unwrap_err().contains("no duration"), "{word}");
+        }
+    }
+
+    #[test]
+    fn a_listen_address_has_a_port_and_no_name() {
+        assert_eq!(listen_address("[::1]:80").unwrap().to_string(), "[::1]:80");
+        for word in ["localhost:80", "127.0.0.1", ":80", ""] {
+            assert!(listen_address(word).unwrap_err().contains("write 127.0.0.1:10911"), "{word}");
         }
     }
 

@@ -5,7 +5,7 @@ use std::{
     process::ExitCode,
 };
 
-use crate::{lab::hosts::HostsError, probe::ProbeError, source::snapshot};
+use crate::{lab::hosts::HostsError, probe::ProbeError, source::snapshot, web::BindError};
 
 /// It failed while running.
 const FAILED: u8 = 1;
@@ -27,6 +27,9 @@ pub fn status(error: &anyhow::Error) -> ExitCode {
         return PRECONDITION.into();
     }
     if error.downcast_ref::<HostsError>().is_some_and(HostsError::is_precondition) {
+        return PRECONDITION.into();
+    }
+    if error.is::<BindError>() {
         return PRECONDITION.into();
     }
     FAILED.into()

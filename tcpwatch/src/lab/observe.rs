@@ -7,10 +7,7 @@ use anyhow::Result;
 use super::{audience::Audience, host::Host, run::Laboratory};
 use crate::{
     pipeline::{self, Plan},
-    probe::{
-        Filters,
-        filters::Family,
-    },
+    probe::{Counting, Filters, filters::Family},
     source::clock,
 };
 use tcpwatch_common::config::RING_BYTES;
@@ -33,25 +30,32 @@ pub async fn observe<T>(work: impl AsyncFnOnce(Laboratory) -> T) -> Result<Optio
         duration: None,
         count: None,
         summary_line: false,
+        counting: Counting::Off,
     };
     let (ready, begins) = tokio::sync::oneshot::channel();
     let mut result = None;
     let shared = audience.clone();
     let stop = async {
         if let Ok(tap) = begins.await {
-            let laboratory =
-                Laboratory { tap, audience: shared, rate: clock::tick_rate() };
+            let laboratory = Laboratory { tap, audience: shared, rate: clock::tick_rate() };
             result = Some(work(laboratory).await);
         } else {
             std::future::pending().await
         }
     };
     let mut sink = audience;
-    pipeline::run(&plan, &mut sink, &mut io::sink(), stop, || Ok(None), |probes| {
-        let tap = Rc::new(RefCell::new(probes.tap()?));
-        let _begun = ready.send(tap).is_ok();
-        Ok(())
-    })
+    pipeline::run(
+        &plan,
+        &mut sink,
+        &mut io::sink(),
+        stop,
+        || Ok(None),
+        |probes| {
+            let tap = Rc::new(RefCell::new(probes.tap()?));
+            let _begun = ready.send(tap).is_ok();
+            Ok(())
+        },
+    )
     .await?;
     Ok(result)
 }

@@ -2,7 +2,13 @@
 //! `/proc`) when a scrape asks, and hands out finished [`Family`]s; nothing is kept from scrape to
 //! scrape but what must not go backwards.
 
+mod catalog;
 pub mod family;
+pub mod gauges;
+pub mod kernel;
+pub mod page;
+pub mod probes;
+pub mod process;
 
 pub use family::Family;
 

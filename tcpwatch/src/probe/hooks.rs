@@ -15,6 +15,8 @@ pub struct Hook {
     pub counters: counter::Hook,
     /// What works without it.
     pub need: Need,
+    /// Does it count for Prometheus?
+    pub counts: bool,
 }
 
 /// What works without a hook.
@@ -47,6 +49,7 @@ pub const HOOKS: [Hook; 9] = [
         tells: "state changes",
         counters: counter::Hook::SetState,
         need: Need::Required,
+        counts: true,
     },
     mini("timer_start", "timer_start", counter::Hook::TimerStart),
     mini("timer_cancel", "timer_cancel", counter::Hook::TimerCancel),
@@ -57,6 +60,7 @@ pub const HOOKS: [Hook; 9] = [
         tells: "retries of SYN, FIN and data",
         counters: counter::Hook::Retransmit,
         need: Need::Optional(Reads::Retransmits),
+        counts: true,
     },
     Hook {
         program: "retransmit_synack",
@@ -64,6 +68,7 @@ pub const HOOKS: [Hook; 9] = [
         tells: "retries of SYN+ACK",
         counters: counter::Hook::RetransmitSynAck,
         need: Need::Optional(Reads::Retransmits),
+        counts: true,
     },
     Hook {
         program: "send_reset",
@@ -71,6 +76,7 @@ pub const HOOKS: [Hook; 9] = [
         tells: "resets sent, and why",
         counters: counter::Hook::SendReset,
         need: Need::Optional(Reads::Segments),
+        counts: true,
     },
     Hook {
         program: "receive_reset",
@@ -78,6 +84,7 @@ pub const HOOKS: [Hook; 9] = [
         tells: "resets received",
         counters: counter::Hook::ReceiveReset,
         need: Need::Optional(Reads::Nothing),
+        counts: true,
     },
     Hook {
         program: "error_report",
@@ -85,10 +92,11 @@ pub const HOOKS: [Hook; 9] = [
         tells: "errors the application sees",
         counters: counter::Hook::ErrorReport,
         need: Need::Optional(Reads::Nothing),
+        counts: false,
     },
 ];
 
 const fn mini(program: &'static str, tracepoint: &'static str, counters: counter::Hook) -> Hook {
     let tells = "TIME_WAIT, FIN_WAIT_2, SYN_RECV";
-    Hook { program, tracepoint, tells, counters, need: Need::MiniSockets }
+    Hook { program, tracepoint, tells, counters, need: Need::MiniSockets, counts: true }
 }

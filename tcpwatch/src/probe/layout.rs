@@ -7,8 +7,8 @@ use std::{
 
 use btf_rs::{Backend, Btf, Type};
 use tcpwatch_common::config::{
-    COMMON_FIRST, KernelField, MINI_BYTES, MINI_FIELDS, RESET_FIELDS, RETRANSMIT_FIELDS,
-    SOCKET_FIELDS, TOTALS_FIELDS,
+    COMMON_FIRST, COUNT_FIELDS, KernelField, MINI_BYTES, MINI_FIELDS, RESET_FIELDS,
+    RETRANSMIT_FIELDS, SOCKET_FIELDS, TOTALS_FIELDS,
 };
 
 use super::dialect::Dialect;
@@ -76,6 +76,8 @@ pub struct Layout {
     pub resets: Result<Vec<FieldOffset>, LayoutError>,
     /// Offsets that a socket's totals need.
     pub totals: Result<Vec<FieldOffset>, LayoutError>,
+    /// Offsets that counting needs besides.
+    pub counting: Result<Vec<FieldOffset>, LayoutError>,
     /// What tracepoints tell here.
     pub dialect: Dialect,
 }
@@ -95,6 +97,7 @@ pub fn resolve(btf: &Path, release: &str) -> Result<Layout, LayoutError> {
         retransmits: resolve_fields(&types, &RETRANSMIT_FIELDS, release),
         resets: resolve_fields(&types, &RESET_FIELDS, release),
         totals: resolve_fields(&types, &TOTALS_FIELDS, release),
+        counting: resolve_fields(&types, &COUNT_FIELDS, release),
         dialect: Dialect::of(&types),
     })
 }
@@ -221,6 +224,7 @@ mod tests {
             layout.retransmits.unwrap(),
             layout.resets.unwrap(),
             layout.totals.unwrap(),
+            layout.counting.unwrap(),
         ];
         let types = running_kernel();
         for offset in groups.into_iter().flatten() {

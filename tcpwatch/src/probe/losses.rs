@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     fs, io,
     os::fd::{AsFd as _, AsRawFd as _},
+    sync::{PoisonError, RwLock},
 };
 
 use aya::{
@@ -30,6 +31,22 @@ pub enum Cause {
 }
 
 impl Cause {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::RingFull,
+        Self::Recursion,
+        Self::Unreadable,
+        Self::Undecodable,
+        Self::TableFull,
+        Self::Undecided,
+    ];
+
+    /// Is it counted by the kernel and its side of tcpwatch?
+    #[must_use]
+    pub const fn is_of_kernel_side(self) -> bool {
+        !matches!(self, Self::Undecodable | Self::TableFull)
+    }
+
     /// The word used in output.
     #[must_use]
     pub const fn word(self) -> &'static str {
@@ -69,20 +86,20 @@ pub struct Totals {
 /// The counters and the programs they belong to.
 pub struct Losses {
     counters: PerCpuArray<MapData, u64>,
-    programs: Vec<(Hook, ProgramFd)>,
+    programs: RwLock<Vec<(Hook, ProgramFd)>>,
 }
 
 impl Losses {
-    pub(super) const fn new(
+    pub(super) fn new(
         counters: PerCpuArray<MapData, u64>,
         programs: Vec<(Hook, ProgramFd)>,
     ) -> Self {
-        Self { counters, programs }
+        Self { counters, programs: RwLock::new(programs) }
     }
 
     /// From now on these are read too.
-    pub(super) fn add(&mut self, programs: Vec<(Hook, ProgramFd)>) {
-        self.programs.extend(programs);
+    pub(super) fn add(&self, programs: Vec<(Hook, ProgramFd)>) {
+        self.programs.write().unwrap_or_else(PoisonError::into_inner).extend(programs);
     }
 
     /// Reads all totals: a system call per counter and a small file per program.
@@ -91,7 +108,7 @@ impl Losses {
     /// If the map or `/proc/self/fdinfo` cannot be read.
     pub fn read(&self) -> Result<Totals, LossesError> {
         let mut totals = Totals::default();
-        for (hook, program) in &self.programs {
+        for (hook, program) in &*self.programs.read().unwrap_or_else(PoisonError::into_inner) {
             let hook = *hook;
             totals.attempted += self.sum(Counter::Attempted, hook)?;
             for (cause, lost) in [

@@ -1,6 +1,7 @@
 //! The kernel side: loaded, attached, detached. A [`Probes`] that lives is attached; dropped, it is
 //! detached. Records leave through the ring that [`Probes::attach`] hands out.
 
+pub mod counts;
 pub mod dialect;
 pub mod error;
 pub mod features;
@@ -11,7 +12,7 @@ pub mod losses;
 pub mod symbols;
 pub mod tap;
 
-use std::{collections::HashSet, path::Path};
+use std::{collections::HashSet, path::Path, sync::Arc};
 
 use aya::{
     Btf, Ebpf, EbpfLoader, include_bytes_aligned,
@@ -19,6 +20,7 @@ use aya::{
     programs::{BtfTracePoint, ProgramError, ProgramFd},
 };
 
+pub use counts::{Counting, Counts};
 pub use dialect::{Dialect, ResetReasons};
 pub use error::ProbeError;
 pub use features::Facts;
@@ -30,6 +32,8 @@ use symbols::{KALLSYMS, REQSK_TIMER_HANDLER, TW_TIMER_HANDLER};
 pub use symbols::{Symbols, SymbolsError};
 pub use tap::Tap;
 
+use crate::source::clock;
+
 static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/tcpwatch.bpf.o"));
 
 /// The attached kernel side. Drop it to detach everything.
@@ -37,7 +41,9 @@ pub struct Probes {
     /// Holds the programs and their links.
     ebpf: Ebpf,
     /// What the kernel side lost.
-    pub losses: Losses,
+    pub losses: Arc<Losses>,
+    /// What it counts, if it does.
+    pub counts: Option<Counts>,
     /// The kernel it is attached to.
     pub facts: Facts,
     /// Hooks that are attached.
@@ -79,30 +85,52 @@ pub struct Ring {
 
 impl Probes {
     /// Loads and attaches every hook. From its return on, every change that passes the filters is
-    /// in the ring or counted.
+    /// in the ring or counted as lost, and counted for Prometheus if that is asked.
     ///
     /// # Errors
     /// If a privilege, the kernel's type information or a required hook is missing.
-    pub fn attach(filters: &Filters, ring_bytes: u32) -> Result<(Self, Ring), ProbeError> {
+    pub fn attach(
+        filters: &Filters,
+        ring_bytes: u32,
+        counting: Counting,
+    ) -> Result<(Self, Ring), ProbeError> {
+        let mut probes = Self::load_and_attach(&Task::new(Some(filters), ring_bytes, counting))?;
+        let ring = Ring {
+            records: take_map(&mut probes.ebpf, "EVENTS")?,
+            reader_sleeps: take_map(&mut probes.ebpf, "READER_SLEEPS")?,
+        };
+        Ok((probes, ring))
+    }
+
+    /// The same without records: everything is only counted.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn attach_counting(counting: Counting) -> Result<Self, ProbeError> {
+        Self::load_and_attach(&Task::new(None, NO_RING, counting))
+    }
+
+    fn load_and_attach(task: &Task<'_>) -> Result<Self, ProbeError> {
         let facts = Facts::gather();
         facts.demand()?;
         // Both take some tens of milliseconds.
         let symbols = std::thread::spawn(|| Symbols::read(Path::new(KALLSYMS)));
-        let layout = layout::resolve(Path::new(VMLINUX_BTF), &facts.release)?;
+        let mut layout = layout::resolve(Path::new(VMLINUX_BTF), &facts.release)?;
         let btf = Btf::from_sys_fs()?;
         let symbols = symbols.join().unwrap_or(Err(SymbolsError::Hidden));
 
-        let minis = if filters.tells == Tells::Retries {
-            Err(MinisOff::NotAsked)
-        } else {
-            minis(symbols, &layout)
-        };
-        let mut ebpf = load(&btf, filters, ring_bytes, &layout, minis.as_ref().ok())?;
-        filters.fill_maps(&mut ebpf)?;
+        let minis =
+            if task.needs_minis() { minis(symbols, &layout) } else { Err(MinisOff::NotAsked) };
+        let counting = std::mem::replace(&mut layout.counting, Ok(Vec::new()));
+        layout.counting = Ok(if task.counts() { counting? } else { Vec::new() });
+        let mut ebpf = load(&btf, task, &layout, minis.as_ref().ok())?;
+        if let Some(filters) = task.stream {
+            filters.fill_maps(&mut ebpf)?;
+        }
         let mut symbols = minis.map(|minis| minis.symbols);
         let mut programs = Vec::new();
         let mut off = Vec::new();
-        for hook in HOOKS.into_iter().filter(|hook| is_asked(*hook, filters.tells)) {
+        for hook in HOOKS.into_iter().filter(|hook| task.needs(*hook)) {
             if let Some(why) = obstacle(hook, &symbols, &layout) {
                 off.push((hook, why));
                 continue;
@@ -120,17 +148,20 @@ impl Probes {
                 }
             }
         }
-        let ring = Ring {
-            records: take_map(&mut ebpf, "EVENTS")?,
-            reader_sleeps: take_map(&mut ebpf, "READER_SLEEPS")?,
-        };
         let counters: PerCpuArray<_, _> = take_map(&mut ebpf, "COUNTERS")?;
+        let counts = match task.counting {
+            Counting::Off => None,
+            Counting::All | Counting::Of(_) => {
+                let blocks = take_map(&mut ebpf, "COUNTS")?;
+                Some(Counts::new(blocks, take_map(&mut ebpf, "PENDING")?, task.room))
+            }
+        };
         let attached = programs.iter().map(|(hook, _)| *hook).collect();
         let programs = programs.into_iter().map(|(hook, fd)| (hook.counters, fd)).collect();
-        let losses = Losses::new(counters, programs);
+        let losses = Arc::new(Losses::new(counters, programs));
         let dialect = layout.dialect;
         let totals_off = layout.totals.err().map(|error| error.to_string());
-        Ok((Self { ebpf, losses, facts, attached, off, symbols, dialect, totals_off }, ring))
+        Ok(Self { ebpf, losses, counts, facts, attached, off, symbols, dialect, totals_off })
     }
 
     /// The tap on the laboratory's links, which can be had once. Its records come through the same
@@ -155,7 +186,7 @@ impl Probes {
 
     /// Detaches everything; what was lost can still be read.
     #[must_use]
-    pub fn detach(self) -> Losses {
+    pub fn detach(self) -> Arc<Losses> {
         drop(self.ebpf);
         self.losses
     }
@@ -168,6 +199,42 @@ impl Probes {
         &mut self,
     ) -> Result<aya_log::EbpfLogger<&'static dyn log::Log>, aya_log::Error> {
         aya_log::EbpfLogger::init(&mut self.ebpf)
+    }
+}
+
+/// A ring that nothing is written to; the smallest there can be.
+const NO_RING: u32 = 4096;
+
+/// What the kernel side is to do.
+struct Task<'a> {
+    /// Records of what passes these go into the ring.
+    stream: Option<&'a Filters>,
+    ring_bytes: u32,
+    counting: Counting,
+    /// Entries of the table of mini-sockets.
+    room: u32,
+}
+
+impl<'a> Task<'a> {
+    fn new(stream: Option<&'a Filters>, ring_bytes: u32, counting: Counting) -> Self {
+        let room = if counting == Counting::Off { 1 } else { counts::room() };
+        Self { stream, ring_bytes, counting, room }
+    }
+}
+
+impl Task<'_> {
+    fn counts(&self) -> bool {
+        self.counting != Counting::Off
+    }
+
+    fn needs_minis(&self) -> bool {
+        let told = self.stream.is_some_and(|filters| filters.tells != Tells::Retries);
+        told || self.counts()
+    }
+
+    fn needs(&self, hook: Hook) -> bool {
+        let counted = self.counts() && hook.counts;
+        counted || self.stream.is_some_and(|filters| is_asked(hook, filters.tells))
     }
 }
 
@@ -214,24 +281,41 @@ fn minis(symbols: Result<Symbols, SymbolsError>, layout: &Layout) -> Result<Mini
 /// Loads the object with its globals set; nothing is attached yet.
 fn load(
     btf: &Btf,
-    filters: &Filters,
-    ring_bytes: u32,
+    task: &Task<'_>,
     layout: &Layout,
     minis: Option<&Minis>,
 ) -> Result<Ebpf, ProbeError> {
-    let mut globals = filters.globals();
+    let everything = Filters::default();
+    let mut globals = task.stream.unwrap_or(&everything).globals();
     if layout.totals.is_err() {
         globals.drop_totals();
     }
     let dialect = &layout.dialect;
     let has_error = u32::from(dialect.retransmit_has_error);
     let has_reason = u32::from(dialect.reset_has_reason);
+    let streams = u32::from(task.stream.is_some());
+    let (counts, count_netns) = match task.counting {
+        Counting::Off => (0, 0),
+        Counting::All => (1, 0),
+        Counting::Of(netns) => (1, netns.0),
+    };
+    let tick_ns = 1_000_000_000 / clock::tick_rate().0.max(1);
     let mut loader = EbpfLoader::new();
-    loader.btf(Some(btf)).map_max_entries("EVENTS", ring_bytes);
+    loader.btf(Some(btf)).map_max_entries("EVENTS", task.ring_bytes);
+    loader.map_max_entries("MINIS", task.room);
     globals.apply(&mut loader);
-    loader.override_global("RETRANSMIT_HAS_ERROR", &has_error, true);
-    loader.override_global("RESET_HAS_REASON", &has_reason, true);
-    let optional = [&layout.minis, &layout.retransmits, &layout.resets, &layout.totals];
+    for (global, value) in [
+        ("RETRANSMIT_HAS_ERROR", &has_error),
+        ("RESET_HAS_REASON", &has_reason),
+        ("STREAM", &streams),
+        ("COUNT", &counts),
+        ("COUNT_NETNS", &count_netns),
+    ] {
+        loader.override_global(global, value, true);
+    }
+    loader.override_global("TICK_NS", &tick_ns, true);
+    let optional =
+        [&layout.minis, &layout.retransmits, &layout.resets, &layout.totals, &layout.counting];
     let optional = optional.into_iter().flatten().flatten();
     for FieldOffset { field, bytes } in layout.sockets.iter().chain(optional) {
         loader.override_global(field.global, bytes, true);

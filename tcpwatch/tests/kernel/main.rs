@@ -12,11 +12,15 @@ mod ends;
 #[cfg(test)]
 mod filters;
 #[cfg(test)]
+mod gauges;
+#[cfg(test)]
 mod lives;
 #[cfg(test)]
 mod lookup;
 #[cfg(test)]
 mod loss;
+#[cfg(test)]
+mod metrics;
 #[cfg(test)]
 mod mini;
 #[cfg(test)]

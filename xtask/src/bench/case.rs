@@ -46,6 +46,10 @@ pub(crate) const TEXT: &str = "tcpwatch, text";
 /// The label of the tool with everything it can tell.
 pub(crate) const JSON: &str = "tcpwatch, JSON";
 
+/// The label of the tool that counts in the kernel and streams nothing. Listening sockets are not
+/// timed: listen/close shows what counters cost, the churn what durations add to them.
+pub(crate) const SERVE: &str = "tcpwatch serve";
+
 impl Attached {
     /// Starts it; returns when it is attached and has come to rest.
     pub(crate) fn start(&self, stdout: Stdout) -> Result<Running> {
@@ -100,6 +104,7 @@ pub(crate) fn all(tcpwatch: &Path) -> Result<Vec<Case>> {
         of_tcpwatch(JSON, Tells::JsonSummary, &["--summary", "--format", "json"]),
         of_tcpwatch("tcpwatch --lives", Tells::TextSummary, &["--summary", "--lives"]),
         of_tcpwatch("tcpwatch --retries", Tells::Nothing, &["--retries"]),
+        of_tcpwatch(SERVE, Tells::Nothing, &["serve", "--web.listen-address", "127.0.0.1:0"]),
         of_tcpwatch("tcpwatch --port 1", Tells::Nothing, &["--port", "1"]),
         // An address of TEST-NET-1, which nobody has.
         of_tcpwatch("tcpwatch -4 --addr A", Tells::Nothing, &["-4", "--addr", "192.0.2.1"]),

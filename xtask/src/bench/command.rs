@@ -5,7 +5,7 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 use anyhow::{Context, Result};
 
 use super::{
-    case::{self, Case, JSON},
+    case::{self, Case, JSON, SERVE},
     hooks, machine,
     measure::{self, Lengths, Round},
     peers,
@@ -69,9 +69,9 @@ pub(crate) fn command(args: &Args) -> Result<ExitCode> {
     println!("{}", machine::describe());
     println!("{rounds} rounds of {millis} ms, load {load} before and {} after\n", machine::load());
     print!("{}", report::write(&measured, args.form()));
-    if let Some(case) = cases.iter().find(|case| case.label == JSON) {
+    for case in cases.iter().filter(|case| [JSON, SERVE].contains(&case.label)) {
         eprintln!("bench: each program of {}", case.label);
-        print!("\n{}", hooks::table(&case.attached, args.form())?);
+        print!("\n{}:\n\n{}", case.label, hooks::table(&case.attached, args.form())?);
     }
     Ok(ExitCode::SUCCESS)
 }

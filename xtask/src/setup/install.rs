@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 
 use super::{
     apt::{self, Offer},
-    lint_tools,
+    lint_tools, prometheus,
     road::{self, LinkerFrom, Needs},
 };
 use crate::{
@@ -18,7 +18,14 @@ use crate::{
 pub(crate) fn command() -> Result<ExitCode> {
     let toolchain = ensure()?;
     let lint_tools = lint_tools::ensure();
-    eprintln!("everything is here: {toolchain}{lint_tools}");
+    let prometheus = match prometheus::ensure() {
+        Ok(directory) => format!(", prometheus in {}", directory.display()),
+        Err(error) => {
+            eprintln!("setup: {error:#}; all but the tier `deploy` works without them");
+            " (but not prometheus)".to_owned()
+        }
+    };
+    eprintln!("everything is here: {toolchain}{lint_tools}{prometheus}");
     Ok(ExitCode::SUCCESS)
 }
 

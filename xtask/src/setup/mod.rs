@@ -3,7 +3,9 @@
 mod apt;
 mod install;
 mod lint_tools;
+mod prometheus;
 mod road;
 mod step;
 
 pub(crate) use install::{command, ensure};
+pub(crate) use prometheus::ensure as ensure_prometheus;

@@ -6,7 +6,8 @@
 //!
 //! The road: `namespaces.rs` finds where to look, `sock_diag.rs` asks the kernel there,
 //! `message/` turns its bytes into sockets, `owners.rs` finds who holds them; `take.rs` does it
-//! all in order. `names.rs` knows what a user calls a namespace.
+//! all in order. `names.rs` knows what a user calls a namespace; `survey.rs` counts sockets instead of
+//! listing them.
 //!
 //! Limits. The kernel resumes a dump at a place in its hash table and locks one bucket at a time:
 //! a socket that comes or goes meanwhile may be in the snapshot or not, and one that moved may be
@@ -23,6 +24,7 @@ mod names;
 pub mod namespaces;
 mod owners;
 mod sock_diag;
+mod survey;
 mod take;
 
 use std::{
@@ -38,6 +40,7 @@ pub use names::{NetnsError, resolve};
 pub use namespaces::EnterError;
 pub use sock_diag::DumpError;
 pub(crate) use sock_diag::Lister;
+pub use survey::{Detail, Surveyed, survey};
 pub use take::take;
 
 /// Where to look.

@@ -12,9 +12,9 @@ use netlink_packet_sock_diag::{
 };
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_SOCK_DIAG};
 
-use super::message::{self, Context, MessageError};
+use super::message::{self, Context, MessageError, Progress};
 use crate::{
-    event::{Endpoints, KnownSocket, Netns},
+    event::{Endpoints, KernelTime, KnownSocket, Netns},
     source::clock,
 };
 
@@ -23,7 +23,13 @@ use crate::{
 const ROOM: usize = 64 * 1024;
 
 /// A list that changes under the kernel's hands is asked for this often.
-const TRIES: u32 = 5;
+pub(super) const TRIES: u32 = 5;
+
+/// The number of the first question that is asked through a socket.
+pub(super) const SEQUENCE: u32 = 1;
+
+/// Each has a list of its own.
+pub(super) const FAMILIES: [u8; 2] = [AF_INET, AF_INET6];
 
 /// The sockets of a namespace could not be listed.
 #[derive(Debug, thiserror::Error)]
@@ -64,23 +70,82 @@ pub enum DumpError {
 /// On an error the sockets found so far stay in `into`.
 pub(super) fn dump(netns: Netns, into: &mut Vec<KnownSocket>) -> Result<(), DumpError> {
     let mut lister = Lister::new(netns)?;
-    lister.list(AF_INET, into)?;
-    lister.list(AF_INET6, into)
+    FAMILIES.into_iter().try_for_each(|family| lister.list(family, into))
+}
+
+/// Asks for a list and hands every piece of it to `read` with the moment before it came; `false` if
+/// the list may lack some.
+pub(super) fn dump_answer(
+    question: InetRequest,
+    mut read: impl FnMut(&[u8], KernelTime) -> Result<Progress, DumpError>,
+) -> Result<bool, DumpError> {
+    Asking::open()?.ask(question, |datagram, seen, _| read(datagram, seen))
+}
+
+/// A socket through which one question after the other is asked.
+#[derive(Debug)]
+struct Asking {
+    socket: Socket,
+    /// Of the next question.
+    sequence: u32,
+    datagram: Vec<u8>,
+}
+
+impl Asking {
+    fn open() -> Result<Self, DumpError> {
+        Ok(Self { socket: open()?, sequence: SEQUENCE, datagram: Vec::with_capacity(ROOM) })
+    }
+
+    fn next(&mut self) -> u32 {
+        let next = self.sequence.wrapping_add(1);
+        std::mem::replace(&mut self.sequence, next)
+    }
+
+    /// As [`dump_answer`]; `read` gets the number of the question too.
+    fn ask(
+        &mut self,
+        question: InetRequest,
+        mut read: impl FnMut(&[u8], KernelTime, u32) -> Result<Progress, DumpError>,
+    ) -> Result<bool, DumpError> {
+        let sequence = self.next();
+        let bytes = self::question(NLM_F_DUMP, sequence, question);
+        self.socket.send(&bytes, 0).map_err(DumpError::Ask)?;
+        let mut whole = true;
+        loop {
+            self.datagram.clear();
+            let seen = clock::now();
+            let got = match self.socket.recv(&mut self.datagram, libc::MSG_TRUNC) {
+                Ok(got) => got,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {
+                    whole = false;
+                    continue;
+                }
+                Err(error) => return Err(DumpError::Receive(error)),
+            };
+            if got > self.datagram.len() {
+                return Err(DumpError::TooLong { got });
+            }
+            let progress = read(&self.datagram, seen, sequence)?;
+            whole &= !progress.interrupted;
+            if progress.done {
+                return Ok(whole);
+            }
+        }
+    }
 }
 
 /// Lists the TCP sockets of one network namespace, as often as it is asked to.
 #[derive(Debug)]
 pub(crate) struct Lister {
-    socket: Socket,
+    asking: Asking,
     netns: Netns,
-    sequence: u32,
-    datagram: Vec<u8>,
 }
 
 impl Lister {
     /// Opens the way to the kernel; the calling thread must be inside `netns`.
     pub(crate) fn new(netns: Netns) -> Result<Self, DumpError> {
-        Ok(Self { socket: open()?, netns, sequence: 0, datagram: Vec::with_capacity(ROOM) })
+        Ok(Self { asking: Asking::open()?, netns })
     }
 
     /// Lists the sockets of one family, from whichever thread.
@@ -93,14 +158,21 @@ impl Lister {
     ) -> Result<(), DumpError> {
         let mut tries = 1;
         let before = into.len();
-        while !self.list_once(family, into)? {
+        let netns = self.netns;
+        loop {
+            let everything = all_in(family, StateFlags::all(), ExtensionFlags::empty());
+            let whole = self.asking.ask(everything, |datagram, seen, sequence| {
+                Ok(message::read(datagram, Context { netns, seen, sequence }, into)?)
+            })?;
+            if whole {
+                return Ok(());
+            }
             if tries == TRIES {
                 return Err(DumpError::Interrupted { tries });
             }
             tries += 1;
             into.truncate(before);
         }
-        Ok(())
     }
 
     /// Has the kernel end a socket at once, whoever has it or has let go of it. It does so before
@@ -124,39 +196,10 @@ impl Lister {
                 cookie: words.to_ne_bytes(),
             },
         };
-        self.sequence = self.sequence.wrapping_add(1);
+        let sequence = self.asking.next();
         let message = SockDiagDestroy::new(SockDiagMessage::InetRequest(request));
-        let bytes = bytes(0, self.sequence, message);
-        self.socket.send(&bytes, 0).map(drop).map_err(DumpError::Ask)
-    }
-
-    /// `false` if the list may lack some.
-    fn list_once(&mut self, family: u8, into: &mut Vec<KnownSocket>) -> Result<bool, DumpError> {
-        self.sequence = self.sequence.wrapping_add(1);
-        self.socket.send(&everything(family, self.sequence), 0).map_err(DumpError::Ask)?;
-        let mut whole = true;
-        loop {
-            self.datagram.clear();
-            let seen = clock::now();
-            let got = match self.socket.recv(&mut self.datagram, libc::MSG_TRUNC) {
-                Ok(got) => got,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {
-                    whole = false;
-                    continue;
-                }
-                Err(error) => return Err(DumpError::Receive(error)),
-            };
-            if got > self.datagram.len() {
-                return Err(DumpError::TooLong { got });
-            }
-            let context = Context { netns: self.netns, seen, sequence: self.sequence };
-            let progress = message::read(&self.datagram, context, into)?;
-            whole &= !progress.interrupted;
-            if progress.done {
-                return Ok(whole);
-            }
-        }
+        let bytes = bytes(0, sequence, message);
+        self.asking.socket.send(&bytes, 0).map(drop).map_err(DumpError::Ask)
     }
 }
 
@@ -169,18 +212,12 @@ pub(super) fn open() -> Result<Socket, DumpError> {
     Ok(socket)
 }
 
-/// A `struct inet_diag_req_v2` for all eleven states, without attributes. The bit of `SYN_RECV`
+/// A `struct inet_diag_req_v2` for the sockets of a family in these states. The bit of `SYN_RECV`
 /// stands for request sockets too (`inet_diag_dump_icsk`, `net/ipv4/inet_diag.c`); a timewait
 /// mini-socket is chosen by its substate.
-fn everything(family: u8, sequence: u32) -> Vec<u8> {
-    let request = InetRequest {
-        family,
-        protocol: IPPROTO_TCP,
-        extensions: ExtensionFlags::empty(),
-        states: StateFlags::all(),
-        socket_id: SocketId::new_v4(),
-    };
-    question(NLM_F_DUMP, sequence, request)
+pub(super) fn all_in(family: u8, states: StateFlags, extensions: ExtensionFlags) -> InetRequest {
+    let socket_id = SocketId::new_v4();
+    InetRequest { family, protocol: IPPROTO_TCP, extensions, states, socket_id }
 }
 
 /// The bytes of a question, with `flags` besides `NLM_F_REQUEST`.

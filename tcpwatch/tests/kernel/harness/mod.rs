@@ -2,6 +2,7 @@
 
 pub(crate) mod churn;
 pub(crate) mod connections;
+pub(crate) mod exporter;
 pub(crate) mod info;
 pub(crate) mod line;
 pub(crate) mod lives;
@@ -46,8 +47,13 @@ pub(crate) fn is_root() -> bool {
 }
 
 /// Asks again and again until there is an answer, for what sends no event.
-pub(crate) fn poll<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + DEADLINE;
+pub(crate) fn poll<T>(what: &str, ask: impl FnMut() -> Option<T>) -> T {
+    poll_within(DEADLINE, what, ask)
+}
+
+/// The same, for what takes longer.
+pub(crate) fn poll_within<T>(span: Duration, what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + span;
     loop {
         if let Some(answer) = ask() {
             return answer;

@@ -8,6 +8,7 @@ use std::{
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 pub(crate) const FIN: u8 = 0x01;
+pub(crate) const SYN: u8 = 0x02;
 pub(crate) const RST: u8 = 0x04;
 pub(crate) const ACK: u8 = 0x10;
 /// Bytes of a TCP header without options, and the protocol's number.

@@ -103,15 +103,26 @@ pub(crate) fn lose_all(socket: &impl AsFd) {
 
 /// Loses every segment that acknowledges without a SYN.
 pub(crate) fn lose_acks(socket: &impl AsFd) {
+    lose_with(socket, ACK);
+}
+
+/// Loses every segment that answers a SYN.
+pub(crate) fn lose_syn_acks(socket: &impl AsFd) {
+    lose_with(socket, SYN | ACK);
+}
+
+const SYN: u32 = 0x02;
+const ACK: u32 = 0x10;
+
+/// Loses every segment with these of the two flags.
+fn lose_with(socket: &impl AsFd, flags: u32) {
     const FLAGS_OF_TCP: u32 = 13;
-    const SYN_OR_ACK: u32 = 0x12;
-    const ACK: u32 = 0x10;
     filter(
         socket,
         &[
             instruction(libc::BPF_LD | libc::BPF_B | libc::BPF_ABS, 0, 0, FLAGS_OF_TCP),
-            instruction(libc::BPF_ALU | libc::BPF_AND | libc::BPF_K, 0, 0, SYN_OR_ACK),
-            instruction(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 0, 1, ACK),
+            instruction(libc::BPF_ALU | libc::BPF_AND | libc::BPF_K, 0, 0, SYN | ACK),
+            instruction(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 0, 1, flags),
             RETURN_NOTHING,
             instruction(libc::BPF_RET | libc::BPF_K, 0, 0, u32::MAX),
         ],

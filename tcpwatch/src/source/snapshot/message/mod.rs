@@ -7,10 +7,11 @@ use netlink_packet_core::{
     NLMSG_OVERRUN, NetlinkBuffer, NlasIterator, Parseable,
 };
 use netlink_packet_sock_diag::{
-    constants::{INET_DIAG_SHUTDOWN, SOCK_DIAG_BY_FAMILY},
-    inet::{InetResponseBuffer, InetResponseHeader, SocketIdBuffer, Timer},
+    constants::{INET_DIAG_INFO, INET_DIAG_SHUTDOWN, SOCK_DIAG_BY_FAMILY},
+    inet::{InetResponseBuffer, InetResponseHeader, SocketId, SocketIdBuffer, Timer},
 };
 
+use super::survey::Surveyed;
 use crate::event::{Cookie, Endpoint, Endpoints, KernelTime, Netns, TcpState};
 use crate::event::{KnownKind, KnownSocket};
 
@@ -24,6 +25,14 @@ const _: () = assert!(
     EXPIRES == 4 + size_of::<SocketIdBuffer>(),
     "idiag_expires follows four bytes (family, state, timer, retrans) and struct inet_diag_sockid"
 );
+
+/// The attribute with a socket's cgroup: the inode of its directory in the second hierarchy, since
+/// 5.9 (`include/uapi/linux/inet_diag.h`).
+const INET_DIAG_CGROUP_ID: u16 = 21;
+
+/// Where `tcpi_last_ack_recv`, in milliseconds, is in `struct tcp_info` (`include/uapi/linux/tcp.h`):
+/// behind eight bytes and twelve words.
+const LAST_ACK_RECEIVED: usize = 8 + 12 * size_of::<u32>();
 
 /// An answer that is no list of sockets.
 #[derive(Debug, thiserror::Error)]
@@ -59,11 +68,24 @@ pub(super) struct Context {
     pub(super) sequence: u32,
 }
 
-/// Reads one datagram: any number of netlink messages, each padded to four bytes.
+/// Reads one datagram of sockets.
 pub(super) fn read(
-    mut datagram: &[u8],
+    datagram: &[u8],
     context: Context,
     into: &mut Vec<KnownSocket>,
+) -> Result<Progress, MessageError> {
+    each(datagram, context.sequence, |payload| {
+        into.push(socket(payload, context)?);
+        Ok(())
+    })
+}
+
+/// Reads one datagram: any number of netlink messages, each padded to four bytes. Hands the payload
+/// of those that tell a socket to `visit`.
+pub(super) fn each(
+    mut datagram: &[u8],
+    sequence: u32,
+    mut visit: impl FnMut(&[u8]) -> Result<(), MessageError>,
 ) -> Result<Progress, MessageError> {
     let mut progress = Progress::default();
     while !datagram.is_empty() && !progress.done {
@@ -71,12 +93,12 @@ pub(super) fn read(
         let length = usize::try_from(message.length()).unwrap_or(usize::MAX);
         let padded = length.next_multiple_of(usize::from(NLMSG_ALIGNTO));
         datagram = datagram.get(padded..).unwrap_or_default();
-        if message.sequence_number() != context.sequence {
+        if message.sequence_number() != sequence {
             continue;
         }
         progress.interrupted |= message.flags() & NLM_F_DUMP_INTR != 0;
         match message.message_type() {
-            SOCK_DIAG_BY_FAMILY => into.push(socket(message.payload(), context)?),
+            SOCK_DIAG_BY_FAMILY => visit(message.payload())?,
             NLMSG_DONE | NLMSG_ERROR => {
                 refusal(message.payload())?;
                 progress.done = true;
@@ -105,28 +127,15 @@ fn refusal(payload: &[u8]) -> Result<(), MessageError> {
 fn socket(payload: &[u8], context: Context) -> Result<KnownSocket, MessageError> {
     let header = InetResponseHeader::parse(payload)?;
     let state = TcpState::from_kernel(header.state);
-    let kind = if header.timer == Some(Timer::TimeWait) {
-        KnownKind::TimeWait
-    } else if state == TcpState::SynRecv && !is_full(payload)? {
-        KnownKind::Request
-    } else {
-        KnownKind::Full
-    };
+    let kind = kind(&header, state, || Ok(attributes(payload)?.shutdown))?;
     let timer_left = match kind {
         KnownKind::TimeWait => Some(Duration::from_millis(u64::from(word(payload, EXPIRES)?))),
         KnownKind::Full | KnownKind::Request => None,
     };
-    let id = header.socket_id;
     Ok(KnownSocket {
-        socket: cookie(id.cookie),
+        socket: cookie(header.socket_id.cookie),
         netns: context.netns,
-        ends: Endpoints {
-            local: Endpoint { address: id.source_address.to_canonical(), port: id.source_port },
-            remote: Endpoint {
-                address: id.destination_address.to_canonical(),
-                port: id.destination_port,
-            },
-        },
+        ends: ends(&header.socket_id),
         state,
         kind,
         timer_left,
@@ -136,16 +145,77 @@ fn socket(payload: &[u8], context: Context) -> Result<KnownSocket, MessageError>
     })
 }
 
+/// The same bytes as a survey wants them.
+pub(super) fn surveyed(payload: &[u8]) -> Result<Surveyed, MessageError> {
+    let header = InetResponseHeader::parse(payload)?;
+    let state = TcpState::from_kernel(header.state);
+    let attributes = attributes(payload)?;
+    Ok(Surveyed {
+        socket: cookie(header.socket_id.cookie),
+        ends: ends(&header.socket_id),
+        state,
+        kind: kind(&header, state, || Ok(attributes.shutdown))?,
+        receive_queue: header.recv_queue,
+        send_queue: header.send_queue,
+        cgroup: attributes.cgroup,
+        last_ack_received: attributes.last_ack_received,
+    })
+}
+
 /// Every full socket comes with `INET_DIAG_SHUTDOWN` (`inet_diag_msg_attrs_fill`,
 /// `net/ipv4/inet_diag.c`), no request socket does (`inet_req_diag_fill`): it tells a half-open
 /// connection from a full socket in `SYN_RECV` (fast open, simultaneous open).
-fn is_full(payload: &[u8]) -> Result<bool, DecodeError> {
+fn kind(
+    header: &InetResponseHeader,
+    state: TcpState,
+    has_shutdown: impl FnOnce() -> Result<bool, MessageError>,
+) -> Result<KnownKind, MessageError> {
+    Ok(if header.timer == Some(Timer::TimeWait) {
+        KnownKind::TimeWait
+    } else if state == TcpState::SynRecv && !has_shutdown()? {
+        KnownKind::Request
+    } else {
+        KnownKind::Full
+    })
+}
+
+/// IPv4 in IPv6 is told as IPv4.
+fn ends(id: &SocketId) -> Endpoints {
+    Endpoints {
+        local: Endpoint { address: id.source_address.to_canonical(), port: id.source_port },
+        remote: Endpoint {
+            address: id.destination_address.to_canonical(),
+            port: id.destination_port,
+        },
+    }
+}
+
+/// What follows `struct inet_diag_msg`.
+#[derive(Default)]
+struct Attributes {
+    shutdown: bool,
+    cgroup: Option<u64>,
+    last_ack_received: Option<Duration>,
+}
+
+fn attributes(payload: &[u8]) -> Result<Attributes, DecodeError> {
+    let mut found = Attributes::default();
     for attribute in NlasIterator::new(payload.get(MESSAGE..).unwrap_or_default()) {
-        if attribute?.kind() == INET_DIAG_SHUTDOWN {
-            return Ok(true);
+        let attribute = attribute?;
+        let value = attribute.value();
+        match attribute.kind() {
+            INET_DIAG_SHUTDOWN => found.shutdown = true,
+            INET_DIAG_CGROUP_ID => {
+                found.cgroup = value.first_chunk().copied().map(u64::from_ne_bytes);
+            }
+            INET_DIAG_INFO => {
+                let milliseconds = word(value, LAST_ACK_RECEIVED)?;
+                found.last_ack_received = Some(Duration::from_millis(u64::from(milliseconds)));
+            }
+            _ => {}
         }
     }
-    Ok(false)
+    Ok(found)
 }
 
 /// Two words, the low one first, each in host order (`sock_diag_save_cookie`,

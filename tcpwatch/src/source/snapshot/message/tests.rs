@@ -104,6 +104,49 @@ fn only_timewait_mini_sockets_have_time_left() {
     assert_eq!(only(ESTABLISHED).timer_left, None);
 }
 
+fn surveyed_only(message: &[u8]) -> Result<Surveyed, MessageError> {
+    let mut found = Vec::new();
+    each(message, 1, |payload| {
+        found.push(surveyed(payload)?);
+        Ok(())
+    })?;
+    let [socket] = found[..] else { panic!("one socket, not {found:?}") };
+    Ok(socket)
+}
+
+#[test]
+fn a_survey_sees_the_same_socket_with_its_queues_and_its_cgroup() {
+    for (message, kind, queues, cgroup) in [
+        (LISTENER, KnownKind::Full, (0, 128), Some(1)),
+        (ESTABLISHED, KnownKind::Full, (0, 0), Some(1)),
+        (REQUEST, KnownKind::Request, (0, 0), None),
+        (FIN_WAIT_2, KnownKind::TimeWait, (0, 0), None),
+    ] {
+        let (known, seen) = (only(message), surveyed_only(&bytes(&[message])).unwrap());
+        assert_eq!((seen.socket, seen.ends, seen.state), (known.socket, known.ends, known.state));
+        assert_eq!(seen.kind, kind, "{known:?}");
+        assert_eq!((seen.receive_queue, seen.send_queue), queues, "{known:?}");
+        assert_eq!((seen.cgroup, seen.last_ack_received), (cgroup, None), "{known:?}");
+    }
+}
+
+#[test]
+fn the_last_acknowledgment_is_the_thirteenth_word_of_tcp_info() {
+    let with_info = |words: u16| {
+        let mut message = bytes(&[ESTABLISHED]);
+        let length = 4 + 8 + 4 * words;
+        message.extend(length.to_ne_bytes());
+        message.extend(INET_DIAG_INFO.to_ne_bytes());
+        message.extend([0xff; 8]);
+        message.extend((1..=u32::from(words)).flat_map(|word| (word * 1000).to_ne_bytes()));
+        let length = u32::try_from(message.len()).unwrap();
+        message[..4].copy_from_slice(&length.to_ne_bytes());
+        surveyed_only(&message)
+    };
+    assert_eq!(with_info(13).unwrap().last_ack_received, Some(Duration::from_secs(13)));
+    assert!(matches!(with_info(12), Err(MessageError::Malformed(_))), "cut short");
+}
+
 #[test]
 fn a_full_socket_in_syn_recv_is_no_request() {
     let mut message = bytes(&[ESTABLISHED]);

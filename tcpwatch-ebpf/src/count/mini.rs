@@ -1,0 +1,209 @@
+//! Counts the lives of mini-sockets from the events of their timers. What an event means shows with
+//! the next one on the same CPU, in the same softirq or with interrupts off (`kernel/time/timer.c`):
+//! a cancel is followed by an expiry (the timer fired), by a start (it was moved) or by another
+//! timer (the mini-socket ended early); the expiry of a half-open connection by a start (the
+//! SYN+ACK was sent again) or by another timer (it was given up).
+
+use aya_ebpf::helpers::{bpf_ktime_get_ns, generated::bpf_jiffies64};
+use tcpwatch_common::{
+    MiniKind, TimerEvent,
+    counts::{self, Block, End, FIN_WAIT_2, Pending, TIME_WAIT, between, stay, transition},
+};
+
+use super::{
+    Words,
+    full::{key, place},
+};
+use crate::{
+    kernel::{Mini, Timer},
+    maps::{self, Burial, Clock, MINIS, PENDING},
+};
+
+const BPF_NOEXIST: u64 = 1;
+const BPF_EXIST: u64 = 2;
+
+/// The longest time from a cancel to the start that moves the timer: both are made with interrupts
+/// off (`__mod_timer`). Later it is another mini-socket at the same address.
+const MOVED_WITHIN_NS: u64 = 250_000;
+/// The same from the expiry of a half-open connection: its handler sends a SYN+ACK in between.
+const SENT_AGAIN_WITHIN_NS: u64 = 5_000_000;
+
+const SYN_RECV: u8 = 3;
+const LISTEN: u8 = 10;
+/// `TCP_TIMEWAIT_LEN` in `include/net/tcp.h`: compiled in.
+const TIME_WAIT_NS: u64 = 60_000_000_000;
+
+/// An event of a mini-socket's timer. `accepted` says that a half-open connection is no longer needed.
+#[inline(always)]
+pub(crate) fn event(
+    timer: Timer,
+    kind: MiniKind,
+    mini: Mini<'_>,
+    event: TimerEvent,
+    accepted: bool,
+) {
+    if !super::wants_copy(mini.common) {
+        return;
+    }
+    let Some(words) = Words::of(Block::Mini) else { return };
+    let Some(pending) = PENDING.get_ptr_mut(0) else { return };
+    // SAFETY: the lookup returned a live value of this CPU, and programs on timers never interrupt
+    // each other.
+    let pending = unsafe { &mut *pending };
+    let is_request = kind as u8 == MiniKind::Request as u8;
+    match event {
+        TimerEvent::Start if is_moved(pending, timer) => moved(pending, mini.state(), words),
+        TimerEvent::Start => {
+            settle(pending, words);
+            if is_request {
+                words.adder()(transition(LISTEN, SYN_RECV), 1);
+            } else {
+                born(timer, mini);
+            }
+        }
+        TimerEvent::Cancel => {
+            settle(pending, words);
+            *pending = seen(timer, is_request, mini);
+            if accepted {
+                stay(SYN_RECV, between(pending.since_ns, pending.at_ns), &mut words.adder());
+                pending.timer = 0;
+            }
+        }
+        TimerEvent::Expire => {
+            if pending.timer != timer.address() {
+                settle(pending, words);
+                *pending = seen(timer, is_request, mini);
+            }
+            pending.end = if is_request { End::TimedOut } else { End::Timer } as u32;
+            if !is_request {
+                settle(pending, words);
+            }
+        }
+    }
+}
+
+/// Nothing explains the last event any more: the mini-socket has ended.
+#[inline(always)]
+fn settle(pending: &mut Pending, mut words: Words) {
+    if pending.timer == 0 {
+        return;
+    }
+    pending.settle(&mut words.adder());
+    if pending.kept != 0 {
+        take_out(pending.timer, &mut words);
+    }
+    pending.timer = 0;
+}
+
+/// Does the timer that was seen last run anew?
+#[inline(always)]
+fn is_moved(pending: &Pending, timer: Timer) -> bool {
+    if pending.timer != timer.address() {
+        return false;
+    }
+    // SAFETY: the helper takes nothing and always succeeds.
+    let passed = unsafe { bpf_ktime_get_ns() }.saturating_sub(pending.at_ns);
+    let fired = pending.end == End::TimedOut as u32;
+    passed < if fired { SENT_AGAIN_WITHIN_NS } else { MOVED_WITHIN_NS }
+}
+
+/// The timer runs anew.
+#[inline(always)]
+fn moved(pending: &mut Pending, state: u8, mut words: Words) {
+    let timer = pending.timer;
+    pending.timer = 0;
+    if state != TIME_WAIT {
+        return;
+    }
+    match pending.kept as u8 {
+        // The state is changed before the timer is moved (`tcp_timewait_state_process`).
+        FIN_WAIT_2 => {
+            words.add(transition(FIN_WAIT_2, TIME_WAIT), 1);
+            stay(FIN_WAIT_2, between(pending.earlier_ns, pending.at_ns), &mut words.adder());
+            take_out(timer, &mut words);
+        }
+        // The timer no longer tells when TIME_WAIT was entered.
+        0 => {
+            let clock = Clock { since_ns: pending.since_ns, state: TIME_WAIT.into() };
+            keep(timer, clock, &mut words);
+        }
+        _ => {}
+    }
+}
+
+/// Puts a mini-socket into the table, over what a missed end has left there.
+#[inline(always)]
+pub(super) fn keep(timer: u64, clock: Clock, words: &mut Words) {
+    if MINIS.insert(timer, clock, BPF_NOEXIST).is_ok() {
+        words.add(counts::MINIS_KEPT, 1);
+    } else if MINIS.insert(timer, clock, BPF_EXIST).is_err() {
+        words.add(counts::UNKEPT, 1);
+    }
+}
+
+#[inline(always)]
+fn take_out(timer: u64, words: &mut Words) {
+    if MINIS.remove(timer).is_ok() {
+        words.add(counts::MINIS_TAKEN, 1);
+    }
+}
+
+/// A timewait socket takes over from a full socket, whose last change follows.
+#[inline(always)]
+fn born(timer: Timer, mini: Mini<'_>) {
+    let key = key(mini.common.hash(), mini.common.ports().1);
+    if let Some(burial) = maps::BURIALS.get_ptr_mut(place(key)) {
+        let note = Burial { key, timer: timer.address(), state: mini.state().into() };
+        // SAFETY: the lookup returned a live value; another CPU that uses the same place at the same
+        // moment is told by its key.
+        unsafe { *burial = note };
+    }
+}
+
+/// What is known of the mini-socket at this event.
+#[inline(always)]
+fn seen(timer: Timer, is_request: bool, mini: Mini<'_>) -> Pending {
+    // SAFETY: the helper takes nothing and always succeeds.
+    let now = unsafe { bpf_ktime_get_ns() };
+    let gone = mini.common.netns_is_gone();
+    let mut pending = Pending {
+        timer: timer.address(),
+        at_ns: now,
+        since_ns: 0,
+        earlier_ns: 0,
+        state: mini.state().into(),
+        end: if gone { End::NetnsGone } else { End::Early } as u32,
+        kept: 0,
+        reserved: 0,
+    };
+    if is_request {
+        pending.since_ns = timer.request_sent_ns();
+        return pending;
+    }
+    let (mut kept, mut since) = (0, 0);
+    if let Some(clock) = MINIS.get_ptr(timer.address()) {
+        // SAFETY: the lookup returned a live entry, and only this timer's events remove it.
+        let clock = unsafe { *clock };
+        (kept, since) = (clock.state as u32, clock.since_ns);
+    }
+    pending.kept = kept;
+    if pending.state != u32::from(TIME_WAIT) || kept == u32::from(TIME_WAIT) {
+        pending.since_ns = since;
+        return pending;
+    }
+    pending.earlier_ns = since;
+    // Its 60 s less what is left of them, or more what it is late.
+    // SAFETY: the helper takes nothing and always succeeds (since 5.5).
+    let jiffies = unsafe { bpf_jiffies64() };
+    let (expires, tick) = (timer.expires(), maps::TICK_NS.load());
+    let passed = if jiffies >= expires {
+        TIME_WAIT_NS + (jiffies - expires) * tick
+    } else {
+        TIME_WAIT_NS.saturating_sub((expires - jiffies) * tick)
+    };
+    pending.since_ns = now.saturating_sub(passed);
+    if pending.since_ns < since {
+        pending.since_ns = since;
+    }
+    pending
+}

@@ -1,0 +1,99 @@
+//! Counts what happens, per CPU, for Prometheus: exact at any rate, and nothing leaves the kernel
+//! until somebody reads the maps. The words of a block are in [`tcpwatch_common::counts`].
+//!
+//! A hook that counts does so before the filters of the log. Without `COUNT` the verifier removes
+//! all of it.
+
+pub(crate) mod full;
+pub(crate) mod mini;
+
+use tcpwatch_common::counts::{self, Again, Block, STATES};
+
+use crate::{
+    kernel::{Common, Sock},
+    maps,
+};
+
+/// Is anything counted?
+#[inline(always)]
+pub(crate) fn is_on() -> bool {
+    maps::COUNT.load() != 0
+}
+
+/// Is this socket's network namespace counted?
+#[inline(always)]
+pub(crate) fn wants(sock: Sock) -> bool {
+    let wanted = maps::COUNT_NETNS.load();
+    wanted == 0 || sock.netns() == wanted
+}
+
+/// Is this network namespace counted?
+#[inline(always)]
+pub(crate) fn wants_netns(inode: u32) -> bool {
+    let wanted = maps::COUNT_NETNS.load();
+    wanted == 0 || inode == wanted
+}
+
+/// The same for a copy.
+#[inline(always)]
+pub(crate) fn wants_copy(common: Common<'_>) -> bool {
+    let wanted = maps::COUNT_NETNS.load();
+    wanted == 0 || common.netns() == Some(wanted)
+}
+
+/// A segment was sent again.
+#[inline(always)]
+pub(crate) fn again(what: Again) {
+    add_once(counts::AGAIN + (what as usize & 3), 1);
+}
+
+/// A reset was sent.
+#[inline(always)]
+pub(crate) fn reset_sent() {
+    add_once(counts::RESETS_SENT, 1);
+}
+
+/// A reset was received.
+#[inline(always)]
+pub(crate) fn reset_received() {
+    add_once(counts::RESETS_RECEIVED, 1);
+}
+
+#[inline(always)]
+fn add_once(word: usize, number: u64) {
+    if let Some(mut words) = Words::of(Block::Full) {
+        words.add(word, number);
+    }
+}
+
+/// This CPU's words of a block.
+#[derive(Clone, Copy)]
+struct Words(*mut u64);
+
+impl Words {
+    #[inline(always)]
+    fn of(block: Block) -> Option<Self> {
+        maps::COUNTS.get_ptr_mut(block as u32).map(|words| Self(words.cast()))
+    }
+
+    #[inline(always)]
+    fn add(&mut self, word: usize, number: u64) {
+        // SAFETY: words are made from constants and masked numbers and lie inside the block, which
+        // the verifier checks.
+        let word = unsafe { self.0.add(word) };
+        // SAFETY: a live word of this CPU, which only programs of one kind write; they never
+        // interrupt each other.
+        unsafe { *word += number };
+    }
+
+    #[inline(always)]
+    fn adder(mut self) -> impl FnMut(usize, u64) {
+        move |word, number| self.add(word, number)
+    }
+}
+
+/// The word that counts changes, from numbers of any size.
+#[inline(always)]
+fn transition(from: u32, to: u32) -> usize {
+    counts::TRANSITIONS + (from as usize & 15) * STATES + (to as usize & 15)
+}

@@ -1,0 +1,81 @@
+//! Who gets a series of its own, when there may be only so many: who comes first, for as long as it
+//! exists, so that no series comes and goes.
+
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+/// How many label values got no series of their own.
+pub(super) type Overflow = Arc<AtomicU64>;
+
+/// Seats for a bounded number of label values.
+#[derive(Debug)]
+pub(super) struct Slots<K> {
+    most: usize,
+    admitted: BTreeSet<K>,
+    refused: BTreeSet<K>,
+    overflow: Overflow,
+}
+
+impl<K: Ord + Clone> Slots<K> {
+    pub(super) fn new(most: usize, overflow: Overflow) -> Self {
+        Self { most, admitted: BTreeSet::new(), refused: BTreeSet::new(), overflow }
+    }
+
+    /// Takes the seats of those that do not exist any more, and gives free ones to those that are
+    /// `present`, the most important first. One that is refused is counted once.
+    pub(super) fn settle(
+        &mut self,
+        present: impl IntoIterator<Item = K>,
+        exists: impl Fn(&K) -> bool,
+    ) {
+        self.admitted.retain(exists);
+        let mut refused = BTreeSet::new();
+        for key in present {
+            if self.admitted.contains(&key) {
+                continue;
+            }
+            if self.admitted.len() < self.most {
+                self.admitted.insert(key);
+                continue;
+            }
+            if !self.refused.contains(&key) && !refused.contains(&key) {
+                self.overflow.fetch_add(1, Ordering::Relaxed);
+            }
+            refused.insert(key);
+        }
+        self.refused = refused;
+    }
+
+    pub(super) fn admitted(&self) -> impl Iterator<Item = &K> {
+        self.admitted.iter()
+    }
+
+    pub(super) fn admits(&self, key: &K) -> bool {
+        self.admitted.contains(key)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settled(slots: &mut Slots<u8>, present: &[u8], existing: &[u8]) -> (Vec<u8>, u64) {
+        slots.settle(present.iter().copied(), |key| existing.contains(key));
+        (slots.admitted().copied().collect(), slots.overflow.load(Ordering::Relaxed))
+    }
+
+    #[test]
+    fn a_seat_is_kept_while_its_holder_exists_and_the_refused_are_counted_once() {
+        let mut slots = Slots::new(2, Overflow::default());
+        assert_eq!(settled(&mut slots, &[3, 1, 2], &[1, 2, 3]), (vec![1, 3], 1), "first come");
+        assert_eq!(settled(&mut slots, &[2, 1], &[1, 2, 3]), (vec![1, 3], 1), "absent, not gone");
+        assert_eq!(settled(&mut slots, &[4, 2, 2], &[1, 2, 3, 4]), (vec![1, 3], 2), "4 is new");
+        assert_eq!(settled(&mut slots, &[4, 2], &[1, 2, 4]), (vec![1, 4], 2), "3 has gone");
+        assert!(slots.admits(&4) && !slots.admits(&2));
+    }
+}

@@ -1,0 +1,55 @@
+//! `tcpwatch serve`: everything is counted in the kernel, nothing is printed, and the counts are
+//! served over HTTP until a signal ends it.
+
+use std::{process::ExitCode, sync::Arc};
+
+use anyhow::{Context as _, Result};
+use tcpwatch::{
+    cli::{args::ServeArgs, exit},
+    event::Netns,
+    metrics::page::Page,
+    probe::{Counting, Probes},
+    source::snapshot,
+    web::{Handle, Server},
+};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::live::say_missing;
+
+pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode> {
+    let netns = args.netns.as_deref().map(snapshot::resolve).transpose()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    let server = Server::bind(args.listen_address)?;
+    runtime.block_on(async {
+        let mut interrupt = signal(SignalKind::interrupt()).context("cannot catch SIGINT")?;
+        let mut terminate = signal(SignalKind::terminate()).context("cannot catch SIGTERM")?;
+        let mut probes = Probes::attach_counting(netns.map_or(Counting::All, Counting::Of))?;
+        exit::say(&format!(
+            "tcpwatch {} \u{b7} Linux {} \u{b7} hooks {} of {}\n",
+            env!("CARGO_PKG_VERSION"),
+            probes.facts.release,
+            probes.attached.len(),
+            probes.attached.len() + probes.off.len(),
+        ));
+        say_missing(&probes);
+        let serving = start(server, &mut probes, netns)?;
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        serving.stop().context("the HTTP server ended early")?;
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+/// Serves what `probes` count, and says where.
+pub(crate) fn start(server: Server, probes: &mut Probes, netns: Option<Netns>) -> Result<Handle> {
+    let page = Page::of(probes, netns, server.counters())?;
+    let serving = server.spawn(Arc::new(page)).context("cannot start the HTTP server")?;
+    let address = serving.local_addr();
+    exit::say(&format!("tcpwatch: metrics at http://{address}/metrics\n"));
+    Ok(serving)
+}

@@ -1,0 +1,165 @@
+//! From a request to its answer.
+
+use std::sync::Arc;
+
+use http_body_util::Full;
+use hyper::{
+    HeaderMap, Method, Request, Response, StatusCode,
+    body::Bytes,
+    header::{ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue, VARY},
+};
+use tokio::time::timeout;
+
+use super::{
+    Limits, Pages,
+    accept_encoding::takes_gzip,
+    counters::Counters,
+    page::{Coding, Press},
+};
+
+const HTML: &str = "text/html; charset=utf-8";
+const TEXT: &str = "text/plain; charset=utf-8";
+/// What Prometheus 3 wants to see before it reads a page.
+const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+const LANDING: &str = concat!(
+    "<!doctype html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><title>tcpwatch</title></head>\n",
+    "<body>\n<h1>tcpwatch ",
+    env!("CARGO_PKG_VERSION"),
+    "</h1>\n<p>What the Linux kernel does with every TCP connection of this host.</p>\n<ul>\n",
+    "<li><a href=\"/metrics\">/metrics</a>: for Prometheus</li>\n",
+    "<li><a href=\"/-/healthy\">/-/healthy</a>: this process answers</li>\n",
+    "<li><a href=\"/-/ready\">/-/ready</a>: there is something to scrape</li>\n",
+    "</ul>\n</body>\n</html>\n",
+);
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Route {
+    Landing,
+    Metrics,
+    Healthy,
+    Ready,
+    OtherMethod,
+    Nothing,
+}
+
+fn route(method: &Method, path: &str) -> Route {
+    let found = match path {
+        "/" => Route::Landing,
+        "/metrics" => Route::Metrics,
+        "/-/healthy" => Route::Healthy,
+        "/-/ready" => Route::Ready,
+        _ => return Route::Nothing,
+    };
+    if *method == Method::GET || *method == Method::HEAD { found } else { Route::OtherMethod }
+}
+
+pub(super) type Answer = Response<Full<Bytes>>;
+
+/// Everything an answer is made from.
+pub(super) struct Desk {
+    pages: Arc<dyn Pages>,
+    press: Press,
+    counters: Counters,
+    limits: Limits,
+}
+
+impl Desk {
+    pub(super) fn new(pages: Arc<dyn Pages>, counters: Counters, limits: Limits) -> Self {
+        Self { press: Press::new(Arc::clone(&pages)), pages, counters, limits }
+    }
+
+    /// Answers. A request's body is not read, and hyper leaves that of an answer to HEAD out.
+    pub(super) async fn answer<B>(&self, request: &Request<B>) -> Answer {
+        let answer = match route(request.method(), request.uri().path()) {
+            Route::Landing => answer(StatusCode::OK, HTML, LANDING),
+            Route::Metrics => self.metrics(request.headers()).await,
+            Route::Healthy => answer(StatusCode::OK, TEXT, "tcpwatch is healthy\n"),
+            Route::Ready => match self.pages.ready() {
+                Ok(()) => answer(StatusCode::OK, TEXT, "tcpwatch is ready\n"),
+                Err(why) => answer(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    TEXT,
+                    format!("tcpwatch is not ready: {why}\n"),
+                ),
+            },
+            Route::OtherMethod => with(
+                answer(StatusCode::METHOD_NOT_ALLOWED, TEXT, "only GET and HEAD\n"),
+                ALLOW,
+                "GET, HEAD",
+            ),
+            Route::Nothing => answer(StatusCode::NOT_FOUND, TEXT, "no such page; see /\n"),
+        };
+        self.counters.answered(answer.status());
+        answer
+    }
+
+    async fn metrics(&self, headers: &HeaderMap) -> Answer {
+        let coding = if takes_gzip(headers) { Coding::Gzip } else { Coding::Plain };
+        let answer = match timeout(self.limits.make, self.press.page(coding)).await {
+            Ok(Ok(page)) => {
+                let answer = answer(StatusCode::OK, METRICS, page);
+                match coding {
+                    Coding::Plain => answer,
+                    Coding::Gzip => with(answer, CONTENT_ENCODING, "gzip"),
+                }
+            }
+            Ok(Err(why)) => answer(StatusCode::INTERNAL_SERVER_ERROR, TEXT, why + "\n"),
+            Err(_elapsed) => answer(
+                StatusCode::SERVICE_UNAVAILABLE,
+                TEXT,
+                format!("the page was not made within {:?}\n", self.limits.make),
+            ),
+        };
+        with(answer, VARY, "Accept-Encoding")
+    }
+}
+
+fn answer(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Answer {
+    let mut answer = Response::new(Full::new(body.into()));
+    *answer.status_mut() = status;
+    with(answer, CONTENT_TYPE, kind)
+}
+
+fn with(mut answer: Answer, name: HeaderName, value: &'static str) -> Answer {
+    answer.headers_mut().insert(name, HeaderValue::from_static(value));
+    answer
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_page_is_found_by_its_exact_path_and_only_by_get_and_head() {
+        for method in [Method::GET, Method::HEAD] {
+            assert_eq!(route(&method, "/"), Route::Landing);
+            assert_eq!(route(&method, "/metrics"), Route::Metrics);
+            assert_eq!(route(&method, "/-/healthy"), Route::Healthy);
+            assert_eq!(route(&method, "/-/ready"), Route::Ready);
+            for path in
+                ["", "*", "/metrics/", "/Metrics", "//metrics", "/metrics/../", "/favicon.ico"]
+            {
+                assert_eq!(route(&method, path), Route::Nothing, "{path}");
+            }
+        }
+        for method in [Method::POST, Method::OPTIONS, Method::CONNECT, Method::DELETE] {
+            assert_eq!(route(&method, "/metrics"), Route::OtherMethod);
+            assert_eq!(route(&method, "/elsewhere"), Route::Nothing);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_method_but_get_and_head_finds_a_page(method in prop::collection::vec(any::<u8>(), 1..12), path in ".*") {
+            let Ok(method) = Method::from_bytes(&method) else { return Ok(()) };
+            prop_assume!(method != Method::GET && method != Method::HEAD);
+            for path in ["/", "/metrics", &path] {
+                prop_assert!(matches!(route(&method, path), Route::OtherMethod | Route::Nothing));
+            }
+        }
+    }
+}

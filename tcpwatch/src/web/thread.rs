@@ -1,0 +1,72 @@
+//! The server on a thread and a runtime of its own, beside a pipeline that it must not slow down.
+
+use std::{io, net::SocketAddr, sync::Arc, thread};
+
+use tokio::{runtime, sync::oneshot};
+
+use super::{Pages, Server};
+
+/// A running server; dropped, it stops.
+#[derive(Debug)]
+pub struct Handle {
+    address: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<thread::JoinHandle<io::Result<()>>>,
+}
+
+impl Server {
+    /// Serves `pages` on a new thread, which has the capabilities of the calling one.
+    ///
+    /// # Errors
+    /// If the kernel refuses a thread or what a runtime needs.
+    pub fn spawn(self, pages: Arc<dyn Pages>) -> io::Result<Handle> {
+        let runtime = runtime::Builder::new_current_thread()
+            .enable_all()
+            .max_blocking_threads(1)
+            .thread_name("tcpwatch-page")
+            .build()?;
+        let address = self.local_addr();
+        let patience = self.limits.stop;
+        let (stop, stopped) = oneshot::channel();
+        let thread = thread::Builder::new().name("tcpwatch-http".to_owned()).spawn(move || {
+            let ended = runtime.block_on(self.run(pages, async {
+                // A handle that is gone has said the same.
+                drop(stopped.await);
+            }));
+            // A page that is still being made has nobody left to read it.
+            runtime.shutdown_timeout(patience);
+            ended
+        })?;
+        Ok(Handle { address, stop: Some(stop), thread: Some(thread) })
+    }
+}
+
+impl Handle {
+    /// Where the server listens.
+    #[must_use]
+    pub const fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Stops the server and waits for it: until the answers in flight are finished, within the limit.
+    ///
+    /// # Errors
+    /// Why it ended before.
+    pub fn stop(mut self) -> io::Result<()> {
+        self.end()
+    }
+
+    fn end(&mut self) -> io::Result<()> {
+        drop(self.stop.take());
+        let Some(thread) = self.thread.take() else { return Ok(()) };
+        thread.join().unwrap_or_else(|_| Err(io::Error::other("the HTTP server's thread panicked")))
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        if let Err(error) = self.end() {
+            tracing::error!("the HTTP server ended early: {error}");
+        }
+    }
+}

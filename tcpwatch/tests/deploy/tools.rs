@@ -1,0 +1,58 @@
+//! The programs of Prometheus: the ones that `cargo xtask test deploy` names, or those in `PATH`.
+
+use std::{
+    env,
+    io::{self, Write as _},
+    path::PathBuf,
+    process::{Command, Output, Stdio},
+    thread,
+};
+
+/// Leaves the test with a loud word if Prometheus is not here.
+macro_rules! needs_prometheus {
+    () => {
+        if !$crate::deploy::tools::are_here() {
+            return;
+        }
+    };
+}
+pub(crate) use needs_prometheus;
+
+/// The directory with `prometheus` and `promtool`.
+fn directory() -> Option<PathBuf> {
+    let named = env::var_os("TCPWATCH_PROMETHEUS").map(PathBuf::from);
+    let path = env::var_os("PATH").unwrap_or_default();
+    let mut places = named.into_iter().chain(env::split_paths(&path));
+    places.find(|place| place.join("promtool").is_file() && place.join("prometheus").is_file())
+}
+
+pub(crate) fn are_here() -> bool {
+    if directory().is_some() {
+        return true;
+    }
+    assert!(env::var_os("TCPWATCH_REQUIRE_ROOT").is_none(), "this test needs Prometheus");
+    let name = thread::current().name().unwrap_or("a test").to_owned();
+    writeln!(io::stderr(), "SKIPPED: needs Prometheus: {name}").unwrap();
+    false
+}
+
+/// A command that runs `prometheus` or `promtool`.
+pub(crate) fn program(name: &str) -> Command {
+    Command::new(directory().unwrap().join(name))
+}
+
+/// Runs promtool with this on its standard input; it must be content and find nothing to say.
+pub(crate) fn promtool(args: &[&str], input: &str) -> String {
+    let mut child = program("promtool")
+        .args(args)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    let Output { status, stdout, stderr } = child.wait_with_output().unwrap();
+    let said = [stdout, stderr].map(|text| String::from_utf8(text).unwrap()).concat();
+    assert!(status.success(), "promtool {}: {status}\n{said}", args.join(" "));
+    said
+}

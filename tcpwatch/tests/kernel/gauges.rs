@@ -1,0 +1,484 @@
+//! The gauges of the moment beside what the kernel, `ss` and the application say.
+
+use std::{
+    collections::BTreeMap,
+    fmt::Debug,
+    fs,
+    io::{ErrorKind, Read as _, Write as _},
+    net::{SocketAddr, TcpListener, TcpStream},
+    path::PathBuf,
+    process::Command,
+    str::FromStr,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use prometheus::TextEncoder;
+use tcpwatch::metrics::{Collector, Family, gauges};
+
+use super::harness::{
+    let_pass,
+    netns::Netns,
+    peer::Peer,
+    poll,
+    sockets::{
+        Pair, V4, V6, bound, half_close, lose_acks, lose_all, lose_syn_acks, start_connect, unbound,
+    },
+};
+
+/// What one scrape shows: series and values, as they are written.
+type Page = BTreeMap<String, String>;
+
+/// A value that counts something.
+type Count = u64;
+
+/// Collectors that are asked again and again.
+struct Gauges(Vec<Box<dyn Collector>>);
+
+impl Gauges {
+    fn new() -> Self {
+        Self(gauges::collectors())
+    }
+
+    fn page(&mut self, netns: &Netns) -> Page {
+        netns.inside(|| self.page_here())
+    }
+
+    fn page_here(&mut self) -> Page {
+        let mut families: Vec<Family> = Vec::new();
+        for collector in &mut self.0 {
+            collector.collect(&mut families).unwrap();
+        }
+        let families: Vec<_> = families.into_iter().filter_map(Family::finish).collect();
+        let text = TextEncoder::new().encode_to_string(&families).unwrap();
+        let series = text.lines().filter(|line| !line.starts_with('#'));
+        series
+            .map(|line| {
+                let (name, value) = line.rsplit_once(' ').unwrap();
+                (name.to_owned(), value.to_owned())
+            })
+            .collect()
+    }
+}
+
+/// A first scrape, which knows nothing from before.
+fn fresh_page(netns: &Netns) -> Page {
+    Gauges::new().page(netns)
+}
+
+/// The series of one metric: labels and values.
+fn of<T>(page: &Page, metric: &str) -> BTreeMap<String, T>
+where
+    T: FromStr<Err: Debug>,
+{
+    let labels = |series: &str| {
+        let rest = series.strip_prefix(metric)?;
+        (rest.is_empty() || rest.starts_with('{')).then(|| rest.to_owned())
+    };
+    let series = page.iter().filter_map(|(series, value)| Some((labels(series)?, value)));
+    series.map(|(labels, value)| (labels, value.parse().unwrap())).collect()
+}
+
+fn sockets(page: &Page) -> BTreeMap<String, Count> {
+    let by_state = of(page, "tcpwatch_sockets").into_iter();
+    by_state.map(|(labels, count)| (labels.split('"').nth(1).unwrap().to_owned(), count)).collect()
+}
+
+fn series(page: &Page, name: &str) -> Count {
+    let value = page.get(name).unwrap_or_else(|| panic!("{name} in {page:#?}"));
+    value.parse().unwrap()
+}
+
+/// Half a connection in each state, and who is needed to keep it there.
+fn one_in_every_state(listener: &TcpListener) -> Vec<Box<dyn Send>> {
+    let local = listener.local_addr().unwrap();
+    let mut kept: Vec<Box<dyn Send>> = Vec::new();
+
+    let deaf = TcpListener::bind((local.ip(), 0)).unwrap();
+    lose_all(&deaf);
+    let remote = deaf.local_addr().unwrap();
+    kept.push(Box::new((start_connect(unbound(remote), remote), deaf)));
+
+    let half_deaf = TcpListener::bind((local.ip(), 0)).unwrap();
+    lose_acks(&half_deaf);
+    let client = TcpStream::connect(half_deaf.local_addr().unwrap()).unwrap();
+    kept.push(Box::new((client, half_deaf)));
+
+    // Whoever connects to itself meets its own SYN: both open at once.
+    let own = bound(SocketAddr::new(local.ip(), 0));
+    let itself = own.local_addr().unwrap().as_socket().unwrap();
+    lose_syn_acks(&own);
+    kept.push(Box::new(start_connect(own, itself)));
+
+    let fin_wait_1 = Pair::over(listener);
+    lose_all(&fin_wait_1.server);
+    half_close(&fin_wait_1.client);
+
+    let fin_wait_2 = Pair::over(listener);
+    half_close(&fin_wait_2.client);
+
+    let orphan = Pair::over(listener);
+    drop(orphan.client);
+
+    let closing = Pair::over(listener);
+    lose_all(&closing.server);
+    half_close(&closing.client);
+    half_close(&closing.server);
+
+    let mut last_ack = Pair::over(listener);
+    half_close(&last_ack.client);
+    assert_eq!(last_ack.server.read(&mut [0]).unwrap(), 0, "the client's FIN");
+    last_ack.server.write_all(b"-").unwrap(); // acknowledges it
+    last_ack.client.read_exact(&mut [0]).unwrap();
+    lose_all(&last_ack.client);
+    half_close(&last_ack.server);
+
+    Pair::over(listener).close_client_first();
+    kept.push(Box::new((Pair::over(listener), fin_wait_1, fin_wait_2, orphan.server)));
+    kept.push(Box::new((closing, last_ack)));
+    kept
+}
+
+#[test]
+fn every_socket_is_counted_once_in_the_state_it_is_in() {
+    needs_root!();
+    for address in [V4, V6] {
+        let netns = Netns::new();
+        let idle = sockets(&fresh_page(&netns));
+        assert_eq!(idle.len(), 12, "zeros are kept: {idle:?}");
+        assert!(idle.values().all(|count| *count == 0), "{idle:?}");
+
+        let kept = netns.inside(|| {
+            let listener = TcpListener::bind(address).unwrap();
+            (one_in_every_state(&listener), listener)
+        });
+        let expected: BTreeMap<_, _> = [
+            ("closed", 0),
+            ("listen", 3),
+            ("syn_sent", 1),
+            ("syn_recv", 1),
+            ("half_open", 1),
+            ("established", 1 + 2 + 1), // half_open's client, a pair, fin_wait_1's server
+            ("fin_wait_1", 1 + 1),      // closing's server
+            ("fin_wait_2", 1 + 1 + 1),  // the orphan, last_ack's client
+            ("close_wait", 1 + 1),
+            ("closing", 1),
+            ("last_ack", 1),
+            ("time_wait", 1),
+        ]
+        .into_iter()
+        .map(|(state, count)| (state.to_owned(), count))
+        .collect();
+        let mut last = None;
+        poll("the expected counts", || {
+            let seen = sockets(&fresh_page(&netns));
+            if last.as_ref() != Some(&seen) {
+                println!("{seen:?}");
+            }
+            let agree = seen == expected;
+            last = Some(seen);
+            agree.then_some(())
+        });
+        drop(kept);
+    }
+}
+
+/// Recv-Q and Send-Q of the only listener on `port`.
+fn queue_by_ss(netns: &Netns, port: u16) -> (Count, Count) {
+    let filter = format!("sport = :{port}");
+    let output = netns.inside(|| Command::new("ss").args(["-ltnH", &filter]).output().unwrap());
+    let text = String::from_utf8(output.stdout).unwrap();
+    let words: Vec<_> = text.split_whitespace().collect();
+    (words[1].parse().unwrap(), words[2].parse().unwrap())
+}
+
+/// Backlog and limit of the listener on `port`.
+fn queue(page: &Page, port: u16) -> (Count, Count) {
+    let labels = format!("{{cgroup=\"/\",local_port=\"{port}\"}}");
+    let value = |metric: &str| series(page, &format!("{metric}{labels}"));
+    (value("tcpwatch_listener_backlog"), value("tcpwatch_listener_backlog_limit"))
+}
+
+fn listen(address: &str, backlog: i32) -> TcpListener {
+    let socket = bound(address.parse().unwrap());
+    socket.set_reuse_port(true).unwrap();
+    socket.listen(backlog).unwrap();
+    socket.into()
+}
+
+#[test]
+fn the_accept_queue_of_a_listener_that_nobody_accepts_from_is_what_ss_says() {
+    needs_root!();
+    let netns = Netns::new();
+    let (listener, clients) = netns.inside(|| {
+        let listener = listen(V4, 4);
+        let at = listener.local_addr().unwrap();
+        // The kernel lets in one more than the limit.
+        let clients: Vec<_> = (0..5).map(|_| TcpStream::connect(at).unwrap()).collect();
+        (listener, clients)
+    });
+    let at = listener.local_addr().unwrap();
+    let expected = poll("a full accept queue", || {
+        Some(queue_by_ss(&netns, at.port())).filter(|(waiting, _)| *waiting == 5)
+    });
+    let page = fresh_page(&netns);
+    assert_eq!(queue(&page, at.port()), expected);
+    assert_eq!(expected.1, 4);
+    assert_eq!(series(&page, "tcpwatch_listen_overflows_total"), 0);
+
+    let late = netns.inside(|| start_connect(unbound(at), at));
+    let (overflows, drops) = poll("an overflow", || {
+        let page = fresh_page(&netns);
+        let overflows = series(&page, "tcpwatch_listen_overflows_total");
+        (overflows > 0).then(|| (overflows, series(&page, "tcpwatch_listen_drops_total")))
+    });
+    assert!(drops >= overflows, "{overflows} overflows are among {drops} drops");
+
+    drop(listener.accept().unwrap());
+    assert_eq!(queue(&fresh_page(&netns), at.port()), (4, 4), "one was taken");
+    drop((late, clients));
+}
+
+#[test]
+fn of_several_listeners_on_a_port_the_fullest_is_shown() {
+    needs_root!();
+    let netns = Netns::new();
+    let kept = netns.inside(|| {
+        let idle = TcpListener::bind("127.0.0.2:4000").unwrap();
+        let busy = listen("127.0.0.1:4000", 8);
+        let clients = [(); 3].map(|()| TcpStream::connect("127.0.0.1:4000").unwrap());
+        (idle, busy, clients)
+    });
+    poll("three in the queue", || (queue(&fresh_page(&netns), 4000) == (3, 8)).then_some(()));
+    drop(kept);
+}
+
+#[test]
+fn no_more_than_fifty_listeners_have_series_and_the_rest_is_counted() {
+    needs_root!();
+    let netns = Netns::new();
+    let mut gauges = Gauges::new();
+    let listeners: Vec<_> =
+        netns.inside(|| (0..53).map(|_| TcpListener::bind(V4).unwrap()).collect());
+    let labels = |page: &Page| {
+        of::<Count>(page, "tcpwatch_listener_backlog").into_keys().collect::<Vec<_>>()
+    };
+    let first = gauges.page(&netns);
+    assert_eq!(labels(&first).len(), 50);
+    let overflow = "tcpwatch_label_overflows_total{label=\"local_port\"}";
+    assert_eq!(series(&first, overflow), 3);
+    let again = gauges.page(&netns);
+    assert_eq!(labels(&again), labels(&first), "the same ones");
+    assert_eq!(series(&again, overflow), 3, "each is counted once");
+    drop(listeners);
+    assert!(labels(&gauges.page(&netns)).is_empty(), "no series stays behind");
+}
+
+const BUSIEST: &str = "tcpwatch_ephemeral_ports_busiest_destination";
+const OLDEST: &str = "tcpwatch_close_wait_oldest_timestamp_seconds";
+
+/// The kernel counts in ticks, of 10 ms at most.
+const TICK: f64 = 0.011;
+
+#[test]
+fn the_busiest_destination_uses_all_ports_when_connect_finds_none_left() {
+    needs_root!();
+    let netns = Netns::with(&[
+        ("ipv4.ip_local_port_range", "40000 40029"),
+        ("ipv4.ip_local_reserved_ports", "40010-40014"),
+        ("ipv4.tcp_tw_reuse", "0"),
+    ]);
+    let (mut pairs, servers) = netns.inside(|| {
+        let servers = [listen("127.0.0.1:2000", 64), listen("127.0.0.1:2001", 64)];
+        for _ in 0..4 {
+            Pair::over(&servers[0]).close_client_first();
+        }
+        let pairs: Vec<_> = [0, 0, 0, 1, 1].map(|it| Pair::over(&servers[it])).into();
+        (pairs, servers)
+    });
+    poll("four in TIME_WAIT and three connections", || {
+        (series(&fresh_page(&netns), BUSIEST) == 7).then_some(())
+    });
+    let refused = netns.inside(|| {
+        loop {
+            match TcpStream::connect("127.0.0.1:2000") {
+                Ok(client) => {
+                    let (server, _) = servers[0].accept().unwrap();
+                    pairs.push(Pair { client, server });
+                }
+                Err(error) => return error,
+            }
+        }
+    });
+    assert_eq!(refused.kind(), ErrorKind::AddrNotAvailable);
+    let page = fresh_page(&netns);
+    assert_eq!(series(&page, "tcpwatch_ephemeral_ports"), 25);
+    assert_eq!(series(&page, BUSIEST), 25);
+}
+
+fn unix_time() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64()
+}
+
+#[test]
+fn the_oldest_close_wait_is_as_old_as_its_fin() {
+    needs_root!();
+    let netns = Netns::new();
+    assert!(of::<f64>(&fresh_page(&netns), OLDEST).is_empty(), "no socket, no time");
+    let (listener, mut old) = netns.inside(|| {
+        let listener = TcpListener::bind(V4).unwrap();
+        let old = Pair::over(&listener);
+        (listener, old)
+    });
+    let before = unix_time();
+    half_close(&old.client);
+    assert_eq!(old.server.read(&mut [0]).unwrap(), 0, "the FIN");
+    let after = unix_time();
+    let_pass(Duration::from_millis(400));
+    let young = netns.inside(|| Pair::over(&listener));
+    half_close(&young.client);
+    let mut gauges = Gauges::new();
+    let oldest = |page: &Page| of::<f64>(page, OLDEST).remove("{cgroup=\"/\"}");
+    let is_old = |told: f64| told >= before - TICK && told <= after + TICK;
+    let told = oldest(&gauges.page(&netns)).unwrap();
+    assert!(is_old(told), "{before} .. {after}, told {told}");
+
+    // An acknowledgment of data hides the FIN's time from those who had not looked before.
+    let written = unix_time();
+    old.server.write_all(b"still here").unwrap();
+    old.client.read_exact(&mut [0; 10]).unwrap();
+    let forgot =
+        poll("the acknowledgment", || oldest(&fresh_page(&netns)).filter(|told| !is_old(*told)));
+    assert!(forgot <= written + TICK && forgot > after, "the young one's FIN: {forgot}");
+    let told = oldest(&gauges.page(&netns)).unwrap();
+    assert!(is_old(told), "remembered: {before} .. {after}, told {told}");
+
+    drop((old.server, young.server));
+    poll("no more CLOSE_WAIT", || of::<f64>(&gauges.page(&netns), OLDEST).is_empty().then_some(()));
+}
+
+/// A cgroup of the second hierarchy that goes with its guard.
+struct Cgroup(PathBuf);
+
+impl Cgroup {
+    fn new(name: &str) -> Self {
+        let roots = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"].map(PathBuf::from);
+        let root = roots.into_iter().find(|root| root.join("cgroup.controllers").exists());
+        let path = root.expect("cgroup2 is mounted").join(name);
+        fs::create_dir(&path).unwrap();
+        Self(path)
+    }
+
+    fn take(&self, pid: u32) {
+        fs::write(self.0.join("cgroup.procs"), pid.to_string()).unwrap();
+    }
+
+    fn remove(&self) {
+        poll("an empty cgroup", || fs::remove_dir(&self.0).ok());
+    }
+}
+
+impl Drop for Cgroup {
+    fn drop(&mut self) {
+        // An error means that it was removed already.
+        drop(fs::remove_dir(&self.0));
+    }
+}
+
+#[test]
+fn sockets_belong_to_the_unit_of_the_process_that_made_them() {
+    needs_root!();
+    let netns = Netns::new();
+    let unit = format!("tcpwatch-test-{}.service", std::process::id());
+    let cgroup = Cgroup::new(&unit);
+    let mut peer = Peer::start(&netns, "leaky");
+    cgroup.take(peer.pid());
+    let at = peer.listen(V4);
+    let client = netns.inside(|| TcpStream::connect(at).unwrap());
+    peer.accept();
+    half_close(&client);
+    peer.await_fin();
+
+    let count = |page: &Page, cgroup: &str, state: &str| {
+        let labels = format!("{{cgroup=\"{cgroup}\",state=\"{state}\"}}");
+        of::<Count>(page, "tcpwatch_cgroup_sockets").get(&labels).copied()
+    };
+    // This process has the other end.
+    let page = poll("an acknowledged FIN", || {
+        Some(fresh_page(&netns)).filter(|page| count(page, "/", "fin_wait_2") == Some(1))
+    });
+    assert_eq!(count(&page, &unit, "close_wait"), Some(1));
+    assert_eq!(count(&page, &unit, "established"), Some(0));
+    assert_eq!(count(&page, "other", "close_wait"), Some(0));
+    let listener = format!("{{cgroup=\"{unit}\",local_port=\"{}\"}}", at.port());
+    assert_eq!(of::<Count>(&page, "tcpwatch_listener_backlog"), [(listener, 0)].into());
+    let oldest = of::<f64>(&page, "tcpwatch_close_wait_oldest_timestamp_seconds");
+    assert_eq!(oldest.into_keys().collect::<Vec<_>>(), [format!("{{cgroup=\"{unit}\"}}")]);
+
+    peer.close();
+    drop(client);
+    poll("a socket in TIME_WAIT", || {
+        (count(&fresh_page(&netns), "unknown", "time_wait") == Some(1)).then_some(())
+    });
+    drop(peer);
+    cgroup.remove();
+}
+
+#[test]
+fn a_namespace_that_is_gone_leaves_nothing_behind() {
+    needs_root!();
+    let mut gauges = Gauges::new();
+    let gone = Netns::new();
+    let kept = gone.inside(|| {
+        let listener = TcpListener::bind(V4).unwrap();
+        (Pair::over(&listener), listener)
+    });
+    assert_eq!(sockets(&gauges.page(&gone))["established"], 2);
+    drop(kept);
+    drop(gone);
+    let next = Netns::new();
+    let page = gauges.page(&next);
+    assert_eq!(sockets(&page)["established"], 0);
+    assert!(of::<Count>(&page, "tcpwatch_listener_backlog").is_empty());
+}
+
+#[test]
+fn without_a_cgroup_hierarchy_everything_but_the_names_is_told() {
+    needs_root!();
+    let netns = Netns::new();
+    let page = netns.inside(|| {
+        #[expect(deprecated, reason = "this thread alone gets mounts of its own")]
+        rustix::thread::unshare(rustix::thread::UnshareFlags::NEWNS).unwrap();
+        for command in ["mount --make-rprivate /", "umount -l /sys/fs/cgroup"] {
+            let mut words = command.split(' ');
+            let status = Command::new(words.next().unwrap()).args(words).status().unwrap();
+            assert!(status.success(), "{command}");
+        }
+        let listener = TcpListener::bind(V4).unwrap();
+        let pair = Pair::over(&listener);
+        let page = Gauges::new().page_here();
+        drop(pair);
+        page
+    });
+    assert_eq!(sockets(&page)["established"], 2);
+    let unknown = "tcpwatch_cgroup_sockets{cgroup=\"unknown\",state=\"established\"}";
+    assert_eq!(series(&page, unknown), 2);
+    assert_eq!(of::<Count>(&page, "tcpwatch_listener_backlog").len(), 1);
+}
+
+#[test]
+fn sockets_that_wait_are_not_asked_for_at_every_scrape() {
+    needs_root!();
+    let netns = Netns::new();
+    let mut gauges = Gauges::new();
+    let first = gauges.page(&netns);
+    netns.inside(|| Pair::over(&TcpListener::bind(V4).unwrap()).close_client_first());
+    let second = gauges.page(&netns);
+    let at = |page: &Page, dump: &str| -> f64 {
+        of(page, "tcpwatch_socket_dump_timestamp_seconds")[&format!("{{dump=\"{dump}\"}}")]
+    };
+    // The wall clock is read anew, and may be slewed.
+    assert!((at(&first, "waiting") - at(&second, "waiting")).abs() < 0.001);
+    assert!(at(&first, "live") < at(&second, "live"));
+    assert_eq!(sockets(&second)["time_wait"], 0, "as it was then");
+    assert_eq!(sockets(&fresh_page(&netns))["time_wait"], 1, "as it is");
+}

@@ -1,0 +1,48 @@
+//! `tcpwatch serve`: what it counts is what happened, exactly, in a namespace of its own.
+
+mod connects;
+mod durations;
+mod page;
+
+use crate::harness::exporter::{Exporter, Samples};
+
+/// How often a scenario is run until the kernel has skipped no run of a hook, which it counts.
+const TRIES: usize = 3;
+
+/// What has grown in a scenario. What the kernel skipped cannot be counted, and says so: then once
+/// more.
+fn counted(scenario: impl Fn() -> Samples) -> Samples {
+    for _ in 1..TRIES {
+        let grown = scenario();
+        if grown.missed() == 0 {
+            return grown;
+        }
+        println!("once more: the kernel skipped {} runs", grown.missed());
+    }
+    scenario()
+}
+
+/// The series of connect failures, all of them.
+const REASONS: [&str; 6] = ["refused", "timed_out", "reset", "unreachable", "no_port", "other"];
+
+fn failure(reason: &str) -> String {
+    format!("connect_failures_total{{reason=\"{reason}\"}}")
+}
+
+/// One connect failed, for this reason.
+fn failed_once(grown: &Samples, reason: &str) {
+    for other in REASONS {
+        let expected = i64::from(other == reason);
+        assert_eq!(grown.count(&failure(other)), expected, "{other}, {reason} is expected");
+    }
+    assert_eq!(grown.count("connects_total"), 1);
+    assert_eq!(grown.count("connects_canceled_total"), 0);
+    assert_eq!(grown.count("connect_duration_seconds_count"), 0, "of successful ones only");
+    assert_eq!(grown.count("connect_syn_attempts_count"), 1);
+}
+
+fn begin(netns: &crate::harness::netns::Netns) -> (Exporter, Samples) {
+    let exporter = Exporter::on(netns);
+    let before = exporter.samples();
+    (exporter, before)
+}

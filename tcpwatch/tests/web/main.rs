@@ -1,0 +1,7 @@
+//! The HTTP server of the library on loopback, with real sockets: what it answers, and what hostile
+//! clients can do to a scrape beside them. Needs no privilege.
+
+#[cfg(test)]
+mod client;
+#[cfg(test)]
+mod pages;
