@@ -6,9 +6,9 @@ mod client;
 #[cfg(test)]
 mod crowd;
 #[cfg(test)]
-mod crowds;
-#[cfg(test)]
 mod end;
+#[cfg(test)]
+mod greed;
 #[cfg(test)]
 mod misuse;
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Crowds that hold what they can get: connections, headers, answers.
+//! Clients that hold what they can get: connections, headers, answers.
 
 use std::{
     io::{self, Read as _, Write as _},
