@@ -21,6 +21,7 @@ use tcpwatch::{
     },
     lab::{
         catalog,
+        hosts::{Plan, end_orphans},
         observe::observe,
         run::Laboratory,
         scenario::{self, Choices, Scenario},
@@ -69,6 +70,11 @@ fn perform(asked: &LabRun) -> Result<ExitCode> {
         .build()
         .context("cannot start the runtime")?;
     let layout = layout(asked.color);
+    for pid in end_orphans(&Plan::this_program()).context("cannot look for leftovers")? {
+        exit::say(&format!(
+            "tcpwatch: ended process {pid}, left behind by a run that was killed\n"
+        ));
+    }
     let work = async |laboratory: Laboratory| match jobs.as_slice() {
         [job] => one(&laboratory, job, asked.profile, layout).await.map(|run| vec![run]),
         jobs => many(&laboratory, jobs, asked, layout).await,

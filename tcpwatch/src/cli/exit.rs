@@ -5,7 +5,12 @@ use std::{
     process::ExitCode,
 };
 
-use crate::{lab::hosts::HostsError, probe::ProbeError, source::snapshot, web::BindError};
+use crate::{
+    lab::{catalog, hosts::HostsError, scenario::FileError},
+    probe::ProbeError,
+    source::snapshot,
+    web::BindError,
+};
 
 /// It failed while running.
 const FAILED: u8 = 1;
@@ -20,7 +25,10 @@ pub fn status(error: &anyhow::Error) -> ExitCode {
     if is_closed_pipe(error) {
         return ExitCode::SUCCESS;
     }
-    if error.is::<snapshot::NetnsError>() {
+    let is_usage = error.is::<snapshot::NetnsError>()
+        || error.is::<catalog::Unknown>()
+        || error.is::<FileError>();
+    if is_usage {
         return USAGE.into();
     }
     if error.downcast_ref::<ProbeError>().is_some_and(ProbeError::is_precondition) {
