@@ -1,5 +1,7 @@
 //! A segment on a link of the laboratory, as its tap saw it pass or dropped it.
 
+use std::fmt;
+
 use super::{Endpoints, KernelTime, Netns};
 
 /// Which way a segment went, seen from the host on whose link it was.
@@ -33,6 +35,23 @@ impl TcpFlags {
     #[must_use]
     pub const fn has(self, flags: Self) -> bool {
         self.0 & flags.0 == flags.0
+    }
+}
+
+impl fmt::Display for TcpFlags {
+    /// `SYN+ACK`; `no flags`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = [
+            (Self::SYN, "SYN"),
+            (Self::FIN, "FIN"),
+            (Self::RST, "RST"),
+            (Self::PSH, "PSH"),
+            (Self::ACK, "ACK"),
+            (Self::URG, "URG"),
+        ];
+        let set: Vec<_> =
+            names.iter().filter(|(flag, _)| self.has(*flag)).map(|(_, name)| *name).collect();
+        f.pad(&if set.is_empty() { "no flags".to_owned() } else { set.join("+") })
     }
 }
 

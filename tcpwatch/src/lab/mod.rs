@@ -5,10 +5,11 @@
 //! - [`scenario`]: a TOML file becomes steps, rules and expectations
 //! - [`host`]: who the two hosts are
 //! - [`story`]: everything that happened, on one time axis
-//! - [`verdict`]: the story against the expectations
+//! - [`expect`]: the story against the expectations, which makes [`verdict`]s
 //! - [`show`]: story and verdicts become what the reader sees
 
 pub mod catalog;
+pub mod expect;
 pub mod host;
 mod nearest;
 pub mod scenario;
