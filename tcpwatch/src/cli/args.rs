@@ -9,6 +9,7 @@ use ipnet::IpNet;
 use super::lab::LabCommand;
 use crate::{
     event::TcpState,
+    lab::hosts::peer,
     probe::{
         Filters, Tells,
         filters::{Family, PortRange},
@@ -56,6 +57,9 @@ pub enum Command {
     Lab(LabCommand),
     /// Say what this kernel and these privileges allow, one line per feature.
     Check,
+    /// Be a host of the laboratory.
+    #[command(hide = true)]
+    LabPeer(peer::Args),
     /// Show a recording made with --record as the live log would have.
     Replay {
         /// The recording.
@@ -217,7 +221,7 @@ impl OutputArgs {
             _ if self.retries => false,
             // The change to CLOSED has told why already.
             News::Error(error) => self.format == Format::Json || error.state != TcpState::Closed,
-            News::Change(_) | News::Restart(_) | News::Reset(_) => true,
+            News::Change(_) | News::Restart(_) | News::Reset(_) | News::Segment(_) => true,
         }
     }
 }

@@ -13,6 +13,17 @@ pub enum Way {
     Out,
 }
 
+impl Way {
+    /// The word used in JSON.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::In => "in",
+            Self::Out => "out",
+        }
+    }
+}
+
 /// The flags of a TCP header (RFC 9293, section 3.1), the byte as it stands there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct TcpFlags(pub u8);
@@ -31,6 +42,23 @@ impl TcpFlags {
     /// The urgent pointer counts.
     pub const URG: Self = Self(1 << 5);
 
+    /// Explicit congestion notification: the echo (RFC 3168).
+    pub const ECE: Self = Self(1 << 6);
+    /// Congestion window reduced (RFC 3168).
+    pub const CWR: Self = Self(1 << 7);
+
+    /// All of them by name, those that a segment is called by first.
+    pub const NAMES: [(Self, &str); 8] = [
+        (Self::SYN, "SYN"),
+        (Self::FIN, "FIN"),
+        (Self::RST, "RST"),
+        (Self::PSH, "PSH"),
+        (Self::URG, "URG"),
+        (Self::ECE, "ECE"),
+        (Self::CWR, "CWR"),
+        (Self::ACK, "ACK"),
+    ];
+
     /// Are all of these set?
     #[must_use]
     pub const fn has(self, flags: Self) -> bool {
@@ -39,19 +67,14 @@ impl TcpFlags {
 }
 
 impl fmt::Display for TcpFlags {
-    /// `SYN+ACK`; `no flags`.
+    /// `SYN+ACK`, `ACK`; `none` without any.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names = [
-            (Self::SYN, "SYN"),
-            (Self::FIN, "FIN"),
-            (Self::RST, "RST"),
-            (Self::PSH, "PSH"),
-            (Self::ACK, "ACK"),
-            (Self::URG, "URG"),
-        ];
-        let set: Vec<_> =
-            names.iter().filter(|(flag, _)| self.has(*flag)).map(|(_, name)| *name).collect();
-        f.pad(&if set.is_empty() { "no flags".to_owned() } else { set.join("+") })
+        let set = Self::NAMES.iter().filter(|(flag, _)| self.has(*flag));
+        for (place, (_, name)) in set.enumerate() {
+            f.write_str(if place > 0 { "+" } else { "" })?;
+            f.write_str(name)?;
+        }
+        if self.0 == 0 { f.write_str("none") } else { Ok(()) }
     }
 }
 
@@ -97,4 +120,25 @@ pub struct TcpOptions {
     pub sack_blocks: u8,
     /// A fast open cookie, or the request for one.
     pub fast_open: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_are_named_as_segments_are_called() {
+        for (flags, name) in [
+            (0x02, "SYN"),
+            (0x12, "SYN+ACK"),
+            (0x11, "FIN+ACK"),
+            (0x18, "PSH+ACK"),
+            (0x04, "RST"),
+            (0xc2, "SYN+ECE+CWR"),
+            (0xff, "SYN+FIN+RST+PSH+URG+ECE+CWR+ACK"),
+            (0x00, "none"),
+        ] {
+            assert_eq!(TcpFlags(flags).to_string(), name, "{flags:#x}");
+        }
+    }
 }

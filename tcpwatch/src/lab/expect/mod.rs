@@ -28,14 +28,13 @@ use crate::{event::Segment, track::News};
 use allowed::Tolerance;
 use lives::Life;
 
-/// Judges a run.
+/// Judges a run: fills in its verdicts.
 ///
 /// `control` is by how much a control timer of the same run was late beyond what its own timer wheel
 /// allows: on a busy machine softirqs are late as well, and how much is measured, not guessed.
-#[must_use]
-pub fn judge(run: &Run, control: Duration) -> Vec<Verdict> {
+pub fn judge(run: &mut Run, control: Duration) {
     let judge = Judge::new(run, control);
-    run.scenario.expect.iter().flat_map(|expect| judge.verdicts(expect)).collect()
+    run.verdicts = run.scenario.expect.iter().flat_map(|expect| judge.verdicts(expect)).collect();
 }
 
 struct Judge<'r> {

@@ -143,8 +143,15 @@ impl Tale {
         self.tell(milliseconds, host, What::Witness(states.to_vec()))
     }
 
+    /// With a control timer that was late by so much.
+    fn judged_by(&self, late_ms: u64) -> Vec<Verdict> {
+        let mut run = self.run.clone();
+        judge(&mut run, Duration::from_millis(late_ms));
+        run.verdicts
+    }
+
     fn judged(&self) -> Vec<Verdict> {
-        judge(&self.run, Duration::ZERO)
+        self.judged_by(0)
     }
 
     fn holds(&self) -> bool {
@@ -213,8 +220,8 @@ fn sysctls_are_those_of_the_run_and_textbook_numbers_are_what_they_are() {
 #[test]
 fn what_is_late_is_late_as_much_as_a_control_timer_of_the_same_run() {
     let late = fin_wait_2(62_070);
-    assert!(judge(&late.run, Duration::from_millis(12)).iter().all(|verdict| verdict.holds));
-    assert!(!judge(&late.run, Duration::from_millis(11)).iter().all(|verdict| verdict.holds));
+    assert!(late.judged_by(12).iter().all(|verdict| verdict.holds));
+    assert!(!late.judged_by(11).iter().all(|verdict| verdict.holds));
 }
 
 #[test]

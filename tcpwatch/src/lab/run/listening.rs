@@ -28,7 +28,6 @@ const LOOKS_AFTER: Duration = Duration::from_millis(10);
 const LOOKS_EVERY: Duration = Duration::from_secs(1);
 
 pub(super) struct Listening<'a, S> {
-    world: &'a World,
     rules: &'a [Rule],
     heard: UnboundedReceiver<Moment>,
     progress: Progress,
@@ -43,14 +42,8 @@ pub(super) struct Listening<'a, S> {
 }
 
 impl<'a, S: FnMut(&Moment)> Listening<'a, S> {
-    pub(super) fn new(
-        world: &'a World,
-        rules: &'a [Rule],
-        heard: UnboundedReceiver<Moment>,
-        show: S,
-    ) -> Self {
+    pub(super) fn new(rules: &'a [Rule], heard: UnboundedReceiver<Moment>, show: S) -> Self {
         Self {
-            world,
             rules,
             heard,
             progress: Progress::default(),
@@ -81,7 +74,7 @@ impl<'a, S: FnMut(&Moment)> Listening<'a, S> {
     }
 
     /// Hears one moment; false if none came before the deadline.
-    pub(super) async fn once(&mut self, deadline: Instant) -> bool {
+    pub(super) async fn once(&mut self, world: &mut World, deadline: Instant) -> bool {
         loop {
             let shows_at = if self.held.is_empty() { deadline } else { Instant::now() + HELD };
             tokio::select! {
@@ -92,15 +85,15 @@ impl<'a, S: FnMut(&Moment)> Listening<'a, S> {
                     return true;
                 }
                 () = sleep_until(deadline) => return false,
-                () = sleep_until(self.looks_at) => self.look().await,
+                () = sleep_until(self.looks_at) => self.look(world),
                 () = sleep_until(shows_at) => self.show_until(clock::now().before(HELD)),
             }
         }
     }
 
     /// Hears everything until then.
-    pub(super) async fn until(&mut self, deadline: Instant) {
-        while self.once(deadline).await {}
+    pub(super) async fn until(&mut self, world: &mut World, deadline: Instant) {
+        while self.once(world, deadline).await {}
     }
 
     /// Hears what comes while something is done.
@@ -119,12 +112,15 @@ impl<'a, S: FnMut(&Moment)> Listening<'a, S> {
     }
 
     /// Looks at the sockets of both hosts.
-    pub(super) async fn look(&mut self) {
+    pub(super) fn look(&mut self, world: &mut World) {
         self.looks_at = Instant::now() + LOOKS_EVERY;
         for (host, seen) in Host::ALL.into_iter().zip(0..) {
             let at = clock::now();
-            match self.world.host(host).look().await {
-                Ok(states) => self.witness(at, host, seen, states),
+            match world.machine_mut(host).look() {
+                Ok(sockets) => {
+                    let states = sockets.iter().map(|socket| socket.state).collect();
+                    self.witness(at, host, seen, states);
+                }
                 Err(error) => {
                     let warning = format!("sock_diag does not answer on the {host}: {error:#}");
                     if !self.warnings.contains(&warning) {

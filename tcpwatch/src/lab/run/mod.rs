@@ -1,33 +1,38 @@
 //! One run: a scenario comes in, the hosts do its steps, what they and the live log tell becomes a
 //! story, and the story is judged.
 
+mod control;
 mod listening;
 mod progress;
 mod words;
 
 use std::{cell::RefCell, rc::Rc, sync::Arc, time::Duration};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use tokio::{sync::mpsc, time::Instant};
 
 use super::{
     audience::Audience,
     expect,
     host::Host,
-    hosts::World,
+    hosts::{self, LINK, World},
     scenario::{Action, Condition, Rule, Scenario, Step},
     story::{Moment, Profile, Run, What},
 };
 use crate::{
     probe::{Tap, filters::Family},
-    source::clock,
+    source::{clock, sysctls},
     timing::wheel::TickRate,
 };
+use control::Control;
 use listening::Listening;
 
 /// What is told last may be held back this long: to be put in order, or because a mini-socket's timer
 /// can still be moved.
 const SETTLES: Duration = Duration::from_millis(60);
+
+/// The number of the first run's first link; what a network namespace has by itself is far below.
+const FIRST_INDEX: u32 = 1000;
 
 /// What all runs share: one kernel side, one live log.
 #[derive(Clone)]
@@ -48,7 +53,9 @@ struct Link {
 
 impl Drop for Link {
     fn drop(&mut self) {
-        self.tap.borrow_mut().detach(self.index);
+        if let Err(error) = self.tap.borrow_mut().detach(self.index) {
+            tracing::warn!("a link stays under the tap until the laboratory ends: {error}");
+        }
     }
 }
 
@@ -66,39 +73,45 @@ impl Laboratory {
         show: impl FnMut(&Moment),
     ) -> Result<Run> {
         let (story, heard) = mpsc::unbounded_channel();
-        let world = World::build(family, &scenario.sysctls, number, story.clone()).await?;
+        let plan = hosts::Plan {
+            family,
+            sysctls: &scenario.sysctls,
+            ifindex_base: FIRST_INDEX + 2 * number,
+            program: hosts::Plan::this_program(),
+        };
+        let mut world = World::build(&plan, story.clone()).await?;
         let mut links = Vec::new();
         let mut seats = Vec::new();
         for host in Host::ALL {
-            let place = world.host(host);
-            seats.push(self.audience.seat(place.netns(), host, story.clone()));
-            self.tap
-                .borrow_mut()
-                .attach(place.netns_fd(), place.interface(), place.ifindex(), place.netns())
-                .with_context(|| format!("cannot watch the {host}'s link"))?;
-            links.push(Link { tap: Rc::clone(&self.tap), index: place.ifindex() });
+            let machine = world.machine(host);
+            seats.push(self.audience.seat(machine.netns(), host, story.clone()));
+            links.push(Link { tap: Rc::clone(&self.tap), index: machine.ifindex() });
+            let mut tap = self.tap.borrow_mut();
+            tap.attach(machine.netns_fd(), LINK, machine.ifindex(), machine.netns())?;
         }
+        let read = |host| {
+            let machine = world.machine(host);
+            sysctls::read_inside(machine.netns(), &machine.netns_fd())
+        };
+        let sysctls = [read(Host::Client)?, read(Host::Server)?];
+        let control = Control::start(self.rate)?;
         let mut running = Running {
             laboratory: self,
             lost_before: self.audience.lost(),
-            listening: Listening::new(&world, &scenario.rules, heard, show),
+            listening: Listening::new(&scenario.rules, heard, show),
             scenario: &scenario,
             story,
-            world: &world,
+            world: &mut world,
         };
         let started = clock::now();
         let failure = running.all_steps().await.err().map(|error| format!("{error:#}"));
         let ended = clock::now();
-        running.listening.until(Instant::now() + SETTLES).await;
+        running.listening.until(running.world, Instant::now() + SETTLES).await;
         let lost = self.audience.lost() - running.lost_before;
         let dropped = running.dropped()?;
-        let (story, mut warnings) = running.listening.into_story();
-        let never = scenario.rules.iter().zip(&dropped).filter(|(_, dropped)| **dropped == 0);
-        warnings.extend(never.map(|(rule, _)| {
-            format!("rule \"{}\" on the {} never dropped anything", rule.name, rule.host)
-        }));
+        let (story, warnings) = running.listening.into_story();
         let mut run = Run {
-            sysctls: [world.sysctls(Host::Client)?, world.sysctls(Host::Server)?],
+            sysctls,
             rate: self.rate,
             scenario: Arc::clone(&scenario),
             profile,
@@ -112,7 +125,7 @@ impl Laboratory {
             verdicts: Vec::new(),
             warnings,
         };
-        run.verdicts = expect::judge(&run);
+        expect::judge(&mut run, control.worst());
         Ok(run)
     }
 }
@@ -120,7 +133,7 @@ impl Laboratory {
 struct Running<'a, S> {
     laboratory: &'a Laboratory,
     scenario: &'a Scenario,
-    world: &'a World,
+    world: &'a mut World,
     lost_before: u64,
     story: mpsc::UnboundedSender<Moment>,
     listening: Listening<'a, S>,
@@ -145,11 +158,11 @@ impl<S: FnMut(&Moment)> Running<'_, S> {
         }
         match &step.action {
             Action::Call(host, call) => {
-                let call = self.world.host(*host).call(call);
+                let call = self.world.machine_mut(*host).call(call);
                 self.listening.attend(call).await?;
             }
             Action::Signal(host, signal) => {
-                let signal = self.world.host(*host).signal(*signal);
+                let signal = self.world.machine_mut(*host).signal(*signal);
                 self.listening.attend(signal).await?;
             }
             Action::SetRule(slot) => {
@@ -159,7 +172,7 @@ impl<S: FnMut(&Moment)> Running<'_, S> {
             }
             Action::ReleaseRule(slot) => {
                 if let Some(rule) = self.scenario.rules.get(*slot) {
-                    let index = self.world.host(rule.host).ifindex();
+                    let index = self.world.machine(rule.host).ifindex();
                     self.laboratory.tap.borrow_mut().release_rule(index, *slot)?;
                     self.tell(rule.host, What::RuleReleased(*slot));
                 }
@@ -170,7 +183,7 @@ impl<S: FnMut(&Moment)> Running<'_, S> {
     }
 
     fn set_rule(&mut self, slot: usize, rule: &Rule) -> Result<()> {
-        let index = self.world.host(rule.host).ifindex();
+        let index = self.world.machine(rule.host).ifindex();
         self.laboratory.tap.borrow_mut().set_rule(index, slot, rule, clock::now())?;
         self.tell(rule.host, What::RuleSet(slot));
         Ok(())
@@ -179,8 +192,8 @@ impl<S: FnMut(&Moment)> Running<'_, S> {
     async fn wait(&mut self, condition: &Condition, within: Duration) -> Result<()> {
         let deadline = Instant::now() + within;
         while !self.listening.holds(condition) {
-            if !self.listening.once(deadline).await {
-                anyhow::bail!(
+            if !self.listening.once(self.world, deadline).await {
+                bail!(
                     "waited {} for {}; instead, {}",
                     humantime::format_duration(within),
                     words::condition(condition, &self.scenario.rules),
@@ -189,7 +202,7 @@ impl<S: FnMut(&Moment)> Running<'_, S> {
             }
         }
         // What holds now is looked at before it is changed.
-        self.listening.look().await;
+        self.listening.look(self.world);
         Ok(())
     }
 
@@ -202,7 +215,7 @@ impl<S: FnMut(&Moment)> Running<'_, S> {
         let tap = self.laboratory.tap.borrow();
         let rules = self.scenario.rules.iter().enumerate();
         rules
-            .map(|(slot, rule)| Ok(tap.dropped(self.world.host(rule.host).ifindex(), slot)?))
+            .map(|(slot, rule)| Ok(tap.dropped(self.world.machine(rule.host).ifindex(), slot)?))
             .collect()
     }
 }
