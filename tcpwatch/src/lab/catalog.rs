@@ -21,7 +21,44 @@ macro_rules! built_in {
 }
 
 /// In the order of a connection's life.
-static ALL: [BuiltIn; 4] = built_in!["listen", "client-closes-first", "fin-wait-2", "refused"];
+static ALL: [BuiltIn; 36] = built_in![
+    "listen",
+    "client-closes-first",
+    "server-closes-first",
+    "fin-and-ack-in-one",
+    "syn-sent",
+    "syn-lost",
+    "syn-not-sent",
+    "syn-retries",
+    "syn-retries-here",
+    "refused",
+    "syn-recv",
+    "syn-recv-answer-lost",
+    "fin-wait-1",
+    "fin-wait-1-and-last-ack",
+    "fin-wait-2",
+    "fin-wait-2-of-30-seconds",
+    "fin-wait-2-of-65-seconds",
+    "close-wait",
+    "last-ack",
+    "time-wait",
+    "closing",
+    "closing-unanswered",
+    "simultaneous-open",
+    "late-fin",
+    "half-closed",
+    "time-wait-again",
+    "time-wait-reused",
+    "time-wait-overflow",
+    "reset-by-the-client",
+    "reset-by-the-server",
+    "accept-queue-full",
+    "syn-cookies",
+    "keepalive",
+    "user-timeout",
+    "data-retries",
+    "fast-open",
+];
 
 /// All of them, in the order of a connection's life.
 #[must_use]

@@ -6,14 +6,14 @@
 //! - [`host`]: who the two hosts are
 //! - [`hosts`]: their namespaces, links and processes
 //! - [`story`]: everything that happened, on one time axis
-//! - [`verdict`]: the story against the expectations
 //! - [`run`]: the steps are done, and what is told becomes a story, with one live log for all runs
 //!   ([`observe`], [`audience`])
+//! - [`expect`]: the story against the expectations, which makes [`verdict`]s
 //! - [`show`]: story and verdicts become what the reader sees
 
 pub mod audience;
 pub mod catalog;
-// pub mod expect;
+pub mod expect;
 pub mod host;
 pub mod hosts;
 mod nearest;

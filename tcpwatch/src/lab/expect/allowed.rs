@@ -39,7 +39,7 @@ impl Tolerance {
         }
     }
 
-    /// The verdict about a time; `measured` adds to it what else is to be said.
+    /// The verdict about a time.
     pub(super) fn verdict(
         self,
         what: String,
@@ -51,13 +51,18 @@ impl Tolerance {
         let allowed = self.of(window, timers);
         Verdict {
             what,
-            expected: in_words(window),
+            expected: promised(window),
             measured: precise(measured),
             times: Some(Times { allowed, measured }),
             because,
             holds: allowed.promise <= measured && measured <= allowed.latest,
         }
     }
+}
+
+/// `60 s`: what the reader of a manual expects; the allowed times say the rest.
+fn promised(window: Window) -> String {
+    if window.promise.is_zero() { in_words(window) } else { round(window.promise) }
 }
 
 /// `60 s, at most 62.05 s`.
@@ -96,9 +101,9 @@ pub(super) fn because(
     window: Window,
 ) -> Option<String> {
     let mut parts: Vec<String> = expression
-        .sysctls(context)
+        .sysctls()
         .into_iter()
-        .map(|(name, value)| format!("{name} = {value}"))
+        .filter_map(|name| Some(format!("{name} = {}", context.sysctl(name)?)))
         .collect();
     if let Some(rto) = context.rto.filter(|_| expression.needs_rto()) {
         parts.push(format!("RTO {}", round(rto.rto)));

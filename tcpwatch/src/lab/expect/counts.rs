@@ -1,6 +1,6 @@
 //! Expectations that are no times: paths, states that are never entered, calls, segments, resets.
 
-use super::{Judge, allowed, allowed::precise};
+use super::{Judge, allowed};
 use crate::{
     event::{KernelTime, ResetDirection, SegmentEvent, TcpState, Way},
     lab::{
@@ -13,7 +13,6 @@ use crate::{
         story::{SystemCall, What},
         verdict::Verdict,
     },
-    sink_flags::flags_in_words,
     track::{Handshake, News},
 };
 
@@ -118,23 +117,22 @@ impl Judge<'_> {
         let way = if *way == Way::In { "come in" } else { "go out" };
         let rule = dropped_by.and_then(|slot| self.run.scenario.rules.get(slot));
         let rule = rule.map_or_else(String::new, |rule| format!(", dropped by {}", rule.name));
-        let what = format!("{}: {} that {way}{rule}", expect.host, flags_in_words(*value));
+        let what = format!("{}: {} that {way}{rule}", expect.host, value);
         Ok(vec![plain(what, expected, seen.to_string(), holds)])
     }
 
-    pub(super) fn reset(
-        &self,
-        expect: &Expectation,
-        direction: Option<ResetDirection>,
-    ) -> Verdict {
+    pub(super) fn reset(&self, expect: &Expectation, direction: Option<ResetDirection>) -> Verdict {
         let word = |direction| match direction {
             ResetDirection::Sent => "sent",
             ResetDirection::Received => "received",
         };
-        let resets: Vec<_> = self.news(expect.host).filter_map(|news| match news {
-            News::Reset(reset) => Some(reset),
-            _ => None,
-        });
+        let resets: Vec<_> = self
+            .news(expect.host)
+            .filter_map(|news| match news {
+                News::Reset(reset) => Some(reset),
+                _ => None,
+            })
+            .collect();
         let found = resets.iter().find(|reset| direction.is_none_or(|way| reset.direction == way));
         let measured = found.or_else(|| resets.first()).map_or_else(
             || "none".to_owned(),
@@ -150,27 +148,29 @@ impl Judge<'_> {
 
     pub(super) fn restarts(&self, expect: &Expectation, state: TcpState, count: u64) -> Verdict {
         let told = self.connections(expect).flat_map(|life| &life.told);
-        let seen = told.filter(|(_, news)| {
-            matches!(news, News::Restart(restart) if restart.state == state)
-        });
+        let seen = told
+            .filter(|(_, news)| matches!(news, News::Restart(restart) if restart.state == state));
         let seen = u64::try_from(seen.count()).unwrap_or(u64::MAX);
         let what = format!("{}: the clock of {state} starts again", expect.host);
         plain(what, format!("{count} times"), format!("{seen} times"), seen == count)
     }
 
     pub(super) fn handshake(&self, expect: &Expectation, handshake: Handshake) -> Verdict {
-        let mut changes =
-            self.connections(expect).flat_map(|life| &life.stays).filter_map(|spell| spell.entered_by);
+        let mut changes = self
+            .connections(expect)
+            .flat_map(|life| &life.stays)
+            .filter_map(|spell| spell.entered_by);
         let seen = changes.find_map(|change| change.handshake);
         let measured = seen.map_or("in the usual way", Handshake::word).to_owned();
         let what = format!("{}'s handshake", expect.host);
         plain(what, handshake.word().to_owned(), measured, seen == Some(handshake))
     }
 
-    /// When data went out last before a moment.
-    pub(super) fn first_data(&self, host: Host, before: KernelTime) -> Option<KernelTime> {
-        let data = self.seen(host).filter(|segment| segment.way == Way::Out && segment.len > 0);
-        data.map(|segment| segment.at).filter(|at| *at < before).last()
+    /// When the data that was sent again at some moment went out first.
+    pub(super) fn first_data(&self, host: Host, again: KernelTime) -> Option<KernelTime> {
+        let data = || self.seen(host).filter(|segment| segment.way == Way::Out && segment.len > 0);
+        let seq = data().take_while(|segment| segment.at <= again).last()?.seq;
+        data().find(|segment| segment.seq == seq).map(|segment| segment.at)
     }
 
     fn seen(&self, host: Host) -> impl Iterator<Item = &SegmentEvent> {

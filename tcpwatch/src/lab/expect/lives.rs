@@ -94,7 +94,7 @@ pub(super) fn lives(run: &Run, host: Host) -> Vec<Life<'_>> {
     let mut lives: Vec<Life<'_>> = Vec::new();
     for moment in run.story.iter().filter(|moment| moment.host == host) {
         let What::News(news) = &moment.what else { continue };
-        let subject = news.subject();
+        let subject = &news.subject();
         let known = lives.iter_mut().rev().find(|life| life.is(subject));
         if let News::Change(change) = &**news {
             match known.filter(|life| !life.is_over()) {

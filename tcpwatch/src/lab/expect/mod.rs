@@ -21,23 +21,20 @@ use super::{
         expectation::{Claim, Lasts},
         expression::{Context, EvaluateError, FirstRto},
     },
-    story::{Run, What},
+    story::Run,
     verdict::Verdict,
 };
 use crate::{event::Segment, track::News};
 use allowed::Tolerance;
 use lives::Life;
 
-/// Judges a run: fills in its verdicts and adds its warnings.
+/// Judges a run: fills in its verdicts.
 ///
 /// `control` is by how much a control timer of the same run was late beyond what its own timer wheel
 /// allows: on a busy machine softirqs are late as well, and how much is measured, not guessed.
 pub fn judge(run: &mut Run, control: Duration) {
     let judge = Judge::new(run, control);
-    let verdicts = run.scenario.expect.iter().flat_map(|expect| judge.verdicts(expect)).collect();
-    let warnings = judge.warnings();
-    run.verdicts = verdicts;
-    run.warnings.extend(warnings);
+    run.verdicts = run.scenario.expect.iter().flat_map(|expect| judge.verdicts(expect)).collect();
 }
 
 struct Judge<'r> {
@@ -88,23 +85,6 @@ impl<'r> Judge<'r> {
         };
         verdicts.unwrap_or_else(|error| vec![not_known(expect, &error)])
     }
-
-    /// What a reader should know about the run itself.
-    fn warnings(&self) -> Vec<String> {
-        let Run { scenario, story, dropped, lost, .. } = self.run;
-        let mut warnings = Vec::new();
-        for (slot, rule) in scenario.rules.iter().enumerate() {
-            let is_set = |what: &What| matches!(what, What::RuleSet(set) if *set == slot);
-            let was_set = rule.from_start || story.iter().any(|moment| is_set(&moment.what));
-            if was_set && dropped.get(slot).copied().unwrap_or(0) == 0 {
-                warnings.push(format!("the rule \"{}\" never matched a segment", rule.name));
-            }
-        }
-        if *lost > 0 {
-            warnings.push(format!("{lost} records were lost: the story may have holes"));
-        }
-        warnings
-    }
 }
 
 /// With what a connection began to send FIN or data again, as its retransmissions tell.
@@ -115,9 +95,8 @@ fn first_rto(life: &Life<'_>) -> Option<FirstRto> {
             _ => None,
         })
     };
-    let of_timer = |again: &&crate::track::Retransmit| {
-        matches!(again.segment, Segment::Fin | Segment::Data)
-    };
+    let of_timer =
+        |again: &&crate::track::Retransmit| matches!(again.segment, Segment::Fin | Segment::Data);
     let first = again().find(of_timer)?;
     let by_timer = again().filter(of_timer).find(|again| !again.early);
     let rto = match by_timer {

@@ -192,6 +192,7 @@ impl Judge<'_> {
             verdict.because = Some(format!("{told}sock_diag saw it, too"));
         } else {
             verdict.holds = false;
+            verdict.times = None;
             verdict.measured += ", but sock_diag did not see it";
         }
     }

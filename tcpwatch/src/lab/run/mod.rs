@@ -13,7 +13,7 @@ use tokio::{sync::mpsc, time::Instant};
 
 use super::{
     audience::Audience,
-    // expect,
+    expect,
     host::Host,
     hosts::{self, LINK, World},
     scenario::{Action, Condition, Rule, Scenario, Step},
@@ -125,7 +125,7 @@ impl Laboratory {
             verdicts: Vec::new(),
             warnings,
         };
-        // expect::judge(&mut run, control.worst());
+        expect::judge(&mut run, control.worst());
         Ok(run)
     }
 }

@@ -24,6 +24,15 @@ pub struct Context<'c> {
     pub rto: Option<FirstRto>,
 }
 
+impl Context<'_> {
+    /// The value of a sysctl, in the unit that it has there.
+    #[must_use]
+    pub fn sysctl(&self, name: &str) -> Option<u64> {
+        let pinned = || self.pinned?.get(name)?.parse().ok();
+        self.sysctls.by_name(name).or_else(pinned)
+    }
+}
+
 /// With what a socket begins to send again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FirstRto {
@@ -99,6 +108,14 @@ impl Expression {
         }
     }
 
+    /// How many timers run one after the other.
+    pub fn timers(&self, context: &Context<'_>) -> Result<usize, EvaluateError> {
+        Ok(match self.value(context)? {
+            Value::Schedule(schedule) => schedule.attempts.len() + 1,
+            _ => 1,
+        })
+    }
+
     fn value(&self, context: &Context<'_>) -> Result<Value, EvaluateError> {
         value(&self.root, context).map_err(|error| match error {
             EvaluateError::Kind { problem, .. } => {
@@ -137,9 +154,7 @@ fn value(node: &Node, context: &Context<'_>) -> Result<Value, EvaluateError> {
 
 /// Its unit is in its name, but for these (`Documentation/networking/ip-sysctl.rst`).
 fn sysctl(name: &str, context: &Context<'_>) -> Result<Value, EvaluateError> {
-    let pinned = || context.pinned?.get(name)?.parse().ok();
-    let number = context.sysctls.by_name(name).or_else(pinned);
-    let number = number.ok_or_else(|| EvaluateError::Sysctl(name.to_owned()))?;
+    let number = context.sysctl(name).ok_or_else(|| EvaluateError::Sysctl(name.to_owned()))?;
     Ok(match name {
         "tcp_fin_timeout" | "tcp_keepalive_time" | "tcp_keepalive_intvl" => {
             Value::Time(Duration::from_secs(number))

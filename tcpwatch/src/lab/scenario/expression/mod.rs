@@ -56,28 +56,57 @@ impl Expression {
         Ok(Self { text: text.to_owned(), root: parse::parse(text)? })
     }
 
-    /// The sysctls it names, each once.
+    /// The sysctls that decide it, each once.
     #[must_use]
     pub fn sysctls(&self) -> Vec<&str> {
-        let mut found = Vec::new();
-        collect(&self.root, &mut found);
+        let mut found: Vec<&str> = Vec::new();
+        self.root.visit(&mut |name| {
+            let decisive: &[&str] = match name {
+                "syn_schedule" => &["tcp_syn_retries", "tcp_syn_linear_timeouts"],
+                "syn_ack_schedule" => &["tcp_synack_retries"],
+                "orphan_schedule" => &["tcp_orphan_retries"],
+                "retries2_schedule" => &["tcp_retries2"],
+                _ if is_sysctl(name) => &[name],
+                _ => &[],
+            };
+            for name in decisive {
+                if !found.contains(name) {
+                    found.push(name);
+                }
+            }
+        });
         found
+    }
+
+    /// Does the retransmission timeout of the connection decide it?
+    #[must_use]
+    pub fn needs_rto(&self) -> bool {
+        let mut needs = false;
+        self.root.visit(&mut |name| {
+            needs |=
+                matches!(name, "rto" | "orphan_schedule" | "retries2_schedule" | "user_timeout");
+        });
+        needs
     }
 }
 
-fn collect<'e>(node: &'e Node, found: &mut Vec<&'e str>) {
-    match node {
-        Node::Name(name) if is_sysctl(name) && !found.contains(&name.as_str()) => found.push(name),
-        Node::Call(_, arguments) => {
-            for argument in arguments {
-                collect(argument, found);
+impl Node {
+    /// Shows every name in it.
+    fn visit<'e>(&'e self, see: &mut impl FnMut(&'e str)) {
+        match self {
+            Self::Number(_) | Self::Time(_) => {}
+            Self::Name(name) => see(name),
+            Self::Call(name, arguments) => {
+                see(name);
+                for argument in arguments {
+                    argument.visit(see);
+                }
+            }
+            Self::Pair(left, _, right) => {
+                left.visit(see);
+                right.visit(see);
             }
         }
-        Node::Pair(left, _, right) => {
-            collect(left, found);
-            collect(right, found);
-        }
-        Node::Number(_) | Node::Time(_) | Node::Name(_) => {}
     }
 }
 

@@ -17,7 +17,7 @@ pub(super) const LISTENER: &str = "listener";
 pub(super) const CONNECTION: &str = "connection";
 
 /// What a process can be told to call.
-pub(super) const NAMES: [&str; 13] = [
+const NAMES: [&str; 13] = [
     "socket",
     "set_option",
     "bind",
@@ -31,6 +31,21 @@ pub(super) const NAMES: [&str; 13] = [
     "close",
     "reset",
     "exit",
+];
+
+/// The system calls behind them, as strace names them.
+pub(super) const SYSTEM_CALLS: [&str; 11] = [
+    "socket",
+    "setsockopt",
+    "bind",
+    "listen",
+    "connect",
+    "accept",
+    "send",
+    "sendto",
+    "recv",
+    "shutdown",
+    "close",
 ];
 
 pub(super) fn call(item: &Item<'_>, fields: &mut Fields<'_>) -> Result<Call, FileError> {

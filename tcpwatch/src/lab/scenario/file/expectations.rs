@@ -164,7 +164,7 @@ fn returned(
         }
     };
     Ok(Return {
-        call: item.word(calls::NAMES.map(|name| (name, name)))?.to_owned(),
+        call: item.word(calls::SYSTEM_CALLS.map(|name| (name, name)))?.to_owned(),
         socket: fields.name("socket", calls::CONNECTION)?,
         nth: fields.number("nth", 1..1 << 16)?.unwrap_or(1),
         result,

@@ -180,9 +180,11 @@ fn after(before: Option<Socket>, kind: &CallKind) -> Result<Socket, &'static str
         matches!(kind, CallKind::Send { .. } | CallKind::Recv { .. } | CallKind::Shutdown(_));
     match (kind, before) {
         (CallKind::Exit, _) => Ok(before.unwrap_or(Closed)),
-        (CallKind::Socket | CallKind::SetOption { .. }, None | Some(Closed))
-        | (CallKind::Bind { .. }, None | Some(Idle | Closed)) => Ok(Idle),
-        (CallKind::SetOption { .. }, Some(open)) => Ok(open),
+        (CallKind::Socket, None | Some(Closed)) | (CallKind::Bind { .. }, Some(Idle)) => Ok(Idle),
+        (CallKind::SetOption { .. }, Some(open @ (Idle | Listening | Connection))) => Ok(open),
+        (CallKind::SetOption { .. } | CallKind::Bind { .. }, None | Some(Closed)) => {
+            Err("put a `socket` for it before it")
+        }
         (CallKind::Listen { .. }, None | Some(Idle | Listening | Closed)) => Ok(Listening),
         (CallKind::Connect { .. } | CallKind::FastOpen { .. }, None | Some(Idle | Closed))
         | (CallKind::Accept { .. }, None | Some(Closed)) => Ok(Connection),
@@ -199,17 +201,16 @@ fn after(before: Option<Socket>, kind: &CallKind) -> Result<Socket, &'static str
 const fn name(kind: &CallKind) -> &'static str {
     match kind {
         CallKind::Socket => "socket",
-        CallKind::SetOption { .. } => "set_option",
+        CallKind::SetOption { .. } => "setsockopt",
         CallKind::Bind { .. } => "bind",
         CallKind::Listen { .. } => "listen",
         CallKind::Connect { .. } => "connect",
-        CallKind::FastOpen { .. } => "fast_open",
+        CallKind::FastOpen { .. } => "sendto",
         CallKind::Accept { .. } => "accept",
         CallKind::Send { .. } => "send",
         CallKind::Recv { .. } => "recv",
         CallKind::Shutdown(_) => "shutdown",
-        CallKind::Close => "close",
-        CallKind::Reset => "reset",
+        CallKind::Close | CallKind::Reset => "close",
         CallKind::Exit => "exit",
     }
 }

@@ -106,7 +106,7 @@ fn condition(
         return Ok(Condition::State(host, item.state()?));
     }
     if let Some(item) = fields.take("returned") {
-        let call = item.word(["connect", "accept", "recv", "send"].map(|call| (call, call)))?;
+        let call = item.word(calls::SYSTEM_CALLS.map(|call| (call, call)))?;
         let socket = fields.name("socket", calls::CONNECTION)?;
         return Ok(Condition::Returned { host, socket, call: call.to_owned() });
     }

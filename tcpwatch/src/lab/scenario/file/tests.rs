@@ -155,6 +155,7 @@ fn what_cannot_be_meant_is_refused_with_what_to_do() {
         ("{ server = \"accept\" }", 4, ["needs a socket that listens", "{ server = \"listen\" }"]),
         ("{ client = \"send\" }", 4, ["send() is not possible", "`connect` or an `accept`"]),
         ("{ client = \"close\" }", 4, ["close() is not possible", "name by `socket`"]),
+        ("{ client = \"bind\" }", 4, ["bind() is not possible", "put a `socket`"]),
         (
             "{ client = \"connect\" },\n{ client = \"connect\" }",
             5,
