@@ -11,6 +11,10 @@ use crate::{
     source::clock,
 };
 use tcpwatch_common::config::RING_BYTES;
+use tokio::sync::Semaphore;
+
+/// Pairs of hosts that are built at the same time.
+const BUILT_AT_ONCE: usize = 2;
 
 /// Watches the laboratory's addresses while `work` goes on with it. Ends with `work`, or earlier with
 /// a signal: then the result is `None`.
@@ -37,7 +41,12 @@ pub async fn observe<T>(work: impl AsyncFnOnce(Laboratory) -> T) -> Result<Optio
     let shared = audience.clone();
     let stop = async {
         if let Ok(tap) = begins.await {
-            let laboratory = Laboratory { tap, audience: shared, rate: clock::tick_rate() };
+            let laboratory = Laboratory {
+                tap,
+                audience: shared,
+                rate: clock::tick_rate(),
+                building: Rc::new(Semaphore::new(BUILT_AT_ONCE)),
+            };
             result = Some(work(laboratory).await);
         } else {
             std::future::pending().await

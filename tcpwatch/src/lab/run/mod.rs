@@ -9,7 +9,10 @@ mod words;
 use std::{cell::RefCell, rc::Rc, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
-use tokio::{sync::mpsc, time::Instant};
+use tokio::{
+    sync::{Semaphore, mpsc},
+    time::Instant,
+};
 
 use super::{
     audience::Audience,
@@ -43,6 +46,8 @@ pub struct Laboratory {
     pub audience: Audience,
     /// Ticks of the kernel per second.
     pub rate: TickRate,
+    /// Room for those that build their hosts, which keeps the thread of all runs busy.
+    pub building: Rc<Semaphore>,
 }
 
 /// A link under the tap; without it when dropped.
@@ -79,7 +84,9 @@ impl Laboratory {
             ifindex_base: FIRST_INDEX + 2 * number,
             program: hosts::Plan::this_program(),
         };
+        let building = self.building.acquire().await?;
         let mut world = World::build(&plan, story.clone()).await?;
+        drop(building);
         let mut links = Vec::new();
         let mut seats = Vec::new();
         for host in Host::ALL {
