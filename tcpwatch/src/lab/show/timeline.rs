@@ -105,8 +105,8 @@ impl Timeline {
             }
             News::Reset(reset) => (None, vec![words::reset(reset)]),
             News::Error(error) => (None, vec![words::error(error)]),
-            // Segments are told by the tap, and a life repeats what was told before.
-            _ => return None,
+            // A life repeats what was told before.
+            News::Connection(_) => return None,
         })
     }
 

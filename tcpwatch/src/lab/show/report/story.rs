@@ -98,7 +98,7 @@ fn write_segment(line: &mut Object<'_>, segment: &SegmentEvent, scenario: &Scena
         Way::Out => "out",
     };
     line.word(key!("direction"), direction);
-    line.array(key!("flags"), names(flags), |name, out| text(name, out));
+    line.array(key!("flags"), names(flags), text);
     line.number(key!("seq"), seq);
     line.number(key!("ack"), ack);
     line.number(key!("len"), len);
