@@ -54,7 +54,11 @@ pub enum Hook {
     ReceiveReset = 7,
     /// `inet_sk_error_report`.
     ErrorReport = 8,
+    /// Segments that come in on a link of the laboratory.
+    TapIn = 9,
+    /// Segments that go out there.
+    TapOut = 10,
 }
 
 /// Number of slots in the map.
-pub const SLOTS: usize = 36;
+pub const SLOTS: usize = 44;

@@ -20,6 +20,8 @@ pub enum RecordKind {
     Reset = 6,
     /// An error for the application: [`crate::SocketError`].
     SocketError = 7,
+    /// A segment on a link of the laboratory: [`crate::Segment`].
+    Segment = 8,
 }
 
 /// Address family on the wire. An IPv4 connection of an IPv6 socket (`::ffff:a.b.c.d`) is IPv4.
@@ -73,6 +75,7 @@ impl RecordKind {
             5 => Self::Retransmit,
             6 => Self::Reset,
             7 => Self::SocketError,
+            8 => Self::Segment,
             _ => return None,
         })
     }

@@ -136,6 +136,12 @@ pub(crate) fn count_loss(ctx: &BtfTracePointContext, loss: Loss, hook: Hook) {
     }
 }
 
+/// Counts an announced record that found the ring full.
+#[inline(always)]
+pub(crate) fn count_full_ring(hook: Hook) {
+    add_one(Counter::RingFull, hook);
+}
+
 /// Not inlined: it is long, rare, and the same for every hook.
 #[inline(never)]
 fn complain(ctx: &BtfTracePointContext, loss: Loss) {

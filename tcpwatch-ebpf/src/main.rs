@@ -21,6 +21,7 @@ mod filter;
 mod inet_sk_error_report;
 mod inet_sock_set_state;
 mod kernel;
+mod lab_tap;
 mod maps;
 mod tcp_receive_reset;
 mod tcp_retransmit_skb;

@@ -3,13 +3,15 @@
 
 use aya_ebpf::{
     Global,
+    bindings::BPF_F_NO_PREALLOC,
     btf_maps::{Array, HashMap, LpmTrie, PerCpuArray, RingBuf},
     macros::btf_map,
 };
 use tcpwatch_common::{
-    RecordHead,
+    RecordHead, Rule, RuleCount,
     config::{KeptBack, MAX_PREFIXES, MAX_UNDECIDED, PORT_WORDS, RING_BYTES},
     counter,
+    rule::{MAX_LINKS, MAX_RULES, RuleKey},
 };
 
 /// Records on their way to user space.
@@ -29,6 +31,22 @@ pub(crate) const ACCEPTS: u32 = 1 << 31;
 /// 1 while the reader sleeps and wants to be woken by the next record.
 #[btf_map]
 pub(crate) static READER_SLEEPS: Array<u32, 1> = Array::new();
+
+/// Memory of a map is taken when something is put into it: without the laboratory, nothing is.
+const GROWS: usize = BPF_F_NO_PREALLOC as usize;
+
+/// The laboratory's links: from the index of an interface to the inode of its network namespace.
+#[btf_map]
+pub(crate) static LINKS: HashMap<u32, u32, { MAX_LINKS as usize }, GROWS> = HashMap::new();
+
+/// Rules on them.
+#[btf_map]
+pub(crate) static RULES: HashMap<RuleKey, Rule, { MAX_RULES as usize }, GROWS> = HashMap::new();
+
+/// What the rules have done; a rule that is gone has left its count here.
+#[btf_map]
+pub(crate) static RULE_COUNTS: HashMap<RuleKey, RuleCount, { MAX_RULES as usize }, GROWS> =
+    HashMap::new();
 
 /// [`tcpwatch_common::config::PortSet`]s as bitmaps.
 #[btf_map]

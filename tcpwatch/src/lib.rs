@@ -22,6 +22,7 @@ pub mod decode;
 pub mod event;
 pub mod lab;
 pub mod metrics;
+mod netns;
 pub mod pipeline;
 pub mod probe;
 mod road;

@@ -45,9 +45,18 @@ pub(crate) fn run(filters: &FilterArgs, output: &OutputArgs, live: &LiveArgs) ->
     let mut sink = sink(output, clock::now());
     // Locked and unbuffered: the pipeline collects lines and writes them at once.
     let mut stdout = io::stdout().lock();
-    let ready = |probes: &Probes| banner(&plan, probes);
-    let summary =
-        runtime.block_on(pipeline::run(&plan, sink.as_mut(), &mut stdout, record, ready))?;
+    let ready = |probes: &mut Probes| {
+        banner(&plan, probes);
+        Ok(())
+    };
+    let summary = runtime.block_on(pipeline::run(
+        &plan,
+        sink.as_mut(),
+        &mut stdout,
+        std::future::pending(),
+        record,
+        ready,
+    ))?;
     say_summary(&summary, sink.as_mut(), output);
     Ok(ExitCode::SUCCESS)
 }

@@ -6,6 +6,7 @@ use clap::Parser as _;
 use tcpwatch::cli::{Cli, args::Command, exit};
 
 mod check;
+mod laboratory;
 mod live;
 
 fn main() -> ExitCode {
@@ -20,6 +21,8 @@ fn main() -> ExitCode {
     let done = match cli.command {
         None => live::run(&cli.filters, &cli.output, &cli.live),
         Some(Command::Check) => check::run(),
+        Some(Command::Lab(command)) => laboratory::run(&command),
+        Some(Command::LabPeer(peer)) => return peer.run(),
         Some(Command::Replay { file, filters, output }) => live::replay(&file, &filters, &output),
     };
     match done {

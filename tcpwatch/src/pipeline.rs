@@ -2,6 +2,7 @@
 
 use std::{
     io::{BufRead, Write},
+    pin::pin,
     time::Duration,
 };
 
@@ -42,8 +43,9 @@ pub struct Plan {
     pub summary_line: bool,
 }
 
-/// The live log. Runs until a signal, the duration or the count ends it, or the output is closed.
-/// `record` opens the file that takes a copy of everything that comes in.
+/// The live log. Runs until a signal, `stop`, the duration or the count ends it, or the output is
+/// closed. `record` opens the file that takes a copy of everything that comes in; `ready` is called
+/// when nothing is missed any more.
 ///
 /// # Errors
 /// If the kernel side cannot be attached, or the output cannot be written.
@@ -51,8 +53,9 @@ pub async fn run(
     plan: &Plan,
     sink: &mut dyn Sink,
     output: &mut dyn Write,
+    stop: impl Future<Output = ()>,
     record: impl FnOnce() -> Result<Option<Box<dyn Write>>>,
-    ready: impl FnOnce(&Probes),
+    ready: impl FnOnce(&mut Probes) -> Result<()>,
 ) -> Result<Summary> {
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot catch SIGINT")?;
     let mut terminate = signal(SignalKind::terminate()).context("cannot catch SIGTERM")?;
@@ -78,7 +81,8 @@ pub async fn run(
     }
     // The hooks are attached already, so that nothing falls between.
     road.learn_what_exists()?;
-    ready(&probes);
+    ready(&mut probes)?;
+    let mut stop = pin!(stop);
     let end = plan.duration.map(|duration| Instant::now() + duration);
 
     while !road.is_done() {
@@ -88,6 +92,7 @@ pub async fn run(
             biased;
             _ = interrupt.recv() => break,
             _ = terminate.recv() => break,
+            () = &mut stop => break,
             () = until(end) => break,
             waited = source.wait() => waited?,
             () = until(question) => {}

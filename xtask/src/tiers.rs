@@ -36,6 +36,7 @@ const TIERS: &[Tier] = &[
         ],
     },
     Tier { name: "replay", runs: &[Run::Cargo(&["--package", "tcpwatch", "--test", "replay"])] },
+    Tier { name: "lab", runs: &[Run::AsRoot("lab")] },
     Tier { name: "kernel", runs: &[Run::AsRoot("kernel")] },
 ];
 

@@ -8,6 +8,7 @@
 
 mod common;
 mod mini;
+mod packet;
 mod segment;
 mod sock;
 
@@ -22,6 +23,7 @@ use crate::maps;
 
 pub(crate) use common::{Common, Room};
 pub(crate) use mini::{Mini, Timer};
+pub(crate) use packet::{Between, Packet, interface};
 pub(crate) use segment::Segment;
 pub(crate) use sock::{AnySock, SOCK_DEAD, Sock, TcpSock};
 

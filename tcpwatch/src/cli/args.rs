@@ -6,8 +6,10 @@ use std::{num::NonZeroU64, path::PathBuf, time::Duration};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
 
+use super::lab::LabCommand;
 use crate::{
     event::TcpState,
+    lab::hosts::peer,
     probe::{
         Filters, Tells,
         filters::{Family, PortRange},
@@ -50,8 +52,14 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 #[expect(clippy::large_enum_variant, reason = "there is one of these in a run")]
 pub enum Command {
+    /// Put real sockets into every TCP state, watch, measure and judge.
+    #[command(subcommand)]
+    Lab(LabCommand),
     /// Say what this kernel and these privileges allow, one line per feature.
     Check,
+    /// Be a host of the laboratory.
+    #[command(hide = true)]
+    LabPeer(peer::Args),
     /// Show a recording made with --record as the live log would have.
     Replay {
         /// The recording.
@@ -213,7 +221,7 @@ impl OutputArgs {
             _ if self.retries => false,
             // The change to CLOSED has told why already.
             News::Error(error) => self.format == Format::Json || error.state != TcpState::Closed,
-            News::Change(_) | News::Restart(_) | News::Reset(_) => true,
+            News::Change(_) | News::Restart(_) | News::Reset(_) | News::Segment(_) => true,
         }
     }
 }

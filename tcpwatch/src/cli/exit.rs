@@ -5,7 +5,7 @@ use std::{
     process::ExitCode,
 };
 
-use crate::{probe::ProbeError, source::snapshot};
+use crate::{lab::hosts::HostsError, probe::ProbeError, source::snapshot};
 
 /// It failed while running.
 const FAILED: u8 = 1;
@@ -24,6 +24,9 @@ pub fn status(error: &anyhow::Error) -> ExitCode {
         return USAGE.into();
     }
     if error.downcast_ref::<ProbeError>().is_some_and(ProbeError::is_precondition) {
+        return PRECONDITION.into();
+    }
+    if error.downcast_ref::<HostsError>().is_some_and(HostsError::is_precondition) {
         return PRECONDITION.into();
     }
     FAILED.into()

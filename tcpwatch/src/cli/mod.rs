@@ -1,6 +1,7 @@
-//! What was typed ([`args`]) and what it ends with ([`exit`]).
+//! What was typed ([`args`], [`lab`]) and what it ends with ([`exit`]).
 
 pub mod args;
 pub mod exit;
+pub mod lab;
 
 pub use args::Cli;

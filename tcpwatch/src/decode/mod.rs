@@ -5,6 +5,7 @@ mod mini_socket;
 mod record;
 mod reset;
 mod retransmit;
+mod segment;
 mod socket_error;
 mod state_change;
 
@@ -71,6 +72,7 @@ pub fn decode(bytes: &[u8], names: &Names) -> Result<Event, DecodeError> {
             reset::decode(bytes, &head, &names.reset_reasons).map(Event::Reset)
         }
         Some(RecordKind::SocketError) => socket_error::decode(bytes, &head).map(Event::Error),
+        Some(RecordKind::Segment) => segment::decode(bytes, &head).map(Event::Segment),
         None => Err(DecodeError::Kind { kind: head.kind }),
     }
 }

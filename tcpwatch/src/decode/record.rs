@@ -3,7 +3,7 @@
 #![expect(unsafe_code, reason = "the one place where bytes become a type")]
 
 use tcpwatch_common::{
-    MiniSocket, MiniSocketCancel, RecordHead, Reset, Retransmit, SocketError, StateChange,
+    MiniSocket, MiniSocketCancel, RecordHead, Reset, Retransmit, Segment, SocketError, StateChange,
     StateChangeLast,
 };
 
@@ -23,6 +23,7 @@ impl<const WORDS: usize> AnyBytes for MiniSocketCancel<WORDS> {}
 impl<const WORDS: usize> AnyBytes for Retransmit<WORDS> {}
 impl<const WORDS: usize> AnyBytes for Reset<WORDS> {}
 impl<const WORDS: usize> AnyBytes for SocketError<WORDS> {}
+impl<const WORDS: usize> AnyBytes for Segment<WORDS> {}
 
 /// The head of a record of any kind.
 pub(super) fn head(bytes: &[u8]) -> Result<RecordHead, DecodeError> {

@@ -5,19 +5,22 @@ use std::time::Duration;
 use proptest::{prelude::*, sample::select};
 use tcpwatch_common::{
     MiniSocket, MiniSocketCancel, RecordHead, Reset, Retransmit, SocketError, StateChange,
-    StateChangeLast, Totals,
+    StateChangeLast, Totals, segment::OPTION_WORDS,
 };
 
 use super::*;
 use crate::event::{
-    ResetDirection, ResetEvent, RetransmitEvent, Segment, StateEvent, TcpState, Trigger,
+    ResetDirection, ResetEvent, RetransmitEvent, Segment, SegmentEvent, StateEvent, TcpFlags,
+    TcpOptions, TcpState, Trigger, Way,
 };
+
+type Tapped<const WORDS: usize> = tcpwatch_common::Segment<WORDS>;
 
 /// Offset of the tag in a record.
 const KIND: usize = std::mem::offset_of!(RecordHead, kind);
 
 /// Every kind with its two lengths: IPv4 and IPv6.
-const LENGTHS: [(RecordKind, [usize; 2]); 7] = [
+const LENGTHS: [(RecordKind, [usize; 2]); 8] = [
     (RecordKind::StateChange, [size_of::<StateChange<1>>(), size_of::<StateChange<4>>()]),
     (RecordKind::MiniSocket, [size_of::<MiniSocket<1>>(), size_of::<MiniSocket<4>>()]),
     (
@@ -31,6 +34,7 @@ const LENGTHS: [(RecordKind, [usize; 2]); 7] = [
     (RecordKind::Retransmit, [size_of::<Retransmit<1>>(), size_of::<Retransmit<4>>()]),
     (RecordKind::Reset, [size_of::<Reset<1>>(), size_of::<Reset<4>>()]),
     (RecordKind::SocketError, [size_of::<SocketError<1>>(), size_of::<SocketError<4>>()]),
+    (RecordKind::Segment, [size_of::<Tapped<1>>(), size_of::<Tapped<4>>()]),
 ];
 
 fn tag(kind: RecordKind) -> u8 {
@@ -50,7 +54,7 @@ proptest! {
     #[test]
     fn any_bytes_with_a_known_tag_decode_or_are_refused(
         mut bytes in proptest::collection::vec(any::<u8>(), 48..=216),
-        tag in 1_u8..=7,
+        tag in 1_u8..=8,
     ) {
         bytes[KIND] = tag;
         let _ignored: Result<Event, DecodeError> = understood(&bytes);
@@ -250,4 +254,70 @@ fn an_error_keeps_its_number() {
     let Event::Error(event) = event else { panic!("an error: {event:?}") };
     assert_eq!((event.error, event.state), (110, TcpState::Closed));
     assert!(event.ends.local.address.is_ipv6());
+}
+
+/// A segment with these flags of the record, and these options.
+fn segment(flags: u16, options: &[u8]) -> SegmentEvent {
+    let event = record::<{ size_of::<Tapped<4>>() }>(
+        RecordKind::Segment,
+        &[
+            (FLAGS, &flags.to_ne_bytes()),
+            (std::mem::offset_of!(Tapped<4>, seq), &7_u32.to_ne_bytes()),
+            (std::mem::offset_of!(Tapped<4>, ack), &8_u32.to_ne_bytes()),
+            (std::mem::offset_of!(Tapped<4>, len), &9_u32.to_ne_bytes()),
+            (std::mem::offset_of!(Tapped<4>, window), &64_240_u16.to_ne_bytes()),
+            (std::mem::offset_of!(Tapped<4>, flags), &[0x12, 3]),
+            (std::mem::offset_of!(Tapped<4>, options), options),
+        ],
+    );
+    let Event::Segment(event) = event else { panic!("a segment: {event:?}") };
+    event
+}
+
+#[test]
+fn a_segment_has_a_way_and_the_rule_that_dropped_it_only_if_one_did() {
+    use tcpwatch_common::segment::{FLAG_DROPPED, FLAG_OUT};
+    let passed = segment(FLAG_OUT, &[]);
+    assert_eq!((passed.way, passed.dropped_by), (Way::Out, None));
+    let dropped = segment(FLAG_DROPPED, &[]);
+    assert_eq!((dropped.way, dropped.dropped_by), (Way::In, Some(3)));
+    assert_eq!((dropped.seq, dropped.ack, dropped.len, dropped.window), (7, 8, 9, 64_240));
+    assert_eq!(dropped.flags, TcpFlags(0x12));
+    assert!(dropped.ends.local.address.is_ipv6());
+}
+
+#[test]
+fn options_are_read_as_the_kernel_writes_them() {
+    // A SYN: MSS, SACK permitted, timestamps, no operation, window scale, fast open, padding.
+    let syn = [2, 4, 0x05, 0xb4, 4, 2, 8, 10, 0, 0, 1, 0, 0, 0, 0, 0, 1, 3, 3, 7, 34, 2, 1, 1];
+    let expected = TcpOptions {
+        mss: Some(1460),
+        window_scale: Some(7),
+        sack_permitted: true,
+        timestamps: Some((256, 0)),
+        sack_blocks: 0,
+        fast_open: true,
+    };
+    assert_eq!(segment(0, &syn).options, expected);
+    let mut blocks = vec![1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2, 1, 1, 5, 18];
+    blocks.resize(32, 0xff);
+    let expected = TcpOptions { timestamps: Some((1, 2)), sack_blocks: 2, ..TcpOptions::default() };
+    assert_eq!(segment(0, &blocks).options, expected);
+}
+
+#[test]
+fn an_option_that_nobody_knows_is_passed_over_and_a_broken_one_ends_the_list() {
+    let mss = TcpOptions { mss: Some(536), ..TcpOptions::default() };
+    for (options, expected) in [
+        (vec![30, 4, 0, 0, 2, 4, 2, 24], mss),
+        (vec![0, 2, 4, 2, 24], TcpOptions::default()),
+        (vec![30, 0, 2, 4, 2, 24], TcpOptions::default()),
+        (vec![30, 1, 2, 4, 2, 24], TcpOptions::default()),
+        (vec![30, 41, 2, 4, 2, 24], TcpOptions::default()),
+        (vec![3, 4, 7, 7, 2, 4, 2, 24], mss),
+    ] {
+        assert_eq!(segment(0, &options).options, expected, "{options:?}");
+    }
+    let full = [1; OPTION_WORDS * 4];
+    assert_eq!(segment(0, &full).options, TcpOptions::default(), "nothing but padding");
 }

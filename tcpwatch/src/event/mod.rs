@@ -74,6 +74,8 @@ pub enum Event {
     Reset(ResetEvent),
     /// The application will see an error.
     Error(ErrorEvent),
+    /// A segment passed a link of the laboratory, or was dropped there.
+    Segment(SegmentEvent),
 }
 
 impl Event {
@@ -86,6 +88,7 @@ impl Event {
             Self::Retransmit(event) => event.at,
             Self::Reset(event) => event.at,
             Self::Error(event) => event.at,
+            Self::Segment(event) => event.at,
         }
     }
 
@@ -98,6 +101,7 @@ impl Event {
             Self::Retransmit(event) => (event.netns, &event.ends),
             Self::Reset(event) => (event.netns, &event.ends),
             Self::Error(event) => (event.netns, &event.ends),
+            Self::Segment(event) => (event.netns, &event.ends),
         }
     }
 }

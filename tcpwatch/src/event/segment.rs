@@ -1,5 +1,7 @@
 //! A segment on a link of the laboratory, as its tap saw it pass or dropped it.
 
+use std::fmt;
+
 use super::{Endpoints, KernelTime, Netns};
 
 /// Which way a segment went, seen from the host on whose link it was.
@@ -9,6 +11,17 @@ pub enum Way {
     In,
     /// It went out.
     Out,
+}
+
+impl Way {
+    /// The word used in JSON.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::In => "in",
+            Self::Out => "out",
+        }
+    }
 }
 
 /// The flags of a TCP header (RFC 9293, section 3.1), the byte as it stands there.
@@ -29,10 +42,39 @@ impl TcpFlags {
     /// The urgent pointer counts.
     pub const URG: Self = Self(1 << 5);
 
+    /// Explicit congestion notification: the echo (RFC 3168).
+    pub const ECE: Self = Self(1 << 6);
+    /// Congestion window reduced (RFC 3168).
+    pub const CWR: Self = Self(1 << 7);
+
+    /// All of them by name, those that a segment is called by first.
+    pub const NAMES: [(Self, &str); 8] = [
+        (Self::SYN, "SYN"),
+        (Self::FIN, "FIN"),
+        (Self::RST, "RST"),
+        (Self::PSH, "PSH"),
+        (Self::URG, "URG"),
+        (Self::ECE, "ECE"),
+        (Self::CWR, "CWR"),
+        (Self::ACK, "ACK"),
+    ];
+
     /// Are all of these set?
     #[must_use]
     pub const fn has(self, flags: Self) -> bool {
         self.0 & flags.0 == flags.0
+    }
+}
+
+impl fmt::Display for TcpFlags {
+    /// `SYN+ACK`, `ACK`; `none` without any.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let set = Self::NAMES.iter().filter(|(flag, _)| self.has(*flag));
+        for (place, (_, name)) in set.enumerate() {
+            f.write_str(if place > 0 { "+" } else { "" })?;
+            f.write_str(name)?;
+        }
+        if self.0 == 0 { f.write_str("none") } else { Ok(()) }
     }
 }
 
@@ -78,4 +120,25 @@ pub struct TcpOptions {
     pub sack_blocks: u8,
     /// A fast open cookie, or the request for one.
     pub fast_open: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_are_named_as_segments_are_called() {
+        for (flags, name) in [
+            (0x02, "SYN"),
+            (0x12, "SYN+ACK"),
+            (0x11, "FIN+ACK"),
+            (0x18, "PSH+ACK"),
+            (0x04, "RST"),
+            (0xc2, "SYN+ECE+CWR"),
+            (0xff, "SYN+FIN+RST+PSH+URG+ECE+CWR+ACK"),
+            (0x00, "none"),
+        ] {
+            assert_eq!(TcpFlags(flags).to_string(), name, "{flags:#x}");
+        }
+    }
 }

@@ -4,11 +4,19 @@
 //!
 //! - [`scenario`]: a TOML file becomes steps, rules and expectations
 //! - [`host`]: who the two hosts are
+//! - [`hosts`]: their namespaces, links and processes
 //! - [`story`]: everything that happened, on one time axis
 //! - [`verdict`]: the story against the expectations
 //! - [`show`]: story and verdicts become what the reader sees
 
+pub mod audience;
+pub mod catalog;
+// pub mod expect;
 pub mod host;
+pub mod hosts;
+mod nearest;
+pub mod observe;
+pub mod run;
 pub mod scenario;
 pub mod show;
 pub mod story;

@@ -3,6 +3,7 @@
 use aya::{EbpfError, maps::MapError, programs::ProgramError};
 
 use super::layout::LayoutError;
+use crate::event::Netns;
 
 /// The kernel side is not attached.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +52,51 @@ pub enum ProbeError {
         /// The verifier's last words, or the system call's error.
         reason: String,
     },
+    /// A program of the tap was refused.
+    #[error(
+        "kernel {release} refuses the program `{program}` for the laboratory's links: {reason}"
+    )]
+    TapProgram {
+        /// `uname -r`.
+        release: String,
+        /// Name of the program.
+        program: &'static str,
+        /// The verifier's last words, or the system call's error.
+        reason: String,
+    },
+    /// A link cannot be tapped.
+    #[error(
+        "cannot tap interface `{interface}` in network namespace {}: {reason}; the kernel needs \
+         tcx (Linux 6.6) or CONFIG_NET_SCH_INGRESS and CONFIG_NET_CLS_BPF",
+        inode.0
+    )]
+    Tap {
+        /// Name of the interface.
+        interface: String,
+        /// The namespace.
+        inode: Netns,
+        /// The system call's error.
+        reason: String,
+    },
+    /// The tap's tables are full.
+    #[error(
+        "no room for another {what}: the laboratory taps {most} links at most, two for each run; \
+         run fewer scenarios at a time"
+    )]
+    TapFull {
+        /// What there is no room for.
+        what: &'static str,
+        /// Links at most.
+        most: u32,
+    },
+    /// A rule too many on a link.
+    #[error("a link has room for {most} rules, numbered from 0: there is no slot {slot}")]
+    NoSlot {
+        /// The number.
+        slot: usize,
+        /// How many there are.
+        most: u32,
+    },
 }
 
 impl ProbeError {
@@ -62,8 +108,14 @@ impl ProbeError {
             | Self::Layout(_)
             | Self::NoRingBuffer { .. }
             | Self::Btf(_)
-            | Self::Hook { .. } => true,
-            Self::Object(_) | Self::Map(_) | Self::NoProgram { .. } => false,
+            | Self::Hook { .. }
+            | Self::TapProgram { .. }
+            | Self::Tap { .. } => true,
+            Self::Object(_)
+            | Self::Map(_)
+            | Self::NoProgram { .. }
+            | Self::TapFull { .. }
+            | Self::NoSlot { .. } => false,
         }
     }
 }

@@ -10,9 +10,7 @@ use aya::{
     maps::{MapData, MapError, PerCpuArray},
     programs::ProgramFd,
 };
-use tcpwatch_common::{Counter, counter};
-
-use super::hooks::Hook;
+use tcpwatch_common::{Counter, counter::Hook};
 
 /// Why something did not reach the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -82,6 +80,11 @@ impl Losses {
         Self { counters, programs }
     }
 
+    /// From now on these are read too.
+    pub(super) fn add(&mut self, programs: Vec<(Hook, ProgramFd)>) {
+        self.programs.extend(programs);
+    }
+
     /// Reads all totals: a system call per counter and a small file per program.
     ///
     /// # Errors
@@ -89,11 +92,12 @@ impl Losses {
     pub fn read(&self) -> Result<Totals, LossesError> {
         let mut totals = Totals::default();
         for (hook, program) in &self.programs {
-            totals.attempted += self.sum(Counter::Attempted, hook.counters)?;
+            let hook = *hook;
+            totals.attempted += self.sum(Counter::Attempted, hook)?;
             for (cause, lost) in [
-                (Cause::RingFull, self.sum(Counter::RingFull, hook.counters)?),
-                (Cause::Unreadable, self.sum(Counter::Unreadable, hook.counters)?),
-                (Cause::Undecided, self.sum(Counter::UndecidedFull, hook.counters)?),
+                (Cause::RingFull, self.sum(Counter::RingFull, hook)?),
+                (Cause::Unreadable, self.sum(Counter::Unreadable, hook)?),
+                (Cause::Undecided, self.sum(Counter::UndecidedFull, hook)?),
                 (Cause::Recursion, recursion_misses(program)?),
             ] {
                 if lost > 0 {
@@ -104,7 +108,7 @@ impl Losses {
         Ok(totals)
     }
 
-    fn sum(&self, counter: Counter, hook: counter::Hook) -> Result<u64, MapError> {
+    fn sum(&self, counter: Counter, hook: Hook) -> Result<u64, MapError> {
         Ok(self.counters.get(&counter.slot(hook), 0)?.iter().sum())
     }
 }

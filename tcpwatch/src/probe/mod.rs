@@ -9,6 +9,7 @@ pub mod hooks;
 pub mod layout;
 pub mod losses;
 pub mod symbols;
+pub mod tap;
 
 use std::{collections::HashSet, path::Path};
 
@@ -27,6 +28,7 @@ use layout::{FieldOffset, Layout, LayoutError, VMLINUX_BTF};
 pub use losses::{Cause, Losses, Totals};
 use symbols::{KALLSYMS, REQSK_TIMER_HANDLER, TW_TIMER_HANDLER};
 pub use symbols::{Symbols, SymbolsError};
+pub use tap::Tap;
 
 static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/tcpwatch.bpf.o"));
 
@@ -124,10 +126,22 @@ impl Probes {
         };
         let counters: PerCpuArray<_, _> = take_map(&mut ebpf, "COUNTERS")?;
         let attached = programs.iter().map(|(hook, _)| *hook).collect();
+        let programs = programs.into_iter().map(|(hook, fd)| (hook.counters, fd)).collect();
         let losses = Losses::new(counters, programs);
         let dialect = layout.dialect;
         let totals_off = layout.totals.err().map(|error| error.to_string());
         Ok((Self { ebpf, losses, facts, attached, off, symbols, dialect, totals_off }, ring))
+    }
+
+    /// The tap on the laboratory's links, which can be had once. Its records come through the same
+    /// ring, and its losses count with the others.
+    ///
+    /// # Errors
+    /// If the kernel refuses its programs, or it was handed out before.
+    pub fn tap(&mut self) -> Result<Tap, ProbeError> {
+        let (tap, programs) = Tap::load(&mut self.ebpf, &self.facts)?;
+        self.losses.add(programs);
+        Ok(tap)
     }
 
     /// What cannot be told here and why, once for hooks that tell the same.

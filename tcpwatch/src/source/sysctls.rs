@@ -2,11 +2,12 @@
 
 use std::{
     fs, io,
+    os::fd::AsFd,
     path::{Path, PathBuf},
 };
 
 use super::snapshot::namespaces::{self, EnterError};
-use crate::{event::Netns, timing::Sysctls};
+use crate::{event::Netns, netns, timing::Sysctls};
 
 /// Shows the namespace of the thread that reads (`net_ctl_root`, `net/sysctl_net.c`).
 const DIRECTORY: &str = "/proc/sys/net/ipv4";
@@ -52,6 +53,12 @@ pub fn read(netns: Netns) -> Result<Sysctls, SysctlError> {
     let reachable = namespaces::reachable().map_err(cannot_read("/proc"))?;
     let place = reachable.places.into_iter().find(|place| place.netns == netns);
     let inside = place.ok_or(EnterError::Gone).and_then(|place| place.inside(read_here));
+    inside.map_err(|source| SysctlError::Enter { netns, source })?
+}
+
+/// The same for a namespace that is open, on behalf of whoever holds it.
+pub(crate) fn read_inside(netns: Netns, open: &impl AsFd) -> Result<Sysctls, SysctlError> {
+    let inside = netns::enter(open, read_here);
     inside.map_err(|source| SysctlError::Enter { netns, source })?
 }
 

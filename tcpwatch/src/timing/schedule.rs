@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use super::wheel::{TickRate, lateness};
+use super::{
+    walk::Walk,
+    wheel::{TickRate, lateness},
+};
 
 /// When something happens: never before the promise, and at the latest what the timer wheel
 /// allows.
@@ -19,6 +22,21 @@ impl Window {
     pub(super) fn of_timer(ticks: u64, rate: TickRate) -> Self {
         let latest = rate.duration(ticks.saturating_add(lateness(ticks)));
         Self { promise: rate.duration(ticks), latest }
+    }
+
+    /// One timer that is armed for a time.
+    #[must_use]
+    pub fn timer(time: Duration, rate: TickRate) -> Self {
+        Self::of_timer(rate.ticks(time), rate)
+    }
+
+    /// One after the other.
+    #[must_use]
+    pub const fn then(self, next: Self) -> Self {
+        Self {
+            promise: self.promise.saturating_add(next.promise),
+            latest: self.latest.saturating_add(next.latest),
+        }
     }
 }
 
@@ -78,6 +96,20 @@ pub struct Next {
 }
 
 impl Schedule {
+    /// Timers one after the other, each armed when the one before ran out. All but the last bring an
+    /// attempt, the last one the end.
+    #[must_use]
+    pub fn of_waits(waits: &[Duration], rate: TickRate) -> Self {
+        let mut walk = Walk::new(rate);
+        for (number, wait) in waits.iter().enumerate() {
+            if number > 0 {
+                walk.attempt(AttemptKind::Timer);
+            }
+            walk.wait(rate.ticks(*wait));
+        }
+        walk.give_up()
+    }
+
     /// The wait before an attempt; the first retransmission is number 1.
     #[must_use]
     pub fn gap(&self, attempt: usize) -> Option<Window> {

@@ -69,6 +69,24 @@ impl Sysctls {
         }
     }
 
+    /// One of them by its name in `/proc/sys/net/ipv4`, in the unit that it has there.
+    #[must_use]
+    pub fn by_name(&self, name: &str) -> Option<u64> {
+        let whole = |value: u128| u64::try_from(value).unwrap_or(u64::MAX);
+        Some(match name {
+            "tcp_syn_retries" => self.syn_retries.into(),
+            "tcp_syn_linear_timeouts" => self.syn_linear_timeouts.into(),
+            "tcp_synack_retries" => self.synack_retries.into(),
+            "tcp_orphan_retries" => self.orphan_retries.into(),
+            "tcp_retries2" => self.retries2.into(),
+            "tcp_early_retrans" => self.early_retrans.into(),
+            "tcp_rto_min_us" => whole(self.rto_min.as_micros()),
+            "tcp_rto_max_ms" => whole(self.rto_max.as_millis()),
+            "tcp_fin_timeout" => self.fin_timeout.as_secs(),
+            _ => return None,
+        })
+    }
+
     /// The greatest RTO in ticks, within the bounds that the kernel sets to the sysctl.
     pub(super) fn rto_max_ticks(&self, rate: TickRate) -> u64 {
         rate.ticks(self.rto_max.clamp(TIMEOUT_INIT, RTO_MAX))
@@ -102,6 +120,13 @@ mod tests {
     fn an_absent_one_is_what_the_kernel_does_without_it() {
         let old = Sysctls::from_lookup(|_| None);
         assert_eq!(old, Sysctls { syn_linear_timeouts: 0, ..Sysctls::default() });
+    }
+
+    #[test]
+    fn each_is_found_by_the_name_it_was_read_by() {
+        let unlike = Sysctls::from_lookup(|name| Some(u64::try_from(name.len()).unwrap()));
+        assert_eq!(Sysctls::from_lookup(|name| unlike.by_name(name)), unlike);
+        assert_eq!(unlike.by_name("tcp_mem"), None);
     }
 
     #[test]

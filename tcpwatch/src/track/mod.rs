@@ -139,6 +139,7 @@ impl Tracker {
             Event::Retransmit(event) => self.apply_retransmit(event, &mut out),
             Event::Reset(event) => self.apply_reset(event, &mut out),
             Event::Error(event) => self.apply_error(event, &mut out),
+            Event::Segment(event) => out(News::Segment(Box::new(event.clone()))),
         }
     }
 
@@ -194,14 +195,7 @@ impl Tracker {
                 let is_it = |closed: &&Subject| socket.is_some() && closed.socket == socket;
                 self.closed.iter().rev().find(is_it).copied()
             })
-            .unwrap_or(Subject {
-                socket,
-                netns,
-                ends,
-                direction: None,
-                process: None,
-                inherited: false,
-            })
+            .unwrap_or(Subject::unknown(socket, netns, ends))
     }
 
     /// Sockets and mini-sockets that are alive, listeners not counted.

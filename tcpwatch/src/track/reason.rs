@@ -36,6 +36,24 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// All of them.
+    pub const ALL: [Self; 14] = [
+        Self::Normal,
+        Self::Refused,
+        Self::TimedOut,
+        Self::ResetReceived,
+        Self::ResetSent,
+        Self::Unreachable,
+        Self::NoPort,
+        Self::Killed,
+        Self::Timer,
+        Self::Reused,
+        Self::ListenerClosed,
+        Self::NetnsGone,
+        Self::TimeWaitOverflow,
+        Self::Unknown,
+    ];
+
     /// The word used in JSON.
     #[must_use]
     pub const fn word(self) -> &'static str {

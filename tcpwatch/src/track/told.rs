@@ -6,7 +6,8 @@ use std::{sync::Arc, time::Duration};
 use super::{Connection, Reason};
 use crate::{
     event::{
-        Cookie, Direction, Endpoints, KernelTime, Netns, Process, ResetDirection, Segment, TcpState,
+        Cookie, Direction, Endpoints, KernelTime, Netns, Process, ResetDirection, Segment,
+        SegmentEvent, TcpState,
     },
     timing::Next,
 };
@@ -26,6 +27,14 @@ pub struct Subject {
     pub process: Option<Process>,
     /// The owner is that of the listener that accepted the connection.
     pub inherited: bool,
+}
+
+impl Subject {
+    /// Nothing is known but the two ends, and the socket if there is one.
+    #[must_use]
+    pub const fn unknown(socket: Option<Cookie>, netns: Netns, ends: Endpoints) -> Self {
+        Self { socket, netns, ends, direction: None, process: None, inherited: false }
+    }
 }
 
 /// A change of a socket's state, with everything that is known about it.
@@ -184,19 +193,36 @@ pub enum News {
     Error(SocketError),
     /// A connection whose last trace is gone.
     Connection(Box<Connection>),
+    /// A segment on a link of the laboratory.
+    Segment(Box<SegmentEvent>),
 }
 
 impl News {
-    /// Whose news it is.
+    /// When it happened; of a connection's life, when its last trace was gone.
     #[must_use]
-    pub const fn subject(&self) -> &Subject {
+    pub const fn at(&self) -> KernelTime {
         match self {
-            Self::Change(change) => &change.subject,
-            Self::Restart(restart) => &restart.subject,
-            Self::Retransmit(again) => &again.subject,
-            Self::Reset(reset) => &reset.subject,
-            Self::Error(error) => &error.subject,
-            Self::Connection(connection) => &connection.subject,
+            Self::Change(change) => change.at,
+            Self::Restart(restart) => restart.at,
+            Self::Retransmit(again) => again.at,
+            Self::Reset(reset) => reset.at,
+            Self::Error(error) => error.at,
+            Self::Connection(connection) => connection.at,
+            Self::Segment(segment) => segment.at,
+        }
+    }
+
+    /// Whose news it is. A link knows no sockets: nobody's is a segment.
+    #[must_use]
+    pub const fn subject(&self) -> Subject {
+        match self {
+            Self::Change(change) => change.subject,
+            Self::Restart(restart) => restart.subject,
+            Self::Retransmit(again) => again.subject,
+            Self::Reset(reset) => reset.subject,
+            Self::Error(error) => error.subject,
+            Self::Connection(connection) => connection.subject,
+            Self::Segment(segment) => Subject::unknown(None, segment.netns, segment.ends),
         }
     }
 
@@ -210,6 +236,7 @@ impl News {
             Self::Reset(reset) => reset.state == Some(state),
             Self::Error(error) => error.state == state,
             Self::Connection(connection) => connection.spent.time_in(state).is_some(),
+            Self::Segment(_) => false,
         }
     }
 }

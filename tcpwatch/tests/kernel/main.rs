@@ -28,4 +28,6 @@ mod snapshot;
 #[cfg(test)]
 mod strangers;
 #[cfg(test)]
+mod tap;
+#[cfg(test)]
 mod why;

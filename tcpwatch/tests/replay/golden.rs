@@ -88,6 +88,11 @@ fn retries_resets_and_errors_say_why() {
 }
 
 #[test]
+fn segments_have_their_places_among_the_changes_they_make() {
+    is_told("syn_ack_is_lost_on_a_link");
+}
+
+#[test]
 fn lives_retries_or_failures_alone_can_be_shown() {
     for option in ["lives", "retries", "failed"] {
         let args = ["--time", "elapsed", "--color", "never", &format!("--{option}")];

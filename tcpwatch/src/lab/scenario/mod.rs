@@ -1,11 +1,17 @@
 //! A scenario: one claim about TCP, and how to make it true. Read from TOML, run by `lab/run`.
 
+pub mod expectation;
+pub mod expression;
+pub mod file;
 pub mod step;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use super::host::Host;
 use crate::event::{TcpFlags, Way};
+pub use expectation::Expectation;
+pub use expression::Expression;
+pub use file::{Choices, FileError, read};
 pub use step::{Action, Call, CallKind, Condition, Shutdown, Signal, Step};
 
 /// A scenario with one profile chosen.
@@ -27,6 +33,10 @@ pub struct Scenario {
     pub rules: Vec<Rule>,
     /// What is done, in order.
     pub steps: Vec<Step>,
+    /// What is expected.
+    pub expect: Vec<Expectation>,
+    /// How long the steps wait, as they say: not less than this will a run take.
+    pub takes: Duration,
 }
 
 /// Drops segments on one host's link.

@@ -1,6 +1,7 @@
 //! One JSON object a line; the form is described by `schema.json` in the folder above.
 
 mod life;
+mod segment;
 mod why;
 
 use std::{net::IpAddr, time::Duration};
@@ -92,6 +93,11 @@ impl Sink for JsonLines {
             }
             News::Error(error) => {
                 self.line("error", error.at, clock, out, |line| why::error(line, error));
+            }
+            News::Segment(segment) => {
+                self.line("segment", segment.at, clock, out, |line| {
+                    segment::segment(line, segment);
+                });
             }
             News::Connection(connection) => {
                 let opened = connection.opened.map(|opened| self.moment(opened, clock));

@@ -4,6 +4,7 @@ mod cell;
 mod columns;
 mod duration;
 mod lives;
+mod segment;
 pub(crate) mod style;
 #[cfg(test)]
 mod tests;
@@ -235,6 +236,7 @@ impl Sink for Terminal {
             News::Reset(reset) => self.reset(reset, clock, out),
             News::Error(error) => self.error(error, clock, out),
             News::Connection(connection) => self.connection(connection, clock, out),
+            News::Segment(segment) => self.segment(segment, clock, out),
         }
     }
 

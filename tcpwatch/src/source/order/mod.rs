@@ -80,7 +80,7 @@ impl Order {
                 _ => {}
             },
             Event::Retransmit(again) => again.timer = self.next_timer(again),
-            Event::Mini(_) | Event::Reset(_) | Event::Error(_) => {}
+            Event::Mini(_) | Event::Reset(_) | Event::Error(_) | Event::Segment(_) => {}
         }
     }
 
@@ -154,7 +154,7 @@ impl Order {
         let next = self.soon_after(change.at).find(|later| match later {
             Event::Mini(mini) => mini.socket == Some(change.socket),
             Event::State(later) => later.socket == change.socket,
-            Event::Retransmit(_) | Event::Reset(_) | Event::Error(_) => false,
+            Event::Retransmit(_) | Event::Reset(_) | Event::Error(_) | Event::Segment(_) => false,
         })?;
         let Event::Mini(mini) = next else { return None };
         let is_born = mini.timer == TimerEvent::Start && mini.state == TcpState::FinWait2;

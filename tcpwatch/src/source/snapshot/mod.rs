@@ -37,6 +37,7 @@ pub use message::MessageError;
 pub use names::{NetnsError, resolve};
 pub use namespaces::EnterError;
 pub use sock_diag::DumpError;
+pub(crate) use sock_diag::Lister;
 pub use take::take;
 
 /// Where to look.

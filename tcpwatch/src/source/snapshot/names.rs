@@ -6,8 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::namespaces::{EnterError, OWN, Place, enter, inode, own, reachable};
-use crate::event::Netns;
+use super::namespaces::{EnterError, OWN, Place, inode, own, reachable};
+use crate::{event::Netns, netns::enter};
 
 /// Where `ip netns` puts its names.
 const NAMED: &str = "/run/netns";

@@ -4,21 +4,13 @@ use std::{
     collections::BTreeMap,
     fs::{self, File},
     io,
-    os::{
-        fd::AsFd,
-        unix::{ffi::OsStringExt, fs::MetadataExt},
-    },
+    os::unix::{ffi::OsStringExt, fs::MetadataExt},
     path::PathBuf,
-    thread,
-};
-
-use rustix::{
-    io::Errno,
-    thread::{LinkNameSpaceType, move_into_link_name_space},
 };
 
 use super::owners::pids;
-use crate::event::Netns;
+pub use crate::netns::EnterError;
+use crate::{event::Netns, netns::enter};
 
 /// Link to the calling thread's own namespace.
 pub(in crate::source) const OWN: &str = "/proc/thread-self/ns/net";
@@ -42,26 +34,6 @@ pub struct Reachable {
     pub places: Vec<Place>,
     /// Processes that did not tell theirs.
     pub hidden_processes: usize,
-}
-
-/// A namespace cannot be entered.
-#[derive(Debug, thiserror::Error)]
-pub enum EnterError {
-    /// Everything that led there is gone.
-    #[error("the process or mount that held it has gone")]
-    Gone,
-    /// The way cannot be opened.
-    #[error("cannot open it: {0}")]
-    Open(#[source] io::Error),
-    /// `setns` was refused.
-    #[error("setns refused: {0}; entering a network namespace takes CAP_SYS_ADMIN (root)")]
-    Refused(#[source] io::Error),
-    /// The file is no network namespace.
-    #[error("it is no network namespace")]
-    NoNetwork,
-    /// The thread that should go there did not start or did not come back.
-    #[error("the thread for it failed: {0}")]
-    Thread(#[source] io::Error),
 }
 
 /// The calling thread's network namespace.
@@ -140,7 +112,7 @@ fn named_inode(link: &str) -> Option<Netns> {
 }
 
 /// The inode of a namespace file; the kernel counts them in 32 bits (`struct ns_common`).
-pub(super) fn inode(about: &fs::Metadata) -> io::Result<Netns> {
+pub(crate) fn inode(about: &fs::Metadata) -> io::Result<Netns> {
     u32::try_from(about.ino()).map(Netns).map_err(io::Error::other)
 }
 
@@ -168,23 +140,6 @@ impl Place {
     fn is(&self, about: &fs::Metadata) -> bool {
         inode(about).is_ok_and(|netns| netns == self.netns)
     }
-}
-
-/// Does `work` in a new thread that has entered the network namespace `file`, and ends it.
-pub(super) fn enter<T: Send>(
-    file: &File,
-    work: impl FnOnce() -> T + Send,
-) -> Result<T, EnterError> {
-    let go = || match move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network)) {
-        Ok(()) => Ok(work()),
-        Err(Errno::INVAL) => Err(EnterError::NoNetwork),
-        Err(error) => Err(EnterError::Refused(error.into())),
-    };
-    thread::scope(|scope| {
-        let thread = thread::Builder::new().name("netns".to_owned()).spawn_scoped(scope, go);
-        let back = thread.map_err(EnterError::Thread)?.join();
-        back.unwrap_or_else(|_| Err(EnterError::Thread(io::Error::other("it panicked"))))
-    })
 }
 
 #[cfg(test)]

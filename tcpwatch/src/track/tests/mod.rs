@@ -5,6 +5,7 @@ mod half_open;
 mod lives;
 mod resets;
 mod retries;
+mod segments;
 mod takeover;
 mod time_wait;
 
@@ -166,6 +167,7 @@ fn line(news: &News) -> String {
         }
         News::Error(error) => format!("error {} {}", error.error, error.state),
         News::Connection(connection) => format!("life {}", connection.end.word()),
+        News::Segment(segment) => format!("segment {}", segment.flags),
     }
 }
 

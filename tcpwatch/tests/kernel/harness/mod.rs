@@ -10,6 +10,7 @@ pub(crate) mod peer;
 pub(crate) mod program;
 pub(crate) mod segment;
 pub(crate) mod sockets;
+pub(crate) mod tapped;
 pub(crate) mod watch;
 pub(crate) mod witness;
 

@@ -97,7 +97,22 @@ fn connection_line() -> Value {
     )
 }
 
-fn every_line() -> [Value; 8] {
+fn segment_line() -> Value {
+    with(
+        socket_line("segment"),
+        json!({
+            "socket": null, "process": null, "host": "client", "direction": "in",
+            "flags": "SYN+ACK", "seq": 4_294_967_295_u32, "ack": 8, "len": 0, "window": 65160,
+            "options": {
+                "mss": 1460, "window_scale": 7, "sack_permitted": true, "timestamp": 1,
+                "timestamp_echo": 2, "sack_blocks": 1, "fast_open": true
+            },
+            "dropped_by": 0
+        }),
+    )
+}
+
+fn every_line() -> [Value; 9] {
     [
         state_line(),
         restart_line(),
@@ -105,6 +120,7 @@ fn every_line() -> [Value; 8] {
         reset_line(),
         error_line(),
         connection_line(),
+        segment_line(),
         loss_line(),
         summary_line(),
     ]
@@ -123,7 +139,7 @@ fn a_good_line_of_each_kind_is_accepted_also_with_a_field_more() {
 #[test]
 fn a_line_without_one_of_its_fields_is_refused() {
     let validator = validator();
-    let optional = ["ends_in_s", "expected_s", "early", "not_sent"];
+    let optional = ["ends_in_s", "expected_s", "early", "not_sent", "host"];
     for line in every_line() {
         for field in line.as_object().expect("an object").keys() {
             let mut poorer = line.clone();
@@ -263,6 +279,36 @@ fn a_line_about_a_life_with_a_wrong_value_is_refused() {
     ] {
         refused(&validator, connection_line(), pointer, &bad);
     }
+}
+
+#[test]
+fn a_line_about_a_segment_with_a_wrong_value_is_refused() {
+    let validator = validator();
+    for (pointer, bad) in [
+        ("/socket", json!(4097)),
+        ("/process", json!({ "pid": 7, "comm": "server", "via": "listen" })),
+        ("/host", json!("router")),
+        ("/direction", json!("sent")),
+        ("/flags", json!("syn+ack")),
+        ("/flags", json!("ACK+SYN")),
+        ("/flags", json!("")),
+        ("/seq", json!(4_294_967_296_u64)),
+        ("/ack", json!(null)),
+        ("/len", json!(-1)),
+        ("/window", json!(65536)),
+        ("/options", json!(null)),
+        ("/options/mss", json!("1460")),
+        ("/options/sack_blocks", json!(0)),
+        ("/options", json!({ "timestamp": 1 })),
+        ("/dropped_by", json!(-1)),
+        ("/dropped_by", json!("SYN+ACK")),
+    ] {
+        refused(&validator, segment_line(), pointer, &bad);
+    }
+    let mut passed = segment_line();
+    passed["dropped_by"] = json!(null);
+    passed["options"] = json!({});
+    assert!(validator.is_valid(&passed), "{:?}", validator.validate(&passed).err());
 }
 
 #[test]

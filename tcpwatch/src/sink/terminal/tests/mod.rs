@@ -1,6 +1,7 @@
 //! Lines for people, from made-up news.
 
 mod lives;
+mod segment;
 mod why;
 
 use super::*;

@@ -1,0 +1,124 @@
+//! The words of `tcpwatch lab`.
+
+use std::{num::NonZeroUsize, path::PathBuf};
+
+use clap::{Args, Subcommand};
+
+use super::args::Color;
+use crate::{
+    lab::{host::Host, story::Profile},
+    probe::filters::Family,
+};
+
+/// What the laboratory is to do.
+#[derive(Debug, Subcommand)]
+pub enum LabCommand {
+    /// List the scenarios, with the time that each takes.
+    List,
+    /// Explain a scenario without running it: the claim, the same by hand, what to expect here.
+    Show {
+        /// Its name, or a file of yours.
+        #[arg(value_name = "NAME|FILE")]
+        scenario: String,
+        /// How long it may take
+        #[arg(long, value_enum, default_value_t)]
+        profile: Profile,
+    },
+    /// Run scenarios: make the states, watch, measure and judge.
+    Run(LabRun),
+    /// Print how a scenario file is written.
+    Format,
+}
+
+/// What is run, and how.
+#[derive(Debug, Args)]
+pub struct LabRun {
+    /// Names of scenarios, or files of yours.
+    #[arg(value_name = "NAME|FILE", required_unless_present = "all", conflicts_with = "all")]
+    pub scenarios: Vec<String>,
+    /// Every scenario, over IPv4 and IPv6
+    #[arg(long)]
+    pub all: bool,
+    /// Shorten what sysctls can shorten, or keep the kernel's defaults
+    #[arg(long, value_enum, default_value_t)]
+    pub profile: Profile,
+    /// Only over IPv4
+    #[arg(short = '4', long, conflicts_with = "ipv6")]
+    pub ipv4: bool,
+    /// Only over IPv6
+    #[arg(short = '6', long)]
+    pub ipv6: bool,
+    /// Set a sysctl of a host: client.tcp_fin_timeout=30; repeat for more
+    #[arg(long, value_name = "HOST.SYSCTL=VALUE", value_parser = setting)]
+    pub set: Vec<Setting>,
+    /// Write everything that was seen into a JSON file
+    #[arg(long, value_name = "FILE.json")]
+    pub report: Option<PathBuf>,
+    /// Runs that go on at the same time; all of them without it
+    #[arg(long, value_name = "N")]
+    pub jobs: Option<NonZeroUsize>,
+    /// Colour in text
+    #[arg(long, value_enum, default_value_t = Color::Auto)]
+    pub color: Color,
+}
+
+impl LabRun {
+    /// Over which protocols each scenario runs: both only with `--all`.
+    #[must_use]
+    pub fn families(&self) -> &'static [Family] {
+        match (self.ipv4, self.ipv6, self.all) {
+            (_, true, _) => &[Family::V6],
+            (false, false, true) => &[Family::V4, Family::V6],
+            _ => &[Family::V4],
+        }
+    }
+}
+
+/// A sysctl of a host that is set whatever the scenario says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setting {
+    /// Whose.
+    pub host: Host,
+    /// Its name below `/proc/sys/net/ipv4`.
+    pub name: String,
+    /// What it is set to.
+    pub value: String,
+}
+
+fn setting(word: &str) -> Result<Setting, String> {
+    let parts = word.split_once('=').and_then(|(key, value)| Some((key.split_once('.')?, value)));
+    let Some(((host, name), value)) = parts else {
+        return Err("write HOST.SYSCTL=VALUE, such as client.tcp_fin_timeout=30".to_owned());
+    };
+    let host = Host::ALL.into_iter().find(|known| known.name() == host);
+    let host = host.ok_or("the hosts are client and server")?;
+    if name.is_empty() || value.is_empty() || name.contains('/') {
+        return Err("write HOST.SYSCTL=VALUE, such as client.tcp_fin_timeout=30".to_owned());
+    }
+    Ok(Setting { host, name: name.to_owned(), value: value.to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_setting_names_host_sysctl_and_value() {
+        let expected = Setting {
+            host: Host::Server,
+            name: "tcp_synack_retries".to_owned(),
+            value: "2".to_owned(),
+        };
+        assert_eq!(setting("server.tcp_synack_retries=2"), Ok(expected));
+    }
+
+    #[test]
+    fn a_setting_that_is_none_is_refused_with_an_example() {
+        for word in ["", "tcp_fin_timeout=3", "client.tcp_fin_timeout", "client.=3", "client.x="] {
+            assert!(setting(word).unwrap_err().contains("client.tcp_fin_timeout=30"), "{word}");
+        }
+        let error = setting("router.tcp_fin_timeout=3").unwrap_err();
+        assert_eq!(error, "the hosts are client and server");
+        assert!(setting("client.../../kernel/panic=1").is_err(), "nothing outside net/ipv4");
+    }
+}

@@ -1,0 +1,92 @@
+//! The sockets of a host's process by the names that the scenario gives them.
+
+use std::{
+    collections::HashMap,
+    os::fd::{AsRawFd as _, OwnedFd},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use rustix::net::sockopt::socket_cookie;
+
+/// A socket: shared with the system calls that are going on.
+pub(super) type Shared = Arc<OwnedFd>;
+
+/// A socket and what was done with it.
+struct Known {
+    socket: Shared,
+    is_bound: bool,
+}
+
+/// All of them.
+#[derive(Clone, Default)]
+pub(super) struct Sockets(Arc<Mutex<HashMap<String, Known>>>);
+
+impl Sockets {
+    fn all(&self) -> MutexGuard<'_, HashMap<String, Known>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A name that is taken cannot be given again.
+    pub(super) fn must_be_new(&self, name: &str) -> Result<(), String> {
+        match self.all().get(name) {
+            None => Ok(()),
+            Some(known) => {
+                Err(format!("there is a socket `{name}` already, {}", known.socket.as_raw_fd()))
+            }
+        }
+    }
+
+    /// A new socket. It is asked for its cookie, because only a socket that has one passes it on to
+    /// the mini-socket that takes over from it (`sock_gen_cookie`, `net/core/sock_diag.c`).
+    pub(super) fn add(&self, name: &str, socket: OwnedFd) -> Shared {
+        let _cookie = socket_cookie(&socket).ok();
+        let socket = Arc::new(socket);
+        let known = Known { socket: Arc::clone(&socket), is_bound: false };
+        self.all().insert(name.to_owned(), known);
+        socket
+    }
+
+    pub(super) fn get(&self, name: &str) -> Result<Shared, String> {
+        let all = self.all();
+        let known = all.get(name).ok_or_else(|| no_such(&all, name))?;
+        Ok(Arc::clone(&known.socket))
+    }
+
+    pub(super) fn find(&self, name: &str) -> Option<(Shared, bool)> {
+        let all = self.all();
+        all.get(name).map(|known| (Arc::clone(&known.socket), known.is_bound))
+    }
+
+    pub(super) fn set_bound(&self, name: &str) {
+        if let Some(known) = self.all().get_mut(name) {
+            known.is_bound = true;
+        }
+    }
+
+    /// Takes a socket away, to close it.
+    ///
+    /// While a system call on it goes on in another thread, `close` takes away its number only and
+    /// tells the peer nothing (`__fput` comes with the last reference): no scenario means that.
+    pub(super) fn take(&self, name: &str) -> Result<OwnedFd, String> {
+        let mut all = self.all();
+        let Some(known) = all.remove(name) else { return Err(no_such(&all, name)) };
+        Arc::try_unwrap(known.socket).map_err(|socket| {
+            let number = socket.as_raw_fd();
+            all.insert(name.to_owned(), Known { socket, ..known });
+            format!(
+                "a system call on socket `{name}` ({number}) has not returned yet, and close() \
+                 would do nothing before it has; wait until it returns, or shut the socket down, \
+                 or kill the process"
+            )
+        })
+    }
+}
+
+fn no_such(all: &HashMap<String, Known>, name: &str) -> String {
+    let mut names: Vec<_> = all.keys().map(|name| format!("`{name}`")).collect();
+    names.sort_unstable();
+    if names.is_empty() {
+        return format!("there is no socket `{name}`; its process has none");
+    }
+    format!("there is no socket `{name}`; its process has {}", names.join(", "))
+}

@@ -1,0 +1,178 @@
+//! Hears what a run's hosts and the live log tell, looks at the hosts' sockets through `sock_diag`
+//! besides, and puts all of it in order.
+
+use std::{collections::BTreeMap, pin::pin, time::Duration};
+
+use tokio::{
+    sync::mpsc::UnboundedReceiver,
+    time::{Instant, sleep_until},
+};
+
+use super::progress::Progress;
+use crate::{
+    event::{KernelTime, TcpState},
+    lab::{
+        host::Host,
+        hosts::World,
+        scenario::{Condition, Rule},
+        story::{Moment, What},
+    },
+    source::clock,
+};
+
+/// News may come this much later than what happened after them; until then nothing is shown.
+const HELD: Duration = Duration::from_millis(30);
+/// An independent look follows a change after this long, when it is likely to last…
+const LOOKS_AFTER: Duration = Duration::from_millis(10);
+/// …and in any case so often.
+const LOOKS_EVERY: Duration = Duration::from_secs(1);
+
+pub(super) struct Listening<'a, S> {
+    rules: &'a [Rule],
+    heard: UnboundedReceiver<Moment>,
+    progress: Progress,
+    /// Not shown yet, in order; the number keeps those of the same nanosecond apart.
+    held: BTreeMap<(KernelTime, u64), Moment>,
+    number: u64,
+    story: Vec<Moment>,
+    show: S,
+    seen: [Vec<TcpState>; 2],
+    looks_at: Instant,
+    warnings: Vec<String>,
+}
+
+impl<'a, S: FnMut(&Moment)> Listening<'a, S> {
+    pub(super) fn new(
+        rules: &'a [Rule],
+        heard: UnboundedReceiver<Moment>,
+        show: S,
+    ) -> Self {
+        Self {
+            rules,
+            heard,
+            progress: Progress::default(),
+            held: BTreeMap::new(),
+            number: 0,
+            story: Vec::new(),
+            show,
+            seen: [Vec::new(), Vec::new()],
+            looks_at: Instant::now() + LOOKS_EVERY,
+            warnings: Vec::new(),
+        }
+    }
+
+    /// A step that is not a wait begins.
+    pub(super) fn mark(&mut self) {
+        self.catch_up();
+        self.progress.mark();
+    }
+
+    /// Does it hold by what has been heard?
+    pub(super) fn holds(&self, condition: &Condition) -> bool {
+        self.progress.holds(condition, self.rules)
+    }
+
+    /// What is to be seen instead of what was waited for.
+    pub(super) fn describe(&self) -> String {
+        self.progress.describe()
+    }
+
+    /// Hears one moment; false if none came before the deadline.
+    pub(super) async fn once(&mut self, world: &mut World, deadline: Instant) -> bool {
+        loop {
+            let shows_at = if self.held.is_empty() { deadline } else { Instant::now() + HELD };
+            tokio::select! {
+                biased;
+                Some(moment) = self.heard.recv() => {
+                    self.take(moment);
+                    self.show_until(clock::now().before(HELD));
+                    return true;
+                }
+                () = sleep_until(deadline) => return false,
+                () = sleep_until(self.looks_at) => self.look(world),
+                () = sleep_until(shows_at) => self.show_until(clock::now().before(HELD)),
+            }
+        }
+    }
+
+    /// Hears everything until then.
+    pub(super) async fn until(&mut self, world: &mut World, deadline: Instant) {
+        while self.once(world, deadline).await {}
+    }
+
+    /// Hears what comes while something is done.
+    pub(super) async fn attend<T>(&mut self, done: impl Future<Output = T>) -> T {
+        let mut done = pin!(done);
+        loop {
+            tokio::select! {
+                biased;
+                result = &mut done => return result,
+                Some(moment) = self.heard.recv() => {
+                    self.take(moment);
+                    self.show_until(clock::now().before(HELD));
+                }
+            }
+        }
+    }
+
+    /// Looks at the sockets of both hosts.
+    pub(super) fn look(&mut self, world: &mut World) {
+        self.looks_at = Instant::now() + LOOKS_EVERY;
+        for (host, seen) in Host::ALL.into_iter().zip(0..) {
+            let at = clock::now();
+            match world.machine_mut(host).look() {
+                Ok(sockets) => {
+                    let states = sockets.iter().map(|socket| socket.state).collect();
+                    self.witness(at, host, seen, states);
+                }
+                Err(error) => {
+                    let warning = format!("sock_diag does not answer on the {host}: {error:#}");
+                    if !self.warnings.contains(&warning) {
+                        self.warnings.push(warning);
+                    }
+                }
+            }
+        }
+    }
+
+    fn witness(&mut self, at: KernelTime, host: Host, place: usize, mut states: Vec<TcpState>) {
+        states.sort_unstable_by_key(|state| state.to_kernel());
+        let Some(seen) = self.seen.get_mut(place).filter(|seen| **seen != states) else { return };
+        seen.clone_from(&states);
+        self.take(Moment { at, host, what: What::Witness(states) });
+    }
+
+    fn catch_up(&mut self) {
+        while let Ok(moment) = self.heard.try_recv() {
+            self.take(moment);
+        }
+    }
+
+    fn take(&mut self, moment: Moment) {
+        self.progress.take(&moment);
+        if matches!(moment.what, What::News(_)) {
+            self.looks_at = self.looks_at.min(Instant::now() + LOOKS_AFTER);
+        }
+        self.held.insert((moment.at, self.number), moment);
+        self.number += 1;
+    }
+
+    fn show_until(&mut self, until: KernelTime) {
+        while let Some(next) = self.held.first_entry() {
+            if next.key().0 > until {
+                break;
+            }
+            let moment = next.remove();
+            (self.show)(&moment);
+            self.story.push(moment);
+        }
+    }
+
+    /// Everything in order, and what went wrong beside it.
+    pub(super) fn into_story(mut self) -> (Vec<Moment>, Vec<String>) {
+        self.catch_up();
+        self.show_until(KernelTime(u64::MAX));
+        self.story.sort_by_key(|moment| moment.at);
+        (self.story, self.warnings)
+    }
+}

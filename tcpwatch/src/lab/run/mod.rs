@@ -1,0 +1,221 @@
+//! One run: a scenario comes in, the hosts do its steps, what they and the live log tell becomes a
+//! story, and the story is judged.
+
+mod control;
+mod listening;
+mod progress;
+mod words;
+
+use std::{cell::RefCell, rc::Rc, sync::Arc, time::Duration};
+
+use anyhow::{Context as _, Result, bail};
+use tokio::{sync::mpsc, time::Instant};
+
+use super::{
+    audience::Audience,
+    // expect,
+    host::Host,
+    hosts::{self, LINK, World},
+    scenario::{Action, Condition, Rule, Scenario, Step},
+    story::{Moment, Profile, Run, What},
+};
+use crate::{
+    probe::{Tap, filters::Family},
+    source::{clock, sysctls},
+    timing::wheel::TickRate,
+};
+use control::Control;
+use listening::Listening;
+
+/// What is told last may be held back this long: to be put in order, or because a mini-socket's timer
+/// can still be moved.
+const SETTLES: Duration = Duration::from_millis(60);
+
+/// The number of the first run's first link; what a network namespace has by itself is far below.
+const FIRST_INDEX: u32 = 1000;
+
+/// What all runs share: one kernel side, one live log.
+#[derive(Clone)]
+pub struct Laboratory {
+    /// Packet rules and segments.
+    pub tap: Rc<RefCell<Tap>>,
+    /// The live log's way to the runs.
+    pub audience: Audience,
+    /// Ticks of the kernel per second.
+    pub rate: TickRate,
+}
+
+/// A link under the tap; without it when dropped.
+struct Link {
+    tap: Rc<RefCell<Tap>>,
+    index: u32,
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        if let Err(error) = self.tap.borrow_mut().detach(self.index) {
+            tracing::warn!("a link stays under the tap until the laboratory ends: {error}");
+        }
+    }
+}
+
+impl Laboratory {
+    /// Runs a scenario. `number` is another one for every run of this process; `show` gets what
+    /// happens, in order, some tens of milliseconds later.
+    ///
+    /// # Errors
+    /// If the hosts cannot be built or watched. A step that fails is not an error but part of the run.
+    pub async fn run(
+        &self,
+        scenario: Arc<Scenario>,
+        (profile, family): (Profile, Family),
+        number: u32,
+        show: impl FnMut(&Moment),
+    ) -> Result<Run> {
+        let (story, heard) = mpsc::unbounded_channel();
+        let plan = hosts::Plan {
+            family,
+            sysctls: &scenario.sysctls,
+            ifindex_base: FIRST_INDEX + 2 * number,
+            program: hosts::Plan::this_program(),
+        };
+        let mut world = World::build(&plan, story.clone()).await?;
+        let mut links = Vec::new();
+        let mut seats = Vec::new();
+        for host in Host::ALL {
+            let machine = world.machine(host);
+            seats.push(self.audience.seat(machine.netns(), host, story.clone()));
+            links.push(Link { tap: Rc::clone(&self.tap), index: machine.ifindex() });
+            let mut tap = self.tap.borrow_mut();
+            tap.attach(machine.netns_fd(), LINK, machine.ifindex(), machine.netns())?;
+        }
+        let read = |host| {
+            let machine = world.machine(host);
+            sysctls::read_inside(machine.netns(), &machine.netns_fd())
+        };
+        let sysctls = [read(Host::Client)?, read(Host::Server)?];
+        let control = Control::start(self.rate)?;
+        let mut running = Running {
+            laboratory: self,
+            lost_before: self.audience.lost(),
+            listening: Listening::new(&scenario.rules, heard, show),
+            scenario: &scenario,
+            story,
+            world: &mut world,
+        };
+        let started = clock::now();
+        let failure = running.all_steps().await.err().map(|error| format!("{error:#}"));
+        let ended = clock::now();
+        running.listening.until(running.world, Instant::now() + SETTLES).await;
+        let lost = self.audience.lost() - running.lost_before;
+        let dropped = running.dropped()?;
+        let (story, warnings) = running.listening.into_story();
+        let mut run = Run {
+            sysctls,
+            rate: self.rate,
+            scenario: Arc::clone(&scenario),
+            profile,
+            family,
+            started,
+            ended,
+            story,
+            dropped,
+            lost,
+            failure,
+            verdicts: Vec::new(),
+            warnings,
+        };
+        // expect::judge(&mut run, control.worst());
+        Ok(run)
+    }
+}
+
+struct Running<'a, S> {
+    laboratory: &'a Laboratory,
+    scenario: &'a Scenario,
+    world: &'a mut World,
+    lost_before: u64,
+    story: mpsc::UnboundedSender<Moment>,
+    listening: Listening<'a, S>,
+}
+
+impl<S: FnMut(&Moment)> Running<'_, S> {
+    async fn all_steps(&mut self) -> Result<()> {
+        for (slot, rule) in self.scenario.rules.iter().enumerate() {
+            if rule.from_start {
+                self.set_rule(slot, rule)?;
+            }
+        }
+        for step in &self.scenario.steps {
+            self.step(step).await.with_context(|| format!("line {}", step.line))?;
+        }
+        Ok(())
+    }
+
+    async fn step(&mut self, step: &Step) -> Result<()> {
+        if !matches!(step.action, Action::Wait { .. }) {
+            self.listening.mark();
+        }
+        match &step.action {
+            Action::Call(host, call) => {
+                let call = self.world.machine_mut(*host).call(call);
+                self.listening.attend(call).await?;
+            }
+            Action::Signal(host, signal) => {
+                let signal = self.world.machine_mut(*host).signal(*signal);
+                self.listening.attend(signal).await?;
+            }
+            Action::SetRule(slot) => {
+                if let Some(rule) = self.scenario.rules.get(*slot) {
+                    self.set_rule(*slot, rule)?;
+                }
+            }
+            Action::ReleaseRule(slot) => {
+                if let Some(rule) = self.scenario.rules.get(*slot) {
+                    let index = self.world.machine(rule.host).ifindex();
+                    self.laboratory.tap.borrow_mut().release_rule(index, *slot)?;
+                    self.tell(rule.host, What::RuleReleased(*slot));
+                }
+            }
+            Action::Wait { condition, within } => self.wait(condition, *within).await?,
+        }
+        Ok(())
+    }
+
+    fn set_rule(&mut self, slot: usize, rule: &Rule) -> Result<()> {
+        let index = self.world.machine(rule.host).ifindex();
+        self.laboratory.tap.borrow_mut().set_rule(index, slot, rule, clock::now())?;
+        self.tell(rule.host, What::RuleSet(slot));
+        Ok(())
+    }
+
+    async fn wait(&mut self, condition: &Condition, within: Duration) -> Result<()> {
+        let deadline = Instant::now() + within;
+        while !self.listening.holds(condition) {
+            if !self.listening.once(self.world, deadline).await {
+                bail!(
+                    "waited {} for {}; instead, {}",
+                    humantime::format_duration(within),
+                    words::condition(condition, &self.scenario.rules),
+                    self.listening.describe()
+                );
+            }
+        }
+        // What holds now is looked at before it is changed.
+        self.listening.look(self.world);
+        Ok(())
+    }
+
+    fn tell(&self, host: Host, what: What) {
+        // The other end lives as long as this.
+        let _heard = self.story.send(Moment { at: clock::now(), host, what }).is_ok();
+    }
+
+    fn dropped(&self) -> Result<Vec<u64>> {
+        let tap = self.laboratory.tap.borrow();
+        let rules = self.scenario.rules.iter().enumerate();
+        rules
+            .map(|(slot, rule)| Ok(tap.dropped(self.world.machine(rule.host).ifindex(), slot)?))
+            .collect()
+    }
+}

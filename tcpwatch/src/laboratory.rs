@@ -1,0 +1,209 @@
+//! `tcpwatch lab`: from the command line's words to runs, and what the reader sees of them.
+
+use std::{
+    cell::RefCell,
+    collections::BTreeMap,
+    env, fs,
+    io::{self, IsTerminal as _, Write as _},
+    path::Path,
+    process::ExitCode,
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result};
+use tcpwatch::{
+    cli::{
+        args::Color,
+        exit,
+        lab::{LabCommand, LabRun, Setting},
+    },
+    lab::{
+        catalog,
+        observe::observe,
+        run::Laboratory,
+        scenario::{self, Choices, Scenario},
+        show::{self, Layout, Progress, Report, Timeline},
+        story::{Profile, Run},
+    },
+    probe::filters::Family,
+    source::clock,
+};
+use tokio::{sync::Semaphore, task::JoinSet, time::interval};
+
+/// How often the progress line is drawn.
+const DRAWN_EVERY: Duration = Duration::from_millis(200);
+
+/// One run to be made.
+type Job = (Arc<Scenario>, Family);
+
+pub(crate) fn run(command: &LabCommand) -> Result<ExitCode> {
+    match command {
+        LabCommand::Run(asked) => return perform(asked),
+        LabCommand::List | LabCommand::Show { .. } | LabCommand::Format => {}
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn perform(asked: &LabRun) -> Result<ExitCode> {
+    let choices = choices(asked.profile, &asked.set);
+    let scenarios = if asked.all {
+        let all = catalog::all().iter().map(|built_in| built_in.read(&choices));
+        all.collect::<Result<Vec<_>, _>>()?
+    } else {
+        let named = asked.scenarios.iter().map(|name| find(name, &choices));
+        named.collect::<Result<_>>()?
+    };
+    let jobs: Vec<Job> = scenarios
+        .into_iter()
+        .map(Arc::new)
+        .flat_map(|scenario| {
+            asked.families().iter().map(move |family| (Arc::clone(&scenario), *family))
+        })
+        .collect();
+    // Before anything is run.
+    let report = asked.report.as_deref().map(Report::open).transpose()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    let layout = layout(asked.color);
+    let work = async |laboratory: Laboratory| match jobs.as_slice() {
+        [job] => one(&laboratory, job, asked.profile, layout).await.map(|run| vec![run]),
+        jobs => many(&laboratory, jobs, asked, layout).await,
+    };
+    let Some(runs) = runtime.block_on(observe(work))? else {
+        exit::say("tcpwatch: interrupted; the hosts and everything on them are gone\n");
+        return Ok(ExitCode::FAILURE);
+    };
+    let runs = runs?;
+    if let Some(report) = report {
+        report.write(&runs, &clock::read())?;
+    }
+    Ok(if runs.iter().all(Run::holds) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Shows it as it happens, then what was measured, then the verdicts.
+async fn one(
+    laboratory: &Laboratory,
+    (scenario, family): &Job,
+    profile: Profile,
+    layout: Layout,
+) -> Result<Run> {
+    let mut text = Vec::new();
+    show::heading(layout, scenario, &mut text);
+    write(&text)?;
+    let mut timeline = None;
+    let mut failed = None;
+    let show = |moment: &_| {
+        let timeline = timeline.get_or_insert_with(|| {
+            let at: &tcpwatch::lab::story::Moment = moment;
+            Timeline::new(layout, scenario, *family, at.at)
+        });
+        let mut text = Vec::new();
+        timeline.moment(moment, &mut text);
+        if let Err(error) = write(&text) {
+            failed.get_or_insert(error);
+        }
+    };
+    let run = laboratory.run(Arc::clone(scenario), (profile, *family), 0, show).await?;
+    failed.map_or(Ok(()), Err)?;
+    let mut text = b"\n".to_vec();
+    show::diagram(layout, &run, &mut text);
+    text.push(b'\n');
+    show::verdicts(layout, &run, &mut text);
+    write(&text)?;
+    Ok(run)
+}
+
+/// All at once, or as many as are allowed.
+async fn many(
+    laboratory: &Laboratory,
+    jobs: &[Job],
+    asked: &LabRun,
+    layout: Layout,
+) -> Result<Vec<Run>> {
+    let terminal = io::stdout().is_terminal();
+    let progress = Rc::new(RefCell::new(Progress::new(layout, terminal, jobs.len())));
+    let room = Arc::new(Semaphore::new(asked.jobs.map_or(jobs.len(), Into::into)));
+    let mut going = JoinSet::new();
+    let profile = asked.profile;
+    let numbered = jobs.iter().cloned().zip(0..).enumerate();
+    let local = tokio::task::LocalSet::new();
+    for (place, ((scenario, family), number)) in numbered {
+        let (laboratory, room) = (laboratory.clone(), Arc::clone(&room));
+        let progress = Rc::clone(&progress);
+        let job = async move {
+            let _permit = room.acquire_owned().await?;
+            let about = Some(scenario.takes);
+            progress.borrow_mut().began(&scenario.name, family, clock::now(), about);
+            let run = laboratory.run(scenario, (profile, family), number, |_| {}).await?;
+            anyhow::Ok((place, run))
+        };
+        going.spawn_local_on(job, &local);
+    }
+    let mut runs = Vec::new();
+    let mut ticks = interval(DRAWN_EVERY);
+    local
+        .run_until(async {
+            loop {
+                let mut text = Vec::new();
+                tokio::select! {
+                    ended = going.join_next() => {
+                        let Some(ended) = ended else { break };
+                        let (place, run) = ended??;
+                        progress.borrow_mut().ended(&run, &mut text);
+                        runs.push((place, run));
+                    }
+                    _ = ticks.tick() => progress.borrow_mut().draw(clock::now(), &mut text),
+                }
+                write(&text)?;
+            }
+            anyhow::Ok(())
+        })
+        .await?;
+    runs.sort_by_key(|(place, _)| *place);
+    let runs: Vec<_> = runs.into_iter().map(|(_, run)| run).collect();
+    let mut text = Vec::new();
+    progress.borrow_mut().clear(&mut text);
+    progress.borrow_mut().summary(&runs, &mut text);
+    write(&text)?;
+    Ok(runs)
+}
+
+/// A built-in scenario by its name, or a file.
+fn find(name: &str, choices: &Choices) -> Result<Scenario> {
+    let path = Path::new(name);
+    if !name.contains('/') && path.extension().is_none_or(|extension| extension != "toml") {
+        return Ok(catalog::find(name)?.read(choices)?);
+    }
+    let text = fs::read_to_string(path).with_context(|| format!("cannot read {name}"))?;
+    Ok(scenario::read(name, &text, choices)?)
+}
+
+fn choices(profile: Profile, settings: &[Setting]) -> Choices {
+    let mut set: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
+    for Setting { host, name, value } in settings {
+        set.entry(*host).or_default().insert(name.clone(), value.clone());
+    }
+    Choices { profile, set, rate: clock::tick_rate(), ..Choices::default() }
+}
+
+fn layout(color: Color) -> Layout {
+    let terminal = io::stdout().is_terminal();
+    let size = terminal_size::terminal_size().filter(|_| terminal);
+    let color = match color {
+        Color::Always => true,
+        Color::Never => false,
+        Color::Auto => terminal && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+    };
+    let width = size.map_or(Layout::USUAL_WIDTH, |(columns, _)| usize::from(columns.0));
+    Layout { color, width }
+}
+
+fn write(text: &[u8]) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(text)?;
+    stdout.flush()
+}

@@ -1,0 +1,183 @@
+//! Two hosts, orders to them, and what they tell.
+
+use std::{
+    collections::BTreeMap,
+    env,
+    io::{self, Write as _},
+    os::fd::{AsFd as _, OwnedFd},
+    sync::atomic::{AtomicU32, Ordering},
+    thread,
+    time::Duration,
+};
+
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use tcpwatch::{
+    event::TcpState,
+    lab::{
+        host::Host,
+        hosts::{HostsError, Plan, World},
+        scenario::{Call, CallKind},
+        story::{Moment, SystemCall, What},
+    },
+    probe::filters::Family,
+};
+use tokio::sync::mpsc;
+
+/// How long a test waits for what has to come. A deadline, never a pace.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(10);
+
+pub(crate) const PORT: u16 = 11111;
+pub(crate) const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
+
+/// Leaves the test with a loud word if it cannot run here.
+macro_rules! needs_root {
+    () => {
+        if !$crate::harness::is_root() {
+            return;
+        }
+    };
+}
+
+/// Is this process root? If not, says so past the test runner's capture, or fails where a test that
+/// cannot run is no pass.
+pub(crate) fn is_root() -> bool {
+    if rustix::process::geteuid().is_root() {
+        return true;
+    }
+    assert!(env::var_os("TCPWATCH_REQUIRE_ROOT").is_none(), "this test needs root");
+    let name = thread::current().name().unwrap_or("a test").to_owned();
+    writeln!(io::stderr(), "SKIPPED: needs root: {name}").unwrap();
+    false
+}
+
+/// Runs it as the laboratory does, on one thread.
+pub(crate) fn run<T>(work: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
+}
+
+pub(crate) type Sysctls = BTreeMap<Host, BTreeMap<String, String>>;
+
+/// The same for both hosts.
+pub(crate) fn sysctls(pairs: &[(&str, &str)]) -> Sysctls {
+    let pairs: BTreeMap<_, _> =
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    Host::ALL.into_iter().map(|host| (host, pairs.clone())).collect()
+}
+
+/// Two hosts and all that they have told.
+pub(crate) struct Lab {
+    pub(crate) world: World,
+    told: mpsc::UnboundedReceiver<Moment>,
+    pub(crate) story: Vec<Moment>,
+}
+
+pub(crate) async fn try_build(family: Family, sysctls: &Sysctls) -> Result<Lab, HostsError> {
+    static IFINDEX: AtomicU32 = AtomicU32::new(1000);
+    let plan = Plan {
+        family,
+        sysctls,
+        ifindex_base: IFINDEX.fetch_add(2, Ordering::Relaxed),
+        program: env!("CARGO_BIN_EXE_tcpwatch").into(),
+    };
+    let (tell, told) = mpsc::unbounded_channel();
+    Ok(Lab { world: World::build(&plan, tell).await?, told, story: Vec::new() })
+}
+
+impl Lab {
+    pub(crate) async fn new(family: Family) -> Self {
+        try_build(family, &Sysctls::new()).await.unwrap()
+    }
+
+    pub(crate) async fn try_call(
+        &mut self,
+        host: Host,
+        socket: &str,
+        kind: CallKind,
+    ) -> Result<(), HostsError> {
+        let call = Call { socket: socket.to_owned(), kind };
+        let machine = self.world.machine_mut(host);
+        tokio::time::timeout(DEADLINE, machine.call(&call)).await.expect("the step is done")
+    }
+
+    pub(crate) async fn call(&mut self, host: Host, socket: &str, kind: CallKind) {
+        self.try_call(host, socket, kind).await.unwrap();
+    }
+
+    /// Waits until this call on this socket has returned; says how strace would show it.
+    pub(crate) async fn returned(&mut self, socket: &str, name: &str) -> String {
+        let is_it = |call: &SystemCall| call.socket == socket && call.name == name;
+        loop {
+            for moment in &self.story {
+                if let What::Returned(call) = &moment.what
+                    && is_it(call)
+                {
+                    return call.line();
+                }
+            }
+            let more = tokio::time::timeout(DEADLINE, self.told.recv()).await;
+            let story = &self.story;
+            let moment = more.unwrap_or_else(|_| panic!("{name} returns; so far: {story:#?}"));
+            self.story.push(moment.expect("the hosts are there"));
+        }
+    }
+
+    /// All that has been told so far.
+    pub(crate) fn so_far(&mut self) -> &[Moment] {
+        while let Ok(moment) = self.told.try_recv() {
+            self.story.push(moment);
+        }
+        &self.story
+    }
+
+    /// Everything that returned so far, as strace shows it.
+    pub(crate) fn lines(&mut self) -> Vec<String> {
+        let returned = self.so_far().iter().filter_map(|moment| match &moment.what {
+            What::Returned(call) => Some(call.line()),
+            _ => None,
+        });
+        returned.collect()
+    }
+
+    /// A connection over a listener with this backlog: sockets `listener`, `server` and `client`.
+    pub(crate) async fn connect(&mut self) {
+        self.call(Host::Server, "listener", listen(16)).await;
+        self.call(Host::Client, "client", CallKind::Connect { port: PORT }).await;
+        assert_eq!(self.returned("client", "connect").await, "connect(3) = 0");
+        self.call(Host::Server, "server", accept()).await;
+        assert_eq!(self.returned("server", "accept").await, "accept(3) = 4");
+    }
+
+    /// Looks until the host's sockets are in these states.
+    pub(crate) async fn see(&mut self, host: Host, wanted: &[TcpState]) {
+        let mut seen = Vec::new();
+        let looking = async {
+            while seen != wanted {
+                let sockets = self.world.machine_mut(host).look().unwrap();
+                seen = sockets.iter().map(|socket| socket.state).collect();
+                seen.sort_unstable_by_key(|state| state.to_kernel());
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        let in_time = tokio::time::timeout(DEADLINE, looking).await.is_ok();
+        assert!(in_time, "{host} shows {wanted:?}, not {seen:?}");
+    }
+}
+
+pub(crate) fn listen(backlog: u32) -> CallKind {
+    CallKind::Listen { port: PORT, backlog }
+}
+
+pub(crate) fn accept() -> CallKind {
+    CallKind::Accept { listener: "listener".to_owned() }
+}
+
+/// Does it in a thread inside a network namespace.
+pub(crate) fn inside<T: Send>(netns: &OwnedFd, act: impl FnOnce() -> T + Send) -> T {
+    thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            move_into_link_name_space(netns.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
+            act()
+        });
+        thread.join().unwrap()
+    })
+}
