@@ -12,7 +12,7 @@ use tcpwatch::{
     source::sysctls,
 };
 
-use crate::harness::{FAMILIES, Lab, Sysctls, inside, listen, run, try_build};
+use crate::harness::{FAMILIES, Lab, Sysctls, inside, run, try_build};
 
 /// The links and the sysctls of the network namespace that the test runs in.
 fn outside() -> (String, Vec<(String, String)>) {
@@ -147,32 +147,5 @@ fn fifty_pairs_are_there_at_once_and_apart() {
         let begun = Instant::now();
         drop(labs);
         println!("50 pairs ended in {:?}", begun.elapsed());
-    });
-}
-
-#[test]
-fn one_pair_is_built_and_ended_quickly_enough_to_be_told() {
-    needs_root!();
-    run(async {
-        for family in FAMILIES {
-            let begun = Instant::now();
-            let mut lab = Lab::new(family).await;
-            let built = begun.elapsed();
-            lab.call(Host::Server, "listener", listen(16)).await;
-            let begun = Instant::now();
-            for _ in 0..100 {
-                lab.world.machine_mut(Host::Server).look().unwrap();
-            }
-            let look = begun.elapsed() / 100;
-            let begun = Instant::now();
-            lab.call(Host::Server, "x", CallKind::Socket).await;
-            let call = begun.elapsed();
-            let begun = Instant::now();
-            drop(lab);
-            println!(
-                "{family:?}: build {built:?}, look {look:?}, call {call:?}, end {:?}",
-                begun.elapsed()
-            );
-        }
     });
 }
