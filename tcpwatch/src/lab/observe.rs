@@ -7,10 +7,7 @@ use anyhow::Result;
 use super::{audience::Audience, host::Host, run::Laboratory};
 use crate::{
     pipeline::{self, Plan},
-    probe::{
-        Filters,
-        filters::Family,
-    },
+    probe::{Filters, filters::Family},
     source::clock,
 };
 use tcpwatch_common::config::RING_BYTES;
@@ -39,19 +36,25 @@ pub async fn observe<T>(work: impl AsyncFnOnce(Laboratory) -> T) -> Result<Optio
     let shared = audience.clone();
     let stop = async {
         if let Ok(tap) = begins.await {
-            let laboratory =
-                Laboratory { tap, audience: shared, rate: clock::tick_rate() };
+            let laboratory = Laboratory { tap, audience: shared, rate: clock::tick_rate() };
             result = Some(work(laboratory).await);
         } else {
             std::future::pending().await
         }
     };
     let mut sink = audience;
-    pipeline::run(&plan, &mut sink, &mut io::sink(), stop, || Ok(None), |probes| {
-        let tap = Rc::new(RefCell::new(probes.tap()?));
-        let _begun = ready.send(tap).is_ok();
-        Ok(())
-    })
+    pipeline::run(
+        &plan,
+        &mut sink,
+        &mut io::sink(),
+        stop,
+        || Ok(None),
+        |probes| {
+            let tap = Rc::new(RefCell::new(probes.tap()?));
+            let _begun = ready.send(tap).is_ok();
+            Ok(())
+        },
+    )
     .await?;
     Ok(result)
 }

@@ -42,7 +42,10 @@ impl Control {
                     return;
                 }
                 let late = began.elapsed().saturating_sub(latest);
-                worst.fetch_max(u64::try_from(late.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+                worst.fetch_max(
+                    u64::try_from(late.as_nanos()).unwrap_or(u64::MAX),
+                    Ordering::Relaxed,
+                );
             }
         })?;
         Ok(Self { worst_ns, _silent: silent })

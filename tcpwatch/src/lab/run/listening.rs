@@ -42,11 +42,7 @@ pub(super) struct Listening<'a, S> {
 }
 
 impl<'a, S: FnMut(&Moment)> Listening<'a, S> {
-    pub(super) fn new(
-        rules: &'a [Rule],
-        heard: UnboundedReceiver<Moment>,
-        show: S,
-    ) -> Self {
+    pub(super) fn new(rules: &'a [Rule], heard: UnboundedReceiver<Moment>, show: S) -> Self {
         Self {
             rules,
             heard,

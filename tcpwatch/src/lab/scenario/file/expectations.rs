@@ -50,11 +50,7 @@ pub(super) fn expectations(
 }
 
 /// The one of these keys that is there.
-fn claim(
-    host: Host,
-    fields: &mut Fields<'_>,
-    reading: &Reading<'_>,
-) -> Result<Claim, FileError> {
+fn claim(host: Host, fields: &mut Fields<'_>, reading: &Reading<'_>) -> Result<Claim, FileError> {
     if let Some(item) = fields.take("path") {
         let states: Result<Vec<_>, _> = item.elements()?.map(|item| item.state()).collect();
         return Ok(Claim::Path(states?));
@@ -113,16 +109,19 @@ fn stay(
             Some(Lasts::Time(expression))
         }
     };
-    let counted_from = fields.take("counted_from").map(|item| {
-        item.word([("the beginning", false), ("the last restart", true)])
-    });
+    let counted_from = fields
+        .take("counted_from")
+        .map(|item| item.word([("the beginning", false), ("the last restart", true)]));
     Ok(Stay {
         state: item.state()?,
         nth: fields.number("nth", 1..1 << 16)?.unwrap_or(1),
         lasts,
         from_restart: counted_from.transpose()?.unwrap_or(false),
         timer: window(fields, "timer", host, reading)?,
-        ends: fields.take("ends").map(|item| item.word(Reason::ALL.map(|why| (why.word(), why)))).transpose()?,
+        ends: fields
+            .take("ends")
+            .map(|item| item.word(Reason::ALL.map(|why| (why.word(), why))))
+            .transpose()?,
         then: fields.take("then").map(|item| item.state()).transpose()?,
     })
 }
@@ -174,7 +173,9 @@ fn returned(
 }
 
 fn is_error_name(word: &str) -> bool {
-    word.len() > 1 && word.starts_with('E') && word.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit())
+    word.len() > 1
+        && word.starts_with('E')
+        && word.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit())
 }
 
 fn segments(

@@ -233,7 +233,9 @@ fn a_file_without_its_parts_is_refused() {
     assert!(refusal("claim = \"c\"\nsteps = []").contains("`title`: is missing"));
     assert!(refusal(HEAD).contains("`steps`: is missing"));
     assert!(refusal("title = \"t").contains("no TOML"));
-    assert!(refusal(&format!("{HEAD}tite = 1\nsteps = []\n{EXPECT}")).contains("did you mean `title`?"));
+    assert!(
+        refusal(&format!("{HEAD}tite = 1\nsteps = []\n{EXPECT}")).contains("did you mean `title`?")
+    );
 }
 
 proptest! {
