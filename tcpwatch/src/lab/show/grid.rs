@@ -162,8 +162,8 @@ impl Grid {
         let client = format!("client {}", end(Host::Client));
         let server = format!("server {}", end(Host::Server));
         let left = TIME + self.left + 1;
-        let text =
-            format!("  seconds{client:>left$}", left = left.saturating_sub("  seconds".len()));
+        let beside = left.saturating_sub(TIME);
+        let text = format!("  seconds  {client:>beside$}");
         let lifeline = left + self.field;
         let most = self.width.saturating_sub(server.chars().count());
         let text = format!("{text:<start$}{server}", start = lifeline.min(most));
