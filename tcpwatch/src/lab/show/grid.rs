@@ -162,8 +162,8 @@ impl Grid {
         let client = format!("client {}", end(Host::Client));
         let server = format!("server {}", end(Host::Server));
         let left = TIME + self.left + 1;
-        let text =
-            format!("  seconds{client:>left$}", left = left.saturating_sub("  seconds".len()));
+        let beside = left.saturating_sub(TIME);
+        let text = format!("  seconds  {client:>beside$}");
         let lifeline = left + self.field;
         let most = self.width.saturating_sub(server.chars().count());
         let text = format!("{text:<start$}{server}", start = lifeline.min(most));
@@ -302,10 +302,10 @@ fn width_of(spans: &[Span]) -> usize {
 }
 
 /// With commas between them.
-fn joined(notes: Vec<Span>) -> Vec<Span> {
+fn joined(notes: &[Span]) -> Span {
     let text = notes.iter().map(|note| note.text.as_str()).collect::<Vec<_>>().join(", ");
     let look = notes.iter().map(|note| note.style).find(|look| !look.is_plain());
-    vec![Span::new(text, look.unwrap_or_default())]
+    Span::new(text, look.unwrap_or_default())
 }
 
 /// Remarks in as few lines as they need, wrapped where one is too long; `beside` is the room where
@@ -320,7 +320,7 @@ fn flowed(notes: &[Span], beside: usize, room: usize) -> Vec<Span> {
             _ => lines.push(vec![note.clone()]),
         }
     }
-    let lines = lines.into_iter().rev().flat_map(joined);
+    let lines = lines.iter().rev().map(|line| joined(line));
     let wrapped = lines.flat_map(|line| {
         wrapped(&line.text, room).into_iter().map(move |text| Span::new(text, line.style))
     });

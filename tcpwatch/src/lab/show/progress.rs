@@ -89,29 +89,25 @@ impl Progress {
 
     /// `32 of 84 done, 2 failed, 50 running; longest: closing v6, 4.2 of about 8 s`
     fn text(&self, now: KernelTime) -> String {
-        let mut text = format!("{} of {} done", self.done, self.total);
-        if self.failed > 0 {
-            text.push_str(&format!(", {} failed", self.failed));
-        }
-        text.push_str(&format!(", {} running", self.running.len()));
+        let Self { total, done, .. } = self;
+        let failed = match self.failed {
+            0 => String::new(),
+            count => format!(", {count} failed"),
+        };
         let left = |run: &Running| {
             run.about.map_or(Duration::ZERO, |about| run.since.after(about).since(now))
         };
         let longest =
             self.running.iter().max_by_key(|run| (left(run), std::cmp::Reverse(run.since)));
-        if let Some(run) = longest {
+        let longest = longest.map(|run| {
             let passed = now.since(run.since).as_millis();
+            let (seconds, tenths) = (passed / 1000, passed / 100 % 10);
             let about = run.about.map(|about| format!(" of about {}", about.as_secs().max(1)));
-            text.push_str(&format!(
-                "; longest: {} {}, {}.{}{} s",
-                run.name,
-                family(run.family),
-                passed / 1000,
-                passed / 100 % 10,
-                about.unwrap_or_default(),
-            ));
-        }
-        text
+            let (name, family) = (&run.name, family(run.family));
+            format!("; longest: {name} {family}, {seconds}.{tenths}{} s", about.unwrap_or_default())
+        });
+        let running = self.running.len();
+        format!("{done} of {total} done{failed}, {running} running{}", longest.unwrap_or_default())
     }
 
     /// Appends what became of all runs: a line for each, and the tables of those that do not hold.
@@ -138,22 +134,19 @@ fn total(runs: &[Run]) -> (String, anstyle::Style) {
     let verdicts = || runs.iter().flat_map(|run| &run.verdicts);
     let held = verdicts().filter(|verdict| verdict.holds).count();
     let failed = runs.iter().filter(|run| !run.holds()).count();
-    let mut text = format!("{} runs, {held} of {} verdicts hold", runs.len(), verdicts().count());
-    if failed == 0 {
+    let text = format!("{} runs, {held} of {} verdicts hold", runs.len(), verdicts().count());
+    let Some(first) = runs.iter().find(|run| !run.holds()) else {
         return (text, style::SETUP);
-    }
+    };
     let unit = if failed == 1 { "run" } else { "runs" };
-    text.push_str(&format!(" \u{b7} {failed} {unit} failed"));
-    if let Some(run) = runs.iter().find(|run| !run.holds()) {
-        let family = if run.family == Family::V6 { " -6" } else { "" };
-        let profile = match run.profile {
-            Profile::Quick => " --profile quick",
-            Profile::Full => "",
-        };
-        let name = &run.scenario.name;
-        text.push_str(&format!(" \u{b7} look closer: tcpwatch lab run {name}{family}{profile}"));
-    }
-    (text, style::FAILURE)
+    let family = if first.family == Family::V6 { " -6" } else { "" };
+    let profile = match first.profile {
+        Profile::Quick => " --profile quick",
+        Profile::Full => "",
+    };
+    let name = &first.scenario.name;
+    let closer = format!("look closer: tcpwatch lab run {name}{family}{profile}");
+    (format!("{text} \u{b7} {failed} {unit} failed \u{b7} {closer}"), style::FAILURE)
 }
 
 /// Name, family, verdicts held, duration, warnings.

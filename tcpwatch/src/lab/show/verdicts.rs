@@ -72,7 +72,7 @@ fn rows(run: &Run, wide: bool) -> Vec<(Vec<Cell>, Option<Cell>)> {
 fn row(verdict: &Verdict, timed: bool) -> Vec<Cell> {
     let look = if verdict.holds { style::PLAIN } else { style::FAILURE };
     let (expected, measured) = match &verdict.times {
-        Some(times) => (expected(verdict, times), seconds(times.measured, 3)),
+        Some(judged) => (expected(verdict, judged), seconds(judged.measured, 3)),
         None => (verdict.expected.clone(), verdict.measured.clone()),
     };
     let mut row = vec![

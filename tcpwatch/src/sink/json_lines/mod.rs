@@ -14,7 +14,7 @@ use super::{
     timestamp::Calendar,
 };
 use crate::{
-    event::{Cookie, Direction, Endpoint, Endpoints, KernelTime, Process, TcpState, WallClock},
+    event::{Cookie, Direction, Endpoint, KernelTime, Process, TcpState, WallClock},
     track::{Change, News, Restart, Subject},
 };
 
@@ -165,11 +165,6 @@ fn write_socket(line: &mut Object<'_>, subject: &Subject) {
         None => line.null(key!("socket")),
     }
     line.number(key!("netns"), netns.0);
-    write_ends(line, &ends);
-}
-
-/// Family and both ends.
-pub(crate) fn write_ends(line: &mut Object<'_>, ends: &Endpoints) {
     line.word(key!("family"), if ends.local.address.is_ipv4() { "ipv4" } else { "ipv6" });
     line.object(key!("local"), |end| write_endpoint(end, ends.local));
     line.object(key!("remote"), |end| write_endpoint(end, ends.remote));

@@ -83,10 +83,10 @@ fn line(grid: &Grid, run: &Run, row: &Row, passing: &mut Vec<usize>) -> Line {
                 Host::Client => elbow(field),
                 Host::Server => field.saturating_sub(elbow(field) + 1),
             };
-            if drawn.part == Part::Arrival {
-                if let Some(place) = passing.iter().position(|passes| *passes == column) {
-                    passing.remove(place);
-                }
+            if drawn.part == Part::Arrival
+                && let Some(place) = passing.iter().position(|passes| *passes == column)
+            {
+                passing.remove(place);
             }
             let spans = arrow(field, drawn.from, &drawn.labels, (drawn.part, drawn.fate), passing);
             if drawn.part == Part::Departure {

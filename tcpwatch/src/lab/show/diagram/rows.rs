@@ -90,7 +90,7 @@ pub(super) struct Rows<'a> {
     /// Connections have numbers.
     numbered: bool,
     room: Pair<usize>,
-    rows: Vec<Row>,
+    made: Vec<Row>,
     /// The last row with something of the host.
     last: Pair<Option<usize>>,
     stopped: Pair<bool>,
@@ -105,7 +105,7 @@ impl<'a> Rows<'a> {
             scenario: &run.scenario,
             numbered,
             room,
-            rows: Vec::new(),
+            made: Vec::new(),
             last: Pair::default(),
             stopped: Pair::default(),
             connections: Connections::default(),
@@ -135,7 +135,7 @@ impl<'a> Rows<'a> {
                 What::Witness(_) => {}
             }
         }
-        rows.rows
+        rows.made
     }
 
     /// A row for something of the host.
@@ -144,23 +144,23 @@ impl<'a> Rows<'a> {
         for host in Host::ALL {
             row.panels.of_mut(host).stopped = *self.stopped.of(host);
         }
-        *self.last.of_mut(host) = Some(self.rows.len());
-        self.rows.push(row);
-        let place = self.rows.len() - 1;
+        *self.last.of_mut(host) = Some(self.made.len());
+        self.made.push(row);
+        let place = self.made.len() - 1;
         #[expect(clippy::indexing_slicing, reason = "it was pushed a line above")]
-        &mut self.rows[place]
+        &mut self.made[place]
     }
 
     /// The host's last row.
     fn last_of(&mut self, host: Host) -> Option<&mut Row> {
         let place = (*self.last.of(host))?;
-        self.rows.get_mut(place)
+        self.made.get_mut(place)
     }
 
     /// The last row of all, if it is the host's.
     fn newest_of(&mut self, host: Host) -> Option<&mut Row> {
-        let newest = self.rows.len().checked_sub(1)?;
-        if *self.last.of(host) == Some(newest) { self.rows.last_mut() } else { None }
+        let newest = self.made.len().checked_sub(1)?;
+        if *self.last.of(host) == Some(newest) { self.made.last_mut() } else { None }
     }
 
     /// A remark in the row of calls just before, or in a row of its own.
@@ -186,7 +186,7 @@ impl<'a> Rows<'a> {
         let host = moment.host;
         // What a quick call did was told before it had returned.
         let effect = calls::effect(call);
-        let caused = self.rows.iter_mut().rev().find(|row| {
+        let caused = self.made.iter_mut().rev().find(|row| {
             apart(moment.at, row.at) < TOGETHER
                 && !row.panels.of(host).notes.iter().any(|note| note.text.contains('('))
                 && match effect {
@@ -216,10 +216,10 @@ impl<'a> Rows<'a> {
         });
         let place = if joins { *self.last.of(host) } else { None };
         let row = match place {
-            Some(place) if place < self.rows.len() =>
+            Some(place) if place < self.made.len() =>
             {
                 #[expect(clippy::indexing_slicing, reason = "it was compared a line above")]
-                &mut self.rows[place]
+                &mut self.made[place]
             }
             _ => self.begin(at, host),
         };
@@ -248,7 +248,7 @@ impl<'a> Rows<'a> {
             }
             News::Reset(reset) => {
                 let from = if reset.direction == ResetDirection::Sent { host } else { host.peer() };
-                let shown = self.rows.iter_mut().rev().find(|row| {
+                let shown = self.made.iter_mut().rev().find(|row| {
                     apart(row.at, at) < TOGETHER
                         && row.arrow.as_ref().is_some_and(|arrow| arrow.from == from && arrow.reset)
                 });
@@ -302,19 +302,19 @@ impl<'a> Rows<'a> {
         };
         row.panels.of_mut(host).notes.extend(star);
         row.arrow = Some(drawn);
-        *place = self.rows.len().checked_sub(1);
+        *place = self.made.len().checked_sub(1);
     }
 
     fn arrives(&mut self, moment: &Moment, arrow: &Arrow<'_>, place: &mut Option<usize>) {
         let (at, host) = (moment.at, moment.host);
         let star = arrow.rule.map(|slot| words::dropped(self.scenario, slot));
         let quiet = place.filter(|place| self.last.of(host).is_none_or(|last| last <= *place));
-        let known = quiet.and_then(|place| self.rows.get_mut(place));
+        let known = quiet.and_then(|place| self.made.get_mut(place));
         let row = if let Some(row) = known {
             *self.last.of_mut(host) = quiet;
             row
         } else {
-            let departed = place.and_then(|place| self.rows.get_mut(place)?.arrow.as_mut());
+            let departed = place.and_then(|place| self.made.get_mut(place)?.arrow.as_mut());
             let drawn = match departed {
                 Some(departed) => {
                     departed.part = Part::Departure;

@@ -115,11 +115,7 @@ fn write_run(run: &Run, clock: &WallClock, object: &mut Object<'_>) {
     object.text(key!("scenario"), &scenario.name);
     object.text(key!("title"), &scenario.title);
     object.text(key!("claim"), &scenario.claim);
-    let profile = match profile {
-        Profile::Quick => "quick",
-        Profile::Full => "full",
-    };
-    object.word(key!("profile"), profile);
+    object.word(key!("profile"), profile_word(*profile));
     let family = match family {
         Family::V4 => "ipv4",
         Family::V6 => "ipv6",
@@ -157,6 +153,13 @@ fn write_run(run: &Run, clock: &WallClock, object: &mut Object<'_>) {
         None => object.null(key!("failure")),
     }
     object.boolean(key!("holds"), run.holds());
+}
+
+const fn profile_word(profile: Profile) -> &'static str {
+    match profile {
+        Profile::Quick => "quick",
+        Profile::Full => "full",
+    }
 }
 
 /// What the timers were judged by.

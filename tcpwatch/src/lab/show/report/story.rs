@@ -1,9 +1,9 @@
 //! Moments of a story as JSON objects. What the live log tells is told in its own words, with the
-//! host added; see `sink/schema.json`.
+//! host added; `dropped_by` is the rule's place in the list of rules. See `sink/schema.json`.
 
 use super::text;
 use crate::{
-    event::{KernelTime, SegmentEvent, TcpFlags, TcpOptions, WallClock, Way},
+    event::{KernelTime, WallClock},
     lab::{
         scenario::{Scenario, Signal},
         show::words,
@@ -11,9 +11,10 @@ use crate::{
     },
     sink::{
         Sink as _,
-        json_lines::{JsonLines, write_ends},
+        json_lines::JsonLines,
         json_object::{Object, key},
     },
+    track::News,
 };
 
 /// Tells the moments of one run.
@@ -51,9 +52,7 @@ impl<'a> Teller<'a> {
                 };
                 line.word(key!("signal"), name);
             }),
-            What::Segment(segment) => {
-                line("segment", &|line| write_segment(line, segment, scenario));
-            }
+            What::Segment(segment) => lines.news(&News::Segment(segment.clone()), clock, out),
             What::RuleSet(slot) => {
                 line("rule_set", &|line| line.text(key!("rule"), &words::rule(scenario, *slot)));
             }
@@ -86,65 +85,4 @@ fn write_call(line: &mut Object<'_>, call: &SystemCall) {
             line.text(key!("errno_name"), error);
         }
     }
-}
-
-fn write_segment(line: &mut Object<'_>, segment: &SegmentEvent, scenario: &Scenario) {
-    let SegmentEvent { at: _, netns, ends, way, flags, seq, ack, len, window, options, dropped_by } =
-        *segment;
-    line.number(key!("netns"), netns.0);
-    write_ends(line, &ends);
-    let direction = match way {
-        Way::In => "in",
-        Way::Out => "out",
-    };
-    line.word(key!("direction"), direction);
-    line.array(key!("flags"), names(flags), |name, out| text(name, out));
-    line.number(key!("seq"), seq);
-    line.number(key!("ack"), ack);
-    line.number(key!("len"), len);
-    line.number(key!("window"), window);
-    line.object(key!("options"), |object| write_options(object, options));
-    match dropped_by {
-        Some(slot) => line.text(key!("dropped_by"), &words::rule(scenario, slot.into())),
-        None => line.null(key!("dropped_by")),
-    }
-}
-
-fn write_options(object: &mut Object<'_>, options: TcpOptions) {
-    let TcpOptions { mss, window_scale, sack_permitted, timestamps, sack_blocks, fast_open } =
-        options;
-    if let Some(mss) = mss {
-        object.number(key!("mss"), mss);
-    }
-    if let Some(window_scale) = window_scale {
-        object.number(key!("window_scale"), window_scale);
-    }
-    if sack_permitted {
-        object.yes(key!("sack_permitted"));
-    }
-    if let Some((value, echo)) = timestamps {
-        object.number(key!("timestamp"), value);
-        object.number(key!("timestamp_echo"), echo);
-    }
-    if sack_blocks > 0 {
-        object.number(key!("sack_blocks"), sack_blocks);
-    }
-    if fast_open {
-        object.yes(key!("fast_open"));
-    }
-}
-
-/// The flags that are set, in the order of their bits in a drawing of the header.
-fn names(flags: TcpFlags) -> impl Iterator<Item = &'static str> {
-    [
-        (TcpFlags::URG, "URG"),
-        (TcpFlags::ACK, "ACK"),
-        (TcpFlags::PSH, "PSH"),
-        (TcpFlags::RST, "RST"),
-        (TcpFlags::SYN, "SYN"),
-        (TcpFlags::FIN, "FIN"),
-    ]
-    .into_iter()
-    .filter(move |(flag, _)| flags.has(*flag))
-    .map(|(_, name)| name)
 }

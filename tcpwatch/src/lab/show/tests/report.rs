@@ -77,7 +77,7 @@ fn every_moment_is_told_with_its_host_in_the_words_of_the_live_log() {
     assert_eq!(closing["time"], "2026-11-18T11:06:40.213105000Z");
     let fin = story
         .iter()
-        .find(|moment| moment["event"] == "segment" && moment["flags"] == json!(["ACK", "FIN"]))
+        .find(|moment| moment["event"] == "segment" && moment["flags"] == "FIN+ACK")
         .expect("a FIN");
     assert_eq!((&fin["direction"], &fin["dropped_by"]), (&json!("out"), &Value::Null));
 }

@@ -73,6 +73,8 @@ impl Tale {
             by_hand: Vec::new(),
             sysctls: [(Host::Client, [("tcp_fin_timeout".to_owned(), "60".to_owned())].into())]
                 .into(),
+            expect: Vec::new(),
+            takes: Duration::ZERO,
             rules: Vec::new(),
             steps: vec![Step { line: 1, action: Action::Call(Host::Server, call) }],
         };
