@@ -38,7 +38,7 @@ pub(crate) fn run() -> Result<ExitCode> {
         },
     );
     let filters = Filters { tells: Tells::Lives, ..Filters::default() };
-    let attached = Probes::attach(&filters, 4096, Counting::All);
+    let attached = Probes::attach(&filters, 4096, Counting::Off);
     for hook in HOOKS {
         let found = match &attached {
             Err(error) => Err(error.to_string()),
@@ -64,6 +64,9 @@ pub(crate) fn run() -> Result<ExitCode> {
             &since(reset_has_reason, "6.10"),
         );
         report.line("retries that the network below refuses", &since(retransmit_has_error, "6.17"));
+        let counted = Probes::attach_counting(Counting::All);
+        let counted = counted.map(drop).map_err(|error| error.to_string());
+        report.line("metrics, counted in the kernel", &counted);
     }
     exit::print(&report.text)?;
     Ok(if attached.is_ok() { ExitCode::SUCCESS } else { exit::PRECONDITION.into() })
