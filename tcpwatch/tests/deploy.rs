@@ -6,6 +6,16 @@
 mod deploy {
     mod dashboard;
     mod files;
+    mod http;
+    mod live;
     mod rules;
+    mod stage;
     mod tools;
+
+    #[expect(dead_code, reason = "the kernel tests use all of it")]
+    #[path = "../kernel/harness/netns.rs"]
+    mod netns;
+    #[expect(dead_code, reason = "the kernel tests use all of it")]
+    #[path = "../kernel/harness/sockets.rs"]
+    mod sockets;
 }

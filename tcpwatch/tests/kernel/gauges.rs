@@ -44,19 +44,40 @@ impl Gauges {
     }
 
     fn page_here(&mut self) -> Page {
+        let (page, failed) = self.page_and_failures();
+        assert!(failed.is_empty(), "{failed:?}");
+        page
+    }
+
+    /// The page, and which collectors failed.
+    fn page_and_failures(&mut self) -> (Page, Vec<&'static str>) {
         let mut families: Vec<Family> = Vec::new();
+        let mut failed = Vec::new();
         for collector in &mut self.0 {
-            collector.collect(&mut families).unwrap();
+            if let Err(error) = collector.collect(&mut families) {
+                println!("{}: {error:#}", collector.name());
+                failed.push(collector.name());
+            }
         }
         let families: Vec<_> = families.into_iter().filter_map(Family::finish).collect();
         let text = TextEncoder::new().encode_to_string(&families).unwrap();
         let series = text.lines().filter(|line| !line.starts_with('#'));
-        series
-            .map(|line| {
-                let (name, value) = line.rsplit_once(' ').unwrap();
-                (name.to_owned(), value.to_owned())
-            })
-            .collect()
+        let pair = |line: &str| {
+            let (name, value) = line.rsplit_once(' ').unwrap();
+            (name.to_owned(), value.to_owned())
+        };
+        (series.map(pair).collect(), failed)
+    }
+}
+
+/// Runs these commands in mounts that only this thread has.
+fn with_own_mounts(commands: &[&str]) {
+    #[expect(deprecated, reason = "this thread alone gets mounts of its own")]
+    rustix::thread::unshare(rustix::thread::UnshareFlags::NEWNS).unwrap();
+    for command in ["mount --make-rprivate /"].iter().chain(commands) {
+        let mut words = command.split(' ');
+        let status = Command::new(words.next().unwrap()).args(words).status().unwrap();
+        assert!(status.success(), "{command}");
     }
 }
 
@@ -276,8 +297,9 @@ fn no_more_than_fifty_listeners_have_series_and_the_rest_is_counted() {
 const BUSIEST: &str = "tcpwatch_ephemeral_ports_busiest_destination";
 const OLDEST: &str = "tcpwatch_close_wait_oldest_timestamp_seconds";
 
-/// The kernel counts in ticks, of 10 ms at most.
-const TICK: f64 = 0.011;
+/// The kernel counts in ticks of up to 10 ms, late ones on a busy machine, where its answer takes its
+/// time, too.
+const SLACK: f64 = 0.1;
 
 #[test]
 fn the_busiest_destination_uses_all_ports_when_connect_finds_none_left() {
@@ -338,7 +360,7 @@ fn the_oldest_close_wait_is_as_old_as_its_fin() {
     half_close(&young.client);
     let mut gauges = Gauges::new();
     let oldest = |page: &Page| of::<f64>(page, OLDEST).remove("{cgroup=\"/\"}");
-    let is_old = |told: f64| told >= before - TICK && told <= after + TICK;
+    let is_old = |told: f64| told >= before - SLACK && told <= after + SLACK;
     let told = oldest(&gauges.page(&netns)).unwrap();
     assert!(is_old(told), "{before} .. {after}, told {told}");
 
@@ -348,7 +370,7 @@ fn the_oldest_close_wait_is_as_old_as_its_fin() {
     old.client.read_exact(&mut [0; 10]).unwrap();
     let forgot =
         poll("the acknowledgment", || oldest(&fresh_page(&netns)).filter(|told| !is_old(*told)));
-    assert!(forgot <= written + TICK && forgot > after, "the young one's FIN: {forgot}");
+    assert!(forgot <= written + SLACK && forgot > after, "the young one's FIN: {forgot}");
     let told = oldest(&gauges.page(&netns)).unwrap();
     assert!(is_old(told), "remembered: {before} .. {after}, told {told}");
 
@@ -446,13 +468,7 @@ fn without_a_cgroup_hierarchy_everything_but_the_names_is_told() {
     needs_root!();
     let netns = Netns::new();
     let page = netns.inside(|| {
-        #[expect(deprecated, reason = "this thread alone gets mounts of its own")]
-        rustix::thread::unshare(rustix::thread::UnshareFlags::NEWNS).unwrap();
-        for command in ["mount --make-rprivate /", "umount -l /sys/fs/cgroup"] {
-            let mut words = command.split(' ');
-            let status = Command::new(words.next().unwrap()).args(words).status().unwrap();
-            assert!(status.success(), "{command}");
-        }
+        with_own_mounts(&["umount -l /sys/fs/cgroup"]);
         let listener = TcpListener::bind(V4).unwrap();
         let pair = Pair::over(&listener);
         let page = Gauges::new().page_here();
@@ -466,6 +482,22 @@ fn without_a_cgroup_hierarchy_everything_but_the_names_is_told() {
 }
 
 #[test]
+fn what_cannot_be_read_costs_nothing_else() {
+    needs_root!();
+    let netns = Netns::new();
+    let (page, failed) = netns.inside(|| {
+        with_own_mounts(&["mount -t tmpfs none /proc/sys/net"]);
+        Gauges::new().page_and_failures()
+    });
+    assert_eq!(failed, ["sockets", "netstat"], "the sysctls of both are hidden");
+    assert_eq!(sockets(&page).len(), 12);
+    assert_eq!(of::<Count>(&page, "tcpwatch_listen_overflows_total").len(), 1);
+    for hidden in ["tcpwatch_ephemeral_ports", BUSIEST, "tcpwatch_time_wait_limit"] {
+        assert!(of::<Count>(&page, hidden).is_empty(), "{hidden}");
+    }
+}
+
+#[test]
 fn sockets_that_wait_are_not_asked_for_at_every_scrape() {
     needs_root!();
     let netns = Netns::new();
@@ -476,8 +508,7 @@ fn sockets_that_wait_are_not_asked_for_at_every_scrape() {
     let at = |page: &Page, dump: &str| -> f64 {
         of(page, "tcpwatch_socket_dump_timestamp_seconds")[&format!("{{dump=\"{dump}\"}}")]
     };
-    // The wall clock is read anew, and may be slewed.
-    assert!((at(&first, "waiting") - at(&second, "waiting")).abs() < 0.001);
+    assert_eq!(at(&first, "waiting").to_bits(), at(&second, "waiting").to_bits());
     assert!(at(&first, "live") < at(&second, "live"));
     assert_eq!(sockets(&second)["time_wait"], 0, "as it was then");
     assert_eq!(sockets(&fresh_page(&netns))["time_wait"], 1, "as it is");

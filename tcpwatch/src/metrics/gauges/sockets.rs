@@ -61,6 +61,7 @@ struct Tally {
 #[derive(Debug)]
 struct Dump {
     tally: Tally,
+    at: SystemTime,
     began: Instant,
     took: Duration,
 }
@@ -145,7 +146,7 @@ impl Collector for Sockets {
 }
 
 fn dump(states: &[TcpState], detail: Detail, ephemeral: Option<&Ephemeral>) -> Result<Dump> {
-    let began = Instant::now();
+    let (at, began) = (SystemTime::now(), Instant::now());
     let tally = survey(states, detail, |tally: &mut Tally, socket| {
         tally.states.add(socket);
         tally.cgroups.add(socket);
@@ -160,7 +161,7 @@ fn dump(states: &[TcpState], detail: Detail, ephemeral: Option<&Ephemeral>) -> R
         let names: Vec<_> = states.iter().map(ToString::to_string).collect();
         format!("sockets in {} are not counted", names.join(", "))
     })?;
-    Ok(Dump { tally, began, took: began.elapsed() })
+    Ok(Dump { tally, at, began, took: began.elapsed() })
 }
 
 /// What the answers cost, and how old they are.
@@ -175,11 +176,9 @@ fn costs(answered: &[(&str, &[TcpState], &Dump)], families: &mut Vec<Family>) {
         "When it told them, as Unix time: waiting sockets are asked for again after 5 s, or after \
          20 times what it took.",
     );
-    let wall = SystemTime::now();
     for (name, _, dump) in answered {
         took.add(&[("dump", name)], dump.took.as_secs_f64());
-        let began = wall.checked_sub(dump.began.elapsed()).unwrap_or(SystemTime::UNIX_EPOCH);
-        let unix = began.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let unix = dump.at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         at.add(&[("dump", name)], unix.as_secs_f64());
     }
     families.extend([took, at]);

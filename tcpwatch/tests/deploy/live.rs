@@ -1,0 +1,247 @@
+//! A real Prometheus scrapes a real tcpwatch while connections come and go, and is asked afterwards.
+
+use std::{
+    io::Read as _,
+    net::{SocketAddr, TcpListener, TcpStream},
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+};
+
+use serde_json::Value;
+
+use super::{
+    files,
+    sockets::{Pair, half_close, lose_all, lose_nothing, reset, start_connect, unbound},
+    stage::Stage,
+    tools::{needs_prometheus, promtool},
+};
+
+/// What a load generator did.
+#[derive(Debug, Default)]
+struct Done {
+    connected: u32,
+    refused: u32,
+    given_up: u32,
+    reset: u32,
+}
+
+impl Done {
+    const fn connects(&self) -> u32 {
+        self.connected + self.refused + self.given_up
+    }
+}
+
+/// Connects to a closed port of loopback.
+fn be_refused(closed: SocketAddr) {
+    let error = TcpStream::connect(closed).unwrap_err();
+    assert_eq!(error.raw_os_error(), Some(libc::ECONNREFUSED), "{error}");
+}
+
+/// Until `stop`, and at least once each: connections that are closed, refused, given up, reset.
+fn load(stop: &AtomicBool) -> Done {
+    let mut done = Done::default();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let deaf = TcpListener::bind("127.0.0.1:0").unwrap();
+    lose_all(&deaf);
+    let deaf_at = deaf.local_addr().unwrap();
+    let closed = {
+        let gone = TcpListener::bind("127.0.0.1:0").unwrap();
+        gone.local_addr().unwrap()
+    };
+    while !stop.load(Ordering::Relaxed) || done.connected == 0 {
+        for _ in 0..20 {
+            Pair::over(&listener).close_client_first();
+            done.connected += 1;
+        }
+        for _ in 0..3 {
+            be_refused(closed);
+            done.refused += 1;
+        }
+        drop(start_connect(unbound(deaf_at), deaf_at));
+        done.given_up += 1;
+        for _ in 0..2 {
+            let pair = Pair::over(&listener);
+            reset(pair.client);
+            done.connected += 1;
+            done.reset += 1;
+        }
+    }
+    done
+}
+
+/// What is counted of it, as queries.
+fn counts(done: &Done) -> impl Iterator<Item = (String, u32)> {
+    let (connects, closed) = (done.connects(), done.connected - done.reset);
+    [
+        ("tcpwatch_connects_total", connects),
+        ("sum(tcpwatch_connect_failures_total)", done.refused),
+        ("tcpwatch_connect_failures_total{reason=\"refused\"}", done.refused),
+        ("tcpwatch_connects_canceled_total", done.given_up),
+        ("tcpwatch_accepts_total", done.connected),
+        ("tcpwatch_connect_duration_seconds_count", done.connected),
+        ("tcpwatch_connect_syn_attempts_count", connects),
+        ("tcpwatch_connections_closed_total{initiator=\"local\"}", closed),
+        ("tcpwatch_connections_closed_total{initiator=\"remote\"}", closed),
+        ("tcpwatch_resets_received_total", done.refused + done.reset),
+    ]
+    .into_iter()
+    .map(|(query, count)| (query.to_owned(), count))
+}
+
+/// The changes of state that this makes, as queries. A change from FIN_WAIT_2 to TIME_WAIT of which the
+/// kernel gives no sign is told at the end of TIME_WAIT, a minute later.
+fn changes(done: &Done) -> impl Iterator<Item = (String, u32)> {
+    let closed = done.connected - done.reset;
+    [
+        ("closed", "listen", 3),
+        ("listen", "closed", 3),
+        ("closed", "syn_sent", done.connects()),
+        ("syn_sent", "established", done.connected),
+        ("syn_sent", "closed", done.refused + done.given_up),
+        ("listen", "syn_recv", done.connected),
+        ("syn_recv", "established", done.connected),
+        ("established", "fin_wait_1", closed),
+        ("established", "close_wait", closed),
+        ("established", "closed", 2 * done.reset),
+        ("fin_wait_1", "fin_wait_2", closed),
+        ("fin_wait_2", "time_wait", closed),
+        ("close_wait", "last_ack", closed),
+        ("last_ack", "closed", closed),
+    ]
+    .into_iter()
+    .map(|(from, to, count)| {
+        (format!("tcpwatch_state_transitions_total{{from=\"{from}\",to=\"{to}\"}}"), count)
+    })
+}
+
+/// How often the load is run until the kernel has skipped no run of a hook, which it counts: what it
+/// skipped is in no metric.
+const TRIES: usize = 3;
+
+#[test]
+fn prometheus_has_exactly_what_happened() {
+    needs_prometheus!(as root);
+    let is_whole = (0..TRIES).any(|_| {
+        let stage = Stage::new();
+        assert_eq!(stage.value("tcpwatch_connects_total > 0"), None, "nothing yet");
+        let stop = AtomicBool::new(false);
+        let done = thread::scope(|scope| {
+            let load = scope.spawn(|| stage.inside.inside(|| load(&stop)));
+            stage.poll("five scrapes under load", || {
+                stage.value("changes(tcpwatch_connects_total[1m]) >= 5").map(drop)
+            });
+            stop.store(true, Ordering::Relaxed);
+            load.join().unwrap()
+        });
+        println!("{done:?}");
+        agrees(&stage, &done)
+    });
+    assert!(is_whole, "the kernel skipped runs of a hook each time");
+}
+
+/// Waits until Prometheus has all of it, and asks for more than that. `false` if hooks were skipped.
+fn agrees(stage: &Stage, done: &Done) -> bool {
+    let counted: Vec<_> = counts(done).chain(changes(done)).collect();
+    let is_whole = stage.poll("what was done, in Prometheus", || {
+        if stage.value("tcpwatch_events_lost_total{cause=\"recursion\"} > 0").is_some() {
+            return Some(false);
+        }
+        let has = |(query, count): &(String, u32)| {
+            stage.value(query).is_some_and(|told| told >= f64::from(*count))
+        };
+        counted.iter().all(has).then_some(true)
+    });
+    if is_whole {
+        for (query, count) in &counted {
+            let more = stage.value(&format!("{query} > {count}"));
+            assert_eq!(more, None, "{query} is more than {count}");
+        }
+        promtool(&["check", "metrics"], &stage.page());
+    }
+    is_whole
+}
+
+/// One socket through every state that has a time, and one with each kind of trouble.
+fn something_of_everything() -> impl Send {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    Pair::over(&listener).close_client_first();
+    let closing = Pair::over(&listener);
+    lose_all(&closing.server);
+    half_close(&closing.client);
+    half_close(&closing.server);
+    lose_nothing(&closing.server);
+    reset(Pair::over(&listener).client);
+    let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    be_refused(gone);
+    (closing, listener)
+}
+
+/// A query as Grafana would send it, over everything there is.
+fn filled_in(query: &str) -> String {
+    query.replace("$job", ".*").replace("$instance", ".*").replace("$__rate_interval", "10m")
+}
+
+#[test]
+fn every_query_of_the_dashboard_has_an_answer() {
+    needs_prometheus!(as root);
+    let stage = Stage::new();
+    let kept = stage.inside.inside(something_of_everything);
+    let (mut leak, listener) = stage.outside.inside(|| {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        (Pair::over(&listener), listener)
+    });
+    half_close(&leak.client);
+    assert_eq!(leak.server.read(&mut [0]).unwrap(), 0, "a FIN that nobody answers");
+    let queries = files::queries(&files::dashboard());
+    assert!(queries.len() > 60, "{}", queries.len());
+    for (title, query) in queries {
+        let query = filled_in(&query);
+        assert!(!query.contains('$'), "{title}: {query}");
+        let found = stage.poll(&format!("{title}: {query}"), || {
+            Some(stage.query(&query)).filter(|series| !series.is_empty())
+        });
+        println!("{title}: {} series", found.len());
+    }
+    drop((kept, leak, listener));
+}
+
+#[test]
+fn an_accept_queue_that_nobody_empties_raises_its_alerts_and_no_others() {
+    needs_prometheus!(as root);
+    let stage = Stage::new();
+    stage.poll("rules that were evaluated", || {
+        stage
+            .value("changes(tcpwatch_socket_dump_timestamp_seconds{dump=\"live\"}[1m]) >= 3")
+            .map(drop)
+    });
+    assert_eq!(stage.firing(), Vec::<Value>::new(), "all is well");
+    let (listener, clients) = stage.outside.inside(|| {
+        let socket = unbound(([127, 0, 0, 1], 0).into());
+        socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        socket.listen(4).unwrap();
+        let listener: TcpListener = socket.into();
+        let at = listener.local_addr().unwrap();
+        // Five fit; the others' SYNs are dropped again and again.
+        let clients = [(); 8].map(|()| start_connect(unbound(at), at));
+        (listener, clients)
+    });
+    let port = listener.local_addr().unwrap().port().to_string();
+    let alerts = ["TcpAcceptQueueNearLimit", "TcpAcceptQueueOverflow"];
+    stage.poll("both alerts", || {
+        let firing = stage.firing();
+        alerts.iter().all(|name| firing.iter().any(|it| it["alertname"] == *name)).then_some(())
+    });
+    for alert in stage.firing() {
+        let name = alert["alertname"].as_str().unwrap();
+        assert!(alerts.contains(&name), "{alert}");
+        if name == "TcpAcceptQueueNearLimit" {
+            assert_eq!(alert["local_port"], port.as_str(), "{alert}");
+        }
+    }
+    drop(clients);
+    while listener.set_nonblocking(true).is_ok() && listener.accept().is_ok() {}
+    stage.poll("an end of the first one", || {
+        let firing = stage.firing();
+        firing.iter().all(|it| it["alertname"] != "TcpAcceptQueueNearLimit").then_some(())
+    });
+}
