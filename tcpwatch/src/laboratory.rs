@@ -113,7 +113,7 @@ async fn one(
             failed.get_or_insert(error);
         }
     };
-    let run = laboratory.run(Arc::clone(scenario), (profile, *family), 0, show).await?;
+    let run = laboratory.run(scenario, (profile, *family), 0, show).await?;
     failed.map_or(Ok(()), Err)?;
     let mut text = b"\n".to_vec();
     show::diagram(layout, &run, &mut text);
@@ -144,7 +144,7 @@ async fn many(
             let _permit = room.acquire_owned().await?;
             let about = Some(scenario.takes);
             progress.borrow_mut().began(&scenario.name, family, clock::now(), about);
-            let run = laboratory.run(scenario, (profile, family), number, |_| {}).await?;
+            let run = laboratory.run(&scenario, (profile, family), number, |_| {}).await?;
             anyhow::Ok((place, run))
         };
         going.spawn_local_on(job, &local);

@@ -2,6 +2,7 @@
 //! story, and the story is judged.
 
 mod control;
+mod holes;
 mod listening;
 mod progress;
 mod words;
@@ -37,6 +38,9 @@ const SETTLES: Duration = Duration::from_millis(60);
 /// The number of the first run's first link; what a network namespace has by itself is far below.
 const FIRST_INDEX: u32 = 1000;
 
+/// A run is made so often at most.
+const MOST_TRIES: u32 = 3;
+
 /// What all runs share: one kernel side, one live log.
 #[derive(Clone)]
 pub struct Laboratory {
@@ -65,14 +69,42 @@ impl Drop for Link {
 }
 
 impl Laboratory {
+    /// Runs a scenario, and runs it again if its story has holes and it does not hold: that proves
+    /// nothing. Arguments as for [`Self::run_once`].
+    ///
+    /// # Errors
+    /// As [`Self::run_once`].
+    pub async fn run(
+        &self,
+        scenario: &Arc<Scenario>,
+        how: (Profile, Family),
+        number: u32,
+        mut show: impl FnMut(&Moment),
+    ) -> Result<Run> {
+        let mut run = self.run_once(scenario, how, number, &mut show).await?;
+        for _ in 1..MOST_TRIES {
+            if run.holds() || run.lost == 0 {
+                break;
+            }
+            tracing::warn!(
+                "{} over {} is run again: {} records of what the kernel did are missing",
+                scenario.name,
+                how.1,
+                run.lost
+            );
+            run = self.run_once(scenario, how, number, &mut show).await?;
+        }
+        Ok(run)
+    }
+
     /// Runs a scenario. `number` is another one for every run of this process; `show` gets what
     /// happens, in order, some tens of milliseconds later.
     ///
     /// # Errors
     /// If the hosts cannot be built or watched. A step that fails is not an error but part of the run.
-    pub async fn run(
+    pub async fn run_once(
         &self,
-        scenario: Arc<Scenario>,
+        scenario: &Arc<Scenario>,
         (profile, family): (Profile, Family),
         number: u32,
         show: impl FnMut(&Moment),
@@ -106,7 +138,7 @@ impl Laboratory {
             laboratory: self,
             lost_before: self.audience.lost(),
             listening: Listening::new(&scenario.rules, heard, show),
-            scenario: &scenario,
+            scenario,
             story,
             world: &mut world,
         };
@@ -117,10 +149,11 @@ impl Laboratory {
         let lost = self.audience.lost() - running.lost_before;
         let dropped = running.dropped()?;
         let (story, warnings) = running.listening.into_story();
+        let lost = lost + holes::count(&story);
         let mut run = Run {
             sysctls,
             rate: self.rate,
-            scenario: Arc::clone(&scenario),
+            scenario: Arc::clone(scenario),
             profile,
             family,
             started,
