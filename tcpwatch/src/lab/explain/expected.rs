@@ -83,15 +83,12 @@ fn stay(stay: &Stay, context: &Context<'_>) -> String {
 }
 
 fn retries(retries: &Retries, context: &Context<'_>) -> String {
-    let mut words = format!("sends {} again", retries.segment.word());
-    if let Some(count) = &retries.count {
-        words += &format!(", {} times", number(count, context));
-    }
+    let times = |count| format!(", {} times", number(count, context));
+    let times = retries.count.as_ref().map_or_else(String::new, times);
     let schedule = retries.schedule.as_ref().and_then(|it| it.schedule(context).ok());
-    if let Some(schedule) = schedule {
-        words += &gaps(&schedule, retries.first.unwrap_or(usize::MAX));
-    }
-    words
+    let most = retries.first.unwrap_or(usize::MAX);
+    let gaps = schedule.map_or_else(String::new, |schedule| gaps(&schedule, most));
+    format!("sends {} again{times}{gaps}", retries.segment.word())
 }
 
 /// `, after 1, 2, 4 s, given up 8 s later`: the waits before each attempt.

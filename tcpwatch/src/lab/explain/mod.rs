@@ -188,12 +188,13 @@ mod tests {
 
     #[test]
     fn the_example_of_the_format_can_be_read() {
-        let example: String = FORMAT
+        let example: Vec<_> = FORMAT
             .lines()
             .skip_while(|line| !line.starts_with("    title"))
             .take_while(|line| line.is_empty() || line.starts_with("    "))
-            .map(|line| format!("{}\n", line.trim_start_matches("    ")))
+            .map(str::trim_start)
             .collect();
+        let example = example.join("\n");
         let scenario = crate::lab::scenario::read("example.toml", &example, &Choices::default());
         assert_eq!(scenario.unwrap_or_else(|error| panic!("{error}")).rules.len(), 1);
     }
