@@ -53,7 +53,7 @@ impl Tolerance {
             what,
             expected: promised(window),
             measured: precise(measured),
-            times: Some(Times { allowed, measured }),
+            times: (window.latest != Duration::MAX).then_some(Times { allowed, measured }),
             because,
             holds: allowed.promise <= measured && measured <= allowed.latest,
         }
