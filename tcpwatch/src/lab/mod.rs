@@ -3,6 +3,7 @@
 //! The road of one run:
 //!
 //! - [`scenario`]: a TOML file becomes steps, rules and expectations
+//! - [`explain`]: what there is and what a scenario does, without running it
 //! - [`host`]: who the two hosts are
 //! - [`hosts`]: their namespaces, links and processes
 //! - [`story`]: everything that happened, on one time axis
@@ -14,6 +15,7 @@
 pub mod audience;
 pub mod catalog;
 pub mod expect;
+pub mod explain;
 pub mod host;
 pub mod hosts;
 mod nearest;

@@ -53,7 +53,7 @@ impl Tolerance {
             what,
             expected: promised(window),
             measured: precise(measured),
-            times: Some(Times { allowed, measured }),
+            times: (window.latest != Duration::MAX).then_some(Times { allowed, measured }),
             because,
             holds: allowed.promise <= measured && measured <= allowed.latest,
         }
@@ -66,7 +66,7 @@ fn promised(window: Window) -> String {
 }
 
 /// `60 s, at most 62.05 s`.
-pub(super) fn in_words(window: Window) -> String {
+pub(in crate::lab) fn in_words(window: Window) -> String {
     let Window { promise, latest } = window;
     match (promise, latest) {
         (_, Duration::MAX) => "any time".to_owned(),
@@ -77,7 +77,7 @@ pub(super) fn in_words(window: Window) -> String {
 }
 
 /// `62.05 s`, `204 ms`: what was set, without zeros behind the point.
-pub(super) fn round(time: Duration) -> String {
+pub(in crate::lab) fn round(time: Duration) -> String {
     if time < Duration::from_secs(1) {
         return format!("{} ms", time.as_millis());
     }
@@ -95,7 +95,7 @@ pub(super) fn precise(time: Duration) -> String {
 }
 
 /// Where a window comes from: `tcp_fin_timeout = 60, timer wheel 2.05 s`.
-pub(super) fn because(
+pub(in crate::lab) fn because(
     expression: &Expression,
     context: &Context<'_>,
     window: Window,

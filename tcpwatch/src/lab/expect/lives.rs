@@ -97,13 +97,12 @@ pub(super) fn lives(run: &Run, host: Host) -> Vec<Life<'_>> {
         let subject = &news.subject();
         let known = lives.iter_mut().rev().find(|life| life.is(subject));
         if let News::Change(change) = &**news {
-            match known.filter(|life| !life.is_over()) {
-                Some(life) => life.change(change),
-                None => {
-                    let mut life = Life::new(subject);
-                    life.change(change);
-                    lives.push(life);
-                }
+            if let Some(life) = known.filter(|life| !life.is_over()) {
+                life.change(change);
+            } else {
+                let mut life = Life::new(subject);
+                life.change(change);
+                lives.push(life);
             }
         } else if let Some(life) = known {
             if let News::Restart(restart) = &**news

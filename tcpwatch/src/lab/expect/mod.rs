@@ -4,7 +4,7 @@
 //! - `allowed`: what a measured time may be
 //! - `stay`, `retries`, `counts`: one kind of expectation each
 
-mod allowed;
+pub(super) mod allowed;
 mod counts;
 mod lives;
 mod retries;

@@ -85,12 +85,12 @@ impl Judge<'_> {
             match seen.get(number - 1) {
                 Some(at) => {
                     let gap = last.map(|last| at.since(last));
-                    verdicts.push(row.verdict(what, attempt.gap, gap, "it was sent"));
+                    verdicts.push(row.verdict(&what, attempt.gap, gap, "it was sent"));
                     last = Some(*at);
                 }
                 // A kernel whose timers were late gives up here, as it may.
                 None if !attempt.certain => break,
-                None => verdicts.push(row.verdict(what, attempt.gap, None, "not sent")),
+                None => verdicts.push(row.verdict(&what, attempt.gap, None, "not sent")),
             }
         }
         if retries.first.is_none() {
@@ -125,20 +125,18 @@ struct Row<'j> {
 impl Row<'_> {
     fn verdict(
         &self,
-        what: String,
+        what: &str,
         gap: Window,
         measured: Option<Duration>,
         otherwise: &str,
     ) -> Verdict {
         let what = format!("{}: {what}", self.host);
         let because = allowed::because(self.expression, self.context, gap);
-        match measured {
-            Some(measured) => self.judge.tolerance.verdict(what, gap, 1, measured, because),
-            None => {
-                let verdict = missing(what, allowed::in_words(gap), otherwise);
-                Verdict { because, ..verdict }
-            }
-        }
+        let Some(measured) = measured else {
+            let verdict = missing(what, allowed::in_words(gap), otherwise);
+            return Verdict { because, ..verdict };
+        };
+        self.judge.tolerance.verdict(what, gap, 1, measured, because)
     }
 
     /// Attempts that are in no schedule.
@@ -167,7 +165,7 @@ impl Row<'_> {
         let what = format!("gives up after retry {attempts}");
         let otherwise = if closed.is_none() { "not given up" } else { "not known since when" };
         match schedule.after(attempts.min(schedule.attempts.len())) {
-            Some(next) => self.verdict(what, next.wait, measured, otherwise),
+            Some(next) => self.verdict(&what, next.wait, measured, otherwise),
             None => missing(what, "never".to_owned(), otherwise),
         }
     }

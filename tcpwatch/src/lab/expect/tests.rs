@@ -504,3 +504,12 @@ fn resets_are_judged_by_their_direction() {
     assert_eq!(reset("none").fails().measured, "sent");
     assert!(Tale::new("{ host = \"client\", reset = \"none\" }").holds());
 }
+
+#[test]
+fn any_time_is_no_window() {
+    let mut tale = Tale::new(&LASTS.replace("tcp_fin_timeout", "any"));
+    tale.run.story = fin_wait_2(90_000).run.story;
+    let verdict = tale.judged().remove(0);
+    assert!(verdict.holds);
+    assert_eq!((verdict.expected.as_str(), verdict.times), ("any time", None));
+}

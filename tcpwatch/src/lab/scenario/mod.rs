@@ -11,7 +11,7 @@ use super::host::Host;
 use crate::event::{TcpFlags, Way};
 pub use expectation::Expectation;
 pub use expression::Expression;
-pub use file::{Choices, FileError, read};
+pub use file::{Choices, FileError, LOCAL_RTO, read};
 pub use step::{Action, Call, CallKind, Condition, Shutdown, Signal, Step};
 
 /// A scenario with one profile chosen.

@@ -37,7 +37,7 @@ enum Operator {
 }
 
 /// Names that are no sysctls.
-pub(super) const NAMES: [&str; 7] = [
+pub(in crate::lab) const NAMES: [&str; 7] = [
     "any",
     "at_once",
     "orphan_schedule",
@@ -47,7 +47,7 @@ pub(super) const NAMES: [&str; 7] = [
     "syn_schedule",
 ];
 /// What can be called.
-pub(super) const FUNCTIONS: [&str; 7] =
+pub(in crate::lab) const FUNCTIONS: [&str; 7] =
     ["fin_wait_2", "max", "min", "syn_user_timeout", "timer", "user_timeout", "waits"];
 
 impl Expression {

@@ -54,6 +54,17 @@ impl Default for Choices {
     }
 }
 
+impl Choices {
+    /// What a host's sysctls will be if these are set.
+    #[must_use]
+    pub fn effective(&self, pinned: Option<&BTreeMap<String, String>>) -> Sysctls {
+        Sysctls::from_lookup(|name| {
+            let set = pinned.and_then(|pinned| pinned.get(name)?.parse().ok());
+            set.or_else(|| self.kernel.by_name(name))
+        })
+    }
+}
+
 /// Whatever has been read that the rest depends on.
 struct Reading<'t> {
     source: Source<'t>,
@@ -64,7 +75,7 @@ struct Reading<'t> {
 }
 
 /// The RTO of a pair of local interfaces, near enough to say how long something takes.
-const LOCAL_RTO: FirstRto = FirstRto { rto: Duration::from_millis(204), probe: true };
+pub const LOCAL_RTO: FirstRto = FirstRto { rto: Duration::from_millis(204), probe: true };
 
 impl Reading<'_> {
     fn context(&self, host: Host) -> Context<'_> {
@@ -107,7 +118,7 @@ pub fn read(file: &str, text: &str, choices: &Choices) -> Result<Scenario, FileE
         sysctls: [choices.kernel; 2],
         rules: Vec::new(),
     };
-    reading.sysctls = Host::ALL.map(|host| effective(&reading, host));
+    reading.sysctls = Host::ALL.map(|host| choices.effective(reading.pinned.get(&host)));
     reading.rules = rules::rules(fields.take("rule"), &reading.context(Host::Client))?;
     let steps = fields.need("steps", "say what is done, as an array of tables")?;
     let (steps, takes) = steps::steps(&steps, &reading)?;
@@ -147,13 +158,4 @@ fn pinned(fields: &mut Fields<'_>, choices: &Choices) -> Result<Pinned, FileErro
         pinned.entry(*host).or_default().extend(values.clone());
     }
     Ok(pinned)
-}
-
-/// What the host's sysctls will be.
-fn effective(reading: &Reading<'_>, host: Host) -> Sysctls {
-    let pinned = reading.pinned.get(&host);
-    Sysctls::from_lookup(|name| {
-        let set = pinned.and_then(|pinned| pinned.get(name)?.parse().ok());
-        set.or_else(|| reading.choices.kernel.by_name(name))
-    })
 }

@@ -1,0 +1,91 @@
+//! Steps and rules in words.
+
+use crate::{
+    event::{TcpFlags, Way},
+    lab::scenario::{Action, CallKind, Condition, Rule, Shutdown, Signal, Step},
+};
+
+/// `client  close()`
+pub(super) fn step(step: &Step, rules: &[Rule]) -> String {
+    let name = |slot: usize| rules.get(slot).map_or("?", |rule| rule.name.as_str());
+    match &step.action {
+        Action::Call(host, call) => format!("{:<7} {}", host.name(), words(&call.kind)),
+        Action::Signal(host, signal) => {
+            let signal = match signal {
+                Signal::Stop => "SIGSTOP (by hand Ctrl+Z)",
+                Signal::Continue => "SIGCONT (by hand fg)",
+                Signal::Kill => "SIGKILL",
+            };
+            format!("{:<7} {signal}", host.name())
+        }
+        Action::SetRule(slot) => format!("{:<7} {} is set", "rule", name(*slot)),
+        Action::ReleaseRule(slot) => format!("{:<7} {} is released", "rule", name(*slot)),
+        Action::Wait { condition, .. } => {
+            let until = match condition {
+                Condition::State(host, state) => format!("the {host} is in {state}"),
+                Condition::Retransmits { host, segment, count } => {
+                    format!("the {host} has sent {} again, {count} times", segment.word())
+                }
+                Condition::Segment { host, flags, count } => {
+                    format!("{count} segments with {flags} have come to the {host}")
+                }
+                Condition::Returned { host, call, .. } => {
+                    format!("the {host}'s {call}() has returned")
+                }
+                Condition::Dropped { rule, count } => {
+                    format!("{} has dropped {count}", name(*rule))
+                }
+            };
+            format!("{:<7} until {until}", "wait")
+        }
+    }
+}
+
+fn words(call: &CallKind) -> String {
+    match call {
+        CallKind::Socket => "socket()".to_owned(),
+        CallKind::SetOption { name, value } => format!("setsockopt() {name} = {value}"),
+        CallKind::Bind { port } => format!("bind() to port {port}"),
+        CallKind::Listen { port, backlog } => {
+            format!("listen() on port {port}, backlog {backlog}")
+        }
+        CallKind::Connect { port } => format!("connect() to port {port}"),
+        CallKind::FastOpen { port, bytes } => {
+            format!("sendto() with MSG_FASTOPEN to port {port}, {bytes} bytes")
+        }
+        CallKind::Accept { .. } => "accept()".to_owned(),
+        CallKind::Send { bytes } => format!("send() of {bytes} bytes"),
+        CallKind::Recv { bytes: Some(bytes) } => format!("recv() of {bytes} bytes"),
+        CallKind::Recv { bytes: None } => "recv() until the end of data".to_owned(),
+        CallKind::Shutdown(how) => {
+            let how = match how {
+                Shutdown::Read => "SHUT_RD",
+                Shutdown::Write => "SHUT_WR",
+                Shutdown::Both => "SHUT_RDWR",
+            };
+            format!("shutdown() {how}")
+        }
+        CallKind::Close => "close()".to_owned(),
+        CallKind::Reset => "close() with SO_LINGER 0".to_owned(),
+        CallKind::Exit => "exit".to_owned(),
+    }
+}
+
+/// `no-fin: drops what has FIN that comes in at the server`
+pub(super) fn rule(rule: &Rule) -> String {
+    let way = if rule.way == Way::In { "come in" } else { "go out" };
+    let what = if rule.mask == TcpFlags::default() {
+        "all segments".to_owned()
+    } else if rule.mask == rule.value {
+        format!("segments with {}", rule.value)
+    } else {
+        rule.value.to_string()
+    };
+    let mut words = format!("{}: drops {what} that {way} at the {}", rule.name, rule.host);
+    words += &rule.local_port.map_or_else(String::new, |port| format!(", its port {port}"));
+    words += &rule.remote_port.map_or_else(String::new, |port| format!(", the peer's port {port}"));
+    words += &rule.count.map_or_else(String::new, |count| format!(", at most {count}"));
+    let seconds = |ns: u64| std::time::Duration::from_nanos(ns).as_secs_f64();
+    words += &rule.for_ns.map_or_else(String::new, |ns| format!(", for {} s", seconds(ns)));
+    words + if rule.from_start { ", from the start" } else { "" }
+}
