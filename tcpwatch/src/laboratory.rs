@@ -20,7 +20,7 @@ use tcpwatch::{
         lab::{LabCommand, LabRun, Setting},
     },
     lab::{
-        catalog,
+        catalog, explain,
         hosts::{Plan, end_orphans},
         observe::observe,
         run::Laboratory,
@@ -42,7 +42,16 @@ type Job = (Arc<Scenario>, Family);
 pub(crate) fn run(command: &LabCommand) -> Result<ExitCode> {
     match command {
         LabCommand::Run(asked) => return perform(asked),
-        LabCommand::List | LabCommand::Show { .. } | LabCommand::Format => {}
+        LabCommand::Format => exit::print(explain::FORMAT)?,
+        LabCommand::List => {
+            let choices = choices(Profile::default(), &[]);
+            exit::print(&explain::list(&choices, layout(Color::Auto).color))?;
+        }
+        LabCommand::Show { scenario, profile } => {
+            let choices = choices(*profile, &[]);
+            let scenario = find(scenario, &choices)?;
+            exit::print(&explain::show(&scenario, &choices, layout(Color::Auto).color))?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -48,7 +48,7 @@ pub struct LabRun {
     /// Only over IPv6
     #[arg(short = '6', long)]
     pub ipv6: bool,
-    /// Set a sysctl of a host: client.tcp_fin_timeout=30; repeat for more
+    /// Set a sysctl of a host, such as `client.tcp_fin_timeout=30`; repeat for more
     #[arg(long, value_name = "HOST.SYSCTL=VALUE", value_parser = setting)]
     pub set: Vec<Setting>,
     /// Write everything that was seen into a JSON file

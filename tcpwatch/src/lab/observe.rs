@@ -49,7 +49,7 @@ pub async fn observe<T>(work: impl AsyncFnOnce(Laboratory) -> T) -> Result<Optio
             };
             result = Some(work(laboratory).await);
         } else {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     };
     let mut sink = audience;
