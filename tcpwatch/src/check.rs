@@ -38,7 +38,7 @@ pub(crate) fn run() -> Result<ExitCode> {
         },
     );
     let filters = Filters { tells: Tells::Lives, ..Filters::default() };
-    let attached = Probes::attach(&filters, 4096, Counting::All);
+    let attached = Probes::attach(&filters, 4096, Counting::Off);
     for hook in HOOKS {
         let found = match &attached {
             Err(error) => Err(error.to_string()),
@@ -50,20 +50,7 @@ pub(crate) fn run() -> Result<ExitCode> {
         report.line(&format!("hook {:<24}{}", hook.tracepoint, hook.tells), &found);
     }
     if let Ok((probes, _)) = &attached {
-        let since = |has: bool, version: &str| {
-            if has { Ok(()) } else { Err(format!("kernels tell this since {version}")) }
-        };
-        let totals = match &probes.totals_off {
-            Some(why) => Err(why.clone()),
-            None => Ok(()),
-        };
-        let Dialect { reset_has_reason, retransmit_has_error, .. } = probes.dialect;
-        report.line("bytes, retransmits and RTT of a connection that ended", &totals);
-        report.line(
-            "why a reset is sent, and resets without a socket",
-            &since(reset_has_reason, "6.10"),
-        );
-        report.line("retries that the network below refuses", &since(retransmit_has_error, "6.17"));
+        report.extras(probes);
     }
     exit::print(&report.text)?;
     Ok(if attached.is_ok() { ExitCode::SUCCESS } else { exit::PRECONDITION.into() })
@@ -81,5 +68,26 @@ impl Report {
             Err(why) => format!("off: {why}"),
         };
         let _written = writeln!(self.text, "{what:<60}  {answer}").is_ok();
+    }
+
+    /// What is told besides the hooks.
+    fn extras(&mut self, probes: &Probes) {
+        let since = |has: bool, version: &str| {
+            if has { Ok(()) } else { Err(format!("kernels tell this since {version}")) }
+        };
+        let totals = match &probes.totals_off {
+            Some(why) => Err(why.clone()),
+            None => Ok(()),
+        };
+        let Dialect { reset_has_reason, retransmit_has_error, .. } = probes.dialect;
+        self.line("bytes, retransmits and RTT of a connection that ended", &totals);
+        self.line(
+            "why a reset is sent, and resets without a socket",
+            &since(reset_has_reason, "6.10"),
+        );
+        self.line("retries that the network below refuses", &since(retransmit_has_error, "6.17"));
+        let counted = Probes::attach_counting(Counting::All);
+        let counted = counted.map(drop).map_err(|error| error.to_string());
+        self.line("metrics, counted in the kernel", &counted);
     }
 }

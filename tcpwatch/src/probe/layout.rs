@@ -91,27 +91,31 @@ pub fn resolve(btf: &Path, release: &str) -> Result<Layout, LayoutError> {
     let types = Btf::from_file_with_backend(btf, Backend::Mmap)
         .or_else(|_| Btf::from_file(btf))
         .map_err(|source| LayoutError::NoBtf { path: btf.to_owned(), source })?;
+    let mut structs = Structs::of(&types);
     Ok(Layout {
-        sockets: resolve_fields(&types, &SOCKET_FIELDS, release)?,
-        minis: resolve_minis(&types, release),
-        retransmits: resolve_fields(&types, &RETRANSMIT_FIELDS, release),
-        resets: resolve_fields(&types, &RESET_FIELDS, release),
-        totals: resolve_fields(&types, &TOTALS_FIELDS, release),
-        counting: resolve_fields(&types, &COUNT_FIELDS, release),
+        sockets: structs.resolve(&SOCKET_FIELDS, release)?,
+        minis: resolve_minis(&mut structs, release),
+        retransmits: structs.resolve(&RETRANSMIT_FIELDS, release),
+        resets: structs.resolve(&RESET_FIELDS, release),
+        totals: structs.resolve(&TOTALS_FIELDS, release),
+        counting: structs.resolve(&COUNT_FIELDS, release),
         dialect: Dialect::of(&types),
     })
 }
 
-fn resolve_minis(types: &Btf, release: &str) -> Result<Vec<FieldOffset>, LayoutError> {
+fn resolve_minis(
+    structs: &mut Structs<'_>,
+    release: &str,
+) -> Result<Vec<FieldOffset>, LayoutError> {
     let unexpected = |what| LayoutError::Unexpected { release: release.to_owned(), what };
     for (container, member) in COMMON_FIRST {
         let field = KernelField { global: "", container, path: member };
-        let found = resolve_fields(types, &[field], release)?;
+        let found = structs.resolve(&[field], release)?;
         if found.iter().any(|offset| offset.bytes != 0) {
             return Err(unexpected(format!("`{member}` is not first in `struct {container}`")));
         }
     }
-    let offsets = resolve_fields(types, &MINI_FIELDS, release)?;
+    let offsets = structs.resolve(&MINI_FIELDS, release)?;
     // The largest field that is read from the copy has 16 bytes.
     let copied = ["sock_common", "inet_timewait_sock", "request_sock"];
     let outside = offsets.iter().find(|offset| {
@@ -125,32 +129,43 @@ fn resolve_minis(types: &Btf, release: &str) -> Result<Vec<FieldOffset>, LayoutE
     }
 }
 
-fn resolve_fields(
-    types: &Btf,
-    fields: &[KernelField],
-    release: &str,
-) -> Result<Vec<FieldOffset>, LayoutError> {
-    // Looking a structure up by name walks all types, so each is looked up once.
-    let mut containers = HashMap::new();
-    fields
-        .iter()
-        .map(|field| {
-            let container = containers
-                .entry(field.container)
-                .or_insert_with(|| find_struct(types, field.container));
-            container
-                .as_ref()
-                .and_then(|container| {
-                    field.path.split('|').find_map(|path| offset_of(types, container, path))
-                })
-                .map(|bytes| FieldOffset { field: *field, bytes })
-                .ok_or_else(|| LayoutError::NoField {
-                    release: release.to_owned(),
-                    container: field.container,
-                    path: field.path,
-                })
-        })
-        .collect()
+/// Looking a structure up by name walks all types, so each is looked up once.
+struct Structs<'a> {
+    types: &'a Btf,
+    found: HashMap<&'static str, Option<Type>>,
+}
+
+impl<'a> Structs<'a> {
+    fn of(types: &'a Btf) -> Self {
+        Self { types, found: HashMap::new() }
+    }
+
+    fn resolve(
+        &mut self,
+        fields: &[KernelField],
+        release: &str,
+    ) -> Result<Vec<FieldOffset>, LayoutError> {
+        let Self { types, found } = self;
+        fields
+            .iter()
+            .map(|field| {
+                let container = found
+                    .entry(field.container)
+                    .or_insert_with(|| find_struct(types, field.container));
+                container
+                    .as_ref()
+                    .and_then(|container| {
+                        field.path.split('|').find_map(|path| offset_of(types, container, path))
+                    })
+                    .map(|bytes| FieldOffset { field: *field, bytes })
+                    .ok_or_else(|| LayoutError::NoField {
+                        release: release.to_owned(),
+                        container: field.container,
+                        path: field.path,
+                    })
+            })
+            .collect()
+    }
 }
 
 fn find_struct(types: &Btf, name: &str) -> Option<Type> {
@@ -239,7 +254,7 @@ mod tests {
     #[test]
     fn a_missing_field_is_an_error_that_names_struct_field_and_kernel() {
         let absent = KernelField { global: "X", container: "sock", path: "sk_no_such_field" };
-        let error = resolve_fields(&running_kernel(), &[absent], "6.99.0-test").unwrap_err();
+        let error = Structs::of(&running_kernel()).resolve(&[absent], "6.99.0-test").unwrap_err();
         let text = error.to_string();
         for word in ["6.99.0-test", "sk_no_such_field", "struct sock"] {
             assert!(text.contains(word), "{text}");

@@ -5,9 +5,15 @@ use std::{
     net::{SocketAddr, TcpListener},
 };
 
+use rustix::net::sockopt::set_socket_send_buffer_size;
+
 /// Connections that wait to be accepted; the kernel takes `net.core.somaxconn` if that is less
 /// (`__sys_listen`, net/socket.c).
 const BACKLOG: i32 = 4096;
+
+/// What the kernel may hold of an answer that is not taken. Every accepted socket inherits it; left to
+/// itself the kernel would hold up to `net.ipv4.tcp_wmem`, 4 MB, for each.
+const SEND_BUFFER_BYTES: usize = 128 << 10;
 
 /// The server cannot listen.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +62,7 @@ pub(super) fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {
     let listen = || {
         let listener = TcpListener::bind(address)?;
         listener.set_nonblocking(true)?;
+        set_socket_send_buffer_size(&listener, SEND_BUFFER_BYTES)?;
         // Again, for a longer queue than the standard library asks for.
         rustix::net::listen(&listener, BACKLOG)?;
         Ok(listener)

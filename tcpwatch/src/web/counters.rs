@@ -51,7 +51,7 @@ impl Counters {
         add(&self.0.accepted);
     }
 
-    /// The kernel had a connection but did not hand it out.
+    /// The kernel refused to hand out a connection.
     pub(super) fn not_accepted(&self) {
         add(&self.0.not_accepted);
     }
@@ -122,7 +122,7 @@ impl Collector for Counters {
         families.push(
             Family::counter(
                 "tcpwatch_http_accept_failures_total",
-                "Times the kernel did not hand out a waiting connection to this page's server, for \
+                "Tries of this page's server to accept a connection that the kernel refused, for \
                  example for lack of file descriptors.",
             )
             .with(&[], read(&counts.not_accepted)),

@@ -82,10 +82,12 @@ impl Server {
                     }
                     Err(error) => {
                         self.counters.not_accepted();
+                        // Nobody makes room at once: without descriptors the kernel fails before it
+                        // looks for a connection (__sys_accept4_file, net/socket.c), so that this may be
+                        // for nobody, and who has just come needs the time to ask.
+                        sleep(PAUSE).await;
                         if out_of_descriptors(&error) && slots.make_room() {
                             yield_now().await;
-                        } else {
-                            sleep(PAUSE).await;
                         }
                     }
                 },

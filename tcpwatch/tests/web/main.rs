@@ -4,4 +4,14 @@
 #[cfg(test)]
 mod client;
 #[cfg(test)]
+mod crowd;
+#[cfg(test)]
+mod end;
+#[cfg(test)]
+mod greed;
+#[cfg(test)]
+mod misuse;
+#[cfg(test)]
 mod pages;
+#[cfg(test)]
+mod press;
