@@ -110,7 +110,8 @@ async fn one(
     show::heading(layout, scenario, &mut text);
     write(&text)?;
     let mut timeline = None;
-    let mut failed = None;
+    let (fail, failed) = tokio::sync::oneshot::channel();
+    let mut fail = Some(fail);
     let show = |moment: &_| {
         let timeline = timeline.get_or_insert_with(|| {
             let at: &tcpwatch::lab::story::Moment = moment;
@@ -118,12 +119,18 @@ async fn one(
         });
         let mut text = Vec::new();
         timeline.moment(moment, &mut text);
-        if let Err(error) = write(&text) {
-            failed.get_or_insert(error);
+        if let Err(error) = write(&text)
+            && let Some(fail) = fail.take()
+        {
+            let _told = fail.send(error).is_ok();
         }
     };
-    let run = laboratory.run(scenario, (profile, *family), 0, show).await?;
-    failed.map_or(Ok(()), Err)?;
+    let run = tokio::select! {
+        biased;
+        // Nobody sees it any more.
+        Ok(error) = failed => return Err(error.into()),
+        run = laboratory.run(scenario, (profile, *family), 0, show) => run?,
+    };
     let mut text = b"\n".to_vec();
     show::diagram(layout, &run, &mut text);
     text.push(b'\n');

@@ -55,7 +55,7 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
 /// The error and its causes; a cause that an error has told in its own words is not told again.
 fn causes(error: &anyhow::Error) -> String {
     error.chain().map(ToString::to_string).fold(String::new(), |told, cause| {
-        match (told.is_empty(), told.ends_with(&cause)) {
+        match (told.is_empty(), told.contains(&cause)) {
             (true, _) => cause,
             (false, true) => told,
             (false, false) => format!("{told}: {cause}"),

@@ -14,7 +14,7 @@ use tcpwatch::{
 use crate::harness::{FAMILIES, Lab, Sysctls, inside, run, try_build};
 
 /// The links and the sysctls of the network namespace that the test runs in.
-fn outside() -> (String, Vec<(String, String)>) {
+pub(crate) fn outside() -> (String, Vec<(String, String)>) {
     let output = Command::new("ip").args(["-o", "link"]).output().unwrap();
     assert!(output.status.success());
     let mut sysctls = Vec::new();

@@ -70,7 +70,7 @@ fn without_privilege_the_error_says_what_it_takes() {
     assert!(error.contains("sudo") && error.ends_with("precondition: true"), "{error}");
 }
 
-fn wait_until_gone(pids: &[u32], netns: &[u32]) {
+pub(crate) fn wait_until_gone(pids: &[u32], netns: &[u32]) {
     let begun = Instant::now();
     loop {
         let alive: Vec<_> =

@@ -1,4 +1,5 @@
-//! The hosts of the laboratory, with real processes, namespaces and sockets. Needs root.
+//! The laboratory, with real processes, namespaces and sockets: its hosts, and `tcpwatch lab` as a
+//! user runs it. Needs root.
 
 #[cfg(test)]
 #[macro_use]
@@ -9,6 +10,16 @@ mod calls;
 #[cfg(test)]
 mod hosts;
 #[cfg(test)]
+mod interrupted;
+#[cfg(test)]
 mod leftovers;
 #[cfg(test)]
+mod misuse;
+#[cfg(test)]
+mod program;
+#[cfg(test)]
+mod scenarios;
+#[cfg(test)]
 mod signals;
+#[cfg(test)]
+mod written;

@@ -148,7 +148,8 @@ impl Laboratory {
         running.listening.until(running.world, Instant::now() + SETTLES).await;
         let lost = self.audience.lost() - running.lost_before;
         let dropped = running.dropped()?;
-        let (story, warnings) = running.listening.into_story();
+        let (story, mut warnings) = running.listening.into_story();
+        warnings.extend(words::idle_rules(&scenario.rules, &dropped, &story));
         let lost = lost + holes::count(&story);
         let mut run = Run {
             sysctls,

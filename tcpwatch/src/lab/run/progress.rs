@@ -77,6 +77,8 @@ impl Progress {
 
     fn change(&mut self, host: Host, change: &Change) {
         let ends = change.subject.ends;
+        // The socket that a half-open connection without a cookie became.
+        self.states.remove(&(host, Whose::Ends(ends)));
         let whose = change.subject.socket.map_or(Whose::Ends(ends), Whose::Socket);
         if change.to == TcpState::Closed {
             self.states.remove(&(host, whose));

@@ -1,6 +1,30 @@
-//! What a step waits for, in words.
+//! What a step waits for, and what a rule did not do, in words.
 
-use crate::lab::scenario::{Condition, Rule};
+use crate::lab::{
+    scenario::{Condition, Rule},
+    story::{Moment, What},
+};
+
+/// A warning for each rule that dropped nothing; what was dropped is counted by slot.
+pub(super) fn idle_rules(rules: &[Rule], dropped: &[u64], story: &[Moment]) -> Vec<String> {
+    let is_set =
+        |slot| story.iter().any(|moment| matches!(moment.what, What::RuleSet(set) if set == slot));
+    let idle = rules.iter().zip(dropped).enumerate().filter(|(_, (_, dropped))| **dropped == 0);
+    idle.map(|(slot, (Rule { name, .. }, _))| {
+        if is_set(slot) {
+            format!(
+                "rule \"{name}\" never matched: no segment was dropped by it; look at its `on`, \
+                 `way`, flags and ports, and at what passed while it was set"
+            )
+        } else {
+            format!(
+                "rule \"{name}\" was never set: write `from_start = true` or a step \
+                 `{{ set = \"{name}\" }}`"
+            )
+        }
+    })
+    .collect()
+}
 
 pub(super) fn condition(condition: &Condition, rules: &[Rule]) -> String {
     match condition {
