@@ -39,9 +39,15 @@ pub(crate) fn program() -> PathBuf {
 
 /// Runs a build and tells which executables it made or found up to date.
 pub(crate) fn build(args: &[&str]) -> Result<Vec<Executable>> {
+    build_with(args, &[])
+}
+
+/// The same with more environment.
+pub(crate) fn build_with(args: &[&str], env: &[(&str, &str)]) -> Result<Vec<Executable>> {
     let typed = format!("cargo {}", args.join(" "));
     let mut child = cargo()
         .args(args)
+        .envs(env.iter().copied())
         .arg("--message-format=json-render-diagnostics")
         .stdout(Stdio::piped())
         .spawn()

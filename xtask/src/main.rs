@@ -14,6 +14,7 @@ mod privilege;
 mod run;
 mod setup;
 mod tiers;
+mod vm;
 mod watched;
 
 use std::process::ExitCode;
@@ -62,5 +63,15 @@ fn start(task: &Task) -> Result<ExitCode> {
         Task::Run(args) => run::command(args),
         Task::Test(args) => tiers::command(args),
         Task::Bench(args) => bench::command(args),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_options_are_in_each_others_way() {
+        <Cli as clap::CommandFactory>::command().debug_assert();
     }
 }

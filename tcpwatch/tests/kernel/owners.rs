@@ -2,7 +2,7 @@
 
 use crate::harness::{
     line::Owner,
-    lives::{life, listener_life},
+    lives::{life, listener_life, transcript},
     netns::Netns,
     peer::Peer,
     watch::Watch,
@@ -75,7 +75,11 @@ fn the_pid_and_comm_filters_show_the_sockets_of_that_process_alone() {
     by_pid.wait_count(1, "TIME_WAIT", |line| line.to == "TIME_WAIT");
     by_comm.wait_count(1, "the end", |line| line.is("LAST_ACK>CLOSED"));
     let (by_pid, by_comm) = (by_pid.stop(), by_comm.stop());
-    assert!(by_pid.lines.iter().all(|line| line.joins(connected, listening)), "the client's");
+    let said = transcript(&by_pid.lines);
+    assert!(
+        by_pid.lines.iter().all(|line| line.joins(connected, listening)),
+        "the client's:\n{said}"
+    );
     assert!(by_comm.lines.iter().all(|line| line.local.unwrap().port == listening.port()));
     let path = "CLOSED SYN_SENT ESTABLISHED FIN_WAIT_1 FIN_WAIT_2 TIME_WAIT";
     assert_eq!(life(&by_pid.lines, connected, listening).path(), path);

@@ -13,7 +13,7 @@ use crate::harness::{
     lives::lives,
     netns::Netns,
     poll,
-    program::{loaded_programs, programs_of, sleeps},
+    program::{loaded_programs, programs_of, sleeps, tcpwatch},
     sockets::{Pair, V4},
     watch::Watch,
 };
@@ -144,7 +144,7 @@ fn a_closed_stdout_is_a_normal_end() {
     needs_root!();
     let netns = Netns::new();
     let word = netns.word();
-    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_tcpwatch"))
+    let mut child = tcpwatch()
         .args(["--netns", &word, "--format", "json"])
         .stdout(std::process::Stdio::piped())
         .stderr(std::process::Stdio::null())

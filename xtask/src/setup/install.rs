@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 
 use super::{
     apt::{self, Offer},
-    lint_tools, prometheus,
+    emulator, lint_tools, prometheus,
     road::{self, LinkerFrom, Needs},
 };
 use crate::{
@@ -25,7 +25,14 @@ pub(crate) fn command() -> Result<ExitCode> {
             " (but not prometheus)".to_owned()
         }
     };
-    eprintln!("everything is here: {toolchain}{lint_tools}{prometheus}");
+    let emulator = match emulator::ensure() {
+        Ok(()) => ", QEMU",
+        Err(error) => {
+            eprintln!("setup: {error:#}; all but `cargo xtask test vm` works without it");
+            " (but not QEMU)"
+        }
+    };
+    eprintln!("everything is here: {toolchain}{lint_tools}{prometheus}{emulator}");
     Ok(ExitCode::SUCCESS)
 }
 
@@ -62,32 +69,37 @@ fn by_debian() -> Result<()> {
     }
     let needs = needs(Compiler::Debian);
     if needs.compiler || needs.linker {
-        install_packages(&road::debian_packages(needs))?;
+        install_packages(&road::debian_packages(needs), road::KERNEL_SIDE)?;
     }
     if needs.linker { road::linker_with_debian_llvm().run() } else { Ok(()) }
 }
 
 /// Installs `wanted`. Apt's lists are refreshed where they lack a package, and where the
 /// installation fails: old lists name files that are no longer offered.
-fn install_packages(wanted: &[&str]) -> Result<()> {
+pub(super) fn install_packages(wanted: &[&str], purpose: &'static str) -> Result<()> {
     if let Offer::Install(names) = apt::offer(wanted, &apt::policy(wanted)?) {
-        let Err(error) = install_offered(&names) else {
+        let Err(error) = install_offered(&names, purpose) else {
             return Ok(());
         };
         eprintln!("setup: {error:#}; the lists of packages may be old");
     }
     // One broken list of many is no obstacle as long as the others have all the packages.
-    let updated = road::apt_update().run();
+    let updated = refresh_packages();
     match (apt::offer(wanted, &apt::policy(wanted)?), updated) {
-        (Offer::Install(names), _) => install_offered(&names),
+        (Offer::Install(names), _) => install_offered(&names, purpose),
         (Offer::Unknown(_) | Offer::TooOld { .. }, Err(error)) => Err(error),
         (Offer::Unknown(names), Ok(())) => bail!("apt does not have {} here", names.join(", ")),
         (Offer::TooOld { version }, Ok(())) => bail!("apt's compiler is too old ({version})"),
     }
 }
 
-fn install_offered(names: &[&str]) -> Result<()> {
-    if names.is_empty() { Ok(()) } else { road::apt_install(names).run() }
+/// Brings apt's lists up to date.
+pub(crate) fn refresh_packages() -> Result<()> {
+    road::apt_update().run()
+}
+
+fn install_offered(names: &[&str], purpose: &'static str) -> Result<()> {
+    if names.is_empty() { Ok(()) } else { road::apt_install(names, purpose).run() }
 }
 
 /// Rustup's nightly, and a bpf-linker from wherever cargo gets it.

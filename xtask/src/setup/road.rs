@@ -40,14 +40,18 @@ pub(crate) fn apt_update() -> Step {
     }
 }
 
+/// What packages are installed for to build the kernel side.
+pub(crate) const KERNEL_SIDE: &str =
+    "installing what the kernel side is built with from this system's packages";
+
 /// Installs `packages`, and removes none.
-pub(crate) fn apt_install(packages: &[&str]) -> Step {
+pub(crate) fn apt_install(packages: &[&str], purpose: &'static str) -> Step {
     let options = ["-o", "DPkg::Lock::Timeout=300", "install", "--yes", "--no-remove"];
     let mut args = to_args(&options);
     args.push("--no-install-recommends".into());
     args.extend(to_args(packages));
     Step {
-        purpose: "installing what the kernel side is built with from this system's packages",
+        purpose,
         env: vec![("DEBIAN_FRONTEND", "noninteractive".into())],
         program: "apt-get",
         args,
@@ -109,8 +113,11 @@ pub(crate) enum LinkerFrom {
 
 /// Both roads from the start, as one would type them.
 pub(crate) fn by_hand() -> String {
-    let debian =
-        [apt_update(), apt_install(&debian_packages(Needs::EVERYTHING)), linker_with_debian_llvm()];
+    let debian = [
+        apt_update(),
+        apt_install(&debian_packages(Needs::EVERYTHING), KERNEL_SIDE),
+        linker_with_debian_llvm(),
+    ];
     let mut elsewhere = rustup_steps(Needs::EVERYTHING, LinkerFrom::Binstall);
     // A finished binary asks for no LLVM of one certain version.
     let binstall = cargo_step("building cargo-binstall", &["install", "cargo-binstall"]);
@@ -190,7 +197,7 @@ mod tests {
 
     #[test]
     fn root_is_asked_for_packages_only() {
-        let steps = [apt_update(), apt_install(&["x"]), linker_with_debian_llvm()];
+        let steps = [apt_update(), apt_install(&["x"], KERNEL_SIDE), linker_with_debian_llvm()];
         let by_root = steps.map(|step| step.runs_as == RunsAs::Root);
         assert_eq!(by_root, [true, true, false], "update, install, cargo install");
     }

@@ -168,12 +168,12 @@ fn dump(states: &[TcpState], detail: Detail, ephemeral: Option<&Ephemeral>) -> R
 fn costs(answered: &[(&str, &[TcpState], &Dump)], families: &mut Vec<Family>) {
     let mut took = Family::gauge(
         "tcpwatch_socket_dump_duration_seconds",
-        "How long the kernel took to tell the sockets of this process's network namespace: those \
+        "How long it took to list the sockets of this process's network namespace: those \
          at work (live), in CLOSE_WAIT, and in FIN_WAIT_2 or TIME_WAIT (waiting).",
     );
     let mut at = Family::gauge(
         "tcpwatch_socket_dump_timestamp_seconds",
-        "When it told them, as Unix time: waiting sockets are asked for again after 5 s, or after \
+        "When they were listed, as Unix time: waiting sockets are listed again after 5 s, or after \
          20 times what it took.",
     );
     for (name, _, dump) in answered {

@@ -5,6 +5,7 @@ use std::{net::SocketAddr, time::Duration};
 use tcpwatch::timing::{Next, Schedule, Then, Window};
 
 use super::{
+    kernel::{ERROR_REPORTS, RESETS_EXPLAINED},
     line::Line,
     lives::{seconds, transcript},
     watch::Watch,
@@ -43,21 +44,16 @@ pub(crate) fn connection(lines: &[Line], ends: Ends) -> &Line {
 /// Errors that the application sees.
 pub(crate) fn sees(lines: &[Line], ends: Ends, errno: i32) {
     let errors: Vec<_> = about(lines, "error", ends).map(|line| line.errno).collect();
-    let untold = kernel() < (5, 14) && errors.is_empty();
-    assert!(untold || errors == [Some(errno)], "{errors:?}");
+    if errors.is_empty() {
+        ERROR_REPORTS.is_lacking();
+    } else {
+        assert_eq!(errors, [Some(errno)]);
+    }
 }
 
 /// Does the kernel tell why it sends a reset, and of resets without a full socket?
 pub(crate) fn explains_resets() -> bool {
-    kernel() >= (6, 10)
-}
-
-/// The running kernel's version. What came with one may be in an older one too.
-fn kernel() -> (u32, u32) {
-    let uname = rustix::system::uname();
-    let release = uname.release().to_str().unwrap();
-    let mut numbers = release.split(|byte: char| !byte.is_ascii_digit()).map(str::parse);
-    (numbers.next().unwrap().unwrap(), numbers.next().unwrap().unwrap())
+    RESETS_EXPLAINED.is_there()
 }
 
 /// Waits for the line that tells the connection.

@@ -4,6 +4,7 @@ pub(crate) mod churn;
 pub(crate) mod connections;
 pub(crate) mod exporter;
 pub(crate) mod info;
+pub(crate) mod kernel;
 pub(crate) mod line;
 pub(crate) mod lives;
 pub(crate) mod netns;

@@ -1,6 +1,11 @@
-//! What the kernel knows of a running tcpwatch: its programs, its switches.
+//! The program under test, and what the kernel knows of it while it runs: its programs, its switches.
 
-use std::{collections::BTreeSet, fs};
+use std::{collections::BTreeSet, env, fs, process::Command};
+
+/// tcpwatch, as cargo built it with this test, or wherever it is where this test was carried to.
+pub(crate) fn tcpwatch() -> Command {
+    Command::new(env::var_os("TCPWATCH_PROGRAM").unwrap_or(env!("CARGO_BIN_EXE_tcpwatch").into()))
+}
 
 /// Numbers of the kernel programs that the process holds.
 pub(crate) fn programs_of(pid: u32) -> BTreeSet<u32> {

@@ -11,7 +11,7 @@ use tcpwatch::{
     decode::{Names, decode},
     event::{self, Event, SegmentEvent, TcpFlags, TcpState, Way},
     lab::{host::Host, scenario::Rule},
-    probe::{Filters, Probes, Tap, Totals},
+    probe::{Counting, Filters, Probes, Tap, Totals},
     source::{
         clock,
         recording::Header,
@@ -115,7 +115,7 @@ impl Tapped {
         client.plug_in();
         server.plug_in();
         let filters = Filters { netns: Some(client.inode()), ..Filters::default() };
-        let (mut probes, ring) = Probes::attach(&filters, bytes).unwrap();
+        let (mut probes, ring) = Probes::attach(&filters, bytes, Counting::Off).unwrap();
         let mut tap = probes.tap().unwrap();
         for host in [&client, &server] {
             attach(&mut tap, host);

@@ -3,7 +3,7 @@
 use std::{
     collections::VecDeque,
     io::{BufRead as _, BufReader, Read},
-    process::{Child, Command, Stdio},
+    process::{Child, Stdio},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
@@ -17,6 +17,7 @@ use super::{
     DEADLINE,
     line::{Line, Summary},
     netns::Netns,
+    program,
 };
 
 /// A running tcpwatch that writes JSON.
@@ -65,7 +66,7 @@ impl Watch {
     pub(crate) fn start(args: &[&str]) -> Self {
         static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
         let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut child = Command::new(env!("CARGO_BIN_EXE_tcpwatch"))
+        let mut child = program::tcpwatch()
             .args(["--format", "json", "--summary"])
             .args(args)
             .stdin(Stdio::null())

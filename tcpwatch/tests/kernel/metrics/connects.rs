@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     net::{SocketAddr, TcpListener, TcpStream},
+    thread,
 };
 
 use super::{REASONS, begin, counted, failed_once, failure};
@@ -69,6 +70,45 @@ fn a_thousand_short_connects_are_a_thousand_successes_and_no_failure() {
     let expected: BTreeMap<String, i64> =
         expected.map(|(change, count)| (change.to_owned(), count)).collect();
     assert_eq!(grown.changes(), expected);
+}
+
+/// Addresses from which connections are made at once.
+const AT_ONCE: u8 = 4;
+
+/// On all CPUs, and with TIME_WAIT sockets whose memory serves for new ones at once.
+#[test]
+fn connections_on_all_cpus_at_once_are_counted_one_by_one() {
+    needs_root!();
+    let grown = counted(|| {
+        let netns = Netns::new();
+        let (exporter, before) = begin(&netns);
+        thread::scope(|scope| {
+            for host in 1..=AT_ONCE {
+                let netns = &netns;
+                scope.spawn(move || {
+                    netns.inside(|| {
+                        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+                        let there = listener.local_addr().unwrap();
+                        for _ in 0..MANY {
+                            let client = sockets::bound(([127, 0, 0, host], 0).into());
+                            client.connect(&there.into()).unwrap();
+                            let server = listener.accept().unwrap().0;
+                            Pair { client: client.into(), server }.close_client_first();
+                        }
+                    });
+                });
+            }
+        });
+        drop(netns);
+        exporter.wait_for(&before, TIME_WAIT_ENDS, 4000)
+    });
+    for change in ["CLOSED>SYN_SENT", "LISTEN>SYN_RECV", "FIN_WAIT_2>TIME_WAIT", "LAST_ACK>CLOSED"]
+    {
+        assert_eq!(grown.changes().get(change), Some(&4000), "{change}");
+    }
+    assert_eq!(grown.changes().get("FIN_WAIT_2>CLOSED"), None);
+    assert_eq!(grown.count("state_duration_seconds_count{state=\"time_wait\"}"), 4000);
+    assert_eq!(grown.count("sockets_untimed_total"), 0);
 }
 
 #[test]

@@ -1,6 +1,14 @@
 //! Mini-sockets that are older than tcpwatch.
 
-use std::net::{TcpListener, TcpStream};
+use std::{
+    net::{TcpListener, TcpStream},
+    time::Duration,
+};
+
+use tcpwatch::{
+    event::{self, TcpState},
+    source::snapshot::{self, Owners, Scope},
+};
 
 use crate::harness::{
     lives::life,
@@ -9,16 +17,39 @@ use crate::harness::{
     watch::Watch,
 };
 
+/// The longest patience below, and what the timer wheel adds.
+const LONG: Duration = Duration::from_secs(30);
+
+/// Sets a scene again and again, to last longer each time, until it outlives the start of tcpwatch:
+/// how long that takes depends on the machine.
+fn older<T>(state: TcpState, patience: &[&str], scene: impl Fn(&Netns, &str) -> T) -> (Watch, T) {
+    for long in patience {
+        let netns = Netns::new();
+        let ends = scene(&netns, long);
+        let watch = Watch::on(&netns);
+        let seen = snapshot::take(Scope::Only(event::Netns(netns.inode)), Owners::Skip).unwrap();
+        if seen.sockets.iter().any(|socket| socket.state == state) {
+            watch.wait_within(LONG, "its end", |lines| {
+                lines.iter().any(|line| line.to == "CLOSED").then_some(())
+            });
+            return (watch, ends);
+        }
+    }
+    panic!("no {state:?} of {patience:?} outlives the start of tcpwatch");
+}
+
 #[test]
 fn an_old_orphan_in_fin_wait_2_is_told_to_end() {
     needs_root!();
     for address in [V4, V6] {
-        let netns = Netns::with(&[("ipv4.tcp_fin_timeout", "1")]);
-        let pair = netns.inside(|| Pair::over(&TcpListener::bind(address).unwrap()));
-        let (client, server) = pair.ends();
-        drop(pair.client);
-        let watch = Watch::on(&netns);
-        watch.wait_count(1, "its end", |line| line.is("FIN_WAIT_2>CLOSED"));
+        let (watch, (client, server, _open)) =
+            older(TcpState::FinWait2, &["1", "4", "16"], |netns, seconds| {
+                netns.set("ipv4.tcp_fin_timeout", seconds).unwrap();
+                let pair = netns.inside(|| Pair::over(&TcpListener::bind(address).unwrap()));
+                let (client, server) = pair.ends();
+                drop(pair.client);
+                (client, server, pair.server)
+            });
         let log = watch.stop();
         let ours = life(&log.lines, client, server);
         assert_eq!((ours.path().as_str(), ours.reason()), ("FIN_WAIT_2 CLOSED", "timer"));
@@ -30,14 +61,17 @@ fn an_old_orphan_in_fin_wait_2_is_told_to_end() {
 fn an_old_half_open_connection_is_told_to_be_given_up() {
     needs_root!();
     for address in [V4, V6] {
-        let netns = Netns::with(&[("ipv4.tcp_synack_retries", "1")]);
-        let listener = netns.inside(|| TcpListener::bind(address).unwrap());
-        let listening = listener.local_addr().unwrap();
-        lose_acks(&listener);
-        let client = netns.inside(|| TcpStream::connect(listening).unwrap());
-        let watch = Watch::on(&netns);
-        watch.wait_count(1, "its end", |line| line.is("SYN_RECV>CLOSED"));
+        let (watch, (listener, client)) =
+            older(TcpState::SynRecv, &["1", "2", "3"], |netns, retries| {
+                netns.set("ipv4.tcp_synack_retries", retries).unwrap();
+                let listener = netns.inside(|| TcpListener::bind(address).unwrap());
+                lose_acks(&listener);
+                let listening = listener.local_addr().unwrap();
+                let client = netns.inside(|| TcpStream::connect(listening).unwrap());
+                (listener, client)
+            });
         let log = watch.stop();
+        let listening = listener.local_addr().unwrap();
         let theirs = life(&log.lines, listening, client.local_addr().unwrap());
         assert_eq!((theirs.path().as_str(), theirs.reason()), ("SYN_RECV CLOSED", "timed_out"));
         assert_eq!(theirs.lines[0].in_state_s, None, "nobody knows since when: {theirs}");

@@ -7,6 +7,7 @@ use std::{
 };
 
 use crate::harness::{
+    kernel::TW_REUSE_DELAY,
     let_pass,
     lives::{Life, life, lives_between, transcript},
     netns::Netns,
@@ -126,7 +127,10 @@ fn a_connect_that_finds_no_other_port_takes_over_a_time_wait() {
         // Since 6.14; before, a second has to pass.
         let needed = match netns.set("ipv4.tcp_tw_reuse_delay", "1") {
             Ok(()) => Duration::from_millis(20),
-            Err(_) => Duration::from_millis(1100),
+            Err(_) => {
+                TW_REUSE_DELAY.is_lacking();
+                Duration::from_millis(1100)
+            }
         };
         let watch = Watch::on(&netns);
         let (client, server) = netns.inside(|| {

@@ -13,6 +13,7 @@ use crate::harness::{
     connections::{
         about, adds_up, await_connection, connection, keeps_to, lasted, retries, same, sees, turned,
     },
+    kernel::SYN_LINEAR_TIMEOUTS,
     line::Line,
     lives::{life, seconds},
     netns::Netns,
@@ -28,7 +29,7 @@ fn netns(retries: u8, linear: u8) -> Option<Netns> {
     let netns = Netns::with(&[("ipv4.tcp_syn_retries", &retries.to_string())]);
     match netns.set("ipv4.tcp_syn_linear_timeouts", &linear.to_string()) {
         Err(error) if error.kind() == io::ErrorKind::NotFound && linear > 0 => {
-            writeln!(io::stderr(), "SKIPPED: no tcp_syn_linear_timeouts before 6.5").unwrap();
+            SYN_LINEAR_TIMEOUTS.is_lacking();
             None
         }
         Err(error) if error.kind() != io::ErrorKind::NotFound => panic!("{error}"),

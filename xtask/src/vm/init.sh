@@ -1,0 +1,67 @@
+#!/bin/busybox sh
+# The first process of a virtual machine: the kernel comes in, lines about it and about every test
+# in /tests go out by the second serial port, as vm/report.rs reads them.
+
+/bin/busybox --install -s /bin
+export PATH=/bin
+mount -t proc proc /proc
+mount -t sysfs sys /sys
+mount -t devtmpfs dev /dev
+mount -t tmpfs tmp /tmp
+mount -t tmpfs run /run
+mount -t bpf bpf /sys/fs/bpf
+exec </dev/null >/dev/ttyS1 2>&1
+
+export TCPWATCH_PROGRAM=/bin/tcpwatch TCPWATCH_REQUIRE_ROOT=1
+. /settings
+
+# Where each thread of a process is.
+whereabouts() {
+    for thread in /proc/"$1"/task/*; do
+        echo "thread $(cat "$thread/comm") waits in $(cat "$thread/wchan")"
+    done
+}
+
+uptime() { cut -d' ' -f1 /proc/uptime; }
+
+run() {
+    test=$1/$2
+    echo "@begin $test"
+    begun=$(uptime)
+    rm -f /tmp/hung
+    "/bin/$1" --exact "$2" --test-threads=1 --nocapture >/tmp/said 2>&1 &
+    process=$!
+    (
+        sleep "$TEST_SECONDS"
+        touch /tmp/hung
+        { echo "cut after $TEST_SECONDS s" && whereabouts "$process"; } >>/tmp/said
+        kill -KILL "$process"
+    ) &
+    watchdog=$!
+    if wait "$process"; then how=ok; else how=failed; fi
+    kill "$watchdog"
+    [ -e /tmp/hung ] && how=hung
+    # What it said is shown unless it passed; what it left out is shown always.
+    if [ "$how" = ok ]; then grep 'SKIPPED: ' /tmp/said; else tail -c 16000 /tmp/said; fi |
+        sed "s|^|@said $test |"
+    echo "@end $test $how $(echo "$(uptime) $begun" | awk '{ printf "%.1f", $1 - $2 }')"
+}
+
+echo "@kernel $(uname -r)"
+for module in $MODULES; do
+    insmod "/modules/$module.ko" || echo "@missing $module"
+done
+ip link set lo up
+# The first connect after a boot draws 256 KiB of random numbers (inet_hash_connect): no test is to
+# be late for that.
+nc 127.0.0.1 9 </dev/null >/dev/null 2>&1
+tcpwatch check 2>&1 | sed 's|^|@check |'
+for sysctl in $SYSCTLS; do
+    if [ -e "/proc/sys/net/ipv4/$sysctl" ]; then answer=ok; else answer="off: unknown"; fi
+    echo "@check sysctl $sysctl  $answer"
+done
+while read -r target name; do
+    run "$target" "$name"
+done </tests
+echo "@done"
+poweroff -f

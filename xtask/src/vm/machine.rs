@@ -1,0 +1,104 @@
+//! A kernel and its file system come in, QEMU runs them, the lines that the machine says go out as a
+//! report.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, ChildStdout, Command, Stdio},
+    sync::mpsc::{self, Receiver},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result};
+
+use super::{
+    kernels::Kernel,
+    report::{Report, Said},
+};
+
+/// How long a machine may run. It works for some five minutes, if it has a processor for itself.
+const LIMIT: Duration = Duration::from_mins(20);
+/// Lines of the kernel's own that are shown when a machine breaks.
+const LAST_WORDS: usize = 20;
+
+/// Runs the machine to its end; what each test did is shown as it ends.
+pub(crate) fn run(kernel: &Kernel, image: &Path, tests: &[String]) -> Result<Report> {
+    let console = image.with_extension("console");
+    let mut machine = start(kernel, image, &console)?;
+    let lines = machine.stdout.take().context("QEMU has no standard output")?;
+    let mut report = Report::new(&kernel.name, tests);
+    let cut = follow(&follower(lines), &mut report);
+    // An error means that it has ended already.
+    drop(machine.kill());
+    machine.wait().context("cannot wait for QEMU")?;
+    report.close(cut.then_some(LIMIT), || last_words(&console));
+    Ok(report)
+}
+
+fn start(kernel: &Kernel, image: &Path, console: &Path) -> Result<Child> {
+    let mut serial = std::ffi::OsString::from("file:");
+    serial.push(console);
+    Command::new("qemu-system-x86_64")
+        // Without KVM, so that it runs wherever a compiler does.
+        .args(["-accel", "tcg,thread=single", "-cpu", "max", "-smp", "1", "-m", "1G"])
+        // Its clock advances by a nanosecond with each instruction, and jumps when its processor
+        // waits: nothing in it is late because this machine is slow or busy, and no wait takes time.
+        // A second processor would stand still while the first one works.
+        .args(["-icount", "shift=0,sleep=off", "-rtc", "clock=vm"])
+        .args(["-nodefaults", "-display", "none", "-no-reboot"])
+        .args(["-append", "console=ttyS0 quiet oops=panic panic=-1"])
+        .arg("-kernel")
+        .arg(&kernel.vmlinuz)
+        .arg("-initrd")
+        .arg(image)
+        .arg("-serial")
+        .arg(serial)
+        .args(["-serial", "stdio"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("cannot start qemu-system-x86_64")
+}
+
+fn follower(lines: ChildStdout) -> Receiver<String> {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        let mut lines = BufReader::new(lines);
+        let mut line = Vec::new();
+        while lines.read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {
+            let text = String::from_utf8_lossy(&line).trim_end().to_owned();
+            // Nobody listens once the time is up.
+            if sender.send(text).is_err() {
+                return;
+            }
+            line.clear();
+        }
+    });
+    receiver
+}
+
+/// Reads until the machine is done, or gone, or out of time; is it that?
+fn follow(lines: &Receiver<String>, report: &mut Report) -> bool {
+    let deadline = Instant::now() + LIMIT;
+    loop {
+        match lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            Ok(line) => match report.hear(&line) {
+                Said::Result(line) => eprintln!("{line}"),
+                Said::Done => return false,
+                Said::Nothing => {}
+            },
+            Err(mpsc::RecvTimeoutError::Timeout) => return true,
+            Err(mpsc::RecvTimeoutError::Disconnected) => return false,
+        }
+    }
+}
+
+fn last_words(console: &PathBuf) -> String {
+    let text = fs::read(console).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let lines: Vec<_> = text.lines().collect();
+    let from = lines.len().saturating_sub(LAST_WORDS);
+    lines.get(from..).unwrap_or_default().join("\n")
+}

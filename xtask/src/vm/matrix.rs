@@ -1,0 +1,109 @@
+//! Reports of machines come in; a table of tests by kernel, or of features by kernel, goes out.
+
+use super::report::{Outcome, Report};
+
+/// Tests by kernel, for a terminal.
+pub(crate) fn tests(reports: &[Report]) -> String {
+    let heads: Vec<String> = reports.iter().map(|report| report.kernel.clone()).collect();
+    let widths: Vec<usize> = heads.iter().map(|head| head.len().max(10)).collect();
+    let row = |cells: &[String], name: &str| {
+        let cells = cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
+        cells.chain([name.to_owned()]).collect::<Vec<_>>().join("  ")
+    };
+    let mut rows = vec![row(&heads, "")];
+    let names = reports.first().map(|report| report.tests.iter()).into_iter().flatten();
+    for (number, test) in names.enumerate() {
+        let tests = reports.iter().filter_map(|report| report.tests.get(number));
+        let cells: Vec<_> = tests.map(|test| test.cell().to_string()).collect();
+        rows.push(row(&cells, &test.name));
+    }
+    rows.join("\n")
+}
+
+/// Features by kernel, as Markdown.
+pub(crate) fn features(reports: &[Report]) -> String {
+    let row = |name: &str, cells: &[String]| format!("| {name} | {} |", cells.join(" | "));
+    let heads: Vec<_> = reports.iter().map(|report| report.kernel.clone()).collect();
+    let mut lines = vec![row("", &heads), format!("|---|{}", "---|".repeat(reports.len()))];
+    lines.extend(rows(reports).iter().map(|(feature, answers)| row(feature, answers)));
+    lines.join("\n")
+}
+
+/// Each feature with what each kernel says about it.
+fn rows(reports: &[Report]) -> Vec<(String, Vec<String>)> {
+    let mut names: Vec<&str> = Vec::new();
+    let told = reports.iter().flat_map(|report| &report.features);
+    let lacking = reports.iter().flat_map(Report::lacking);
+    for name in told.map(|(name, _)| name.as_str()).chain(lacking) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    let answer = |report: &Report, name: &str| {
+        let told = report.features.iter().find(|(feature, _)| feature == name);
+        match told {
+            Some((_, Some(why))) => format!("no: {why}"),
+            None if report.lacking().contains(&name) => "no".to_owned(),
+            Some((_, None)) | None => "yes".to_owned(),
+        }
+    };
+    let mut rows: Vec<_> = names
+        .into_iter()
+        .map(|name| (name.to_owned(), reports.iter().map(|report| answer(report, name)).collect()))
+        .collect();
+    rows.push(("tests passed".to_owned(), reports.iter().map(passed).collect()));
+    rows
+}
+
+fn passed(report: &Report) -> String {
+    let passed = report.tests.iter().filter(|test| test.outcome == Outcome::Passed).count();
+    format!("{passed} of {}", report.tests.len())
+}
+
+#[cfg(test)]
+mod unit {
+    use super::*;
+
+    fn reports() -> [Report; 2] {
+        let report = |lines: &[&str]| {
+            let mut report = Report::new("vmlinuz", &["kernel/a".to_owned()]);
+            for line in lines {
+                report.hear(line);
+            }
+            report
+        };
+        [
+            report(&[
+                "@kernel 6.1",
+                "@check hook x  ok",
+                "@check resets  off: since 6.10",
+                "@said kernel/a SKIPPED: Linux 6.1 has no y (since 6.5): a",
+                "@end kernel/a ok 1.0",
+            ]),
+            report(&[
+                "@kernel 6.12",
+                "@check hook x  ok",
+                "@check resets  ok",
+                "@end kernel/a failed 1.0",
+            ]),
+        ]
+    }
+
+    #[test]
+    fn every_test_has_a_line_and_every_kernel_a_column() {
+        let expected = "6.1         6.12        \nok, partly  FAILED      kernel/a";
+        assert_eq!(tests(&reports()), expected);
+    }
+
+    #[test]
+    fn features_that_only_a_test_asked_for_are_in_the_table() {
+        let expected = "\
+|  | 6.1 | 6.12 |
+|---|---|---|
+| hook x | yes | yes |
+| resets | no: since 6.10 | yes |
+| y (since 6.5) | no | yes |
+| tests passed | 1 of 1 | 0 of 1 |";
+        assert_eq!(features(&reports()), expected);
+    }
+}

@@ -1,0 +1,286 @@
+//! Lines of a virtual machine come in, what every test did there goes out.
+
+use std::{fmt, time::Duration};
+
+use anyhow::{Result, ensure};
+
+/// What a machine told.
+#[derive(Debug)]
+pub(crate) struct Report {
+    /// The kernel's release; until it is told, the name of its file.
+    pub(crate) kernel: String,
+    /// Lines of `tcpwatch check` and of the sysctls: a feature, and `None` or what it lacks.
+    pub(crate) features: Vec<(String, Option<String>)>,
+    pub(crate) tests: Vec<Test>,
+    /// Why the machine did not come to its end.
+    broken: Option<String>,
+    is_done: bool,
+}
+
+/// One test on one kernel.
+#[derive(Debug)]
+pub(crate) struct Test {
+    pub(crate) name: String,
+    pub(crate) outcome: Outcome,
+    pub(crate) seconds: String,
+    pub(crate) said: Vec<String>,
+}
+
+/// How a test ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    NotRun,
+    Running,
+    Passed,
+    Failed,
+    Hung,
+}
+
+/// What a line means for whoever watches.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Said {
+    Nothing,
+    /// A test has ended: a line for people.
+    Result(String),
+    /// Every test has ended.
+    Done,
+}
+
+impl Report {
+    /// Of a machine that is to run these tests.
+    pub(crate) fn new(kernel: &str, tests: &[String]) -> Self {
+        let test = |name: &String| Test {
+            name: name.clone(),
+            outcome: Outcome::NotRun,
+            seconds: String::new(),
+            said: Vec::new(),
+        };
+        Self {
+            kernel: kernel.to_owned(),
+            features: Vec::new(),
+            tests: tests.iter().map(test).collect(),
+            broken: None,
+            is_done: false,
+        }
+    }
+
+    /// Takes one line.
+    pub(crate) fn hear(&mut self, line: &str) -> Said {
+        let Some((word, rest)) = line.split_once(' ').or(Some((line, ""))) else {
+            return Said::Nothing;
+        };
+        match word {
+            "@kernel" => rest.clone_into(&mut self.kernel),
+            "@check" => self.features.extend(feature(rest)),
+            "@begin" => self.with(rest, |test, _| test.outcome = Outcome::Running),
+            "@said" => self.with(rest, |test, said| test.said.push(said.to_owned())),
+            "@end" => return self.end(rest),
+            "@done" => {
+                self.is_done = true;
+                return Said::Done;
+            }
+            "@missing" => {
+                eprintln!("vm: {}: no module {rest} beside the kernel; built in?", self.kernel);
+            }
+            _ => {}
+        }
+        Said::Nothing
+    }
+
+    /// Acts on the test whose name is the first word.
+    fn with(&mut self, text: &str, act: impl FnOnce(&mut Test, &str)) {
+        let (name, rest) = text.split_once(' ').unwrap_or((text, ""));
+        if let Some(test) = self.tests.iter_mut().find(|test| test.name == name) {
+            act(test, rest);
+        }
+    }
+
+    fn end(&mut self, text: &str) -> Said {
+        let mut said = Said::Nothing;
+        let kernel = self.kernel.clone();
+        self.with(text, |test, rest| {
+            let (how, seconds) = rest.split_once(' ').unwrap_or((rest, ""));
+            test.outcome = match how {
+                "ok" => Outcome::Passed,
+                "hung" => Outcome::Hung,
+                _ => Outcome::Failed,
+            };
+            seconds.clone_into(&mut test.seconds);
+            let (cell, name) = (test.cell(), &test.name);
+            let mut lines = format!("vm {kernel:<24} {cell:<10} {seconds:>6} s  {name}");
+            for line in &test.said {
+                lines.push_str("\n    ");
+                lines.push_str(line);
+            }
+            said = Said::Result(lines);
+        });
+        said
+    }
+
+    /// The machine is gone, cut off after so long.
+    pub(crate) fn close(&mut self, cut: Option<Duration>, last_words: impl FnOnce() -> String) {
+        if self.is_done {
+            return;
+        }
+        let how = cut.map_or_else(
+            || "it ended too early".to_owned(),
+            |limit| format!("it was cut off after {} s", limit.as_secs()),
+        );
+        let running = self.tests.iter_mut().filter(|test| test.outcome == Outcome::Running);
+        let mut names = Vec::new();
+        for test in running {
+            test.outcome = Outcome::Hung;
+            names.push(test.name.as_str());
+        }
+        let during = if names.is_empty() { "outside a test".to_owned() } else { names.join(", ") };
+        self.broken = Some(format!("{how}, {during}; its last words:\n{}", last_words()));
+    }
+
+    /// Fails unless every test ran and passed.
+    pub(crate) fn verdict(&self) -> Result<()> {
+        let kernel = &self.kernel;
+        if let Some(why) = &self.broken {
+            anyhow::bail!("Linux {kernel}: {why}");
+        }
+        let bad: Vec<_> = self
+            .tests
+            .iter()
+            .filter(|test| test.outcome != Outcome::Passed)
+            .map(|test| format!("{} {}", test.name, test.cell()))
+            .collect();
+        ensure!(bad.is_empty(), "Linux {kernel}: {}", bad.join(", "));
+        Ok(())
+    }
+
+    /// Features that tests asked for and did not find, and therefore left something out.
+    pub(crate) fn lacking(&self) -> Vec<&str> {
+        let lines = self.tests.iter().flat_map(|test| &test.said);
+        lines.filter_map(|line| lacking(line)).collect()
+    }
+}
+
+impl Test {
+    /// How it ended, in a word.
+    pub(crate) fn cell(&self) -> Cell {
+        let left_out = self.said.iter().any(|line| lacking(line).is_some());
+        Cell(self.outcome, self.outcome == Outcome::Passed && left_out)
+    }
+}
+
+/// An outcome, and whether something was left out.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cell(Outcome, bool);
+
+impl fmt::Display for Cell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match (self.0, self.1) {
+            (Outcome::Passed, false) => "ok",
+            (Outcome::Passed, true) => "ok, partly",
+            (Outcome::Failed, _) => "FAILED",
+            (Outcome::Hung, _) => "HUNG",
+            (Outcome::NotRun, _) => "not run",
+            (Outcome::Running, _) => "running",
+        })
+    }
+}
+
+/// `SKIPPED: Linux 6.1.0 has no FEATURE: test`.
+fn lacking(line: &str) -> Option<&str> {
+    let (_, rest) = line.split_once("SKIPPED: Linux ")?;
+    let (_, feature) = rest.split_once(" has no ")?;
+    Some(feature.rsplit_once(": ").map_or(feature, |(feature, _)| feature))
+}
+
+/// `FEATURE  ok` or `FEATURE  off: why`; other lines tell no feature.
+fn feature(line: &str) -> Option<(String, Option<String>)> {
+    if let Some(feature) = line.strip_suffix("  ok") {
+        return Some((tidy(feature), None)).filter(|(feature, _)| !feature.starts_with("kernel "));
+    }
+    let (feature, why) = line.split_once("  off: ")?;
+    Some((tidy(feature), Some(why.to_owned())))
+}
+
+/// Without the blanks of a table.
+fn tidy(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod unit {
+    use super::*;
+
+    fn heard(lines: &[&str]) -> Report {
+        let names = ["kernel/a", "kernel/b"].map(str::to_owned);
+        let mut report = Report::new("vmlinuz", &names);
+        for line in lines {
+            report.hear(line);
+        }
+        report
+    }
+
+    const GOOD: [&str; 8] = [
+        "@kernel 6.1.0-56-amd64",
+        "@check kernel 6.1.0-56-amd64, x86_64     ok",
+        "@check hook timer_start   TIME_WAIT     ok",
+        "@check sysctl tcp_rto_min_us  off: unknown",
+        "@begin kernel/a",
+        "@begin kernel/b",
+        "@end kernel/b ok 2.5",
+        "@end kernel/a ok 3.0",
+    ];
+
+    #[test]
+    fn a_machine_whose_tests_all_passed_is_good() {
+        let mut report = heard(&GOOD);
+        assert_eq!(report.hear("@done"), Said::Done);
+        report.close(None, String::new);
+        report.verdict().unwrap();
+        assert_eq!(report.kernel, "6.1.0-56-amd64");
+        let hook = ("hook timer_start TIME_WAIT".to_owned(), None);
+        let sysctl = ("sysctl tcp_rto_min_us".to_owned(), Some("unknown".to_owned()));
+        assert_eq!(report.features, [hook, sysctl]);
+    }
+
+    #[test]
+    fn a_machine_that_ends_early_is_bad_and_says_in_which_test() {
+        let mut report = heard(&GOOD[..7]);
+        report.close(None, || "Kernel panic".to_owned());
+        let error = report.verdict().unwrap_err().to_string();
+        let expected = "Linux 6.1.0-56-amd64: it ended too early, kernel/a; its last words:\n\
+                        Kernel panic";
+        assert_eq!(error, expected);
+    }
+
+    #[test]
+    fn a_machine_that_is_cut_off_says_where_it_hung() {
+        let mut report = heard(&GOOD[..5]);
+        report.close(Some(Duration::from_mins(10)), String::new);
+        let cells: Vec<_> = report.tests.iter().map(|test| test.cell().to_string()).collect();
+        assert_eq!(cells, ["HUNG", "not run"]);
+        let error = report.verdict().unwrap_err().to_string();
+        assert!(error.contains("cut off after 600 s, kernel/a"), "{error}");
+    }
+
+    #[test]
+    fn a_failed_test_is_shown_with_what_it_said() {
+        let mut report = heard(&GOOD[..5]);
+        report.hear("@said kernel/a panicked at a.rs");
+        let Said::Result(shown) = report.hear("@end kernel/a failed 1.0") else {
+            panic!("a result")
+        };
+        assert!(shown.contains("FAILED") && shown.contains("\n    panicked at a.rs"), "{shown}");
+        report.hear("@end kernel/b hung 180.0");
+        report.hear("@done");
+        report.close(None, String::new);
+        let error = report.verdict().unwrap_err().to_string();
+        assert_eq!(error, "Linux 6.1.0-56-amd64: kernel/a FAILED, kernel/b HUNG");
+    }
+
+    #[test]
+    fn what_was_left_out_is_told_by_feature() {
+        let mut report = heard(&GOOD);
+        report.hear("@said kernel/a SKIPPED: Linux 6.1.0 has no tcp_x (since 6.5): syn_3");
+        assert_eq!(report.lacking(), ["tcp_x (since 6.5)"]);
+        assert_eq!(report.tests[0].cell().to_string(), "ok, partly");
+    }
+}
