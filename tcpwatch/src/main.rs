@@ -3,7 +3,10 @@
 use std::{io::IsTerminal as _, process::ExitCode};
 
 use clap::Parser as _;
-use tcpwatch::cli::{Cli, args::Command, exit};
+use tcpwatch::{
+    cli::{Cli, args::Command, exit},
+    lab::hosts::janitor,
+};
 
 mod check;
 mod laboratory;
@@ -24,6 +27,7 @@ fn main() -> ExitCode {
         Some(Command::Check) => check::run(),
         Some(Command::Lab(command)) => laboratory::run(&command),
         Some(Command::LabPeer(peer)) => return peer.run(),
+        Some(Command::LabJanitor) => return janitor::run(),
         Some(Command::Serve(args)) => serve::run(&args),
         Some(Command::Replay { file, filters, output }) => live::replay(&file, &filters, &output),
     };

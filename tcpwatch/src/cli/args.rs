@@ -67,6 +67,9 @@ pub enum Command {
     /// Be a host of the laboratory.
     #[command(hide = true)]
     LabPeer(peer::Args),
+    /// Clear up after a laboratory that was killed.
+    #[command(hide = true)]
+    LabJanitor,
     /// Count everything for Prometheus and print nothing: metrics of every socket over HTTP.
     Serve(ServeArgs),
     /// Show a recording made with --record as the live log would have.

@@ -19,6 +19,9 @@ pub enum HostsError {
     /// The thread that starts processes does not run.
     #[error("cannot start the thread that starts the hosts' processes: {0}")]
     Thread(#[source] io::Error),
+    /// The process that clears up after a killed laboratory does not run.
+    #[error("cannot start the process that clears up after a laboratory that is killed: {0}")]
+    Janitor(#[source] io::Error),
     /// The process cannot be started.
     #[error("cannot start the {host}'s process ({}): {source}", program.display())]
     Start {

@@ -28,6 +28,7 @@ use tokio::{
 use super::{
     channel::{Order, Told},
     error::HostsError,
+    janitor::Janitor,
     orphans,
     spawner::Spawner,
     witness::Witness,
@@ -76,6 +77,7 @@ pub struct Machine {
     netns: Netns,
     ifindex: u32,
     witness: Option<Witness>,
+    janitor: Janitor,
 }
 
 impl Machine {
@@ -120,6 +122,8 @@ impl Machine {
         let (answer, answers) = mpsc::unbounded_channel();
         tokio::spawn(pass_on(host, told, answer, moments.clone()));
         let child = child.take().map_err(cannot_start)?;
+        let janitor = spawner.janitor.clone();
+        janitor.charge(child.id());
         Ok(Self {
             host,
             child,
@@ -133,6 +137,7 @@ impl Machine {
             netns,
             ifindex: 0,
             witness: None,
+            janitor,
         })
     }
 
@@ -303,6 +308,7 @@ impl Drop for Machine {
         if let Some(witness) = self.witness.as_mut() {
             let _cleared = witness.clear().is_ok();
         }
+        self.janitor.discharge(self.pid());
     }
 }
 

@@ -8,6 +8,7 @@
 
 mod channel;
 mod error;
+pub mod janitor;
 mod links;
 mod machine;
 mod orphans;
@@ -74,8 +75,8 @@ impl World {
         plan: &Plan<'_>,
         moments: mpsc::UnboundedSender<Moment>,
     ) -> Result<Self, HostsError> {
-        let spawner = Spawner::get()?;
         let program: &Path = &plan.program;
+        let spawner = Spawner::get(program)?;
         let cpu = plan.ifindex_base / 2;
         let start =
             |host| Machine::start(host, plan.family, program, &spawner, cpu, moments.clone());

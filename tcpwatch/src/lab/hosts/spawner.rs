@@ -15,7 +15,7 @@ use nix::sched::{CloneFlags, unshare};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::sync::oneshot;
 
-use super::error::HostsError;
+use super::{error::HostsError, janitor::Janitor};
 
 /// Buckets of a host's own table of connections. A look at all of a host's sockets takes a time that
 /// grows with it (`inet_diag_dump_icsk`, `net/ipv4/inet_diag.c`), and hosts have few connections.
@@ -34,20 +34,21 @@ pub(super) struct Spawner {
     work: mpsc::Sender<Work>,
     /// Sysctls that a new namespace would get wrong, and their values.
     pub(super) inherited: Vec<(&'static str, String)>,
+    pub(super) janitor: Janitor,
 }
 
 impl Spawner {
-    /// The one of this process, started if it is not running.
-    pub(super) fn get() -> Result<Self, HostsError> {
+    /// The one of this process, started if it is not running; `program` is tcpwatch.
+    pub(super) fn get(program: &Path) -> Result<Self, HostsError> {
         let mut spawner = SPAWNER.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(running) = spawner.as_ref() {
             return Ok(running.clone());
         }
-        let started = Self::start()?;
+        let started = Self::start(program)?;
         Ok(spawner.insert(started).clone())
     }
 
-    fn start() -> Result<Self, HostsError> {
+    fn start(program: &Path) -> Result<Self, HostsError> {
         raise_open_files();
         let (work, orders) = mpsc::channel::<Work>();
         let (tell, told) = mpsc::channel();
@@ -71,7 +72,8 @@ impl Spawner {
             .map_err(HostsError::Thread)?;
         let ended = |_| HostsError::Thread(io::Error::other("it ended at once"));
         let inherited = told.recv().map_err(ended)?.map_err(HostsError::Namespace)?;
-        Ok(Self { work, inherited })
+        let janitor = Janitor::start(program).map_err(HostsError::Janitor)?;
+        Ok(Self { work, inherited, janitor })
     }
 
     /// Starts a process.
