@@ -42,6 +42,11 @@ impl Stage {
         stage
     }
 
+    /// Ends the namespace that is counted, and with it all that waits in it.
+    pub(crate) fn end_inside(&mut self) {
+        self.inside = Netns::new();
+    }
+
     fn start_tcpwatch(&mut self) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tcpwatch"));
         command.args(["serve", "--netns", &self.inside.word()]).stderr(Stdio::piped());
