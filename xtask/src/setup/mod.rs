@@ -3,9 +3,9 @@
 mod apt;
 mod install;
 mod lint_tools;
-mod prometheus;
 mod road;
 mod step;
+mod unpacked;
 
 pub(crate) use install::{command, ensure};
-pub(crate) use prometheus::ensure as ensure_prometheus;
+pub(crate) use unpacked::{NODE_EXPORTER, PROMETHEUS};
