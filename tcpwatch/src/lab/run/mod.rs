@@ -88,11 +88,14 @@ impl Laboratory {
             if run.holds() || run.lost == 0 {
                 break;
             }
+            let fails = run.verdicts.iter().find(|verdict| !verdict.holds);
+            let fails = fails.map(|verdict| format!("{}: {}", verdict.what, verdict.measured));
             tracing::warn!(
-                "{} over {} is run again: {} records of what the kernel did are missing",
+                "{} over {} is run again: {} records of what the kernel did are missing ({})",
                 scenario.name,
                 how.1,
-                run.lost
+                run.lost,
+                run.failure.clone().or(fails).unwrap_or_default()
             );
             run = self.run_once(scenario, how, number, &mut show).await?;
         }
@@ -147,12 +150,9 @@ impl Laboratory {
         let started = clock::now();
         let failure = running.all_steps().await.err().map(|error| format!("{error:#}"));
         let ended = clock::now();
-        let (turns, pause) = SETTLES;
-        for _ in 0..turns {
-            running.listening.until(running.world, Instant::now() + pause).await;
-        }
+        running.settle().await;
         let lost = self.audience.lost() - running.lost_before;
-        let missed = running.listening.disagreements(running.world);
+        let missed = running.disagreements().await;
         let dropped = running.dropped()?;
         let (story, warnings) = running.listening.into_story();
         let lost = lost + missed + holes::count(&story);
@@ -196,6 +196,22 @@ impl<S: FnMut(&Moment)> Running<'_, S> {
             self.step(step).await.with_context(|| format!("line {}", step.line))?;
         }
         Ok(())
+    }
+
+    async fn settle(&mut self) {
+        let (turns, pause) = SETTLES;
+        for _ in 0..turns {
+            self.listening.until(self.world, Instant::now() + pause).await;
+        }
+    }
+
+    /// Hosts whose sockets are in other states than the live log has told. What changes just now may
+    /// be seen before it is told.
+    async fn disagreements(&mut self) -> u64 {
+        if self.listening.disagreements(self.world) > 0 {
+            self.settle().await;
+        }
+        self.listening.disagreements(self.world)
     }
 
     async fn step(&mut self, step: &Step) -> Result<()> {
