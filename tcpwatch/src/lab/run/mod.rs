@@ -195,6 +195,7 @@ impl Laboratory {
         let mut running = Running {
             laboratory: self,
             lost_before: self.audience.lost(),
+            missed: 0,
             listening: Listening::new(&scenario.rules, heard, show),
             scenario,
             story,
@@ -205,7 +206,7 @@ impl Laboratory {
         let ended = clock::now();
         running.settle().await;
         let lost = self.audience.lost() - running.lost_before;
-        let missed = running.disagreements().await;
+        let missed = running.missed + running.disagreements().await;
         let dropped = running.dropped()?;
         let (story, warnings) = running.listening.into_story();
         let lost = lost + missed + holes::count(&story);
@@ -239,6 +240,8 @@ struct Running<'a, S> {
     scenario: &'a Scenario,
     world: &'a mut World,
     lost_before: u64,
+    /// Changes for which a step has waited too long.
+    missed: u64,
     story: mpsc::UnboundedSender<Moment>,
     listening: Listening<'a, S>,
 }
@@ -314,6 +317,7 @@ impl<S: FnMut(&Moment)> Running<'_, S> {
         while !self.listening.holds(condition) {
             let in_time = self.listening.once(self.world, deadline).await;
             if let Some(missed) = self.listening.missed() {
+                self.missed += 1;
                 bail!("{missed}; {}", self.listening.describe());
             }
             if !in_time {
