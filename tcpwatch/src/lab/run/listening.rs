@@ -217,3 +217,62 @@ impl<'a, S: FnMut(&Moment)> Listening<'a, S> {
         (self.story, self.warnings)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::mpsc::unbounded_channel;
+
+    use super::*;
+    use crate::{
+        event::{Cookie, Endpoint, Endpoints, Netns},
+        probe::filters::Family,
+        track::{Change, News, Subject},
+    };
+    use TcpState::{Established, FinWait1, FinWait2};
+
+    fn told(from: TcpState, to: TcpState) -> Moment {
+        let end = |host: Host, port| Endpoint { address: host.address(Family::V4), port };
+        let ends =
+            Endpoints { local: end(Host::Client, 40_000), remote: end(Host::Server, 11_111) };
+        let subject = Subject::unknown(Some(Cookie(1)), Netns(1), ends);
+        let at = KernelTime(1);
+        let change = Change::plain(at, subject, (from, None), to);
+        Moment { at, host: Host::Client, what: What::News(Box::new(News::Change(change))) }
+    }
+
+    /// A look at the client that finds this, so long after the live log told the last change.
+    fn missed_after(found: TcpState, since: Duration) -> Option<String> {
+        let (_tell, heard) = unbounded_channel();
+        let mut listening = Listening::new(&[], heard, |_: &Moment| {});
+        listening.take(told(Established, FinWait1));
+        listening.witness(KernelTime(2), Host::Client, 0, vec![found]);
+        listening.compare();
+        if listening.apart_since.is_some() {
+            listening.apart_since = Instant::now().checked_sub(since);
+        }
+        listening.missed()
+    }
+
+    #[test]
+    fn a_look_that_does_not_agree_for_long_tells_that_a_change_was_missed() {
+        let missed = missed_after(FinWait2, MISSED).unwrap();
+        assert!(missed.contains("sock_diag finds FIN_WAIT_2 on the client"), "{missed}");
+    }
+
+    #[test]
+    fn a_change_that_can_still_be_told_is_not_missed() {
+        assert_eq!(missed_after(FinWait2, MISSED / 2), None);
+        assert_eq!(missed_after(FinWait1, MISSED), None, "both agree");
+    }
+
+    #[test]
+    fn whatever_is_told_starts_the_wait_again() {
+        let (_tell, heard) = unbounded_channel();
+        let mut listening = Listening::new(&[], heard, |_: &Moment| {});
+        listening.witness(KernelTime(2), Host::Client, 0, vec![FinWait2]);
+        listening.apart_since = Instant::now().checked_sub(MISSED);
+        assert!(listening.missed().is_some());
+        listening.take(told(FinWait1, FinWait2));
+        assert_eq!(listening.missed(), None);
+    }
+}

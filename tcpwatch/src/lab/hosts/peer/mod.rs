@@ -49,6 +49,7 @@ impl Args {
             return ExitCode::FAILURE;
         };
         let tools = || {
+            birth::go_first();
             birth::share_one_cpu(self.cpu)?;
             birth::leave_network()?;
             Ok((Watcher::start()?, Tick::new(|file| birth::out_of_the_way(file))?))

@@ -152,7 +152,18 @@ fn what_cannot_be_meant_is_refused_with_what_to_do() {
         ("{ }", 4, ["does nothing", "begin a step with"]),
         ("{ client = \"send\", bytes = 0 }", 4, ["no number", "from 1"]),
         ("7", 4, ["is integer, not a table", "{ key = value"]),
-        // Steps that cannot be done.
+    ] {
+        let message = refusal(&with_steps(steps));
+        assert!(message.starts_with(&format!("mine.toml, line {line}: ")), "{message}");
+        for part in parts {
+            assert!(message.contains(part), "{steps}: {message}");
+        }
+    }
+}
+
+#[test]
+fn steps_that_cannot_be_done_are_refused_with_what_to_do() {
+    for (steps, line, parts) in [
         ("{ server = \"accept\" }", 4, ["needs a socket that listens", "{ server = \"listen\" }"]),
         ("{ client = \"send\" }", 4, ["send() is not possible", "`connect` or an `accept`"]),
         ("{ client = \"close\" }", 4, ["close() is not possible", "name by `socket`"]),
