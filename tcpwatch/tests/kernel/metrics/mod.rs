@@ -3,6 +3,7 @@
 mod connects;
 mod durations;
 mod laboratory;
+mod list;
 mod page;
 mod upheaval;
 
