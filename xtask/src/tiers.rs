@@ -38,6 +38,7 @@ const TIERS: &[Tier] = &[
             Run::Cargo(&["--workspace", "--lib", "--bins"]),
             Run::Cargo(&["--workspace", "--doc"]),
             Run::Cargo(&["--package", "tcpwatch", "--test", "cli"]),
+            Run::Cargo(&["--package", "tcpwatch", "--test", "web", "--test", "web_descriptors"]),
         ],
     },
     Tier { name: "replay", runs: &[Run::Cargo(&["--package", "tcpwatch", "--test", "replay"])] },

@@ -29,6 +29,14 @@ fn a_user_without_privileges_is_told_which_and_how_to_get_them() {
 }
 
 #[test]
+fn an_exporter_without_privileges_is_told_the_same_and_serves_nothing() {
+    let (_folder, mut command) = unprivileged(&["serve", "--web.listen-address", "127.0.0.1:0"]);
+    let answer = Answer::of(&mut command);
+    answer.refuses(3, &["CAP_BPF", "CAP_PERFMON", "sudo", "setcap"]);
+    assert!(!answer.stderr.contains("/metrics"), "{answer:?}");
+}
+
+#[test]
 fn root_without_one_capability_is_told_which() {
     let claim = "root without CAP_BPF or CAP_PERFMON";
     if !is_root_or_say(claim) {

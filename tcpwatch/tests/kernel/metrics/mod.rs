@@ -2,7 +2,10 @@
 
 mod connects;
 mod durations;
+mod laboratory;
+mod list;
 mod page;
+mod upheaval;
 
 use crate::harness::exporter::{Exporter, Samples};
 
@@ -43,6 +46,13 @@ fn failed_once(grown: &Samples, reason: &str) {
 
 fn begin(netns: &crate::harness::netns::Netns) -> (Exporter, Samples) {
     let exporter = Exporter::on(netns);
+    let before = exporter.samples();
+    (exporter, before)
+}
+
+/// The same for all namespaces.
+fn begin_on_all() -> (Exporter, Samples) {
+    let exporter = Exporter::start(&["serve", "--web.listen-address", "127.0.0.1:0"]);
     let before = exporter.samples();
     (exporter, before)
 }

@@ -13,22 +13,27 @@ use crate::harness::{
     program::{loaded_programs, programs_of},
 };
 
-/// Pages that are looked at while connections come and go.
+/// Pages that each of several readers looks at while connections come and go.
 const PAGES: usize = 40;
+const READERS: usize = 4;
 
 #[test]
 fn no_counter_goes_backwards_while_connections_come_and_go() {
     needs_root!();
     let netns = Netns::new();
-    let (exporter, mut before) = begin(&netns);
+    let (exporter, before) = begin(&netns);
     thread::scope(|scope| {
-        let work = scope.spawn(|| churn::connections(&netns, 2000));
-        for _ in 0..PAGES {
-            let now = exporter.samples();
-            assert_eq!(backwards(&before, &now), Vec::<String>::new());
-            before = now;
+        scope.spawn(|| churn::connections(&netns, 2000));
+        for _ in 0..READERS {
+            scope.spawn(|| {
+                let mut before = before.clone();
+                for _ in 0..PAGES {
+                    let now = exporter.samples();
+                    assert_eq!(backwards(&before, &now), Vec::<String>::new());
+                    before = now;
+                }
+            });
         }
-        work.join().unwrap();
     });
     let names = |samples: &Samples| samples.0.keys().cloned().collect::<Vec<_>>();
     let after = exporter.samples();
@@ -37,7 +42,8 @@ fn no_counter_goes_backwards_while_connections_come_and_go() {
     assert_eq!(new, Vec::<String>::new(), "every series was there before");
 }
 
-fn backwards(before: &Samples, now: &Samples) -> Vec<String> {
+/// Counters that have fallen, or have gone.
+pub(super) fn backwards(before: &Samples, now: &Samples) -> Vec<String> {
     let counters = |series: &&String| {
         ["_total", "_bucket", "_count", "_sum"].iter().any(|part| series.contains(part))
     };

@@ -1,0 +1,61 @@
+//! The list of metrics in `deploy/` is what the page says.
+
+use std::{collections::BTreeSet, env, fs, net::TcpListener, path::Path};
+
+use crate::harness::{
+    exporter::Exporter,
+    netns::Netns,
+    sockets::{Pair, V4, half_close},
+};
+
+const HEADING: &str = "# Metrics\n\n\
+    What `tcpwatch serve` shows, in the words of the page itself. A test compares the two;\n\
+    `UPDATE_GOLDEN=1` makes it write this file.\n\n\
+    | metric | kind | labels | is |\n|:--|:--|:--|:--|\n";
+
+/// A family as a row.
+fn row(page: &str, name: &str, help: &str) -> String {
+    let kind = page
+        .lines()
+        .find_map(|line| line.strip_prefix(&format!("# TYPE {name} ")))
+        .unwrap_or_else(|| panic!("{name} has no type"));
+    let series = page.lines().filter_map(|line| line.strip_prefix(name)).filter_map(|rest| {
+        let rest = ["_bucket", "_sum", "_count"]
+            .iter()
+            .find_map(|part| rest.strip_prefix(part))
+            .unwrap_or(rest);
+        rest.strip_prefix('{')?.split_once('}').map(|(labels, _)| labels)
+    });
+    let labels: BTreeSet<_> = series
+        .flat_map(|labels| labels.split("\",").filter_map(|label| label.split('=').next()))
+        .filter(|label| *label != "le")
+        .map(|label| format!("`{label}`"))
+        .collect();
+    let labels = labels.into_iter().collect::<Vec<_>>().join(", ");
+    format!("| `{name}` | {kind} | {labels} | {help} |\n")
+}
+
+#[test]
+fn the_list_of_metrics_has_every_family_with_its_kind_its_labels_and_its_help() {
+    needs_root!();
+    let netns = Netns::new();
+    let exporter = netns.inside(|| Exporter::start(&["serve", "--web.listen-address", V4]));
+    // What has no series without it: a socket in CLOSE_WAIT.
+    let page = netns.inside(|| {
+        let pair = Pair::over(&TcpListener::bind(V4).unwrap());
+        half_close(&pair.client);
+        exporter.page()
+    });
+    let help = page.lines().filter_map(|line| line.strip_prefix("# HELP ")?.split_once(' '));
+    let rows = help.map(|(name, help)| row(&page, name, help)).collect::<String>();
+    let list = format!("{HEADING}{rows}");
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/METRICS.md");
+    if env::var_os("UPDATE_GOLDEN").is_some() {
+        fs::write(&file, &list).unwrap();
+    }
+    let written = fs::read_to_string(&file).unwrap();
+    for line in list.lines() {
+        assert!(written.lines().any(|it| it == line), "UPDATE_GOLDEN=1 writes it; missing: {line}");
+    }
+    assert_eq!(written.len(), list.len(), "UPDATE_GOLDEN=1 removes what the page does not have");
+}

@@ -1,0 +1,109 @@
+//! Restarts, and namespaces and interfaces that come and go: no counter goes backwards, no label is
+//! new, nothing is left behind.
+
+use std::{
+    net::TcpListener,
+    sync::atomic::{AtomicUsize, Ordering},
+    thread,
+};
+
+use super::{begin, counted, page::backwards};
+use crate::harness::{
+    churn,
+    exporter::{Exporter, Samples},
+    netns::Netns,
+    sockets::{Pair, V4},
+};
+
+/// Network namespaces that come and go, and how many at a time.
+const NAMESPACES: usize = 1000;
+const AT_A_TIME: usize = 4;
+/// Descriptors that may be open at one page and not at another: connections of scrapes.
+const FEW: f64 = 3.0;
+
+/// One namespace after another, with a connection in each.
+fn namespaces_come_and_go(left: &AtomicUsize) {
+    while left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1)).is_ok() {
+        churn::connections(&Netns::new(), 1);
+    }
+}
+
+/// Interfaces of `netns`, as containers make them, until `is_over`.
+fn interfaces_come_and_go(netns: &Netns, is_over: impl Fn() -> bool) {
+    while !is_over() {
+        netns.run("ip link add cable type veth peer name plug");
+        netns.run("ip link delete cable");
+    }
+}
+
+/// The names of all series but those of listeners, whose ports are of the kernel's choice.
+fn names(samples: &Samples) -> Vec<&String> {
+    samples.0.keys().filter(|series| !series.starts_with("tcpwatch_listener_backlog")).collect()
+}
+
+#[test]
+fn a_thousand_namespaces_and_interfaces_come_and_go_without_a_trace_but_their_counts() {
+    needs_root!();
+    let home = Netns::new();
+    let exporter = home.inside(|| Exporter::start(&["serve", "--web.listen-address", V4]));
+    let page = || home.inside(|| exporter.samples());
+    let first = page();
+    let mut before = first.clone();
+    let left = AtomicUsize::new(NAMESPACES);
+    thread::scope(|scope| {
+        let workers: Vec<_> =
+            (0..AT_A_TIME).map(|_| scope.spawn(|| namespaces_come_and_go(&left))).collect();
+        let is_over = || workers.iter().all(thread::ScopedJoinHandle::is_finished);
+        let interfaces =
+            scope.spawn(|| interfaces_come_and_go(&home, || left.load(Ordering::Relaxed) == 0));
+        while !is_over() || !interfaces.is_finished() {
+            let now = page();
+            assert_eq!(backwards(&before, &now), Vec::<String>::new());
+            let failed: Vec<_> = now
+                .0
+                .iter()
+                .filter(|(series, value)| series.contains("collector_success") && **value < 1.0)
+                .collect();
+            assert!(failed.is_empty(), "{failed:?}");
+            before = now;
+        }
+    });
+    let last = page();
+    let listeners =
+        |of: &Samples| of.0.keys().filter(|series| series.contains("listener_backlog{")).count();
+    assert_eq!(listeners(&last), 1, "its own");
+    assert!(names(&first) == names(&last), "no series is new, none has gone: {last:#?}");
+    // Others connect, too: all namespaces count. What is missing was skipped by the kernel.
+    let grown = last.since(&first);
+    let connects = grown.count("connects_total") + grown.missed() + 1;
+    assert!(connects >= i64::try_from(NAMESPACES).unwrap(), "{connects}");
+    let opened = last.0["process_open_fds"] - first.0["process_open_fds"];
+    assert!(opened <= FEW, "{opened} more descriptors are open");
+}
+
+#[test]
+fn a_restart_begins_at_zero_with_the_same_series_and_claims_no_time_that_it_did_not_see() {
+    needs_root!();
+    let netns = Netns::new();
+    let grown = counted(|| {
+        let (killed, at_first) = begin(&netns);
+        churn::connections(&netns, 100);
+        let pair = netns.inside(|| Pair::over(&TcpListener::bind(V4).unwrap()));
+        killed.wait_for(&at_first, "accepts_total", 101);
+        drop(killed);
+
+        let (exporter, before) = begin(&netns);
+        assert!(names(&at_first) == names(&before), "the same series: {before:#?}");
+        for series in ["connects_total", "accepts_total", "resets_sent_total"] {
+            assert_eq!(before.count(series), 0, "{series}");
+        }
+        assert!(before.changes().is_empty(), "{:?}", before.changes());
+        netns.inside(|| pair.close_client_first());
+        exporter.wait_for(&before, "connections_closed_total{initiator=\"remote\"}", 1);
+        exporter.wait_for(&before, "connection_ends_total{reason=\"normal\"}", 1)
+    });
+    assert_eq!(grown.count("state_duration_seconds_count{state=\"established\"}"), 0);
+    assert_eq!(grown.count("state_durations_unknown_total{state=\"established\"}"), 2);
+    assert_eq!(grown.changes().get("ESTABLISHED>FIN_WAIT_1"), Some(&1));
+    assert_eq!(grown.count("connects_total"), 0);
+}
