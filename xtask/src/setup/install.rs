@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 
 use super::{
     apt::{self, Offer},
-    emulator, lint_tools,
+    lint_tools,
     road::{self, LinkerFrom, Needs},
     unpacked::PROMETHEUS,
 };
@@ -26,14 +26,7 @@ pub(crate) fn command() -> Result<ExitCode> {
             " (but not prometheus)".to_owned()
         }
     };
-    let emulator = match emulator::ensure() {
-        Ok(()) => ", QEMU",
-        Err(error) => {
-            eprintln!("setup: {error:#}; all but `cargo xtask test vm` works without it");
-            " (but not QEMU)"
-        }
-    };
-    eprintln!("everything is here: {toolchain}{lint_tools}{prometheus}{emulator}");
+    eprintln!("everything is here: {toolchain}{lint_tools}{prometheus}");
     Ok(ExitCode::SUCCESS)
 }
 

@@ -125,7 +125,6 @@ fn an_error_shows_the_line_and_the_fix() {
 }
 
 #[test]
-#[expect(clippy::too_many_lines, reason = "a row per mistake")]
 fn what_cannot_be_meant_is_refused_with_what_to_do() {
     for (steps, line, parts) in [
         ("{ server = \"listn\" }", 4, ["\"listn\" is not known", "did you mean `listen`?"]),
