@@ -21,7 +21,7 @@ use tcpwatch::{
     },
     lab::{
         catalog, explain,
-        hosts::{Plan, end_orphans},
+        hosts::{Plan, end_orphans, prepare_for},
         observe::observe,
         run::Laboratory,
         scenario::{self, Choices, Scenario},
@@ -84,6 +84,7 @@ fn perform(asked: &LabRun) -> Result<ExitCode> {
             "tcpwatch: ended process {pid}, left behind by a run that was killed\n"
         ));
     }
+    prepare_for(&Plan::this_program())?;
     let work = async |laboratory: Laboratory| match jobs.as_slice() {
         [job] => one(&laboratory, job, asked.profile, layout).await.map(|run| vec![run]),
         jobs => many(&laboratory, jobs, asked, layout).await,

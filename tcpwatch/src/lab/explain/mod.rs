@@ -68,7 +68,7 @@ pub fn show(scenario: &Scenario, choices: &Choices, color: bool) -> String {
     section(&mut text, "Steps", steps, color);
     let expected = scenario.expect.iter().map(|expect| expected::line(expect, scenario, choices));
     section(&mut text, "Expected on this kernel", expected, color);
-    let _written = write!(text, "\nsudo tcpwatch lab run {}", scenario.name);
+    let _written = write!(text, "\nsudo tcpwatch lab run {}", scenario.word);
     if !scenario.takes.is_zero() {
         let _written = write!(text, "   takes {}", allowed::round(scenario.takes));
     }

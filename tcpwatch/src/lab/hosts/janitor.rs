@@ -55,7 +55,8 @@ impl Janitor {
     fn tell(&self, line: &str) {
         let mut child = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // Without a janitor the kernel clears away, later.
-        let _told = child.stdin.as_mut().is_some_and(|pipe| pipe.write_all(line.as_bytes()).is_ok());
+        let _told =
+            child.stdin.as_mut().is_some_and(|pipe| pipe.write_all(line.as_bytes()).is_ok());
     }
 }
 
