@@ -50,7 +50,7 @@ pub(crate) fn run(command: &LabCommand) -> Result<ExitCode> {
         LabCommand::Show { scenario, profile } => {
             let choices = choices(*profile, &[]);
             let scenario = find(scenario, &choices)?;
-            exit::print(&explain::show(&scenario, &choices, layout(Color::Auto).color))?;
+            exit::print(&explain::show(&scenario, &choices, layout(Color::Auto)))?;
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -11,6 +11,7 @@ use super::{
     expect::allowed,
     host::Host,
     scenario::{Choices, Scenario},
+    show::Layout,
     story::Profile,
 };
 use crate::sink::terminal::style;
@@ -18,7 +19,7 @@ use crate::sink::terminal::style;
 /// How a scenario is written: the one place where that is told.
 pub const FORMAT: &str = include_str!("../scenarios/README.md");
 
-/// Columns of the text of `lab show`.
+/// Columns that the text of `lab show` takes at most, however wide the terminal is.
 const WIDTH: usize = 100;
 
 /// Every built-in scenario with what it takes in each profile.
@@ -36,7 +37,7 @@ pub fn list(choices: &Choices, color: bool) -> String {
 }
 
 fn row(name: &str, quick: &str, full: &str, what: &str) -> String {
-    let row = format!("{name:<26} {quick:>7} {full:>7}   {what}");
+    let row = format!("{name:<24} {quick:>6} {full:>6}  {what}");
     row.trim_end().to_owned()
 }
 
@@ -44,21 +45,24 @@ fn takes(built_in: &BuiltIn, profile: Profile, choices: &Choices) -> String {
     let scenario = built_in.read(&Choices { profile, ..choices.clone() });
     match scenario.map(|scenario| scenario.takes) {
         Ok(Duration::ZERO) => "-".to_owned(),
+        Ok(takes) if takes >= Duration::from_secs(10) => format!("{:.0} s", takes.as_secs_f64()),
         Ok(takes) => allowed::round(takes),
         Err(_) => "?".to_owned(),
     }
 }
 
 /// A scenario: the claim, what it teaches, the same by hand, its steps, and what is expected with the
-/// sysctls of `choices`.
+/// sysctls of `choices`. Lines of prose are as wide as the layout says, but not wider than 100.
 #[must_use]
-pub fn show(scenario: &Scenario, choices: &Choices, color: bool) -> String {
+pub fn show(scenario: &Scenario, choices: &Choices, layout: Layout) -> String {
+    let Layout { color, width } = layout;
+    let width = width.min(WIDTH);
     let mut text = String::new();
     heading(&mut text, &format!("{} \u{b7} {}", scenario.name, scenario.title), color);
-    paragraph(&mut text, &scenario.claim);
+    paragraph(&mut text, &scenario.claim, width);
     if !scenario.teaches.is_empty() {
         text.push('\n');
-        paragraph(&mut text, &scenario.teaches);
+        paragraph(&mut text, &scenario.teaches, width);
     }
     let by_hand = scenario.by_hand.iter().cloned();
     section(&mut text, "By hand", by_hand, color);
@@ -104,12 +108,12 @@ fn heading(text: &mut String, line: &str, color: bool) {
     text.push('\n');
 }
 
-/// Lines of at most [`WIDTH`] columns.
-fn paragraph(text: &mut String, words: &str) {
+/// Lines of at most so many columns.
+fn paragraph(text: &mut String, words: &str, width: usize) {
     let mut column = 0;
     for word in words.split_whitespace() {
         let length = word.chars().count();
-        if column > 0 && column + 1 + length > WIDTH {
+        if column > 0 && column + 1 + length > width {
             text.push('\n');
             column = 0;
         } else if column > 0 {
@@ -128,7 +132,8 @@ mod tests {
 
     fn shown(name: &str, profile: Profile) -> String {
         let choices = Choices { profile, ..Choices::default() };
-        show(&catalog::find(name).unwrap().read(&choices).unwrap(), &choices, false)
+        let layout = Layout { color: false, width: Layout::USUAL_WIDTH };
+        show(&catalog::find(name).unwrap().read(&choices).unwrap(), &choices, layout)
     }
 
     #[test]
@@ -165,10 +170,7 @@ mod tests {
             assert!(text.lines().count() > 10, "{text}");
             assert!(!text.contains("\u{1b}["));
         }
-        assert!(
-            list.contains("time-wait                        -    60 s   sixty seconds\n"),
-            "{list}"
-        );
+        assert!(list.contains("time-wait                     -   60 s  sixty seconds\n"), "{list}");
     }
 
     #[test]
