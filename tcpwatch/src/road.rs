@@ -205,11 +205,16 @@ impl<'a> Road<'a> {
         if questions.is_empty() {
             return Ok(false);
         }
-        for known in self.witness.ask(&questions) {
+        let (known, unknown) = self.witness.ask(&questions);
+        for known in known {
             if let Some(recorder) = &mut self.recorder {
                 recorder.answer(&known)?;
             }
             self.tracker.answer(&known, |news| self.lines.tell(&news));
+        }
+        // At the end nobody asks again.
+        for question in unknown.into_iter().filter(|_| now < END_OF_TIME) {
+            self.tracker.unanswered(question, now);
         }
         Ok(true)
     }

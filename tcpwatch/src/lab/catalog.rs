@@ -21,7 +21,7 @@ macro_rules! built_in {
 }
 
 /// In the order of a connection's life.
-static ALL: [BuiltIn; 36] = built_in![
+static ALL: [BuiltIn; 38] = built_in![
     "listen",
     "client-closes-first",
     "server-closes-first",
@@ -36,6 +36,7 @@ static ALL: [BuiltIn; 36] = built_in![
     "syn-recv-answer-lost",
     "fin-wait-1",
     "fin-wait-1-and-last-ack",
+    "last-ack-not-sent",
     "fin-wait-2",
     "fin-wait-2-of-30-seconds",
     "fin-wait-2-of-65-seconds",
@@ -45,6 +46,7 @@ static ALL: [BuiltIn; 36] = built_in![
     "closing",
     "closing-unanswered",
     "simultaneous-open",
+    "simultaneous-open-syn-lost",
     "late-fin",
     "half-closed",
     "time-wait-again",

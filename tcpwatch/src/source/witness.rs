@@ -39,8 +39,11 @@ impl Witness {
         self.rests_until
     }
 
-    /// Asks about some sockets; returns those that exist.
-    pub(crate) fn ask(&mut self, about: &[(Netns, Endpoints)]) -> Vec<KnownSocket> {
+    /// Asks about some sockets; returns those that exist, and the questions that could not be asked.
+    pub(crate) fn ask(
+        &mut self,
+        about: &[(Netns, Endpoints)],
+    ) -> (Vec<KnownSocket>, Vec<(Netns, Endpoints)>) {
         let begun = clock::now();
         if let State::Unused = self.lookup {
             self.lookup = match Lookup::new() {
@@ -51,19 +54,19 @@ impl Witness {
                 }
             };
         }
-        let mut known = Vec::new();
+        let (mut known, mut unknown) = (Vec::new(), Vec::new());
         if let State::Ready(lookup) = &mut self.lookup {
             let questions: Vec<Question> =
                 about.iter().map(|(netns, ends)| Question { netns: *netns, ends: *ends }).collect();
-            lookup.ask(&questions, |_, answer| {
-                if let Answer::Is(socket) = answer {
-                    known.push(socket);
-                }
+            lookup.ask(&questions, |place, answer| match answer {
+                Answer::Is(socket) => known.push(socket),
+                Answer::Gone => {}
+                Answer::Unknown => unknown.extend(about.get(place)),
             });
         }
         let ended = clock::now();
         self.rests_until = ended.after(ended.since(begun) * SHARE);
-        known
+        (known, unknown)
     }
 }
 

@@ -19,6 +19,9 @@ use crate::{
 /// Pause before the first question; it doubles with each.
 const FIRST_PAUSE: Duration = Duration::from_millis(2);
 
+/// Pause before a question that nobody could be asked: by then the namespaces are listed anew.
+const NEXT_TRY: Duration = Duration::from_secs(1);
+
 /// Questions to ask, the most urgent first.
 #[derive(Debug, Default)]
 pub(super) struct Doubts(BinaryHeap<Reverse<(KernelTime, Pause, Key)>>);
@@ -67,6 +70,17 @@ impl Tracker {
             asked.push((key.netns, key.ends));
         }
         asked
+    }
+
+    /// Nobody could be asked about these at `now`: a namespace that was made a moment ago is not
+    /// known yet. Asked again later, for as long as the socket lives.
+    pub fn unanswered(&mut self, (netns, ends): (Netns, Endpoints), now: KernelTime) {
+        let key = Key { netns, ends };
+        let silent_until = self.minis.get(&key).and_then(|mini| mini.silent_until());
+        if let Some(silent_until) = silent_until.filter(|silent_until| now > *silent_until) {
+            let pause = now.since(silent_until).max(NEXT_TRY);
+            self.doubts.0.push(Reverse((now.after(pause), Pause(pause), key)));
+        }
     }
 
     /// The kernel's answer: if the socket is in TIME_WAIT by now, the time that is left tells when

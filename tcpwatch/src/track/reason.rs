@@ -93,7 +93,11 @@ pub(super) fn of_change(
     match (event.to, burial, event.peer_finished) {
         (TcpState::Closed, true, true) if !minis => (TcpState::TimeWait, None),
         (TcpState::Closed, true, false) if !minis && event.orphaned => (event.from, None),
-        (TcpState::Closed, true, false) if event.no_fin_wait => {
+        // Or the ACK of the FIN came while close() was at work: then the full socket waits, and
+        // resets when its time is over (tcp_keepalive_timer in net/ipv4/tcp_timer.c).
+        (TcpState::Closed, true, false)
+            if event.no_fin_wait || reset == Some(ResetDirection::Sent) =>
+        {
             (TcpState::Closed, Some(Reason::ResetSent))
         }
         (TcpState::Closed, true, _) if event.peer_finished || event.orphaned => {

@@ -37,16 +37,15 @@ pub fn list(choices: &Choices, color: bool) -> String {
 }
 
 fn row(name: &str, quick: &str, full: &str, what: &str) -> String {
-    let row = format!("{name:<24} {quick:>6} {full:>6}  {what}");
+    let row = format!("{name:<26} {quick:>8} {full:>8}   {what}");
     row.trim_end().to_owned()
 }
 
 fn takes(built_in: &BuiltIn, profile: Profile, choices: &Choices) -> String {
     let scenario = built_in.read(&Choices { profile, ..choices.clone() });
     match scenario.map(|scenario| scenario.takes) {
-        Ok(Duration::ZERO) => "-".to_owned(),
-        Ok(takes) if takes >= Duration::from_secs(10) => format!("{:.0} s", takes.as_secs_f64()),
-        Ok(takes) => allowed::round(takes),
+        Ok(takes) if takes < Duration::from_secs(1) => "< 1 s".to_owned(),
+        Ok(takes) => format!("{:.1} s", takes.as_secs_f64()),
         Err(_) => "?".to_owned(),
     }
 }
@@ -170,7 +169,10 @@ mod tests {
             assert!(text.lines().count() > 10, "{text}");
             assert!(!text.contains("\u{1b}["));
         }
-        assert!(list.contains("time-wait                     -   60 s  sixty seconds\n"), "{list}");
+        assert!(
+            list.contains("time-wait                     < 1 s   60.0 s   sixty seconds\n"),
+            "{list}"
+        );
     }
 
     #[test]

@@ -55,8 +55,8 @@ fn words(call: &CallKind) -> String {
         }
         CallKind::Accept { .. } => "accept()".to_owned(),
         CallKind::Send { bytes } => format!("send() of {bytes} bytes"),
-        CallKind::Recv { bytes: Some(bytes) } => format!("recv() of {bytes} bytes"),
-        CallKind::Recv { bytes: None } => "recv() until the end of data".to_owned(),
+        CallKind::Recv { bytes } => recv(*bytes),
+        CallKind::RecvThenClose { bytes } => format!("{}, then at once close()", recv(*bytes)),
         CallKind::Shutdown(how) => {
             let how = match how {
                 Shutdown::Read => "SHUT_RD",
@@ -67,8 +67,14 @@ fn words(call: &CallKind) -> String {
         }
         CallKind::Close => "close()".to_owned(),
         CallKind::Reset => "close() with SO_LINGER 0".to_owned(),
+        CallKind::Align => "waits until the timer wheel turns".to_owned(),
         CallKind::Exit => "exit".to_owned(),
     }
+}
+
+fn recv(bytes: Option<u32>) -> String {
+    let what = bytes.map(|bytes| format!("of {bytes} bytes"));
+    format!("recv() {}", what.as_deref().unwrap_or("until the end of data"))
 }
 
 /// `no-fin: drops what has FIN that comes in at the server`

@@ -87,6 +87,7 @@ impl Machine {
         family: Family,
         program: &Path,
         spawner: &Spawner,
+        cpu: u32,
         moments: mpsc::UnboundedSender<Moment>,
     ) -> Result<Self, HostsError> {
         let cannot_start = |source| HostsError::Start { host, program: program.to_owned(), source };
@@ -95,6 +96,7 @@ impl Machine {
         command
             .arg0(orphans::name(host))
             .args([PEER, host.name(), PARENT, &process::id().to_string()])
+            .args(["--cpu", &cpu.to_string()])
             .args((family == Family::V6).then_some("-6"))
             .stdin(OwnedFd::from(theirs))
             .stdout(Stdio::null())
@@ -139,10 +141,18 @@ impl Machine {
         })
     }
 
-    /// Does `work` in a thread inside its network namespace.
-    pub(super) fn inside<T: Send>(&self, work: impl FnOnce() -> T + Send) -> Result<T, HostsError> {
-        netns::enter(&self.netns_file, work)
-            .map_err(|source| HostsError::Enter { host: self.host, source })
+    /// Does `work` in a thread inside its network namespace, while the calling thread goes on with
+    /// other runs: the kernel lets only one at a time set up network devices.
+    pub(super) async fn inside<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, HostsError> {
+        let cannot = |source| HostsError::Enter { host: self.host, source };
+        let netns = self.netns_file.try_clone().map_err(namespaces::EnterError::Open);
+        let netns = netns.map_err(cannot)?;
+        let entered = tokio::task::spawn_blocking(move || netns::enter(&netns, work)).await;
+        let panicked = |error| namespaces::EnterError::Thread(std::io::Error::other(error));
+        entered.map_err(panicked).map_err(cannot)?.map_err(cannot)
     }
 
     pub(super) fn equip(&mut self, ifindex: u32, witness: Witness) {

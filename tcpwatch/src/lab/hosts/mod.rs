@@ -43,7 +43,7 @@ pub struct Plan<'a> {
     /// Per host, names below `/proc/sys/net/ipv4` and their values.
     pub sysctls: &'a BTreeMap<Host, BTreeMap<String, String>>,
     /// The numbers of the client's link and, one more, of the server's; from 2, and not in use by
-    /// any other run of this process.
+    /// any other run of this process. Hosts with neighbouring numbers get different processors.
     pub ifindex_base: u32,
     /// The program whose command `lab-peer` a host's process executes: tcpwatch.
     pub program: PathBuf,
@@ -85,10 +85,13 @@ impl World {
     ) -> Result<Self, HostsError> {
         let program: &Path = &plan.program;
         let spawner = Spawner::get(program)?;
-        let start = |host| Machine::start(host, plan.family, program, &spawner, moments.clone());
+        let cpu = plan.ifindex_base / 2;
+        let start =
+            |host| Machine::start(host, plan.family, program, &spawner, cpu, moments.clone());
         let (mut client, mut server) = tokio::try_join!(start(Host::Client), start(Host::Server))?;
-        let client_end = prepare(&mut client, plan, plan.ifindex_base, &spawner)?;
-        let server_end = prepare(&mut server, plan, plan.ifindex_base.saturating_add(1), &spawner)?;
+        let client_end = prepare(&mut client, plan, plan.ifindex_base, &spawner).await?;
+        let number = plan.ifindex_base.saturating_add(1);
+        let server_end = prepare(&mut server, plan, number, &spawner).await?;
         links::join(&client_end, &server_end, server.netns_fd(), plan.family).await?;
         Ok(Self { client, server })
     }
@@ -112,7 +115,7 @@ impl World {
 }
 
 /// Pins the sysctls and opens what talks to the kernel from inside the host's network namespace.
-fn prepare(
+async fn prepare(
     machine: &mut Machine,
     plan: &Plan<'_>,
     ifindex: u32,
@@ -121,17 +124,21 @@ fn prepare(
     let (host, netns) = (machine.host(), machine.netns());
     let runtime = Handle::current();
     let names = plan.sysctls.get(&host).into_iter().flatten();
-    let names = names.map(|(name, value)| (&**name, &**value));
-    let inherited = spawner.inherited.iter().map(|(name, value)| (*name, &**value));
-    let (talk, route, witness) = machine.inside(|| {
-        sysctls::pin(host, plan.family, inherited.chain(names))?;
+    let names = names.map(|(name, value)| (name.clone(), value.clone()));
+    let inherited =
+        spawner.inherited.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
+    let (family, pinned) = (plan.family, inherited.chain(names).collect::<Vec<_>>());
+    let work = machine.inside(move || {
+        let pinned = pinned.iter().map(|(name, value)| (&**name, &**value));
+        sysctls::pin(host, family, pinned)?;
         let witness =
-            Witness::new(netns, plan.family).map_err(|source| HostsError::Look { host, source })?;
+            Witness::new(netns, family).map_err(|source| HostsError::Look { host, source })?;
         let _inside_the_runtime = runtime.enter();
         let (talk, route, _unasked) =
             rtnetlink::new_connection().map_err(|source| HostsError::Netlink { host, source })?;
         Ok((talk, route, witness))
-    })??;
+    });
+    let (talk, route, witness) = work.await??;
     machine.equip(ifindex, witness);
     // Ends with `route`.
     tokio::spawn(talk);

@@ -34,8 +34,13 @@ pub(super) fn count(story: &[Moment]) -> u64 {
         match &moment.what {
             What::Segment(segment) if segment.way == Way::Out && takes_sequence_space(segment) => {
                 let syn = segment.flags.has(TcpFlags::SYN);
-                let again = !sent.insert((moment.host, segment.ends, segment.seq, syn));
-                holes += u64::from(again && !is_told(moment.host, segment));
+                let it = (moment.host, segment.ends, segment.seq, syn);
+                holes += u64::from(sent.contains(&it) && !is_told(moment.host, segment));
+                // What was dropped before it left was never sent, and comes again as a probe
+                // (tcp_write_wakeup in net/ipv4/tcp_output.c), which is no retransmission.
+                if segment.dropped_by.is_none() {
+                    sent.insert(it);
+                }
             }
             What::News(news) => {
                 holes += u64::from(matches!(&**news, News::Change(change) if change.inferred));

@@ -26,6 +26,9 @@ const HELD: Duration = Duration::from_millis(30);
 const LOOKS_AFTER: Duration = Duration::from_millis(10);
 /// …and in any case so often.
 const LOOKS_EVERY: Duration = Duration::from_secs(1);
+/// What the live log has not told by then, it has missed. Some changes it has to ask for, and it does
+/// not ask at once.
+const MISSED: Duration = Duration::from_secs(3);
 
 pub(super) struct Listening<'a, S> {
     rules: &'a [Rule],
@@ -38,6 +41,8 @@ pub(super) struct Listening<'a, S> {
     show: S,
     seen: [Vec<TcpState>; 2],
     looks_at: Instant,
+    /// Since when the looks and the live log do not agree.
+    apart_since: Option<Instant>,
     warnings: Vec<String>,
 }
 
@@ -53,6 +58,7 @@ impl<'a, S: FnMut(&Moment)> Listening<'a, S> {
             show,
             seen: [Vec::new(), Vec::new()],
             looks_at: Instant::now() + LOOKS_EVERY,
+            apart_since: None,
             warnings: Vec::new(),
         }
     }
@@ -73,7 +79,7 @@ impl<'a, S: FnMut(&Moment)> Listening<'a, S> {
         self.progress.describe()
     }
 
-    /// Hears one moment; false if none came before the deadline.
+    /// Hears one moment or takes one look; false if the deadline came before.
     pub(super) async fn once(&mut self, world: &mut World, deadline: Instant) -> bool {
         loop {
             let shows_at = if self.held.is_empty() { deadline } else { Instant::now() + HELD };
@@ -85,7 +91,10 @@ impl<'a, S: FnMut(&Moment)> Listening<'a, S> {
                     return true;
                 }
                 () = sleep_until(deadline) => return false,
-                () = sleep_until(self.looks_at) => self.look(world),
+                () = sleep_until(self.looks_at) => {
+                    self.look(world);
+                    return true;
+                }
                 () = sleep_until(shows_at) => self.show_until(clock::now().before(HELD)),
             }
         }
@@ -129,9 +138,44 @@ impl<'a, S: FnMut(&Moment)> Listening<'a, S> {
                 }
             }
         }
+        self.compare();
+    }
+
+    /// Has the live log missed a change? Says which states it has not told. Nothing is said as long as
+    /// it can still come.
+    pub(super) fn missed(&self) -> Option<String> {
+        let since = self.apart_since.filter(|since| since.elapsed() >= MISSED)?;
+        let found = self.apart().map(|(host, found)| {
+            let words: Vec<_> = found.iter().map(ToString::to_string).collect();
+            let states = if words.is_empty() { "no socket".to_owned() } else { words.join(", ") };
+            format!("sock_diag finds {states} on the {host}")
+        });
+        let found: Vec<_> = found.collect();
+        let long = humantime::format_duration(Duration::from_secs(since.elapsed().as_secs()));
+        Some(format!("a change of state was missed: for {long}, {}", found.join(", ")))
+    }
+
+    /// A look at the very end: hosts on which it does not agree with the live log.
+    pub(super) fn disagreements(&mut self, world: &mut World) -> u64 {
+        self.catch_up();
+        self.look(world);
+        u64::try_from(self.apart().count()).unwrap_or(u64::MAX)
+    }
+
+    /// The hosts whose sockets are in other states than the live log tells, and what a look found.
+    fn apart(&self) -> impl Iterator<Item = (Host, &Vec<TcpState>)> {
+        let looked = Host::ALL.into_iter().zip(&self.seen);
+        looked.filter(|(host, seen)| **seen != self.progress.states(*host))
+    }
+
+    fn compare(&mut self) {
+        let is_apart = self.apart().next().is_some();
+        self.apart_since = is_apart.then(|| self.apart_since.unwrap_or_else(Instant::now));
     }
 
     fn witness(&mut self, at: KernelTime, host: Host, place: usize, mut states: Vec<TcpState>) {
+        // A socket in CLOSED is told by nobody.
+        states.retain(|state| *state != TcpState::Closed);
         states.sort_unstable_by_key(|state| state.to_kernel());
         let Some(seen) = self.seen.get_mut(place).filter(|seen| **seen != states) else { return };
         seen.clone_from(&states);
@@ -147,6 +191,7 @@ impl<'a, S: FnMut(&Moment)> Listening<'a, S> {
     fn take(&mut self, moment: Moment) {
         self.progress.take(&moment);
         if matches!(moment.what, What::News(_)) {
+            self.apart_since = None;
             self.looks_at = self.looks_at.min(Instant::now() + LOOKS_AFTER);
         }
         self.held.insert((moment.at, self.number), moment);

@@ -4,6 +4,7 @@
 mod control;
 mod holes;
 mod listening;
+mod present;
 mod progress;
 mod words;
 
@@ -147,10 +148,11 @@ impl Laboratory {
         let ended = clock::now();
         running.listening.until(running.world, Instant::now() + SETTLES).await;
         let lost = self.audience.lost() - running.lost_before;
+        let missed = running.listening.disagreements(running.world);
         let dropped = running.dropped()?;
         let (story, mut warnings) = running.listening.into_story();
         warnings.extend(words::idle_rules(&scenario.rules, &dropped, &story));
-        let lost = lost + holes::count(&story);
+        let lost = lost + missed + holes::count(&story);
         // As whoever saw it happen has counted.
         let started = story.first().map_or(started, |first| first.at);
         let mut run = Run {
@@ -235,7 +237,11 @@ impl<S: FnMut(&Moment)> Running<'_, S> {
     async fn wait(&mut self, condition: &Condition, within: Duration) -> Result<()> {
         let deadline = Instant::now() + within;
         while !self.listening.holds(condition) {
-            if !self.listening.once(self.world, deadline).await {
+            let in_time = self.listening.once(self.world, deadline).await;
+            if let Some(missed) = self.listening.missed() {
+                bail!("{missed}; {}", self.listening.describe());
+            }
+            if !in_time {
                 bail!(
                     "waited {} for {}; instead, {}",
                     humantime::format_duration(within),

@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use super::present::Present;
 use crate::{
-    event::{Cookie, Endpoints, Segment, TcpFlags, TcpState, Way},
+    event::{Segment, TcpFlags, TcpState, Way},
     lab::{
         host::Host,
         scenario::{Condition, Rule},
@@ -15,8 +16,7 @@ use crate::{
 /// Counts and states.
 #[derive(Debug, Default)]
 pub(super) struct Progress {
-    /// The state of every socket that has one.
-    states: HashMap<(Host, Whose), TcpState>,
+    present: Present,
     /// States entered since the last step that was not a wait.
     entered: Vec<(Host, TcpState)>,
     again: BTreeMap<(Host, Segment), u32>,
@@ -25,13 +25,6 @@ pub(super) struct Progress {
     calls: BTreeMap<(Host, String, String), bool>,
     dropped: HashMap<(Host, u8), u32>,
     last: Option<String>,
-}
-
-/// A mini-socket may have no cookie, and a listener has the four-tuple of nobody.
-#[derive(Debug, PartialEq, Eq, Hash)]
-enum Whose {
-    Socket(Cookie),
-    Ends(Endpoints),
 }
 
 impl Progress {
@@ -76,23 +69,14 @@ impl Progress {
     }
 
     fn change(&mut self, host: Host, change: &Change) {
-        let ends = change.subject.ends;
-        // The socket that a half-open connection without a cookie became.
-        self.states.remove(&(host, Whose::Ends(ends)));
-        let whose = change.subject.socket.map_or(Whose::Ends(ends), Whose::Socket);
-        if change.to == TcpState::Closed {
-            self.states.remove(&(host, whose));
-        } else {
-            self.states.insert((host, whose), change.to);
-        }
+        self.present.change(host, change);
         self.entered.push((host, change.to));
     }
 
     pub(super) fn holds(&self, condition: &Condition, rules: &[Rule]) -> bool {
         match condition {
             Condition::State(host, state) => {
-                self.entered.contains(&(*host, *state))
-                    || self.states.iter().any(|((on, _), is)| on == host && is == state)
+                self.entered.contains(&(*host, *state)) || self.present.has(*host, *state)
             }
             Condition::Retransmits { host, segment, count } => {
                 self.sent_again(*host, *segment) >= *count
@@ -131,13 +115,17 @@ impl Progress {
         parts.join("; ")
     }
 
+    /// The states of a host's sockets, in the kernel's order.
+    pub(super) fn states(&self, host: Host) -> Vec<TcpState> {
+        self.present.states(host)
+    }
+
     fn states_of(&self, host: Host) -> String {
-        let of_host = self.states.iter().filter(|((on, _), _)| *on == host);
-        let mut states: Vec<_> = of_host.map(|(_, state)| state.to_string()).collect();
-        states.sort_unstable();
+        let states = self.states(host);
         if states.is_empty() {
             return format!("{host} has no socket in any state");
         }
-        format!("{host} is in {}", states.join(", "))
+        let words: Vec<_> = states.iter().map(ToString::to_string).collect();
+        format!("{host} is in {}", words.join(", "))
     }
 }

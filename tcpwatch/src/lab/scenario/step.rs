@@ -157,12 +157,21 @@ pub enum CallKind {
         /// How many; `None` for the end of data.
         bytes: Option<u32>,
     },
+    /// The same, and `close()` as soon as it has returned, without another order.
+    RecvThenClose {
+        /// How many; `None` for the end of data.
+        bytes: Option<u32>,
+    },
     /// `shutdown()`.
     Shutdown(Shutdown),
     /// `close()`.
     Close,
     /// `close()` with `SO_LINGER` on and 0 seconds, which resets the connection.
     Reset,
+    /// `recv()` on a silent socket of its own, with a timeout of a second: it returns as the timer
+    /// wheel turns (`kernel/time/timer.c`), and timers of a second that are set within the next
+    /// milliseconds run out with the same tick. The name of the socket does not matter.
+    Align,
     /// `_exit()`: the kernel closes the process's sockets. The name of the socket does not matter.
     Exit,
 }

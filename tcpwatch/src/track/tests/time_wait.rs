@@ -128,6 +128,26 @@ fn the_kernel_is_asked_while_its_timer_may_be_silent_and_not_longer() {
 }
 
 #[test]
+fn what_nobody_could_be_asked_is_asked_again_a_second_later() {
+    let mut tracker = tracker();
+    let due = Jiffies(tick(110).0 + 15_000);
+    let mut events = client_until_fin_wait_2();
+    events.push(Event::Mini(timewait(110, TimerEvent::Start, FinWait2, due)));
+    tell(&mut tracker, events);
+    let question = (NETNS, client_ends());
+    assert_eq!(tracker.questions(ms(113), 64), [question]);
+    let comes_anyway = tracker.asks_at();
+    tracker.unanswered(question, ms(113));
+    assert_eq!(tracker.asks_at(), comes_anyway, "not more often while the kernel may be silent");
+    assert_eq!(tracker.questions(ms(9000), 64), [question]);
+    assert_eq!(tracker.asks_at(), None);
+    tracker.unanswered(question, ms(9000));
+    let again = tracker.asks_at().unwrap();
+    assert!(again >= ms(10_000), "{again:?}");
+    assert_eq!(tracker.questions(again, 64), [question]);
+}
+
+#[test]
 fn a_question_that_is_late_is_still_asked() {
     let mut tracker = tracker();
     let due = Jiffies(tick(110).0 + 15_000);
@@ -192,6 +212,23 @@ fn a_socket_that_wants_no_fin_wait_2_resets() {
     events.push(Event::State(end));
     let news = tell(&mut tracker(), events);
     assert_eq!(lines(&news)[4..], ["FIN_WAIT_2 CLOSED 10 reset_sent"]);
+}
+
+#[test]
+fn an_orphan_that_waited_without_a_mini_socket_ends_with_the_reset_it_sent() {
+    let mut events = client_until_fin_wait_2();
+    events.push(Event::Reset(ResetEvent {
+        at: ms(120),
+        socket: Some(Cookie(1)),
+        netns: NETNS,
+        ends: client_ends(),
+        state: Some(FinWait2),
+        direction: ResetDirection::Sent,
+        why: None,
+    }));
+    events.push(burial(120));
+    let news = tell(&mut tracker(), events);
+    assert_eq!(lines(&news)[5..], ["FIN_WAIT_2 CLOSED 10 reset_sent"]);
 }
 
 #[test]

@@ -19,7 +19,7 @@ use rustix::{
     io::fcntl_dupfd_cloexec,
     process::{Signal, set_parent_process_death_signal},
     stdio::dup2_stdin,
-    thread::set_name,
+    thread::{CpuSet, sched_getaffinity, sched_setaffinity, set_name},
 };
 
 use crate::lab::{host::Host, hosts::orphans};
@@ -36,7 +36,7 @@ pub(super) fn control(host: Host, parent: i32) -> io::Result<UnixStream> {
         return Err(io::Error::other("the parent has gone"));
     }
     set_name(&CString::new(orphans::name(host))?)?;
-    let control = out_of_the_way(&io::stdin())?;
+    let control = out_of_the_way(&io::stdin())?.into();
     dup2_stdin(File::open("/dev/null")?)?;
     close_the_rest()?;
     Ok(control)
@@ -48,9 +48,22 @@ pub(super) fn leave_network() -> io::Result<()> {
         .map_err(|error| io::Error::other(format!("unshare with CLONE_NEWNET: {error}")))
 }
 
-pub(super) fn out_of_the_way(file: &impl AsFd) -> io::Result<UnixStream> {
-    let copy: OwnedFd = fcntl_dupfd_cloexec(file, OUT_OF_THE_WAY)?;
-    Ok(copy.into())
+/// Both hosts' processes run on one processor, and with them the softirqs of their links: what one
+/// sends, the other has before the system call returns, in the same order in every run.
+pub(super) fn share_one_cpu(number: u32) -> io::Result<()> {
+    let allowed = sched_getaffinity(None)?;
+    let cpus = || (0..CpuSet::MAX_CPU).filter(|cpu| allowed.is_set(*cpu));
+    let number = usize::try_from(number).unwrap_or_default();
+    let Some(cpu) = number.checked_rem(cpus().count()).and_then(|place| cpus().nth(place)) else {
+        return Ok(());
+    };
+    let mut one = CpuSet::new();
+    one.set(cpu);
+    Ok(sched_setaffinity(None, &one)?)
+}
+
+pub(super) fn out_of_the_way(file: &dyn AsFd) -> io::Result<OwnedFd> {
+    Ok(fcntl_dupfd_cloexec(file, OUT_OF_THE_WAY)?)
 }
 
 /// Closes what the parent, or whoever started that, left open by mistake.

@@ -18,6 +18,7 @@ use super::{
     begun::Watcher,
     option::SocketOption,
     sockets::{Shared, Sockets},
+    tick::Tick,
 };
 use crate::{
     event::KernelTime,
@@ -44,6 +45,7 @@ pub(super) struct Peer {
     sockets: Sockets,
     mouth: Mouth,
     watcher: Watcher,
+    tick: Tick,
 }
 
 /// A system call that has begun.
@@ -56,8 +58,18 @@ struct Begun {
 }
 
 impl Begun {
-    fn returned<T: TryInto<i64>>(mut self, result: Result<T, Errno>) {
+    fn new(mouth: &Mouth, socket: &str, name: &str, call: String) -> Self {
+        let call =
+            SystemCall { socket: socket.to_owned(), name: name.to_owned(), call, result: None };
+        Self { at: clock::now(), call, mouth: mouth.clone(), is_told: false }
+    }
+
+    fn returned<T: TryInto<i64>>(self, result: Result<T, Errno>) {
         let at = if self.is_told { clock::now() } else { self.at };
+        self.returned_at(at, result);
+    }
+
+    fn returned_at<T: TryInto<i64>>(mut self, at: KernelTime, result: Result<T, Errno>) {
         self.call.result = Some(match result {
             Ok(value) => Ok(value.try_into().unwrap_or(i64::MAX)),
             Err(error) => Err(name_of(error)),
@@ -78,8 +90,13 @@ fn name_of(error: Errno) -> String {
 }
 
 impl Peer {
-    pub(super) fn new(host: Host, family: Family, mouth: Mouth, watcher: Watcher) -> Self {
-        Self { host, family, sockets: Sockets::default(), mouth, watcher }
+    pub(super) fn new(
+        host: Host,
+        family: Family,
+        mouth: Mouth,
+        (watcher, tick): (Watcher, Tick),
+    ) -> Self {
+        Self { host, family, sockets: Sockets::default(), mouth, watcher, tick }
     }
 
     pub(super) fn obey(&mut self, call: &Call) -> Result<(), String> {
@@ -93,18 +110,21 @@ impl Peer {
             CallKind::FastOpen { port, bytes } => self.fast_open(name, *port, *bytes),
             CallKind::Accept { listener } => self.accept(name, listener),
             CallKind::Send { bytes } => self.send(name, *bytes),
-            CallKind::Recv { bytes } => self.recv(name, *bytes),
+            CallKind::Recv { bytes } => self.recv(name, *bytes, false),
+            CallKind::RecvThenClose { bytes } => self.recv(name, *bytes, true),
             CallKind::Shutdown(half) => self.shutdown(name, *half),
             CallKind::Close => self.close(name),
             CallKind::Reset => self.reset(name),
+            CallKind::Align => {
+                self.tick.wait_for_the_wheel();
+                Ok(())
+            }
             CallKind::Exit => self.exit(name),
         }
     }
 
     fn begin(&self, socket: &str, name: &str, call: String) -> Begun {
-        let call =
-            SystemCall { socket: socket.to_owned(), name: name.to_owned(), call, result: None };
-        Begun { at: clock::now(), call, mouth: self.mouth.clone(), is_told: false }
+        Begun::new(&self.mouth, socket, name, call)
     }
 
     /// A system call that returns at once, and without which the step makes no sense.
@@ -232,14 +252,23 @@ impl Peer {
         })
     }
 
-    fn recv(&self, name: &str, bytes: Option<u32>) -> Result<(), String> {
+    fn recv(&self, name: &str, bytes: Option<u32>, then_close: bool) -> Result<(), String> {
         let socket = self.sockets.get(name)?;
         let begun = self.begin(name, "recv", format!("recv({})", socket.as_raw_fd()));
+        let (sockets, mouth, name) = (self.sockets.clone(), self.mouth.clone(), name.to_owned());
         self.watcher.begin(&[libc::SYS_recvfrom], move || {
             let begun = begun.told();
             let result = receive(&socket, bytes);
             drop(socket);
-            begun.returned(result);
+            // Nobody else takes it away: the scenario's steps were checked before.
+            let socket = then_close.then(|| sockets.take(&name).ok()).flatten();
+            let Some(socket) = socket else { return begun.returned(result) };
+            // Both are told afterwards: the kernel waits for nobody who writes first.
+            let received_at = clock::now();
+            let closing = Begun::new(&mouth, &name, "close", close_call(&socket));
+            let closed = close_now(socket);
+            begun.returned_at(received_at, result);
+            closing.returned(closed);
         })
     }
 
@@ -257,8 +286,9 @@ impl Peer {
 
     fn close(&self, name: &str) -> Result<(), String> {
         let socket = self.sockets.take(name)?;
-        let begun = self.begin(name, "close", format!("close({})", socket.as_raw_fd()));
-        begun.returned(close(socket).map(|()| 0).map_err(|error| to_errno(&error.into())));
+        self.tick.wait();
+        let begun = self.begin(name, "close", close_call(&socket));
+        begun.returned(close_now(socket));
         Ok(())
     }
 
@@ -275,6 +305,14 @@ impl Peer {
         drop(self.begin(name, "exit", "exit_group(0)".to_owned()).told());
         process::exit(0)
     }
+}
+
+fn close_call(socket: &OwnedFd) -> String {
+    format!("close({})", socket.as_raw_fd())
+}
+
+fn close_now(socket: OwnedFd) -> Result<i64, Errno> {
+    close(socket).map(|()| 0).map_err(|error| to_errno(&error.into()))
 }
 
 fn to_errno(error: &io::Error) -> Errno {

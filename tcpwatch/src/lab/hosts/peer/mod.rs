@@ -8,6 +8,7 @@ mod birth;
 mod calls;
 mod option;
 mod sockets;
+mod tick;
 
 use std::{
     io::{BufRead as _, BufReader, Write as _},
@@ -21,6 +22,7 @@ use super::channel::{Order, Told};
 use crate::{lab::host::Host, probe::filters::Family};
 use begun::Watcher;
 use calls::Peer;
+use tick::Tick;
 
 /// What makes a program a host's process; said by the laboratory alone.
 #[derive(Clone, Copy, Debug, clap::Args)]
@@ -31,6 +33,9 @@ pub struct Args {
     /// The process that it must not survive.
     #[arg(long)]
     parent: i32,
+    /// Which of the processors that it may use; counted on from the first after the last.
+    #[arg(long)]
+    cpu: u32,
 }
 
 impl Args {
@@ -40,18 +45,24 @@ impl Args {
         let family = if self.v6 { Family::V6 } else { Family::V4 };
         // Started by hand, it has nobody to tell what is wrong.
         let Ok(control) = birth::control(self.host, self.parent) else { return ExitCode::FAILURE };
-        let Ok(mouth) = birth::out_of_the_way(&control).map(Mouth::of) else {
+        let Ok(mouth) = birth::out_of_the_way(&control).map(|file| Mouth::of(file.into())) else {
             return ExitCode::FAILURE;
         };
-        let watcher = match birth::leave_network().and_then(|()| Watcher::start()) {
-            Ok(watcher) => watcher,
+        let tools = || {
+            birth::share_one_cpu(self.cpu)?;
+            birth::leave_network()?;
+            Ok((Watcher::start()?, Tick::new(|file| birth::out_of_the_way(file))?))
+        };
+        let tools = match tools() {
+            Ok(tools) => tools,
             Err(error) => {
+                let error: std::io::Error = error;
                 mouth.tell(&Told::NotReady(error.to_string()));
                 return ExitCode::FAILURE;
             }
         };
         mouth.tell(&Told::Ready);
-        let mut peer = Peer::new(self.host, family, mouth.clone(), watcher);
+        let mut peer = Peer::new(self.host, family, mouth.clone(), tools);
         for line in BufReader::new(control).lines() {
             let Ok(Ok(order)) = line.map(|line| serde_json::from_str(&line)) else {
                 return ExitCode::FAILURE;

@@ -17,7 +17,7 @@ pub(super) const LISTENER: &str = "listener";
 pub(super) const CONNECTION: &str = "connection";
 
 /// What a process can be told to call.
-const NAMES: [&str; 13] = [
+const NAMES: [&str; 14] = [
     "socket",
     "set_option",
     "bind",
@@ -30,6 +30,7 @@ const NAMES: [&str; 13] = [
     "shutdown",
     "close",
     "reset",
+    "align",
     "exit",
 ];
 
@@ -71,7 +72,13 @@ pub(super) fn call(item: &Item<'_>, fields: &mut Fields<'_>) -> Result<Call, Fil
         "fast_open" => CallKind::FastOpen { port: port(fields)?, bytes: bytes(fields)? },
         "accept" => CallKind::Accept { listener: fields.name("listener", LISTENER)? },
         "send" => CallKind::Send { bytes: bytes(fields)? },
-        "recv" => CallKind::Recv { bytes: fields.number("bytes", 1..1 << 31)? },
+        "recv" => {
+            let bytes = fields.number("bytes", 1..1 << 31)?;
+            match fields.take("then") {
+                None => CallKind::Recv { bytes },
+                Some(item) => item.word([("close", CallKind::RecvThenClose { bytes })])?,
+            }
+        }
         "shutdown" => {
             let how = fields.take("how").map(|item| {
                 let words = [
@@ -85,6 +92,7 @@ pub(super) fn call(item: &Item<'_>, fields: &mut Fields<'_>) -> Result<Call, Fil
         }
         "close" => CallKind::Close,
         "reset" => CallKind::Reset,
+        "align" => CallKind::Align,
         _ => CallKind::Exit,
     };
     Ok(Call { socket, kind })

@@ -101,10 +101,13 @@ impl<'r> Order<'r> {
             return Err((problem, format!("put `{{ {host} = \"listen\" }}` before it")));
         }
         self.called.insert((host, call.socket.clone(), name(&call.kind)));
-        if call.kind == CallKind::Exit {
-            self.processes.insert(host, Process::Gone);
-        } else {
-            self.sockets.insert(key, after);
+        if matches!(call.kind, CallKind::RecvThenClose { .. }) {
+            self.called.insert((host, call.socket.clone(), name(&CallKind::Close)));
+        }
+        match call.kind {
+            CallKind::Exit => drop(self.processes.insert(host, Process::Gone)),
+            CallKind::Align => {}
+            _ => drop(self.sockets.insert(key, after)),
         }
         Ok(())
     }
@@ -176,10 +179,15 @@ fn gone(host: Host) -> Impossible {
 fn after(before: Option<Socket>, kind: &CallKind) -> Result<Socket, &'static str> {
     use Socket::{Closed, Connection, Idle, Listening};
     let new_name = "give the new socket a name of its own by `socket`";
-    let on_connection =
-        matches!(kind, CallKind::Send { .. } | CallKind::Recv { .. } | CallKind::Shutdown(_));
+    let on_connection = matches!(
+        kind,
+        CallKind::Send { .. }
+            | CallKind::Recv { .. }
+            | CallKind::RecvThenClose { .. }
+            | CallKind::Shutdown(_)
+    );
     match (kind, before) {
-        (CallKind::Exit, _) => Ok(before.unwrap_or(Closed)),
+        (CallKind::Exit | CallKind::Align, _) => Ok(before.unwrap_or(Closed)),
         (CallKind::Socket, None | Some(Closed)) | (CallKind::Bind { .. }, Some(Idle)) => Ok(Idle),
         (CallKind::SetOption { .. }, Some(open @ (Idle | Listening | Connection))) => Ok(open),
         (CallKind::SetOption { .. } | CallKind::Bind { .. }, None | Some(Closed)) => {
@@ -188,6 +196,7 @@ fn after(before: Option<Socket>, kind: &CallKind) -> Result<Socket, &'static str
         (CallKind::Listen { .. }, None | Some(Idle | Listening | Closed)) => Ok(Listening),
         (CallKind::Connect { .. } | CallKind::FastOpen { .. }, None | Some(Idle | Closed))
         | (CallKind::Accept { .. }, None | Some(Closed)) => Ok(Connection),
+        (CallKind::RecvThenClose { .. }, Some(Connection)) => Ok(Closed),
         (_, Some(Connection)) if on_connection => Ok(Connection),
         _ if on_connection => Err("put a `connect` or an `accept` for this socket before it"),
         (CallKind::Close | CallKind::Reset, Some(Idle | Listening | Connection)) => Ok(Closed),
@@ -208,9 +217,10 @@ const fn name(kind: &CallKind) -> &'static str {
         CallKind::FastOpen { .. } => "sendto",
         CallKind::Accept { .. } => "accept",
         CallKind::Send { .. } => "send",
-        CallKind::Recv { .. } => "recv",
+        CallKind::Recv { .. } | CallKind::RecvThenClose { .. } => "recv",
         CallKind::Shutdown(_) => "shutdown",
         CallKind::Close | CallKind::Reset => "close",
+        CallKind::Align => "align",
         CallKind::Exit => "exit",
     }
 }
