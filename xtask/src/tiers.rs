@@ -127,7 +127,7 @@ impl Run {
             Self::AsRoot(target) => as_root(target, &[]),
             Self::WithPrometheus(target) => {
                 let mut directory = OsString::from("TCPWATCH_PROMETHEUS=");
-                directory.push(setup::ensure_prometheus()?);
+                directory.push(setup::PROMETHEUS.ensure()?);
                 as_root(target, &[directory])
             }
             Self::InMachines => vm::run(&all.vm),

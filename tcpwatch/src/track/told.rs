@@ -65,7 +65,7 @@ pub struct Change {
 
 impl Change {
     /// A change from `from`, entered at `since`, to `to`, about which nothing else is known.
-    pub(super) fn plain(
+    pub(crate) fn plain(
         at: KernelTime,
         subject: Subject,
         (from, since): (TcpState, Option<KernelTime>),

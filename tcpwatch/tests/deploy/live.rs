@@ -83,13 +83,13 @@ fn counts(done: &Done) -> impl Iterator<Item = (String, u32)> {
         ("tcpwatch_connections_closed_total{initiator=\"local\"}", closed),
         ("tcpwatch_connections_closed_total{initiator=\"remote\"}", closed),
         ("tcpwatch_resets_received_total", done.refused + done.reset),
+        ("sum(tcpwatch_state_transitions_total)", changes(done).map(|(_, count)| count).sum()),
     ]
     .into_iter()
     .map(|(query, count)| (query.to_owned(), count))
 }
 
-/// The changes of state that this makes, as queries. A change from FIN_WAIT_2 to TIME_WAIT of which the
-/// kernel gives no sign is told at the end of TIME_WAIT, a minute later.
+/// All changes of state that this makes, as queries, when TIME_WAIT has ended.
 fn changes(done: &Done) -> impl Iterator<Item = (String, u32)> {
     let closed = done.connected - done.reset;
     [
@@ -105,6 +105,7 @@ fn changes(done: &Done) -> impl Iterator<Item = (String, u32)> {
         ("established", "closed", 2 * done.reset),
         ("fin_wait_1", "fin_wait_2", closed),
         ("fin_wait_2", "time_wait", closed),
+        ("time_wait", "closed", closed),
         ("close_wait", "last_ack", closed),
         ("last_ack", "closed", closed),
     ]
@@ -114,51 +115,91 @@ fn changes(done: &Done) -> impl Iterator<Item = (String, u32)> {
     })
 }
 
-/// How often the load is run until the kernel has skipped no run of a hook, which it counts: what it
-/// skipped is in no metric.
-const TRIES: usize = 3;
+/// What Prometheus has of a load.
+#[derive(Debug)]
+enum Told {
+    /// All of it.
+    Exactly,
+    /// The kernel skipped runs of a hook, and said so: what happened then is in no metric.
+    Skipped,
+    /// Less than all, for good, though nothing says so: the queries and what they lack.
+    Short(Vec<String>),
+}
+
+/// How often the load is run until the kernel has skipped no run of a hook.
+const TRIES: usize = 4;
+/// How many of these may be short. In a loaded machine the kernel was seen to leave out all hooks of a
+/// CPU for some microseconds, once in millions of changes, in every watching program alike and without
+/// counting a skipped run. Counting that is wrong is wrong each time.
+const SHORT: usize = 1;
+/// More than one in so many cannot be short for that reason.
+const RARE: u32 = 10_000;
 
 #[test]
 fn prometheus_has_exactly_what_happened() {
     needs_prometheus!(as root);
-    let is_whole = (0..TRIES).any(|_| {
-        let stage = Stage::new();
-        assert_eq!(stage.value("tcpwatch_connects_total > 0"), None, "nothing yet");
-        let stop = AtomicBool::new(false);
-        let done = thread::scope(|scope| {
-            let load = scope.spawn(|| stage.inside.inside(|| load(&stop)));
-            stage.poll("five scrapes under load", || {
-                stage.value("changes(tcpwatch_connects_total[1m]) >= 5").map(drop)
-            });
-            stop.store(true, Ordering::Relaxed);
-            load.join().unwrap()
-        });
-        println!("{done:?}");
-        agrees(&stage, &done)
-    });
-    assert!(is_whole, "the kernel skipped runs of a hook each time");
+    let mut short = 0;
+    for _ in 0..TRIES {
+        match told_of_a_load() {
+            Told::Exactly => return,
+            Told::Skipped => println!("once more: the kernel skipped runs of a hook"),
+            Told::Short(lacking) => {
+                short += 1;
+                assert!(short <= SHORT, "short again: {lacking:#?}");
+                println!("once more, because hooks may have been left out: {lacking:#?}");
+            }
+        }
+    }
+    panic!("the kernel skipped runs of a hook each time");
 }
 
-/// Waits until Prometheus has all of it, and asks for more than that. `false` if hooks were skipped.
-fn agrees(stage: &Stage, done: &Done) -> bool {
-    let counted: Vec<_> = counts(done).chain(changes(done)).collect();
-    let is_whole = stage.poll("what was done, in Prometheus", || {
-        if stage.value("tcpwatch_events_lost_total{cause=\"recursion\"} > 0").is_some() {
-            return Some(false);
-        }
-        let has = |(query, count): &(String, u32)| {
-            stage.value(query).is_some_and(|told| told >= f64::from(*count))
-        };
-        counted.iter().all(has).then_some(true)
+fn told_of_a_load() -> Told {
+    let stage = Stage::new();
+    assert_eq!(stage.value("tcpwatch_connects_total > 0"), None, "nothing yet");
+    let stop = AtomicBool::new(false);
+    let done = thread::scope(|scope| {
+        let load = scope.spawn(|| stage.inside.inside(|| load(&stop)));
+        stage.poll("five scrapes under load", || {
+            stage.value("changes(tcpwatch_connects_total[1m]) >= 5").map(drop)
+        });
+        stop.store(true, Ordering::Relaxed);
+        load.join().unwrap()
     });
-    if is_whole {
-        for (query, count) in &counted {
-            let more = stage.value(&format!("{query} > {count}"));
-            assert_eq!(more, None, "{query} is more than {count}");
-        }
-        promtool(&["check", "metrics"], &stage.page());
+    println!("{done:?}");
+    let counted: Vec<_> = counts(&done).chain(changes(&done)).collect();
+    let told = stage.poll("an end of counting", || told(&stage, &counted));
+    let more = |(query, count): &(String, u32)| {
+        stage.value(&format!("{query} > {count}")).map(|more| format!("{query}: {more} of {count}"))
+    };
+    let more: Vec<_> = counted.iter().filter_map(more).collect();
+    assert!(more.is_empty(), "more than happened: {more:#?}");
+    promtool(&["check", "metrics"], &stage.page());
+    told
+}
+
+/// `None` while there may be more to come.
+fn told(stage: &Stage, counted: &[(String, u32)]) -> Option<Told> {
+    if stage.value("tcpwatch_events_lost_total{cause=\"recursion\"} > 0").is_some() {
+        return Some(Told::Skipped);
     }
-    is_whole
+    let lacks = |(query, count): &(String, u32)| {
+        let told = stage.value(query).unwrap_or_default();
+        let lacking = f64::from(*count) - told;
+        (lacking > 0.0).then(|| (format!("{query}: {told} of {count}"), lacking, *count))
+    };
+    let short: Vec<_> = counted.iter().filter_map(lacks).collect();
+    if short.is_empty() {
+        return Some(Told::Exactly);
+    }
+    // Some of them tell what they are when they end, which would take a minute.
+    stage.end_time_waits();
+    let quiet = "count_over_time(tcpwatch_connects_total[10s]) >= 8 \
+                 and sum without (from, to) (changes(tcpwatch_state_transitions_total[10s])) == 0";
+    stage.value(quiet)?;
+    for (lacking, number, of) in &short {
+        assert!(*number <= f64::from((of / RARE).max(1)), "too much is missing: {lacking}");
+    }
+    Some(Told::Short(short.into_iter().map(|(lacking, ..)| lacking).collect()))
 }
 
 /// One socket through every state that has a time, and one with each kind of trouble.

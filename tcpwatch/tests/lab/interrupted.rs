@@ -80,7 +80,7 @@ impl Running {
         };
         let inside = ways.iter().map(|way| File::open(way).unwrap().into()).collect();
         let netns = ways.iter().map(inode).collect();
-        let (programs, links) = (numbers(pid, "prog_id:"), numbers(pid, "link_id:"));
+        let [programs, links] = ["prog_id:", "link_id:"].map(|key| numbers(pid, key));
         assert!(programs.len() > 5 && !links.is_empty(), "{programs:?} {links:?}");
         Self { child, lines, hosts, netns, inside, programs, links }
     }

@@ -10,15 +10,21 @@ use super::{
     measure::{self, Lengths, Round},
     peers,
     report::{self, Measured},
+    scrape,
     table::Form,
 };
 use crate::{cargo, precondition::Precondition, setup};
 
+#[expect(clippy::struct_excessive_bools, reason = "switches of a command line")]
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Install the tools to compare with, where they are missing (Debian packages)
     #[arg(long)]
     peers: bool,
+    /// Measure what a scrape of the metrics costs instead, beside `node_exporter` (Debian's, unpacked and
+    /// not installed)
+    #[arg(long, conflicts_with = "peers")]
+    scrape: bool,
     /// How often each case is measured
     #[arg(long, value_name = "N", default_value_t = 15, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
@@ -53,6 +59,9 @@ pub(crate) fn command(args: &Args) -> Result<ExitCode> {
         return Err(Precondition(text.to_owned()).into());
     }
     setup::ensure()?;
+    if args.scrape {
+        return scrapes(args);
+    }
     if args.peers {
         peers::install()?;
     }
@@ -73,6 +82,16 @@ pub(crate) fn command(args: &Args) -> Result<ExitCode> {
         eprintln!("bench: each program of {}", case.label);
         print!("\n{}:\n\n{}", case.label, hooks::table(&case.attached, args.form())?);
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn scrapes(args: &Args) -> Result<ExitCode> {
+    let tcpwatch = build()?;
+    come_first();
+    let load = machine::load();
+    let table = scrape::table(&tcpwatch, args.rounds(), args.form())?;
+    println!("{}", machine::describe());
+    println!("load {load} before and {} after; {table}", machine::load());
     Ok(ExitCode::SUCCESS)
 }
 

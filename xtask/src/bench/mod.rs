@@ -1,7 +1,8 @@
 //! The machine comes in; what tcpwatch and its peers cost on it goes out as a table.
 //!
 //! `command` is the whole road: cases, rounds, losses, report. A `case` says what is attached while
-//! a `workload` makes state changes; `measure` puts the two together.
+//! a `workload` makes state changes; `measure` puts the two together. `scrape` is about the page of
+//! metrics.
 
 mod bpf;
 mod case;
@@ -15,6 +16,7 @@ mod peers;
 mod private_net;
 mod proc_files;
 mod report;
+mod scrape;
 mod statistics;
 mod table;
 mod tool;

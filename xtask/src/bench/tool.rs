@@ -68,6 +68,13 @@ const DEADLINE: Duration = Duration::from_secs(20);
 const REST: Duration = Duration::from_millis(100);
 const LOOK: Duration = Duration::from_millis(10);
 
+/// Has the kernel end the process when the thread that starts it ends, however that comes.
+pub(crate) fn die_with_this_thread(command: &mut Command) {
+    let die = || Ok(set_parent_process_death_signal(Some(Signal::KILL))?);
+    // SAFETY: between fork and exec this makes one system call and nothing else.
+    unsafe { command.pre_exec(die) };
+}
+
 impl Tool {
     /// Returns when it is attached and has come to rest.
     pub(crate) fn start(spec: &Spec, stdout: Stdout) -> Result<Self> {
@@ -76,9 +83,7 @@ impl Tool {
         let mut command = Command::new(&spec.program);
         command.args(&spec.args).stdin(Stdio::null()).stderr(Stdio::piped());
         command.stdout(if is_read { Stdio::piped() } else { Stdio::null() });
-        let die_with_us = || Ok(set_parent_process_death_signal(Some(Signal::KILL))?);
-        // SAFETY: between fork and exec this makes one system call and nothing else.
-        unsafe { command.pre_exec(die_with_us) };
+        die_with_this_thread(&mut command);
         let mut child = command.spawn().with_context(|| format!("cannot start {name}"))?;
         let stderr = child.stderr.take().context("no stderr")?;
         let stdout = child.stdout.take();

@@ -6,8 +6,9 @@ use anyhow::{Result, bail};
 
 use super::{
     apt::{self, Offer},
-    emulator, lint_tools, prometheus,
+    emulator, lint_tools,
     road::{self, LinkerFrom, Needs},
+    unpacked::PROMETHEUS,
 };
 use crate::{
     bpf_toolchain::{BpfToolchain, Compiler, in_path},
@@ -18,7 +19,7 @@ use crate::{
 pub(crate) fn command() -> Result<ExitCode> {
     let toolchain = ensure()?;
     let lint_tools = lint_tools::ensure();
-    let prometheus = match prometheus::ensure() {
+    let prometheus = match PROMETHEUS.ensure() {
         Ok(directory) => format!(", prometheus in {}", directory.display()),
         Err(error) => {
             eprintln!("setup: {error:#}; all but the tier `deploy` works without them");

@@ -4,11 +4,11 @@ mod apt;
 mod emulator;
 mod install;
 mod lint_tools;
-mod prometheus;
 mod road;
 mod step;
+mod unpacked;
 
 pub(crate) use apt::{Package, policy};
 pub(crate) use emulator::ensure as ensure_emulator;
 pub(crate) use install::{command, ensure, refresh_packages};
-pub(crate) use prometheus::ensure as ensure_prometheus;
+pub(crate) use unpacked::{NODE_EXPORTER, PROMETHEUS};

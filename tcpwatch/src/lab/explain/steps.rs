@@ -50,6 +50,9 @@ fn words(call: &CallKind) -> String {
             format!("listen() on port {port}, backlog {backlog}")
         }
         CallKind::Connect { port } => format!("connect() to port {port}"),
+        CallKind::ConnectTogether { port } => {
+            format!("connect() to port {port}, together with the other host")
+        }
         CallKind::FastOpen { port, bytes } => {
             format!("sendto() with MSG_FASTOPEN to port {port}, {bytes} bytes")
         }
@@ -67,7 +70,6 @@ fn words(call: &CallKind) -> String {
         }
         CallKind::Close => "close()".to_owned(),
         CallKind::Reset => "close() with SO_LINGER 0".to_owned(),
-        CallKind::Align => "waits until the timer wheel turns".to_owned(),
         CallKind::Exit => "exit".to_owned(),
     }
 }

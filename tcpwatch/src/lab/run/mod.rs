@@ -17,7 +17,7 @@ use tokio::{
 };
 
 use super::{
-    audience::Audience,
+    audience::{Audience, Seat},
     expect,
     host::Host,
     hosts::{self, LINK, World},
@@ -120,15 +120,8 @@ impl Laboratory {
         let building = self.building.acquire().await?;
         let mut world = World::build(&plan, story.clone()).await?;
         drop(building);
-        let mut links = Vec::new();
-        let mut seats = Vec::new();
-        for host in Host::ALL {
-            let machine = world.machine(host);
-            seats.push(self.audience.seat(machine.netns(), host, story.clone()));
-            links.push(Link { tap: Rc::clone(&self.tap), index: machine.ifindex() });
-            let mut tap = self.tap.borrow_mut();
-            tap.attach(machine.netns_fd(), LINK, machine.ifindex(), machine.netns())?;
-        }
+        let _watched =
+            [self.watch(&world, Host::Client, &story)?, self.watch(&world, Host::Server, &story)?];
         let read = |host| {
             let machine = world.machine(host);
             sysctls::read_inside(machine.netns(), &machine.netns_fd())
@@ -172,6 +165,21 @@ impl Laboratory {
         };
         expect::judge(&mut run, control.worst());
         Ok(run)
+    }
+
+    /// From now on the story gets what happens on a host, until the result is dropped.
+    fn watch(
+        &self,
+        world: &World,
+        host: Host,
+        story: &mpsc::UnboundedSender<Moment>,
+    ) -> Result<(Seat, Link)> {
+        let machine = world.machine(host);
+        let seat = self.audience.seat(machine.netns(), host, story.clone());
+        let link = Link { tap: Rc::clone(&self.tap), index: machine.ifindex() };
+        let mut tap = self.tap.borrow_mut();
+        tap.attach(machine.netns_fd(), LINK, machine.ifindex(), machine.netns())?;
+        Ok((seat, link))
     }
 }
 

@@ -135,6 +135,13 @@ pub enum CallKind {
         /// Port of the other host.
         port: u16,
     },
+    /// The same, at the same time as the other host: the server waits for a datagram that the client
+    /// sends just before, as the timer wheel turns (`kernel/time/timer.c`), so that the timers of
+    /// both SYNs run out with the same tick.
+    ConnectTogether {
+        /// Port of the other host.
+        port: u16,
+    },
     /// `sendto()` with `MSG_FASTOPEN` to the other host, with `socket()` before it.
     FastOpen {
         /// Port of the other host.
@@ -168,10 +175,6 @@ pub enum CallKind {
     Close,
     /// `close()` with `SO_LINGER` on and 0 seconds, which resets the connection.
     Reset,
-    /// `recv()` on a silent socket of its own, with a timeout of a second: it returns as the timer
-    /// wheel turns (`kernel/time/timer.c`), and timers of a second that are set within the next
-    /// milliseconds run out with the same tick. The name of the socket does not matter.
-    Align,
     /// `_exit()`: the kernel closes the process's sockets. The name of the socket does not matter.
     Exit,
 }

@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    net::SocketAddr,
+    net::{SocketAddr, UdpSocket},
     os::fd::{AsFd as _, AsRawFd as _, OwnedFd},
     process,
 };
@@ -31,6 +31,9 @@ use crate::{
     probe::filters::Family,
     source::clock,
 };
+
+/// Where the server waits for the client's word (UDP).
+const MEETING_PORT: u16 = 11_112;
 
 /// Data is sent and received in pieces of this many bytes at most.
 const PIECE: usize = 64 * 1024;
@@ -107,6 +110,7 @@ impl Peer {
             CallKind::Bind { port } => self.bind(name, &self.sockets.get(name)?, *port),
             CallKind::Listen { port, backlog } => self.listen(name, *port, *backlog),
             CallKind::Connect { port } => self.connect(name, *port),
+            CallKind::ConnectTogether { port } => self.connect_together(name, *port),
             CallKind::FastOpen { port, bytes } => self.fast_open(name, *port, *bytes),
             CallKind::Accept { listener } => self.accept(name, listener),
             CallKind::Send { bytes } => self.send(name, *bytes),
@@ -115,10 +119,6 @@ impl Peer {
             CallKind::Shutdown(half) => self.shutdown(name, *half),
             CallKind::Close => self.close(name),
             CallKind::Reset => self.reset(name),
-            CallKind::Align => {
-                self.tick.wait_for_the_wheel();
-                Ok(())
-            }
             CallKind::Exit => self.exit(name),
         }
     }
@@ -206,6 +206,31 @@ impl Peer {
             let begun = begun.told();
             let result = net::connect(&socket, &remote);
             // Before it is told: whoever hears of it may close the socket.
+            drop(socket);
+            begun.returned(result.map(|()| 0));
+        })
+    }
+
+    fn connect_together(&self, name: &str, port: u16) -> Result<(), String> {
+        let cannot = |error: io::Error| format!("the two hosts cannot meet: {error}");
+        let (socket, _) = self.socket_if_none(name)?;
+        if self.host == Host::Client {
+            let word = UdpSocket::bind(address(self.host, self.family, 0)).map_err(cannot)?;
+            self.tick.wait_for_the_wheel();
+            let server = address(self.host.peer(), self.family, MEETING_PORT);
+            word.send_to(&[0], server).map_err(cannot)?;
+            return self.connect(name, port);
+        }
+        let word =
+            UdpSocket::bind(address(self.host, self.family, MEETING_PORT)).map_err(cannot)?;
+        let (remote, mouth, name) = (self.remote(port), self.mouth.clone(), name.to_owned());
+        self.watcher.begin(&[libc::SYS_recvfrom, libc::SYS_connect], move || {
+            // If nothing can come any more, it connects alone.
+            let _heard = word.recv(&mut [0]).is_ok();
+            drop(word);
+            let call = format!("connect({})", socket.as_raw_fd());
+            let begun = Begun::new(&mouth, &name, "connect", call).told();
+            let result = net::connect(&socket, &remote);
             drop(socket);
             begun.returned(result.map(|()| 0));
         })

@@ -17,7 +17,7 @@ pub(super) const LISTENER: &str = "listener";
 pub(super) const CONNECTION: &str = "connection";
 
 /// What a process can be told to call.
-const NAMES: [&str; 14] = [
+const NAMES: [&str; 13] = [
     "socket",
     "set_option",
     "bind",
@@ -30,7 +30,6 @@ const NAMES: [&str; 14] = [
     "shutdown",
     "close",
     "reset",
-    "align",
     "exit",
 ];
 
@@ -68,7 +67,13 @@ pub(super) fn call(item: &Item<'_>, fields: &mut Fields<'_>) -> Result<Call, Fil
             port: port(fields)?,
             backlog: fields.number("backlog", 0..65_536)?.unwrap_or(BACKLOG),
         },
-        "connect" => CallKind::Connect { port: port(fields)? },
+        "connect" => {
+            let port = port(fields)?;
+            match fields.take("together").map_or(Ok(false), |item| item.boolean())? {
+                false => CallKind::Connect { port },
+                true => CallKind::ConnectTogether { port },
+            }
+        }
         "fast_open" => CallKind::FastOpen { port: port(fields)?, bytes: bytes(fields)? },
         "accept" => CallKind::Accept { listener: fields.name("listener", LISTENER)? },
         "send" => CallKind::Send { bytes: bytes(fields)? },
@@ -92,7 +97,6 @@ pub(super) fn call(item: &Item<'_>, fields: &mut Fields<'_>) -> Result<Call, Fil
         }
         "close" => CallKind::Close,
         "reset" => CallKind::Reset,
-        "align" => CallKind::Align,
         _ => CallKind::Exit,
     };
     Ok(Call { socket, kind })

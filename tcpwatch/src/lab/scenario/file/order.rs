@@ -34,6 +34,8 @@ pub(super) struct Order<'r> {
     processes: BTreeMap<Host, Process>,
     sockets: BTreeMap<(Host, String), Socket>,
     called: BTreeSet<(Host, String, &'static str)>,
+    /// The server waits for the client, to connect together.
+    server_waits: bool,
 }
 
 type Impossible = (String, String);
@@ -47,6 +49,7 @@ impl<'r> Order<'r> {
             processes: BTreeMap::new(),
             sockets: BTreeMap::new(),
             called: BTreeSet::new(),
+            server_waits: false,
         }
     }
 
@@ -100,14 +103,23 @@ impl<'r> Order<'r> {
             );
             return Err((problem, format!("put `{{ {host} = \"listen\" }}` before it")));
         }
+        if matches!(call.kind, CallKind::ConnectTogether { .. }) {
+            let client_is_alone = host == Host::Client && !self.server_waits;
+            if client_is_alone {
+                let problem = "the client connects together with nobody".to_owned();
+                let fix = "put `{ server = \"connect\", together = true }` before it";
+                return Err((problem, fix.to_owned()));
+            }
+            self.server_waits = host == Host::Server;
+        }
         self.called.insert((host, call.socket.clone(), name(&call.kind)));
         if matches!(call.kind, CallKind::RecvThenClose { .. }) {
             self.called.insert((host, call.socket.clone(), name(&CallKind::Close)));
         }
-        match call.kind {
-            CallKind::Exit => drop(self.processes.insert(host, Process::Gone)),
-            CallKind::Align => {}
-            _ => drop(self.sockets.insert(key, after)),
+        if call.kind == CallKind::Exit {
+            self.processes.insert(host, Process::Gone);
+        } else {
+            self.sockets.insert(key, after);
         }
         Ok(())
     }
@@ -187,14 +199,17 @@ fn after(before: Option<Socket>, kind: &CallKind) -> Result<Socket, &'static str
             | CallKind::Shutdown(_)
     );
     match (kind, before) {
-        (CallKind::Exit | CallKind::Align, _) => Ok(before.unwrap_or(Closed)),
+        (CallKind::Exit, _) => Ok(before.unwrap_or(Closed)),
         (CallKind::Socket, None | Some(Closed)) | (CallKind::Bind { .. }, Some(Idle)) => Ok(Idle),
         (CallKind::SetOption { .. }, Some(open @ (Idle | Listening | Connection))) => Ok(open),
         (CallKind::SetOption { .. } | CallKind::Bind { .. }, None | Some(Closed)) => {
             Err("put a `socket` for it before it")
         }
         (CallKind::Listen { .. }, None | Some(Idle | Listening | Closed)) => Ok(Listening),
-        (CallKind::Connect { .. } | CallKind::FastOpen { .. }, None | Some(Idle | Closed))
+        (
+            CallKind::Connect { .. } | CallKind::ConnectTogether { .. } | CallKind::FastOpen { .. },
+            None | Some(Idle | Closed),
+        )
         | (CallKind::Accept { .. }, None | Some(Closed)) => Ok(Connection),
         (CallKind::RecvThenClose { .. }, Some(Connection)) => Ok(Closed),
         (_, Some(Connection)) if on_connection => Ok(Connection),
@@ -213,14 +228,13 @@ const fn name(kind: &CallKind) -> &'static str {
         CallKind::SetOption { .. } => "setsockopt",
         CallKind::Bind { .. } => "bind",
         CallKind::Listen { .. } => "listen",
-        CallKind::Connect { .. } => "connect",
+        CallKind::Connect { .. } | CallKind::ConnectTogether { .. } => "connect",
         CallKind::FastOpen { .. } => "sendto",
         CallKind::Accept { .. } => "accept",
         CallKind::Send { .. } => "send",
         CallKind::Recv { .. } | CallKind::RecvThenClose { .. } => "recv",
         CallKind::Shutdown(_) => "shutdown",
         CallKind::Close | CallKind::Reset => "close",
-        CallKind::Align => "align",
         CallKind::Exit => "exit",
     }
 }

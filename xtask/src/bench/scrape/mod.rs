@@ -1,0 +1,108 @@
+//! `tcpwatch serve` and `node_exporter` come in; what a scrape of each costs, idle and under load, goes
+//! out as a table.
+
+mod exporter;
+mod load;
+mod report;
+
+use std::{
+    path::Path,
+    process::Command,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, anyhow};
+
+use self::{
+    exporter::{Exporter, Page},
+    load::Load,
+};
+use super::{private_net, table::Form};
+use crate::setup::NODE_EXPORTER;
+
+/// From one scrape to the next: tcpwatch lists waiting sockets anew after 5 s, so that it does here
+/// for every page.
+const INTERVAL: Duration = Duration::from_millis(5500);
+
+/// What an exporter was seen to do in one condition.
+#[derive(Debug)]
+struct Measured {
+    pages: Vec<Page>,
+    /// CPU time of the process for one scrape.
+    cpu: Duration,
+    /// Of the page when it is not compressed.
+    plain_bytes: u64,
+    resident_bytes: u64,
+}
+
+/// Idle and under load: what each exporter did, in the order of the table.
+type Condition = [Measured; 2];
+
+/// Measures both, side by side in a network namespace of their own; returns the finished table.
+pub(crate) fn table(tcpwatch: &Path, scrapes: u32, form: Form) -> Result<String> {
+    let node_exporter = NODE_EXPORTER.ensure()?.join("prometheus-node-exporter");
+    // The exporters die with the thread that starts them, and the namespace with all of them.
+    let bench = || -> Result<String> {
+        private_net::enter()?;
+        let exporters = start(tcpwatch, &node_exporter)?;
+        eprintln!("bench: {scrapes} scrapes of each, idle");
+        let idle = measure(&exporters, scrapes)?;
+        let (load, busy) = under_load(|| {
+            eprintln!("bench: {scrapes} scrapes of each, under load");
+            measure(&exporters, scrapes)
+        })?;
+        Ok(report::write(&idle, &busy, &load, form))
+    };
+    let joined = thread::scope(|scope| scope.spawn(bench).join());
+    joined.map_err(|_panic| anyhow!("the thread that measures panicked"))?
+}
+
+fn start(tcpwatch: &Path, node_exporter: &Path) -> Result<[Exporter; 2]> {
+    let mut ours = Command::new(tcpwatch);
+    ours.args(["serve", "--web.listen-address", "127.0.0.1:10911"]);
+    let mut theirs = Command::new(node_exporter);
+    theirs.args(["--collector.tcpstat", "--web.listen-address=127.0.0.1:9100"]);
+    Ok([Exporter::start(ours, 10911)?, Exporter::start(theirs, 9100)?])
+}
+
+/// Runs `measure` while connections come and go.
+fn under_load<T>(measure: impl FnOnce() -> Result<T>) -> Result<(Load, T)> {
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let connecting = scope.spawn(|| load::run(&stop));
+        let measured = load::await_time_waits(|| connecting.is_finished()).and_then(|()| measure());
+        stop.store(true, Ordering::Relaxed);
+        let load = connecting.join().map_err(|_panic| anyhow!("the load panicked"))??;
+        Ok((load, measured?))
+    })
+}
+
+fn measure(exporters: &[Exporter; 2], scrapes: u32) -> Result<Condition> {
+    let mut pages = [Vec::new(), Vec::new()];
+    let before = cpu(exporters)?;
+    let mut next = Instant::now();
+    for _ in 0..scrapes {
+        for (exporter, pages) in exporters.iter().zip(&mut pages) {
+            pages.push(exporter.scrape()?);
+        }
+        next += INTERVAL;
+        thread::sleep(next.saturating_duration_since(Instant::now()));
+    }
+    let after = cpu(exporters)?;
+    let used: Vec<_> =
+        after.iter().zip(before).map(|(after, before)| after.saturating_sub(before)).collect();
+    let measured = exporters.iter().zip(pages).zip(used).map(|((exporter, pages), used)| {
+        let plain_bytes = exporter.plain_bytes()?;
+        let resident_bytes = exporter.resident_bytes()?;
+        Ok(Measured { pages, cpu: used / scrapes, plain_bytes, resident_bytes })
+    });
+    let measured: Vec<_> = measured.collect::<Result<_>>()?;
+    measured.try_into().ok().context("two exporters were not two measurements")
+}
+
+fn cpu(exporters: &[Exporter; 2]) -> Result<[Duration; 2]> {
+    let [ours, theirs] = exporters;
+    Ok([ours.cpu()?, theirs.cpu()?])
+}
