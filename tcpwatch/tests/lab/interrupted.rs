@@ -80,9 +80,9 @@ impl Running {
         };
         let inside = ways.iter().map(|way| File::open(way).unwrap().into()).collect();
         let netns = ways.iter().map(inode).collect();
-        let [programs, links] = ["prog_id:", "link_id:"].map(|key| numbers(pid, key));
-        assert!(programs.len() > 5 && !links.is_empty(), "{programs:?} {links:?}");
-        Self { child, lines, hosts, netns, inside, programs, links }
+        let [programs, attached] = ["prog_id:", "link_id:"].map(|key| numbers(pid, key));
+        assert!(programs.len() > 5 && !attached.is_empty(), "{programs:?} {attached:?}");
+        Self { child, lines, hosts, netns, inside, programs, links: attached }
     }
 
     fn signal(&self, signal: Signal) {
