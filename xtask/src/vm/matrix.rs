@@ -33,7 +33,7 @@ pub(crate) fn features(reports: &[Report]) -> String {
 fn rows(reports: &[Report]) -> Vec<(String, Vec<String>)> {
     let mut names: Vec<&str> = Vec::new();
     let told = reports.iter().flat_map(|report| &report.features);
-    let lacking = reports.iter().flat_map(Report::lacking);
+    let lacking = reports.iter().flat_map(Report::lacking).map(|(name, _)| name);
     for name in told.map(|(name, _)| name.as_str()).chain(lacking) {
         if !names.contains(&name) {
             names.push(name);
@@ -41,10 +41,12 @@ fn rows(reports: &[Report]) -> Vec<(String, Vec<String>)> {
     }
     let answer = |report: &Report, name: &str| {
         let told = report.features.iter().find(|(feature, _)| feature == name);
-        match told {
-            Some((_, Some(why))) => format!("no: {why}"),
-            None if report.lacking().contains(&name) => "no".to_owned(),
-            Some((_, None)) | None => "yes".to_owned(),
+        let asked = report.lacking().into_iter().find(|(feature, _)| *feature == name);
+        match (asked, told.and_then(|(_, off)| off.as_deref())) {
+            (Some((_, since)), _) => format!("no, {since}"),
+            (None, Some("")) => "no".to_owned(),
+            (None, Some(why)) => format!("no: {why}"),
+            (None, None) => "yes".to_owned(),
         }
     };
     let mut rows: Vec<_> = names
@@ -77,6 +79,7 @@ mod unit {
                 "@kernel 6.1",
                 "@check hook x  ok",
                 "@check resets  off: since 6.10",
+                "@check sysctl z  off: ",
                 "@said kernel/a SKIPPED: Linux 6.1 has no y (since 6.5): a",
                 "@end kernel/a ok 1.0",
             ]),
@@ -84,6 +87,7 @@ mod unit {
                 "@kernel 6.12",
                 "@check hook x  ok",
                 "@check resets  ok",
+                "@check sysctl z  off: ",
                 "@end kernel/a failed 1.0",
             ]),
         ]
@@ -102,7 +106,8 @@ mod unit {
 |---|---|---|
 | hook x | yes | yes |
 | resets | no: since 6.10 | yes |
-| y (since 6.5) | no | yes |
+| sysctl z | no | no |
+| y | no, since 6.5 | yes |
 | tests passed | 1 of 1 | 0 of 1 |";
         assert_eq!(features(&reports()), expected);
     }

@@ -152,8 +152,9 @@ impl Report {
         Ok(())
     }
 
-    /// Features that tests asked for and did not find, and therefore left something out.
-    pub(crate) fn lacking(&self) -> Vec<&str> {
+    /// Features that tests asked for and did not find, and therefore left something out; and since
+    /// when kernels have them.
+    pub(crate) fn lacking(&self) -> Vec<(&str, &str)> {
         let lines = self.tests.iter().flat_map(|test| &test.said);
         lines.filter_map(|line| lacking(line)).collect()
     }
@@ -184,11 +185,12 @@ impl fmt::Display for Cell {
     }
 }
 
-/// `SKIPPED: Linux 6.1.0 has no FEATURE: test`.
-fn lacking(line: &str) -> Option<&str> {
+/// `SKIPPED: Linux 6.1.0 has no FEATURE (since 6.5): TEST`.
+fn lacking(line: &str) -> Option<(&str, &str)> {
     let (_, rest) = line.split_once("SKIPPED: Linux ")?;
-    let (_, feature) = rest.split_once(" has no ")?;
-    Some(feature.rsplit_once(": ").map_or(feature, |(feature, _)| feature))
+    let (_, rest) = rest.split_once(" has no ")?;
+    let (feature, rest) = rest.split_once(" (")?;
+    Some((feature, rest.split_once(')')?.0))
 }
 
 /// `FEATURE  ok` or `FEATURE  off: why`; other lines tell no feature.
@@ -222,7 +224,7 @@ mod unit {
         "@kernel 6.1.0-56-amd64",
         "@check kernel 6.1.0-56-amd64, x86_64     ok",
         "@check hook timer_start   TIME_WAIT     ok",
-        "@check sysctl tcp_rto_min_us  off: unknown",
+        "@check sysctl tcp_rto_min_us  off: ",
         "@begin kernel/a",
         "@begin kernel/b",
         "@end kernel/b ok 2.5",
@@ -237,7 +239,7 @@ mod unit {
         report.verdict().unwrap();
         assert_eq!(report.kernel, "6.1.0-56-amd64");
         let hook = ("hook timer_start TIME_WAIT".to_owned(), None);
-        let sysctl = ("sysctl tcp_rto_min_us".to_owned(), Some("unknown".to_owned()));
+        let sysctl = ("sysctl tcp_rto_min_us".to_owned(), Some(String::new()));
         assert_eq!(report.features, [hook, sysctl]);
     }
 
@@ -280,7 +282,7 @@ mod unit {
     fn what_was_left_out_is_told_by_feature() {
         let mut report = heard(&GOOD);
         report.hear("@said kernel/a SKIPPED: Linux 6.1.0 has no tcp_x (since 6.5): syn_3");
-        assert_eq!(report.lacking(), ["tcp_x (since 6.5)"]);
+        assert_eq!(report.lacking(), [("tcp_x", "since 6.5")]);
         assert_eq!(report.tests[0].cell().to_string(), "ok, partly");
     }
 }

@@ -16,6 +16,12 @@ pub(crate) const TARGETS: &[Target] = &[Target {
         "loss::five_seconds_of_churn_lose_nothing_and_every_time_wait_is_accounted_for",
         "running::an_idle_system_lets_it_sleep_and_load_wakes_it_every_few_milliseconds_at_most",
         "running::the_first_record_after_quiet_time_reaches_stdout_at_once",
+        // The same on every kernel.
+        "running::it_ends_by_itself_after_the_count_of_lines",
+        "running::it_ends_by_itself_after_the_duration",
+        "why::options::failed_shows_connections_that_failed_and_nothing_else",
+        "why::options::lives_shows_a_line_for_each_connection_and_nothing_else",
+        "why::options::retries_shows_what_is_sent_again_with_its_owner_and_nothing_else",
         // Only started by other tests.
         "harness::peer::a_peer_does_as_it_is_told",
     ],

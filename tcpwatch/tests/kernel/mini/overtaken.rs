@@ -125,12 +125,11 @@ fn a_connect_that_finds_no_other_port_takes_over_a_time_wait() {
         let netns =
             Netns::with(&[("ipv4.tcp_tw_reuse", "1"), ("ipv4.ip_local_port_range", "45000 45000")]);
         // Since 6.14; before, a second has to pass.
-        let needed = match netns.set("ipv4.tcp_tw_reuse_delay", "1") {
-            Ok(()) => Duration::from_millis(20),
-            Err(_) => {
-                TW_REUSE_DELAY.is_lacking();
-                Duration::from_millis(1100)
-            }
+        let needed = if netns.set("ipv4.tcp_tw_reuse_delay", "1").is_ok() {
+            Duration::from_millis(20)
+        } else {
+            TW_REUSE_DELAY.is_lacking();
+            Duration::from_millis(1100)
         };
         let watch = Watch::on(&netns);
         let (client, server) = netns.inside(|| {
