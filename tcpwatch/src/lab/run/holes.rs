@@ -126,6 +126,17 @@ mod tests {
     }
 
     #[test]
+    fn a_segment_that_was_dropped_before_it_left_is_not_sent_again_but_probed() {
+        let dropped = |at| {
+            let mut moment = syn(at);
+            let What::Segment(segment) = &mut moment.what else { unreachable!() };
+            segment.dropped_by = Some(0);
+            moment
+        };
+        assert_eq!(count(&[dropped(0), dropped(500_000_000), syn(1_000_000_000)]), 0);
+    }
+
+    #[test]
     fn a_segment_sent_again_and_not_told_at_that_moment_is_a_hole() {
         assert_eq!(count(&[syn(0), syn(1_000_000_000)]), 1);
         assert_eq!(count(&[syn(0), syn(1_000_000_000), retry(3_000_000_000)]), 1);

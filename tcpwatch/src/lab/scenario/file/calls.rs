@@ -69,10 +69,8 @@ pub(super) fn call(item: &Item<'_>, fields: &mut Fields<'_>) -> Result<Call, Fil
         },
         "connect" => {
             let port = port(fields)?;
-            match fields.take("together").map_or(Ok(false), |item| item.boolean())? {
-                false => CallKind::Connect { port },
-                true => CallKind::ConnectTogether { port },
-            }
+            let together = fields.take("together").map_or(Ok(false), |item| item.boolean())?;
+            if together { CallKind::ConnectTogether { port } } else { CallKind::Connect { port } }
         }
         "fast_open" => CallKind::FastOpen { port: port(fields)?, bytes: bytes(fields)? },
         "accept" => CallKind::Accept { listener: fields.name("listener", LISTENER)? },

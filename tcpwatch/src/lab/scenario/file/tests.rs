@@ -125,6 +125,7 @@ fn an_error_shows_the_line_and_the_fix() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a row per mistake")]
 fn what_cannot_be_meant_is_refused_with_what_to_do() {
     for (steps, line, parts) in [
         ("{ server = \"listn\" }", 4, ["\"listn\" is not known", "did you mean `listen`?"]),
@@ -173,6 +174,21 @@ fn what_cannot_be_meant_is_refused_with_what_to_do() {
             ["process has ended", "before that"],
         ),
         (
+            "{ client = \"connect\" },\n{ client = \"recv\", then = \"close\" },\n{ client = \"close\" }",
+            6,
+            ["close() is not possible", "is closed"],
+        ),
+        (
+            "{ client = \"connect\" },\n{ client = \"recv\", then = \"open\" }",
+            5,
+            ["\"open\" is not known", "`close`"],
+        ),
+        (
+            "{ client = \"connect\", together = true }",
+            4,
+            ["together with nobody", "{ server = \"connect\", together = true }"],
+        ),
+        (
             "{ wait = \"client\", returned = \"connect\" }",
             4,
             ["has not called connect()", "{ client = \"connect\" }"],
@@ -184,6 +200,16 @@ fn what_cannot_be_meant_is_refused_with_what_to_do() {
             assert!(message.contains(part), "{steps}: {message}");
         }
     }
+}
+
+#[test]
+fn a_recv_that_closes_has_both_calls_to_wait_for() {
+    let steps = "{ client = \"connect\" },\n{ client = \"recv\", then = \"close\" },\n\
+                 { wait = \"client\", returned = \"recv\" },\n\
+                 { wait = \"client\", returned = \"close\" }";
+    let scenario = read_full(&with_steps(steps)).unwrap();
+    let closes = CallKind::RecvThenClose { bytes: None };
+    assert!(matches!(&scenario.steps[1].action, Action::Call(_, call) if call.kind == closes));
 }
 
 #[test]
