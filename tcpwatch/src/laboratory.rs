@@ -21,7 +21,7 @@ use tcpwatch::{
     },
     lab::{
         catalog, explain,
-        hosts::{Plan, end_orphans},
+        hosts::{Plan, end_orphans, prepare_for},
         observe::observe,
         run::Laboratory,
         scenario::{self, Choices, Scenario},
@@ -50,7 +50,7 @@ pub(crate) fn run(command: &LabCommand) -> Result<ExitCode> {
         LabCommand::Show { scenario, profile } => {
             let choices = choices(*profile, &[]);
             let scenario = find(scenario, &choices)?;
-            exit::print(&explain::show(&scenario, &choices, layout(Color::Auto).color))?;
+            exit::print(&explain::show(&scenario, &choices, layout(Color::Auto)))?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -84,6 +84,7 @@ fn perform(asked: &LabRun) -> Result<ExitCode> {
             "tcpwatch: ended process {pid}, left behind by a run that was killed\n"
         ));
     }
+    prepare_for(&Plan::this_program())?;
     let work = async |laboratory: Laboratory| match jobs.as_slice() {
         [job] => one(&laboratory, job, asked.profile, layout).await.map(|run| vec![run]),
         jobs => many(&laboratory, jobs, asked, layout).await,

@@ -34,7 +34,8 @@ use crate::{
     after_help = "Examples:\n  \
         sudo tcpwatch --port 11111\n  \
         sudo tcpwatch --remote-port 443 --addr 10.0.0.0/8 --format json\n  \
-        sudo tcpwatch --state CLOSE_WAIT --comm java\n\n\
+        sudo tcpwatch --state CLOSE_WAIT --comm java\n  \
+        sudo tcpwatch lab run fin-wait-2 --profile quick\n\n\
         Exit status: 0 done; 1 failed while running; 2 wrong usage; 3 this machine lacks something \
         (privilege, kernel, BTF)."
 )]
@@ -60,7 +61,15 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Put real sockets into every TCP state, watch, measure and judge.
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  \
+            tcpwatch lab show fin-wait-2\n  \
+            sudo tcpwatch lab run fin-wait-2 --profile quick\n  \
+            sudo tcpwatch lab run --all --report report.json\n  \
+            sudo tcpwatch lab run my.toml\n\n\
+            `tcpwatch lab format` tells how a scenario of your own is written."
+    )]
     Lab(LabCommand),
     /// Say what this kernel and these privileges allow, one line per feature.
     Check,

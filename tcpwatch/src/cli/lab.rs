@@ -17,29 +17,29 @@ pub enum LabCommand {
     List,
     /// Explain a scenario without running it: the claim, the same by hand, what to expect here.
     Show {
-        /// Its name, or a file of yours.
+        /// Its name, or a file of yours
         #[arg(value_name = "NAME|FILE")]
         scenario: String,
-        /// How long it may take
+        /// With which timers: shortened, or the kernel's defaults
         #[arg(long, value_enum, default_value_t)]
         profile: Profile,
     },
     /// Run scenarios: make the states, watch, measure and judge.
     Run(LabRun),
-    /// Print how a scenario file is written.
+    /// Print how a scenario of your own is written.
     Format,
 }
 
 /// What is run, and how.
 #[derive(Debug, Args)]
 pub struct LabRun {
-    /// Names of scenarios, or files of yours.
+    /// Names of scenarios (`tcpwatch lab list`), or files of yours (`tcpwatch lab format`)
     #[arg(value_name = "NAME|FILE", required_unless_present = "all", conflicts_with = "all")]
     pub scenarios: Vec<String>,
     /// Every scenario, over IPv4 and IPv6
     #[arg(long)]
     pub all: bool,
-    /// Shorten what sysctls can shorten, or keep the kernel's defaults
+    /// `quick` shortens what sysctls can shorten; `full` keeps the kernel's defaults
     #[arg(long, value_enum, default_value_t)]
     pub profile: Profile,
     /// Only over IPv4

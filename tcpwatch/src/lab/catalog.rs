@@ -93,7 +93,8 @@ pub fn find(name: &str) -> Result<&'static BuiltIn, Unknown> {
 impl BuiltIn {
     /// Reads it.
     pub fn read(&self, choices: &Choices) -> Result<Scenario, FileError> {
-        scenario::read(&format!("{}.toml", self.name), self.text, choices)
+        let scenario = scenario::read(&format!("{}.toml", self.name), self.text, choices)?;
+        Ok(Scenario { word: self.name.to_owned(), ..scenario })
     }
 }
 

@@ -42,7 +42,14 @@ fn the_help_names_every_filter_and_every_form_of_output() {
 #[test]
 fn the_help_names_commands_and_exit_statuses_and_has_an_example() {
     let help = told(&["--help"]);
-    for word in ["check", "replay", "Exit status", "sudo tcpwatch --port 11111"] {
+    for word in [
+        "check",
+        "replay",
+        "lab",
+        "sudo tcpwatch lab run fin-wait-2",
+        "Exit status",
+        "sudo tcpwatch --port 11111",
+    ] {
         assert!(help.contains(word), "{word}:\n{help}");
     }
 }
@@ -52,4 +59,20 @@ fn the_version_is_that_of_the_package() {
     for option in ["--version", "-V"] {
         assert_eq!(told(&[option]), format!("tcpwatch {}\n", env!("CARGO_PKG_VERSION")));
     }
+}
+
+#[test]
+fn the_laboratorys_help_points_to_the_scenarios_and_to_how_one_is_written() {
+    let help = told(&["lab", "--help"]);
+    for word in ["list", "show", "run", "format", "tcpwatch lab format", "tcpwatch lab show"] {
+        assert!(help.contains(word), "{word}:\n{help}");
+    }
+    let help = told(&["lab", "run", "--help"]);
+    let options = ["--all", "--profile", "-4", "-6", "--set", "--report", "--jobs", "--color"];
+    for word in options.iter().chain(&["tcpwatch lab list", "tcpwatch lab format"]) {
+        assert!(help.contains(word), "{word}:\n{help}");
+    }
+    let internal = ["lab-peer", "lab-janitor"];
+    let all = told(&["--help"]) + &told(&["lab", "--help"]);
+    assert!(internal.iter().all(|word| !all.contains(word)), "{all}");
 }

@@ -121,3 +121,39 @@ fn check_without_type_information_says_so() {
     assert!(off >= 2, "{}", answer.stdout);
     assert!(answer.stdout.contains("CONFIG_DEBUG_INFO_BTF"), "{}", answer.stdout);
 }
+
+#[test]
+fn the_laboratory_without_privileges_says_which_it_takes() {
+    for words in [["lab", "run", "refused"].as_slice(), &["lab", "run", "refused", "listen"]] {
+        let (_folder, mut command) = unprivileged(words);
+        let answer = Answer::of(&mut command);
+        assert_eq!(answer.status, Some(3), "{answer:?}");
+        for word in ["CAP_SYS_ADMIN", "CAP_NET_ADMIN", "sudo"] {
+            assert!(answer.stderr.contains(word), "{word}: {answer:?}");
+        }
+    }
+    if !is_root_or_say("the laboratory as root without CAP_SYS_ADMIN") {
+        return;
+    }
+    let answer = Answer::of(&mut root_without(&["sys_admin"], &["lab", "run", "refused"]));
+    assert_eq!(answer.status, Some(3), "{answer:?}");
+    for word in ["CAP_SYS_ADMIN", "sudo"] {
+        assert!(answer.stderr.contains(word), "{word}: {answer:?}");
+    }
+}
+
+#[test]
+fn scenarios_are_listed_and_explained_without_privileges() {
+    for (words, told) in [
+        (["lab", "list"].as_slice(), ["NAME", "fin-wait-2", "simultaneous-open"]),
+        (&["lab", "show", "fin-wait-2"], ["By hand", "tcp_fin_timeout = 60", "at most 62.05 s"]),
+        (&["lab", "format"], ["# How a scenario is written", "## Steps", "## Times"]),
+    ] {
+        let (_folder, mut command) = unprivileged(words);
+        let answer = Answer::of(&mut command);
+        assert_eq!((answer.status, answer.stderr.as_str()), (Some(0), ""), "{answer:?}");
+        for word in told {
+            assert!(answer.stdout.contains(word), "{word}: {}", answer.stdout);
+        }
+    }
+}

@@ -236,7 +236,7 @@ fn only_hosts_without_their_laboratory_are_ended() {
 #[test]
 fn a_host_whose_maker_is_another_process_does_not_live() {
     let status = Command::new(env!("CARGO_BIN_EXE_tcpwatch"))
-        .args(["lab-peer", "client", "--parent", "1"])
+        .args(["lab-peer", "client", "--parent", "1", "--cpu", "0"])
         .stdin(Stdio::null())
         .status()
         .unwrap();

@@ -41,14 +41,14 @@ fn nothing_to_run_and_too_much_to_run_are_refused() {
 fn a_mistake_in_a_file_is_told_with_its_line_and_what_to_write() {
     for (good, bad, words) in [
         ("ESTABLISHED.\"", "ESTABLISHED.", &["line 2", "no TOML"][..]),
-        ("host =", "hots =", &["line 10", "`hots`", "`host`"]),
+        ("\n\n[[", "\nteached = \"\"\n\n[[", &["line 8", "`teached`", "`teaches`"]),
         ("\"listen\"", "\"lissen\"", &["line 4", "\"lissen\" is not known", "`listen`"]),
         ("\"connect\" }", "\"accept\" }", &["line 5", "needs a socket that listens", "put `{"]),
         ("= \"ESTABLISHED\"", "= \"ESTABLISH\"", &["line 11", "not a TCP state", "`ESTABLISHED`"]),
         (
             "returned = \"connect\"",
             "returned = \"connect\", within = \"tcp_fin_timout\"",
-            &["line 6", "tcp_fin_timout", "`tcp_fin_timeout`"],
+            &["line 6", "`within`", "`tcp_fin_timout` is not known"],
         ),
     ] {
         assert!(GOOD.contains(good), "{good}");

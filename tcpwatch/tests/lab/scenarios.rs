@@ -87,7 +87,6 @@ fn every_built_in_scenario_holds_and_every_state_is_seen_twice() {
         ("last-ack", "server", "LAST_ACK"),
         ("time-wait", "client", "TIME_WAIT"),
         ("closing", "client", "CLOSING"),
-        ("closing", "server", "CLOSING"),
     ] {
         for run in runs.iter().filter(|run| run["scenario"] == scenario) {
             let both = seen(run, host, state);

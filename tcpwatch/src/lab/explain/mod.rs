@@ -11,6 +11,7 @@ use super::{
     expect::allowed,
     host::Host,
     scenario::{Choices, Scenario},
+    show::Layout,
     story::Profile,
 };
 use crate::sink::terminal::style;
@@ -18,7 +19,7 @@ use crate::sink::terminal::style;
 /// How a scenario is written: the one place where that is told.
 pub const FORMAT: &str = include_str!("../scenarios/README.md");
 
-/// Columns of the text of `lab show`.
+/// Columns that the text of `lab show` takes at most, however wide the terminal is.
 const WIDTH: usize = 100;
 
 /// Every built-in scenario with what it takes in each profile.
@@ -50,15 +51,17 @@ fn takes(built_in: &BuiltIn, profile: Profile, choices: &Choices) -> String {
 }
 
 /// A scenario: the claim, what it teaches, the same by hand, its steps, and what is expected with the
-/// sysctls of `choices`.
+/// sysctls of `choices`. Lines of prose are as wide as the layout says, but not wider than 100.
 #[must_use]
-pub fn show(scenario: &Scenario, choices: &Choices, color: bool) -> String {
+pub fn show(scenario: &Scenario, choices: &Choices, layout: Layout) -> String {
+    let Layout { color, width } = layout;
+    let width = width.min(WIDTH);
     let mut text = String::new();
     heading(&mut text, &format!("{} \u{b7} {}", scenario.name, scenario.title), color);
-    paragraph(&mut text, &scenario.claim);
+    paragraph(&mut text, &scenario.claim, width);
     if !scenario.teaches.is_empty() {
         text.push('\n');
-        paragraph(&mut text, &scenario.teaches);
+        paragraph(&mut text, &scenario.teaches, width);
     }
     let by_hand = scenario.by_hand.iter().cloned();
     section(&mut text, "By hand", by_hand, color);
@@ -68,7 +71,7 @@ pub fn show(scenario: &Scenario, choices: &Choices, color: bool) -> String {
     section(&mut text, "Steps", steps, color);
     let expected = scenario.expect.iter().map(|expect| expected::line(expect, scenario, choices));
     section(&mut text, "Expected on this kernel", expected, color);
-    let _written = write!(text, "\nsudo tcpwatch lab run {}", scenario.name);
+    let _written = write!(text, "\nsudo tcpwatch lab run {}", scenario.word);
     if !scenario.takes.is_zero() {
         let _written = write!(text, "   takes {}", allowed::round(scenario.takes));
     }
@@ -104,12 +107,12 @@ fn heading(text: &mut String, line: &str, color: bool) {
     text.push('\n');
 }
 
-/// Lines of at most [`WIDTH`] columns.
-fn paragraph(text: &mut String, words: &str) {
+/// Lines of at most so many columns.
+fn paragraph(text: &mut String, words: &str, width: usize) {
     let mut column = 0;
     for word in words.split_whitespace() {
         let length = word.chars().count();
-        if column > 0 && column + 1 + length > WIDTH {
+        if column > 0 && column + 1 + length > width {
             text.push('\n');
             column = 0;
         } else if column > 0 {
@@ -128,7 +131,8 @@ mod tests {
 
     fn shown(name: &str, profile: Profile) -> String {
         let choices = Choices { profile, ..Choices::default() };
-        show(&catalog::find(name).unwrap().read(&choices).unwrap(), &choices, false)
+        let layout = Layout { color: false, width: Layout::USUAL_WIDTH };
+        show(&catalog::find(name).unwrap().read(&choices).unwrap(), &choices, layout)
     }
 
     #[test]

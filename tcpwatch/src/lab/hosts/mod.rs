@@ -57,6 +57,14 @@ impl Plan<'_> {
     }
 }
 
+/// Makes ready for hosts, of this program: whether they can be had shows at once.
+///
+/// # Errors
+/// Without the privilege to make network namespaces.
+pub fn prepare_for(program: &Path) -> Result<(), HostsError> {
+    Spawner::get(program).map(drop)
+}
+
 /// Two hosts joined by a cable. Dropping it ends both; the kernel then removes their namespaces.
 #[derive(Debug)]
 pub struct World {

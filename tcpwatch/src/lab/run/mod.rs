@@ -211,6 +211,8 @@ impl Laboratory {
         let (story, mut warnings) = running.listening.into_story();
         warnings.extend(words::idle_rules(&scenario.rules, &dropped, &story));
         let lost = lost + missed + holes::count(&story);
+        // As whoever saw it happen has counted.
+        let started = story.first().map_or(started, |first| first.at);
         let mut run = Run {
             sysctls,
             rate: self.rate,

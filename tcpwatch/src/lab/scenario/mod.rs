@@ -19,6 +19,8 @@ pub use step::{Action, Call, CallKind, Condition, Shutdown, Signal, Step};
 pub struct Scenario {
     /// The name it is run by: the stem of its file.
     pub name: String,
+    /// The word that `lab run` and `lab show` take for it: its name if it is built in, or its file.
+    pub word: String,
     /// A few words.
     pub title: String,
     /// What is claimed, in one sentence.

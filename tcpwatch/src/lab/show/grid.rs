@@ -148,8 +148,16 @@ impl Grid {
         self.room(host).saturating_sub(taken + 2)
     }
 
-    /// Who stands where.
-    pub(super) fn header(&self, scenario: &Scenario, family: Family, out: &mut Vec<u8>) {
+    /// What is shown, and who stands where.
+    pub(super) fn header(
+        &self,
+        title: &str,
+        scenario: &Scenario,
+        family: Family,
+        out: &mut Vec<u8>,
+    ) {
+        style::paint(style::PLAIN.bold(), title.as_bytes(), self.color, out);
+        out.push(b'\n');
         let end = |host: Host| {
             let address = host.address(family);
             let port = port(scenario, host);

@@ -115,8 +115,11 @@ impl Progress {
         self.clear(out);
         let mut sorted: Vec<&Run> = runs.iter().collect();
         sorted.sort_by_key(|run| (&run.scenario.name, run.family == Family::V6));
-        let rows: Vec<_> = sorted.iter().map(|run| (row(run).to_vec(), None)).collect();
-        table(&rows, self.layout.columns(), self.layout.color, out);
+        // Without a terminal they have had their lines.
+        if self.terminal {
+            let rows: Vec<_> = sorted.iter().map(|run| (row(run).to_vec(), None)).collect();
+            table(&rows, self.layout.columns(), self.layout.color, out);
+        }
         for run in sorted.iter().filter(|run| !run.holds()) {
             let name = format!("\n{} {}\n", run.scenario.name, family(run.family));
             style::paint(style::FAILURE.bold(), name.as_bytes(), self.layout.color, out);
@@ -144,7 +147,7 @@ fn total(runs: &[Run]) -> (String, anstyle::Style) {
         Profile::Quick => " --profile quick",
         Profile::Full => "",
     };
-    let name = &first.scenario.name;
+    let name = &first.scenario.word;
     let closer = format!("look closer: tcpwatch lab run {name}{family}{profile}");
     (format!("{text} \u{b7} {failed} {unit} failed \u{b7} {closer}"), style::FAILURE)
 }

@@ -80,7 +80,7 @@ impl Timeline {
         }
         if !self.begun {
             self.begun = true;
-            self.grid.header(&self.scenario, self.family, out);
+            self.grid.header("as it happens", &self.scenario, self.family, out);
         }
         for host in Host::ALL {
             line.panels.of_mut(host).stopped = *self.stopped.of(host);

@@ -21,7 +21,8 @@ use crate::{
 pub fn verdicts(layout: Layout, run: &Run, out: &mut Vec<u8>) {
     judged(layout, run, out);
     notes(layout, run, out);
-    let text = format!("{} \u{b7} by hand: tcpwatch lab show {}", sum(run), run.scenario.name);
+    let shown = if run.scenario.by_hand.is_empty() { "explained" } else { "by hand" };
+    let text = format!("{} \u{b7} {shown}: tcpwatch lab show {}", sum(run), run.scenario.word);
     let look = if run.holds() { style::SETUP } else { style::FAILURE };
     out.push(b'\n');
     style::paint(look.bold(), text.as_bytes(), layout.color, out);

@@ -129,6 +129,7 @@ pub fn read(file: &str, text: &str, choices: &Choices) -> Result<Scenario, FileE
     let name = Path::new(file).file_stem().map_or(file.into(), |stem| stem.to_string_lossy());
     Ok(Scenario {
         name: name.into_owned(),
+        word: file.to_owned(),
         title,
         claim,
         teaches,

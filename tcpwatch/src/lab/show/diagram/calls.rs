@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::super::grid::Span;
 use crate::{
-    event::TcpState,
+    event::{TcpState, Way},
     lab::story::{Moment, SystemCall, What},
     sink::terminal::style,
 };
@@ -28,31 +28,50 @@ pub(super) fn remark(story: &[Moment], place: usize) -> Option<Span> {
     let moment = story.get(place)?;
     match &moment.what {
         What::Called(call) => {
-            let returned = story.get(place + 1..)?.iter().find_map(|later| match &later.what {
+            let later = story.get(place + 1..)?;
+            let returned = later.iter().enumerate().find_map(|(after, later)| match &later.what {
                 What::Returned(result) if later.host == moment.host && is_same(call, result) => {
-                    Some((later.at, result))
+                    Some((place + 1 + after, result))
                 }
                 _ => None,
             });
             match returned {
-                Some((at, result)) if at.since(moment.at) < LONG => Some(text(result)),
+                Some((at, result)) if is_one(story, place, at) => Some(text(result)),
                 // What waits for the peer is told when it has come.
-                Some(_) if matches!(call.name.as_str(), "accept" | "recv") => None,
+                Some(_) if is_waiting(call) => None,
                 _ => Some(Span::plain(format!("{} \u{2026}", call.call))),
             }
         }
         What::Returned(result) => {
-            let called = story.get(..place)?.iter().rev().find_map(|before| match &before.what {
-                What::Called(call) if before.host == moment.host && is_same(call, result) => {
-                    Some(before.at)
-                }
-                _ => None,
+            let called = story.get(..place)?.iter().rposition(|before| match &before.what {
+                What::Called(call) => before.host == moment.host && is_same(call, result),
+                _ => false,
             });
-            let told = called.is_some_and(|called| moment.at.since(called) < LONG);
+            let told = called.is_some_and(|called| is_one(story, called, place));
             (!told).then(|| text(result))
         }
         _ => None,
     }
+}
+
+/// Are the call and its return, at these places, shown as one? Not if it took long, nor if it waited
+/// for a segment: its result would stand before its cause.
+fn is_one(story: &[Moment], called: usize, returned: usize) -> bool {
+    let (Some(call), Some(result)) = (story.get(called), story.get(returned)) else { return false };
+    let mut between = story.iter().take(returned).skip(called);
+    let mut has_come = || {
+        between.any(|moment| {
+            moment.host == call.host
+                && matches!(&moment.what, What::Segment(segment) if segment.way == Way::In)
+        })
+    };
+    let waited = matches!(&call.what, What::Called(call) if is_waiting(call)) && has_come();
+    result.at.since(call.at) < LONG && !waited
+}
+
+/// It returns when the peer has done something.
+fn is_waiting(call: &SystemCall) -> bool {
+    matches!(call.name.as_str(), "accept" | "recv")
 }
 
 /// What may be seen of a call.

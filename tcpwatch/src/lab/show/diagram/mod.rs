@@ -44,7 +44,7 @@ pub fn diagram(layout: Layout, run: &Run, out: &mut Vec<u8>) {
     let mut rows = Rows::of(run, numbered, room);
     let last = end(run, rows.last_mut());
     rows.extend(last);
-    grid.header(&run.scenario, run.family, out);
+    grid.header("what was measured", &run.scenario, run.family, out);
     let mut before: Option<&Row> = None;
     let mut passing = Vec::new();
     for row in &rows {

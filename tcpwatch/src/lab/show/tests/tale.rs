@@ -70,7 +70,8 @@ impl Tale {
             title: title.to_owned(),
             claim: claim.to_owned(),
             teaches: String::new(),
-            by_hand: Vec::new(),
+            word: name.to_owned(),
+            by_hand: vec!["nc -kl 11111".to_owned()],
             sysctls: [(Host::Client, [("tcp_fin_timeout".to_owned(), "60".to_owned())].into())]
                 .into(),
             expect: Vec::new(),
