@@ -42,17 +42,6 @@ const TIERS: &[Tier] = &[
         ],
     },
     Tier { name: "replay", runs: &[Run::Cargo(&["--package", "tcpwatch", "--test", "replay"])] },
-    Tier {
-        name: "web",
-        runs: &[Run::Cargo(&[
-            "--package",
-            "tcpwatch",
-            "--test",
-            "web",
-            "--test",
-            "web_descriptors",
-        ])],
-    },
     Tier { name: "lab", runs: &[Run::AsRoot("lab")] },
     Tier { name: "deploy", runs: &[Run::WithPrometheus("deploy")] },
     Tier { name: "kernel", runs: &[Run::AsRoot("kernel")] },

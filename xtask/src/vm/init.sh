@@ -57,7 +57,7 @@ ip link set lo up
 nc 127.0.0.1 9 </dev/null >/dev/null 2>&1
 tcpwatch check 2>&1 | sed 's|^|@check |'
 for sysctl in $SYSCTLS; do
-    if [ -e "/proc/sys/net/ipv4/$sysctl" ]; then answer=ok; else answer="off: "; fi
+    if [ -e "/proc/sys/net/ipv4/$sysctl" ]; then answer=ok; else answer="off:"; fi
     echo "@check sysctl $sysctl  $answer"
 done
 while read -r target name; do

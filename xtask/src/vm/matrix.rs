@@ -39,6 +39,9 @@ fn rows(reports: &[Report]) -> Vec<(String, Vec<String>)> {
             names.push(name);
         }
     }
+    let is_checked = |name: &str| {
+        reports.iter().flat_map(|report| &report.features).any(|(feature, _)| feature == name)
+    };
     let answer = |report: &Report, name: &str| {
         let told = report.features.iter().find(|(feature, _)| feature == name);
         let asked = report.lacking().into_iter().find(|(feature, _)| *feature == name);
@@ -46,7 +49,9 @@ fn rows(reports: &[Report]) -> Vec<(String, Vec<String>)> {
             (Some((_, since)), _) => format!("no, {since}"),
             (None, Some("")) => "no".to_owned(),
             (None, Some(why)) => format!("no: {why}"),
-            (None, None) => "yes".to_owned(),
+            // Told by the kernel itself, or only asked for by tests, which found it.
+            (None, None) if told.is_some() || !is_checked(name) => "yes".to_owned(),
+            (None, None) => "not known".to_owned(),
         }
     };
     let mut rows: Vec<_> = names
@@ -79,7 +84,7 @@ mod unit {
                 "@kernel 6.1",
                 "@check hook x  ok",
                 "@check resets  off: since 6.10",
-                "@check sysctl z  off: ",
+                "@check sysctl z  off:",
                 "@said kernel/a SKIPPED: Linux 6.1 has no y (since 6.5): a",
                 "@end kernel/a ok 1.0",
             ]),
@@ -87,7 +92,7 @@ mod unit {
                 "@kernel 6.12",
                 "@check hook x  ok",
                 "@check resets  ok",
-                "@check sysctl z  off: ",
+                "@check sysctl z  off:",
                 "@end kernel/a failed 1.0",
             ]),
         ]
@@ -97,6 +102,14 @@ mod unit {
     fn every_test_has_a_line_and_every_kernel_a_column() {
         let expected = "6.1         6.12        \nok, partly  FAILED      kernel/a";
         assert_eq!(tests(&reports()), expected);
+    }
+
+    #[test]
+    fn what_a_kernel_did_not_tell_is_not_taken_for_granted() {
+        let [told, mut silent] = reports();
+        silent.features.clear();
+        let table = features(&[told, silent]);
+        assert!(table.contains("| hook x | yes | not known |"), "{table}");
     }
 
     #[test]

@@ -193,13 +193,13 @@ fn lacking(line: &str) -> Option<(&str, &str)> {
     Some((feature, rest.split_once(')')?.0))
 }
 
-/// `FEATURE  ok` or `FEATURE  off: why`; other lines tell no feature.
+/// `FEATURE  ok`, `FEATURE  off: why` or just `FEATURE  off:`; other lines tell no feature.
 fn feature(line: &str) -> Option<(String, Option<String>)> {
     if let Some(feature) = line.strip_suffix("  ok") {
         return Some((tidy(feature), None)).filter(|(feature, _)| !feature.starts_with("kernel "));
     }
-    let (feature, why) = line.split_once("  off: ")?;
-    Some((tidy(feature), Some(why.to_owned())))
+    let (feature, why) = line.split_once("  off:")?;
+    Some((tidy(feature), Some(why.trim().to_owned())))
 }
 
 /// Without the blanks of a table.
@@ -224,7 +224,7 @@ mod unit {
         "@kernel 6.1.0-56-amd64",
         "@check kernel 6.1.0-56-amd64, x86_64     ok",
         "@check hook timer_start   TIME_WAIT     ok",
-        "@check sysctl tcp_rto_min_us  off: ",
+        "@check sysctl tcp_rto_min_us  off:",
         "@begin kernel/a",
         "@begin kernel/b",
         "@end kernel/b ok 2.5",
