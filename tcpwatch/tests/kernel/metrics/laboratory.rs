@@ -10,7 +10,7 @@ use crate::harness::{exporter::Samples, side_by_side};
 fn after(scenario: &str) -> Samples {
     let (exporter, before) = begin_on_all();
     let run = Command::new(env!("CARGO_BIN_EXE_tcpwatch"))
-        .args(["lab", "run", scenario, "--color", "never"])
+        .args(["lab", "run", scenario, "--profile", "quick", "--color", "never"])
         .output()
         .unwrap();
     let told = [run.stdout, run.stderr].map(|text| String::from_utf8(text).unwrap()).concat();
