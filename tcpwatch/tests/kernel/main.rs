@@ -5,6 +5,10 @@
 
 #[cfg(test)]
 #[macro_use]
+#[path = "../root/mod.rs"]
+mod root;
+
+#[cfg(test)]
 mod harness;
 
 #[cfg(test)]

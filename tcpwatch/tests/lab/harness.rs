@@ -3,7 +3,6 @@
 use std::{
     collections::BTreeMap,
     env,
-    io::{self, Write as _},
     os::fd::{AsFd as _, OwnedFd},
     sync::atomic::{AtomicU32, Ordering},
     thread,
@@ -28,27 +27,6 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(10);
 
 pub(crate) const PORT: u16 = 11111;
 pub(crate) const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
-
-/// Leaves the test with a loud word if it cannot run here.
-macro_rules! needs_root {
-    () => {
-        if !$crate::harness::is_root() {
-            return;
-        }
-    };
-}
-
-/// Is this process root? If not, says so past the test runner's capture, or fails where a test that
-/// cannot run is no pass.
-pub(crate) fn is_root() -> bool {
-    if rustix::process::geteuid().is_root() {
-        return true;
-    }
-    assert!(env::var_os("TCPWATCH_REQUIRE_ROOT").is_none(), "this test needs root");
-    let name = thread::current().name().unwrap_or("a test").to_owned();
-    writeln!(io::stderr(), "SKIPPED: needs root: {name}").unwrap();
-    false
-}
 
 /// Runs it as the laboratory does, on one thread.
 pub(crate) fn run<T>(work: impl Future<Output = T>) -> T {

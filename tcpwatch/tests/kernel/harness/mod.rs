@@ -17,35 +17,12 @@ pub(crate) mod watch;
 pub(crate) mod witness;
 
 use std::{
-    env,
-    io::{self, Write as _},
     thread,
     time::{Duration, Instant},
 };
 
 /// How long a test waits for what has to come. A deadline, never a pace.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(10);
-
-/// Leaves the test with a loud word if it cannot run here.
-macro_rules! needs_root {
-    () => {
-        if !$crate::harness::is_root() {
-            return;
-        }
-    };
-}
-
-/// Is this process root? If not, says so past the test runner's capture, or fails where a test that
-/// cannot run is no pass.
-pub(crate) fn is_root() -> bool {
-    if rustix::process::geteuid().is_root() {
-        return true;
-    }
-    assert!(env::var_os("TCPWATCH_REQUIRE_ROOT").is_none(), "this test needs root");
-    let name = thread::current().name().unwrap_or("a test").to_owned();
-    writeln!(io::stderr(), "SKIPPED: needs root: {name}").unwrap();
-    false
-}
 
 /// Asks again and again until there is an answer, for what sends no event.
 pub(crate) fn poll<T>(what: &str, ask: impl FnMut() -> Option<T>) -> T {
