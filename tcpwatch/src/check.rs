@@ -2,13 +2,12 @@
 
 use std::{fmt::Write as _, process::ExitCode};
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Result, anyhow};
 use tcpwatch::{
     cli::exit,
     lab::rehearsal::rehearse,
     probe::{Counting, Dialect, Facts, Filters, Probes, Tells, hooks::HOOKS, layout},
 };
-use tokio::runtime::{Builder, Runtime};
 
 pub(crate) fn run() -> Result<ExitCode> {
     let facts = Facts::gather();
@@ -55,7 +54,7 @@ pub(crate) fn run() -> Result<ExitCode> {
         report.extras(probes);
     }
     let laboratory = match &mut attached {
-        Ok((probes, _)) => runtime()?.block_on(rehearse(probes)),
+        Ok((probes, _)) => crate::runtime()?.block_on(rehearse(probes)),
         Err(_) => Err(anyhow!("the hooks are missing")),
     };
     report.line(
@@ -64,10 +63,6 @@ pub(crate) fn run() -> Result<ExitCode> {
     );
     exit::print(&report.text)?;
     Ok(if attached.is_ok() { ExitCode::SUCCESS } else { exit::PRECONDITION.into() })
-}
-
-fn runtime() -> Result<Runtime> {
-    Builder::new_current_thread().enable_all().build().context("cannot start the runtime")
 }
 
 #[derive(Default)]

@@ -3,8 +3,8 @@
 use std::{
     cell::RefCell,
     collections::BTreeMap,
-    env, fs,
-    io::{self, IsTerminal as _, Write as _},
+    fs,
+    io::{self, IsTerminal as _},
     path::Path,
     process::ExitCode,
     rc::Rc,
@@ -26,7 +26,7 @@ use tcpwatch::{
         run::Laboratory,
         scenario::{self, Choices, Scenario},
         show::{self, Layout, Progress, Report, Timeline},
-        story::{Profile, Run},
+        story::{Moment, Profile, Run},
     },
     probe::filters::Family,
     source::clock,
@@ -45,12 +45,12 @@ pub(crate) fn run(command: &LabCommand) -> Result<ExitCode> {
         LabCommand::Format => exit::print(explain::FORMAT)?,
         LabCommand::List => {
             let choices = choices(Profile::default(), &[]);
-            exit::print(&explain::list(&choices, layout(Color::Auto).color))?;
+            exit::print(explain::list(&choices, layout(Color::Auto).color))?;
         }
         LabCommand::Show { scenario, profile } => {
             let choices = choices(*profile, &[]);
             let scenario = find(scenario, &choices)?;
-            exit::print(&explain::show(&scenario, &choices, layout(Color::Auto)))?;
+            exit::print(explain::show(&scenario, &choices, layout(Color::Auto)))?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -74,10 +74,7 @@ fn perform(asked: &LabRun) -> Result<ExitCode> {
         .collect();
     // Before anything is run.
     let report = asked.report.as_deref().map(Report::open).transpose()?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("cannot start the runtime")?;
+    let runtime = crate::runtime()?;
     let layout = layout(asked.color);
     for pid in end_orphans(&Plan::this_program()).context("cannot look for leftovers")? {
         exit::say(&format!(
@@ -109,18 +106,16 @@ async fn one(
 ) -> Result<Run> {
     let mut text = Vec::new();
     show::heading(layout, scenario, &mut text);
-    write(&text)?;
+    exit::print(&text)?;
     let mut timeline = None;
     let (fail, failed) = tokio::sync::oneshot::channel();
     let mut fail = Some(fail);
-    let show = |moment: &_| {
-        let timeline = timeline.get_or_insert_with(|| {
-            let at: &tcpwatch::lab::story::Moment = moment;
-            Timeline::new(layout, scenario, *family, at.at)
-        });
+    let show = |moment: &Moment| {
+        let timeline =
+            timeline.get_or_insert_with(|| Timeline::new(layout, scenario, *family, moment.at));
         let mut text = Vec::new();
         timeline.moment(moment, &mut text);
-        if let Err(error) = write(&text)
+        if let Err(error) = exit::print(&text)
             && let Some(fail) = fail.take()
         {
             let _told = fail.send(error).is_ok();
@@ -136,7 +131,7 @@ async fn one(
     show::diagram(layout, &run, &mut text);
     text.push(b'\n');
     show::verdicts(layout, &run, &mut text);
-    write(&text)?;
+    exit::print(&text)?;
     Ok(run)
 }
 
@@ -181,7 +176,7 @@ async fn many(
                     }
                     _ = ticks.tick() => progress.borrow_mut().draw(clock::now(), &mut text),
                 }
-                write(&text)?;
+                exit::print(&text)?;
             }
             anyhow::Ok(())
         })
@@ -191,7 +186,7 @@ async fn many(
     let mut text = Vec::new();
     progress.borrow_mut().clear(&mut text);
     progress.borrow_mut().summary(&runs, &mut text);
-    write(&text)?;
+    exit::print(&text)?;
     Ok(runs)
 }
 
@@ -216,17 +211,6 @@ fn choices(profile: Profile, settings: &[Setting]) -> Choices {
 fn layout(color: Color) -> Layout {
     let terminal = io::stdout().is_terminal();
     let size = terminal_size::terminal_size().filter(|_| terminal);
-    let color = match color {
-        Color::Always => true,
-        Color::Never => false,
-        Color::Auto => terminal && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
-    };
     let width = size.map_or(Layout::USUAL_WIDTH, |(columns, _)| usize::from(columns.0));
-    Layout { color, width }
-}
-
-fn write(text: &[u8]) -> io::Result<()> {
-    let mut stdout = io::stdout().lock();
-    stdout.write_all(text)?;
-    stdout.flush()
+    Layout { color: color.is_wanted(terminal), width }
 }

@@ -1,7 +1,6 @@
 //! `tcpwatch`: the live log, from the command line's words to a running pipeline.
 
 use std::{
-    env,
     fs::File,
     io::{self, BufReader, BufWriter, IsTerminal as _},
     path::Path,
@@ -11,7 +10,7 @@ use std::{
 use anyhow::{Context as _, Result};
 use tcpwatch::{
     cli::{
-        args::{Color, FilterArgs, Format, LiveArgs, OutputArgs, WebArgs},
+        args::{FilterArgs, Format, LiveArgs, OutputArgs, WebArgs},
         exit,
     },
     event::{KernelTime, Netns},
@@ -50,10 +49,7 @@ pub(crate) fn run(
         plan.filters.tells = Tells::Lives;
     }
     let record = || live.record.as_deref().map(create).transpose();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("cannot start the runtime")?;
+    let runtime = crate::runtime()?;
     let mut sink = sink(output, clock::now());
     // Locked and unbuffered: the pipeline collects lines and writes them at once.
     let mut stdout = io::stdout().lock();
@@ -139,13 +135,7 @@ fn sink(output: &OutputArgs, started: KernelTime) -> Box<dyn Sink> {
         Format::Json => Box::new(JsonLines::default()),
         Format::Text => {
             let terminal = io::stdout().is_terminal();
-            let color = match output.color {
-                Color::Always => true,
-                Color::Never => false,
-                Color::Auto => {
-                    terminal && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-                }
-            };
+            let color = output.color.is_wanted(terminal);
             let size = terminal_size::terminal_size().filter(|_| terminal);
             Box::new(Terminal::new(Layout {
                 color,

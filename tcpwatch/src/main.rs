@@ -2,16 +2,23 @@
 
 use std::{io::IsTerminal as _, process::ExitCode};
 
+use anyhow::{Context as _, Result};
 use clap::Parser as _;
 use tcpwatch::{
     cli::{Cli, args::Command, exit},
     lab::hosts::janitor,
 };
+use tokio::runtime::{Builder, Runtime};
 
 mod check;
 mod laboratory;
 mod live;
 mod serve;
+
+/// Every command that waits does so on one thread.
+fn runtime() -> Result<Runtime> {
+    Builder::new_current_thread().enable_all().build().context("cannot start the runtime")
+}
 
 fn main() -> ExitCode {
     let cli = Cli::parse();

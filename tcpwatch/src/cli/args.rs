@@ -2,6 +2,7 @@
 //! namespace's name) is resolved by the command that uses it.
 
 use std::{
+    env,
     net::{AddrParseError, SocketAddr},
     num::NonZeroU64,
     path::PathBuf,
@@ -219,6 +220,18 @@ pub enum Color {
     Always,
     /// Never.
     Never,
+}
+
+impl Color {
+    /// Is what goes to a `terminal`, or not, to be coloured?
+    #[must_use]
+    pub fn is_wanted(self, terminal: bool) -> bool {
+        match self {
+            Self::Always => true,
+            Self::Never => false,
+            Self::Auto => terminal && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+        }
+    }
 }
 
 /// How moments are shown.

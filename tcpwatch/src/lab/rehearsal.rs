@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 use super::{
     host::Host,
     hosts::{LINK, Plan, World},
+    run::FIRST_INDEX,
 };
 use crate::probe::{Probes, filters::Family};
 
@@ -19,7 +20,7 @@ pub async fn rehearse(probes: &mut Probes) -> Result<()> {
     let plan = Plan {
         family: Family::V4,
         sysctls: &BTreeMap::new(),
-        ifindex_base: 1000,
+        ifindex_base: FIRST_INDEX,
         program: Plan::this_program(),
     };
     let (story, _heard) = mpsc::unbounded_channel();

@@ -8,7 +8,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::progress::Progress;
+use super::{progress::Progress, words};
 use crate::{
     event::{KernelTime, TcpState},
     lab::{
@@ -146,8 +146,8 @@ impl<'a, S: FnMut(&Moment)> Listening<'a, S> {
     pub(super) fn missed(&self) -> Option<String> {
         let since = self.apart_since.filter(|since| since.elapsed() >= MISSED)?;
         let found = self.apart().map(|(host, found)| {
-            let words: Vec<_> = found.iter().map(ToString::to_string).collect();
-            let states = if words.is_empty() { "no socket".to_owned() } else { words.join(", ") };
+            let states =
+                if found.is_empty() { "no socket".to_owned() } else { words::states(found) };
             format!("sock_diag finds {states} on the {host}")
         });
         let found: Vec<_> = found.collect();

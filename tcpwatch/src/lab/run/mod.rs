@@ -38,7 +38,7 @@ use listening::Listening;
 const SETTLES: (u32, Duration) = (8, Duration::from_millis(10));
 
 /// The number of the first run's first link; what a network namespace has by itself is far below.
-const FIRST_INDEX: u32 = 1000;
+pub(super) const FIRST_INDEX: u32 = 1000;
 
 /// Who takes as long as this cannot be run again without making everybody wait.
 const LONG: Duration = Duration::from_mins(1);

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::present::Present;
+use super::{present::Present, words};
 use crate::{
     event::{Segment, TcpFlags, TcpState, Way},
     lab::{
@@ -125,7 +125,6 @@ impl Progress {
         if states.is_empty() {
             return format!("{host} has no socket in any state");
         }
-        let words: Vec<_> = states.iter().map(ToString::to_string).collect();
-        format!("{host} is in {}", words.join(", "))
+        format!("{host} is in {}", words::states(&states))
     }
 }

@@ -1,8 +1,11 @@
-//! What a step waits for, and what a rule did not do, in words.
+//! What a step waits for, what there is instead, and what a rule did not do, in words.
 
-use crate::lab::{
-    scenario::{Condition, Rule},
-    story::{Moment, What},
+use crate::{
+    event::TcpState,
+    lab::{
+        scenario::{Condition, Rule},
+        story::{Moment, What},
+    },
 };
 
 /// A warning for each rule that dropped nothing; what was dropped is counted by slot.
@@ -24,6 +27,11 @@ pub(super) fn idle_rules(rules: &[Rule], dropped: &[u64], story: &[Moment]) -> V
         }
     })
     .collect()
+}
+
+pub(super) fn states(states: &[TcpState]) -> String {
+    let words: Vec<_> = states.iter().map(ToString::to_string).collect();
+    words.join(", ")
 }
 
 pub(super) fn condition(condition: &Condition, rules: &[Rule]) -> String {
