@@ -22,8 +22,8 @@ struct Tier {
 enum Run {
     /// `cargo test` with these arguments.
     Cargo(&'static [&'static str]),
-    /// A test target of the package tcpwatch, built as the caller and run as root.
-    AsRoot(&'static str),
+    /// A test target of the package tcpwatch, built as the caller and run as root with these arguments.
+    AsRoot(&'static str, &'static [&'static str]),
     /// The same, with Prometheus at hand.
     WithPrometheus(&'static str),
     /// The tests of other kernels, in virtual machines.
@@ -42,9 +42,11 @@ const TIERS: &[Tier] = &[
         ],
     },
     Tier { name: "replay", runs: &[Run::Cargo(&["--package", "tcpwatch", "--test", "replay"])] },
-    Tier { name: "lab", runs: &[Run::AsRoot("lab")] },
+    Tier { name: "lab", runs: &[Run::AsRoot("lab", &[])] },
     Tier { name: "deploy", runs: &[Run::WithPrometheus("deploy")] },
-    Tier { name: "kernel", runs: &[Run::AsRoot("kernel")] },
+    Tier { name: "kernel", runs: &[Run::AsRoot("kernel", &["--skip", "load::"])] },
+    // What it measures is for people to read.
+    Tier { name: "load", runs: &[Run::AsRoot("kernel", &["load::", "--nocapture"])] },
     Tier { name: "vm", runs: &[Run::InMachines] },
 ];
 
@@ -120,11 +122,11 @@ impl Run {
                 command.arg("test").args(*args).arg("--no-fail-fast");
                 succeed(command, &format!("cargo test {}", args.join(" ")))
             }
-            Self::AsRoot(target) => as_root(target, &[]),
+            Self::AsRoot(target, args) => as_root(target, &[], args),
             Self::WithPrometheus(target) => {
                 let mut directory = OsString::from("TCPWATCH_PROMETHEUS=");
                 directory.push(setup::PROMETHEUS.ensure()?);
-                as_root(target, &[directory])
+                as_root(target, &[directory], &[])
             }
             Self::InMachines => vm::run(&all.vm),
         }
@@ -132,14 +134,15 @@ impl Run {
 }
 
 /// Root only runs the finished test binary, so that no file in the target directory is root's.
-fn as_root(target: &str, env: &[OsString]) -> Result<()> {
-    let args = ["test", "--package", "tcpwatch", "--test", target, "--no-run"];
-    let binary = cargo::build(&args)?
+fn as_root(target: &str, env: &[OsString], args: &[&str]) -> Result<()> {
+    let build = ["test", "--package", "tcpwatch", "--test", target, "--no-run"];
+    let binary = cargo::build(&build)?
         .into_iter()
         .find(|executable| executable.target == target)
         .with_context(|| format!("cargo built no test binary `{target}`"))?;
     let package = cargo::workspace().join("tcpwatch");
-    let command = test_as_root(Privilege::of_this_process(), env, &binary.path, &package)?;
+    let mut command = test_as_root(Privilege::of_this_process(), env, &binary.path, &package)?;
+    command.args(args);
     succeed(command, &format!("the test binary `{target}`"))
 }
 

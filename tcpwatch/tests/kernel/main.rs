@@ -20,6 +20,8 @@ mod gauges;
 #[cfg(test)]
 mod lives;
 #[cfg(test)]
+mod load;
+#[cfg(test)]
 mod lookup;
 #[cfg(test)]
 mod loss;
