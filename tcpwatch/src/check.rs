@@ -1,48 +1,27 @@
 //! `tcpwatch check`: what this kernel and these privileges allow, one line per feature.
 
-use std::{fmt::Write as _, process::ExitCode};
+use std::{collections::HashSet, fmt::Write as _, process::ExitCode};
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use tcpwatch::{
     cli::exit,
     lab::rehearsal::rehearse,
-    probe::{Counting, Dialect, Facts, Filters, Probes, Tells, hooks::HOOKS, layout},
+    probe::{Counting, Dialect, Facts, Filters, Probes, Tells, hooks::HOOKS},
 };
 
 pub(crate) fn run() -> Result<ExitCode> {
     let facts = Facts::gather();
     let mut report = Report::default();
     report.line(&format!("kernel {}, {}", facts.release, facts.machine), &Ok(()));
-    report.line(
-        &format!("BTF at {}", layout::VMLINUX_BTF),
-        &if facts.has_btf {
-            Ok(())
-        } else {
-            Err("missing; the kernel must be built with CONFIG_DEBUG_INFO_BTF=y".to_owned())
-        },
-    );
-    let missing = facts.missing_capabilities();
-    report.line(
-        "privileges CAP_BPF CAP_PERFMON",
-        &if missing.is_empty() {
-            Ok(())
-        } else {
-            Err(format!("{} missing; run with sudo", missing.join(" and ")))
-        },
-    );
-    report.line(
-        "ring buffer",
-        &match facts.has_ring_buffer {
-            Some(true) => Ok(()),
-            Some(false) => Err("missing; tcpwatch needs Linux 5.8 or newer".to_owned()),
-            None => Err("not known without CAP_BPF".to_owned()),
-        },
-    );
+    for (what, met) in facts.demands() {
+        report.line(&what, &met.map_err(|error| error.to_string()));
+    }
     let filters = Filters { tells: Tells::Lives, ..Filters::default() };
-    let mut attached = Probes::attach(&filters, 4096, Counting::Off);
+    let attached = Probes::attach(&filters, 4096, Counting::Off);
+    let mut attached = attached.map_err(|error| exit::causes(&error.into()));
     for hook in HOOKS {
         let found = match &attached {
-            Err(error) => Err(error.to_string()),
+            Err(error) => Err(error.clone()),
             Ok((probes, _)) => match probes.off.iter().find(|(off, _)| *off == hook) {
                 Some((_, why)) => Err(why.clone()),
                 None => Ok(()),
@@ -52,14 +31,17 @@ pub(crate) fn run() -> Result<ExitCode> {
     }
     if let Ok((probes, _)) = &attached {
         report.extras(probes);
+        for (what, why) in facts.blind_spots() {
+            report.line(what, &Err(why.to_owned()));
+        }
     }
     let laboratory = match &mut attached {
         Ok((probes, _)) => crate::runtime()?.block_on(rehearse(probes)),
-        Err(_) => Err(anyhow!("the hooks are missing")),
+        Err(why) => Err(anyhow::Error::msg(why.clone())),
     };
     report.line(
         "laboratory: namespaces, veth, tc",
-        &laboratory.map_err(|error| format!("{error:#}")),
+        &laboratory.map_err(|error| exit::causes(&error)),
     );
     exit::print(&report.text)?;
     Ok(if attached.is_ok() { ExitCode::SUCCESS } else { exit::PRECONDITION.into() })
@@ -68,13 +50,16 @@ pub(crate) fn run() -> Result<ExitCode> {
 #[derive(Default)]
 struct Report {
     text: String,
+    /// Why features are off. What is told once need not be told again.
+    told: HashSet<String>,
 }
 
 impl Report {
     fn line(&mut self, what: &str, found: &Result<(), String>) {
         let answer = match found {
             Ok(()) => "ok".to_owned(),
-            Err(why) => format!("off: {why}"),
+            Err(why) if self.told.insert(why.clone()) => format!("off: {why}"),
+            Err(_) => "off: for the same reason".to_owned(),
         };
         let _written = writeln!(self.text, "{what:<60}  {answer}").is_ok();
     }
@@ -96,7 +81,7 @@ impl Report {
         );
         self.line("retries that the network below refuses", &since(retransmit_has_error, "6.17"));
         let counted = Probes::attach_counting(Counting::All);
-        let counted = counted.map(drop).map_err(|error| error.to_string());
+        let counted = counted.map(drop).map_err(|error| exit::causes(&error.into()));
         self.line("metrics, counted in the kernel", &counted);
     }
 }

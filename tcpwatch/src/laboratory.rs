@@ -21,7 +21,7 @@ use tcpwatch::{
     },
     lab::{
         catalog, explain,
-        hosts::{Plan, end_orphans, prepare_for},
+        hosts::{HostsError, Plan, end_orphans, prepare_for},
         observe::observe,
         run::Laboratory,
         scenario::{self, Choices, Scenario},
@@ -76,7 +76,7 @@ fn perform(asked: &LabRun) -> Result<ExitCode> {
     let report = asked.report.as_deref().map(Report::open).transpose()?;
     let runtime = crate::runtime()?;
     let layout = layout(asked.color);
-    for pid in end_orphans(&Plan::this_program()).context("cannot look for leftovers")? {
+    for pid in end_orphans(&Plan::this_program()).map_err(HostsError::Leftovers)? {
         exit::say(&format!(
             "tcpwatch: ended process {pid}, left behind by a run that was killed\n"
         ));

@@ -160,6 +160,9 @@ fn banner(plan: &Plan, probes: &Probes) {
         probes.attached.len() + probes.off.len(),
     ));
     say_missing(probes);
+    for (what, why) in probes.facts.blind_spots() {
+        exit::say(&format!("tcpwatch: not seen: {what}: {why}\n"));
+    }
 }
 
 /// Says what this kernel or these privileges do not allow.

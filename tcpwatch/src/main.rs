@@ -7,6 +7,7 @@ use clap::Parser as _;
 use tcpwatch::{
     cli::{Cli, args::Command, exit},
     lab::hosts::janitor,
+    probe::features,
 };
 use tokio::runtime::{Builder, Runtime};
 
@@ -17,6 +18,7 @@ mod serve;
 
 /// Every command that waits does so on one thread.
 fn runtime() -> Result<Runtime> {
+    features::demand_open_files()?;
     Builder::new_current_thread().enable_all().build().context("cannot start the runtime")
 }
 

@@ -53,7 +53,8 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
 }
 
 /// The error and its causes; a cause that an error has told in its own words is not told again.
-fn causes(error: &anyhow::Error) -> String {
+#[must_use]
+pub fn causes(error: &anyhow::Error) -> String {
     error.chain().map(ToString::to_string).fold(String::new(), |told, cause| {
         match (told.is_empty(), told.contains(&cause)) {
             (true, _) => cause,

@@ -11,6 +11,7 @@ pub mod layout;
 pub mod losses;
 pub mod symbols;
 pub mod tap;
+mod vmlinux;
 
 use std::{collections::HashSet, path::Path, sync::Arc};
 
@@ -23,12 +24,12 @@ use aya::{
 pub use counts::{Counting, Counts};
 pub use dialect::{Dialect, ResetReasons};
 pub use error::ProbeError;
-pub use features::Facts;
+pub use features::{Facts, RingBuffer};
 pub use filters::{Filters, Tells};
 use hooks::{HOOKS, Hook, Need, Reads};
 use layout::{FieldOffset, Layout, LayoutError, VMLINUX_BTF};
 pub use losses::{Cause, Losses, Totals};
-use symbols::{KALLSYMS, REQSK_TIMER_HANDLER, TW_TIMER_HANDLER};
+use symbols::{REQSK_TIMER_HANDLER, TW_TIMER_HANDLER};
 pub use symbols::{Symbols, SymbolsError};
 pub use tap::Tap;
 
@@ -114,10 +115,10 @@ impl Probes {
         let facts = Facts::gather();
         facts.demand()?;
         // Both take some tens of milliseconds.
-        let symbols = std::thread::spawn(|| Symbols::read(Path::new(KALLSYMS)));
+        let symbols = Symbols::begin();
         let mut layout = layout::resolve(Path::new(VMLINUX_BTF), &facts.release)?;
         let btf = Btf::from_sys_fs()?;
-        let symbols = symbols.join().unwrap_or(Err(SymbolsError::Hidden));
+        let symbols = symbols();
 
         let minis =
             if task.needs_minis() { minis(symbols, &layout) } else { Err(MinisOff::NotAsked) };
@@ -336,11 +337,7 @@ impl Refusal {
     fn into_error(self, hook: Hook, facts: &Facts) -> ProbeError {
         match self {
             Self::NoProgram => ProbeError::NoProgram { program: hook.program },
-            Self::Kernel(error) => ProbeError::Hook {
-                release: facts.release.clone(),
-                tracepoint: hook.tracepoint,
-                reason: error::reason(&error),
-            },
+            Self::Kernel(error) => ProbeError::of_hook(hook.tracepoint, facts, &error),
         }
     }
 }

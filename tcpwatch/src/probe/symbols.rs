@@ -5,6 +5,7 @@ use std::{
     fs::File,
     io::{self, BufReader},
     path::Path,
+    thread,
 };
 
 use serde::{Deserialize, Serialize};
@@ -54,7 +55,7 @@ pub struct Symbols {
 #[derive(Debug, thiserror::Error)]
 pub enum SymbolsError {
     /// The file cannot be read.
-    #[error("cannot read {KALLSYMS}: {0}")]
+    #[error("cannot read {KALLSYMS}: {0}; the kernel must be built with CONFIG_KALLSYMS=y")]
     Read(#[from] io::Error),
     /// The file shows zeros instead of addresses.
     #[error(
@@ -63,11 +64,25 @@ pub enum SymbolsError {
     )]
     Hidden,
     /// The kernel has no such function.
-    #[error("the kernel has no function `{0}`")]
+    #[error(
+        "{KALLSYMS} lists no function `{0}`, by which their timers are known; this version of \
+         tcpwatch cannot see them on this kernel"
+    )]
     Missing(&'static str),
 }
 
 impl Symbols {
+    /// Begins to read the kernel's list, beside the caller if there may be another thread; what is
+    /// returned waits for the end.
+    pub(super) fn begin() -> impl FnOnce() -> Result<Self, SymbolsError> {
+        let read = || Self::read(Path::new(KALLSYMS));
+        let reader = thread::Builder::new().name("kallsyms".to_owned()).spawn(read);
+        move || match reader {
+            Ok(reader) => reader.join().unwrap_or_else(|_| Err(io::Error::other("it panicked"))?),
+            Err(_) => read(),
+        }
+    }
+
     /// Reads the file, which takes some tens of milliseconds.
     ///
     /// # Errors

@@ -55,7 +55,14 @@ pub(super) async fn join(
 impl End {
     fn failed(&self, what: &'static str) -> impl FnOnce(rtnetlink::Error) -> HostsError {
         let host = self.host;
-        move |source| HostsError::Link { host, what, source }
+        move |source| match refused(&source) {
+            Some(number @ (libc::EPERM | libc::EACCES)) => HostsError::LinkRefused {
+                host,
+                what,
+                source: std::io::Error::from_raw_os_error(number),
+            },
+            _ => HostsError::Link { host, what, source },
+        }
     }
 
     async fn make(&self, peer: &Self, peer_netns: BorrowedFd<'_>) -> Result<(), HostsError> {

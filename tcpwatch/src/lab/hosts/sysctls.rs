@@ -32,11 +32,12 @@ pub(super) fn pin<'a>(
     names: impl Iterator<Item = (&'a str, &'a str)>,
 ) -> Result<(), HostsError> {
     let set = |path: &str, value: &str| {
-        write(Path::new(DIRECTORY), path, value).map_err(|why| HostsError::Sysctl {
-            host,
-            name: format!("net.{}", path.replace('/', ".")),
-            value: value.to_owned(),
-            why,
+        let name = || format!("net.{}", path.replace('/', "."));
+        write(Path::new(DIRECTORY), path, value).map_err(|refusal| match refusal {
+            Refusal::Locked(source) => HostsError::SysctlsLocked { host, name: name(), source },
+            Refusal::Other(why) => {
+                HostsError::Sysctl { host, name: name(), value: value.to_owned(), why }
+            }
         })
     };
     for (path, value) in ALWAYS {
@@ -55,9 +56,23 @@ pub(super) fn pin<'a>(
     Ok(())
 }
 
-fn write(directory: &Path, name: &str, value: &str) -> Result<(), String> {
+/// Why a sysctl does not have its value.
+#[derive(Debug)]
+enum Refusal {
+    /// No sysctl could be written.
+    Locked(io::Error),
+    Other(String),
+}
+
+impl From<String> for Refusal {
+    fn from(why: String) -> Self {
+        Self::Other(why)
+    }
+}
+
+fn write(directory: &Path, name: &str, value: &str) -> Result<(), Refusal> {
     if name.split('/').any(|part| part.is_empty() || part == "..") {
-        return Err("that is no name of a sysctl".to_owned());
+        return Err("that is no name of a sysctl".to_owned().into());
     }
     let path = directory.join(name);
     match fs::OpenOptions::new().write(true).open(&path) {
@@ -66,10 +81,11 @@ fn write(directory: &Path, name: &str, value: &str) -> Result<(), String> {
             return Err(
                 "this kernel has no such sysctl in a network namespace of its own; it may \
                         be misspelt, newer than the kernel, or one for the whole machine"
-                    .to_owned(),
+                    .to_owned()
+                    .into(),
             );
         }
-        Err(error) => return Err(format!("cannot open {}: {error}", path.display())),
+        Err(error) => return Err(Refusal::Locked(error)),
     }
     fs::write(&path, value).map_err(|error| match error.raw_os_error() {
         Some(libc::EINVAL) => {
@@ -82,7 +98,7 @@ fn write(directory: &Path, name: &str, value: &str) -> Result<(), String> {
     if now.split_whitespace().eq(value.split_whitespace()) {
         return Ok(());
     }
-    Err(format!("it is \"{}\" after that; the kernel keeps another value", now.trim()))
+    Err(format!("it is \"{}\" after that; the kernel keeps another value", now.trim()).into())
 }
 
 #[cfg(test)]
@@ -94,7 +110,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("ipv4")).unwrap();
         fs::write(folder.path().join("secret"), "1").unwrap();
-        let why = write(folder.path(), "ipv4/../secret", "2").unwrap_err();
+        let Err(Refusal::Other(why)) = write(folder.path(), "ipv4/../secret", "2") else {
+            panic!("it is refused");
+        };
         assert!(why.contains("no name"), "{why}");
         assert_eq!(fs::read_to_string(folder.path().join("secret")).unwrap(), "1");
     }
@@ -102,7 +120,9 @@ mod tests {
     #[test]
     fn a_name_that_does_not_exist_is_told_and_not_made() {
         let folder = tempfile::tempdir().unwrap();
-        let why = write(folder.path(), "tcp_fin_timeuot", "2").unwrap_err();
+        let Err(Refusal::Other(why)) = write(folder.path(), "tcp_fin_timeuot", "2") else {
+            panic!("it is refused");
+        };
         assert!(why.contains("misspelt"), "{why}");
         assert!(!folder.path().join("tcp_fin_timeuot").exists());
     }
