@@ -45,7 +45,10 @@ pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode> {
 /// Serves what `probes` count, and says where.
 pub(crate) fn start(server: Server, probes: &mut Probes, netns: Option<Netns>) -> Result<Handle> {
     let page = Page::of(probes, netns, server.counters())?;
-    let serving = server.spawn(Arc::new(page)).context("cannot start the HTTP server")?;
+    let serving = server.spawn(Arc::new(page)).context(
+        "cannot start the HTTP server, which takes two threads: are there as many as `ulimit -u` and \
+         pids.max of the cgroup allow?",
+    )?;
     let address = serving.local_addr();
     exit::say(&format!("tcpwatch: metrics at http://{address}/metrics\n"));
     Ok(serving)

@@ -30,7 +30,7 @@ pub enum ProbeError {
     UserNamespace,
     /// `/proc` or `/sys` is not what it should be.
     #[error(
-        "{} must be mounted here: {} (in a container, they must not be hidden)",
+        "{} must be mounted here, and must not be hidden in a container: {}",
         missing.join(" and "),
         missing.iter().map(|path| mounting(path)).collect::<Vec<_>>().join("; ")
     )]

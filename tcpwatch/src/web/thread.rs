@@ -1,6 +1,11 @@
 //! The server on a thread and a runtime of its own, beside a pipeline that it must not slow down.
 
-use std::{io, net::SocketAddr, sync::Arc, thread};
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{Arc, mpsc},
+    thread,
+};
 
 use tokio::{runtime, sync::oneshot};
 
@@ -20,15 +25,20 @@ impl Server {
     /// # Errors
     /// If the kernel refuses a thread or what a runtime needs.
     pub fn spawn(self, pages: Arc<dyn Pages>) -> io::Result<Handle> {
-        let runtime = runtime::Builder::new_current_thread()
-            .enable_all()
-            .max_blocking_threads(1)
-            .thread_name("tcpwatch-page")
-            .build()?;
         let address = self.local_addr();
         let patience = self.limits.stop;
         let (stop, stopped) = oneshot::channel();
+        let (begin, begun) = mpsc::channel();
+        // A runtime must not be dropped by a thread that drives another, so it is made where it runs.
         let thread = thread::Builder::new().name("tcpwatch-http".to_owned()).spawn(move || {
+            let runtime = runtime::Builder::new_current_thread()
+                .enable_all()
+                .max_blocking_threads(1)
+                .thread_name("tcpwatch-page")
+                .build()?;
+            if begin.send(()).is_err() {
+                return Ok(());
+            }
             let ended = runtime.block_on(self.run(pages, async {
                 // A handle that is gone has said the same.
                 drop(stopped.await);
@@ -37,7 +47,11 @@ impl Server {
             runtime.shutdown_timeout(patience);
             ended
         })?;
-        Ok(Handle { address, stop: Some(stop), thread: Some(thread) })
+        let mut handle = Handle { address, stop: Some(stop), thread: Some(thread) };
+        if begun.recv().is_err() {
+            handle.end()?;
+        }
+        Ok(handle)
     }
 }
 

@@ -107,7 +107,9 @@ fn check_without_privileges_says_what_is_off_and_why() {
     assert_eq!((answer.status, answer.stderr.as_str()), (Some(3), ""), "{answer:?}");
     let (ok, off) = verdicts(&answer.stdout);
     assert!(ok >= 1 && off >= 2, "{}", answer.stdout);
-    assert!(answer.stdout.contains("off: CAP_BPF and CAP_PERFMON missing; run with sudo"));
+    let why = "off: loading eBPF programs needs CAP_BPF and CAP_PERFMON; run tcpwatch with sudo";
+    assert_eq!(answer.stdout.matches(why).count(), 1, "told once: {}", answer.stdout);
+    assert!(answer.stdout.contains("off: for the same reason"), "{}", answer.stdout);
 }
 
 #[test]

@@ -9,6 +9,7 @@ use std::{
 };
 
 use caps::{CapSet, Capability};
+use tempfile::TempDir;
 
 /// What a run left behind.
 #[derive(Debug)]
@@ -74,14 +75,8 @@ pub(super) fn is_root_or_say(claim: &str) -> bool {
 }
 
 /// The binary as a user without privileges runs it.
-pub(super) fn unprivileged(args: &[&str]) -> (tempfile::TempDir, Command) {
-    // Where the binary is built, another user may not go.
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let open = || fs::Permissions::from_mode(0o755);
-    fs::set_permissions(folder.path(), open()).expect("others may enter");
-    let binary = folder.path().join("tcpwatch");
-    fs::copy(env!("CARGO_BIN_EXE_tcpwatch"), &binary).expect("a copy of the binary");
-    fs::set_permissions(&binary, open()).expect("others may run it");
+pub(super) fn unprivileged(args: &[&str]) -> (TempDir, Command) {
+    let (folder, binary) = for_everybody();
     let mut command = Command::new(binary);
     command.args(args).current_dir("/");
     if rustix::process::geteuid().is_root() {
@@ -89,4 +84,15 @@ pub(super) fn unprivileged(args: &[&str]) -> (tempfile::TempDir, Command) {
         command.uid(65534).gid(65534);
     }
     (folder, command)
+}
+
+/// A copy of the binary that every user may run: where it is built, others may not go.
+pub(super) fn for_everybody() -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let open = || fs::Permissions::from_mode(0o755);
+    fs::set_permissions(folder.path(), open()).expect("others may enter");
+    let binary = folder.path().join("tcpwatch");
+    fs::copy(env!("CARGO_BIN_EXE_tcpwatch"), &binary).expect("a copy of the binary");
+    fs::set_permissions(&binary, open()).expect("others may run it");
+    (folder, binary)
 }

@@ -198,7 +198,7 @@ fn no_namespace(error: &io::Error) -> &'static str {
 }
 
 /// What to do when there is no room for another process or thread; nothing if that is not it.
-fn room(error: &io::Error) -> &'static str {
+pub(super) fn room(error: &io::Error) -> &'static str {
     match error.raw_os_error() {
         Some(libc::EAGAIN) => {
             "; there are as many processes as allowed: raise `ulimit -u`, pids.max of the cgroup \

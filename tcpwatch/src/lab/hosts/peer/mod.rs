@@ -18,7 +18,10 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use super::channel::{Order, Told};
+use super::{
+    channel::{Order, Told},
+    error::room,
+};
 use crate::{lab::host::Host, probe::filters::Family};
 use begun::Watcher;
 use calls::Peer;
@@ -58,7 +61,7 @@ impl Args {
             Ok(tools) => tools,
             Err(error) => {
                 let error: std::io::Error = error;
-                mouth.tell(&Told::NotReady(error.to_string()));
+                mouth.tell(&Told::NotReady(format!("{error}{}", room(&error))));
                 return ExitCode::FAILURE;
             }
         };
