@@ -91,7 +91,6 @@ impl Facts {
     }
 
     /// What cannot be done without, in the order in which it is asked for.
-    #[must_use]
     pub fn demands(&self) -> [(String, Result<(), ProbeError>); 5] {
         [
             ("privileges CAP_BPF CAP_PERFMON".to_owned(), self.privileges()),
@@ -152,9 +151,8 @@ impl Facts {
     }
 
     fn types(&self) -> Result<(), ProbeError> {
-        let unusable =
-            |why: &String| ProbeError::Types { path: PathBuf::from(VMLINUX_BTF), why: why.clone() };
-        self.type_information.as_ref().map(|()| ()).map_err(unusable)
+        let unusable = |why| ProbeError::Types { path: PathBuf::from(VMLINUX_BTF), why };
+        self.type_information.clone().map_err(unusable)
     }
 
     fn ring(&self) -> Result<(), ProbeError> {

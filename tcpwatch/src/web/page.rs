@@ -5,12 +5,13 @@
 use std::{
     io::{self, Write as _},
     sync::Arc,
+    thread,
     time::Instant,
 };
 
 use flate2::{Compression, write::GzEncoder};
 use hyper::body::Bytes;
-use tokio::{sync::Mutex, task::spawn_blocking};
+use tokio::sync::{Mutex, oneshot};
 
 use super::Pages;
 
@@ -25,6 +26,15 @@ struct Page {
     begun: Instant,
     plain: Bytes,
     gzip: Option<Bytes>,
+}
+
+impl Page {
+    fn coded(&self, coding: Coding) -> Option<Bytes> {
+        match coding {
+            Coding::Plain => Some(self.plain.clone()),
+            Coding::Gzip => self.gzip.clone(),
+        }
+    }
 }
 
 pub(super) struct Press {
@@ -46,22 +56,36 @@ impl Press {
         let asked = Instant::now();
         let mut last = Arc::clone(&self.last).lock_owned().await;
         let pages = Arc::clone(&self.pages);
+        let fresh = last.take().filter(|page| page.begun >= asked);
+        if let Some(made) = fresh.as_ref().and_then(|page| page.coded(coding)) {
+            *last = fresh;
+            return Ok(made);
+        }
         // The lock moves along: a client that goes away does not let a second thread begin.
-        let made = spawn_blocking(move || {
-            let fresh = last.take().filter(|page| page.begun >= asked);
+        let make = move || {
             let page = last.insert(fresh.unwrap_or_else(|| Page {
                 begun: Instant::now(),
                 plain: pages.metrics().into(),
                 gzip: None,
             }));
-            match (coding, &page.gzip) {
-                (Coding::Plain, _) => Ok(page.plain.clone()),
-                (Coding::Gzip, Some(gzip)) => Ok(gzip.clone()),
-                (Coding::Gzip, None) => Ok(page.gzip.insert(compress(&page.plain)?).clone()),
+            match coding {
+                Coding::Plain => Ok(page.plain.clone()),
+                Coding::Gzip => Ok(page.gzip.insert(compress(&page.plain)?).clone()),
             }
-        });
+        };
+        let (give, given) = oneshot::channel();
+        // Not the runtime's own threads: it panics where it cannot have one.
+        thread::Builder::new()
+            .name("tcpwatch-page".to_owned())
+            .spawn(move || drop(give.send(make())))
+            .map_err(|error| {
+                format!(
+                    "cannot start a thread to make the page: {error}; are there as many as \
+                     `ulimit -u` and pids.max of the cgroup allow?"
+                )
+            })?;
         let made: io::Result<Bytes> =
-            made.await.map_err(|error| format!("making the page failed: {error}"))?;
+            given.await.map_err(|_never| "making the page failed: it panicked".to_owned())?;
         made.map_err(|error| format!("compressing the page failed: {error}"))
     }
 }

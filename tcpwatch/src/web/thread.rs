@@ -26,29 +26,21 @@ impl Server {
     /// If the kernel refuses a thread or what a runtime needs.
     pub fn spawn(self, pages: Arc<dyn Pages>) -> io::Result<Handle> {
         let address = self.local_addr();
-        let patience = self.limits.stop;
         let (stop, stopped) = oneshot::channel();
-        let (begin, begun) = mpsc::channel();
+        let (tell, told) = mpsc::channel();
         // A runtime must not be dropped by a thread that drives another, so it is made where it runs.
         let thread = thread::Builder::new().name("tcpwatch-http".to_owned()).spawn(move || {
-            let runtime = runtime::Builder::new_current_thread()
-                .enable_all()
-                .max_blocking_threads(1)
-                .thread_name("tcpwatch-page")
-                .build()?;
-            if begin.send(()).is_err() {
+            let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+            if tell.send(()).is_err() {
                 return Ok(());
             }
-            let ended = runtime.block_on(self.run(pages, async {
+            runtime.block_on(self.run(pages, async {
                 // A handle that is gone has said the same.
                 drop(stopped.await);
-            }));
-            // A page that is still being made has nobody left to read it.
-            runtime.shutdown_timeout(patience);
-            ended
+            }))
         })?;
         let mut handle = Handle { address, stop: Some(stop), thread: Some(thread) };
-        if begun.recv().is_err() {
+        if told.recv().is_err() {
             handle.end()?;
         }
         Ok(handle)

@@ -3,8 +3,10 @@
 
 use std::{
     fs,
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::TcpStream,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
     thread,
 };
 
@@ -229,7 +231,7 @@ fn two_capabilities_are_enough_for_the_log_and_what_they_hide_is_told_once() {
     answer.refuses(3, &["CAP_SYS_ADMIN and CAP_NET_ADMIN", "sudo"]);
 }
 
-/// The binary where a filter answers every bpf() with an error.
+/// The binary where a filter answers every `bpf()` with an error.
 fn where_bpf_is_refused(number: i32, args: &[&str]) -> Answer {
     let number = u32::try_from(number).unwrap();
     let filter = SeccompFilter::new(
@@ -285,8 +287,8 @@ fn as_many_file_descriptors_as_are_asked_for_are_enough() {
     if !is_root_or_say("just enough file descriptors") {
         return;
     }
-    // A few are in use from the start.
-    let limit = ["prlimit", "--nofile=140"];
+    // Some are in use before they are counted.
+    let limit = ["prlimit", "--nofile=160"];
     assert_ends(&Answer::of(&mut behind(&limit, LIVE)), 0, &["hooks 9 of 9"]);
     assert_ends(&Answer::of(&mut behind(&limit, LABORATORY)), 0, &[]);
 }
@@ -304,6 +306,35 @@ fn without_another_thread_the_log_goes_on_and_the_server_says_what_it_takes() {
     assert_ends(&answer, 0, &["every TCP socket"]);
     let answer = Answer::of(&mut behind_of(&starter, &binary, SERVE));
     assert_ends(&answer, 1, &["cannot start the HTTP server", "threads", "ulimit -u"]);
+}
+
+#[test]
+fn without_a_thread_for_the_page_a_scrape_is_refused_with_words_and_the_server_goes_on() {
+    if !is_root_or_say("a user who may have two threads") {
+        return;
+    }
+    let (_folder, binary) = for_everybody();
+    let two = "prlimit --nproc=2 setpriv --reuid=65532 --regid=65532 --clear-groups \
+               --inh-caps=-all,+bpf,+perfmon --ambient-caps=-all,+bpf,+perfmon";
+    let starter: Vec<&str> = two.split(' ').collect();
+    let mut server = behind_of(&starter, &binary, SERVE).stderr(Stdio::piped()).spawn().unwrap();
+    let mut said = BufReader::new(server.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let address = said
+        .find_map(|line| Some(line.split_once("http://")?.1.strip_suffix("/metrics")?.to_owned()))
+        .expect("it says where it serves");
+    for (path, status, word) in
+        [("/metrics", "500", "ulimit -u"), ("/-/healthy", "200", ""), ("/metrics", "500", "thread")]
+    {
+        let mut stream = TcpStream::connect(&address).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{answer}");
+        assert!(answer.contains(word), "{answer}");
+    }
+    server.kill().unwrap();
+    server.wait().unwrap();
+    assert_eq!(said.find(|line| line.contains("panicked")), None);
 }
 
 #[test]
