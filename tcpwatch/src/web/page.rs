@@ -62,7 +62,7 @@ impl Press {
             return Ok(made);
         }
         // The lock moves along: a client that goes away does not let a second thread begin.
-        let make = move || {
+        let press = move || {
             let page = last.insert(fresh.unwrap_or_else(|| Page {
                 begun: Instant::now(),
                 plain: pages.metrics().into(),
@@ -77,7 +77,7 @@ impl Press {
         // Not the runtime's own threads: it panics where it cannot have one.
         thread::Builder::new()
             .name("tcpwatch-page".to_owned())
-            .spawn(move || drop(give.send(make())))
+            .spawn(move || drop(give.send(press())))
             .map_err(|error| {
                 format!(
                     "cannot start a thread to make the page: {error}; are there as many as \
