@@ -111,7 +111,9 @@ impl Facts {
                 "entering them takes CAP_SYS_ADMIN (sudo has it)",
             ));
         }
-        if !self.may(Capability::CAP_SYS_PTRACE) {
+        let may_read =
+            self.may(Capability::CAP_DAC_READ_SEARCH) || self.may(Capability::CAP_DAC_OVERRIDE);
+        if !self.may(Capability::CAP_SYS_PTRACE) || !may_read {
             spots.push((
                 "who owns the sockets that other users had before",
                 "looking into their processes takes CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH (sudo \
@@ -256,6 +258,19 @@ mod tests {
         let told: Vec<_> =
             facts.blind_spots().iter().map(|(what, why)| format!("{what}: {why}")).collect();
         assert_says(&told.join("\n"), &["network namespaces", "CAP_SYS_ADMIN", "CAP_SYS_PTRACE"]);
+    }
+
+    #[test]
+    fn owners_are_found_only_with_both_capabilities_for_their_processes() {
+        for lacking in [
+            &[Capability::CAP_SYS_PTRACE][..],
+            &[Capability::CAP_DAC_READ_SEARCH, Capability::CAP_DAC_OVERRIDE],
+        ] {
+            let mut facts = capable();
+            facts.capabilities.retain(|one| !lacking.contains(one));
+            let [(what, _)] = facts.blind_spots()[..] else { panic!("one: {lacking:?}") };
+            assert!(what.starts_with("who owns"), "{what}");
+        }
     }
 
     #[test]
