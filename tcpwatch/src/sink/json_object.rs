@@ -8,119 +8,132 @@ use std::{fmt::Display, io::Write as _, net::Ipv4Addr, time::Duration};
 
 use super::{dotted::write_dotted, timestamp::write_fraction};
 
-/// A member's name as it is written: `,"name":`, made when tcpwatch is built.
+/// A member's name as it is written: `"name":`, made when tcpwatch is built.
 #[derive(Clone, Copy)]
 pub(crate) struct Key(pub(crate) &'static str);
 
 /// A [`Key`] of a word.
 macro_rules! key {
     ($word:literal) => {
-        $crate::sink::json_object::Key(concat!(",\"", $word, "\":"))
+        $crate::sink::json_object::Key(concat!("\"", $word, "\":"))
     };
 }
 pub(crate) use key;
 
 /// What can name a member: a [`Key`], or a word of ours that is known only when it is written.
 pub(crate) trait Name {
-    /// Appends the name, with a comma before it unless it is the first.
-    fn write(self, first: bool, out: &mut Vec<u8>);
+    /// Appends the name and a colon.
+    fn write(self, out: &mut Vec<u8>);
 }
 
 impl Name for Key {
-    fn write(self, first: bool, out: &mut Vec<u8>) {
-        out.extend_from_slice(self.0.as_bytes().get(usize::from(first)..).unwrap_or_default());
+    #[inline]
+    fn write(self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.0.as_bytes());
     }
 }
 
 impl Name for &str {
-    fn write(self, first: bool, out: &mut Vec<u8>) {
-        if !first {
-            out.push(b',');
-        }
+    fn write(self, out: &mut Vec<u8>) {
         out.push(b'"');
         out.extend_from_slice(self.as_bytes());
         out.extend_from_slice(b"\":");
     }
 }
 
-/// An object that is being written.
+/// An object that is being written. Each member brings a comma behind it; the last one's is taken
+/// back, so that no member has to ask whether it is the first.
 pub(crate) struct Object<'a> {
     out: &'a mut Vec<u8>,
-    empty: bool,
 }
 
 impl<'a> Object<'a> {
     /// Appends an object with the members that `fill` adds.
+    #[inline]
     pub(crate) fn write(out: &'a mut Vec<u8>, fill: impl FnOnce(&mut Self)) {
         out.push(b'{');
-        let mut object = Self { out, empty: true };
+        let start = out.len();
+        let mut object = Self { out };
         fill(&mut object);
+        if object.out.len() > start {
+            object.out.pop();
+        }
         object.out.push(b'}');
     }
 
-    /// Begins a member and hands out where its value goes.
-    fn member(&mut self, name: impl Name) -> &mut Vec<u8> {
-        name.write(self.empty, self.out);
-        self.empty = false;
-        self.out
+    /// Appends a member.
+    #[inline]
+    fn member(&mut self, name: impl Name, value: impl FnOnce(&mut Vec<u8>)) {
+        name.write(self.out);
+        value(self.out);
+        self.out.push(b',');
     }
 
     /// A word of ours, or anything else without quotes, backslashes and control characters.
+    #[inline]
     pub(crate) fn word(&mut self, name: impl Name, word: &str) {
-        let out = self.member(name);
-        out.push(b'"');
-        out.extend_from_slice(word.as_bytes());
-        out.push(b'"');
+        self.member(name, |out| {
+            out.push(b'"');
+            out.extend_from_slice(word.as_bytes());
+            out.push(b'"');
+        });
     }
 
     /// The same, of something that is displayed.
     pub(crate) fn displayed(&mut self, name: impl Name, what: &impl Display) {
-        let out = self.member(name);
-        // Writing to a vector cannot fail.
-        let _written = write!(out, "\"{what}\"").is_ok();
+        self.member(name, |out| {
+            // Writing to a vector cannot fail.
+            let _written = write!(out, "\"{what}\"").is_ok();
+        });
     }
 
     /// An IPv4 address.
+    #[inline]
     pub(crate) fn dotted(&mut self, name: impl Name, address: Ipv4Addr) {
-        let out = self.member(name);
-        out.push(b'"');
-        write_dotted(address, out);
-        out.push(b'"');
+        self.member(name, |out| {
+            out.push(b'"');
+            write_dotted(address, out);
+            out.push(b'"');
+        });
     }
 
     /// Text that is not ours.
     pub(crate) fn text(&mut self, name: impl Name, text: &str) {
-        let out = self.member(name);
-        let start = out.len();
-        if serde_json::to_writer(&mut *out, text).is_err() {
-            out.truncate(start);
-            out.extend_from_slice(b"null");
+        if text.bytes().all(|byte| matches!(byte, b' '..=b'~' if byte != b'"' && byte != b'\\')) {
+            return self.word(name, text);
         }
+        self.member(name, |out| {
+            let start = out.len();
+            if serde_json::to_writer(&mut *out, text).is_err() {
+                out.truncate(start);
+                out.extend_from_slice(b"null");
+            }
+        });
     }
 
     /// A whole number.
+    #[inline]
     pub(crate) fn number(&mut self, name: impl Name, number: impl itoa::Integer) {
-        self.member(name).extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+        self.member(name, |out| {
+            out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+        });
     }
 
     /// Seconds with as many digits as there are nanoseconds.
+    #[inline]
     pub(crate) fn seconds(&mut self, name: impl Name, duration: Duration) {
-        let out = self.member(name);
-        out.extend_from_slice(itoa::Buffer::new().format(duration.as_secs()).as_bytes());
-        out.push(b'.');
-        write_fraction(duration.subsec_nanos(), 9, out);
-        let zeros = out.iter().rev().take(8).take_while(|digit| **digit == b'0').count();
-        out.truncate(out.len() - zeros);
+        self.member(name, |out| write_seconds(duration, out));
     }
 
     /// `true`.
     pub(crate) fn yes(&mut self, name: impl Name) {
-        self.member(name).extend_from_slice(b"true");
+        self.boolean(name, true);
     }
 
     /// `true` or `false`.
     pub(crate) fn boolean(&mut self, name: impl Name, value: bool) {
-        self.member(name).extend_from_slice(if value { b"true" } else { b"false" });
+        let word: &[u8] = if value { b"true" } else { b"false" };
+        self.member(name, |out| out.extend_from_slice(word));
     }
 
     /// Text that is not ours, under a name that is not ours.
@@ -136,26 +149,37 @@ impl<'a> Object<'a> {
         items: impl IntoIterator<Item = T>,
         mut write: impl FnMut(T, &mut Vec<u8>),
     ) {
-        let out = self.member(name);
-        out.push(b'[');
-        for (number, item) in items.into_iter().enumerate() {
-            if number > 0 {
-                out.push(b',');
+        self.member(name, |out| {
+            out.push(b'[');
+            for (number, item) in items.into_iter().enumerate() {
+                if number > 0 {
+                    out.push(b',');
+                }
+                write(item, out);
             }
-            write(item, out);
-        }
-        out.push(b']');
+            out.push(b']');
+        });
     }
 
     /// `null`.
+    #[inline]
     pub(crate) fn null(&mut self, name: impl Name) {
-        self.member(name).extend_from_slice(b"null");
+        self.member(name, |out| out.extend_from_slice(b"null"));
     }
 
     /// An object.
+    #[inline]
     pub(crate) fn object(&mut self, name: impl Name, fill: impl FnOnce(&mut Object<'_>)) {
-        Object::write(self.member(name), fill);
+        self.member(name, |out| Object::write(out, fill));
     }
+}
+
+fn write_seconds(duration: Duration, out: &mut Vec<u8>) {
+    out.extend_from_slice(itoa::Buffer::new().format(duration.as_secs()).as_bytes());
+    out.push(b'.');
+    write_fraction(duration.subsec_nanos(), 9, out);
+    let zeros = out.iter().rev().take(8).take_while(|digit| **digit == b'0').count();
+    out.truncate(out.len() - zeros);
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 
 use std::io::{self, BufRead, Write};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
 use crate::{
     event::{KnownSocket, Netns, WallClock},
@@ -48,9 +48,17 @@ impl Header {
 #[serde(rename_all = "snake_case")]
 enum Frame {
     Known(KnownSocket),
-    Record(#[serde(with = "hex")] Vec<u8>),
+    Record(#[serde(serialize_with = "hex::serialize", deserialize_with = "bytes")] Vec<u8>),
     Answer(KnownSocket),
     Sysctls(Netns, Sysctls),
+}
+
+/// Hexadecimal digits become bytes, whose number is known beforehand.
+fn bytes<'de, D: Deserializer<'de>>(digits: D) -> Result<Vec<u8>, D::Error> {
+    let digits = <&str>::deserialize(digits)?;
+    let mut bytes = vec![0; digits.len() / 2];
+    hex::decode_to_slice(digits, &mut bytes).map_err(D::Error::custom)?;
+    Ok(bytes)
 }
 
 impl Frame {
