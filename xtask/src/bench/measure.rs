@@ -57,7 +57,7 @@ pub(crate) struct Losses {
 /// One round of a case; its losses are not asked for.
 pub(crate) fn round(case: &Case, length: Duration) -> Result<Round> {
     let of_case = || format!("with {}", case.label);
-    let running = case.attached.start(Stdout::Discarded)?;
+    let running = case.attached.start(Stdout::Discarded).with_context(of_case)?;
     let listen_close = phase(&running, Workload::ListenClose, length).with_context(of_case)?;
     let churn = phase(&running, Workload::Churn, length).with_context(of_case)?;
     running.end()?;

@@ -121,11 +121,15 @@ impl Tool {
             tells: spec.tells,
             attached_after: Duration::ZERO,
         };
-        match ready {
+        let attached = match ready {
             Ready::Banner(_) => banner.recv_timeout(DEADLINE).map_err(Into::into),
             Ready::Programs => tool.await_programs(),
+        };
+        if let Err(error) = attached {
+            tool.child.kill().context("cannot end it")?;
+            let said = heard(tool.stderr)?.last;
+            return Err(error.context(format!("{name} is not attached; it said: {said}")));
         }
-        .with_context(|| format!("{name} is not attached"))?;
         tool.attached_after = started.elapsed();
         tool.settle()?;
         Ok(tool)
