@@ -72,29 +72,31 @@ impl<'a> Object<'a> {
     /// A word of ours, or anything else without quotes, backslashes and control characters.
     #[inline]
     pub(crate) fn word(&mut self, name: impl Name, word: &str) {
-        self.member(name, |out| {
-            out.push(b'"');
-            out.extend_from_slice(word.as_bytes());
-            out.push(b'"');
-        });
+        self.spelled(name, |out| out.extend_from_slice(word.as_bytes()));
     }
 
     /// The same, of something that is displayed.
     pub(crate) fn displayed(&mut self, name: impl Name, what: &impl Display) {
-        self.member(name, |out| {
+        self.spelled(name, |out| {
             // Writing to a vector cannot fail.
-            let _written = write!(out, "\"{what}\"").is_ok();
+            let _written = write!(out, "{what}").is_ok();
+        });
+    }
+
+    /// The same, of what `spell` appends.
+    #[inline]
+    pub(crate) fn spelled(&mut self, name: impl Name, spell: impl FnOnce(&mut Vec<u8>)) {
+        self.member(name, |out| {
+            out.push(b'"');
+            spell(out);
+            out.push(b'"');
         });
     }
 
     /// An IPv4 address.
     #[inline]
     pub(crate) fn dotted(&mut self, name: impl Name, address: Ipv4Addr) {
-        self.member(name, |out| {
-            out.push(b'"');
-            write_dotted(address, out);
-            out.push(b'"');
-        });
+        self.spelled(name, |out| write_dotted(address, out));
     }
 
     /// Text that is not ours.

@@ -25,14 +25,13 @@ const SCHEMA: u8 = 1;
 #[derive(Debug)]
 pub struct JsonLines {
     calendar: Calendar,
-    time: Vec<u8>,
     host: Option<&'static str>,
 }
 
 impl Default for JsonLines {
     fn default() -> Self {
         let calendar = Calendar::new(TimeZone::UTC, "%Y-%m-%dT%H:%M:%S");
-        Self { calendar, time: Vec::new(), host: None }
+        Self { calendar, host: None }
     }
 }
 
@@ -45,8 +44,7 @@ impl JsonLines {
     /// A moment other than that of the line.
     pub(crate) fn moment(&mut self, at: KernelTime, clock: &WallClock) -> String {
         let mut text = Vec::new();
-        self.calendar.write(clock.unix_ns(at), 9, &mut text);
-        text.push(b'Z');
+        spell(&mut self.calendar, at, clock, &mut text);
         String::from_utf8_lossy(&text).into_owned()
     }
 
@@ -59,13 +57,10 @@ impl JsonLines {
         out: &mut Vec<u8>,
         fill: impl FnOnce(&mut Object<'_>),
     ) {
-        self.time.clear();
-        self.calendar.write(clock.unix_ns(at), 9, &mut self.time);
-        self.time.push(b'Z');
         Object::write(out, |line| {
             line.number(key!("schema"), SCHEMA);
             line.word(key!("event"), event);
-            line.word(key!("time"), std::str::from_utf8(&self.time).unwrap_or_default());
+            line.spelled(key!("time"), |out| spell(&mut self.calendar, at, clock, out));
             line.number(key!("mono_ns"), at.0);
             if let Some(host) = self.host {
                 line.word(key!("host"), host);
@@ -74,6 +69,11 @@ impl JsonLines {
         });
         out.push(b'\n');
     }
+}
+
+fn spell(calendar: &mut Calendar, at: KernelTime, clock: &WallClock, out: &mut Vec<u8>) {
+    calendar.write(clock.unix_ns(at), 9, out);
+    out.push(b'Z');
 }
 
 impl Sink for JsonLines {
