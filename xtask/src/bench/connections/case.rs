@@ -10,7 +10,7 @@ use crate::{
         case::{self, NOTHING, TCPSTATES},
         losses::Tells,
         peers::{self, TCPLIFE},
-        tool::{Ready, Spec, Stdout, Tool},
+        tool::{Ended as Said, Ready, Spec, Stdout, Tool},
     },
     bpf_toolchain::in_path,
 };
@@ -50,14 +50,17 @@ pub(super) struct Ended {
     pub(super) cpu: Option<Duration>,
     /// Lines, or states.
     pub(super) shown: Option<u64>,
+    /// By its own account.
+    pub(super) lost: Option<u64>,
 }
 
 /// All that can be done here.
 pub(super) fn all(program: &Path) -> Vec<Case> {
     let port = PORT.to_string();
     let of_tcpwatch = |label, args: &[&str]| {
-        let args: Vec<_> = args.iter().copied().chain(["--port", port.as_str()]).collect();
-        let spec = case::tcpwatch(program, Tells::Nothing, &args);
+        let args: Vec<_> =
+            args.iter().copied().chain(["--summary", "--port", port.as_str()]).collect();
+        let spec = case::tcpwatch(program, Tells::TextSummary, &args);
         Some(Case { label, watcher: Watcher::Tool(spec) })
     };
     let peer = |label| Some(Case { label, watcher: Watcher::Tool(peers::spec(label)?) });
@@ -108,12 +111,12 @@ impl Running {
             Self::Tool(tool, before) => {
                 tool.settle()?;
                 let cpu = tool.usage()?.cpu.saturating_sub(before);
-                let lines = tool.end()?.lines;
-                Ok(Ended { cpu: Some(cpu), shown: (lines > 0).then_some(lines) })
+                let Said { lost, lines } = tool.end()?;
+                Ok(Ended { cpu: Some(cpu), shown: (lines > 0).then_some(lines), lost })
             }
             Self::Poll(poll) => {
                 let polled = poll.end()?;
-                Ok(Ended { cpu: Some(polled.cpu), shown: Some(polled.shown) })
+                Ok(Ended { cpu: Some(polled.cpu), shown: Some(polled.shown), lost: None })
             }
         }
     }

@@ -31,6 +31,8 @@ const FAST: Duration = Duration::from_millis(500);
 struct Round {
     /// CPU time of the thread that connects and closes, for a connection, as fast as they go.
     connection: Micros,
+    /// Lines, records or packets that the tool lost of those, for a connection.
+    lost: Option<f64>,
     /// CPU time of the tool for a connection, of those that come at a steady rate.
     tool: Option<Micros>,
     /// Lines, or states that it showed, for a connection, of the same.
@@ -60,11 +62,13 @@ pub(super) fn table(bench: &Bench) -> Result<String> {
 }
 
 fn round(case: &Case) -> Result<Round> {
-    let (work, _) = watched(case, |mut churn| churn.run(FAST))?;
+    let (work, fast) = watched(case, |mut churn| churn.run(FAST))?;
     let ((), ended) = watched(case, |mut churn| churn.pace(PACED, INTERVAL))?;
     let connections = u64::from(PACED);
+    let fast_connections = work.transitions / u64::from(CHURN_TRANSITIONS);
     Ok(Round {
         connection: work.cpu() * f64::from(CHURN_TRANSITIONS),
+        lost: fast.lost.map(|lost| number(lost) / number(fast_connections)),
         tool: ended.cpu.map(|cpu| per(cpu, connections)),
         shown: ended.shown.map(|shown| number(shown) / number(connections)),
     })

@@ -9,14 +9,16 @@ use crate::bench::{
 const LEGEND: &str = "\
 All times are for one connection over loopback, both of its sockets included. `added` is CPU time of the
 thread that connects and closes as fast as it can, and so what the connection itself takes longer: the
-median round and half of the distance between the quartiles (\u{b1}). The tool's own CPU time is measured
-with 1,000 connections a second, its output read by another process. `shown` are lines for each
-connection; of ss, how many of the 8 short stays in a state are in any of its answers.
+median round and half of the distance between the quartiles (\u{b1}). `lost` is by the tool's own account,
+records or packets for each of these connections. The tool's own CPU time is measured with 1,000
+connections a second, its output read by another process. `shown` are lines for each connection then;
+of ss, how many of the 8 short stays in a state are in any of its answers.
 ";
 
 /// The table and its legend; the first case is the one that all others are compared to.
 pub(super) fn write(measured: &[Measured], form: Form) -> String {
-    let heading = ["watched by", "connection us", "added us", "\u{b1}", "tool CPU us", "shown"];
+    let heading =
+        ["watched by", "connection us", "added us", "\u{b1}", "lost", "tool CPU us", "shown"];
     let mut table = Table::new(&heading);
     for case in measured {
         table.push(row(case, measured.first().filter(|first| first.label != case.label)));
@@ -35,6 +37,7 @@ fn row(case: &Measured, nothing: Option<&Measured>) -> Vec<String> {
         cell(of(|round| Some(round.connection)), 1),
         cell(median(&added), 1),
         cell(spread(&added), 1),
+        cell(of(|round| round.lost), 2),
         cell(of(|round| round.tool), 1),
         cell(of(|round| round.shown), 3),
     ]
@@ -51,7 +54,7 @@ mod tests {
     #[test]
     fn what_is_added_is_paired_by_round() {
         let rounds = |times: [f64; 3], shown| {
-            let round = |connection| Round { connection, tool: shown, shown };
+            let round = |connection| Round { connection, lost: shown, tool: shown, shown };
             times.map(round).to_vec()
         };
         let measured = [
@@ -63,9 +66,9 @@ mod tests {
             line.map(|line| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
         };
         let mut lines = text.lines().skip(1);
-        let nothing = ["nothing", "20.0", "-", "-", "-", "-"].map(str::to_owned).to_vec();
+        let nothing = ["nothing", "20.0", "-", "-", "-", "-", "-"].map(str::to_owned).to_vec();
         assert_eq!(words(lines.next()), Some(nothing), "{text}");
-        let ss = ["ss", "22.0", "3.0", "0.2", "0.5", "0.500"].map(str::to_owned).to_vec();
+        let ss = ["ss", "22.0", "3.0", "0.2", "0.50", "0.5", "0.500"].map(str::to_owned).to_vec();
         assert_eq!(words(lines.next()), Some(ss), "{text}");
     }
 }
