@@ -6,19 +6,26 @@
 
 use std::{fmt::Display, io::Write as _, net::Ipv4Addr, time::Duration};
 
-use super::{dotted::write_dotted, timestamp::write_fraction};
+use super::{dotted::write_dotted, padded::Padded, timestamp::write_fraction};
 
-/// A member's name as it is written: `"name":`, made when tcpwatch is built.
-#[derive(Clone, Copy)]
-pub(crate) struct Key(pub(crate) &'static str);
+/// A member's name as it is written, `"name":`, or a whole member, made when tcpwatch is built.
+pub(crate) type Key = &'static Padded<32>;
 
 /// A [`Key`] of a word.
 macro_rules! key {
     ($word:literal) => {
-        $crate::sink::json_object::Key(concat!("\"", $word, "\":"))
+        const { &$crate::sink::padded::Padded::new(concat!("\"", $word, "\":")) }
     };
 }
 pub(crate) use key;
+
+/// A member that is always the same: a word under a name.
+macro_rules! member {
+    ($name:literal, $word:literal) => {
+        const { &$crate::sink::padded::Padded::new(concat!("\"", $name, "\":\"", $word, "\"")) }
+    };
+}
+pub(crate) use member;
 
 /// What can name a member: a [`Key`], or a word of ours that is known only when it is written.
 pub(crate) trait Name {
@@ -29,7 +36,7 @@ pub(crate) trait Name {
 impl Name for Key {
     #[inline]
     fn write(self, out: &mut Vec<u8>) {
-        out.extend_from_slice(self.0.as_bytes());
+        self.append(out);
     }
 }
 
@@ -99,11 +106,24 @@ impl<'a> Object<'a> {
         self.spelled(name, |out| write_dotted(address, out));
     }
 
+    /// A member made by [`member!`].
+    #[inline]
+    pub(crate) fn whole(&mut self, member: Key) {
+        self.member(member, |_| {});
+    }
+
+    /// Bytes that are not ours, and text if they are UTF-8; else with U+FFFD for what is not.
+    pub(crate) fn bytes(&mut self, name: impl Name, bytes: &[u8]) {
+        let is_plain = |byte: &u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
+        if bytes.iter().all(is_plain) {
+            self.spelled(name, |out| out.extend_from_slice(bytes));
+        } else {
+            self.text(name, &String::from_utf8_lossy(bytes));
+        }
+    }
+
     /// Text that is not ours.
     pub(crate) fn text(&mut self, name: impl Name, text: &str) {
-        if text.bytes().all(|byte| matches!(byte, b' '..=b'~' if byte != b'"' && byte != b'\\')) {
-            return self.word(name, text);
-        }
         self.member(name, |out| {
             let start = out.len();
             if serde_json::to_writer(&mut *out, text).is_err() {
@@ -199,9 +219,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_is_written_is_read_back(text: String, number: u64, seconds: u32, nanos in 0_u32..1_000_000_000) {
+        fn whatever_is_written_is_read_back(text: String, bytes: Vec<u8>, number: u64, seconds: u32, nanos in 0_u32..1_000_000_000) {
             let read = written(|object| {
                 object.text("text", &text);
+                object.bytes("bytes", &bytes);
+                object.bytes(key!("text as bytes"), text.as_bytes());
+                object.whole(member!("always", "same"));
                 object.number("number", number);
                 object.seconds("seconds", Duration::new(seconds.into(), nanos));
                 object.object("inside", |object| object.yes("yes"));
@@ -209,6 +232,9 @@ mod tests {
             });
             let exact = f64::from(seconds) + f64::from(nanos) / 1e9;
             prop_assert_eq!(&read["text"], &json!(text));
+            prop_assert_eq!(&read["bytes"], &json!(String::from_utf8_lossy(&bytes)));
+            prop_assert_eq!(&read["text as bytes"], &json!(text));
+            prop_assert_eq!(&read["always"], &json!("same"));
             prop_assert_eq!(&read["number"], &json!(number));
             prop_assert!((read["seconds"].as_f64().unwrap() - exact).abs() < 1e-6);
             prop_assert_eq!(&read["inside"], &json!({ "yes": true }));

@@ -9,7 +9,6 @@ use super::{
 };
 use crate::{cargo, precondition::Precondition, setup};
 
-/// Without the name of a section: what each state change costs (6 minutes, 9 with the peers).
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -17,7 +16,7 @@ pub(crate) struct Args {
     /// Install the tools to compare with, where they are missing (Debian packages)
     #[arg(long)]
     peers: bool,
-    /// How often each case is measured, where a section knows better: 9 times changes, 15 scrapes
+    /// How often each case is measured [default: 3 to 15, as the section needs]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     rounds: Option<u32>,
     /// Shorter and fewer rounds: a first look, not a result

@@ -10,7 +10,7 @@ use jiff::tz::TimeZone;
 
 use super::{
     Loss, Sink, Summary,
-    json_object::{Key, Object, key},
+    json_object::{Key, Object, key, member},
     timestamp::Calendar,
 };
 use crate::{
@@ -150,9 +150,9 @@ fn write_restart(line: &mut Object<'_>, restart: &Restart) {
 fn write_subject(line: &mut Object<'_>, subject: &Subject) {
     write_socket(line, subject);
     match subject.direction {
-        Some(Direction::Outgoing) => line.word(key!("direction"), "outgoing"),
-        Some(Direction::Incoming) => line.word(key!("direction"), "incoming"),
-        Some(Direction::Both) => line.word(key!("direction"), "both"),
+        Some(Direction::Outgoing) => line.whole(member!("direction", "outgoing")),
+        Some(Direction::Incoming) => line.whole(member!("direction", "incoming")),
+        Some(Direction::Both) => line.whole(member!("direction", "both")),
         None => line.null(key!("direction")),
     }
     write_owner(line, subject);
@@ -165,7 +165,10 @@ fn write_socket(line: &mut Object<'_>, subject: &Subject) {
         None => line.null(key!("socket")),
     }
     line.number(key!("netns"), netns.0);
-    line.word(key!("family"), if ends.local.address.is_ipv4() { "ipv4" } else { "ipv6" });
+    line.whole(match ends.local.address {
+        IpAddr::V4(_) => member!("family", "ipv4"),
+        IpAddr::V6(_) => member!("family", "ipv6"),
+    });
     line.object(key!("local"), |end| write_endpoint(end, ends.local));
     line.object(key!("remote"), |end| write_endpoint(end, ends.remote));
 }
@@ -187,7 +190,7 @@ fn write_endpoint(object: &mut Object<'_>, Endpoint { address, port }: Endpoint)
 
 fn write_process(object: &mut Object<'_>, Process { pid, comm, via }: Process) {
     object.number(key!("pid"), pid);
-    object.text(key!("comm"), &String::from_utf8_lossy(comm.as_bytes()));
+    object.bytes(key!("comm"), comm.as_bytes());
     object.word(key!("via"), via.word());
 }
 
