@@ -120,12 +120,12 @@ fn selection(filters: &FilterArgs, output: &OutputArgs) -> Box<dyn Fn(&News) -> 
     let output = output.clone();
     let (states, pid, comm) = (filters.state.clone(), filters.pid, filters.comm.clone());
     Box::new(move |news| {
-        let owner = news.subject().process;
+        let owner = || news.subject().process;
         output.shows(news)
             && (states.is_empty() || states.iter().any(|state| news.touches(*state)))
-            && pid.is_none_or(|pid| owner.is_some_and(|owner| owner.pid == pid))
+            && pid.is_none_or(|pid| owner().is_some_and(|owner| owner.pid == pid))
             && comm.as_ref().is_none_or(|name| {
-                owner.is_some_and(|owner| owner.comm.as_bytes() == name.as_bytes())
+                owner().is_some_and(|owner| owner.comm.as_bytes() == name.as_bytes())
             })
     })
 }

@@ -6,121 +6,156 @@
 
 use std::{fmt::Display, io::Write as _, net::Ipv4Addr, time::Duration};
 
-use super::{dotted::write_dotted, timestamp::write_fraction};
+use super::{dotted::write_dotted, padded::Padded, timestamp::write_fraction};
 
-/// A member's name as it is written: `,"name":`, made when tcpwatch is built.
-#[derive(Clone, Copy)]
-pub(crate) struct Key(pub(crate) &'static str);
+/// A member's name as it is written, `"name":`, or a whole member, made when tcpwatch is built.
+pub(crate) type Key = &'static Padded<32>;
 
 /// A [`Key`] of a word.
 macro_rules! key {
     ($word:literal) => {
-        $crate::sink::json_object::Key(concat!(",\"", $word, "\":"))
+        const { &$crate::sink::padded::Padded::new(concat!("\"", $word, "\":")) }
     };
 }
 pub(crate) use key;
 
+/// A member that is always the same: a word under a name.
+macro_rules! member {
+    ($name:literal, $word:literal) => {
+        const { &$crate::sink::padded::Padded::new(concat!("\"", $name, "\":\"", $word, "\"")) }
+    };
+}
+pub(crate) use member;
+
 /// What can name a member: a [`Key`], or a word of ours that is known only when it is written.
 pub(crate) trait Name {
-    /// Appends the name, with a comma before it unless it is the first.
-    fn write(self, first: bool, out: &mut Vec<u8>);
+    /// Appends the name and a colon.
+    fn write(self, out: &mut Vec<u8>);
 }
 
 impl Name for Key {
-    fn write(self, first: bool, out: &mut Vec<u8>) {
-        out.extend_from_slice(self.0.as_bytes().get(usize::from(first)..).unwrap_or_default());
+    #[inline]
+    fn write(self, out: &mut Vec<u8>) {
+        self.append(out);
     }
 }
 
 impl Name for &str {
-    fn write(self, first: bool, out: &mut Vec<u8>) {
-        if !first {
-            out.push(b',');
-        }
+    fn write(self, out: &mut Vec<u8>) {
         out.push(b'"');
         out.extend_from_slice(self.as_bytes());
         out.extend_from_slice(b"\":");
     }
 }
 
-/// An object that is being written.
+/// An object that is being written. Each member brings a comma behind it; the last one's is taken
+/// back, so that no member has to ask whether it is the first.
 pub(crate) struct Object<'a> {
     out: &'a mut Vec<u8>,
-    empty: bool,
 }
 
 impl<'a> Object<'a> {
     /// Appends an object with the members that `fill` adds.
+    #[inline]
     pub(crate) fn write(out: &'a mut Vec<u8>, fill: impl FnOnce(&mut Self)) {
         out.push(b'{');
-        let mut object = Self { out, empty: true };
+        let start = out.len();
+        let mut object = Self { out };
         fill(&mut object);
+        if object.out.len() > start {
+            object.out.pop();
+        }
         object.out.push(b'}');
     }
 
-    /// Begins a member and hands out where its value goes.
-    fn member(&mut self, name: impl Name) -> &mut Vec<u8> {
-        name.write(self.empty, self.out);
-        self.empty = false;
-        self.out
+    /// Appends a member.
+    #[inline]
+    fn member(&mut self, name: impl Name, value: impl FnOnce(&mut Vec<u8>)) {
+        name.write(self.out);
+        value(self.out);
+        self.out.push(b',');
     }
 
     /// A word of ours, or anything else without quotes, backslashes and control characters.
+    #[inline]
     pub(crate) fn word(&mut self, name: impl Name, word: &str) {
-        let out = self.member(name);
-        out.push(b'"');
-        out.extend_from_slice(word.as_bytes());
-        out.push(b'"');
+        self.spelled(name, |out| out.extend_from_slice(word.as_bytes()));
     }
 
     /// The same, of something that is displayed.
     pub(crate) fn displayed(&mut self, name: impl Name, what: &impl Display) {
-        let out = self.member(name);
-        // Writing to a vector cannot fail.
-        let _written = write!(out, "\"{what}\"").is_ok();
+        self.spelled(name, |out| {
+            // Writing to a vector cannot fail.
+            let _written = write!(out, "{what}").is_ok();
+        });
+    }
+
+    /// The same, of what `spell` appends.
+    #[inline]
+    pub(crate) fn spelled(&mut self, name: impl Name, spell: impl FnOnce(&mut Vec<u8>)) {
+        self.member(name, |out| {
+            out.push(b'"');
+            spell(out);
+            out.push(b'"');
+        });
     }
 
     /// An IPv4 address.
+    #[inline]
     pub(crate) fn dotted(&mut self, name: impl Name, address: Ipv4Addr) {
-        let out = self.member(name);
-        out.push(b'"');
-        write_dotted(address, out);
-        out.push(b'"');
+        self.spelled(name, |out| write_dotted(address, out));
+    }
+
+    /// A member made by [`member!`].
+    #[inline]
+    pub(crate) fn whole(&mut self, member: Key) {
+        self.member(member, |_| {});
+    }
+
+    /// Bytes that are not ours, and text if they are UTF-8; else with U+FFFD for what is not.
+    pub(crate) fn bytes(&mut self, name: impl Name, bytes: &[u8]) {
+        let is_plain = |byte: &u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
+        if bytes.iter().all(is_plain) {
+            self.spelled(name, |out| out.extend_from_slice(bytes));
+        } else {
+            self.text(name, &String::from_utf8_lossy(bytes));
+        }
     }
 
     /// Text that is not ours.
     pub(crate) fn text(&mut self, name: impl Name, text: &str) {
-        let out = self.member(name);
-        let start = out.len();
-        if serde_json::to_writer(&mut *out, text).is_err() {
-            out.truncate(start);
-            out.extend_from_slice(b"null");
-        }
+        self.member(name, |out| {
+            let start = out.len();
+            if serde_json::to_writer(&mut *out, text).is_err() {
+                out.truncate(start);
+                out.extend_from_slice(b"null");
+            }
+        });
     }
 
     /// A whole number.
+    #[inline]
     pub(crate) fn number(&mut self, name: impl Name, number: impl itoa::Integer) {
-        self.member(name).extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+        self.member(name, |out| {
+            out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+        });
     }
 
     /// Seconds with as many digits as there are nanoseconds.
+    #[inline]
     pub(crate) fn seconds(&mut self, name: impl Name, duration: Duration) {
-        let out = self.member(name);
-        out.extend_from_slice(itoa::Buffer::new().format(duration.as_secs()).as_bytes());
-        out.push(b'.');
-        write_fraction(duration.subsec_nanos(), 9, out);
-        let zeros = out.iter().rev().take(8).take_while(|digit| **digit == b'0').count();
-        out.truncate(out.len() - zeros);
+        self.member(name, |out| write_seconds(duration, out));
     }
 
     /// `true`.
     pub(crate) fn yes(&mut self, name: impl Name) {
-        self.member(name).extend_from_slice(b"true");
+        self.boolean(name, true);
     }
 
     /// `true` or `false`.
     pub(crate) fn boolean(&mut self, name: impl Name, value: bool) {
-        self.member(name).extend_from_slice(if value { b"true" } else { b"false" });
+        let word: &[u8] = if value { b"true" } else { b"false" };
+        self.member(name, |out| out.extend_from_slice(word));
     }
 
     /// Text that is not ours, under a name that is not ours.
@@ -136,26 +171,37 @@ impl<'a> Object<'a> {
         items: impl IntoIterator<Item = T>,
         mut write: impl FnMut(T, &mut Vec<u8>),
     ) {
-        let out = self.member(name);
-        out.push(b'[');
-        for (number, item) in items.into_iter().enumerate() {
-            if number > 0 {
-                out.push(b',');
+        self.member(name, |out| {
+            out.push(b'[');
+            for (number, item) in items.into_iter().enumerate() {
+                if number > 0 {
+                    out.push(b',');
+                }
+                write(item, out);
             }
-            write(item, out);
-        }
-        out.push(b']');
+            out.push(b']');
+        });
     }
 
     /// `null`.
+    #[inline]
     pub(crate) fn null(&mut self, name: impl Name) {
-        self.member(name).extend_from_slice(b"null");
+        self.member(name, |out| out.extend_from_slice(b"null"));
     }
 
     /// An object.
+    #[inline]
     pub(crate) fn object(&mut self, name: impl Name, fill: impl FnOnce(&mut Object<'_>)) {
-        Object::write(self.member(name), fill);
+        self.member(name, |out| Object::write(out, fill));
     }
+}
+
+fn write_seconds(duration: Duration, out: &mut Vec<u8>) {
+    out.extend_from_slice(itoa::Buffer::new().format(duration.as_secs()).as_bytes());
+    out.push(b'.');
+    write_fraction(duration.subsec_nanos(), 9, out);
+    let zeros = out.iter().rev().take(8).take_while(|digit| **digit == b'0').count();
+    out.truncate(out.len() - zeros);
 }
 
 #[cfg(test)]
@@ -173,9 +219,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_is_written_is_read_back(text: String, number: u64, seconds: u32, nanos in 0_u32..1_000_000_000) {
+        fn whatever_is_written_is_read_back(text: String, bytes: Vec<u8>, number: u64, seconds: u32, nanos in 0_u32..1_000_000_000) {
             let read = written(|object| {
                 object.text("text", &text);
+                object.bytes("bytes", &bytes);
+                object.bytes(key!("text as bytes"), text.as_bytes());
+                object.whole(member!("always", "same"));
                 object.number("number", number);
                 object.seconds("seconds", Duration::new(seconds.into(), nanos));
                 object.object("inside", |object| object.yes("yes"));
@@ -183,6 +232,9 @@ mod tests {
             });
             let exact = f64::from(seconds) + f64::from(nanos) / 1e9;
             prop_assert_eq!(&read["text"], &json!(text));
+            prop_assert_eq!(&read["bytes"], &json!(String::from_utf8_lossy(&bytes)));
+            prop_assert_eq!(&read["text as bytes"], &json!(text));
+            prop_assert_eq!(&read["always"], &json!("same"));
             prop_assert_eq!(&read["number"], &json!(number));
             prop_assert!((read["seconds"].as_f64().unwrap() - exact).abs() < 1e-6);
             prop_assert_eq!(&read["inside"], &json!({ "yes": true }));

@@ -3,6 +3,7 @@
 mod dotted;
 pub mod json_lines;
 pub(crate) mod json_object;
+pub(crate) mod padded;
 pub mod terminal;
 mod timestamp;
 pub(crate) mod words;

@@ -20,7 +20,7 @@ impl Calendar {
     }
 
     /// Appends the moment with `digits` of its fraction (1 to 9).
-    pub(super) fn write(&mut self, unix_ns: i64, digits: u32, out: &mut Vec<u8>) {
+    pub(super) fn write(&mut self, unix_ns: i64, digits: usize, out: &mut Vec<u8>) {
         let second = unix_ns.div_euclid(NANOSECONDS);
         if second != self.second {
             self.second = second;
@@ -37,16 +37,11 @@ impl Calendar {
 }
 
 /// Appends `digits` digits of a number of nanoseconds below one second, cut, not rounded.
-pub(super) fn write_fraction(nanoseconds: u32, digits: u32, out: &mut Vec<u8>) {
-    let start = out.len();
-    let mut left = nanoseconds / 10_u32.pow(9_u32.saturating_sub(digits));
-    for _ in 0..digits {
-        out.push(b'0' + u8::try_from(left % 10).unwrap_or_default());
-        left /= 10;
-    }
-    if let Some(written) = out.get_mut(start..) {
-        written.reverse();
-    }
+pub(super) fn write_fraction(nanoseconds: u32, digits: usize, out: &mut Vec<u8>) {
+    // The leading 1 keeps the zeros behind it.
+    let mut text = itoa::Buffer::new();
+    let text = text.format(NANOSECONDS + i64::from(nanoseconds)).as_bytes();
+    out.extend_from_slice(text.get(1..=digits).unwrap_or_default());
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 
 use std::io::{self, BufRead, Write};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
 use crate::{
     event::{KnownSocket, Netns, WallClock},
@@ -48,9 +48,19 @@ impl Header {
 #[serde(rename_all = "snake_case")]
 enum Frame {
     Known(KnownSocket),
-    Record(#[serde(with = "hex")] Vec<u8>),
+    /// Written by [`Recorder::record`].
+    #[serde(skip_serializing)]
+    Record(#[serde(deserialize_with = "bytes")] Vec<u8>),
     Answer(KnownSocket),
     Sysctls(Netns, Sysctls),
+}
+
+/// Hexadecimal digits become bytes, whose number is known beforehand.
+fn bytes<'de, D: Deserializer<'de>>(digits: D) -> Result<Vec<u8>, D::Error> {
+    let digits = <&str>::deserialize(digits)?;
+    let mut bytes = vec![0; digits.len() / 2];
+    hex::decode_to_slice(digits, &mut bytes).map_err(D::Error::custom)?;
+    Ok(bytes)
 }
 
 impl Frame {
@@ -98,7 +108,10 @@ pub enum RecordingError {
 }
 
 /// Writes a recording.
-pub struct Recorder(Box<dyn Write>);
+pub struct Recorder {
+    file: Box<dyn Write>,
+    digits: Vec<u8>,
+}
 
 impl Recorder {
     /// Begins a recording.
@@ -107,7 +120,7 @@ impl Recorder {
     /// If the file cannot be written.
     pub fn new(mut file: Box<dyn Write>, header: &Header) -> io::Result<Self> {
         write_line(&mut file, header)?;
-        Ok(Self(file))
+        Ok(Self { file, digits: Vec::new() })
     }
 
     /// Writes the sockets that existed.
@@ -115,7 +128,7 @@ impl Recorder {
     /// # Errors
     /// If the file cannot be written.
     pub fn known(&mut self, sockets: &[KnownSocket]) -> io::Result<()> {
-        sockets.iter().try_for_each(|socket| write_line(&mut self.0, &Frame::Known(*socket)))
+        sockets.iter().try_for_each(|socket| write_line(&mut self.file, &Frame::Known(*socket)))
     }
 
     /// Writes the kernel's answer to a question about a socket.
@@ -123,7 +136,7 @@ impl Recorder {
     /// # Errors
     /// If the file cannot be written.
     pub fn answer(&mut self, socket: &KnownSocket) -> io::Result<()> {
-        write_line(&mut self.0, &Frame::Answer(*socket))
+        write_line(&mut self.file, &Frame::Answer(*socket))
     }
 
     /// Writes by which rules a namespace sends again.
@@ -131,21 +144,26 @@ impl Recorder {
     /// # Errors
     /// If the file cannot be written.
     pub fn sysctls(&mut self, netns: Netns, sysctls: Sysctls) -> io::Result<()> {
-        write_line(&mut self.0, &Frame::Sysctls(netns, sysctls))
+        write_line(&mut self.file, &Frame::Sysctls(netns, sysctls))
     }
 
-    /// Writes a record.
+    /// Writes a record. There are hundreds of thousands in a second: a serializer and a string for each
+    /// would be most of what a recording costs.
     ///
     /// # Errors
     /// If the file cannot be written.
     pub fn record(&mut self, record: &[u8]) -> io::Result<()> {
-        write_line(&mut self.0, &Frame::Record(record.to_vec()))
+        self.digits.resize(2 * record.len(), b'0');
+        hex::encode_to_slice(record, &mut self.digits).map_err(io::Error::other)?;
+        self.file.write_all(b"{\"record\":\"")?;
+        self.file.write_all(&self.digits)?;
+        self.file.write_all(b"\"}\n")
     }
 }
 
 impl Drop for Recorder {
     fn drop(&mut self) {
-        if let Err(error) = self.0.flush() {
+        if let Err(error) = self.file.flush() {
             tracing::error!("the recording is not complete: {error}");
         }
     }

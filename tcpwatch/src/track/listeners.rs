@@ -51,10 +51,11 @@ impl Listeners {
     /// The listener that accepts connections to this address.
     pub(super) fn find(&self, netns: Netns, local: &Endpoint) -> Option<Accepting> {
         let here = self.by_port.get(&(netns, local.port))?;
-        let exact = || here.iter().filter(|listener| listener.local.address == local.address);
-        let any = || here.iter().filter(|listener| listener.local.address.is_unspecified());
-        let mut candidates: Box<dyn Iterator<Item = &Listener>> =
-            if exact().next().is_some() { Box::new(exact()) } else { Box::new(any()) };
+        let is_exact = |listener: &Listener| listener.local.address == local.address;
+        let exact = here.iter().any(is_exact);
+        let mut candidates = here.iter().filter(|listener| {
+            if exact { is_exact(listener) } else { listener.local.address.is_unspecified() }
+        });
         let first = candidates.next()?.owner;
         let same = candidates.all(|other| {
             other.owner.map(|process| process.pid) == first.map(|process| process.pid)

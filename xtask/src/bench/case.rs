@@ -9,7 +9,7 @@ use super::{
     empty_program::{self, EmptyProgram},
     losses::Tells,
     peers,
-    tool::{Ready, Spec, Stdout, Tool},
+    tool::{Ended, Ready, Spec, Stdout, Tool},
 };
 
 /// What is attached, and how the table calls it.
@@ -60,9 +60,12 @@ impl Attached {
         })
     }
 
-    /// Prints a line for every change.
-    pub(crate) fn streams(&self) -> bool {
-        matches!(self, Self::Tool(spec) if spec.tells != Tells::Nothing)
+    /// What it says of its losses.
+    pub(crate) fn tells(&self) -> Tells {
+        match self {
+            Self::Tool(spec) => spec.tells,
+            Self::Nothing | Self::Empty(_) => Tells::Nothing,
+        }
     }
 }
 
@@ -76,39 +79,70 @@ impl Running {
         }
     }
 
-    /// Detaches it; returns what it lost by its own account.
-    pub(crate) fn end(self) -> Result<Option<u64>> {
+    /// Detaches it; returns what it said.
+    pub(crate) fn end(self) -> Result<Ended> {
         match self {
-            Self::Nothing => Ok(None),
+            Self::Nothing => Ok(Ended::default()),
             Self::Empty(program) => {
                 drop(program);
-                Ok(None)
+                Ok(Ended::default())
             }
             Self::Tool(tool) => tool.end(),
         }
     }
 }
 
+/// tcpwatch with these arguments.
+pub(crate) fn tcpwatch(program: &Path, tells: Tells, args: &[&str]) -> Spec {
+    let args = args.iter().map(Into::into).collect();
+    Spec { program: program.into(), args, ready: Ready::Banner("tcpwatch "), tells }
+}
+
 /// All cases of this machine.
-pub(crate) fn all(tcpwatch: &Path) -> Result<Vec<Case>> {
-    let of_tcpwatch = |label, tells, args: &[&str]| {
-        let args = args.iter().map(Into::into).collect();
-        let ready = Ready::Banner("tcpwatch ");
-        let program = tcpwatch.into();
-        Case { label, attached: Attached::Tool(Spec { program, args, ready, tells }) }
+pub(crate) fn all(program: &Path) -> Result<Vec<Case>> {
+    let of_tcpwatch = |(label, tells, args): (_, _, &[&str])| {
+        let attached = Attached::Tool(tcpwatch(program, tells, args));
+        Case { label, attached }
     };
     let mut cases = vec![
         Case { label: NOTHING, attached: Attached::Nothing },
         Case { label: "an empty program", attached: Attached::Empty(empty_program::tracepoint()?) },
-        of_tcpwatch(TEXT, Tells::TextSummary, &["--summary"]),
-        of_tcpwatch(JSON, Tells::JsonSummary, &["--summary", "--format", "json"]),
-        of_tcpwatch("tcpwatch --lives", Tells::TextSummary, &["--summary", "--lives"]),
-        of_tcpwatch("tcpwatch --retries", Tells::Nothing, &["--retries"]),
-        of_tcpwatch(SERVE, Tells::Nothing, &["serve", "--web.listen-address", "127.0.0.1:0"]),
-        of_tcpwatch("tcpwatch --port 1", Tells::Nothing, &["--port", "1"]),
-        // An address of TEST-NET-1, which nobody has.
-        of_tcpwatch("tcpwatch -4 --addr A", Tells::Nothing, &["-4", "--addr", "192.0.2.1"]),
     ];
+    cases.extend(MODES.map(of_tcpwatch));
+    cases.push(Case {
+        label: "tcpwatch --netns N",
+        attached: Attached::Tool(in_empty_namespace(tcpwatch(program, Tells::Nothing, &OWN_NETNS))),
+    });
     cases.extend(peers::cases());
     Ok(cases)
 }
+
+/// `unshare` makes the namespace and goes on as the tool.
+fn in_empty_namespace(Spec { program, args, ready, tells }: Spec) -> Spec {
+    let args = ["--net".into(), program].into_iter().chain(args).collect();
+    Spec { program: "unshare".into(), args, ready, tells }
+}
+
+const OWN_NETNS: [&str; 2] = ["--netns", "/proc/self/ns/net"];
+
+/// Every mode of tcpwatch that leads another way through the kernel side or the program.
+const MODES: [(&str, Tells, &[&str]); 12] = [
+    (TEXT, Tells::TextSummary, &["--summary"]),
+    (JSON, Tells::JsonSummary, &["--summary", "--format", "json"]),
+    ("tcpwatch --lives", Tells::TextSummary, &["--summary", "--lives"]),
+    ("tcpwatch --failed", Tells::Nothing, &["--failed"]),
+    ("tcpwatch --retries", Tells::Nothing, &["--retries"]),
+    ("tcpwatch --record", Tells::TextSummary, &["--summary", "--record", "/dev/null"]),
+    ("tcpwatch, text and metrics", Tells::TextSummary, &["--summary", WEB, ANY_PORT]),
+    (SERVE, Tells::Nothing, &["serve", WEB, ANY_PORT]),
+    ("tcpwatch --port 1", Tells::Nothing, &["--port", "1"]),
+    // An address of TEST-NET-1, which nobody has.
+    ("tcpwatch -4 --addr A", Tells::Nothing, &["-4", "--addr", "192.0.2.1"]),
+    ("tcpwatch --state CLOSING", Tells::Nothing, &["--state", "CLOSING"]),
+    ("tcpwatch --pid 1", Tells::Nothing, &["--pid", "1"]),
+];
+
+/// Where metrics are served.
+pub(crate) const WEB: &str = "--web.listen-address";
+/// On a port that is free.
+pub(crate) const ANY_PORT: &str = "127.0.0.1:0";

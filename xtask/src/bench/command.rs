@@ -1,53 +1,91 @@
-//! Arguments come in; the bench runs from the build to the table.
+//! Arguments come in; the bench runs from the build to the tables, section by section.
 
-use std::{path::PathBuf, process::ExitCode, time::Duration};
+use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::{Context, Result};
 
 use super::{
-    case::{self, Case, JSON, SERVE},
-    hooks, machine,
-    measure::{self, Lengths, Round},
-    peers,
-    report::{self, Measured},
-    scrape,
-    table::Form,
+    changes, connections, growth, instructions, machine, peers, scrape, start, table::Form,
 };
 use crate::{cargo, precondition::Precondition, setup};
 
-#[expect(clippy::struct_excessive_bools, reason = "switches of a command line")]
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
+    #[command(flatten)]
+    wanted: Wanted,
     /// Install the tools to compare with, where they are missing (Debian packages)
     #[arg(long)]
     peers: bool,
-    /// Measure what a scrape of the metrics costs instead, beside `node_exporter` (Debian's, unpacked and
-    /// not installed)
-    #[arg(long, conflicts_with = "peers")]
-    scrape: bool,
-    /// How often each case is measured
-    #[arg(long, value_name = "N", default_value_t = 15, value_parser = clap::value_parser!(u32).range(1..))]
-    rounds: u32,
+    /// How often each case is measured [default: 3 to 15, as the section needs]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: Option<u32>,
     /// Shorter and fewer rounds: a first look, not a result
     #[arg(long)]
     quick: bool,
-    /// Print the table as Markdown
+    /// Print the tables as Markdown
     #[arg(long)]
     markdown: bool,
 }
 
-impl Args {
-    fn rounds(&self) -> u32 {
-        if self.quick { self.rounds.min(3) } else { self.rounds }
-    }
+#[expect(clippy::struct_excessive_bools, reason = "switches of a command line")]
+#[derive(Debug, clap::Args)]
+struct Wanted {
+    /// What a connection costs, beside tools that look at packets or ask again and again
+    #[arg(long)]
+    connections: bool,
+    /// Start-up, memory and size
+    #[arg(long)]
+    start: bool,
+    /// What grows with 1 to 100,000 live sockets, and with 1 to 2 CPUs
+    #[arg(long)]
+    growth: bool,
+    /// Instructions and allocations for each line, by valgrind (installed if missing), and system
+    /// calls
+    #[arg(long)]
+    instructions: bool,
+    /// What a scrape of the metrics costs, beside `node_exporter` (Debian's, unpacked and not
+    /// installed)
+    #[arg(long)]
+    scrape: bool,
+    /// All of these, after what each state change costs
+    #[arg(long)]
+    all: bool,
+}
 
-    fn lengths(&self) -> Lengths {
-        let (round, losses) = if self.quick { (200, 2000) } else { (400, 10_000) };
-        Lengths { round: Duration::from_millis(round), losses: Duration::from_millis(losses) }
-    }
+/// What is measured and how.
+#[derive(Debug)]
+pub(crate) struct Bench {
+    pub(crate) tcpwatch: PathBuf,
+    pub(crate) form: Form,
+    pub(crate) quick: bool,
+    rounds: Option<u32>,
+}
 
-    fn form(&self) -> Form {
-        if self.markdown { Form::Markdown } else { Form::Plain }
+impl Bench {
+    /// As many as were asked for, or as `usual`.
+    pub(crate) fn rounds(&self, usual: u32) -> u32 {
+        let rounds = self.rounds.unwrap_or(usual);
+        if self.quick { rounds.min(3) } else { rounds }
+    }
+}
+
+/// A title, and what measures the tables below it.
+type Section = (&'static str, fn(&Bench) -> Result<String>);
+
+impl Wanted {
+    fn sections(&self) -> Vec<Section> {
+        let Self { connections, start, growth, instructions, scrape, all } = *self;
+        let any = connections || start || growth || instructions || scrape;
+        let sections: [(bool, Section); 6] = [
+            (!any, ("What a state change costs", changes::tables)),
+            (connections, ("What a connection costs", connections::table)),
+            (start, ("Start-up, memory and size", start::table)),
+            (growth, ("What grows", growth::tables)),
+            (instructions, ("Instructions", instructions::tables)),
+            (scrape, ("What a scrape costs", scrape::table)),
+        ];
+        let wanted = sections.into_iter().filter(|(wanted, _)| *wanted || all);
+        wanted.map(|(_, section)| section).collect()
     }
 }
 
@@ -59,39 +97,20 @@ pub(crate) fn command(args: &Args) -> Result<ExitCode> {
         return Err(Precondition(text.to_owned()).into());
     }
     setup::ensure()?;
-    if args.scrape {
-        return scrapes(args);
-    }
     if args.peers {
         peers::install()?;
     }
-    let cases = case::all(&build()?)?;
+    let form = if args.markdown { Form::Markdown } else { Form::Plain };
+    let Args { ref wanted, peers: _, rounds, quick, markdown: _ } = *args;
+    let bench = Bench { tcpwatch: build()?, form, quick, rounds };
     come_first();
-    let load = machine::load();
-    let rounds = interleaved(&cases, args.rounds(), args.lengths().round)?;
-    let measured = cases
-        .iter()
-        .zip(rounds)
-        .map(|(case, rounds)| finish(case, rounds, args.lengths()))
-        .collect::<Result<Vec<_>>>()?;
-    let (rounds, millis) = (args.rounds(), args.lengths().round.as_millis());
     println!("{}", machine::describe());
-    println!("{rounds} rounds of {millis} ms, load {load} before and {} after\n", machine::load());
-    print!("{}", report::write(&measured, args.form()));
-    for case in cases.iter().filter(|case| [JSON, SERVE].contains(&case.label)) {
-        eprintln!("bench: each program of {}", case.label);
-        print!("\n{}:\n\n{}", case.label, hooks::table(&case.attached, args.form())?);
+    for (title, measure) in wanted.sections() {
+        let load = machine::load();
+        let tables = measure(&bench).with_context(|| title.to_owned())?;
+        println!("\n{}", form.title(title));
+        println!("load {load} before and {} after\n\n{}", machine::load(), tables.trim_end());
     }
-    Ok(ExitCode::SUCCESS)
-}
-
-fn scrapes(args: &Args) -> Result<ExitCode> {
-    let tcpwatch = build()?;
-    come_first();
-    let load = machine::load();
-    let table = scrape::table(&tcpwatch, args.rounds(), args.form())?;
-    println!("{}", machine::describe());
-    println!("load {load} before and {} after; {table}", machine::load());
     Ok(ExitCode::SUCCESS)
 }
 
@@ -108,28 +127,35 @@ fn come_first() {
     }
 }
 
-/// All cases in every round, each time another one first, so that neither a slow change of the
-/// machine nor a neighbour in the order favours one of them.
-fn interleaved(cases: &[Case], rounds: u32, length: Duration) -> Result<Vec<Vec<Round>>> {
-    let mut measured: Vec<_> = cases.iter().map(|case| (case, Vec::new())).collect();
-    for number in 1..=rounds {
-        eprintln!("bench: round {number} of {rounds}");
-        for (case, rounds) in &mut measured {
-            rounds.push(measure::round(case, length)?);
-        }
-        measured.rotate_left(1);
-    }
-    // Back into the order of the table.
-    let turns = usize::try_from(rounds)? % cases.len();
-    measured.rotate_right(turns);
-    Ok(measured.into_iter().map(|(_, rounds)| rounds).collect())
-}
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
 
-/// What is measured once and would disturb the rounds.
-fn finish(case: &Case, rounds: Vec<Round>, lengths: Lengths) -> Result<Measured> {
-    eprintln!("bench: program and losses of {}", case.label);
-    let run_ns = measure::time_of_a_run(&case.attached, lengths.round)?;
-    let streams = case.attached.streams();
-    let losses = streams.then(|| measure::losses(&case.attached, lengths.losses)).transpose()?;
-    Ok(Measured { label: case.label, rounds, run_ns, losses })
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    #[test]
+    fn sections_are_named_and_all_are_all() {
+        for (line, titles) in [
+            ("", vec!["What a state change costs"]),
+            ("--peers --markdown", vec!["What a state change costs"]),
+            ("--start --growth", vec!["Start-up, memory and size", "What grows"]),
+            ("--scrape", vec!["What a scrape costs"]),
+        ] {
+            let words = std::iter::once("bench").chain(line.split_whitespace());
+            let sections = Line::parse_from(words).args.wanted.sections();
+            assert_eq!(
+                sections.iter().map(|(title, _)| *title).collect::<Vec<_>>(),
+                titles,
+                "{line:?}"
+            );
+        }
+        let all = Line::parse_from(["bench", "--all"]).args.wanted.sections();
+        assert_eq!(all.len(), 6, "every section");
+    }
 }

@@ -1,7 +1,7 @@
 //! tcpwatch comes in; what one run of each of its programs takes goes out, while everything happens
 //! that they tell of.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, time::Duration};
 
 use anyhow::{Context, Result};
 
@@ -21,6 +21,17 @@ One run of each program by the kernel's own measure, its own cost (some 20 ns) i
 connections are opened and closed, 5,000 are refused and the answers to 250 are lost.
 ";
 
+/// A table of programs without any yet.
+pub(super) fn runs() -> Table {
+    Table::new(&["program", "runs", "ns/run"])
+}
+
+/// The row of a program.
+pub(super) fn row(name: String, runs: u64, time: Duration) -> Vec<String> {
+    let nanos = if runs == 0 { "-".to_owned() } else { format!("{:.0}", per(time, runs) * 1000.0) };
+    vec![name, runs.to_string(), nanos]
+}
+
 /// The programs of what is attached, the first loaded first.
 pub(super) fn table(attached: &Attached, form: Form) -> Result<String> {
     let running = attached.start(Stdout::Discarded)?;
@@ -30,15 +41,13 @@ pub(super) fn table(attached: &Attached, form: Form) -> Result<String> {
     workload::troubles()?;
     drop(timed);
     let after = proc_files::programs(holder)?;
-    let mut table = Table::new(&["program", "runs", "ns/run"]);
+    let mut table = runs();
     for (id, after) in &after {
         let before = before.get(id).copied().unwrap_or_default();
         let runs = after.runs.saturating_sub(before.runs);
         let time = after.run_time.saturating_sub(before.run_time);
         let name = bpf::program_name(*id).with_context(|| format!("program {id} has no name"))?;
-        let nanos =
-            if runs == 0 { "-".to_owned() } else { format!("{:.0}", per(time, runs) * 1000.0) };
-        table.push(vec![name, runs.to_string(), nanos]);
+        table.push(row(name, runs, time));
     }
     running.end()?;
     let mut text = table.text(form);

@@ -15,6 +15,8 @@ pub(crate) enum Tells {
     OnStderr,
     /// `Lost 3 events` on stdout.
     OnStdout,
+    /// `3 packets dropped by kernel` on stderr.
+    Dropped,
     /// It prints nothing that could be lost.
     Nothing,
 }
@@ -37,6 +39,7 @@ impl Tells {
             Self::OnStdout => {
                 Some(stdout.about_losses.iter().filter_map(|line| of_peer(line)).sum())
             }
+            Self::Dropped => stderr.about_losses.iter().find_map(|line| dropped(line)),
             Self::Nothing => None,
         }
     }
@@ -54,6 +57,10 @@ fn in_json(line: &str) -> Option<u64> {
     let causes = summary.get("lost")?.as_object()?;
     let others = causes.iter().filter(|(cause, _)| *cause != "recursion");
     Some(others.filter_map(|(_, count)| count.as_u64()).sum())
+}
+
+fn dropped(line: &str) -> Option<u64> {
+    line.split_whitespace().next()?.parse().ok()
 }
 
 fn of_peer(line: &str) -> Option<u64> {
@@ -77,6 +84,7 @@ mod tests {
             (Tells::JsonSummary, json),
             (Tells::OnStderr, "lost 12 events on CPU #0!"),
             (Tells::OnStdout, "Lost 12 events"),
+            (Tells::Dropped, "12 packets dropped by kernel"),
         ] {
             assert_eq!(tells.lost(&said(line), &said(line)), Some(12), "{tells:?}: {line}");
         }

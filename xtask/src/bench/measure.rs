@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use super::{
     bpf,
     case::{Attached, Case, Running},
+    losses::Tells,
     proc_files::{self, Programs},
     statistics::{Micros, number, per},
     tool::Stdout,
@@ -56,7 +57,7 @@ pub(crate) struct Losses {
 /// One round of a case; its losses are not asked for.
 pub(crate) fn round(case: &Case, length: Duration) -> Result<Round> {
     let of_case = || format!("with {}", case.label);
-    let running = case.attached.start(Stdout::Discarded)?;
+    let running = case.attached.start(Stdout::Discarded).with_context(of_case)?;
     let listen_close = phase(&running, Workload::ListenClose, length).with_context(of_case)?;
     let churn = phase(&running, Workload::Churn, length).with_context(of_case)?;
     running.end()?;
@@ -105,9 +106,14 @@ fn busiest(before: &Programs, after: &Programs) -> Option<f64> {
     (runs > 0).then(|| per(time, runs) * 1000.0)
 }
 
-/// A long churn, all losses counted.
-pub(crate) fn losses(attached: &Attached, length: Duration) -> Result<Losses> {
-    let running = attached.start(Stdout::Read)?;
+/// A long churn, all losses counted; `None` for what prints nothing that could be lost.
+pub(crate) fn losses(attached: &Attached, length: Duration) -> Result<Option<Losses>> {
+    let stdout = match attached.tells() {
+        Tells::Nothing => return Ok(None),
+        tells if tells.on_stdout() => Stdout::Read,
+        _ => Stdout::Discarded,
+    };
+    let running = attached.start(stdout)?;
     let missed = |running: &Running| -> Result<u64> {
         let programs = running.holder().map(proc_files::programs).transpose()?;
         Ok(programs.unwrap_or_default().values().map(|counts| counts.missed).sum())
@@ -118,8 +124,8 @@ pub(crate) fn losses(attached: &Attached, length: Duration) -> Result<Losses> {
         tool.settle()?;
     }
     let missed = missed(&running)?.saturating_sub(before);
-    let lost = running.end()?;
-    Ok(Losses { ran: work.ran, transitions: work.transitions, lost, missed })
+    let lost = running.end()?.lost;
+    Ok(Some(Losses { ran: work.ran, transitions: work.transitions, lost, missed }))
 }
 
 #[cfg(test)]

@@ -1,14 +1,19 @@
-//! The machine comes in; what tcpwatch and its peers cost on it goes out as a table.
+//! The machine comes in; what tcpwatch and its peers cost on it goes out as tables.
 //!
-//! `command` is the whole road: cases, rounds, losses, report. A `case` says what is attached while
-//! a `workload` makes state changes; `measure` puts the two together. `scrape` is about the page of
-//! metrics.
+//! `command` goes through the sections. `changes` is the first one: a `case` says what is attached while
+//! a `workload` makes state changes, and `measure` puts the two together. Each of the others stands in
+//! the file or folder of its name.
 
+mod apt;
 mod bpf;
 mod case;
+mod changes;
 mod command;
+mod connections;
 mod empty_program;
+mod growth;
 mod hooks;
+mod instructions;
 mod losses;
 mod machine;
 mod measure;
@@ -17,8 +22,10 @@ mod private_net;
 mod proc_files;
 mod report;
 mod scrape;
+mod start;
 mod statistics;
 mod table;
+mod tap;
 mod tool;
 mod workload;
 

@@ -13,6 +13,15 @@ pub(crate) struct Usage {
     pub(crate) sleeps: u64,
 }
 
+/// Memory of a process that is in RAM, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Memory {
+    /// Now.
+    pub(crate) resident: u64,
+    /// The most it ever was.
+    pub(crate) peak: u64,
+}
+
 /// What the kernel counts for a program.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ProgramCounts {
@@ -47,6 +56,47 @@ pub(crate) fn programs(pid: u32) -> Result<Programs> {
     let files = entries(pid, "fdinfo")?.into_iter();
     let texts = files.filter_map(|file| fs::read_to_string(file).ok());
     Ok(texts.filter_map(|text| parse_program(&text)).collect())
+}
+
+/// Reads the memory of a process.
+pub(crate) fn memory(pid: u32) -> Result<Memory> {
+    let status = read(&format!("/proc/{pid}/status"))?;
+    let bytes = |key| Some(1024 * kilobytes(&status, key)?);
+    bytes("VmRSS")
+        .zip(bytes("VmHWM"))
+        .map(|(resident, peak)| Memory { resident, peak })
+        .context("no VmRSS or VmHWM in the status of a process")
+}
+
+/// Reads how often a process has called `write()` and its kin.
+pub(crate) fn writes(pid: u32) -> Result<u64> {
+    value(&read(&format!("/proc/{pid}/io"))?, "syscw").context("no syscw in the io of a process")
+}
+
+/// CPU time of all our children that have ended; in steps of 10 ms.
+pub(crate) fn ended_children() -> Result<Duration> {
+    children_ticks(&read("/proc/self/stat")?).context("no time of children in /proc/self/stat")
+}
+
+/// `cutime` and `cstime`, in ticks of `USER_HZ`, which is 100 everywhere; the name before them may hold
+/// spaces and parentheses.
+fn children_ticks(stat: &str) -> Option<Duration> {
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(13);
+    let mut ticks = || fields.next()?.parse::<u64>().ok();
+    Some(Duration::from_millis(10 * (ticks()? + ticks()?)))
+}
+
+/// A line `key:` and white space, a number and `kB`.
+fn kilobytes(text: &str, key: &str) -> Option<u64> {
+    let of_line = |line: &str| {
+        let value = line.strip_prefix(key)?.strip_prefix(':')?;
+        value.trim().strip_suffix("kB")?.trim().parse().ok()
+    };
+    text.lines().find_map(of_line)
+}
+
+fn read(path: &str) -> Result<String> {
+    fs::read_to_string(path).with_context(|| format!("cannot read {path}"))
 }
 
 fn entries(pid: u32, directory: &str) -> Result<Vec<PathBuf>> {
@@ -110,6 +160,19 @@ mod tests {
     fn cpu_time_and_sleeps_of_this_process_are_there() {
         let used = usage(std::process::id()).expect("our own files");
         assert!(used.cpu > Duration::ZERO, "{used:?}");
+    }
+
+    #[test]
+    fn memory_and_writes_of_this_process_are_there() {
+        let memory = memory(std::process::id()).expect("our own status");
+        assert!(memory.resident > 0 && memory.peak >= memory.resident, "{memory:?}");
+        writes(std::process::id()).expect("our own io");
+    }
+
+    #[test]
+    fn times_of_children_stand_behind_a_name_that_may_be_anything() {
+        let stat = "7 (a) b) S 1 7 7 0 -1 4194560 100 200 0 0 11 12 13 14 20 0 1 0 99 1 1";
+        assert_eq!(children_ticks(stat), Some(Duration::from_millis(270)), "13 and 14 ticks");
     }
 
     #[test]

@@ -16,6 +16,11 @@ pub(crate) fn number(count: u64) -> f64 {
     Duration::from_secs(count).as_secs_f64()
 }
 
+/// Bytes as megabytes (10^6).
+pub(crate) fn megabytes(bytes: u64) -> f64 {
+    number(bytes) / 1e6
+}
+
 /// The middle one, or the mean of the two in the middle.
 pub(crate) fn median(values: &[f64]) -> Option<f64> {
     quantile(values, 0.5)

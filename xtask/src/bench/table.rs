@@ -13,6 +13,16 @@ pub(crate) enum Form {
     Markdown,
 }
 
+impl Form {
+    /// What stands above tables.
+    pub(crate) fn title(self, text: &str) -> String {
+        match self {
+            Self::Plain => format!("{}\n{}", text.to_uppercase(), "=".repeat(text.chars().count())),
+            Self::Markdown => format!("### {text}"),
+        }
+    }
+}
+
 impl Table {
     /// A table with nothing below its heading.
     pub(crate) fn new<T: ToString>(heading: &[T]) -> Self {

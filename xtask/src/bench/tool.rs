@@ -40,7 +40,7 @@ pub(crate) enum Ready {
 pub(crate) enum Stdout {
     /// To `/dev/null`.
     Discarded,
-    /// To us, if its losses are told there.
+    /// To us: lines are counted, and what it says about losses is kept.
     Read,
 }
 
@@ -51,6 +51,17 @@ pub(crate) struct Tool {
     stderr: JoinHandle<io::Result<Said>>,
     stdout: Option<JoinHandle<io::Result<Said>>>,
     tells: Tells,
+    /// From its start until it was attached, as far as that is seen.
+    pub(crate) attached_after: Duration,
+}
+
+/// What a tool leaves behind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Ended {
+    /// Lost by its own account, if it gave one.
+    pub(crate) lost: Option<u64>,
+    /// Lines on stdout, if they were read.
+    pub(crate) lines: u64,
 }
 
 /// What is kept of a stream.
@@ -79,11 +90,14 @@ impl Tool {
     /// Returns when it is attached and has come to rest.
     pub(crate) fn start(spec: &Spec, stdout: Stdout) -> Result<Self> {
         let name = spec.program.display();
-        let is_read = stdout == Stdout::Read && spec.tells.on_stdout();
         let mut command = Command::new(&spec.program);
         command.args(&spec.args).stdin(Stdio::null()).stderr(Stdio::piped());
-        command.stdout(if is_read { Stdio::piped() } else { Stdio::null() });
+        command.stdout(match stdout {
+            Stdout::Read => Stdio::piped(),
+            Stdout::Discarded => Stdio::null(),
+        });
         die_with_this_thread(&mut command);
+        let started = Instant::now();
         let mut child = command.spawn().with_context(|| format!("cannot start {name}"))?;
         let stderr = child.stderr.take().context("no stderr")?;
         let stdout = child.stdout.take();
@@ -93,7 +107,7 @@ impl Tool {
         }
         let (announce, banner) = std::sync::mpsc::channel();
         let ready = spec.ready;
-        let tool = Self {
+        let mut tool = Self {
             child,
             stderr: thread::spawn(move || {
                 listen(stderr, |line| {
@@ -105,11 +119,18 @@ impl Tool {
             }),
             stdout: stdout.map(|stdout| thread::spawn(move || listen(stdout, |_| {}))),
             tells: spec.tells,
+            attached_after: Duration::ZERO,
         };
-        if matches!(ready, Ready::Banner(_)) {
-            banner.recv_timeout(DEADLINE).with_context(|| format!("{name} is not attached"))?;
+        let attached = match ready {
+            Ready::Banner(_) => banner.recv_timeout(DEADLINE).map_err(Into::into),
+            Ready::Programs => tool.await_programs(),
+        };
+        if let Err(error) = attached {
+            tool.child.kill().context("cannot end it")?;
+            let said = heard(tool.stderr)?.last;
+            return Err(error.context(format!("{name} is not attached; it said: {said}")));
         }
-        tool.await_programs().with_context(|| format!("{name} is not attached"))?;
+        tool.attached_after = started.elapsed();
         tool.settle()?;
         Ok(tool)
     }
@@ -151,8 +172,8 @@ impl Tool {
         Ok(())
     }
 
-    /// Ends it as Ctrl-C does; tells what was lost, if that can be read from what it said.
-    pub(crate) fn end(mut self) -> Result<Option<u64>> {
+    /// Ends it as Ctrl-C does; tells what can be read from what it said.
+    pub(crate) fn end(mut self) -> Result<Ended> {
         kill_process(Pid::from_child(&self.child), Signal::INT).context("cannot end the tool")?;
         let start = Instant::now();
         while self.child.try_wait().context("cannot wait for the tool")?.is_none() {
@@ -164,7 +185,7 @@ impl Tool {
         }
         let stderr = heard(self.stderr)?;
         let stdout = self.stdout.map(heard).transpose()?.unwrap_or_default();
-        Ok(self.tells.lost(&stderr, &stdout))
+        Ok(Ended { lost: self.tells.lost(&stderr, &stdout), lines: stdout.lines })
     }
 }
 
@@ -190,11 +211,13 @@ fn listen(stream: impl Read, mut hear: impl FnMut(&[u8])) -> io::Result<Said> {
     Ok(said)
 }
 
-/// `Lost 3 events`, `lost 3 events on CPU #0!`, and tcpwatch's totals.
+/// `Lost 3 events`, `lost 3 events on CPU #0!`, `3 packets dropped by kernel`, and tcpwatch's totals.
 fn is_about_losses(line: &[u8]) -> bool {
     let starts = [b"Lost ".as_slice(), b"lost "];
+    let words = [b" missed".as_slice(), b" dropped by kernel"];
     starts.iter().any(|start| line.starts_with(start))
-        || !line.starts_with(b"{") && line.windows(7).any(|word| word == b" missed")
+        || !line.starts_with(b"{")
+            && words.iter().any(|word| line.windows(word.len()).any(|part| part == *word))
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use jiff::tz::TimeZone;
 
 use super::{
     Loss, Sink, Summary,
-    json_object::{Key, Object, key},
+    json_object::{Key, Object, key, member},
     timestamp::Calendar,
 };
 use crate::{
@@ -25,14 +25,13 @@ const SCHEMA: u8 = 1;
 #[derive(Debug)]
 pub struct JsonLines {
     calendar: Calendar,
-    time: Vec<u8>,
     host: Option<&'static str>,
 }
 
 impl Default for JsonLines {
     fn default() -> Self {
         let calendar = Calendar::new(TimeZone::UTC, "%Y-%m-%dT%H:%M:%S");
-        Self { calendar, time: Vec::new(), host: None }
+        Self { calendar, host: None }
     }
 }
 
@@ -45,8 +44,7 @@ impl JsonLines {
     /// A moment other than that of the line.
     pub(crate) fn moment(&mut self, at: KernelTime, clock: &WallClock) -> String {
         let mut text = Vec::new();
-        self.calendar.write(clock.unix_ns(at), 9, &mut text);
-        text.push(b'Z');
+        spell(&mut self.calendar, at, clock, &mut text);
         String::from_utf8_lossy(&text).into_owned()
     }
 
@@ -59,13 +57,10 @@ impl JsonLines {
         out: &mut Vec<u8>,
         fill: impl FnOnce(&mut Object<'_>),
     ) {
-        self.time.clear();
-        self.calendar.write(clock.unix_ns(at), 9, &mut self.time);
-        self.time.push(b'Z');
         Object::write(out, |line| {
             line.number(key!("schema"), SCHEMA);
             line.word(key!("event"), event);
-            line.word(key!("time"), std::str::from_utf8(&self.time).unwrap_or_default());
+            line.spelled(key!("time"), |out| spell(&mut self.calendar, at, clock, out));
             line.number(key!("mono_ns"), at.0);
             if let Some(host) = self.host {
                 line.word(key!("host"), host);
@@ -74,6 +69,11 @@ impl JsonLines {
         });
         out.push(b'\n');
     }
+}
+
+fn spell(calendar: &mut Calendar, at: KernelTime, clock: &WallClock, out: &mut Vec<u8>) {
+    calendar.write(clock.unix_ns(at), 9, out);
+    out.push(b'Z');
 }
 
 impl Sink for JsonLines {
@@ -150,9 +150,9 @@ fn write_restart(line: &mut Object<'_>, restart: &Restart) {
 fn write_subject(line: &mut Object<'_>, subject: &Subject) {
     write_socket(line, subject);
     match subject.direction {
-        Some(Direction::Outgoing) => line.word(key!("direction"), "outgoing"),
-        Some(Direction::Incoming) => line.word(key!("direction"), "incoming"),
-        Some(Direction::Both) => line.word(key!("direction"), "both"),
+        Some(Direction::Outgoing) => line.whole(member!("direction", "outgoing")),
+        Some(Direction::Incoming) => line.whole(member!("direction", "incoming")),
+        Some(Direction::Both) => line.whole(member!("direction", "both")),
         None => line.null(key!("direction")),
     }
     write_owner(line, subject);
@@ -165,7 +165,10 @@ fn write_socket(line: &mut Object<'_>, subject: &Subject) {
         None => line.null(key!("socket")),
     }
     line.number(key!("netns"), netns.0);
-    line.word(key!("family"), if ends.local.address.is_ipv4() { "ipv4" } else { "ipv6" });
+    line.whole(match ends.local.address {
+        IpAddr::V4(_) => member!("family", "ipv4"),
+        IpAddr::V6(_) => member!("family", "ipv6"),
+    });
     line.object(key!("local"), |end| write_endpoint(end, ends.local));
     line.object(key!("remote"), |end| write_endpoint(end, ends.remote));
 }
@@ -187,7 +190,7 @@ fn write_endpoint(object: &mut Object<'_>, Endpoint { address, port }: Endpoint)
 
 fn write_process(object: &mut Object<'_>, Process { pid, comm, via }: Process) {
     object.number(key!("pid"), pid);
-    object.text(key!("comm"), &String::from_utf8_lossy(comm.as_bytes()));
+    object.bytes(key!("comm"), comm.as_bytes());
     object.word(key!("via"), via.word());
 }
 

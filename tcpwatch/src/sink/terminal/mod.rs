@@ -64,6 +64,7 @@ pub struct Terminal {
     columns: Columns,
     since_header: Option<usize>,
     cell: Vec<u8>,
+    owner: Vec<u8>,
 }
 
 /// What a line says besides the change itself.
@@ -91,6 +92,7 @@ impl Terminal {
             columns: Columns::default(),
             since_header: None,
             cell: Vec::new(),
+            owner: Vec::new(),
         }
     }
 
@@ -146,11 +148,11 @@ impl Terminal {
         self.remark(remarks, clock);
         let taken = self.columns.last_cell() + char_count(&self.cell);
         let room = self.layout.width.saturating_sub(taken);
-        let mut owner = Vec::with_capacity(40);
-        cell::owner(subject, room, self.layout.cut, &mut owner);
-        owner.append(&mut self.cell);
+        self.owner.clear();
+        cell::owner(subject, room, self.layout.cut, &mut self.owner);
+        self.owner.append(&mut self.cell);
         let look = if remarks.odd { style::FAILURE } else { style::PLAIN };
-        style::paint(look, &owner, self.layout.color, out);
+        style::paint(look, &self.owner, self.layout.color, out);
         out.push(b'\n');
     }
 
@@ -183,7 +185,7 @@ impl Terminal {
 }
 
 /// Seconds since the start.
-pub(crate) fn write_elapsed(passed: Duration, digits: u32, out: &mut Vec<u8>) {
+pub(crate) fn write_elapsed(passed: Duration, digits: usize, out: &mut Vec<u8>) {
     let mut seconds = itoa::Buffer::new();
     let seconds = seconds.format(passed.as_secs());
     if digits > 1 {

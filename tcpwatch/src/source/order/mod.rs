@@ -31,9 +31,11 @@ impl Order {
         if self.released_up_to.is_some_and(|released| at < released) && !kept_back {
             self.late += 1;
         }
-        // Nearly sorted: the place is almost always the end.
-        let place = self.held.iter().rposition(|earlier| earlier.at() <= at).map_or(0, |i| i + 1);
-        self.held.insert(place, event);
+        // Nearly sorted: the place is almost always the end, where `insert` would cost twice as much.
+        match self.held.iter().rev().take_while(|earlier| earlier.at() > at).count() {
+            0 => self.held.push_back(event),
+            later => self.held.insert(self.held.len() - later, event),
+        }
     }
 
     /// The next event that is old enough at `now`, completed from what is known by then.

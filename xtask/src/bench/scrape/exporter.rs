@@ -1,7 +1,6 @@
 //! A program that serves metrics on loopback comes in; it is scraped as Prometheus does.
 
 use std::{
-    fs,
     io::{Read as _, Write as _},
     net::{Ipv4Addr, TcpStream},
     process::{Child, Command, Stdio},
@@ -69,11 +68,7 @@ impl Exporter {
 
     /// Memory that it has now.
     pub(super) fn resident_bytes(&self) -> Result<u64> {
-        let path = format!("/proc/{}/status", self.child.id());
-        let status = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let kilobytes = line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
-        Ok(1024 * kilobytes.with_context(|| format!("no VmRSS in {path}"))?)
+        Ok(proc_files::memory(self.child.id())?.resident)
     }
 
     /// By HTTP 1.0, so that the body ends with the connection.

@@ -19,7 +19,7 @@ use self::{
     exporter::{Exporter, Page},
     load::Load,
 };
-use super::{private_net, table::Form};
+use super::{command::Bench, private_net};
 use crate::setup::NODE_EXPORTER;
 
 /// From one scrape to the next: tcpwatch lists waiting sockets anew after 5 s, so that it does here
@@ -40,22 +40,26 @@ struct Measured {
 /// Idle and under load: what each exporter did, in the order of the table.
 type Condition = [Measured; 2];
 
+/// How often each is asked.
+const SCRAPES: u32 = 15;
+
 /// Measures both, side by side in a network namespace of their own; returns the finished table.
-pub(crate) fn table(tcpwatch: &Path, scrapes: u32, form: Form) -> Result<String> {
+pub(crate) fn table(bench: &Bench) -> Result<String> {
+    let (scrapes, form) = (bench.rounds(SCRAPES), bench.form);
     let node_exporter = NODE_EXPORTER.ensure()?.join("prometheus-node-exporter");
     // The exporters die with the thread that starts them, and the namespace with all of them.
-    let bench = || -> Result<String> {
+    let measure = || -> Result<String> {
         private_net::enter()?;
-        let exporters = start(tcpwatch, &node_exporter)?;
+        let exporters = start(&bench.tcpwatch, &node_exporter)?;
         eprintln!("bench: {scrapes} scrapes of each, idle");
-        let idle = measure(&exporters, scrapes)?;
+        let idle = scrape(&exporters, scrapes)?;
         let (load, busy) = under_load(|| {
             eprintln!("bench: {scrapes} scrapes of each, under load");
-            measure(&exporters, scrapes)
+            scrape(&exporters, scrapes)
         })?;
         Ok(report::write(&idle, &busy, &load, form))
     };
-    let joined = thread::scope(|scope| scope.spawn(bench).join());
+    let joined = thread::scope(|scope| scope.spawn(measure).join());
     joined.map_err(|_panic| anyhow!("the thread that measures panicked"))?
 }
 
@@ -79,7 +83,7 @@ fn under_load<T>(measure: impl FnOnce() -> Result<T>) -> Result<(Load, T)> {
     })
 }
 
-fn measure(exporters: &[Exporter; 2], scrapes: u32) -> Result<Condition> {
+fn scrape(exporters: &[Exporter; 2], scrapes: u32) -> Result<Condition> {
     let mut pages = [Vec::new(), Vec::new()];
     let before = cpu(exporters)?;
     let mut next = Instant::now();

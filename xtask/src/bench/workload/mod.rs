@@ -5,12 +5,16 @@ mod lap;
 mod listen_close;
 mod troubles;
 
-use std::{thread, time::Duration};
+use std::{
+    thread::{self, JoinHandle},
+    time::Duration,
+};
 
 use anyhow::{Context, Result, anyhow};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
-pub(crate) use churn::TRANSITIONS as CHURN_TRANSITIONS;
+use super::private_net;
+pub(crate) use churn::{Churn, TRANSITIONS as CHURN_TRANSITIONS};
 pub(crate) use lap::Work;
 
 /// What makes the state changes.
@@ -24,35 +28,67 @@ pub(crate) enum Workload {
 
 /// Everything happens that any hook tells of.
 pub(crate) fn troubles() -> Result<()> {
-    in_thread(troubles::run)
+    begin(|| {
+        private_net::enter()?;
+        troubles::run()
+    })?
+    .end()
 }
 
 impl Workload {
     /// Runs in a thread of its own, on the last CPU that we may use; a tool's reader then finds
     /// another one free.
     pub(crate) fn run(self, length: Duration) -> Result<Work> {
-        in_thread(move || {
-            pin()?;
+        let last = cpus()?.last().copied().context("no CPU that we may use")?;
+        self.begin(last, length)?.end()
+    }
+
+    /// The same on this CPU; the caller goes on.
+    pub(crate) fn begin(self, cpu: usize, length: Duration) -> Result<Working<Work>> {
+        begin(move || {
+            pin(cpu)?;
             match self {
                 Self::ListenClose => listen_close::run(length),
-                Self::Churn => churn::run(length),
+                Self::Churn => {
+                    private_net::enter()?;
+                    Churn::new(0)?.run(length)
+                }
             }
         })
     }
 }
 
-fn in_thread<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+/// A thread that works.
+#[derive(Debug)]
+pub(crate) struct Working<T>(JoinHandle<Result<T>>);
+
+impl<T> Working<T> {
+    /// Waits for the work to be done.
+    pub(crate) fn end(self) -> Result<T> {
+        self.0.join().map_err(|_panic| anyhow!("the workload's thread panicked"))?
+    }
+}
+
+/// Starts work in a thread of its own, which begins in the network namespace of the caller.
+pub(crate) fn begin<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<Working<T>> {
     let thread = thread::Builder::new()
         .name("bench-workload".into())
         .spawn(work)
         .context("cannot start a thread for the workload")?;
-    thread.join().map_err(|_panic| anyhow!("the workload's thread panicked"))?
+    Ok(Working(thread))
 }
 
-fn pin() -> Result<()> {
+/// The CPUs that we may use.
+pub(crate) fn cpus() -> Result<Vec<usize>> {
     let allowed = sched_getaffinity(None).context("cannot ask which CPUs we may use")?;
-    let last = (0..CpuSet::MAX_CPU).rev().find(|cpu| allowed.is_set(*cpu));
+    Ok((0..CpuSet::MAX_CPU).filter(|cpu| allowed.is_set(*cpu)).collect())
+}
+
+/// Keeps the calling thread on one CPU.
+pub(crate) fn pin(cpu: usize) -> Result<()> {
     let mut one = CpuSet::new();
-    one.set(last.context("no CPU that we may use")?);
+    one.set(cpu);
     sched_setaffinity(None, &one).context("cannot stay on one CPU")
 }

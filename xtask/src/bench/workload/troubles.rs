@@ -10,8 +10,6 @@ use std::{
 use anyhow::{Context, Result};
 use socket2::{Domain, SockFilter, Socket, Type};
 
-use crate::bench::private_net;
-
 /// A program of classic BPF that keeps nothing of a segment: `BPF_RET | BPF_K`, 0 bytes.
 const LOSE_ALL: SockFilter = SockFilter::new(0x06, 0, 0, 0);
 /// Connects whose answer is lost.
@@ -22,7 +20,6 @@ const LIVES: usize = 5000;
 const RETRIES: Duration = Duration::from_millis(3500);
 
 pub(super) fn run() -> Result<()> {
-    private_net::enter()?;
     let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let listener = TcpListener::bind(any).context("cannot listen")?;
     let address = listener.local_addr().context("the listener has no address")?;

@@ -1,0 +1,91 @@
+//! A recording comes in; it is replayed by `tcpwatch` under valgrind, and what was counted goes out.
+
+use std::{
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context, Result, ensure};
+
+use super::recording::Recording;
+use crate::bench::statistics::number;
+
+/// What a run does, or its share of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Counts {
+    pub(super) instructions: f64,
+    pub(super) allocations: f64,
+    pub(super) bytes: f64,
+}
+
+impl Counts {
+    pub(super) fn less(self, other: Self) -> Self {
+        Self {
+            instructions: self.instructions - other.instructions,
+            allocations: self.allocations - other.allocations,
+            bytes: self.bytes - other.bytes,
+        }
+    }
+
+    pub(super) fn per(self, lines: u32) -> Self {
+        let Self { instructions, allocations, bytes } = self;
+        let each = |total| total / f64::from(lines);
+        Self {
+            instructions: each(instructions),
+            allocations: each(allocations),
+            bytes: each(bytes),
+        }
+    }
+}
+
+/// Replays twice: once for the instructions, once for the allocations.
+pub(super) fn count(program: &Path, recording: &Recording, args: &[&str]) -> Result<Counts> {
+    let said =
+        run(&["--tool=callgrind", "--callgrind-out-file=/dev/null"], program, recording, args)?;
+    let instructions = collected(&said).with_context(|| format!("no count in: {said}"))?;
+    let said = run(&["--tool=dhat", "--dhat-out-file=/dev/null"], program, recording, args)?;
+    let (bytes, allocations) = total(&said).with_context(|| format!("no total in: {said}"))?;
+    Ok(Counts {
+        instructions: number(instructions),
+        allocations: number(allocations),
+        bytes: number(bytes),
+    })
+}
+
+fn run(tool: &[&str], program: &Path, recording: &Recording, args: &[&str]) -> Result<String> {
+    let mut command = Command::new("valgrind");
+    command.args(tool).arg(program).arg("replay").arg(recording.path()).args(args);
+    command.stdin(Stdio::null()).stdout(Stdio::null());
+    let output = command.output().context("cannot start valgrind")?;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    ensure!(output.status.success(), "valgrind failed: {said}");
+    Ok(said)
+}
+
+/// `==7== Collected : 451665553`
+fn collected(said: &str) -> Option<u64> {
+    let mut counts =
+        said.lines().filter_map(|line| line.split_once("Collected :")?.1.trim().parse().ok());
+    counts.next()
+}
+
+/// `==7== Total:     1,234 bytes in 56 blocks`
+fn total(said: &str) -> Option<(u64, u64)> {
+    let line = said.lines().find_map(|line| line.split_once("Total:"))?.1;
+    let mut numbers =
+        line.split_whitespace().filter_map(|word| word.replace(',', "").parse::<u64>().ok());
+    Some((numbers.next()?, numbers.next()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_valgrind_says_is_understood() {
+        let callgrind = "==7== Events    : Ir\n==7== Collected : 451665553\n==7== \n";
+        assert_eq!(collected(callgrind), Some(451_665_553), "instructions");
+        let dhat = "==7== \n==7== Total:     1,234,567 bytes in 8,901 blocks\n==7== At t-gmax: 1 bytes in 1 blocks\n";
+        assert_eq!(total(dhat), Some((1_234_567, 8901)), "bytes and blocks");
+    }
+}
