@@ -13,6 +13,7 @@
 //! - [`metrics`]: counters of the kernel side and gauges of the moment become a Prometheus page
 //! - [`web`]: that page, and whether tcpwatch is well, over HTTP
 //! - [`pipeline`]: all of the above on one page
+//! - [`ending`]: the signals that end a run
 //! - [`cli`]: what was typed, and what is meant
 
 #![deny(unsafe_code)]
@@ -20,6 +21,7 @@
 mod account;
 pub mod cli;
 pub mod decode;
+pub mod ending;
 pub mod event;
 pub mod lab;
 pub mod metrics;

@@ -7,12 +7,10 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use tokio::{
-    signal::unix::{SignalKind, signal},
-    time::{Instant, sleep_until},
-};
+use tokio::time::{Instant, sleep_until};
 
 use crate::{
+    ending::Ending,
     event::KernelTime,
     probe::{Counting, Filters, Probes, Symbols, Tells},
     road::Road,
@@ -59,8 +57,7 @@ pub async fn run(
     record: impl FnOnce() -> Result<Option<Box<dyn Write>>>,
     ready: impl FnOnce(&mut Probes) -> Result<()>,
 ) -> Result<Summary> {
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot catch SIGINT")?;
-    let mut terminate = signal(SignalKind::terminate()).context("cannot catch SIGTERM")?;
+    let mut ending = Ending::catch().context("cannot catch signals")?;
 
     let (mut probes, ring) = Probes::attach(&plan.filters, plan.ring_bytes, plan.counting)?;
     let mut source = RingSource::new(ring)?;
@@ -79,10 +76,10 @@ pub async fn run(
     };
     let mut road = Road::new(plan, sink, output, &header);
     if let Some(file) = record()? {
-        road.record_to(file, &header)?;
+        road.record_to(file, &header);
     }
     // The hooks are attached already, so that nothing falls between.
-    road.learn_what_exists()?;
+    road.learn_what_exists();
     ready(&mut probes)?;
     let mut stop = pin!(stop);
     let end = plan.duration.map(|duration| Instant::now() + duration);
@@ -92,17 +89,16 @@ pub async fn run(
         let question = if source.is_asleep() { road.asks_at() } else { None };
         tokio::select! {
             biased;
-            _ = interrupt.recv() => break,
-            _ = terminate.recv() => break,
+            () = ending.asked() => break,
             () = &mut stop => break,
             () = until(end) => break,
             waited = source.wait() => waited?,
             () = until(question) => {}
             heard = complaints.heard() => heard?,
         }
-        road.drain(&mut source)?;
-        road.release(clock::now())?;
-        road.ask()?;
+        let complete = road.drain(&mut source)?;
+        road.release(complete)?;
+        road.ask();
         road.account(&probes.losses, source.is_asleep())?;
         road.write_out()?;
     }
@@ -127,7 +123,7 @@ pub fn replay(
     let mut failed = None;
     while !road.is_done() {
         match recording.next_item() {
-            Ok(Some(Item::Record(bytes))) => road.take(&bytes)?,
+            Ok(Some(Item::Record(bytes))) => road.take(&bytes),
             Ok(Some(Item::Answer(known))) => road.answer(&known)?,
             Ok(Some(Item::Sysctls(netns, sysctls))) => road.learn_sysctls(netns, sysctls),
             Ok(None) => break,

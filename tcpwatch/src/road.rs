@@ -5,7 +5,7 @@ use std::{
     io::{self, Write},
 };
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use tokio::time::Instant;
 
 use crate::{
@@ -18,7 +18,7 @@ use crate::{
     source::{
         clock,
         order::{Order, WINDOW},
-        recording::{Header, Recorder},
+        recording::{Header, Recorder, RecordingError},
         ring::RingSource,
         snapshot::Owners,
         sysctls,
@@ -38,6 +38,8 @@ pub(crate) struct Road<'a> {
     plan: &'a Plan,
     names: Names,
     recorder: Option<Recorder>,
+    /// Why the recording breaks off.
+    recording_failed: Option<io::Error>,
     order: Order,
     tracker: Tracker,
     /// The latest event.
@@ -74,6 +76,7 @@ impl<'a> Road<'a> {
                 reset_reasons: header.reset_reasons.clone(),
             },
             recorder: None,
+            recording_failed: None,
             order: Order::default(),
             tracker: Tracker::new(header.reliance),
             last: None,
@@ -86,9 +89,21 @@ impl<'a> Road<'a> {
     }
 
     /// Takes a copy of everything that comes in.
-    pub(crate) fn record_to(&mut self, file: Box<dyn Write>, header: &Header) -> Result<()> {
-        self.recorder = Some(Recorder::new(file, header)?);
-        Ok(())
+    pub(crate) fn record_to(&mut self, file: Box<dyn Write>, header: &Header) {
+        match Recorder::new(file, header) {
+            Ok(recorder) => self.recorder = Some(recorder),
+            Err(error) => self.recording_failed = Some(error),
+        }
+    }
+
+    /// A recording that cannot be written ends the run, but in order.
+    fn record(&mut self, write: impl FnOnce(&mut Recorder) -> io::Result<()>) {
+        if let Some(recorder) = &mut self.recorder
+            && let Err(error) = write(recorder)
+        {
+            self.recorder = None;
+            self.recording_failed = Some(error);
+        }
     }
 
     /// From now on the filters of the kernel side are applied here.
@@ -97,15 +112,12 @@ impl<'a> Road<'a> {
     }
 
     /// Learns of the sockets that exist, as far as they are wanted.
-    pub(crate) fn learn_what_exists(&mut self) -> Result<()> {
+    pub(crate) fn learn_what_exists(&mut self) {
         let filters = &self.plan.filters;
-        let Some(mut snapshot) = look_around(filters, Owners::Find) else { return Ok(()) };
+        let Some(mut snapshot) = look_around(filters, Owners::Find) else { return };
         snapshot.sockets.retain(|known| filters.wants(known.netns, &known.ends));
-        if let Some(recorder) = &mut self.recorder {
-            recorder.known(&snapshot.sockets)?;
-        }
+        self.record(|recorder| recorder.known(&snapshot.sockets));
         self.tracker.learn(&snapshot.sockets);
-        Ok(())
     }
 
     /// The same from a recording, where the filters may be others.
@@ -114,52 +126,43 @@ impl<'a> Road<'a> {
         self.tracker.learn(&known);
     }
 
-    /// Ring to order.
-    pub(crate) fn drain(&mut self, source: &mut RingSource) -> Result<()> {
+    /// Ring to order. Returns the moment up to which all is here that has happened: whoever took the
+    /// present for it would find, with a backlog in the ring, that what explains an event never came.
+    pub(crate) fn drain(&mut self, source: &mut RingSource) -> Result<KernelTime> {
+        let begun = clock::now();
         let held = !self.order.is_empty() || self.tracker.settles_at().is_some();
-        let mut failed = None;
-        source.drain(held, |record| {
-            if let Err(error) = self.take(record) {
-                failed.get_or_insert(error);
-            }
-        })?;
+        source.drain(held, |record| self.take(record))?;
         clock::follow(&mut self.lines.clock);
-        failed.map_or(Ok(()), Err)
+        Ok(if source.is_behind() { self.newest() } else { begun })
     }
 
     /// One record becomes an event.
-    pub(crate) fn take(&mut self, record: &[u8]) -> Result<()> {
-        if let Some(recorder) = &mut self.recorder {
-            recorder.record(record)?;
-        }
+    pub(crate) fn take(&mut self, record: &[u8]) {
+        self.record(|recorder| recorder.record(record));
         match decode(record, &self.names) {
             Ok(event) => {
                 self.account.received += 1;
-                self.learn_rules(&event)?;
+                self.learn_rules(&event);
                 self.last = self.last.max(Some(event.at()));
                 self.order.push(event);
             }
             Err(_) => self.account.undecodable += 1,
         }
-        Ok(())
     }
 
     /// Whatever is sent again follows the rules of its namespace, which are asked for once.
-    fn learn_rules(&mut self, event: &Event) -> Result<()> {
-        let Event::Retransmit(again) = event else { return Ok(()) };
+    fn learn_rules(&mut self, event: &Event) {
+        let Event::Retransmit(again) = event else { return };
         let netns = again.netns;
         if self.filters_here || self.tracker.knows_sysctls(netns) {
-            return Ok(());
+            return;
         }
         let sysctls = sysctls::read(netns).unwrap_or_else(|error| {
             tracing::warn!("retries in netns {} are judged by defaults: {error}", netns.0);
             Sysctls::default()
         });
-        if let Some(recorder) = &mut self.recorder {
-            recorder.sysctls(netns, sysctls)?;
-        }
+        self.record(|recorder| recorder.sysctls(netns, sysctls));
         self.learn_sysctls(netns, sysctls);
-        Ok(())
     }
 
     pub(crate) fn learn_sysctls(&mut self, netns: Netns, sysctls: Sysctls) {
@@ -190,33 +193,29 @@ impl<'a> Road<'a> {
     }
 
     /// Asks the kernel about sockets that may have changed without a word.
-    pub(crate) fn ask(&mut self) -> Result<()> {
+    pub(crate) fn ask(&mut self) {
         let now = clock::now();
-        if now < self.witness.rests_until() {
-            return Ok(());
+        if now >= self.witness.rests_until() {
+            self.ask_about(now);
         }
-        self.ask_about(now)?;
-        Ok(())
     }
 
     /// The same for the questions that are due at `now`, as many as are asked at a time; is there any?
-    fn ask_about(&mut self, now: KernelTime) -> Result<bool> {
+    fn ask_about(&mut self, now: KernelTime) -> bool {
         let questions = self.tracker.questions(now, QUESTIONS);
         if questions.is_empty() {
-            return Ok(false);
+            return false;
         }
         let (known, unknown) = self.witness.ask(&questions);
         for known in known {
-            if let Some(recorder) = &mut self.recorder {
-                recorder.answer(&known)?;
-            }
+            self.record(|recorder| recorder.answer(&known));
             self.tracker.answer(&known, |news| self.lines.tell(&news));
         }
         // At the end nobody asks again.
         for question in unknown.into_iter().filter(|_| now < END_OF_TIME) {
             self.tracker.unanswered(question, now);
         }
-        Ok(true)
+        true
     }
 
     /// Takes in an answer of a recording, after everything that happened before it.
@@ -276,17 +275,21 @@ impl<'a> Road<'a> {
     pub(crate) fn finish(mut self, source: &mut RingSource, losses: &Losses) -> Result<Summary> {
         loop {
             let before = self.account.received;
-            self.drain(source)?;
-            self.release(clock::now())?;
+            let complete = self.drain(source)?;
+            self.release(complete)?;
             if self.account.received == before {
                 break;
             }
         }
         self.release(END_OF_TIME)?;
         // Whatever may have changed without a word is asked about a last time.
-        while self.ask_about(END_OF_TIME)? {}
+        while self.ask_about(END_OF_TIME) {}
         self.account(losses, true)?;
-        self.summarize(clock::now())
+        let recorded = self.recorder.take().map_or(Ok(()), Recorder::finish);
+        let recorded = self.recording_failed.take().map_or(recorded, Err);
+        let summary = self.summarize(clock::now())?;
+        recorded.map_err(|error| RecordingError::Write(error.to_string()))?;
+        Ok(summary)
     }
 
     /// What a recording holds is all that was attempted.
@@ -313,13 +316,13 @@ impl<'a> Road<'a> {
     }
 
     pub(crate) fn is_done(&self) -> bool {
-        self.lines.is_full()
+        self.lines.is_full() || self.recording_failed.is_some()
     }
 
-    pub(crate) fn write_out(&mut self) -> io::Result<()> {
+    pub(crate) fn write_out(&mut self) -> Result<()> {
         if !self.lines.text.is_empty() {
-            self.output.write_all(&self.lines.text)?;
-            self.output.flush()?;
+            let written = self.output.write_all(&self.lines.text);
+            written.and_then(|()| self.output.flush()).context("cannot write the output")?;
             self.lines.text.clear();
         }
         Ok(())

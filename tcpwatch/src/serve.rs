@@ -6,13 +6,13 @@ use std::{process::ExitCode, sync::Arc};
 use anyhow::{Context as _, Result};
 use tcpwatch::{
     cli::{args::ServeArgs, exit},
+    ending::Ending,
     event::Netns,
     metrics::page::Page,
     probe::{Counting, Probes},
     source::snapshot,
     web::{Handle, Server},
 };
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::live::say_missing;
 
@@ -21,8 +21,7 @@ pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode> {
     let runtime = crate::runtime()?;
     let server = Server::bind(args.listen_address)?;
     runtime.block_on(async {
-        let mut interrupt = signal(SignalKind::interrupt()).context("cannot catch SIGINT")?;
-        let mut terminate = signal(SignalKind::terminate()).context("cannot catch SIGTERM")?;
+        let mut ending = Ending::catch().context("cannot catch signals")?;
         let mut probes = Probes::attach_counting(netns.map_or(Counting::All, Counting::Of))?;
         exit::say(&format!(
             "tcpwatch {} \u{b7} Linux {} \u{b7} hooks {} of {}\n",
@@ -33,10 +32,7 @@ pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode> {
         ));
         say_missing(&probes);
         let serving = start(server, &mut probes, netns)?;
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
+        ending.asked().await;
         serving.stop().context("the HTTP server ended early")?;
         Ok(ExitCode::SUCCESS)
     })

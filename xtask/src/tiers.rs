@@ -41,7 +41,10 @@ const TIERS: &[Tier] = &[
             Run::Cargo(&["--package", "tcpwatch", "--test", "web", "--test", "web_descriptors"]),
         ],
     },
-    Tier { name: "replay", runs: &[Run::Cargo(&["--package", "tcpwatch", "--test", "replay"])] },
+    Tier {
+        name: "replay",
+        runs: &[Run::Cargo(&["--package", "tcpwatch", "--test", "replay", "--test", "fuzz"])],
+    },
     Tier { name: "lab", runs: &[Run::AsRoot("lab", &[])] },
     Tier { name: "deploy", runs: &[Run::WithPrometheus("deploy")] },
     Tier { name: "kernel", runs: &[Run::AsRoot("kernel", &["--skip", "load::"])] },

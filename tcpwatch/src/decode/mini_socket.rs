@@ -54,6 +54,12 @@ fn event<const WORDS: usize>(
         remote: _,
     } = *record;
     let unknown = |value| DecodeError::Value { kind: head.kind, value };
+    let state = match (mini, TcpState::from_kernel(state)) {
+        // tcp_time_wait(), net/ipv4/tcp_minisocks.c, makes no others.
+        (1, state @ (TcpState::FinWait2 | TcpState::TimeWait)) => state,
+        (1, _) => return Err(unknown(state)),
+        (_, state) => state,
+    };
     Ok(MiniEvent {
         at: KernelTime(head.at_ns),
         socket: address::cookie(&head),
@@ -64,7 +70,7 @@ fn event<const WORDS: usize>(
             2 => MiniKind::Request,
             other => return Err(unknown(other)),
         },
-        state: TcpState::from_kernel(state),
+        state,
         timer: match event {
             1 => TimerEvent::Start,
             2 => TimerEvent::Cancel,

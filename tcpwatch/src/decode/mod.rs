@@ -42,6 +42,14 @@ pub enum DecodeError {
         /// The tag.
         kind: u8,
     },
+    /// It belongs to no network namespace, or to no socket.
+    #[error("a record of kind {kind} names no {what}")]
+    Nobody {
+        /// The tag.
+        kind: u8,
+        /// What it does not name.
+        what: &'static str,
+    },
     /// A field holds a number that is not known.
     #[error("a record of kind {kind} holds the unknown value {value}")]
     Value {
@@ -58,7 +66,7 @@ pub enum DecodeError {
 /// If its length, its tag or one of its numbers is not known.
 pub fn decode(bytes: &[u8], names: &Names) -> Result<Event, DecodeError> {
     let head = record::head(bytes)?;
-    match RecordKind::from_tag(head.kind) {
+    let event = match RecordKind::from_tag(head.kind) {
         Some(RecordKind::StateChange) => state_change::decode(bytes, &head).map(Event::State),
         Some(RecordKind::MiniSocket) => mini_socket::decode(bytes, &head).map(Event::Mini),
         Some(RecordKind::MiniSocketCancel) => {
@@ -74,7 +82,16 @@ pub fn decode(bytes: &[u8], names: &Names) -> Result<Event, DecodeError> {
         Some(RecordKind::SocketError) => socket_error::decode(bytes, &head).map(Event::Error),
         Some(RecordKind::Segment) => segment::decode(bytes, &head).map(Event::Segment),
         None => Err(DecodeError::Kind { kind: head.kind }),
+    }?;
+    let nobody = |what| DecodeError::Nobody { kind: head.kind, what };
+    // A full socket is known by its cookie, and without one would be taken for another.
+    if matches!(event, Event::State(_) | Event::Error(_)) && head.cookie == 0 {
+        return Err(nobody("socket"));
     }
+    if head.netns == 0 {
+        return Err(nobody("network namespace"));
+    }
+    Ok(event)
 }
 
 #[cfg(test)]

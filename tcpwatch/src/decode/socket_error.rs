@@ -9,10 +9,10 @@ use crate::event::{Cookie, ErrorEvent, KernelTime, Netns, TcpState};
 
 pub(super) fn decode(bytes: &[u8], head: &RecordHead) -> Result<ErrorEvent, DecodeError> {
     if let Some(record) = record::whole::<SocketError<1>>(bytes) {
-        return Ok(event(&record, address::v4(record.local), address::v4(record.remote)));
+        return event(&record, address::v4(record.local), address::v4(record.remote));
     }
     if let Some(record) = record::whole::<SocketError<4>>(bytes) {
-        return Ok(event(&record, address::v6(record.local), address::v6(record.remote)));
+        return event(&record, address::v6(record.local), address::v6(record.remote));
     }
     Err(DecodeError::Length { kind: head.kind, bytes: bytes.len() })
 }
@@ -21,14 +21,17 @@ fn event<const WORDS: usize>(
     record: &SocketError<WORDS>,
     local: IpAddr,
     remote: IpAddr,
-) -> ErrorEvent {
+) -> Result<ErrorEvent, DecodeError> {
     let SocketError { head, error, state, .. } = *record;
-    ErrorEvent {
+    if error == 0 {
+        return Err(DecodeError::Value { kind: head.kind, value: 0 });
+    }
+    Ok(ErrorEvent {
         at: KernelTime(head.at_ns),
         socket: Cookie(head.cookie),
         netns: Netns(head.netns),
         ends: address::ends(&head, local, remote),
         state: TcpState::from_kernel(state),
         error: u16::try_from(error).unwrap_or(u16::MAX),
-    }
+    })
 }

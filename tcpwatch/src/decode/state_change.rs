@@ -69,7 +69,8 @@ fn event<const WORDS: usize>(
         error,
         orphaned: head.flags & FLAG_DEAD != 0,
         peer_finished: head.flags & FLAG_DONE != 0,
-        process: (head.flags & FLAG_TASK != 0).then(|| Process {
+        // The kernel's own idle task (0) owns nothing.
+        process: (head.flags & FLAG_TASK != 0 && pid != 0).then(|| Process {
             pid,
             comm: Comm::from_kernel(text(comm)),
             via: via(to),

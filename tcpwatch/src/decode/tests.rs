@@ -92,10 +92,59 @@ fn an_unknown_tag_is_refused_by_name() {
     assert_eq!(understood(&bytes), Err(DecodeError::Kind { kind: 99 }));
 }
 
-/// A record of zeros with these bytes at these offsets.
+const COOKIE: usize = std::mem::offset_of!(RecordHead, cookie);
+const NETNS: usize = std::mem::offset_of!(RecordHead, netns);
+const MINI_STATE: usize = std::mem::offset_of!(MiniSocket<1>, state);
+
+#[test]
+fn a_timewait_socket_is_in_one_of_its_two_states_or_refused() {
+    for number in 0..=u8::MAX {
+        let mut record = vec![1; size_of::<MiniSocket<1>>()];
+        record[KIND] = tag(RecordKind::MiniSocket);
+        record[MINI_STATE] = number;
+        let refused = understood(&record);
+        let states = [TcpState::FinWait2, TcpState::TimeWait];
+        if states.contains(&TcpState::from_kernel(number)) {
+            assert!(refused.is_ok(), "{number}: {refused:?}");
+        } else {
+            let kind = tag(RecordKind::MiniSocket);
+            assert_eq!(refused, Err(DecodeError::Value { kind, value: number }));
+        }
+    }
+}
+
+/// Kinds of records that are about a full socket.
+const IDENTIFIED: [RecordKind; 3] =
+    [RecordKind::StateChange, RecordKind::StateChangeLast, RecordKind::SocketError];
+
+#[test]
+fn a_record_of_no_namespace_or_without_the_full_socket_it_is_about_is_refused() {
+    for (kind, lengths) in LENGTHS {
+        let mut record = vec![1; lengths[0]];
+        record[KIND] = tag(kind);
+        if matches!(kind, RecordKind::MiniSocket | RecordKind::MiniSocketCancel) {
+            record[MINI_STATE] = TcpState::TimeWait.to_kernel();
+        }
+        assert!(understood(&record).is_ok(), "{kind:?}");
+        let mut nowhere = record.clone();
+        nowhere[NETNS..NETNS + 4].fill(0);
+        let what = "network namespace";
+        assert_eq!(understood(&nowhere), Err(DecodeError::Nobody { kind: tag(kind), what }));
+        record[COOKIE..COOKIE + 8].fill(0);
+        let refused =
+            matches!(understood(&record), Err(DecodeError::Nobody { what: "socket", .. }));
+        assert_eq!(refused, IDENTIFIED.contains(&kind), "{kind:?}");
+    }
+}
+
+/// A record of zeros, of a socket and a namespace, with these bytes at these offsets.
 fn record<const LENGTH: usize>(kind: RecordKind, parts: &[(usize, &[u8])]) -> Event {
     let mut bytes = [0; LENGTH];
     bytes[KIND] = tag(kind);
+    bytes[NETNS] = 1;
+    if IDENTIFIED.contains(&kind) {
+        bytes[COOKIE] = 1;
+    }
     for (offset, part) in parts {
         bytes[*offset..offset + part.len()].copy_from_slice(part);
     }
@@ -165,6 +214,7 @@ fn a_change_without_totals_has_none() {
     let bytes = size_of::<StateChange<1>>();
     let mut record = vec![0; bytes];
     record[KIND] = tag(RecordKind::StateChange);
+    (record[NETNS], record[COOKIE]) = (1, 1);
     let Ok(Event::State(event)) = understood(&record) else { panic!("a change") };
     assert_eq!(event.totals, None);
 }

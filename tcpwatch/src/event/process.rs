@@ -1,6 +1,6 @@
 //! Who owns a socket, and how we know.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
 use std::fmt;
 
@@ -36,9 +36,10 @@ impl Via {
 pub struct Comm([u8; 16]);
 
 impl Comm {
-    /// From the kernel's zero-padded bytes.
+    /// From the kernel's zero-padded bytes, of which the last is always zero.
     #[must_use]
-    pub const fn from_kernel(bytes: [u8; 16]) -> Self {
+    pub const fn from_kernel(mut bytes: [u8; 16]) -> Self {
+        bytes[15] = 0;
         Self(bytes)
     }
 
@@ -100,11 +101,20 @@ impl fmt::Debug for Comm {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Process {
     /// Process (thread group) id in the initial pid namespace.
+    #[serde(deserialize_with = "of_a_process")]
     pub pid: u32,
     /// Its name.
     pub comm: Comm,
     /// How it became known.
     pub via: Via,
+}
+
+/// A number that is not that of the kernel's own idle task.
+fn of_a_process<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    match u32::deserialize(deserializer)? {
+        0 => Err(D::Error::custom("0 is no process")),
+        pid => Ok(pid),
+    }
 }
 
 #[cfg(test)]

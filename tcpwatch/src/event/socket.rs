@@ -10,11 +10,34 @@ use std::{
 /// The kernel's number for a socket, unique until reboot; `ss -e` prints it after `sk:` in
 /// hexadecimal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "u64")]
 pub struct Cookie(pub u64);
 
 /// Inode of a network namespace, as in `readlink /proc/PID/ns/net`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "u32")]
 pub struct Netns(pub u32);
+
+/// The kernel counts sockets and inodes from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("0 is no {0}")]
+pub struct Zero(&'static str);
+
+impl TryFrom<u64> for Cookie {
+    type Error = Zero;
+
+    fn try_from(number: u64) -> Result<Self, Zero> {
+        if number == 0 { Err(Zero("socket")) } else { Ok(Self(number)) }
+    }
+}
+
+impl TryFrom<u32> for Netns {
+    type Error = Zero;
+
+    fn try_from(inode: u32) -> Result<Self, Zero> {
+        if inode == 0 { Err(Zero("network namespace")) } else { Ok(Self(inode)) }
+    }
+}
 
 /// An address and a port in host order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

@@ -3,7 +3,7 @@
 //! The first line holds what the records need to be understood elsewhere, the next ones the sockets
 //! that existed, the rest one record each, its bytes in hexadecimal.
 
-use std::io::{self, BufRead, Write};
+use std::io::{self, BufRead, Read as _, Write};
 
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
@@ -42,6 +42,9 @@ impl Header {
     /// The version this program writes and reads.
     pub const VERSION: u32 = 1;
 }
+
+/// Bytes of a line at most. The first one is the longest, and has some thousand.
+const LONGEST_LINE: usize = 1 << 20;
 
 /// Any other line.
 #[derive(Serialize, Deserialize)]
@@ -99,6 +102,13 @@ pub enum RecordingError {
         /// What is wrong.
         source: serde_json::Error,
     },
+    /// A recording that is being made cannot be written. Its reader may have gone: unlike with
+    /// the output, that is no normal end.
+    #[error("cannot write the recording: {0}")]
+    Write(String),
+    /// A line does not end.
+    #[error("line {0} of the recording has more than {LONGEST_LINE} bytes: this is no recording")]
+    Long(usize),
     /// The file is empty.
     #[error("the recording is empty")]
     Empty,
@@ -147,6 +157,14 @@ impl Recorder {
         write_line(&mut self.file, &Frame::Sysctls(netns, sysctls))
     }
 
+    /// Writes out what may still be in memory.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn finish(mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+
     /// Writes a record. There are hundreds of thousands in a second: a serializer and a string for each
     /// would be most of what a recording costs.
     ///
@@ -161,14 +179,6 @@ impl Recorder {
     }
 }
 
-impl Drop for Recorder {
-    fn drop(&mut self) {
-        if let Err(error) = self.file.flush() {
-            tracing::error!("the recording is not complete: {error}");
-        }
-    }
-}
-
 fn write_line(file: &mut Box<dyn Write>, value: &impl Serialize) -> io::Result<()> {
     serde_json::to_writer(&mut *file, value)?;
     file.write_all(b"\n")
@@ -180,7 +190,9 @@ pub struct Recording<F> {
     pub header: Header,
     /// Sockets that existed.
     pub known: Vec<KnownSocket>,
-    lines: io::Lines<F>,
+    file: F,
+    /// The line that was read last, and its number, from 1.
+    text: Vec<u8>,
     line: usize,
     /// What ended the list of sockets.
     first: Option<Item>,
@@ -191,16 +203,18 @@ impl<F: BufRead> Recording<F> {
     ///
     /// # Errors
     /// If it cannot be read or another version wrote it.
-    pub fn open(file: F) -> Result<Self, RecordingError> {
-        let mut lines = file.lines();
-        let text = lines.next().ok_or(RecordingError::Empty)??;
+    pub fn open(mut file: F) -> Result<Self, RecordingError> {
+        let mut text = Vec::new();
+        if !read_line(&mut file, 1, &mut text)? {
+            return Err(RecordingError::Empty);
+        }
         let first = |source| RecordingError::Line { line: 1, source };
-        let Version { version } = serde_json::from_str(&text).map_err(first)?;
+        let Version { version } = serde_json::from_slice(&text).map_err(first)?;
         if version != Header::VERSION {
             return Err(RecordingError::Version(version));
         }
-        let header: Header = serde_json::from_str(&text).map_err(first)?;
-        let mut recording = Self { header, known: Vec::new(), lines, line: 1, first: None };
+        let header: Header = serde_json::from_slice(&text).map_err(first)?;
+        let mut recording = Self { header, known: Vec::new(), file, text, line: 1, first: None };
         while let Some(frame) = recording.next_frame()? {
             match frame {
                 Frame::Known(socket) => recording.known.push(socket),
@@ -230,11 +244,28 @@ impl<F: BufRead> Recording<F> {
     }
 
     fn next_frame(&mut self) -> Result<Option<Frame>, RecordingError> {
-        let Some(text) = self.lines.next() else { return Ok(None) };
-        self.line += 1;
-        let line = self.line;
-        serde_json::from_str(&text?)
+        let line = self.line + 1;
+        if !read_line(&mut self.file, line, &mut self.text)? {
+            return Ok(None);
+        }
+        self.line = line;
+        serde_json::from_slice(&self.text)
             .map(Some)
             .map_err(|source| RecordingError::Line { line, source })
     }
+}
+
+/// Puts the next line, which has this number, into `text`; false at the end.
+fn read_line(
+    file: &mut impl BufRead,
+    line: usize,
+    text: &mut Vec<u8>,
+) -> Result<bool, RecordingError> {
+    text.clear();
+    let most = u64::try_from(LONGEST_LINE).unwrap_or(u64::MAX);
+    let read = file.take(most).read_until(b'\n', text)?;
+    if read == LONGEST_LINE && text.last() != Some(&b'\n') {
+        return Err(RecordingError::Long(line));
+    }
+    Ok(read > 0)
 }

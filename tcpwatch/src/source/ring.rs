@@ -122,6 +122,12 @@ impl RingSource {
         count
     }
 
+    /// The last look ended before the ring's end.
+    #[must_use]
+    pub const fn is_behind(&self) -> bool {
+        matches!(self.mode, Mode::Behind)
+    }
+
     /// Nothing is left to read and the next wait is a sleep.
     #[must_use]
     pub const fn is_asleep(&self) -> bool {

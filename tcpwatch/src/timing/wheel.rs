@@ -24,7 +24,8 @@ const LAG: u64 = 4;
 #[must_use]
 pub fn fires_at(armed: Jiffies, due: Jiffies) -> Jiffies {
     let shift = LEVEL_SHIFT * level(due.0.saturating_sub(armed.0));
-    Jiffies(((due.0 >> shift) + 1) << shift)
+    let last_of_bucket = due.0 | ((1 << shift) - 1);
+    Jiffies(last_of_bucket.saturating_add(1))
 }
 
 /// Ticks by which a timer may be late that is armed `distance` ticks ahead, whenever that is.
@@ -41,7 +42,24 @@ fn level(distance: u64) -> u32 {
 
 /// Ticks per second of the running kernel (`CONFIG_HZ`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "u64")]
 pub struct TickRate(pub u64);
+
+/// More than any kernel can be built with (`kernel/Kconfig.hz`, and its like of each architecture).
+const HIGHEST_RATE: u64 = 10_000;
+
+/// A number that is no kernel's rate of ticks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no kernel has {0} ticks per second")]
+pub struct NoRate(u64);
+
+impl TryFrom<u64> for TickRate {
+    type Error = NoRate;
+
+    fn try_from(rate: u64) -> Result<Self, NoRate> {
+        if (1..=HIGHEST_RATE).contains(&rate) { Ok(Self(rate)) } else { Err(NoRate(rate)) }
+    }
+}
 
 impl TickRate {
     /// The time that some ticks take.

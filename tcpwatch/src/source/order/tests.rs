@@ -13,6 +13,7 @@ fn change(at_us: u64, cookie: u64, new: u8, local_port: u16) -> Event {
     let mut bytes = [0; 64];
     bytes[0..8].copy_from_slice(&(at_us * 1000).to_ne_bytes());
     bytes[8..16].copy_from_slice(&cookie.to_ne_bytes());
+    bytes[16] = 1;
     bytes[20] = 1;
     bytes[22..24].copy_from_slice(&local_port.to_ne_bytes());
     bytes[33] = new;
@@ -79,7 +80,7 @@ fn reset(at_us: u64) -> ResetEvent {
     ResetEvent {
         at: us(at_us),
         socket: None,
-        netns: Netns(0),
+        netns: Netns(1),
         ends: ENDS,
         state: None,
         direction: ResetDirection::Sent,
@@ -112,7 +113,7 @@ fn a_reset_that_is_sent_right_after_the_end_belongs_to_it() {
         (reset(1500), "too late"),
         (ResetEvent { direction: ResetDirection::Received, ..reset(30) }, "the peer's"),
         (ResetEvent { ends: OTHER, ..reset(30) }, "the other end's"),
-        (ResetEvent { netns: Netns(1), ..reset(30) }, "of another namespace"),
+        (ResetEvent { netns: Netns(2), ..reset(30) }, "of another namespace"),
     ] {
         assert!(!sends_reset(established(), other), "{why}");
     }
@@ -157,7 +158,7 @@ fn syn_ack(trigger: Trigger) -> Event {
     Event::Retransmit(RetransmitEvent {
         at: us(10),
         socket: None,
-        netns: Netns(0),
+        netns: Netns(1),
         ends: ENDS,
         state: TcpState::SynRecv,
         segment: Segment::SynAck,
@@ -175,7 +176,7 @@ fn armed(at_us: u64, due: u64) -> MiniEvent {
     MiniEvent {
         at: us(at_us),
         socket: None,
-        netns: Netns(0),
+        netns: Netns(1),
         ends: ENDS,
         kind: MiniKind::Request,
         state: TcpState::SynRecv,
@@ -207,7 +208,7 @@ fn a_syn_ack_gets_the_timer_that_is_armed_last_after_it() {
             (MiniEvent { timer: TimerEvent::Expire, ..armed(20, 505) }, "not armed"),
             (MiniEvent { kind: MiniKind::TimeWait, ..armed(20, 505) }, "a timewait socket"),
             (MiniEvent { ends: OTHER, ..armed(20, 505) }, "another connection"),
-            (MiniEvent { netns: Netns(1), ..armed(20, 505) }, "another namespace"),
+            (MiniEvent { netns: Netns(2), ..armed(20, 505) }, "another namespace"),
         ] {
             assert_eq!(timer(trigger, [other]), None, "{why}");
         }

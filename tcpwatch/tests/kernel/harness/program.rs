@@ -1,6 +1,6 @@
 //! The program under test, and what the kernel knows of it while it runs: its programs, its switches.
 
-use std::{collections::BTreeSet, env, fs, process::Command};
+use std::{collections::BTreeSet, env, fs, io, process::Command};
 
 /// tcpwatch, as cargo built it with this test, or wherever it is where this test was carried to.
 pub(crate) fn tcpwatch() -> Command {
@@ -9,12 +9,22 @@ pub(crate) fn tcpwatch() -> Command {
 
 /// Numbers of the kernel programs that the process holds.
 pub(crate) fn programs_of(pid: u32) -> BTreeSet<u32> {
-    let files = fs::read_dir(format!("/proc/{pid}/fdinfo")).unwrap();
-    files
-        .filter_map(|file| fs::read_to_string(file.unwrap().path()).ok())
-        .filter_map(|text| field(&text, "prog_id:"))
-        .map(|id| u32::try_from(id).unwrap())
-        .collect()
+    held_by(pid).unwrap()
+}
+
+/// The same of every process that may be asked.
+pub(crate) fn held_programs() -> BTreeSet<u32> {
+    let entries = fs::read_dir("/proc").unwrap();
+    let names = entries.filter_map(|entry| entry.unwrap().file_name().into_string().ok());
+    let pids = names.filter_map(|name| name.parse().ok());
+    pids.flat_map(|pid| held_by(pid).unwrap_or_default()).collect()
+}
+
+fn held_by(pid: u32) -> io::Result<BTreeSet<u32>> {
+    let files = fs::read_dir(format!("/proc/{pid}/fdinfo"))?;
+    let texts = files.filter_map(|file| fs::read_to_string(file.ok()?.path()).ok());
+    let ids = texts.filter_map(|text| field(&text, "prog_id:"));
+    Ok(ids.map(|id| u32::try_from(id).unwrap()).collect())
 }
 
 /// Numbers of all kernel programs that are loaded.

@@ -231,7 +231,7 @@ fn a_line_that_says_why_with_a_wrong_value_is_refused() {
         ("/expected_s", json!(null)),
         ("/early", json!(1)),
         ("/next_in_s", json!("1 s")),
-        ("/attempts_at_most", json!(0)),
+        ("/attempts_at_most", json!(-1)),
         ("/direction", json!("sent")),
     ] {
         refused(&validator, retransmit_line(), pointer, &bad);

@@ -9,6 +9,9 @@ use crate::lab::nearest::advice;
 /// Parentheses and calls inside each other at most.
 const DEEPEST: u32 = 16;
 
+/// Bytes at most: the tree of a chain of operations is as deep as the chain is long.
+const LONGEST: usize = 1000;
+
 struct Parser<'t> {
     text: &'t str,
     rest: Peekable<CharIndices<'t>>,
@@ -16,6 +19,10 @@ struct Parser<'t> {
 }
 
 pub(super) fn parse(text: &str) -> Result<Node, ParseError> {
+    if text.len() > LONGEST {
+        let problem = format!("an expression of {} bytes is too long", text.len());
+        return Err(error(problem, "write it simpler"));
+    }
     let mut parser = Parser { text, rest: text.char_indices().peekable(), depth: 0 };
     let node = parser.sum(0)?;
     match parser.next_char() {

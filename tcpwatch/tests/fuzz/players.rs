@@ -1,0 +1,83 @@
+//! Plays a recording that is in memory through the whole road, into every form of output.
+
+use std::sync::LazyLock;
+
+use jsonschema::Validator;
+use serde_json::Value;
+use tcpwatch::{
+    event::KernelTime,
+    pipeline::{self, Plan},
+    probe::{Counting, Filters, Tells},
+    sink::{
+        Sink, Summary,
+        json_lines::JsonLines,
+        terminal::{Layout, Terminal, TimeStyle},
+    },
+    source::recording::Recording,
+};
+
+/// What a form of output was made of a recording.
+pub(crate) struct Played {
+    pub(crate) text: Vec<u8>,
+    /// Or why the recording broke off.
+    pub(crate) summary: Result<Summary, String>,
+}
+
+fn plan(tells: Tells) -> Plan {
+    Plan {
+        filters: Filters { tells, ..Filters::default() },
+        selection: Box::new(|_| true),
+        ring_bytes: 1 << 16,
+        counting: Counting::Off,
+        duration: None,
+        count: None,
+        summary_line: true,
+    }
+}
+
+/// Fails if the recording cannot even be opened.
+fn play(recording: &[u8], tells: Tells, sink: &mut dyn Sink) -> Result<Played, String> {
+    let recording = Recording::open(recording).map_err(|error| error.to_string())?;
+    let mut text = Vec::new();
+    let summary = pipeline::replay(&plan(tells), sink, &mut text, recording);
+    Ok(Played { text, summary: summary.map_err(|error| format!("{error:#}")) })
+}
+
+/// Plays it as JSON, whose lines must keep to the schema, and as text; returns the JSON.
+pub(crate) fn play_all(recording: &[u8]) -> Result<Played, String> {
+    for (tells, color) in [(Tells::Happenings, false), (Tells::Lives, true)] {
+        let layout = Layout {
+            color,
+            time: if color { TimeStyle::Utc } else { TimeStyle::Elapsed },
+            page: color.then_some(10),
+            width: if color { 80 } else { 160 },
+            cut: color,
+            started: KernelTime(0),
+        };
+        play(recording, tells, &mut Terminal::new(layout))?;
+    }
+    let played = play(recording, Tells::Lives, &mut JsonLines::default())?;
+    for line in played.text.split_inclusive(|byte| *byte == b'\n') {
+        check(line);
+    }
+    Ok(played)
+}
+
+fn check(line: &[u8]) {
+    static SCHEMA: LazyLock<Validator> = LazyLock::new(|| {
+        let schema = serde_json::from_str(include_str!("../../src/sink/schema.json"));
+        jsonschema::draft202012::options()
+            .should_validate_formats(true)
+            .build(&schema.expect("the schema is JSON"))
+            .expect("the schema is a JSON Schema")
+    });
+    assert_eq!(line.last(), Some(&b'\n'), "the last line is whole");
+    let shown = String::from_utf8_lossy(line);
+    let value: Value =
+        serde_json::from_slice(line).unwrap_or_else(|error| panic!("{error}: {shown}"));
+    let errors: Vec<String> = SCHEMA
+        .iter_errors(&value)
+        .map(|error| format!("{}: {error}", error.instance_path()))
+        .collect();
+    assert!(errors.is_empty(), "{shown}{}", errors.join("\n"));
+}
