@@ -117,7 +117,8 @@ pub const WORDS: usize = MINIS_TAKEN + 1;
 /// Mini-sockets at most whose times are kept in the table, unless user space sets another limit: those
 /// that were born in FIN_WAIT_2, and those whose TIME_WAIT was started anew.
 pub const MAX_MINIS: u32 = 65_536;
-/// Places for full sockets that become mini-sockets at this moment; a power of two.
+/// Places for full sockets that become mini-sockets at this moment, two for each to choose from; a power
+/// of two.
 pub const BURIALS: usize = 4096;
 
 /// Why a connect had no success.
@@ -225,8 +226,8 @@ pub struct Pending {
     pub end: u32,
     /// The state under which the mini-socket is in the table; 0 if it is not there.
     pub kept: u32,
-    /// Always 0.
-    pub reserved: u32,
+    /// 1 if a full socket has come to where a mini-socket takes over since then, on this CPU.
+    pub overtaken: u32,
 }
 
 const _: () = assert!(size_of::<Pending>() == 8 * PENDING_WORDS, "no padding");
@@ -244,7 +245,7 @@ impl Pending {
     pub const fn from_words(words: [u64; PENDING_WORDS]) -> Self {
         let [timer, at_ns, since_ns, earlier_ns, state_end, kept] = words;
         let (state, end) = (state_end as u32, (state_end >> 32) as u32);
-        Self { timer, at_ns, since_ns, earlier_ns, state, end, kept: kept as u32, reserved: 0 }
+        Self { timer, at_ns, since_ns, earlier_ns, state, end, kept: kept as u32, overtaken: 0 }
     }
 
     /// Did FIN_WAIT_2 become TIME_WAIT, and no event has told it?
@@ -313,7 +314,7 @@ mod tests {
             state: 6,
             end: 1,
             kept: 5,
-            reserved: 0,
+            overtaken: 0,
         });
         assert_eq!(words[transition(FIN_WAIT_2, TIME_WAIT)], 1);
         assert_eq!(words[transition(TIME_WAIT, CLOSED)], 1);

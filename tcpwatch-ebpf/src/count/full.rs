@@ -76,6 +76,9 @@ pub(crate) fn change(sock: Sock, old: u32, new: u32) {
         words.add(counts::UNKEPT, 1);
     }
 
+    if new == FIN_WAIT2 || new == CLOSING {
+        mini::overtake();
+    }
     let mut to = new;
     if new == CLOSE && (old == FIN_WAIT2 || old == CLOSING) {
         match heir(sock, old, since_ns, &mut words) {
@@ -220,21 +223,33 @@ fn heir(sock: Sock, old: u32, since_ns: u64, words: &mut Words) -> Heir {
         return guess(sock, old);
     }
     let key = key(sock.hash(), sock.remote_port());
-    let Some(burial) = maps::BURIALS.get_ptr_mut(place(key)) else { return Heir::None };
-    // SAFETY: the lookup returned a live value; another CPU that uses the same place at the same
-    // moment is told by its key.
-    let Burial { key: noted, timer, state } = unsafe { *burial };
-    if noted != key {
+    let [first, second] = places(key);
+    let Some(Burial { timer, state, .. }) =
+        take_note(key, first).or_else(|| take_note(key, second))
+    else {
         return Heir::None;
-    }
-    // SAFETY: as above.
-    unsafe { (*burial).key = 0 };
+    };
     if state == u64::from(TIME_WAIT) {
         return Heir::TimeWait;
     }
     let clock = Clock { since_ns, state: u64::from(FIN_WAIT2) };
     mini::keep(timer, clock, words);
     Heir::FinWait2
+}
+
+/// Takes the note out of this place, if it is about this socket.
+#[inline(always)]
+fn take_note(key: u64, place: u32) -> Option<Burial> {
+    let burial = maps::BURIALS.get_ptr_mut(place)?;
+    // SAFETY: the lookup returned a live value; another CPU that uses the same place at the same
+    // moment is told by its key.
+    let note = unsafe { *burial };
+    if note.key != key {
+        return None;
+    }
+    // SAFETY: as above.
+    unsafe { (*burial).key = 0 };
+    Some(note)
 }
 
 /// Where timers are not watched: the connection is in TIME_WAIT if the peer's FIN has come, and stays
@@ -259,7 +274,9 @@ pub(super) fn key(hash: u32, remote_port: u16) -> u64 {
     u64::from(hash) << 32 | u64::from(remote_port) << 16 | 1
 }
 
+/// The two places where a note about it may be.
 #[inline(always)]
-pub(super) fn place(key: u64) -> u32 {
-    (key >> 32) as u32 & (counts::BURIALS as u32 - 1)
+pub(super) fn places(key: u64) -> [u32; 2] {
+    let first = (key >> 32) as u32 & (counts::BURIALS as u32 - 1);
+    [first, first ^ 1]
 }

@@ -12,7 +12,7 @@ use tcpwatch_common::{
 
 use super::{
     Words,
-    full::{key, place},
+    full::{key, places},
 };
 use crate::{
     kernel::{Mini, Timer},
@@ -103,8 +103,22 @@ fn is_moved(pending: &Pending, timer: Timer) -> bool {
     }
     // SAFETY: the helper takes nothing and always succeeds.
     let passed = unsafe { bpf_ktime_get_ns() }.saturating_sub(pending.at_ns);
-    let fired = pending.end == End::TimedOut as u32;
-    passed < if fired { SENT_AGAIN_WITHIN_NS } else { MOVED_WITHIN_NS }
+    if pending.end == End::TimedOut as u32 {
+        return passed < SENT_AGAIN_WITHIN_NS;
+    }
+    passed < MOVED_WITHIN_NS && pending.overtaken == 0
+}
+
+/// A full socket comes to where a mini-socket takes over. The timer that starts next on this CPU is not
+/// moved, though it may have the address of the last that was canceled here: what was freed last is handed
+/// out first, also when the task was on another CPU in between, whose events explained nothing here.
+#[inline(always)]
+pub(super) fn overtake() {
+    if let Some(pending) = PENDING.get_ptr_mut(0) {
+        // SAFETY: the lookup returned a live value of this CPU; a program on a timer that interrupts this
+        // one sees all of a move, which is made with interrupts off.
+        unsafe { (*pending).overtaken = 1 };
+    }
 }
 
 /// The timer runs anew.
@@ -152,12 +166,17 @@ fn take_out(timer: u64, words: &mut Words) {
 #[inline(always)]
 fn born(timer: Timer, mini: Mini<'_>) {
     let key = key(mini.common.hash(), mini.common.ports().1);
-    if let Some(burial) = maps::BURIALS.get_ptr_mut(place(key)) {
-        let note = Burial { key, timer: timer.address(), state: mini.state().into() };
-        // SAFETY: the lookup returned a live value; another CPU that uses the same place at the same
-        // moment is told by its key.
-        unsafe { *burial = note };
+    let [first, second] = places(key);
+    let Some(mut burial) = maps::BURIALS.get_ptr_mut(first) else { return };
+    // SAFETY: the lookup returned a live value.
+    if unsafe { (*burial).key } != 0 {
+        // Another socket at this moment, or a note that nobody has taken.
+        let Some(other) = maps::BURIALS.get_ptr_mut(second) else { return };
+        burial = other;
     }
+    let note = Burial { key, timer: timer.address(), state: mini.state().into() };
+    // SAFETY: as above; another CPU that uses the same place at the same moment is told by its key.
+    unsafe { *burial = note };
 }
 
 /// What is known of the mini-socket at this event.
@@ -174,7 +193,7 @@ fn seen(timer: Timer, is_request: bool, mini: Mini<'_>) -> Pending {
         state: mini.state().into(),
         end: if gone { End::NetnsGone } else { End::Early } as u32,
         kept: 0,
-        reserved: 0,
+        overtaken: 0,
     };
     if is_request {
         pending.since_ns = timer.request_sent_ns();

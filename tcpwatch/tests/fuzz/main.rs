@@ -2,7 +2,7 @@
 //! takes memory beyond bounds, and whatever is refused is refused in words. Needs no privilege.
 //!
 //! As they are, each test tries some hundred inputs. For a night's run, with every overflow seen:
-//! `PROPTEST_CASES=1000000 cargo test -p tcpwatch --profile fuzz --test fuzz`; a name after `--` chooses
+//! `PROPTEST_CASES=1000000 cargo test -p tcpwatch --profile checked --test fuzz`; a name after `--` chooses
 //! one test.
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! A run that is ended in its middle, by whatever: no process, network namespace, socket, link or
-//! program of it is left, and the caller's own network is as before.
+//! A run that is ended in its middle, by whatever: no process, network namespace, socket, link,
+//! program or map of it is left, and the caller's own network is as before.
 
 use std::{
     collections::BTreeSet,
@@ -29,6 +29,7 @@ struct Running {
     inside: Vec<OwnedFd>,
     programs: BTreeSet<u32>,
     links: BTreeSet<u32>,
+    maps: BTreeSet<u32>,
 }
 
 /// The processes that any of its threads started.
@@ -80,9 +81,11 @@ impl Running {
         };
         let inside = ways.iter().map(|way| File::open(way).unwrap().into()).collect();
         let netns = ways.iter().map(inode).collect();
-        let [programs, attached] = ["prog_id:", "link_id:"].map(|key| numbers(pid, key));
+        let [programs, attached, maps] =
+            ["prog_id:", "link_id:", "map_id:"].map(|key| numbers(pid, key));
         assert!(programs.len() > 5 && !attached.is_empty(), "{programs:?} {attached:?}");
-        Self { child, lines, hosts, netns, inside, programs, links: attached }
+        assert!(!maps.is_empty(), "it has maps");
+        Self { child, lines, hosts, netns, inside, programs, links: attached, maps }
     }
 
     fn signal(&self, signal: Signal) {
@@ -113,8 +116,11 @@ impl Running {
             let programs: Vec<_> = programs.filter(|id| self.programs.contains(id)).collect();
             let links = aya::programs::loaded_links().flatten().map(|link| link.id());
             let links: Vec<_> = links.filter(|id| self.links.contains(id)).collect();
-            let nothing = programs.is_empty() && links.is_empty();
-            if nothing { Ok(()) } else { Err(format!("programs {programs:?}, links {links:?}")) }
+            let maps = aya::maps::loaded_maps().flatten().map(|map| map.id());
+            let maps: Vec<_> = maps.filter(|id| self.maps.contains(id)).collect();
+            let nothing = programs.is_empty() && links.is_empty() && maps.is_empty();
+            let left = || format!("programs {programs:?}, links {links:?}, maps {maps:?}");
+            if nothing { Ok(()) } else { Err(left()) }
         });
         (status, said)
     }

@@ -12,6 +12,7 @@ pub(crate) const TARGETS: &[Target] = &[Target {
     name: "kernel",
     without: &[
         // What an emulated processor can bear says nothing about a kernel.
+        "load::conservation::what_is_attempted_is_printed_or_counted_as_lost_on_every_path",
         "loss::a_backlog_at_the_end_takes_time_in_proportion",
         "loss::five_seconds_of_churn_lose_nothing_and_every_time_wait_is_accounted_for",
         "running::an_idle_system_lets_it_sleep_and_load_wakes_it_every_few_milliseconds_at_most",

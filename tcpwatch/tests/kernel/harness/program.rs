@@ -9,7 +9,7 @@ pub(crate) fn tcpwatch() -> Command {
 
 /// Numbers of the kernel programs that the process holds.
 pub(crate) fn programs_of(pid: u32) -> BTreeSet<u32> {
-    held_by(pid).unwrap()
+    ids_of(pid, "prog_id:")
 }
 
 /// The same of every process that may be asked.
@@ -17,13 +17,18 @@ pub(crate) fn held_programs() -> BTreeSet<u32> {
     let entries = fs::read_dir("/proc").unwrap();
     let names = entries.filter_map(|entry| entry.unwrap().file_name().into_string().ok());
     let pids = names.filter_map(|name| name.parse().ok());
-    pids.flat_map(|pid| held_by(pid).unwrap_or_default()).collect()
+    pids.flat_map(|pid| held_by(pid, "prog_id:").unwrap_or_default()).collect()
 }
 
-fn held_by(pid: u32) -> io::Result<BTreeSet<u32>> {
+/// The numbers that its open files have under this key: `prog_id:`, `map_id:`, `link_id:`.
+pub(crate) fn ids_of(pid: u32, key: &str) -> BTreeSet<u32> {
+    held_by(pid, key).unwrap()
+}
+
+fn held_by(pid: u32, key: &str) -> io::Result<BTreeSet<u32>> {
     let files = fs::read_dir(format!("/proc/{pid}/fdinfo"))?;
     let texts = files.filter_map(|file| fs::read_to_string(file.ok()?.path()).ok());
-    let ids = texts.filter_map(|text| field(&text, "prog_id:"));
+    let ids = texts.filter_map(|text| field(&text, key));
     Ok(ids.map(|id| u32::try_from(id).unwrap()).collect())
 }
 

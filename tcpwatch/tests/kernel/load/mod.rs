@@ -1,6 +1,7 @@
 //! As much as the machine can do, for as long as it takes: a tier of its own, because it takes minutes.
 
 mod clocks;
+mod conservation;
 mod crowd;
 mod half_open;
 mod namespaces;

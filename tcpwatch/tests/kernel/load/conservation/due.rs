@@ -1,0 +1,113 @@
+//! What the workload must have caused: records by hook, and lines. Derived from what was made, not
+//! from anything that tcpwatch says.
+
+use std::collections::BTreeMap;
+
+use tcpwatch_common::counter::Hook;
+
+use super::workload::Made;
+
+/// All that is known from elsewhere.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Facts {
+    pub(super) made: Made,
+    /// Listeners that were open at the start and are closed.
+    pub(super) listeners: u64,
+    /// Sockets that are in TIME_WAIT still, by the kernel's count.
+    pub(super) time_wait: u64,
+    /// Of these, those whose minute was over before the reader had ended.
+    pub(super) expired: u64,
+    /// Segments that were sent again, by the kernel's count.
+    pub(super) sent_again: u64,
+    /// ACKs that were delayed, by the kernel's count: a FIN that is acknowledged alone makes a
+    /// FIN_WAIT_2 of a mini-socket, whose timer starts once more for TIME_WAIT.
+    pub(super) delayed: u64,
+    /// Only what tells whose retries they are passes the filters: SYN_SENT, LISTEN and CLOSED are
+    /// entered.
+    pub(super) only_retries: bool,
+}
+
+impl Facts {
+    /// Sockets that left TIME_WAIT.
+    const fn ended(self) -> u64 {
+        self.made.whole - self.time_wait
+    }
+
+    /// Records that this hook must have attempted; `None` if that is not known from elsewhere.
+    pub(super) const fn records(self, hook: Hook) -> Option<u64> {
+        let Made { whole, reset, refused, unanswered } = self.made;
+        if self.only_retries {
+            return Some(match hook {
+                // The deaf listener comes and goes, too.
+                Hook::SetState => {
+                    3 * (whole + reset) + 2 * (refused + unanswered) + self.listeners + 2
+                }
+                Hook::Retransmit => self.sent_again,
+                _ => 0,
+            });
+        }
+        Some(match hook {
+            // The client: SYN_SENT, ESTABLISHED, FIN_WAIT_1, FIN_WAIT_2, CLOSED; the server: SYN_RECV,
+            // ESTABLISHED, CLOSE_WAIT, LAST_ACK, CLOSED. With a reset both close after ESTABLISHED.
+            Hook::SetState => {
+                10 * whole + 6 * reset + 2 * refused + 2 * unanswered + self.listeners
+            }
+            // A request socket and a timewait socket.
+            Hook::TimerStart => whole + reset + whole,
+            Hook::TimerCancel => whole + reset + self.ended(),
+            Hook::SendReset | Hook::ReceiveReset | Hook::ErrorReport => reset + refused,
+            // SYNs, as good as always: the rest is answered at once.
+            Hook::Retransmit => self.sent_again,
+            Hook::RetransmitSynAck | Hook::TimerExpire | Hook::TapIn | Hook::TapOut => return None,
+        })
+    }
+
+    /// Records that this hook may have attempted besides.
+    pub(super) const fn more(self, hook: Hook) -> u64 {
+        match hook {
+            Hook::TimerStart => self.delayed,
+            Hook::TimerCancel => self.delayed + self.expired,
+            _ => 0,
+        }
+    }
+
+    /// Changes by their kind, as tcpwatch is to tell them.
+    pub(super) fn changes(self) -> BTreeMap<String, u64> {
+        let Made { whole, reset, refused, unanswered } = self.made;
+        let changes = [
+            ("CLOSED>SYN_SENT", self.made.connects()),
+            ("SYN_SENT>ESTABLISHED", whole + reset),
+            ("SYN_SENT>CLOSED", refused + unanswered),
+            ("LISTEN>SYN_RECV", whole + reset),
+            ("SYN_RECV>ESTABLISHED", whole + reset),
+            ("ESTABLISHED>CLOSED", 2 * reset),
+            ("ESTABLISHED>FIN_WAIT_1", whole),
+            ("ESTABLISHED>CLOSE_WAIT", whole),
+            ("CLOSE_WAIT>LAST_ACK", whole),
+            ("LAST_ACK>CLOSED", whole),
+            ("FIN_WAIT_1>FIN_WAIT_2", whole),
+            ("FIN_WAIT_2>TIME_WAIT", whole),
+            ("TIME_WAIT>CLOSED", self.ended()),
+            ("LISTEN>CLOSED", self.listeners),
+        ];
+        changes.map(|(change, count)| (change.to_owned(), count)).into()
+    }
+
+    /// Lines of changes, resets and retries.
+    pub(super) fn happenings(self) -> u64 {
+        let changes: u64 = self.changes().values().sum();
+        // Each reset is sent and received.
+        changes + 2 * self.errors() + self.sent_again
+    }
+
+    /// Errors that applications see; text leaves them out, because the change to CLOSED tells it all.
+    pub(super) const fn errors(self) -> u64 {
+        self.made.reset + self.made.refused
+    }
+
+    /// Lines that tell a connection, one for each of its ends that is there no more.
+    pub(super) const fn connections(self) -> u64 {
+        let Made { whole, reset, refused, unanswered } = self.made;
+        whole + self.ended() + 2 * reset + refused + unanswered
+    }
+}

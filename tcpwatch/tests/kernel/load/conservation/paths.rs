@@ -1,0 +1,240 @@
+//! Every way on which records reach a reader of the log, under load: churn as fast as the machine goes,
+//! then bursts while the reader is stopped.
+
+use std::time::{Duration, Instant};
+
+use aya::sys::{Stats, enable_stats};
+use tcpwatch_common::counter::Hook;
+
+use super::{
+    books::{Row, UNTOLD, table_of_hooks},
+    due::Facts,
+    instruments::Instruments,
+    reader::{Printed, Reader},
+    recording,
+    snmp::{Snmp, time_wait, time_wait_to},
+    workload::{Churn, Much},
+};
+use crate::harness::netns::Netns;
+
+/// Connections of each thread in a burst: more than the ring has room for.
+const BURST: u64 = 5_000;
+const BURSTS: usize = 2;
+/// Connects that are not answered.
+const IN_VAIN: usize = 1_000;
+
+/// What is run, and what it must print.
+pub(super) struct Path {
+    pub(super) name: &'static str,
+    pub(super) args: &'static [&'static str],
+    pub(super) lines: fn(Facts) -> u64,
+}
+
+pub(super) const TEXT: Path = Path { name: "text", args: &[], lines: Facts::happenings };
+
+pub(super) const JSON: Path = Path {
+    name: "JSON",
+    args: &["--format", "json"],
+    lines: |facts| facts.happenings() + facts.errors() + facts.connections(),
+};
+
+pub(super) const LIVES: Path =
+    Path { name: "--lives", args: &["--lives"], lines: Facts::connections };
+
+/// A path that is being run.
+pub(super) struct Course<'a> {
+    netns: &'a Netns,
+    before: Snmp,
+    pub(super) churn: Churn<'a>,
+    pub(super) reader: Reader,
+    pub(super) kernel: Instruments,
+    pub(super) row: Row,
+    only_retries: bool,
+}
+
+/// How it ended.
+pub(super) struct Outcome {
+    pub(super) facts: Facts,
+    pub(super) printed: Printed,
+    pub(super) kernel: Instruments,
+    pub(super) row: Row,
+}
+
+impl<'a> Course<'a> {
+    /// The reader misses nothing from now on.
+    pub(super) fn begin(netns: &'a Netns, name: &str, args: &[&str]) -> Self {
+        let churn = Churn::new(netns);
+        Self::with(netns, churn, name, args)
+    }
+
+    fn with(netns: &'a Netns, churn: Churn<'a>, name: &str, args: &[&str]) -> Self {
+        let before = Snmp::of(netns);
+        let word = netns.word();
+        let args: Vec<_> = ["--netns", &word].into_iter().chain(args.iter().copied()).collect();
+        let reader = Reader::start(&args);
+        let kernel = Instruments::of(reader.pid());
+        let row = Row { path: name.to_owned(), ..Row::default() };
+        Self { netns, before, churn, reader, kernel, row, only_retries: false }
+    }
+
+    /// Churn, whose rate the table shows.
+    pub(super) fn churn(&mut self, much: Much) {
+        let (begun, before) = (Instant::now(), self.churn.made().connects());
+        self.churn.run(much);
+        self.row.span += begun.elapsed();
+        self.row.connections += self.churn.made().connects() - before;
+    }
+
+    /// More than the ring has room for comes while nobody reads.
+    pub(super) fn bursts(&mut self) {
+        for _ in 0..BURSTS {
+            let Self { churn, reader, .. } = self;
+            reader.while_stopped(|| churn.run(Much::Connects(BURST)));
+        }
+    }
+
+    /// Ends it; the books of kernel and reader are checked against what was made.
+    pub(super) fn end(self) -> Outcome {
+        let Self { netns, before, churn, only_retries, .. } = self;
+        let (made, listeners) = (churn.made(), churn.listeners());
+        drop(churn);
+        let counted = Snmp::of(netns).since(&before);
+        let facts = Facts {
+            made,
+            listeners,
+            time_wait: time_wait(netns),
+            expired: 0,
+            sent_again: counted.get("Tcp", "RetransSegs"),
+            delayed: counted.get("TcpExt", "DelayedACKs"),
+            only_retries,
+        };
+        Outcome::of(facts, || time_wait(netns), self.reader, self.kernel, self.row)
+    }
+
+    /// The same for those connections only that the first listener has.
+    fn end_first(self) -> Outcome {
+        let Self { netns, before, churn, .. } = self;
+        let (made, port) = (churn.made_with_first(), churn.port());
+        churn.made();
+        drop(churn);
+        let delayed = Snmp::of(netns).since(&before).get("TcpExt", "DelayedACKs");
+        let alive = || time_wait_to(netns, port);
+        let facts = Facts { made, listeners: 1, time_wait: alive(), delayed, ..Facts::default() };
+        Outcome::of(facts, alive, self.reader, self.kernel, self.row)
+    }
+}
+
+impl Outcome {
+    fn of(
+        mut facts: Facts,
+        alive: impl Fn() -> u64,
+        reader: Reader,
+        kernel: Instruments,
+        mut row: Row,
+    ) -> Self {
+        let (printed, summary) = reader.stop();
+        facts.expired = facts.time_wait - alive();
+        println!("{}: {facts:?}, {summary:?}", row.path);
+        row.kernel(facts, &kernel);
+        row.reader(&printed, &summary);
+        row.truth(facts, &printed, &summary);
+        Self { facts, printed, kernel, row }
+    }
+
+    /// So many lines were due.
+    pub(super) fn row(mut self, lines: u64) -> Row {
+        self.row.lines(lines);
+        self.row
+    }
+}
+
+/// Churn for a while, then bursts.
+pub(super) fn run(path: &Path, span: Duration) -> Row {
+    let netns = Netns::new();
+    let mut course = Course::begin(&netns, path.name, path.args);
+    course.churn(Much::For(span));
+    course.bursts();
+    let outcome = course.end();
+    let lines = (path.lines)(outcome.facts);
+    outcome.row(lines)
+}
+
+/// The same while the kernel counts how often the programs run, which takes time; returns the table of
+/// the hooks, too.
+pub(super) fn run_counted(path: &Path, span: Duration) -> (Row, String) {
+    // The kernel counts while this is open.
+    let counting = enable_stats(Stats::RunTime).unwrap();
+    let netns = Netns::new();
+    let mut course = Course::begin(&netns, &format!("{}, runs counted", path.name), path.args);
+    course.churn(Much::For(span));
+    course.bursts();
+    let mut outcome = course.end();
+    drop(counting);
+    for (hook, tracepoint) in outcome.kernel.hooks() {
+        let counted = outcome.kernel.counted(hook);
+        let due = outcome.facts.records(hook).unwrap_or(counted.attempted);
+        outcome.row.check(
+            counted.attempted <= counted.runs,
+            format!("{tracepoint}: every attempt is one run's: {counted:?}"),
+        );
+        outcome.row.check(
+            counted.runs + counted.skipped + due / UNTOLD >= due,
+            format!("{tracepoint}: it fires as often as is due, {due}: {counted:?}"),
+        );
+    }
+    let table = table_of_hooks(&outcome.kernel);
+    let lines = (path.lines)(outcome.facts);
+    (outcome.row(lines), table)
+}
+
+/// What the filter lets pass, and nothing else.
+pub(super) fn filtered(span: Duration) -> Row {
+    let netns = Netns::new();
+    let churn = Churn::new(&netns);
+    let port = churn.port().to_string();
+    let mut course = Course::with(&netns, churn, "--port", &["--port", &port]);
+    course.churn(Much::For(span));
+    course.bursts();
+    course.row.connections = course.churn.made_with_first().connects();
+    let outcome = course.end_first();
+    let lines = outcome.facts.happenings();
+    outcome.row(lines)
+}
+
+/// Retries among churn that is not to be seen; some come while nobody reads.
+pub(super) fn retries() -> Row {
+    let netns = Netns::new();
+    let mut course = Course::begin(&netns, "--retries", &["--retries"]);
+    course.only_retries = true;
+    course.churn.connect_in_vain(IN_VAIN);
+    // One second after the other they are sent again.
+    course.churn(Much::For(Duration::from_millis(2_500)));
+    let Course { churn, reader, .. } = &mut course;
+    reader.while_stopped(|| churn.run(Much::For(Duration::from_secs(2))));
+    course.churn(Much::For(Duration::from_secs(1)));
+    let mut outcome = course.end();
+    let [skbs, answers] = [Hook::Retransmit, Hook::RetransmitSynAck];
+    let told = outcome.kernel.counted(skbs).told() + outcome.kernel.counted(answers).told();
+    outcome.row.equal(outcome.printed.lines, told, "lines and retries that the ring had room for");
+    let lines = outcome.facts.sent_again;
+    outcome.row(lines)
+}
+
+/// A recording holds every record that came in, by each hook.
+pub(super) fn recorded(span: Duration) -> Row {
+    let netns = Netns::new();
+    let recording = recording::Fifo::new();
+    let args = ["--record", recording.path()];
+    let mut course = Course::begin(&netns, "--record", &args);
+    course.churn(Much::For(span));
+    course.bursts();
+    let mut outcome = course.end();
+    let recorded = recording.count();
+    for (hook, tracepoint) in outcome.kernel.hooks() {
+        let told = outcome.kernel.counted(hook).told();
+        let count = recorded.of(hook);
+        outcome.row.equal(count, told, &format!("{tracepoint}: recorded, and told to the ring"));
+    }
+    let lines = outcome.facts.happenings();
+    outcome.row(lines)
+}

@@ -1,0 +1,101 @@
+//! A recording that goes through a named pipe: its records are counted by hook, by their bytes.
+
+use std::{
+    fs::File,
+    io::{BufRead as _, BufReader},
+    mem::offset_of,
+    thread::{self, JoinHandle},
+};
+
+use rustix::fs::{CWD, Mode, mkfifoat};
+use tcpwatch_common::{
+    MiniSocket, RecordHead, RecordKind, TimerEvent, counter::Hook, reset::FLAG_SENT,
+    retransmit::FLAG_REQUEST,
+};
+use tempfile::TempDir;
+
+/// How a record's line begins.
+const BEGINNING: &[u8] = b"{\"record\":\"";
+
+/// Where tcpwatch writes its recording to.
+pub(super) struct Fifo {
+    path: String,
+    counting: JoinHandle<Recorded>,
+    _folder: TempDir,
+}
+
+/// Records by hook.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Recorded(Vec<(Hook, u64)>);
+
+impl Fifo {
+    pub(super) fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("recording").to_str().unwrap().to_owned();
+        mkfifoat(CWD, &path, Mode::RUSR | Mode::WUSR).unwrap();
+        let to_read = path.clone();
+        let counting = thread::spawn(move || Recorded::count(&to_read));
+        Self { path, counting, _folder: folder }
+    }
+
+    pub(super) fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// All records, when whoever writes has ended.
+    pub(super) fn count(self) -> Recorded {
+        self.counting.join().unwrap()
+    }
+}
+
+impl Recorded {
+    fn count(path: &str) -> Self {
+        let mut recorded = Self::default();
+        let mut stream = BufReader::with_capacity(1 << 18, File::open(path).unwrap());
+        let mut line = Vec::new();
+        while stream.read_until(b'\n', &mut line).unwrap() > 0 {
+            if let Some(record) = line.strip_prefix(BEGINNING) {
+                recorded.add(hook_of(record));
+            }
+            line.clear();
+        }
+        recorded
+    }
+
+    fn add(&mut self, hook: Hook) {
+        match self.0.iter_mut().find(|(of, _)| *of == hook) {
+            Some((_, count)) => *count += 1,
+            None => self.0.push((hook, 1)),
+        }
+    }
+
+    pub(super) fn of(&self, hook: Hook) -> u64 {
+        self.0.iter().find(|(of, _)| *of == hook).map_or(0, |(_, count)| *count)
+    }
+}
+
+/// The hook that makes records like this one, which is in hexadecimal.
+#[expect(clippy::as_conversions, reason = "fieldless enums with explicit numbers")]
+fn hook_of(record: &[u8]) -> Hook {
+    let byte = |offset: usize| {
+        let digit = |place: usize| char::from(record[place]).to_digit(16).unwrap();
+        u8::try_from(digit(2 * offset) << 4 | digit(2 * offset + 1)).unwrap()
+    };
+    let flags = offset_of!(RecordHead, flags);
+    let flags = u16::from_ne_bytes([byte(flags), byte(flags + 1)]);
+    let timer = || byte(offset_of!(MiniSocket<1>, event));
+    let kind = RecordKind::from_tag(byte(offset_of!(RecordHead, kind))).unwrap();
+    match kind {
+        RecordKind::StateChange | RecordKind::StateChangeLast => Hook::SetState,
+        RecordKind::MiniSocketCancel => Hook::TimerCancel,
+        RecordKind::MiniSocket if timer() == TimerEvent::Start as u8 => Hook::TimerStart,
+        RecordKind::MiniSocket if timer() == TimerEvent::Cancel as u8 => Hook::TimerCancel,
+        RecordKind::MiniSocket => Hook::TimerExpire,
+        RecordKind::Retransmit if flags & FLAG_REQUEST != 0 => Hook::RetransmitSynAck,
+        RecordKind::Retransmit => Hook::Retransmit,
+        RecordKind::Reset if flags & FLAG_SENT != 0 => Hook::SendReset,
+        RecordKind::Reset => Hook::ReceiveReset,
+        RecordKind::SocketError => Hook::ErrorReport,
+        RecordKind::Segment => panic!("no laboratory"),
+    }
+}
