@@ -14,7 +14,7 @@ use crate::harness::{
 };
 
 /// Rounds, each with a signal this much later than the one before.
-const ROUNDS: u32 = 50;
+const ROUNDS: u32 = 32;
 const STEP: Duration = Duration::from_millis(6);
 
 #[test]
