@@ -7,6 +7,10 @@
 mod root;
 
 #[cfg(test)]
+#[path = "../carried/mod.rs"]
+mod carried;
+
+#[cfg(test)]
 mod harness;
 
 #[cfg(test)]

@@ -4,13 +4,13 @@ use std::{
     collections::BTreeMap,
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{SocketAddr, TcpStream},
-    process::{Child, ChildStderr, Command, ExitStatus, Stdio},
+    process::{Child, ChildStderr, ExitStatus, Stdio},
     time::Duration,
 };
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::{DEADLINE, netns::Netns, poll};
+use super::{DEADLINE, netns::Netns, poll, program::tcpwatch};
 
 const PAGE: &str = "tcpwatch: metrics at http://";
 
@@ -34,7 +34,7 @@ impl Exporter {
 
     /// With these arguments, which have it listen on a port of the kernel's choice.
     pub(crate) fn start(args: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_tcpwatch"))
+        let mut child = tcpwatch()
             .args(args)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
