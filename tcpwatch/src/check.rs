@@ -38,14 +38,6 @@ pub(crate) fn run() -> Result<ExitCode> {
             None => Err("not known without CAP_BPF".to_owned()),
         },
     );
-    report.line(
-        "kernel memory, for programs to read",
-        &if facts.is_locked_down {
-            Err("locked down (lockdown=confidentiality); lockdown=integrity would do".to_owned())
-        } else {
-            Ok(())
-        },
-    );
     let filters = Filters { tells: Tells::Lives, ..Filters::default() };
     let mut attached = Probes::attach(&filters, 4096, Counting::Off);
     for hook in HOOKS {

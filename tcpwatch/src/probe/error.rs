@@ -27,9 +27,6 @@ pub enum ProbeError {
         /// `uname -r`.
         release: String,
     },
-    /// The kernel lets no program read its memory.
-    #[error("{LOCKED_DOWN}")]
-    LockedDown,
     /// The kernel's type information does not hold what aya needs.
     #[error("cannot use the kernel's type information")]
     Btf(#[from] aya::BtfError),
@@ -110,7 +107,6 @@ impl ProbeError {
             Self::Privilege { .. }
             | Self::Layout(_)
             | Self::NoRingBuffer { .. }
-            | Self::LockedDown
             | Self::Btf(_)
             | Self::Hook { .. }
             | Self::TapProgram { .. }
@@ -124,8 +120,9 @@ impl ProbeError {
     }
 }
 
-const LOCKED_DOWN: &str = "this kernel is locked down for confidentiality, so that no program may read its \
-     memory; start it with lockdown=integrity, which leaves tcpwatch everything, or without lockdown";
+/// What hides this function from every program (`bpf_tracing_func_proto`, `kernel/trace/bpf_trace.c`).
+const LOCKED_DOWN: &str = "the kernel is locked down (`cat /sys/kernel/security/lockdown` says \
+     [confidentiality]); boot it with lockdown=integrity or without lockdown";
 
 /// The useful part of a refusal: the system call's error and the verifier's last three lines.
 pub(super) fn reason(error: &ProgramError) -> String {
@@ -136,10 +133,8 @@ pub(super) fn reason(error: &ProgramError) -> String {
     let mut last: Vec<&str> =
         log.lines().rev().filter(|line| !line.starts_with("processed ")).take(60).collect();
     last.reverse();
-    let refusal = format!("{io_error}; the verifier said: {}", last.join("\n"));
-    // It hides the helper from every program (`bpf_tracing_func_proto`, `kernel/trace/bpf_trace.c`).
-    if last.last().is_some_and(|words| words.contains("bpf_probe_read_kernel#")) {
-        return format!("{refusal}: {LOCKED_DOWN}");
+    if last.last().is_some_and(|words| words.contains(" bpf_probe_read_kernel#")) {
+        return LOCKED_DOWN.to_owned();
     }
-    refusal
+    format!("{io_error}; the verifier said: {}", last.join("\n"))
 }

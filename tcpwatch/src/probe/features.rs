@@ -1,6 +1,6 @@
 //! What this kernel and these privileges allow, asked once; the answers travel as values.
 
-use std::{fs, path::Path};
+use std::path::Path;
 
 use aya::{maps::MapType, sys::is_map_supported};
 use caps::{CapSet, Capability};
@@ -20,9 +20,6 @@ pub struct Facts {
     pub may_perfmon: bool,
     /// The kernel shows its type information.
     pub has_btf: bool,
-    /// The kernel lets no program read its memory (`LOCKDOWN_CONFIDENTIALITY_MAX`,
-    /// `security/lockdown/lockdown.c`).
-    pub is_locked_down: bool,
     /// The kernel has ring buffer maps; `None` without the privilege to ask.
     pub has_ring_buffer: Option<bool>,
 }
@@ -44,7 +41,6 @@ impl Facts {
             may_bpf,
             may_perfmon: may(Capability::CAP_PERFMON),
             has_btf: Path::new(VMLINUX_BTF).exists(),
-            is_locked_down: is_locked_down(Path::new(LOCKDOWN)),
             has_ring_buffer: may_bpf.then(|| is_map_supported(MapType::RingBuf).unwrap_or(false)),
         }
     }
@@ -64,22 +60,11 @@ impl Facts {
         if !missing.is_empty() {
             return Err(ProbeError::Privilege { missing });
         }
-        if self.is_locked_down {
-            return Err(ProbeError::LockedDown);
-        }
         if self.has_ring_buffer == Some(false) {
             return Err(ProbeError::NoRingBuffer { release: self.release.clone() });
         }
         Ok(())
     }
-}
-
-/// Where the kernel shows its lockdown: `none integrity [confidentiality]`.
-const LOCKDOWN: &str = "/sys/kernel/security/lockdown";
-
-/// Where it is not shown, the kernel's refusal tells.
-fn is_locked_down(file: &Path) -> bool {
-    fs::read_to_string(file).is_ok_and(|modes| modes.contains("[confidentiality]"))
 }
 
 #[cfg(test)]
@@ -93,7 +78,6 @@ mod tests {
             may_bpf: true,
             may_perfmon: true,
             has_btf: true,
-            is_locked_down: false,
             has_ring_buffer: Some(true),
         }
     }
@@ -112,24 +96,6 @@ mod tests {
         for word in ["CAP_BPF and CAP_PERFMON", "sudo", "setcap"] {
             assert!(text.contains(word), "{text}");
         }
-    }
-
-    #[test]
-    fn only_confidentiality_locks_programs_out() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("lockdown");
-        for (modes, expected) in [
-            ("[none] integrity confidentiality\n", false),
-            ("none [integrity] confidentiality\n", false),
-            ("none integrity [confidentiality]\n", true),
-        ] {
-            fs::write(&file, modes).unwrap();
-            assert_eq!(is_locked_down(&file), expected, "{modes}");
-        }
-        assert!(!is_locked_down(&folder.path().join("absent")));
-        let error = Facts { is_locked_down: true, ..capable() }.demand().unwrap_err();
-        assert!(error.is_precondition());
-        assert!(error.to_string().contains("lockdown=integrity"), "{error}");
     }
 
     #[test]

@@ -53,7 +53,7 @@ pub(crate) static TARGETS: &[Target] = &[
     Target {
         name: "lab",
         build: &["--test", "lab"],
-        only: &["calls::", "hosts::", "leftovers::", "scenarios::", "signals::"],
+        only: &["calls::", "hosts::", "leftovers::", "older::", "scenarios::", "signals::"],
         without: &[
             // What an emulated processor can bear says nothing about a kernel.
             "hosts::fifty_pairs_are_there_at_once_and_apart",

@@ -28,14 +28,3 @@ fn run(args: &[&str]) -> Ended {
         [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
     Ended { status: output.status.code(), stdout, stderr }
 }
-
-impl Ended {
-    /// It refused for the lack of something outside, and said these words.
-    fn lacks(&self, words: &[&str]) {
-        let Self { status, stdout, stderr } = self;
-        assert_eq!(*status, Some(3), "{stdout}{stderr}");
-        for word in words {
-            assert!(stderr.contains(word), "{word}: {stderr}");
-        }
-    }
-}

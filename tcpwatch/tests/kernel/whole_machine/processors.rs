@@ -43,13 +43,12 @@ fn connections_on(processor: usize, netns: &Netns) {
 }
 
 /// Both are told all of them by now.
-fn all_are_told(parts: usize, watch: &Watch, (exporter, before): (&Exporter, &Samples)) -> Samples {
+fn all_are_told(parts: usize, watch: &Watch, (exporter, before): (&Exporter, &Samples)) {
     let count = parts * CONNECTIONS;
     watch.wait_count(count, "TIME_WAIT of every client", |line| line.to == "TIME_WAIT");
     watch.wait_count(2 * count, "both ends established", |line| line.to == "ESTABLISHED");
     let grown = exporter.wait_for(before, "accepts_total", i64::try_from(count).unwrap());
     assert_eq!(grown.count("connects_total"), i64::try_from(count).unwrap());
-    grown
 }
 
 #[test]
@@ -70,11 +69,15 @@ fn a_processor_that_goes_offline_and_comes_back_costs_no_record_and_no_count() {
     all_are_told(2, &watch, counted);
     set_online(true);
     connections_on(1, &netns);
-    let grown = all_are_told(3, &watch, counted);
+    all_are_told(3, &watch, counted);
+    let all = i64::try_from(3 * CONNECTIONS).unwrap();
+    let last = "state_transitions_total{from=\"fin_wait_2\",to=\"time_wait\"}";
+    let grown = exporter.wait_for(&before, last, all);
 
     assert_eq!(grown.missed(), 0, "the kernel skipped no run");
-    let all = i64::try_from(3 * CONNECTIONS).unwrap();
-    assert_eq!(grown.changes().get("FIN_WAIT_2>TIME_WAIT"), Some(&all), "{:?}", grown.changes());
+    for change in ["FIN_WAIT_2>TIME_WAIT", "SYN_SENT>ESTABLISHED", "LAST_ACK>CLOSED"] {
+        assert_eq!(grown.changes().get(change), Some(&all), "{change}: {:?}", grown.changes());
+    }
     let log = watch.stop();
     assert!(log.summary.lost.is_empty(), "{:?}", log.summary.lost);
     assert_eq!(exporter.stop(Signal::INT).code(), Some(0));
