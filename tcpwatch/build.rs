@@ -9,6 +9,10 @@ mod bpf_toolchain;
 use std::{env, error::Error, fs, path::PathBuf, process::exit};
 
 use bpf_toolchain::BpfToolchain;
+use object::{
+    build::elf::{Builder, SectionData},
+    elf::SHT_STRTAB,
+};
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=../tcpwatch-ebpf");
@@ -33,9 +37,26 @@ fn main() -> Result<(), Box<dyn Error>> {
         eprintln!("the kernel side does not build with {toolchain:?}\n{stderr}");
         exit(1);
     }
-    fs::copy(
-        target_dir.join("bpfel-unknown-none/release/tcpwatch-ebpf"),
-        out_dir.join("tcpwatch.bpf.o"),
-    )?;
+    let object = fs::read(target_dir.join("bpfel-unknown-none/release/tcpwatch-ebpf"))?;
+    fs::write(out_dir.join("tcpwatch.bpf.o"), without_dwarf(&object)?)?;
     Ok(())
+}
+
+/// BTF is made from DWARF, of which nobody has need afterwards: five sixths of the file, which is
+/// part of the program.
+fn without_dwarf(object: &[u8]) -> Result<Vec<u8>, Box<dyn Error>> {
+    let mut object = Builder::read(object)?;
+    for section in &mut object.sections {
+        let name = section.name.to_string();
+        section.delete = name.starts_with(".debug") || name.starts_with(".rel.debug");
+    }
+    object.delete_orphans();
+    // LLVM keeps the names of sections with those of symbols, which the writer does not.
+    let names = object.sections.add();
+    names.name = ".shstrtab".into();
+    names.sh_type = SHT_STRTAB;
+    names.data = SectionData::SectionString;
+    let mut rest = Vec::new();
+    object.write(&mut rest)?;
+    Ok(rest)
 }

@@ -3,8 +3,12 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use btf_rs::{Btf, Type};
 use serde::{Deserialize, Serialize};
+
+use super::kernel_types::{KernelTypes, probe_type};
+
+/// The enumeration of the kernel's reasons.
+pub(super) const RESET_REASONS: &str = "sk_rst_reason";
 
 /// The kernel's reasons for sending a reset, by their numbers (`enum sk_rst_reason` in
 /// `include/net/rstreason.h`, since 6.10).
@@ -23,11 +27,11 @@ pub struct Dialect {
 }
 
 impl Dialect {
-    pub(super) fn of(types: &Btf) -> Self {
+    pub(super) fn of(types: &KernelTypes) -> Self {
         let reset_reasons = ResetReasons::of(types).unwrap_or_default();
         Self {
-            retransmit_has_error: arguments(types, "btf_trace_tcp_retransmit_skb") == Some(3),
-            reset_has_reason: arguments(types, "btf_trace_tcp_send_reset") == Some(3)
+            retransmit_has_error: arguments(types, "tcp_retransmit_skb") == Some(3),
+            reset_has_reason: arguments(types, "tcp_send_reset") == Some(3)
                 && !reset_reasons.0.is_empty(),
             reset_reasons,
         }
@@ -42,43 +46,37 @@ impl ResetReasons {
         self.0.get(&number).cloned().unwrap_or_else(|| format!("reason#{number}").into())
     }
 
-    fn of(types: &Btf) -> Option<Self> {
-        let found = types.resolve_types_by_name("sk_rst_reason").ok()?;
-        let reasons = found.into_iter().find_map(|found| match found {
-            Type::Enum(reasons) => Some(reasons),
-            _ => None,
-        })?;
-        let named = reasons.members.iter().filter_map(|member| {
-            let name = types.resolve_name(member).ok()?;
+    fn of(types: &KernelTypes) -> Option<Self> {
+        let named = types.enumeration(RESET_REASONS)?;
+        let named = named.into_iter().filter_map(|(name, value)| {
             let word = name.strip_prefix("SK_RST_REASON_")?.to_ascii_lowercase();
-            Some((member.val(), word.into()))
+            Some((value, word.into()))
         });
         Some(Self(named.collect()))
     }
 }
 
-/// Arguments of a tracepoint, from the type of its probes, which have one more.
-fn arguments(types: &Btf, probe: &str) -> Option<usize> {
-    let found = types.resolve_types_by_name(probe).ok()?;
-    found.into_iter().find_map(|found| {
-        let Type::Typedef(name) = found else { return None };
-        let Type::Ptr(pointer) = types.resolve_chained_type(&name).ok()? else { return None };
-        match types.resolve_chained_type(&pointer).ok()? {
-            Type::FuncProto(function) => function.parameters.len().checked_sub(1),
-            _ => None,
-        }
-    })
+/// Arguments of a tracepoint: its probes have one more.
+fn arguments(types: &KernelTypes, tracepoint: &str) -> Option<usize> {
+    types.parameters(&probe_type(tracepoint))?.checked_sub(1)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
     use crate::probe::layout::VMLINUX_BTF;
 
+    fn types(names: &[&str]) -> KernelTypes {
+        let names = names.iter().copied();
+        KernelTypes::read(Path::new(VMLINUX_BTF), names).expect("the kernel this runs on has BTF")
+    }
+
     #[test]
     fn a_reason_is_named_as_the_kernel_names_it_and_an_unknown_one_keeps_its_number() {
-        let types = Btf::from_file(VMLINUX_BTF).expect("the kernel this test runs on has BTF");
-        let dialect = Dialect::of(&types);
+        let send_reset = probe_type("tcp_send_reset");
+        let dialect = Dialect::of(&types(&[RESET_REASONS, &send_reset]));
         assert_eq!(dialect.reset_reasons.name(12_345).as_ref(), "reason#12345");
         if dialect.reset_has_reason {
             let words: Vec<&str> = dialect.reset_reasons.0.values().map(AsRef::as_ref).collect();
@@ -88,8 +86,9 @@ mod tests {
 
     #[test]
     fn the_arguments_of_a_tracepoint_are_counted_without_the_probes_own() {
-        let types = Btf::from_file(VMLINUX_BTF).expect("the kernel this test runs on has BTF");
-        assert_eq!(arguments(&types, "btf_trace_inet_sock_set_state"), Some(3));
-        assert_eq!(arguments(&types, "btf_trace_no_such_tracepoint"), None);
+        let (set_state, none) = ("inet_sock_set_state", "no_such_tracepoint");
+        let types = types(&[&probe_type(set_state), &probe_type(none)]);
+        assert_eq!(arguments(&types, set_state), Some(3));
+        assert_eq!(arguments(&types, none), None);
     }
 }

@@ -1,17 +1,18 @@
 //! Offsets of kernel structures, from the running kernel's BTF to the kernel side's frozen globals.
 
-use std::{
-    collections::HashMap,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
-use btf_rs::{Backend, Btf, Type};
+use aya::{Btf, BtfError};
 use tcpwatch_common::config::{
     COMMON_FIRST, COUNT_FIELDS, KernelField, MINI_BYTES, MINI_FIELDS, RESET_FIELDS,
     RETRANSMIT_FIELDS, SOCKET_FIELDS, TOTALS_FIELDS,
 };
 
-use super::dialect::Dialect;
+use super::{
+    dialect::{Dialect, RESET_REASONS},
+    hooks::HOOKS,
+    kernel_types::{KernelTypes, probe_type},
+};
 
 /// Where the kernel shows its type information (`CONFIG_DEBUG_INFO_BTF`, since 5.4).
 pub const VMLINUX_BTF: &str = "/sys/kernel/btf/vmlinux";
@@ -31,6 +32,9 @@ pub enum LayoutError {
         #[source]
         source: btf_rs::Error,
     },
+    /// It is not what the kernel documents.
+    #[error("cannot use the kernel's type information")]
+    Broken(#[from] BtfError),
     /// A structure that is not laid out as expected.
     #[error("kernel {release}: {what}; this version of tcpwatch cannot read mini-sockets on it")]
     Unexpected {
@@ -80,6 +84,8 @@ pub struct Layout {
     pub counting: Result<Vec<FieldOffset>, LayoutError>,
     /// What tracepoints tell here.
     pub dialect: Dialect,
+    /// The types of the hooks' tracepoints, which aya looks up by name.
+    pub tracepoints: Btf,
 }
 
 /// Finds every field the kernel side reads.
@@ -87,35 +93,42 @@ pub struct Layout {
 /// # Errors
 /// If the type information cannot be read or a field of full sockets is missing.
 pub fn resolve(btf: &Path, release: &str) -> Result<Layout, LayoutError> {
-    // Mapping the file is faster, but sysfs supports it only since 6.16.
-    let types = Btf::from_file_with_backend(btf, Backend::Mmap)
-        .or_else(|_| Btf::from_file(btf))
+    let groups: [&[KernelField]; 6] = [
+        &SOCKET_FIELDS,
+        &MINI_FIELDS,
+        &RETRANSMIT_FIELDS,
+        &RESET_FIELDS,
+        &TOTALS_FIELDS,
+        &COUNT_FIELDS,
+    ];
+    let containers = groups.into_iter().flatten().map(|field| field.container);
+    let containers = containers.chain(COMMON_FIRST.map(|(container, _)| container));
+    let tracepoints: Vec<_> = HOOKS.iter().map(|hook| probe_type(hook.tracepoint)).collect();
+    let names = containers.chain(tracepoints.iter().map(String::as_str)).chain([RESET_REASONS]);
+    let types = KernelTypes::read(btf, names)
         .map_err(|source| LayoutError::NoBtf { path: btf.to_owned(), source })?;
-    let mut structs = Structs::of(&types);
     Ok(Layout {
-        sockets: structs.resolve(&SOCKET_FIELDS, release)?,
-        minis: resolve_minis(&mut structs, release),
-        retransmits: structs.resolve(&RETRANSMIT_FIELDS, release),
-        resets: structs.resolve(&RESET_FIELDS, release),
-        totals: structs.resolve(&TOTALS_FIELDS, release),
-        counting: structs.resolve(&COUNT_FIELDS, release),
+        sockets: find(&types, &SOCKET_FIELDS, release)?,
+        minis: find_minis(&types, release),
+        retransmits: find(&types, &RETRANSMIT_FIELDS, release),
+        resets: find(&types, &RESET_FIELDS, release),
+        totals: find(&types, &TOTALS_FIELDS, release),
+        counting: find(&types, &COUNT_FIELDS, release),
         dialect: Dialect::of(&types),
+        tracepoints: types.typedefs(&tracepoints)?,
     })
 }
 
-fn resolve_minis(
-    structs: &mut Structs<'_>,
-    release: &str,
-) -> Result<Vec<FieldOffset>, LayoutError> {
+fn find_minis(types: &KernelTypes, release: &str) -> Result<Vec<FieldOffset>, LayoutError> {
     let unexpected = |what| LayoutError::Unexpected { release: release.to_owned(), what };
     for (container, member) in COMMON_FIRST {
         let field = KernelField { global: "", container, path: member };
-        let found = structs.resolve(&[field], release)?;
+        let found = find(types, &[field], release)?;
         if found.iter().any(|offset| offset.bytes != 0) {
             return Err(unexpected(format!("`{member}` is not first in `struct {container}`")));
         }
     }
-    let offsets = structs.resolve(&MINI_FIELDS, release)?;
+    let offsets = find(types, &MINI_FIELDS, release)?;
     // The largest field that is read from the copy has 16 bytes.
     let copied = ["sock_common", "inet_timewait_sock", "request_sock"];
     let outside = offsets.iter().find(|offset| {
@@ -129,95 +142,25 @@ fn resolve_minis(
     }
 }
 
-/// Looking a structure up by name walks all types, so each is looked up once.
-struct Structs<'a> {
-    types: &'a Btf,
-    found: HashMap<&'static str, Option<Type>>,
-}
-
-impl<'a> Structs<'a> {
-    fn of(types: &'a Btf) -> Self {
-        Self { types, found: HashMap::new() }
-    }
-
-    fn resolve(
-        &mut self,
-        fields: &[KernelField],
-        release: &str,
-    ) -> Result<Vec<FieldOffset>, LayoutError> {
-        let Self { types, found } = self;
-        fields
-            .iter()
-            .map(|field| {
-                let container = found
-                    .entry(field.container)
-                    .or_insert_with(|| find_struct(types, field.container));
-                container
-                    .as_ref()
-                    .and_then(|container| {
-                        field.path.split('|').find_map(|path| offset_of(types, container, path))
-                    })
-                    .map(|bytes| FieldOffset { field: *field, bytes })
-                    .ok_or_else(|| LayoutError::NoField {
-                        release: release.to_owned(),
-                        container: field.container,
-                        path: field.path,
-                    })
-            })
-            .collect()
-    }
-}
-
-fn find_struct(types: &Btf, name: &str) -> Option<Type> {
-    types
-        .resolve_types_by_name(name)
-        .ok()?
-        .into_iter()
-        .find(|candidate| matches!(candidate, Type::Struct(_)))
-}
-
-fn offset_of(types: &Btf, container: &Type, path: &str) -> Option<u32> {
-    let mut here = container.clone();
-    let mut bits = 0;
-    for name in path.split('.') {
-        let (member, offset) = member_of(types, &here, name)?;
-        here = member;
-        bits += offset;
-    }
-    // A bit-field has no address.
-    (bits % 8 == 0).then_some(bits / 8)
-}
-
-/// The type of a member and its offset in bits; looks into unnamed structs and unions.
-fn member_of(types: &Btf, container: &Type, name: &str) -> Option<(Type, u32)> {
-    let (Type::Struct(container) | Type::Union(container)) = container else {
-        return None;
+fn find(
+    types: &KernelTypes,
+    fields: &[KernelField],
+    release: &str,
+) -> Result<Vec<FieldOffset>, LayoutError> {
+    let offset = |field: &KernelField| {
+        let container = types.structure(field.container)?;
+        let mut paths = field.path.split('|');
+        let bytes = paths.find_map(|path| types.offset_of(container, path))?;
+        Some(FieldOffset { field: *field, bytes })
     };
-    for member in &container.members {
-        let member_type = strip(types, types.resolve_chained_type(member).ok()?)?;
-        let member_name = types.resolve_name(member).ok()?;
-        if member_name == name {
-            return Some((member_type, member.bit_offset()));
-        }
-        if member_name.is_empty()
-            && let Some((found, offset)) = member_of(types, &member_type, name)
-        {
-            return Some((found, member.bit_offset() + offset));
-        }
-    }
-    None
-}
-
-/// Removes `typedef`, `const`, `volatile` and type tags.
-fn strip(types: &Btf, mut here: Type) -> Option<Type> {
-    loop {
-        here = match &here {
-            Type::Typedef(inner) => types.resolve_chained_type(inner).ok()?,
-            Type::Const(inner) | Type::Volatile(inner) => types.resolve_chained_type(inner).ok()?,
-            Type::TypeTag(inner) => types.resolve_chained_type(inner).ok()?,
-            _ => return Some(here),
-        };
-    }
+    let found = fields.iter().map(|field| {
+        offset(field).ok_or_else(|| LayoutError::NoField {
+            release: release.to_owned(),
+            container: field.container,
+            path: field.path,
+        })
+    });
+    found.collect()
 }
 
 #[cfg(test)]
@@ -225,10 +168,6 @@ mod tests {
     use super::*;
 
     const RELEASE: &str = "test";
-
-    fn running_kernel() -> Btf {
-        Btf::from_file(VMLINUX_BTF).expect("the kernel this test runs on has BTF")
-    }
 
     #[test]
     fn every_field_is_found_in_the_running_kernel_and_lies_inside_its_container() {
@@ -241,12 +180,10 @@ mod tests {
             layout.totals.unwrap(),
             layout.counting.unwrap(),
         ];
-        let types = running_kernel();
         for offset in groups.into_iter().flatten() {
-            let Some(Type::Struct(container)) = find_struct(&types, offset.field.container) else {
-                panic!("{} is a struct", offset.field.container);
-            };
-            let size = u32::try_from(container.size()).unwrap();
+            let container = offset.field.container;
+            let types = KernelTypes::read(Path::new(VMLINUX_BTF), [container]).unwrap();
+            let size = u32::try_from(types.structure(container).unwrap().size()).unwrap();
             assert!(offset.bytes < size, "{offset:?} lies inside {size} bytes");
         }
     }
@@ -254,7 +191,8 @@ mod tests {
     #[test]
     fn a_missing_field_is_an_error_that_names_struct_field_and_kernel() {
         let absent = KernelField { global: "X", container: "sock", path: "sk_no_such_field" };
-        let error = Structs::of(&running_kernel()).resolve(&[absent], "6.99.0-test").unwrap_err();
+        let types = KernelTypes::read(Path::new(VMLINUX_BTF), ["sock"]).unwrap();
+        let error = find(&types, &[absent], "6.99.0-test").unwrap_err();
         let text = error.to_string();
         for word in ["6.99.0-test", "sk_no_such_field", "struct sock"] {
             assert!(text.contains(word), "{text}");

@@ -7,8 +7,10 @@ pub mod error;
 pub mod features;
 pub mod filters;
 pub mod hooks;
+mod kernel_types;
 pub mod layout;
 pub mod losses;
+mod memory;
 pub mod symbols;
 pub mod tap;
 
@@ -113,17 +115,17 @@ impl Probes {
     fn load_and_attach(task: &Task<'_>) -> Result<Self, ProbeError> {
         let facts = Facts::gather();
         facts.demand()?;
-        // Both take some tens of milliseconds.
+        // Takes some tens of milliseconds, as all the rest does.
         let symbols = std::thread::spawn(|| Symbols::read(Path::new(KALLSYMS)));
+        let loader = loader();
         let mut layout = layout::resolve(Path::new(VMLINUX_BTF), &facts.release)?;
-        let btf = Btf::from_sys_fs()?;
         let symbols = symbols.join().unwrap_or(Err(SymbolsError::Hidden));
 
         let minis =
             if task.needs_minis() { minis(symbols, &layout) } else { Err(MinisOff::NotAsked) };
         let counting = std::mem::replace(&mut layout.counting, Ok(Vec::new()));
         layout.counting = Ok(if task.counts() { counting? } else { Vec::new() });
-        let mut ebpf = load(&btf, task, &layout, minis.as_ref().ok())?;
+        let mut ebpf = load(loader, task, &layout, minis.as_ref().ok())?;
         if let Some(filters) = task.stream {
             filters.fill_maps(&mut ebpf)?;
         }
@@ -135,7 +137,7 @@ impl Probes {
                 off.push((hook, why));
                 continue;
             }
-            match attach(&mut ebpf, hook, &btf) {
+            match attach(&mut ebpf, hook, &layout.tracepoints) {
                 Ok(fd) => programs.push((hook, fd)),
                 Err(refusal) => {
                     let error = refusal.into_error(hook, &facts);
@@ -161,6 +163,8 @@ impl Probes {
         let losses = Arc::new(Losses::new(counters, programs));
         let dialect = layout.dialect;
         let totals_off = layout.totals.err().map(|error| error.to_string());
+        drop(layout.tracepoints);
+        memory::give_back();
         Ok(Self { ebpf, losses, counts, facts, attached, off, symbols, dialect, totals_off })
     }
 
@@ -278,9 +282,17 @@ fn minis(symbols: Result<Symbols, SymbolsError>, layout: &Layout) -> Result<Mini
     Ok(Minis { symbols, handlers })
 }
 
+/// aya reads the kernel's type information for whoever makes a loader. The object has no relocations
+/// that need it.
+fn loader() -> EbpfLoader<'static> {
+    let mut loader = EbpfLoader::new();
+    loader.btf(None);
+    loader
+}
+
 /// Loads the object with its globals set; nothing is attached yet.
 fn load(
-    btf: &Btf,
+    loader: EbpfLoader<'static>,
     task: &Task<'_>,
     layout: &Layout,
     minis: Option<&Minis>,
@@ -300,8 +312,8 @@ fn load(
         Counting::Of(netns) => (1, netns.0),
     };
     let tick_ns = 1_000_000_000 / clock::tick_rate().0.max(1);
-    let mut loader = EbpfLoader::new();
-    loader.btf(Some(btf)).map_max_entries("EVENTS", task.ring_bytes);
+    let mut loader = loader;
+    loader.map_max_entries("EVENTS", task.ring_bytes);
     loader.map_max_entries("MINIS", task.room);
     globals.apply(&mut loader);
     for (global, value) in [

@@ -88,7 +88,11 @@ impl Symbols {
         let mut open = false;
         let mut line = Vec::new();
         while lines.read_until(b'\n', &mut line)? > 0 {
-            if let Some((address, name)) = split(&line) {
+            // Nearly all of some 120,000 lines are of no interest.
+            if let Some((address, name)) = split(&line)
+                && (open || is_wanted(name))
+                && let Some(address) = number(address)
+            {
                 // The kernel's own symbols are sorted, so the next higher one ends a function.
                 if open
                     && let Some(last) = functions.last_mut()
@@ -127,13 +131,19 @@ impl Symbols {
     }
 }
 
-/// Address and name of a line like `ffffffff81000000 t name` or `… name [module]`; a compiler's
+/// Address and name of a line like `ffffffff81000000 t name` or `… name\t[module]`; a compiler's
 /// suffix (`name.llvm.123`) is left out.
-fn split(line: &[u8]) -> Option<(u64, &[u8])> {
-    let mut words = line.split(u8::is_ascii_whitespace);
-    let address = std::str::from_utf8(words.next()?).ok()?;
-    let name = words.nth(1)?.split(|byte| *byte == b'.').next()?;
-    Some((u64::from_str_radix(address, 16).ok()?, name))
+fn split(line: &[u8]) -> Option<(&[u8], &[u8])> {
+    let space = line.iter().position(|byte| *byte == b' ')?;
+    let (address, rest) = line.split_at_checked(space)?;
+    let name = rest.get(" t ".len()..)?;
+    let is_end = |byte: &u8| *byte == b'.' || byte.is_ascii_whitespace();
+    let end = name.iter().position(is_end).unwrap_or(name.len());
+    Some((address, name.get(..end)?))
+}
+
+fn number(hexadecimal: &[u8]) -> Option<u64> {
+    u64::from_str_radix(std::str::from_utf8(hexadecimal).ok()?, 16).ok()
 }
 
 fn is_wanted(name: &[u8]) -> bool {
