@@ -24,6 +24,8 @@ mod leftovers;
 #[cfg(test)]
 mod misuse;
 #[cfg(test)]
+mod older;
+#[cfg(test)]
 mod program;
 #[cfg(test)]
 mod scenarios;
