@@ -56,7 +56,7 @@ pub(crate) struct Guest {
 
 impl Guest {
     /// Builds the tests and the program, linked so that they need nothing of the system.
-    pub(crate) fn build(only: Option<&str>) -> Result<Self> {
+    pub(crate) fn build(only: &[String]) -> Result<Self> {
         let mut args = vec!["test", "--profile", "vm", "--target", TRIPLE, "--package", "tcpwatch"];
         args.extend(TARGETS.iter().flat_map(|target| target.build));
         args.push("--no-run");
@@ -89,7 +89,7 @@ impl Guest {
         lists.extend(odd);
         lists.retain(|(_, tests)| !tests.is_empty());
         if lists.is_empty() {
-            bail!("no test has {:?} in its name", only.unwrap_or_default());
+            bail!("no test has any of {only:?} in its name");
         }
         let dir = tcpwatch.with_file_name("machines");
         Ok(Self { tcpwatch, targets, lists, dir })

@@ -32,9 +32,9 @@ pub(crate) struct Options {
     /// ../lib/modules/VERSION if its name is vmlinuz-VERSION
     #[arg(long, value_name = "FILE")]
     kernel: Vec<PathBuf>,
-    /// In tier `vm`, run only the tests that have this in their name
+    /// In tier `vm`, run only the tests that have this, or another WORD, in their name
     #[arg(long, value_name = "WORD")]
-    only: Option<String>,
+    only: Vec<String>,
     /// After tier `vm`, print which kernel has which feature as a Markdown table
     #[arg(long, conflicts_with = "only")]
     markdown: bool,
@@ -54,7 +54,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     } else {
         options.kernel.iter().map(|file| Kernel::in_file(file)).collect::<Result<_>>()?
     };
-    let guest = Guest::build(options.only.as_deref())?;
+    let guest = Guest::build(&options.only)?;
     let reports = machines(&guest, &kernels)?;
     eprintln!("\n{}", matrix::tests(&reports));
     let bad = reports.iter().filter_map(|report| report.verdict().err());
@@ -87,8 +87,9 @@ fn machines(guest: &Guest, kernels: &[Kernel]) -> Result<Vec<Report>> {
     jobs.sort_by_key(|(_, job)| job.tests.len());
     let reports = Mutex::new(kernels.iter().map(|_| None::<Report>).collect::<Vec<_>>());
     let jobs = Mutex::new(jobs);
+    let next = || locked(&jobs).pop();
     let work = || -> Result<()> {
-        while let Some((kernel, job)) = locked(&jobs).pop() {
+        while let Some((kernel, job)) = next() {
             let image = images.get(kernel).context("every kernel has an image")?;
             let told = machine::run(&job, image)?;
             match locked(&reports).get_mut(kernel) {

@@ -32,6 +32,19 @@ pub(crate) static TARGETS: &[Target] = &[
         without: &[],
     },
     Target {
+        name: "lab",
+        build: &["--test", "lab"],
+        only: &["calls::", "hosts::", "leftovers::", "older::", "scenarios::", "signals::"],
+        without: &[
+            // What an emulated processor can bear says nothing about a kernel.
+            "hosts::fifty_pairs_are_there_at_once_and_apart",
+            // The same on every kernel.
+            "calls::what_cannot_be_done_is_told_in_words",
+            "leftovers::a_host_whose_maker_is_another_process_does_not_live",
+            "leftovers::without_privilege_the_error_says_what_it_takes",
+        ],
+    },
+    Target {
         name: "kernel",
         build: &["--test", "kernel"],
         only: &[],
@@ -48,19 +61,6 @@ pub(crate) static TARGETS: &[Target] = &[
             "why::options::failed_shows_connections_that_failed_and_nothing_else",
             "why::options::lives_shows_a_line_for_each_connection_and_nothing_else",
             "why::options::retries_shows_what_is_sent_again_with_its_owner_and_nothing_else",
-        ],
-    },
-    Target {
-        name: "lab",
-        build: &["--test", "lab"],
-        only: &["calls::", "hosts::", "leftovers::", "older::", "scenarios::", "signals::"],
-        without: &[
-            // What an emulated processor can bear says nothing about a kernel.
-            "hosts::fifty_pairs_are_there_at_once_and_apart",
-            // The same on every kernel.
-            "calls::what_cannot_be_done_is_told_in_words",
-            "leftovers::a_host_whose_maker_is_another_process_does_not_live",
-            "leftovers::without_privilege_the_error_says_what_it_takes",
         ],
     },
 ];
@@ -106,9 +106,14 @@ fn names(list: &str) -> impl Iterator<Item = &str> {
     list.lines().filter_map(|line| line.strip_suffix(": test"))
 }
 
+/// Has it one of these words in its name?
+fn is_asked(name: &str, words: &[String]) -> bool {
+    words.is_empty() || words.iter().any(|word| name.contains(word))
+}
+
 impl Target {
     /// The tests to run on every kernel as machines usually are.
-    pub(crate) fn choose(&self, listed: &Listed, only: Option<&str>) -> Vec<String> {
+    pub(crate) fn choose(&self, listed: &Listed, only: &[String]) -> Vec<String> {
         let is_ignored = |name: &str| names(&listed.ignored).any(|ignored| ignored == name);
         let is_wanted = |name: &&str| {
             let of_these = self.only.iter().any(|prefix| name.starts_with(prefix));
@@ -116,7 +121,7 @@ impl Target {
                 && !self.without.contains(name)
                 // The tier of its own.
                 && !name.starts_with("load::")
-                && only.is_none_or(|word| name.contains(word))
+                && is_asked(name, only)
         };
         let wanted = names(&listed.all).filter(is_wanted);
         wanted.filter(|name| !is_ignored(name)).map(str::to_owned).collect()
@@ -133,9 +138,9 @@ impl Target {
 
 impl Way {
     /// Of a target's tests: those that need a machine like this.
-    pub(crate) fn choose(&self, listed: &Listed, only: Option<&str>) -> Vec<String> {
+    pub(crate) fn choose(&self, listed: &Listed, only: &[String]) -> Vec<String> {
         let needs = names(&listed.ignored).filter(|name| name.starts_with(self.tests));
-        let wanted = needs.filter(|name| only.is_none_or(|word| name.contains(word)));
+        let wanted = needs.filter(|name| is_asked(name, only));
         wanted.map(str::to_owned).collect()
     }
 }
@@ -154,25 +159,29 @@ mod unit {
 
     #[test]
     fn the_useless_and_the_ignored_are_left_out() {
-        assert_eq!(TARGET.choose(&listed(), None), ["a::quick", "slow"]);
+        assert_eq!(TARGET.choose(&listed(), &[]), ["a::quick", "slow"]);
     }
 
     #[test]
-    fn a_word_chooses_among_them() {
-        assert_eq!(TARGET.choose(&listed(), Some("quick")), ["a::quick"]);
-        assert!(TARGET.choose(&listed(), Some("churn")).is_empty(), "left out all the same");
+    fn words_choose_among_them() {
+        let quick = ["quick", "churn"].map(str::to_owned);
+        assert_eq!(
+            TARGET.choose(&listed(), &quick),
+            ["a::quick"],
+            "the other is left out all the same"
+        );
     }
 
     #[test]
     fn a_target_may_have_but_a_part_of_its_tests_run() {
         let part = Target { only: &["a::"], ..TARGET };
-        assert_eq!(part.choose(&listed(), None), ["a::quick"]);
+        assert_eq!(part.choose(&listed(), &[]), ["a::quick"]);
     }
 
     #[test]
     fn an_odd_machine_runs_what_is_ignored_elsewhere() {
-        assert_eq!(WAY.choose(&listed(), None), ["odd::b"]);
-        assert!(WAY.choose(&listed(), Some("quick")).is_empty());
+        assert_eq!(WAY.choose(&listed(), &[]), ["odd::b"]);
+        assert!(WAY.choose(&listed(), &["quick".to_owned()]).is_empty());
     }
 
     #[test]
