@@ -124,6 +124,14 @@ impl ProbeError {
 const LOCKED_DOWN: &str = "the kernel is locked down (`cat /sys/kernel/security/lockdown` says \
      [confidentiality]); boot it with lockdown=integrity or without lockdown";
 
+/// aya takes the older helper where it finds no newer one.
+fn is_locked_down(line: &str) -> bool {
+    ["unknown func ", "program of this type cannot use helper "]
+        .iter()
+        .filter_map(|words| line.strip_prefix(words))
+        .any(|helper| helper.starts_with("bpf_probe_read"))
+}
+
 /// The useful part of a refusal: the system call's error and the verifier's last three lines.
 pub(super) fn reason(error: &ProgramError) -> String {
     let ProgramError::LoadError { io_error, verifier_log } = error else {
@@ -133,7 +141,7 @@ pub(super) fn reason(error: &ProgramError) -> String {
     let mut last: Vec<&str> =
         log.lines().rev().filter(|line| !line.starts_with("processed ")).take(60).collect();
     last.reverse();
-    if last.last().is_some_and(|words| words.contains(" bpf_probe_read_kernel#")) {
+    if log.lines().any(is_locked_down) {
         return LOCKED_DOWN.to_owned();
     }
     format!("{io_error}; the verifier said: {}", last.join("\n"))

@@ -61,7 +61,7 @@ fn every_built_in_scenario_holds_and_every_state_is_seen_twice() {
     needs_root!();
     // One emulated processor would be late with all of them at once.
     let jobs: &[&str] =
-        if env::var_os("TCPWATCH_MACHINE").is_some() { &["--jobs", "8"] } else { &[] };
+        if env::var_os("TCPWATCH_MACHINE").is_some() { &["--jobs", "24"] } else { &[] };
     let (answer, report) = reported(&[&["--all", "--profile", "quick"], jobs].concat());
     assert_keeps_to_its_schema(&report);
     let runs = list(&report, "runs");

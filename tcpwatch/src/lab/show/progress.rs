@@ -143,10 +143,9 @@ fn total(runs: &[Run], left_out: usize) -> (String, anstyle::Style) {
     let verdicts = || runs.iter().flat_map(|run| &run.verdicts);
     let held = verdicts().filter(|verdict| verdict.holds).count();
     let failed = runs.iter().filter(|run| !run.holds()).count();
-    let mut text = format!("{} runs, {held} of {} verdicts hold", runs.len(), verdicts().count());
-    if left_out > 0 {
-        text.push_str(&format!(", {left_out} not run"));
-    }
+    let not_run = if left_out > 0 { format!(", {left_out} not run") } else { String::new() };
+    let (made, judged) = (runs.len(), verdicts().count());
+    let text = format!("{made} runs, {held} of {judged} verdicts hold{not_run}");
     let Some(first) = runs.iter().find(|run| !run.holds()) else {
         return (text, style::SETUP);
     };
