@@ -43,6 +43,7 @@ pub(crate) static TARGETS: &[Target] = &[
             // The same on every kernel.
             "calls::what_cannot_be_done_is_told_in_words",
             "leftovers::a_host_whose_maker_is_another_process_does_not_live",
+            "leftovers::only_hosts_without_their_laboratory_are_ended",
             "leftovers::without_privilege_the_error_says_what_it_takes",
         ],
     },
