@@ -22,11 +22,12 @@ use tcpwatch::{
     lab::{
         catalog, explain,
         hosts::{HostsError, Plan, end_orphans, prepare_for},
+        lacking::lacking,
         observe::observe,
         run::Laboratory,
         scenario::{self, Choices, Scenario},
         show::{self, Layout, Progress, Report, Timeline},
-        story::{Moment, Profile, Run},
+        story::{LeftOut, Moment, Profile, Run},
     },
     probe::filters::Family,
     source::clock,
@@ -72,6 +73,10 @@ fn perform(asked: &LabRun) -> Result<ExitCode> {
             asked.families().iter().map(move |family| (Arc::clone(&scenario), *family))
         })
         .collect();
+    let (jobs, left_out) = possible(jobs);
+    if let ([], [first, ..]) = (&jobs[..], &left_out[..]) {
+        return Err(first.why.clone().into());
+    }
     // Before anything is run.
     let report = asked.report.as_deref().map(Report::open).transpose()?;
     let runtime = crate::runtime()?;
@@ -83,8 +88,10 @@ fn perform(asked: &LabRun) -> Result<ExitCode> {
     }
     prepare_for(&Plan::this_program())?;
     let work = async |laboratory: Laboratory| match jobs.as_slice() {
-        [job] => one(&laboratory, job, asked.profile, layout).await.map(|run| vec![run]),
-        jobs => many(&laboratory, jobs, asked, layout).await,
+        [job] if left_out.is_empty() => {
+            one(&laboratory, job, asked.profile, layout).await.map(|run| vec![run])
+        }
+        jobs => many(&laboratory, (jobs, &left_out), asked, layout).await,
     };
     let Some(runs) = runtime.block_on(observe(work))? else {
         exit::say("tcpwatch: interrupted; the hosts and everything on them are gone\n");
@@ -92,9 +99,25 @@ fn perform(asked: &LabRun) -> Result<ExitCode> {
     };
     let runs = runs?;
     if let Some(report) = report {
-        report.write(&runs, &clock::read())?;
+        report.write(&runs, &left_out, &clock::read())?;
     }
     Ok(if runs.iter().all(Run::holds) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What this kernel can run, and what it is too old for.
+fn possible(jobs: Vec<Job>) -> (Vec<Job>, Vec<LeftOut>) {
+    let mut left_out = Vec::new();
+    let possible = jobs.into_iter().filter(|(scenario, family)| {
+        let why = lacking(&scenario.sysctls);
+        let is_possible = why.is_none();
+        left_out.extend(why.map(|why| LeftOut {
+            scenario: Arc::clone(scenario),
+            family: *family,
+            why,
+        }));
+        is_possible
+    });
+    (possible.collect(), left_out)
 }
 
 /// Shows it as it happens, then what was measured, then the verdicts.
@@ -138,7 +161,7 @@ async fn one(
 /// All at once, or as many as are allowed.
 async fn many(
     laboratory: &Laboratory,
-    jobs: &[Job],
+    (jobs, left_out): (&[Job], &[LeftOut]),
     asked: &LabRun,
     layout: Layout,
 ) -> Result<Vec<Run>> {
@@ -185,7 +208,7 @@ async fn many(
     let runs: Vec<_> = runs.into_iter().map(|(_, run)| run).collect();
     let mut text = Vec::new();
     progress.borrow_mut().clear(&mut text);
-    progress.borrow_mut().summary(&runs, &mut text);
+    progress.borrow_mut().summary(&runs, left_out, &mut text);
     exit::print(&text)?;
     Ok(runs)
 }

@@ -15,6 +15,8 @@ use serde_json::Value;
 pub(crate) struct Executable {
     /// The name of the cargo target: `tcpwatch`, `kernel`.
     pub(crate) target: String,
+    /// It runs tests, also of a library or a binary that has the same name as another target.
+    pub(crate) is_test: bool,
     /// Where the file is.
     pub(crate) path: PathBuf,
 }
@@ -69,6 +71,7 @@ fn executable(message: &str) -> Option<Executable> {
     let message: Value = serde_json::from_str(message).ok()?;
     Some(Executable {
         target: message.pointer("/target/name")?.as_str()?.to_owned(),
+        is_test: message.pointer("/profile/test")?.as_bool()?,
         path: message.get("executable")?.as_str()?.into(),
     })
 }
@@ -80,8 +83,9 @@ mod tests {
     #[test]
     fn an_artifact_with_an_executable_is_taken() {
         let message = r#"{"reason":"compiler-artifact","target":{"name":"kernel"},
-            "executable":"/t/deps/kernel-1"}"#;
-        let expected = Executable { target: "kernel".into(), path: "/t/deps/kernel-1".into() };
+            "profile":{"test":true},"executable":"/t/deps/kernel-1"}"#;
+        let expected =
+            Executable { target: "kernel".into(), is_test: true, path: "/t/deps/kernel-1".into() };
         assert_eq!(executable(message), Some(expected), "name and path of the test binary");
     }
 

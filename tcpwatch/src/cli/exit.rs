@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    lab::{catalog, hosts::HostsError, scenario::FileError},
+    lab::{catalog, hosts::HostsError, lacking::Lacking, scenario::FileError},
     probe::ProbeError,
     source::snapshot,
     web::BindError,
@@ -37,7 +37,7 @@ pub fn status(error: &anyhow::Error) -> ExitCode {
     if error.downcast_ref::<HostsError>().is_some_and(HostsError::is_precondition) {
         return PRECONDITION.into();
     }
-    if error.is::<BindError>() {
+    if error.is::<BindError>() || error.is::<Lacking>() {
         return PRECONDITION.into();
     }
     FAILED.into()

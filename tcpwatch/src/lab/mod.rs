@@ -5,6 +5,7 @@
 //! - [`scenario`]: a TOML file becomes steps, rules and expectations
 //! - [`explain`]: what there is and what a scenario does, without running it
 //! - [`host`]: who the two hosts are
+//! - [`lacking`]: what this kernel is too old for
 //! - [`hosts`]: their namespaces, links and processes
 //! - [`story`]: everything that happened, on one time axis
 //! - [`run`]: the steps are done, and what is told becomes a story, with one live log for all runs
@@ -18,6 +19,7 @@ pub mod expect;
 pub mod explain;
 pub mod host;
 pub mod hosts;
+pub mod lacking;
 mod nearest;
 pub mod observe;
 pub mod rehearsal;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     host::Host,
+    lacking::Lacking,
     scenario::{Scenario, Signal},
     verdict::Verdict,
 };
@@ -124,6 +125,17 @@ impl Run {
             Host::Server => server,
         }
     }
+}
+
+/// A run that is not made.
+#[derive(Clone, Debug)]
+pub struct LeftOut {
+    /// What was to be run.
+    pub scenario: Arc<Scenario>,
+    /// Over which protocol.
+    pub family: Family,
+    /// Why it is not.
+    pub why: Lacking,
 }
 
 /// How long a scenario may take.

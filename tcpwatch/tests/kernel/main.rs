@@ -9,8 +9,14 @@
 mod root;
 
 #[cfg(test)]
+#[path = "../carried/mod.rs"]
+mod carried;
+
+#[cfg(test)]
 mod harness;
 
+#[cfg(test)]
+mod claims;
 #[cfg(test)]
 mod ends;
 #[cfg(test)]
@@ -39,5 +45,7 @@ mod snapshot;
 mod strangers;
 #[cfg(test)]
 mod tap;
+#[cfg(test)]
+mod whole_machine;
 #[cfg(test)]
 mod why;

@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    env,
     os::fd::{AsFd as _, OwnedFd},
     sync::atomic::{AtomicU32, Ordering},
     thread,
@@ -21,6 +20,8 @@ use tcpwatch::{
     probe::filters::Family,
 };
 use tokio::sync::mpsc;
+
+use crate::carried;
 
 /// How long a test waits for what has to come. A deadline, never a pace.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(10);
@@ -55,7 +56,7 @@ pub(crate) async fn try_build(family: Family, sysctls: &Sysctls) -> Result<Lab, 
         family,
         sysctls,
         ifindex_base: IFINDEX.fetch_add(2, Ordering::Relaxed),
-        program: env!("CARGO_BIN_EXE_tcpwatch").into(),
+        program: carried::program(),
     };
     let (tell, told) = mpsc::unbounded_channel();
     Ok(Lab { world: World::build(&plan, tell).await?, told, story: Vec::new() })

@@ -23,7 +23,10 @@ use tcpwatch::{
     source::snapshot::namespaces,
 };
 
-use crate::harness::{DEADLINE, Lab, inside, run};
+use crate::{
+    carried,
+    harness::{DEADLINE, Lab, inside, run},
+};
 
 const VICTIM: &str = "TCPWATCH_LAB_VICTIM";
 
@@ -125,7 +128,7 @@ fn a_laboratory_that_dies() {
             family: Family::V4,
             sysctls: &sysctls,
             ifindex_base: 77,
-            program: env!("CARGO_BIN_EXE_tcpwatch").into(),
+            program: carried::program(),
         };
         let (tell, _told) = tokio::sync::mpsc::unbounded_channel();
         let mut world = match World::build(&plan, tell).await {
@@ -227,7 +230,7 @@ fn only_hosts_without_their_laboratory_are_ended() {
     kept.wait().unwrap();
     run(async {
         let mut lab = Lab::new(Family::V4).await;
-        let ended = end_orphans(Path::new(env!("CARGO_BIN_EXE_tcpwatch"))).unwrap();
+        let ended = end_orphans(&carried::program()).unwrap();
         assert_eq!(ended, Vec::<u32>::new());
         lab.connect().await;
     });
@@ -235,7 +238,7 @@ fn only_hosts_without_their_laboratory_are_ended() {
 
 #[test]
 fn a_host_whose_maker_is_another_process_does_not_live() {
-    let status = Command::new(env!("CARGO_BIN_EXE_tcpwatch"))
+    let status = Command::new(carried::program())
         .args(["lab-peer", "client", "--parent", "1", "--cpu", "0"])
         .stdin(Stdio::null())
         .status()

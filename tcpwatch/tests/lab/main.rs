@@ -7,6 +7,10 @@
 mod root;
 
 #[cfg(test)]
+#[path = "../carried/mod.rs"]
+mod carried;
+
+#[cfg(test)]
 mod harness;
 
 #[cfg(test)]
@@ -19,6 +23,8 @@ mod interrupted;
 mod leftovers;
 #[cfg(test)]
 mod misuse;
+#[cfg(test)]
+mod older;
 #[cfg(test)]
 mod program;
 #[cfg(test)]

@@ -10,6 +10,8 @@ use std::{
 use serde_json::Value;
 use tempfile::{Builder, NamedTempFile};
 
+use crate::carried;
+
 /// What a run left behind.
 #[derive(Debug)]
 pub(crate) struct Answer {
@@ -40,7 +42,7 @@ impl Answer {
 
 /// `tcpwatch lab` with these arguments.
 pub(crate) fn lab(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tcpwatch"));
+    let mut command = Command::new(carried::program());
     command.arg("lab").args(args);
     command
 }
@@ -67,7 +69,7 @@ pub(crate) fn path(file: &NamedTempFile) -> &str {
 
 /// A file of `tests/data/lab`.
 pub(crate) fn data(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data/lab").join(name)
+    carried::file("tests/data/lab").join(name)
 }
 
 /// Runs, and reads the report besides.

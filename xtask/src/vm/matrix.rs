@@ -73,7 +73,7 @@ mod unit {
 
     fn reports() -> [Report; 2] {
         let report = |lines: &[&str]| {
-            let mut report = Report::new("vmlinuz", &["kernel/a".to_owned()]);
+            let mut report = Report::new("vmlinuz", ["kernel/a".to_owned()].into_iter());
             for line in lines {
                 report.hear(line);
             }

@@ -7,11 +7,22 @@ mod matrix;
 mod report;
 mod tests;
 
-use std::{env::consts::ARCH, path::PathBuf, thread};
+use std::{
+    env::consts::ARCH,
+    num::NonZero,
+    path::PathBuf,
+    sync::{Mutex, MutexGuard, PoisonError},
+    thread::{self, available_parallelism},
+};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use self::{guest::Guest, kernels::Kernel, report::Report};
+use self::{
+    guest::{Guest, Job, Test},
+    kernels::Kernel,
+    report::Report,
+    tests::Way,
+};
 use crate::{precondition::Precondition, setup};
 
 /// What the tier `vm` is told.
@@ -21,15 +32,18 @@ pub(crate) struct Options {
     /// ../lib/modules/VERSION if its name is vmlinuz-VERSION
     #[arg(long, value_name = "FILE")]
     kernel: Vec<PathBuf>,
-    /// In tier `vm`, run only the tests that have this in their name
+    /// In tier `vm`, run only the tests that have this, or another WORD, in their name
     #[arg(long, value_name = "WORD")]
-    only: Option<String>,
+    only: Vec<String>,
     /// After tier `vm`, print which kernel has which feature as a Markdown table
     #[arg(long, conflicts_with = "only")]
     markdown: bool,
 }
 
-/// Boots every kernel at the same time; fails when a test failed on any.
+/// So few tests are done before another machine has started.
+const FEW: usize = 10;
+
+/// Boots every kernel, a machine for each processor at the same time; fails when a test failed on any.
 pub(crate) fn run(options: &Options) -> Result<()> {
     if ARCH != "x86_64" {
         return Err(Precondition(format!("the virtual machines are x86_64, this is {ARCH}")).into());
@@ -40,7 +54,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     } else {
         options.kernel.iter().map(|file| Kernel::in_file(file)).collect::<Result<_>>()?
     };
-    let guest = Guest::build(options.only.as_deref())?;
+    let guest = Guest::build(&options.only)?;
     let reports = machines(&guest, &kernels)?;
     eprintln!("\n{}", matrix::tests(&reports));
     let bad = reports.iter().filter_map(|report| report.verdict().err());
@@ -52,22 +66,64 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
+/// One report for each kernel.
 fn machines(guest: &Guest, kernels: &[Kernel]) -> Result<Vec<Report>> {
-    let names = guest.tests.iter().map(|(target, test)| format!("{target}/{test}"));
-    let names: Vec<String> = names.collect();
-    let images =
-        kernels.iter().map(|kernel| guest.image(kernel)).collect::<Result<Vec<PathBuf>>>()?;
-    eprintln!("vm: {} tests on each of {} kernels", names.len(), kernels.len());
+    let processors = available_parallelism().map_or(1, NonZero::get);
+    let parts = processors.div_ceil(kernels.len()).max(1);
+    let mut images = Vec::new();
+    let mut jobs = Vec::new();
+    for kernel in kernels {
+        let mut of_kernel = Vec::new();
+        for (way, tests) in &guest.lists {
+            let parts = if tests.len() < FEW { 1 } else { parts };
+            of_kernel.extend((0..parts).map(|part| part_of(kernel, way, tests, (part, parts))));
+        }
+        images.push(guest.image(kernel, &of_kernel)?);
+        jobs.extend(of_kernel.into_iter().map(|job| (images.len() - 1, job)));
+    }
+    let number: usize = jobs.iter().map(|(_, job)| job.tests.len()).sum();
+    eprintln!("vm: {number} tests in {} machines, {processors} at a time", jobs.len());
+    // Those with most to do begin.
+    jobs.sort_by_key(|(_, job)| job.tests.len());
+    let reports = Mutex::new(kernels.iter().map(|_| None::<Report>).collect::<Vec<_>>());
+    let jobs = Mutex::new(jobs);
+    let next = || locked(&jobs).pop();
+    let work = || -> Result<()> {
+        while let Some((kernel, job)) = next() {
+            let image = images.get(kernel).context("every kernel has an image")?;
+            let told = machine::run(&job, image)?;
+            match locked(&reports).get_mut(kernel) {
+                Some(Some(report)) => report.join(told),
+                Some(empty) => *empty = Some(told),
+                None => bail!("a machine of an unknown kernel"),
+            }
+        }
+        Ok(())
+    };
     thread::scope(|scope| {
-        let names = &names;
-        let running: Vec<_> = kernels
-            .iter()
-            .zip(&images)
-            .map(|(kernel, image)| scope.spawn(move || machine::run(kernel, image, names)))
-            .collect();
-        let join = |machine: thread::ScopedJoinHandle<'_, Result<Report>>| {
-            machine.join().unwrap_or_else(|_panic| bail!("the thread of a machine panicked"))
+        let workers: Vec<_> = (0..processors).map(|_| scope.spawn(work)).collect();
+        let join = |worker: thread::ScopedJoinHandle<'_, Result<()>>| {
+            worker.join().unwrap_or_else(|_panic| bail!("the thread of a machine panicked"))
         };
-        running.into_iter().map(join).collect::<Result<_>>().context("a machine did not run")
-    })
+        workers.into_iter().try_for_each(join).context("a machine did not run")
+    })?;
+    let mut reports = reports.into_inner().unwrap_or_else(PoisonError::into_inner);
+    reports.iter_mut().flatten().for_each(Report::sort);
+    reports.into_iter().map(|report| report.context("a kernel without a machine")).collect()
+}
+
+fn part_of<'a>(
+    kernel: &'a Kernel,
+    way: &'static Way,
+    tests: &[Test],
+    (part, parts): (usize, usize),
+) -> Job<'a> {
+    // Every so manieth: neighbours take equally long.
+    let tests = tests.iter().skip(part).step_by(parts).cloned().collect();
+    Job { kernel, way, name: format!("{}-{part}", way.name), tests }
+}
+
+/// A thread that panicked is told of when it is joined.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -22,6 +22,8 @@ pub(crate) struct Report {
 pub(crate) struct Test {
     pub(crate) name: String,
     pub(crate) outcome: Outcome,
+    /// How long it took by the machine's clock, and for how much of that the processor worked: what it
+    /// costs to emulate.
     pub(crate) seconds: String,
     pub(crate) said: Vec<String>,
 }
@@ -48,9 +50,9 @@ pub(crate) enum Said {
 
 impl Report {
     /// Of a machine that is to run these tests.
-    pub(crate) fn new(kernel: &str, tests: &[String]) -> Self {
-        let test = |name: &String| Test {
-            name: name.clone(),
+    pub(crate) fn new(kernel: &str, tests: impl Iterator<Item = String>) -> Self {
+        let test = |name: String| Test {
+            name,
             outcome: Outcome::NotRun,
             seconds: String::new(),
             said: Vec::new(),
@@ -58,10 +60,27 @@ impl Report {
         Self {
             kernel: kernel.to_owned(),
             features: Vec::new(),
-            tests: tests.iter().map(test).collect(),
+            tests: tests.map(test).collect(),
             broken: None,
             is_done: false,
         }
+    }
+
+    /// Adds what another machine of the same kernel told.
+    pub(crate) fn join(&mut self, other: Self) {
+        self.tests.extend(other.tests);
+        if self.features.is_empty() {
+            self.features = other.features;
+        }
+        self.broken = match (self.broken.take(), other.broken) {
+            (Some(one), Some(other)) => Some(format!("{one}\n{other}")),
+            (one, other) => one.or(other),
+        };
+    }
+
+    /// By name: the same order for every kernel.
+    pub(crate) fn sort(&mut self) {
+        self.tests.sort_by(|one, other| one.name.cmp(&other.name));
     }
 
     /// Takes one line.
@@ -107,7 +126,7 @@ impl Report {
             };
             seconds.clone_into(&mut test.seconds);
             let (cell, name) = (test.cell(), &test.name);
-            let mut lines = format!("vm {kernel:<24} {cell:<10} {seconds:>6} s  {name}");
+            let mut lines = format!("vm {kernel:<24} {cell:<10} {seconds:>14}  {name}");
             for line in &test.said {
                 lines.push_str("\n    ");
                 lines.push_str(line);
@@ -213,7 +232,7 @@ mod unit {
 
     fn heard(lines: &[&str]) -> Report {
         let names = ["kernel/a", "kernel/b"].map(str::to_owned);
-        let mut report = Report::new("vmlinuz", &names);
+        let mut report = Report::new("vmlinuz", names.into_iter());
         for line in lines {
             report.hear(line);
         }
@@ -276,6 +295,20 @@ mod unit {
         report.close(None, String::new);
         let error = report.verdict().unwrap_err().to_string();
         assert_eq!(error, "Linux 6.1.0-56-amd64: kernel/a FAILED, kernel/b HUNG");
+    }
+
+    #[test]
+    fn machines_of_one_kernel_make_one_report_and_a_broken_one_breaks_it() {
+        let mut report = heard(&GOOD);
+        report.hear("@done");
+        report.close(None, String::new);
+        let mut odd = Report::new("vmlinuz", ["kernel/odd".to_owned()].into_iter());
+        odd.close(None, || "Kernel panic".to_owned());
+        report.join(odd);
+        assert_eq!((report.tests.len(), report.features.len()), (3, 2));
+        assert_eq!(report.tests[2].cell().to_string(), "not run");
+        let error = report.verdict().unwrap_err().to_string();
+        assert!(error.contains("ended too early, outside a test"), "{error}");
     }
 
     #[test]

@@ -2,45 +2,150 @@
 
 /// A test target of the package tcpwatch.
 pub(crate) struct Target {
+    /// In the names of tests.
     pub(crate) name: &'static str,
+    /// What cargo is told to build it.
+    pub(crate) build: &'static [&'static str],
+    /// What the names of its tests begin with; all where there is nothing.
+    pub(crate) only: &'static [&'static str],
     /// Tests that prove nothing there.
     pub(crate) without: &'static [&'static str],
 }
 
 /// Every target whose tests say something about a kernel.
-pub(crate) const TARGETS: &[Target] = &[Target {
-    name: "kernel",
-    without: &[
-        // What an emulated processor can bear says nothing about a kernel.
-        "load::conservation::what_is_attempted_is_printed_or_counted_as_lost_on_every_path",
-        "loss::a_backlog_at_the_end_takes_time_in_proportion",
-        "loss::five_seconds_of_churn_lose_nothing_and_every_time_wait_is_accounted_for",
-        "running::an_idle_system_lets_it_sleep_and_load_wakes_it_every_few_milliseconds_at_most",
-        "running::the_first_record_after_quiet_time_reaches_stdout_at_once",
-        // The same on every kernel.
-        "running::it_ends_by_itself_after_the_count_of_lines",
-        "running::it_ends_by_itself_after_the_duration",
-        "why::options::failed_shows_connections_that_failed_and_nothing_else",
-        "why::options::lives_shows_a_line_for_each_connection_and_nothing_else",
-        "why::options::retries_shows_what_is_sent_again_with_its_owner_and_nothing_else",
-        // Only started by other tests.
-        "harness::peer::a_peer_does_as_it_is_told",
-    ],
-}];
+pub(crate) static TARGETS: &[Target] = &[
+    Target {
+        name: "unit",
+        build: &["--lib"],
+        // What reads the running kernel.
+        only: &[
+            "lab::hosts::peer::option::",
+            "metrics::process::",
+            "probe::dialect::",
+            "probe::kernel_types::",
+            "probe::layout::",
+            "probe::symbols::",
+            "source::snapshot::lookup::",
+            "source::snapshot::names::",
+            "source::snapshot::namespaces::",
+            "source::sysctls::",
+        ],
+        without: &[],
+    },
+    Target {
+        name: "lab",
+        build: &["--test", "lab"],
+        only: &["calls::", "hosts::", "leftovers::", "older::", "scenarios::", "signals::"],
+        without: &[
+            // What an emulated processor can bear says nothing about a kernel.
+            "hosts::fifty_pairs_are_there_at_once_and_apart",
+            // Stops for ever there, with all its processes asleep; single scenarios do not.
+            "scenarios::every_built_in_scenario_holds_and_every_state_is_seen_twice",
+            // The same on every kernel.
+            "calls::what_cannot_be_done_is_told_in_words",
+            "leftovers::a_host_whose_maker_is_another_process_does_not_live",
+            "leftovers::only_hosts_without_their_laboratory_are_ended",
+            "leftovers::without_privilege_the_error_says_what_it_takes",
+        ],
+    },
+    Target {
+        name: "kernel",
+        build: &["--test", "kernel"],
+        only: &[],
+        without: &[
+            // What an emulated processor can bear says nothing about a kernel.
+            "loss::a_backlog_at_the_end_takes_time_in_proportion",
+            "loss::five_seconds_of_churn_lose_nothing_and_every_time_wait_is_accounted_for",
+            "metrics::upheaval::a_thousand_namespaces_and_interfaces_come_and_go_without_a_trace_but_their_counts",
+            "running::an_idle_system_lets_it_sleep_and_load_wakes_it_every_few_milliseconds_at_most",
+            "running::the_first_record_after_quiet_time_reaches_stdout_at_once",
+            // The same on every kernel.
+            "running::it_ends_by_itself_after_the_count_of_lines",
+            "running::it_ends_by_itself_after_the_duration",
+            "why::options::failed_shows_connections_that_failed_and_nothing_else",
+            "why::options::lives_shows_a_line_for_each_connection_and_nothing_else",
+            "why::options::retries_shows_what_is_sent_again_with_its_owner_and_nothing_else",
+        ],
+    },
+];
+
+/// A way to start a machine, and the tests that need it.
+#[derive(Debug)]
+pub(crate) struct Way {
+    pub(crate) name: &'static str,
+    /// What its kernel is told besides.
+    pub(crate) command_line: &'static str,
+    pub(crate) processors: u8,
+    /// What the names of its tests begin with. They are ignored elsewhere.
+    pub(crate) tests: &'static str,
+}
+
+/// As machines usually are: every test that is not ignored, and then those that change the machine.
+pub(crate) static USUAL: Way =
+    Way { name: "usual", command_line: "", processors: 1, tests: "whole_machine::symbols::" };
+
+/// The odd ones.
+pub(crate) static ODD: [Way; 2] = [
+    Way {
+        name: "lockdown",
+        command_line: "lsm=lockdown lockdown=confidentiality",
+        processors: 1,
+        tests: "whole_machine::lockdown::",
+    },
+    Way {
+        name: "two-processors",
+        command_line: "",
+        processors: 2,
+        tests: "whole_machine::processors::",
+    },
+];
+
+/// What `--list` says, and `--list --ignored`.
+pub(crate) struct Listed {
+    pub(crate) all: String,
+    pub(crate) ignored: String,
+}
+
+fn names(list: &str) -> impl Iterator<Item = &str> {
+    list.lines().filter_map(|line| line.strip_suffix(": test"))
+}
+
+/// Has it one of these words in its name?
+fn is_asked(name: &str, words: &[String]) -> bool {
+    words.is_empty() || words.iter().any(|word| name.contains(word))
+}
 
 impl Target {
-    /// Of what `--list` says: the tests to run.
-    pub(crate) fn choose(&self, list: &str, only: Option<&str>) -> Vec<String> {
-        let named = list.lines().filter_map(|line| line.strip_suffix(": test"));
-        let useful = named.filter(|name| !self.without.contains(name));
-        let wanted = useful.filter(|name| only.is_none_or(|word| name.contains(word)));
-        wanted.map(str::to_owned).collect()
+    /// The tests to run on every kernel as machines usually are.
+    pub(crate) fn choose(&self, listed: &Listed, only: &[String]) -> Vec<String> {
+        let is_ignored = |name: &str| names(&listed.ignored).any(|ignored| ignored == name);
+        let is_wanted = |name: &&str| {
+            let of_these = self.only.iter().any(|prefix| name.starts_with(prefix));
+            (of_these || self.only.is_empty())
+                && !self.without.contains(name)
+                // The tier of its own.
+                && !name.starts_with("load::")
+                && is_asked(name, only)
+        };
+        let wanted = names(&listed.all).filter(is_wanted);
+        wanted.filter(|name| !is_ignored(name)).map(str::to_owned).collect()
     }
 
     /// Names in the table above that the target does not have.
-    pub(crate) fn unknown(&self, list: &str) -> Vec<&'static str> {
-        let has = |name: &str| list.lines().any(|line| line.strip_suffix(": test") == Some(name));
-        self.without.iter().copied().filter(|name| !has(name)).collect()
+    pub(crate) fn unknown(&self, listed: &Listed) -> Vec<&'static str> {
+        let has = |name: &str| names(&listed.all).any(|other| other == name);
+        let begins = |prefix: &str| names(&listed.all).any(|name| name.starts_with(prefix));
+        let without = self.without.iter().copied().filter(|name| !has(name));
+        without.chain(self.only.iter().copied().filter(|prefix| !begins(prefix))).collect()
+    }
+}
+
+impl Way {
+    /// Of a target's tests: those that need a machine like this.
+    pub(crate) fn choose(&self, listed: &Listed, only: &[String]) -> Vec<String> {
+        let needs = names(&listed.ignored).filter(|name| name.starts_with(self.tests));
+        let wanted = needs.filter(|name| is_asked(name, only));
+        wanted.map(str::to_owned).collect()
     }
 }
 
@@ -48,23 +153,46 @@ impl Target {
 mod unit {
     use super::*;
 
-    const TARGET: Target = Target { name: "t", without: &["load"] };
-    const LIST: &str = "a::quick: test\nload: test\nslow: test\nz: benchmark\n\n3 tests\n";
+    const TARGET: Target = Target { name: "t", build: &[], only: &[], without: &["churn"] };
+    const WAY: Way = Way { name: "w", command_line: "", processors: 1, tests: "odd::" };
 
-    #[test]
-    fn the_useless_are_left_out() {
-        assert_eq!(TARGET.choose(LIST, None), ["a::quick", "slow"]);
+    fn listed() -> Listed {
+        let all = "a::quick: test\nchurn: test\nload::long: test\nodd::b: test\nslow: test\n";
+        Listed { all: format!("{all}z: benchmark\n\n5 tests\n"), ignored: "odd::b: test\n".into() }
     }
 
     #[test]
-    fn a_word_chooses_among_them() {
-        assert_eq!(TARGET.choose(LIST, Some("quick")), ["a::quick"]);
-        assert!(TARGET.choose(LIST, Some("load")).is_empty(), "left out all the same");
+    fn the_useless_and_the_ignored_are_left_out() {
+        assert_eq!(TARGET.choose(&listed(), &[]), ["a::quick", "slow"]);
+    }
+
+    #[test]
+    fn words_choose_among_them() {
+        let quick = ["quick", "churn"].map(str::to_owned);
+        assert_eq!(
+            TARGET.choose(&listed(), &quick),
+            ["a::quick"],
+            "the other is left out all the same"
+        );
+    }
+
+    #[test]
+    fn a_target_may_have_but_a_part_of_its_tests_run() {
+        let part = Target { only: &["a::"], ..TARGET };
+        assert_eq!(part.choose(&listed(), &[]), ["a::quick"]);
+    }
+
+    #[test]
+    fn an_odd_machine_runs_what_is_ignored_elsewhere() {
+        assert_eq!(WAY.choose(&listed(), &[]), ["odd::b"]);
+        assert!(WAY.choose(&listed(), &["quick".to_owned()]).is_empty());
     }
 
     #[test]
     fn a_name_that_was_changed_is_noticed() {
-        assert!(TARGET.unknown(LIST).is_empty(), "all are there");
-        assert_eq!(TARGET.unknown("slow: test\n"), ["load"]);
+        assert!(TARGET.unknown(&listed()).is_empty(), "all are there");
+        let stale = Target { only: &["gone::"], ..TARGET };
+        let slow = Listed { all: "slow: test\n".into(), ignored: String::new() };
+        assert_eq!(stale.unknown(&slow), ["churn", "gone::"]);
     }
 }

@@ -3,7 +3,10 @@
 use std::{fs, io, path::Path};
 
 use super::error::HostsError;
-use crate::{lab::host::Host, probe::filters::Family};
+use crate::{
+    lab::{host::Host, lacking},
+    probe::filters::Family,
+};
 
 const DIRECTORY: &str = "/proc/sys/net";
 
@@ -51,6 +54,9 @@ pub(super) fn pin<'a>(
         set("ipv6/conf/all/disable_ipv6", "1")?;
     }
     for (name, value) in names {
+        if lacking::is_needless(name, value) {
+            continue;
+        }
         set(&format!("ipv4/{}", name.replace('.', "/")), value)?;
     }
     Ok(())

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     event::KernelTime,
-    lab::story::{Profile, Run},
+    lab::story::{LeftOut, Profile, Run},
     probe::filters::Family,
     sink::terminal::style,
 };
@@ -110,8 +110,9 @@ impl Progress {
         format!("{done} of {total} done{failed}, {running} running{}", longest.unwrap_or_default())
     }
 
-    /// Appends what became of all runs: a line for each, and the tables of those that do not hold.
-    pub fn summary(&mut self, runs: &[Run], out: &mut Vec<u8>) {
+    /// Appends what became of all runs: a line for each, those that were not made with the reason, and the
+    /// tables of those that do not hold.
+    pub fn summary(&mut self, runs: &[Run], left_out: &[LeftOut], out: &mut Vec<u8>) {
         self.clear(out);
         let mut sorted: Vec<&Run> = runs.iter().collect();
         sorted.sort_by_key(|run| (&run.scenario.name, run.family == Family::V6));
@@ -120,24 +121,31 @@ impl Progress {
             let rows: Vec<_> = sorted.iter().map(|run| (row(run).to_vec(), None)).collect();
             table(&rows, self.layout.columns(), self.layout.color, out);
         }
+        for LeftOut { scenario, family, why } in left_out {
+            let line =
+                format!("-     {}  {}  not run: {why}\n", scenario.name, self::family(*family));
+            style::paint(style::HIDDEN, line.as_bytes(), self.layout.color, out);
+        }
         for run in sorted.iter().filter(|run| !run.holds()) {
             let name = format!("\n{} {}\n", run.scenario.name, family(run.family));
             style::paint(style::FAILURE.bold(), name.as_bytes(), self.layout.color, out);
             details(self.layout, run, out);
         }
         out.push(b'\n');
-        let (text, look) = total(runs);
+        let (text, look) = total(runs, left_out.len());
         style::paint(look.bold(), text.as_bytes(), self.layout.color, out);
         out.push(b'\n');
     }
 }
 
 /// `84 runs, 291 of 291 verdicts hold`
-fn total(runs: &[Run]) -> (String, anstyle::Style) {
+fn total(runs: &[Run], left_out: usize) -> (String, anstyle::Style) {
     let verdicts = || runs.iter().flat_map(|run| &run.verdicts);
     let held = verdicts().filter(|verdict| verdict.holds).count();
     let failed = runs.iter().filter(|run| !run.holds()).count();
-    let text = format!("{} runs, {held} of {} verdicts hold", runs.len(), verdicts().count());
+    let not_run = if left_out > 0 { format!(", {left_out} not run") } else { String::new() };
+    let (made, judged) = (runs.len(), verdicts().count());
+    let text = format!("{made} runs, {held} of {judged} verdicts hold{not_run}");
     let Some(first) = runs.iter().find(|run| !run.holds()) else {
         return (text, style::SETUP);
     };

@@ -10,7 +10,7 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::{DEADLINE, netns::Netns, poll, program};
+use super::{DEADLINE, netns::Netns, poll, program::tcpwatch};
 
 const PAGE: &str = "tcpwatch: metrics at http://";
 
@@ -34,7 +34,7 @@ impl Exporter {
 
     /// With these arguments, which have it listen on a port of the kernel's choice.
     pub(crate) fn start(args: &[&str]) -> Self {
-        let mut child = program::tcpwatch()
+        let mut child = tcpwatch()
             .args(args)
             .stdin(Stdio::null())
             .stdout(Stdio::null())

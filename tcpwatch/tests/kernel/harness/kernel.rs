@@ -21,6 +21,8 @@ pub(crate) const ERROR_REPORTS: Feature = since(5, 14, "tracepoint inet_sk_error
 pub(crate) const SYN_LINEAR_TIMEOUTS: Feature = since(6, 5, "sysctl tcp_syn_linear_timeouts");
 pub(crate) const RESETS_EXPLAINED: Feature =
     since(6, 10, "reasons of resets, and resets without a socket");
+pub(crate) const RETRANSMITS_WITH_ERROR: Feature =
+    since(6, 17, "retries that the network below refuses");
 pub(crate) const TW_REUSE_DELAY: Feature = since(6, 14, "sysctl tcp_tw_reuse_delay");
 /// `inet_csk_clone_lock` in `net/ipv4/inet_connection_sock.c`.
 pub(crate) const ACCEPTED_IN_SYN_RECV: Feature =

@@ -1,10 +1,12 @@
 //! The program under test, and what the kernel knows of it while it runs: its programs, its switches.
 
-use std::{collections::BTreeSet, env, fs, io, process::Command};
+use std::{collections::BTreeSet, fs, io, process::Command};
 
-/// tcpwatch, as cargo built it with this test, or wherever it is where this test was carried to.
+use crate::carried;
+
+/// tcpwatch, without its arguments.
 pub(crate) fn tcpwatch() -> Command {
-    Command::new(env::var_os("TCPWATCH_PROGRAM").unwrap_or(env!("CARGO_BIN_EXE_tcpwatch").into()))
+    Command::new(carried::program())
 }
 
 /// Numbers of the kernel programs that the process holds.

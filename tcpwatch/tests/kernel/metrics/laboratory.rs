@@ -1,15 +1,13 @@
 //! The laboratory makes trouble in namespaces of its own; the series that stand for it rise.
 
-use std::process::Command;
-
 use super::begin_on_all;
-use crate::harness::{exporter::Samples, side_by_side};
+use crate::harness::{exporter::Samples, program::tcpwatch, side_by_side};
 
 /// Runs a scenario, which passes, beside an exporter of all namespaces. Others are counted, too: what
 /// has grown is at least what the scenario did.
 fn after(scenario: &str) -> Samples {
     let (exporter, before) = begin_on_all();
-    let run = Command::new(env!("CARGO_BIN_EXE_tcpwatch"))
+    let run = tcpwatch()
         .args(["lab", "run", scenario, "--profile", "quick", "--color", "never"])
         .output()
         .unwrap();

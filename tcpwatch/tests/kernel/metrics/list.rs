@@ -1,11 +1,14 @@
 //! The list of metrics in `deploy/` is what the page says.
 
-use std::{collections::BTreeSet, env, fs, net::TcpListener, path::Path};
+use std::{collections::BTreeSet, env, fs, net::TcpListener};
 
-use crate::harness::{
-    exporter::Exporter,
-    netns::Netns,
-    sockets::{Pair, V4, half_close},
+use crate::{
+    carried,
+    harness::{
+        exporter::Exporter,
+        netns::Netns,
+        sockets::{Pair, V4, half_close},
+    },
 };
 
 const HEADING: &str = "# Metrics\n\n\
@@ -49,7 +52,7 @@ fn the_list_of_metrics_has_every_family_with_its_kind_its_labels_and_its_help() 
     let help = page.lines().filter_map(|line| line.strip_prefix("# HELP ")?.split_once(' '));
     let rows = help.map(|(name, help)| row(&page, name, help)).collect::<String>();
     let list = format!("{HEADING}{rows}");
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/METRICS.md");
+    let file = carried::file("../deploy/METRICS.md");
     if env::var_os("UPDATE_GOLDEN").is_some() {
         fs::write(&file, &list).unwrap();
     }

@@ -1,6 +1,6 @@
 //! The page as a whole: it never goes backwards, ends soon, and stands beside a log.
 
-use std::{net::TcpListener, process::Command, thread};
+use std::{net::TcpListener, thread};
 
 use rustix::process::Signal;
 
@@ -10,7 +10,7 @@ use crate::harness::{
     exporter::{Exporter, Samples},
     netns::Netns,
     poll,
-    program::{loaded_programs, programs_of},
+    program::{loaded_programs, programs_of, tcpwatch},
 };
 
 /// Pages that each of several readers looks at while connections come and go.
@@ -75,11 +75,8 @@ fn an_address_in_use_is_told_with_status_3_and_nothing_is_attached() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     for args in [&["serve"][..], &["--port", "1"]] {
-        let output = Command::new(env!("CARGO_BIN_EXE_tcpwatch"))
-            .args(args)
-            .args(["--web.listen-address", &address])
-            .output()
-            .unwrap();
+        let output =
+            tcpwatch().args(args).args(["--web.listen-address", &address]).output().unwrap();
         let said = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(3), "{said}");
         assert!(said.contains(&format!("cannot listen on {address}: it is in use")), "{said}");

@@ -15,7 +15,7 @@ use crate::{
     event::WallClock,
     lab::{
         host::Host,
-        story::{Profile, Run},
+        story::{LeftOut, Profile, Run},
         verdict::Verdict,
     },
     probe::filters::Family,
@@ -68,20 +68,25 @@ impl Report {
         }
     }
 
-    /// Writes all runs. `clock` turns the kernel's time into that of the calendar.
+    /// Writes all runs, made or not. `clock` turns the kernel's time into that of the calendar.
     ///
     /// # Errors
     /// If the file cannot be written, because the disk is full, say.
-    pub fn write(mut self, runs: &[Run], clock: &WallClock) -> Result<(), ReportError> {
+    pub fn write(
+        mut self,
+        runs: &[Run],
+        left_out: &[LeftOut],
+        clock: &WallClock,
+    ) -> Result<(), ReportError> {
         let mut out = Vec::new();
-        document(runs, clock, &mut out);
+        document(runs, left_out, clock, &mut out);
         let written = self.file.write_all(&out).and_then(|()| self.file.flush());
         written.map_err(|source| ReportError::Write { path: self.path, source })
     }
 }
 
 /// Appends the document.
-fn document(runs: &[Run], clock: &WallClock, out: &mut Vec<u8>) {
+fn document(runs: &[Run], left_out: &[LeftOut], clock: &WallClock, out: &mut Vec<u8>) {
     let release = rustix::system::uname().release().to_string_lossy().into_owned();
     Object::write(out, |report| {
         report.number(key!("schema"), SCHEMA);
@@ -90,6 +95,13 @@ fn document(runs: &[Run], clock: &WallClock, out: &mut Vec<u8>) {
         report.boolean(key!("holds"), runs.iter().all(Run::holds));
         report.array(key!("runs"), runs, |run, out| {
             Object::write(out, |object| write_run(run, clock, object));
+        });
+        report.array(key!("not_run"), left_out, |left_out, out| {
+            Object::write(out, |object| {
+                object.text(key!("scenario"), &left_out.scenario.name);
+                object.word(key!("family"), family_word(left_out.family));
+                object.text(key!("why"), &left_out.why.to_string());
+            });
         });
     });
     out.push(b'\n');
@@ -116,11 +128,7 @@ fn write_run(run: &Run, clock: &WallClock, object: &mut Object<'_>) {
     object.text(key!("title"), &scenario.title);
     object.text(key!("claim"), &scenario.claim);
     object.word(key!("profile"), profile_word(*profile));
-    let family = match family {
-        Family::V4 => "ipv4",
-        Family::V6 => "ipv6",
-    };
-    object.word(key!("family"), family);
+    object.word(key!("family"), family_word(*family));
     object.number(key!("hz"), rate.0);
     object.object(key!("sysctls"), |hosts| {
         for host in Host::ALL {
@@ -153,6 +161,13 @@ fn write_run(run: &Run, clock: &WallClock, object: &mut Object<'_>) {
         None => object.null(key!("failure")),
     }
     object.boolean(key!("holds"), run.holds());
+}
+
+const fn family_word(family: Family) -> &'static str {
+    match family {
+        Family::V4 => "ipv4",
+        Family::V6 => "ipv6",
+    }
 }
 
 const fn profile_word(profile: Profile) -> &'static str {

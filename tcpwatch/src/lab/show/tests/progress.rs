@@ -68,6 +68,6 @@ fn the_end_has_a_line_per_run_and_the_tables_of_those_that_failed() {
     let runs = tales::all().map(|run| run_of(run, Family::V4)).into_iter();
     let runs: Vec<Run> = runs.chain([run_of(tales::time_wait(), Family::V6)]).collect();
     let mut out = Vec::new();
-    Progress::new(PLAIN, true, runs.len()).summary(&runs, &mut out);
+    Progress::new(PLAIN, true, runs.len()).summary(&runs, &[], &mut out);
     shown_as("all.text", &String::from_utf8(out).unwrap());
 }

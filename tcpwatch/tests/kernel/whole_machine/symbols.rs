@@ -1,0 +1,42 @@
+//! A kernel that shows the addresses of its functions to nobody.
+
+use std::fs;
+
+use super::{is_ours, run};
+
+const RESTRICT: &str = "/proc/sys/kernel/kptr_restrict";
+
+/// Hides them as long as it lives, from root, too (`kallsyms_show_value`, `kernel/kallsyms.c`).
+struct Hidden(String);
+
+impl Hidden {
+    fn new() -> Self {
+        let before = fs::read_to_string(RESTRICT).unwrap();
+        fs::write(RESTRICT, "2").unwrap();
+        Self(before)
+    }
+}
+
+impl Drop for Hidden {
+    fn drop(&mut self) {
+        fs::write(RESTRICT, &self.0).unwrap();
+    }
+}
+
+#[test]
+#[ignore = "hides the addresses of the whole machine's kernel"]
+fn a_kernel_that_hides_its_addresses_has_no_mini_sockets_and_everything_else() {
+    is_ours();
+    let _hidden = Hidden::new();
+    let ended = run(&["--duration", "0.1"]);
+    assert_eq!(ended.status, Some(0), "{}", ended.stderr);
+    for word in ["hooks 6 of 9", "TIME_WAIT", "/proc/kallsyms hides", "kernel.kptr_restrict"] {
+        assert!(ended.stderr.contains(word), "{word}: {}", ended.stderr);
+    }
+    let check = run(&["check"]);
+    print!("{}", check.stdout);
+    assert_eq!(check.status, Some(0), "the main job can run: {}", check.stdout);
+    assert!(check.stdout.contains("off: /proc/kallsyms hides"), "{}", check.stdout);
+    let off = |line: &&str| line.starts_with("hook timer_") && line.contains("  off: ");
+    assert_eq!(check.stdout.lines().filter(off).count(), 3, "{}", check.stdout);
+}
