@@ -10,6 +10,7 @@ mount -t devtmpfs dev /dev
 mount -t tmpfs tmp /tmp
 mount -t tmpfs run /run
 mount -t bpf bpf /sys/fs/bpf
+mount -t cgroup2 cgroup2 /sys/fs/cgroup
 mount -t securityfs security /sys/kernel/security
 exec </dev/null >/dev/ttyS1 2>&1
 
