@@ -2,7 +2,7 @@
 
 use super::{Judge, allowed};
 use crate::{
-    event::{KernelTime, ResetDirection, SegmentEvent, TcpState, Way},
+    event::{KernelTime, ResetDirection, SegmentEvent, TcpFlags, TcpState, Way},
     lab::{
         host::Host,
         scenario::{
@@ -134,15 +134,22 @@ impl Judge<'_> {
             })
             .collect();
         let found = resets.iter().find(|reset| direction.is_none_or(|way| reset.direction == way));
-        let measured = found.or_else(|| resets.first()).map_or_else(
-            || "none".to_owned(),
-            |reset| {
+        // A reset without a socket is told since Linux 6.10; its segment is seen on every kernel.
+        let is_on_link = found.is_none()
+            && direction == Some(ResetDirection::Sent)
+            && self
+                .seen(expect.host)
+                .any(|segment| segment.way == Way::Out && segment.flags.0 & TcpFlags::RST.0 != 0);
+        let measured = match found.or_else(|| resets.first()) {
+            _ if is_on_link => "sent, on the link".to_owned(),
+            Some(reset) => {
                 let why = reset.why.as_deref().map_or(String::new(), |why| format!(", {why}"));
                 format!("{}{why}", word(reset.direction))
-            },
-        );
+            }
+            None => "none".to_owned(),
+        };
         let expected = direction.map_or("none", word).to_owned();
-        let holds = found.is_some() == direction.is_some();
+        let holds = (found.is_some() || is_on_link) == direction.is_some();
         plain(format!("{}: reset", expect.host), expected, measured, holds)
     }
 

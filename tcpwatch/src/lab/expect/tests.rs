@@ -449,33 +449,34 @@ fn calls_are_judged_by_what_they_return_and_how_long_they_take() {
     assert!(Tale::new(ok).call(1, "connect", Some(Ok(0))).holds());
 }
 
+fn segment(way: Way, flags: TcpFlags, dropped_by: Option<u8>) -> What {
+    What::Segment(Box::new(SegmentEvent {
+        at: at(5),
+        netns: Netns(2),
+        ends: ends(Host::Server, true),
+        way,
+        flags,
+        seq: 0,
+        ack: 0,
+        len: 0,
+        window: 0,
+        options: TcpOptions::default(),
+        dropped_by,
+    }))
+}
+
 #[test]
 fn segments_are_counted_by_flags_way_and_rule() {
-    let segment = |flags, dropped_by| {
-        What::Segment(Box::new(SegmentEvent {
-            at: at(5),
-            netns: Netns(2),
-            ends: ends(Host::Server, true),
-            way: Way::In,
-            flags,
-            seq: 0,
-            ack: 0,
-            len: 0,
-            window: 0,
-            options: TcpOptions::default(),
-            dropped_by,
-        }))
-    };
     let tale = |count| {
         let expect = format!(
             "{{ host = \"server\", segments = \"SYN\", count = {count}, dropped_by = \"no-syn\" }}"
         );
         Tale::new(&expect)
-            .tell(5, Host::Server, segment(TcpFlags::SYN, Some(0)))
-            .tell(6, Host::Server, segment(TcpFlags::SYN, Some(0)))
-            .tell(7, Host::Server, segment(TcpFlags::SYN, None))
-            .tell(8, Host::Server, segment(TcpFlags::ACK, Some(0)))
-            .tell(9, Host::Client, segment(TcpFlags::SYN, Some(0)))
+            .tell(5, Host::Server, segment(Way::In, TcpFlags::SYN, Some(0)))
+            .tell(6, Host::Server, segment(Way::In, TcpFlags::SYN, Some(0)))
+            .tell(7, Host::Server, segment(Way::In, TcpFlags::SYN, None))
+            .tell(8, Host::Server, segment(Way::In, TcpFlags::ACK, Some(0)))
+            .tell(9, Host::Client, segment(Way::In, TcpFlags::SYN, Some(0)))
     };
     assert!(tale(2).holds());
     let verdict = tale(3).fails();
@@ -503,6 +504,17 @@ fn resets_are_judged_by_their_direction() {
     assert_eq!(reset("received").fails().measured, "sent");
     assert_eq!(reset("none").fails().measured, "sent");
     assert!(Tale::new("{ host = \"client\", reset = \"none\" }").holds());
+}
+
+#[test]
+fn a_reset_that_the_kernel_does_not_tell_of_is_seen_on_the_link() {
+    let on_link = |way, expect: &str| {
+        let tale = Tale::new(&format!("{{ host = \"server\", reset = \"{expect}\" }}"));
+        tale.tell(5, Host::Server, segment(way, TcpFlags::RST, None))
+    };
+    assert!(on_link(Way::Out, "sent").holds());
+    assert_eq!(on_link(Way::In, "sent").fails().measured, "none");
+    assert_eq!(on_link(Way::In, "received").fails().measured, "none");
 }
 
 #[test]
