@@ -61,12 +61,9 @@ const TIERS: &[Tier] = &[
     Tier { name: "vm", runs: &[Run::InMachines] },
 ];
 
-/// Takes minutes and other kernels' packages.
-const ONLY_BY_NAME: &str = "vm";
-
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The tiers to run; all but `vm` when none is named
+    /// The tiers to run; all when none is named
     #[arg(value_name = "TIER", value_parser = PossibleValuesParser::new(names()))]
     tiers: Vec<String>,
     #[command(flatten)]
@@ -97,13 +94,10 @@ pub(crate) fn command(args: &Args) -> Result<ExitCode> {
     Ok(if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// The named tiers in the table's order, or all that are not only run when they are named.
+/// The named tiers in the table's order, or all.
 fn chosen(names: &[String]) -> impl Iterator<Item = &'static Tier> {
-    let is_chosen = |tier: &&Tier| {
-        let is_named = names.iter().any(|name| name == tier.name);
-        is_named || names.is_empty() && tier.name != ONLY_BY_NAME
-    };
-    TIERS.iter().filter(is_chosen)
+    let is_named = |tier: &&Tier| names.iter().any(|name| name == tier.name);
+    TIERS.iter().filter(move |tier| names.is_empty() || is_named(tier))
 }
 
 impl Tier {
@@ -205,10 +199,8 @@ mod tests {
     }
 
     #[test]
-    fn without_a_name_every_tier_runs_but_that_of_other_kernels() {
-        let table: Vec<_> = names().filter(|name| *name != "vm").collect();
-        assert_eq!(chosen_names(&[]), table, "the whole table");
-        assert_eq!(chosen_names(&["vm"]), ["vm"], "when it is named");
+    fn without_a_name_every_tier_runs() {
+        assert_eq!(chosen_names(&[]), names().collect::<Vec<_>>(), "the whole table");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The built-in scenarios: all hold over both families, and between them every state is seen by the
 //! live log and by `sock_diag`.
 
-use std::{env, fmt::Write as _};
+use std::fmt::Write as _;
 
 use jsonschema::Registry;
 use serde_json::Value;
@@ -59,10 +59,7 @@ fn assert_keeps_to_its_schema(report: &Value) {
 #[test]
 fn every_built_in_scenario_holds_and_every_state_is_seen_twice() {
     needs_root!();
-    // One emulated processor would be late with all of them at once.
-    let jobs: &[&str] =
-        if env::var_os("TCPWATCH_MACHINE").is_some() { &["--jobs", "24"] } else { &[] };
-    let (answer, report) = reported(&[&["--all", "--profile", "quick"], jobs].concat());
+    let (answer, report) = reported(&["--all", "--profile", "quick"]);
     assert_keeps_to_its_schema(&report);
     let runs = list(&report, "runs");
     for built_in in catalog::all() {

@@ -19,11 +19,15 @@ export TCPWATCH_PROGRAM=/bin/tcpwatch TCPWATCH_REQUIRE_ROOT=1 CARGO_MANIFEST_DIR
 # The whole machine is the tests' own.
 export TCPWATCH_MACHINE="$JOB"
 
-# Where each thread of a process is.
+# Where each thread is that is not the kernel's own, and how much memory is left.
 whereabouts() {
-    for thread in /proc/"$1"/task/*; do
-        echo "thread $(cat "$thread/comm") waits in $(cat "$thread/wchan")"
+    for process in /proc/[0-9]*; do
+        [ -s "$process/maps" ] || continue
+        for thread in "$process"/task/*; do
+            echo "${thread#/proc/} $(cat "$thread/comm") waits in $(cat "$thread/wchan")"
+        done
     done
+    grep -E '^Mem(Total|Available)' /proc/meminfo
 }
 
 # Seconds on the machine's clock, and of these at work, since this was told before.
@@ -42,7 +46,7 @@ run() {
     (
         sleep "$TEST_SECONDS"
         touch /tmp/hung
-        { echo "cut after $TEST_SECONDS s" && whereabouts "$process"; } >>/tmp/said
+        { echo "cut after $TEST_SECONDS s" && whereabouts; } >>/tmp/said
         kill -KILL "$process"
     ) &
     watchdog=$!

@@ -39,7 +39,6 @@ pub(crate) static TARGETS: &[Target] = &[
         without: &[
             // What an emulated processor can bear says nothing about a kernel.
             "hosts::fifty_pairs_are_there_at_once_and_apart",
-            // Stops for ever there, with all its processes asleep; single scenarios do not.
             "scenarios::every_built_in_scenario_holds_and_every_state_is_seen_twice",
             // The same on every kernel.
             "calls::what_cannot_be_done_is_told_in_words",
