@@ -18,7 +18,9 @@ impl Ending {
     /// # Errors
     /// If the kernel or the runtime refuses.
     pub fn catch() -> io::Result<Self> {
-        let ignored = is_ignored(SignalKind::hangup(), &fs::read_to_string("/proc/self/status")?);
+        // A machine without /proc is told of by what needs it more.
+        let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let ignored = is_ignored(SignalKind::hangup(), &status);
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
