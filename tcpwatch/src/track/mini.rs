@@ -58,6 +58,8 @@ struct Open {
     sight: Sight,
     timer: TimerEvent,
     ended_by: Option<EarlyEnd>,
+    /// A half-open connection had a listener when its timer fired.
+    listens: bool,
 }
 
 /// What an event showed of a mini-socket besides what happened to its timer.
@@ -382,7 +384,10 @@ impl Tracker {
     fn await_explanation(&mut self, key: &Key, event: &MiniEvent, out: &mut impl FnMut(News)) {
         let Some(mini) = self.minis.get_mut(key) else { return };
         let MiniEvent { timer, ended_by, .. } = *event;
-        mini.open = Some(Open { sight: event.into(), timer, ended_by });
+        // Asked now: the listener may close before the end is settled.
+        let listens = (mini.kind, timer) == (MiniKind::Request, TimerEvent::Expire)
+            && self.listeners.find(key.netns, &key.ends.local).is_some();
+        mini.open = Some(Open { sight: event.into(), timer, ended_by, listens });
         mini.seen = event.at;
         match event.ended_by {
             // tcp_timewait_state_process() and tcp_check_req() also move a timer, for which a start
@@ -401,7 +406,7 @@ impl Tracker {
         if let Some(open) = mini.open.filter(|_| mini.kind == MiniKind::TimeWait) {
             mini.put_right(key, open.sight, self.reliance.rate, out);
         }
-        let reason = self.reason_of_end(key, &mini);
+        let reason = Self::reason_of_end(&mini);
         self.close(*mini, key, at, reason, out);
     }
 
@@ -421,7 +426,7 @@ impl Tracker {
         self.tell_life(at, mini.subject(key), *mini.life, (left, reason), out);
     }
 
-    fn reason_of_end(&self, key: &Key, mini: &Mini) -> Reason {
+    fn reason_of_end(mini: &Mini) -> Reason {
         let Some(open) = mini.open else { return Reason::Unknown };
         match (mini.kind, open.timer, open.ended_by) {
             (_, _, Some(EarlyEnd::NetnsGone)) => Reason::NetnsGone,
@@ -442,14 +447,10 @@ impl Tracker {
                 TcpState::TimeWait => Reason::Reused,
                 _ => Reason::ResetSent,
             },
-            (MiniKind::Request, _, Some(EarlyEnd::SegmentReceived)) => Reason::ListenerClosed,
             // reqsk_timer_handler() gives up after the last SYN+ACK, or finds the listener closed.
-            (MiniKind::Request, TimerEvent::Expire, None) => {
-                match self.listeners.find(key.netns, &key.ends.local) {
-                    Some(_) => Reason::TimedOut,
-                    None => Reason::ListenerClosed,
-                }
-            }
+            (MiniKind::Request, TimerEvent::Expire, None) if open.listens => Reason::TimedOut,
+            (MiniKind::Request, TimerEvent::Expire, None)
+            | (MiniKind::Request, _, Some(EarlyEnd::SegmentReceived)) => Reason::ListenerClosed,
             _ => Reason::Unknown,
         }
     }

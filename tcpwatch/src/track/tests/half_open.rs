@@ -75,6 +75,25 @@ fn a_repeated_syn_or_syn_ack_does_not_end_a_half_open_connection() {
 }
 
 #[test]
+fn a_listener_that_closes_right_after_the_last_timer_has_not_ended_a_half_open_connection() {
+    let mut tracker = tracker();
+    listening(&mut tracker, 80);
+    let mut closes = state(4001, 9, Listen, Closed);
+    closes.ends.remote = Endpoint { address: [0, 0, 0, 0].into(), port: 0 };
+    let news = tell(
+        &mut tracker,
+        [
+            Event::Mini(request(0, TimerEvent::Start)),
+            Event::Mini(request(4000, TimerEvent::Cancel)),
+            Event::Mini(request(4000, TimerEvent::Expire)),
+            Event::State(closes),
+        ],
+    );
+    let ends: Vec<_> = lines(&news).into_iter().filter(|line| line.contains("4000")).collect();
+    assert_eq!(ends, ["SYN_RECV CLOSED 4000 timed_out"], "{news:?}");
+}
+
+#[test]
 fn a_half_open_connection_whose_listener_is_gone_ends_for_that() {
     let news = tell(
         &mut tracker(),

@@ -22,6 +22,8 @@ pub(super) struct Facts {
     /// ACKs that were delayed, by the kernel's count: a FIN that is acknowledged alone makes a
     /// FIN_WAIT_2 of a mini-socket, whose timer starts once more for TIME_WAIT.
     pub(super) delayed: u64,
+    /// Resets that were sent besides those of the workload, by the kernel's count.
+    pub(super) resets_besides: u64,
     /// Only what tells whose retries they are passes the filters: SYN_SENT, LISTEN and CLOSED are
     /// entered.
     pub(super) only_retries: bool,
@@ -67,6 +69,7 @@ impl Facts {
         match hook {
             Hook::TimerStart => self.delayed,
             Hook::TimerCancel => self.delayed + self.expired,
+            Hook::SendReset | Hook::ReceiveReset => self.resets_besides,
             _ => 0,
         }
     }

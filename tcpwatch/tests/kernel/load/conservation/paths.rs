@@ -106,6 +106,7 @@ impl<'a> Course<'a> {
             expired: 0,
             sent_again: counted.get("Tcp", "RetransSegs"),
             delayed: counted.get("TcpExt", "DelayedACKs"),
+            resets_besides: counted.get("Tcp", "OutRsts").saturating_sub(made.reset + made.refused),
             only_retries,
         };
         Outcome::of(facts, || time_wait(netns), self.reader, self.kernel, self.row)
