@@ -84,20 +84,12 @@ pub(crate) static USUAL: Way =
     Way { name: "usual", command_line: "", processors: 1, tests: "whole_machine::symbols::" };
 
 /// The odd ones.
-pub(crate) static ODD: [Way; 2] = [
-    Way {
-        name: "lockdown",
-        command_line: "lsm=lockdown lockdown=confidentiality",
-        processors: 1,
-        tests: "whole_machine::lockdown::",
-    },
-    Way {
-        name: "two-processors",
-        command_line: "",
-        processors: 2,
-        tests: "whole_machine::processors::",
-    },
-];
+pub(crate) static ODD: [Way; 1] = [Way {
+    name: "lockdown",
+    command_line: "lsm=lockdown lockdown=confidentiality",
+    processors: 1,
+    tests: "whole_machine::lockdown::",
+}];
 
 /// What `--list` says, and `--list --ignored`.
 pub(crate) struct Listed {
