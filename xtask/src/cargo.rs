@@ -66,6 +66,13 @@ pub(crate) fn build_with(args: &[&str], env: &[(&str, &str)]) -> Result<Vec<Exec
     Ok(executables)
 }
 
+/// Builds the release of tcpwatch and tells where it is.
+pub(crate) fn release() -> Result<PathBuf> {
+    let executables = build(&["build", "--release", "--package", "tcpwatch"])?;
+    let tcpwatch = executables.into_iter().find(|executable| executable.target == "tcpwatch");
+    Ok(tcpwatch.context("the package tcpwatch has no binary of that name")?.path)
+}
+
 /// One message of cargo's: an executable, or something else.
 fn executable(message: &str) -> Option<Executable> {
     let message: Value = serde_json::from_str(message).ok()?;

@@ -4,7 +4,6 @@
 use std::{
     ffi::OsString,
     os::unix::process::ExitStatusExt,
-    path::PathBuf,
     process::{ExitCode, ExitStatus},
     sync::mpsc::{Receiver, RecvTimeoutError},
     time::{Duration, Instant},
@@ -51,19 +50,12 @@ pub(crate) fn command(args: &Args) -> Result<ExitCode> {
     // First of all, so that a taken port is told before the build and not after it.
     let demo = args.wants_demo().then(Reserved::take).transpose()?;
     setup::ensure()?;
-    let mut command =
-        Privilege::of_this_process().command(build()?, "watch every connection of this machine")?;
+    let mut command = Privilege::of_this_process()
+        .command(cargo::release()?, "watch every connection of this machine")?;
     command.args(args.for_tcpwatch());
     let banner = if demo.is_some() { Banner::Awaited } else { Banner::Ignored };
     let status = follow(&watched::start(command, banner)?, demo)?;
     Ok(exit_code(status))
-}
-
-/// Builds the release and tells where it is.
-fn build() -> Result<PathBuf> {
-    let executables = cargo::build(&["build", "--release", "--package", "tcpwatch"])?;
-    let tcpwatch = executables.into_iter().find(|executable| executable.target == "tcpwatch");
-    Ok(tcpwatch.context("the package tcpwatch has no binary of that name")?.path)
 }
 
 /// Plays the demo from the banner on, or from `LATEST_START` on, until tcpwatch ends.

@@ -95,4 +95,6 @@ pub fn decode(bytes: &[u8], names: &Names) -> Result<Event, DecodeError> {
 }
 
 #[cfg(test)]
+mod lengths;
+#[cfg(test)]
 mod tests;

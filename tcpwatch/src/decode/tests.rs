@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use proptest::{prelude::*, sample::select};
 use tcpwatch_common::{
-    MiniSocket, MiniSocketCancel, RecordHead, Reset, Retransmit, SocketError, StateChange,
-    StateChangeLast, Totals, segment::OPTION_WORDS,
+    MiniSocket, RecordHead, Reset, Retransmit, SocketError, StateChange, StateChangeLast, Totals,
+    segment::OPTION_WORDS,
 };
 
-use super::*;
+use super::{lengths::LENGTHS, *};
 use crate::event::{
     ResetDirection, ResetEvent, RetransmitEvent, Segment, SegmentEvent, StateEvent, TcpFlags,
     TcpOptions, TcpState, Trigger, Way,
@@ -18,24 +18,6 @@ type Tapped<const WORDS: usize> = tcpwatch_common::Segment<WORDS>;
 
 /// Offset of the tag in a record.
 const KIND: usize = std::mem::offset_of!(RecordHead, kind);
-
-/// Every kind with its two lengths: IPv4 and IPv6.
-const LENGTHS: [(RecordKind, [usize; 2]); 8] = [
-    (RecordKind::StateChange, [size_of::<StateChange<1>>(), size_of::<StateChange<4>>()]),
-    (RecordKind::MiniSocket, [size_of::<MiniSocket<1>>(), size_of::<MiniSocket<4>>()]),
-    (
-        RecordKind::MiniSocketCancel,
-        [size_of::<MiniSocketCancel<1>>(), size_of::<MiniSocketCancel<4>>()],
-    ),
-    (
-        RecordKind::StateChangeLast,
-        [size_of::<StateChangeLast<1>>(), size_of::<StateChangeLast<4>>()],
-    ),
-    (RecordKind::Retransmit, [size_of::<Retransmit<1>>(), size_of::<Retransmit<4>>()]),
-    (RecordKind::Reset, [size_of::<Reset<1>>(), size_of::<Reset<4>>()]),
-    (RecordKind::SocketError, [size_of::<SocketError<1>>(), size_of::<SocketError<4>>()]),
-    (RecordKind::Segment, [size_of::<Tapped<1>>(), size_of::<Tapped<4>>()]),
-];
 
 fn tag(kind: RecordKind) -> u8 {
     (1..=u8::MAX).find(|tag| RecordKind::from_tag(*tag) == Some(kind)).expect("it has a tag")

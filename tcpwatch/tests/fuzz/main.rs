@@ -12,6 +12,9 @@ mod commands;
 #[cfg(test)]
 mod kernel_files;
 #[cfg(test)]
+#[path = "../../src/decode/lengths.rs"]
+mod lengths;
+#[cfg(test)]
 mod players;
 #[cfg(test)]
 mod recordings;

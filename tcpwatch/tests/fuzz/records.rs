@@ -5,34 +5,14 @@ use std::{fmt::Write as _, mem::offset_of, sync::LazyLock};
 use proptest::{collection::vec, prelude::*, sample::select};
 use serde_json::Value;
 use tcpwatch::decode::{Names, decode};
-use tcpwatch_common::{
-    MiniSocket, MiniSocketCancel, RecordHead, RecordKind, Reset, Retransmit, Segment, SocketError,
-    StateChange, StateChangeLast,
-};
+use tcpwatch_common::{MiniSocket, RecordHead, RecordKind, StateChange};
 
 use super::{
     cases::cases,
+    lengths::LENGTHS,
     players::play_all,
     spoiled::{Damage, damages, recordings, spoil},
 };
-
-/// Every kind with its two lengths: IPv4 and IPv6.
-const LENGTHS: [(RecordKind, [usize; 2]); 8] = [
-    (RecordKind::StateChange, [size_of::<StateChange<1>>(), size_of::<StateChange<4>>()]),
-    (RecordKind::MiniSocket, [size_of::<MiniSocket<1>>(), size_of::<MiniSocket<4>>()]),
-    (
-        RecordKind::MiniSocketCancel,
-        [size_of::<MiniSocketCancel<1>>(), size_of::<MiniSocketCancel<4>>()],
-    ),
-    (
-        RecordKind::StateChangeLast,
-        [size_of::<StateChangeLast<1>>(), size_of::<StateChangeLast<4>>()],
-    ),
-    (RecordKind::Retransmit, [size_of::<Retransmit<1>>(), size_of::<Retransmit<4>>()]),
-    (RecordKind::Reset, [size_of::<Reset<1>>(), size_of::<Reset<4>>()]),
-    (RecordKind::SocketError, [size_of::<SocketError<1>>(), size_of::<SocketError<4>>()]),
-    (RecordKind::Segment, [size_of::<Segment<1>>(), size_of::<Segment<4>>()]),
-];
 
 /// The first line of a good recording, and all good records there are.
 struct Good {

@@ -11,7 +11,7 @@ use crate::harness::{
     churn,
     lives::{Life, lives, lives_between, paths},
     netns::Netns,
-    poll,
+    program::while_stopped,
     sockets::{self, Pair, V4},
     watch::Watch,
 };
@@ -19,23 +19,12 @@ use crate::harness::{
 /// Connections that are open before anything is lost; half of them end then.
 const OLD: usize = 20;
 
-/// Stops the reader while `act` happens.
-fn while_stopped(watch: &Watch, act: impl FnOnce()) {
-    watch.signal(Signal::STOP);
-    poll("the reader stops", || {
-        let status = std::fs::read_to_string(format!("/proc/{}/stat", watch.pid())).unwrap();
-        status.rsplit(')').next().unwrap().trim_start().starts_with('T').then_some(())
-    });
-    act();
-    watch.signal(Signal::CONT);
-}
-
 #[test]
 fn what_a_full_ring_refuses_is_counted_told_and_accounted_for() {
     needs_root!();
     let netns = Netns::new();
     let watch = Watch::with(&netns, &["--buffer", "4K"]);
-    while_stopped(&watch, || churn::connections(&netns, 200));
+    while_stopped(watch.pid(), || churn::connections(&netns, 200));
     let told = watch.wait_for("a loss", |lines| {
         lines.iter().find(|line| line.event == "loss" && line.cause == "ring_full").cloned()
     });
@@ -65,7 +54,7 @@ fn a_socket_whose_end_was_lost_is_found_to_be_gone() {
     }
     let staying = pairs.split_off(OLD / 2);
     let gone: Vec<_> = pairs.iter().map(Pair::ends).collect();
-    while_stopped(&watch, || {
+    while_stopped(watch.pid(), || {
         churn::connections(&netns, 200);
         for pair in pairs {
             sockets::reset(pair.client);
@@ -108,7 +97,7 @@ fn time_to_end(connections: usize) -> Duration {
     let netns = Netns::new();
     let watch = Watch::with(&netns, &["--buffer", "64M"]);
     let mut begun = None;
-    while_stopped(&watch, || {
+    while_stopped(watch.pid(), || {
         churn::connections(&netns, connections);
         watch.signal(Signal::INT);
         begun = Some(Instant::now());

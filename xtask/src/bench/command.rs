@@ -102,7 +102,7 @@ pub(crate) fn command(args: &Args) -> Result<ExitCode> {
     }
     let form = if args.markdown { Form::Markdown } else { Form::Plain };
     let Args { ref wanted, peers: _, rounds, quick, markdown: _ } = *args;
-    let bench = Bench { tcpwatch: build()?, form, quick, rounds };
+    let bench = Bench { tcpwatch: cargo::release()?, form, quick, rounds };
     come_first();
     println!("{}", machine::describe());
     for (title, measure) in wanted.sections() {
@@ -112,12 +112,6 @@ pub(crate) fn command(args: &Args) -> Result<ExitCode> {
         println!("load {load} before and {} after\n\n{}", machine::load(), tables.trim_end());
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn build() -> Result<PathBuf> {
-    let executables = cargo::build(&["build", "--release", "--package", "tcpwatch"])?;
-    let tcpwatch = executables.into_iter().find(|executable| executable.target == "tcpwatch");
-    Ok(tcpwatch.context("the package tcpwatch has no binary of that name")?.path)
 }
 
 /// Whatever else runs here has to wait for the workload and the tools, which inherit this.

@@ -74,20 +74,18 @@ pub(crate) struct Way {
     pub(crate) name: &'static str,
     /// What its kernel is told besides.
     pub(crate) command_line: &'static str,
-    pub(crate) processors: u8,
     /// What the names of its tests begin with. They are ignored elsewhere.
     pub(crate) tests: &'static str,
 }
 
 /// As machines usually are: every test that is not ignored, and then those that change the machine.
 pub(crate) static USUAL: Way =
-    Way { name: "usual", command_line: "", processors: 1, tests: "whole_machine::symbols::" };
+    Way { name: "usual", command_line: "", tests: "whole_machine::symbols::" };
 
 /// The odd ones.
 pub(crate) static ODD: [Way; 1] = [Way {
     name: "lockdown",
     command_line: "lsm=lockdown lockdown=confidentiality",
-    processors: 1,
     tests: "whole_machine::lockdown::",
 }];
 
@@ -145,7 +143,7 @@ mod unit {
     use super::*;
 
     const TARGET: Target = Target { name: "t", build: &[], only: &[], without: &["churn"] };
-    const WAY: Way = Way { name: "w", command_line: "", processors: 1, tests: "odd::" };
+    const WAY: Way = Way { name: "w", command_line: "", tests: "odd::" };
 
     fn listed() -> Listed {
         let all = "a::quick: test\nchurn: test\nload::long: test\nodd::b: test\nslow: test\n";

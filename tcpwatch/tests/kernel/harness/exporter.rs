@@ -10,7 +10,12 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::{DEADLINE, netns::Netns, poll, program::tcpwatch};
+use super::{
+    DEADLINE,
+    netns::Netns,
+    poll,
+    program::{spawn, tcpwatch},
+};
 
 const PAGE: &str = "tcpwatch: metrics at http://";
 
@@ -34,13 +39,7 @@ impl Exporter {
 
     /// With these arguments, which have it listen on a port of the kernel's choice.
     pub(crate) fn start(args: &[&str]) -> Self {
-        let mut child = tcpwatch()
-            .args(args)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child = spawn(tcpwatch().args(args), Stdio::null());
         let mut stderr = BufReader::new(child.stderr.take().unwrap());
         let mut said = String::new();
         let address = loop {

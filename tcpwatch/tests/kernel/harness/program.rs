@@ -1,12 +1,54 @@
 //! The program under test, and what the kernel knows of it while it runs: its programs, its switches.
 
-use std::{collections::BTreeSet, fs, io, process::Command};
+use std::{
+    collections::BTreeSet,
+    fs,
+    io::{self, BufRead as _, BufReader},
+    process::{Child, ChildStderr, Command, Stdio},
+};
 
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::poll;
 use crate::carried;
 
 /// tcpwatch, without its arguments.
 pub(crate) fn tcpwatch() -> Command {
     Command::new(carried::program())
+}
+
+/// Starts it with nothing to read, so that what it says to people can be read.
+pub(crate) fn spawn(command: &mut Command, stdout: impl Into<Stdio>) -> Child {
+    command.stdin(Stdio::null()).stdout(stdout).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+/// The same, and returns when it has said that nothing is missed any more.
+pub(crate) fn started(
+    command: &mut Command,
+    stdout: impl Into<Stdio>,
+) -> (Child, BufReader<ChildStderr>) {
+    let mut child = spawn(command, stdout);
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut said = String::new();
+    while !said.contains("Ctrl-C to stop") {
+        assert_ne!(stderr.read_line(&mut said).unwrap(), 0, "it ended: {said}");
+    }
+    (child, stderr)
+}
+
+/// Stops a process while `act` happens.
+pub(crate) fn while_stopped(pid: u32, act: impl FnOnce()) {
+    signal(pid, Signal::STOP);
+    poll("it stops", || {
+        let status = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        status.rsplit(')').next().unwrap().trim_start().starts_with('T').then_some(())
+    });
+    act();
+    signal(pid, Signal::CONT);
+}
+
+pub(crate) fn signal(pid: u32, signal: Signal) {
+    kill_process(Pid::from_raw(pid.try_into().unwrap()).unwrap(), signal).unwrap();
 }
 
 /// Numbers of the kernel programs that the process holds.

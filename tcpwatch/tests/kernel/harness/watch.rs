@@ -66,14 +66,9 @@ impl Watch {
     pub(crate) fn start(args: &[&str]) -> Self {
         static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
         let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut child = program::tcpwatch()
-            .args(["--format", "json", "--summary"])
-            .args(args)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut command = program::tcpwatch();
+        command.args(["--format", "json", "--summary"]).args(args);
+        let mut child = program::spawn(&mut command, Stdio::piped());
         let heard = Arc::new(Heard::default());
         let stdout = reader(child.stdout.take().unwrap(), &heard, Said::hear_line);
         let stderr = reader(child.stderr.take().unwrap(), &heard, Said::hear_word);

@@ -11,7 +11,13 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::run::{Run, occurrences};
-use crate::harness::{churn, let_pass, line::Summary, netns::Netns, poll, program::tcpwatch};
+use crate::harness::{
+    churn, let_pass,
+    line::Summary,
+    netns::Netns,
+    poll,
+    program::{started, tcpwatch},
+};
 
 /// A log of this namespace with these arguments, once it says that nothing is missed.
 fn log(
@@ -22,17 +28,6 @@ fn log(
     let mut command = tcpwatch();
     command.args(["--summary", "--netns", &netns.word()]).args(args);
     started(&mut command, stdout)
-}
-
-fn started(command: &mut Command, stdout: Stdio) -> (Child, BufReader<std::process::ChildStderr>) {
-    let mut child =
-        command.stdin(Stdio::null()).stdout(stdout).stderr(Stdio::piped()).spawn().unwrap();
-    let mut stderr = BufReader::new(child.stderr.take().unwrap());
-    let mut banner = String::new();
-    while !banner.contains("Ctrl-C to stop") {
-        assert_ne!(stderr.read_line(&mut banner).unwrap(), 0, "it ended: {banner}");
-    }
-    (child, stderr)
 }
 
 /// How it ended and what it said.

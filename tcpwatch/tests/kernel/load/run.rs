@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File},
     io::{BufRead as _, BufReader},
-    process::{Child, ChildStderr, Command, ExitStatus, Stdio},
+    process::{Child, ChildStderr, Command, ExitStatus},
     time::{Duration, Instant},
 };
 
@@ -42,17 +42,8 @@ impl Run {
     pub(super) fn command(mut command: Command) -> Self {
         let stdout = NamedTempFile::new().unwrap();
         let begun = Instant::now();
-        let mut child = command
-            .stdin(Stdio::null())
-            .stdout(File::create(stdout.path()).unwrap())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut stderr = BufReader::new(child.stderr.take().unwrap());
-        let mut said = String::new();
-        while !said.lines().any(|line| line.contains("Ctrl-C to stop")) {
-            assert_ne!(stderr.read_line(&mut said).unwrap(), 0, "it ended: {said}");
-        }
+        let file = File::create(stdout.path()).unwrap();
+        let (child, stderr) = program::started(&mut command, file);
         Self { child, stderr, stdout, started_in: begun.elapsed() }
     }
 

@@ -10,7 +10,7 @@ use crate::harness::{
     let_pass,
     netns::Netns,
     poll,
-    program::{held_programs, loaded_programs, tcpwatch},
+    program::{held_programs, loaded_programs, spawn, tcpwatch},
 };
 
 /// Rounds, each with a signal this much later than the one before.
@@ -30,13 +30,7 @@ fn a_signal_at_any_moment_of_the_start_leaves_nothing_behind() {
             0 => &["serve", "--netns", &word, "--web.listen-address", "127.0.0.1:0"],
             _ => &["--netns", &word, "--format", "json"],
         };
-        let mut child = tcpwatch()
-            .args(args)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child = spawn(tcpwatch().args(args), Stdio::null());
         let_pass(STEP * round);
         kill_process(Pid::from_child(&child), signal).unwrap();
         let status = poll("its end", || child.try_wait().unwrap());

@@ -6,11 +6,10 @@ use super::{
     books::{Row, signed},
     instruments::Instruments,
     paths::{Course, JSON},
-    reader::while_stopped,
     snmp::time_wait,
     workload::Much,
 };
-use crate::harness::{exporter::Exporter, netns::Netns};
+use crate::harness::{exporter::Exporter, netns::Netns, program::while_stopped};
 
 /// A quarter of the two minutes.
 const QUARTER: Duration = Duration::from_secs(30);

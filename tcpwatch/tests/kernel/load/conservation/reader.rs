@@ -2,17 +2,16 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
     io::{BufRead, BufReader, Read},
     process::{Child, Stdio},
     str,
     thread::{self, JoinHandle},
 };
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 
 use super::summary::Summary;
-use crate::harness::{poll, program};
+use crate::harness::program::{self, signal, tcpwatch};
 
 /// Lines that are no news.
 const HEADERS: [&[u8]; 2] = [b"TIME ", b"OPENED "];
@@ -41,14 +40,7 @@ pub(super) struct Printed {
 impl Reader {
     /// Starts it and waits until it misses nothing.
     pub(super) fn start(args: &[&str]) -> Self {
-        let mut child = program::tcpwatch()
-            .arg("--summary")
-            .args(args)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child = program::spawn(tcpwatch().arg("--summary").args(args), Stdio::piped());
         let stdout = child.stdout.take().unwrap();
         let stdout = thread::spawn(|| Printed::count(stdout));
         let mut stderr = BufReader::new(child.stderr.take().unwrap());
@@ -69,7 +61,7 @@ impl Reader {
 
     /// Nothing reads the ring while `act` happens.
     pub(super) fn while_stopped(&self, act: impl FnOnce()) {
-        while_stopped(self.pid(), act);
+        program::while_stopped(self.pid(), act);
     }
 
     /// Ends it with Ctrl-C.
@@ -89,21 +81,6 @@ impl Reader {
         self.stderr.join().unwrap();
         assert!(!self.child.wait().unwrap().success(), "it was killed");
     }
-}
-
-/// Stops a process while `act` happens.
-pub(super) fn while_stopped(pid: u32, act: impl FnOnce()) {
-    signal(pid, Signal::STOP);
-    poll("it stops", || {
-        let status = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-        status.rsplit(')').next().unwrap().trim_start().starts_with('T').then_some(())
-    });
-    act();
-    signal(pid, Signal::CONT);
-}
-
-fn signal(pid: u32, signal: Signal) {
-    kill_process(Pid::from_raw(pid.try_into().unwrap()).unwrap(), signal).unwrap();
 }
 
 impl Printed {
