@@ -8,7 +8,7 @@ use tcpwatch_common::config::{
 };
 
 use crate::{
-    kernel::{Addresses, Sock},
+    kernel::{Addresses, Sock, TcpSock},
     maps::{self, PORTS, PREFIXES_V4, PREFIXES_V6},
 };
 
@@ -90,14 +90,15 @@ pub(crate) struct Wanted {
     pub(crate) netns: u32,
 }
 
-/// Is what happens to this socket in this state wanted, as far as its addresses do not matter?
+/// Is what happens to this socket in this state wanted, as far as its addresses do not matter? `tcp` is
+/// the socket itself, or the listener that has it.
 #[inline(always)]
-pub(crate) fn socket(sock: Sock, in_state: u8) -> Option<Wanted> {
+pub(crate) fn socket(sock: Sock, tcp: TcpSock, in_state: u8) -> Option<Wanted> {
     let ports = (sock.bound_port(), sock.remote_port());
     if !state(in_state.into()) || !known_ports(ports) {
         return None;
     }
-    let netns = sock.netns();
+    let netns = tcp.netns();
     self::netns(netns).then_some(Wanted { ports, netns })
 }
 

@@ -35,7 +35,7 @@ fn try_error_report(ctx: &BtfTracePointContext) -> Result<(), Loss> {
     }
     let tcp = sock.as_tcp().ok_or(Loss::NotATcpSocket)?;
     let ports = (tcp.local_port(), sock.remote_port());
-    let netns = sock.netns();
+    let netns = tcp.netns();
     if !filter::known_ports(ports) || !filter::netns(netns) {
         return Ok(());
     }

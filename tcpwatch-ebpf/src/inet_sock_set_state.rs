@@ -77,7 +77,8 @@ fn try_set_state(ctx: &BtfTracePointContext, sock: Sock, old: u32, new: u32) -> 
     if verdict == Verdict::Unwanted {
         return Ok(());
     }
-    let netns = sock.netns();
+    let tcp = sock.as_tcp().ok_or(Loss::NotATcpSocket)?;
+    let netns = tcp.netns();
     if !filter::netns(netns) {
         return Ok(());
     }
@@ -86,7 +87,6 @@ fn try_set_state(ctx: &BtfTracePointContext, sock: Sock, old: u32, new: u32) -> 
         return Ok(());
     }
 
-    let tcp = sock.as_tcp().ok_or(Loss::NotATcpSocket)?;
     let flags = flags(sock, tcp, old);
     let head = emit::head(RecordKind::StateChange, sock.cookie(), netns, ports, flags);
     let change = What { old: old as u8, new: new as u8, error: sock.error(), ..What::by(old, new) };

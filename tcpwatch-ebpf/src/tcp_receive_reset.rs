@@ -32,7 +32,8 @@ fn receive_reset(ctx: BtfTracePointContext) -> i32 {
 fn try_receive_reset(ctx: &BtfTracePointContext) -> Result<(), Loss> {
     let sock = Sock::argument(ctx, 0);
     let state = sock.state();
-    let Some(Wanted { ports, netns }) = filter::socket(sock, state) else { return Ok(()) };
+    let tcp = sock.as_tcp().ok_or(Loss::NotATcpSocket)?;
+    let Some(Wanted { ports, netns }) = filter::socket(sock, tcp, state) else { return Ok(()) };
     let head = emit::head(RecordKind::Reset, sock.cookie(), netns, ports, 0);
     let addresses = sock.addresses().ok_or(Loss::UnknownFamily)?;
     What { head, reason: 0, state }.emit(addresses, Hook::ReceiveReset)

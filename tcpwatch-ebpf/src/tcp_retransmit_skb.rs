@@ -54,8 +54,8 @@ fn count_again(ctx: &BtfTracePointContext) {
 fn try_retransmit(ctx: &BtfTracePointContext) -> Result<(), Loss> {
     let sock = Sock::argument(ctx, 0);
     let state = sock.state();
-    let Some(Wanted { ports, netns }) = filter::socket(sock, state) else { return Ok(()) };
     let tcp = sock.as_tcp().ok_or(Loss::NotATcpSocket)?;
+    let Some(Wanted { ports, netns }) = filter::socket(sock, tcp, state) else { return Ok(()) };
     let failed = maps::RETRANSMIT_HAS_ERROR.load() != 0 && ctx.arg::<i32>(2) != 0;
     let orphan = if sock.is_orphan() { FLAG_ORPHAN } else { 0 };
     let flags = if failed { orphan | FLAG_NOT_SENT } else { orphan };

@@ -25,7 +25,7 @@ const SYN_RECV: u8 = 3;
 
 #[btf_tracepoint(function = "tcp_retransmit_synack")]
 fn retransmit_synack(ctx: BtfTracePointContext) -> i32 {
-    if count::is_on() && count::wants(Sock::request(&ctx, 1)) {
+    if count::is_on() && count::wants(Sock::argument(&ctx, 0)) {
         count::again(counts::Again::SynAck);
     }
     if emit::is_on()
@@ -39,10 +39,12 @@ fn retransmit_synack(ctx: BtfTracePointContext) -> i32 {
 #[inline(always)]
 fn try_retransmit_synack(ctx: &BtfTracePointContext) -> Result<(), Loss> {
     let request = Sock::request(ctx, 1);
-    let Some(Wanted { ports, netns }) = filter::socket(request, SYN_RECV) else { return Ok(()) };
-    let cookie = request.known_cookie();
     // The first argument is the listener, or the socket that fast open has made already.
     let listener = Sock::argument(ctx, 0).as_tcp().ok_or(Loss::NotATcpSocket)?;
+    let Some(Wanted { ports, netns }) = filter::socket(request, listener, SYN_RECV) else {
+        return Ok(());
+    };
+    let cookie = request.known_cookie();
     let earlier = request.request_timeouts();
     let (flags, timeouts) = if request.request_timer_is_armed() {
         (FLAG_REQUEST | FLAG_SYN_CAME_AGAIN, earlier)

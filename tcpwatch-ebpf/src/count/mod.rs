@@ -24,7 +24,7 @@ pub(crate) fn is_on() -> bool {
 #[inline(always)]
 pub(crate) fn wants(sock: Sock) -> bool {
     let wanted = maps::COUNT_NETNS.load();
-    wanted == 0 || sock.netns() == wanted
+    wanted == 0 || sock.as_tcp().is_some_and(|tcp| tcp.netns() == wanted)
 }
 
 /// Is this network namespace counted?
