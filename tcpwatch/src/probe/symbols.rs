@@ -37,6 +37,12 @@ const ENDING: [(&str, EarlyEnd); 11] = [
     ("tcp_twsk_purge", EarlyEnd::NetnsGone),
 ];
 
+/// Behind it are the kernel's data, half of the list where all of them are in it
+/// (`CONFIG_KALLSYMS_ALL`), and the functions of modules.
+const END_OF_FUNCTIONS: &[u8] = b"_etext";
+/// Only IPv6 can be a module.
+const LAST_TO_BE_LINKED: &str = "tcp_v6_rcv";
+
 /// A function's place in memory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Function {
@@ -103,8 +109,14 @@ impl Symbols {
         let mut open = false;
         let mut line = Vec::new();
         while lines.read_until(b'\n', &mut line)? > 0 {
-            // Nearly all of some 120,000 lines are of no interest.
-            if let Some((address, name)) = split(&line)
+            let found = split(&line);
+            if found.is_some_and(|(_, name)| name == END_OF_FUNCTIONS)
+                && functions.iter().any(|function| function.name == LAST_TO_BE_LINKED)
+            {
+                break;
+            }
+            // Nearly all of some 200,000 lines are of no interest.
+            if let Some((address, name)) = found
                 && (open || is_wanted(name))
                 && let Some(address) = number(address)
             {
