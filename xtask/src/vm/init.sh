@@ -22,7 +22,7 @@ export TCPWATCH_MACHINE="$JOB"
 # Where each thread is that is not the kernel's own, and how much memory is left.
 whereabouts() {
     for process in /proc/[0-9]*; do
-        [ -s "$process/maps" ] || continue
+        [ -e "$process/exe" ] || continue
         for thread in "$process"/task/*; do
             echo "${thread#/proc/} $(cat "$thread/comm") waits in $(cat "$thread/wchan")"
         done

@@ -49,8 +49,9 @@ fn start(job: &Job<'_>, image: &Path, console: &Path) -> Result<Child> {
     serial.push(console);
     Command::new("qemu-system-x86_64")
         // Without KVM, so that it runs wherever a compiler does. The plainest processor is emulated
-        // soonest.
-        .args(["-accel", "tcg,thread=single", "-cpu", "qemu64", "-m", "1G", "-smp", "1"])
+        // soonest. It has a source of random numbers: nothing else happens by chance in such a machine,
+        // and who asks the kernel for good ones would wait for ever.
+        .args(["-accel", "tcg,thread=single", "-cpu", "qemu64,+rdrand", "-m", "1G", "-smp", "1"])
         // Its clock advances by a nanosecond with each instruction, and jumps when its processor
         // waits: nothing in it is late because this machine is slow or busy, and no wait takes time.
         // A second processor would stand still while the first one works.

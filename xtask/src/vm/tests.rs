@@ -37,9 +37,6 @@ pub(crate) static TARGETS: &[Target] = &[
         build: &["--test", "lab"],
         only: &["calls::", "hosts::", "leftovers::", "older::", "scenarios::", "signals::"],
         without: &[
-            // What an emulated processor can bear says nothing about a kernel.
-            "hosts::fifty_pairs_are_there_at_once_and_apart",
-            "scenarios::every_built_in_scenario_holds_and_every_state_is_seen_twice",
             // The same on every kernel.
             "calls::what_cannot_be_done_is_told_in_words",
             "leftovers::a_host_whose_maker_is_another_process_does_not_live",

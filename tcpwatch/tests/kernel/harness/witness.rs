@@ -1,5 +1,5 @@
-//! An independent witness: looks at all sockets of a namespace every few milliseconds, as `ss`
-//! does, and is asked afterwards whether it agrees with what tcpwatch told.
+//! An independent witness: looks at all sockets of a namespace again and again, as `ss` does,
+//! and is asked afterwards whether it agrees with what tcpwatch told.
 
 use std::{
     collections::HashMap,
@@ -19,8 +19,6 @@ use super::{
     netns::Netns,
 };
 
-/// Pause between two looks.
-const PERIOD: Duration = Duration::from_millis(5);
 /// A change and a look that are closer than this say nothing about each other.
 const SLACK: u64 = 5_000_000;
 
@@ -41,7 +39,8 @@ pub(crate) struct Look {
 }
 
 impl Witness {
-    pub(crate) fn start(netns: &Netns) -> Self {
+    /// `pause` is that between two looks.
+    pub(crate) fn start(netns: &Netns, pause: Duration) -> Self {
         let (stop, stopped) = mpsc::channel();
         let (tell, told) = mpsc::channel();
         let own = tcpwatch::event::Netns(netns.inode);
@@ -50,7 +49,7 @@ impl Witness {
             thread::spawn(move || {
                 let mut looks = vec![look(own)];
                 tell.send(()).unwrap();
-                while stopped.recv_timeout(PERIOD) == Err(RecvTimeoutError::Timeout) {
+                while stopped.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
                     looks.push(look(own));
                 }
                 looks

@@ -64,7 +64,7 @@ fn close(netns: &Netns, address: &str) -> (SocketAddr, SocketAddr) {
 fn ordinary(address: &str) {
     let netns = Netns::new();
     let watch = Watch::on(&netns);
-    let witness = Witness::start(&netns);
+    let witness = Witness::start(&netns, Duration::from_millis(25));
     let (client, server) = close(&netns, address);
     watch.wait_within(Duration::from_secs(75), "the end of TIME_WAIT", |lines| {
         lines.iter().any(|line| line.is("TIME_WAIT>CLOSED")).then_some(())

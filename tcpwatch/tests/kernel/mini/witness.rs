@@ -19,7 +19,7 @@ fn a_witness_that_looks_every_few_milliseconds_agrees() {
     needs_root!();
     let netns = Netns::with(&[("ipv4.tcp_fin_timeout", "3"), ("ipv4.tcp_synack_retries", "1")]);
     let watch = Watch::on(&netns);
-    let witness = Witness::start(&netns);
+    let witness = Witness::start(&netns, Duration::from_millis(5));
     netns.inside(|| {
         for address in [V4, V6] {
             scenes(address);
