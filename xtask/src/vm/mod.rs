@@ -69,8 +69,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 /// One report for each kernel.
 fn machines(guest: &Guest, kernels: &[Kernel]) -> Result<Vec<Report>> {
     let processors = available_parallelism().map_or(1, NonZero::get);
-    // Two for each processor, because the same tests take longer on one kernel than on another.
-    let parts = (2 * processors).div_ceil(kernels.len()).max(1);
+    let parts = processors.div_ceil(kernels.len()).max(1);
     let mut images = Vec::new();
     let mut jobs = Vec::new();
     for kernel in kernels {
