@@ -153,7 +153,7 @@ impl PortSet {
 }
 
 /// Default size of the ring in bytes.
-pub const RING_BYTES: u32 = 4 << 20;
+pub const RING_BYTES: u32 = 2 << 20;
 /// Largest number of address prefixes per family.
 pub const MAX_PREFIXES: u32 = 1024;
 

@@ -172,8 +172,8 @@ pub struct LiveArgs {
     /// Also write everything that comes in to a file, for `tcpwatch replay` and bug reports
     #[arg(long, value_name = "FILE")]
     pub record: Option<PathBuf>,
-    /// Size of the kernel's ring: 64K, 4M; rounded up to a power of two
-    #[arg(long, value_name = "SIZE", default_value = "4M", value_parser = ring_size)]
+    /// Size of the kernel's ring: 64K, 16M; rounded up to a power of two
+    #[arg(long, value_name = "SIZE", default_value = "2M", value_parser = ring_size)]
     pub buffer: u32,
 }
 
@@ -351,7 +351,7 @@ fn duration(word: &str) -> Result<Duration, String> {
 }
 
 fn ring_size(word: &str) -> Result<u32, String> {
-    const RULE: &str = "write a size from 4K to 1G, such as 64K or 4M";
+    const RULE: &str = "write a size from 4K to 1G, such as 64K or 16M";
     let (number, unit) = match word.char_indices().last() {
         Some((at, 'k' | 'K')) => (&word[..at], 1 << 10),
         Some((at, 'm' | 'M')) => (&word[..at], 1 << 20),
@@ -370,6 +370,7 @@ fn ring_size(word: &str) -> Result<u32, String> {
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory as _;
+    use tcpwatch_common::config::RING_BYTES;
 
     use super::*;
 
@@ -446,7 +447,7 @@ mod tests {
     fn a_ring_size_is_rounded_up_to_what_the_kernel_takes() {
         assert_eq!(ring_size("4K"), Ok(4096));
         assert_eq!(ring_size("5000"), Ok(8192));
-        assert_eq!(ring_size("4M"), Ok(4 << 20));
+        assert_eq!(ring_size("2M"), Ok(RING_BYTES), "the default");
         for word in ["1K", "2G", "x", "", "4T", "M"] {
             assert!(ring_size(word).unwrap_err().contains("no ring size"), "{word}");
         }
