@@ -1,15 +1,19 @@
-//! A process comes in, what the kernel says about it under `/proc` goes out.
+//! A process comes in, what the kernel says about it goes out: under `/proc`, and by its clock.
 
 use std::{collections::BTreeMap, fs, io, path::PathBuf, time::Duration};
 
 use anyhow::{Context, Result};
+use nix::{
+    time::{ClockId, clock_getcpuclockid},
+    unistd::Pid,
+};
 
 /// What a process has used since it started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Usage {
-    /// CPU time of all threads, in user space and in the kernel.
+    /// CPU time of all threads, in user space and in the kernel; of those that have ended, too.
     pub(crate) cpu: Duration,
-    /// How often a thread went to sleep by itself, and so was woken again.
+    /// How often a thread that is still there went to sleep by itself, and so was woken again.
     pub(crate) sleeps: u64,
 }
 
@@ -34,21 +38,17 @@ pub(crate) struct ProgramCounts {
 /// The programs of a process, by the kernel's number for them.
 pub(crate) type Programs = BTreeMap<u32, ProgramCounts>;
 
-/// Reads the usage of all threads. `schedstat` counts nanoseconds, where `stat` counts ticks.
+/// Reads the usage of a process. Its clock counts nanoseconds, where `stat` counts ticks.
 pub(crate) fn usage(pid: u32) -> Result<Usage> {
-    let mut total = Usage::default();
+    let clock = clock_getcpuclockid(Pid::from_raw(pid.try_into()?));
+    let cpu = clock.and_then(ClockId::now).context("cannot read the clock of a process")?;
+    let mut sleeps = 0;
     for thread in entries(pid, "task")? {
         // A thread may end while we look.
-        let (Ok(schedstat), Ok(status)) = (
-            fs::read_to_string(thread.join("schedstat")),
-            fs::read_to_string(thread.join("status")),
-        ) else {
-            continue;
-        };
-        total.cpu += parse_schedstat(&schedstat).context("no CPU time in schedstat")?;
-        total.sleeps += value(&status, "voluntary_ctxt_switches").unwrap_or(0);
+        let Ok(status) = fs::read_to_string(thread.join("status")) else { continue };
+        sleeps += value(&status, "voluntary_ctxt_switches").unwrap_or(0);
     }
-    Ok(total)
+    Ok(Usage { cpu: cpu.into(), sleeps })
 }
 
 /// Reads the programs that a process holds descriptors of.
@@ -105,11 +105,6 @@ fn entries(pid: u32, directory: &str) -> Result<Vec<PathBuf>> {
     read().with_context(|| format!("cannot read {path}"))
 }
 
-/// The first number is the time on a CPU in nanoseconds.
-fn parse_schedstat(text: &str) -> Option<Duration> {
-    text.split_whitespace().next()?.parse().ok().map(Duration::from_nanos)
-}
-
 /// `bpf_prog_show_fdinfo` in `kernel/bpf/syscall.c`; `None` for the file of anything but a program.
 fn parse_program(text: &str) -> Option<(u32, ProgramCounts)> {
     value(text, "prog_type")?;
@@ -131,6 +126,10 @@ fn value(text: &str, key: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use std::thread;
+
+    use rustix::time::{ClockId as Clock, clock_gettime};
+
     use super::*;
 
     const PROGRAM: &str = "pos:\t0\nflags:\t02000002\nmnt_id:\t17\nino:\t1038\nprog_type:\t26\n\
@@ -157,9 +156,15 @@ mod tests {
     }
 
     #[test]
-    fn cpu_time_and_sleeps_of_this_process_are_there() {
-        let used = usage(std::process::id()).expect("our own files");
-        assert!(used.cpu > Duration::ZERO, "{used:?}");
+    fn the_work_of_a_thread_that_has_ended_is_not_forgotten() {
+        let used = || usage(std::process::id()).expect("our own files").cpu;
+        let of_thread = || clock_gettime(Clock::ThreadCPUTime);
+        let work = Duration::from_millis(20);
+        let before = used();
+        let busy =
+            thread::spawn(move || while Duration::try_from(of_thread()).expect("a time") < work {});
+        busy.join().expect("it ends");
+        assert!(used() >= before + work, "{before:?}");
     }
 
     #[test]
@@ -179,13 +184,5 @@ mod tests {
     fn the_key_is_the_whole_word() {
         let status = "nonvoluntary_ctxt_switches:\t3\nvoluntary_ctxt_switches:\t5\n";
         assert_eq!(value(status, "voluntary_ctxt_switches"), Some(5), "not the line before");
-    }
-
-    #[test]
-    fn schedstat_starts_with_the_time_on_a_cpu() {
-        assert_eq!(
-            parse_schedstat("71941843 1243137 35\n"),
-            Some(Duration::from_nanos(71_941_843))
-        );
     }
 }
