@@ -40,8 +40,8 @@ const ENDING: [(&str, EarlyEnd); 11] = [
 /// Behind it are the kernel's data, half of the list where all of them are in it
 /// (`CONFIG_KALLSYMS_ALL`), and the functions of modules.
 const END_OF_FUNCTIONS: &[u8] = b"_etext";
-/// Only IPv6 can be a module.
-const LAST_TO_BE_LINKED: &str = "tcp_v6_rcv";
+/// Of what is looked for, only IPv6 can be in a module; then this is.
+const OF_IPV6: &str = "tcp_v6_rcv";
 
 /// A function's place in memory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -110,11 +110,6 @@ impl Symbols {
         let mut line = Vec::new();
         while lines.read_until(b'\n', &mut line)? > 0 {
             let found = split(&line);
-            if found.is_some_and(|(_, name)| name == END_OF_FUNCTIONS)
-                && functions.iter().any(|function| function.name == LAST_TO_BE_LINKED)
-            {
-                break;
-            }
             // Nearly all of some 200,000 lines are of no interest.
             if let Some((address, name)) = found
                 && (open || is_wanted(name))
@@ -133,6 +128,11 @@ impl Symbols {
                     functions.push(Function { name, start: address, end: address });
                     open = true;
                 }
+            }
+            if found.is_some_and(|(_, name)| name == END_OF_FUNCTIONS)
+                && functions.iter().any(|function| function.name == OF_IPV6)
+            {
+                break;
             }
             line.clear();
         }
@@ -221,6 +221,22 @@ ffffffffc0000000 t other [module]
     fn a_suffix_of_the_compiler_does_not_hide_a_function() {
         assert_eq!(symbols().early_end(&[0xffff_ffff_8200_dda8]), Some(EarlyEnd::Killed));
         assert_eq!(symbols().early_end(&[0xffff_ffff_8200_ddf0]), None, "its end is known");
+    }
+
+    #[test]
+    fn modules_are_looked_through_only_where_ipv6_is_one() {
+        let parse = |built_in: &str, of_module: &str| {
+            let list = format!(
+                "ffffffff82000000 t {built_in}\nffffffff82001000 T _etext\n\
+                 ffffffffc0000000 t {of_module}\t[ipv6]\nffffffffc0001000 t other\t[ipv6]\n"
+            );
+            Symbols::parse(list.as_bytes()).unwrap()
+        };
+        let built_in = parse("tcp_v6_rcv", "__inet6_check_established");
+        assert_eq!(built_in.early_end(&[0xffff_ffff_8200_0fff]), Some(EarlyEnd::SegmentReceived));
+        assert_eq!(built_in.address("__inet6_check_established"), None);
+        let module = parse("tcp_v4_rcv", "tcp_v6_rcv");
+        assert_eq!(module.early_end(&[0xffff_ffff_c000_0008]), Some(EarlyEnd::SegmentReceived));
     }
 
     #[test]
