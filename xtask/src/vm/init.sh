@@ -82,7 +82,7 @@ while read -r target name; do
     # At each start of tcpwatch the kernel would write out all its symbols, which is a third of the
     # instructions of a start. What only the file itself can prove is left with the file.
     case $target/$name in
-    unit/* | */whole_machine::*)
+    */whole_machine::*)
         [ -z "$short" ] || umount /proc/kallsyms
         short=
         ;;
