@@ -58,7 +58,7 @@ impl Guest {
     /// Builds the tests and the program, linked so that they need nothing of the system.
     pub(crate) fn build(only: &[String]) -> Result<Self> {
         let mut args = vec!["test", "--profile", "vm", "--target", TRIPLE, "--package", "tcpwatch"];
-        args.extend(TARGETS.iter().flat_map(|target| target.build));
+        args.extend(TARGETS.iter().flat_map(|target| ["--test", target.name]));
         args.push("--no-run");
         let built = cargo::build_with(&args, &[("RUSTFLAGS", "-C target-feature=+crt-static")])?;
         let find = |name: &str, is_test: bool| {
@@ -70,8 +70,7 @@ impl Guest {
         let (mut targets, mut usual) = (Vec::new(), Vec::new());
         let mut odd: Vec<_> = ODD.iter().map(|way| (way, Vec::new())).collect();
         for target in TARGETS {
-            // The tests of the library are named after the package.
-            let path = find(target.build.get(1).copied().unwrap_or("tcpwatch"), true)?;
+            let path = find(target.name, true)?;
             let listed = Listed { all: list(&path, &[])?, ignored: list(&path, &["--ignored"])? };
             let unknown = target.unknown(&listed);
             ensure!(unknown.is_empty(), "xtask/src/vm/tests.rs names {unknown:?}, which are gone");

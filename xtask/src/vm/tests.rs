@@ -1,12 +1,10 @@
 //! Which tests run inside a virtual machine. A new test target is a line here. The library's own are not
 //! among them: what they read of a kernel, these read as well, and building them takes a minute.
 
-/// A test target of the package tcpwatch.
+/// An integration test of the package tcpwatch.
 pub(crate) struct Target {
-    /// In the names of tests.
+    /// Cargo's for it, and in the names of tests.
     pub(crate) name: &'static str,
-    /// What cargo is told to build it.
-    pub(crate) build: &'static [&'static str],
     /// What the names of its tests begin with; all where there is nothing.
     pub(crate) only: &'static [&'static str],
     /// Tests that prove nothing there.
@@ -17,7 +15,6 @@ pub(crate) struct Target {
 pub(crate) static TARGETS: &[Target] = &[
     Target {
         name: "lab",
-        build: &["--test", "lab"],
         only: &["calls::", "hosts::", "leftovers::", "older::", "scenarios::", "signals::"],
         without: &[
             // The same on every kernel.
@@ -29,7 +26,6 @@ pub(crate) static TARGETS: &[Target] = &[
     },
     Target {
         name: "kernel",
-        build: &["--test", "kernel"],
         only: &[],
         without: &[
             // What an emulated processor can bear says nothing about a kernel.
@@ -122,7 +118,7 @@ impl Way {
 mod unit {
     use super::*;
 
-    const TARGET: Target = Target { name: "t", build: &[], only: &[], without: &["churn"] };
+    const TARGET: Target = Target { name: "t", only: &[], without: &["churn"] };
     const WAY: Way = Way { name: "w", command_line: "", tests: "odd::" };
 
     fn listed() -> Listed {
