@@ -3,11 +3,9 @@
 use std::{collections::HashSet, fmt::Write as _, process::ExitCode};
 
 use anyhow::Result;
-use tcpwatch::{
-    cli::exit,
-    lab::rehearsal::rehearse,
-    probe::{Counting, Dialect, Facts, Filters, Probes, Tells, hooks::HOOKS},
-};
+use tcpwatch::cli::exit;
+use tcpwatch_kernel::probe::{Counting, Dialect, Facts, Filters, Probes, Tells, hooks::HOOKS};
+use tcpwatch_lab::rehearsal::rehearse;
 
 pub(crate) fn run() -> Result<ExitCode> {
     let facts = Facts::gather();

@@ -13,24 +13,21 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use tcpwatch::{
-    cli::{
-        args::Color,
-        exit,
-        lab::{LabCommand, LabRun, Setting},
-    },
-    lab::{
-        catalog, explain,
-        hosts::{HostsError, Plan, end_orphans, prepare_for},
-        lacking::lacking,
-        observe::observe,
-        run::Laboratory,
-        scenario::{self, Choices, Scenario},
-        show::{self, Layout, Progress, Report, Timeline},
-        story::{LeftOut, Moment, Profile, Run},
-    },
-    probe::filters::Family,
-    source::clock,
+use tcpwatch::cli::{
+    args::Color,
+    exit,
+    lab::{LabCommand, LabRun, Setting},
+};
+use tcpwatch_kernel::{clock, probe::filters::Family};
+use tcpwatch_lab::{
+    catalog, explain,
+    hosts::{HostsError, Plan, end_orphans, prepare_for},
+    lacking::lacking,
+    observe::observe,
+    run::Laboratory,
+    scenario::{self, Choices, Scenario},
+    show::{self, Layout, Progress, Report, Timeline},
+    story::{LeftOut, Moment, Profile, Run},
 };
 use tokio::{sync::Semaphore, task::JoinSet, time::interval};
 

@@ -8,24 +8,27 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use tcpwatch::{
-    cli::{
-        args::{FilterArgs, Format, LiveArgs, OutputArgs, WebArgs},
-        exit,
-    },
-    event::{KernelTime, Netns},
-    pipeline::{self, Plan},
-    probe::{Counting, Filters, Probes, Tells},
-    sink::{
-        Sink, Summary,
-        json_lines::JsonLines,
-        terminal::{Layout, Terminal},
-    },
-    source::{clock, recording::Recording, snapshot},
-    track::News,
-    web::Server,
+use tcpwatch::cli::{
+    args::{FilterArgs, Format, LiveArgs, OutputArgs, WebArgs},
+    exit,
 };
 use tcpwatch_common::config::RING_BYTES;
+use tcpwatch_core::{
+    event::{KernelTime, Netns},
+    sink::{Sink, Summary},
+    track::News,
+};
+use tcpwatch_kernel::{
+    clock,
+    probe::{Counting, Filters, Probes, Tells},
+    source::{recording::Recording, snapshot},
+};
+use tcpwatch_metrics::web::Server;
+use tcpwatch_stream::pipeline::{self, Plan};
+use tcpwatch_view::{
+    json_lines::JsonLines,
+    terminal::{Layout, Terminal},
+};
 
 use crate::serve;
 

@@ -4,11 +4,9 @@ use std::{io::IsTerminal as _, process::ExitCode};
 
 use anyhow::{Context as _, Result};
 use clap::Parser as _;
-use tcpwatch::{
-    cli::{Cli, args::Command, exit},
-    lab::hosts::janitor,
-    probe::features,
-};
+use tcpwatch::cli::{Cli, args::Command, exit};
+use tcpwatch_kernel::probe::features;
+use tcpwatch_lab::hosts::janitor;
 use tokio::runtime::{Builder, Runtime};
 
 mod check;

@@ -4,15 +4,17 @@
 use std::{process::ExitCode, sync::Arc};
 
 use anyhow::{Context as _, Result};
-use tcpwatch::{
-    cli::{args::ServeArgs, exit},
-    ending::Ending,
-    event::Netns,
-    metrics::page::Page,
+use tcpwatch::cli::{args::ServeArgs, exit};
+use tcpwatch_core::event::Netns;
+use tcpwatch_kernel::{
     probe::{Counting, Probes},
     source::snapshot,
+};
+use tcpwatch_metrics::{
+    page::Page,
     web::{Handle, Server},
 };
+use tcpwatch_stream::ending::Ending;
 
 use crate::live::say_missing;
 

@@ -5,7 +5,6 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool of our own")]
 
 mod bench;
-mod bpf_toolchain;
 mod cargo;
 mod demo;
 mod ebpf;

@@ -11,18 +11,15 @@ use std::{
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
+use tcpwatch_core::{event::TcpState, track::News};
+use tcpwatch_kernel::probe::{
+    Filters, Tells,
+    filters::{Family, PortRange},
+};
+use tcpwatch_lab::hosts::peer;
+use tcpwatch_view::terminal::TimeStyle;
 
 use super::lab::LabCommand;
-use crate::{
-    event::TcpState,
-    lab::hosts::peer,
-    probe::{
-        Filters, Tells,
-        filters::{Family, PortRange},
-    },
-    sink::terminal::TimeStyle,
-    track::News,
-};
 
 /// See what the Linux kernel does with every TCP connection, live.
 ///

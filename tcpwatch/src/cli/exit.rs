@@ -5,12 +5,9 @@ use std::{
     process::ExitCode,
 };
 
-use crate::{
-    lab::{catalog, hosts::HostsError, lacking::Lacking, scenario::FileError},
-    probe::ProbeError,
-    source::snapshot,
-    web::BindError,
-};
+use tcpwatch_kernel::{probe::ProbeError, source::snapshot};
+use tcpwatch_lab::{catalog, hosts::HostsError, lacking::Lacking, scenario::FileError};
+use tcpwatch_metrics::web::BindError;
 
 /// It failed while running.
 const FAILED: u8 = 1;

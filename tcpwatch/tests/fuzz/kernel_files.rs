@@ -3,9 +3,10 @@
 use std::{fs, io::Write as _, path::Path, sync::LazyLock};
 
 use proptest::{collection::vec, prelude::*, sample::Index};
-use tcpwatch::probe::{
-    Symbols, SymbolsError,
+use tcpwatch_kernel::probe::{
+    SymbolsError,
     layout::{VMLINUX_BTF, resolve},
+    symbols,
 };
 use tempfile::NamedTempFile;
 
@@ -88,7 +89,7 @@ proptest! {
             lines.iter().map(|(address, kind, name)| format!("{address} {kind} {name}\n")).collect();
         let lines = lines.concat();
         for bytes in [&bytes, lines.as_bytes()] {
-            match Symbols::read(file(bytes).path()) {
+            match symbols::read(file(bytes).path()) {
                 Ok(symbols) => {
                     prop_assert!(symbols.address("tw_timer_handler").is_some());
                     let _end = symbols.early_end(&[0, 1, u64::MAX]);

@@ -12,7 +12,7 @@ mod commands;
 #[cfg(test)]
 mod kernel_files;
 #[cfg(test)]
-#[path = "../../src/decode/lengths.rs"]
+#[path = "../../core/src/decode/lengths.rs"]
 mod lengths;
 #[cfg(test)]
 mod players;

@@ -4,16 +4,18 @@ use std::sync::LazyLock;
 
 use jsonschema::Validator;
 use serde_json::Value;
-use tcpwatch::{
+use tcpwatch_core::{
     event::KernelTime,
-    pipeline::{self, Plan},
+    sink::{Sink, Summary},
+};
+use tcpwatch_kernel::{
     probe::{Counting, Filters, Tells},
-    sink::{
-        Sink, Summary,
-        json_lines::JsonLines,
-        terminal::{Layout, Terminal, TimeStyle},
-    },
     source::recording::Recording,
+};
+use tcpwatch_stream::pipeline::{self, Plan};
+use tcpwatch_view::{
+    json_lines::JsonLines,
+    terminal::{Layout, Terminal, TimeStyle},
 };
 
 /// What a form of output was made of a recording.
@@ -65,7 +67,7 @@ pub(crate) fn play_all(recording: &[u8]) -> Result<Played, String> {
 
 fn check(line: &[u8]) {
     static SCHEMA: LazyLock<Validator> = LazyLock::new(|| {
-        let schema = serde_json::from_str(include_str!("../../src/sink/schema.json"));
+        let schema = serde_json::from_str(include_str!("../../view/src/schema.json"));
         jsonschema::draft202012::options()
             .should_validate_formats(true)
             .build(&schema.expect("the schema is JSON"))

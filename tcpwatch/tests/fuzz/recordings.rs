@@ -6,7 +6,7 @@ use std::{
 };
 
 use proptest::{collection::vec, prelude::*, sample::select};
-use tcpwatch::source::recording::Recording;
+use tcpwatch_kernel::source::recording::Recording;
 
 use super::{
     cases::cases,

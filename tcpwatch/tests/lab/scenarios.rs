@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use jsonschema::Registry;
 use serde_json::Value;
-use tcpwatch::lab::catalog;
+use tcpwatch_lab::catalog;
 
 use crate::program::{list, reported, text};
 
@@ -42,12 +42,12 @@ fn run_alone(failed: &Value) {
 
 fn assert_keeps_to_its_schema(report: &Value) {
     let schema = |text| serde_json::from_str::<Value>(text).unwrap();
-    let lines = schema(include_str!("../../src/sink/schema.json"));
+    let lines = schema(include_str!("../../view/src/schema.json"));
     let registry = Registry::new().add("urn:tcpwatch:line:1", lines).unwrap().prepare().unwrap();
     let validator = jsonschema::draft202012::options()
         .should_validate_formats(true)
         .with_registry(&registry)
-        .build(&schema(include_str!("../../src/lab/show/report/schema.json")))
+        .build(&schema(include_str!("../../lab/src/show/report/schema.json")))
         .unwrap();
     let errors: Vec<_> = validator
         .iter_errors(report)

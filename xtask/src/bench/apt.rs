@@ -5,7 +5,9 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::{bpf_toolchain::in_path, precondition::Precondition};
+use tcpwatch_bpf_toolchain::in_path;
+
+use crate::precondition::Precondition;
 
 /// `what` completes "installing ...".
 pub(super) fn install(what: &str, programs: &[(&str, &str)]) -> Result<()> {

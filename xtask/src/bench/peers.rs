@@ -8,7 +8,7 @@ use super::{
     losses::Tells,
     tool::{Ready, Spec},
 };
-use crate::bpf_toolchain::in_path;
+use tcpwatch_bpf_toolchain::in_path;
 
 /// A program and the Debian package that has it.
 const PEERS: [(&str, &str); 5] = [

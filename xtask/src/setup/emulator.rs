@@ -4,7 +4,9 @@
 use anyhow::{Context, Result, ensure};
 
 use super::install::install_packages;
-use crate::{bpf_toolchain::in_path, precondition::Precondition};
+use tcpwatch_bpf_toolchain::in_path;
+
+use crate::precondition::Precondition;
 
 /// A program and the package that has it.
 const PROGRAMS: [(&str, &str); 5] = [

@@ -10,10 +10,9 @@ use super::{
     road::{self, LinkerFrom, Needs},
     unpacked::PROMETHEUS,
 };
-use crate::{
-    bpf_toolchain::{BpfToolchain, Compiler, in_path},
-    precondition::Precondition,
-};
+use tcpwatch_bpf_toolchain::{BpfToolchain, Compiler, in_path};
+
+use crate::precondition::Precondition;
 
 /// `cargo xtask setup`.
 pub(crate) fn command() -> Result<ExitCode> {

@@ -13,7 +13,9 @@ use super::{
     road,
     step::{RunsAs, Step},
 };
-use crate::{bpf_toolchain::in_path, cargo, precondition::Precondition};
+use tcpwatch_bpf_toolchain::in_path;
+
+use crate::{cargo, precondition::Precondition};
 
 /// A Debian package and what is run of it.
 #[derive(Debug)]

@@ -16,10 +16,9 @@ use super::{
     kernels::{Kernel, MODULES},
     tests::{Listed, ODD, TARGETS, USUAL, Way},
 };
-use crate::{
-    bpf_toolchain::in_path,
-    cargo::{self, Executable},
-};
+use tcpwatch_bpf_toolchain::in_path;
+
+use crate::cargo::{self, Executable};
 
 const INIT: &str = include_str!("init.sh");
 /// Where the executables are to run.

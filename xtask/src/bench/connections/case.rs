@@ -5,14 +5,13 @@ use std::{path::Path, time::Duration};
 use anyhow::Result;
 
 use super::poll::Poll;
-use crate::{
-    bench::{
-        case::{self, NOTHING, TCPSTATES},
-        losses::Tells,
-        peers::{self, TCPLIFE},
-        tool::{Ended as Said, Ready, Spec, Stdout, Tool},
-    },
-    bpf_toolchain::in_path,
+use tcpwatch_bpf_toolchain::in_path;
+
+use crate::bench::{
+    case::{self, NOTHING, TCPSTATES},
+    losses::Tells,
+    peers::{self, TCPLIFE},
+    tool::{Ended as Said, Ready, Spec, Stdout, Tool},
 };
 
 /// The server's port.

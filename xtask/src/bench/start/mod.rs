@@ -23,8 +23,8 @@ use super::{
     tool::{Ready, Spec, Stdout, Tool},
     workload::Workload,
 };
-use crate::bpf_toolchain::in_path;
 use first_line::{Traffic, first_line};
+use tcpwatch_bpf_toolchain::in_path;
 
 /// How often each is started.
 const ROUNDS: u32 = 9;

@@ -1,0 +1,13 @@
+//! The running kernel: what tcpwatch loads into it, and what it asks it.
+//!
+//! - [`clock`]: the kernel's clock and the wall clock
+//! - [`netns`]: a way into another network namespace
+//! - [`probe`]: the kernel side, loaded and attached
+//! - [`source`]: records out of the kernel's ring or a recording, sockets that were there before
+
+#![deny(unsafe_code)]
+
+pub mod clock;
+pub mod netns;
+pub mod probe;
+pub mod source;

@@ -1,0 +1,10 @@
+//! Where events come from: the kernel's ring, the sockets that existed at the start, recordings; and
+//! what the kernel was told about waiting.
+
+pub mod cgroups;
+pub mod complaints;
+pub mod recording;
+pub mod ring;
+pub mod snapshot;
+pub mod sysctls;
+pub mod witness;

@@ -1,0 +1,149 @@
+//! Everything that happened in a run, on the time axis of the kernel's clock: what the processes
+//! called, what the live log told, which segments passed or were dropped.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use tcpwatch_core::{
+    event::{KernelTime, SegmentEvent, TcpState},
+    timing::{Sysctls, wheel::TickRate},
+    track::News,
+};
+use tcpwatch_kernel::probe::filters::Family;
+
+use super::{
+    host::Host,
+    lacking::Lacking,
+    scenario::{Scenario, Signal},
+    verdict::Verdict,
+};
+
+/// Something that happened on a host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// When.
+    pub at: KernelTime,
+    /// Where.
+    pub host: Host,
+    /// What.
+    pub what: What,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum What {
+    /// A system call began; only calls that may take long are told twice.
+    Called(SystemCall),
+    /// A system call returned.
+    Returned(SystemCall),
+    /// The process got a signal.
+    Signal(Signal),
+    /// What the live log tells: a change, a retransmission, a reset, an error.
+    News(Box<News>),
+    /// A segment passed the host's link, or was dropped there.
+    Segment(Box<SegmentEvent>),
+    /// A rule was set on the host's link, by its slot.
+    RuleSet(usize),
+    /// A rule was taken away.
+    RuleReleased(usize),
+    /// An independent look by `sock_diag` found sockets of the host in these states, listeners
+    /// included. Told when it differs from the look before.
+    Witness(Vec<TcpState>),
+}
+
+/// A system call of a host's process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SystemCall {
+    /// The socket's name in the scenario.
+    pub socket: String,
+    /// `connect`, `accept`…
+    pub name: String,
+    /// As strace shows it without the result: `accept(3)`, `listen(3, 16)`.
+    pub call: String,
+    /// What it returned: a number from 0, or the name of an error (`ECONNREFUSED`). `None` while it
+    /// has not returned.
+    pub result: Option<Result<i64, String>>,
+}
+
+impl SystemCall {
+    /// As strace shows it: `accept(3) = 4`, `connect(3) = -1 ECONNREFUSED`.
+    #[must_use]
+    pub fn line(&self) -> String {
+        match &self.result {
+            None => self.call.clone(),
+            Some(Ok(value)) => format!("{} = {value}", self.call),
+            Some(Err(error)) => format!("{} = -1 {error}", self.call),
+        }
+    }
+}
+
+/// A run from its beginning to its end.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// What was run.
+    pub scenario: Arc<Scenario>,
+    /// The profile's name.
+    pub profile: Profile,
+    /// Over which protocol.
+    pub family: Family,
+    /// The client's and the server's sysctls during the run.
+    pub sysctls: [Sysctls; 2],
+    /// Ticks of the kernel per second.
+    pub rate: TickRate,
+    /// When the first step began.
+    pub started: KernelTime,
+    /// When the last step was done.
+    pub ended: KernelTime,
+    /// What happened, in order.
+    pub story: Vec<Moment>,
+    /// Segments that each rule dropped, by slot.
+    pub dropped: Vec<u64>,
+    /// Records that were lost, so that the story may have holes.
+    pub lost: u64,
+    /// A step that could not be done, or a wait that was too long: what was waited for and what was
+    /// seen instead.
+    pub failure: Option<String>,
+    /// Expectations and what became of them.
+    pub verdicts: Vec<Verdict>,
+    /// What a reader should know: a rule that never matched.
+    pub warnings: Vec<String>,
+}
+
+impl Run {
+    /// Did everything hold?
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        self.failure.is_none() && self.verdicts.iter().all(|verdict| verdict.holds)
+    }
+
+    /// A host's sysctls.
+    #[must_use]
+    pub const fn sysctls(&self, host: Host) -> &Sysctls {
+        let [client, server] = &self.sysctls;
+        match host {
+            Host::Client => client,
+            Host::Server => server,
+        }
+    }
+}
+
+/// A run that is not made.
+#[derive(Clone, Debug)]
+pub struct LeftOut {
+    /// What was to be run.
+    pub scenario: Arc<Scenario>,
+    /// Over which protocol.
+    pub family: Family,
+    /// Why it is not.
+    pub why: Lacking,
+}
+
+/// How long a scenario may take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Profile {
+    /// Timers are shortened as far as sysctls allow.
+    Quick,
+    /// The kernel's defaults.
+    #[default]
+    Full,
+}

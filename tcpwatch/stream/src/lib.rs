@@ -1,0 +1,10 @@
+//! One run, from the kernel's ring or a recording to lines.
+//!
+//! - [`pipeline`]: the steps of a run on one page
+//! - [`ending`]: the signals that end it
+
+#![deny(unsafe_code)]
+
+pub mod ending;
+pub mod pipeline;
+mod road;
