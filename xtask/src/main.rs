@@ -7,6 +7,7 @@
 mod bench;
 mod bpf_toolchain;
 mod cargo;
+mod debian;
 mod demo;
 mod ebpf;
 mod precondition;
