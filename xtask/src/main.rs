@@ -6,6 +6,7 @@
 
 mod bench;
 mod cargo;
+mod debian;
 mod demo;
 mod ebpf;
 mod precondition;

@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use clap::builder::PossibleValuesParser;
 
-use crate::{cargo, precondition::Precondition, privilege::Privilege, setup, vm};
+use crate::{cargo, debian, precondition::Precondition, privilege::Privilege, setup, vm};
 
 /// A tier and what it runs; all of it runs even when a part fails.
 struct Tier {
@@ -136,7 +136,7 @@ impl Run {
             Self::Fast(target, args) => as_root(target, &["--profile", "checked"], &[], args),
             Self::WithPrometheus(target) => {
                 let mut directory = OsString::from("TCPWATCH_PROMETHEUS=");
-                directory.push(setup::PROMETHEUS.ensure()?);
+                directory.push(debian::PROMETHEUS.ensure()?);
                 as_root(target, &[], &[directory], &[])
             }
             Self::InMachines => vm::run(&all.vm),
