@@ -49,7 +49,8 @@ const RECEIVE_RESET: u32 = 4;
 const TIMER_START: u32 = 5;
 const TIMER_CANCEL: u32 = 6;
 const TIMER_EXPIRE: u32 = 7;
-const TRACEPOINTS: usize = 8;
+const ERROR_REPORT: u32 = 8;
+const TRACEPOINTS: usize = 9;
 
 /// 1 if each run is to be written into [`SEEN`]; otherwise it is counted only.
 #[unsafe(no_mangle)]
@@ -111,20 +112,23 @@ fn cover_recv_reset(ctx: RawTracePointContext) -> i32 {
 
 #[raw_tracepoint(tracepoint = "timer_start")]
 fn cover_start(ctx: RawTracePointContext) -> i32 {
-    count(TIMER_START);
-    write_timer(&ctx, TIMER_START)
+    mini_timer(&ctx, TIMER_START)
 }
 
 #[raw_tracepoint(tracepoint = "timer_cancel")]
 fn cover_cancel(ctx: RawTracePointContext) -> i32 {
-    count(TIMER_CANCEL);
-    write_timer(&ctx, TIMER_CANCEL)
+    mini_timer(&ctx, TIMER_CANCEL)
 }
 
 #[raw_tracepoint(tracepoint = "timer_expire_entry")]
 fn cover_expire(ctx: RawTracePointContext) -> i32 {
-    count(TIMER_EXPIRE);
-    write_timer(&ctx, TIMER_EXPIRE)
+    mini_timer(&ctx, TIMER_EXPIRE)
+}
+
+#[raw_tracepoint(tracepoint = "inet_sk_error_report")]
+fn cover_error(ctx: RawTracePointContext) -> i32 {
+    count(ERROR_REPORT);
+    write_sock(&ctx, ERROR_REPORT, (0, 0))
 }
 
 #[inline(always)]
@@ -143,22 +147,27 @@ fn write_sock(ctx: &RawTracePointContext, tracepoint: u32, states: (u32, u32)) -
     write(tracepoint, sock, sock, states)
 }
 
-/// Writes a run about the timer in argument 0, if it is a mini-socket's.
+/// Counts and writes a run about the timer in argument 0, if it is a mini-socket's. Of `timer_cancel`
+/// all runs are counted, because `perf` cannot filter by what the event does not carry.
 #[inline(always)]
-fn write_timer(ctx: &RawTracePointContext, tracepoint: u32) -> i32 {
-    if WITH_RECORDS.load() == 0 {
-        return 0;
+fn mini_timer(ctx: &RawTracePointContext, tracepoint: u32) -> i32 {
+    if tracepoint == TIMER_CANCEL {
+        count(tracepoint);
     }
     let timer = ctx.arg::<u64>(0);
     let function = probe::<u64>(timer + u64::from(TIMER_FUNCTION.load()));
     let (handlers, places) = (HANDLERS.load(), TIMER_IN.load());
-    if function == handlers[0] {
-        write(tracepoint, timer, timer - u64::from(places[0]), (0, 0))
+    let place = if function == handlers[0] {
+        places[0]
     } else if function == handlers[1] {
-        write(tracepoint, timer, timer - u64::from(places[1]), (0, 0))
+        places[1]
     } else {
-        0
+        return 0;
+    };
+    if tracepoint != TIMER_CANCEL {
+        count(tracepoint);
     }
+    write(tracepoint, timer, timer - u64::from(place), (0, 0))
 }
 
 #[inline(always)]

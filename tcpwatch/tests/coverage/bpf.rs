@@ -25,6 +25,7 @@ const PROGRAMS: [&str; TRACEPOINTS.len()] = [
     "cover_start",
     "cover_cancel",
     "cover_expire",
+    "cover_error",
 ];
 
 /// `size_of::<Seen>()` in `tcpwatch-ebpf/src/bin/coverage.rs`.

@@ -1,7 +1,7 @@
 //! What the kernel's own tracing has of the same tracepoints, through `perf_event_open`: no BPF takes
 //! part in it, so that it has events for which no BPF program ran.
 
-use std::{collections::HashSet, fs};
+use std::{collections::HashSet, ffi::CString, fs, io, os::fd::AsRawFd as _};
 
 use perf_event::{
     Builder, Counter, SampleFlag, Sampler,
@@ -22,7 +22,7 @@ const RINGS: (usize, usize) = (1 << 20, 1 << 16);
 pub(super) struct Fired {
     pub(super) at: u64,
     pub(super) tracepoint: usize,
-    /// As in [`super::bpf::Ran`].
+    /// As in [`super::bpf::Ran`]; 0 if the sample does not say.
     pub(super) object: u64,
     pub(super) states: (u32, u32),
     pub(super) ports: (u16, u16),
@@ -33,7 +33,7 @@ pub(super) struct Fired {
 
 /// Where a tracepoint's fields are in a sample.
 struct Fields {
-    object: usize,
+    object: Option<usize>,
     states: Option<(usize, usize)>,
     ports: Option<(usize, usize)>,
     function: Option<usize>,
@@ -61,8 +61,7 @@ impl Samples {
                 samplers.push((number, opened.map_err(|error| refused(number, &error))?));
             }
         }
-        let fields = formats.iter().enumerate().map(|(number, it)| fields(number, it));
-        let fields = fields.collect::<Result<_, _>>()?;
+        let fields = formats.iter().map(fields).collect();
         let mut samples =
             Self { samplers, fields, handlers, minis: HashSet::new(), lost: 0 };
         samples.each(Counter::enable)?;
@@ -87,7 +86,7 @@ impl Samples {
                     Record::Sample(sample) => {
                         let fields = &self.fields[*tracepoint];
                         let raw = sample.raw().unwrap();
-                        let object = u64::from_ne_bytes(bytes(raw, fields.object));
+                        let object = fields.object.map_or(0, |at| u64::from_ne_bytes(bytes(raw, at)));
                         if let Some(function) = fields.function {
                             if !self.handlers.contains(&u64::from_ne_bytes(bytes(raw, function))) {
                                 continue;
@@ -125,7 +124,7 @@ impl Samples {
         fired
     }
 
-    fn each(&mut self, act: impl Fn(&mut Counter) -> std::io::Result<()>) -> Result<(), String> {
+    fn each(&mut self, act: impl Fn(&mut Counter) -> io::Result<()>) -> Result<(), String> {
         self.samplers.iter_mut().try_for_each(|(number, sampler)| {
             act(sampler.as_counter_mut()).map_err(|error| refused(*number, &error))
         })
@@ -136,13 +135,19 @@ impl Samples {
 pub(super) struct Counts(Vec<(usize, Counter)>);
 
 impl Counts {
-    pub(super) fn open() -> Result<Self, String> {
+    /// Of timers that start or expire only those with one of these handlers.
+    pub(super) fn open(handlers: [u64; 2]) -> Result<Self, String> {
         let mut counters = Vec::new();
         for (number, format) in formats()?.iter().enumerate() {
             for cpu in cpus()? {
                 let mut builder = Builder::new(Tracepoint::with_id(format.id));
                 builder.any_pid().one_cpu(cpu).include_kernel();
-                let opened = builder.build().and_then(|mut it| it.enable().map(|()| it));
+                let opened = builder.build().and_then(|mut it| {
+                    if format.offset("function").is_some() {
+                        filter(&it, handlers)?;
+                    }
+                    it.enable().map(|()| it)
+                });
                 counters.push((number, opened.map_err(|error| refused(number, &error))?));
             }
         }
@@ -158,21 +163,29 @@ impl Counts {
     }
 }
 
+/// Lets only events with one of these functions count (`perf_event_set_filter`, `kernel/events/core.c`).
+fn filter(counter: &Counter, [one, other]: [u64; 2]) -> io::Result<()> {
+    /// `PERF_EVENT_IOC_SET_FILTER`, `_IOW('$', 6, char *)`.
+    const SET_FILTER: libc::c_ulong = 0x4008_2406;
+    let text = CString::new(format!("function == {one:#x} || function == {other:#x}"))?;
+    // SAFETY: this request of a perf event reads the string, which outlives the call.
+    let result = unsafe { libc::ioctl(counter.as_raw_fd(), SET_FILTER, text.as_ptr()) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
 fn formats() -> Result<Vec<Format>, String> {
     let tracefs = Tracefs::open()?;
     TRACEPOINTS.iter().map(|tracepoint| tracefs.format(tracepoint)).collect()
 }
 
-fn fields(number: usize, format: &Format) -> Result<Fields, String> {
+fn fields(format: &Format) -> Fields {
     let pair = |one, other| format.offset(one).zip(format.offset(other));
-    let object = format.offset("skaddr").or_else(|| format.offset("timer"));
-    let object = object.ok_or_else(|| format!("{}: no socket, no timer", TRACEPOINTS[number]))?;
-    Ok(Fields {
-        object,
+    Fields {
+        object: format.offset("skaddr").or_else(|| format.offset("timer")),
         states: pair("oldstate", "newstate"),
         ports: pair("sport", "dport"),
         function: format.offset("function"),
-    })
+    }
 }
 
 fn builder(format: &Format, cpu: usize) -> Builder<'static> {
@@ -189,7 +202,7 @@ fn builder(format: &Format, cpu: usize) -> Builder<'static> {
     builder
 }
 
-fn refused(number: usize, error: &std::io::Error) -> String {
+fn refused(number: usize, error: &io::Error) -> String {
     format!("perf on {}: {error}", TRACEPOINTS[number])
 }
 
