@@ -21,7 +21,10 @@ mod tracefs;
 use std::{
     collections::BTreeMap,
     fmt,
-    sync::mpsc::{self, RecvTimeoutError},
+    sync::{
+        OnceLock,
+        mpsc::{self, RecvTimeoutError},
+    },
     thread::{self, JoinHandle},
     time::Duration,
 };
@@ -84,9 +87,9 @@ impl Coverage {
     /// # Errors
     /// Why this machine cannot say.
     pub(crate) fn start() -> Result<Self, String> {
-        let places = Places::find()?;
+        let places = places()?;
         // In this order: what happens meanwhile has a run and no event, which excuses nothing.
-        let programs = Programs::attach(&places, true)?;
+        let programs = Programs::attach(places, true)?;
         let samples = Samples::open(places.handlers)?;
         let (stop, stopped) = mpsc::channel();
         let thread = thread::Builder::new().name("coverage".to_owned());
@@ -102,6 +105,12 @@ impl Coverage {
         drop(self.stop);
         self.thread.join().unwrap()
     }
+}
+
+/// Looked for once: the kernel stays the same.
+fn places() -> Result<&'static Places, String> {
+    static PLACES: OnceLock<Result<Places, String>> = OnceLock::new();
+    PLACES.get_or_init(Places::find).as_ref().map_err(Clone::clone)
 }
 
 fn follow(
@@ -163,8 +172,8 @@ impl Tally {
     /// # Errors
     /// Why this machine cannot say.
     pub(crate) fn start() -> Result<Self, String> {
-        let places = Places::find()?;
-        let programs = Programs::attach(&places, false)?;
+        let places = places()?;
+        let programs = Programs::attach(places, false)?;
         let mut counts = Counts::open(places.handlers)?;
         // In this order: what happens between the two is a run without an event, which excuses nothing.
         let ran = programs.runs();

@@ -11,6 +11,10 @@ mod root;
 mod carried;
 
 #[cfg(test)]
+#[path = "../coverage/mod.rs"]
+mod coverage;
+
+#[cfg(test)]
 mod harness;
 
 #[cfg(test)]
@@ -19,6 +23,8 @@ mod calls;
 mod hosts;
 #[cfg(test)]
 mod interrupted;
+#[cfg(test)]
+mod judged;
 #[cfg(test)]
 mod leftovers;
 #[cfg(test)]
