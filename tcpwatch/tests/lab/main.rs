@@ -28,6 +28,8 @@ mod judged;
 #[cfg(test)]
 mod leftovers;
 #[cfg(test)]
+mod load;
+#[cfg(test)]
 mod misuse;
 #[cfg(test)]
 mod older;

@@ -22,7 +22,7 @@ fn seen(run: &Value, host: &str, state: &str) -> (bool, bool) {
 }
 
 /// The verdicts of a run and what else was said of it.
-fn verdicts(run: &Value) -> String {
+pub(crate) fn verdicts(run: &Value) -> String {
     let mut told = format!("{} over {}\n", text(run, "scenario"), text(run, "family"));
     for verdict in list(run, "verdicts") {
         let holds = if verdict["holds"] == true { "pass" } else { "FAIL" };
