@@ -33,8 +33,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         eprintln!("the kernel side does not build with {toolchain:?}\n{stderr}");
         exit(1);
     }
-    let object = fs::read(target_dir.join("bpfel-unknown-none/release/tcpwatch-ebpf"))?;
-    fs::write(out_dir.join("tcpwatch.bpf.o"), without_dwarf(&object)?)?;
+    // The second is what tests/coverage loads; it is no part of tcpwatch.
+    for (built, object) in [("tcpwatch-ebpf", "tcpwatch.bpf.o"), ("coverage", "coverage.bpf.o")] {
+        let built = fs::read(target_dir.join("bpfel-unknown-none/release").join(built))?;
+        fs::write(out_dir.join(object), without_dwarf(&built)?)?;
+    }
     Ok(())
 }
 

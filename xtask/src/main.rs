@@ -11,6 +11,7 @@ mod demo;
 mod ebpf;
 mod precondition;
 mod privilege;
+mod reruns;
 mod run;
 mod setup;
 mod tiers;

@@ -10,7 +10,9 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use clap::builder::PossibleValuesParser;
 
-use crate::{cargo, debian, precondition::Precondition, privilege::Privilege, setup, vm};
+use crate::{
+    cargo, debian, precondition::Precondition, privilege::Privilege, reruns::Reruns, setup, vm,
+};
 
 /// A tier and what it runs; all of it runs even when a part fails.
 struct Tier {
@@ -47,7 +49,7 @@ const TIERS: &[Tier] = &[
         name: "replay",
         runs: &[Run::Cargo(&["--package", "tcpwatch", "--test", "replay", "--test", "fuzz"])],
     },
-    Tier { name: "lab", runs: &[Run::AsRoot("lab", &[])] },
+    Tier { name: "lab", runs: &[Run::AsRoot("lab", &["--skip", "load::"])] },
     Tier { name: "deploy", runs: &[Run::WithPrometheus("deploy")] },
     Tier { name: "kernel", runs: &[Run::AsRoot("kernel", &["--skip", "load::"])] },
     Tier {
@@ -55,6 +57,7 @@ const TIERS: &[Tier] = &[
         // What they measure is for people to read; the table of all paths comes last.
         runs: &[
             Run::Fast("kernel", &["load::", "--skip", "load::conservation::", "--nocapture"]),
+            Run::Fast("lab", &["load::", "--nocapture"]),
             Run::Fast("kernel", &["load::conservation::", "--nocapture"]),
         ],
     },
@@ -84,15 +87,19 @@ struct Outcome {
     failures: Vec<anyhow::Error>,
     /// Why something was left out.
     left_out: Vec<anyhow::Error>,
+    /// What was run again, and why.
+    reruns: Vec<String>,
 }
 
 /// `cargo xtask test`.
 pub(crate) fn command(args: &Args) -> Result<ExitCode> {
     setup::ensure()?;
-    let outcomes: Vec<_> = chosen(&args.tiers).map(|tier| tier.run(args)).collect();
+    let outcomes = chosen(&args.tiers).map(|tier| tier.run(args)).collect::<Result<Vec<_>>>()?;
     for outcome in &outcomes {
         eprintln!("{}", outcome.line());
     }
+    let reruns: usize = outcomes.iter().map(|outcome| outcome.reruns.len()).sum();
+    eprintln!("reruns: {reruns}");
     let is_good = outcomes.iter().all(|outcome| outcome.failures.is_empty());
     Ok(if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -106,14 +113,16 @@ fn chosen(names: &[String]) -> impl Iterator<Item = &'static Tier> {
 }
 
 impl Tier {
-    fn run(&self, args: &Args) -> Outcome {
+    fn run(&self, args: &Args) -> Result<Outcome> {
         eprintln!("==> {}", self.name);
         let start = Instant::now();
-        let errors = self.runs.iter().filter_map(|run| run.start(args).err());
+        let reruns = Reruns::none()?;
+        let errors = self.runs.iter().filter_map(|run| run.start(args, &reruns).err());
         let must_run = !args.tiers.is_empty() || Privilege::of_this_process() == Privilege::Root;
         let (left_out, failures) =
             errors.partition(|error| may_be_left_out(error, self.name, must_run));
-        Outcome { tier: self.name, took: start.elapsed(), failures, left_out }
+        let (took, reruns) = (start.elapsed(), reruns.lines()?);
+        Ok(Outcome { tier: self.name, took, failures, left_out, reruns })
     }
 }
 
@@ -124,7 +133,8 @@ fn may_be_left_out(error: &anyhow::Error, tier: &str, must_run: bool) -> bool {
 }
 
 impl Run {
-    fn start(&self, all: &Args) -> Result<()> {
+    fn start(&self, all: &Args, reruns: &Reruns) -> Result<()> {
+        let env = [reruns.variable()];
         match self {
             Self::Cargo(args) => {
                 let mut command = cargo::cargo();
@@ -132,12 +142,13 @@ impl Run {
                 command.arg("test").args(*args).arg("--no-fail-fast");
                 succeed(command, &format!("cargo test {}", args.join(" ")))
             }
-            Self::AsRoot(target, args) => as_root(target, &[], &[], args),
-            Self::Fast(target, args) => as_root(target, &["--profile", "checked"], &[], args),
+            Self::AsRoot(target, args) => as_root(target, &[], &env, args),
+            Self::Fast(target, args) => as_root(target, &["--profile", "checked"], &env, args),
             Self::WithPrometheus(target) => {
                 let mut directory = OsString::from("TCPWATCH_PROMETHEUS=");
                 directory.push(debian::PROMETHEUS.ensure()?);
-                as_root(target, &[], &[directory], &[])
+                let [reruns] = env;
+                as_root(target, &[], &[directory, reruns], &[])
             }
             Self::InMachines => vm::run(&all.vm),
         }
@@ -188,9 +199,11 @@ impl Outcome {
             (true, true) => "ok",
         };
         let errors = self.failures.iter().chain(&self.left_out);
-        let failures = errors.map(|failure| format!("\n        {failure:#}"));
+        let failures: String = errors.map(|failure| format!("\n        {failure:#}")).collect();
+        let reruns = self.reruns.iter().map(|rerun| format!("\n        run again: {rerun}"));
+        let reruns: String = reruns.collect();
         let took = self.took.as_secs_f64();
-        format!("{:<8}{result:<8}{took:>7.1} s{}", self.tier, failures.collect::<String>())
+        format!("{:<8}{result:<8}{took:>7.1} s{failures}{reruns}", self.tier)
     }
 }
 
@@ -223,9 +236,11 @@ mod tests {
             took: Duration::from_millis(1234),
             failures,
             left_out: Vec::new(),
+            reruns: vec!["a_test: listen: no program ran".to_owned()],
         };
-        let expected = "unit    FAILED      1.2 s\n        cargo test --doc: exit status: 101";
-        assert_eq!(outcome.line(), expected, "name, result, time, cause");
+        let expected = "unit    FAILED      1.2 s\n        cargo test --doc: exit status: 101\n        \
+                        run again: a_test: listen: no program ran";
+        assert_eq!(outcome.line(), expected, "name, result, time, cause, reruns");
     }
 
     #[test]
@@ -241,6 +256,7 @@ mod tests {
             took: Duration::ZERO,
             failures: Vec::new(),
             left_out: vec![lacking],
+            reruns: Vec::new(),
         };
         assert_eq!(outcome.line(), "vm      NOT RUN     0.0 s\n        no apt");
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use tcpwatch_core::{
-    event::{KernelTime, SegmentEvent, TcpState},
+    event::{KernelTime, Netns, SegmentEvent, TcpState},
     timing::{Sysctls, wheel::TickRate},
     track::News,
 };
@@ -98,8 +98,15 @@ pub struct Run {
     pub story: Vec<Moment>,
     /// Segments that each rule dropped, by slot.
     pub dropped: Vec<u64>,
-    /// Records that were lost, so that the story may have holes.
+    /// The client's and the server's network namespace.
+    pub netns: [Netns; 2],
+    /// Records that were lost, so that the story may have holes: those counted as lost, and those whose
+    /// absence shows by other events of the run.
     pub lost: u64,
+    /// Of these, the ones that were counted as lost.
+    pub counted: u64,
+    /// Earlier runs of the scenario that proved nothing, in whose place this one was made.
+    pub discarded: Vec<Discarded>,
     /// A step that could not be done, or a wait that was too long: what was waited for and what was
     /// seen instead.
     pub failure: Option<String>,
@@ -123,6 +130,38 @@ impl Run {
         match host {
             Host::Client => client,
             Host::Server => server,
+        }
+    }
+}
+
+/// A run that did not hold and had lost records, so that it proved nothing.
+#[derive(Clone, Debug)]
+pub struct Discarded {
+    /// When its first step began.
+    pub started: KernelTime,
+    /// When its last step was done.
+    pub ended: KernelTime,
+    /// The client's and the server's network namespace.
+    pub netns: [Netns; 2],
+    /// As in [`Run::lost`].
+    pub lost: u64,
+    /// As in [`Run::counted`].
+    pub counted: u64,
+    /// The failure, or the first verdict that did not hold.
+    pub why: String,
+}
+
+impl From<&Run> for Discarded {
+    fn from(run: &Run) -> Self {
+        let fails = run.verdicts.iter().find(|verdict| !verdict.holds);
+        let fails = fails.map(|verdict| format!("{}: {}", verdict.what, verdict.measured));
+        Self {
+            started: run.started,
+            ended: run.ended,
+            netns: run.netns,
+            lost: run.lost,
+            counted: run.counted,
+            why: run.failure.clone().or(fails).unwrap_or_default(),
         }
     }
 }

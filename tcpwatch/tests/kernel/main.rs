@@ -13,6 +13,10 @@ mod root;
 mod carried;
 
 #[cfg(test)]
+#[path = "../coverage/mod.rs"]
+mod coverage;
+
+#[cfg(test)]
 mod harness;
 
 #[cfg(test)]

@@ -28,7 +28,7 @@ use super::{
     host::Host,
     hosts::{self, LINK, World},
     scenario::{Action, Condition, Rule, Scenario, Step},
-    story::{Moment, Profile, Run, What},
+    story::{Discarded, Moment, Profile, Run, What},
 };
 use control::Control;
 use listening::Listening;
@@ -103,16 +103,7 @@ impl Laboratory {
             if proves_something(&run) {
                 break;
             }
-            let fails = run.verdicts.iter().find(|verdict| !verdict.holds);
-            let fails = fails.map(|verdict| format!("{}: {}", verdict.what, verdict.measured));
-            tracing::warn!(
-                "{} over {} is run again: {} records of what the kernel did are missing ({})",
-                scenario.name,
-                how.1,
-                run.lost,
-                run.failure.clone().or(fails).unwrap_or_default()
-            );
-            run = self.run_once(scenario, how, number, &mut show).await?;
+            run = in_place_of(run, self.run_once(scenario, how, number, &mut show).await?);
         }
         Ok(run)
     }
@@ -138,11 +129,14 @@ impl Laboratory {
                 run = &mut spare, if second.is_none() => second = Some(run?),
             }
         };
-        match second {
-            _ if proves_something(&run) => Ok(run),
-            Some(second) => Ok(second),
-            None => spare.await,
+        if proves_something(&run) {
+            return Ok(run);
         }
+        let second = match second {
+            Some(second) => second,
+            None => spare.await?,
+        };
+        Ok(in_place_of(run, second))
     }
 
     /// Two hosts that are watched as long as the second of what is returned lives.
@@ -206,12 +200,13 @@ impl Laboratory {
         let failure = running.all_steps().await.err().map(|error| format!("{error:#}"));
         let ended = clock::now();
         running.settle().await;
-        let lost = self.audience.lost() - running.lost_before;
+        let counted = self.audience.lost() - running.lost_before;
         let missed = running.missed + running.disagreements().await;
         let dropped = running.dropped()?;
         let (story, mut warnings) = running.listening.into_story();
         warnings.extend(words::idle_rules(&scenario.rules, &dropped, &story));
-        let lost = lost + missed + holes::count(&story);
+        let lost = counted + missed + holes::count(&story);
+        let netns = Host::ALL.map(|host| world.machine(host).netns());
         // As whoever saw it happen has counted.
         let started = story.first().map_or(started, |first| first.at);
         let mut run = Run {
@@ -224,7 +219,10 @@ impl Laboratory {
             ended,
             story,
             dropped,
+            netns,
             lost,
+            counted,
+            discarded: Vec::new(),
             failure,
             verdicts: Vec::new(),
             warnings,
@@ -237,6 +235,21 @@ impl Laboratory {
 /// A run that does not hold and whose story has holes proves nothing.
 fn proves_something(run: &Run) -> bool {
     run.holds() || run.lost == 0
+}
+
+/// The second run, which knows of the first and warns that there was one.
+fn in_place_of(first: Run, second: Run) -> Run {
+    let discarded = Discarded::from(&first);
+    let warning = format!(
+        "an earlier run was discarded, because {} records of what the kernel did were missing: {}",
+        discarded.lost, discarded.why
+    );
+    tracing::warn!("{} over {} is run again: {warning}", first.scenario.name, first.family);
+    let mut run = second;
+    run.discarded = first.discarded;
+    run.discarded.push(discarded);
+    run.warnings.push(warning);
+    run
 }
 
 struct Running<'a, S> {

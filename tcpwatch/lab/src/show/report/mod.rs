@@ -8,7 +8,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use tcpwatch_core::{event::WallClock, timing::Sysctls};
+use tcpwatch_core::{
+    event::{Netns, WallClock},
+    timing::Sysctls,
+};
 use tcpwatch_kernel::probe::filters::Family;
 use tcpwatch_view::json_object::{Object, key};
 use thiserror::Error;
@@ -16,7 +19,7 @@ use thiserror::Error;
 use self::story::Teller;
 use crate::{
     host::Host,
-    story::{LeftOut, Profile, Run},
+    story::{Discarded, LeftOut, Profile, Run},
     verdict::Verdict,
 };
 
@@ -115,7 +118,10 @@ fn write_run(run: &Run, clock: &WallClock, object: &mut Object<'_>) {
         ended,
         story,
         dropped,
+        netns,
         lost,
+        counted,
+        discarded,
         failure,
         verdicts,
         warnings,
@@ -148,7 +154,12 @@ fn write_run(run: &Run, clock: &WallClock, object: &mut Object<'_>) {
             object.number(key!("dropped"), *dropped);
         });
     });
+    object.object(key!("netns"), |hosts| write_netns(*netns, hosts));
     object.number(key!("lost"), *lost);
+    object.number(key!("counted_lost"), *counted);
+    object.array(key!("discarded"), discarded, |discarded, out| {
+        Object::write(out, |object| write_discarded(discarded, object));
+    });
     object.array(key!("verdicts"), verdicts, |verdict, out| {
         Object::write(out, |object| write_verdict(verdict, object));
     });
@@ -196,6 +207,22 @@ fn write_sysctls(sysctls: &Sysctls, values: &mut Object<'_>) {
     values.number(key!("tcp_rto_max_ms"), rto_max.as_millis());
     values.number(key!("tcp_fin_timeout"), fin_timeout.as_secs());
     values.number(key!("tcp_early_retrans"), early_retrans);
+}
+
+fn write_netns(netns: [Netns; 2], hosts: &mut Object<'_>) {
+    for (host, netns) in Host::ALL.into_iter().zip(netns) {
+        hosts.number(host.name(), netns.0);
+    }
+}
+
+fn write_discarded(discarded: &Discarded, object: &mut Object<'_>) {
+    let Discarded { started, ended, netns, lost, counted, why } = discarded;
+    object.number(key!("started_mono_ns"), started.0);
+    object.number(key!("ended_mono_ns"), ended.0);
+    object.object(key!("netns"), |hosts| write_netns(*netns, hosts));
+    object.number(key!("lost"), *lost);
+    object.number(key!("counted_lost"), *counted);
+    object.text(key!("why"), why);
 }
 
 /// What the scenario set, as text.
