@@ -6,14 +6,23 @@ use std::{collections::BTreeMap, sync::Arc};
 use serde::{Deserialize, Serialize};
 
 use super::kernel_types::{KernelTypes, probe_type};
+use crate::event::reset_reason::clean;
 
 /// The enumeration of the kernel's reasons.
 pub(super) const RESET_REASONS: &str = "sk_rst_reason";
 
 /// The kernel's reasons for sending a reset, by their numbers (`enum sk_rst_reason` in
-/// `include/net/rstreason.h`, since 6.10).
+/// `include/net/rstreason.h`, since 6.10). Those of a recording are words like the kernel's, too,
+/// whatever is in the file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "BTreeMap<u32, String>")]
 pub struct ResetReasons(BTreeMap<u32, Arc<str>>);
+
+impl From<BTreeMap<u32, String>> for ResetReasons {
+    fn from(words: BTreeMap<u32, String>) -> Self {
+        Self(words.into_iter().map(|(number, word)| (number, clean(&word).into())).collect())
+    }
+}
 
 /// What differs between kernels.
 #[derive(Clone, Debug, Default)]
@@ -46,11 +55,18 @@ impl ResetReasons {
         self.0.get(&number).cloned().unwrap_or_else(|| format!("reason#{number}").into())
     }
 
+    /// The kernel's words for all of them.
+    pub fn words(&self) -> impl Iterator<Item = &str> {
+        self.0.values().map(AsRef::as_ref)
+    }
+
     fn of(types: &KernelTypes) -> Option<Self> {
         let named = types.enumeration(RESET_REASONS)?;
         let named = named.into_iter().filter_map(|(name, value)| {
             let word = name.strip_prefix("SK_RST_REASON_")?.to_ascii_lowercase();
-            Some((value, word.into()))
+            // The end of the list (`MAX`) is no reason.
+            let word = Some(word).filter(|word| word != "max")?;
+            Some((value, clean(&word).into()))
         });
         Some(Self(named.collect()))
     }
@@ -79,9 +95,19 @@ mod tests {
         let dialect = Dialect::of(&types(&[RESET_REASONS, &send_reset]));
         assert_eq!(dialect.reset_reasons.name(12_345).as_ref(), "reason#12345");
         if dialect.reset_has_reason {
-            let words: Vec<&str> = dialect.reset_reasons.0.values().map(AsRef::as_ref).collect();
-            assert!(words.contains(&"no_socket"), "{words:?}");
+            let words: Vec<&str> = dialect.reset_reasons.words().collect();
+            assert!(words.contains(&"no_socket") && !words.contains(&"max"), "{words:?}");
         }
+    }
+
+    #[test]
+    fn reasons_of_a_recording_are_words_whatever_is_in_the_file() {
+        let read: ResetReasons =
+            serde_json::from_str(r#"{"1":"no_socket","2":"\u0000\u001b[2J\""}"#).unwrap();
+        assert_eq!(read.name(1).as_ref(), "no_socket");
+        assert_eq!(read.name(2).as_ref(), "???2??");
+        let written = serde_json::to_string(&read).unwrap();
+        assert_eq!(serde_json::from_str::<ResetReasons>(&written).unwrap(), read);
     }
 
     #[test]

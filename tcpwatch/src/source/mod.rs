@@ -4,8 +4,11 @@
 pub mod cgroups;
 pub mod clock;
 pub mod complaints;
+pub mod foreign;
 pub mod order;
 pub mod recording;
+pub mod recording_file;
+pub mod recording_input;
 pub mod ring;
 pub mod snapshot;
 pub mod sysctls;

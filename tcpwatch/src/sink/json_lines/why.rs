@@ -2,7 +2,7 @@
 
 use super::{Object, key, write_owner, write_seconds, write_socket, write_state, write_subject};
 use crate::{
-    event::ResetDirection,
+    event::{ResetDirection, reset_reason},
     sink::words,
     timing::Then,
     track::{Reset, Retransmit, SocketError},
@@ -62,8 +62,11 @@ pub(super) fn reset(line: &mut Object<'_>, reset: &Reset) {
         None => line.null(key!("state")),
     }
     match &reset.why {
-        Some(why) => line.word(key!("why"), why),
+        Some(why) => line.bytes(key!("why"), why.as_bytes()),
         None => line.null(key!("why")),
+    }
+    if let Some(meaning) = reset.why.as_deref().and_then(reset_reason::meaning) {
+        line.word(key!("meaning"), meaning);
     }
 }
 

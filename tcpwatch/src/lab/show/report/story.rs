@@ -1,7 +1,6 @@
 //! Moments of a story as JSON objects. What the live log tells is told in its own words, with the
 //! host added; `dropped_by` is the rule's place in the list of rules. See `sink/schema.json`.
 
-use super::text;
 use crate::{
     event::{KernelTime, WallClock},
     lab::{
@@ -12,7 +11,7 @@ use crate::{
     sink::{
         Sink as _,
         json_lines::JsonLines,
-        json_object::{Object, key},
+        json_object::{Object, escape, key},
     },
     track::News,
 };
@@ -61,7 +60,7 @@ impl<'a> Teller<'a> {
                 line("rule_released", &|line| line.text(key!("rule"), &name));
             }
             What::Witness(states) => line("witness", &|line| {
-                line.array(key!("states"), states, |state, out| text(&state.to_string(), out));
+                line.array(key!("states"), states, |state, out| escape(&state.to_string(), out));
             }),
             What::News(news) => lines.news(news, clock, out),
         }
