@@ -44,8 +44,8 @@ impl Header {
     pub const VERSION: u32 = 1;
 }
 
-/// With this the first line begins, in every version.
-const BEGINNING: &[u8] = b"{\"tcpwatch_recording\":";
+/// This is in the first line, in every version.
+const NAME: &[u8] = b"\"tcpwatch_recording\"";
 /// U+FEFF in UTF-8.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// Bytes of a line at most. The first one is the longest, and has some thousand.
@@ -297,7 +297,7 @@ impl<F: BufRead> Recording<F> {
 /// The first line, after a byte order mark if an editor put one before it.
 fn header(text: &[u8]) -> Result<Header, RecordingError> {
     let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
-    if !text.starts_with(BEGINNING) {
+    if !text.windows(NAME.len()).any(|part| part == NAME) {
         return Err(foreign::identify(text).map_or(RecordingError::NoRecording, Into::into));
     }
     let damaged = |error: serde_json::Error| match text.last() {
