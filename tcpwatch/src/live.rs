@@ -1,8 +1,7 @@
 //! `tcpwatch`: the live log, from the command line's words to a running pipeline.
 
 use std::{
-    fs::File,
-    io::{self, BufReader, BufWriter, IsTerminal as _},
+    io::{self, IsTerminal as _},
     path::Path,
     process::ExitCode,
 };
@@ -21,7 +20,7 @@ use tcpwatch_core::{
 use tcpwatch_kernel::{
     clock,
     probe::{Counting, Filters, Probes, Tells},
-    source::{recording::Recording, snapshot},
+    source::{recording::Recording, recording_file::RecordingFile, recording_input, snapshot},
 };
 use tcpwatch_metrics::web::Server;
 use tcpwatch_stream::pipeline::{self, Plan};
@@ -84,8 +83,10 @@ pub(crate) fn replay(file: &Path, filters: &FilterArgs, output: &OutputArgs) -> 
         Err(_) => snapshot::resolve(word),
     });
     let plan = plan(filters, output, netns.transpose()?);
-    let recording = File::open(file).with_context(|| format!("cannot open {}", file.display()))?;
-    let recording = Recording::open(BufReader::new(recording))?;
+    let name =
+        if file.as_os_str() == "-" { "standard input".into() } else { file.display().to_string() };
+    let input = recording_input::open(file).with_context(|| format!("cannot open {name}"))?;
+    let recording = Recording::open(input).with_context(|| format!("cannot replay {name}"))?;
     let mut sink = sink(output, recording.header.clock.kernel);
     let mut stdout = io::stdout().lock();
     let summary = pipeline::replay(&plan, sink.as_mut(), &mut stdout, recording)?;
@@ -106,8 +107,9 @@ fn plan(filters: &FilterArgs, output: &OutputArgs, netns: Option<Netns>) -> Plan
 }
 
 fn create(path: &Path) -> Result<Box<dyn io::Write>> {
-    let file = File::create(path).with_context(|| format!("cannot create {}", path.display()))?;
-    Ok(Box::new(BufWriter::new(file)))
+    let file =
+        RecordingFile::create(path).with_context(|| format!("cannot create {}", path.display()))?;
+    Ok(Box::new(file))
 }
 
 fn say_summary(summary: &Summary, sink: &mut dyn Sink, output: &OutputArgs) {

@@ -7,5 +7,6 @@ mod cli {
     mod odd;
     mod privilege;
     mod program;
+    mod recordings;
     mod usage;
 }

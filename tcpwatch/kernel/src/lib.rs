@@ -1,6 +1,7 @@
 //! The running kernel: what tcpwatch loads into it, and what it asks it.
 //!
 //! - [`clock`]: the kernel's clock and the wall clock
+//! - [`coverage`]: programs of the tests
 //! - [`netns`]: a way into another network namespace
 //! - [`probe`]: the kernel side, loaded and attached
 //! - [`source`]: records out of the kernel's ring or a recording, sockets that were there before
@@ -8,6 +9,7 @@
 #![deny(unsafe_code)]
 
 pub mod clock;
+pub mod coverage;
 pub mod netns;
 pub mod probe;
 pub mod source;

@@ -9,7 +9,10 @@ use std::{
     time::Duration,
 };
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{
+    Args, Parser, Subcommand, ValueEnum,
+    builder::{PathBufValueParser, TypedValueParser},
+};
 use ipnet::IpNet;
 use tcpwatch_core::{event::TcpState, track::News};
 use tcpwatch_kernel::probe::{
@@ -81,7 +84,7 @@ pub enum Command {
     Serve(ServeArgs),
     /// Show a recording made with --record as the live log would have.
     Replay {
-        /// The recording.
+        /// The recording, also packed by gzip; - for standard input
         file: PathBuf,
         /// What is shown.
         #[command(flatten)]
@@ -167,7 +170,7 @@ pub struct LiveArgs {
     #[arg(long, value_name = "SECONDS|1m30s", value_parser = duration)]
     pub duration: Option<Duration>,
     /// Also write everything that comes in to a file, for `tcpwatch replay` and bug reports
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = recording_file())]
     pub record: Option<PathBuf>,
     /// Size of the kernel's ring: 64K, 16M; rounded up to a power of two
     #[arg(long, value_name = "SIZE", default_value = "2M", value_parser = ring_size)]
@@ -336,6 +339,19 @@ fn prefix(word: &str) -> Result<IpNet, String> {
         .or_else(|_| word.parse::<std::net::IpAddr>().map(IpNet::from))
         .map(|net| net.trunc())
         .map_err(|error| format!("{error}; write 192.0.2.1, 192.0.2.0/24 or 2001:db8::/32"))
+}
+
+/// A file name, as the system has it: any bytes.
+fn recording_file() -> impl TypedValueParser<Value = PathBuf> {
+    PathBufValueParser::new().try_map(|path| {
+        if path.as_os_str() == "-" {
+            return Err(
+                "standard output has the log; write the recording to a file or a named pipe, \
+                        or to ./- if the file is called -",
+            );
+        }
+        Ok(path)
+    })
 }
 
 fn duration(word: &str) -> Result<Duration, String> {

@@ -44,7 +44,7 @@ pub fn status(error: &anyhow::Error) -> ExitCode {
 #[must_use]
 pub fn report(error: &anyhow::Error) -> ExitCode {
     if !is_closed_pipe(error) {
-        say(&format!("tcpwatch: {}\n", causes(error)));
+        say(&format!("tcpwatch: {}\n", harmless(&causes(error))));
     }
     status(error)
 }
@@ -59,6 +59,13 @@ pub fn causes(error: &anyhow::Error) -> String {
             (false, false) => format!("{told}: {cause}"),
         }
     })
+}
+
+/// Text for a terminal, on which file names and words out of files could be escape sequences; lines
+/// stay lines.
+fn harmless(text: &str) -> String {
+    let harmless = |c: char| c == '\n' || !c.is_control();
+    text.chars().map(|c| if harmless(c) { c } else { '?' }).collect()
 }
 
 /// Writes to stderr. A stderr that is closed leaves nobody to tell.
@@ -83,4 +90,17 @@ pub fn is_closed_pipe(error: &anyhow::Error) -> bool {
         .chain()
         .filter_map(|cause| cause.downcast_ref::<io::Error>())
         .any(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_escape_sequence_in_a_message_does_not_reach_the_terminal() {
+        assert_eq!(
+            harmless("line 1\nof \u{1b}[31ma\u{9b}b\tc \u{e9}"),
+            "line 1\nof ?[31ma?b?c \u{e9}"
+        );
+    }
 }

@@ -137,6 +137,13 @@ pub fn replay(
         road.release(road.newest())?;
     }
     road.release(END_OF_TIME)?;
+    if let Some(line) = recording.cut_line() {
+        tracing::warn!(
+            "the recording ends within line {line}, which is left out and counted as lost: whoever \
+             wrote it was stopped, or this copy is not complete"
+        );
+        road.count_cut_line();
+    }
     let summary = road.end_replay()?;
     failed.map_or(Ok(summary), |error| Err(error.into()))
 }

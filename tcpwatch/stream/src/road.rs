@@ -288,11 +288,16 @@ impl<'a> Road<'a> {
         // Whatever may have changed without a word is asked about a last time.
         while self.ask_about(END_OF_TIME) {}
         self.account(losses, true)?;
-        let recorded = self.recorder.take().map_or(Ok(()), Recorder::finish);
-        let recorded = self.recording_failed.take().map_or(recorded, Err);
+        self.record(Recorder::flush);
+        let recorded = self.recording_failed.take().map_or(Ok(()), Err);
         let summary = self.summarize(clock::now())?;
         recorded.map_err(|error| RecordingError::Write(error.to_string()))?;
         Ok(summary)
+    }
+
+    /// A recording that ends within a line has lost what was in it.
+    pub(crate) const fn count_cut_line(&mut self) {
+        self.account.undecodable += 1;
     }
 
     /// What a recording holds is all that was attempted.
@@ -322,7 +327,9 @@ impl<'a> Road<'a> {
         self.lines.is_full() || self.recording_failed.is_some()
     }
 
+    /// Gives finished lines, and what was recorded, to the kernel.
     pub(crate) fn write_out(&mut self) -> Result<()> {
+        self.record(Recorder::flush);
         if !self.lines.text.is_empty() {
             let written = self.output.write_all(&self.lines.text);
             written.and_then(|()| self.output.flush()).context("cannot write the output")?;

@@ -6,14 +6,14 @@ use std::{
 };
 
 use aya::{
-    Ebpf, EbpfLoader, include_bytes_aligned,
+    Ebpf, EbpfLoader,
     maps::{MapData, PerCpuArray, RingBuf},
     programs::RawTracePoint,
 };
 
-use super::{TRACEPOINTS, kernel::Places};
+use tcpwatch_kernel::coverage;
 
-static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/coverage.bpf.o"));
+use super::{TRACEPOINTS, kernel::Places};
 
 /// Program names, in the order of [`TRACEPOINTS`].
 const PROGRAMS: [&str; TRACEPOINTS.len()] = [
@@ -58,7 +58,7 @@ impl Programs {
             .override_global("TIMER_FUNCTION", &places.timer_function, true)
             .override_global("HANDLERS", &places.handlers, true)
             .override_global("TIMER_IN", &places.timer_in, true)
-            .load(OBJECT)
+            .load(coverage::OBJECT)
             .map_err(|error| format!("the programs do not load: {error:?}"))?;
         for (name, tracepoint) in PROGRAMS.into_iter().zip(TRACEPOINTS) {
             attach(&mut ebpf, name, tracepoint)

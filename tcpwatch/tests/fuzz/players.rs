@@ -56,13 +56,33 @@ pub(crate) fn play_all(recording: &[u8]) -> Result<Played, String> {
             cut: color,
             started: KernelTime(0),
         };
-        play(recording, tells, &mut Terminal::new(layout))?;
+        let played = play(recording, tells, &mut Terminal::new(layout))?;
+        check_text(&played.text, color);
     }
     let played = play(recording, Tells::Lives, &mut JsonLines::default())?;
     for line in played.text.split_inclusive(|byte| *byte == b'\n') {
         check(line);
     }
     Ok(played)
+}
+
+/// Nothing that a terminal obeys but the ends of lines and, if wanted, colours.
+fn check_text(text: &[u8], color: bool) {
+    let text = std::str::from_utf8(text).expect("text is UTF-8");
+    let mut plain = String::new();
+    for (place, piece) in text.split("\u{1b}[").enumerate() {
+        let colour = |piece: &str| {
+            let end = piece.find(|c: char| c != ';' && !c.is_ascii_digit())?;
+            piece[end..].strip_prefix('m').map(str::to_owned)
+        };
+        match colour(piece).filter(|_| place > 0 && color) {
+            Some(rest) => plain.push_str(&rest),
+            None => plain.push_str(piece),
+        }
+        assert!(place == 0 || color, "an escape sequence where no colours are wanted: {text:?}");
+    }
+    let obeyed = plain.chars().find(|c| c.is_control() && *c != '\n');
+    assert_eq!(obeyed, None, "{plain:?}");
 }
 
 fn check(line: &[u8]) {

@@ -42,6 +42,8 @@ mod mini;
 #[cfg(test)]
 mod owners;
 #[cfg(test)]
+mod recorded;
+#[cfg(test)]
 mod running;
 #[cfg(test)]
 mod snapshot;

@@ -2,11 +2,18 @@
 //!
 //! A line has some twenty members whose names and most of whose values are words of ours, which need
 //! no escaping; a general serializer spent most of a line's time looking for what to escape in them.
-//! Text that is not ours goes through `serde_json`.
+//! A word of ours is one that is in this program's text (`&'static str`), or a value of a [`Plain`] type.
+//! All other text (a process's name, a word out of a recording) goes through `serde_json`.
 
-use std::{fmt::Display, io::Write as _, net::Ipv4Addr, time::Duration};
+use std::{
+    fmt::Display,
+    io::Write as _,
+    net::{Ipv4Addr, Ipv6Addr},
+    time::Duration,
+};
 
 use super::{dotted::write_dotted, padded::Padded, timestamp::write_fraction};
+use tcpwatch_core::event::{TcpFlags, TcpState};
 
 /// A member's name as it is written, `"name":`, or a whole member, made when tcpwatch is built.
 pub type Key = &'static Padded<32>;
@@ -41,13 +48,30 @@ impl Name for Key {
     }
 }
 
-impl Name for &str {
+impl Name for &'static str {
     fn write(self, out: &mut Vec<u8>) {
         out.push(b'"');
         out.extend_from_slice(self.as_bytes());
         out.extend_from_slice(b"\":");
     }
 }
+
+/// A name that is not ours.
+struct Foreign<'a>(&'a str);
+
+impl Name for Foreign<'_> {
+    fn write(self, out: &mut Vec<u8>) {
+        escape(self.0, out);
+        out.push(b':');
+    }
+}
+
+/// What is displayed without quotes, backslashes and control characters, whatever its value.
+pub trait Plain: Display {}
+
+impl Plain for Ipv6Addr {}
+impl Plain for TcpFlags {}
+impl Plain for TcpState {}
 
 /// An object that is being written. Each member brings a comma behind it; the last one's is taken
 /// back, so that no member has to ask whether it is the first.
@@ -77,21 +101,21 @@ impl<'a> Object<'a> {
         self.out.push(b',');
     }
 
-    /// A word of ours, or anything else without quotes, backslashes and control characters.
+    /// A word of ours, which has no quotes, backslashes and control characters.
     #[inline]
-    pub fn word(&mut self, name: impl Name, word: &str) {
+    pub fn word(&mut self, name: impl Name, word: &'static str) {
         self.spelled(name, |out| out.extend_from_slice(word.as_bytes()));
     }
 
     /// The same, of something that is displayed.
-    pub fn displayed(&mut self, name: impl Name, what: &impl Display) {
+    pub fn displayed(&mut self, name: impl Name, what: &impl Plain) {
         self.spelled(name, |out| {
             // Writing to a vector cannot fail.
             let _written = write!(out, "{what}").is_ok();
         });
     }
 
-    /// The same, of what `spell` appends.
+    /// The same, of what `spell` appends, which is digits and letters of ours only.
     #[inline]
     pub fn spelled(&mut self, name: impl Name, spell: impl FnOnce(&mut Vec<u8>)) {
         self.member(name, |out| {
@@ -125,13 +149,7 @@ impl<'a> Object<'a> {
 
     /// Text that is not ours.
     pub fn text(&mut self, name: impl Name, text: &str) {
-        self.member(name, |out| {
-            let start = out.len();
-            if serde_json::to_writer(&mut *out, text).is_err() {
-                out.truncate(start);
-                out.extend_from_slice(b"null");
-            }
-        });
+        self.member(name, |out| escape(text, out));
     }
 
     /// A whole number.
@@ -161,8 +179,7 @@ impl<'a> Object<'a> {
 
     /// Text that is not ours, under a name that is not ours.
     pub fn text_named(&mut self, name: &str, text: &str) {
-        let escaped = serde_json::to_string(name).unwrap_or_default();
-        self.text(escaped.get(1..escaped.len().saturating_sub(1)).unwrap_or_default(), text);
+        self.text(Foreign(name), text);
     }
 
     /// A list; `write` appends an item.
@@ -197,6 +214,15 @@ impl<'a> Object<'a> {
     }
 }
 
+/// Appends text as JSON has it, in quotation marks.
+pub fn escape(text: &str, out: &mut Vec<u8>) {
+    let start = out.len();
+    if serde_json::to_writer(&mut *out, text).is_err() {
+        out.truncate(start);
+        out.extend_from_slice(b"null");
+    }
+}
+
 fn write_seconds(duration: Duration, out: &mut Vec<u8>) {
     out.extend_from_slice(itoa::Buffer::new().format(duration.as_secs()).as_bytes());
     out.push(b'.');
@@ -224,6 +250,7 @@ mod tests {
             let read = written(|object| {
                 object.text("text", &text);
                 object.bytes("bytes", &bytes);
+                object.object("named", |object| object.text_named(&text, &text));
                 object.bytes(key!("text as bytes"), text.as_bytes());
                 object.whole(member!("always", "same"));
                 object.number("number", number);
@@ -235,6 +262,7 @@ mod tests {
             prop_assert_eq!(&read["text"], &json!(text));
             prop_assert_eq!(&read["bytes"], &json!(String::from_utf8_lossy(&bytes)));
             prop_assert_eq!(&read["text as bytes"], &json!(text));
+            prop_assert_eq!(&read["named"][&text], &json!(text));
             prop_assert_eq!(&read["always"], &json!("same"));
             prop_assert_eq!(&read["number"], &json!(number));
             prop_assert!((read["seconds"].as_f64().unwrap() - exact).abs() < 1e-6);

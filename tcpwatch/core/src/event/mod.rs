@@ -4,6 +4,7 @@ pub mod known;
 pub mod mini;
 pub mod process;
 pub mod reset;
+pub mod reset_reason;
 pub mod retransmit;
 pub mod segment;
 pub mod socket;

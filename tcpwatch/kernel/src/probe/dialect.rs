@@ -4,6 +4,7 @@
 use tcpwatch_core::decode::ResetReasons;
 
 use super::kernel_types::{KernelTypes, probe_type};
+use tcpwatch_core::event::reset_reason::clean;
 
 /// The enumeration of the kernel's reasons.
 pub(super) const RESET_REASONS: &str = "sk_rst_reason";
@@ -36,7 +37,9 @@ fn reset_reasons(types: &KernelTypes) -> Option<ResetReasons> {
     let named = types.enumeration(RESET_REASONS)?;
     let named = named.into_iter().filter_map(|(name, value)| {
         let word = name.strip_prefix("SK_RST_REASON_")?.to_ascii_lowercase();
-        Some((value, word.into()))
+        // The end of the list (`MAX`) is no reason.
+        let word = Some(word).filter(|word| word != "max")?;
+        Some((value, clean(&word).into()))
     });
     Some(ResetReasons(named.collect()))
 }
@@ -64,9 +67,19 @@ mod tests {
         let dialect = Dialect::of(&types(&[RESET_REASONS, &send_reset]));
         assert_eq!(dialect.reset_reasons.name(12_345).as_ref(), "reason#12345");
         if dialect.reset_has_reason {
-            let words: Vec<&str> = dialect.reset_reasons.0.values().map(AsRef::as_ref).collect();
-            assert!(words.contains(&"no_socket"), "{words:?}");
+            let words: Vec<&str> = dialect.reset_reasons.words().collect();
+            assert!(words.contains(&"no_socket") && !words.contains(&"max"), "{words:?}");
         }
+    }
+
+    #[test]
+    fn reasons_of_a_recording_are_words_whatever_is_in_the_file() {
+        let read: ResetReasons =
+            serde_json::from_str(r#"{"1":"no_socket","2":"\u0000\u001b[2J\""}"#).unwrap();
+        assert_eq!(read.name(1).as_ref(), "no_socket");
+        assert_eq!(read.name(2).as_ref(), "???2??");
+        let written = serde_json::to_string(&read).unwrap();
+        assert_eq!(serde_json::from_str::<ResetReasons>(&written).unwrap(), read);
     }
 
     #[test]

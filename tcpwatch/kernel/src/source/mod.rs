@@ -3,7 +3,10 @@
 
 pub mod cgroups;
 pub mod complaints;
+pub mod foreign;
 pub mod recording;
+pub mod recording_file;
+pub mod recording_input;
 pub mod ring;
 pub mod snapshot;
 pub mod sysctls;

@@ -6,13 +6,14 @@
 use std::io::{self, BufRead, Read as _, Write};
 
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
-
 use tcpwatch_core::{
     decode::{ResetReasons, Symbols},
     event::{KnownSocket, Netns, WallClock},
     timing::Sysctls,
     track::Reliance,
 };
+
+use super::foreign::{self, Foreign, MAKE};
 
 /// The first line.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -43,6 +44,10 @@ impl Header {
     pub const VERSION: u32 = 1;
 }
 
+/// This is in the first line, in every version.
+const NAME: &[u8] = b"\"tcpwatch_recording\"";
+/// U+FEFF in UTF-8.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// Bytes of a line at most. The first one is the longest, and has some thousand.
 const LONGEST_LINE: usize = 1 << 20;
 
@@ -94,14 +99,31 @@ pub enum RecordingError {
     /// The file cannot be read.
     #[error("cannot read the recording: {0}")]
     Read(#[from] io::Error),
-    /// A line is not what it should be.
-    #[error("line {line} of the recording: {source}")]
+    /// The file is something else.
+    #[error("{0}")]
+    Foreign(#[from] Foreign),
+    /// The first line is none of a recording, and nothing else that is known.
+    #[error(
+        "it is no recording: its first line is not the one that a recording begins with; {MAKE}"
+    )]
+    NoRecording,
+    /// A line of a recording is not what it should be.
+    #[error(
+        "line {line} of the recording is damaged at column {column}: `tcpwatch --record` does not write \
+         such a line"
+    )]
     Line {
         /// Its number, from 1.
         line: usize,
-        /// What is wrong.
-        source: serde_json::Error,
+        /// Where in it, from 1; 0 if no single place is wrong.
+        column: usize,
     },
+    /// The file ends within its first line.
+    #[error(
+        "the recording ends within its first line, and nothing can be replayed without it: it was \
+         copied in part, or its writer was stopped as it began"
+    )]
+    CutShort,
     /// A recording that is being made cannot be written. Its reader may have gone: unlike with
     /// the output, that is no normal end.
     #[error("cannot write the recording: {0}")]
@@ -110,7 +132,7 @@ pub enum RecordingError {
     #[error("line {0} of the recording has more than {LONGEST_LINE} bytes: this is no recording")]
     Long(usize),
     /// The file is empty.
-    #[error("the recording is empty")]
+    #[error("the recording is empty: nothing was written, or it was not copied; {MAKE}")]
     Empty,
     /// Another version wrote it.
     #[error("the recording has version {0}, this tcpwatch reads version {expected}", expected = Header::VERSION)]
@@ -157,11 +179,12 @@ impl Recorder {
         write_line(&mut self.file, &Frame::Sysctls(netns, sysctls))
     }
 
-    /// Writes out what may still be in memory.
+    /// Writes out what may still be in memory: what was recorded until now is kept if the process is
+    /// killed.
     ///
     /// # Errors
     /// If the file cannot be written.
-    pub fn finish(mut self) -> io::Result<()> {
+    pub fn flush(&mut self) -> io::Result<()> {
         self.file.flush()
     }
 
@@ -196,6 +219,8 @@ pub struct Recording<F> {
     line: usize,
     /// What ended the list of sockets.
     first: Option<Item>,
+    /// The line within which the file ends.
+    cut: Option<usize>,
 }
 
 impl<F: BufRead> Recording<F> {
@@ -205,16 +230,17 @@ impl<F: BufRead> Recording<F> {
     /// If it cannot be read or another version wrote it.
     pub fn open(mut file: F) -> Result<Self, RecordingError> {
         let mut text = Vec::new();
-        if !read_line(&mut file, 1, &mut text)? {
+        if let Ok(first) = file.fill_buf()
+            && let Some(foreign) = foreign::identify(first)
+        {
+            return Err(foreign.into());
+        }
+        if read_line(&mut file, 1, &mut text)? == Read::End && text.is_empty() {
             return Err(RecordingError::Empty);
         }
-        let first = |source| RecordingError::Line { line: 1, source };
-        let Version { version } = serde_json::from_slice(&text).map_err(first)?;
-        if version != Header::VERSION {
-            return Err(RecordingError::Version(version));
-        }
-        let header: Header = serde_json::from_slice(&text).map_err(first)?;
-        let mut recording = Self { header, known: Vec::new(), file, text, line: 1, first: None };
+        let header = header(&text)?;
+        let (known, first, cut) = (Vec::new(), None, None);
+        let mut recording = Self { header, known, file, text, line: 1, first, cut };
         while let Some(frame) = recording.next_frame()? {
             match frame {
                 Frame::Known(socket) => recording.known.push(socket),
@@ -243,29 +269,73 @@ impl<F: BufRead> Recording<F> {
         Ok(None)
     }
 
+    /// The number of the line within which the file ends, once that has been read: whoever wrote it was
+    /// stopped, or the copy is not complete. Nothing of that line is replayed.
+    #[must_use]
+    pub const fn cut_line(&self) -> Option<usize> {
+        self.cut
+    }
+
     fn next_frame(&mut self) -> Result<Option<Frame>, RecordingError> {
         let line = self.line + 1;
-        if !read_line(&mut self.file, line, &mut self.text)? {
+        let read = read_line(&mut self.file, line, &mut self.text)?;
+        self.line = line;
+        if read == Read::End && self.text.is_empty() {
             return Ok(None);
         }
-        self.line = line;
-        serde_json::from_slice(&self.text)
-            .map(Some)
-            .map_err(|source| RecordingError::Line { line, source })
+        match serde_json::from_slice(&self.text) {
+            Ok(frame) => Ok(Some(frame)),
+            Err(_) if read == Read::End => {
+                self.cut = Some(line);
+                Ok(None)
+            }
+            Err(error) => Err(RecordingError::Line { line, column: error.column() }),
+        }
     }
 }
 
-/// Puts the next line, which has this number, into `text`; false at the end.
+/// The first line, after a byte order mark if an editor put one before it.
+fn header(text: &[u8]) -> Result<Header, RecordingError> {
+    let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
+    if !text.windows(NAME.len()).any(|part| part == NAME) {
+        return Err(foreign::identify(text).map_or(RecordingError::NoRecording, Into::into));
+    }
+    let damaged = |error: serde_json::Error| match text.last() {
+        Some(b'\n') => RecordingError::Line { line: 1, column: error.column() },
+        _ => RecordingError::CutShort,
+    };
+    let Version { version } = serde_json::from_slice(text).map_err(damaged)?;
+    if version != Header::VERSION {
+        return Err(RecordingError::Version(version));
+    }
+    serde_json::from_slice(text).map_err(damaged)
+}
+
+/// What reading a line came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Read {
+    /// A line with its end.
+    Line,
+    /// The file's end, which may have come within a line.
+    End,
+}
+
+/// Puts the next line, which has this number, into `text`.
 fn read_line(
     file: &mut impl BufRead,
     line: usize,
     text: &mut Vec<u8>,
-) -> Result<bool, RecordingError> {
+) -> Result<Read, RecordingError> {
     text.clear();
     let most = u64::try_from(LONGEST_LINE).unwrap_or(u64::MAX);
-    let read = file.take(most).read_until(b'\n', text)?;
-    if read == LONGEST_LINE && text.last() != Some(&b'\n') {
-        return Err(RecordingError::Long(line));
+    match file.take(most).read_until(b'\n', text) {
+        // A compressed file breaks off like this.
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(Read::End),
+        read => read?,
+    };
+    match text.last() {
+        Some(b'\n') => Ok(Read::Line),
+        _ if text.len() >= LONGEST_LINE => Err(RecordingError::Long(line)),
+        _ => Ok(Read::End),
     }
-    Ok(read > 0)
 }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use tcpwatch_core::{
-    event::{Endpoints, ResetDirection, Segment, SegmentEvent, TcpFlags, Way},
+    event::{Endpoints, ResetDirection, Segment, SegmentEvent, TcpFlags, Way, reset_reason},
     track::{Change, Reset, Retransmit, SocketError},
 };
 use tcpwatch_view::{
@@ -192,14 +192,17 @@ pub(super) fn remarks(change: &Change) -> Vec<Span> {
     remarks
 }
 
-/// `RST sent: tcp abort on close`
+/// `RST sent: tcp abort on close (closed with unread data)`
 pub(super) fn reset(reset: &Reset) -> Span {
     let direction = match reset.direction {
         ResetDirection::Sent => "RST sent",
         ResetDirection::Received => "RST received",
     };
     let why = reset.why.as_ref().map(|why| format!(": {}", why.replace('_', " ")));
-    Span::new(format!("{direction}{}", why.unwrap_or_default()), style::FAILURE)
+    let meaning = reset.why.as_deref().and_then(reset_reason::meaning);
+    let meaning = meaning.map(|meaning| format!(" ({meaning})"));
+    let text = [why, meaning].into_iter().flatten().collect::<String>();
+    Span::new(format!("{direction}{text}"), style::FAILURE)
 }
 
 /// What the application will see: `Connection timed out`.

@@ -2,7 +2,7 @@
 
 use std::{ops::RangeInclusive, thread};
 
-use tcpwatch::source::clock;
+use tcpwatch_kernel::clock;
 
 use super::netns;
 use crate::coverage::{

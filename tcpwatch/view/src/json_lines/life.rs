@@ -9,7 +9,7 @@ pub(super) fn connection(line: &mut Object<'_>, connection: &Connection, opened:
     write_subject(line, &connection.subject);
     match (opened, connection.opened) {
         (Some(text), Some(moment)) => {
-            line.word(key!("opened"), text);
+            line.text(key!("opened"), text);
             line.number(key!("opened_mono_ns"), moment.0);
         }
         _ => line.null(key!("opened")),

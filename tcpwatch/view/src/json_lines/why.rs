@@ -1,7 +1,7 @@
 //! Members of the lines that say why: retries, resets, errors.
 
 use tcpwatch_core::{
-    event::ResetDirection,
+    event::{ResetDirection, reset_reason},
     timing::Then,
     track::{Reset, Retransmit, SocketError},
 };
@@ -63,8 +63,11 @@ pub(super) fn reset(line: &mut Object<'_>, reset: &Reset) {
         None => line.null(key!("state")),
     }
     match &reset.why {
-        Some(why) => line.word(key!("why"), why),
+        Some(why) => line.bytes(key!("why"), why.as_bytes()),
         None => line.null(key!("why")),
+    }
+    if let Some(meaning) = reset.why.as_deref().and_then(reset_reason::meaning) {
+        line.word(key!("meaning"), meaning);
     }
 }
 

@@ -45,13 +45,17 @@ fn name(comm: Comm, out: &mut Vec<u8>) {
     if comm.is_plain() {
         out.extend_from_slice(comm.as_bytes());
     } else {
-        // Rare, and one column a character, so that it can be cut anywhere.
-        out.extend(
-            comm.to_string()
-                .chars()
-                .map(|c| u8::try_from(c).ok().filter(u8::is_ascii).unwrap_or(b'?')),
-        );
+        foreign(&comm.to_string(), out);
     }
+}
+
+/// Appends text that is not ours: one column a character, so that it can be cut anywhere, and nothing
+/// that a terminal obeys.
+pub(super) fn foreign(text: &str, out: &mut Vec<u8>) {
+    out.extend(text.chars().map(|c| match c {
+        ' '..='~' => u8::try_from(c).unwrap_or(b'?'),
+        _ => b'?',
+    }));
 }
 
 /// Appends the owner, in at most `room` columns if that can be done without losing its pid or, if

@@ -72,6 +72,10 @@ struct Remarks {
     ends_at: Option<KernelTime>,
     handshake: Option<&'static str>,
     inferred: bool,
+    /// Learned by asking the kernel: the moment is exact to one of its ticks.
+    asked: bool,
+    /// Explains what the cell ends with. It makes a line long, and costs the owner no letter of its name.
+    meaning: Option<&'static str>,
     odd: bool,
 }
 
@@ -149,6 +153,10 @@ impl Terminal {
         self.owner.clear();
         cell::owner(subject, room, self.layout.cut, &mut self.owner);
         self.owner.append(&mut self.cell);
+        if let Some(meaning) = remarks.meaning {
+            self.owner.extend_from_slice(b": ");
+            self.owner.extend_from_slice(meaning.as_bytes());
+        }
         let look = if remarks.odd { style::FAILURE } else { style::PLAIN };
         style::paint(look, &self.owner, self.layout.color, out);
         out.push(b'\n');
@@ -156,7 +164,7 @@ impl Terminal {
 
     /// Puts the remarks into the cell.
     fn remark(&mut self, remarks: Remarks, clock: &WallClock) {
-        let Remarks { reason, ends_at, handshake, inferred, odd: _ } = remarks;
+        let Remarks { reason, ends_at, handshake, inferred, asked, meaning: _, odd: _ } = remarks;
         let cell = &mut self.cell;
         let mut word = |word: &str| {
             cell.extend_from_slice(" \u{b7} ".as_bytes());
@@ -170,6 +178,9 @@ impl Terminal {
         }
         if inferred {
             word("inferred");
+        }
+        if asked {
+            word("asked");
         }
         if let Some(ends_at) = ends_at {
             word("ends ");
@@ -211,6 +222,8 @@ impl Terminal {
             ends_at: change.ends_at,
             handshake: change.handshake.map(handshake_words),
             inferred: change.inferred,
+            asked: change.asked,
+            meaning: None,
             odd: change.inferred || change.reason.is_some_and(is_failure),
         };
         self.end(&change.subject, remarks, clock, out);

@@ -1,7 +1,7 @@
 //! Lines that say why: retries, resets, errors.
 
 use tcpwatch_core::{
-    event::{ResetDirection, Segment, WallClock},
+    event::{ResetDirection, Segment, WallClock, reset_reason},
     timing::Then,
     track::{Reset, Retransmit, SocketError, Subject},
 };
@@ -66,11 +66,13 @@ impl Terminal {
         }
         cell::pad(start, CHANGE, &mut self.cell);
         self.middle(style::FAILURE, None, out);
+        let mut meaning = None;
         if let Some(why) = &reset.why {
             self.cell.extend_from_slice(" \u{b7} ".as_bytes());
-            self.cell.extend_from_slice(why.replace('_', " ").as_bytes());
+            cell::foreign(&why.replace('_', " "), &mut self.cell);
+            meaning = reset_reason::meaning(why);
         }
-        let remarks = Remarks { odd: true, ..Remarks::default() };
+        let remarks = Remarks { odd: true, meaning, ..Remarks::default() };
         self.end(&reset.subject, remarks, clock, out);
     }
 

@@ -120,9 +120,18 @@ impl<'t> Item<'t> {
         self.source.error(self.value.span(), self.key, problem, fix)
     }
 
+    /// A text that can be shown on a terminal as it is.
     pub(super) fn text(&self) -> Result<&'t str, FileError> {
         let text = self.value.get_ref().as_str();
-        text.ok_or_else(|| self.error(self.is_not("a text"), "put it into quotation marks"))
+        let text =
+            text.ok_or_else(|| self.error(self.is_not("a text"), "put it into quotation marks"))?;
+        match text.chars().find(|c| c.is_control() && *c != '\n') {
+            None => Ok(text),
+            Some(control) => {
+                let problem = format!("has the control character {}", control.escape_unicode());
+                Err(self.error(problem, "leave it out"))
+            }
+        }
     }
 
     pub(super) fn number<T: TryFrom<i64>>(&self, allowed: Range<i64>) -> Result<T, FileError> {

@@ -13,7 +13,7 @@ use tcpwatch_core::{
     timing::Sysctls,
 };
 use tcpwatch_kernel::probe::filters::Family;
-use tcpwatch_view::json_object::{Object, key};
+use tcpwatch_view::json_object::{Object, escape, key};
 use thiserror::Error;
 
 use self::story::Teller;
@@ -141,9 +141,9 @@ fn write_run(run: &Run, clock: &WallClock, object: &mut Object<'_>) {
             });
         }
     });
-    object.word(key!("started"), &teller.moment(*started));
+    object.text(key!("started"), &teller.moment(*started));
     object.number(key!("started_mono_ns"), started.0);
-    object.word(key!("ended"), &teller.moment(*ended));
+    object.text(key!("ended"), &teller.moment(*ended));
     object.number(key!("ended_mono_ns"), ended.0);
     object.seconds(key!("lasted_s"), ended.since(*started));
     object.array(key!("story"), story, |moment, out| teller.tell(moment, out));
@@ -163,7 +163,7 @@ fn write_run(run: &Run, clock: &WallClock, object: &mut Object<'_>) {
     object.array(key!("verdicts"), verdicts, |verdict, out| {
         Object::write(out, |object| write_verdict(verdict, object));
     });
-    object.array(key!("warnings"), warnings, |warning, out| text(warning, out));
+    object.array(key!("warnings"), warnings, |warning, out| escape(warning, out));
     match failure {
         Some(failure) => object.text(key!("failure"), failure),
         None => object.null(key!("failure")),
@@ -249,13 +249,4 @@ fn write_verdict(verdict: &Verdict, object: &mut Object<'_>) {
         None => object.null(key!("because")),
     }
     object.boolean(key!("holds"), *holds);
-}
-
-/// Text that is not ours, as JSON.
-fn text(text: &str, out: &mut Vec<u8>) {
-    let start = out.len();
-    if serde_json::to_writer(&mut *out, text).is_err() {
-        out.truncate(start);
-        out.extend_from_slice(b"null");
-    }
 }

@@ -8,10 +8,9 @@ use tcpwatch_core::{
 };
 use tcpwatch_view::{
     json_lines::JsonLines,
-    json_object::{Object, key},
+    json_object::{Object, escape, key},
 };
 
-use super::text;
 use crate::{
     scenario::{Scenario, Signal},
     show::words,
@@ -62,7 +61,7 @@ impl<'a> Teller<'a> {
                 line("rule_released", &|line| line.text(key!("rule"), &name));
             }
             What::Witness(states) => line("witness", &|line| {
-                line.array(key!("states"), states, |state, out| text(&state.to_string(), out));
+                line.array(key!("states"), states, |state, out| escape(&state.to_string(), out));
             }),
             What::News(news) => lines.news(news, clock, out),
         }

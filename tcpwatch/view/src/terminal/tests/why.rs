@@ -186,7 +186,7 @@ fn a_reset_says_which_way_it_went_and_why_where_that_is_known() {
     assert_eq!(
         line(&News::Reset(sent), 120, true),
         "       0.0050 192.168.2.105:43068 → 192.168.2.100:11111 \
-         RST sent, ESTABLISHED           -  nc 2410 · tcp abort on close"
+         RST sent, ESTABLISHED           -  nc 2410 · tcp abort on close: closed with unread data"
     );
     let received = reset(ResetDirection::Received, Some(TcpState::CloseWait));
     assert_eq!(
@@ -205,8 +205,25 @@ fn a_reset_without_a_socket_has_no_state_and_no_owner() {
     assert_eq!(
         line(&News::Reset(reset), 120, true),
         "       0.0050 192.168.2.105:43068   192.168.2.100:11111 \
-         RST sent                        -  - · no socket"
+         RST sent                        -  - · no socket: the port is closed, or the connection is gone"
     );
+}
+
+#[test]
+fn a_reason_that_this_version_does_not_know_is_the_kernels_word_alone() {
+    let why = Some("tcp_of_tomorrow".into());
+    let reset = Reset { why, ..reset(ResetDirection::Sent, Some(TcpState::Closed)) };
+    assert!(line(&News::Reset(reset), 120, true).ends_with("nc 2410 · tcp of tomorrow"));
+}
+
+#[test]
+fn a_word_that_is_not_ours_is_shown_without_what_a_terminal_obeys() {
+    let why = Some("a\u{1b}[2J\nb\u{9b}\u{202e}".into());
+    let process = Process { pid: 7, comm: Comm::from_text("c\u{1b}]0;\u{7}\n"), via: Via::Close };
+    let subject = Subject { process: Some(process), ..subject(Direction::Outgoing) };
+    let reset = Reset { why, subject, ..reset(ResetDirection::Sent, Some(TcpState::Closed)) };
+    let told = line(&News::Reset(reset), 120, true);
+    assert!(told.ends_with("c?]0;?? 7 · a?[2J?b??"), "{told}");
 }
 
 #[test]
