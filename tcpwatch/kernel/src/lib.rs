@@ -2,6 +2,7 @@
 //!
 //! - [`clock`]: the kernel's clock and the wall clock
 //! - [`netns`]: a way into another network namespace
+//! - [`own_process`]: what the kernel says of tcpwatch itself
 //! - [`probe`]: the kernel side, loaded and attached
 //! - [`source`]: records out of the kernel's ring or a recording, sockets that were there before
 
@@ -9,5 +10,6 @@
 
 pub mod clock;
 pub mod netns;
+pub mod own_process;
 pub mod probe;
 pub mod source;
