@@ -84,3 +84,14 @@ pub fn is_closed_pipe(error: &anyhow::Error) -> bool {
         .filter_map(|cause| cause.downcast_ref::<io::Error>())
         .any(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_without_its_kernel_side_ends_with_the_status_of_what_is_lacking() {
+        let error = anyhow::Error::from(ProbeError::NotBuilt);
+        assert_eq!(status(&error), PRECONDITION.into());
+    }
+}
