@@ -7,6 +7,8 @@ use tcpwatch::cli::exit;
 use tcpwatch_kernel::probe::{Counting, Dialect, Facts, Filters, Probes, Tells, hooks::HOOKS};
 use tcpwatch_lab::rehearsal::rehearse;
 
+use crate::runtime;
+
 pub(crate) fn run() -> Result<ExitCode> {
     let facts = Facts::gather();
     let mut report = Report::default();
@@ -34,7 +36,7 @@ pub(crate) fn run() -> Result<ExitCode> {
         }
     }
     let laboratory = match &mut attached {
-        Ok((probes, _)) => crate::runtime()?.block_on(rehearse(probes)),
+        Ok((probes, _)) => runtime::start()?.block_on(rehearse(probes)),
         Err(why) => Err(anyhow::Error::msg(why.clone())),
     };
     report.line(

@@ -14,7 +14,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use tcpwatch::cli::{
-    args::Color,
+    color::Color,
     exit,
     lab::{LabCommand, LabRun, Setting},
 };
@@ -30,6 +30,8 @@ use tcpwatch_lab::{
     story::{LeftOut, Moment, Profile, Run},
 };
 use tokio::{sync::Semaphore, task::JoinSet, time::interval};
+
+use crate::runtime;
 
 /// How often the progress line is drawn.
 const DRAWN_EVERY: Duration = Duration::from_millis(200);
@@ -76,7 +78,7 @@ fn perform(asked: &LabRun) -> Result<ExitCode> {
     }
     // Before anything is run.
     let report = asked.report.as_deref().map(Report::open).transpose()?;
-    let runtime = crate::runtime()?;
+    let runtime = runtime::start()?;
     let layout = layout(asked.color);
     for pid in end_orphans(&Plan::this_program()).map_err(HostsError::Leftovers)? {
         exit::say(&format!(

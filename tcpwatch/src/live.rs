@@ -23,13 +23,13 @@ use tcpwatch_kernel::{
     source::{recording::Recording, recording_file::RecordingFile, recording_input, snapshot},
 };
 use tcpwatch_metrics::web::Server;
-use tcpwatch_stream::pipeline::{self, Plan};
+use tcpwatch_stream::{pipeline, plan::Plan};
 use tcpwatch_view::{
     json_lines::JsonLines,
     terminal::{Layout, Terminal},
 };
 
-use crate::serve;
+use crate::{missing, runtime, serve};
 
 pub(crate) fn run(
     filters: &FilterArgs,
@@ -51,7 +51,7 @@ pub(crate) fn run(
         plan.filters.tells = Tells::Lives;
     }
     let record = || live.record.as_deref().map(create).transpose();
-    let runtime = crate::runtime()?;
+    let runtime = runtime::start()?;
     let mut sink = sink(output, clock::now());
     // Locked and unbuffered: the pipeline collects lines and writes them at once.
     let mut stdout = io::stdout().lock();
@@ -164,15 +164,8 @@ fn banner(plan: &Plan, probes: &Probes) {
         probes.attached.len(),
         probes.attached.len() + probes.off.len(),
     ));
-    say_missing(probes);
+    missing::say(probes);
     for (what, why) in probes.facts.blind_spots() {
         exit::say(&format!("tcpwatch: not seen: {what}: {why}\n"));
-    }
-}
-
-/// Says what this kernel or these privileges do not allow.
-pub(crate) fn say_missing(probes: &Probes) {
-    for (tells, why) in probes.missing() {
-        exit::say(&format!("tcpwatch: not seen: {tells}: {why}\n"));
     }
 }

@@ -2,23 +2,16 @@
 
 use std::{io::IsTerminal as _, process::ExitCode};
 
-use anyhow::{Context as _, Result};
 use clap::Parser as _;
 use tcpwatch::cli::{Cli, args::Command, exit};
-use tcpwatch_kernel::probe::features;
 use tcpwatch_lab::hosts::janitor;
-use tokio::runtime::{Builder, Runtime};
 
 mod check;
 mod laboratory;
 mod live;
+mod missing;
+mod runtime;
 mod serve;
-
-/// Every command that waits does so on one thread.
-fn runtime() -> Result<Runtime> {
-    features::demand_open_files()?;
-    Builder::new_current_thread().enable_all().build().context("cannot start the runtime")
-}
 
 fn main() -> ExitCode {
     let cli = Cli::parse();

@@ -16,11 +16,11 @@ use tcpwatch_metrics::{
 };
 use tcpwatch_stream::ending::Ending;
 
-use crate::live::say_missing;
+use crate::{missing, runtime};
 
 pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode> {
     let netns = args.netns.as_deref().map(snapshot::resolve).transpose()?;
-    let runtime = crate::runtime()?;
+    let runtime = runtime::start()?;
     let server = Server::bind(args.listen_address)?;
     runtime.block_on(async {
         let mut ending = Ending::catch().context("cannot catch signals")?;
@@ -32,7 +32,7 @@ pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode> {
             probes.attached.len(),
             probes.attached.len() + probes.off.len(),
         ));
-        say_missing(&probes);
+        missing::say(&probes);
         let serving = start(server, &mut probes, netns)?;
         ending.asked().await;
         serving.stop().context("the HTTP server ended early")?;

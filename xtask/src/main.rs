@@ -16,6 +16,8 @@ mod run;
 mod setup;
 mod tiers;
 mod vm;
+#[cfg(test)]
+mod walls;
 mod watched;
 
 use std::process::ExitCode;

@@ -18,6 +18,9 @@ const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
 /// Debian's precompiled `core` for BPF (package `libstd-rust-web-dev-bpf`).
 const DEBIAN_CORE: &str = "/usr/lib/rustlib/bpfel-unknown-none/lib";
 
+/// The linker's name.
+const LINKER: &str = "bpf-linker";
+
 /// A compiler that can produce BPF code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Compiler {
@@ -66,6 +69,13 @@ impl fmt::Display for BpfToolchain {
     }
 }
 
+/// Where `cargo install` puts programs.
+fn installed() -> Option<PathBuf> {
+    let home = || env::var_os("HOME").map(|home| Path::new(&home).join(".cargo"));
+    let cargo_home = env::var_os("CARGO_HOME").map(PathBuf::from).or_else(home)?;
+    Some(cargo_home.join("bin"))
+}
+
 /// A program's full path, when a directory of `PATH` holds it.
 #[must_use]
 pub fn in_path(program: &str) -> Option<PathBuf> {
@@ -100,11 +110,19 @@ impl BpfToolchain {
     /// `bpf-linker` in `PATH`, or where `cargo install` puts it.
     #[must_use]
     pub fn find_linker() -> Option<PathBuf> {
-        in_path("bpf-linker").or_else(|| {
-            let home = || env::var_os("HOME").map(|home| Path::new(&home).join(".cargo"));
-            let cargo_home = env::var_os("CARGO_HOME").map(PathBuf::from).or_else(home)?;
-            Some(cargo_home.join("bin/bpf-linker")).filter(|path| path.is_file())
-        })
+        in_path(LINKER).or_else(|| Some(installed()?.join(LINKER)).filter(|path| path.is_file()))
+    }
+
+    /// Of a toolchain that is not complete, paths one of which changes when it becomes so. A path that
+    /// does not exist stands for a change that only another look shows.
+    #[must_use]
+    pub fn awaited() -> Vec<PathBuf> {
+        if Self::find_linker().is_some() {
+            return vec![PathBuf::from(DEBIAN_CORE).join("absent")];
+        }
+        let path = env::var_os("PATH").unwrap_or_default();
+        let directories = env::split_paths(&path).filter(|directory| directory.is_dir());
+        directories.chain(installed()).collect()
     }
 
     /// The command that builds the kernel side into `target_dir`.

@@ -8,7 +8,7 @@ use tcpwatch_kernel::{
     clock,
     probe::{Counting, Filters, filters::Family},
 };
-use tcpwatch_stream::pipeline::{self, Plan};
+use tcpwatch_stream::{pipeline, plan::Plan};
 
 use super::{audience::Audience, host::Host, run::Laboratory};
 use tokio::sync::Semaphore;

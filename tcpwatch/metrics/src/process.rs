@@ -4,11 +4,11 @@
 use std::fs;
 
 use anyhow::{Context as _, Result};
-use procfs::{WithCurrentSystemInfo as _, process};
 use rustix::{
     process::{Resource, getrlimit},
     time::{ClockId, clock_gettime},
 };
+use tcpwatch_kernel::own_process;
 
 use crate::{collector::Collector, family::Family};
 
@@ -26,10 +26,7 @@ impl Process {
     /// # Errors
     /// If `/proc` cannot be read.
     pub fn new() -> Result<Self> {
-        let boot =
-            procfs::boot_time_secs().context("cannot read the time of boot in /proc/stat")?;
-        let ticks = float(procfs::ticks_per_second());
-        Ok(Self { start: float(boot) + float(stat()?.starttime) / ticks })
+        Ok(Self { start: own_process::started()?.as_secs_f64() })
     }
 }
 
@@ -59,24 +56,14 @@ impl Collector for Process {
             "Maximum number of open file descriptors.",
             getrlimit(Resource::Nofile).current.map_or(f64::INFINITY, float),
         );
-        let stat = stat()?;
-        gauge(
-            "process_resident_memory_bytes",
-            "Resident memory size in bytes.",
-            float(stat.rss_bytes().get()),
-        );
-        gauge("process_virtual_memory_bytes", "Virtual memory size in bytes.", float(stat.vsize));
-        let threads = u64::try_from(stat.num_threads).unwrap_or(0);
-        gauge("process_threads", "Number of OS threads in the process.", float(threads));
+        let usage = own_process::usage()?;
+        let (resident, all) = (float(usage.resident_bytes), float(usage.virtual_bytes));
+        gauge("process_resident_memory_bytes", "Resident memory size in bytes.", resident);
+        gauge("process_virtual_memory_bytes", "Virtual memory size in bytes.", all);
+        gauge("process_threads", "Number of OS threads in the process.", float(usage.threads));
         gauge("process_open_fds", "Number of open file descriptors.", float(open_fds()?));
         Ok(())
     }
-}
-
-fn stat() -> Result<process::Stat> {
-    process::Process::myself()
-        .and_then(|myself| myself.stat())
-        .context("cannot read /proc/self/stat")
 }
 
 /// Without the one that reads the list.

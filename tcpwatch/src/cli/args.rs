@@ -2,7 +2,6 @@
 //! namespace's name) is resolved by the command that uses it.
 
 use std::{
-    env,
     net::{AddrParseError, SocketAddr},
     num::NonZeroU64,
     path::PathBuf,
@@ -22,7 +21,7 @@ use tcpwatch_kernel::probe::{
 use tcpwatch_lab::hosts::peer;
 use tcpwatch_view::terminal::TimeStyle;
 
-use super::lab::LabCommand;
+use super::{color::Color, lab::LabCommand};
 
 /// See what the Linux kernel does with every TCP connection, live.
 ///
@@ -209,29 +208,6 @@ pub enum Format {
     Text,
     /// One JSON object a line.
     Json,
-}
-
-/// When to use colours.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Color {
-    /// On a terminal, unless `NO_COLOR` is set.
-    Auto,
-    /// Always.
-    Always,
-    /// Never.
-    Never,
-}
-
-impl Color {
-    /// Is what goes to a `terminal`, or not, to be coloured?
-    #[must_use]
-    pub fn is_wanted(self, terminal: bool) -> bool {
-        match self {
-            Self::Always => true,
-            Self::Never => false,
-            Self::Auto => terminal && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
-        }
-    }
 }
 
 /// How moments are shown.

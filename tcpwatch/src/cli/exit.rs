@@ -103,4 +103,10 @@ mod tests {
             "line 1\nof ?[31ma?b?c \u{e9}"
         );
     }
+
+    #[test]
+    fn a_program_without_its_kernel_side_ends_with_the_status_of_what_is_lacking() {
+        let error = anyhow::Error::from(ProbeError::NotBuilt);
+        assert_eq!(status(&error), PRECONDITION.into());
+    }
 }

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use tcpwatch_kernel::probe::filters::Family;
 use tcpwatch_lab::{host::Host, story::Profile};
 
-use super::args::Color;
+use super::color::Color;
 
 /// What the laboratory is to do.
 #[derive(Debug, Subcommand)]

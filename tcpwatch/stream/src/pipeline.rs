@@ -3,19 +3,17 @@
 use std::{
     io::{BufRead, Write},
     pin::pin,
-    time::Duration,
 };
 
 use anyhow::{Context as _, Result};
 use tcpwatch_core::{
     decode::Symbols,
-    event::KernelTime,
     sink::{Sink, Summary},
-    track::{News, Reliance},
+    track::Reliance,
 };
 use tcpwatch_kernel::{
     clock,
-    probe::{Counting, Filters, Probes, Tells},
+    probe::{Probes, Tells},
     source::{
         complaints::Complaints,
         recording::{Header, Item, Recording},
@@ -24,26 +22,11 @@ use tcpwatch_kernel::{
 };
 use tokio::time::{Instant, sleep_until};
 
-use crate::{ending::Ending, road::Road};
-
-/// What to do, as the command line meant it.
-pub struct Plan {
-    /// What runs in the kernel.
-    pub filters: Filters,
-    /// What the kernel cannot decide: whose socket, and which of the changes that pass for
-    /// tracking's sake are to be seen.
-    pub selection: Box<dyn Fn(&News) -> bool>,
-    /// Size of the ring.
-    pub ring_bytes: u32,
-    /// What is counted besides, whatever the filters say.
-    pub counting: Counting,
-    /// End after this long.
-    pub duration: Option<Duration>,
-    /// End after this many lines.
-    pub count: Option<u64>,
-    /// Write totals into the output.
-    pub summary_line: bool,
-}
+use crate::{
+    ending::Ending,
+    plan::Plan,
+    road::{END_OF_TIME, Road},
+};
 
 /// The live log. Runs until a signal, `stop`, the duration or the count ends it, or the output is
 /// closed. `record` opens the file that takes a copy of everything that comes in; `ready` is called
@@ -147,9 +130,6 @@ pub fn replay(
     let summary = road.end_replay()?;
     failed.map_or(Ok(summary), |error| Err(error.into()))
 }
-
-/// Later than everything.
-pub(crate) const END_OF_TIME: KernelTime = KernelTime(u64::MAX);
 
 async fn until(end: Option<Instant>) {
     match end {

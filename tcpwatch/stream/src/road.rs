@@ -29,12 +29,15 @@ use tcpwatch_kernel::{
 };
 use tokio::time::Instant;
 
-use crate::pipeline::{END_OF_TIME, Plan};
+use crate::plan::Plan;
 
 /// Bytes of finished lines that are written out without waiting for a pause.
 const FULL: usize = 1 << 16;
 /// Sockets asked about at a time.
 const QUESTIONS: usize = 64;
+
+/// Later than everything.
+pub(crate) const END_OF_TIME: KernelTime = KernelTime(u64::MAX);
 
 /// One run.
 pub(crate) struct Road<'a> {

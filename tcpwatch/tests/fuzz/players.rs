@@ -12,7 +12,7 @@ use tcpwatch_kernel::{
     probe::{Counting, Filters, Tells},
     source::recording::Recording,
 };
-use tcpwatch_stream::pipeline::{self, Plan};
+use tcpwatch_stream::{pipeline, plan::Plan};
 use tcpwatch_view::{
     json_lines::JsonLines,
     terminal::{Layout, Terminal, TimeStyle},

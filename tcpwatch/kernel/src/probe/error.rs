@@ -10,6 +10,12 @@ use super::{Facts, layout::LayoutError};
 /// The kernel side is not attached.
 #[derive(Debug, thiserror::Error)]
 pub enum ProbeError {
+    /// There was no BPF toolchain when tcpwatch was built.
+    #[error(
+        "this tcpwatch was built without its kernel side, because there was no BPF toolchain; in its \
+         sources run `cargo xtask setup`, then build it again"
+    )]
+    NotBuilt,
     /// The process may not load eBPF programs.
     #[error(
         "loading eBPF programs needs {}; run tcpwatch with sudo, or give the binary these \

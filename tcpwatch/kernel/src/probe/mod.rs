@@ -11,6 +11,7 @@ mod kernel_types;
 pub mod layout;
 pub mod losses;
 mod memory;
+mod object;
 pub mod symbols;
 pub mod tap;
 mod vmlinux;
@@ -18,7 +19,7 @@ mod vmlinux;
 use std::{collections::HashSet, path::Path, sync::Arc};
 
 use aya::{
-    Btf, Ebpf, EbpfLoader, include_bytes_aligned,
+    Btf, Ebpf, EbpfLoader,
     maps::{Array, Map, MapData, MapError, PerCpuArray, RingBuf},
     programs::{BtfTracePoint, ProgramError, ProgramFd},
 };
@@ -38,8 +39,6 @@ pub use tap::{Drops, Tap};
 use tcpwatch_core::decode::Symbols;
 
 use crate::clock;
-
-static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/tcpwatch.bpf.o"));
 
 /// The attached kernel side. Drop it to detach everything.
 pub struct Probes {
@@ -116,6 +115,7 @@ impl Probes {
     }
 
     fn load_and_attach(task: &Task<'_>) -> Result<Self, ProbeError> {
+        let object = object::object()?;
         let facts = Facts::gather();
         facts.demand()?;
         // Takes some tens of milliseconds, as all the rest does.
@@ -128,7 +128,7 @@ impl Probes {
             if task.needs_minis() { minis(symbols, &layout) } else { Err(MinisOff::NotAsked) };
         let counting = std::mem::replace(&mut layout.counting, Ok(Vec::new()));
         layout.counting = Ok(if task.counts() { counting? } else { Vec::new() });
-        let mut ebpf = load(loader, task, &layout, minis.as_ref().ok())?;
+        let mut ebpf = load((loader, object), task, &layout, minis.as_ref().ok())?;
         if let Some(filters) = task.stream {
             filters.fill_maps(&mut ebpf)?;
         }
@@ -295,7 +295,7 @@ fn loader() -> EbpfLoader<'static> {
 
 /// Loads the object with its globals set; nothing is attached yet.
 fn load(
-    loader: EbpfLoader<'static>,
+    (mut loader, object): (EbpfLoader<'static>, &[u8]),
     task: &Task<'_>,
     layout: &Layout,
     minis: Option<&Minis>,
@@ -315,7 +315,6 @@ fn load(
         Counting::Of(netns) => (1, netns.0),
     };
     let tick_ns = 1_000_000_000 / clock::tick_rate().0.max(1);
-    let mut loader = loader;
     loader.map_max_entries("EVENTS", task.ring_bytes);
     loader.map_max_entries("MINIS", task.room);
     globals.apply(&mut loader);
@@ -338,7 +337,7 @@ fn load(
     for (global, address) in minis.iter().flat_map(|minis| &minis.handlers) {
         loader.override_global(global, address, true);
     }
-    Ok(loader.load(OBJECT)?)
+    Ok(loader.load(object)?)
 }
 
 /// Why a hook is not attached.

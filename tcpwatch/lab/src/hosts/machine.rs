@@ -31,7 +31,7 @@ use super::{
     channel::{Order, Told},
     error::HostsError,
     janitor::Janitor,
-    orphans,
+    orphans::{self, PARENT, PEER},
     spawner::Spawner,
     witness::Witness,
 };
@@ -40,11 +40,6 @@ use crate::{
     scenario::{Call, CallKind, Signal},
     story::{Moment, What},
 };
-
-/// The command that makes tcpwatch a host's process.
-pub(super) const PEER: &str = "lab-peer";
-/// Its argument: the process that it must not survive.
-pub(super) const PARENT: &str = "--parent";
 
 /// How often a process is looked at that is about to stop or to end.
 const GLANCE: Duration = Duration::from_millis(1);

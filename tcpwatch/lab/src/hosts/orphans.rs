@@ -5,8 +5,12 @@ use std::{fs, io, os::unix::fs::MetadataExt as _, path::Path};
 
 use rustix::process::{Pid, PidfdFlags, Signal, getppid, pidfd_open, pidfd_send_signal};
 
-use super::machine::{PARENT, PEER};
 use crate::host::Host;
+
+/// The command that makes tcpwatch a host's process.
+pub(super) const PEER: &str = "lab-peer";
+/// Its argument: the process that it must not survive.
+pub(super) const PARENT: &str = "--parent";
 
 /// Ends those that execute `program`; returns their process ids.
 ///

@@ -1,7 +1,5 @@
 //! An independent look at a host's sockets: asks `sock_diag` inside its network namespace.
 
-use netlink_packet_sock_diag::constants::{AF_INET, AF_INET6};
-
 use tcpwatch_core::event::{KnownSocket, Netns};
 use tcpwatch_kernel::{
     probe::filters::Family,
@@ -12,16 +10,12 @@ use tcpwatch_kernel::{
 #[derive(Debug)]
 pub(super) struct Witness {
     lister: Lister,
-    family: u8,
+    family: Family,
 }
 
 impl Witness {
     /// The calling thread must be inside `netns`.
     pub(super) fn new(netns: Netns, family: Family) -> Result<Self, DumpError> {
-        let family = match family {
-            Family::V4 => AF_INET,
-            Family::V6 => AF_INET6,
-        };
         Ok(Self { lister: Lister::new(netns)?, family })
     }
 

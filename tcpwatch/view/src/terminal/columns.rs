@@ -2,7 +2,7 @@
 
 use tcpwatch_core::event::Endpoints;
 
-use super::{cell, lives};
+use super::cell;
 
 /// `127.0.0.1:40000`; most IPv4 endpoints are a little longer.
 const FIRST_WIDTH: usize = 15;
@@ -10,6 +10,19 @@ const FIRST_WIDTH: usize = 15;
 const MIDDLE: usize = CHANGE + 1 + 7 + 2;
 /// Columns of the cell that says what happened: two states and an arrow.
 pub(super) const CHANGE: usize = 25;
+
+/// Of a line about a whole connection: how long it lasted.
+pub(super) const LASTED: usize = 7;
+/// How long its handshake took.
+pub(super) const HANDSHAKE: usize = 9;
+/// Bytes sent, and bytes received.
+pub(super) const BYTES: usize = 8;
+/// Retransmissions.
+pub(super) const RETRIES: usize = 7;
+/// Which end closed it.
+pub(super) const CLOSED_BY: usize = 9;
+/// Whose it is.
+pub(super) const OWNER: usize = 20;
 
 /// What the lines tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,10 +93,20 @@ impl Columns {
                 "{:<13} {:<local$}   {:<remote$} {:<CHANGE$} {:>7}  PROCESS",
                 "TIME", "LOCAL", "REMOTE", "CHANGE", "AFTER"
             ),
-            Titles::Lives => {
-                let rest = lives::titles();
-                format!("{:<13} {:<local$}   {:<remote$} {rest}", "OPENED", "LOCAL", "REMOTE")
-            }
+            Titles::Lives => format!(
+                "{:<13} {:<local$}   {:<remote$} {:>LASTED$} {:>HANDSHAKE$} {:>BYTES$} {:>BYTES$} \
+                 {:>RETRIES$} {:<CLOSED_BY$} {:<OWNER$} END",
+                "OPENED",
+                "LOCAL",
+                "REMOTE",
+                "LASTED",
+                "HANDSHAKE",
+                "SENT",
+                "RECEIVED",
+                "RETRIES",
+                "CLOSED BY",
+                "PROCESS"
+            ),
         }
     }
 }

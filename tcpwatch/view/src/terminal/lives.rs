@@ -7,15 +7,11 @@ use tcpwatch_core::{
     track::{Connection, End},
 };
 
-use super::{Humane, Terminal, cell, columns::Titles, style};
-
-/// Widths of the cells behind the endpoints.
-const LASTED: usize = 7;
-const HANDSHAKE: usize = 9;
-const BYTES: usize = 8;
-const RETRIES: usize = 7;
-const CLOSED_BY: usize = 9;
-const OWNER: usize = 20;
+use super::{
+    Humane, Terminal, cell,
+    columns::{BYTES, CLOSED_BY, HANDSHAKE, LASTED, OWNER, RETRIES, Titles},
+    style,
+};
 
 impl Terminal {
     pub(super) fn connection(
@@ -49,14 +45,6 @@ impl Terminal {
         style::paint(look, end(connection).as_bytes(), self.layout.color, out);
         out.push(b'\n');
     }
-}
-
-/// The titles of the cells behind the endpoints.
-pub(super) fn titles() -> String {
-    format!(
-        "{:>LASTED$} {:>HANDSHAKE$} {:>BYTES$} {:>BYTES$} {:>RETRIES$} {:<CLOSED_BY$} {:<OWNER$} END",
-        "LASTED", "HANDSHAKE", "SENT", "RECEIVED", "RETRIES", "CLOSED BY", "PROCESS"
-    )
 }
 
 fn right(text: &str, width: usize, out: &mut Vec<u8>) {

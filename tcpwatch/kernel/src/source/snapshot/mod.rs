@@ -35,12 +35,11 @@ use std::{
 use tcpwatch_core::event::{KernelTime, KnownSocket, Netns};
 
 pub use lookup::{Answer, Lookup, Question};
-pub use message::MessageError;
+pub use message::{MessageError, Surveyed};
 pub use names::{NetnsError, resolve};
 pub use namespaces::EnterError;
-pub use sock_diag::DumpError;
-pub use sock_diag::Lister;
-pub use survey::{Detail, Surveyed, survey};
+pub use sock_diag::{DumpError, Lister};
+pub use survey::{Detail, survey};
 pub use take::take;
 
 /// Where to look.

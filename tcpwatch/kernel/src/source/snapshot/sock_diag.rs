@@ -14,7 +14,7 @@ use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_SOCK_DIAG};
 use tcpwatch_core::event::{Endpoints, KernelTime, KnownSocket, Netns};
 
 use super::message::{self, Context, MessageError, Progress};
-use crate::clock;
+use crate::{clock, probe::filters::Family};
 
 /// Room for one datagram. The kernel fills no more than 32 KiB at a time, however much room it is
 /// given (`netlink_recvmsg`, `net/netlink/af_netlink.c`).
@@ -27,7 +27,7 @@ pub(super) const TRIES: u32 = 5;
 pub(super) const SEQUENCE: u32 = 1;
 
 /// Each has a list of its own.
-pub(super) const FAMILIES: [u8; 2] = [AF_INET, AF_INET6];
+pub(super) const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
 
 /// The sockets of a namespace could not be listed.
 #[derive(Debug, thiserror::Error)]
@@ -149,7 +149,7 @@ impl Lister {
     /// Lists the sockets of one family, from whichever thread.
     ///
     /// On an error the sockets found so far stay in `into`.
-    pub fn list(&mut self, family: u8, into: &mut Vec<KnownSocket>) -> Result<(), DumpError> {
+    pub fn list(&mut self, family: Family, into: &mut Vec<KnownSocket>) -> Result<(), DumpError> {
         let mut tries = 1;
         let before = into.len();
         let netns = self.netns;
@@ -209,7 +209,15 @@ pub(super) fn open() -> Result<Socket, DumpError> {
 /// A `struct inet_diag_req_v2` for the sockets of a family in these states. The bit of `SYN_RECV`
 /// stands for request sockets too (`inet_diag_dump_icsk`, `net/ipv4/inet_diag.c`); a timewait
 /// mini-socket is chosen by its substate.
-pub(super) fn all_in(family: u8, states: StateFlags, extensions: ExtensionFlags) -> InetRequest {
+pub(super) fn all_in(
+    family: Family,
+    states: StateFlags,
+    extensions: ExtensionFlags,
+) -> InetRequest {
+    let family = match family {
+        Family::V4 => AF_INET,
+        Family::V6 => AF_INET6,
+    };
     let socket_id = SocketId::new_v4();
     InetRequest { family, protocol: IPPROTO_TCP, extensions, states, socket_id }
 }

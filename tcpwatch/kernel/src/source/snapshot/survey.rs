@@ -1,37 +1,14 @@
 //! Counts instead of a list: the sockets of the own network namespace in some states, one after the
 //! other into a tally, so that a hundred thousand of them take no memory.
 
-use std::time::Duration;
-
 use netlink_packet_sock_diag::inet::{ExtensionFlags, StateFlags};
-use tcpwatch_core::event::{Cookie, Endpoints, KnownKind, TcpState};
+use tcpwatch_core::event::TcpState;
 
 use super::{
-    DumpError, message,
+    DumpError,
+    message::{self, Surveyed},
     sock_diag::{self, FAMILIES, SEQUENCE, TRIES},
 };
-
-/// A socket in passing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Surveyed {
-    /// Which socket.
-    pub socket: Cookie,
-    /// Its two ends; IPv4 in IPv6 is told as IPv4.
-    pub ends: Endpoints,
-    /// Its state; of a timewait mini-socket the substate.
-    pub state: TcpState,
-    /// What the kernel keeps for it.
-    pub kind: KnownKind,
-    /// Of a listener the connections that wait for `accept`, otherwise bytes.
-    pub receive_queue: u32,
-    /// Of a listener the limit that `listen` set for those, otherwise bytes.
-    pub send_queue: u32,
-    /// Number of its cgroup in the second hierarchy; mini-sockets and kernels before 5.9 tell none.
-    pub cgroup: Option<u64>,
-    /// How long ago the last acknowledgment came, in whole milliseconds, if [`Detail::Times`] was
-    /// asked for.
-    pub last_ack_received: Option<Duration>,
-}
 
 /// How much is asked of each socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

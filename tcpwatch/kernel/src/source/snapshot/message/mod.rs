@@ -13,8 +13,6 @@ use netlink_packet_sock_diag::{
 use tcpwatch_core::event::{Cookie, Endpoint, Endpoints, KernelTime, Netns, TcpState};
 use tcpwatch_core::event::{KnownKind, KnownSocket};
 
-use super::survey::Surveyed;
-
 /// `sizeof(struct inet_diag_msg)` (`include/uapi/linux/inet_diag.h`).
 const MESSAGE: usize = size_of::<InetResponseBuffer>();
 
@@ -143,6 +141,28 @@ fn socket(payload: &[u8], context: Context) -> Result<KnownSocket, MessageError>
         inode: header.inode,
         owner: None,
     })
+}
+
+/// A socket in passing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Surveyed {
+    /// Which socket.
+    pub socket: Cookie,
+    /// Its two ends; IPv4 in IPv6 is told as IPv4.
+    pub ends: Endpoints,
+    /// Its state; of a timewait mini-socket the substate.
+    pub state: TcpState,
+    /// What the kernel keeps for it.
+    pub kind: KnownKind,
+    /// Of a listener the connections that wait for `accept`, otherwise bytes.
+    pub receive_queue: u32,
+    /// Of a listener the limit that `listen` set for those, otherwise bytes.
+    pub send_queue: u32,
+    /// Number of its cgroup in the second hierarchy; mini-sockets and kernels before 5.9 tell none.
+    pub cgroup: Option<u64>,
+    /// How long ago the last acknowledgment came, in whole milliseconds, if [`Detail::Times`](super::Detail::Times) was
+    /// asked for.
+    pub last_ack_received: Option<Duration>,
 }
 
 /// The same bytes as a survey wants them.
