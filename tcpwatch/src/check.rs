@@ -6,7 +6,7 @@ use anyhow::Result;
 use tcpwatch::{
     cli::exit,
     lab::rehearsal::rehearse,
-    probe::{Counting, Dialect, Facts, Filters, Probes, Tells, hooks::HOOKS},
+    probe::{Counting, Dialect, EARLY_ENDS, Facts, Filters, Probes, Tells, hooks::HOOKS},
 };
 
 pub(crate) fn run() -> Result<ExitCode> {
@@ -73,6 +73,11 @@ impl Report {
             Some(why) => Err(why.clone()),
             None => Ok(()),
         };
+        let early_ends = match &probes.early_ends_off {
+            Some(why) => Err(why.clone()),
+            None => Ok(()),
+        };
+        self.line(EARLY_ENDS, &early_ends);
         let Dialect { reset_has_reason, retransmit_has_error, .. } = probes.dialect;
         self.line("bytes, retransmits and RTT of a connection that ended", &totals);
         self.line(

@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::{
     ending::Ending,
     event::KernelTime,
-    probe::{Counting, Filters, Probes, Symbols, Tells},
+    probe::{Counting, Filters, Probes, Tells},
     road::Road,
     sink::{Sink, Summary},
     source::{
@@ -67,11 +67,11 @@ pub async fn run(
         clock: clock::read(),
         reliance: Reliance {
             gapless: plan.filters.is_gapless(),
-            minis: probes.symbols.is_ok(),
+            minis: probes.minis.is_ok(),
             lives: plan.filters.tells == Tells::Lives,
             rate: clock::tick_rate(),
         },
-        symbols: probes.symbols.as_ref().map_or_else(|_| Symbols::default(), Clone::clone),
+        symbols: probes.symbols.clone(),
         reset_reasons: probes.dialect.reset_reasons.clone(),
     };
     let mut road = Road::new(plan, sink, output, &header);
