@@ -14,7 +14,10 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::handlers::{Handlers, KnownBy};
+use super::{
+    handlers::{Handlers, KnownBy},
+    kallsyms::{Function, Ranges, Symbol, number},
+};
 use crate::event::EarlyEnd;
 
 /// Where the kernel lists its symbols.
@@ -51,14 +54,6 @@ const OF_IPV6: &str = "tcp_v6_rcv";
 const IPV6: &[u8] = b"[ipv6]";
 /// Every list has it: the function is called through a pointer (`inet_add_protocol`).
 const ALWAYS: &str = "tcp_v4_rcv";
-
-/// A range of memory that belongs to a function.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Function {
-    name: String,
-    start: u64,
-    end: u64,
-}
 
 /// The functions that were found.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -104,11 +99,17 @@ pub enum SymbolsError {
 
 /// The kernel's list while it is read, beside the caller if there may be another thread.
 pub(super) enum Reading {
+    /// Without a thread it is read when it is asked for.
     Underway(Option<JoinHandle<Result<Listed, SymbolsError>>>),
     Done(Symbols),
 }
 
 impl Reading {
+    /// For which there may be no need.
+    pub(super) fn put_off() -> Self {
+        Self::Underway(None)
+    }
+
     pub(super) fn begin() -> Self {
         let read = || Listed::read(Path::new(KALLSYMS));
         Self::Underway(thread::Builder::new().name("kallsyms".to_owned()).spawn(read).ok())
@@ -158,7 +159,7 @@ impl Listed {
 
     fn parse(mut lines: impl io::BufRead) -> io::Result<Self> {
         let mut listed = Self::default();
-        let mut kernel = Ranges::default();
+        let mut kernel = Ranges::of(&is_ending);
         let mut module = Vec::new();
         let mut line = Vec::new();
         while lines.read_until(b'\n', &mut line)? > 0 {
@@ -181,7 +182,7 @@ impl Listed {
         }
         listed.symbols.functions = kernel.done();
         module.sort_unstable();
-        let mut of_module = Ranges::default();
+        let mut of_module = Ranges::of(&is_ending);
         for (address, name) in &module {
             of_module.follow(*address, name.as_bytes());
         }
@@ -237,85 +238,6 @@ impl Symbols {
     }
 }
 
-/// Ranges of functions, from symbols in the order of their addresses.
-#[derive(Default)]
-struct Ranges {
-    found: Vec<Function>,
-    /// So many at the end of `found` lack their ends.
-    open: usize,
-}
-
-impl Ranges {
-    fn next(&mut self, symbol: &Symbol<'_>) {
-        if (self.open > 0 || is_ending(symbol.name))
-            && let Some(address) = number(symbol.address)
-        {
-            self.follow(address, symbol.name);
-        }
-    }
-
-    /// The next higher symbol ends a function.
-    fn follow(&mut self, address: u64, name: &[u8]) {
-        let first_open = self.found.len().saturating_sub(self.open);
-        let open = self.found.get_mut(first_open..).unwrap_or_default();
-        if open.iter().all(|function| function.start < address) {
-            open.iter_mut().for_each(|function| function.end = address);
-            self.open = 0;
-        }
-        if is_ending(name) {
-            let name = String::from_utf8_lossy(name).into_owned();
-            self.found.push(Function { name, start: address, end: address });
-            self.open += 1;
-        }
-    }
-
-    fn has(&self, name: &str) -> bool {
-        self.found.iter().any(|function| function.name == name)
-    }
-
-    fn done(self) -> Vec<Function> {
-        self.found
-    }
-}
-
-/// A line of the list: `ffffffff81000000 t name`, `… name.suffix`, `… name\t[module]`.
-struct Symbol<'a> {
-    address: &'a [u8],
-    /// As in the sources.
-    name: &'a [u8],
-    /// What the compiler has added, from the first dot on.
-    suffix: &'a [u8],
-    module: Option<&'a [u8]>,
-}
-
-impl<'a> Symbol<'a> {
-    fn of(line: &'a [u8]) -> Option<Self> {
-        let space = line.iter().position(|byte| *byte == b' ')?;
-        let (address, rest) = line.split_at_checked(space)?;
-        let rest = rest.get(" t ".len()..)?.trim_ascii_end();
-        let end = rest.iter().position(u8::is_ascii_whitespace).unwrap_or(rest.len());
-        let (whole, module) = rest.split_at_checked(end)?;
-        let dot = whole.iter().position(|byte| *byte == b'.').unwrap_or(whole.len());
-        let (name, suffix) = whole.split_at_checked(dot)?;
-        let module = Some(module.trim_ascii_start()).filter(|module| !module.is_empty());
-        Some(Self { address, name, suffix, module })
-    }
-
-    fn is_whole(&self) -> bool {
-        self.suffix.is_empty()
-            || self.suffix.starts_with(b".llvm.")
-            || self.suffix.starts_with(b".lto_priv.")
-    }
-
-    fn owned(&self) -> Option<(u64, String)> {
-        Some((number(self.address)?, String::from_utf8_lossy(self.name).into_owned()))
-    }
-}
-
-fn number(hexadecimal: &[u8]) -> Option<u64> {
-    u64::from_str_radix(std::str::from_utf8(hexadecimal).ok()?, 16).ok()
-}
-
 fn is_ending(name: &[u8]) -> bool {
     // Nearly every line fails at the first byte.
     matches!(name.first(), Some(b't' | b'i' | b'_'))
@@ -364,7 +286,9 @@ ffffffff837d3f90 T _etext
     #[test]
     fn the_part_of_a_handler_that_was_split_off_is_not_the_handler() {
         assert_eq!(handlers(SPLIT), Ok((0xffff_ffff_835d_f710, 0xffff_ffff_835e_2170)));
-        for suffix in [".part.0", ".isra.0", ".constprop.0", ".isra.0.cold", ".cold.7"] {
+        for suffix in
+            [".part.0", ".isra.0", ".constprop.0", ".isra.0.cold", ".cold.7", ".llvm.99.cold"]
+        {
             let list = format!(
                 "ffffffff80000000 t tw_timer_handler{suffix}\n\
                  ffffffff80000010 t reqsk_timer_handler{suffix}\n{SPLIT}"

@@ -388,3 +388,35 @@ fn an_exporter_that_may_not_have_its_address_says_which_it_may() {
     let answer = Answer::of(&mut behind(&less, &low));
     answer.refuses(3, &["127.0.0.1:80", "CAP_NET_BIND_SERVICE", "ip_unprivileged_port_start"]);
 }
+
+/// A library that lets a program see another release: the C library's `uname`, which aya calls.
+const UNAME: &str = r#"
+#define _GNU_SOURCE
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+int uname(struct utsname *name) {
+    long failed = syscall(SYS_uname, name);
+    strcpy(name->release, "7.3-amd64");
+    strcpy(name->version, "SMP");
+    return failed;
+}
+"#;
+
+#[test]
+fn a_release_without_a_third_number_is_not_complained_about() {
+    if !is_root_or_say("a kernel with another release") {
+        return;
+    }
+    let (folder, source) = file(UNAME.as_bytes());
+    let library = folder.path().join("uname.so");
+    let mut compiler = Command::new("cc");
+    compiler.args(["-shared", "-fPIC", "-x", "c"]).arg(&source).arg("-o").arg(&library);
+    assert!(compiler.status().expect("cc, which also links this test").success());
+    let mut command = behind(&["env"], LIVE);
+    command.env("LD_PRELOAD", &library);
+    let answer = Answer::of(&mut command);
+    assert_ends(&answer, 0, &["hooks 9 of 9"]);
+    assert!(!answer.stderr.contains("version:"), "{answer:?}");
+}
