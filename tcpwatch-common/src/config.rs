@@ -97,9 +97,10 @@ pub const COUNT_FIELDS: [KernelField; 3] = [
 ];
 
 /// Members that must be the first of their structure.
-pub const COMMON_FIRST: [(&str, &str); 4] = [
+pub const COMMON_FIRST: [(&str, &str); 5] = [
     ("sock", "__sk_common"),
     ("inet_timewait_sock", "__tw_common"),
+    ("tcp_timewait_sock", "tw_sk.__tw_common"),
     ("request_sock", "__req_common"),
     ("tcp_request_sock", "req.req.__req_common"),
 ];

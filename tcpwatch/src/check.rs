@@ -4,7 +4,9 @@ use std::{collections::HashSet, fmt::Write as _, process::ExitCode};
 
 use anyhow::Result;
 use tcpwatch::cli::exit;
-use tcpwatch_kernel::probe::{Counting, Dialect, Facts, Filters, Probes, Tells, hooks::HOOKS};
+use tcpwatch_kernel::probe::{
+    Counting, Dialect, EARLY_ENDS, Facts, Filters, Probes, Tells, hooks::HOOKS,
+};
 use tcpwatch_lab::rehearsal::rehearse;
 
 use crate::runtime;
@@ -73,6 +75,11 @@ impl Report {
             Some(why) => Err(why.clone()),
             None => Ok(()),
         };
+        let early_ends = match &probes.early_ends_off {
+            Some(why) => Err(why.clone()),
+            None => Ok(()),
+        };
+        self.line(EARLY_ENDS, &early_ends);
         let Dialect { reset_has_reason, retransmit_has_error, .. } = probes.dialect;
         self.line("bytes, retransmits and RTT of a connection that ended", &totals);
         self.line(

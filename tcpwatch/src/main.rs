@@ -5,6 +5,9 @@ use std::{io::IsTerminal as _, process::ExitCode};
 use clap::Parser as _;
 use tcpwatch::cli::{Cli, args::Command, exit};
 use tcpwatch_lab::hosts::janitor;
+use tracing_subscriber::{
+    filter::filter_fn, layer::SubscriberExt as _, util::SubscriberInitExt as _,
+};
 
 mod check;
 mod laboratory;
@@ -12,6 +15,10 @@ mod live;
 mod missing;
 mod runtime;
 mod serve;
+
+/// Where aya warns, for each map, of a kernel whose release it cannot read (`7.3-amd64`, which has no third
+/// number). All that follows is that maps have no names in the kernel (`bpf_create_map`, aya 0.14).
+const AYA_VERSION: &str = "aya::util";
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -21,6 +28,8 @@ fn main() -> ExitCode {
         .without_time()
         .with_target(false)
         .with_max_level(tracing::Level::WARN)
+        .finish()
+        .with(filter_fn(|metadata| metadata.target() != AYA_VERSION))
         .init();
     let done = match cli.command {
         None => live::run(&cli.filters, &cli.output, &cli.live, &cli.web),

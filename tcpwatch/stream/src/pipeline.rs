@@ -7,7 +7,6 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use tcpwatch_core::{
-    decode::Symbols,
     sink::{Sink, Summary},
     track::Reliance,
 };
@@ -52,11 +51,11 @@ pub async fn run(
         clock: clock::read(),
         reliance: Reliance {
             gapless: plan.filters.is_gapless(),
-            minis: probes.symbols.is_ok(),
+            minis: probes.minis.is_ok(),
             lives: plan.filters.tells == Tells::Lives,
             rate: clock::tick_rate(),
         },
-        symbols: probes.symbols.as_ref().map_or_else(|_| Symbols::default(), Clone::clone),
+        symbols: probes.symbols.clone(),
         reset_reasons: probes.dialect.reset_reasons.clone(),
     };
     let mut road = Road::new(plan, sink, output, &header);

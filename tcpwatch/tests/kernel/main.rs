@@ -28,6 +28,8 @@ mod filters;
 #[cfg(test)]
 mod gauges;
 #[cfg(test)]
+mod handlers;
+#[cfg(test)]
 mod lives;
 #[cfg(test)]
 mod load;

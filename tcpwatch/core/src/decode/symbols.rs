@@ -21,7 +21,7 @@ const ENDING: [(&str, EarlyEnd); 11] = [
     ("tcp_twsk_purge", EarlyEnd::NetnsGone),
 ];
 
-/// A function's place in memory.
+/// A range of memory that belongs to a function; there are several where a compiler has split it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Function {
     /// The kernel's name, without a compiler's suffix.
@@ -40,12 +40,6 @@ pub struct Symbols {
 }
 
 impl Symbols {
-    /// The address of a function.
-    #[must_use]
-    pub fn address(&self, name: &str) -> Option<u64> {
-        self.functions.iter().find(|function| function.name == name).map(|found| found.start)
-    }
-
     /// What ended a mini-socket, from the functions that were under way, innermost first.
     #[must_use]
     pub fn early_end(&self, trace: &[u64]) -> Option<EarlyEnd> {
@@ -61,6 +55,8 @@ impl Symbols {
     /// Is this a function from which mini-sockets are ended?
     #[must_use]
     pub fn is_ending(name: &[u8]) -> bool {
-        ENDING.iter().any(|(ending, _)| ending.as_bytes() == name)
+        // Nearly every symbol of a kernel fails at the first byte.
+        matches!(name.first(), Some(b't' | b'i' | b'_'))
+            && ENDING.iter().any(|(ending, _)| ending.as_bytes() == name)
     }
 }

@@ -124,22 +124,32 @@ impl KernelTypes {
         }
     }
 
-    /// For aya, which finds a tracepoint's number in parsed type information: nothing but these
-    /// typedefs, each at its number in the kernel, and blanks before them.
-    pub(super) fn typedefs(&self, names: &[String]) -> Result<aya::Btf, BtfError> {
-        let mut numbered: Vec<(u32, &str)> = Vec::new();
+    /// For aya, which finds the number of a tracepoint's type or of an iterator's function in parsed type
+    /// information: nothing but the typedefs and functions of these names, each at its number in the
+    /// kernel, and blanks before them.
+    pub(super) fn only(&self, names: &[String]) -> Result<aya::Btf, BtfError> {
+        let mut numbered: Vec<(u32, u32, &str)> = Vec::new();
         for name in names {
-            let typedefs = self.of_name(name).filter(|(_, is)| matches!(is, Type::Typedef(_)));
-            numbered.extend(typedefs.map(|(number, _)| (*number, name.as_str())));
+            let of_kind = |(number, is): &(u32, Type)| match is {
+                Type::Typedef(_) => Some((*number, KIND_TYPEDEF, name.as_str())),
+                Type::Func(_) => Some((*number, KIND_FUNC, name.as_str())),
+                _ => None,
+            };
+            numbered.extend(self.of_name(name).filter_map(of_kind));
         }
         numbered.sort_unstable();
-        aya::Btf::parse(&raw_typedefs(&numbered), Endianness::default())
+        aya::Btf::parse(&raw_types(&numbered), Endianness::default())
     }
 }
 
 /// The name of the type that a tracepoint's probes have.
 pub(super) fn probe_type(tracepoint: &str) -> String {
     format!("btf_trace_{tracepoint}")
+}
+
+/// The name of the function that stands for an iterator.
+pub(super) fn iterator_function(iterator: &str) -> String {
+    format!("bpf_iter_{iterator}")
 }
 
 /// Files in sysfs can be mapped since 6.16; before, a copy is.
@@ -154,23 +164,26 @@ fn copy(path: &Path) -> Result<Btf, Error> {
     Btf::from_file_with_backend(format!("/proc/self/fd/{}", memory.as_raw_fd()), Backend::Mmap)
 }
 
-/// `struct btf_header` and `struct btf_type` of `include/uapi/linux/btf.h`.
-fn raw_typedefs(numbered: &[(u32, &str)]) -> Vec<u8> {
+// Kinds in `include/uapi/linux/btf.h`, in their place in `struct btf_type`.
+const KIND_FWD: u32 = 7 << 24;
+const KIND_TYPEDEF: u32 = 8 << 24;
+const KIND_FUNC: u32 = 12 << 24;
+
+/// `struct btf_header` and `struct btf_type` of `include/uapi/linux/btf.h`, from numbers, kinds and names.
+fn raw_types(numbered: &[(u32, u32, &str)]) -> Vec<u8> {
     const MAGIC_AND_VERSION: u32 = 0x0001_eb9f;
     const HEADER_BYTES: u32 = 24;
-    const KIND_FWD: u32 = 7 << 24;
-    const KIND_TYPEDEF: u32 = 8 << 24;
     const VOID: u32 = 0;
 
     let mut types: Vec<[u32; 3]> = Vec::new();
     let mut strings = vec![0];
     let mut number = 1;
-    for (wanted, name) in numbered {
+    for (wanted, kind, name) in numbered {
         while number < *wanted {
             types.push([0, KIND_FWD, VOID]);
             number += 1;
         }
-        types.push([u32::try_from(strings.len()).unwrap_or(0), KIND_TYPEDEF, VOID]);
+        types.push([u32::try_from(strings.len()).unwrap_or(0), *kind, VOID]);
         number += 1;
         strings.extend_from_slice(name.as_bytes());
         strings.push(0);
@@ -188,15 +201,20 @@ mod tests {
     use aya_obj::btf::BtfKind;
 
     use super::*;
-    use crate::probe::{hooks::HOOKS, layout::VMLINUX_BTF};
+    use crate::probe::{handlers::ITERATOR, hooks::HOOKS, layout::VMLINUX_BTF};
 
     #[test]
-    fn aya_finds_every_tracepoint_at_its_number_in_the_kernel() {
-        let names: Vec<_> = HOOKS.iter().map(|hook| probe_type(hook.tracepoint)).collect();
+    fn aya_finds_every_tracepoint_and_the_iterator_at_their_numbers_in_the_kernel() {
+        let mut names: Vec<_> = HOOKS.iter().map(|hook| probe_type(hook.tracepoint)).collect();
+        names.push(iterator_function(ITERATOR));
         let types = KernelTypes::read(Path::new(VMLINUX_BTF), &names).unwrap();
-        let (few, all) = (types.typedefs(&names).unwrap(), aya::Btf::from_sys_fs().unwrap());
+        let (few, all) = (types.only(&names).unwrap(), aya::Btf::from_sys_fs().unwrap());
         for name in &names {
-            let number = |of: &aya::Btf| of.id_by_type_name_kind(name, BtfKind::Typedef).ok();
+            let number = |of: &aya::Btf| {
+                let kinds = [BtfKind::Typedef, BtfKind::Func];
+                kinds.map(|kind| of.id_by_type_name_kind(name, kind).ok())
+            };
+            assert_ne!(number(&few), [None, None], "{name}");
             assert_eq!(number(&few), number(&all), "{name}");
         }
     }

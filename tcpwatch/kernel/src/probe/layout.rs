@@ -10,8 +10,9 @@ use tcpwatch_common::config::{
 
 use super::{
     dialect::{Dialect, RESET_REASONS},
+    handlers::ITERATOR,
     hooks::HOOKS,
-    kernel_types::{KernelTypes, probe_type},
+    kernel_types::{KernelTypes, iterator_function, probe_type},
 };
 
 /// Where the kernel shows its type information (`CONFIG_DEBUG_INFO_BTF`, since 5.4).
@@ -84,8 +85,8 @@ pub struct Layout {
     pub counting: Result<Vec<FieldOffset>, LayoutError>,
     /// What tracepoints tell here.
     pub dialect: Dialect,
-    /// The types of the hooks' tracepoints, which aya looks up by name.
-    pub tracepoints: Btf,
+    /// The types of the hooks' tracepoints and of the iterator, which aya looks up by name.
+    pub btf: Btf,
 }
 
 /// Finds every field the kernel side reads.
@@ -103,8 +104,9 @@ pub fn resolve(btf: &Path, release: &str) -> Result<Layout, LayoutError> {
     ];
     let containers = groups.into_iter().flatten().map(|field| field.container);
     let containers = containers.chain(COMMON_FIRST.map(|(container, _)| container));
-    let tracepoints: Vec<_> = HOOKS.iter().map(|hook| probe_type(hook.tracepoint)).collect();
-    let names = containers.chain(tracepoints.iter().map(String::as_str)).chain([RESET_REASONS]);
+    let attached = HOOKS.iter().map(|hook| probe_type(hook.tracepoint));
+    let attached: Vec<_> = attached.chain([iterator_function(ITERATOR)]).collect();
+    let names = containers.chain(attached.iter().map(String::as_str)).chain([RESET_REASONS]);
     let types = KernelTypes::read(btf, names)
         .map_err(|source| LayoutError::NoBtf { path: btf.to_owned(), source })?;
     Ok(Layout {
@@ -115,7 +117,7 @@ pub fn resolve(btf: &Path, release: &str) -> Result<Layout, LayoutError> {
         totals: find(&types, &TOTALS_FIELDS, release),
         counting: find(&types, &COUNT_FIELDS, release),
         dialect: Dialect::of(&types),
-        tracepoints: types.typedefs(&tracepoints)?,
+        btf: types.only(&attached)?,
     })
 }
 

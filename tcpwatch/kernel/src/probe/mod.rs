@@ -6,7 +6,9 @@ pub mod dialect;
 pub mod error;
 pub mod features;
 pub mod filters;
+pub mod handlers;
 pub mod hooks;
+mod kallsyms;
 mod kernel_types;
 pub mod layout;
 pub mod losses;
@@ -21,7 +23,7 @@ use std::{collections::HashSet, path::Path, sync::Arc};
 use aya::{
     Btf, Ebpf, EbpfLoader,
     maps::{Array, Map, MapData, MapError, PerCpuArray, RingBuf},
-    programs::{BtfTracePoint, ProgramError, ProgramFd},
+    programs::{BtfTracePoint, Iter, ProgramError, ProgramFd},
 };
 
 pub use counts::{Counting, Counts};
@@ -29,11 +31,12 @@ pub use dialect::Dialect;
 pub use error::ProbeError;
 pub use features::{Facts, RingBuffer};
 pub use filters::{Filters, Tells};
+pub use handlers::{Handlers, LearnError};
 use hooks::{HOOKS, Hook, Need, Reads};
 use layout::{FieldOffset, Layout, LayoutError, VMLINUX_BTF};
 pub use losses::Losses;
+use symbols::Reading;
 pub use symbols::SymbolsError;
-use symbols::{REQSK_TIMER_HANDLER, TW_TIMER_HANDLER};
 pub use tap::{Drops, Tap};
 
 use tcpwatch_core::decode::Symbols;
@@ -54,8 +57,12 @@ pub struct Probes {
     pub attached: Vec<Hook>,
     /// Hooks that are wanted and not attached, and why.
     pub off: Vec<(Hook, String)>,
-    /// Names for the kernel functions in records, or why mini-sockets are not watched.
-    pub symbols: Result<Symbols, MinisOff>,
+    /// Or why the life of mini-sockets is not watched.
+    pub minis: Result<Handlers, MinisOff>,
+    /// Names for the kernel functions in records.
+    pub symbols: Symbols,
+    /// Why there are none, though mini-sockets are watched.
+    pub early_ends_off: Option<String>,
     /// What tracepoints tell here.
     pub dialect: Dialect,
     /// Why the last change of a socket does not bring what it has done.
@@ -66,8 +73,13 @@ pub struct Probes {
 #[derive(Debug, thiserror::Error)]
 pub enum MinisOff {
     /// Their timers cannot be told from others.
-    #[error(transparent)]
-    Symbols(#[from] SymbolsError),
+    #[error("{listed}; and {learned}")]
+    Handlers {
+        /// Why not by the kernel's list.
+        listed: SymbolsError,
+        /// Why not by sockets of one's own.
+        learned: LearnError,
+    },
     /// Their memory cannot be read.
     #[error("{0}")]
     Layout(String),
@@ -118,40 +130,46 @@ impl Probes {
         let object = object::object()?;
         let facts = Facts::gather();
         facts.demand()?;
-        // Takes some tens of milliseconds, as all the rest does.
-        let symbols = symbols::begin();
+        // Takes some tens of milliseconds, as all the rest does. Only records have call stacks.
+        let streams = task.stream.is_some();
+        let list = || if streams { Reading::begin() } else { Reading::put_off() };
+        let mut list = task.needs_minis().then(list);
         let loader = loader();
         let mut layout = layout::resolve(Path::new(VMLINUX_BTF), &facts.release)?;
-        let symbols = symbols();
 
-        let minis =
-            if task.needs_minis() { minis(symbols, &layout) } else { Err(MinisOff::NotAsked) };
         let counting = std::mem::replace(&mut layout.counting, Ok(Vec::new()));
         layout.counting = Ok(if task.counts() { counting? } else { Vec::new() });
-        let mut ebpf = load((loader, object), task, &layout, minis.as_ref().ok())?;
+        let mut ebpf = load((loader, object), task, &layout)?;
         if let Some(filters) = task.stream {
             filters.fill_maps(&mut ebpf)?;
         }
-        let mut symbols = minis.map(|minis| minis.symbols);
+        let mut minis = match &mut list {
+            Some(list) => find_handlers(&mut ebpf, &layout, list),
+            None => Err(MinisOff::NotAsked),
+        };
         let mut programs = Vec::new();
         let mut off = Vec::new();
         for hook in HOOKS.into_iter().filter(|hook| task.needs(*hook)) {
-            if let Some(why) = obstacle(hook, &symbols, &layout) {
+            if let Some(why) = obstacle(hook, &minis, &layout) {
                 off.push((hook, why));
                 continue;
             }
-            match attach(&mut ebpf, hook, &layout.tracepoints) {
+            match attach(&mut ebpf, hook, &layout.btf) {
                 Ok(fd) => programs.push((hook, fd)),
                 Err(refusal) => {
                     let error = refusal.into_error(hook, &facts);
                     match hook.need {
                         Need::Required => return Err(error),
-                        Need::MiniSockets => symbols = Err(MinisOff::Hook(error.to_string())),
+                        Need::MiniSockets => minis = Err(MinisOff::Hook(error.to_string())),
                         Need::Optional(_) => {}
                     }
                     off.push((hook, error.to_string()));
                 }
             }
+        }
+        if let Ok(handlers) = minis {
+            let mut slot: Array<_, [u64; 2]> = take_map(&mut ebpf, "HANDLERS")?;
+            slot.set(0, [handlers.timewait, handlers.request], 0)?;
         }
         let counters: PerCpuArray<_, _> = take_map(&mut ebpf, "COUNTERS")?;
         let counts = match task.counting {
@@ -166,9 +184,25 @@ impl Probes {
         let losses = Arc::new(Losses::new(counters, programs));
         let dialect = layout.dialect;
         let totals_off = layout.totals.err().map(|error| error.to_string());
-        drop(layout.tracepoints);
+        drop(layout.btf);
+        // Last: the hooks do not wait for it.
+        let list = list.filter(|_| streams);
+        let symbols = list.map_or_else(|| Ok(Symbols::default()), Reading::symbols);
+        let early_ends_off = minis.is_ok().then(|| symbols.as_ref().err().map(ToString::to_string));
         memory::give_back();
-        Ok(Self { ebpf, losses, counts, facts, attached, off, symbols, dialect, totals_off })
+        Ok(Self {
+            ebpf,
+            losses,
+            counts,
+            facts,
+            attached,
+            off,
+            minis,
+            early_ends_off: early_ends_off.flatten(),
+            symbols: symbols.unwrap_or_default(),
+            dialect,
+            totals_off,
+        })
     }
 
     /// The tap on the laboratory's links, which can be had once. Its records come through the same
@@ -189,6 +223,7 @@ impl Probes {
             .iter()
             .filter(move |(hook, _)| told.insert(hook.tells))
             .map(|(hook, why)| (hook.tells, why.as_str()))
+            .chain(self.early_ends_off.iter().map(|why| (EARLY_ENDS, why.as_str())))
     }
 
     /// Detaches everything; what was lost can still be read.
@@ -208,6 +243,9 @@ impl Probes {
         aya_log::EbpfLogger::init(&mut self.ebpf)
     }
 }
+
+/// What names of functions tell.
+pub const EARLY_ENDS: &str = "why TIME_WAIT, FIN_WAIT_2 and SYN_RECV end early";
 
 /// A ring that nothing is written to; the smallest there can be.
 const NO_RING: u32 = 4096;
@@ -256,33 +294,38 @@ fn is_asked(hook: Hook, tells: Tells) -> bool {
 }
 
 /// What is in the way of a hook before the kernel is asked.
-fn obstacle(hook: Hook, symbols: &Result<Symbols, MinisOff>, layout: &Layout) -> Option<String> {
+fn obstacle(hook: Hook, minis: &Result<Handlers, MinisOff>, layout: &Layout) -> Option<String> {
     let of_layout = |group: &Result<_, LayoutError>| group.as_ref().err().map(ToString::to_string);
     match hook.need {
-        Need::MiniSockets => symbols.as_ref().err().map(ToString::to_string),
+        Need::MiniSockets => minis.as_ref().err().map(ToString::to_string),
         Need::Optional(Reads::Retransmits) => of_layout(&layout.retransmits),
         Need::Optional(Reads::Segments) => of_layout(&layout.resets),
         Need::Required | Need::Optional(Reads::Nothing) => None,
     }
 }
 
-/// What the hooks on mini-sockets need.
-struct Minis {
-    symbols: Symbols,
-    handlers: [(&'static str, u64); 2],
-}
-
-fn minis(symbols: Result<Symbols, SymbolsError>, layout: &Layout) -> Result<Minis, MinisOff> {
+/// By the kernel itself, or by its list where that is not possible.
+fn find_handlers(
+    ebpf: &mut Ebpf,
+    layout: &Layout,
+    list: &mut Reading,
+) -> Result<Handlers, MinisOff> {
     if let Err(error) = &layout.minis {
         return Err(MinisOff::Layout(error.to_string()));
     }
-    let symbols = symbols?;
-    let address = |name| symbols.address(name).ok_or(SymbolsError::Missing(name));
-    let handlers = [
-        ("TW_TIMER_HANDLER", address(TW_TIMER_HANDLER)?),
-        ("REQSK_TIMER_HANDLER", address(REQSK_TIMER_HANDLER)?),
-    ];
-    Ok(Minis { symbols, handlers })
+    learn(ebpf, &layout.btf)
+        .or_else(|learned| list.handlers().map_err(|listed| MinisOff::Handlers { listed, learned }))
+}
+
+fn learn(ebpf: &mut Ebpf, btf: &Btf) -> Result<Handlers, LearnError> {
+    let program: &mut Iter = ebpf
+        .program_mut("tcp_sockets")
+        .and_then(|program| program.try_into().ok())
+        .ok_or(LearnError::NoProgram)?;
+    program.load(handlers::ITERATOR, btf)?;
+    let learned = handlers::learn(program);
+    program.unload()?;
+    learned
 }
 
 /// aya reads the kernel's type information for whoever makes a loader. The object has no relocations
@@ -298,7 +341,6 @@ fn load(
     (mut loader, object): (EbpfLoader<'static>, &[u8]),
     task: &Task<'_>,
     layout: &Layout,
-    minis: Option<&Minis>,
 ) -> Result<Ebpf, ProbeError> {
     let everything = Filters::default();
     let mut globals = task.stream.unwrap_or(&everything).globals();
@@ -333,9 +375,6 @@ fn load(
     let optional = optional.into_iter().flatten().flatten();
     for FieldOffset { field, bytes } in layout.sockets.iter().chain(optional) {
         loader.override_global(field.global, bytes, true);
-    }
-    for (global, address) in minis.iter().flat_map(|minis| &minis.handlers) {
-        loader.override_global(global, address, true);
     }
     Ok(loader.load(object)?)
 }

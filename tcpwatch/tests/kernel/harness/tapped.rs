@@ -146,11 +146,11 @@ impl Tapped {
             clock: clock::read(),
             reliance: Reliance {
                 gapless: true,
-                minis: self.probes.symbols.is_ok(),
+                minis: self.probes.minis.is_ok(),
                 lives: false,
                 rate: clock::tick_rate(),
             },
-            symbols: self.probes.symbols.as_ref().cloned().unwrap_or_default(),
+            symbols: self.probes.symbols.clone(),
             reset_reasons: self.probes.dialect.reset_reasons.clone(),
         }
     }
