@@ -97,7 +97,7 @@ pub async fn run(
             heard = complaints.heard() => heard?,
         }
         let complete = road.drain(&mut source)?;
-        road.release(complete)?;
+        road.release(complete, Some(&probes.losses))?;
         road.ask();
         road.account(&probes.losses, source.is_asleep())?;
         road.write_out()?;
@@ -132,9 +132,9 @@ pub fn replay(
                 break;
             }
         }
-        road.release(road.newest())?;
+        road.release(road.newest(), None)?;
     }
-    road.release(END_OF_TIME)?;
+    road.release(END_OF_TIME, None)?;
     let summary = road.end_replay()?;
     failed.map_or(Ok(summary), |error| Err(error.into()))
 }

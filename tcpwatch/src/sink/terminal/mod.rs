@@ -74,6 +74,7 @@ struct Remarks {
     ends_at: Option<KernelTime>,
     handshake: Option<&'static str>,
     inferred: bool,
+    gap: bool,
     odd: bool,
 }
 
@@ -158,7 +159,7 @@ impl Terminal {
 
     /// Puts the remarks into the cell.
     fn remark(&mut self, remarks: Remarks, clock: &WallClock) {
-        let Remarks { reason, ends_at, handshake, inferred, odd: _ } = remarks;
+        let Remarks { reason, ends_at, handshake, inferred, gap, odd: _ } = remarks;
         let cell = &mut self.cell;
         let mut word = |word: &str| {
             cell.extend_from_slice(" \u{b7} ".as_bytes());
@@ -172,6 +173,9 @@ impl Terminal {
         }
         if inferred {
             word("inferred");
+        }
+        if gap {
+            word("other states may lie between");
         }
         if let Some(ends_at) = ends_at {
             word("ends ");
@@ -205,7 +209,7 @@ impl Terminal {
     fn change(&mut self, change: &Change, clock: &WallClock, out: &mut Vec<u8>) {
         self.begin(change.at, &change.subject, clock, out);
         cell::state(change.from, &mut self.cell);
-        self.cell.extend_from_slice(" \u{2192} ".as_bytes());
+        self.cell.extend_from_slice(cell::link(change.gap).as_bytes());
         cell::state(change.to, &mut self.cell);
         self.middle(style::of_change(change), change.in_state, out);
         let remarks = Remarks {
@@ -213,6 +217,7 @@ impl Terminal {
             ends_at: change.ends_at,
             handshake: change.handshake.map(handshake_words),
             inferred: change.inferred,
+            gap: change.gap,
             odd: change.inferred || change.reason.is_some_and(is_failure),
         };
         self.end(&change.subject, remarks, clock, out);

@@ -216,6 +216,7 @@ impl Tale {
             asked: false,
             handshake: None,
             inferred: false,
+            gap: false,
         }
     }
 
