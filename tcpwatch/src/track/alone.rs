@@ -3,12 +3,16 @@
 
 use super::{
     Change, Full, News, Reason, Tracker,
-    mini::{Key, Mini},
+    mini::{Key, Mini, SETTLE},
     way::way,
 };
 use crate::event::{
     Cookie, EarlyEnd, KernelTime, MiniEvent, MiniKind, StateEvent, TcpState, TimerEvent,
 };
+
+/// Timers of unknown half-open connections that are remembered when they stop: they start again within
+/// microseconds.
+const MAX_STOPPED: usize = 64;
 
 impl Mini {
     /// An event waits for its explanation.
@@ -54,6 +58,27 @@ impl Tracker {
         } else {
             self.end(key, opened, out);
         }
+    }
+
+    /// The timer of a half-open connection that is not known has stopped. If it starts again, the connection
+    /// is older than that.
+    pub(super) fn met_stopped(&mut self, key: &Key, event: &MiniEvent) {
+        let may_be_moved = matches!(event.ended_by, None | Some(EarlyEnd::ResetReceived));
+        let goes_on = may_be_moved && event.kind == MiniKind::Request;
+        if goes_on && self.reliance.gapless {
+            if self.stopped.len() == MAX_STOPPED {
+                self.stopped.pop_front();
+            }
+            self.stopped.push_back((event.at, *key));
+        }
+    }
+
+    /// Is the half-open connection, whose timer starts now, older, and its SYN was missed?
+    pub(super) fn is_old_request(&self, key: &Key, at: KernelTime) -> bool {
+        let stopped =
+            |(before, other): &&(KernelTime, Key)| other == key && at.since(*before) < SETTLE;
+        self.reliance.gapless
+            && (self.may_lack_a_record(at) || self.stopped.iter().rev().any(|one| stopped(&one)))
     }
 
     /// Another mini-socket has taken over the four-tuple: the old one has ended.

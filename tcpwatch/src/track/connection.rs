@@ -99,7 +99,7 @@ impl Tracker {
             return;
         }
         self.identify(&mut connection, event);
-        let handshake = self.take_request(&mut connection, event, met);
+        let handshake = self.take_request(&mut connection, event, met, out);
         let special = special_handshake(&mut connection, event);
         let (to, reason) = reason::of_change(event, connection.life.reset, self.reliance.minis);
 
@@ -230,12 +230,21 @@ impl Tracker {
     /// SYN_RECV when the SYN came, and the clock runs from there. The kernel's own report of
     /// SYN_RECV, microseconds before ESTABLISHED, is not a change then; up to 6.12 it does not come
     /// here at all, and the socket is met on leaving SYN_RECV.
-    fn take_request(&mut self, connection: &mut Full, event: &StateEvent, met: bool) -> bool {
+    fn take_request(
+        &mut self,
+        connection: &mut Full,
+        event: &StateEvent,
+        met: bool,
+        out: &mut impl FnMut(News),
+    ) -> bool {
         let enters = event.from == TcpState::Listen && event.to == TcpState::SynRecv;
         if !(enters || met && event.from == TcpState::SynRecv) {
             return false;
         }
         let Some(request) = self.take_half_open(&key(event.netns, event.ends)) else {
+            if self.may_lack_a_request(event.at) {
+                return enters && self.infer_request(connection, event, out);
+            }
             connection.unrequested = self.reliance.minis;
             return false;
         };

@@ -327,8 +327,17 @@ impl Tracker {
             accepted: false,
             life: Box::new(Life::begun(event.at)),
         };
-        out(News::Change(mini.change(key, event.at, TcpState::SynRecv)));
-        mini.enter(TcpState::SynRecv, event.at);
+        let change = mini.change(key, event.at, TcpState::SynRecv);
+        if self.is_old_request(key, event.at) {
+            let link = MissedChange { from: TcpState::Listen, to: TcpState::SynRecv, gap: false };
+            *mini.life = Life::default();
+            mini.life.infers(event.at, link);
+            mini.state = TcpState::SynRecv;
+            self.tell_inferred(change, link, out);
+        } else {
+            out(News::Change(change));
+            mini.enter(TcpState::SynRecv, event.at);
+        }
         self.keep_mini(*key, mini);
     }
 
@@ -436,7 +445,10 @@ impl Tracker {
 
     /// Remembers an event that the next one explains.
     fn await_explanation(&mut self, key: &Key, event: &MiniEvent, out: &mut impl FnMut(News)) {
-        let Some(mini) = self.minis.get_mut(key) else { return };
+        let Some(mini) = self.minis.get_mut(key) else {
+            self.met_stopped(key, event);
+            return;
+        };
         let MiniEvent { timer, ended_by, .. } = *event;
         // Asked now: the listener may close before the end is settled.
         let listens = (mini.kind, timer) == (MiniKind::Request, TimerEvent::Expire)

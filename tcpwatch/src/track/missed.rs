@@ -17,7 +17,11 @@ const LISTED_WITHIN: Duration = Duration::from_secs(1);
 /// How far from each other records of one moment are.
 const NEIGHBOURS: Duration = Duration::from_millis(1);
 
-/// Whose end a socket's ends contradict: ports that are both known and differ, or another peer.
+/// The longest time that a connection is taken to be half-open: some more than `tcp_synack_retries` of 6
+/// give it.
+const HALF_OPEN: Duration = Duration::from_mins(5);
+
+/// Are these the ends of another connection? Ports that are both known and differ, or another peer.
 fn contradict(known: &Endpoints, now: &Endpoints) -> bool {
     let (mine, its) = (known.local.port, now.local.port);
     known.remote != now.remote || mine != 0 && its != 0 && mine != its
@@ -33,6 +37,25 @@ impl Tracker {
     /// Could a record be missing that came about when this did, or later?
     pub(super) fn may_lack_a_record(&self, at: KernelTime) -> bool {
         self.lost_until.is_some_and(|lost| lost.after(NEIGHBOURS) >= at)
+    }
+
+    /// Could the SYN of a connection that is accepted now have been missed?
+    pub(super) fn may_lack_a_request(&self, at: KernelTime) -> bool {
+        let lost = self.lost_until.filter(|_| self.reliance.minis && self.reliance.gapless);
+        lost.is_some_and(|lost| lost.after(HALF_OPEN) >= at)
+    }
+
+    /// An accepted socket was half-open, nobody knows since when; or, with a SYN cookie, for no time at all.
+    pub(super) fn infer_request(
+        &mut self,
+        connection: &mut Full,
+        event: &StateEvent,
+        out: &mut impl FnMut(News),
+    ) -> bool {
+        *connection.life = Life::default();
+        let link = MissedChange { from: event.from, to: event.to, gap: false };
+        self.infer(connection, event, link, out);
+        true
     }
 
     /// Brings a socket that is known to the state that the kernel says it leaves. If it is not there, at

@@ -102,6 +102,8 @@ pub struct Tracker {
     /// Sockets that did not close normally, the last ones: a reset or an error may be told after.
     closed: VecDeque<Subject>,
     tally: Tally,
+    /// Timers of half-open connections that are not known, the last ones that stopped.
+    stopped: VecDeque<(KernelTime, Key)>,
     /// Up to here, records were lost.
     lost_until: Option<KernelTime>,
 }
@@ -120,6 +122,7 @@ impl Tracker {
             sysctls: HashMap::default(),
             closed: VecDeque::default(),
             tally: Tally::default(),
+            stopped: VecDeque::default(),
             lost_until: None,
         }
     }

@@ -76,7 +76,9 @@ impl Order {
     fn complete(&self, event: &mut Event) {
         match event {
             Event::State(change) => match change.to {
-                TcpState::SynSent if change.ends.local.port == 0 => self.complete_ends(change),
+                TcpState::SynSent | TcpState::Listen if change.ends.local.port == 0 => {
+                    self.complete_ends(change);
+                }
                 TcpState::FinWait2 => change.timer = self.timer_of(change),
                 TcpState::Closed => change.reset_sent = self.sends_reset(change),
                 _ => {}
@@ -106,13 +108,14 @@ impl Order {
             })
     }
 
-    /// SYN_SENT is entered before a local port is chosen (`tcp_v4_connect`).
+    /// SYN_SENT and LISTEN are entered before a local port is chosen (`tcp_v4_connect`,
+    /// `inet_csk_listen_start`).
     fn complete_ends(&self, change: &mut StateEvent) {
         let next = self.soon_after(change.at).find_map(|later| {
             let Event::State(later) = later else { return None };
             (later.socket == change.socket).then_some((later.from, later.ends))
         });
-        if let Some((TcpState::SynSent, ends)) = next {
+        if let Some((_, ends)) = next.filter(|(from, _)| *from == change.to) {
             change.ends = ends;
         }
     }
