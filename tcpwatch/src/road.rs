@@ -155,10 +155,8 @@ impl<'a> Road<'a> {
         let mut decoded = decode(record, &self.names);
         if let Ok(Event::State(change)) = &mut decoded
             && change.lacks_its_port()
-            && !self.complete_port(change)
         {
-            self.account.received += 1;
-            return;
+            self.complete_port(change);
         }
         self.record(|recorder| recorder.record(record));
         match decoded {
@@ -172,19 +170,15 @@ impl<'a> Road<'a> {
         }
     }
 
-    /// Finds the port of a listener that got it after it had entered LISTEN. Is the listener wanted?
-    fn complete_port(&mut self, change: &mut StateEvent) -> bool {
+    /// Finds the port of a listener that got it after it had entered LISTEN. The answer comes before the
+    /// change in a recording.
+    fn complete_port(&mut self, change: &mut StateEvent) {
         if self.filters_here {
             change.ends.local.port = self.ports.remove(&change.socket).unwrap_or(0);
-            return true;
-        }
-        let answer = self.witness.listener(change.netns, change.socket);
-        change.ends.local.port = answer.map_or(0, |known| known.ends.local.port);
-        let wanted = self.plan.filters.wants(change.netns, &change.ends);
-        if let Some(known) = answer.filter(|_| wanted) {
+        } else if let Some(known) = self.witness.listener(change.netns, change.socket) {
+            change.ends.local.port = known.ends.local.port;
             self.record(|recorder| recorder.answer(&known));
         }
-        wanted
     }
 
     /// Whatever is sent again follows the rules of its namespace, which are asked for once.
@@ -303,10 +297,12 @@ impl<'a> Road<'a> {
         self.order.newest().unwrap_or(KernelTime(0))
     }
 
-    /// Did the kernel side let this event pass for another filter?
+    /// Did the kernel side let this event pass for another filter? It lets every listener pass that has no
+    /// port yet.
     fn is_stranger(&self, event: &Event) -> bool {
         let (netns, ends) = event.between();
-        self.filters_here && !self.plan.filters.wants(netns, ends)
+        let listens = matches!(event, Event::State(change) if change.to == TcpState::Listen);
+        (self.filters_here || listens) && !self.plan.filters.wants(netns, ends)
     }
 
     /// Losses become lines; after losses, sockets whose end was missed are found.

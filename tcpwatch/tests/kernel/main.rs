@@ -24,6 +24,8 @@ mod filters;
 #[cfg(test)]
 mod gauges;
 #[cfg(test)]
+mod identity;
+#[cfg(test)]
 mod lives;
 #[cfg(test)]
 mod load;
