@@ -24,8 +24,8 @@ pub struct Account {
     looked: KernelTime,
     looked_at: u64,
     suspicion: bool,
-    /// Changes inferred so far.
-    inferred: u64,
+    /// Changes inferred and ends doubted so far.
+    suspects: u64,
 }
 
 impl Account {
@@ -40,7 +40,7 @@ impl Account {
             looked: started,
             looked_at: 0,
             suspicion: false,
-            inferred: 0,
+            suspects: 0,
         }
     }
 
@@ -73,8 +73,9 @@ impl Account {
             })
             .collect();
         // Where one change was missed, others may have been, and no later one shows a missed end.
-        self.suspicion |= !losses.is_empty() || tally.inferred > self.inferred;
-        self.inferred = tally.inferred;
+        let suspects = tally.inferred + tally.doubtful;
+        self.suspicion |= !losses.is_empty() || suspects > self.suspects;
+        self.suspects = suspects;
         self.totals = totals;
         losses
     }
@@ -91,7 +92,7 @@ impl Account {
             at: now,
             ran: now.since(self.started),
             changes: 0,
-            inferred: tally.inferred,
+            inferred: 0,
             attempted: self.totals.attempted,
             received: self.received,
             lost: self.totals.lost.clone(),

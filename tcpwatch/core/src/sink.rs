@@ -38,7 +38,7 @@ pub struct Summary {
     pub ran: Duration,
     /// Changes printed.
     pub changes: u64,
-    /// Of these, changes the kernel did not report.
+    /// Of these, the lines that are marked as inferred.
     pub inferred: u64,
     /// Records the kernel side wanted to emit.
     pub attempted: u64,

@@ -81,7 +81,7 @@ pub async fn run(
             heard = complaints.heard() => heard?,
         }
         let complete = road.drain(&mut source)?;
-        road.release(complete)?;
+        road.release(complete, Some(&probes.losses))?;
         road.ask();
         road.account(&probes.losses, source.is_asleep())?;
         road.write_out()?;
@@ -116,9 +116,9 @@ pub fn replay(
                 break;
             }
         }
-        road.release(road.newest())?;
+        road.release(road.newest(), None)?;
     }
-    road.release(END_OF_TIME)?;
+    road.release(END_OF_TIME, None)?;
     if let Some(line) = recording.cut_line() {
         tracing::warn!(
             "the recording ends within line {line}, which is left out and counted as lost: whoever \

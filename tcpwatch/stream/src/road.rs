@@ -1,7 +1,7 @@
 //! What goes along the road: one run's state, and the steps that `pipeline.rs` puts in order.
 
 use std::{
-    collections::HashSet,
+    collections::HashMap,
     io::{self, Write},
 };
 
@@ -9,12 +9,12 @@ use anyhow::{Context as _, Result};
 use tcpwatch_core::{
     account::Account,
     decode::{Names, decode},
-    event::{Event, KernelTime, KnownSocket, Netns, WallClock},
+    event::{Cookie, Event, KernelTime, KnownSocket, Netns, StateEvent, TcpState, WallClock},
     loss::Totals,
     order::{Order, WINDOW},
     sink::{Sink, Summary},
     timing::Sysctls,
-    track::{News, Tracker},
+    track::{Census, News, Tracker},
 };
 use tcpwatch_kernel::{
     clock,
@@ -24,7 +24,7 @@ use tcpwatch_kernel::{
         ring::RingSource,
         snapshot::Owners,
         sysctls,
-        witness::{Witness, look_around},
+        witness::{Witness, census, look_around},
     },
 };
 use tokio::time::Instant;
@@ -51,8 +51,16 @@ pub(crate) struct Road<'a> {
     /// The latest event.
     last: Option<KernelTime>,
     witness: Witness,
+    /// What existed after a loss, to be compared with once all records before it are applied.
+    census: Option<Census>,
+    /// When to compare again, because some sockets were too young.
+    looks_again_at: Option<KernelTime>,
+    /// What the kernel side had lost when it was asked last.
+    lost: u64,
     /// The kernel side did not filter for this run.
     filters_here: bool,
+    /// Ports of listeners, by answers of a recording.
+    ports: HashMap<Cookie, u16>,
     account: Account,
     lines: Lines<'a>,
     output: &'a mut dyn Write,
@@ -65,6 +73,8 @@ struct Lines<'a> {
     clock: WallClock,
     text: Vec<u8>,
     changes: u64,
+    /// Of these, marked as inferred.
+    inferred: u64,
 }
 
 impl<'a> Road<'a> {
@@ -87,9 +97,13 @@ impl<'a> Road<'a> {
             tracker: Tracker::new(header.reliance),
             last: None,
             witness: Witness::default(),
+            census: None,
+            looks_again_at: None,
+            lost: 0,
             filters_here: false,
+            ports: HashMap::new(),
             account: Account::new(header.clock.kernel),
-            lines: Lines { plan, sink, clock: header.clock, text, changes: 0 },
+            lines: Lines { plan, sink, clock: header.clock, text, changes: 0, inferred: 0 },
             output,
         }
     }
@@ -144,8 +158,14 @@ impl<'a> Road<'a> {
 
     /// One record becomes an event.
     pub(crate) fn take(&mut self, record: &[u8]) {
+        let mut decoded = decode(record, &self.names);
+        if let Ok(Event::State(change)) = &mut decoded
+            && change.lacks_its_port()
+        {
+            self.complete_port(change);
+        }
         self.record(|recorder| recorder.record(record));
-        match decode(record, &self.names) {
+        match decoded {
             Ok(event) => {
                 self.account.received += 1;
                 self.learn_rules(&event);
@@ -153,6 +173,17 @@ impl<'a> Road<'a> {
                 self.order.push(event);
             }
             Err(_) => self.account.undecodable += 1,
+        }
+    }
+
+    /// Finds the port of a listener that got it after it had entered LISTEN. The answer comes before the
+    /// change in a recording.
+    fn complete_port(&mut self, change: &mut StateEvent) {
+        if self.filters_here {
+            change.ends.local.port = self.ports.remove(&change.socket).unwrap_or(0);
+        } else if let Some(known) = self.witness.listener(change.netns, change.socket) {
+            change.ends.local.port = known.ends.local.port;
+            self.record(|recorder| recorder.answer(&known));
         }
     }
 
@@ -176,10 +207,15 @@ impl<'a> Road<'a> {
     }
 
     /// Order to tracker to lines, as far as `now` allows.
-    pub(crate) fn release(&mut self, now: KernelTime) -> Result<()> {
+    /// `losses` are the kernel side's, of a live run.
+    pub(crate) fn release(&mut self, now: KernelTime, losses: Option<&Losses>) -> Result<()> {
+        let mut unasked = losses;
         while let Some(event) = self.order.pop(now) {
             if self.is_stranger(&event) {
                 continue;
+            }
+            if self.tracker.relies_on_silence(&event) {
+                self.look_for_losses(unasked.take())?;
             }
             self.tracker.apply(&event, |news| self.lines.tell(&news));
             if self.lines.text.len() >= FULL {
@@ -187,14 +223,41 @@ impl<'a> Road<'a> {
             }
         }
         if self.order.is_empty() {
-            self.tracker.settle(now.before(WINDOW), &mut |news| self.lines.tell(&news));
+            let until = now.before(WINDOW);
+            if self.tracker.settles_alone(until) {
+                self.look_for_losses(unasked)?;
+            }
+            self.tracker.settle(until, &mut |news| self.lines.tell(&news));
+        }
+        if let Some(census) = self.census.take_if(|census| now >= census.ended().after(WINDOW)) {
+            self.looks_again_at = self.tracker.reconcile(&census, |news| self.lines.tell(&news));
         }
         Ok(())
     }
 
-    /// When the kernel has to be asked about a socket whose timer is silent.
+    /// Was anything lost since the kernel side was asked last?
+    fn look_for_losses(&mut self, losses: Option<&Losses>) -> Result<()> {
+        if let Some(losses) = losses {
+            let now = clock::now();
+            let totals = losses.read()?;
+            self.note_losses(&totals, now);
+        }
+        Ok(())
+    }
+
+    fn note_losses(&mut self, totals: &Totals, now: KernelTime) {
+        let lost = totals.lost.values().sum();
+        if lost > self.lost {
+            self.tracker.lost(now);
+        }
+        self.lost = lost;
+    }
+
+    /// When the kernel has to be asked about a socket whose timer is silent, or a comparison is due.
     pub(crate) fn asks_at(&self) -> Option<Instant> {
-        let at = self.tracker.asks_at()?.max(self.witness.rests_until());
+        let question = self.tracker.asks_at().map(|at| at.max(self.witness.rests_until()));
+        let census = self.census.as_ref().map(|census| census.ended().after(WINDOW));
+        let at = [question, census, self.looks_again_at].into_iter().flatten().min()?;
         Some(Instant::now() + at.since(clock::now()))
     }
 
@@ -226,7 +289,11 @@ impl<'a> Road<'a> {
 
     /// Takes in an answer of a recording, after everything that happened before it.
     pub(crate) fn answer(&mut self, known: &KnownSocket) -> Result<()> {
-        self.release(known.seen)?;
+        if known.state == TcpState::Listen {
+            self.ports.insert(known.socket, known.ends.local.port);
+            return Ok(());
+        }
+        self.release(known.seen, None)?;
         self.tracker.answer(known, |news| self.lines.tell(&news));
         Ok(())
     }
@@ -236,45 +303,31 @@ impl<'a> Road<'a> {
         self.order.newest().unwrap_or(KernelTime(0))
     }
 
-    /// Did the kernel side let this event pass for another filter?
+    /// Did the kernel side let this event pass for another filter? It lets every listener pass that has no
+    /// port yet.
     fn is_stranger(&self, event: &Event) -> bool {
         let (netns, ends) = event.between();
-        self.filters_here && !self.plan.filters.wants(netns, ends)
+        let listens = matches!(event, Event::State(change) if change.to == TcpState::Listen);
+        (self.filters_here || listens) && !self.plan.filters.wants(netns, ends)
     }
 
     /// Losses become lines; after losses, sockets whose end was missed are found.
     pub(crate) fn account(&mut self, losses: &Losses, quiet: bool) -> Result<()> {
         let now = clock::now();
-        if !self.account.is_due(now, quiet) {
+        let again = self.looks_again_at.is_some_and(|at| now >= at);
+        if !self.account.is_due(now, quiet) && !again {
             return Ok(());
         }
-        for loss in self.account.settle(losses.read()?, self.tracker.tally(), now) {
+        let totals = losses.read()?;
+        self.note_losses(&totals, now);
+        for loss in self.account.settle(totals, self.tracker.tally(), now) {
             self.lines.sink.loss(&loss, &self.lines.clock, &mut self.lines.text);
         }
-        if quiet && self.account.take_suspicion() {
-            self.find_missed_ends();
+        if quiet && self.census.is_none() && (self.account.take_suspicion() || again) {
+            self.looks_again_at = None;
+            self.census = census(&self.plan.filters);
         }
         Ok(())
-    }
-
-    /// A socket that is in neither of two snapshots is gone; one alone can miss a socket.
-    fn find_missed_ends(&mut self) {
-        let filters = &self.plan.filters;
-        let Some(first) = look_around(filters, Owners::Skip) else { return };
-        let Some(second) = look_around(filters, Owners::Skip) else { return };
-        let sockets = || first.sockets.iter().chain(&second.sockets);
-        let alive: HashSet<_> = sockets().map(|known| (known.netns, known.ends)).collect();
-        self.tracker.reconcile(
-            first.started,
-            |subject| {
-                let looked = [&first, &second];
-                looked
-                    .iter()
-                    .all(|snapshot| snapshot.namespaces.contains(&subject.netns))
-                    .then(|| alive.contains(&(subject.netns, subject.ends)))
-            },
-            |news| self.lines.tell(&news),
-        );
     }
 
     /// What is in the ring when the end comes is still shown.
@@ -282,15 +335,16 @@ impl<'a> Road<'a> {
         loop {
             let before = self.account.received;
             let complete = self.drain(source)?;
-            self.release(complete)?;
+            self.release(complete, Some(losses))?;
             if self.account.received == before {
                 break;
             }
         }
-        self.release(END_OF_TIME)?;
+        self.release(END_OF_TIME, Some(losses))?;
         // Whatever may have changed without a word is asked about a last time.
         while self.ask_about(END_OF_TIME) {}
         self.account(losses, true)?;
+        self.release(END_OF_TIME, Some(losses))?;
         self.record(Recorder::flush);
         let recorded = self.recording_failed.take().map_or(Ok(()), Err);
         let summary = self.summarize(clock::now())?;
@@ -317,6 +371,7 @@ impl<'a> Road<'a> {
     fn summarize(mut self, end: KernelTime) -> Result<Summary> {
         let mut summary = self.account.summary(end, self.tracker.tally());
         summary.changes = self.lines.changes;
+        summary.inferred = self.lines.inferred;
         summary.out_of_order = self.order.late();
         summary.open = u64::try_from(self.tracker.open())?;
         if self.plan.summary_line {
@@ -349,6 +404,7 @@ impl Lines<'_> {
             return;
         }
         self.changes += 1;
+        self.inferred += u64::from(news.is_inferred());
         self.sink.news(news, &self.clock, &mut self.text);
     }
 

@@ -15,6 +15,8 @@ mod kernel_files;
 #[path = "../../core/src/decode/lengths.rs"]
 mod lengths;
 #[cfg(test)]
+mod losses;
+#[cfg(test)]
 mod players;
 #[cfg(test)]
 mod recordings;

@@ -30,6 +30,8 @@ mod gauges;
 #[cfg(test)]
 mod handlers;
 #[cfg(test)]
+mod identity;
+#[cfg(test)]
 mod lives;
 #[cfg(test)]
 mod load;

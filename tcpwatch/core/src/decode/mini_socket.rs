@@ -10,12 +10,20 @@ use crate::{
 
 pub(super) fn decode(bytes: &[u8], head: &RecordHead) -> Result<MiniEvent, DecodeError> {
     if let Some(record) = record::whole::<MiniSocket<1>>(bytes) {
-        return event(&record, address::v4(record.local), address::v4(record.remote));
+        return event(&record, address::v4(record.local), address::v4(record.remote)).map(untraced);
     }
     if let Some(record) = record::whole::<MiniSocket<4>>(bytes) {
-        return event(&record, address::v6(record.local), address::v6(record.remote));
+        return event(&record, address::v6(record.local), address::v6(record.remote)).map(untraced);
     }
     Err(DecodeError::Length { kind: head.kind, bytes: bytes.len() })
+}
+
+/// Of those that are disarmed early, only a half-open connection that is accepted comes without a call
+/// stack.
+fn untraced(event: MiniEvent) -> MiniEvent {
+    let early = event.timer == TimerEvent::Cancel && event.tick < event.due;
+    let accepted = (early && event.kind == MiniKind::Request).then_some(EarlyEnd::Accepted);
+    MiniEvent { ended_by: event.ended_by.or(accepted), ..event }
 }
 
 pub(super) fn decode_cancel(
@@ -80,5 +88,6 @@ fn event<const WORDS: usize>(
         due: Jiffies(expires),
         tick: Jiffies(jiffies),
         ended_by: (head.flags & FLAG_NETNS_GONE != 0).then_some(EarlyEnd::NetnsGone),
+        replaces: None,
     })
 }

@@ -67,4 +67,7 @@ pub struct MiniEvent {
     pub tick: Jiffies,
     /// What ended it, if it was disarmed early and that is known.
     pub ended_by: Option<EarlyEnd>,
+    /// The state that the full socket was in when a timewait socket took over, as its last change reports
+    /// right after.
+    pub replaces: Option<TcpState>,
 }

@@ -62,6 +62,15 @@ pub struct StateEvent {
     pub reset_sent: bool,
 }
 
+impl StateEvent {
+    /// A listener that was not bound gets its port after it has entered LISTEN
+    /// (`inet_csk_listen_start` in `net/ipv4/inet_connection_sock.c`).
+    #[must_use]
+    pub fn lacks_its_port(&self) -> bool {
+        self.to == TcpState::Listen && self.ends.local.port == 0
+    }
+}
+
 /// What comes out of a source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {

@@ -7,8 +7,8 @@
 use std::{collections::VecDeque, time::Duration};
 
 use crate::event::{
-    Event, Jiffies, KernelTime, MiniKind, ResetDirection, RetransmitEvent, StateEvent, TcpState,
-    TimerEvent, Trigger,
+    Event, Jiffies, KernelTime, MiniEvent, MiniKind, ResetDirection, RetransmitEvent, StateEvent,
+    TcpState, TimerEvent, Trigger,
 };
 
 /// How long an event is held back. Three programs that connect as fast as they can on two CPUs made
@@ -76,13 +76,16 @@ impl Order {
     fn complete(&self, event: &mut Event) {
         match event {
             Event::State(change) => match change.to {
-                TcpState::SynSent if change.ends.local.port == 0 => self.complete_ends(change),
+                TcpState::SynSent | TcpState::Listen if change.ends.local.port == 0 => {
+                    self.complete_ends(change);
+                }
                 TcpState::FinWait2 => change.timer = self.timer_of(change),
                 TcpState::Closed => change.reset_sent = self.sends_reset(change),
                 _ => {}
             },
             Event::Retransmit(again) => again.timer = self.next_timer(again),
-            Event::Mini(_) | Event::Reset(_) | Event::Error(_) | Event::Segment(_) => {}
+            Event::Mini(mini) => mini.replaces = self.replaced_in(mini),
+            Event::Reset(_) | Event::Error(_) | Event::Segment(_) => {}
         }
     }
 
@@ -105,15 +108,31 @@ impl Order {
             })
     }
 
-    /// SYN_SENT is entered before a local port is chosen (`tcp_v4_connect`).
+    /// SYN_SENT and LISTEN are entered before a local port is chosen (`tcp_v4_connect`,
+    /// `inet_csk_listen_start`).
     fn complete_ends(&self, change: &mut StateEvent) {
         let next = self.soon_after(change.at).find_map(|later| {
             let Event::State(later) = later else { return None };
-            (later.socket == change.socket).then_some(later.ends)
+            (later.socket == change.socket).then_some((later.from, later.ends))
         });
-        if let Some(ends) = next {
+        if let Some((_, ends)) = next.filter(|(from, _)| *from == change.to) {
             change.ends = ends;
         }
+    }
+
+    /// A timewait socket takes over, and then the full socket is closed (`tcp_time_wait` in
+    /// `net/ipv4/tcp_minisocks.c`). The socket's next event tells.
+    fn replaced_in(&self, mini: &MiniEvent) -> Option<TcpState> {
+        if (mini.kind, mini.timer) != (MiniKind::TimeWait, TimerEvent::Start) {
+            return None;
+        }
+        let next = self.soon_after(mini.at).find_map(|later| match later {
+            Event::State(change) if mini.socket == Some(change.socket) => Some(change),
+            _ => None,
+        })?;
+        let closes = matches!(next.from, TcpState::FinWait2 | TcpState::Closing)
+            && next.to == TcpState::Closed;
+        closes.then_some(next.from)
     }
 
     /// A socket that is closed with a reset sends it afterwards (`tcp_send_active_reset` in

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use super::*;
 use crate::{
     decode::{Names, decode},
-    event::{Cookie, Endpoint, Endpoints, MiniEvent, Netns, ResetEvent, Segment},
+    event::{Cookie, Endpoint, Endpoints, Netns, ResetEvent, Segment},
 };
 
 /// A change of the socket with this cookie, in the bytes of the ring.
@@ -52,7 +52,8 @@ fn a_connect_gets_its_port_from_the_sockets_next_event() {
     let mut order = Order::default();
     order.push(change(10, 7, 2, 0));
     order.push(change(11, 8, 1, 99));
-    order.push(change(12, 7, 1, 40_000));
+    let Event::State(next) = change(12, 7, 1, 40_000) else { unreachable!("a change") };
+    order.push(Event::State(StateEvent { from: TcpState::SynSent, ..next }));
     let Some(Event::State(connect)) = order.pop(KernelTime(2_000_000)) else {
         panic!("the connect comes first")
     };
@@ -184,6 +185,7 @@ fn armed(at_us: u64, due: u64) -> MiniEvent {
         due: Jiffies(due),
         tick: Jiffies(5),
         ended_by: None,
+        replaces: None,
     }
 }
 

@@ -1,6 +1,8 @@
 //! Full sockets: from the kernel's report of a state change to news.
 
-use super::{Change, Handshake, Life, News, Reason, Subject, Tracker, key, reason};
+use super::{
+    Change, Handshake, Life, News, Reason, Subject, Tracker, key, missed::may_go_on, reason,
+};
 use crate::event::{
     Cookie, Direction, Endpoints, KernelTime, KnownSocket, Netns, Process, StateEvent, TcpState,
     Via,
@@ -76,18 +78,28 @@ impl Tracker {
 
     pub(super) fn apply_state(&mut self, event: &StateEvent, out: &mut impl FnMut(News)) {
         let known = self.sockets.remove(&event.socket);
-        let met = known.is_none();
-        let mut connection = known.unwrap_or_else(|| Box::new(self.begin(event)));
-        connection.ends = event.ends;
-        if connection.replaced && event.to == TcpState::Closed {
+        let replaced = known.as_ref().is_some_and(|known| known.replaced);
+        if self.is_burial(event, replaced) {
             self.bury(event);
             return;
         }
-        if connection.state != event.from {
-            self.bridge(&mut connection, event, out);
+        // Of one that was replaced the last report was missed: this is the socket's next connection.
+        let known = known.filter(|known| !known.replaced);
+        let met = known.is_none();
+        let mut connection = match known {
+            Some(mut known) => {
+                self.catch_up(&mut known, event, out);
+                known
+            }
+            None => Box::new(self.meet(event, out)),
+        };
+        connection.ends = event.ends;
+        if may_go_on(event, connection.life.reset) && self.may_go_on_unseen(event) {
+            self.go_on(event, *connection);
+            return;
         }
         self.identify(&mut connection, event);
-        let handshake = self.take_request(&mut connection, event, met);
+        let handshake = self.take_request(&mut connection, event, met, out);
         let special = special_handshake(&mut connection, event);
         let (to, reason) = reason::of_change(event, connection.life.reset, self.reliance.minis);
 
@@ -122,6 +134,18 @@ impl Tracker {
         self.keep(event.socket, connection);
     }
 
+    /// Is this what the kernel reports of a full socket that a mini-socket has replaced?
+    fn is_burial(&self, event: &StateEvent, replaced: bool) -> bool {
+        event.to == TcpState::Closed
+            && matches!(event.from, TcpState::FinWait2 | TcpState::Closing)
+            && (replaced || self.is_timewait(&key(event.netns, event.ends), event.socket))
+    }
+
+    /// Is the report of a mini-socket's beginning possibly lost?
+    fn may_go_on_unseen(&self, event: &StateEvent) -> bool {
+        self.reliance.minis && self.may_lack_a_record(event.at)
+    }
+
     /// A mini-socket has taken over; the full socket's last change says what it has done.
     fn bury(&mut self, event: &StateEvent) {
         if let Some(totals) = &event.totals
@@ -146,7 +170,7 @@ impl Tracker {
     }
 
     /// A socket that was not known.
-    fn begin(&mut self, event: &StateEvent) -> Full {
+    pub(super) fn begin(&mut self, event: &StateEvent) -> Full {
         let is_listener = event.to == TcpState::Listen
             || event.from == TcpState::Listen && event.to == TcpState::Closed;
         if !is_listener {
@@ -169,20 +193,6 @@ impl Tracker {
                 _ => Life::default(),
             }),
         }
-    }
-
-    /// The socket is not in the state the kernel says it leaves: at least one change was missed,
-    /// unless the snapshot is to blame or a filter.
-    fn bridge(&mut self, connection: &mut Full, event: &StateEvent, out: &mut impl FnMut(News)) {
-        let raced = connection.from_snapshot && event.at <= connection.seen;
-        if self.reliance.gapless && !raced {
-            self.tally.inferred += 1;
-            let change = connection.change(event.socket, event.at, event.from);
-            let reason = (event.from == TcpState::Closed).then_some(Reason::Unknown);
-            out(News::Change(Change { inferred: true, in_state: None, reason, ..change }));
-        }
-        connection.state = event.from;
-        connection.since = None;
     }
 
     /// Who owns the socket, and who connected to whom.
@@ -220,12 +230,21 @@ impl Tracker {
     /// SYN_RECV when the SYN came, and the clock runs from there. The kernel's own report of
     /// SYN_RECV, microseconds before ESTABLISHED, is not a change then; up to 6.12 it does not come
     /// here at all, and the socket is met on leaving SYN_RECV.
-    fn take_request(&mut self, connection: &mut Full, event: &StateEvent, met: bool) -> bool {
+    fn take_request(
+        &mut self,
+        connection: &mut Full,
+        event: &StateEvent,
+        met: bool,
+        out: &mut impl FnMut(News),
+    ) -> bool {
         let enters = event.from == TcpState::Listen && event.to == TcpState::SynRecv;
         if !(enters || met && event.from == TcpState::SynRecv) {
             return false;
         }
         let Some(request) = self.take_half_open(&key(event.netns, event.ends)) else {
+            if self.may_lack_a_request(event.at) {
+                return enters && self.infer_request(connection, event, out);
+            }
             connection.unrequested = self.reliance.minis;
             return false;
         };

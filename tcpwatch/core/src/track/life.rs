@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Reason, Subject, retry::Retry};
+use super::{MissedChange, Reason, Subject, retry::Retry};
 use crate::event::{Direction, KernelTime, ResetDirection, Segment, TcpState, Totals};
 
 /// What is gathered while a connection lives.
@@ -22,6 +22,8 @@ pub(super) struct Life {
     /// A reset that was seen.
     pub(super) reset: Option<ResetDirection>,
     pub(super) totals: Option<Totals>,
+    /// Changes that were inferred.
+    pub(super) inferred: Vec<MissedChange>,
 }
 
 /// Time spent in each state, in the order of [`TcpState::ALL`]; `None` where it was never seen.
@@ -207,6 +209,9 @@ pub struct Connection {
     pub closed_by: Option<ClosedBy>,
     /// How it ended.
     pub end: End,
+    /// The changes that were not reported but inferred, in order; how long such a state lasted is not
+    /// known.
+    pub inferred: Vec<MissedChange>,
 }
 
 impl Connection {
@@ -268,8 +273,17 @@ impl Life {
         subject: Subject,
         (left, reason): (TcpState, Reason),
     ) -> Connection {
-        let Self { opened, spent, closing_since, closed_by, again, totals, retry: _, reset: _ } =
-            self;
+        let Self {
+            opened,
+            spent,
+            closing_since,
+            closed_by,
+            again,
+            totals,
+            inferred,
+            retry: _,
+            reset: _,
+        } = self;
         let [syn, syn_ack, fin, data] = again;
         let until = closing_since.unwrap_or(at);
         let by_reset = matches!(reason, Reason::ResetReceived | Reason::ResetSent);
@@ -292,6 +306,7 @@ impl Life {
             totals,
             closed_by: closed_by.or_else(|| (by_reset && came_up).then_some(ClosedBy::Reset)),
             end: End::of(left, reason),
+            inferred,
         }
     }
 }

@@ -7,7 +7,9 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use super::{Change, Life, News, Reason, Restart, Subject, Tracker, key};
+use super::{
+    Change, Life, MissedChange, News, Reason, Restart, Subject, Tracker, key, past::Past, way::way,
+};
 use crate::{
     event::{
         Cookie, Direction, EarlyEnd, Endpoints, Jiffies, KernelTime, KnownKind, KnownSocket,
@@ -32,8 +34,8 @@ pub(super) struct Key {
 /// What is known about a mini-socket.
 #[derive(Clone, Debug)]
 pub(super) struct Mini {
-    kind: MiniKind,
-    state: TcpState,
+    pub(super) kind: MiniKind,
+    pub(super) state: TcpState,
     /// When `state` was entered, if that was seen.
     pub(super) since: Option<KernelTime>,
     /// When the timer is due; `None` if its start was not seen.
@@ -43,29 +45,31 @@ pub(super) struct Mini {
     /// Until then the kernel may move FIN_WAIT_2 to TIME_WAIT without a word.
     silent_until: Option<KernelTime>,
     socket: Option<Cookie>,
-    direction: Option<Direction>,
-    process: Option<Process>,
-    inherited: bool,
+    pub(super) direction: Option<Direction>,
+    pub(super) process: Option<Process>,
+    pub(super) inherited: bool,
     pub(super) seen: KernelTime,
     /// The event that waits for its explanation.
-    open: Option<Open>,
+    pub(super) open: Option<Open>,
+    /// A half-open connection was accepted, and nothing was reported of the socket yet.
+    pub(super) accepted: bool,
     pub(super) life: Box<Life>,
 }
 
 /// An event that waits for its explanation.
 #[derive(Clone, Copy, Debug)]
-struct Open {
-    sight: Sight,
-    timer: TimerEvent,
-    ended_by: Option<EarlyEnd>,
+pub(super) struct Open {
+    pub(super) sight: Sight,
+    pub(super) timer: TimerEvent,
+    pub(super) ended_by: Option<EarlyEnd>,
     /// A half-open connection had a listener when its timer fired.
     listens: bool,
 }
 
 /// What an event showed of a mini-socket besides what happened to its timer.
 #[derive(Clone, Copy, Debug)]
-struct Sight {
-    at: KernelTime,
+pub(super) struct Sight {
+    pub(super) at: KernelTime,
     tick: Jiffies,
     state: TcpState,
     due: Jiffies,
@@ -81,7 +85,34 @@ impl From<&MiniEvent> for Sight {
 #[derive(Debug, Default)]
 pub(super) struct Settling(VecDeque<(KernelTime, Key)>);
 
+impl Settling {
+    /// What has waited long enough at `now`.
+    pub(super) fn due(&self, now: KernelTime) -> impl Iterator<Item = &(KernelTime, Key)> {
+        self.0.iter().take_while(move |(opened, _)| now.since(*opened) >= SETTLE)
+    }
+}
+
 impl Mini {
+    /// A timewait socket of which nothing else is known.
+    pub(super) fn timewait(state: TcpState, seen: KernelTime, socket: Option<Cookie>) -> Self {
+        Self {
+            kind: MiniKind::TimeWait,
+            state,
+            since: None,
+            due: None,
+            ends_at: None,
+            silent_until: None,
+            socket,
+            direction: None,
+            process: None,
+            inherited: false,
+            seen,
+            open: None,
+            accepted: false,
+            life: Box::default(),
+        }
+    }
+
     pub(super) const fn subject(&self, key: &Key) -> Subject {
         Subject {
             socket: self.socket,
@@ -105,7 +136,10 @@ impl Mini {
     /// Does the event belong to another mini-socket with the same four-tuple?
     fn is_another(&self, event: &MiniEvent) -> bool {
         let cookies = self.socket.zip(event.socket);
-        self.kind != event.kind || cookies.is_some_and(|(mine, other)| mine != other)
+        let after_accept = self.accepted && event.timer == TimerEvent::Start;
+        self.kind != event.kind
+            || after_accept
+            || cookies.is_some_and(|(mine, other)| mine != other)
     }
 
     fn enter(&mut self, state: TcpState, at: KernelTime) {
@@ -140,6 +174,8 @@ impl Mini {
             let started_at = started_at.max(self.since.unwrap_or(started_at));
             let change = self.change(key, started_at, TcpState::TimeWait);
             out(News::Change(Change { inferred: true, ..change }));
+            let link = MissedChange { from: self.state, to: TcpState::TimeWait, gap: false };
+            self.life.inferred.push(link);
             self.enter(TcpState::TimeWait, started_at);
         } else if self.due.is_some_and(|due| end.due > due) {
             out(News::Restart(Restart {
@@ -173,6 +209,7 @@ impl Tracker {
             inherited: false,
             seen: known.seen,
             open: None,
+            accepted: false,
             life: Box::default(),
         };
         self.keep_mini(key(known.netns, known.ends), mini);
@@ -180,9 +217,8 @@ impl Tracker {
 
     pub(super) fn apply_mini(&mut self, event: &MiniEvent, out: &mut impl FnMut(News)) {
         let key = key(event.netns, event.ends);
-        // Another mini-socket has taken over the four-tuple: the old one has ended.
         if self.minis.get(&key).is_some_and(|mini| mini.is_another(event)) {
-            self.end(&key, event.at, out);
+            self.replaced_by_another(&key, event, out);
         }
         if event.timer != TimerEvent::Start {
             self.infer_takeover(&key, event, out);
@@ -210,7 +246,7 @@ impl Tracker {
                 .and_then(|mini| mini.open)
                 .is_some_and(|open| open.sight.at == opened);
             if still_open {
-                self.end(&key, opened, out);
+                self.settle_alone(&key, opened, out);
             }
         }
     }
@@ -230,7 +266,8 @@ impl Tracker {
     }
 
     fn started(&mut self, key: &Key, event: &MiniEvent, out: &mut impl FnMut(News)) {
-        if let Some(mini) = self.minis.get_mut(key) {
+        let same = |mini: &&mut Box<Mini>| mini.kind == event.kind;
+        if let Some(mini) = self.minis.get_mut(key).filter(same) {
             let was = mini.open.take();
             mini.due = Some(event.due);
             mini.ends_at = Some(ends_at(event, self.reliance.rate));
@@ -238,6 +275,11 @@ impl Tracker {
             mini.seen = event.at;
             // Born before the snapshot looked and told after it: nothing new.
             let known_already = was.is_none() && mini.since.is_none();
+            if mini.kind == MiniKind::Request && was.is_none() {
+                // What stopped the timer was missed, or a whole connection: nobody knows since when.
+                mini.since = None;
+                *mini.life = Life::default();
+            }
             if mini.kind == MiniKind::Request || known_already {
                 return;
             }
@@ -260,7 +302,7 @@ impl Tracker {
         }
         match event.kind {
             MiniKind::Request => self.syn_arrived(key, event, out),
-            MiniKind::TimeWait => self.took_over(key, event, out),
+            MiniKind::TimeWait => self.took_over(key, event, true, out),
         }
     }
 
@@ -282,51 +324,67 @@ impl Tracker {
             inherited: owner.is_some(),
             seen: event.at,
             open: None,
+            accepted: false,
             life: Box::new(Life::begun(event.at)),
         };
-        out(News::Change(mini.change(key, event.at, TcpState::SynRecv)));
-        mini.enter(TcpState::SynRecv, event.at);
+        let change = mini.change(key, event.at, TcpState::SynRecv);
+        if self.is_old_request(key, event.at) {
+            let link = MissedChange { from: TcpState::Listen, to: TcpState::SynRecv, gap: false };
+            *mini.life = Life::default();
+            mini.life.infers(event.at, link);
+            mini.state = TcpState::SynRecv;
+            self.tell_inferred(change, link, out);
+        } else {
+            out(News::Change(change));
+            mini.enter(TcpState::SynRecv, event.at);
+        }
         self.keep_mini(*key, mini);
     }
 
     /// A timewait socket has taken over from a full socket, which keeps its identity: the process
-    /// that owned the one owns the other.
-    fn took_over(&mut self, key: &Key, event: &MiniEvent, out: &mut impl FnMut(News)) {
-        let full = event.socket.and_then(|socket| self.sockets.get_mut(&socket));
-        let mut mini = Mini {
-            kind: MiniKind::TimeWait,
-            state: TcpState::FinWait2,
-            since: None,
-            due: Some(event.due),
-            ends_at: Some(ends_at(event, self.reliance.rate)),
-            silent_until: None,
-            socket: event.socket,
-            direction: None,
-            process: None,
-            inherited: false,
-            seen: event.at,
-            open: None,
-            life: Box::default(),
-        };
-        match full {
-            Some(full) => {
-                full.replaced = true;
-                mini.life = std::mem::take(&mut full.life);
+    /// that owned the one owns the other. What the full socket did unseen before is inferred; so is this
+    /// itself, unless it is `reported`.
+    fn took_over(
+        &mut self,
+        key: &Key,
+        event: &MiniEvent,
+        reported: bool,
+        out: &mut impl FnMut(News),
+    ) {
+        let past = self.past_of(key, event);
+        let left = left_state(event, past.as_ref());
+        let mut mini = Mini::timewait(left.unwrap_or(event.state), event.at, event.socket);
+        mini.due = Some(event.due);
+        mini.ends_at = Some(ends_at(event, self.reliance.rate));
+        match past {
+            Some(mut past) => {
                 // A filter on states may have hidden how it came here.
-                if matches!(full.state, TcpState::FinWait2 | TcpState::Closing) {
-                    mini.state = full.state;
-                    mini.since = full.since;
+                if !self.reliance.gapless && Some(past.state) != left {
+                    (past.state, past.since) = (mini.state, None);
                 }
-                mini.direction = full.direction;
-                mini.process = full.process;
-                mini.inherited = full.inherited;
+                mini.goes_on(past);
             }
             None => self.tally.connections += 1,
         }
+        for link in way(mini.state, left.unwrap_or(event.state)) {
+            let change = mini.change(key, event.at, link.to);
+            let ends_at = mini.ends_at.filter(|_| link.to == event.state);
+            mini.life.infers(event.at, link);
+            self.tell_inferred(Change { ends_at, ..change }, link, out);
+            (mini.state, mini.since) = (link.to, None);
+        }
         if mini.state != event.state {
             let change = mini.change(key, event.at, event.state);
-            out(News::Change(Change { ends_at: mini.ends_at, ..change }));
+            if !reported {
+                self.tally.inferred += 1;
+                let link = MissedChange { from: mini.state, to: event.state, gap: false };
+                mini.life.inferred.push(link);
+            }
+            let inferred = !reported;
+            out(News::Change(Change { ends_at: mini.ends_at, inferred, ..change }));
             mini.enter(event.state, event.at);
+        } else if event.state == TcpState::TimeWait {
+            mini.since = Some(event.at);
         }
         if mini.state == TcpState::FinWait2 {
             mini.silent_until = self.doubt(key, event);
@@ -334,13 +392,30 @@ impl Tracker {
         self.keep_mini(*key, mini);
     }
 
+    /// What is known of the connection before its timewait socket. A full socket stays in its table if
+    /// there is no room for its heir, so that its last report is known for what it is.
+    fn past_of(&mut self, key: &Key, event: &MiniEvent) -> Option<Past> {
+        let socket = event.socket?;
+        if let Some(mut full) = self.sockets.remove(&socket).filter(|full| !full.replaced) {
+            let past = full.past();
+            if self.minis.len() >= super::MAX_SOCKETS {
+                full.replaced = true;
+                self.sockets.insert(socket, full);
+            }
+            return Some(past);
+        }
+        Some(self.take_half_open(key)?.past())
+    }
+
     /// A full socket that is known has become a timewait socket, but that was missed: its timer was
     /// started when it had its whole time before it.
     fn infer_takeover(&mut self, key: &Key, event: &MiniEvent, out: &mut impl FnMut(News)) {
+        let here = self.minis.get(key).map(|mini| mini.kind);
+        let known = event.socket.is_some_and(|socket| self.sockets.contains_key(&socket));
         let missed = event.kind == MiniKind::TimeWait
             && self.reliance.gapless
-            && !self.minis.contains_key(key)
-            && event.socket.is_some_and(|socket| self.sockets.contains_key(&socket));
+            && here != Some(MiniKind::TimeWait)
+            && (known || here == Some(MiniKind::Request));
         if !missed {
             return;
         }
@@ -358,19 +433,7 @@ impl Tracker {
             ended_by: None,
             ..event.clone()
         };
-        let mut inferred = 0;
-        self.took_over(key, &start, &mut |news| match news {
-            News::Change(change) => {
-                inferred += 1;
-                out(News::Change(Change { inferred: true, ..change }));
-            }
-            other => out(other),
-        });
-        self.tally.inferred += inferred;
-        if let Some(socket) = event.socket {
-            // Its burial was missed as well, or is still to come and tells nothing new.
-            self.sockets.remove(&socket);
-        }
+        self.took_over(key, &start, false, out);
     }
 
     /// The timer of a timewait socket fired.
@@ -382,7 +445,10 @@ impl Tracker {
 
     /// Remembers an event that the next one explains.
     fn await_explanation(&mut self, key: &Key, event: &MiniEvent, out: &mut impl FnMut(News)) {
-        let Some(mini) = self.minis.get_mut(key) else { return };
+        let Some(mini) = self.minis.get_mut(key) else {
+            self.met_stopped(key, event);
+            return;
+        };
         let MiniEvent { timer, ended_by, .. } = *event;
         // Asked now: the listener may close before the end is settled.
         let listens = (mini.kind, timer) == (MiniKind::Request, TimerEvent::Expire)
@@ -400,7 +466,7 @@ impl Tracker {
     }
 
     /// The end of a mini-socket whose last event stayed alone.
-    fn end(&mut self, key: &Key, at: KernelTime, out: &mut impl FnMut(News)) {
+    pub(super) fn end(&mut self, key: &Key, at: KernelTime, out: &mut impl FnMut(News)) {
         let Some(mut mini) = self.minis.remove(key) else { return };
         let at = mini.open.map_or(at, |open| open.sight.at);
         if let Some(open) = mini.open.filter(|_| mini.kind == MiniKind::TimeWait) {
@@ -455,11 +521,21 @@ impl Tracker {
         }
     }
 
-    fn keep_mini(&mut self, key: Key, mini: Mini) {
+    pub(super) fn keep_mini(&mut self, key: Key, mini: Mini) {
         if self.has_room(self.minis.len()) {
             self.minis.insert(key, Box::new(mini));
         }
     }
+}
+
+/// The state of the full socket when the timewait socket took over.
+fn left_state(start: &MiniEvent, past: Option<&Past>) -> Option<TcpState> {
+    let waits = (start.state == TcpState::FinWait2).then_some(TcpState::FinWait2);
+    let there = |past: &Past| {
+        let there = matches!(past.state, TcpState::FinWait2 | TcpState::Closing);
+        there.then_some(past.state)
+    };
+    start.replaces.or(waits).or_else(|| past.and_then(there))
 }
 
 /// When the timer armed by this event will fire.

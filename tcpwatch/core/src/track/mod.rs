@@ -4,16 +4,21 @@
 
 use serde::{Deserialize, Serialize};
 
+mod alone;
+mod census;
 mod connection;
 mod doubt;
 mod life;
 mod listeners;
 mod mini;
+mod missed;
+mod past;
 mod reason;
 mod retry;
 #[cfg(test)]
 mod tests;
 mod told;
+mod way;
 
 use std::collections::{HashMap, VecDeque};
 
@@ -26,6 +31,7 @@ use crate::{
     },
     timing::{Sysctls, wheel::TickRate},
 };
+pub use census::Census;
 use connection::Full;
 use doubt::Doubts;
 use life::Life;
@@ -34,6 +40,7 @@ use listeners::Listeners;
 use mini::{Key, Mini, Settling};
 pub use reason::Reason;
 pub use told::{Change, Handshake, News, Reset, Restart, Retransmit, SocketError, Subject};
+pub use way::MissedChange;
 
 /// Full sockets tracked at most, and as many mini-sockets. With [`SOCKET_BYTES`] for each and
 /// [`LIFE_BYTES`] for its connection, each of the two takes 160 MiB at worst, and its table 30 MiB.
@@ -72,8 +79,10 @@ pub struct Reliance {
 pub struct Tally {
     /// Connections seen to open, or open when tcpwatch started.
     pub connections: u64,
-    /// Changes the kernel did not report and that were inferred.
+    /// Changes that were missed and inferred.
     pub inferred: u64,
+    /// Sockets that may have ended: the record that would say so, or the contrary, may be lost.
+    pub doubtful: u64,
     /// Sockets and mini-sockets not tracked because a table was full.
     pub table_full: u64,
 }
@@ -93,6 +102,10 @@ pub struct Tracker {
     /// Sockets that did not close normally, the last ones: a reset or an error may be told after.
     closed: VecDeque<Subject>,
     tally: Tally,
+    /// Timers of half-open connections that are not known, the last ones that stopped.
+    stopped: VecDeque<(KernelTime, Key)>,
+    /// Up to here, records were lost.
+    lost_until: Option<KernelTime>,
 }
 
 impl Tracker {
@@ -109,6 +122,8 @@ impl Tracker {
             sysctls: HashMap::default(),
             closed: VecDeque::default(),
             tally: Tally::default(),
+            stopped: VecDeque::default(),
+            lost_until: None,
         }
     }
 
@@ -201,58 +216,14 @@ impl Tracker {
     /// Sockets and mini-sockets that are alive, listeners not counted.
     #[must_use]
     pub fn open(&self) -> usize {
-        let full = self.sockets.values().filter(|socket| socket.state != TcpState::Listen).count();
-        full + self.minis.len()
+        let is_open = |full: &&Box<Full>| full.state != TcpState::Listen && !full.replaced;
+        self.sockets.values().filter(is_open).count() + self.minis.len()
     }
 
     /// Totals so far.
     #[must_use]
     pub const fn tally(&self) -> Tally {
         self.tally
-    }
-
-    /// Compares with what is alive now, after losses: a socket that is gone without a word from the
-    /// kernel has closed. `alive` tells whether a socket exists, `None` if that is not known.
-    pub fn reconcile(
-        &mut self,
-        taken: KernelTime,
-        alive: impl Fn(&Subject) -> Option<bool>,
-        mut out: impl FnMut(News),
-    ) {
-        let gone = |subject: &Subject, seen| seen < taken && alive(subject) == Some(false);
-        let mut ended = Vec::new();
-        self.sockets.retain(|socket, known| {
-            let keep = !gone(&known.subject(*socket), known.seen);
-            if !keep {
-                let life =
-                    (known.state != TcpState::Listen).then(|| std::mem::take(&mut known.life));
-                ended.push((known.change(*socket, taken, TcpState::Closed), life));
-            }
-            keep
-        });
-        for (change, _) in &ended {
-            let (socket, netns, ends) =
-                (change.subject.socket, change.subject.netns, change.subject.ends);
-            if let Some(socket) = socket {
-                self.listeners.remove(netns, &ends.local, socket);
-            }
-        }
-        self.minis.retain(|key, mini| {
-            let keep = !gone(&mini.subject(key), mini.seen);
-            if !keep {
-                let life = std::mem::take(&mut mini.life);
-                ended.push((mini.change(key, taken, TcpState::Closed), Some(life)));
-            }
-            keep
-        });
-        for (change, life) in ended {
-            self.tally.inferred += 1;
-            let (subject, last) = (change.subject, (change.from, Reason::Unknown));
-            out(News::Change(Change { inferred: true, reason: Some(last.1), ..change }));
-            if let Some(life) = life {
-                self.tell_life(taken, subject, *life, last, &mut out);
-            }
-        }
     }
 
     /// Does a table with so many entries have room for one more? If not, that is counted.

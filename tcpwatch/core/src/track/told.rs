@@ -61,6 +61,8 @@ pub struct Change {
     /// The kernel did not report this change when it happened; it follows from what it reported
     /// later.
     pub inferred: bool,
+    /// Other states may lie between the two: what would say which was missed.
+    pub gap: bool,
 }
 
 impl Change {
@@ -83,6 +85,7 @@ impl Change {
             asked: false,
             handshake: None,
             inferred: false,
+            gap: false,
         }
     }
 }
@@ -224,6 +227,20 @@ impl News {
             Self::Error(error) => error.subject,
             Self::Connection(connection) => connection.subject,
             Self::Segment(segment) => Subject::unknown(None, segment.netns, segment.ends),
+        }
+    }
+
+    /// Is it marked as inferred?
+    #[must_use]
+    pub const fn is_inferred(&self) -> bool {
+        match self {
+            Self::Change(change) => change.inferred,
+            Self::Restart(restart) => restart.inferred,
+            Self::Retransmit(_)
+            | Self::Reset(_)
+            | Self::Error(_)
+            | Self::Connection(_)
+            | Self::Segment(_) => false,
         }
     }
 

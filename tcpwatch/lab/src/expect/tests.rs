@@ -110,6 +110,7 @@ impl Tale {
             asked: false,
             handshake: None,
             inferred: false,
+            gap: false,
         };
         edit(&mut change);
         self.tell(milliseconds, host, What::News(Box::new(News::Change(change))))

@@ -1,8 +1,11 @@
 //! Members of the line that tells a connection's life.
 
-use tcpwatch_core::{event::Totals, track::Connection};
+use tcpwatch_core::{
+    event::Totals,
+    track::{Connection, MissedChange},
+};
 
-use super::{Object, key, write_seconds, write_subject};
+use super::{Object, key, write_seconds, write_state, write_subject};
 
 /// `opened` is the moment of [`Connection::opened`] as text.
 pub(super) fn connection(line: &mut Object<'_>, connection: &Connection, opened: Option<&str>) {
@@ -38,8 +41,21 @@ pub(super) fn connection(line: &mut Object<'_>, connection: &Connection, opened:
         None => line.null(key!("closed_by")),
     }
     line.word(key!("end"), connection.end.word());
+    if !connection.inferred.is_empty() {
+        line.array(key!("inferred_changes"), &connection.inferred, |link, out| {
+            Object::write(out, |object| write_link(object, *link));
+        });
+    }
     if connection.end.is_failure() {
         line.yes(key!("failed"));
+    }
+}
+
+fn write_link(object: &mut Object<'_>, MissedChange { from, to, gap }: MissedChange) {
+    write_state(object, key!("from"), from);
+    write_state(object, key!("to"), to);
+    if gap {
+        object.yes(key!("gap"));
     }
 }
 

@@ -121,8 +121,19 @@ impl Sink for JsonLines {
 }
 
 fn write_change(line: &mut Object<'_>, change: &Change) {
-    let Change { at, ref subject, from, to, in_state, reason, ends_at, asked, handshake, inferred } =
-        *change;
+    let Change {
+        at,
+        ref subject,
+        from,
+        to,
+        in_state,
+        reason,
+        ends_at,
+        asked,
+        handshake,
+        inferred,
+        gap,
+    } = *change;
     write_subject(line, subject);
     write_state(line, key!("from"), from);
     write_state(line, key!("to"), to);
@@ -137,6 +148,9 @@ fn write_change(line: &mut Object<'_>, change: &Change) {
         line.word(key!("handshake"), handshake.word());
     }
     write_end(line, at, ends_at, inferred);
+    if gap {
+        line.yes(key!("gap"));
+    }
 }
 
 fn write_restart(line: &mut Object<'_>, restart: &Restart) {

@@ -40,6 +40,12 @@ pub(super) fn state(state: TcpState, out: &mut Vec<u8>) {
     pad(start, "ESTABLISHED".len(), out);
 }
 
+/// Between the state that was left and the one that was entered, at once or, with a gap, perhaps by way of
+/// others.
+pub(super) const fn link(gap: bool) -> &'static str {
+    if gap { " \u{21e2} " } else { " \u{2192} " }
+}
+
 /// Appends a process's name.
 fn name(comm: Comm, out: &mut Vec<u8>) {
     if comm.is_plain() {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tcpwatch_core::{
     event::{Segment, TcpState, WallClock},
-    track::{Connection, End},
+    track::{Connection, End, MissedChange},
 };
 
 use super::{
@@ -70,8 +70,23 @@ fn bytes(count: Option<u64>) -> String {
     count.to_string()
 }
 
-/// How it ended, in words.
+/// How it ended, in words, and which changes are inferred.
 fn end(connection: &Connection) -> String {
+    let mut text = ending(connection);
+    let mut last = None;
+    for MissedChange { from, to, gap } in &connection.inferred {
+        if last != Some(*from) {
+            text += if last.is_none() { " \u{b7} inferred " } else { ", " };
+            text += &from.to_string();
+        }
+        text += cell::link(*gap);
+        text += &to.to_string();
+        last = Some(*to);
+    }
+    text
+}
+
+fn ending(connection: &Connection) -> String {
     let hidden = |state| connection.spent.time_in(state).filter(|time| *time > Duration::ZERO);
     match connection.end {
         End::Normal => match hidden(TcpState::TimeWait) {

@@ -76,6 +76,7 @@ struct Remarks {
     asked: bool,
     /// Explains what the cell ends with. It makes a line long, and costs the owner no letter of its name.
     meaning: Option<&'static str>,
+    gap: bool,
     odd: bool,
 }
 
@@ -164,7 +165,8 @@ impl Terminal {
 
     /// Puts the remarks into the cell.
     fn remark(&mut self, remarks: Remarks, clock: &WallClock) {
-        let Remarks { reason, ends_at, handshake, inferred, asked, meaning: _, odd: _ } = remarks;
+        let Remarks { reason, ends_at, handshake, inferred, asked, gap, meaning: _, odd: _ } =
+            remarks;
         let cell = &mut self.cell;
         let mut word = |word: &str| {
             cell.extend_from_slice(" \u{b7} ".as_bytes());
@@ -181,6 +183,9 @@ impl Terminal {
         }
         if asked {
             word("asked");
+        }
+        if gap {
+            word("other states may lie between");
         }
         if let Some(ends_at) = ends_at {
             word("ends ");
@@ -214,7 +219,7 @@ impl Terminal {
     fn change(&mut self, change: &Change, clock: &WallClock, out: &mut Vec<u8>) {
         self.begin(change.at, &change.subject, clock, out);
         cell::state(change.from, &mut self.cell);
-        self.cell.extend_from_slice(" \u{2192} ".as_bytes());
+        self.cell.extend_from_slice(cell::link(change.gap).as_bytes());
         cell::state(change.to, &mut self.cell);
         self.middle(style::of_change(change), change.in_state, out);
         let remarks = Remarks {
@@ -224,6 +229,7 @@ impl Terminal {
             inferred: change.inferred,
             asked: change.asked,
             meaning: None,
+            gap: change.gap,
             odd: change.inferred || change.reason.is_some_and(is_failure),
         };
         self.end(&change.subject, remarks, clock, out);

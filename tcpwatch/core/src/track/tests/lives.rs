@@ -292,7 +292,7 @@ fn a_life_whose_end_was_missed_is_told_by_comparison() {
     tell(&mut tracker, client_until_fin_wait_2());
     listening(&mut tracker, 80);
     let mut news = Vec::new();
-    tracker.reconcile(ms(200), |_| Some(false), |one| news.push(one));
+    tracker.reconcile(&nothing_left(200), |one| news.push(one));
     let told = lives(&news);
     let [connection] = told.as_slice() else { panic!("one life, and a listener: {news:?}") };
     assert_eq!((connection.end, connection.at, connection.totals), (End::Unknown, ms(200), None));
@@ -304,8 +304,8 @@ fn a_half_open_connection_whose_end_was_missed_is_told_by_comparison() {
     let mut tracker = life_tracker();
     tell(&mut tracker, [Event::Mini(request(0, TimerEvent::Start))]);
     let mut news = Vec::new();
-    tracker.reconcile(ms(200), |_| Some(false), |one| news.push(one));
-    assert_eq!(lines(&news), ["SYN_RECV CLOSED 200 unknown inferred", "life unknown"]);
+    tracker.reconcile(&nothing_left(200), |one| news.push(one));
+    assert_eq!(lines(&news), ["SYN_RECV CLOSED - unknown inferred gap", "life unknown"]);
 }
 
 #[test]

@@ -87,6 +87,7 @@ fn timewait(at: u64, timer: TimerEvent, state: TcpState, due: Jiffies) -> MiniEv
         due,
         tick: tick(at),
         ended_by: None,
+        replaces: None,
     }
 }
 
@@ -111,6 +112,11 @@ fn listening(tracker: &mut Tracker, pid: u32) {
     event.ends.remote = Endpoint { address: [0, 0, 0, 0].into(), port: 0 };
     event.process = process(pid, Via::Listen);
     tracker.apply(&Event::State(event), |_| {});
+}
+
+/// The kernel lists no socket at all.
+fn nothing_left(at: u64) -> Census {
+    Census::new((ms(at), ms(at + 1)), [NETNS], [])
 }
 
 /// Applies events and settles everything.
@@ -151,7 +157,8 @@ fn line(news: &News) -> String {
                 change.reason.map_or(String::new(), |reason| format!(" {}", reason.word()));
             let after = whole_ms(change.in_state);
             let inferred = inferred(change.inferred);
-            format!("{} {} {after}{reason}{inferred}", change.from, change.to)
+            let gap = if change.gap { " gap" } else { "" };
+            format!("{} {} {after}{reason}{inferred}{gap}", change.from, change.to)
         }
         News::Restart(restart) => {
             let after = whole_ms(restart.in_state);

@@ -284,8 +284,11 @@ fn a_four_tuple_that_is_reused_at_once_is_two_lives() {
     let cancel = timewait(1500, TimerEvent::Cancel, TimeWait, due);
     events.push(Event::Mini(MiniEvent { ended_by: Some(EarlyEnd::Connect), ..cancel }));
     // The next connection on the same four-tuple lives for less than a millisecond.
-    let next =
-        MiniEvent { socket: Some(Cookie(3)), ..timewait(1501, TimerEvent::Start, TimeWait, due) };
+    let next = MiniEvent {
+        socket: Some(Cookie(3)),
+        replaces: Some(FinWait2),
+        ..timewait(1501, TimerEvent::Start, TimeWait, due)
+    };
     events.push(Event::Mini(next));
     let news = tell(&mut tracker(), events);
     assert_eq!(lines(&news)[5..], ["TIME_WAIT CLOSED 1390 reused", "FIN_WAIT_2 TIME_WAIT -"]);

@@ -71,6 +71,19 @@ pub(super) fn dump(netns: Netns, into: &mut Vec<KnownSocket>) -> Result<(), Dump
     FAMILIES.into_iter().try_for_each(|family| lister.list(family, into))
 }
 
+/// Lists the TCP sockets that listen in the calling thread's network namespace, which is `netns`; one that
+/// comes or goes meanwhile may be missing.
+pub(super) fn listeners(netns: Netns, into: &mut Vec<KnownSocket>) -> Result<(), DumpError> {
+    let mut asking = Asking::open()?;
+    for family in FAMILIES {
+        let question = all_in(family, StateFlags::LISTEN, ExtensionFlags::empty());
+        asking.ask(question, |datagram, seen, sequence| {
+            Ok(message::read(datagram, Context { netns, seen, sequence }, into)?)
+        })?;
+    }
+    Ok(())
+}
+
 /// Asks for a list and hands every piece of it to `read` with the moment before it came; `false` if
 /// the list may lack some.
 pub(super) fn dump_answer(

@@ -222,6 +222,7 @@ impl Tale {
             asked: false,
             handshake: None,
             inferred: false,
+            gap: false,
         }
     }
 

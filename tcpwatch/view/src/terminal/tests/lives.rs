@@ -34,6 +34,7 @@ fn client() -> Connection {
         }),
         closed_by: Some(ClosedBy::Local),
         end: End::Normal,
+        inferred: Vec::new(),
     }
 }
 

@@ -15,11 +15,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tcpwatch_core::event::{Endpoint, Endpoints, KnownSocket, Netns};
+use tcpwatch_core::event::{Cookie, Endpoint, Endpoints, KnownSocket, Netns};
 
 use super::{
     SnapshotError,
     namespaces::{self, EnterError, Place},
+    sock_diag,
 };
 use channel::Channel;
 
@@ -91,22 +92,46 @@ impl Lookup {
         }
     }
 
-    fn ask_elsewhere(&mut self, netns: Netns, group: &Group) -> Vec<(usize, Answer)> {
-        let answers = match self.enter(netns, group) {
-            Err(EnterError::Gone | EnterError::Open(_)) if self.list(Instant::now()) => {
-                self.enter(netns, group)
-            }
-            answers => answers,
+    /// The socket with this cookie, if it listens; `None` too if the namespace cannot be entered or the
+    /// kernel does not answer.
+    pub fn listener(&mut self, netns: Netns, socket: Cookie) -> Option<KnownSocket> {
+        let list = || {
+            let mut found = Vec::new();
+            // What was found before an error counts.
+            let _whole = sock_diag::listeners(netns, &mut found).is_ok();
+            found.into_iter().find(|known| known.socket == socket)
         };
+        if netns == self.own.netns() { list() } else { self.inside(netns, list).ok().flatten() }
+    }
+
+    fn ask_elsewhere(&mut self, netns: Netns, group: &Group) -> Vec<(usize, Answer)> {
+        let answers = self.inside(netns, || match Channel::open(netns) {
+            Ok(mut channel) => channel.ask_all(group),
+            Err(_) => unknown(group),
+        });
         answers.unwrap_or_else(|_| unknown(group))
     }
 
-    fn enter(&self, netns: Netns, group: &Group) -> Result<Vec<(usize, Answer)>, EnterError> {
-        let place = self.elsewhere.get(&netns).ok_or(EnterError::Gone)?;
-        place.inside(|| match Channel::open(netns) {
-            Ok(mut channel) => channel.ask_all(group),
-            Err(_) => unknown(group),
-        })
+    /// Does `work` in another namespace; one that is not known is looked for.
+    fn inside<T: Send>(
+        &mut self,
+        netns: Netns,
+        work: impl Fn() -> T + Sync,
+    ) -> Result<T, EnterError> {
+        match self.enter(netns, &work) {
+            Err(EnterError::Gone | EnterError::Open(_)) if self.list(Instant::now()) => {
+                self.enter(netns, &work)
+            }
+            done => done,
+        }
+    }
+
+    fn enter<T: Send>(
+        &self,
+        netns: Netns,
+        work: &(impl Fn() -> T + Sync),
+    ) -> Result<T, EnterError> {
+        self.elsewhere.get(&netns).ok_or(EnterError::Gone)?.inside(work)
     }
 
     /// Finds the namespaces anew, unless that was done a moment ago.
