@@ -26,7 +26,7 @@ use self::{
 use crate::{precondition::Precondition, setup};
 
 /// What the tier `vm` is told.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Options {
     /// A vmlinuz to boot in tier `vm` instead of Debian's; modules that it needs are looked for in
     /// ../lib/modules/VERSION if its name is vmlinuz-VERSION
@@ -34,7 +34,7 @@ pub(crate) struct Options {
     kernel: Vec<PathBuf>,
     /// In tier `vm`, run only the tests that have this, or another WORD, in their name
     #[arg(long, value_name = "WORD")]
-    only: Vec<String>,
+    pub(crate) only: Vec<String>,
     /// After tier `vm`, print which kernel has which feature as a Markdown table
     #[arg(long, conflicts_with = "only")]
     markdown: bool,
