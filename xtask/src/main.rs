@@ -6,6 +6,7 @@
 
 mod bench;
 mod cargo;
+mod check;
 mod debian;
 mod demo;
 mod ebpf;
@@ -43,6 +44,8 @@ enum Task {
     Ebpf,
     /// Build tcpwatch and run it on port 11111, with demo traffic to look at
     Run(run::Args),
+    /// Format, clippy, unit tests: what is looked at after every change
+    Check,
     /// Run the tests, all tiers or the named ones
     Test(tiers::Args),
     /// Measure what tcpwatch costs, beside the floor and its peers (as root)
@@ -67,6 +70,7 @@ fn start(task: &Task) -> Result<ExitCode> {
         Task::Setup => setup::command(),
         Task::Ebpf => ebpf::command(),
         Task::Run(args) => run::command(args),
+        Task::Check => check::command(),
         Task::Test(args) => tiers::command(args),
         Task::Bench(args) => bench::command(args),
     }

@@ -29,13 +29,13 @@ use self::{
 use crate::{debian::QEMU, precondition::Precondition};
 
 /// What the tier `vm` is told.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Options {
     #[command(flatten)]
     wanted: plan::Wanted,
     /// In tier `vm`, run only the tests that have this, or another WORD, in their name
     #[arg(long, value_name = "WORD")]
-    only: Vec<String>,
+    pub(crate) only: Vec<String>,
     /// After tier `vm`, print which kernel has which feature as a Markdown table
     #[arg(long, conflicts_with = "only")]
     markdown: bool,

@@ -33,7 +33,7 @@ const USUAL: [(Series, Amount); 4] = [
 ];
 
 /// What the tier `vm` is told about kernels.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Wanted {
     /// A kernel to boot in tier `vm` instead of Debian's: boot/vmlinuz-VERSION, whose modules are looked
     /// for in ../lib/modules/VERSION, or lib/modules/VERSION/vmlinuz
