@@ -12,6 +12,7 @@
 //! - [`lab`]: the laboratory, which puts real sockets into every state and judges the kernel's timers
 //! - [`metrics`]: counters of the kernel side and gauges of the moment become a Prometheus page
 //! - [`web`]: that page, and whether tcpwatch is well, over HTTP
+//! - [`glossary`]: what every word in lines, columns, JSON fields and metrics means
 //! - [`pipeline`]: all of the above on one page
 //! - [`ending`]: the signals that end a run
 //! - [`cli`]: what was typed, and what is meant
@@ -23,6 +24,7 @@ pub mod cli;
 pub mod decode;
 pub mod ending;
 pub mod event;
+pub mod glossary;
 pub mod lab;
 pub mod metrics;
 mod netns;

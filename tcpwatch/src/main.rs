@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result};
 use clap::Parser as _;
 use tcpwatch::{
     cli::{Cli, args::Command, exit},
+    glossary,
     lab::hosts::janitor,
     probe::features,
 };
@@ -22,6 +23,13 @@ fn runtime() -> Result<Runtime> {
     Builder::new_current_thread().enable_all().build().context("cannot start the runtime")
 }
 
+/// `tcpwatch explain`: a page about a word, or the list of words.
+fn explain(word: &str) -> Result<ExitCode> {
+    let text = if word.trim().is_empty() { glossary::list() } else { glossary::explain(word)? };
+    exit::print(text)?;
+    Ok(ExitCode::SUCCESS)
+}
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     tracing_subscriber::fmt()
@@ -34,6 +42,7 @@ fn main() -> ExitCode {
     let done = match cli.command {
         None => live::run(&cli.filters, &cli.output, &cli.live, &cli.web),
         Some(Command::Check) => check::run(),
+        Some(Command::Explain { word }) => explain(&word.join(" ")),
         Some(Command::Lab(command)) => laboratory::run(&command),
         Some(Command::LabPeer(peer)) => return peer.run(),
         Some(Command::LabJanitor) => return janitor::run(),

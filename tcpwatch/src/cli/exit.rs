@@ -6,6 +6,7 @@ use std::{
 };
 
 use crate::{
+    glossary,
     lab::{catalog, hosts::HostsError, lacking::Lacking, scenario::FileError},
     probe::ProbeError,
     source::snapshot,
@@ -27,6 +28,7 @@ pub fn status(error: &anyhow::Error) -> ExitCode {
     }
     let is_usage = error.is::<snapshot::NetnsError>()
         || error.is::<catalog::Unknown>()
+        || error.is::<glossary::Unknown>()
         || error.is::<FileError>();
     if is_usage {
         return USAGE.into();

@@ -4,6 +4,7 @@ mod cell;
 mod columns;
 mod duration;
 mod lives;
+mod namespaces;
 mod segment;
 pub(crate) mod style;
 #[cfg(test)]
@@ -15,8 +16,11 @@ use std::time::Duration;
 use anstyle::Style;
 use jiff::tz::TimeZone;
 
-use self::columns::{Columns, Titles};
-pub use self::duration::Humane;
+use self::{
+    columns::{Columns, Titles},
+    namespaces::Namespaces,
+};
+pub use self::{duration::Humane, namespaces::Naming};
 use super::{
     Loss, Sink, Summary,
     timestamp::{Calendar, write_fraction},
@@ -62,6 +66,7 @@ pub struct Terminal {
     /// Another second than the line's own is cached here.
     ends_calendar: Calendar,
     columns: Columns,
+    namespaces: Namespaces,
     since_header: Option<usize>,
     cell: Vec<u8>,
     owner: Vec<u8>,
@@ -94,10 +99,18 @@ impl Terminal {
             calendar: Calendar::new(zone.clone(), "%H:%M:%S"),
             ends_calendar: Calendar::new(zone, "%H:%M:%S"),
             columns: Columns::default(),
+            namespaces: Namespaces::new(|_| None),
             since_header: None,
             cell: Vec::new(),
             owner: Vec::new(),
         }
+    }
+
+    /// The same, where network namespaces may have names; without, they are inodes.
+    #[must_use]
+    pub fn naming(mut self, naming: Naming) -> Self {
+        self.namespaces = Namespaces::new(naming);
+        self
     }
 
     /// The header, when the page is new or a column has grown.
@@ -127,6 +140,7 @@ impl Terminal {
 
     /// Moment and ends: the part that every line about a socket begins with.
     fn begin(&mut self, at: KernelTime, subject: &Subject, clock: &WallClock, out: &mut Vec<u8>) {
+        self.namespaces.begin(subject.netns, at);
         let grown = self.columns.fit(&subject.ends);
         self.header(grown, Titles::Changes, out);
         self.moment(at, clock, out);
@@ -159,6 +173,7 @@ impl Terminal {
             self.owner.extend_from_slice(b": ");
             self.owner.extend_from_slice(meaning.as_bytes());
         }
+        self.owner.extend_from_slice(self.namespaces.mark());
         let look = if remarks.odd { style::FAILURE } else { style::PLAIN };
         style::paint(look, &self.owner, self.layout.color, out);
         out.push(b'\n');

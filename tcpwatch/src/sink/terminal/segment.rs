@@ -16,6 +16,7 @@ impl Terminal {
         let look = if segment.dropped_by.is_some() { style::FAILURE } else { style::PLAIN };
         self.middle(look, None, out);
         style::paint(look, numbers(segment).as_bytes(), self.layout.color, out);
+        out.extend_from_slice(self.namespaces.mark());
         out.push(b'\n');
     }
 }

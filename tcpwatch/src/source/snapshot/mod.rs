@@ -36,7 +36,7 @@ use crate::event::{KernelTime, KnownSocket, Netns};
 
 pub use lookup::{Answer, Lookup, Question};
 pub use message::MessageError;
-pub use names::{NetnsError, resolve};
+pub use names::{NetnsError, name_of, resolve};
 pub use namespaces::EnterError;
 pub use sock_diag::DumpError;
 pub(crate) use sock_diag::Lister;
