@@ -20,7 +20,8 @@ pub(super) fn pages() -> Vec<Page> {
     let schema: Value = serde_json::from_str(SCHEMA).unwrap_or_default();
     let mut fields = Vec::new();
     collect(&schema, &schema, "every line", &mut fields);
-    for (name, definition) in schema["$defs"].as_object().into_iter().flatten() {
+    let definitions = schema.get("$defs").and_then(Value::as_object);
+    for (name, definition) in definitions.into_iter().flatten() {
         collect(&schema, definition, &place(name), &mut fields);
     }
     fields.into_iter().map(page).collect()

@@ -24,6 +24,8 @@ mod filters;
 #[cfg(test)]
 mod gauges;
 #[cfg(test)]
+mod gone;
+#[cfg(test)]
 mod lives;
 #[cfg(test)]
 mod load;

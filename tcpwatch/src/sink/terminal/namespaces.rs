@@ -60,6 +60,8 @@ impl Namespaces {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
     use super::*;
 
     fn named(netns: Netns) -> Option<String> {
@@ -83,12 +85,8 @@ mod tests {
 
     #[test]
     fn a_name_is_looked_up_again_after_a_second() {
-        fn changing(_: Netns) -> Option<String> {
-            use std::sync::atomic::{AtomicU32, Ordering};
-            static ASKED: AtomicU32 = AtomicU32::new(0);
-            Some(ASKED.fetch_add(1, Ordering::Relaxed).to_string())
-        }
-        let mut namespaces = Namespaces::new(changing);
+        static ASKED: AtomicU32 = AtomicU32::new(0);
+        let mut namespaces = Namespaces::new(|_| Some(ASKED.fetch_add(1, Relaxed).to_string()));
         namespaces.begin(Netns(1), KernelTime(0));
         for (at, mark) in [(0, "0"), (999_999_999, "0"), (1_000_000_000, "1")] {
             namespaces.begin(Netns(2), KernelTime(at));
