@@ -5,39 +5,52 @@ use super::Entry;
 pub(super) const EVENTS: [Entry; 9] = [
     Entry::short(
         &["state", "state event", "change event"],
-        "A socket has changed its state: from, to, how long the first one lasted, and on the way to CLOSED the reason. Mini-sockets are among them: TIME_WAIT, FIN_WAIT_2 after close(), SYN_RECV.",
+        "A socket has changed its state: from, to, how long the first one lasted, and on the way \
+         to CLOSED the reason. Mini-sockets are among them: TIME_WAIT, FIN_WAIT_2 after close(), \
+         SYN_RECV.",
     ),
     Entry::short(
         &["restart", "starts anew", "↻"],
-        "The kernel started the timer of TIME_WAIT or FIN_WAIT_2 again; the state goes on. It happens when a segment comes that has to be answered, as a FIN that is repeated because the last ACK was lost.",
+        "The kernel started the timer of TIME_WAIT or FIN_WAIT_2 again; the state goes on. It \
+         happens when a segment comes that has to be answered, as a FIN that is repeated because \
+         the last ACK was lost.",
     ),
     Entry::short(
         &["retransmit", "retry", "retransmission"],
-        "A segment was sent again: a SYN, SYN+ACK, FIN or data. The line has the number of the attempt, the time since the last, what the kernel's timeout was and what comes next. --retries shows these alone.",
+        "A segment was sent again: a SYN, SYN+ACK, FIN or data. The line has the number of the \
+         attempt, the time since the last, what the kernel's timeout was and what comes next. \
+         --retries shows these alone.",
     ),
     Entry::short(
         &["reset", "reset event", "RST", "RST sent", "RST received"],
-        "A reset was sent or accepted. Sent: with the kernel's reason since Linux 6.10, and also where there is no socket. A reset that is refused, because its sequence number is wrong, makes no line.",
+        "A reset was sent or accepted. Sent: with the kernel's reason since Linux 6.10, and also \
+         where there is no socket. A reset that is refused, because its sequence number is \
+         wrong, makes no line.",
     ),
     Entry::short(
         &["error", "error event", "SO_ERROR"],
-        "The kernel reported an error to the application: what the next call on the socket, poll() or SO_ERROR returns. In text only where no line to CLOSED has said it.",
+        "The kernel reported an error to the application: what the next call on the socket, \
+         poll() or SO_ERROR returns. In text only where no line to CLOSED has said it.",
     ),
     Entry::short(
         &["connection"],
-        "The life of a connection in one line, when its last trace is gone, TIME_WAIT included: --lives, --failed, and every JSON log without --state.",
+        "The life of a connection in one line, when its last trace is gone, TIME_WAIT included: \
+         --lives, --failed, and every JSON log without --state.",
     ),
     Entry::short(
         &["segment"],
-        "A segment passed a link of the laboratory, or was dropped there by a rule. Lines of `tcpwatch lab run` only.",
+        "A segment passed a link of the laboratory, or was dropped there by a rule. Lines of \
+         `tcpwatch lab run` only.",
     ),
     Entry::short(
         &["loss", "LOST"],
-        "Something did not reach the log: how much, and why. Every loss is counted; states that are missing because of it are inferred and marked.",
+        "Something did not reach the log: how much, and why. Every loss is counted; states that \
+         are missing because of it are inferred and marked.",
     ),
     Entry::short(
         &["summary", "totals"],
-        "Totals at the end of a run (--summary): changes, records attempted, received and lost, connections seen and still open. attempted is received and lost together.",
+        "Totals at the end of a run (--summary): changes, records attempted, received and lost, \
+         connections seen and still open. attempted is received and lost together.",
     ),
 ];
 
@@ -80,38 +93,49 @@ pub(super) const SEGMENTS: [Entry; 4] = [
 pub(super) const HANDSHAKES: [Entry; 2] = [
     Entry::short(
         &["fast_open", "TFO"],
-        "The SYN brought data, and the server took it at once (TCP Fast Open, RFC 7413): ESTABLISHED without waiting for the last ACK. sysctl tcp_fastopen: 1 client, 2 server.",
+        "The SYN brought data, and the server took it at once (TCP Fast Open, RFC 7413): \
+         ESTABLISHED without waiting for the last ACK. sysctl tcp_fastopen: 1 client, 2 server.",
     ),
     Entry::short(
         &["syn_cookie", "TCPReqQFullDoCookies", "syncookies"],
-        "The queue of half-open connections was full (or tcp_syncookies is 2), and the kernel kept no state until the last ACK: there was no SYN_RECV to be seen, and how long the handshake took is not known. Look at ss -tan state syn-recv; a larger backlog, if it is no SYN flood.",
+        "The queue of half-open connections was full (or tcp_syncookies is 2), and the kernel \
+         kept no state until the last ACK: there was no SYN_RECV to be seen, and how long the \
+         handshake took is not known. Look at ss -tan state syn-recv; a larger backlog, if it is \
+         no SYN flood.",
     ),
 ];
 
 pub(super) const LOSSES: [Entry; 6] = [
     Entry::short(
         &["ring_full"],
-        "The ring between kernel and tcpwatch was full: the log is written too slowly, or came in a burst. A larger --buffer, narrower filters, or --lives instead of every change help.",
+        "The ring between kernel and tcpwatch was full: the log is written too slowly, or came \
+         in a burst. A larger --buffer, narrower filters, or --lives instead of every change \
+         help.",
     ),
     Entry::short(
         &["recursion"],
-        "The kernel skipped a program because an interrupt hit while the same one ran on that processor. States that are missing are inferred. Nothing can be set.",
+        "The kernel skipped a program because an interrupt hit while the same one ran on that \
+         processor. States that are missing are inferred. Nothing can be set.",
     ),
     Entry::short(
         &["unreadable"],
-        "A socket's fields could not be read by the kernel side. Not expected: `tcpwatch check` and a report help.",
+        "A socket's fields could not be read by the kernel side. Not expected: `tcpwatch check` \
+         and a report help.",
     ),
     Entry::short(
         &["undecodable"],
-        "A record could not be understood. In a replay: a line that is damaged or cut short. Live it is not expected.",
+        "A record could not be understood. In a replay: a line that is damaged or cut short. \
+         Live it is not expected.",
     ),
     Entry::short(
         &["table_full"],
-        "More sockets live than tcpwatch keeps: lines of the others have no durations and no owners. Filters (--port, --netns) make it fewer.",
+        "More sockets live than tcpwatch keeps: lines of the others have no durations and no \
+         owners. Filters (--port, --netns) make it fewer.",
     ),
     Entry::short(
         &["undecided"],
-        "Too many connects waited for their local port to be known, which a filter asks for (--local-port, --port). Filter by --remote-port or --addr instead.",
+        "Too many connects waited for their local port to be known, which a filter asks for \
+         (--local-port, --port). Filter by --remote-port or --addr instead.",
     ),
 ];
 
@@ -122,11 +146,13 @@ pub(super) const OWNERS: [Entry; 8] = [
     ),
     Entry::short(
         &["via listen", "listen"],
-        "The owner is the process that called listen() on the socket, or on the listener that accepted it: a guess for the accepted socket, marked (listener) in text. (`via`)",
+        "The owner is the process that called listen() on the socket, or on the listener that \
+         accepted it: a guess for the accepted socket, marked (listener) in text. (`via`)",
     ),
     Entry::short(
         &["via close"],
-        "The owner is the process that called close() or shutdown() on the socket: it held it. (`via`)",
+        "The owner is the process that called close() or shutdown() on the socket: it held it. \
+         (`via`)",
     ),
     Entry::short(
         &["via procfs", "procfs", "via fd", "fd"],
@@ -143,7 +169,8 @@ pub(super) const OWNERS: [Entry; 8] = [
     Entry::short(&["closed by remote"], "The peer sent the first FIN. (`closed_by`)"),
     Entry::short(
         &["closed by both"],
-        "Both ends sent their FIN before they saw the other's: both pass CLOSING or have TIME_WAIT. (`closed_by`)",
+        "Both ends sent their FIN before they saw the other's: both pass CLOSING or have \
+         TIME_WAIT. (`closed_by`)",
     ),
 ];
 

@@ -11,18 +11,31 @@ fn text(name: &str) -> Vec<String> {
 }
 
 #[test]
-fn changes_that_were_asked_for_or_inferred_are_marked_in_text_as_in_json() {
+fn lines_that_are_late_asked_for_or_inferred_are_marked_in_text_as_in_json() {
     let mut marked = 0;
     for name in RECORDINGS {
         let (json, text) = (Played::named(name, &[]), text(name));
-        for mark in ["asked", "inferred"] {
-            let in_json = json.lines.iter().filter(|line| line[mark] == true).count();
+        for mark in ["asked", "inferred", "late"] {
+            let shown = json.lines.iter().filter(|line| line["event"] != "connection");
+            let in_json = shown.filter(|line| line[mark] == true).count();
             let in_text = text.iter().filter(|line| line.contains(&format!(" · {mark}"))).count();
             assert_eq!(in_text, in_json, "{mark} in {name}");
             marked += in_json;
         }
     }
     assert!(marked > 0, "a recording has such a change");
+}
+
+#[test]
+fn a_line_is_late_if_and_only_if_one_before_it_is_of_a_later_moment() {
+    for name in RECORDINGS {
+        let mut newest = 0;
+        for line in Played::named(name, &[]).lines {
+            let at = line["mono_ns"].as_u64().expect("a number");
+            assert_eq!(line["late"] == true, at < newest, "{line}");
+            newest = newest.max(at);
+        }
+    }
 }
 
 #[test]

@@ -26,12 +26,16 @@ const SCHEMA: u8 = 1;
 pub struct JsonLines {
     calendar: Calendar,
     host: Option<&'static str>,
+    /// The latest moment of a line so far.
+    newest: KernelTime,
+    /// The line that is being written is about an earlier moment.
+    late: bool,
 }
 
 impl Default for JsonLines {
     fn default() -> Self {
         let calendar = Calendar::new(TimeZone::UTC, "%Y-%m-%dT%H:%M:%S");
-        Self { calendar, host: None }
+        Self { calendar, host: None, newest: KernelTime(0), late: false }
     }
 }
 
@@ -66,6 +70,9 @@ impl JsonLines {
                 line.word(key!("host"), host);
             }
             fill(line);
+            if self.late {
+                line.yes(key!("late"));
+            }
         });
         out.push(b'\n');
     }
@@ -78,6 +85,8 @@ fn spell(calendar: &mut Calendar, at: KernelTime, clock: &WallClock, out: &mut V
 
 impl Sink for JsonLines {
     fn news(&mut self, news: &News, clock: &WallClock, out: &mut Vec<u8>) {
+        self.late = news.at() < self.newest;
+        self.newest = self.newest.max(news.at());
         match news {
             News::Change(change) => {
                 self.line("state", change.at, clock, out, |line| write_change(line, change));
@@ -106,6 +115,7 @@ impl Sink for JsonLines {
                 });
             }
         }
+        self.late = false;
     }
 
     fn loss(&mut self, loss: &Loss, clock: &WallClock, out: &mut Vec<u8>) {

@@ -30,6 +30,9 @@ use crate::{
     track::{Change, Handshake, News, Reason, Restart, Subject},
 };
 
+/// Behind a line that stands below one of a later moment.
+const LATE: &[u8] = " \u{b7} late".as_bytes();
+
 /// How moments are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TimeStyle {
@@ -67,6 +70,10 @@ pub struct Terminal {
     ends_calendar: Calendar,
     columns: Columns,
     namespaces: Namespaces,
+    /// The latest moment of a line so far.
+    newest: KernelTime,
+    /// The line that is being written is about an earlier moment.
+    late: bool,
     since_header: Option<usize>,
     cell: Vec<u8>,
     owner: Vec<u8>,
@@ -100,6 +107,8 @@ impl Terminal {
             ends_calendar: Calendar::new(zone, "%H:%M:%S"),
             columns: Columns::default(),
             namespaces: Namespaces::new(|_| None),
+            newest: KernelTime(0),
+            late: false,
             since_header: None,
             cell: Vec::new(),
             owner: Vec::new(),
@@ -130,6 +139,14 @@ impl Terminal {
         out.push(b'\n');
     }
 
+    /// What every line may end with.
+    fn marks(&self, out: &mut Vec<u8>) {
+        if self.late {
+            out.extend_from_slice(LATE);
+        }
+        out.extend_from_slice(self.namespaces.mark());
+    }
+
     fn moment(&mut self, at: KernelTime, clock: &WallClock, out: &mut Vec<u8>) {
         if self.layout.time == TimeStyle::Elapsed {
             write_elapsed(at.since(self.layout.started), 4, out);
@@ -141,6 +158,8 @@ impl Terminal {
     /// Moment and ends: the part that every line about a socket begins with.
     fn begin(&mut self, at: KernelTime, subject: &Subject, clock: &WallClock, out: &mut Vec<u8>) {
         self.namespaces.begin(subject.netns, at);
+        self.late = at < self.newest;
+        self.newest = self.newest.max(at);
         let grown = self.columns.fit(&subject.ends);
         self.header(grown, Titles::Changes, out);
         self.moment(at, clock, out);
@@ -173,9 +192,9 @@ impl Terminal {
             self.owner.extend_from_slice(b": ");
             self.owner.extend_from_slice(meaning.as_bytes());
         }
-        self.owner.extend_from_slice(self.namespaces.mark());
         let look = if remarks.odd { style::FAILURE } else { style::PLAIN };
         style::paint(look, &self.owner, self.layout.color, out);
+        self.marks(out);
         out.push(b'\n');
     }
 
