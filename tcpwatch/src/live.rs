@@ -26,7 +26,7 @@ use tcpwatch_metrics::web::Server;
 use tcpwatch_stream::{pipeline, plan::Plan};
 use tcpwatch_view::{
     json_lines::JsonLines,
-    terminal::{Layout, Terminal},
+    terminal::{Layout, Naming, Terminal},
 };
 
 use crate::{missing, runtime, serve};
@@ -52,7 +52,7 @@ pub(crate) fn run(
     }
     let record = || live.record.as_deref().map(create).transpose();
     let runtime = runtime::start()?;
-    let mut sink = sink(output, clock::now());
+    let mut sink = sink(output, clock::now(), snapshot::name_of);
     // Locked and unbuffered: the pipeline collects lines and writes them at once.
     let mut stdout = io::stdout().lock();
     // Serves until it is dropped.
@@ -87,7 +87,8 @@ pub(crate) fn replay(file: &Path, filters: &FilterArgs, output: &OutputArgs) -> 
         if file.as_os_str() == "-" { "standard input".into() } else { file.display().to_string() };
     let input = recording_input::open(file).with_context(|| format!("cannot open {name}"))?;
     let recording = Recording::open(input).with_context(|| format!("cannot replay {name}"))?;
-    let mut sink = sink(output, recording.header.clock.kernel);
+    // Namespaces of the same inodes may be others here and now.
+    let mut sink = sink(output, recording.header.clock.kernel, |_| None);
     let mut stdout = io::stdout().lock();
     let summary = pipeline::replay(&plan, sink.as_mut(), &mut stdout, recording)?;
     say_summary(&summary, sink.as_mut(), output);
@@ -135,21 +136,22 @@ fn selection(filters: &FilterArgs, output: &OutputArgs) -> Box<dyn Fn(&News) -> 
     })
 }
 
-fn sink(output: &OutputArgs, started: KernelTime) -> Box<dyn Sink> {
+fn sink(output: &OutputArgs, started: KernelTime, naming: Naming) -> Box<dyn Sink> {
     match output.format {
         Format::Json => Box::new(JsonLines::default()),
         Format::Text => {
             let terminal = io::stdout().is_terminal();
             let color = output.color.is_wanted(terminal);
             let size = terminal_size::terminal_size().filter(|_| terminal);
-            Box::new(Terminal::new(Layout {
+            let layout = Layout {
                 color,
                 time: output.time.into(),
                 page: size.map(|(_, rows)| usize::from(rows.0).max(10)),
                 width: size.map_or(120, |(columns, _)| usize::from(columns.0)),
                 cut: terminal,
                 started,
-            }))
+            };
+            Box::new(Terminal::new(layout).naming(naming))
         }
     }
 }

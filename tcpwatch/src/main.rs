@@ -2,8 +2,12 @@
 
 use std::{io::IsTerminal as _, process::ExitCode};
 
+use anyhow::Result;
 use clap::Parser as _;
-use tcpwatch::cli::{Cli, args::Command, exit};
+use tcpwatch::{
+    cli::{Cli, args::Command, exit},
+    glossary,
+};
 use tcpwatch_lab::hosts::janitor;
 use tracing_subscriber::{
     filter::filter_fn, layer::SubscriberExt as _, util::SubscriberInitExt as _,
@@ -20,6 +24,13 @@ mod serve;
 /// number). All that follows is that maps have no names in the kernel (`bpf_create_map`, aya 0.14).
 const AYA_VERSION: &str = "aya::util";
 
+/// `tcpwatch explain`: a page about a word, or the list of words.
+fn explain(word: &str) -> Result<ExitCode> {
+    let text = if word.trim().is_empty() { glossary::list() } else { glossary::explain(word)? };
+    exit::print(text)?;
+    Ok(ExitCode::SUCCESS)
+}
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     tracing_subscriber::fmt()
@@ -34,6 +45,7 @@ fn main() -> ExitCode {
     let done = match cli.command {
         None => live::run(&cli.filters, &cli.output, &cli.live, &cli.web),
         Some(Command::Check) => check::run(),
+        Some(Command::Explain { word }) => explain(&word.join(" ")),
         Some(Command::Lab(command)) => laboratory::run(&command),
         Some(Command::LabPeer(peer)) => return peer.run(),
         Some(Command::LabJanitor) => return janitor::run(),

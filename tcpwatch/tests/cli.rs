@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod cli {
+    mod explain;
     mod files;
     mod help;
     mod odd;

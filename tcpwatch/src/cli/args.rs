@@ -81,6 +81,16 @@ pub enum Command {
     LabJanitor,
     /// Count everything for Prometheus and print nothing: metrics of every socket over HTTP.
     Serve(ServeArgs),
+    /// Say what a word means, what causes it and what to do: a state, a reason, a column, a JSON field.
+    #[command(after_help = "Examples:\n  \
+            tcpwatch explain CLOSE_WAIT\n  \
+            tcpwatch explain ECONNREFUSED\n  \
+            tcpwatch explain tcp abort on close\n\n\
+            Without a word, lists all there are. Spellings of ss, netstat, the kernel and RFC 9293 will do.")]
+    Explain {
+        /// The word, in any case and spelling; several are taken as one
+        word: Vec<String>,
+    },
     /// Show a recording made with --record as the live log would have.
     Replay {
         /// The recording, also packed by gzip; - for standard input

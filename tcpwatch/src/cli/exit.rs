@@ -5,6 +5,7 @@ use std::{
     process::ExitCode,
 };
 
+use crate::glossary;
 use tcpwatch_kernel::{probe::ProbeError, source::snapshot};
 use tcpwatch_lab::{catalog, hosts::HostsError, lacking::Lacking, scenario::FileError};
 use tcpwatch_metrics::web::BindError;
@@ -24,6 +25,7 @@ pub fn status(error: &anyhow::Error) -> ExitCode {
     }
     let is_usage = error.is::<snapshot::NetnsError>()
         || error.is::<catalog::Unknown>()
+        || error.is::<glossary::Unknown>()
         || error.is::<FileError>();
     if is_usage {
         return USAGE.into();

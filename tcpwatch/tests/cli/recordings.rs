@@ -92,7 +92,7 @@ fn counted(answer: &Answer) -> (usize, Value) {
 #[test]
 fn a_recording_that_ends_within_a_line_is_replayed_up_to_there_and_what_is_missing_is_counted() {
     let good = good();
-    let lines = good.iter().filter(|byte| **byte == b'\n').count();
+    let lines = good.split_inclusive(|byte| *byte == b'\n').count();
     let (whole, none) = counted(&replayed(&good));
     assert_eq!(none, serde_json::json!({}));
     let zeros = [&good[..good.len() - 20], &[0; 300]].concat();

@@ -71,11 +71,11 @@ fn check_text(text: &[u8], color: bool) {
     let text = std::str::from_utf8(text).expect("text is UTF-8");
     let mut plain = String::new();
     for (place, piece) in text.split("\u{1b}[").enumerate() {
-        let colour = |piece: &str| {
+        let without = |piece: &str| {
             let end = piece.find(|c: char| c != ';' && !c.is_ascii_digit())?;
             piece[end..].strip_prefix('m').map(str::to_owned)
         };
-        match colour(piece).filter(|_| place > 0 && color) {
+        match without(piece).filter(|_| place > 0 && color) {
             Some(rest) => plain.push_str(&rest),
             None => plain.push_str(piece),
         }
@@ -95,6 +95,8 @@ fn check(line: &[u8]) {
     });
     assert_eq!(line.last(), Some(&b'\n'), "the last line is whole");
     let shown = String::from_utf8_lossy(line);
+    let obeyed = shown.trim_end_matches('\n').chars().find(|c| c.is_control());
+    assert_eq!(obeyed, None, "JSON may be printed to a terminal: {shown:?}");
     let value: Value =
         serde_json::from_slice(line).unwrap_or_else(|error| panic!("{error}: {shown}"));
     let errors: Vec<String> = SCHEMA

@@ -107,14 +107,13 @@ const HOSTILE: &[&str] = &[
     "",
 ];
 
-/// Puts hostile text into every string below this value that `chosen` chooses, and into keys with it.
+/// Puts hostile text into every string below this value that `chosen` chooses.
 fn spoil_text(value: &mut Value, chosen: &mut impl FnMut() -> Option<&'static str>) {
     match value {
         Value::String(text) => {
             if let Some(hostile) = chosen() {
                 let half = text.len() / 2;
-                // Those that are parts of numbers are ASCII.
-                if text.is_ascii() {
+                if text.is_char_boundary(half) {
                     text.insert_str(half, hostile);
                 }
             }
@@ -140,7 +139,7 @@ fn names(line: &mut Value) -> Vec<&mut Value> {
     names
 }
 
-/// The names in records are bytes: those of `comm`, which are where `RecordHead` is followed by them.
+/// Puts hostile bytes over the names of processes in a record.
 fn spoil_comm(record: &mut Value, hostile: &str) {
     let Some(digits) = record.get("record").and_then(Value::as_str) else { return };
     let mut bytes = hex::decode(digits).expect("hexadecimal");
@@ -157,7 +156,7 @@ proptest! {
     #![proptest_config(cases(250))]
 
     #[test]
-    fn hostile_names_are_shown_and_obeyed_by_nobody(
+    fn hostile_names_are_shown_and_no_terminal_obeys_them(
         which in 0..12_usize,
         words in vec(select(HOSTILE), 1..5),
         everywhere: bool,
@@ -171,7 +170,9 @@ proptest! {
             if everywhere && line.get("record").is_none() {
                 spoil_text(&mut line, &mut chosen);
             } else {
-                names(&mut line).into_iter().for_each(|name| spoil_text(name, &mut chosen));
+                for name in names(&mut line) {
+                    spoil_text(name, &mut chosen);
+                }
                 spoil_comm(&mut line, next.next().expect("it goes round"));
             }
             spoiled.push_str(&line.to_string());

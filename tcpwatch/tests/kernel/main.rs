@@ -28,6 +28,8 @@ mod filters;
 #[cfg(test)]
 mod gauges;
 #[cfg(test)]
+mod gone;
+#[cfg(test)]
 mod handlers;
 #[cfg(test)]
 mod identity;

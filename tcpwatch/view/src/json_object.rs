@@ -214,13 +214,29 @@ impl<'a> Object<'a> {
     }
 }
 
-/// Appends text as JSON has it, in quotation marks.
+/// Appends text as JSON has it, in quotation marks, and in it nothing that a terminal obeys: beside the
+/// control characters of ASCII, which JSON has to escape, those after it and those that turn the direction
+/// of the text.
 pub fn escape(text: &str, out: &mut Vec<u8>) {
-    let start = out.len();
-    if serde_json::to_writer(&mut *out, text).is_err() {
-        out.truncate(start);
+    let Ok(quoted) = serde_json::to_string(text) else {
         out.extend_from_slice(b"null");
+        return;
+    };
+    for part in quoted.split_inclusive(is_obeyed) {
+        let obeyed = part.chars().next_back().filter(|last| is_obeyed(*last));
+        let kept = part.len() - obeyed.map_or(0, char::len_utf8);
+        out.extend_from_slice(part.as_bytes().get(..kept).unwrap_or_default());
+        if let Some(obeyed) = obeyed {
+            // Writing to a vector cannot fail.
+            let _written = write!(out, "\\u{:04x}", u32::from(obeyed)).is_ok();
+        }
     }
+}
+
+/// Of what JSON lets stand: `\u{7f}` to `\u{9f}`, and the embeddings, overrides and isolates of Unicode's
+/// bidirectional algorithm. All are in its first plane, as `\uXXXX` has it.
+const fn is_obeyed(c: char) -> bool {
+    matches!(c, '\u{7f}'..='\u{9f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 fn write_seconds(duration: Duration, out: &mut Vec<u8>) {
@@ -269,6 +285,14 @@ mod tests {
             prop_assert_eq!(&read["inside"], &json!({ "yes": true }));
             prop_assert_eq!(&read["null"], &Value::Null);
         }
+    }
+
+    #[test]
+    fn text_that_a_terminal_obeys_is_escaped() {
+        let mut out = Vec::new();
+        escape("a\u{1b}[2J\u{7f}\u{9b}31m\u{202e}b\u{e9}", &mut out);
+        let text = String::from_utf8(out).unwrap();
+        assert_eq!(text, "\"a\\u001b[2J\\u007f\\u009b31m\\u202eb\u{e9}\"");
     }
 
     #[test]

@@ -19,19 +19,26 @@ use super::{
 };
 
 /// Version of the form: grows when a field changes its meaning, not when one is added.
-const SCHEMA: u8 = 1;
+const SCHEMA_VERSION: u8 = 1;
+
+/// The form of the lines, as JSON Schema.
+pub const SCHEMA: &str = include_str!("../schema.json");
 
 /// Writes JSON lines.
 #[derive(Debug)]
 pub struct JsonLines {
     calendar: Calendar,
     host: Option<&'static str>,
+    /// The latest moment of a line so far.
+    newest: KernelTime,
+    /// The line that is being written is about an earlier moment.
+    late: bool,
 }
 
 impl Default for JsonLines {
     fn default() -> Self {
         let calendar = Calendar::new(TimeZone::UTC, "%Y-%m-%dT%H:%M:%S");
-        Self { calendar, host: None }
+        Self { calendar, host: None, newest: KernelTime(0), late: false }
     }
 }
 
@@ -58,7 +65,7 @@ impl JsonLines {
         fill: impl FnOnce(&mut Object<'_>),
     ) {
         Object::write(out, |line| {
-            line.number(key!("schema"), SCHEMA);
+            line.number(key!("schema"), SCHEMA_VERSION);
             line.word(key!("event"), event);
             line.spelled(key!("time"), |out| spell(&mut self.calendar, at, clock, out));
             line.number(key!("mono_ns"), at.0);
@@ -66,6 +73,9 @@ impl JsonLines {
                 line.word(key!("host"), host);
             }
             fill(line);
+            if self.late {
+                line.yes(key!("late"));
+            }
         });
         out.push(b'\n');
     }
@@ -78,6 +88,8 @@ fn spell(calendar: &mut Calendar, at: KernelTime, clock: &WallClock, out: &mut V
 
 impl Sink for JsonLines {
     fn news(&mut self, news: &News, clock: &WallClock, out: &mut Vec<u8>) {
+        self.late = news.at() < self.newest;
+        self.newest = self.newest.max(news.at());
         match news {
             News::Change(change) => {
                 self.line("state", change.at, clock, out, |line| write_change(line, change));
@@ -106,6 +118,7 @@ impl Sink for JsonLines {
                 });
             }
         }
+        self.late = false;
     }
 
     fn loss(&mut self, loss: &Loss, clock: &WallClock, out: &mut Vec<u8>) {

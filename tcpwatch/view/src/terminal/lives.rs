@@ -20,6 +20,7 @@ impl Terminal {
         clock: &WallClock,
         out: &mut Vec<u8>,
     ) {
+        self.namespaces.begin(connection.subject.netns, connection.at);
         let grown = self.columns.fit(&connection.subject.ends);
         self.header(grown, Titles::Lives, out);
         match connection.opened {
@@ -43,6 +44,7 @@ impl Terminal {
         out.push(b' ');
         let look = if connection.end.is_failure() { style::FAILURE } else { style::PLAIN };
         style::paint(look, end(connection).as_bytes(), self.layout.color, out);
+        out.extend_from_slice(self.namespaces.mark());
         out.push(b'\n');
     }
 }

@@ -4,6 +4,7 @@ mod cell;
 mod columns;
 mod duration;
 mod lives;
+mod namespaces;
 mod segment;
 pub mod style;
 #[cfg(test)]
@@ -20,9 +21,15 @@ use tcpwatch_core::{
     track::{Change, Handshake, News, Reason, Restart, Subject},
 };
 
-use self::columns::{Columns, Titles};
-pub use self::duration::Humane;
+use self::{
+    columns::{Columns, Titles},
+    namespaces::Namespaces,
+};
+pub use self::{duration::Humane, namespaces::Naming};
 use super::timestamp::{Calendar, write_fraction};
+
+/// Behind a line that stands below one of a later moment.
+const LATE: &[u8] = " \u{b7} late".as_bytes();
 
 /// How moments are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +67,11 @@ pub struct Terminal {
     /// Another second than the line's own is cached here.
     ends_calendar: Calendar,
     columns: Columns,
+    namespaces: Namespaces,
+    /// The latest moment of a line so far.
+    newest: KernelTime,
+    /// The line that is being written is about an earlier moment.
+    late: bool,
     since_header: Option<usize>,
     cell: Vec<u8>,
     owner: Vec<u8>,
@@ -93,10 +105,20 @@ impl Terminal {
             calendar: Calendar::new(zone.clone(), "%H:%M:%S"),
             ends_calendar: Calendar::new(zone, "%H:%M:%S"),
             columns: Columns::default(),
+            namespaces: Namespaces::new(|_| None),
+            newest: KernelTime(0),
+            late: false,
             since_header: None,
             cell: Vec::new(),
             owner: Vec::new(),
         }
+    }
+
+    /// The same, where network namespaces may have names; without, they are inodes.
+    #[must_use]
+    pub fn naming(mut self, naming: Naming) -> Self {
+        self.namespaces = Namespaces::new(naming);
+        self
     }
 
     /// The header, when the page is new or a column has grown.
@@ -116,6 +138,14 @@ impl Terminal {
         out.push(b'\n');
     }
 
+    /// What every line may end with.
+    fn marks(&self, out: &mut Vec<u8>) {
+        if self.late {
+            out.extend_from_slice(LATE);
+        }
+        out.extend_from_slice(self.namespaces.mark());
+    }
+
     fn moment(&mut self, at: KernelTime, clock: &WallClock, out: &mut Vec<u8>) {
         if self.layout.time == TimeStyle::Elapsed {
             write_elapsed(at.since(self.layout.started), 4, out);
@@ -126,6 +156,9 @@ impl Terminal {
 
     /// Moment and ends: the part that every line about a socket begins with.
     fn begin(&mut self, at: KernelTime, subject: &Subject, clock: &WallClock, out: &mut Vec<u8>) {
+        self.namespaces.begin(subject.netns, at);
+        self.late = at < self.newest;
+        self.newest = self.newest.max(at);
         let grown = self.columns.fit(&subject.ends);
         self.header(grown, Titles::Changes, out);
         self.moment(at, clock, out);
@@ -160,6 +193,7 @@ impl Terminal {
         }
         let look = if remarks.odd { style::FAILURE } else { style::PLAIN };
         style::paint(look, &self.owner, self.layout.color, out);
+        self.marks(out);
         out.push(b'\n');
     }
 

@@ -17,6 +17,7 @@ impl Terminal {
         let look = if segment.dropped_by.is_some() { style::FAILURE } else { style::PLAIN };
         self.middle(look, None, out);
         style::paint(look, numbers(segment).as_bytes(), self.layout.color, out);
+        self.marks(out);
         out.push(b'\n');
     }
 }

@@ -35,6 +35,7 @@ impl Terminal {
         let schedule = fitting(&schedule(again), self.layout.cut.then_some(room));
         style::paint(style::FAILURE, schedule.as_bytes(), self.layout.color, out);
         self.owner_if_there_is_room(&again.subject, char_count(schedule.as_bytes()), out);
+        self.marks(out);
         out.push(b'\n');
     }
 

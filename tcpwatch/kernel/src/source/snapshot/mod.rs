@@ -36,7 +36,7 @@ use tcpwatch_core::event::{KernelTime, KnownSocket, Netns};
 
 pub use lookup::{Answer, Lookup, Question};
 pub use message::{MessageError, Surveyed};
-pub use names::{NetnsError, resolve};
+pub use names::{NetnsError, name_of, resolve};
 pub use namespaces::EnterError;
 pub use sock_diag::{DumpError, Lister};
 pub use survey::{Detail, survey};

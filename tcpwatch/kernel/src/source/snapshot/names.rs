@@ -3,6 +3,7 @@
 use std::{
     fs::{self, File},
     io,
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
@@ -107,6 +108,19 @@ fn of_path(path: &Path) -> Result<Netns, NetnsError> {
     }
 }
 
+/// The name that `ip netns` has for a namespace; the first by the alphabet if there are several.
+#[must_use]
+pub fn name_of(netns: Netns) -> Option<String> {
+    // Files of the same numbers elsewhere are no namespaces.
+    let nsfs = fs::metadata(OWN).ok()?.dev();
+    let is = |entry: &fs::DirEntry| {
+        let about = fs::metadata(entry.path()).ok().filter(|about| about.dev() == nsfs);
+        about.and_then(|about| inode(&about).ok()) == Some(netns)
+    };
+    let entries = fs::read_dir(NAMED).into_iter().flatten().flatten();
+    entries.filter(is).map(|entry| entry.file_name().to_string_lossy().into_owned()).min()
+}
+
 /// The names that `ip netns` knows.
 fn names() -> String {
     let entries = fs::read_dir(NAMED).into_iter().flatten().flatten();
@@ -136,6 +150,11 @@ mod tests {
         assert_eq!(resolve("/proc/self/ns/net").unwrap(), own);
         assert_eq!(resolve(&own.0.to_string()).unwrap(), own);
         assert!(reachable().unwrap().places.iter().any(|place| place.netns == own));
+    }
+
+    #[test]
+    fn a_namespace_that_does_not_exist_has_no_name() {
+        assert_eq!(name_of(Netns(1)), None);
     }
 
     #[test]

@@ -48,6 +48,18 @@ fn steps_have_the_usual_port_and_sockets() {
 }
 
 #[test]
+fn a_text_that_a_terminal_would_obey_is_refused() {
+    let text = with_steps("").replace("\"t\"", "\"t\\u001b[2J\"");
+    let refusal = refusal(&text);
+    assert!(refusal.contains("has the control character \\u{1b}"), "{refusal}");
+    assert!(!refusal.contains('\u{1b}'), "{refusal}");
+    assert!(
+        read_full(&with_steps("").replace("\"t\"", "\"\"\"t\nu\"\"\"")).is_ok(),
+        "lines are no harm"
+    );
+}
+
+#[test]
 fn a_rule_drops_what_has_its_flags_and_no_others() {
     let text = format!(
         "{}[[rule]]\nname = \"no-syn-ack\"\non = \"client\"\nflags = \"SYN+ACK\"\nfor = \"2s\"\nfrom_start = true\n",
