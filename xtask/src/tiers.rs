@@ -1,4 +1,4 @@
-//! Names of tiers come in, cargo runs their tests, one line per tier and an exit status go out.
+//! Names of tiers and of tests come in, cargo runs the tests, one line per tier and an exit status go out.
 
 use std::{
     ffi::OsString,
@@ -66,6 +66,9 @@ const TIERS: &[Tier] = &[
 /// It takes many minutes of a machine that has nothing else to do.
 const ONLY_BY_NAME: &str = "load";
 
+/// The exit status; clap uses the same number.
+const WRONG_USAGE: u8 = 2;
+
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[arg(value_name = "TIER|NAME", help = help())]
@@ -125,7 +128,13 @@ struct Outcome {
 
 /// `cargo xtask test`.
 pub(crate) fn command(args: &Args) -> Result<ExitCode> {
-    let asked = Asked::by(&args.words)?;
+    let asked = match Asked::by(&args.words) {
+        Ok(asked) => asked,
+        Err(wrong) => {
+            eprintln!("error: {wrong}");
+            return Ok(ExitCode::from(WRONG_USAGE));
+        }
+    };
     setup::ensure()?;
     let run = |tier: &'static Tier| tier.run(&asked, &args.vm);
     let outcomes = chosen(&asked.tiers).map(run).collect::<Result<Vec<_>>>()?;
