@@ -264,4 +264,32 @@ mod tests {
         assert!(error.contains("nowhere"), "{error}");
         assert_eq!(fs::read_dir(archive.dir.join("programs")).expect("made").count(), 0, "no rest");
     }
+
+    #[test]
+    #[ignore = "fetches 300 MB from Debian's archive; by hand when the table above changes"]
+    fn every_program_runs_from_where_it_was_unpacked() {
+        let dir = std::env::temp_dir().join(format!("tcpwatch-programs-{}", std::process::id()));
+        let apt = Apt::open().expect("an apt");
+        let version: &[&str] = &["--version"];
+        let cases = [
+            (BPFTRACE, version),
+            (BUSYBOX, &["true"]),
+            (IPROUTE, &["-V"]),
+            (LIBBPF_TOOLS, version),
+            (NODE_EXPORTER, version),
+            (PROMETHEUS, version),
+            (QEMU, &["-accel", "tcg", "-machine", "none", "-display", "none", "-version"]),
+            (TCPDUMP, version),
+            (VALGRIND, &["--tool=dhat", "--dhat-out-file=/dev/null", "/bin/true"]),
+        ];
+        for (package, args) in cases {
+            let ready = package.fetch(&apt, &dir).expect("it is fetched");
+            for program in package.programs {
+                let output = Command::new(ready.join(program)).args(args).output();
+                let output = output.expect("it starts");
+                assert!(output.status.success(), "{program}: {output:?}");
+            }
+        }
+        fs::remove_dir_all(&dir).expect("it can be removed");
+    }
 }
