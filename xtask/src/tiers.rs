@@ -1,6 +1,7 @@
 //! Names of tiers come in, cargo runs their tests, one line per tier and an exit status go out.
 
 use std::{
+    env,
     ffi::OsString,
     path::Path,
     process::{Command, ExitCode},
@@ -10,7 +11,13 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use clap::builder::PossibleValuesParser;
 
-use crate::{cargo, debian, precondition::Precondition, privilege::Privilege, setup, vm};
+use crate::{
+    cargo,
+    debian::{IPROUTE, PROMETHEUS},
+    precondition::Precondition,
+    privilege::Privilege,
+    setup, vm,
+};
 
 /// A tier and what it runs; all of it runs even when a part fails.
 struct Tier {
@@ -136,7 +143,7 @@ impl Run {
             Self::Fast(target, args) => as_root(target, &["--profile", "checked"], &[], args),
             Self::WithPrometheus(target) => {
                 let mut directory = OsString::from("TCPWATCH_PROMETHEUS=");
-                directory.push(debian::PROMETHEUS.ensure()?);
+                directory.push(PROMETHEUS.ensure()?);
                 as_root(target, &[], &[directory], &[])
             }
             Self::InMachines => vm::run(&all.vm),
@@ -152,9 +159,23 @@ fn as_root(target: &str, profile: &[&str], env: &[OsString], args: &[&str]) -> R
         .find(|executable| executable.target == target)
         .with_context(|| format!("cargo built no test binary `{target}`"))?;
     let package = cargo::workspace().join("tcpwatch");
-    let mut command = test_as_root(Privilege::of_this_process(), env, &binary.path, &package)?;
+    let env = [env, path()?.as_slice()].concat();
+    let mut command = test_as_root(Privilege::of_this_process(), &env, &binary.path, &package)?;
     command.args(args);
     succeed(command, &format!("the test binary `{target}`"))
+}
+
+/// `PATH` for tests that start `ip` and `ss`; nothing where it has them.
+fn path() -> Result<Option<OsString>> {
+    let tools = IPROUTE.ensure()?;
+    let mut dirs: Vec<_> = env::split_paths(&env::var_os("PATH").unwrap_or_default()).collect();
+    if dirs.contains(&tools) {
+        return Ok(None);
+    }
+    dirs.push(tools);
+    let mut setting = OsString::from("PATH=");
+    setting.push(env::join_paths(dirs).context("PATH cannot have the tools of the tests")?);
+    Ok(Some(setting))
 }
 
 /// As `cargo test` would run it, but one test at a time: they all watch the same kernel. A test
