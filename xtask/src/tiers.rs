@@ -1,6 +1,7 @@
 //! Names of tiers and of tests come in, cargo runs the tests, one line per tier and an exit status go out.
 
 use std::{
+    env,
     ffi::OsString,
     path::Path,
     process::{Command, ExitCode, Stdio},
@@ -10,7 +11,12 @@ use std::{
 use anyhow::{Context, Result, anyhow, bail, ensure};
 
 use crate::{
-    cargo, debian, precondition::Precondition, privilege::Privilege, reruns::Reruns, setup, vm,
+    cargo,
+    debian::{IPROUTE, PROMETHEUS},
+    precondition::Precondition,
+    privilege::Privilege,
+    reruns::Reruns,
+    setup, vm,
 };
 
 /// A tier and what it runs; all of it runs even when a part fails.
@@ -196,7 +202,7 @@ impl Run {
             }
             Self::WithPrometheus(target) => {
                 let mut directory = OsString::from("TCPWATCH_PROMETHEUS=");
-                directory.push(debian::PROMETHEUS.ensure()?);
+                directory.push(PROMETHEUS.ensure()?);
                 let [reruns] = env;
                 as_root(target, &[], &[directory, reruns], &[], names)
             }
@@ -245,7 +251,8 @@ fn as_root(
         .with_context(|| format!("cargo built no test binary `{target}`"))?;
     let what = format!("the test binary `{target}`");
     let package = cargo::workspace().join("tcpwatch");
-    let mut command = test_as_root(Privilege::of_this_process(), env, &binary.path, &package)?;
+    let env = [env, path()?.as_slice()].concat();
+    let mut command = test_as_root(Privilege::of_this_process(), &env, &binary.path, &package)?;
     command.args(args);
     if !names.is_empty() {
         let mut list = Command::new(&binary.path);
@@ -269,6 +276,19 @@ fn listed(mut list: Command, what: &str) -> Result<Vec<String>> {
     ensure!(list.status.success(), "{what} does not list its tests: {}", list.status);
     let text = String::from_utf8_lossy(&list.stdout);
     Ok(text.lines().filter_map(|line| line.strip_suffix(": test")).map(Into::into).collect())
+}
+
+/// `PATH` for tests that start `ip` and `ss`; nothing where it has them.
+fn path() -> Result<Option<OsString>> {
+    let tools = IPROUTE.ensure()?;
+    let mut dirs: Vec<_> = env::split_paths(&env::var_os("PATH").unwrap_or_default()).collect();
+    if dirs.contains(&tools) {
+        return Ok(None);
+    }
+    dirs.push(tools);
+    let mut setting = OsString::from("PATH=");
+    setting.push(env::join_paths(dirs).context("PATH cannot have the tools of the tests")?);
+    Ok(Some(setting))
 }
 
 /// As `cargo test` would run it, but one test at a time: they all watch the same kernel. A test

@@ -264,7 +264,8 @@ fn unpack(module: &Path, dir: &Path, busybox: &Path) -> Result<()> {
         }
     };
     let output = unpack.arg("-dc").arg(module).output();
-    let output = output.with_context(|| format!("cannot start {:?}", unpack.get_program()))?;
+    let output =
+        output.with_context(|| format!("cannot start {}", unpack.get_program().display()))?;
     ensure!(output.status.success(), "{unpack:?}: {}", output.status);
     fs::write(dir.join(format!("{name}.ko")), output.stdout)?;
     Ok(())
