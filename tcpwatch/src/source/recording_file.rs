@@ -63,6 +63,16 @@ impl Write for RecordingFile {
     }
 }
 
+impl Drop for RecordingFile {
+    /// What the last flush asked for is done before the process ends.
+    fn drop(&mut self) {
+        let Some(disk) = &self.disk else { return };
+        if let Err(error) = disk.failure().and_then(|()| self.file.get_ref().sync_data()) {
+            tracing::warn!("the end of the recording may not be on the disk: {error}");
+        }
+    }
+}
+
 impl Disk {
     fn of(file: &File) -> io::Result<Self> {
         let (due, asked) = sync_channel(1);
@@ -83,6 +93,11 @@ impl Disk {
                 return Err(io::Error::other("its thread ended"));
             }
         }
+        self.failure()
+    }
+
+    /// The error of an earlier demand, once.
+    fn failure(&self) -> io::Result<()> {
         let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner).take();
         failed.map_or(Ok(()), Err)
     }
