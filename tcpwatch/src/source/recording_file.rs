@@ -14,8 +14,8 @@ use std::{
     time::Duration,
 };
 
-/// Between two calls of `fdatasync`, which can take as long as the disk does and so has a thread of its
-/// own: nobody reads the kernel's ring meanwhile otherwise.
+/// Between two calls of `fdatasync`. A call takes as long as the disk does, so it has a thread of its own:
+/// the kernel's ring has to be read meanwhile.
 const PAUSE: Duration = Duration::from_millis(500);
 /// Bytes collected before they are written without a flush.
 const COLLECTED: usize = 1 << 16;
@@ -77,10 +77,10 @@ impl Disk {
     fn of(file: &File) -> io::Result<Self> {
         let (due, asked) = sync_channel(1);
         let failed = Arc::new(Mutex::new(None));
-        let (file, told) = (file.try_clone()?, Arc::clone(&failed));
+        let (file, failure) = (file.try_clone()?, Arc::clone(&failed));
         thread::Builder::new()
             .name("recording".to_owned())
-            .spawn(move || sync_when_asked(&file, &asked, &told))?;
+            .spawn(move || sync_when_asked(&file, &asked, &failure))?;
         Ok(Self { due, failed })
     }
 
