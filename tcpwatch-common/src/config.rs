@@ -21,7 +21,7 @@ const fn field(global: &'static str, container: &'static str, path: &'static str
 
 /// Fields without which nothing works. `struct sock`, `inet_timewait_sock` and `request_sock` all
 /// begin with a `struct sock_common`, see [`COMMON_FIRST`].
-pub const SOCKET_FIELDS: [KernelField; 17] = [
+pub const SOCKET_FIELDS: [KernelField; 19] = [
     field("SKC_FAMILY", "sock_common", "skc_family"),
     field("SKC_DADDR", "sock_common", "skc_daddr"),
     field("SKC_RCV_SADDR", "sock_common", "skc_rcv_saddr"),
@@ -39,6 +39,8 @@ pub const SOCKET_FIELDS: [KernelField; 17] = [
     field("TCP_LINGER2", "tcp_sock", "linger2"),
     field("TCP_BYTES_RECEIVED", "tcp_sock", "bytes_received"),
     field("NS_INUM", "net", "ns.inum"),
+    field("TCP_SEGS_OUT", "tcp_sock", "segs_out"),
+    field("TCP_FASTOPEN_REQ", "tcp_sock", "fastopen_req"),
 ];
 
 /// Fields that the life of mini-sockets needs.

@@ -64,7 +64,7 @@ fn try_set_state(ctx: &BtfTracePointContext, sock: Sock, old: u32, new: u32) -> 
     if count::is_on() && !filter::states(old, new) {
         return Ok(());
     }
-    let ports = (local_port(sock, old)?, sock.remote_port());
+    let ports = (local_port(sock, old, new)?, sock.remote_port());
     if old == LISTEN && new == SYN_RECV && ports.1 == 0 {
         // Up to 6.12 an accepted socket is still an exact copy of its listener here, cookie included
         // (inet_csk_clone_lock): nobody's change. Its next one has everything.
@@ -109,11 +109,16 @@ fn try_set_state(ctx: &BtfTracePointContext, sock: Sock, old: u32, new: u32) -> 
 ///
 /// A socket that leaves CLOSED without a port gets one afterwards: `tcp_v4_connect` enters SYN_SENT before
 /// `inet_hash_connect`, `inet_csk_listen_start` enters LISTEN before `get_port`. Of a socket that is used
-/// again, `inet_sport` still holds the port of its life before (`inet_put_port` leaves it).
+/// again, `inet_sport` still holds the port of its life before (`inet_put_port` leaves it), also when a
+/// connect fails because no port is free, and so has sent nothing.
 #[inline(always)]
-fn local_port(sock: Sock, old: u32) -> Result<u16, Loss> {
+fn local_port(sock: Sock, old: u32, new: u32) -> Result<u16, Loss> {
     match sock.bound_port() {
-        0 if old != CLOSE => Ok(sock.as_tcp().ok_or(Loss::NotATcpSocket)?.local_port()),
+        0 if old != CLOSE => {
+            let tcp = sock.as_tcp().ok_or(Loss::NotATcpSocket)?;
+            let no_port = old == SYN_SENT && new == CLOSE && sock.error() == 0 && tcp.never_sent();
+            Ok(if no_port { 0 } else { tcp.local_port() })
+        }
         port => Ok(port),
     }
 }

@@ -167,6 +167,8 @@ globals! {
     TCP_LINGER2: u32 = 0;
     TCP_BYTES_RECEIVED: u32 = 0;
     NS_INUM: u32 = 0;
+    TCP_SEGS_OUT: u32 = 0;
+    TCP_FASTOPEN_REQ: u32 = 0;
     SKC_COOKIE: u32 = 0;
     TIMER_FUNCTION: u32 = 0;
     TIMER_EXPIRES: u32 = 0;

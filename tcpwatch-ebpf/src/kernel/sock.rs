@@ -186,6 +186,14 @@ impl TcpSock {
         u16::from_be(field(self.0, &maps::INET_SPORT))
     }
 
+    /// Was nothing sent since the socket was made or disconnected, and is nothing put off until there are
+    /// data to send along (`TCP_FASTOPEN_CONNECT`)?
+    #[inline(always)]
+    pub(crate) fn never_sent(self) -> bool {
+        field::<u32>(self.0, &maps::TCP_SEGS_OUT) == 0
+            && field::<u64>(self.0, &maps::TCP_FASTOPEN_REQ) == 0
+    }
+
     /// Bytes of data received so far. Fast open counts those of the SYN before anything else
     /// (`tcp_fastopen_add_skb` in `net/ipv4/tcp_fastopen.c`).
     #[inline(always)]

@@ -20,10 +20,12 @@ pub(super) fn decode(bytes: &[u8], head: &RecordHead) -> Result<MiniEvent, Decod
 
 /// Of those that are disarmed early, only a half-open connection that is accepted comes without a call
 /// stack.
-fn untraced(event: MiniEvent) -> MiniEvent {
+fn untraced(mut event: MiniEvent) -> MiniEvent {
     let early = event.timer == TimerEvent::Cancel && event.tick < event.due;
-    let accepted = (early && event.kind == MiniKind::Request).then_some(EarlyEnd::Accepted);
-    MiniEvent { ended_by: event.ended_by.or(accepted), ..event }
+    if early && event.kind == MiniKind::Request && event.ended_by.is_none() {
+        event.ended_by = Some(EarlyEnd::Accepted);
+    }
+    event
 }
 
 pub(super) fn decode_cancel(

@@ -144,12 +144,13 @@ impl Tracker {
     /// How long the left state lasted is not known, because it is not known when it was left.
     pub(super) fn tell_inferred(
         &mut self,
-        change: Change,
+        mut change: Change,
         link: MissedChange,
         out: &mut impl FnMut(News),
     ) {
         self.tally.inferred += 1;
-        out(News::Change(Change { inferred: true, gap: link.gap, in_state: None, ..change }));
+        (change.inferred, change.gap, change.in_state) = (true, link.gap, None);
+        out(News::Change(change));
     }
 
     /// A half-open connection that is met as a socket past its handshake: what lies between was missed.

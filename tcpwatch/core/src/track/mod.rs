@@ -216,8 +216,8 @@ impl Tracker {
     /// Sockets and mini-sockets that are alive, listeners not counted.
     #[must_use]
     pub fn open(&self) -> usize {
-        let is_open = |full: &&Box<Full>| full.state != TcpState::Listen && !full.replaced;
-        self.sockets.values().filter(is_open).count() + self.minis.len()
+        let is_open = |full: &Full| full.state != TcpState::Listen && !full.replaced;
+        self.sockets.values().filter(|full| is_open(full)).count() + self.minis.len()
     }
 
     /// Totals so far.

@@ -3,6 +3,7 @@
 mod changes;
 mod half_open;
 mod lives;
+mod missed;
 mod resets;
 mod retries;
 mod segments;
