@@ -22,7 +22,7 @@ use std::{collections::HashSet, path::Path, sync::Arc};
 use aya::{
     Btf, Ebpf, EbpfLoader, include_bytes_aligned,
     maps::{Array, Map, MapData, MapError, PerCpuArray, RingBuf},
-    programs::{BtfTracePoint, Iter, ProgramError, ProgramFd},
+    programs::{BtfTracePoint, ProgramError, ProgramFd},
 };
 
 pub use counts::{Counting, Counts};
@@ -145,26 +145,8 @@ impl Probes {
             Some(list) => find_handlers(&mut ebpf, &layout, list),
             None => Err(MinisOff::NotAsked),
         };
-        let mut programs = Vec::new();
-        let mut off = Vec::new();
-        for hook in HOOKS.into_iter().filter(|hook| task.needs(*hook)) {
-            if let Some(why) = obstacle(hook, &minis, &layout) {
-                off.push((hook, why));
-                continue;
-            }
-            match attach(&mut ebpf, hook, &layout.btf) {
-                Ok(fd) => programs.push((hook, fd)),
-                Err(refusal) => {
-                    let error = refusal.into_error(hook, &facts);
-                    match hook.need {
-                        Need::Required => return Err(error),
-                        Need::MiniSockets => minis = Err(MinisOff::Hook(error.to_string())),
-                        Need::Optional(_) => {}
-                    }
-                    off.push((hook, error.to_string()));
-                }
-            }
-        }
+        let Attached { programs, off } =
+            attach_hooks(&mut ebpf, task, &layout, &mut minis, &facts)?;
         if let Ok(handlers) = minis {
             let mut slot: Array<_, [u64; 2]> = take_map(&mut ebpf, "HANDLERS")?;
             slot.set(0, [handlers.timewait, handlers.request], 0)?;
@@ -311,19 +293,8 @@ fn find_handlers(
     if let Err(error) = &layout.minis {
         return Err(MinisOff::Layout(error.to_string()));
     }
-    learn(ebpf, &layout.btf)
+    handlers::learn(ebpf, &layout.btf)
         .or_else(|learned| list.handlers().map_err(|listed| MinisOff::Handlers { listed, learned }))
-}
-
-fn learn(ebpf: &mut Ebpf, btf: &Btf) -> Result<Handlers, LearnError> {
-    let program: &mut Iter = ebpf
-        .program_mut("tcp_sockets")
-        .and_then(|program| program.try_into().ok())
-        .ok_or(LearnError::NoProgram)?;
-    program.load(handlers::ITERATOR, btf)?;
-    let learned = handlers::learn(program);
-    program.unload()?;
-    learned
 }
 
 /// aya reads the kernel's type information for whoever makes a loader. The object has no relocations
@@ -372,6 +343,42 @@ fn load(loader: EbpfLoader<'static>, task: &Task<'_>, layout: &Layout) -> Result
         loader.override_global(field.global, bytes, true);
     }
     Ok(loader.load(OBJECT)?)
+}
+
+/// Hooks that are attached, and those that are wanted and are not.
+#[derive(Default)]
+struct Attached {
+    programs: Vec<(Hook, ProgramFd)>,
+    off: Vec<(Hook, String)>,
+}
+
+fn attach_hooks(
+    ebpf: &mut Ebpf,
+    task: &Task<'_>,
+    layout: &Layout,
+    minis: &mut Result<Handlers, MinisOff>,
+    facts: &Facts,
+) -> Result<Attached, ProbeError> {
+    let mut attached = Attached::default();
+    for hook in HOOKS.into_iter().filter(|hook| task.needs(*hook)) {
+        if let Some(why) = obstacle(hook, minis, layout) {
+            attached.off.push((hook, why));
+            continue;
+        }
+        match attach(ebpf, hook, &layout.btf) {
+            Ok(fd) => attached.programs.push((hook, fd)),
+            Err(refusal) => {
+                let error = refusal.into_error(hook, facts);
+                match hook.need {
+                    Need::Required => return Err(error),
+                    Need::MiniSockets => *minis = Err(MinisOff::Hook(error.to_string())),
+                    Need::Optional(_) => {}
+                }
+                attached.off.push((hook, error.to_string()));
+            }
+        }
+    }
+    Ok(attached)
 }
 
 /// Why a hook is not attached.
