@@ -128,10 +128,8 @@ impl Probes {
     fn load_and_attach(task: &Task<'_>) -> Result<Self, ProbeError> {
         let facts = Facts::gather();
         facts.demand()?;
-        // Takes some tens of milliseconds, as all the rest does. Only records have call stacks.
-        let streams = task.stream.is_some();
-        let list = || if streams { Reading::begin() } else { Reading::put_off() };
-        let mut list = task.needs_minis().then(list);
+        // Takes some tens of milliseconds, as all the rest does.
+        let mut list = task.needs_minis().then(Reading::begin);
         let loader = loader();
         let mut layout = layout::resolve(Path::new(VMLINUX_BTF), &facts.release)?;
 
@@ -166,7 +164,6 @@ impl Probes {
         let totals_off = layout.totals.err().map(|error| error.to_string());
         drop(layout.btf);
         // Last: the hooks do not wait for it.
-        let list = list.filter(|_| streams);
         let symbols = list.map_or_else(|| Ok(Symbols::default()), Reading::symbols);
         let early_ends_off = minis.is_ok().then(|| symbols.as_ref().err().map(ToString::to_string));
         memory::give_back();

@@ -105,11 +105,6 @@ pub(super) enum Reading {
 }
 
 impl Reading {
-    /// For which there may be no need.
-    pub(super) fn put_off() -> Self {
-        Self::Underway(None)
-    }
-
     pub(super) fn begin() -> Self {
         let read = || Listed::read(Path::new(KALLSYMS));
         Self::Underway(thread::Builder::new().name("kallsyms".to_owned()).spawn(read).ok())
