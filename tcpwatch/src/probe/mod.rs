@@ -31,12 +31,14 @@ pub use error::ProbeError;
 pub use features::{Facts, RingBuffer};
 pub use filters::{Filters, Tells};
 pub use handlers::{Handlers, LearnError};
-use hooks::{HOOKS, Hook, Need, Reads};
+use hooks::{COPIES, HOOKS, Hook, Need, Reads};
 use layout::{FieldOffset, Layout, LayoutError, VMLINUX_BTF};
 pub use losses::{Cause, Losses, Totals};
 use symbols::Reading;
 pub use symbols::{Symbols, SymbolsError};
 pub use tap::Tap;
+
+use tcpwatch_common::counter;
 
 use crate::source::clock;
 
@@ -143,8 +145,11 @@ impl Probes {
             Some(list) => find_handlers(&mut ebpf, &layout, list),
             None => Err(MinisOff::NotAsked),
         };
-        let Attached { programs, off } =
+        let Attached { hooks: attached, mut programs, off } =
             attach_hooks(&mut ebpf, task, &layout, &mut minis, &facts)?;
+        if layout.preemptible {
+            programs.extend(attach_copies(&mut ebpf, &layout.btf));
+        }
         if let Ok(handlers) = minis {
             let mut slot: Array<_, [u64; 2]> = take_map(&mut ebpf, "HANDLERS")?;
             slot.set(0, [handlers.timewait, handlers.request], 0)?;
@@ -157,8 +162,6 @@ impl Probes {
                 Some(Counts::new(blocks, take_map(&mut ebpf, "PENDING")?, task.room))
             }
         };
-        let attached = programs.iter().map(|(hook, _)| *hook).collect();
-        let programs = programs.into_iter().map(|(hook, fd)| (hook.counters, fd)).collect();
         let losses = Arc::new(Losses::new(counters, programs));
         let dialect = layout.dialect;
         let totals_off = layout.totals.err().map(|error| error.to_string());
@@ -312,6 +315,7 @@ fn load(loader: EbpfLoader<'static>, task: &Task<'_>, layout: &Layout) -> Result
     let dialect = &layout.dialect;
     let has_error = u32::from(dialect.retransmit_has_error);
     let has_reason = u32::from(dialect.reset_has_reason);
+    let preemptible = u32::from(layout.preemptible);
     let streams = u32::from(task.stream.is_some());
     let (counts, count_netns) = match task.counting {
         Counting::Off => (0, 0),
@@ -329,6 +333,7 @@ fn load(loader: EbpfLoader<'static>, task: &Task<'_>, layout: &Layout) -> Result
         ("STREAM", &streams),
         ("COUNT", &counts),
         ("COUNT_NETNS", &count_netns),
+        ("PREEMPTIBLE", &preemptible),
     ] {
         loader.override_global(global, value, true);
     }
@@ -345,7 +350,9 @@ fn load(loader: EbpfLoader<'static>, task: &Task<'_>, layout: &Layout) -> Result
 /// Hooks that are attached, and those that are wanted and are not.
 #[derive(Default)]
 struct Attached {
-    programs: Vec<(Hook, ProgramFd)>,
+    hooks: Vec<Hook>,
+    /// With their blocks of counters.
+    programs: Vec<(counter::Hook, ProgramFd)>,
     off: Vec<(Hook, String)>,
 }
 
@@ -363,7 +370,10 @@ fn attach_hooks(
             continue;
         }
         match attach(ebpf, hook, &layout.btf) {
-            Ok(fd) => attached.programs.push((hook, fd)),
+            Ok(fd) => {
+                attached.programs.push((hook.counters, fd));
+                attached.hooks.push(hook);
+            }
             Err(refusal) => {
                 let error = refusal.into_error(hook, facts);
                 match hook.need {
@@ -391,6 +401,28 @@ impl Refusal {
             Self::Kernel(error) => ProbeError::of_hook(hook.tracepoint, facts, &error),
         }
     }
+}
+
+/// Attaches the copies behind the program that they are of. Without one, what it would have handled is
+/// counted as skipped.
+fn attach_copies(ebpf: &mut Ebpf, btf: &Btf) -> Vec<(counter::Hook, ProgramFd)> {
+    let [set_state, ..] = HOOKS;
+    let attach = |(program, counters): (&'static str, _)| match attach(
+        ebpf,
+        Hook { program, ..set_state },
+        btf,
+    ) {
+        Ok(fd) => Some((counters, fd)),
+        Err(refusal) => {
+            let why = match &refusal {
+                Refusal::NoProgram => "it is not in the object file".to_owned(),
+                Refusal::Kernel(error) => error::reason(error),
+            };
+            tracing::warn!("the copy `{program}` of a program is not attached: {why}");
+            None
+        }
+    };
+    COPIES.into_iter().filter_map(attach).collect()
 }
 
 fn attach(ebpf: &mut Ebpf, hook: Hook, btf: &Btf) -> Result<ProgramFd, Refusal> {
