@@ -16,11 +16,13 @@ pub enum Counter {
     Unreadable = 2,
     /// A change that waits for a port to become known found no place to wait.
     UndecidedFull = 3,
+    /// A copy of a program handled what the program was kept from.
+    Recovered = 4,
 }
 
 impl Counter {
     /// Slots of one hook.
-    pub const PER_HOOK: u32 = 4;
+    pub const PER_HOOK: u32 = 5;
 
     /// Slot in the map for the hook with this number.
     #[must_use]
@@ -58,7 +60,11 @@ pub enum Hook {
     TapIn = 9,
     /// Segments that go out there.
     TapOut = 10,
+    /// The first copy of `inet_sock_set_state`.
+    SetStateSecond = 11,
+    /// The second copy.
+    SetStateThird = 12,
 }
 
 /// Number of slots in the map.
-pub const SLOTS: usize = 44;
+pub const SLOTS: usize = 65;

@@ -15,6 +15,7 @@ use tcpwatch_common::{
 };
 
 use crate::{
+    copies::{self, Copy},
     count,
     emit::{self, Loss},
     filter::{self, Verdict},
@@ -40,27 +41,50 @@ pub(crate) const CLOSING: u32 = 11;
 
 #[btf_tracepoint(function = "inet_sock_set_state")]
 fn set_state(ctx: BtfTracePointContext) -> i32 {
-    let sock = Sock::argument(&ctx, 0);
+    observe(&ctx, copies::FIRST)
+}
+
+#[btf_tracepoint(function = "inet_sock_set_state")]
+fn set_state_second(ctx: BtfTracePointContext) -> i32 {
+    observe(&ctx, copies::SECOND)
+}
+
+#[btf_tracepoint(function = "inet_sock_set_state")]
+fn set_state_third(ctx: BtfTracePointContext) -> i32 {
+    observe(&ctx, copies::THIRD)
+}
+
+#[inline(always)]
+fn observe(ctx: &BtfTracePointContext, copy: Copy) -> i32 {
+    let sock = Sock::argument(ctx, 0);
     let (old, new) = (ctx.arg::<u32>(1), ctx.arg::<u32>(2));
     // tcp_close_state() also "changes" FIN_WAIT_2 to FIN_WAIT_2: not a change.
     if old == new || !(count::is_on() || filter::states(old, new)) || !sock.is_tcp() {
         return 0;
     }
+    if !copy.takes(sock, new) {
+        return 0;
+    }
     if old == LISTEN && new == SYN_RECV {
-        count::full::accepting(sock);
+        count::full::accepting(sock, copy.block);
     } else if count::is_on() {
-        count::full::change(sock, old, new);
+        count::full::change(sock, (old, new), copy.block);
     }
     if emit::is_on()
-        && let Err(loss) = try_set_state(&ctx, sock, old, new)
+        && let Err(loss) = try_set_state(ctx, sock, (old, new), copy.hook)
     {
-        emit::count_loss(&ctx, loss, Hook::SetState);
+        emit::count_loss(ctx, loss, copy.hook);
     }
     0
 }
 
 #[inline(always)]
-fn try_set_state(ctx: &BtfTracePointContext, sock: Sock, old: u32, new: u32) -> Result<(), Loss> {
+fn try_set_state(
+    ctx: &BtfTracePointContext,
+    sock: Sock,
+    (old, new): (u32, u32),
+    hook: Hook,
+) -> Result<(), Loss> {
     if count::is_on() && !filter::states(old, new) {
         return Ok(());
     }
@@ -99,10 +123,10 @@ fn try_set_state(ctx: &BtfTracePointContext, sock: Sock, old: u32, new: u32) -> 
         return undecided::keep(head.cookie, &change.kept_back(&head));
     }
     if let Some(kept) = kept {
-        emit_kept_back(ctx, &kept, &head, &addresses);
+        emit_kept_back(ctx, &kept, &head, &addresses, hook);
     }
     let is_last = new == CLOSE && !listens && maps::WITH_TOTALS.load() != 0;
-    change.emit(head, &addresses, is_last.then_some(tcp))
+    change.emit(head, &addresses, is_last.then_some(tcp), hook)
 }
 
 /// The cheap way first; it fails only at the very end of a life, and while there is no port.
@@ -129,7 +153,7 @@ pub(crate) fn tell_kept_back(ctx: &BtfTracePointContext, sock: Sock, now: &Recor
     if let Some(kept) = undecided::take(sock.cookie())
         && let Some(addresses) = sock.addresses()
     {
-        emit_kept_back(ctx, &kept, now, &addresses);
+        emit_kept_back(ctx, &kept, now, &addresses, Hook::SetState);
     }
 }
 
@@ -139,10 +163,11 @@ fn emit_kept_back(
     kept: &KeptBack,
     now: &RecordHead,
     addresses: &Addresses,
+    hook: Hook,
 ) {
     let (head, change) = What::at_last(kept, now);
-    if let Err(loss) = change.emit(head, addresses, None) {
-        emit::count_loss(ctx, loss, Hook::SetState);
+    if let Err(loss) = change.emit(head, addresses, None, hook) {
+        emit::count_loss(ctx, loss, hook);
     }
 }
 
@@ -190,8 +215,9 @@ impl What {
         head: RecordHead,
         addresses: &Addresses,
         ending: Option<TcpSock>,
+        hook: Hook,
     ) -> Result<(), Loss> {
-        emit::attempt(Hook::SetState);
+        emit::attempt(hook);
         let kind = ending.map_or(head.kind, |_| RecordKind::StateChangeLast as u8);
         let head = RecordHead { kind, flags: head.flags | self.flags, ..head };
         match *addresses {

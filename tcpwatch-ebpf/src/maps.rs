@@ -49,6 +49,10 @@ pub(crate) static HANDLERS: Array<[u64; 2], 1> = Array::new();
 #[btf_map]
 pub(crate) static CLOCKS: SkStorage<Clock> = SkStorage::new();
 
+/// The state that a socket's last handled change entered; see [`crate::copies`].
+#[btf_map]
+pub(crate) static ENTERED: SkStorage<u32> = SkStorage::new();
+
 /// Since when a mini-socket is in its state, by the address of its timer.
 #[btf_map]
 pub(crate) static MINIS: HashMap<u64, Clock, { counts::MAX_MINIS as usize }> = HashMap::new();
@@ -141,6 +145,8 @@ globals! {
     COUNT_NETNS: u32 = 0;
     /// 1 if records go into the ring.
     STREAM: u32 = 1;
+    /// 1 if a task can be preempted inside a program on a tracepoint.
+    PREEMPTIBLE: u32 = 0;
     /// Nanoseconds of a jiffy.
     TICK_NS: u64 = 4_000_000;
 

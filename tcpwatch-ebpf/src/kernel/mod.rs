@@ -22,7 +22,7 @@ use tcpwatch_common::mini_socket::TRACE;
 
 use crate::maps;
 
-pub(crate) use any_tcp::AnyTcp;
+pub(crate) use any_tcp::{AnyTcp, TcpIterator};
 pub(crate) use common::{Common, Room};
 pub(crate) use mini::{Mini, Timer, are_watched};
 pub(crate) use packet::{Between, Packet, interface};

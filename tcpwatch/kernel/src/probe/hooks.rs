@@ -41,6 +41,13 @@ pub enum Reads {
     Nothing,
 }
 
+/// Copies of the program on `inet_sock_set_state`, for kernels whose tracepoints are preemptible, and their
+/// blocks of counters.
+pub(super) const COPIES: [(&str, counter::Hook); 2] = [
+    ("set_state_second", counter::Hook::SetStateSecond),
+    ("set_state_third", counter::Hook::SetStateThird),
+];
+
 /// All hooks.
 pub const HOOKS: [Hook; 9] = [
     Hook {

@@ -45,6 +45,11 @@ impl KernelTypes {
         self.named.get(name).into_iter().flatten()
     }
 
+    /// Is there anything of this name?
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.of_name(name).next().is_some()
+    }
+
     /// The structure of this name.
     pub(super) fn structure(&self, name: &str) -> Option<&Struct> {
         self.of_name(name).find_map(|(_, found)| match found {

@@ -18,6 +18,10 @@ use super::{
 /// Where the kernel shows its type information (`CONFIG_DEBUG_INFO_BTF`, since 5.4).
 pub const VMLINUX_BTF: &str = "/sys/kernel/btf/vmlinux";
 
+/// What guards tracepoints in place of disabled preemption, since 7.0: `DEFINE_SRCU_FAST(tracepoint_srcu)` in
+/// `kernel/tracepoint.c` makes a variable of this name on each CPU.
+const TRACEPOINT_GUARD: &str = "tracepoint_srcu_srcu_data";
+
 /// A layout that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum LayoutError {
@@ -85,6 +89,8 @@ pub struct Layout {
     pub counting: Result<Vec<FieldOffset>, LayoutError>,
     /// What tracepoints tell here.
     pub dialect: Dialect,
+    /// A task can be preempted inside a program on a tracepoint.
+    pub preemptible: bool,
     /// The types of the hooks' tracepoints and of the iterator, which aya looks up by name.
     pub btf: Btf,
 }
@@ -106,7 +112,9 @@ pub fn resolve(btf: &Path, release: &str) -> Result<Layout, LayoutError> {
     let containers = containers.chain(COMMON_FIRST.map(|(container, _)| container));
     let attached = HOOKS.iter().map(|hook| probe_type(hook.tracepoint));
     let attached: Vec<_> = attached.chain([iterator_function(ITERATOR)]).collect();
-    let names = containers.chain(attached.iter().map(String::as_str)).chain([RESET_REASONS]);
+    let names = containers
+        .chain(attached.iter().map(String::as_str))
+        .chain([RESET_REASONS, TRACEPOINT_GUARD]);
     let types = KernelTypes::read(btf, names)
         .map_err(|source| LayoutError::NoBtf { path: btf.to_owned(), source })?;
     Ok(Layout {
@@ -117,6 +125,7 @@ pub fn resolve(btf: &Path, release: &str) -> Result<Layout, LayoutError> {
         totals: find(&types, &TOTALS_FIELDS, release),
         counting: find(&types, &COUNT_FIELDS, release),
         dialect: Dialect::of(&types),
+        preemptible: types.has(TRACEPOINT_GUARD),
         btf: types.only(&attached)?,
     })
 }

@@ -23,7 +23,7 @@ use std::{collections::HashSet, path::Path, sync::Arc};
 use aya::{
     Btf, Ebpf, EbpfLoader,
     maps::{Array, Map, MapData, MapError, PerCpuArray, RingBuf},
-    programs::{BtfTracePoint, Iter, ProgramError, ProgramFd},
+    programs::{BtfTracePoint, ProgramError, ProgramFd},
 };
 
 pub use counts::{Counting, Counts};
@@ -32,13 +32,14 @@ pub use error::ProbeError;
 pub use features::{Facts, RingBuffer};
 pub use filters::{Filters, Tells};
 pub use handlers::{Handlers, LearnError};
-use hooks::{HOOKS, Hook, Need, Reads};
+use hooks::{COPIES, HOOKS, Hook, Need, Reads};
 use layout::{FieldOffset, Layout, LayoutError, VMLINUX_BTF};
 pub use losses::Losses;
 use symbols::Reading;
 pub use symbols::SymbolsError;
 pub use tap::{Drops, Tap};
 
+use tcpwatch_common::counter;
 use tcpwatch_core::decode::Symbols;
 
 use crate::clock;
@@ -130,10 +131,8 @@ impl Probes {
         let object = object::object()?;
         let facts = Facts::gather();
         facts.demand()?;
-        // Takes some tens of milliseconds, as all the rest does. Only records have call stacks.
-        let streams = task.stream.is_some();
-        let list = || if streams { Reading::begin() } else { Reading::put_off() };
-        let mut list = task.needs_minis().then(list);
+        // Takes some tens of milliseconds, as all the rest does.
+        let mut list = task.needs_minis().then(Reading::begin);
         let loader = loader();
         let mut layout = layout::resolve(Path::new(VMLINUX_BTF), &facts.release)?;
 
@@ -147,25 +146,10 @@ impl Probes {
             Some(list) => find_handlers(&mut ebpf, &layout, list),
             None => Err(MinisOff::NotAsked),
         };
-        let mut programs = Vec::new();
-        let mut off = Vec::new();
-        for hook in HOOKS.into_iter().filter(|hook| task.needs(*hook)) {
-            if let Some(why) = obstacle(hook, &minis, &layout) {
-                off.push((hook, why));
-                continue;
-            }
-            match attach(&mut ebpf, hook, &layout.btf) {
-                Ok(fd) => programs.push((hook, fd)),
-                Err(refusal) => {
-                    let error = refusal.into_error(hook, &facts);
-                    match hook.need {
-                        Need::Required => return Err(error),
-                        Need::MiniSockets => minis = Err(MinisOff::Hook(error.to_string())),
-                        Need::Optional(_) => {}
-                    }
-                    off.push((hook, error.to_string()));
-                }
-            }
+        let Attached { hooks: attached, mut programs, off } =
+            attach_hooks(&mut ebpf, task, &layout, &mut minis, &facts)?;
+        if layout.preemptible {
+            programs.extend(attach_copies(&mut ebpf, &layout.btf));
         }
         if let Ok(handlers) = minis {
             let mut slot: Array<_, [u64; 2]> = take_map(&mut ebpf, "HANDLERS")?;
@@ -179,14 +163,11 @@ impl Probes {
                 Some(Counts::new(blocks, take_map(&mut ebpf, "PENDING")?, task.room))
             }
         };
-        let attached = programs.iter().map(|(hook, _)| *hook).collect();
-        let programs = programs.into_iter().map(|(hook, fd)| (hook.counters, fd)).collect();
         let losses = Arc::new(Losses::new(counters, programs));
         let dialect = layout.dialect;
         let totals_off = layout.totals.err().map(|error| error.to_string());
         drop(layout.btf);
         // Last: the hooks do not wait for it.
-        let list = list.filter(|_| streams);
         let symbols = list.map_or_else(|| Ok(Symbols::default()), Reading::symbols);
         let early_ends_off = minis.is_ok().then(|| symbols.as_ref().err().map(ToString::to_string));
         memory::give_back();
@@ -313,19 +294,8 @@ fn find_handlers(
     if let Err(error) = &layout.minis {
         return Err(MinisOff::Layout(error.to_string()));
     }
-    learn(ebpf, &layout.btf)
+    handlers::learn(ebpf, &layout.btf)
         .or_else(|learned| list.handlers().map_err(|listed| MinisOff::Handlers { listed, learned }))
-}
-
-fn learn(ebpf: &mut Ebpf, btf: &Btf) -> Result<Handlers, LearnError> {
-    let program: &mut Iter = ebpf
-        .program_mut("tcp_sockets")
-        .and_then(|program| program.try_into().ok())
-        .ok_or(LearnError::NoProgram)?;
-    program.load(handlers::ITERATOR, btf)?;
-    let learned = handlers::learn(program);
-    program.unload()?;
-    learned
 }
 
 /// aya reads the kernel's type information for whoever makes a loader. The object has no relocations
@@ -350,6 +320,7 @@ fn load(
     let dialect = &layout.dialect;
     let has_error = u32::from(dialect.retransmit_has_error);
     let has_reason = u32::from(dialect.reset_has_reason);
+    let preemptible = u32::from(layout.preemptible);
     let streams = u32::from(task.stream.is_some());
     let (counts, count_netns) = match task.counting {
         Counting::Off => (0, 0),
@@ -366,6 +337,7 @@ fn load(
         ("STREAM", &streams),
         ("COUNT", &counts),
         ("COUNT_NETNS", &count_netns),
+        ("PREEMPTIBLE", &preemptible),
     ] {
         loader.override_global(global, value, true);
     }
@@ -377,6 +349,47 @@ fn load(
         loader.override_global(field.global, bytes, true);
     }
     Ok(loader.load(object)?)
+}
+
+/// Hooks that are attached, and those that are wanted and are not.
+#[derive(Default)]
+struct Attached {
+    hooks: Vec<Hook>,
+    /// With their blocks of counters.
+    programs: Vec<(counter::Hook, ProgramFd)>,
+    off: Vec<(Hook, String)>,
+}
+
+fn attach_hooks(
+    ebpf: &mut Ebpf,
+    task: &Task<'_>,
+    layout: &Layout,
+    minis: &mut Result<Handlers, MinisOff>,
+    facts: &Facts,
+) -> Result<Attached, ProbeError> {
+    let mut attached = Attached::default();
+    for hook in HOOKS.into_iter().filter(|hook| task.needs(*hook)) {
+        if let Some(why) = obstacle(hook, minis, layout) {
+            attached.off.push((hook, why));
+            continue;
+        }
+        match attach(ebpf, hook, &layout.btf) {
+            Ok(fd) => {
+                attached.programs.push((hook.counters, fd));
+                attached.hooks.push(hook);
+            }
+            Err(refusal) => {
+                let error = refusal.into_error(hook, facts);
+                match hook.need {
+                    Need::Required => return Err(error),
+                    Need::MiniSockets => *minis = Err(MinisOff::Hook(error.to_string())),
+                    Need::Optional(_) => {}
+                }
+                attached.off.push((hook, error.to_string()));
+            }
+        }
+    }
+    Ok(attached)
 }
 
 /// Why a hook is not attached.
@@ -392,6 +405,28 @@ impl Refusal {
             Self::Kernel(error) => ProbeError::of_hook(hook.tracepoint, facts, &error),
         }
     }
+}
+
+/// Attaches the copies behind the program that they are of. Without one, what it would have handled is
+/// counted as skipped.
+fn attach_copies(ebpf: &mut Ebpf, btf: &Btf) -> Vec<(counter::Hook, ProgramFd)> {
+    let [set_state, ..] = HOOKS;
+    let attach = |(program, counters): (&'static str, _)| match attach(
+        ebpf,
+        Hook { program, ..set_state },
+        btf,
+    ) {
+        Ok(fd) => Some((counters, fd)),
+        Err(refusal) => {
+            let why = match &refusal {
+                Refusal::NoProgram => "it is not in the object file".to_owned(),
+                Refusal::Kernel(error) => error::reason(error),
+            };
+            tracing::warn!("the copy `{program}` of a program is not attached: {why}");
+            None
+        }
+    };
+    COPIES.into_iter().filter_map(attach).collect()
 }
 
 fn attach(ebpf: &mut Ebpf, hook: Hook, btf: &Btf) -> Result<ProgramFd, Refusal> {

@@ -3,8 +3,8 @@
 //!
 //! They are learned from the kernel itself. This process makes a timewait and a request socket
 //! ([`own_sockets`]), and a program on the iterator `tcp` (since 5.9) reads the function out of each
-//! one's timer. That takes neither `/proc/kallsyms` nor CAP_SYSLOG. The sockets are in a network
-//! namespace of their own; without CAP_SYS_ADMIN they are on the loopback of the present one. They are
+//! one's timer. That takes neither `/proc/kallsyms` nor `CAP_SYSLOG`. The sockets are in a network
+//! namespace of their own; without `CAP_SYS_ADMIN` they are on the loopback of the present one. They are
 //! gone before the first hook is attached.
 
 mod own_sockets;
@@ -15,7 +15,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use aya::programs::{Iter, ProgramError, links::LinkError};
+use aya::{
+    Btf, Ebpf,
+    programs::{Iter, ProgramError, links::LinkError},
+};
 use nix::sched::{CloneFlags, unshare};
 use tcpwatch_common::{MiniKind, SeenSocket, seen_socket::SEEN_BYTES};
 
@@ -88,9 +91,16 @@ const PATIENCE: Duration = Duration::from_millis(200);
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// Learns them with the loaded program.
-pub(super) fn learn(program: &mut Iter) -> Result<Handlers, LearnError> {
-    apart(|| from_own_sockets(program)).or_else(|_| from_own_sockets(program))
+/// Learns them; nothing of it stays loaded.
+pub(super) fn learn(ebpf: &mut Ebpf, btf: &Btf) -> Result<Handlers, LearnError> {
+    let program: &mut Iter = ebpf
+        .program_mut("tcp_sockets")
+        .and_then(|program| program.try_into().ok())
+        .ok_or(LearnError::NoProgram)?;
+    program.load(ITERATOR, btf)?;
+    let learned = apart(|| from_own_sockets(program)).or_else(|_| from_own_sockets(program));
+    program.unload()?;
+    learned
 }
 
 /// Does `work` in a network namespace of its own, which is gone afterwards.
