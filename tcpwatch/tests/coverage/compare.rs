@@ -1,10 +1,10 @@
-//! Which events of `perf` have no run of a BPF program. Pure.
+//! Which events of ftrace have no run of a BPF program. Pure.
 
 use std::collections::HashMap;
 
-use super::{bpf::Ran, perf::Fired};
+use super::{bpf::Ran, ftrace::Fired};
 
-/// `perf` and BPF take the time of one event one after the other; an interrupt may come between them.
+/// ftrace and BPF take the time of one event one after the other; an interrupt may come between them.
 const APART: u64 = 20_000_000;
 
 type Key = (usize, u64, (u32, u32));
@@ -49,7 +49,7 @@ mod tests {
     const MS: u64 = 1_000_000;
 
     fn fired(at: u64, object: u64, states: (u32, u32)) -> Fired {
-        Fired { at, tracepoint: 0, object, states, ports: (1, 2), cpu: 0, task: (1, 1) }
+        Fired { at, tracepoint: 0, object, states, ports: (1, 2), cpu: 0, thread: 1 }
     }
 
     fn ran(at: u64, object: u64, states: (u32, u32)) -> Ran {
@@ -65,7 +65,8 @@ mod tests {
 
     #[test]
     fn an_event_without_a_run_is_found_with_the_namespace_of_its_socket() {
-        let events = [fired(5 * MS, 1, (7, 2)), fired(90 * MS, 1, (2, 1)), fired(91 * MS, 2, (2, 1))];
+        let events =
+            [fired(5 * MS, 1, (7, 2)), fired(90 * MS, 1, (2, 1)), fired(91 * MS, 2, (2, 1))];
         let runs = [ran(6 * MS, 1, (7, 2))];
         assert_eq!(without_run(&events, &runs), [(events[1], Some(7)), (events[2], None)]);
     }

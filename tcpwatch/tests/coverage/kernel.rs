@@ -45,7 +45,8 @@ fn offset(btf: &Btf, of: &str, member: &str) -> Option<u32> {
 }
 
 fn handlers() -> Result<[u64; 2], String> {
-    let list = fs::read_to_string("/proc/kallsyms").map_err(|error| format!("kallsyms: {error}"))?;
+    let list =
+        fs::read_to_string("/proc/kallsyms").map_err(|error| format!("kallsyms: {error}"))?;
     let address = |name: &str| {
         list.lines()
             .find(|line| line.split_whitespace().nth(2) == Some(name))

@@ -27,14 +27,18 @@ impl Reason {
         span: &RangeInclusive<u64>,
         netns: &[u32],
     ) -> Result<Self, String> {
-        let found = found.as_ref().map_err(|why| format!("whether BPF was kept from it is not known: {why}"))?;
+        let found = found
+            .as_ref()
+            .map_err(|why| format!("whether BPF was kept from it is not known: {why}"))?;
         let there = |it: &&Uncovered| {
             span.contains(&it.at) && it.netns.is_some_and(|inode| netns.contains(&inode))
         };
         let mut there = found.iter().filter(there);
         let first = there.next().ok_or_else(|| {
             let other = found.len();
-            format!("a BPF program ran for every event of it ({other} events elsewhere without one)")
+            format!(
+                "a BPF program ran for every event of it ({other} events elsewhere without one)"
+            )
         })?;
         let more = there.count();
         Ok(Self(format!("the kernel ran no BPF program for {} events: {first}", more + 1)))

@@ -42,7 +42,9 @@ pub(crate) fn side_by_side(scenarios: &[Scenario<'_>]) {
                     rerun::note(it.scenario.0, &reason);
                     left.push(it.scenario);
                 }
-                Ok(reason) => hopeless.push(format!("{}, for the last time: {reason:?}", it.scenario.0)),
+                Ok(reason) => {
+                    hopeless.push(format!("{}, for the last time: {reason:?}", it.scenario.0))
+                }
                 Err(why) => hopeless.push(format!("{}: {why}", it.scenario.0)),
             }
         }
