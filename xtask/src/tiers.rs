@@ -10,9 +10,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use clap::builder::PossibleValuesParser;
 
-use crate::{
-    cargo, precondition::Precondition, privilege::Privilege, reruns::Reruns, setup, vm,
-};
+use crate::{cargo, precondition::Precondition, privilege::Privilege, reruns::Reruns, setup, vm};
 
 /// A tier and what it runs; all of it runs even when a part fails.
 struct Tier {
