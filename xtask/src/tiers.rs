@@ -197,11 +197,11 @@ impl Outcome {
             (true, true) => "ok",
         };
         let errors = self.failures.iter().chain(&self.left_out);
-        let failures: String = errors.map(|failure| format!("\n        {failure:#}")).collect();
+        let failures = errors.map(|failure| format!("\n        {failure:#}"));
         let reruns = self.reruns.iter().map(|rerun| format!("\n        run again: {rerun}"));
-        let reruns: String = reruns.collect();
+        let more: String = failures.chain(reruns).collect();
         let took = self.took.as_secs_f64();
-        format!("{:<8}{result:<8}{took:>7.1} s{failures}{reruns}", self.tier)
+        format!("{:<8}{result:<8}{took:>7.1} s{more}", self.tier)
     }
 }
 

@@ -6,6 +6,11 @@ const LENGTH: u64 = (1 << 27) - 1;
 /// Bytes before the first event: the time and the length.
 const HEAD: usize = 16;
 
+/// Kinds of entries that are no events: nothing, more time than fits into an event, a whole time.
+const PADDING: u32 = 0x1d;
+const TIME_EXTEND: u32 = 0x1e;
+const TIME_STAMP: u32 = 0x1f;
+
 /// Time and bytes of every event of a page, which begin with the event's number.
 pub(super) fn events(page: &[u8]) -> Vec<(u64, &[u8])> {
     let mut found = Vec::new();
@@ -18,14 +23,13 @@ pub(super) fn events(page: &[u8]) -> Vec<(u64, &[u8])> {
         let length = |word: Option<u32>| usize::try_from(word.unwrap_or(u32::MAX)).unwrap();
         match kind {
             // The rest of the page, or an event that was taken back.
-            29 if delta == 0 => break,
-            29 => at = at.saturating_add(4 + length(next)),
-            // More time than fits into an event, and a whole time.
-            30 => {
+            PADDING if delta == 0 => break,
+            PADDING => at = at.saturating_add(4 + length(next)),
+            TIME_EXTEND => {
                 time += (u64::from(next.unwrap_or_default()) << 27) + delta;
                 at += 8;
             }
-            31 => {
+            TIME_STAMP => {
                 time = (u64::from(next.unwrap_or_default()) << 27) + delta;
                 at += 8;
             }
@@ -72,9 +76,9 @@ mod tests {
         let page = page(&[
             5 << 5 | 1,
             7, // 5 ns later, one word
-            1 << 5 | 29,
+            1 << 5 | PADDING,
             4, // taken back
-            3 << 5 | 30,
+            3 << 5 | TIME_EXTEND,
             2, // 2 << 27 and 3 ns later
             1 << 5,
             12,
@@ -88,7 +92,7 @@ mod tests {
 
     #[test]
     fn a_page_that_is_cut_has_the_events_before() {
-        let page = page(&[5 << 5 | 1, 7, 5 << 5 | 28]);
+        let page = page(&[5 << 5 | 1, 7, 5 << 5 | 0x1c]);
         assert_eq!(events(&page[..HEAD + 12]).len(), 1);
         assert_eq!(events(&page[..10]), []);
     }

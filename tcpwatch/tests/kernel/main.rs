@@ -13,7 +13,6 @@ mod root;
 mod carried;
 
 #[cfg(test)]
-#[expect(dead_code, reason = "the laboratory's tests use all of it")]
 #[path = "../coverage/mod.rs"]
 mod coverage;
 
