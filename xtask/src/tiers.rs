@@ -46,13 +46,13 @@ const TIERS: &[Tier] = &[
         runs: &[
             Run::Cargo(&["--workspace", "--lib", "--bins"]),
             Run::Cargo(&["--workspace", "--doc"]),
-            Run::Cargo(&["--package", "tcpwatch", "--test", "cli"]),
-            Run::Cargo(&["--package", "tcpwatch", "--test", "web", "--test", "web_descriptors"]),
+            Run::Cargo(&["--workspace", "--test", "cli"]),
+            Run::Cargo(&["--workspace", "--test", "web", "--test", "web_descriptors"]),
         ],
     },
     Tier {
         name: "replay",
-        runs: &[Run::Cargo(&["--package", "tcpwatch", "--test", "replay", "--test", "fuzz"])],
+        runs: &[Run::Cargo(&["--workspace", "--test", "replay", "--test", "fuzz"])],
     },
     Tier { name: "lab", runs: &[Run::AsRoot("lab", &["--skip", "load::"])] },
     Tier { name: "deploy", runs: &[Run::WithPrometheus("deploy")] },
@@ -244,7 +244,7 @@ fn as_root(
     args: &[&str],
     names: &[&str],
 ) -> Result<bool> {
-    let build = ["test", "--package", "tcpwatch", "--test", target, "--no-run"];
+    let build = ["test", "--workspace", "--test", target, "--no-run"];
     let binary = cargo::build(&[&build, profile].concat())?
         .into_iter()
         .find(|executable| executable.target == target)
@@ -322,11 +322,11 @@ impl Outcome {
             (true, true) => "ok",
         };
         let errors = self.failures.iter().chain(&self.left_out);
-        let failures: String = errors.map(|failure| format!("\n        {failure:#}")).collect();
+        let failures = errors.map(|failure| format!("\n        {failure:#}"));
         let reruns = self.reruns.iter().map(|rerun| format!("\n        run again: {rerun}"));
-        let reruns: String = reruns.collect();
+        let more: String = failures.chain(reruns).collect();
         let took = self.took.as_secs_f64();
-        format!("{:<8}{result:<8}{took:>7.1} s{failures}{reruns}", self.tier)
+        format!("{:<8}{result:<8}{took:>7.1} s{more}", self.tier)
     }
 }
 

@@ -17,6 +17,10 @@ mod carried;
 mod coverage;
 
 #[cfg(test)]
+#[path = "../ss/mod.rs"]
+mod ss;
+
+#[cfg(test)]
 mod harness;
 
 #[cfg(test)]

@@ -68,7 +68,7 @@ struct Built {
 impl Guest {
     /// Builds the tests and the program, as this machine's own tests are built.
     pub(crate) fn build(only: &[String]) -> Result<Self> {
-        let mut args = vec!["test", "--package", "tcpwatch"];
+        let mut args = vec!["test", "--workspace"];
         args.extend(TARGETS.iter().flat_map(|target| ["--test", target.name]));
         args.push("--no-run");
         let built = cargo::build(&args)?;
