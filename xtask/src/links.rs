@@ -134,9 +134,9 @@ fn every_path_of_this_repository_in_markdown_and_in_comments_exists() {
     let in_markdown = markdown
         .iter()
         .flat_map(|(path, text)| Page::read(text).code.into_iter().map(move |word| (path, word)));
-    let in_comments = sources.iter().flat_map(|(path, text)| {
-        named_in_comments(text).map(move |word| (path, word.to_owned()))
-    });
+    let in_comments = sources
+        .iter()
+        .flat_map(|(path, text)| named_in_comments(text).map(move |word| (path, word.to_owned())));
     let dead: Vec<_> = in_markdown
         .chain(in_comments)
         .filter(|(_, word)| is_dead_path(word))
