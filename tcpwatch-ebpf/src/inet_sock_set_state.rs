@@ -19,7 +19,7 @@ use crate::{
     emit::{self, Loss},
     filter::{self, Verdict},
     kernel::{self, Addresses, SOCK_DEAD, Sock, TcpSock},
-    maps, undecided,
+    maps, trial, undecided,
 };
 
 /// `enum sock_flags`.
@@ -44,6 +44,9 @@ fn set_state(ctx: BtfTracePointContext) -> i32 {
     let (old, new) = (ctx.arg::<u32>(1), ctx.arg::<u32>(2));
     // tcp_close_state() also "changes" FIN_WAIT_2 to FIN_WAIT_2: not a change.
     if old == new || !(count::is_on() || filter::states(old, new)) || !sock.is_tcp() {
+        return 0;
+    }
+    if trial::has(sock, Hook::SetState) {
         return 0;
     }
     if old == LISTEN && new == SYN_RECV {

@@ -29,6 +29,7 @@ mod tcp_retransmit_skb;
 mod tcp_retransmit_synack;
 mod tcp_send_reset;
 mod timer;
+mod trial;
 mod undecided;
 mod wakeup;
 

@@ -8,6 +8,7 @@
 //! - [`event`]: what happened, in the words of the field
 //! - [`timing`]: how long the kernel waits, and how late its timers may be
 //! - [`track`]: events become changes with durations and owners
+//! - [`trial`]: connections of tcpwatch's own, by which it finds out what the kernel side sees
 //! - [`sink`]: changes become lines
 //! - [`lab`]: the laboratory, which puts real sockets into every state and judges the kernel's timers
 //! - [`metrics`]: counters of the kernel side and gauges of the moment become a Prometheus page
@@ -33,4 +34,5 @@ pub mod sink;
 pub mod source;
 pub mod timing;
 pub mod track;
+pub mod trial;
 pub mod web;

@@ -27,7 +27,7 @@ use tcpwatch::{
 };
 use tcpwatch_common::config::RING_BYTES;
 
-use crate::serve;
+use crate::{serve, visible};
 
 pub(crate) fn run(
     filters: &FilterArgs,
@@ -56,6 +56,7 @@ pub(crate) fn run(
     // Serves until it is dropped.
     let mut serving = None;
     let ready = |probes: &mut Probes| {
+        probes.try_out();
         banner(&plan, probes);
         serving = server.map(|server| serve::start(server, probes, None)).transpose()?;
         Ok(())
@@ -152,22 +153,14 @@ fn sink(output: &OutputArgs, started: KernelTime) -> Box<dyn Sink> {
 /// Says that every change from now on is seen, and what is not.
 fn banner(plan: &Plan, probes: &Probes) {
     exit::say(&format!(
-        "tcpwatch {} \u{b7} Linux {} \u{b7} {} \u{b7} hooks {} of {} \u{b7} Ctrl-C to stop\n",
+        "tcpwatch {} \u{b7} Linux {} \u{b7} {} \u{b7} {} \u{b7} Ctrl-C to stop\n",
         env!("CARGO_PKG_VERSION"),
         probes.facts.release,
         plan.filters,
-        probes.attached.len(),
-        probes.attached.len() + probes.off.len(),
+        visible::hooks(probes),
     ));
-    say_missing(probes);
+    visible::say_missing(probes);
     for (what, why) in probes.facts.blind_spots() {
         exit::say(&format!("tcpwatch: not seen: {what}: {why}\n"));
-    }
-}
-
-/// Says what this kernel or these privileges do not allow.
-pub(crate) fn say_missing(probes: &Probes) {
-    for (tells, why) in probes.missing() {
-        exit::say(&format!("tcpwatch: not seen: {tells}: {why}\n"));
     }
 }

@@ -15,6 +15,7 @@ mod check;
 mod laboratory;
 mod live;
 mod serve;
+mod visible;
 
 /// Every command that waits does so on one thread.
 fn runtime() -> Result<Runtime> {

@@ -14,7 +14,7 @@ use tcpwatch::{
     web::{Handle, Server},
 };
 
-use crate::live::say_missing;
+use crate::visible;
 
 pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode> {
     let netns = args.netns.as_deref().map(snapshot::resolve).transpose()?;
@@ -23,14 +23,14 @@ pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode> {
     runtime.block_on(async {
         let mut ending = Ending::catch().context("cannot catch signals")?;
         let mut probes = Probes::attach_counting(netns.map_or(Counting::All, Counting::Of))?;
+        probes.try_out();
         exit::say(&format!(
-            "tcpwatch {} \u{b7} Linux {} \u{b7} hooks {} of {}\n",
+            "tcpwatch {} \u{b7} Linux {} \u{b7} {}\n",
             env!("CARGO_PKG_VERSION"),
             probes.facts.release,
-            probes.attached.len(),
-            probes.attached.len() + probes.off.len(),
+            visible::hooks(&probes),
         ));
-        say_missing(&probes);
+        visible::say_missing(&probes);
         let serving = start(server, &mut probes, netns)?;
         ending.asked().await;
         serving.stop().context("the HTTP server ended early")?;

@@ -13,6 +13,7 @@ pub mod losses;
 mod memory;
 pub mod symbols;
 pub mod tap;
+pub mod trial;
 mod vmlinux;
 
 use std::{collections::HashSet, path::Path, sync::Arc};
@@ -34,6 +35,7 @@ pub use losses::{Cause, Losses, Totals};
 use symbols::{REQSK_TIMER_HANDLER, TW_TIMER_HANDLER};
 pub use symbols::{Symbols, SymbolsError};
 pub use tap::Tap;
+pub use trial::Trial;
 
 use crate::source::clock;
 
@@ -59,6 +61,10 @@ pub struct Probes {
     pub dialect: Dialect,
     /// Why the last change of a socket does not bring what it has done.
     pub totals_off: Option<String>,
+    /// What the hooks were seen to see, if they were tried.
+    pub trial: Trial,
+    /// Where the kernel side leaves marks of a trial.
+    marks: Array<MapData, u32>,
 }
 
 /// Why the life of mini-sockets is not watched.
@@ -159,6 +165,7 @@ impl Probes {
                 Some(Counts::new(blocks, take_map(&mut ebpf, "PENDING")?, task.room))
             }
         };
+        let marks = take_map(&mut ebpf, "TRIAL")?;
         let attached = programs.iter().map(|(hook, _)| *hook).collect();
         let programs = programs.into_iter().map(|(hook, fd)| (hook.counters, fd)).collect();
         let losses = Arc::new(Losses::new(counters, programs));
@@ -166,7 +173,20 @@ impl Probes {
         let totals_off = layout.totals.err().map(|error| error.to_string());
         drop(layout.tracepoints);
         memory::give_back();
-        Ok(Self { ebpf, losses, counts, facts, attached, off, symbols, dialect, totals_off })
+        let trial = Trial::default();
+        Ok(Self {
+            ebpf,
+            losses,
+            counts,
+            facts,
+            attached,
+            off,
+            symbols,
+            dialect,
+            totals_off,
+            trial,
+            marks,
+        })
     }
 
     /// The tap on the laboratory's links, which can be had once. Its records come through the same

@@ -13,7 +13,7 @@ pub use crate::netns::EnterError;
 use crate::{event::Netns, netns::enter};
 
 /// Link to the calling thread's own namespace.
-pub(in crate::source) const OWN: &str = "/proc/thread-self/ns/net";
+pub(crate) const OWN: &str = "/proc/thread-self/ns/net";
 
 /// Ways into one namespace that are remembered, lest the first one vanish.
 const WAYS: usize = 3;

@@ -1,0 +1,18 @@
+//! A half-open connection: the last segment of its handshake is lost, and a reset ends it.
+
+use std::io;
+
+use super::{PATIENCE, Stage, pair};
+
+impl Stage {
+    /// Makes one and ends it. The server's end is in SYN_RECV meanwhile: its timer is armed before it
+    /// answers the SYN (`tcp_conn_request`, `net/ipv4/tcp_input.c`).
+    ///
+    /// # Errors
+    /// If the client gets no answer.
+    pub fn leave_half_open(&self) -> io::Result<()> {
+        let client = pair::socket()?;
+        client.connect_timeout(&self.half_open.local_addr()?, PATIENCE)?;
+        pair::reset(client)
+    }
+}
