@@ -1,87 +1,85 @@
-//! `tcpwatch check`: what this kernel and these privileges allow, one line per feature.
+//! `tcpwatch check`: what this kernel and these privileges allow, tried, one line per feature.
 
-use std::{collections::HashSet, fmt::Write as _, process::ExitCode};
+mod actor;
+mod evidence;
+mod features;
+mod report;
+mod trial;
+
+use std::process::ExitCode;
 
 use anyhow::Result;
 use tcpwatch::{
     cli::exit,
     lab::rehearsal::rehearse,
-    probe::{Counting, Dialect, Facts, Filters, Probes, Tells, hooks::HOOKS},
+    probe::{Counting, Facts, Filters, ProbeError, Probes, Ring, Tells},
 };
+
+use actor::{Actor, Place};
+use features::FEATURES;
+use report::{Answer, Report};
+use trial::Trial;
+
+/// Room for what a few connections tell.
+const RING_BYTES: u32 = 1 << 18;
 
 pub(crate) fn run() -> Result<ExitCode> {
     let facts = Facts::gather();
     let mut report = Report::default();
-    report.line(&format!("kernel {}, {}", facts.release, facts.machine), &Ok(()));
+    report.line(&format!("kernel {}, {}", facts.release, facts.machine), Answer::Ok);
     for (what, met) in facts.demands() {
-        report.line(&what, &met.map_err(|error| error.to_string()));
+        report
+            .line(&what, met.map_or_else(|error| Answer::Off(error.to_string()), |()| Answer::Ok));
     }
-    let filters = Filters { tells: Tells::Lives, ..Filters::default() };
-    let attached = Probes::attach(&filters, 4096, Counting::Off);
-    let mut attached = attached.map_err(|error| exit::causes(&error.into()));
-    for hook in HOOKS {
-        let found = match &attached {
-            Err(error) => Err(error.clone()),
-            Ok((probes, _)) => match probes.off.iter().find(|(off, _)| *off == hook) {
-                Some((_, why)) => Err(why.clone()),
-                None => Ok(()),
-            },
-        };
-        report.line(&format!("hook {:<24}{}", hook.tracepoint, hook.tells), &found);
-    }
-    if let Ok((probes, _)) = &attached {
-        report.extras(probes);
-        for (what, why) in facts.blind_spots() {
-            report.line(what, &Err(why.to_owned()));
+    let actor = Actor::start();
+    let place = actor.as_ref().ok().map(|actor| &actor.place);
+    let works = match attach(&facts, place) {
+        Err(error) => {
+            report.nothing(&exit::causes(&error.into()));
+            false
         }
-    }
-    let laboratory = match &mut attached {
-        Ok((probes, _)) => crate::runtime()?.block_on(rehearse(probes)),
-        Err(why) => Err(anyhow::Error::msg(why.clone())),
+        Ok(attached) => {
+            report.place(&actor);
+            let Some(trial) = crate::runtime()?.block_on(trial::make(attached, actor))? else {
+                exit::say("tcpwatch: interrupted\n");
+                return Ok(ExitCode::FAILURE);
+            };
+            report.trial(trial)
+        }
     };
-    report.line(
-        "laboratory: namespaces, veth, tc",
-        &laboratory.map_err(|error| exit::causes(&error)),
-    );
     exit::print(&report.text)?;
-    Ok(if attached.is_ok() { ExitCode::SUCCESS } else { exit::PRECONDITION.into() })
+    Ok(if works { ExitCode::SUCCESS } else { exit::PRECONDITION.into() })
 }
 
-#[derive(Default)]
-struct Report {
-    text: String,
-    /// Why features are off. What is told once need not be told again.
-    told: HashSet<String>,
+/// What is attached, and why nothing is counted if that is refused.
+struct Attached {
+    filters: Filters,
+    probes: Probes,
+    ring: Ring,
+    uncounted: Option<String>,
 }
 
-impl Report {
-    fn line(&mut self, what: &str, found: &Result<(), String>) {
-        let answer = match found {
-            Ok(()) => "ok".to_owned(),
-            Err(why) if self.told.insert(why.clone()) => format!("off: {why}"),
-            Err(_) => "off: for the same reason".to_owned(),
-        };
-        let _written = writeln!(self.text, "{what:<60}  {answer}").is_ok();
-    }
+/// Attaches all hooks for the connections of the trial.
+fn attach(facts: &Facts, place: Option<&Place>) -> Result<Attached, ProbeError> {
+    let filters = filters(place);
+    let attach = |counting| Probes::attach_to(facts.clone(), &filters, RING_BYTES, counting);
+    let counting = place.map_or(Counting::All, |place| Counting::Of(place.netns));
+    let (uncounted, (probes, ring)) = match attach(counting) {
+        Ok(attached) => (None, attached),
+        // Perhaps the log can be had without the metrics.
+        Err(error) => (Some(exit::causes(&error.into())), attach(Counting::Off)?),
+    };
+    Ok(Attached { filters, probes, ring, uncounted })
+}
 
-    /// What is told besides the hooks.
-    fn extras(&mut self, probes: &Probes) {
-        let since = |has: bool, version: &str| {
-            if has { Ok(()) } else { Err(format!("kernels tell this since {version}")) }
-        };
-        let totals = match &probes.totals_off {
-            Some(why) => Err(why.clone()),
-            None => Ok(()),
-        };
-        let Dialect { reset_has_reason, retransmit_has_error, .. } = probes.dialect;
-        self.line("bytes, retransmits and RTT of a connection that ended", &totals);
-        self.line(
-            "why a reset is sent, and resets without a socket",
-            &since(reset_has_reason, "6.10"),
-        );
-        self.line("retries that the network below refuses", &since(retransmit_has_error, "6.17"));
-        let counted = Probes::attach_counting(Counting::All);
-        let counted = counted.map(drop).map_err(|error| exit::causes(&error.into()));
-        self.line("metrics, counted in the kernel", &counted);
+fn filters(place: Option<&Place>) -> Filters {
+    let lives = Filters { tells: Tells::Lives, ..Filters::default() };
+    match place {
+        None => lives,
+        Some(place) => {
+            let ports = [place.ports.server, place.ports.half_open, place.ports.closed];
+            let ports = ports.into_iter().map(|port| port..=port).collect();
+            Filters { ports, netns: Some(place.netns), ..lives }
+        }
     }
 }

@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::{
     ending::Ending,
     event::KernelTime,
-    probe::{Counting, Filters, Probes, Symbols, Tells},
+    probe::{Counting, Filters, Probes, Ring, Symbols, Tells},
     road::Road,
     sink::{Sink, Summary},
     source::{
@@ -57,9 +57,24 @@ pub async fn run(
     record: impl FnOnce() -> Result<Option<Box<dyn Write>>>,
     ready: impl FnOnce(&mut Probes) -> Result<()>,
 ) -> Result<Summary> {
-    let mut ending = Ending::catch().context("cannot catch signals")?;
+    let ending = Ending::catch().context("cannot catch signals")?;
+    let attached = Probes::attach(&plan.filters, plan.ring_bytes, plan.counting)?;
+    follow((ending, attached), plan, sink, output, stop, record, ready).await
+}
 
-    let (mut probes, ring) = Probes::attach(&plan.filters, plan.ring_bytes, plan.counting)?;
+/// The same from hooks that are attached already, with the filters of `plan`.
+///
+/// # Errors
+/// If the kernel side cannot be read, or the output cannot be written.
+pub async fn follow(
+    (mut ending, (mut probes, ring)): (Ending, (Probes, Ring)),
+    plan: &Plan,
+    sink: &mut dyn Sink,
+    output: &mut dyn Write,
+    stop: impl Future<Output = ()>,
+    record: impl FnOnce() -> Result<Option<Box<dyn Write>>>,
+    ready: impl FnOnce(&mut Probes) -> Result<()>,
+) -> Result<Summary> {
     let mut source = RingSource::new(ring)?;
     let mut complaints = Complaints::new(&mut probes)?;
     let header = Header {

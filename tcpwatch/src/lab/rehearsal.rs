@@ -10,13 +10,13 @@ use super::{
     hosts::{LINK, Plan, World},
     run::FIRST_INDEX,
 };
-use crate::probe::{Probes, filters::Family};
+use crate::probe::{ProbeError, Tap, filters::Family};
 
-/// Tries namespaces, veth and tc.
+/// Tries namespaces, veth and tc; `tap` is one that has not tapped anything yet.
 ///
 /// # Errors
 /// With the first of them that does not work, and what it takes.
-pub async fn rehearse(probes: &mut Probes) -> Result<()> {
+pub async fn rehearse(tap: Result<Tap, ProbeError>) -> Result<()> {
     let plan = Plan {
         family: Family::V4,
         sysctls: &BTreeMap::new(),
@@ -25,7 +25,7 @@ pub async fn rehearse(probes: &mut Probes) -> Result<()> {
     };
     let (story, _heard) = mpsc::unbounded_channel();
     let world = World::build(&plan, story).await?;
-    let mut tap = probes.tap()?;
+    let mut tap = tap?;
     for host in Host::ALL {
         let machine = world.machine(host);
         tap.attach(machine.netns_fd(), LINK, machine.ifindex(), machine.netns())?;

@@ -103,7 +103,21 @@ impl Probes {
         ring_bytes: u32,
         counting: Counting,
     ) -> Result<(Self, Ring), ProbeError> {
-        let mut probes = Self::load_and_attach(&Task::new(Some(filters), ring_bytes, counting))?;
+        Self::attach_to(Facts::gather(), filters, ring_bytes, counting)
+    }
+
+    /// The same on a machine that was looked at before.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn attach_to(
+        facts: Facts,
+        filters: &Filters,
+        ring_bytes: u32,
+        counting: Counting,
+    ) -> Result<(Self, Ring), ProbeError> {
+        let task = Task::new(Some(filters), ring_bytes, counting);
+        let mut probes = Self::load_and_attach(facts, &task)?;
         let ring = Ring {
             records: take_map(&mut probes.ebpf, "EVENTS")?,
             reader_sleeps: take_map(&mut probes.ebpf, "READER_SLEEPS")?,
@@ -116,11 +130,10 @@ impl Probes {
     /// # Errors
     /// As above.
     pub fn attach_counting(counting: Counting) -> Result<Self, ProbeError> {
-        Self::load_and_attach(&Task::new(None, NO_RING, counting))
+        Self::load_and_attach(Facts::gather(), &Task::new(None, NO_RING, counting))
     }
 
-    fn load_and_attach(task: &Task<'_>) -> Result<Self, ProbeError> {
-        let facts = Facts::gather();
+    fn load_and_attach(facts: Facts, task: &Task<'_>) -> Result<Self, ProbeError> {
         facts.demand()?;
         // Takes some tens of milliseconds, as all the rest does.
         let symbols = Symbols::begin();

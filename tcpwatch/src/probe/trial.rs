@@ -168,6 +168,7 @@ fn there(marks: &mut Array<MapData, u32>, features: &[Feature]) -> Result<Found,
 /// One of each kind; each has ended when the next begins.
 fn connections() -> io::Result<()> {
     let stage = Stage::set()?;
+    stage.open()?;
     stage.refuse()?;
     stage.leave_half_open()?;
     stage.leave_in_fin_wait_2()?.end()?;

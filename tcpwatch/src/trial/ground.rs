@@ -30,6 +30,9 @@ pub enum NoGround {
     /// `unshare(CLONE_NEWNET)` was refused.
     #[error("no network namespace can be made for it: {0}")]
     Namespace(#[source] Error),
+    /// There is a place, but nothing to make connections with.
+    #[error("its sockets cannot be made: {0}")]
+    Sockets(#[source] Error),
     /// It was made, but nothing passes its loopback link.
     #[error("the loopback link of its network namespace cannot be brought up: {0}")]
     Loopback(#[source] Error),

@@ -1,4 +1,4 @@
-//! A half-open connection: the last segment of its handshake is lost, and a reset ends it.
+//! A half-open connection: the listener waits for data that never comes, and a reset ends it.
 
 use std::io;
 

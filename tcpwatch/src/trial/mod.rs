@@ -6,6 +6,7 @@ mod filter;
 mod fin_wait_2;
 pub mod ground;
 mod half_open;
+pub(crate) mod option;
 mod pair;
 mod refused;
 mod retransmits;

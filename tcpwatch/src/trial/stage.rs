@@ -3,20 +3,22 @@
 use std::{
     io,
     net::{Ipv4Addr, SocketAddr, SocketAddrV4},
+    os::fd::AsFd as _,
 };
 
 use socket2::Socket;
 
-use super::{filter, pair};
+use super::{option, pair};
 
 /// Connections that may wait for `accept()`.
 const BACKLOG: i32 = 16;
 
-/// Listening and bound sockets on loopback, in the network namespace of the thread that made them.
+/// Bound sockets on loopback, in the network namespace of the thread that made them.
 pub struct Stage {
     /// Takes connections.
     pub(super) server: Socket,
-    /// Never gets the last segment of a handshake: connections to it stay half-open.
+    /// Waits for data (`TCP_DEFER_ACCEPT`): connections to it stay half-open until some comes
+    /// (`tcp_check_req`, `net/ipv4/tcp_minisocks.c`).
     pub(super) half_open: Socket,
     /// Does not listen: connections to it are refused.
     pub(super) closed: Socket,
@@ -29,10 +31,17 @@ impl Stage {
     /// If a system call is refused.
     pub fn set() -> io::Result<Self> {
         let (server, half_open, closed) = (bound()?, bound()?, bound()?);
-        server.listen(BACKLOG)?;
-        filter::drop_all_but_syn_and_reset(&half_open)?;
-        half_open.listen(BACKLOG)?;
+        option::set(half_open.as_fd(), libc::IPPROTO_TCP, libc::TCP_DEFER_ACCEPT, 1)?;
         Ok(Self { server, half_open, closed })
+    }
+
+    /// Listens, before anything is connected.
+    ///
+    /// # Errors
+    /// If a system call is refused.
+    pub fn open(&self) -> io::Result<()> {
+        self.server.listen(BACKLOG)?;
+        self.half_open.listen(BACKLOG)
     }
 
     /// The ports; every connection of the trial has one of them at one end.
