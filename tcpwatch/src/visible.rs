@@ -5,12 +5,9 @@ use tcpwatch::{cli::exit, probe::Probes};
 /// How many hooks are attached, and what is invisible in spite of them.
 pub(crate) fn hooks(probes: &Probes) -> String {
     let attached = probes.attached.len();
-    let mut words = format!("hooks {attached} of {}", attached + probes.off.len());
+    let words = format!("hooks {attached} of {}", attached + probes.off.len());
     let names: Vec<_> = probes.trial.invisible().map(|feature| feature.name).collect();
-    if !names.is_empty() {
-        words.push_str(&format!(", which do not see {}", names.join(", ")));
-    }
-    words
+    if names.is_empty() { words } else { format!("{words}, which do not see {}", names.join(", ")) }
 }
 
 /// Says what this kernel or these privileges do not allow, and what the trial found or did not try.

@@ -4,6 +4,7 @@
 mod cli {
     mod files;
     mod help;
+    mod invisible;
     mod odd;
     mod privilege;
     mod program;

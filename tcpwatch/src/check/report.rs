@@ -39,6 +39,8 @@ impl Report {
             Answer::Off(why) => format!("off: {}", self.once(why)),
             Answer::Fails(missing) => format!("FAILS: attached, but did not show: {missing}"),
         };
+        // What the verifier says has several lines.
+        let answer = answer.replace('\n', "; ");
         let _written = writeln!(self.text, "{what:<46}  {answer}").is_ok();
     }
 

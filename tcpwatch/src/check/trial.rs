@@ -8,10 +8,13 @@ use tcpwatch::{
     ending::Ending,
     event::TcpState,
     pipeline::{self, Plan},
-    probe::{Counting, Counts, Dialect, Filters, Probes, hooks::Hook},
+    probe::{
+        Counting, Counts, Dialect, Filters, Probes,
+        hooks::{Hook, Need},
+    },
     trial::NoGround,
 };
-use tcpwatch_common::counts::{ACCEPTS, RESETS_RECEIVED, transition};
+use tcpwatch_common::counts::{ACCEPTS, RESETS_RECEIVED, STAYS_NS, transition};
 use tokio::time::{Instant, timeout};
 
 use super::{
@@ -76,7 +79,7 @@ pub(super) async fn make(
     pipeline::follow(attached, &plan, &mut sink, &mut io::sink(), watch, || Ok(None), |_| Ok(()))
         .await?;
     let Some(laboratory) = laboratory else { return Ok(None) };
-    Ok(Some(asked.judge(actor, evidence.as_ref(), uncounted, laboratory)))
+    Ok(Some(asked.judge(&actor, evidence.as_ref(), uncounted, laboratory)))
 }
 
 fn plan(filters: Filters) -> Plan {
@@ -132,17 +135,17 @@ impl Asked {
 
     fn judge(
         mut self,
-        actor: Result<Actor, NoGround>,
+        actor: &Result<Actor, NoGround>,
         evidence: Option<&Evidence>,
         uncounted: Option<String>,
         laboratory: Result<()>,
     ) -> Trial {
-        let (long_fin_wait_2, shared) = match &actor {
+        let (long_fin_wait_2, shared) = match actor {
             Err(_) => (None, false),
             Ok(actor) => (actor.place.long_fin_wait_2.as_ref(), actor.place.shared.is_some()),
         };
         let nothing;
-        let made = match &actor {
+        let made = match actor {
             Ok(actor) if let Some(made) = actor.made() => made,
             Ok(_) => {
                 nothing = Made::nothing("its connections were not made in time");
@@ -169,13 +172,14 @@ impl Asked {
             }
         };
         let answers = FEATURES.iter().map(|feature| (feature.name, answer(feature))).collect();
+        let with_minis = !self.off.iter().any(|(hook, _)| hook.need == Need::MiniSockets);
         let metrics = match (uncounted, self.counts.as_mut(), made.all.clone()) {
             (Some(why), ..) => Answer::Off(why),
             (None, _, Err(why)) => Answer::NotTried(why),
             (None, ..) if shared => {
                 Answer::NotTried("other connections are counted here, too".to_owned())
             }
-            (None, Some(counts), Ok(())) => counted(counts),
+            (None, Some(counts), Ok(())) => counted(counts, with_minis),
             (None, None, Ok(())) => Answer::Fails("nothing to read".to_owned()),
         };
         let laboratory = match laboratory {
@@ -187,8 +191,9 @@ impl Asked {
     }
 }
 
-/// Did the kernel side count what must have been?
-fn counted(counts: &mut Counts) -> Answer {
+/// Did the kernel side count what must have been? Where it does not watch mini-sockets, half-open
+/// connections are not counted.
+fn counted(counts: &mut Counts, with_minis: bool) -> Answer {
     let [closed, syn_sent, fin_wait_2, time_wait] =
         [TcpState::Closed, TcpState::SynSent, TcpState::FinWait2, TcpState::TimeWait]
             .map(TcpState::to_kernel);
@@ -198,11 +203,14 @@ fn counted(counts: &mut Counts) -> Answer {
         ("TIME_WAIT", transition(fin_wait_2, time_wait)),
         ("resets received", RESETS_RECEIVED),
     ];
+    // Full sockets pass SYN_RECV, too; only half-open connections stay in it.
+    let syn_recv = ("SYN_RECV", STAYS_NS + usize::from(TcpState::SynRecv.to_kernel()));
     match counts.read() {
         Err(error) => Answer::Fails(error.to_string()),
         Ok(words) => {
             let is_counted = |word: usize| words.get(word).is_some_and(|count| *count > 0);
-            let missing = must.into_iter().filter(|(_, word)| !is_counted(*word));
+            let must = must.into_iter().chain(with_minis.then_some(syn_recv));
+            let missing = must.filter(|(_, word)| !is_counted(*word));
             let missing: Vec<_> = missing.map(|(name, _)| name).collect();
             if missing.is_empty() { Answer::Works } else { Answer::Fails(missing.join(", ")) }
         }

@@ -171,13 +171,7 @@ impl Probes {
             }
         }
         let counters: PerCpuArray<_, _> = take_map(&mut ebpf, "COUNTERS")?;
-        let counts = match task.counting {
-            Counting::Off => None,
-            Counting::All | Counting::Of(_) => {
-                let blocks = take_map(&mut ebpf, "COUNTS")?;
-                Some(Counts::new(blocks, take_map(&mut ebpf, "PENDING")?, task.room))
-            }
-        };
+        let counts = task.take_counts(&mut ebpf)?;
         let marks = take_map(&mut ebpf, "TRIAL")?;
         let attached = programs.iter().map(|(hook, _)| *hook).collect();
         let programs = programs.into_iter().map(|(hook, fd)| (hook.counters, fd)).collect();
@@ -263,6 +257,15 @@ impl<'a> Task<'a> {
 impl Task<'_> {
     fn counts(&self) -> bool {
         self.counting != Counting::Off
+    }
+
+    /// What is counted, if anything is.
+    fn take_counts(&self, ebpf: &mut Ebpf) -> Result<Option<Counts>, MapError> {
+        if !self.counts() {
+            return Ok(None);
+        }
+        let (blocks, pending) = (take_map(ebpf, "COUNTS")?, take_map(ebpf, "PENDING")?);
+        Ok(Some(Counts::new(blocks, pending, self.room)))
     }
 
     fn needs_minis(&self) -> bool {

@@ -67,5 +67,7 @@ pub(super) fn end_of_data(mut socket: &Socket) -> io::Result<()> {
 
 /// Closes the socket with a reset.
 pub(super) fn reset(socket: Socket) -> io::Result<()> {
-    socket.set_linger(Some(Duration::ZERO))
+    socket.set_linger(Some(Duration::ZERO))?;
+    drop(socket);
+    Ok(())
 }
