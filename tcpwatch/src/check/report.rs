@@ -58,7 +58,10 @@ impl Report {
             Err(_) => return,
             Ok(actor) => match &actor.place.shared {
                 None => "in a network namespace of its own".to_owned(),
-                Some(why) => format!("on loopback, because {why}"),
+                Some(why) => format!(
+                    "on loopback: {why}; one of its own takes CAP_SYS_ADMIN and CAP_NET_ADMIN (sudo \
+                     has them)"
+                ),
             },
         };
         let _written = writeln!(self.text, "{:<46}  {place}", "where it is tried").is_ok();
@@ -79,7 +82,7 @@ impl Report {
             self.line(name, answer);
         }
         let refused = if trial.dialect.retransmit_has_error {
-            Answer::NotTried("no network refuses anything here".to_owned())
+            Answer::NotTried("it takes a network that refuses".to_owned())
         } else {
             Answer::Off("kernels tell this since 6.17".to_owned())
         };
