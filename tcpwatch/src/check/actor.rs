@@ -5,7 +5,7 @@ use std::{
     io,
     sync::{Arc, OnceLock, mpsc},
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use super::features::Takes;
@@ -31,7 +31,9 @@ pub(super) struct Place {
 }
 
 /// Connections that were made, or why not.
+#[derive(Clone)]
 pub(super) struct Made {
+    pub(super) at: Instant,
     /// Those that need nothing but sockets.
     pub(super) all: Result<(), String>,
     /// Those whose segments get lost.
@@ -48,7 +50,8 @@ impl Made {
     }
 
     pub(super) fn nothing(why: &str) -> Self {
-        Self { all: Err(why.to_owned()), unanswered: Err(why.to_owned()) }
+        let not = Err(why.to_owned());
+        Self { at: Instant::now(), all: not.clone(), unanswered: not }
     }
 }
 
@@ -134,7 +137,7 @@ fn act(stage: &Stage, orders: &mpsc::Receiver<()>, tell: &OnceLock<Made>) {
     let words = |error: &io::Error| format!("its connection cannot be made: {error}");
     let all = left.as_ref().map(drop).and(quick.as_ref().map(drop)).map_err(words);
     let unanswered_made = unanswered.as_ref().map(drop).map_err(words);
-    let _first = tell.set(Made { all, unanswered: unanswered_made }).is_ok();
+    let _first = tell.set(Made { at: Instant::now(), all, unanswered: unanswered_made }).is_ok();
     if orders.recv_timeout(SYN_ANSWERED) == Err(mpsc::RecvTimeoutError::Timeout) {
         let _answered = unanswered.as_ref().is_ok_and(|one| one.answer_the_next_syn().is_ok());
         let _over = orders.recv().is_ok();

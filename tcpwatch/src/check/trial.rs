@@ -1,6 +1,9 @@
 //! The trial: connections of its own, watched by the hooks over the road that the live log takes.
 
-use std::{io, time::Duration};
+use std::{
+    io,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context as _, Result};
 use tcpwatch::{
@@ -8,14 +11,14 @@ use tcpwatch::{
     ending::Ending,
     event::TcpState,
     pipeline::{self, Plan},
-    probe::{
-        Counting, Counts, Dialect, Filters, Probes,
-        hooks::{Hook, Need},
-    },
+    probe::{Counting, Counts, Dialect, Filters, Probes, hooks::Hook},
     trial::NoGround,
 };
-use tcpwatch_common::counts::{ACCEPTS, RESETS_RECEIVED, STAYS_NS, transition};
-use tokio::time::{Instant, timeout};
+use tcpwatch_common::{
+    counter,
+    counts::{ACCEPTS, RESETS_RECEIVED, STAYS_NS, transition},
+};
+use tokio::time::timeout;
 
 use super::{
     Actor, Attached, FEATURES, RING_BYTES,
@@ -26,10 +29,13 @@ use super::{
     report::Answer,
 };
 
-/// What takes longest takes a second: a SYN that is sent again, FIN_WAIT_2 that ends by its timer.
+/// What takes longest after the connections were made takes a second: a SYN that is sent again, FIN_WAIT_2
+/// that ends by its timer.
 const LASTS: Duration = Duration::from_millis(1900);
 
-/// Whether a connection can be made shows besides.
+/// The connections are made by then, however busy the machine is, or never.
+const MADE_WITHIN: Duration = Duration::from_secs(10);
+/// Whether they were made shows besides.
 const LOOKS_EVERY: Duration = Duration::from_millis(50);
 
 /// What was found.
@@ -67,8 +73,7 @@ pub(super) async fn make(
     let watch = async {
         if let (Ok(actor), Some(evidence)) = (&actor, &evidence) {
             actor.begin();
-            let complete = async { wait(evidence, |feature| asked.can_try(feature, actor)).await };
-            let (rehearsed, ()) = tokio::join!(rehearse(tap), complete);
+            let (rehearsed, ()) = tokio::join!(rehearse(tap), asked.wait(evidence, actor));
             laboratory = Some(rehearsed);
         } else {
             laboratory = Some(rehearse(tap).await);
@@ -94,15 +99,6 @@ fn plan(filters: Filters) -> Plan {
     }
 }
 
-/// Until everything that can be tried was seen, or the time is over.
-async fn wait(evidence: &Evidence, can_try: impl Fn(&Feature) -> bool) {
-    let end = Instant::now() + LASTS;
-    let is_missing = |feature: &&Feature| can_try(feature) && (feature.missing)(evidence).is_some();
-    while FEATURES.iter().any(|feature| is_missing(&feature)) && Instant::now() < end {
-        let _more = timeout(LOOKS_EVERY, evidence.more.notified()).await.is_ok();
-    }
-}
-
 impl Asked {
     fn of(probes: &mut Probes) -> Self {
         Self {
@@ -111,6 +107,18 @@ impl Asked {
             dialect: probes.dialect.clone(),
             counts: probes.counts.take(),
             blind_spots: probes.facts.blind_spots(),
+        }
+    }
+
+    /// Waits until everything that can be tried was seen, or the time is over.
+    async fn wait(&self, evidence: &Evidence, actor: &Actor) {
+        let begun = Instant::now();
+        let end = || actor.made().map_or(begun + MADE_WITHIN, |made| made.at + LASTS);
+        let is_missing = |feature: &Feature| {
+            self.can_try(feature, actor) && (feature.missing)(evidence).is_some()
+        };
+        while FEATURES.iter().any(is_missing) && Instant::now() < end() {
+            let _more = timeout(LOOKS_EVERY, evidence.more.notified()).await.is_ok();
         }
     }
 
@@ -144,18 +152,11 @@ impl Asked {
             Err(_) => (None, false),
             Ok(actor) => (actor.place.long_fin_wait_2.as_ref(), actor.place.shared.is_some()),
         };
-        let nothing;
         let made = match actor {
-            Ok(actor) if let Some(made) = actor.made() => made,
-            Ok(_) => {
-                nothing = Made::nothing("its connections were not made in time");
-                &nothing
-            }
-            Err(error) => {
-                nothing = Made::nothing(&error.to_string());
-                &nothing
-            }
+            Ok(actor) => actor.made().cloned(),
+            Err(error) => Some(Made::nothing(&error.to_string())),
         };
+        let made = made.unwrap_or_else(|| Made::nothing("its connections were not made in time"));
         let answer = |feature: &Feature| {
             if let Some(why) = self.off(feature) {
                 return Answer::Off(why);
@@ -172,14 +173,15 @@ impl Asked {
             }
         };
         let answers = FEATURES.iter().map(|feature| (feature.name, answer(feature))).collect();
-        let with_minis = !self.off.iter().any(|(hook, _)| hook.need == Need::MiniSockets);
-        let metrics = match (uncounted, self.counts.as_mut(), made.all.clone()) {
+        let is_on = |program| !self.off.iter().any(|(hook, _)| hook.counters == program);
+        let counted = [counter::Hook::TimerStart, counter::Hook::ReceiveReset].map(is_on);
+        let metrics = match (uncounted, self.counts.as_mut(), made.all) {
             (Some(why), ..) => Answer::Off(why),
             (None, _, Err(why)) => Answer::NotTried(why),
             (None, ..) if shared => {
                 Answer::NotTried("other connections are counted here, too".to_owned())
             }
-            (None, Some(counts), Ok(())) => counted(counts, with_minis),
+            (None, Some(counts), Ok(())) => metrics(counts, counted),
             (None, None, Ok(())) => Answer::Fails("nothing to read".to_owned()),
         };
         let laboratory = match laboratory {
@@ -191,28 +193,26 @@ impl Asked {
     }
 }
 
-/// Did the kernel side count what must have been? Where it does not watch mini-sockets, half-open
-/// connections are not counted.
-fn counted(counts: &mut Counts, with_minis: bool) -> Answer {
+/// Did the kernel side count what must have been? Half-open connections and resets only where their
+/// hooks are attached.
+fn metrics(counts: &mut Counts, [with_minis, with_resets]: [bool; 2]) -> Answer {
     let [closed, syn_sent, fin_wait_2, time_wait] =
         [TcpState::Closed, TcpState::SynSent, TcpState::FinWait2, TcpState::TimeWait]
             .map(TcpState::to_kernel);
     let must = [
-        ("connects", transition(closed, syn_sent)),
-        ("accepts", ACCEPTS),
-        ("TIME_WAIT", transition(fin_wait_2, time_wait)),
-        ("resets received", RESETS_RECEIVED),
+        (true, "connects", transition(closed, syn_sent)),
+        (true, "accepts", ACCEPTS),
+        (true, "TIME_WAIT", transition(fin_wait_2, time_wait)),
+        // Full sockets pass SYN_RECV, too; only half-open connections stay in it.
+        (with_minis, "SYN_RECV", STAYS_NS + usize::from(TcpState::SynRecv.to_kernel())),
+        (with_resets, "resets received", RESETS_RECEIVED),
     ];
-    // Full sockets pass SYN_RECV, too; only half-open connections stay in it.
-    let syn_recv = ("SYN_RECV", STAYS_NS + usize::from(TcpState::SynRecv.to_kernel()));
-    match counts.read() {
-        Err(error) => Answer::Fails(error.to_string()),
-        Ok(words) => {
-            let is_counted = |word: usize| words.get(word).is_some_and(|count| *count > 0);
-            let must = must.into_iter().chain(with_minis.then_some(syn_recv));
-            let missing = must.filter(|(_, word)| !is_counted(*word));
-            let missing: Vec<_> = missing.map(|(name, _)| name).collect();
-            if missing.is_empty() { Answer::Works } else { Answer::Fails(missing.join(", ")) }
-        }
-    }
+    let words = match counts.read() {
+        Ok(words) => words,
+        Err(error) => return Answer::Fails(error.to_string()),
+    };
+    let is_counted = |word: usize| words.get(word).is_some_and(|count| *count > 0);
+    let missing = must.into_iter().filter(|(is_on, _, word)| *is_on && !is_counted(*word));
+    let missing: Vec<_> = missing.map(|(_, name, _)| name).collect();
+    if missing.is_empty() { Answer::Works } else { Answer::Fails(missing.join(", ")) }
 }
