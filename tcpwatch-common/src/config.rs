@@ -1,7 +1,7 @@
 //! What user space tells the kernel side at load time: names of frozen globals, filter switches,
 //! map sizes.
 //!
-//! Producer: `tcpwatch/src/probe/`. Consumer: `tcpwatch-ebpf/src/{kernel,filter,emit}.rs`.
+//! Producer: `tcpwatch/kernel/src/probe/`. Consumer: `tcpwatch-ebpf/src/{kernel,filter,emit}.rs`.
 
 /// A field of a kernel structure whose offset the kernel side needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,9 +97,10 @@ pub const COUNT_FIELDS: [KernelField; 3] = [
 ];
 
 /// Members that must be the first of their structure.
-pub const COMMON_FIRST: [(&str, &str); 4] = [
+pub const COMMON_FIRST: [(&str, &str); 5] = [
     ("sock", "__sk_common"),
     ("inet_timewait_sock", "__tw_common"),
+    ("tcp_timewait_sock", "tw_sk.__tw_common"),
     ("request_sock", "__req_common"),
     ("tcp_request_sock", "req.req.__req_common"),
 ];

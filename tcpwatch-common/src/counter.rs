@@ -1,6 +1,6 @@
 //! Slots of the per-CPU counters through which the kernel side accounts for every record.
 //!
-//! Producer: `tcpwatch-ebpf/src/emit.rs`. Consumer: `tcpwatch/src/probe/losses.rs`.
+//! Producer: `tcpwatch-ebpf/src/emit.rs`. Consumer: `tcpwatch/kernel/src/probe/losses.rs`.
 //! For each hook: `attempted = records in the ring + every loss`.
 
 /// One counter. A hook has its own block of slots, because a hook can interrupt another one on the

@@ -1,6 +1,6 @@
 //! What the kernel side counts: the words of a block of counters, and what ends a mini-socket.
 //!
-//! Producer: `tcpwatch-ebpf/src/count/`. Consumer: `tcpwatch/src/probe/counts.rs`. There is a
+//! Producer: `tcpwatch-ebpf/src/count/`. Consumer: `tcpwatch/kernel/src/probe/counts.rs`. There is a
 //! [`Block`] of [`WORDS`] counters for each kind of program that can interrupt another one, on every
 //! CPU; their sum is the count. Times are in nanoseconds, states are the kernel's numbers.
 

@@ -67,7 +67,7 @@ fn try_set_state(ctx: &BtfTracePointContext, sock: Sock, old: u32, new: u32) -> 
     if count::is_on() && !filter::states(old, new) {
         return Ok(());
     }
-    let ports = (local_port(sock)?, sock.remote_port());
+    let ports = (local_port(sock, old)?, sock.remote_port());
     if old == LISTEN && new == SYN_RECV && ports.1 == 0 {
         // Up to 6.12 an accepted socket is still an exact copy of its listener here, cookie included
         // (inet_csk_clone_lock): nobody's change. Its next one has everything.
@@ -93,7 +93,8 @@ fn try_set_state(ctx: &BtfTracePointContext, sock: Sock, old: u32, new: u32) -> 
     let flags = flags(sock, tcp, old);
     let head = emit::head(RecordKind::StateChange, sock.cookie(), netns, ports, flags);
     let change = What { old: old as u8, new: new as u8, error: sock.error(), ..What::by(old, new) };
-    if verdict == Verdict::Undecided {
+    // A listener waits here for nothing: user space asks for its port and decides.
+    if verdict == Verdict::Undecided && !listens {
         // A connect that found no free port never gets one.
         if new == CLOSE {
             return Ok(());
@@ -108,10 +109,14 @@ fn try_set_state(ctx: &BtfTracePointContext, sock: Sock, old: u32, new: u32) -> 
 }
 
 /// The cheap way first; it fails only at the very end of a life, and while there is no port.
+///
+/// A socket that leaves CLOSED without a port gets one afterwards: `tcp_v4_connect` enters SYN_SENT before
+/// `inet_hash_connect`, `inet_csk_listen_start` enters LISTEN before `get_port`. Of a socket that is used
+/// again, `inet_sport` still holds the port of its life before (`inet_put_port` leaves it).
 #[inline(always)]
-fn local_port(sock: Sock) -> Result<u16, Loss> {
+fn local_port(sock: Sock, old: u32) -> Result<u16, Loss> {
     match sock.bound_port() {
-        0 => Ok(sock.as_tcp().ok_or(Loss::NotATcpSocket)?.local_port()),
+        0 if old != CLOSE => Ok(sock.as_tcp().ok_or(Loss::NotATcpSocket)?.local_port()),
         port => Ok(port),
     }
 }

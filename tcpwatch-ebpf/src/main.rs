@@ -28,6 +28,7 @@ mod tcp_receive_reset;
 mod tcp_retransmit_skb;
 mod tcp_retransmit_synack;
 mod tcp_send_reset;
+mod tcp_sockets;
 mod timer;
 mod trial;
 mod undecided;

@@ -41,6 +41,11 @@ pub(crate) static COUNTS: PerCpuArray<[u64; counts::WORDS], { counts::BLOCKS }> 
 #[btf_map]
 pub(crate) static PENDING: PerCpuArray<Pending, 1> = PerCpuArray::new();
 
+/// Addresses of the functions that the timers of timewait sockets and of request sockets run; 0 until
+/// the timers are watched. Not frozen, because a program of this object finds them out.
+#[btf_map]
+pub(crate) static HANDLERS: Array<[u64; 2], 1> = Array::new();
+
 /// Since when a full socket is in its state; freed with the socket.
 #[btf_map]
 pub(crate) static CLOCKS: SkStorage<Clock> = SkStorage::new();
@@ -143,11 +148,6 @@ globals! {
     STREAM: u32 = 1;
     /// Nanoseconds of a jiffy.
     TICK_NS: u64 = 4_000_000;
-
-    /// Address of `tw_timer_handler`; 0 matches no timer.
-    TW_TIMER_HANDLER: u64 = 0;
-    /// Address of `reqsk_timer_handler`; 0 matches no timer.
-    REQSK_TIMER_HANDLER: u64 = 0;
 
     /// 1 if a socket's last change is to bring its totals.
     WITH_TOTALS: u32 = 0;

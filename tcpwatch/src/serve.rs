@@ -4,21 +4,23 @@
 use std::{process::ExitCode, sync::Arc};
 
 use anyhow::{Context as _, Result};
-use tcpwatch::{
-    cli::{args::ServeArgs, exit},
-    ending::Ending,
-    event::Netns,
-    metrics::page::Page,
+use tcpwatch::cli::{args::ServeArgs, exit};
+use tcpwatch_core::event::Netns;
+use tcpwatch_kernel::{
     probe::{Counting, Probes},
     source::snapshot,
+};
+use tcpwatch_metrics::{
+    page::Page,
     web::{Handle, Server},
 };
+use tcpwatch_stream::ending::Ending;
 
-use crate::visible;
+use crate::{runtime, visible};
 
 pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode> {
     let netns = args.netns.as_deref().map(snapshot::resolve).transpose()?;
-    let runtime = crate::runtime()?;
+    let runtime = runtime::start()?;
     let server = Server::bind(args.listen_address)?;
     runtime.block_on(async {
         let mut ending = Ending::catch().context("cannot catch signals")?;

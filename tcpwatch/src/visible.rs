@@ -1,6 +1,7 @@
 //! What the first lines of the log and of the exporter say about what is not visible here.
 
-use tcpwatch::{cli::exit, probe::Probes};
+use tcpwatch::cli::exit;
+use tcpwatch_kernel::probe::Probes;
 
 /// How many hooks are attached, and what is invisible in spite of them.
 pub(crate) fn hooks(probes: &Probes) -> String {

@@ -13,7 +13,7 @@ use crate::{
         CLOSE, CLOSE_WAIT, CLOSING, ESTABLISHED, FIN_WAIT2, LAST_ACK, LISTEN, SOCK_DONE, SYN_RECV,
         SYN_SENT, TIME_WAIT,
     },
-    kernel::{SOCK_DEAD, Sock},
+    kernel::{self, SOCK_DEAD, Sock},
     maps::{self, Burial, CLOCKS, Clock},
 };
 
@@ -34,7 +34,7 @@ const ENOPROTOOPT: u16 = 92;
 /// Are half-open connections and timewait sockets watched?
 #[inline(always)]
 fn watches_minis() -> bool {
-    maps::TW_TIMER_HANDLER.load() != 0
+    kernel::are_watched()
 }
 
 /// A connection is accepted, whose half-open connection was counted when its SYN came. Without one

@@ -8,12 +8,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::features::Takes;
-use tcpwatch::{
-    event::Netns,
+use tcpwatch_core::event::Netns;
+use tcpwatch_kernel::{
     source::snapshot::namespaces,
     trial::{Left, NoGround, Ports, Stage, Unanswered, leave, shorten_fin_wait_2},
 };
+
+use super::features::Takes;
 
 /// Connections of each kind that takes no time: the kernel may leave out a hook that interrupts another.
 const ROUNDS: u32 = 2;
@@ -148,7 +149,7 @@ fn act(stage: &Stage, orders: &mpsc::Receiver<()>, tell: &OnceLock<Made>) {
 /// What is seen at once.
 fn quick(stage: &Stage) -> io::Result<()> {
     stage.refuse()?;
-    stage.leave_half_open()?;
+    stage.leave_half_open()?.end()?;
     stage.leave_in_fin_wait_2()?.end()?;
     stage.pass_time_wait()
 }

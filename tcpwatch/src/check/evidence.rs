@@ -2,12 +2,12 @@
 
 use std::{cell::RefCell, rc::Rc};
 
-use tcpwatch::{
+use tcpwatch_core::{
     event::{Netns, ResetDirection, Segment, TcpState, WallClock},
     sink::{Loss, Sink, Summary},
     track::{News, Reason},
-    trial::Ports,
 };
+use tcpwatch_kernel::trial::Ports;
 use tokio::sync::Notify;
 
 /// The end of the road.

@@ -1,9 +1,10 @@
 //! What there is to see, which hooks it takes, and what proves that they see it.
 
-use tcpwatch::{
+use tcpwatch_core::{
     event::{ResetDirection, Segment, TcpState},
     track::Reason,
 };
+use tcpwatch_kernel::probe::EARLY_ENDS;
 
 use super::evidence::Evidence;
 
@@ -32,6 +33,8 @@ pub(super) enum Takes {
     ResetReasons,
     /// A kernel whose sockets keep totals where they are looked for.
     Totals,
+    /// Names of the kernel's functions.
+    Names,
 }
 
 /// States of full sockets that the trial passes; CLOSING takes two sides that close at the same moment.
@@ -60,7 +63,7 @@ pub(super) const FEATURES: [Feature; 14] = [
         unless(seen.entered(TcpState::TimeWait), "TIME_WAIT of a closed connection")
     }),
     feature("FIN_WAIT_2 without an application", MINIS, |seen| {
-        let is_seen = [Reason::ResetReceived, Reason::Timer]
+        let is_seen = [Reason::ResetReceived, Reason::Timer, Reason::Unknown]
             .iter()
             .any(|why| seen.ended(TcpState::FinWait2, *why));
         unless(is_seen, "FIN_WAIT_2 of a client that left")
@@ -71,11 +74,15 @@ pub(super) const FEATURES: [Feature; 14] = [
             unless(seen.ended(TcpState::FinWait2, Reason::Timer), "the end after one second")
         })
     },
-    feature("why TIME_WAIT and FIN_WAIT_2 end early", MINIS, |seen| {
-        let is_seen = seen.ended(TcpState::TimeWait, Reason::Reused)
-            && seen.ended(TcpState::FinWait2, Reason::ResetReceived);
-        unless(is_seen, "ends by a SYN and by a reset")
-    }),
+    Feature {
+        takes: Takes::Names,
+        ..feature(EARLY_ENDS, MINIS, |seen| {
+            let is_seen = seen.ended(TcpState::TimeWait, Reason::Reused)
+                && seen.ended(TcpState::FinWait2, Reason::ResetReceived)
+                && seen.ended(TcpState::SynRecv, Reason::ResetReceived);
+            unless(is_seen, "ends by a SYN and by a reset")
+        })
+    },
     Feature {
         takes: Takes::LostSegments,
         ..feature("retransmitted SYN", &["tcp_retransmit_skb"], |seen| {

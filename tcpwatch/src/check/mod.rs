@@ -9,16 +9,15 @@ mod trial;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use tcpwatch::{
-    cli::exit,
-    lab::rehearsal::rehearse,
-    probe::{Counting, Facts, Filters, ProbeError, Probes, Ring, Tells},
-};
+use tcpwatch::cli::exit;
+use tcpwatch_kernel::probe::{Counting, Facts, Filters, ProbeError, Probes, Ring, Tells};
 
 use actor::{Actor, Place};
 use features::FEATURES;
 use report::{Answer, Report};
 use trial::Trial;
+
+use crate::runtime;
 
 /// Room for what a few connections tell.
 const RING_BYTES: u32 = 1 << 18;
@@ -40,7 +39,7 @@ pub(crate) fn run() -> Result<ExitCode> {
         }
         Ok(attached) => {
             report.place(&actor);
-            let Some(trial) = crate::runtime()?.block_on(trial::make(attached, actor))? else {
+            let Some(trial) = runtime::start()?.block_on(trial::make(attached, actor))? else {
                 exit::say("tcpwatch: interrupted\n");
                 return Ok(ExitCode::FAILURE);
             };

@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, fmt::Write as _};
 
-use tcpwatch::trial::NoGround;
+use tcpwatch_kernel::trial::NoGround;
 
 use super::{Actor, FEATURES, Trial};
 
@@ -41,7 +41,7 @@ impl Report {
         };
         // What the verifier says has several lines.
         let answer = answer.replace('\n', "; ");
-        let _written = writeln!(self.text, "{what:<46}  {answer}").is_ok();
+        let _written = writeln!(self.text, "{what:<48}  {answer}").is_ok();
     }
 
     fn once(&mut self, why: String) -> String {
@@ -64,7 +64,7 @@ impl Report {
                 ),
             },
         };
-        let _written = writeln!(self.text, "{:<46}  {place}", "where it is tried").is_ok();
+        let _written = writeln!(self.text, "{:<48}  {place}", "where it is tried").is_ok();
     }
 
     /// Nothing is attached.

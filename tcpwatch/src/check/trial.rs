@@ -6,18 +6,18 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use tcpwatch::{
-    cli::exit,
-    ending::Ending,
-    event::TcpState,
-    pipeline::{self, Plan},
-    probe::{Counting, Counts, Dialect, Filters, Probes, hooks::Hook},
-    trial::NoGround,
-};
+use tcpwatch::cli::exit;
 use tcpwatch_common::{
     counter,
     counts::{ACCEPTS, RESETS_RECEIVED, STAYS_NS, transition},
 };
+use tcpwatch_core::event::TcpState;
+use tcpwatch_kernel::{
+    probe::{Counting, Counts, Dialect, Filters, Probes, hooks::Hook},
+    trial::NoGround,
+};
+use tcpwatch_lab::rehearsal::rehearse;
+use tcpwatch_stream::{ending::Ending, pipeline, plan::Plan};
 use tokio::time::timeout;
 
 use super::{
@@ -25,7 +25,6 @@ use super::{
     actor::Made,
     evidence::Evidence,
     features::{Feature, Takes},
-    rehearse,
     report::Answer,
 };
 
@@ -52,6 +51,7 @@ pub(super) struct Trial {
 struct Asked {
     off: Vec<(Hook, String)>,
     totals_off: Option<String>,
+    early_ends_off: Option<String>,
     dialect: Dialect,
     counts: Option<Counts>,
     blind_spots: Vec<(&'static str, &'static str)>,
@@ -104,6 +104,7 @@ impl Asked {
         Self {
             off: probes.off.clone(),
             totals_off: probes.totals_off.clone(),
+            early_ends_off: probes.early_ends_off.clone(),
             dialect: probes.dialect.clone(),
             counts: probes.counts.take(),
             blind_spots: probes.facts.blind_spots(),
@@ -137,6 +138,7 @@ impl Asked {
                 Some("kernels tell this since 6.10".to_owned())
             }
             Takes::Totals => self.totals_off.clone(),
+            Takes::Names => self.early_ends_off.clone(),
             _ => None,
         })
     }

@@ -1,5 +1,6 @@
 //! A kernel whose types are not what they say they are: hooks attach, and see nothing of what they are
-//! attached for. Names of members change places in the type information, for one process.
+//! attached for. Names of members change places in the type information, for one process. Where the timers'
+//! functions cannot be learned at such places, their names serve, so that the hooks are attached all the same.
 
 use std::{fs, process::Stdio};
 

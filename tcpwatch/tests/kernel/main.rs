@@ -13,6 +13,10 @@ mod root;
 mod carried;
 
 #[cfg(test)]
+#[path = "../coverage/mod.rs"]
+mod coverage;
+
+#[cfg(test)]
 mod harness;
 
 #[cfg(test)]
@@ -23,6 +27,12 @@ mod ends;
 mod filters;
 #[cfg(test)]
 mod gauges;
+#[cfg(test)]
+mod gone;
+#[cfg(test)]
+mod handlers;
+#[cfg(test)]
+mod identity;
 #[cfg(test)]
 mod lives;
 #[cfg(test)]
@@ -37,6 +47,8 @@ mod metrics;
 mod mini;
 #[cfg(test)]
 mod owners;
+#[cfg(test)]
+mod recorded;
 #[cfg(test)]
 mod running;
 #[cfg(test)]

@@ -11,6 +11,10 @@ mod root;
 mod carried;
 
 #[cfg(test)]
+#[path = "../coverage/mod.rs"]
+mod coverage;
+
+#[cfg(test)]
 mod harness;
 
 #[cfg(test)]
@@ -20,7 +24,11 @@ mod hosts;
 #[cfg(test)]
 mod interrupted;
 #[cfg(test)]
+mod judged;
+#[cfg(test)]
 mod leftovers;
+#[cfg(test)]
+mod load;
 #[cfg(test)]
 mod misuse;
 #[cfg(test)]

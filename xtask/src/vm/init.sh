@@ -68,7 +68,7 @@ ip link set lo up
 # be late for that.
 nc 127.0.0.1 9 </dev/null >/dev/null 2>&1
 case $JOB in
-usual-0)
+usual-0 | too-old-0)
     tcpwatch check 2>&1 | sed 's|^|@check |'
     for sysctl in $SYSCTLS; do
         if [ -e "/proc/sys/net/ipv4/$sysctl" ]; then answer=ok; else answer="off:"; fi

@@ -8,9 +8,9 @@ use std::{
     time::Duration,
 };
 
-use tcpwatch::source::{
+use tcpwatch_kernel::{
     clock,
-    snapshot::{self, Owners, Scope},
+    source::snapshot::{self, Owners, Scope},
 };
 
 use super::{
@@ -43,7 +43,7 @@ impl Witness {
     pub(crate) fn start(netns: &Netns, pause: Duration) -> Self {
         let (stop, stopped) = mpsc::channel();
         let (tell, told) = mpsc::channel();
-        let own = tcpwatch::event::Netns(netns.inode);
+        let own = tcpwatch_core::event::Netns(netns.inode);
         let thread = netns.inside(move || {
             // A thread starts in the namespace of the thread that starts it.
             thread::spawn(move || {
@@ -65,11 +65,11 @@ impl Witness {
     }
 }
 
-fn look(own: tcpwatch::event::Netns) -> Look {
+fn look(own: tcpwatch_core::event::Netns) -> Look {
     let from_ns = clock::now().0;
     let seen = snapshot::take(Scope::Only(own), Owners::Skip).unwrap();
     let to_ns = clock::now().0;
-    let end = |end: tcpwatch::event::Endpoint| End { addr: end.address, port: end.port };
+    let end = |end: tcpwatch_core::event::Endpoint| End { addr: end.address, port: end.port };
     let sockets = seen
         .sockets
         .iter()

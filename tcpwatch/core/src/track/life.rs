@@ -1,0 +1,372 @@
+//! The life of one connection, gathered from its changes, and told once when its last trace is gone.
+
+use std::time::Duration;
+
+use super::{MissedChange, Reason, Subject, retry::Retry};
+use crate::event::{Direction, KernelTime, ResetDirection, Segment, TcpState, Totals};
+
+/// What is gathered while a connection lives.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Life {
+    /// When it began, if that was seen.
+    opened: Option<KernelTime>,
+    /// Time spent in each state so far.
+    spent: Spent,
+    /// When it left ESTABLISHED or gave up trying to get there.
+    closing_since: Option<KernelTime>,
+    closed_by: Option<ClosedBy>,
+    /// Segments sent again, in the order of [`Segment::ALL`].
+    again: [u32; 4],
+    /// The retransmission that is under way.
+    pub(super) retry: Option<Retry>,
+    /// A reset that was seen.
+    pub(super) reset: Option<ResetDirection>,
+    pub(super) totals: Option<Totals>,
+    /// Changes that were inferred.
+    pub(super) inferred: Vec<MissedChange>,
+}
+
+/// Time spent in each state, in the order of [`TcpState::ALL`]; `None` where it was never seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Spent([Option<Duration>; 11]);
+
+impl Spent {
+    fn add(&mut self, state: TcpState, span: Duration) {
+        if let Some((_, spent)) =
+            TcpState::ALL.iter().zip(&mut self.0).find(|(known, _)| **known == state)
+        {
+            *spent = Some(spent.unwrap_or_default() + span);
+        }
+    }
+
+    /// These times; those of one state add up.
+    #[must_use]
+    pub fn of(times: &[(TcpState, Duration)]) -> Self {
+        let mut spent = Self::default();
+        for (state, time) in times {
+            spent.add(*state, *time);
+        }
+        spent
+    }
+
+    /// The states that were passed and the time in each, in the order of a connection's life.
+    pub fn iter(&self) -> impl Iterator<Item = (TcpState, Duration)> + '_ {
+        TcpState::ALL.into_iter().zip(self.0).filter_map(|(state, spent)| Some((state, spent?)))
+    }
+
+    /// The time in one state.
+    #[must_use]
+    pub fn time_in(&self, state: TcpState) -> Option<Duration> {
+        self.iter().find(|(known, _)| *known == state).map(|(_, spent)| spent)
+    }
+}
+
+/// Who closed a connection first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClosedBy {
+    /// This end sent the first FIN.
+    Local,
+    /// The peer sent the first FIN.
+    Remote,
+    /// Both sent a FIN before they saw the other's.
+    Both,
+    /// Nobody sent a FIN: a reset ended it.
+    Reset,
+}
+
+impl ClosedBy {
+    /// The word used in JSON and in text.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Remote => "remote",
+            Self::Both => "both",
+            Self::Reset => "reset",
+        }
+    }
+}
+
+/// How a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum End {
+    /// Both sides closed.
+    Normal,
+    /// The application gave up its attempt to connect.
+    Canceled,
+    /// The peer answered the SYN with a reset.
+    Refused,
+    /// The network said that the peer cannot be reached.
+    Unreachable,
+    /// Every local port that could be used was taken.
+    NoPort,
+    /// Nothing was answered for too long.
+    TimedOut,
+    /// This end sent a reset.
+    ResetSent,
+    /// The peer sent a reset.
+    ResetReceived,
+    /// The handshake was not done when this end gave it up.
+    HalfOpen,
+    /// The peer never closed its side after this end had closed.
+    HalfClosed,
+    /// An administrator destroyed it (`ss -K`).
+    Killed,
+    /// The listener was closed before the handshake was done.
+    ListenerClosed,
+    /// Its network namespace went away.
+    NetnsGone,
+    /// Nothing tells.
+    Unknown,
+}
+
+impl End {
+    /// From the state that was left last and the reason.
+    fn of(left: TcpState, reason: Reason) -> Self {
+        match (left, reason) {
+            // The connection is over when TIME_WAIT begins; nothing that ends it matters.
+            (TcpState::TimeWait, _) | (_, Reason::TimeWaitOverflow | Reason::Reused) => {
+                Self::Normal
+            }
+            (TcpState::SynSent, Reason::Normal) => Self::Canceled,
+            (TcpState::SynRecv, Reason::TimedOut) => Self::HalfOpen,
+            (_, Reason::Normal) => Self::Normal,
+            (_, Reason::Timer) => Self::HalfClosed,
+            (_, Reason::Refused) => Self::Refused,
+            (_, Reason::Unreachable) => Self::Unreachable,
+            (_, Reason::NoPort) => Self::NoPort,
+            (_, Reason::TimedOut) => Self::TimedOut,
+            (_, Reason::ResetReceived) => Self::ResetReceived,
+            (_, Reason::ResetSent) => Self::ResetSent,
+            (_, Reason::Killed) => Self::Killed,
+            (_, Reason::ListenerClosed) => Self::ListenerClosed,
+            (_, Reason::NetnsGone) => Self::NetnsGone,
+            (_, Reason::Unknown) => Self::Unknown,
+        }
+    }
+
+    /// The word used in JSON.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Normal => "normal",
+            Self::Canceled => "canceled",
+            Self::Refused => "refused",
+            Self::Unreachable => "unreachable",
+            Self::NoPort => "no_port",
+            Self::TimedOut => "timed_out",
+            Self::ResetSent => "reset_sent",
+            Self::ResetReceived => "reset_received",
+            Self::HalfOpen => "half_open",
+            Self::HalfClosed => "half_closed",
+            Self::Killed => "killed",
+            Self::ListenerClosed => "listener_closed",
+            Self::NetnsGone => "netns_gone",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// Did something go wrong? An application that gives up has made up its mind, and what nothing
+    /// tells is not called a failure.
+    #[must_use]
+    pub const fn is_failure(self) -> bool {
+        match self {
+            Self::Normal | Self::Canceled | Self::NetnsGone | Self::Unknown => false,
+            Self::Refused
+            | Self::Unreachable
+            | Self::NoPort
+            | Self::TimedOut
+            | Self::ResetSent
+            | Self::ResetReceived
+            | Self::HalfOpen
+            | Self::HalfClosed
+            | Self::Killed
+            | Self::ListenerClosed => true,
+        }
+    }
+}
+
+/// A connection whose last trace is gone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Connection {
+    /// When it was gone.
+    pub at: KernelTime,
+    /// Whose.
+    pub subject: Subject,
+    /// When it began: SYN_SENT or SYN_RECV was entered. `None` if it existed before.
+    pub opened: Option<KernelTime>,
+    /// From there until it was closed on both sides or given up; TIME_WAIT is not counted.
+    pub lasted: Option<Duration>,
+    /// Time spent in each state.
+    pub spent: Spent,
+    /// Time from the first SYN to ESTABLISHED, if it came so far.
+    pub handshake: Option<Duration>,
+    /// Segments seen to be sent again: how many of each kind.
+    pub again: [(Segment, u32); 4],
+    /// What the socket has done; `None` without a full socket, or if its end was missed.
+    pub totals: Option<Totals>,
+    /// Who closed first.
+    pub closed_by: Option<ClosedBy>,
+    /// How it ended.
+    pub end: End,
+    /// The changes that were not reported but inferred, in order; how long such a state lasted is not
+    /// known.
+    pub inferred: Vec<MissedChange>,
+}
+
+impl Connection {
+    /// Segments sent again: the kernel's count, or what was seen.
+    #[must_use]
+    pub fn retransmits(&self) -> u32 {
+        let seen = self.again.iter().map(|(_, count)| count).sum();
+        self.totals.map_or(0, |totals| totals.retransmits).max(seen)
+    }
+
+    /// SYNs that were sent, if this end connected.
+    #[must_use]
+    pub fn syns(&self) -> Option<u32> {
+        let again = self.again.iter().find(|(segment, _)| *segment == Segment::Syn)?.1;
+        (self.subject.direction == Some(Direction::Outgoing)).then_some(again + 1)
+    }
+}
+
+impl Life {
+    /// A connection that begins now.
+    pub(super) fn begun(at: KernelTime) -> Self {
+        Self { opened: Some(at), ..Self::default() }
+    }
+
+    /// The connection leaves a state that it entered at `since`, for another.
+    pub(super) fn moves(
+        &mut self,
+        at: KernelTime,
+        (from, since): (TcpState, Option<KernelTime>),
+        to: TcpState,
+    ) {
+        if let Some(since) = since {
+            self.spent.add(from, at.since(since));
+        }
+        let by = match (from, to) {
+            (TcpState::FinWait1, TcpState::Closing) => Some(ClosedBy::Both),
+            (_, TcpState::FinWait1) => Some(ClosedBy::Local),
+            (_, TcpState::CloseWait) => Some(ClosedBy::Remote),
+            _ => self.closed_by,
+        };
+        self.closed_by = by;
+        if matches!(to, TcpState::TimeWait | TcpState::Closed) {
+            self.closing_since.get_or_insert(at);
+        }
+    }
+
+    pub(super) fn count(&mut self, segment: Segment) {
+        if let Some((_, count)) =
+            Segment::ALL.iter().zip(&mut self.again).find(|(known, _)| **known == segment)
+        {
+            *count += 1;
+        }
+    }
+
+    /// The last trace is gone.
+    pub(super) fn end(
+        self,
+        at: KernelTime,
+        subject: Subject,
+        (left, reason): (TcpState, Reason),
+    ) -> Connection {
+        let Self {
+            opened,
+            spent,
+            closing_since,
+            closed_by,
+            again,
+            totals,
+            inferred,
+            retry: _,
+            reset: _,
+        } = self;
+        let [syn, syn_ack, fin, data] = again;
+        let until = closing_since.unwrap_or(at);
+        let by_reset = matches!(reason, Reason::ResetReceived | Reason::ResetSent);
+        let came_up = spent.time_in(TcpState::Established).is_some();
+        let setup = [TcpState::SynSent, TcpState::SynRecv];
+        Connection {
+            at,
+            subject,
+            opened,
+            lasted: opened.map(|opened| until.since(opened)),
+            spent,
+            handshake: (came_up && opened.is_some())
+                .then(|| setup.iter().filter_map(|state| spent.time_in(*state)).sum()),
+            again: [
+                (Segment::Syn, syn),
+                (Segment::SynAck, syn_ack),
+                (Segment::Fin, fin),
+                (Segment::Data, data),
+            ],
+            totals,
+            closed_by: closed_by.or_else(|| (by_reset && came_up).then_some(ClosedBy::Reset)),
+            end: End::of(left, reason),
+            inferred,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_state_that_was_left_and_the_reason_tell_how_a_connection_ended() {
+        for (left, reason, end) in [
+            (TcpState::LastAck, Reason::Normal, End::Normal),
+            (TcpState::FinWait2, Reason::TimeWaitOverflow, End::Normal),
+            (TcpState::TimeWait, Reason::Timer, End::Normal),
+            (TcpState::TimeWait, Reason::Reused, End::Normal),
+            (TcpState::TimeWait, Reason::ResetReceived, End::Normal),
+            (TcpState::TimeWait, Reason::Killed, End::Normal),
+            (TcpState::TimeWait, Reason::NetnsGone, End::Normal),
+            (TcpState::TimeWait, Reason::Unknown, End::Normal),
+            (TcpState::FinWait2, Reason::Reused, End::Normal),
+            (TcpState::SynSent, Reason::Normal, End::Canceled),
+            (TcpState::SynSent, Reason::Refused, End::Refused),
+            (TcpState::SynSent, Reason::Unreachable, End::Unreachable),
+            (TcpState::SynSent, Reason::NoPort, End::NoPort),
+            (TcpState::SynSent, Reason::TimedOut, End::TimedOut),
+            (TcpState::Established, Reason::TimedOut, End::TimedOut),
+            (TcpState::SynRecv, Reason::TimedOut, End::HalfOpen),
+            (TcpState::SynRecv, Reason::ListenerClosed, End::ListenerClosed),
+            (TcpState::SynRecv, Reason::ResetReceived, End::ResetReceived),
+            (TcpState::FinWait2, Reason::Timer, End::HalfClosed),
+            (TcpState::FinWait2, Reason::ResetSent, End::ResetSent),
+            (TcpState::Established, Reason::ResetReceived, End::ResetReceived),
+            (TcpState::Established, Reason::Killed, End::Killed),
+            (TcpState::Established, Reason::NetnsGone, End::NetnsGone),
+            (TcpState::Established, Reason::Unknown, End::Unknown),
+        ] {
+            assert_eq!(End::of(left, reason), end, "{left} {}", reason.word());
+        }
+    }
+
+    #[test]
+    fn an_end_that_somebody_wanted_or_nobody_knows_is_no_failure() {
+        let ends = [
+            (End::Normal, false),
+            (End::Canceled, false),
+            (End::NetnsGone, false),
+            (End::Unknown, false),
+            (End::Refused, true),
+            (End::Unreachable, true),
+            (End::NoPort, true),
+            (End::TimedOut, true),
+            (End::ResetSent, true),
+            (End::ResetReceived, true),
+            (End::HalfOpen, true),
+            (End::HalfClosed, true),
+            (End::Killed, true),
+            (End::ListenerClosed, true),
+        ];
+        for (end, failure) in ends {
+            assert_eq!(end.is_failure(), failure, "{}", end.word());
+        }
+    }
+}
