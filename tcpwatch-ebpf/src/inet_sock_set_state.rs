@@ -20,7 +20,7 @@ use crate::{
     emit::{self, Loss},
     filter::{self, Verdict},
     kernel::{self, Addresses, SOCK_DEAD, Sock, TcpSock},
-    maps, undecided,
+    maps, trial, undecided,
 };
 
 /// `enum sock_flags`.
@@ -62,7 +62,7 @@ fn observe(ctx: &BtfTracePointContext, copy: Copy) -> i32 {
     if old == new || !(count::is_on() || filter::states(old, new)) || !sock.is_tcp() {
         return 0;
     }
-    if !copy.takes(sock, new) {
+    if trial::has(sock, Hook::SetState) || !copy.takes(sock, new) {
         return 0;
     }
     if old == LISTEN && new == SYN_RECV {
