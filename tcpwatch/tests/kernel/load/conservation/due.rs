@@ -60,7 +60,12 @@ impl Facts {
             Hook::SendReset | Hook::ReceiveReset | Hook::ErrorReport => reset + refused,
             // SYNs, as good as always: the rest is answered at once.
             Hook::Retransmit => self.sent_again,
-            Hook::RetransmitSynAck | Hook::TimerExpire | Hook::TapIn | Hook::TapOut => return None,
+            Hook::RetransmitSynAck
+            | Hook::TimerExpire
+            | Hook::TapIn
+            | Hook::TapOut
+            | Hook::SetStateSecond
+            | Hook::SetStateThird => return None,
         })
     }
 
