@@ -65,7 +65,9 @@ impl Facts {
             | Hook::TapIn
             | Hook::TapOut
             | Hook::SetStateSecond
-            | Hook::SetStateThird => return None,
+            | Hook::SetStateThird
+            | Hook::SetStateFourth
+            | Hook::SetStateFifth => return None,
         })
     }
 
