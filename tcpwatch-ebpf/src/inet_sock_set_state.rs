@@ -54,6 +54,16 @@ fn set_state_third(ctx: BtfTracePointContext) -> i32 {
     observe(&ctx, copies::THIRD)
 }
 
+#[btf_tracepoint(function = "inet_sock_set_state")]
+fn set_state_fourth(ctx: BtfTracePointContext) -> i32 {
+    observe(&ctx, copies::FOURTH)
+}
+
+#[btf_tracepoint(function = "inet_sock_set_state")]
+fn set_state_fifth(ctx: BtfTracePointContext) -> i32 {
+    observe(&ctx, copies::FIFTH)
+}
+
 #[inline(always)]
 fn observe(ctx: &BtfTracePointContext, copy: Copy) -> i32 {
     let sock = Sock::argument(ctx, 0);
