@@ -64,7 +64,11 @@ pub enum Hook {
     SetStateSecond = 11,
     /// The second copy.
     SetStateThird = 12,
+    /// The third copy.
+    SetStateFourth = 13,
+    /// The fourth copy.
+    SetStateFifth = 14,
 }
 
 /// Number of slots in the map.
-pub const SLOTS: usize = 65;
+pub const SLOTS: usize = 75;

@@ -16,10 +16,14 @@ pub enum Block {
     FullSecond = 2,
     /// The second copy.
     FullThird = 3,
+    /// The third copy.
+    FullFourth = 4,
+    /// The fourth copy.
+    FullFifth = 5,
 }
 
 /// Blocks on every CPU.
-pub const BLOCKS: usize = 4;
+pub const BLOCKS: usize = 6;
 
 /// Room for all state numbers; a power of two, so that a mask keeps an index inside.
 pub const STATES: usize = 16;

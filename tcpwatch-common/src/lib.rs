@@ -19,6 +19,7 @@ pub mod segment;
 pub mod socket_error;
 pub mod state_change;
 pub mod totals;
+pub mod trial;
 
 pub use counter::Counter;
 pub use mini_socket::{MiniKind, MiniSocket, MiniSocketCancel, TimerEvent};

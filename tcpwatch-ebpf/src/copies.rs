@@ -33,6 +33,12 @@ pub(crate) const SECOND: Copy =
 /// Its second copy.
 pub(crate) const THIRD: Copy =
     Copy { hook: Hook::SetStateThird, block: Block::FullThird, is_first: false };
+/// Its third copy.
+pub(crate) const FOURTH: Copy =
+    Copy { hook: Hook::SetStateFourth, block: Block::FullFourth, is_first: false };
+/// Its fourth copy.
+pub(crate) const FIFTH: Copy =
+    Copy { hook: Hook::SetStateFifth, block: Block::FullFifth, is_first: false };
 
 impl Copy {
     /// Is it to handle this change? Notes that it does.

@@ -20,7 +20,7 @@ use crate::{
     emit::{self, Loss},
     filter::{self, Verdict},
     kernel::{self, Addresses, SOCK_DEAD, Sock, TcpSock},
-    maps, undecided,
+    maps, trial, undecided,
 };
 
 /// `enum sock_flags`.
@@ -54,6 +54,16 @@ fn set_state_third(ctx: BtfTracePointContext) -> i32 {
     observe(&ctx, copies::THIRD)
 }
 
+#[btf_tracepoint(function = "inet_sock_set_state")]
+fn set_state_fourth(ctx: BtfTracePointContext) -> i32 {
+    observe(&ctx, copies::FOURTH)
+}
+
+#[btf_tracepoint(function = "inet_sock_set_state")]
+fn set_state_fifth(ctx: BtfTracePointContext) -> i32 {
+    observe(&ctx, copies::FIFTH)
+}
+
 #[inline(always)]
 fn observe(ctx: &BtfTracePointContext, copy: Copy) -> i32 {
     let sock = Sock::argument(ctx, 0);
@@ -62,7 +72,7 @@ fn observe(ctx: &BtfTracePointContext, copy: Copy) -> i32 {
     if old == new || !(count::is_on() || filter::states(old, new)) || !sock.is_tcp() {
         return 0;
     }
-    if !copy.takes(sock, new) {
+    if trial::has(sock, Hook::SetState) || !copy.takes(sock, new) {
         return 0;
     }
     if old == LISTEN && new == SYN_RECV {

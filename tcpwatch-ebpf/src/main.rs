@@ -31,6 +31,7 @@ mod tcp_retransmit_synack;
 mod tcp_send_reset;
 mod tcp_sockets;
 mod timer;
+mod trial;
 mod undecided;
 mod wakeup;
 

@@ -13,6 +13,7 @@ use tcpwatch_common::{
     counter,
     counts::{self, Pending},
     rule::{MAX_LINKS, MAX_RULES, RuleKey},
+    trial,
 };
 
 /// Records on their way to user space.
@@ -82,6 +83,10 @@ pub(crate) struct Burial {
     /// Kernel state number that the mini-socket stands for.
     pub(crate) state: u64,
 }
+
+/// The network namespace of the trial and what was seen of it, see [`tcpwatch_common::trial`].
+#[btf_map]
+pub(crate) static TRIAL: Array<u32, { trial::WORDS }> = Array::new();
 
 /// 1 while the reader sleeps and wants to be woken by the next record.
 #[btf_map]

@@ -13,10 +13,14 @@ use crate::{
     filter::{self, Wanted},
     kernel::Sock,
     tcp_send_reset::What,
+    trial,
 };
 
 #[btf_tracepoint(function = "tcp_receive_reset")]
 fn receive_reset(ctx: BtfTracePointContext) -> i32 {
+    if trial::has(Sock::argument(&ctx, 0), Hook::ReceiveReset) {
+        return 0;
+    }
     if count::is_on() && count::wants(Sock::argument(&ctx, 0)) {
         count::reset_received();
     }

@@ -18,6 +18,7 @@ use crate::{
     filter::{self, Wanted},
     kernel::Sock,
     tcp_retransmit_skb::Again,
+    trial,
 };
 
 /// Kernel state number, `include/net/tcp_states.h`.
@@ -25,6 +26,9 @@ const SYN_RECV: u8 = 3;
 
 #[btf_tracepoint(function = "tcp_retransmit_synack")]
 fn retransmit_synack(ctx: BtfTracePointContext) -> i32 {
+    if trial::has(Sock::argument(&ctx, 0), Hook::RetransmitSynAck) {
+        return 0;
+    }
     if count::is_on() && count::wants(Sock::argument(&ctx, 0)) {
         count::again(counts::Again::SynAck);
     }

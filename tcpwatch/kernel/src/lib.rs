@@ -6,6 +6,7 @@
 //! - [`own_process`]: what the kernel says of tcpwatch itself
 //! - [`probe`]: the kernel side, loaded and attached
 //! - [`source`]: records out of the kernel's ring or a recording, sockets that were there before
+//! - [`trial`]: connections of tcpwatch's own
 
 #![deny(unsafe_code)]
 
@@ -15,3 +16,4 @@ pub mod netns;
 pub mod own_process;
 pub mod probe;
 pub mod source;
+pub mod trial;

@@ -62,6 +62,8 @@ mod strangers;
 #[cfg(test)]
 mod tap;
 #[cfg(test)]
+mod trial;
+#[cfg(test)]
 mod whole_machine;
 #[cfg(test)]
 mod why;

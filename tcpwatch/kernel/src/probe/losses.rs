@@ -48,7 +48,7 @@ impl Losses {
             let skipped = match hook {
                 Hook::SetState => recursion_misses(program)?.saturating_sub(recovered),
                 // What a copy was kept from is missing in what was recovered.
-                Hook::SetStateSecond | Hook::SetStateThird => 0,
+                _ if COPIES.iter().any(|(_, copy)| *copy == hook) => 0,
                 _ => recursion_misses(program)?,
             };
             totals.attempted += self.sum(Counter::Attempted, hook)?;

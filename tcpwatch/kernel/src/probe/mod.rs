@@ -16,6 +16,7 @@ mod memory;
 mod object;
 pub mod symbols;
 pub mod tap;
+pub mod trial;
 mod vmlinux;
 
 use std::{collections::HashSet, path::Path, sync::Arc};
@@ -38,11 +39,12 @@ pub use losses::Losses;
 use symbols::Reading;
 pub use symbols::SymbolsError;
 pub use tap::{Drops, Tap};
+pub use trial::Trial;
 
 use tcpwatch_common::counter;
 use tcpwatch_core::decode::Symbols;
 
-use crate::clock;
+use crate::{clock, trial::Ground};
 
 /// The attached kernel side. Drop it to detach everything.
 pub struct Probes {
@@ -68,6 +70,12 @@ pub struct Probes {
     pub dialect: Dialect,
     /// Why the last change of a socket does not bring what it has done.
     pub totals_off: Option<String>,
+    /// What the hooks were seen to see, if they were tried.
+    pub trial: Trial,
+    /// Where the kernel side leaves marks of a trial.
+    marks: Array<MapData, u32>,
+    /// Where sockets of tcpwatch's own were made, as long as the trial has not used it.
+    ground: Option<Ground>,
 }
 
 /// Why the life of mini-sockets is not watched.
@@ -111,7 +119,21 @@ impl Probes {
         ring_bytes: u32,
         counting: Counting,
     ) -> Result<(Self, Ring), ProbeError> {
-        let mut probes = Self::load_and_attach(&Task::new(Some(filters), ring_bytes, counting))?;
+        Self::attach_to(Facts::gather(), filters, ring_bytes, counting)
+    }
+
+    /// The same on a machine that was looked at before.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn attach_to(
+        facts: Facts,
+        filters: &Filters,
+        ring_bytes: u32,
+        counting: Counting,
+    ) -> Result<(Self, Ring), ProbeError> {
+        let task = Task::new(Some(filters), ring_bytes, counting);
+        let mut probes = Self::load_and_attach(facts, &task)?;
         let ring = Ring {
             records: take_map(&mut probes.ebpf, "EVENTS")?,
             reader_sleeps: take_map(&mut probes.ebpf, "READER_SLEEPS")?,
@@ -124,12 +146,11 @@ impl Probes {
     /// # Errors
     /// As above.
     pub fn attach_counting(counting: Counting) -> Result<Self, ProbeError> {
-        Self::load_and_attach(&Task::new(None, NO_RING, counting))
+        Self::load_and_attach(Facts::gather(), &Task::new(None, NO_RING, counting))
     }
 
-    fn load_and_attach(task: &Task<'_>) -> Result<Self, ProbeError> {
+    fn load_and_attach(facts: Facts, task: &Task<'_>) -> Result<Self, ProbeError> {
         let object = object::object()?;
-        let facts = Facts::gather();
         facts.demand()?;
         // Takes some tens of milliseconds, as all the rest does.
         let mut list = task.needs_minis().then(Reading::begin);
@@ -142,8 +163,9 @@ impl Probes {
         if let Some(filters) = task.stream {
             filters.fill_maps(&mut ebpf)?;
         }
+        let ground = list.is_some().then(|| Ground::make().ok()).flatten();
         let mut minis = match &mut list {
-            Some(list) => find_handlers(&mut ebpf, &layout, list),
+            Some(list) => find_handlers(&mut ebpf, &layout, ground.as_ref(), list),
             None => Err(MinisOff::NotAsked),
         };
         let Attached { hooks: attached, mut programs, off } =
@@ -156,13 +178,8 @@ impl Probes {
             slot.set(0, [handlers.timewait, handlers.request], 0)?;
         }
         let counters: PerCpuArray<_, _> = take_map(&mut ebpf, "COUNTERS")?;
-        let counts = match task.counting {
-            Counting::Off => None,
-            Counting::All | Counting::Of(_) => {
-                let blocks = take_map(&mut ebpf, "COUNTS")?;
-                Some(Counts::new(blocks, take_map(&mut ebpf, "PENDING")?, task.room))
-            }
-        };
+        let counts = task.take_counts(&mut ebpf)?;
+        let marks = take_map(&mut ebpf, "TRIAL")?;
         let losses = Arc::new(Losses::new(counters, programs));
         let dialect = layout.dialect;
         let totals_off = layout.totals.err().map(|error| error.to_string());
@@ -183,6 +200,9 @@ impl Probes {
             symbols: symbols.unwrap_or_default(),
             dialect,
             totals_off,
+            trial: Trial::default(),
+            marks,
+            ground,
         })
     }
 
@@ -253,6 +273,15 @@ impl Task<'_> {
         self.counting != Counting::Off
     }
 
+    /// What is counted, if anything is.
+    fn take_counts(&self, ebpf: &mut Ebpf) -> Result<Option<Counts>, MapError> {
+        if !self.counts() {
+            return Ok(None);
+        }
+        let (blocks, pending) = (take_map(ebpf, "COUNTS")?, take_map(ebpf, "PENDING")?);
+        Ok(Some(Counts::new(blocks, pending, self.room)))
+    }
+
     fn needs_minis(&self) -> bool {
         let told = self.stream.is_some_and(|filters| filters.tells != Tells::Retries);
         told || self.counts()
@@ -289,12 +318,13 @@ fn obstacle(hook: Hook, minis: &Result<Handlers, MinisOff>, layout: &Layout) -> 
 fn find_handlers(
     ebpf: &mut Ebpf,
     layout: &Layout,
+    ground: Option<&Ground>,
     list: &mut Reading,
 ) -> Result<Handlers, MinisOff> {
     if let Err(error) = &layout.minis {
         return Err(MinisOff::Layout(error.to_string()));
     }
-    handlers::learn(ebpf, &layout.btf)
+    handlers::learn(ebpf, &layout.btf, ground)
         .or_else(|learned| list.handlers().map_err(|listed| MinisOff::Handlers { listed, learned }))
 }
 

@@ -79,6 +79,7 @@ pub struct Terminal {
 
 /// What a line says besides the change itself.
 #[derive(Clone, Copy, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a remark that a line has or has not")]
 struct Remarks {
     reason: Option<&'static str>,
     ends_at: Option<KernelTime>,

@@ -60,9 +60,14 @@ impl Facts {
             Hook::SendReset | Hook::ReceiveReset | Hook::ErrorReport => reset + refused,
             // SYNs, as good as always: the rest is answered at once.
             Hook::Retransmit => self.sent_again,
-            Hook::RetransmitSynAck | Hook::TimerExpire | Hook::TapIn | Hook::TapOut => return None,
-            // What the hook above was kept from, which is nothing before Linux 7.0.
-            Hook::SetStateSecond | Hook::SetStateThird => 0,
+            Hook::RetransmitSynAck
+            | Hook::TimerExpire
+            | Hook::TapIn
+            | Hook::TapOut
+            | Hook::SetStateSecond
+            | Hook::SetStateThird
+            | Hook::SetStateFourth
+            | Hook::SetStateFifth => return None,
         })
     }
 
