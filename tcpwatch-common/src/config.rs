@@ -1,7 +1,7 @@
 //! What user space tells the kernel side at load time: names of frozen globals, filter switches,
 //! map sizes.
 //!
-//! Producer: `tcpwatch/kernel/src/probe/`. Consumer: `tcpwatch-ebpf/src/{kernel,filter,emit}.rs`.
+//! Producer: `tcpwatch/kernel/src/probe/`. Consumer: `tcpwatch-ebpf/src/maps.rs`.
 
 /// A field of a kernel structure whose offset the kernel side needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

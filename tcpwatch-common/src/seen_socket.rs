@@ -1,6 +1,6 @@
 //! A TCP socket as the program on `iter/tcp` lists it.
 //!
-//! Producer: `tcpwatch-ebpf/src/tcp_sockets.rs`. Consumer: `tcpwatch/src/probe/handlers/`.
+//! Producer: `tcpwatch-ebpf/src/tcp_sockets.rs`. Consumer: `tcpwatch/kernel/src/probe/handlers/`.
 
 use crate::MiniKind;
 
