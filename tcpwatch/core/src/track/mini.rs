@@ -528,14 +528,13 @@ impl Tracker {
     }
 }
 
-/// The state of the full socket when the timewait socket took over.
+/// The state of the full socket when the timewait socket took over: one of the two in which the kernel
+/// calls `tcp_time_wait` (`net/ipv4/tcp_input.c`, `tcp.c`, `tcp_timer.c`).
 fn left_state(start: &MiniEvent, past: Option<&Past>) -> Option<TcpState> {
+    let may_be = |state: &TcpState| matches!(state, TcpState::FinWait2 | TcpState::Closing);
     let waits = (start.state == TcpState::FinWait2).then_some(TcpState::FinWait2);
-    let there = |past: &Past| {
-        let there = matches!(past.state, TcpState::FinWait2 | TcpState::Closing);
-        there.then_some(past.state)
-    };
-    start.replaces.or(waits).or_else(|| past.and_then(there))
+    let known = || past.map(|past| past.state).filter(may_be);
+    start.replaces.filter(may_be).or(waits).or_else(known)
 }
 
 /// When the timer armed by this event will fire.
