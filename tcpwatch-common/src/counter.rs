@@ -60,5 +60,18 @@ pub enum Hook {
     TapOut = 10,
 }
 
+impl Hook {
+    /// The one with the highest number.
+    pub const LAST: Self = Self::TapOut;
+}
+
 /// Number of slots in the map.
-pub const SLOTS: usize = 44;
+#[expect(clippy::as_conversions, reason = "small to large, and From is not const")]
+pub const SLOTS: usize = Counter::UndecidedFull.slot(Hook::LAST) as usize + 1;
+
+const _: () = {
+    assert!(
+        Counter::UndecidedFull.slot(Hook::SetState) + 1 == Counter::PER_HOOK,
+        "all of a hook's"
+    );
+};

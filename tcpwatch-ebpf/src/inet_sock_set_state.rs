@@ -6,44 +6,29 @@
 
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 use tcpwatch_common::{
-    RecordHead, RecordKind, StateChange, StateChangeLast,
+    Closing, RecordHead, RecordKind, StateChange, StateChangeLast,
     config::KeptBack,
     counter::Hook,
+    state::{CLOSE_WAIT, CLOSED, ESTABLISHED, FIN_WAIT_1, LAST_ACK, LISTEN, SYN_RECV, SYN_SENT},
     state_change::{
         FLAG_DEAD, FLAG_DONE, FLAG_FAST_OPEN, FLAG_KEPT_BACK, FLAG_LINGER2_OFF, FLAG_TASK,
     },
 };
 
 use crate::{
-    count,
+    closing, count,
     emit::{self, Loss},
     filter::{self, Verdict},
-    kernel::{self, Addresses, SOCK_DEAD, Sock, TcpSock},
+    kernel::{self, Addresses, SOCK_DEAD, SOCK_DONE, Sock, TcpSock},
     maps, undecided,
 };
-
-/// `enum sock_flags`.
-pub(crate) const SOCK_DONE: u64 = 1 << 1;
-
-// Kernel state numbers, `include/net/tcp_states.h`.
-pub(crate) const ESTABLISHED: u32 = 1;
-pub(crate) const SYN_SENT: u32 = 2;
-pub(crate) const SYN_RECV: u32 = 3;
-const FIN_WAIT1: u32 = 4;
-pub(crate) const FIN_WAIT2: u32 = 5;
-pub(crate) const TIME_WAIT: u32 = 6;
-pub(crate) const CLOSE: u32 = 7;
-pub(crate) const CLOSE_WAIT: u32 = 8;
-pub(crate) const LAST_ACK: u32 = 9;
-pub(crate) const LISTEN: u32 = 10;
-pub(crate) const CLOSING: u32 = 11;
 
 #[btf_tracepoint(function = "inet_sock_set_state")]
 fn set_state(ctx: BtfTracePointContext) -> i32 {
     let sock = Sock::argument(&ctx, 0);
-    let (old, new) = (ctx.arg::<u32>(1), ctx.arg::<u32>(2));
+    let (old, new) = (ctx.arg::<u32>(1) as u8, ctx.arg::<u32>(2) as u8);
     // tcp_close_state() also "changes" FIN_WAIT_2 to FIN_WAIT_2: not a change.
-    if old == new || !(count::is_on() || filter::states(old, new)) || !sock.is_tcp() {
+    if old == new || !(count::is_on() || filter::states(old.into(), new.into())) || !sock.is_tcp() {
         return 0;
     }
     if old == LISTEN && new == SYN_RECV {
@@ -60,8 +45,8 @@ fn set_state(ctx: BtfTracePointContext) -> i32 {
 }
 
 #[inline(always)]
-fn try_set_state(ctx: &BtfTracePointContext, sock: Sock, old: u32, new: u32) -> Result<(), Loss> {
-    if count::is_on() && !filter::states(old, new) {
+fn try_set_state(ctx: &BtfTracePointContext, sock: Sock, old: u8, new: u8) -> Result<(), Loss> {
+    if count::is_on() && !filter::states(old.into(), new.into()) {
         return Ok(());
     }
     let ports = (local_port(sock)?, sock.remote_port());
@@ -70,7 +55,7 @@ fn try_set_state(ctx: &BtfTracePointContext, sock: Sock, old: u32, new: u32) -> 
         // (inet_csk_clone_lock): nobody's change. Its next one has everything.
         return Ok(());
     }
-    let listens = new == LISTEN || old == LISTEN && new == CLOSE;
+    let listens = new == LISTEN || old == LISTEN && new == CLOSED;
     let verdict = if listens { filter::listener_port(ports.0) } else { filter::ports(ports) };
     let may_be_kept = filter::asks_ports() && old == SYN_SENT;
     let kept = if may_be_kept { undecided::take(sock.cookie()) } else { None };
@@ -87,12 +72,17 @@ fn try_set_state(ctx: &BtfTracePointContext, sock: Sock, old: u32, new: u32) -> 
         return Ok(());
     }
 
-    let flags = flags(sock, tcp, old);
+    let (error, flags) = if new == CLOSED && old != LISTEN {
+        let Closing { error, flags, .. } = closing::of(sock, tcp, old);
+        (error, flags)
+    } else {
+        (sock.error(), flags(sock, tcp, old))
+    };
     let head = emit::head(RecordKind::StateChange, sock.cookie(), netns, ports, flags);
-    let change = What { old: old as u8, new: new as u8, error: sock.error(), ..What::by(old, new) };
+    let change = What { old, new, error, ..What::by(old, new) };
     if verdict == Verdict::Undecided {
         // A connect that found no free port never gets one.
-        if new == CLOSE {
+        if new == CLOSED {
             return Ok(());
         }
         return undecided::keep(head.cookie, &change.kept_back(&head));
@@ -100,7 +90,7 @@ fn try_set_state(ctx: &BtfTracePointContext, sock: Sock, old: u32, new: u32) -> 
     if let Some(kept) = kept {
         emit_kept_back(ctx, &kept, &head, &addresses);
     }
-    let is_last = new == CLOSE && !listens && maps::WITH_TOTALS.load() != 0;
+    let is_last = new == CLOSED && !listens && maps::WITH_TOTALS.load() != 0;
     change.emit(head, &addresses, is_last.then_some(tcp))
 }
 
@@ -150,7 +140,7 @@ struct What {
 impl What {
     /// Who made the change.
     #[inline(always)]
-    fn by(old: u32, new: u32) -> Self {
+    fn by(old: u8, new: u8) -> Self {
         let nobody = Self { old: 0, new: 0, error: 0, pid: 0, comm: [0; 2], flags: 0 };
         if !by_system_call(old, new) {
             return nobody;
@@ -208,7 +198,7 @@ impl What {
 }
 
 #[inline(always)]
-fn flags(sock: Sock, tcp: TcpSock, old: u32) -> u16 {
+fn flags(sock: Sock, tcp: TcpSock, old: u8) -> u16 {
     let kernel = sock.flags();
     let mut flags = if tcp.linger2() < 0 { FLAG_LINGER2_OFF } else { 0 };
     if old == SYN_RECV && tcp.bytes_received() > 0 {
@@ -226,12 +216,12 @@ fn flags(sock: Sock, tcp: TcpSock, old: u32) -> u16 {
 /// Is this change only ever made by a system call of the task that owns the socket? All others can
 /// happen in a softirq, where the current task is a bystander.
 #[inline(always)]
-fn by_system_call(old: u32, new: u32) -> bool {
+fn by_system_call(old: u8, new: u8) -> bool {
     match new {
         // connect() in tcp_v4_connect() and tcp_v6_connect(); listen() in inet_csk_listen_start().
-        SYN_SENT | LISTEN => old == CLOSE,
+        SYN_SENT | LISTEN => old == CLOSED,
         // close() and shutdown() through tcp_close_state().
-        FIN_WAIT1 => old == ESTABLISHED || old == SYN_RECV,
+        FIN_WAIT_1 => old == ESTABLISHED || old == SYN_RECV,
         LAST_ACK => old == CLOSE_WAIT,
         _ => false,
     }

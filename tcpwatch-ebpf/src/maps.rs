@@ -9,6 +9,7 @@ use aya_ebpf::{
 };
 use tcpwatch_common::{
     RecordHead, Rule, RuleCount,
+    awaiting::Awaiting,
     config::{KeptBack, MAX_PREFIXES, MAX_UNDECIDED, PORT_WORDS, RING_BYTES},
     counter,
     counts::{self, Pending},
@@ -39,6 +40,10 @@ pub(crate) static COUNTS: PerCpuArray<[u64; counts::WORDS], { counts::BLOCKS }> 
 /// The event of a mini-socket's timer that the next one on this CPU explains.
 #[btf_map]
 pub(crate) static PENDING: PerCpuArray<Pending, 1> = PerCpuArray::new();
+
+/// The socket on this CPU whose end a reset may still decide.
+#[btf_map]
+pub(crate) static AWAITING: PerCpuArray<Awaiting, 1> = PerCpuArray::new();
 
 /// Since when a full socket is in its state; freed with the socket.
 #[btf_map]
@@ -190,6 +195,21 @@ globals! {
     SKB_TRANSPORT_HEADER: u32 = 0;
     SKB_DEV: u32 = 0;
     NETDEV_NET: u32 = 0;
+    SK_ERR_SOFT: u32 = 0;
+    SK_SOCKET: u32 = 0;
+    SOCKET_STATE: u32 = 0;
+    SK_ERRORS: u32 = 0;
+    SK_LAST_ERROR: u32 = 0;
+    EE_ERRNO: u32 = 0;
+    TCP_SND_UNA: u32 = 0;
+    TCP_SND_NXT: u32 = 0;
+    TCP_WRITE_SEQ: u32 = 0;
+    TW_REFCOUNT: u32 = 0;
+    TW_MOST: u32 = 0;
+    /// The byte that holds the bit `repair` of a socket.
+    TCP_REPAIR: u32 = 0;
+    /// That bit in its byte; 0 if it was not found.
+    TCP_REPAIR_MASK: u32 = 0;
     TCP_BYTES_SENT: u32 = 0;
     TCP_BYTES_RETRANS: u32 = 0;
     TCP_SRTT_US: u32 = 0;

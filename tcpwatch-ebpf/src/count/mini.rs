@@ -6,8 +6,9 @@
 
 use aya_ebpf::helpers::{bpf_ktime_get_ns, generated::bpf_jiffies64};
 use tcpwatch_common::{
-    MiniKind, TimerEvent,
-    counts::{self, Block, End, FIN_WAIT_2, Pending, TIME_WAIT, between, stay, transition},
+    MiniKind, Reason, TimerEvent,
+    counts::{self, Block, EARLY, Pending, between, stay, transition},
+    state::{FIN_WAIT_2, LISTEN, SYN_RECV, TIME_WAIT},
 };
 
 use super::{
@@ -28,8 +29,6 @@ const MOVED_WITHIN_NS: u64 = 250_000;
 /// The same from the expiry of a half-open connection: its handler sends a SYN+ACK in between.
 const SENT_AGAIN_WITHIN_NS: u64 = 5_000_000;
 
-const SYN_RECV: u8 = 3;
-const LISTEN: u8 = 10;
 /// `TCP_TIMEWAIT_LEN` in `include/net/tcp.h`: compiled in.
 const TIME_WAIT_NS: u64 = 60_000_000_000;
 
@@ -74,7 +73,7 @@ pub(crate) fn event(
                 settle(pending, words);
                 *pending = seen(timer, is_request, mini);
             }
-            pending.end = if is_request { End::TimedOut } else { End::Timer } as u32;
+            pending.end = if is_request { Reason::TimedOut } else { Reason::Timer } as u32;
             if !is_request {
                 settle(pending, words);
             }
@@ -103,7 +102,7 @@ fn is_moved(pending: &Pending, timer: Timer) -> bool {
     }
     // SAFETY: the helper takes nothing and always succeeds.
     let passed = unsafe { bpf_ktime_get_ns() }.saturating_sub(pending.at_ns);
-    if pending.end == End::TimedOut as u32 {
+    if pending.end == Reason::TimedOut as u32 {
         return passed < SENT_AGAIN_WITHIN_NS;
     }
     passed < MOVED_WITHIN_NS && pending.overtaken == 0
@@ -191,7 +190,7 @@ fn seen(timer: Timer, is_request: bool, mini: Mini<'_>) -> Pending {
         since_ns: 0,
         earlier_ns: 0,
         state: mini.state().into(),
-        end: if gone { End::NetnsGone } else { End::Early } as u32,
+        end: if gone { Reason::NetnsGone as u32 } else { EARLY },
         kept: 0,
         overtaken: 0,
     };

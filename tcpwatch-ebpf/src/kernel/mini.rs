@@ -1,7 +1,7 @@
 //! Timers, and the mini-sockets around them.
 
 use aya_ebpf::programs::BtfTracePointContext;
-use tcpwatch_common::MiniKind;
+use tcpwatch_common::{MiniKind, state::SYN_RECV};
 
 use super::{Common, Room, field, probe};
 use crate::maps;
@@ -75,7 +75,7 @@ impl<'a> Mini<'a> {
     pub(crate) fn state(self) -> u8 {
         match self.kind {
             MiniKind::TimeWait => self.common.field(&maps::TW_SUBSTATE),
-            MiniKind::Request => 3,
+            MiniKind::Request => SYN_RECV,
         }
     }
 

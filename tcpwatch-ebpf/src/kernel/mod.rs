@@ -25,7 +25,7 @@ pub(crate) use common::{Common, Room};
 pub(crate) use mini::{Mini, Timer};
 pub(crate) use packet::{Between, Packet, interface};
 pub(crate) use segment::Segment;
-pub(crate) use sock::{AnySock, SOCK_DEAD, Sock, TcpSock};
+pub(crate) use sock::{AnySock, SOCK_DEAD, SOCK_DONE, Sock, TcpSock};
 
 /// Flags of `bpf_get_stack`: the kernel's stack without the program and its caller, so that fewer
 /// frames have to be found.

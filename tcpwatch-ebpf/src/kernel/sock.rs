@@ -10,6 +10,10 @@ use crate::maps;
 const PROTOCOL_TCP: u16 = 6;
 /// `enum sock_flags`.
 pub(crate) const SOCK_DEAD: u64 = 1 << 0;
+/// See [`SOCK_DEAD`].
+pub(crate) const SOCK_DONE: u64 = 1 << 1;
+/// `SS_UNCONNECTED` in `include/uapi/linux/net.h`.
+const SS_UNCONNECTED: u32 = 1;
 
 /// `struct sock *` as a tracepoint handed it to us.
 #[derive(Clone, Copy)]
@@ -36,6 +40,12 @@ impl AnySock {
         Common::at(self.0, room)
     }
 
+    /// Its address; 0 if there is no socket.
+    #[inline(always)]
+    pub(crate) fn address(self) -> u64 {
+        self.0.expose_provenance() as u64
+    }
+
     /// Local port of a full socket, kept to the end.
     #[inline(always)]
     pub(crate) fn local_port(self) -> Option<u16> {
@@ -55,6 +65,12 @@ impl Sock {
     #[inline(always)]
     pub(crate) fn request(ctx: &BtfTracePointContext, n: usize) -> Self {
         Self::argument(ctx, n)
+    }
+
+    /// Its address; never 0.
+    #[inline(always)]
+    pub(crate) fn address(self) -> u64 {
+        self.0.expose_provenance() as u64
     }
 
     #[inline(always)]
@@ -237,6 +253,74 @@ impl TcpSock {
             min_rtt_us: field(rtt_min, &maps::MINMAX_SAMPLE_V),
             reserved: 0,
         }
+    }
+
+    /// Is it under repair (`TCP_REPAIR`)?
+    #[inline(always)]
+    pub(crate) fn is_under_repair(self) -> bool {
+        u32::from(field::<u8>(self.0, &maps::TCP_REPAIR)) & maps::TCP_REPAIR_MASK.load() != 0
+    }
+
+    /// Is something that was queued not acknowledged, the FIN included?
+    #[inline(always)]
+    pub(crate) fn is_unacked(self) -> bool {
+        self.write_seq() != field::<u32>(self.0, &maps::TCP_SND_UNA)
+    }
+
+    /// Is something that was queued not sent, the FIN included?
+    #[inline(always)]
+    pub(crate) fn is_unsent(self) -> bool {
+        self.write_seq() != field::<u32>(self.0, &maps::TCP_SND_NXT)
+    }
+
+    /// Was no sequence number chosen since the socket was made (`tcp_v4_connect`)?
+    #[inline(always)]
+    pub(crate) fn is_unnumbered(self) -> bool {
+        self.write_seq() == 0
+    }
+
+    #[inline(always)]
+    fn write_seq(self) -> u32 {
+        field(self.0, &maps::TCP_WRITE_SEQ)
+    }
+
+    /// Has the application never had it, or let go of it?
+    #[inline(always)]
+    pub(crate) fn has_no_socket(self) -> bool {
+        field::<u64>(self.0, &maps::SK_SOCKET) == 0
+    }
+
+    /// Is the first step of `connect()` still at work (`__inet_stream_connect` in `net/ipv4/af_inet.c`)?
+    #[inline(always)]
+    pub(crate) fn is_connecting(self) -> bool {
+        let socket: *const u8 = field(self.0, &maps::SK_SOCKET);
+        !socket.is_null() && field::<u32>(socket, &maps::SOCKET_STATE) == SS_UNCONNECTED
+    }
+
+    /// The last error that ICMP brought while a system call was at work on the socket; 0 for none. The
+    /// application may have read `sk_err_soft` (`SO_ERROR`), which clears it, but the message stays.
+    #[inline(always)]
+    pub(crate) fn soft_error(self, sock: Sock) -> u16 {
+        let soft: u32 = field(sock.0, &maps::SK_ERR_SOFT);
+        if soft != 0 || field::<u32>(self.0, &maps::SK_ERRORS) == 0 {
+            return soft as u16;
+        }
+        let message: *const u8 = field(self.0, &maps::SK_LAST_ERROR);
+        // SAFETY: `cb` is a field of `struct sk_buff`, the type of the pointer.
+        let control = unsafe { message.add(maps::SKB_CB.load() as usize) };
+        field::<u32>(control, &maps::EE_ERRNO) as u16
+    }
+
+    /// Is there room for one more timewait socket in its namespace (`inet_twsk_alloc` in
+    /// `net/ipv4/inet_timewait_sock.c`)? No also if that cannot be read.
+    #[inline(always)]
+    pub(crate) fn has_tw_room(self) -> bool {
+        if maps::TW_REFCOUNT.load() == 0 {
+            return false;
+        }
+        let net: *const u8 = field(self.0, &maps::SKC_NET);
+        let refcount: u32 = field(net, &maps::TW_REFCOUNT);
+        refcount <= field::<u32>(net, &maps::TW_MOST)
     }
 
     /// `TCP_LINGER2`: negative if the application wants no FIN_WAIT_2 after `close()`.

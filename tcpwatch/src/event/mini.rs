@@ -34,6 +34,8 @@ pub enum EarlyEnd {
     Accepted,
     /// `connect()` took the four-tuple.
     Connect,
+    /// ICMP said that the peer of a half-open connection cannot be reached.
+    Unreachable,
     /// An administrator destroyed it.
     Killed,
     /// Its network namespace went away.

@@ -156,7 +156,8 @@ impl Probes {
             Counting::Off => None,
             Counting::All | Counting::Of(_) => {
                 let blocks = take_map(&mut ebpf, "COUNTS")?;
-                Some(Counts::new(blocks, take_map(&mut ebpf, "PENDING")?, task.room))
+                let open = (take_map(&mut ebpf, "PENDING")?, take_map(&mut ebpf, "AWAITING")?);
+                Some(Counts::new(blocks, open, task.room))
             }
         };
         let attached = programs.iter().map(|(hook, _)| *hook).collect();
@@ -327,8 +328,17 @@ fn load(
         loader.override_global(global, value, true);
     }
     loader.override_global("TICK_NS", &tick_ns, true);
-    let optional =
-        [&layout.minis, &layout.retransmits, &layout.resets, &layout.totals, &layout.counting];
+    let (repair, repair_mask) = layout.repair.unwrap_or_default();
+    loader.override_global("TCP_REPAIR", &repair, true);
+    loader.override_global("TCP_REPAIR_MASK", &repair_mask, true);
+    let optional = [
+        &layout.tw_room,
+        &layout.minis,
+        &layout.retransmits,
+        &layout.resets,
+        &layout.totals,
+        &layout.counting,
+    ];
     let optional = optional.into_iter().flatten().flatten();
     for FieldOffset { field, bytes } in layout.sockets.iter().chain(optional) {
         loader.override_global(field.global, bytes, true);

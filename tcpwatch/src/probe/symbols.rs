@@ -23,12 +23,15 @@ pub const REQSK_TIMER_HANDLER: &str = "reqsk_timer_handler";
 /// Functions from which a mini-socket is ended before its time, and what that means. Read in
 /// `net/ipv4/tcp_minisocks.c`, `tcp_ipv4.c`, `inet_hashtables.c`, `inet_timewait_sock.c`,
 /// `inet_connection_sock.c`, `tcp.c`.
-const ENDING: [(&str, EarlyEnd); 11] = [
+const ENDING: [(&str, EarlyEnd); 14] = [
     ("inet_csk_complete_hashdance", EarlyEnd::Accepted),
     ("tcp_check_req", EarlyEnd::ResetReceived),
     ("tcp_timewait_state_process", EarlyEnd::ResetReceived),
     ("tcp_v4_rcv", EarlyEnd::SegmentReceived),
     ("tcp_v6_rcv", EarlyEnd::SegmentReceived),
+    ("tcp_req_err", EarlyEnd::Unreachable),
+    ("tcp_v4_err", EarlyEnd::Unreachable),
+    ("tcp_v6_err", EarlyEnd::Unreachable),
     ("__inet_check_established", EarlyEnd::Connect),
     ("__inet6_check_established", EarlyEnd::Connect),
     ("__inet_hash_connect", EarlyEnd::Connect),

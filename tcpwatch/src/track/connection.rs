@@ -89,7 +89,8 @@ impl Tracker {
         self.identify(&mut connection, event);
         let handshake = self.take_request(&mut connection, event, met);
         let special = special_handshake(&mut connection, event);
-        let (to, reason) = reason::of_change(event, connection.life.reset, self.reliance.minis);
+        let (to, reason) =
+            reason::of_change(event, connection.life.reset_at_end(event.at), self.reliance.minis);
 
         if to != event.from && !handshake {
             connection.life.moves(event.at, (connection.state, connection.since), to);

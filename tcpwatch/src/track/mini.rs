@@ -432,10 +432,11 @@ impl Tracker {
             (_, _, Some(EarlyEnd::NetnsGone)) => Reason::NetnsGone,
             (_, _, Some(EarlyEnd::Killed)) => Reason::Killed,
             (_, _, Some(EarlyEnd::Connect)) => Reason::Reused,
+            (_, _, Some(EarlyEnd::Unreachable)) => Reason::Unreachable,
             // tcp_check_req() also sends one: the accept queue is full (`tcp_abort_on_overflow`), or
             // a SYN came that does not belong.
             (MiniKind::Request, _, Some(EarlyEnd::ResetReceived))
-                if mini.life.reset == Some(ResetDirection::Sent) =>
+                if mini.life.reset_at_end(open.sight.at) == Some(ResetDirection::Sent) =>
             {
                 Reason::ResetSent
             }

@@ -181,7 +181,7 @@ pub(super) fn rule_released(scenario: &Scenario, slot: usize) -> Span {
 
 /// What is worth a word about a change.
 pub(super) fn remarks(change: &Change) -> Vec<Span> {
-    let odd = change.reason.is_some_and(terminal::is_failure);
+    let odd = change.reason.is_some_and(crate::track::Reason::is_failure);
     let look = if odd { style::FAILURE } else { style::PLAIN };
     let mut remarks = Vec::new();
     remarks

@@ -159,7 +159,7 @@ fn a_connect_that_times_out_has_sent_one_syn_more_than_it_sent_again() {
         with_error(state(4100, 1, SynSent, Closed), libc::ETIMEDOUT),
     ];
     let connection = only_life(&mut life_tracker(), events);
-    assert_eq!((connection.end, connection.syns()), (End::TimedOut, Some(3)));
+    assert_eq!((connection.end, connection.syns()), (Reason::TimedOut, Some(3)));
     assert_eq!((connection.retransmits(), connection.again[0]), (2, (Segment::Syn, 2)));
 }
 
@@ -295,7 +295,10 @@ fn a_life_whose_end_was_missed_is_told_by_comparison() {
     tracker.reconcile(ms(200), |_| Some(false), |one| news.push(one));
     let told = lives(&news);
     let [connection] = told.as_slice() else { panic!("one life, and a listener: {news:?}") };
-    assert_eq!((connection.end, connection.at, connection.totals), (End::Unknown, ms(200), None));
+    assert_eq!(
+        (connection.end, connection.at, connection.totals),
+        (Reason::Unknown, ms(200), None)
+    );
     assert_eq!(connection.spent.time_in(FinWait1), Some(Duration::from_millis(10)));
 }
 

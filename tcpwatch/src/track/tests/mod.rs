@@ -71,6 +71,7 @@ fn state(at: u64, socket: u64, from: TcpState, to: TcpState) -> StateEvent {
         kept_back: false,
         totals: None,
         reset_sent: false,
+        closing: 0,
     }
 }
 
