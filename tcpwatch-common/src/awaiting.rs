@@ -51,7 +51,7 @@ pub const fn may_be_own_reset(state: u8) -> bool {
 #[expect(clippy::inline_always, reason = "the kernel side has no room for a call")]
 #[expect(clippy::as_conversions, reason = "small to large")]
 fn count(reason: Reason, add: &mut impl FnMut(usize, u64)) {
-    add(ENDS + reason as usize, 1);
+    add(ENDS + reason as usize % Reason::ROOM, 1);
 }
 
 #[expect(clippy::inline_always, reason = "the kernel side has no room for a call")]
@@ -104,20 +104,24 @@ impl Awaiting {
         closing: Closing,
         add: &mut impl FnMut(usize, u64),
     ) {
-        if !self.is_about(sock, now_ns) {
-            if closing.awaits_reset() {
-                self.settle(add);
-                *self = Self { sock, at_ns: now_ns, end: closing.reason() as u32 + 1, reset: 0 };
-            } else {
-                count(closing.reason(), add);
+        let is_about = self.is_about(sock, now_ns);
+        let reset = match self.reset {
+            RECEIVED if is_about => Some(ResetWay::Received),
+            SENT if is_about => Some(ResetWay::Sent),
+            _ => None,
+        };
+        let closing = Closing { reset, ..closing };
+        let reason = closing.reason();
+        if is_about && self.reset == RECEIVED {
+            self.end = reason as u32 + 1;
+        } else if closing.awaits_reset() {
+            self.settle(add);
+            *self = Self { sock, at_ns: now_ns, end: reason as u32 + 1, reset: 0 };
+        } else {
+            count(reason, add);
+            if is_about {
+                self.sock = 0;
             }
-        } else if self.reset == RECEIVED {
-            let closing = Closing { reset: Some(ResetWay::Received), ..closing };
-            self.end = closing.reason() as u32 + 1;
-        } else if self.reset == SENT {
-            let closing = Closing { reset: Some(ResetWay::Sent), ..closing };
-            count(closing.reason(), add);
-            self.sock = 0;
         }
     }
 

@@ -38,9 +38,9 @@ impl Closing {
         self.flags & flag != 0
     }
 
-    /// Why it ends.
+    /// Why it ends. Not inlined: the kernel's verifier follows each way through it once for each place.
     #[must_use]
-    #[inline(always)]
+    #[inline(never)]
     pub const fn reason(self) -> Reason {
         if self.error != 0 && !self.is(FLAG_SOFT_ERROR) {
             return self.by_error();

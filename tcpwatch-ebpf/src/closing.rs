@@ -2,7 +2,7 @@
 
 use tcpwatch_common::{
     Closing,
-    state::{SYN_RECV, SYN_SENT},
+    state::SYN_SENT,
     state_change::{
         FLAG_CONNECT_FAILED, FLAG_DEAD, FLAG_DONE, FLAG_LINGER2_OFF, FLAG_NO_PORT, FLAG_NO_SOCKET,
         FLAG_REPAIR, FLAG_RETRIED, FLAG_SOFT_ERROR, FLAG_TW_ROOM, FLAG_UNACKED, FLAG_UNNUMBERED,
@@ -10,38 +10,34 @@ use tcpwatch_common::{
     },
 };
 
-use crate::kernel::{SOCK_DEAD, SOCK_DONE, Sock, TcpSock};
+use crate::kernel::{SOCK_DEAD, SOCK_DONE, Sock, TcpSock, not_zero};
 
-/// Why it closes, as far as the socket itself says.
+/// Why it closes, as far as the socket itself says. Flags are put together without a jump: the kernel's
+/// verifier would follow both ways of each, and all that comes after them.
 #[inline(always)]
 pub(crate) fn of(sock: Sock, tcp: TcpSock, from: u8) -> Closing {
     let kernel = sock.flags();
-    let mut flags = 0;
-    let mut set = |flag: u16, is: bool| {
-        if is {
-            flags |= flag;
-        }
-    };
-    set(FLAG_DEAD, kernel & SOCK_DEAD != 0);
-    set(FLAG_DONE, kernel & SOCK_DONE != 0);
-    set(FLAG_LINGER2_OFF, tcp.linger2() < 0);
-    set(FLAG_REPAIR, tcp.is_under_repair());
-    set(FLAG_UNACKED, tcp.is_unacked());
-    set(FLAG_UNSENT, tcp.is_unsent());
-    set(FLAG_TW_ROOM, tcp.has_tw_room());
-    set(FLAG_NO_SOCKET, kernel & SOCK_DEAD == 0 && tcp.has_no_socket());
+    let lives = 1 - (kernel & SOCK_DEAD) as u16;
+    let mut flags = (kernel & (SOCK_DEAD | SOCK_DONE)) as u16
+        | FLAG_LINGER2_OFF * (tcp.linger2() as u32 >> 31) as u16
+        | FLAG_REPAIR * tcp.repair()
+        | FLAG_UNACKED * tcp.unacked()
+        | FLAG_UNSENT * tcp.unsent()
+        | FLAG_TW_ROOM * tcp.tw_room()
+        | FLAG_NO_SOCKET * (lives & (1 - tcp.has_socket()));
     let mut error = sock.error();
-    if from == SYN_SENT || from == SYN_RECV {
-        set(FLAG_RETRIED, tcp.retransmits() > 0);
-    }
     if from == SYN_SENT {
-        set(FLAG_NO_PORT, tcp.local_port() == 0);
-        set(FLAG_CONNECT_FAILED, tcp.is_connecting());
-        set(FLAG_UNNUMBERED, tcp.is_unnumbered());
+        flags |= FLAG_RETRIED * not_zero(tcp.retransmits())
+            | FLAG_NO_PORT * (1 - not_zero(tcp.local_port().into()))
+            | FLAG_CONNECT_FAILED * tcp.connecting()
+            | FLAG_UNNUMBERED * tcp.unnumbered();
         if error == 0 {
             error = tcp.soft_error(sock);
-            set(FLAG_SOFT_ERROR, error != 0);
+            flags |= FLAG_SOFT_ERROR * not_zero(error.into());
         }
     }
     Closing { from, error, flags, reset: None }
 }
+
+// They lie where the kernel has them.
+const _: () = assert!(FLAG_DEAD as u64 == SOCK_DEAD && FLAG_DONE as u64 == SOCK_DONE);

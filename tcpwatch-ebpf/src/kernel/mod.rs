@@ -53,6 +53,12 @@ fn field<T: Copy>(base: *const u8, offset: &Global<u32>) -> T {
     unsafe { pointer.cast::<T>().read() }
 }
 
+/// 1 if a number is not 0, without a jump.
+#[inline(always)]
+pub(crate) fn not_zero(number: u32) -> u16 {
+    ((u64::from(number) + u64::from(u32::MAX)) >> 32) as u16
+}
+
 /// The value at `base + offset`; `None` if that cannot be read. For pointers that the verifier does
 /// not know or that may be null.
 #[inline(always)]

@@ -3,7 +3,7 @@
 use aya_ebpf::{btf_maps::SkStorage, helpers::generated, programs::BtfTracePointContext};
 use tcpwatch_common::Totals;
 
-use super::{Addresses, Common, Room, addresses, field, probe, unchecked_argument};
+use super::{Addresses, Common, Room, addresses, field, not_zero, probe, unchecked_argument};
 use crate::maps;
 
 /// `IPPROTO_TCP`.
@@ -255,28 +255,28 @@ impl TcpSock {
         }
     }
 
-    /// Is it under repair (`TCP_REPAIR`)?
+    /// 1 if it is under repair (`TCP_REPAIR`).
     #[inline(always)]
-    pub(crate) fn is_under_repair(self) -> bool {
-        u32::from(field::<u8>(self.0, &maps::TCP_REPAIR)) & maps::TCP_REPAIR_MASK.load() != 0
+    pub(crate) fn repair(self) -> u16 {
+        not_zero(u32::from(field::<u8>(self.0, &maps::TCP_REPAIR)) & maps::TCP_REPAIR_MASK.load())
     }
 
-    /// Is something that was queued not acknowledged, the FIN included?
+    /// 1 if something that was queued is not acknowledged, the FIN included.
     #[inline(always)]
-    pub(crate) fn is_unacked(self) -> bool {
-        self.write_seq() != field::<u32>(self.0, &maps::TCP_SND_UNA)
+    pub(crate) fn unacked(self) -> u16 {
+        not_zero(self.write_seq() ^ field::<u32>(self.0, &maps::TCP_SND_UNA))
     }
 
-    /// Is something that was queued not sent, the FIN included?
+    /// 1 if something that was queued is not sent, the FIN included.
     #[inline(always)]
-    pub(crate) fn is_unsent(self) -> bool {
-        self.write_seq() != field::<u32>(self.0, &maps::TCP_SND_NXT)
+    pub(crate) fn unsent(self) -> u16 {
+        not_zero(self.write_seq() ^ field::<u32>(self.0, &maps::TCP_SND_NXT))
     }
 
-    /// Was no sequence number chosen since the socket was made (`tcp_v4_connect`)?
+    /// 1 if no sequence number was chosen since the socket was made (`tcp_v4_connect`).
     #[inline(always)]
-    pub(crate) fn is_unnumbered(self) -> bool {
-        self.write_seq() == 0
+    pub(crate) fn unnumbered(self) -> u16 {
+        1 - not_zero(self.write_seq())
     }
 
     #[inline(always)]
@@ -284,17 +284,19 @@ impl TcpSock {
         field(self.0, &maps::TCP_WRITE_SEQ)
     }
 
-    /// Has the application never had it, or let go of it?
+    /// 1 if the application has it.
     #[inline(always)]
-    pub(crate) fn has_no_socket(self) -> bool {
-        field::<u64>(self.0, &maps::SK_SOCKET) == 0
+    pub(crate) fn has_socket(self) -> u16 {
+        u16::from(!field::<*const u8>(self.0, &maps::SK_SOCKET).is_null())
     }
 
-    /// Is the first step of `connect()` still at work (`__inet_stream_connect` in `net/ipv4/af_inet.c`)?
+    /// 1 if the first step of `connect()` is still at work (`__inet_stream_connect` in
+    /// `net/ipv4/af_inet.c`).
     #[inline(always)]
-    pub(crate) fn is_connecting(self) -> bool {
+    pub(crate) fn connecting(self) -> u16 {
+        // A fault at run time, where the pointer is null, reads as 0, SS_FREE.
         let socket: *const u8 = field(self.0, &maps::SK_SOCKET);
-        !socket.is_null() && field::<u32>(socket, &maps::SOCKET_STATE) == SS_UNCONNECTED
+        1 - not_zero(field::<u32>(socket, &maps::SOCKET_STATE) ^ SS_UNCONNECTED)
     }
 
     /// The last error that ICMP brought while a system call was at work on the socket; 0 for none. The
@@ -311,16 +313,17 @@ impl TcpSock {
         field::<u32>(control, &maps::EE_ERRNO) as u16
     }
 
-    /// Is there room for one more timewait socket in its namespace (`inet_twsk_alloc` in
-    /// `net/ipv4/inet_timewait_sock.c`)? No also if that cannot be read.
+    /// 1 if there is room for one more timewait socket in its namespace (`inet_twsk_alloc` in
+    /// `net/ipv4/inet_timewait_sock.c`); 0 also if that cannot be read.
     #[inline(always)]
-    pub(crate) fn has_tw_room(self) -> bool {
+    pub(crate) fn tw_room(self) -> u16 {
         if maps::TW_REFCOUNT.load() == 0 {
-            return false;
+            return 0;
         }
         let net: *const u8 = field(self.0, &maps::SKC_NET);
-        let refcount: u32 = field(net, &maps::TW_REFCOUNT);
-        refcount <= field::<u32>(net, &maps::TW_MOST)
+        // The count begins with 1.
+        let most = u64::from(field::<u32>(net, &maps::TW_MOST));
+        1 - (most.wrapping_sub(field::<u32>(net, &maps::TW_REFCOUNT).into()) >> 63) as u16
     }
 
     /// `TCP_LINGER2`: negative if the application wants no FIN_WAIT_2 after `close()`.
