@@ -327,11 +327,11 @@ fn nobody_hears_of_lives_without_asking() {
 }
 
 #[test]
-fn a_handshake_that_is_reset_was_closed_by_neither_end() {
+fn a_handshake_that_is_reset_was_closed_by_the_reset() {
     let cancel =
         MiniEvent { ended_by: Some(EarlyEnd::ResetReceived), ..request(300, TimerEvent::Cancel) };
     let told = lived([request(0, TimerEvent::Start), cancel].map(Event::Mini));
-    let expected = "reset_received by - opened 0 lasted 300 handshake -: SYN_RECV 300";
+    let expected = "reset_received by reset opened 0 lasted 300 handshake -: SYN_RECV 300";
     assert_eq!(told, expected);
 }
 
