@@ -138,6 +138,26 @@ impl Awaiting {
     }
 }
 
+/// The last reset that a CPU sent without a full socket of the connection, to know one that a half-open
+/// connection ends by (`tcp_check_req` in `net/ipv4/tcp_minisocks.c` sends it first).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct LastReset {
+    /// When it was sent.
+    pub at_ns: u64,
+    /// Its local port, and its remote one.
+    pub ports: (u16, u16),
+}
+
+impl LastReset {
+    /// Was it between these ports, and just now?
+    #[must_use]
+    #[inline]
+    pub fn is(&self, ports: (u16, u16), now_ns: u64) -> bool {
+        self.ports == ports && now_ns.saturating_sub(self.at_ns) <= WITHIN_NS
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -66,13 +66,14 @@ pub const TW_ROOM_FIELDS: [KernelField; 2] = [
 pub const REPAIR_BIT: (&str, &str) = ("tcp_sock", "repair");
 
 /// Fields that the life of mini-sockets needs.
-pub const MINI_FIELDS: [KernelField; 7] = [
+pub const MINI_FIELDS: [KernelField; 8] = [
     field("TIMER_FUNCTION", "timer_list", "function"),
     field("TIMER_EXPIRES", "timer_list", "expires"),
     field("TW_TIMER", "inet_timewait_sock", "tw_timer"),
     field("TW_SUBSTATE", "inet_timewait_sock", "tw_substate"),
     field("RSK_TIMER", "request_sock", "rsk_timer"),
     field("RSK_NUM_RETRANS", "request_sock", "num_retrans"),
+    field("SKC_LISTENER", "sock_common", "skc_listener"),
     // `count` before 5.11, `__ns_ref` since 6.18.
     field("NS_COUNT", "net", "ns.count|ns.__ns_ref|count"),
 ];

@@ -29,9 +29,6 @@ pub const BLOCKS: usize = 4;
 /// Room for all state numbers; a power of two, so that a mask keeps an index inside.
 pub const STATES: usize = 16;
 
-/// Place in [`ENDS`] of a mini-socket that ended before its timer, by what is not known.
-pub const EARLY: u32 = 31;
-
 /// Upper bounds of the buckets of the time in a state. The timers that end TIME_WAIT and, by default,
 /// FIN_WAIT_2 run 60 s and up to 5.12 s longer, by the timer wheel: two bounds enclose them.
 pub const STATE_BOUNDS_NS: [u64; 15] = [
@@ -197,11 +194,15 @@ pub struct Pending {
     pub kept: u32,
     /// 1 if a full socket has come to where a mini-socket takes over since then, on this CPU.
     pub overtaken: u32,
+    /// 1 if the timer fired; otherwise it was disarmed.
+    pub expired: u32,
+    /// Always 0.
+    pub reserved: u32,
 }
 
 const _: () = assert!(size_of::<Pending>() == 8 * PENDING_WORDS, "no padding");
 /// 64-bit words of [`Pending`].
-pub const PENDING_WORDS: usize = 6;
+pub const PENDING_WORDS: usize = 7;
 
 impl Pending {
     /// From its words.
@@ -212,9 +213,21 @@ impl Pending {
         reason = "halves of a word, in the order of a little-endian machine"
     )]
     pub const fn from_words(words: [u64; PENDING_WORDS]) -> Self {
-        let [timer, at_ns, since_ns, earlier_ns, state_end, kept] = words;
+        let [timer, at_ns, since_ns, earlier_ns, state_end, kept, expired] = words;
         let (state, end) = (state_end as u32, (state_end >> 32) as u32);
-        Self { timer, at_ns, since_ns, earlier_ns, state, end, kept: kept as u32, overtaken: 0 }
+        let (kept, expired) = (kept as u32, expired as u32);
+        Self {
+            timer,
+            at_ns,
+            since_ns,
+            earlier_ns,
+            state,
+            end,
+            kept,
+            overtaken: 0,
+            expired,
+            reserved: 0,
+        }
     }
 
     /// Did FIN_WAIT_2 become TIME_WAIT, and no event has told it?
@@ -283,7 +296,8 @@ mod tests {
             state: 6,
             end: 11,
             kept: 5,
-            overtaken: 0,
+            expired: 1,
+            ..Pending::default()
         });
         assert_eq!(words[transition(FIN_WAIT_2, TIME_WAIT)], 1);
         assert_eq!(words[transition(TIME_WAIT, CLOSED)], 1);

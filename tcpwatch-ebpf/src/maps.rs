@@ -8,11 +8,13 @@ use aya_ebpf::{
     macros::btf_map,
 };
 use tcpwatch_common::{
-    RecordHead, Rule, RuleCount,
-    awaiting::Awaiting,
+    Ending, RecordHead, Rule, RuleCount,
+    awaiting::{Awaiting, LastReset},
     config::{KeptBack, MAX_PREFIXES, MAX_UNDECIDED, PORT_WORDS, RING_BYTES},
     counter,
     counts::{self, Pending},
+    mini_closing::MAX_ENDINGS,
+    mini_socket::TRACE,
     rule::{MAX_LINKS, MAX_RULES, RuleKey},
 };
 
@@ -44,6 +46,18 @@ pub(crate) static PENDING: PerCpuArray<Pending, 1> = PerCpuArray::new();
 /// The socket on this CPU whose end a reset may still decide.
 #[btf_map]
 pub(crate) static AWAITING: PerCpuArray<Awaiting, 1> = PerCpuArray::new();
+
+/// The last reset that this CPU sent without a full socket of the connection.
+#[btf_map]
+pub(crate) static LAST_RESET: PerCpuArray<LastReset, 1> = PerCpuArray::new();
+
+/// Kernel functions from which mini-sockets are ended.
+#[btf_map]
+pub(crate) static ENDINGS: Array<Ending, MAX_ENDINGS> = Array::new();
+
+/// Room for a call stack: a program's own stack is too small.
+#[btf_map]
+pub(crate) static CALL_TRACE: PerCpuArray<[u64; TRACE], 1> = PerCpuArray::new();
 
 /// Since when a full socket is in its state; freed with the socket.
 #[btf_map]
@@ -179,6 +193,7 @@ globals! {
     TW_SUBSTATE: u32 = 0;
     RSK_TIMER: u32 = 0;
     RSK_NUM_RETRANS: u32 = 0;
+    SKC_LISTENER: u32 = 0;
     NS_COUNT: u32 = 0;
     SKC_STATE: u32 = 0;
     ICSK_RTO: u32 = 0;

@@ -3,12 +3,12 @@
 use aya_ebpf::helpers::bpf_ktime_get_ns;
 use tcpwatch_common::{
     Closing,
-    awaiting::{Awaiting, may_be_own_reset},
+    awaiting::{Awaiting, LastReset, may_be_own_reset},
     counts::{self, Block},
 };
 
 use super::Words;
-use crate::maps::AWAITING;
+use crate::maps::{AWAITING, LAST_RESET};
 
 /// A socket enters CLOSED, and no mini-socket takes over.
 #[inline(always)]
@@ -29,16 +29,29 @@ pub(crate) fn reset_received(sock: u64, state: u8) {
     }
 }
 
-/// A reset was sent, by this socket in this state (0 for none).
+/// A reset was sent, by this socket in this state (0 for none), for a segment between these ports.
 #[inline(always)]
-pub(crate) fn reset_sent(sock: u64, state: u8) {
+pub(crate) fn reset_sent(sock: u64, state: u8, ports: Option<(u16, u16)>) {
     let Some(mut words) = Words::of(Block::ResetSent) else { return };
     words.add(counts::RESETS_SENT, 1);
+    if let Some(ports) = ports
+        && let Some(last) = LAST_RESET.get_ptr_mut(0)
+    {
+        // SAFETY: the lookup returned a live value of this CPU, which only this hook writes.
+        unsafe { *last = LastReset { at_ns: now(), ports } };
+    }
     if sock != 0
         && let Some(awaiting) = awaiting()
     {
         awaiting.sent(sock, now(), state, &mut words.adder());
     }
+}
+
+/// Did this CPU just send a reset between these ports?
+#[inline(always)]
+pub(super) fn has_reset(ports: (u16, u16), now: u64) -> bool {
+    // SAFETY: the lookup returned a live value of this CPU.
+    LAST_RESET.get_ptr(0).is_some_and(|last| unsafe { *last }.is(ports, now))
 }
 
 #[inline(always)]

@@ -17,7 +17,7 @@ use aya_ebpf::{
     helpers::{bpf_probe_read_kernel, generated},
     programs::BtfTracePointContext,
 };
-use tcpwatch_common::mini_socket::TRACE;
+use tcpwatch_common::{mini_closing::MAX_ENDINGS, mini_socket::TRACE};
 
 use crate::maps;
 
@@ -95,6 +95,26 @@ pub(crate) fn write_call_trace(ctx: &BtfTracePointContext, trace: *mut [u64; TRA
     unsafe {
         generated::bpf_get_stack(ctx.as_ptr(), trace.cast(), bytes, KERNEL_STACK);
     }
+}
+
+/// The number of the [`tcpwatch_common::EarlyEnd`] that the functions under way stand for, innermost
+/// first; 0 for none. Not inlined: it takes room on the stack, and is rare.
+#[inline(never)]
+pub(crate) fn early_end(ctx: &BtfTracePointContext) -> u32 {
+    let Some(trace) = maps::CALL_TRACE.get_ptr_mut(0) else { return 0 };
+    write_call_trace(ctx, trace);
+    // SAFETY: the lookup returned a live value of this CPU, and programs on timers never interrupt each
+    // other.
+    let trace = unsafe { &*trace };
+    for address in trace {
+        for place in 0..MAX_ENDINGS as u32 {
+            let Some(ending) = maps::ENDINGS.get(place) else { return 0 };
+            if ending.start <= *address && *address < ending.end {
+                return ending.what as u32;
+            }
+        }
+    }
+    0
 }
 
 /// Addresses in the `struct sock_common` at `base`.

@@ -2,9 +2,7 @@
 
 use tcpwatch_common::{
     Reason,
-    counts::{
-        ACCEPTS, AGAIN, Again, CONNECT_ENDS, EARLY, ENDS, RESETS_RECEIVED, RESETS_SENT, UNKEPT,
-    },
+    counts::{ACCEPTS, AGAIN, Again, CONNECT_ENDS, ENDS, RESETS_RECEIVED, RESETS_SENT, UNKEPT},
 };
 
 use super::Family;
@@ -86,15 +84,15 @@ pub(super) const COUNTS: [Count; 8] = [
     },
     Count {
         name: "tcpwatch_connection_ends_total",
-        help: "Connections and half-open connections that are gone, by what ended them: timer is the \
-               end of TIME_WAIT or FIN_WAIT_2, early an end of these or of a half-open connection \
-               before its timer (a reset, a new connection). Listeners and connect attempts do not \
-               count.",
+        help: "Connections and half-open connections that are gone, by what ended them, in the words of \
+               the log: timer is the end of TIME_WAIT or FIN_WAIT_2, reused that of one of them by a new \
+               connection. Listeners and connect attempts do not count.",
         label: "reason",
         series: &[
             ("normal", &[end(Reason::Normal)]),
             ("timer", &[end(Reason::Timer)]),
-            ("early", &[ENDS + EARLY as usize]),
+            ("reused", &[end(Reason::Reused)]),
+            ("listener_closed", &[end(Reason::ListenerClosed)]),
             ("netns_gone", &[end(Reason::NetnsGone)]),
             ("reset_received", &[end(Reason::ResetReceived), end(Reason::Refused)]),
             ("reset_sent", &[end(Reason::ResetSent)]),

@@ -22,6 +22,7 @@ use aya::{
     maps::{Array, Map, MapData, MapError, PerCpuArray, RingBuf},
     programs::{BtfTracePoint, ProgramError, ProgramFd},
 };
+use tcpwatch_common::mini_closing::{Ending, EndingWords};
 
 pub use counts::{Counting, Counts};
 pub use dialect::{Dialect, ResetReasons};
@@ -129,6 +130,11 @@ impl Probes {
         let mut ebpf = load(loader, task, &layout, minis.as_ref().ok())?;
         if let Some(filters) = task.stream {
             filters.fill_maps(&mut ebpf)?;
+        }
+        if task.counts()
+            && let Ok(minis) = &minis
+        {
+            fill_endings(&mut ebpf, &minis.symbols)?;
         }
         let mut symbols = minis.map(|minis| minis.symbols);
         let mut programs = Vec::new();
@@ -282,6 +288,15 @@ fn minis(symbols: Result<Symbols, SymbolsError>, layout: &Layout) -> Result<Mini
         ("REQSK_TIMER_HANDLER", address(REQSK_TIMER_HANDLER)?),
     ];
     Ok(Minis { symbols, handlers })
+}
+
+/// Tells the kernel side the functions that end mini-sockets.
+fn fill_endings(ebpf: &mut Ebpf, symbols: &Symbols) -> Result<(), MapError> {
+    let mut map: Array<_, EndingWords> = filters::map(ebpf, "ENDINGS")?;
+    for (place, Ending { start, end, what }) in (0..).zip(symbols.endings()) {
+        map.set(place, [start, end, what], 0)?;
+    }
+    Ok(())
 }
 
 /// aya reads the kernel's type information for whoever makes a loader. The object has no relocations

@@ -10,6 +10,8 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+use tcpwatch_common::Ending;
+
 use crate::event::EarlyEnd;
 
 /// Where the kernel lists its symbols.
@@ -146,6 +148,16 @@ impl Symbols {
     #[must_use]
     pub fn address(&self, name: &str) -> Option<u64> {
         self.functions.iter().find(|function| function.name == name).map(|found| found.start)
+    }
+
+    /// Where the functions lie that end mini-sockets, and what they mean.
+    pub(super) fn endings(&self) -> impl Iterator<Item = Ending> + '_ {
+        self.functions.iter().filter_map(|function| {
+            let (_, end) = ENDING.iter().find(|(name, _)| *name == function.name)?;
+            #[expect(clippy::as_conversions, reason = "a fieldless enum with explicit numbers")]
+            let what = *end as u64;
+            Some(Ending { start: function.start, end: function.end, what })
+        })
     }
 
     /// What ended a mini-socket, from the functions that were under way, innermost first.

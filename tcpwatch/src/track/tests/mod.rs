@@ -88,6 +88,7 @@ fn timewait(at: u64, timer: TimerEvent, state: TcpState, due: Jiffies) -> MiniEv
         due,
         tick: tick(at),
         ended_by: None,
+        listens: None,
     }
 }
 
