@@ -16,6 +16,8 @@ mod carried;
 mod harness;
 
 #[cfg(test)]
+mod agreement;
+#[cfg(test)]
 mod claims;
 #[cfg(test)]
 mod ends;
