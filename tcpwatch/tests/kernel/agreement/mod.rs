@@ -2,6 +2,7 @@
 //! counters say that it is true.
 
 mod connects;
+mod laboratory;
 mod minis;
 mod orphans;
 mod resets;
@@ -94,12 +95,17 @@ fn end(line: &Line) -> String {
 
 /// What the metrics have to count by what the log says, without zeros.
 fn in_log(log: &Log) -> Counts {
+    in_log_lines(&log.lines)
+}
+
+fn in_log_lines(lines: &[Line]) -> Counts {
     let mut counts = Counts::new();
-    for line in ends(&log.lines) {
+    for line in ends(lines) {
+        *counts.entry(line.change()).or_default() += 1;
         let reason = line.reason.as_deref().unwrap_or_default();
         *counts.entry(series(line, reason)).or_default() += 1;
     }
-    for line in log.lines.iter().filter(|line| line.event == "reset") {
+    for line in lines.iter().filter(|line| line.event == "reset") {
         let way = line.direction.as_deref().unwrap_or_default();
         *counts.entry(format!("resets_{way}_total")).or_default() += 1;
     }
@@ -107,7 +113,9 @@ fn in_log(log: &Log) -> Counts {
 }
 
 fn series(line: &Line, reason: &str) -> String {
-    let connects = line.from == "SYN_SENT" || line.direction.as_deref() == Some("both");
+    // A simultaneous open was counted as a connect.
+    let both = line.direction.as_deref() == Some("both");
+    let connects = line.from == "SYN_SENT" || line.from == "SYN_RECV" && both;
     match (connects, reason) {
         (true, "normal") => "connects_canceled_total".to_owned(),
         (true, "reset_received") => "connect_failures_total{reason=\"reset\"}".to_owned(),
@@ -120,7 +128,8 @@ fn series(line: &Line, reason: &str) -> String {
 fn in_metrics(grown: &Samples) -> Counts {
     let families = ["connection_ends_total", "connect_failures_total", "connects_canceled_total"];
     let families = families.iter().chain(&["resets_sent_total", "resets_received_total"]);
-    let mut counts = Counts::new();
+    let mut counts = grown.changes();
+    counts.retain(|change, _| change.ends_with(">CLOSED") && change != "LISTEN>CLOSED");
     for family in families {
         for series in grown.0.keys().filter_map(|series| series.strip_prefix("tcpwatch_")) {
             if series.starts_with(family) && grown.count(series) != 0 {
