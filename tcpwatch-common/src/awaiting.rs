@@ -7,7 +7,7 @@
 use crate::{
     Closing, Reason, ResetWay,
     counts::{ENDS, RESETS_RECEIVED},
-    state::{CLOSING, FIN_WAIT_1, FIN_WAIT_2, LAST_ACK},
+    state::{CLOSED, CLOSING, FIN_WAIT_1, FIN_WAIT_2, LAST_ACK},
 };
 
 /// The longest time from one to the next; the log puts events in order over the same time.
@@ -104,6 +104,11 @@ impl Awaiting {
         closing: Closing,
         add: &mut impl FnMut(usize, u64),
     ) {
+        if self.sock == sock && self.end != OPEN {
+            // That one has ended, and its memory is another socket's by now.
+            self.settle(add);
+            self.sock = 0;
+        }
         let is_about = self.is_about(sock, now_ns);
         let reset = match self.reset {
             RECEIVED if is_about => Some(ResetWay::Received),
@@ -128,7 +133,7 @@ impl Awaiting {
     /// The socket sends a reset in this state.
     #[inline(always)]
     pub fn sent(&mut self, sock: u64, now_ns: u64, state: u8, add: &mut impl FnMut(usize, u64)) {
-        if self.is_about(sock, now_ns) && self.end != OPEN {
+        if state == CLOSED && self.is_about(sock, now_ns) && self.end != OPEN {
             count(Reason::ResetSent, add);
             self.sock = 0;
         } else if may_be_own_reset(state) {
@@ -161,7 +166,11 @@ impl LastReset {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{counts::WORDS, state_change::FLAG_DEAD};
+    use crate::{
+        counts::WORDS,
+        state::{ESTABLISHED, SYN_SENT},
+        state_change::FLAG_DEAD,
+    };
 
     const SOCK: u64 = 0xffff_8880_0000_1000;
     const ECONNRESET: u16 = 104;
@@ -221,12 +230,24 @@ mod tests {
     }
 
     #[test]
+    fn a_socket_in_the_memory_of_one_that_has_ended_is_another_one() {
+        let reset = Closing { error: ECONNRESET, ..ORPHAN };
+        let aborted = Closing { from: ESTABLISHED, ..Closing::default() };
+        let first = [Step::Received, Step::Closed(reset)];
+        let second = [Step::Sent(SYN_SENT), Step::Closed(aborted), Step::Sent(CLOSED)];
+        let (mut ends, resets) = counted(&[&first[..], &second[..]].concat());
+        ends.sort_unstable();
+        assert_eq!(ends, [(Reason::ResetReceived, 1), (Reason::ResetSent, 1)]);
+        assert_eq!(resets, 1);
+    }
+
+    #[test]
     fn what_is_long_ago_was_another_socket() {
         let mut words = [0; WORDS];
         let mut awaiting = Awaiting::default();
         let mut add = |word: usize, number: u64| words[word] += number;
         awaiting.closed(SOCK, 1, ORPHAN, &mut add);
-        awaiting.sent(SOCK, 2 + WITHIN_NS, 1, &mut add);
+        awaiting.sent(SOCK, 2 + WITHIN_NS, CLOSED, &mut add);
         awaiting.settle(&mut add);
         #[expect(clippy::as_conversions, reason = "a fieldless enum with explicit numbers")]
         let overflow = ENDS + Reason::TimeWaitOverflow as usize;

@@ -18,19 +18,19 @@ use crate::kernel::{SOCK_DEAD, SOCK_DONE, Sock, TcpSock, not_zero};
 pub(crate) fn of(sock: Sock, tcp: TcpSock, from: u8) -> Closing {
     let kernel = sock.flags();
     let lives = 1 - (kernel & SOCK_DEAD) as u16;
-    let mut flags = (kernel & (SOCK_DEAD | SOCK_DONE)) as u16
-        | FLAG_LINGER2_OFF * (tcp.linger2() as u32 >> 31) as u16
-        | FLAG_REPAIR * tcp.repair()
-        | FLAG_UNACKED * tcp.unacked()
-        | FLAG_UNSENT * tcp.unsent()
-        | FLAG_TW_ROOM * tcp.tw_room()
-        | FLAG_NO_SOCKET * (lives & (1 - tcp.has_socket()));
+    let mut flags = (kernel & (SOCK_DEAD | SOCK_DONE)) as u16;
+    flags |= FLAG_LINGER2_OFF * (tcp.linger2().cast_unsigned() >> 31) as u16;
+    flags |= FLAG_REPAIR * tcp.repair();
+    flags |= FLAG_UNACKED * tcp.unacked();
+    flags |= FLAG_UNSENT * tcp.unsent();
+    flags |= FLAG_TW_ROOM * tcp.tw_room();
+    flags |= FLAG_NO_SOCKET * (lives & (1 - tcp.has_socket()));
     let mut error = sock.error();
     if from == SYN_SENT {
-        flags |= FLAG_RETRIED * not_zero(tcp.retransmits())
-            | FLAG_NO_PORT * (1 - not_zero(tcp.local_port().into()))
-            | FLAG_CONNECT_FAILED * tcp.connecting()
-            | FLAG_UNNUMBERED * tcp.unnumbered();
+        flags |= FLAG_RETRIED * not_zero(tcp.retransmits());
+        flags |= FLAG_NO_PORT * (1 - not_zero(tcp.local_port().into()));
+        flags |= FLAG_CONNECT_FAILED * tcp.connecting();
+        flags |= FLAG_UNNUMBERED * tcp.unnumbered();
         if error == 0 {
             error = tcp.soft_error(sock);
             flags |= FLAG_SOFT_ERROR * not_zero(error.into());

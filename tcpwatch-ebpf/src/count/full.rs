@@ -80,7 +80,7 @@ pub(crate) fn change(sock: Sock, old: u8, new: u8) {
         Closing::default()
     };
     if old == SYN_RECV {
-        left_syn_recv(sock, (to, now), is_timed.then_some(lasted), closing, words);
+        left_syn_recv(sock, (to, now), (is_timed, lasted), closing, words);
     } else if old == SYN_SENT {
         left_syn_sent(sock, to, lasted, closing, &mut words);
         stay(SYN_SENT, lasted, &mut words.adder());
@@ -122,17 +122,17 @@ fn left_syn_sent(sock: Sock, to: u8, lasted: Option<u64>, closing: Closing, word
     }
 }
 
-/// Only a socket that came from SYN_SENT, by a simultaneous open, has a clock here, `timed`: it was counted
+/// Only a socket that came from SYN_SENT, by a simultaneous open, has a clock here: it was counted
 /// as a connect. All others were accepted, and the time is that of the half-open connection.
 #[inline(always)]
 fn left_syn_recv(
     sock: Sock,
     (to, now): (u8, u64),
-    timed: Option<Option<u64>>,
+    (is_timed, lasted): (bool, Option<u64>),
     closing: Closing,
     mut words: Words,
 ) {
-    if let Some(lasted) = timed {
+    if is_timed {
         stay(SYN_RECV, lasted, &mut words.adder());
         if to == CLOSED {
             connect_ended(closing, &mut words);
