@@ -166,6 +166,18 @@ impl Closing {
         }
     }
 
+    /// Does it end because data came after the application had closed? `reset_after`: it sent a reset right
+    /// after its last change. (Before that change, its time in FIN_WAIT_2 is over.)
+    #[must_use]
+    pub const fn is_by_late_data(self, reset_after: bool) -> bool {
+        let closes = matches!(self.from, FIN_WAIT_1 | FIN_WAIT_2 | CLOSING | LAST_ACK);
+        closes
+            && reset_after
+            && self.is(FLAG_DEAD)
+            && !self.is(FLAG_LINGER2_OFF)
+            && matches!(self.reason(), Reason::ResetSent)
+    }
+
     /// Does a reset that is sent after this still decide? Everything else is known at once.
     #[must_use]
     #[inline(always)]
@@ -235,6 +247,17 @@ mod tests {
         ] {
             assert_eq!(reason(from, 0, flags, None), expected, "{from} {flags:#x}");
         }
+    }
+
+    #[test]
+    fn data_that_come_after_close_are_told_from_the_other_resets() {
+        let orphan = Closing { from: FIN_WAIT_2, flags: FLAG_DEAD, ..Closing::default() };
+        let answered = Closing { reset: Some(ResetWay::Sent), ..orphan };
+        assert!(answered.is_by_late_data(true));
+        assert!(!answered.is_by_late_data(false), "its time was over");
+        assert!(!Closing { flags: FLAG_DEAD | FLAG_LINGER2_OFF, ..answered }.is_by_late_data(true));
+        assert!(!Closing { flags: 0, ..answered }.is_by_late_data(true), "a disconnect");
+        assert!(!Closing { from: ESTABLISHED, ..answered }.is_by_late_data(true));
     }
 
     #[test]

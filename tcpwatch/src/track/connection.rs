@@ -96,6 +96,7 @@ impl Tracker {
             connection.life.moves(event.at, (connection.state, connection.since), to);
             let mut change = connection.change(event.socket, event.at, to);
             change.reason = reason;
+            change.late_data = reason::is_by_late_data(event);
             change.ends_at =
                 event.timer.map(|(armed, due)| self.reliance.rate.fires_at((armed, event.at), due));
             change.handshake = special;

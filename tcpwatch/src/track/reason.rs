@@ -30,6 +30,11 @@ pub(super) fn of_change(
     }
 }
 
+/// Did data come after the application had closed, which is why the socket was reset?
+pub(super) fn is_by_late_data(event: &StateEvent) -> bool {
+    event.to == TcpState::Closed && closing(event, None).is_by_late_data(event.reset_sent)
+}
+
 /// What is known of the end.
 fn closing(event: &StateEvent, reset: Option<ResetDirection>) -> Closing {
     let no_port = event.from == TcpState::SynSent && event.ends.local.port == 0;

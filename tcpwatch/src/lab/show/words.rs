@@ -184,8 +184,7 @@ pub(super) fn remarks(change: &Change) -> Vec<Span> {
     let odd = change.reason.is_some_and(crate::track::Reason::is_failure);
     let look = if odd { style::FAILURE } else { style::PLAIN };
     let mut remarks = Vec::new();
-    remarks
-        .extend(change.reason.and_then(terminal::reason_words).map(|word| Span::new(word, look)));
+    remarks.extend(terminal::change_words(change).map(|word| Span::new(word, look)));
     remarks.extend(change.handshake.map(|how| Span::plain(terminal::handshake_words(how))));
     remarks.extend(change.inferred.then(|| Span::new("inferred", style::FAILURE)));
     remarks

@@ -121,14 +121,28 @@ impl Sink for JsonLines {
 }
 
 fn write_change(line: &mut Object<'_>, change: &Change) {
-    let Change { at, ref subject, from, to, in_state, reason, ends_at, asked, handshake, inferred } =
-        *change;
+    let Change {
+        at,
+        ref subject,
+        from,
+        to,
+        in_state,
+        reason,
+        late_data,
+        ends_at,
+        asked,
+        handshake,
+        inferred,
+    } = *change;
     write_subject(line, subject);
     write_state(line, key!("from"), from);
     write_state(line, key!("to"), to);
     write_seconds(line, key!("in_state_s"), in_state);
     if let Some(reason) = reason {
         line.word(key!("reason"), reason.word());
+    }
+    if late_data {
+        line.yes(key!("late_data"));
     }
     if asked {
         line.yes(key!("asked"));

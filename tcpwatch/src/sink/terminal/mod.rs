@@ -209,7 +209,7 @@ impl Terminal {
         cell::state(change.to, &mut self.cell);
         self.middle(style::of_change(change), change.in_state, out);
         let remarks = Remarks {
-            reason: change.reason.and_then(reason_words),
+            reason: change_words(change),
             ends_at: change.ends_at,
             handshake: change.handshake.map(handshake_words),
             inferred: change.inferred,
@@ -285,6 +285,14 @@ const fn arrow(direction: Option<Direction>) -> &'static str {
         Some(Direction::Both) => " \u{2194} ",
         None => "   ",
     }
+}
+
+/// Why the socket entered CLOSED.
+pub(crate) fn change_words(change: &Change) -> Option<&'static str> {
+    if change.late_data {
+        return Some("reset: data came after close");
+    }
+    change.reason.and_then(reason_words)
 }
 
 /// A normal end needs no words.

@@ -79,6 +79,10 @@ impl Situation {
         for (name, expected) in self.counters {
             let counted = grown_in_kernel[*name] - counters[*name];
             assert_eq!(counted, *expected, "{name}: {}", transcript(&log.lines));
+            if *name == "TCPAbortOnData" {
+                let late = log.lines.iter().filter(|line| line.late_data).count();
+                assert_eq!(u64::try_from(late).unwrap(), counted, "{}", transcript(&log.lines));
+            }
         }
         Ok(())
     }

@@ -31,6 +31,8 @@ pub(crate) struct Line {
     #[serde(default)]
     pub(crate) reason: Option<String>,
     #[serde(default)]
+    pub(crate) late_data: bool,
+    #[serde(default)]
     pub(crate) ends_in_s: Option<f64>,
     #[serde(default)]
     pub(crate) handshake: Option<String>,

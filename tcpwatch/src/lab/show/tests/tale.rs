@@ -215,6 +215,7 @@ impl Tale {
             ends_at: None,
             asked: false,
             handshake: None,
+            late_data: false,
             inferred: false,
         }
     }
