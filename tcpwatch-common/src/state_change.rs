@@ -21,7 +21,7 @@ pub const FLAG_LINGER2_OFF: u16 = 1 << 4;
 /// [`RecordHead::flags`]: data came before the handshake was done (fast open).
 pub const FLAG_FAST_OPEN: u16 = 1 << 5;
 
-// Told on the way to CLOSED only; `crate::closing` says what they mean.
+// Set on the way to CLOSED only; `crate::closing` says what they mean.
 
 /// [`RecordHead::flags`]: [`StateChange::error`] is not `sk_err`, which is 0, but the last error that ICMP
 /// brought in SYN_SENT (`sk_err_soft`, or the last of `sk_error_queue`).

@@ -80,7 +80,7 @@ impl Situation {
             let counted = grown_in_kernel[*name] - counters[*name];
             assert_eq!(counted, *expected, "{name}: {}", transcript(&log.lines));
             if *name == "TCPAbortOnData" {
-                let late = log.lines.iter().filter(|line| line.late_data).count();
+                let late = log.lines.iter().filter(|line| line.late_data.is_some()).count();
                 assert_eq!(u64::try_from(late).unwrap(), counted, "{}", transcript(&log.lines));
             }
         }
