@@ -196,8 +196,8 @@ pub struct Pending {
     pub overtaken: u32,
     /// 1 if the timer fired; otherwise it was disarmed.
     pub expired: u32,
-    /// Always 0.
-    pub reserved: u32,
+    /// Local port in the upper half, remote port in the lower: the memory may soon be another mini-socket's.
+    pub ports: u32,
 }
 
 const _: () = assert!(size_of::<Pending>() == 8 * PENDING_WORDS, "no padding");
@@ -226,7 +226,7 @@ impl Pending {
             kept,
             overtaken: 0,
             expired,
-            reserved: 0,
+            ports: 0,
         }
     }
 

@@ -53,7 +53,7 @@ pub(crate) fn event(
     let pending = unsafe { &mut *pending };
     let is_request = kind as u8 == MiniKind::Request as u8;
     match event {
-        TimerEvent::Start if is_moved(pending, timer) => moved(pending, mini.state(), words),
+        TimerEvent::Start if is_moved(pending, timer, mini) => moved(pending, mini.state(), words),
         TimerEvent::Start => {
             settle(pending, words);
             if is_request {
@@ -130,10 +130,16 @@ fn settle(pending: &mut Pending, mut words: Words) {
     pending.timer = 0;
 }
 
+#[inline(always)]
+fn ports(mini: Mini<'_>) -> u32 {
+    let (local, remote) = mini.common.ports();
+    u32::from(local) << 16 | u32::from(remote)
+}
+
 /// Does the timer that was seen last run anew?
 #[inline(always)]
-fn is_moved(pending: &Pending, timer: Timer) -> bool {
-    if pending.timer != timer.address() {
+fn is_moved(pending: &Pending, timer: Timer, mini: Mini<'_>) -> bool {
+    if pending.timer != timer.address() || pending.ports != ports(mini) {
         return false;
     }
     // SAFETY: the helper takes nothing and always succeeds.
@@ -229,7 +235,7 @@ fn seen(timer: Timer, is_request: bool, mini: Mini<'_>) -> Pending {
         kept: 0,
         overtaken: 0,
         expired: 0,
-        reserved: 0,
+        ports: ports(mini),
     };
     if is_request {
         pending.since_ns = timer.request_sent_ns();
