@@ -2,7 +2,7 @@
 //! for a socket: a reset that came, CLOSED, a reset that is sent. They follow each other on one CPU, in one
 //! softirq.
 //!
-//! Producers: `tcpwatch-ebpf/src/count/`, one for each CPU. Consumer: `tcpwatch/src/probe/counts.rs`.
+//! Producers: `tcpwatch-ebpf/src/count/`, one for each CPU. Consumer: `tcpwatch/kernel/src/probe/counts.rs`.
 
 use crate::{
     Closing, Reason, ResetWay,

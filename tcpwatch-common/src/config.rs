@@ -1,7 +1,7 @@
 //! What user space tells the kernel side at load time: names of frozen globals, filter switches,
 //! map sizes.
 //!
-//! Producer: `tcpwatch/src/probe/`. Consumer: `tcpwatch-ebpf/src/{kernel,filter,emit}.rs`.
+//! Producer: `tcpwatch/kernel/src/probe/`. Consumer: `tcpwatch-ebpf/src/{kernel,filter,emit}.rs`.
 
 /// A field of a kernel structure whose offset the kernel side needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +21,7 @@ const fn field(global: &'static str, container: &'static str, path: &'static str
 
 /// Fields without which nothing works. `struct sock`, `inet_timewait_sock` and `request_sock` all
 /// begin with a `struct sock_common`, see [`COMMON_FIRST`].
-pub const SOCKET_FIELDS: [KernelField; 17] = [
+pub const SOCKET_FIELDS: [KernelField; 19] = [
     field("SKC_FAMILY", "sock_common", "skc_family"),
     field("SKC_DADDR", "sock_common", "skc_daddr"),
     field("SKC_RCV_SADDR", "sock_common", "skc_rcv_saddr"),
@@ -39,6 +39,8 @@ pub const SOCKET_FIELDS: [KernelField; 17] = [
     field("TCP_LINGER2", "tcp_sock", "linger2"),
     field("TCP_BYTES_RECEIVED", "tcp_sock", "bytes_received"),
     field("NS_INUM", "net", "ns.inum"),
+    field("TCP_SEGS_OUT", "tcp_sock", "segs_out"),
+    field("TCP_FASTOPEN_REQ", "tcp_sock", "fastopen_req"),
 ];
 
 /// Fields that say why a socket enters CLOSED.
@@ -122,9 +124,10 @@ pub const COUNT_FIELDS: [KernelField; 3] = [
 ];
 
 /// Members that must be the first of their structure.
-pub const COMMON_FIRST: [(&str, &str); 4] = [
+pub const COMMON_FIRST: [(&str, &str); 5] = [
     ("sock", "__sk_common"),
     ("inet_timewait_sock", "__tw_common"),
+    ("tcp_timewait_sock", "tw_sk.__tw_common"),
     ("request_sock", "__req_common"),
     ("tcp_request_sock", "req.req.__req_common"),
 ];

@@ -1,6 +1,6 @@
 //! Slots of the per-CPU counters through which the kernel side accounts for every record.
 //!
-//! Producer: `tcpwatch-ebpf/src/emit.rs`. Consumer: `tcpwatch/src/probe/losses.rs`.
+//! Producer: `tcpwatch-ebpf/src/emit.rs`. Consumer: `tcpwatch/kernel/src/probe/losses.rs`.
 //! For each hook: `attempted = records in the ring + every loss`.
 
 /// One counter. A hook has its own block of slots, because a hook can interrupt another one on the
@@ -16,11 +16,13 @@ pub enum Counter {
     Unreadable = 2,
     /// A change that waits for a port to become known found no place to wait.
     UndecidedFull = 3,
+    /// A copy of a program handled what the program was kept from.
+    Recovered = 4,
 }
 
 impl Counter {
     /// Slots of one hook.
-    pub const PER_HOOK: u32 = 4;
+    pub const PER_HOOK: u32 = 5;
 
     /// Slot in the map for the hook with this number.
     #[must_use]
@@ -58,20 +60,21 @@ pub enum Hook {
     TapIn = 9,
     /// Segments that go out there.
     TapOut = 10,
+    /// The first copy of `inet_sock_set_state`.
+    SetStateSecond = 11,
+    /// The second copy.
+    SetStateThird = 12,
 }
 
 impl Hook {
     /// The one with the highest number.
-    pub const LAST: Self = Self::TapOut;
+    pub const LAST: Self = Self::SetStateThird;
 }
 
 /// Number of slots in the map.
 #[expect(clippy::as_conversions, reason = "small to large, and From is not const")]
-pub const SLOTS: usize = Counter::UndecidedFull.slot(Hook::LAST) as usize + 1;
+pub const SLOTS: usize = Counter::Recovered.slot(Hook::LAST) as usize + 1;
 
 const _: () = {
-    assert!(
-        Counter::UndecidedFull.slot(Hook::SetState) + 1 == Counter::PER_HOOK,
-        "all of a hook's"
-    );
+    assert!(Counter::Recovered.slot(Hook::SetState) + 1 == Counter::PER_HOOK, "all of a hook's");
 };

@@ -1,6 +1,6 @@
 //! What the kernel side counts: the words of a block of counters, and what ends a mini-socket.
 //!
-//! Producer: `tcpwatch-ebpf/src/count/`. Consumer: `tcpwatch/src/probe/counts.rs`. There is a
+//! Producer: `tcpwatch-ebpf/src/count/`. Consumer: `tcpwatch/kernel/src/probe/counts.rs`. There is a
 //! [`Block`] of [`WORDS`] counters for each kind of program that can interrupt another one, on every
 //! CPU; their sum is the count. Times are in nanoseconds, states are the kernel's numbers.
 
@@ -17,14 +17,18 @@ pub enum Block {
     Full = 0,
     /// The three programs on timers.
     Mini = 1,
+    /// The first copy of `inet_sock_set_state`.
+    FullSecond = 2,
+    /// The second copy.
+    FullThird = 3,
     /// `tcp_send_reset`, where it decides how a connection ended.
-    ResetSent = 2,
+    ResetSent = 4,
     /// `tcp_receive_reset`, likewise.
-    ResetReceived = 3,
+    ResetReceived = 5,
 }
 
 /// Blocks on every CPU.
-pub const BLOCKS: usize = 4;
+pub const BLOCKS: usize = 6;
 
 /// Room for all state numbers; a power of two, so that a mask keeps an index inside.
 pub const STATES: usize = 16;

@@ -41,7 +41,8 @@ impl EarlyEnd {
     }
 }
 
-/// A kernel function from which mini-sockets are ended: where it lies, and the [`EarlyEnd`] it stands for.
+/// A range of a kernel function from which mini-sockets are ended, of which a compiler makes several: where
+/// it lies, and the [`EarlyEnd`] it stands for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Ending {
@@ -53,8 +54,8 @@ pub struct Ending {
     pub what: u64,
 }
 
-/// Such functions at most.
-pub const MAX_ENDINGS: usize = 16;
+/// Such ranges at most: that of each function, and one that was split off.
+pub const MAX_ENDINGS: usize = 32;
 /// An [`Ending`] as user space writes it.
 pub type EndingWords = [u64; 3];
 

@@ -1,7 +1,7 @@
 //! The life of a mini-socket, told by its timer: a timewait socket (TIME_WAIT, and FIN_WAIT_2 after
 //! the application has gone) or a request socket (half-open, SYN_RECV).
 //!
-//! Producer: `tcpwatch-ebpf/src/timer.rs`. Consumer: `tcpwatch/src/decode/mini_socket.rs`.
+//! Producer: `tcpwatch-ebpf/src/timer.rs`. Consumer: `tcpwatch/core/src/decode/mini_socket.rs`.
 
 use crate::record::RecordHead;
 

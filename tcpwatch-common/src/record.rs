@@ -1,6 +1,6 @@
 //! The head every ring record starts with.
 //!
-//! Producer: `tcpwatch-ebpf/src/emit.rs`. Consumer: `tcpwatch/src/decode/`.
+//! Producer: `tcpwatch-ebpf/src/emit.rs`. Consumer: `tcpwatch/core/src/decode/`.
 
 /// Tag of a record, its first discriminating byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! A reset that was sent or received.
 //!
 //! Producers: `tcpwatch-ebpf/src/tcp_send_reset.rs` and `tcp_receive_reset.rs`. Consumer:
-//! `tcpwatch/src/decode/reset.rs`.
+//! `tcpwatch/core/src/decode/reset.rs`.
 
 use crate::record::RecordHead;
 

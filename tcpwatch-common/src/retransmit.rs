@@ -1,7 +1,7 @@
 //! A segment that was sent again.
 //!
 //! Producers: `tcpwatch-ebpf/src/tcp_retransmit_skb.rs` and `tcp_retransmit_synack.rs`. Consumer:
-//! `tcpwatch/src/decode/retransmit.rs`.
+//! `tcpwatch/core/src/decode/retransmit.rs`.
 
 use crate::record::RecordHead;
 

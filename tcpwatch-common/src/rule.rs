@@ -1,7 +1,7 @@
 //! Rules that drop segments on a link of the laboratory, as the maps `RULES` and `RULE_COUNTS` hold
 //! them.
 //!
-//! Producer: `tcpwatch/src/probe/tap.rs`. Consumer: `tcpwatch-ebpf/src/lab_tap.rs`.
+//! Producer: `tcpwatch/kernel/src/probe/tap.rs`. Consumer: `tcpwatch-ebpf/src/lab_tap.rs`.
 
 /// Rules of one link.
 pub const RULES_PER_LINK: u32 = 8;

@@ -1,6 +1,6 @@
 //! A segment on a link of the laboratory.
 //!
-//! Producer: `tcpwatch-ebpf/src/lab_tap.rs`. Consumer: `tcpwatch/src/decode/segment.rs`.
+//! Producer: `tcpwatch-ebpf/src/lab_tap.rs`. Consumer: `tcpwatch/core/src/decode/segment.rs`.
 
 use crate::record::RecordHead;
 

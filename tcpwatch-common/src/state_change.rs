@@ -1,7 +1,7 @@
 //! One state change of a full TCP socket.
 //!
 //! Producer: `tcpwatch-ebpf/src/inet_sock_set_state.rs`. Consumer:
-//! `tcpwatch/src/decode/state_change.rs`.
+//! `tcpwatch/core/src/decode/state_change.rs`.
 
 use crate::record::RecordHead;
 

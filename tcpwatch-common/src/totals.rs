@@ -1,7 +1,7 @@
 //! What a full socket has done in its life, told with its last change.
 //!
 //! Producer: `tcpwatch-ebpf/src/inet_sock_set_state.rs`. Consumer:
-//! `tcpwatch/src/decode/state_change.rs`.
+//! `tcpwatch/core/src/decode/state_change.rs`.
 
 use crate::state_change::StateChange;
 

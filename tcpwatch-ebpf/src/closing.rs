@@ -28,7 +28,7 @@ pub(crate) fn of(sock: Sock, tcp: TcpSock, from: u8) -> Closing {
     let mut error = sock.error();
     if from == SYN_SENT {
         flags |= FLAG_RETRIED * not_zero(tcp.retransmits());
-        flags |= FLAG_NO_PORT * (1 - not_zero(tcp.local_port().into()));
+        flags |= FLAG_NO_PORT * found_no_port(sock, tcp);
         flags |= FLAG_CONNECT_FAILED * tcp.connecting();
         flags |= FLAG_UNNUMBERED * tcp.unnumbered();
         if error == 0 {
@@ -37,6 +37,14 @@ pub(crate) fn of(sock: Sock, tcp: TcpSock, from: u8) -> Closing {
         }
     }
     Closing { from, error, flags, reset: None }
+}
+
+/// 1 if a connect that ends has found no free local port. That of the socket's connection before may still
+/// be in `inet_sport`, which `inet_put_port` leaves.
+#[inline(always)]
+pub(crate) fn found_no_port(sock: Sock, tcp: TcpSock) -> u16 {
+    let is_bound = not_zero(sock.bound_port().into());
+    (1 - is_bound) & (1 - not_zero(sock.error().into())) & tcp.unnumbered()
 }
 
 // They lie where the kernel has them.

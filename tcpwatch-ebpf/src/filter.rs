@@ -102,14 +102,17 @@ pub(crate) fn socket(sock: Sock, tcp: TcpSock, in_state: u8) -> Option<Wanted> {
     self::netns(netns).then_some(Wanted { ports, netns })
 }
 
-/// Is a listener on this port wanted? It has no remote port.
+/// Is a listener on this port wanted? It has no remote port. Without `bind()` its port is chosen after
+/// LISTEN was entered.
 #[inline(always)]
 pub(crate) fn listener_port(local: u16) -> Verdict {
-    if asked(FILTER_REMOTE_PORT)
-        || asked(FILTER_PORT) && !in_set(PortSet::Any, local)
+    if asked(FILTER_REMOTE_PORT) {
+        return Verdict::Unwanted;
+    }
+    if asked(FILTER_PORT) && !in_set(PortSet::Any, local)
         || asked(FILTER_LOCAL_PORT) && !in_set(PortSet::Local, local)
     {
-        return Verdict::Unwanted;
+        return if local == 0 { Verdict::Undecided } else { Verdict::Unwanted };
     }
     Verdict::Wanted
 }

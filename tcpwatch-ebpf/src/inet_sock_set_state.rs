@@ -16,40 +16,65 @@ use tcpwatch_common::{
 };
 
 use crate::{
-    closing, count,
+    closing,
+    copies::{self, Copy},
+    count,
     emit::{self, Loss},
     filter::{self, Verdict},
     kernel::{self, Addresses, SOCK_DEAD, SOCK_DONE, Sock, TcpSock},
-    maps, undecided,
+    maps, trial, undecided,
 };
 
 #[btf_tracepoint(function = "inet_sock_set_state")]
 fn set_state(ctx: BtfTracePointContext) -> i32 {
-    let sock = Sock::argument(&ctx, 0);
+    observe(&ctx, copies::FIRST)
+}
+
+#[btf_tracepoint(function = "inet_sock_set_state")]
+fn set_state_second(ctx: BtfTracePointContext) -> i32 {
+    observe(&ctx, copies::SECOND)
+}
+
+#[btf_tracepoint(function = "inet_sock_set_state")]
+fn set_state_third(ctx: BtfTracePointContext) -> i32 {
+    observe(&ctx, copies::THIRD)
+}
+
+#[inline(always)]
+fn observe(ctx: &BtfTracePointContext, copy: Copy) -> i32 {
+    let sock = Sock::argument(ctx, 0);
     let (old, new) = (ctx.arg::<u32>(1) as u8, ctx.arg::<u32>(2) as u8);
     // tcp_close_state() also "changes" FIN_WAIT_2 to FIN_WAIT_2: not a change.
     if old == new || !(count::is_on() || filter::states(old.into(), new.into())) || !sock.is_tcp() {
         return 0;
     }
+    if trial::has(sock, Hook::SetState) || !copy.takes(sock, new) {
+        return 0;
+    }
     if old == LISTEN && new == SYN_RECV {
-        count::full::accepting(sock);
+        count::full::accepting(sock, copy.block);
     } else if count::is_on() {
-        count::full::change(sock, old, new);
+        count::full::change(sock, (old, new), copy.block);
     }
     if emit::is_on()
-        && let Err(loss) = try_set_state(&ctx, sock, old, new)
+        && let Err(loss) = try_set_state(ctx, sock, (old, new), copy.hook)
     {
-        emit::count_loss(&ctx, loss, Hook::SetState);
+        emit::count_loss(ctx, loss, copy.hook);
     }
     0
 }
 
 #[inline(always)]
-fn try_set_state(ctx: &BtfTracePointContext, sock: Sock, old: u8, new: u8) -> Result<(), Loss> {
+fn try_set_state(
+    ctx: &BtfTracePointContext,
+    sock: Sock,
+    (old, new): (u8, u8),
+    hook: Hook,
+) -> Result<(), Loss> {
     if count::is_on() && !filter::states(old.into(), new.into()) {
         return Ok(());
     }
-    let ports = (local_port(sock)?, sock.remote_port());
+    let ports = (local_port(sock, old, new)?, sock.remote_port());
     if old == LISTEN && new == SYN_RECV && ports.1 == 0 {
         // Up to 6.12 an accepted socket is still an exact copy of its listener here, cookie included
         // (inet_csk_clone_lock): nobody's change. Its next one has everything.
@@ -80,7 +105,8 @@ fn try_set_state(ctx: &BtfTracePointContext, sock: Sock, old: u8, new: u8) -> Re
     };
     let head = emit::head(RecordKind::StateChange, sock.cookie(), netns, ports, flags);
     let change = What { old, new, error, ..What::by(old, new) };
-    if verdict == Verdict::Undecided {
+    // A listener waits here for nothing: user space asks for its port and decides.
+    if verdict == Verdict::Undecided && !listens {
         // A connect that found no free port never gets one.
         if new == CLOSED {
             return Ok(());
@@ -88,17 +114,27 @@ fn try_set_state(ctx: &BtfTracePointContext, sock: Sock, old: u8, new: u8) -> Re
         return undecided::keep(head.cookie, &change.kept_back(&head));
     }
     if let Some(kept) = kept {
-        emit_kept_back(ctx, &kept, &head, &addresses);
+        emit_kept_back(ctx, &kept, &head, &addresses, hook);
     }
     let is_last = new == CLOSED && !listens && maps::WITH_TOTALS.load() != 0;
-    change.emit(head, &addresses, is_last.then_some(tcp))
+    change.emit(head, &addresses, is_last.then_some(tcp), hook)
 }
 
 /// The cheap way first; it fails only at the very end of a life, and while there is no port.
+///
+/// A socket that leaves CLOSED without a port gets one afterwards: `tcp_v4_connect` enters SYN_SENT before
+/// `inet_hash_connect`, `inet_csk_listen_start` enters LISTEN before `get_port`. Of a socket that is used
+/// again, `inet_sport` still holds the port of its life before (`inet_put_port` leaves it), also when a
+/// connect fails because no port is free, and so has sent nothing.
 #[inline(always)]
-fn local_port(sock: Sock) -> Result<u16, Loss> {
+fn local_port(sock: Sock, old: u8, new: u8) -> Result<u16, Loss> {
     match sock.bound_port() {
-        0 => Ok(sock.as_tcp().ok_or(Loss::NotATcpSocket)?.local_port()),
+        0 if old != CLOSED => {
+            let tcp = sock.as_tcp().ok_or(Loss::NotATcpSocket)?;
+            let ends = old == SYN_SENT && new == CLOSED;
+            let no_port = ends && closing::found_no_port(sock, tcp) != 0;
+            Ok(if no_port { 0 } else { tcp.local_port() })
+        }
         port => Ok(port),
     }
 }
@@ -109,7 +145,7 @@ pub(crate) fn tell_kept_back(ctx: &BtfTracePointContext, sock: Sock, now: &Recor
     if let Some(kept) = undecided::take(sock.cookie())
         && let Some(addresses) = sock.addresses()
     {
-        emit_kept_back(ctx, &kept, now, &addresses);
+        emit_kept_back(ctx, &kept, now, &addresses, Hook::SetState);
     }
 }
 
@@ -119,10 +155,11 @@ fn emit_kept_back(
     kept: &KeptBack,
     now: &RecordHead,
     addresses: &Addresses,
+    hook: Hook,
 ) {
     let (head, change) = What::at_last(kept, now);
-    if let Err(loss) = change.emit(head, addresses, None) {
-        emit::count_loss(ctx, loss, Hook::SetState);
+    if let Err(loss) = change.emit(head, addresses, None, hook) {
+        emit::count_loss(ctx, loss, hook);
     }
 }
 
@@ -170,8 +207,9 @@ impl What {
         head: RecordHead,
         addresses: &Addresses,
         ending: Option<TcpSock>,
+        hook: Hook,
     ) -> Result<(), Loss> {
-        emit::attempt(Hook::SetState);
+        emit::attempt(hook);
         let kind = ending.map_or(head.kind, |_| RecordKind::StateChangeLast as u8);
         let head = RecordHead { kind, flags: head.flags | self.flags, ..head };
         match *addresses {

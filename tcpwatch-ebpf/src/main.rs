@@ -17,6 +17,7 @@
 
 mod accepting;
 mod closing;
+mod copies;
 mod count;
 mod emit;
 mod filter;
@@ -29,7 +30,9 @@ mod tcp_receive_reset;
 mod tcp_retransmit_skb;
 mod tcp_retransmit_synack;
 mod tcp_send_reset;
+mod tcp_sockets;
 mod timer;
+mod trial;
 mod undecided;
 mod wakeup;
 

@@ -16,6 +16,7 @@ use tcpwatch_common::{
     mini_closing::MAX_ENDINGS,
     mini_socket::TRACE,
     rule::{MAX_LINKS, MAX_RULES, RuleKey},
+    trial,
 };
 
 /// Records on their way to user space.
@@ -58,10 +59,18 @@ pub(crate) static ENDINGS: Array<Ending, MAX_ENDINGS> = Array::new();
 /// Room for a call stack: a program's own stack is too small.
 #[btf_map]
 pub(crate) static CALL_TRACE: PerCpuArray<[u64; TRACE], 1> = PerCpuArray::new();
+/// Addresses of the functions that the timers of timewait sockets and of request sockets run; 0 until
+/// the timers are watched. Not frozen, because a program of this object finds them out.
+#[btf_map]
+pub(crate) static HANDLERS: Array<[u64; 2], 1> = Array::new();
 
 /// Since when a full socket is in its state; freed with the socket.
 #[btf_map]
 pub(crate) static CLOCKS: SkStorage<Clock> = SkStorage::new();
+
+/// The state that a socket's last handled change entered; see [`crate::copies`].
+#[btf_map]
+pub(crate) static ENTERED: SkStorage<u32> = SkStorage::new();
 
 /// Since when a mini-socket is in its state, by the address of its timer.
 #[btf_map]
@@ -92,6 +101,10 @@ pub(crate) struct Burial {
     /// Kernel state number that the mini-socket stands for.
     pub(crate) state: u64,
 }
+
+/// The network namespace of the trial and what was seen of it, see [`tcpwatch_common::trial`].
+#[btf_map]
+pub(crate) static TRIAL: Array<u32, { trial::WORDS }> = Array::new();
 
 /// 1 while the reader sleeps and wants to be woken by the next record.
 #[btf_map]
@@ -155,13 +168,10 @@ globals! {
     COUNT_NETNS: u32 = 0;
     /// 1 if records go into the ring.
     STREAM: u32 = 1;
+    /// 1 if a task can be preempted inside a program on a tracepoint.
+    PREEMPTIBLE: u32 = 0;
     /// Nanoseconds of a jiffy.
     TICK_NS: u64 = 4_000_000;
-
-    /// Address of `tw_timer_handler`; 0 matches no timer.
-    TW_TIMER_HANDLER: u64 = 0;
-    /// Address of `reqsk_timer_handler`; 0 matches no timer.
-    REQSK_TIMER_HANDLER: u64 = 0;
 
     /// 1 if a socket's last change is to bring its totals.
     WITH_TOTALS: u32 = 0;
@@ -186,6 +196,8 @@ globals! {
     TCP_LINGER2: u32 = 0;
     TCP_BYTES_RECEIVED: u32 = 0;
     NS_INUM: u32 = 0;
+    TCP_SEGS_OUT: u32 = 0;
+    TCP_FASTOPEN_REQ: u32 = 0;
     SKC_COOKIE: u32 = 0;
     TIMER_FUNCTION: u32 = 0;
     TIMER_EXPIRES: u32 = 0;

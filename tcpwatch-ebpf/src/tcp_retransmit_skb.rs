@@ -19,11 +19,14 @@ use crate::{
     filter::{self, Wanted},
     inet_sock_set_state::tell_kept_back,
     kernel::{Addresses, Segment, Sock},
-    maps,
+    maps, trial,
 };
 
 #[btf_tracepoint(function = "tcp_retransmit_skb")]
 fn retransmit(ctx: BtfTracePointContext) -> i32 {
+    if trial::has(Sock::argument(&ctx, 0), Hook::Retransmit) {
+        return 0;
+    }
     if count::is_on() {
         count_again(&ctx);
     }

@@ -19,10 +19,14 @@ use crate::{
     filter::{self, Wanted},
     kernel::Sock,
     tcp_retransmit_skb::Again,
+    trial,
 };
 
 #[btf_tracepoint(function = "tcp_retransmit_synack")]
 fn retransmit_synack(ctx: BtfTracePointContext) -> i32 {
+    if trial::has(Sock::argument(&ctx, 0), Hook::RetransmitSynAck) {
+        return 0;
+    }
     if count::is_on() && count::wants(Sock::argument(&ctx, 0)) {
         count::again(counts::Again::SynAck);
     }

@@ -21,6 +21,7 @@ use crate::{
     emit::{self, Loss},
     filter::{self, Verdict},
     kernel::{Addresses, Mini, Room, Timer},
+    trial,
 };
 
 #[btf_tracepoint(function = "timer_start")]
@@ -59,6 +60,12 @@ fn try_observe(
 ) -> Result<(), Loss> {
     let mut room = Room([0; MINI_BYTES]);
     let mini = Mini::around(timer, kind, &mut room).ok_or(Loss::Unreadable)?;
+    if trial::is_in(mini.common.netns(), hook) {
+        if event as u8 == TimerEvent::Start as u8 {
+            trial::begins(mini.state());
+        }
+        return Ok(());
+    }
     let canceled = event as u8 == TimerEvent::Cancel as u8;
     let accepted = canceled && is_accepted(kind, mini.common.ports().1);
     if count::is_on() {

@@ -13,26 +13,25 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use tcpwatch::{
-    cli::{
-        args::Color,
-        exit,
-        lab::{LabCommand, LabRun, Setting},
-    },
-    lab::{
-        catalog, explain,
-        hosts::{HostsError, Plan, end_orphans, prepare_for},
-        lacking::lacking,
-        observe::observe,
-        run::Laboratory,
-        scenario::{self, Choices, Scenario},
-        show::{self, Layout, Progress, Report, Timeline},
-        story::{LeftOut, Moment, Profile, Run},
-    },
-    probe::filters::Family,
-    source::clock,
+use tcpwatch::cli::{
+    color::Color,
+    exit,
+    lab::{LabCommand, LabRun, Setting},
+};
+use tcpwatch_kernel::{clock, probe::filters::Family};
+use tcpwatch_lab::{
+    catalog, explain,
+    hosts::{HostsError, Plan, end_orphans, prepare_for},
+    lacking::lacking,
+    observe::observe,
+    run::Laboratory,
+    scenario::{self, Choices, Scenario},
+    show::{self, Layout, Progress, Report, Timeline},
+    story::{LeftOut, Moment, Profile, Run},
 };
 use tokio::{sync::Semaphore, task::JoinSet, time::interval};
+
+use crate::runtime;
 
 /// How often the progress line is drawn.
 const DRAWN_EVERY: Duration = Duration::from_millis(200);
@@ -79,7 +78,7 @@ fn perform(asked: &LabRun) -> Result<ExitCode> {
     }
     // Before anything is run.
     let report = asked.report.as_deref().map(Report::open).transpose()?;
-    let runtime = crate::runtime()?;
+    let runtime = runtime::start()?;
     let layout = layout(asked.color);
     for pid in end_orphans(&Plan::this_program()).map_err(HostsError::Leftovers)? {
         exit::say(&format!(

@@ -1,33 +1,35 @@
 //! `tcpwatch`: the live log, from the command line's words to a running pipeline.
 
 use std::{
-    fs::File,
-    io::{self, BufReader, BufWriter, IsTerminal as _},
+    io::{self, IsTerminal as _},
     path::Path,
     process::ExitCode,
 };
 
 use anyhow::{Context as _, Result};
-use tcpwatch::{
-    cli::{
-        args::{FilterArgs, Format, LiveArgs, OutputArgs, WebArgs},
-        exit,
-    },
-    event::{KernelTime, Netns},
-    pipeline::{self, Plan},
-    probe::{Counting, Filters, Probes, Tells},
-    sink::{
-        Sink, Summary,
-        json_lines::JsonLines,
-        terminal::{Layout, Terminal},
-    },
-    source::{clock, recording::Recording, snapshot},
-    track::News,
-    web::Server,
+use tcpwatch::cli::{
+    args::{FilterArgs, Format, LiveArgs, OutputArgs, WebArgs},
+    exit,
 };
 use tcpwatch_common::config::RING_BYTES;
+use tcpwatch_core::{
+    event::{KernelTime, Netns},
+    sink::{Sink, Summary},
+    track::News,
+};
+use tcpwatch_kernel::{
+    clock,
+    probe::{Counting, Filters, Probes, Tells},
+    source::{recording::Recording, recording_file::RecordingFile, recording_input, snapshot},
+};
+use tcpwatch_metrics::web::Server;
+use tcpwatch_stream::{pipeline, plan::Plan};
+use tcpwatch_view::{
+    json_lines::JsonLines,
+    terminal::{Layout, Naming, Terminal},
+};
 
-use crate::serve;
+use crate::{runtime, serve, visible};
 
 pub(crate) fn run(
     filters: &FilterArgs,
@@ -49,13 +51,14 @@ pub(crate) fn run(
         plan.filters.tells = Tells::Lives;
     }
     let record = || live.record.as_deref().map(create).transpose();
-    let runtime = crate::runtime()?;
-    let mut sink = sink(output, clock::now());
+    let runtime = runtime::start()?;
+    let mut sink = sink(output, clock::now(), snapshot::name_of);
     // Locked and unbuffered: the pipeline collects lines and writes them at once.
     let mut stdout = io::stdout().lock();
     // Serves until it is dropped.
     let mut serving = None;
     let ready = |probes: &mut Probes| {
+        probes.try_out();
         banner(&plan, probes);
         serving = server.map(|server| serve::start(server, probes, None)).transpose()?;
         Ok(())
@@ -81,9 +84,12 @@ pub(crate) fn replay(file: &Path, filters: &FilterArgs, output: &OutputArgs) -> 
         Err(_) => snapshot::resolve(word),
     });
     let plan = plan(filters, output, netns.transpose()?);
-    let recording = File::open(file).with_context(|| format!("cannot open {}", file.display()))?;
-    let recording = Recording::open(BufReader::new(recording))?;
-    let mut sink = sink(output, recording.header.clock.kernel);
+    let name =
+        if file.as_os_str() == "-" { "standard input".into() } else { file.display().to_string() };
+    let input = recording_input::open(file).with_context(|| format!("cannot open {name}"))?;
+    let recording = Recording::open(input).with_context(|| format!("cannot replay {name}"))?;
+    // Namespaces of the same inodes may be others here and now.
+    let mut sink = sink(output, recording.header.clock.kernel, |_| None);
     let mut stdout = io::stdout().lock();
     let summary = pipeline::replay(&plan, sink.as_mut(), &mut stdout, recording)?;
     say_summary(&summary, sink.as_mut(), output);
@@ -103,8 +109,9 @@ fn plan(filters: &FilterArgs, output: &OutputArgs, netns: Option<Netns>) -> Plan
 }
 
 fn create(path: &Path) -> Result<Box<dyn io::Write>> {
-    let file = File::create(path).with_context(|| format!("cannot create {}", path.display()))?;
-    Ok(Box::new(BufWriter::new(file)))
+    let file =
+        RecordingFile::create(path).with_context(|| format!("cannot create {}", path.display()))?;
+    Ok(Box::new(file))
 }
 
 fn say_summary(summary: &Summary, sink: &mut dyn Sink, output: &OutputArgs) {
@@ -130,21 +137,22 @@ fn selection(filters: &FilterArgs, output: &OutputArgs) -> Box<dyn Fn(&News) -> 
     })
 }
 
-fn sink(output: &OutputArgs, started: KernelTime) -> Box<dyn Sink> {
+fn sink(output: &OutputArgs, started: KernelTime, naming: Naming) -> Box<dyn Sink> {
     match output.format {
         Format::Json => Box::new(JsonLines::default()),
         Format::Text => {
             let terminal = io::stdout().is_terminal();
             let color = output.color.is_wanted(terminal);
             let size = terminal_size::terminal_size().filter(|_| terminal);
-            Box::new(Terminal::new(Layout {
+            let layout = Layout {
                 color,
                 time: output.time.into(),
                 page: size.map(|(_, rows)| usize::from(rows.0).max(10)),
                 width: size.map_or(120, |(columns, _)| usize::from(columns.0)),
                 cut: terminal,
                 started,
-            }))
+            };
+            Box::new(Terminal::new(layout).naming(naming))
         }
     }
 }
@@ -152,22 +160,14 @@ fn sink(output: &OutputArgs, started: KernelTime) -> Box<dyn Sink> {
 /// Says that every change from now on is seen, and what is not.
 fn banner(plan: &Plan, probes: &Probes) {
     exit::say(&format!(
-        "tcpwatch {} \u{b7} Linux {} \u{b7} {} \u{b7} hooks {} of {} \u{b7} Ctrl-C to stop\n",
+        "tcpwatch {} \u{b7} Linux {} \u{b7} {} \u{b7} {} \u{b7} Ctrl-C to stop\n",
         env!("CARGO_PKG_VERSION"),
         probes.facts.release,
         plan.filters,
-        probes.attached.len(),
-        probes.attached.len() + probes.off.len(),
+        visible::hooks(probes),
     ));
-    say_missing(probes);
+    visible::say_missing(probes);
     for (what, why) in probes.facts.blind_spots() {
         exit::say(&format!("tcpwatch: not seen: {what}: {why}\n"));
-    }
-}
-
-/// Says what this kernel or these privileges do not allow.
-pub(crate) fn say_missing(probes: &Probes) {
-    for (tells, why) in probes.missing() {
-        exit::say(&format!("tcpwatch: not seen: {tells}: {why}\n"));
     }
 }

@@ -2,24 +2,33 @@
 
 use std::{io::IsTerminal as _, process::ExitCode};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use clap::Parser as _;
 use tcpwatch::{
     cli::{Cli, args::Command, exit},
-    lab::hosts::janitor,
-    probe::features,
+    glossary,
 };
-use tokio::runtime::{Builder, Runtime};
+use tcpwatch_lab::hosts::janitor;
+use tracing_subscriber::{
+    filter::filter_fn, layer::SubscriberExt as _, util::SubscriberInitExt as _,
+};
 
 mod check;
 mod laboratory;
 mod live;
+mod runtime;
 mod serve;
+mod visible;
 
-/// Every command that waits does so on one thread.
-fn runtime() -> Result<Runtime> {
-    features::demand_open_files()?;
-    Builder::new_current_thread().enable_all().build().context("cannot start the runtime")
+/// Where aya warns, for each map, of a kernel whose release it cannot read (`7.3-amd64`, which has no third
+/// number). All that follows is that maps have no names in the kernel (`bpf_create_map`, aya 0.14).
+const AYA_VERSION: &str = "aya::util";
+
+/// `tcpwatch explain`: a page about a word, or the list of words.
+fn explain(word: &str) -> Result<ExitCode> {
+    let text = if word.trim().is_empty() { glossary::list() } else { glossary::explain(word)? };
+    exit::print(text)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn main() -> ExitCode {
@@ -30,10 +39,13 @@ fn main() -> ExitCode {
         .without_time()
         .with_target(false)
         .with_max_level(tracing::Level::WARN)
+        .finish()
+        .with(filter_fn(|metadata| metadata.target() != AYA_VERSION))
         .init();
     let done = match cli.command {
         None => live::run(&cli.filters, &cli.output, &cli.live, &cli.web),
         Some(Command::Check) => check::run(),
+        Some(Command::Explain { word }) => explain(&word.join(" ")),
         Some(Command::Lab(command)) => laboratory::run(&command),
         Some(Command::LabPeer(peer)) => return peer.run(),
         Some(Command::LabJanitor) => return janitor::run(),

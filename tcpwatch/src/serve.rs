@@ -4,33 +4,35 @@
 use std::{process::ExitCode, sync::Arc};
 
 use anyhow::{Context as _, Result};
-use tcpwatch::{
-    cli::{args::ServeArgs, exit},
-    ending::Ending,
-    event::Netns,
-    metrics::page::Page,
+use tcpwatch::cli::{args::ServeArgs, exit};
+use tcpwatch_core::event::Netns;
+use tcpwatch_kernel::{
     probe::{Counting, Probes},
     source::snapshot,
+};
+use tcpwatch_metrics::{
+    page::Page,
     web::{Handle, Server},
 };
+use tcpwatch_stream::ending::Ending;
 
-use crate::live::say_missing;
+use crate::{runtime, visible};
 
 pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode> {
     let netns = args.netns.as_deref().map(snapshot::resolve).transpose()?;
-    let runtime = crate::runtime()?;
+    let runtime = runtime::start()?;
     let server = Server::bind(args.listen_address)?;
     runtime.block_on(async {
         let mut ending = Ending::catch().context("cannot catch signals")?;
         let mut probes = Probes::attach_counting(netns.map_or(Counting::All, Counting::Of))?;
+        probes.try_out();
         exit::say(&format!(
-            "tcpwatch {} \u{b7} Linux {} \u{b7} hooks {} of {}\n",
+            "tcpwatch {} \u{b7} Linux {} \u{b7} {}\n",
             env!("CARGO_PKG_VERSION"),
             probes.facts.release,
-            probes.attached.len(),
-            probes.attached.len() + probes.off.len(),
+            visible::hooks(&probes),
         ));
-        say_missing(&probes);
+        visible::say_missing(&probes);
         let serving = start(server, &mut probes, netns)?;
         ending.asked().await;
         serving.stop().context("the HTTP server ended early")?;

@@ -2,10 +2,13 @@
 
 #[cfg(test)]
 mod cli {
+    mod explain;
     mod files;
     mod help;
+    mod invisible;
     mod odd;
     mod privilege;
     mod program;
+    mod recordings;
     mod usage;
 }

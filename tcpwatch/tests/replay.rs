@@ -11,6 +11,7 @@ mod replay {
     mod filters;
     mod golden;
     mod lives;
+    mod marks;
     mod recording;
     mod schema;
     mod summary;

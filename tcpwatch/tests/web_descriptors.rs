@@ -14,8 +14,9 @@ mod tests {
     use prometheus::TextEncoder;
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     use socket2::{Domain, Socket, Type};
-    use tcpwatch::{
-        metrics::{Collector as _, Family},
+    use tcpwatch_metrics::{
+        collector::Collector as _,
+        family::Family,
         web::{Counters, Pages, Server},
     };
 

@@ -5,16 +5,20 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool of our own")]
 
 mod bench;
-mod bpf_toolchain;
 mod cargo;
+mod check;
+mod debian;
 mod demo;
 mod ebpf;
 mod precondition;
 mod privilege;
+mod reruns;
 mod run;
 mod setup;
 mod tiers;
 mod vm;
+#[cfg(test)]
+mod walls;
 mod watched;
 
 use std::process::ExitCode;
@@ -40,6 +44,8 @@ enum Task {
     Ebpf,
     /// Build tcpwatch and run it on port 11111, with demo traffic to look at
     Run(run::Args),
+    /// Format, clippy, unit tests: what is looked at after every change
+    Check,
     /// Run the tests, all tiers or the named ones
     Test(tiers::Args),
     /// Measure what tcpwatch costs, beside the floor and its peers (as root)
@@ -64,6 +70,7 @@ fn start(task: &Task) -> Result<ExitCode> {
         Task::Setup => setup::command(),
         Task::Ebpf => ebpf::command(),
         Task::Run(args) => run::command(args),
+        Task::Check => check::command(),
         Task::Test(args) => tiers::command(args),
         Task::Bench(args) => bench::command(args),
     }

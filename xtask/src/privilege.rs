@@ -4,7 +4,9 @@ use std::{ffi::OsStr, process::Command};
 
 use anyhow::Result;
 
-use crate::{bpf_toolchain::in_path, precondition::Precondition};
+use tcpwatch_bpf_toolchain::in_path;
+
+use crate::precondition::Precondition;
 
 /// How a command can be run as root here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,16 +1,23 @@
-//! Names of tiers come in, cargo runs their tests, one line per tier and an exit status go out.
+//! Names of tiers and of tests come in, cargo runs the tests, one line per tier and an exit status go out.
 
 use std::{
+    env,
     ffi::OsString,
     path::Path,
-    process::{Command, ExitCode},
+    process::{Command, ExitCode, Stdio},
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, ensure};
-use clap::builder::PossibleValuesParser;
+use anyhow::{Context, Result, anyhow, bail, ensure};
 
-use crate::{cargo, precondition::Precondition, privilege::Privilege, setup, vm};
+use crate::{
+    cargo,
+    debian::{IPROUTE, PROMETHEUS},
+    precondition::Precondition,
+    privilege::Privilege,
+    reruns::Reruns,
+    setup, vm,
+};
 
 /// A tier and what it runs; all of it runs even when a part fails.
 struct Tier {
@@ -39,15 +46,15 @@ const TIERS: &[Tier] = &[
         runs: &[
             Run::Cargo(&["--workspace", "--lib", "--bins"]),
             Run::Cargo(&["--workspace", "--doc"]),
-            Run::Cargo(&["--package", "tcpwatch", "--test", "cli"]),
-            Run::Cargo(&["--package", "tcpwatch", "--test", "web", "--test", "web_descriptors"]),
+            Run::Cargo(&["--workspace", "--test", "cli"]),
+            Run::Cargo(&["--workspace", "--test", "web", "--test", "web_descriptors"]),
         ],
     },
     Tier {
         name: "replay",
-        runs: &[Run::Cargo(&["--package", "tcpwatch", "--test", "replay", "--test", "fuzz"])],
+        runs: &[Run::Cargo(&["--workspace", "--test", "replay", "--test", "fuzz"])],
     },
-    Tier { name: "lab", runs: &[Run::AsRoot("lab", &[])] },
+    Tier { name: "lab", runs: &[Run::AsRoot("lab", &["--skip", "load::"])] },
     Tier { name: "deploy", runs: &[Run::WithPrometheus("deploy")] },
     Tier { name: "kernel", runs: &[Run::AsRoot("kernel", &["--skip", "load::"])] },
     Tier {
@@ -55,6 +62,7 @@ const TIERS: &[Tier] = &[
         // What they measure is for people to read; the table of all paths comes last.
         runs: &[
             Run::Fast("kernel", &["load::", "--skip", "load::conservation::", "--nocapture"]),
+            Run::Fast("lab", &["load::", "--nocapture"]),
             Run::Fast("kernel", &["load::conservation::", "--nocapture"]),
         ],
     },
@@ -64,17 +72,53 @@ const TIERS: &[Tier] = &[
 /// It takes many minutes of a machine that has nothing else to do.
 const ONLY_BY_NAME: &str = "load";
 
+/// The exit status; clap uses the same number.
+const WRONG_USAGE: u8 = 2;
+
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The tiers to run; all but `load` when none is named
-    #[arg(value_name = "TIER", value_parser = PossibleValuesParser::new(names()))]
-    tiers: Vec<String>,
+    #[arg(value_name = "TIER|NAME", help = help())]
+    words: Vec<String>,
     #[command(flatten)]
     vm: vm::Options,
 }
 
 fn names() -> impl Iterator<Item = &'static str> {
     TIERS.iter().map(|tier| tier.name)
+}
+
+fn help() -> String {
+    let tiers: Vec<_> = names().collect();
+    format!(
+        "The tiers to run ({}), all but `{ONLY_BY_NAME}` when none is named; of their tests only those \
+         that have one of the other words in their name, if there are any",
+        tiers.join(", ")
+    )
+}
+
+/// What is to run, by the words that were typed.
+#[derive(Debug, PartialEq, Eq)]
+struct Asked<'a> {
+    tiers: Vec<&'a str>,
+    /// Parts of the names of tests; when empty, all tests run.
+    tests: Vec<&'a str>,
+}
+
+impl<'a> Asked<'a> {
+    /// Words that are no tiers are names of tests. A tier that is misspelled must not pass for a name of
+    /// which no tier has a test: at least one tier has to stand with them.
+    fn by(words: &'a [String]) -> Result<Self> {
+        let (tiers, tests): (Vec<_>, Vec<_>) =
+            words.iter().map(String::as_str).partition(|word| names().any(|name| name == *word));
+        if let ([], [word, ..]) = (&tiers[..], &tests[..]) {
+            let all: Vec<_> = names().collect();
+            bail!(
+                "`{word}` is no tier ({}); the name of a test stands with its tier",
+                all.join(", ")
+            );
+        }
+        Ok(Self { tiers, tests })
+    }
 }
 
 /// How a tier ended.
@@ -84,36 +128,59 @@ struct Outcome {
     failures: Vec<anyhow::Error>,
     /// Why something was left out.
     left_out: Vec<anyhow::Error>,
+    /// What was run again, and why.
+    reruns: Vec<String>,
 }
 
 /// `cargo xtask test`.
 pub(crate) fn command(args: &Args) -> Result<ExitCode> {
+    let asked = match Asked::by(&args.words) {
+        Ok(asked) => asked,
+        Err(wrong) => {
+            eprintln!("error: {wrong}");
+            return Ok(ExitCode::from(WRONG_USAGE));
+        }
+    };
     setup::ensure()?;
-    let outcomes: Vec<_> = chosen(&args.tiers).map(|tier| tier.run(args)).collect();
+    let run = |tier: &'static Tier| tier.run(&asked, &args.vm);
+    let outcomes = chosen(&asked.tiers).map(run).collect::<Result<Vec<_>>>()?;
     for outcome in &outcomes {
         eprintln!("{}", outcome.line());
     }
+    let reruns: usize = outcomes.iter().map(|outcome| outcome.reruns.len()).sum();
+    eprintln!("reruns: {reruns}");
     let is_good = outcomes.iter().all(|outcome| outcome.failures.is_empty());
     Ok(if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// The named tiers in the table's order, or all but the one that runs only when it is named.
-fn chosen(names: &[String]) -> impl Iterator<Item = &'static Tier> {
+fn chosen(names: &[&str]) -> impl Iterator<Item = &'static Tier> {
     TIERS.iter().filter(|tier| {
-        let is_named = names.iter().any(|name| name == tier.name);
+        let is_named = names.contains(&tier.name);
         is_named || names.is_empty() && tier.name != ONLY_BY_NAME
     })
 }
 
 impl Tier {
-    fn run(&self, args: &Args) -> Outcome {
+    fn run(&self, asked: &Asked<'_>, vm: &vm::Options) -> Result<Outcome> {
         eprintln!("==> {}", self.name);
         let start = Instant::now();
-        let errors = self.runs.iter().filter_map(|run| run.start(args).err());
-        let must_run = !args.tiers.is_empty() || Privilege::of_this_process() == Privilege::Root;
+        let reruns = Reruns::none()?;
+        let (mut found, mut errors) = (false, Vec::new());
+        for run in self.runs {
+            match run.start(&asked.tests, vm, &reruns) {
+                Ok(any) => found |= any,
+                Err(error) => errors.push(error),
+            }
+        }
+        if !found && errors.is_empty() {
+            errors.push(anyhow!("no test has any of {:?} in its name", asked.tests));
+        }
+        let must_run = !asked.tiers.is_empty() || Privilege::of_this_process() == Privilege::Root;
         let (left_out, failures) =
-            errors.partition(|error| may_be_left_out(error, self.name, must_run));
-        Outcome { tier: self.name, took: start.elapsed(), failures, left_out }
+            errors.into_iter().partition(|error| may_be_left_out(error, self.name, must_run));
+        let (took, reruns) = (start.elapsed(), reruns.lines()?);
+        Ok(Outcome { tier: self.name, took, failures, left_out, reruns })
     }
 }
 
@@ -124,37 +191,104 @@ fn may_be_left_out(error: &anyhow::Error, tier: &str, must_run: bool) -> bool {
 }
 
 impl Run {
-    fn start(&self, all: &Args) -> Result<()> {
+    /// Runs its tests, or those that have one of `names` in theirs; false if there are none.
+    fn start(&self, names: &[&str], vm: &vm::Options, reruns: &Reruns) -> Result<bool> {
+        let env = [reruns.variable()];
         match self {
-            Self::Cargo(args) => {
-                let mut command = cargo::cargo();
-                // Within one run a failing test binary must not hide the others.
-                command.arg("test").args(*args).arg("--no-fail-fast");
-                succeed(command, &format!("cargo test {}", args.join(" ")))
+            Self::Cargo(args) => cargo_test(args, names),
+            Self::AsRoot(target, args) => as_root(target, &[], &env, args, names),
+            Self::Fast(target, args) => {
+                as_root(target, &["--profile", "checked"], &env, args, names)
             }
-            Self::AsRoot(target, args) => as_root(target, &[], &[], args),
-            Self::Fast(target, args) => as_root(target, &["--profile", "checked"], &[], args),
             Self::WithPrometheus(target) => {
                 let mut directory = OsString::from("TCPWATCH_PROMETHEUS=");
-                directory.push(setup::PROMETHEUS.ensure()?);
-                as_root(target, &[], &[directory], &[])
+                directory.push(PROMETHEUS.ensure()?);
+                let [reruns] = env;
+                as_root(target, &[], &[directory, reruns], &[], names)
             }
-            Self::InMachines => vm::run(&all.vm),
+            Self::InMachines => {
+                let mut options = vm.clone();
+                options.only.extend(names.iter().map(|&name| name.to_owned()));
+                vm::run(&options).map(|()| true)
+            }
         }
     }
 }
 
+fn cargo_test(args: &[&str], names: &[&str]) -> Result<bool> {
+    let what = format!("cargo test {}", args.join(" "));
+    // Within one run a failing test binary must not hide the others.
+    let test = || {
+        let mut command = cargo::cargo();
+        command.arg("test").args(args).arg("--no-fail-fast");
+        command
+    };
+    if names.is_empty() {
+        return succeed(test(), &what).map(|()| true);
+    }
+    let mut list = test();
+    list.args(["--", "--list"]).args(names);
+    if listed(list, &what)?.is_empty() {
+        return Ok(false);
+    }
+    let mut command = test();
+    command.arg("--").args(names);
+    succeed(command, &what).map(|()| true)
+}
+
 /// Root only runs the finished test binary, so that no file in the target directory is root's.
-fn as_root(target: &str, profile: &[&str], env: &[OsString], args: &[&str]) -> Result<()> {
-    let build = ["test", "--package", "tcpwatch", "--test", target, "--no-run"];
+fn as_root(
+    target: &str,
+    profile: &[&str],
+    env: &[OsString],
+    args: &[&str],
+    names: &[&str],
+) -> Result<bool> {
+    let build = ["test", "--workspace", "--test", target, "--no-run"];
     let binary = cargo::build(&[&build, profile].concat())?
         .into_iter()
         .find(|executable| executable.target == target)
         .with_context(|| format!("cargo built no test binary `{target}`"))?;
+    let what = format!("the test binary `{target}`");
     let package = cargo::workspace().join("tcpwatch");
-    let mut command = test_as_root(Privilege::of_this_process(), env, &binary.path, &package)?;
+    let env = [env, path()?.as_slice()].concat();
+    let mut command = test_as_root(Privilege::of_this_process(), &env, &binary.path, &package)?;
     command.args(args);
-    succeed(command, &format!("the test binary `{target}`"))
+    if !names.is_empty() {
+        let mut list = Command::new(&binary.path);
+        list.args(args).arg("--list").current_dir(&package);
+        let all = listed(list, &what)?;
+        let chosen: Vec<_> =
+            all.iter().filter(|test| names.iter().any(|name| test.contains(name))).collect();
+        if chosen.is_empty() {
+            return Ok(false);
+        }
+        // By their whole names: a filter among `args` would bring the others back.
+        command.arg("--exact").args(chosen);
+    }
+    succeed(command, &what).map(|()| true)
+}
+
+/// The names of the tests that a command lists.
+fn listed(mut list: Command, what: &str) -> Result<Vec<String>> {
+    let list = list.stderr(Stdio::inherit()).output();
+    let list = list.with_context(|| format!("cannot start {what}"))?;
+    ensure!(list.status.success(), "{what} does not list its tests: {}", list.status);
+    let text = String::from_utf8_lossy(&list.stdout);
+    Ok(text.lines().filter_map(|line| line.strip_suffix(": test")).map(Into::into).collect())
+}
+
+/// `PATH` for tests that start `ip` and `ss`; nothing where it has them.
+fn path() -> Result<Option<OsString>> {
+    let tools = IPROUTE.ensure()?;
+    let mut dirs: Vec<_> = env::split_paths(&env::var_os("PATH").unwrap_or_default()).collect();
+    if dirs.contains(&tools) {
+        return Ok(None);
+    }
+    dirs.push(tools);
+    let mut setting = OsString::from("PATH=");
+    setting.push(env::join_paths(dirs).context("PATH cannot have the tools of the tests")?);
+    Ok(Some(setting))
 }
 
 /// As `cargo test` would run it, but one test at a time: they all watch the same kernel. A test
@@ -189,8 +323,10 @@ impl Outcome {
         };
         let errors = self.failures.iter().chain(&self.left_out);
         let failures = errors.map(|failure| format!("\n        {failure:#}"));
+        let reruns = self.reruns.iter().map(|rerun| format!("\n        run again: {rerun}"));
+        let more: String = failures.chain(reruns).collect();
         let took = self.took.as_secs_f64();
-        format!("{:<8}{result:<8}{took:>7.1} s{}", self.tier, failures.collect::<String>())
+        format!("{:<8}{result:<8}{took:>7.1} s{more}", self.tier)
     }
 }
 
@@ -199,8 +335,24 @@ mod tests {
     use super::*;
 
     fn chosen_names(names: &[&str]) -> Vec<&'static str> {
-        let names: Vec<_> = names.iter().map(|&name| name.to_owned()).collect();
-        chosen(&names).map(|tier| tier.name).collect()
+        chosen(names).map(|tier| tier.name).collect()
+    }
+
+    fn words(words: &[&str]) -> Vec<String> {
+        words.iter().map(|&word| word.to_owned()).collect()
+    }
+
+    #[test]
+    fn words_that_are_no_tiers_are_names_of_tests_of_those_that_are() {
+        let typed = words(&["kernel", "why::", "lab", "refused"]);
+        let asked = Asked::by(&typed).unwrap();
+        assert_eq!(asked, Asked { tiers: vec!["kernel", "lab"], tests: vec!["why::", "refused"] });
+    }
+
+    #[test]
+    fn a_tier_that_is_misspelled_is_an_error_that_lists_the_tiers() {
+        let error = Asked::by(&words(&["kernal"])).unwrap_err().to_string();
+        assert!(error.contains("`kernal` is no tier (unit, replay, "), "{error}");
     }
 
     #[test]
@@ -223,9 +375,11 @@ mod tests {
             took: Duration::from_millis(1234),
             failures,
             left_out: Vec::new(),
+            reruns: vec!["a_test: listen: no program ran".to_owned()],
         };
-        let expected = "unit    FAILED      1.2 s\n        cargo test --doc: exit status: 101";
-        assert_eq!(outcome.line(), expected, "name, result, time, cause");
+        let expected = "unit    FAILED      1.2 s\n        cargo test --doc: exit status: 101\n        \
+                        run again: a_test: listen: no program ran";
+        assert_eq!(outcome.line(), expected, "name, result, time, cause, reruns");
     }
 
     #[test]
@@ -241,6 +395,7 @@ mod tests {
             took: Duration::ZERO,
             failures: Vec::new(),
             left_out: vec![lacking],
+            reruns: Vec::new(),
         };
         assert_eq!(outcome.line(), "vm      NOT RUN     0.0 s\n        no apt");
     }

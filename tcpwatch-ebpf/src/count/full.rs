@@ -11,37 +11,37 @@ use tcpwatch_common::{
 use super::{Words, ends, mini};
 use crate::{
     accepting, closing,
-    kernel::Sock,
+    kernel::{self, Sock},
     maps::{self, Burial, CLOCKS, Clock},
 };
 
 /// Are half-open connections and timewait sockets watched?
 #[inline(always)]
 fn watches_minis() -> bool {
-    maps::TW_TIMER_HANDLER.load() != 0
+    kernel::are_watched()
 }
 
 /// A connection is accepted, whose half-open connection was counted when its SYN came. Without one
 /// (SYN cookies, fast open) it is counted when it turns out that none is there.
 #[inline(always)]
-pub(crate) fn accepting(sock: Sock) {
+pub(crate) fn accepting(sock: Sock, block: Block) {
     let counted = super::is_on() && super::wants(sock);
     let left_over = accepting::note(sock.remote_port(), counted && watches_minis());
     if super::is_on()
         && (left_over || counted && !watches_minis())
-        && let Some(mut words) = Words::of(Block::Full)
+        && let Some(mut words) = Words::of(block)
     {
         words.add(transition(LISTEN, SYN_RECV), 1);
     }
 }
 
-/// A full socket changes its state, but not from LISTEN to SYN_RECV.
+/// A full socket changes its state, but not from LISTEN to SYN_RECV. `block` is that of the program.
 #[inline(always)]
-pub(crate) fn change(sock: Sock, old: u8, new: u8) {
+pub(crate) fn change(sock: Sock, (old, new): (u8, u8), block: Block) {
     if !super::wants(sock) {
         return;
     }
-    let Some(mut words) = Words::of(Block::Full) else { return };
+    let Some(mut words) = Words::of(block) else { return };
     // SAFETY: the helper takes nothing and always succeeds.
     let now = unsafe { bpf_ktime_get_ns() };
     let clock = clock(sock, new);

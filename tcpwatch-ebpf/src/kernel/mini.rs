@@ -24,10 +24,11 @@ impl Timer {
     #[inline(always)]
     pub(crate) fn mini_kind(self) -> Option<MiniKind> {
         let handler: u64 = field(self.0, &maps::TIMER_FUNCTION);
-        if handler == maps::TW_TIMER_HANDLER.load() {
+        let [timewait, request] = handlers();
+        if handler == timewait {
             return Some(MiniKind::TimeWait);
         }
-        (handler == maps::REQSK_TIMER_HANDLER.load()).then_some(MiniKind::Request)
+        (handler == request).then_some(MiniKind::Request)
     }
 
     /// Its address; never 0.
@@ -50,6 +51,21 @@ impl Timer {
     pub(crate) fn expires(self) -> u64 {
         field(self.0, &maps::TIMER_EXPIRES)
     }
+}
+
+/// The functions that the timers of timewait sockets and of request sockets run; 0 matches no timer,
+/// because a timer that is armed has a function.
+#[inline(always)]
+fn handlers() -> [u64; 2] {
+    // SAFETY: the lookup returned a live value, which user space writes once.
+    maps::HANDLERS.get_ptr(0).map_or([0; 2], |handlers| unsafe { *handlers })
+}
+
+/// Are the timers of mini-sockets watched?
+#[inline(always)]
+pub(crate) fn are_watched() -> bool {
+    let [timewait, _] = handlers();
+    timewait != 0
 }
 
 /// A copy of a mini-socket. The verifier knows no type for memory that lies before a pointer it

@@ -6,6 +6,7 @@
 //! the kernel's own type at load time, and a fault at run time reads as zero. What the verifier has
 //! no type for is copied with `bpf_probe_read_kernel`.
 
+mod any_tcp;
 mod common;
 mod mini;
 mod packet;
@@ -21,8 +22,9 @@ use tcpwatch_common::{mini_closing::MAX_ENDINGS, mini_socket::TRACE};
 
 use crate::maps;
 
+pub(crate) use any_tcp::{AnyTcp, TcpIterator};
 pub(crate) use common::{Common, Room};
-pub(crate) use mini::{Mini, Timer};
+pub(crate) use mini::{Mini, Timer, are_watched};
 pub(crate) use packet::{Between, Packet, interface};
 pub(crate) use segment::Segment;
 pub(crate) use sock::{AnySock, SOCK_DEAD, SOCK_DONE, Sock, TcpSock};

@@ -202,6 +202,14 @@ impl TcpSock {
         u16::from_be(field(self.0, &maps::INET_SPORT))
     }
 
+    /// 1 if nothing was sent since the socket was made or disconnected, and nothing is put off until there
+    /// are data to send along (`TCP_FASTOPEN_CONNECT`).
+    #[inline(always)]
+    fn never_sent(self) -> u16 {
+        let put_off = u16::from(!field::<*const u8>(self.0, &maps::TCP_FASTOPEN_REQ).is_null());
+        (1 - not_zero(field(self.0, &maps::TCP_SEGS_OUT))) & (1 - put_off)
+    }
+
     /// Bytes of data received so far. Fast open counts those of the SYN before anything else
     /// (`tcp_fastopen_add_skb` in `net/ipv4/tcp_fastopen.c`).
     #[inline(always)]
@@ -273,10 +281,15 @@ impl TcpSock {
         not_zero(self.write_seq() ^ field::<u32>(self.0, &maps::TCP_SND_NXT))
     }
 
-    /// 1 if no sequence number was chosen since the socket was made (`tcp_v4_connect`).
+    /// 1 if nothing was sent, and no sequence number chosen for it: there is none (`tcp_v4_connect`), or
+    /// the one that a disconnect has left, two at least from `snd_una` (`tcp_disconnect`). For a SYN they
+    /// are made the same, and the SYN adds one (`tcp_connect_init` and `tcp_connect` in
+    /// `net/ipv4/tcp_output.c`).
     #[inline(always)]
     pub(crate) fn unnumbered(self) -> u16 {
-        1 - not_zero(self.write_seq())
+        let ahead = self.write_seq().wrapping_sub(field(self.0, &maps::TCP_SND_UNA));
+        let none = (1 - not_zero(self.write_seq())) | not_zero(ahead >> 1);
+        none & self.never_sent()
     }
 
     #[inline(always)]

@@ -2,27 +2,26 @@
 //! namespace's name) is resolved by the command that uses it.
 
 use std::{
-    env,
     net::{AddrParseError, SocketAddr},
     num::NonZeroU64,
     path::PathBuf,
     time::Duration,
 };
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use ipnet::IpNet;
-
-use super::lab::LabCommand;
-use crate::{
-    event::TcpState,
-    lab::hosts::peer,
-    probe::{
-        Filters, Tells,
-        filters::{Family, PortRange},
-    },
-    sink::terminal::TimeStyle,
-    track::News,
+use clap::{
+    Args, Parser, Subcommand, ValueEnum,
+    builder::{PathBufValueParser, TypedValueParser},
 };
+use ipnet::IpNet;
+use tcpwatch_core::{event::TcpState, track::News};
+use tcpwatch_kernel::probe::{
+    Filters, Tells,
+    filters::{Family, PortRange},
+};
+use tcpwatch_lab::hosts::peer;
+use tcpwatch_view::terminal::TimeStyle;
+
+use super::{color::Color, lab::LabCommand};
 
 /// See what the Linux kernel does with every TCP connection, live.
 ///
@@ -82,9 +81,19 @@ pub enum Command {
     LabJanitor,
     /// Count everything for Prometheus and print nothing: metrics of every socket over HTTP.
     Serve(ServeArgs),
+    /// Say what a word means, what causes it and what to do: a state, a reason, a column, a JSON field.
+    #[command(after_help = "Examples:\n  \
+            tcpwatch explain CLOSE_WAIT\n  \
+            tcpwatch explain ECONNREFUSED\n  \
+            tcpwatch explain tcp abort on close\n\n\
+            Without a word, lists all there are. Spellings of ss, netstat, the kernel and RFC 9293 will do.")]
+    Explain {
+        /// The word, in any case and spelling; several are taken as one
+        word: Vec<String>,
+    },
     /// Show a recording made with --record as the live log would have.
     Replay {
-        /// The recording.
+        /// The recording, also packed by gzip; - for standard input
         file: PathBuf,
         /// What is shown.
         #[command(flatten)]
@@ -170,7 +179,7 @@ pub struct LiveArgs {
     #[arg(long, value_name = "SECONDS|1m30s", value_parser = duration)]
     pub duration: Option<Duration>,
     /// Also write everything that comes in to a file, for `tcpwatch replay` and bug reports
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = recording_file())]
     pub record: Option<PathBuf>,
     /// Size of the kernel's ring: 64K, 16M; rounded up to a power of two
     #[arg(long, value_name = "SIZE", default_value = "2M", value_parser = ring_size)]
@@ -209,29 +218,6 @@ pub enum Format {
     Text,
     /// One JSON object a line.
     Json,
-}
-
-/// When to use colours.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Color {
-    /// On a terminal, unless `NO_COLOR` is set.
-    Auto,
-    /// Always.
-    Always,
-    /// Never.
-    Never,
-}
-
-impl Color {
-    /// Is what goes to a `terminal`, or not, to be coloured?
-    #[must_use]
-    pub fn is_wanted(self, terminal: bool) -> bool {
-        match self {
-            Self::Always => true,
-            Self::Never => false,
-            Self::Auto => terminal && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
-        }
-    }
 }
 
 /// How moments are shown.
@@ -339,6 +325,19 @@ fn prefix(word: &str) -> Result<IpNet, String> {
         .or_else(|_| word.parse::<std::net::IpAddr>().map(IpNet::from))
         .map(|net| net.trunc())
         .map_err(|error| format!("{error}; write 192.0.2.1, 192.0.2.0/24 or 2001:db8::/32"))
+}
+
+/// A file name, as the system has it: any bytes.
+fn recording_file() -> impl TypedValueParser<Value = PathBuf> {
+    PathBufValueParser::new().try_map(|path| {
+        if path.as_os_str() == "-" {
+            return Err(
+                "standard output has the log; write the recording to a file or a named pipe, \
+                        or to ./- if the file is called -",
+            );
+        }
+        Ok(path)
+    })
 }
 
 fn duration(word: &str) -> Result<Duration, String> {

@@ -5,12 +5,10 @@ use std::{
     process::ExitCode,
 };
 
-use crate::{
-    lab::{catalog, hosts::HostsError, lacking::Lacking, scenario::FileError},
-    probe::ProbeError,
-    source::snapshot,
-    web::BindError,
-};
+use crate::glossary;
+use tcpwatch_kernel::{probe::ProbeError, source::snapshot};
+use tcpwatch_lab::{catalog, hosts::HostsError, lacking::Lacking, scenario::FileError};
+use tcpwatch_metrics::web::BindError;
 
 /// It failed while running.
 const FAILED: u8 = 1;
@@ -27,6 +25,7 @@ pub fn status(error: &anyhow::Error) -> ExitCode {
     }
     let is_usage = error.is::<snapshot::NetnsError>()
         || error.is::<catalog::Unknown>()
+        || error.is::<glossary::Unknown>()
         || error.is::<FileError>();
     if is_usage {
         return USAGE.into();
@@ -47,7 +46,7 @@ pub fn status(error: &anyhow::Error) -> ExitCode {
 #[must_use]
 pub fn report(error: &anyhow::Error) -> ExitCode {
     if !is_closed_pipe(error) {
-        say(&format!("tcpwatch: {}\n", causes(error)));
+        say(&format!("tcpwatch: {}\n", harmless(&causes(error))));
     }
     status(error)
 }
@@ -62,6 +61,13 @@ pub fn causes(error: &anyhow::Error) -> String {
             (false, false) => format!("{told}: {cause}"),
         }
     })
+}
+
+/// Text for a terminal, on which file names and words out of files could be escape sequences; lines
+/// stay lines.
+fn harmless(text: &str) -> String {
+    let harmless = |c: char| c == '\n' || !c.is_control();
+    text.chars().map(|c| if harmless(c) { c } else { '?' }).collect()
 }
 
 /// Writes to stderr. A stderr that is closed leaves nobody to tell.
@@ -86,4 +92,23 @@ pub fn is_closed_pipe(error: &anyhow::Error) -> bool {
         .chain()
         .filter_map(|cause| cause.downcast_ref::<io::Error>())
         .any(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_escape_sequence_in_a_message_does_not_reach_the_terminal() {
+        assert_eq!(
+            harmless("line 1\nof \u{1b}[31ma\u{9b}b\tc \u{e9}"),
+            "line 1\nof ?[31ma?b?c \u{e9}"
+        );
+    }
+
+    #[test]
+    fn a_program_without_its_kernel_side_ends_with_the_status_of_what_is_lacking() {
+        let error = anyhow::Error::from(ProbeError::NotBuilt);
+        assert_eq!(status(&error), PRECONDITION.into());
+    }
 }

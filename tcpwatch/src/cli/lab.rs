@@ -3,12 +3,10 @@
 use std::{num::NonZeroUsize, path::PathBuf};
 
 use clap::{Args, Subcommand};
+use tcpwatch_kernel::probe::filters::Family;
+use tcpwatch_lab::{host::Host, story::Profile};
 
-use super::args::Color;
-use crate::{
-    lab::{host::Host, story::Profile},
-    probe::filters::Family,
-};
+use super::color::Color;
 
 /// What the laboratory is to do.
 #[derive(Debug, Subcommand)]

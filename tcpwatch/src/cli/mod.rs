@@ -1,6 +1,7 @@
 //! What was typed ([`args`], [`lab`]) and what it ends with ([`exit`]).
 
 pub mod args;
+pub mod color;
 pub mod exit;
 pub mod lab;
 

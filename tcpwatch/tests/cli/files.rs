@@ -48,12 +48,14 @@ fn an_empty_recording_is_called_empty() {
 }
 
 #[test]
-fn garbage_is_refused_at_its_line() {
-    for garbage in ["hello\n", "{}\n", "[1,2]\n", "{\"tcpwatch_recording\":\"one\"}\n"] {
+fn garbage_is_refused() {
+    for garbage in ["hello\n", "{}\n", "[1,2]\n", "\n", "\0\0\0"] {
         let answer = Answer::of(&mut replay(file(garbage).path()));
-        answer.refuses(1, &["line 1 of the recording"]);
+        answer
+            .refuses(1, &["it is no recording", "a recording is made by `tcpwatch --record FILE`"]);
     }
-    Answer::of(&mut replay(file([0xff, 0xfe, b'\n']).path())).refuses(1, &["recording"]);
+    let bad = file("{\"tcpwatch_recording\":\"one\"}\n");
+    Answer::of(&mut replay(bad.path())).refuses(1, &["line 1 of the recording is damaged"]);
 }
 
 #[test]
@@ -61,7 +63,10 @@ fn a_bad_line_in_a_recording_is_refused_with_its_number() {
     let (head, rest) = good();
     for bad in ["{\"record\":\"xyz\"}", "{\"record\":\"123\"}", "{\"recrod\":\"00\"}", "", "null"] {
         let answer = Answer::of(&mut replay(file(format!("{head}\n{bad}\n{rest}")).path()));
-        answer.refuses(1, &["line 2 of the recording"]);
+        answer.refuses(1, &["line 2 of the recording is damaged"]);
+        for word in ["expected", "missing field", "unknown variant"] {
+            assert!(!answer.stderr.contains(word), "no words of the parser: {answer:?}");
+        }
     }
 }
 

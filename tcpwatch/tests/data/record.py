@@ -46,6 +46,12 @@ def actor(name):
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind((rest[0], PORT))
             listener.listen()
+        elif word == "listen_anywhere":
+            listener = socket.socket()
+            listener.listen()
+        elif word == "listen_again":
+            disconnect(listener)
+            listener.listen()
         elif word == "accept":
             held, _ = listener.accept()
         elif word == "unlisten":
@@ -54,6 +60,15 @@ def actor(name):
             family = socket.AF_INET6 if ":" in rest[0] else socket.AF_INET
             held = socket.socket(family)
             held.connect_ex((rest[0], PORT))
+        elif word == "connect_from":
+            held = socket.socket()
+            held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            held.bind((rest[0], int(rest[1])))
+            held.connect((rest[0], PORT))
+        elif word == "connect_again":
+            held.connect_ex((rest[0], PORT))
+        elif word == "disconnect":
+            disconnect(held)
         elif word == "connect_deaf":
             held = socket.socket(socket.AF_INET)
             deafen(held)
@@ -82,6 +97,12 @@ def actor(name):
         else:
             raise ValueError(word)
         print("done", flush=True)
+
+
+def disconnect(sock):
+    """The socket is as new (connect() to AF_UNSPEC)."""
+    nowhere = struct.pack("H14x", socket.AF_UNSPEC)
+    assert ctypes.CDLL(None).connect(sock.fileno(), nowhere, len(nowhere)) == 0
 
 
 def deafen(sock):
@@ -338,6 +359,44 @@ def much_goes_wrong(world):
     world.until("CLOSED", 9)  # client and half-open connection, TIME_WAIT after a minute
 
 
+def sockets_are_used_again(world):
+    """A refused connect, a connection that connect() to AF_UNSPEC ends, and one that closes, by one socket."""
+    world.watch()
+    world.client.connect("127.0.0.1")
+    world.server.listen("127.0.0.1")
+    world.client.connect_again("127.0.0.1")
+    world.server.accept()
+    world.client.disconnect()
+    world.until("CLOSED", 3)
+    world.server.close()
+    world.client.connect_again("127.0.0.1")
+    world.server.accept()
+    world.client.close()
+    world.server.read_end()
+    world.server.close()
+    world.until("TIME_WAIT")
+    world.server.unlisten()
+    world.server.listen_anywhere()
+    world.until("LISTEN", 2)
+    world.server.listen_again()
+    world.server.unlisten()
+    world.until("CLOSED", 7)
+
+
+def ends_are_used_again(world):
+    """The same two ends thrice: the client's TIME_WAIT makes room for its connect(), the server's for a SYN."""
+    world.watch()
+    world.server.listen("127.0.0.1")
+    for first, second in ("client", "server"), ("server", "client"), ("client", "server"):
+        world.client.connect_from("127.0.0.1", 40000)
+        world.server.accept()
+        getattr(world, first).close()
+        getattr(world, second).read_end()
+        getattr(world, second).close()
+        threading.Event().wait(1.2)  # TIME_WAIT is reused after a second (tcp_tw_reuse)
+    world.until("TIME_WAIT", 3)
+
+
 CLAIMS = [
     client_closes_first_v4,
     server_closes_first_v6,
@@ -350,6 +409,8 @@ CLAIMS = [
     older_than_the_recording,
     both_close_at_once,
     much_goes_wrong,
+    sockets_are_used_again,
+    ends_are_used_again,
 ]
 
 

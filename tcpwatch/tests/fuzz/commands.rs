@@ -116,7 +116,7 @@ proptest! {
 
     #[test]
     fn states_are_read_as_they_are_shown(number: u8) {
-        use tcpwatch::event::TcpState;
+        use tcpwatch_core::event::TcpState;
         let state = TcpState::from_kernel(number);
         let cli = parse(&["--state", &state.to_string()]).expect("a state's name");
         prop_assert_eq!(&cli.filters.state, &[state]);

@@ -3,9 +3,10 @@
 use std::{fs, io::Write as _, path::Path, sync::LazyLock};
 
 use proptest::{collection::vec, prelude::*, sample::Index};
-use tcpwatch::probe::{
-    Symbols, SymbolsError,
+use tcpwatch_kernel::probe::{
+    SymbolsError,
     layout::{VMLINUX_BTF, resolve},
+    symbols::Listed,
 };
 use tempfile::NamedTempFile;
 
@@ -82,19 +83,20 @@ proptest! {
     #[test]
     fn any_bytes_are_symbols_or_refused(
         bytes in vec(any::<u8>(), 0..300),
-        lines in vec(("[0-9a-fg]{0,20}", "[tT ]{0,2}", "(tw_timer_handler|reqsk_timer_handler|tcp_v4_rcv|[a-z_.]{0,9})"), 0..20),
+        lines in vec(("[0-9a-fg]{0,20}", "[tT ]{0,2}", "(tw_timer_handler|reqsk_timer_handler|tcp_v4_rcv|tcp_v6_rcv.cold|[a-z_.]{0,9}(\t\\[ipv6\\])?)"), 0..20),
     ) {
         let lines: Vec<String> =
             lines.iter().map(|(address, kind, name)| format!("{address} {kind} {name}\n")).collect();
         let lines = lines.concat();
         for bytes in [&bytes, lines.as_bytes()] {
-            match Symbols::read(file(bytes).path()) {
-                Ok(symbols) => {
-                    prop_assert!(symbols.address("tw_timer_handler").is_some());
-                    let _end = symbols.early_end(&[0, 1, u64::MAX]);
+            match Listed::read(file(bytes).path()) {
+                Ok(listed) => {
+                    let _handlers = listed.handlers().is_ok();
+                    let _end = listed.symbols.early_end(&[0, 1, u64::MAX]);
                 }
                 Err(SymbolsError::Read(error)) => prop_assert!(false, "{error}"),
                 Err(SymbolsError::Hidden | SymbolsError::Missing(_)) => {}
+                Err(SymbolsError::Several { name, .. }) => prop_assert!(false, "{name}"),
             }
         }
     }

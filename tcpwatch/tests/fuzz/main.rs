@@ -12,8 +12,10 @@ mod commands;
 #[cfg(test)]
 mod kernel_files;
 #[cfg(test)]
-#[path = "../../src/decode/lengths.rs"]
+#[path = "../../core/src/decode/lengths.rs"]
 mod lengths;
+#[cfg(test)]
+mod losses;
 #[cfg(test)]
 mod players;
 #[cfg(test)]

@@ -4,16 +4,18 @@ use std::sync::LazyLock;
 
 use jsonschema::Validator;
 use serde_json::Value;
-use tcpwatch::{
+use tcpwatch_core::{
     event::KernelTime,
-    pipeline::{self, Plan},
+    sink::{Sink, Summary},
+};
+use tcpwatch_kernel::{
     probe::{Counting, Filters, Tells},
-    sink::{
-        Sink, Summary,
-        json_lines::JsonLines,
-        terminal::{Layout, Terminal, TimeStyle},
-    },
     source::recording::Recording,
+};
+use tcpwatch_stream::{pipeline, plan::Plan};
+use tcpwatch_view::{
+    json_lines::JsonLines,
+    terminal::{Layout, Terminal, TimeStyle},
 };
 
 /// What a form of output was made of a recording.
@@ -54,7 +56,8 @@ pub(crate) fn play_all(recording: &[u8]) -> Result<Played, String> {
             cut: color,
             started: KernelTime(0),
         };
-        play(recording, tells, &mut Terminal::new(layout))?;
+        let played = play(recording, tells, &mut Terminal::new(layout))?;
+        check_text(&played.text, color);
     }
     let played = play(recording, Tells::Lives, &mut JsonLines::default())?;
     for line in played.text.split_inclusive(|byte| *byte == b'\n') {
@@ -63,9 +66,28 @@ pub(crate) fn play_all(recording: &[u8]) -> Result<Played, String> {
     Ok(played)
 }
 
+/// Nothing that a terminal obeys but the ends of lines and, if wanted, colours.
+fn check_text(text: &[u8], color: bool) {
+    let text = std::str::from_utf8(text).expect("text is UTF-8");
+    let mut plain = String::new();
+    for (place, piece) in text.split("\u{1b}[").enumerate() {
+        let without = |piece: &str| {
+            let end = piece.find(|c: char| c != ';' && !c.is_ascii_digit())?;
+            piece[end..].strip_prefix('m').map(str::to_owned)
+        };
+        match without(piece).filter(|_| place > 0 && color) {
+            Some(rest) => plain.push_str(&rest),
+            None => plain.push_str(piece),
+        }
+        assert!(place == 0 || color, "an escape sequence where no colours are wanted: {text:?}");
+    }
+    let obeyed = plain.chars().find(|c| c.is_control() && *c != '\n');
+    assert_eq!(obeyed, None, "{plain:?}");
+}
+
 fn check(line: &[u8]) {
     static SCHEMA: LazyLock<Validator> = LazyLock::new(|| {
-        let schema = serde_json::from_str(include_str!("../../src/sink/schema.json"));
+        let schema = serde_json::from_str(include_str!("../../view/src/schema.json"));
         jsonschema::draft202012::options()
             .should_validate_formats(true)
             .build(&schema.expect("the schema is JSON"))
@@ -73,6 +95,8 @@ fn check(line: &[u8]) {
     });
     assert_eq!(line.last(), Some(&b'\n'), "the last line is whole");
     let shown = String::from_utf8_lossy(line);
+    let obeyed = shown.trim_end_matches('\n').chars().find(|c| c.is_control());
+    assert_eq!(obeyed, None, "JSON may be printed to a terminal: {shown:?}");
     let value: Value =
         serde_json::from_slice(line).unwrap_or_else(|error| panic!("{error}: {shown}"));
     let errors: Vec<String> = SCHEMA

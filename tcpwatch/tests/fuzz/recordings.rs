@@ -6,7 +6,8 @@ use std::{
 };
 
 use proptest::{collection::vec, prelude::*, sample::select};
-use tcpwatch::source::recording::Recording;
+use serde_json::Value;
+use tcpwatch_kernel::source::recording::Recording;
 
 use super::{
     cases::cases,
@@ -84,6 +85,102 @@ proptest! {
         match play_all(parts.concat().as_bytes()).and_then(|played| played.summary) {
             Ok(summary) => prop_assert!(summary.received <= summary.attempted),
             Err(words) => prop_assert!(words.contains("recording"), "{words}"),
+        }
+    }
+}
+
+/// Text that is not expected in a name: what JSON has to escape, what a terminal obeys, what looks like
+/// a part of a line.
+const HOSTILE: &[&str] = &[
+    "\u{0}",
+    "\n{\"schema\":1}\n",
+    "\u{1b}[2J",
+    "\u{1b}]0;title\u{7}",
+    "\u{9b}31m",
+    "\"",
+    "\\",
+    "\u{7f}",
+    "\u{202e}",
+    "\u{2028}",
+    "\u{e9}",
+    "\u{10ffff}",
+    "",
+];
+
+/// Puts hostile text into every string below this value that `chosen` chooses.
+fn spoil_text(value: &mut Value, chosen: &mut impl FnMut() -> Option<&'static str>) {
+    match value {
+        Value::String(text) => {
+            if let Some(hostile) = chosen() {
+                let half = text.len() / 2;
+                if text.is_char_boundary(half) {
+                    text.insert_str(half, hostile);
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| spoil_text(item, chosen)),
+        Value::Object(members) => {
+            members.values_mut().for_each(|member| spoil_text(member, chosen));
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+/// The names of processes and reasons in a recording, and nothing else: what is refused is not shown.
+fn names(line: &mut Value) -> Vec<&mut Value> {
+    let mut names = Vec::new();
+    let Value::Object(members) = line else { return names };
+    for (key, member) in members {
+        match key.as_str() {
+            "reset_reasons" | "comm" => names.push(member),
+            _ => names.extend(self::names(member)),
+        }
+    }
+    names
+}
+
+/// Puts hostile bytes over the names of processes in a record.
+fn spoil_comm(record: &mut Value, hostile: &str) {
+    let Some(digits) = record.get("record").and_then(Value::as_str) else { return };
+    let mut bytes = hex::decode(digits).expect("hexadecimal");
+    for name in [b"client\0".as_slice(), b"server\0"] {
+        if let Some(at) = bytes.windows(name.len()).position(|window| window == name) {
+            let length = hostile.len().min(15);
+            bytes[at..at + length].copy_from_slice(&hostile.as_bytes()[..length]);
+        }
+    }
+    record["record"] = Value::from(hex::encode(bytes));
+}
+
+proptest! {
+    #![proptest_config(cases(250))]
+
+    #[test]
+    fn hostile_names_are_shown_and_no_terminal_obeys_them(
+        which in 0..12_usize,
+        words in vec(select(HOSTILE), 1..5),
+        everywhere: bool,
+    ) {
+        let text = String::from_utf8(GOOD[which].1.clone()).expect("text");
+        let mut next = words.iter().copied().cycle();
+        let mut spoiled = String::new();
+        for line in text.lines() {
+            let mut line: Value = serde_json::from_str(line).expect("a line of JSON");
+            let mut chosen = || next.next();
+            if everywhere && line.get("record").is_none() {
+                spoil_text(&mut line, &mut chosen);
+            } else {
+                for name in names(&mut line) {
+                    spoil_text(name, &mut chosen);
+                }
+                spoil_comm(&mut line, next.next().expect("it goes round"));
+            }
+            spoiled.push_str(&line.to_string());
+            spoiled.push('\n');
+        }
+        match play_all(spoiled.as_bytes()).and_then(|played| played.summary) {
+            Ok(summary) => prop_assert!(summary.received > 0),
+            Err(words) => prop_assert!(everywhere && words.contains("recording"), "{words}"),
         }
     }
 }

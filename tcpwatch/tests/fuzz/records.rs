@@ -4,8 +4,8 @@ use std::{fmt::Write as _, mem::offset_of, sync::LazyLock};
 
 use proptest::{collection::vec, prelude::*, sample::select};
 use serde_json::Value;
-use tcpwatch::decode::{Names, decode};
 use tcpwatch_common::{MiniSocket, RecordHead, RecordKind, StateChange};
+use tcpwatch_core::decode::{Names, decode};
 
 use super::{
     cases::cases,

@@ -14,7 +14,7 @@ use proptest::{
     sample::{Index, select},
     test_runner::TestRunner,
 };
-use tcpwatch::web::{Handle, Limits, Pages, Server};
+use tcpwatch_metrics::web::{Handle, Limits, Pages, Server};
 
 use super::{
     cases::cases,

@@ -1,7 +1,7 @@
 //! Scenario files that others wrote, and expressions in them.
 
 use proptest::{prelude::*, sample::select};
-use tcpwatch::lab::{
+use tcpwatch_lab::{
     catalog, explain,
     scenario::{Choices, Expression, expression::Context, read},
     show::Layout,
@@ -117,7 +117,7 @@ fn try_expression(text: &str) {
         sysctls: &choices.kernel,
         pinned: None,
         rate: choices.rate,
-        rto: Some(tcpwatch::lab::scenario::LOCAL_RTO),
+        rto: Some(tcpwatch_lab::scenario::LOCAL_RTO),
     };
     let _value = expression.window(&context);
     let _value = expression.schedule(&context);

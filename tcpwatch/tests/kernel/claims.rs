@@ -1,7 +1,7 @@
 //! What the code claims of a kernel and no scenario shows: which arguments the tracepoints have.
 
 use btf_rs::{Btf, BtfType, Type};
-use tcpwatch::probe::{Dialect, hooks::HOOKS, layout};
+use tcpwatch_kernel::probe::{Dialect, hooks::HOOKS, layout};
 
 use crate::harness::kernel::{ERROR_REPORTS, Feature, RESETS_EXPLAINED, RETRANSMITS_WITH_ERROR};
 

@@ -13,7 +13,7 @@ use std::{
 };
 
 use prometheus::TextEncoder;
-use tcpwatch::metrics::{Collector, Family, gauges};
+use tcpwatch_metrics::{collector::Collector, family::Family, gauges};
 
 use super::harness::{
     let_pass,

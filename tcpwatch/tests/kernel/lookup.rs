@@ -13,10 +13,8 @@ use std::{
 };
 
 use rustix::thread::{UnshareFlags, gettid};
-use tcpwatch::{
-    event::{Endpoint, Endpoints, KnownKind, KnownSocket, Netns, TcpState},
-    source::snapshot::{Answer, Lookup, Question},
-};
+use tcpwatch_core::event::{Endpoint, Endpoints, KnownKind, KnownSocket, Netns, TcpState};
+use tcpwatch_kernel::source::snapshot::{Answer, Lookup, Question};
 
 const CLIENT: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 const SERVER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);

@@ -1,19 +1,23 @@
 //! Nothing is lost in silence.
 
 use std::{
+    collections::BTreeMap,
     net::TcpListener,
     time::{Duration, Instant},
 };
 
 use rustix::process::Signal;
 
-use crate::harness::{
-    churn,
-    lives::{Life, lives, lives_between, paths},
-    netns::Netns,
-    program::while_stopped,
-    sockets::{self, Pair, V4},
-    watch::Watch,
+use crate::{
+    coverage::{PerTracepoint, Tally},
+    harness::{
+        churn,
+        lives::{Life, lives, lives_between, paths},
+        netns::Netns,
+        program::while_stopped,
+        sockets::{self, Pair, V4},
+        watch::Watch,
+    },
 };
 
 /// Connections that are open before anything is lost; half of them end then.
@@ -123,12 +127,22 @@ fn five_seconds_of_churn_lose_nothing_and_every_time_wait_is_accounted_for() {
     needs_root!();
     let netns = Netns::new();
     let watch = Watch::with(&netns, &["--buffer", "256M"]);
+    let tally = Tally::start();
     let connections = churn::for_a_while(&netns, Duration::from_secs(5));
     watch.wait_within(Duration::from_mins(1), "the listener's end", |lines| {
         lines.iter().rev().take(64).any(|line| line.is("LISTEN>CLOSED")).then_some(())
     });
     let log = watch.stop();
-    println!("measured: {connections} connections, {:?}", log.summary);
+    let mut uncovered = tally.map_or_else(
+        |why| {
+            println!("no witness, nothing is excused: {why}");
+            PerTracepoint::new()
+        },
+        |tally| tally.uncovered(),
+    );
+    // An end by the timer has `timer_expire_entry` as well, which is counted for mini-sockets only.
+    uncovered.remove("timer_cancel");
+    println!("measured: {connections} connections, {:?}, without BPF {uncovered:?}", log.summary);
     let queues: u64 = log
         .summary
         .lost
@@ -152,19 +166,24 @@ fn five_seconds_of_churn_lose_nothing_and_every_time_wait_is_accounted_for() {
     }
     assert_eq!(to("TIME_WAIT") + stuck.len(), from("TIME_WAIT") + open, "ended, alive, or stuck");
 
-    // The kernel was seen to leave out all hooks of one CPU for some microseconds, without counting a
-    // skipped run, in one of some twenty runs of this test: what happened then is told by nobody.
-    let unreported = connections - to("TIME_WAIT");
-    assert!(10_000 * unreported <= connections, "{unreported} never got there");
-    if unreported == 0 && log.summary.lost.is_empty() {
-        let client = "CLOSED SYN_SENT ESTABLISHED FIN_WAIT_1 FIN_WAIT_2 TIME_WAIT";
-        let server = "LISTEN SYN_RECV ESTABLISHED CLOSE_WAIT LAST_ACK CLOSED";
-        let expected = [
-            (client.to_owned(), open),
-            (format!("{client} CLOSED"), connections - open),
-            (server.to_owned(), connections),
-            ("CLOSED LISTEN CLOSED".to_owned(), 1),
-        ];
-        assert_eq!(paths, expected.into(), "every connection has the full chain");
+    // What is not there was counted by the kernel, or is one that it ran no BPF program for.
+    let skipped = log.summary.lost.values().sum::<u64>();
+    let excused = usize::try_from(skipped + uncovered.values().sum::<u64>()).unwrap();
+    let client = "CLOSED SYN_SENT ESTABLISHED FIN_WAIT_1 FIN_WAIT_2 TIME_WAIT";
+    let server = "LISTEN SYN_RECV ESTABLISHED CLOSE_WAIT LAST_ACK CLOSED";
+    let expected = BTreeMap::from([
+        (client.to_owned(), open),
+        (format!("{client} CLOSED"), connections - open),
+        (server.to_owned(), connections),
+        ("CLOSED LISTEN CLOSED".to_owned(), 1),
+    ]);
+    if excused == 0 {
+        assert_eq!(paths, expected, "every connection has the full chain");
     }
+    let missing: usize = expected
+        .iter()
+        .map(|(path, due)| due.saturating_sub(paths.get(path).copied().unwrap_or_default()))
+        .sum();
+    // One change belongs to one life; a life that is open though it ended is missing among both.
+    assert!(missing <= 2 * excused, "{missing} chains are not full, {excused} events are missing");
 }

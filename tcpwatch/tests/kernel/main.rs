@@ -13,6 +13,14 @@ mod root;
 mod carried;
 
 #[cfg(test)]
+#[path = "../coverage/mod.rs"]
+mod coverage;
+
+#[cfg(test)]
+#[path = "../ss/mod.rs"]
+mod ss;
+
+#[cfg(test)]
 mod harness;
 
 #[cfg(test)]
@@ -25,6 +33,12 @@ mod ends;
 mod filters;
 #[cfg(test)]
 mod gauges;
+#[cfg(test)]
+mod gone;
+#[cfg(test)]
+mod handlers;
+#[cfg(test)]
+mod identity;
 #[cfg(test)]
 mod lives;
 #[cfg(test)]
@@ -40,6 +54,8 @@ mod mini;
 #[cfg(test)]
 mod owners;
 #[cfg(test)]
+mod recorded;
+#[cfg(test)]
 mod running;
 #[cfg(test)]
 mod snapshot;
@@ -47,6 +63,8 @@ mod snapshot;
 mod strangers;
 #[cfg(test)]
 mod tap;
+#[cfg(test)]
+mod trial;
 #[cfg(test)]
 mod whole_machine;
 #[cfg(test)]

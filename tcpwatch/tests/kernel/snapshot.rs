@@ -11,10 +11,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tcpwatch::{
-    event::{Endpoint, KnownKind, KnownSocket, Netns, TcpState, Via},
-    source::snapshot::{self, Owners, Scope, Snapshot},
-};
+use tcpwatch_core::event::{Endpoint, KnownKind, KnownSocket, Netns, TcpState, Via};
+use tcpwatch_kernel::source::snapshot::{self, Owners, Scope, Snapshot};
 
 fn everything() -> Snapshot {
     snapshot::take(Scope::Every, Owners::Find).unwrap()

@@ -11,12 +11,16 @@ use std::{
 };
 
 use socket2::Socket;
-use tcpwatch::{
+use tcpwatch_core::{
     event::{SegmentEvent, TcpFlags, TcpState, Way},
-    lab::{host::Host, scenario::Rule},
-    probe::{Cause, ProbeError},
-    source::{clock, recording::Recorder},
+    loss::Cause,
 };
+use tcpwatch_kernel::{
+    clock,
+    probe::{Drops, ProbeError},
+    source::recording::Recorder,
+};
+use tcpwatch_lab::host::Host;
 
 use crate::harness::{
     poll,
@@ -33,8 +37,8 @@ fn is_syn(segment: &SegmentEvent) -> bool {
 }
 
 /// A rule for segments whose flags are these.
-fn only(flags: TcpFlags, rule: Rule) -> Rule {
-    Rule { mask: SYN_ACK, value: flags, ..rule }
+fn only(flags: TcpFlags, rule: Drops) -> Drops {
+    Drops { mask: SYN_ACK, value: flags, ..rule }
 }
 
 fn start_connect(pair: &Tapped, to: SocketAddr) -> Socket {
@@ -55,7 +59,7 @@ fn a_syn_ack_that_is_dropped_on_its_way_in_holds_the_client_in_syn_sent() {
     needs_root!();
     for family in [Family::V4, Family::V6] {
         let mut pair = Tapped::new();
-        pair.set(3, &only(SYN_ACK, rule(Host::Client, Way::In)));
+        pair.set(Host::Client, 3, &only(SYN_ACK, rule(Way::In)));
         let listener = pair.server.listen(family);
         let client = start_connect(&pair, listener.local_addr().unwrap());
         let lost = pair.await_at((Host::Client, Way::In), 2, "two lost SYN+ACKs", |_| true);
@@ -83,8 +87,8 @@ fn a_syn_ack_that_is_dropped_on_its_way_in_holds_the_client_in_syn_sent() {
 fn a_rule_with_a_count_drops_so_many_and_no_more() {
     needs_root!();
     let mut pair = Tapped::new();
-    let first = Rule { count: Some(1), ..only(TcpFlags::SYN, rule(Host::Server, Way::In)) };
-    pair.set(0, &first);
+    let first = Drops { count: Some(1), ..only(TcpFlags::SYN, rule(Way::In)) };
+    pair.set(Host::Server, 0, &first);
     let listener = pair.server.listen(Family::V4);
     drop(pair.connect(&listener));
     let syns = pair.await_at((Host::Server, Way::In), 2, "two SYNs", is_syn);
@@ -93,7 +97,7 @@ fn a_rule_with_a_count_drops_so_many_and_no_more() {
     assert_eq!(pair.tap.dropped(pair.server.cable, 0).unwrap(), 1);
 
     // The slot's count goes on; the rule's own begins anew.
-    pair.set(0, &first);
+    pair.set(Host::Server, 0, &first);
     drop(pair.connect(&listener));
     assert_eq!(pair.tap.dropped(pair.server.cable, 0).unwrap(), 2);
     pair.end();
@@ -106,7 +110,7 @@ fn a_count_is_exact_when_segments_come_on_all_processors_at_once() {
     const DROPPED: u32 = 500;
     needs_root!();
     let mut pair = Tapped::new();
-    pair.set(7, &Rule { count: Some(DROPPED), ..rule(Host::Client, Way::Out) });
+    pair.set(Host::Client, 7, &Drops { count: Some(DROPPED), ..rule(Way::Out) });
     let to = pair.server.listen(Family::V4).local_addr().unwrap();
     let sockets: Vec<Socket> = pair.client.netns.inside(|| {
         let connects = || (0..EACH).map(|_| sockets::start_connect(sockets::unbound(to), to));
@@ -131,7 +135,7 @@ fn a_rule_with_a_span_ends_by_itself() {
     let span = Duration::from_millis(500);
     let for_ns = Some(u64::try_from(span.as_nanos()).unwrap());
     let before = clock::now();
-    pair.set(0, &Rule { for_ns, ..rule(Host::Server, Way::In) });
+    pair.set(Host::Server, 0, &Drops { for_ns, ..rule(Way::In) });
     let after = clock::now();
     let listener = pair.server.listen(Family::V4);
     drop(pair.connect(&listener));
@@ -148,17 +152,17 @@ fn a_rule_looks_at_the_masked_flags_the_ports_and_the_way_only() {
     let mut pair = Tapped::new();
     let listener = pair.server.listen(Family::V4);
     let port = listener.local_addr().unwrap().port();
-    let acks = only(TcpFlags::ACK, rule(Host::Server, Way::In));
+    let acks = only(TcpFlags::ACK, rule(Way::In));
     let never = [
-        Rule { local_port: Some(port ^ 1), ..acks.clone() },
-        Rule { remote_port: Some(port), ..acks.clone() },
-        Rule { way: Way::Out, remote_port: Some(port), ..acks.clone() },
-        Rule { mask: FIN_ACK, value: FIN_ACK, ..acks.clone() },
+        Drops { local_port: Some(port ^ 1), ..acks },
+        Drops { remote_port: Some(port), ..acks },
+        Drops { way: Way::Out, remote_port: Some(port), ..acks },
+        Drops { mask: FIN_ACK, value: FIN_ACK, ..acks },
     ];
     for (slot, rule) in never.iter().enumerate() {
-        pair.set(slot, rule);
+        pair.set(Host::Server, slot, rule);
     }
-    pair.set(5, &Rule { local_port: Some(port), ..acks });
+    pair.set(Host::Server, 5, &Drops { local_port: Some(port), ..acks });
     let client = start_connect(&pair, listener.local_addr().unwrap());
     let acks = pair.await_at((Host::Server, Way::In), 1, "an ACK", |one| !is_syn(one));
     assert_eq!((acks[0].flags, acks[0].dropped_by), (TcpFlags::ACK, Some(5)));
@@ -182,7 +186,7 @@ fn a_syn_that_is_dropped_on_its_way_out_is_repeated_every_half_second() {
         Err(error) if error.kind() != io::ErrorKind::NotFound => panic!("{error}"),
         _ => {}
     }
-    pair.set(0, &only(TcpFlags::SYN, rule(Host::Client, Way::Out)));
+    pair.set(Host::Client, 0, &only(TcpFlags::SYN, rule(Way::Out)));
     let listener = pair.server.listen(Family::V4);
     let client = start_connect(&pair, listener.local_addr().unwrap());
     let error = poll("the end", || client.take_error().unwrap());
@@ -332,13 +336,9 @@ fn holes_in_the_data_are_told_as_blocks_of_selective_acknowledgments() {
     let (server, _) = listener.accept().unwrap();
     client.set_nodelay(true).unwrap();
     pair.set(
+        Host::Server,
         0,
-        &Rule {
-            count: Some(1),
-            mask: TcpFlags::PSH,
-            value: TcpFlags::PSH,
-            ..rule(Host::Server, Way::In)
-        },
+        &Drops { count: Some(1), mask: TcpFlags::PSH, value: TcpFlags::PSH, ..rule(Way::In) },
     );
     client.write_all(b"lost").unwrap();
     client.write_all(b"heard").unwrap();
@@ -354,7 +354,7 @@ fn a_link_that_is_detached_tells_nothing_and_drops_nothing_any_more() {
     needs_root!();
     let mut pair = Tapped::new();
     let listener = pair.server.listen(Family::V4);
-    pair.set(0, &only(SYN_ACK, rule(Host::Client, Way::In)));
+    pair.set(Host::Client, 0, &only(SYN_ACK, rule(Way::In)));
     let cable = pair.client.cable;
     pair.tap.detach(cable).unwrap();
     drop(pair.connect(&listener));
@@ -373,7 +373,7 @@ fn what_cannot_be_tapped_is_an_error_that_names_it() {
     needs_root!();
     let mut pair = Tapped::new();
     let own = std::fs::File::open("/proc/self/ns/net").unwrap();
-    let here = tcpwatch::event::Netns(1);
+    let here = tcpwatch_core::event::Netns(1);
     let attached = pair.tap.attach(std::os::fd::AsFd::as_fd(&own), "no-such-link", 9, here);
     let error = attached.unwrap_err();
     assert!(matches!(error, ProbeError::Tap { .. }), "{error:?}");
@@ -385,7 +385,7 @@ fn what_cannot_be_tapped_is_an_error_that_names_it() {
 fn links_and_rules_that_find_no_room_are_errors_that_say_how_many_there_may_be() {
     needs_root!();
     let mut pair = Tapped::new();
-    let one = rule(Host::Client, Way::In);
+    let one = rule(Way::In);
     let now = clock::now();
     let mut rules = 0_u32..10_000;
     let error = rules.find_map(|n| {
@@ -405,11 +405,11 @@ fn segments_that_find_the_ring_full_are_counted_and_still_dropped() {
     needs_root!();
     let mut pair = Tapped::with_ring(4096);
     let listener = pair.server.listen(Family::V4);
-    pair.set(0, &Rule { local_port: Some(1), ..rule(Host::Client, Way::In) });
+    pair.set(Host::Client, 0, &Drops { local_port: Some(1), ..rule(Way::In) });
     for _ in 0..40 {
         drop(pair.connect(&listener));
     }
-    pair.set(0, &only(SYN_ACK, rule(Host::Client, Way::In)));
+    pair.set(Host::Client, 0, &only(SYN_ACK, rule(Way::In)));
     let client = start_connect(&pair, listener.local_addr().unwrap());
     poll("a drop", || (pair.tap.dropped(pair.client.cable, 0).unwrap() > 0).then_some(()));
     drop(client);
@@ -426,7 +426,7 @@ fn a_recording_of_a_lost_syn_ack_is_made() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/syn_ack_is_lost_on_a_link.jsonl");
     let file = Box::new(std::fs::File::create(path).unwrap());
     let mut recorder = Recorder::new(file, &pair.header()).unwrap();
-    pair.set(0, &Rule { count: Some(1), ..only(SYN_ACK, rule(Host::Client, Way::In)) });
+    pair.set(Host::Client, 0, &Drops { count: Some(1), ..only(SYN_ACK, rule(Way::In)) });
     whole_life(&mut pair, Family::V4);
     for record in &pair.records {
         recorder.record(record).unwrap();

@@ -1,12 +1,10 @@
 //! System calls of a host's process: made for real, told as strace shows them.
 
-use tcpwatch::{
-    event::TcpState,
-    lab::{
-        host::Host,
-        scenario::{CallKind, Shutdown},
-        story::What,
-    },
+use tcpwatch_core::event::TcpState;
+use tcpwatch_lab::{
+    host::Host,
+    scenario::{CallKind, Shutdown},
+    story::What,
 };
 
 use crate::harness::{FAMILIES, Lab, PORT, accept, listen, run};

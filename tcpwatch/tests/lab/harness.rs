@@ -9,15 +9,13 @@ use std::{
 };
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
-use tcpwatch::{
-    event::TcpState,
-    lab::{
-        host::Host,
-        hosts::{HostsError, Plan, World},
-        scenario::{Call, CallKind},
-        story::{Moment, SystemCall, What},
-    },
-    probe::filters::Family,
+use tcpwatch_core::event::TcpState;
+use tcpwatch_kernel::probe::filters::Family;
+use tcpwatch_lab::{
+    host::Host,
+    hosts::{HostsError, Plan, World},
+    scenario::{Call, CallKind},
+    story::{Moment, SystemCall, What},
 };
 use tokio::sync::mpsc;
 

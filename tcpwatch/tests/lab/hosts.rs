@@ -2,13 +2,10 @@
 
 use std::{collections::BTreeSet, fs, process::Command, time::Instant};
 
-use tcpwatch::{
-    lab::{
-        host::Host,
-        hosts::{LINK, Machine},
-    },
-    probe::filters::Family,
-    source::sysctls,
+use tcpwatch_kernel::{probe::filters::Family, source::sysctls};
+use tcpwatch_lab::{
+    host::Host,
+    hosts::{LINK, Machine},
 };
 
 use crate::harness::{FAMILIES, Lab, Sysctls, inside, run, try_build};

@@ -186,7 +186,7 @@ fn many_runs_at_once_are_interrupted_like_one() {
 fn a_reader_that_goes_away_is_a_normal_end_at_once() {
     needs_root!();
     // After the line that is waited for others come: the reader is missed soon.
-    let text = fs::read_to_string("src/lab/scenarios/fin-wait-1.toml").unwrap();
+    let text = fs::read_to_string("lab/src/scenarios/fin-wait-1.toml").unwrap();
     let retries = file(&text);
     let begun = Instant::now();
     let (status, said) = Running::until(&[path(&retries)], &["FIN retry 1"]).ended();

@@ -12,15 +12,12 @@ use std::{
     time::Instant,
 };
 
-use tcpwatch::{
-    event::{Netns, TcpState},
-    lab::{
-        host::Host,
-        hosts::{LINK, Plan, World, end_orphans},
-        scenario::{CallKind, Signal},
-    },
-    probe::filters::Family,
-    source::snapshot::namespaces,
+use tcpwatch_core::event::{Netns, TcpState};
+use tcpwatch_kernel::{probe::filters::Family, source::snapshot::namespaces};
+use tcpwatch_lab::{
+    host::Host,
+    hosts::{LINK, Plan, World, end_orphans},
+    scenario::{CallKind, Signal},
 };
 
 use crate::{

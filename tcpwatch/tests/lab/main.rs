@@ -11,6 +11,14 @@ mod root;
 mod carried;
 
 #[cfg(test)]
+#[path = "../coverage/mod.rs"]
+mod coverage;
+
+#[cfg(test)]
+#[path = "../ss/mod.rs"]
+mod ss;
+
+#[cfg(test)]
 mod harness;
 
 #[cfg(test)]
@@ -20,7 +28,11 @@ mod hosts;
 #[cfg(test)]
 mod interrupted;
 #[cfg(test)]
+mod judged;
+#[cfg(test)]
 mod leftovers;
+#[cfg(test)]
+mod load;
 #[cfg(test)]
 mod misuse;
 #[cfg(test)]
@@ -29,6 +41,8 @@ mod older;
 mod program;
 #[cfg(test)]
 mod scenarios;
+#[cfg(test)]
+mod second;
 #[cfg(test)]
 mod signals;
 #[cfg(test)]

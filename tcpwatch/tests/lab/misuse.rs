@@ -158,6 +158,6 @@ fn one_job_at_a_time_runs_one_after_the_other() {
 #[test]
 fn what_takes_no_privilege_works_without() {
     let format = Answer::of(&mut lab(&["format"]));
-    let written = fs::read_to_string("src/lab/scenarios/README.md").unwrap();
+    let written = fs::read_to_string("lab/src/scenarios/README.md").unwrap();
     assert_eq!((format.status, format.stdout), (Some(0), written));
 }

@@ -1,12 +1,10 @@
 //! Signals to a host's process.
 
-use tcpwatch::{
-    event::TcpState,
-    lab::{
-        host::Host,
-        scenario::{CallKind, Signal},
-        story::What,
-    },
+use tcpwatch_core::event::TcpState;
+use tcpwatch_lab::{
+    host::Host,
+    scenario::{CallKind, Signal},
+    story::What,
 };
 
 use crate::harness::{FAMILIES, Lab, accept, listen, run};

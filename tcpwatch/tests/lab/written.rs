@@ -4,7 +4,7 @@
 use std::fs;
 
 use serde_json::Value;
-use tcpwatch::lab::explain::FORMAT;
+use tcpwatch_lab::explain::FORMAT;
 
 use crate::program::{answers, data, file, lab, list, path, reported, text};
 

@@ -1,11 +1,8 @@
 //! Recordings put out of joint: lost, late, unknown and broken records.
 
-use std::{io::Write as _, process::Command};
-
 use serde_json::{Value, json};
-use tempfile::NamedTempFile;
 
-use super::recording::{Played, Record, Recording, data};
+use super::recording::{Played, Record, Recording};
 
 const NAME: &str = "client_closes_first_v4";
 /// Numbers of states in `include/net/tcp_states.h`.
@@ -97,22 +94,4 @@ fn a_record_of_an_unknown_kind_is_skipped_and_counted() {
 fn a_record_of_a_wrong_length_is_skipped_and_counted() {
     is_skipped_and_counted(|record| record.cut_to(60));
     is_skipped_and_counted(|record| record.cut_to(0));
-}
-
-#[test]
-fn a_recording_that_breaks_off_is_shown_up_to_there() {
-    let text = std::fs::read_to_string(data(&format!("{NAME}.jsonl"))).expect("it is there");
-    let mut file = NamedTempFile::new().expect("a temporary file");
-    file.write_all(&text.as_bytes()[..text.len() - 20]).expect("writable");
-    let output = Command::new(env!("CARGO_BIN_EXE_tcpwatch"))
-        .args(["replay", "--format", "json"])
-        .arg(file.path())
-        .output()
-        .expect("tcpwatch starts");
-    let complaint = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(1), "{complaint}");
-    let last = text.lines().count();
-    assert!(complaint.contains(&format!("line {last} of the recording")), "{complaint}");
-    let shown = String::from_utf8(output.stdout).expect("output is UTF-8").lines().count();
-    assert!(shown > 10, "only {shown} lines were shown before the broken one");
 }

@@ -141,3 +141,13 @@ fn an_ipv4_line_fits_120_columns() {
         }
     }
 }
+
+#[test]
+fn a_socket_that_is_used_again_has_the_port_of_each_connect() {
+    is_told("sockets_are_used_again");
+}
+
+#[test]
+fn ends_that_are_used_again_are_each_time_another_connection() {
+    is_told("ends_are_used_again");
+}

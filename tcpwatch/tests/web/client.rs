@@ -8,8 +8,9 @@ use std::{
 };
 
 use prometheus::TextEncoder;
-use tcpwatch::{
-    metrics::{Collector as _, Family},
+use tcpwatch_metrics::{
+    collector::Collector as _,
+    family::Family,
     web::{Counters, Handle, Limits, Pages, Server},
 };
 

@@ -12,7 +12,7 @@ use std::{
 };
 
 use rustix::process::{Resource, getrlimit, setrlimit};
-use tcpwatch::web::Limits;
+use tcpwatch_metrics::web::Limits;
 
 use super::client::scrape;
 

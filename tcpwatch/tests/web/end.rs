@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tcpwatch::web::Limits;
+use tcpwatch_metrics::web::Limits;
 
 use super::{
     client::{connect, scrape, start},

@@ -9,7 +9,7 @@ use std::{
 };
 
 use socket2::{Domain, Socket, Type};
-use tcpwatch::web::Limits;
+use tcpwatch_metrics::web::Limits;
 
 use super::{
     client::{Paper, connect, get, scrape, server, start},

@@ -7,7 +7,7 @@ use std::{
 
 use proptest::{prelude::*, test_runner::TestRunner};
 use socket2::SockRef;
-use tcpwatch::web::Limits;
+use tcpwatch_metrics::web::Limits;
 
 use super::{
     client::{answer, connect, scrape, start},

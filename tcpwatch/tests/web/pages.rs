@@ -3,7 +3,7 @@
 use std::io::Read as _;
 
 use flate2::read::GzDecoder;
-use tcpwatch::web::Limits;
+use tcpwatch_metrics::web::Limits;
 
 use super::client::{ask, get, paper, scrape, server, start};
 

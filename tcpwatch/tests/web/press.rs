@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use tcpwatch::web::{Handle, Limits, Pages};
+use tcpwatch_metrics::web::{Handle, Limits, Pages};
 
 use super::client::{answer, connect, get, server};
 

@@ -13,7 +13,7 @@ use crate::{cargo, precondition::Precondition, setup};
 pub(crate) struct Args {
     #[command(flatten)]
     wanted: Wanted,
-    /// Install the tools to compare with, where they are missing (Debian packages)
+    /// Compare with other tools, which are fetched where they are missing (Debian's, and not installed)
     #[arg(long)]
     peers: bool,
     /// How often each case is measured [default: 3 to 15, as the section needs]
@@ -39,12 +39,11 @@ struct Wanted {
     /// What grows with 1 to 100,000 live sockets, and with 1 to 2 CPUs
     #[arg(long)]
     growth: bool,
-    /// Instructions and allocations for each line, by valgrind (installed if missing), and system
-    /// calls
+    /// Instructions and allocations for each line, by valgrind (Debian's where it is
+    /// missing), and system calls
     #[arg(long)]
     instructions: bool,
-    /// What a scrape of the metrics costs, beside `node_exporter` (Debian's, unpacked and not
-    /// installed)
+    /// What a scrape of the metrics costs, beside `node_exporter` (Debian's where it is missing)
     #[arg(long)]
     scrape: bool,
     /// All of these, after what each state change costs
@@ -98,7 +97,7 @@ pub(crate) fn command(args: &Args) -> Result<ExitCode> {
     }
     setup::ensure()?;
     if args.peers {
-        peers::install()?;
+        peers::ensure()?;
     }
     let form = if args.markdown { Form::Markdown } else { Form::Plain };
     let Args { ref wanted, peers: _, rounds, quick, markdown: _ } = *args;

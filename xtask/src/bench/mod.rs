@@ -4,7 +4,6 @@
 //! a `workload` makes state changes, and `measure` puts the two together. Each of the others stands in
 //! the file or folder of its name.
 
-mod apt;
 mod bpf;
 mod case;
 mod changes;

@@ -8,16 +8,16 @@ use super::road::DEBIAN_COMPILER;
 
 /// A package that apt knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Package {
-    pub(crate) name: String,
-    pub(crate) installed: Option<String>,
+pub(super) struct Package {
+    name: String,
+    installed: Option<String>,
     /// The version that `apt-get install` would bring.
-    pub(crate) candidate: Option<String>,
+    candidate: Option<String>,
 }
 
 /// What apt can do for a list of packages.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Offer<'a> {
+pub(super) enum Offer<'a> {
     /// These are to be installed; none means that all are there.
     Install(Vec<&'a str>),
     /// Its lists do not have these.
@@ -30,7 +30,7 @@ pub(crate) enum Offer<'a> {
 const OLDEST: &str = env!("CARGO_PKG_RUST_VERSION");
 
 /// Asks apt about `names`; takes no lock and needs no root.
-pub(crate) fn policy(names: &[&str]) -> Result<Vec<Package>> {
+pub(super) fn policy(names: &[&str]) -> Result<Vec<Package>> {
     let output = Command::new("apt-cache")
         .arg("policy")
         .args(names)
@@ -42,7 +42,7 @@ pub(crate) fn policy(names: &[&str]) -> Result<Vec<Package>> {
 }
 
 /// What apt can do for `wanted`, given what it knows.
-pub(crate) fn offer<'a>(wanted: &[&'a str], known: &[Package]) -> Offer<'a> {
+pub(super) fn offer<'a>(wanted: &[&'a str], known: &[Package]) -> Offer<'a> {
     let find = |name: &str| known.iter().find(|package| package.name == name);
     let (offered, unknown): (Vec<_>, Vec<_>) = wanted
         .iter()

@@ -8,12 +8,10 @@ use super::{
     apt::{self, Offer},
     lint_tools,
     road::{self, LinkerFrom, Needs},
-    unpacked::PROMETHEUS,
 };
-use crate::{
-    bpf_toolchain::{BpfToolchain, Compiler, in_path},
-    precondition::Precondition,
-};
+use tcpwatch_bpf_toolchain::{BpfToolchain, Compiler, in_path};
+
+use crate::{debian::PROMETHEUS, precondition::Precondition};
 
 /// `cargo xtask setup`.
 pub(crate) fn command() -> Result<ExitCode> {
@@ -70,7 +68,7 @@ fn by_debian() -> Result<()> {
 
 /// Installs `wanted`. Apt's lists are refreshed where they lack a package, and where the
 /// installation fails: old lists name files that are no longer offered.
-pub(super) fn install_packages(wanted: &[&str], purpose: &'static str) -> Result<()> {
+fn install_packages(wanted: &[&str], purpose: &'static str) -> Result<()> {
     if let Offer::Install(names) = apt::offer(wanted, &apt::policy(wanted)?) {
         let Err(error) = install_offered(&names, purpose) else {
             return Ok(());
@@ -88,7 +86,7 @@ pub(super) fn install_packages(wanted: &[&str], purpose: &'static str) -> Result
 }
 
 /// Brings apt's lists up to date.
-pub(crate) fn refresh_packages() -> Result<()> {
+fn refresh_packages() -> Result<()> {
     road::apt_update().run()
 }
 

@@ -5,33 +5,33 @@ use std::{
     ffi::OsStr,
     fs,
     io::Write as _,
-    os::unix::fs::PermissionsExt as _,
+    os::unix::fs::{PermissionsExt as _, symlink},
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 
 use super::{
     kernels::{Kernel, MODULES},
-    tests::{Listed, ODD, TARGETS, USUAL, Way},
+    plan::Amount,
+    tests::{Listed, ODD, TARGETS, TOO_OLD, Target, USUAL, Way},
 };
 use crate::{
-    bpf_toolchain::in_path,
     cargo::{self, Executable},
+    debian::{BUSYBOX, IPROUTE, Part, parts},
 };
 
 const INIT: &str = include_str!("init.sh");
-/// Where the executables are to run.
-const TRIPLE: &str = "x86_64-unknown-linux-gnu";
 /// Directories that have to be there before anything is mounted or copied.
-const DIRS: [&str; 8] = ["bin", "dev", "modules", "proc", "run", "sys", "tests", "tmp"];
+const DIRS: [&str; 11] =
+    ["bin", "dev", "lib", "lib64", "modules", "proc", "run", "sys", "tests", "tmp", "usr"];
 /// What tests read of the workspace, relative to it. It stands in [`PACKAGE`]'s parent.
 const FILES: [&str; 2] = ["deploy/METRICS.md", "tcpwatch/tests/data/lab"];
 /// Where a test finds its package.
 const PACKAGE: &str = "tcpwatch";
-/// Programs of this system: the shell and its tools, and what the tests start.
-const TOOLS: [&str; 3] = ["busybox", "ip", "ss"];
+/// Programs that the tests start.
+const TOOLS: [&str; 2] = ["ip", "ss"];
 /// Settings of the kernel that tcpwatch's expectations depend on, and that not every kernel has.
 const SYSCTLS: [&str; 5] = [
     "tcp_syn_linear_timeouts",
@@ -47,51 +47,80 @@ const TEST_SECONDS: u32 = 1000;
 /// Everything a virtual machine runs but its kernel.
 pub(crate) struct Guest {
     tcpwatch: PathBuf,
-    targets: Vec<(&'static str, PathBuf)>,
-    /// What each way to start a machine is for.
-    pub(crate) lists: Vec<(&'static Way, Vec<Test>)>,
+    targets: Vec<Built>,
+    /// Words of which a test has to have one in its name.
+    only: Vec<String>,
+    /// The shell and its tools.
+    busybox: PathBuf,
+    /// Other programs that the tests start.
+    tools: PathBuf,
     /// Where the machines are put together.
-    pub(crate) dir: PathBuf,
+    dir: PathBuf,
+}
+
+/// A test target, and what it says about its tests.
+struct Built {
+    target: &'static Target,
+    path: PathBuf,
+    listed: Listed,
 }
 
 impl Guest {
-    /// Builds the tests and the program, linked so that they need nothing of the system.
+    /// Builds the tests and the program, as this machine's own tests are built.
     pub(crate) fn build(only: &[String]) -> Result<Self> {
-        let mut args = vec!["test", "--profile", "vm", "--target", TRIPLE, "--package", "tcpwatch"];
+        let mut args = vec!["test", "--workspace"];
         args.extend(TARGETS.iter().flat_map(|target| ["--test", target.name]));
         args.push("--no-run");
-        let built = cargo::build_with(&args, &[("RUSTFLAGS", "-C target-feature=+crt-static")])?;
+        let built = cargo::build(&args)?;
         let find = |name: &str, is_test: bool| {
             let is_it = |built: &&Executable| built.target == name && built.is_test == is_test;
             let path = built.iter().find(is_it).map(|executable| executable.path.clone());
             path.with_context(|| format!("cargo built no `{name}`"))
         };
         let tcpwatch = find("tcpwatch", false)?;
-        let (mut targets, mut usual) = (Vec::new(), Vec::new());
-        let mut odd: Vec<_> = ODD.iter().map(|way| (way, Vec::new())).collect();
+        let mut targets = Vec::new();
         for target in TARGETS {
             let path = find(target.name, true)?;
             let listed = Listed { all: list(&path, &[])?, ignored: list(&path, &["--ignored"])? };
             let unknown = target.unknown(&listed);
             ensure!(unknown.is_empty(), "xtask/src/vm/tests.rs names {unknown:?}, which are gone");
-            let tests = |names: Vec<String>| {
-                names.into_iter().map(|name| Test { target: target.name, name })
+            targets.push(Built { target, path, listed });
+        }
+        Ok(Self {
+            dir: tcpwatch.with_file_name("machines"),
+            tcpwatch,
+            targets,
+            only: only.to_owned(),
+            busybox: BUSYBOX.ensure()?.join("busybox"),
+            tools: IPROUTE.ensure()?,
+        })
+    }
+
+    /// What each way to start a machine is for.
+    pub(crate) fn lists(&self, amount: Amount) -> Vec<(&'static Way, Vec<Test>)> {
+        let tests = |choose: &dyn Fn(&Built) -> Vec<String>| {
+            let of_target = |built: &Built| {
+                let target = built.target.name;
+                choose(built).into_iter().map(move |name| Test { target, name }).collect::<Vec<_>>()
             };
-            usual.extend(tests(target.choose(&listed, only)));
-            usual.extend(tests(USUAL.choose(&listed, only)));
-            for (way, of_way) in &mut odd {
-                of_way.extend(tests(way.choose(&listed, only)));
+            self.targets.iter().flat_map(of_target).collect::<Vec<_>>()
+        };
+        let of_way = |way: &Way| tests(&|built| way.choose(&built.listed, &self.only));
+        let mut lists = match amount {
+            Amount::All => {
+                let mut usual = tests(&|built| built.target.choose(&built.listed, &self.only));
+                usual.extend(of_way(&USUAL));
+                let mut lists = vec![(&USUAL, usual)];
+                lists.extend(ODD.iter().map(|way| (way, of_way(way))));
+                lists
             }
-            targets.push((target.name, path));
-        }
-        let mut lists = vec![(&USUAL, usual)];
-        lists.extend(odd);
+            Amount::Core => {
+                vec![(&USUAL, tests(&|built| built.target.choose_core(&built.listed, &self.only)))]
+            }
+            Amount::Refusal => vec![(&TOO_OLD, of_way(&TOO_OLD))],
+        };
         lists.retain(|(_, tests)| !tests.is_empty());
-        if lists.is_empty() {
-            bail!("no test has any of {only:?} in its name");
-        }
-        let dir = tcpwatch.with_file_name("machines");
-        Ok(Self { tcpwatch, targets, lists, dir })
+        lists
     }
 
     /// Puts together what the machines of this kernel start from; each finds its tests by its name.
@@ -103,10 +132,13 @@ impl Guest {
         for dir in DIRS {
             fs::create_dir_all(root.join(dir)).with_context(|| root.display().to_string())?;
         }
+        for dir in ["bin", "lib", "lib64"] {
+            symlink(format!("../{dir}"), root.join("usr").join(dir))?;
+        }
         self.fill(&root, kernel, jobs)
             .with_context(|| format!("cannot fill {}", root.display()))?;
         let image = self.dir.join(format!("{}.cpio", kernel.name));
-        archive(&root, &image)?;
+        archive(&root, &image, &self.busybox)?;
         fs::remove_dir_all(&root).with_context(|| root.display().to_string())?;
         Ok(image)
     }
@@ -122,14 +154,17 @@ impl Guest {
         for file in FILES {
             copy(&cargo::workspace().join(file), &root.join(file))?;
         }
-        fs::copy(&self.tcpwatch, bin.join("tcpwatch"))?;
-        for (name, path) in &self.targets {
-            fs::copy(path, bin.join(name))?;
+        let targets = self.targets.iter().map(|built| (built.target.name, built.path.as_path()));
+        for (name, program) in targets.chain([("tcpwatch", self.tcpwatch.as_path())]) {
+            with_libraries(program, root)?;
+            strip(program, &bin.join(name))?;
         }
-        for tool in TOOLS {
-            with_libraries(&program(tool)?, tool, root)?;
+        let tools = TOOLS.map(|tool| self.tools.join(tool));
+        for tool in tools.iter().chain([&self.busybox]) {
+            with_libraries(tool, root)?;
         }
-        kernel.modules.iter().try_for_each(|module| unpack(module, &root.join("modules")))
+        let unpack = |module: &PathBuf| unpack(module, &root.join("modules"), &self.busybox);
+        kernel.modules.iter().try_for_each(unpack)
     }
 }
 
@@ -192,51 +227,59 @@ fn list(tests: &Path, more: &[&str]) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-fn program(name: &str) -> Result<PathBuf> {
-    in_path(name).with_context(|| format!("the tests need `{name}`, which is not in PATH"))
-}
-
-/// Copies a program of this system with the libraries that its loader would take.
-fn with_libraries(program: &Path, name: &str, root: &Path) -> Result<()> {
-    fs::copy(program, root.join("bin").join(name))?;
-    let output = Command::new("ldd").arg(program).output().context("cannot start ldd")?;
-    let said = String::from_utf8_lossy(&output.stdout);
-    for library in said.split_whitespace().filter(|word| word.starts_with('/')) {
-        let copy = root.join(library.trim_start_matches('/'));
+/// Copies what a program needs on another system.
+fn with_libraries(program: &Path, root: &Path) -> Result<()> {
+    for Part { file, place } in parts(program)? {
+        let copy = root.join(place);
         if let Some(dir) = copy.parent() {
             fs::create_dir_all(dir)?;
         }
-        fs::copy(library, copy).with_context(|| library.to_owned())?;
+        fs::copy(&file, &copy).with_context(|| file.display().to_string())?;
     }
     Ok(())
 }
 
+/// Copies a program without what is for debuggers: the machine has it in its memory.
+fn strip(program: &Path, copy: &Path) -> Result<()> {
+    let status = Command::new("strip").arg("-o").arg(copy).arg(program).status();
+    let status = status.context("cannot start strip, which comes with the linker")?;
+    ensure!(status.success(), "strip {}: {status}", program.display());
+    Ok(())
+}
+
 /// Puts a module into `dir`, unpacked.
-fn unpack(module: &Path, dir: &Path) -> Result<()> {
+fn unpack(module: &Path, dir: &Path, busybox: &Path) -> Result<()> {
     let file = module.file_name().unwrap_or_default().to_string_lossy();
     let name = file.split('.').next().unwrap_or(&file);
-    let unpack = match module.extension().and_then(OsStr::to_str) {
-        Some("xz") => "xz",
-        Some("zst") => "zstd",
-        Some("gz") => "gzip",
-        _ => "cat",
+    let mut unpack = match module.extension().and_then(OsStr::to_str) {
+        Some("zst") => Command::new("zstd"),
+        Some(kind @ ("xz" | "gz")) => {
+            let mut command = Command::new(busybox);
+            command.arg(if kind == "xz" { "xz" } else { "gzip" });
+            command
+        }
+        _ => {
+            fs::copy(module, dir.join(&*file))?;
+            return Ok(());
+        }
     };
-    let args: &[&str] = if unpack == "cat" { &[] } else { &["-dc"] };
-    let output = Command::new(unpack).args(args).arg(module).output();
-    let output = output.with_context(|| format!("cannot start {unpack}"))?;
-    ensure!(output.status.success(), "{unpack} {}: {}", module.display(), output.status);
+    let output = unpack.arg("-dc").arg(module).output();
+    let output =
+        output.with_context(|| format!("cannot start {}", unpack.get_program().display()))?;
+    ensure!(output.status.success(), "{unpack:?}: {}", output.status);
     fs::write(dir.join(format!("{name}.ko")), output.stdout)?;
     Ok(())
 }
 
 /// Everything below `root`, in the form that a kernel unpacks; it belongs to root there.
-fn archive(root: &Path, image: &Path) -> Result<()> {
+fn archive(root: &Path, image: &Path, busybox: &Path) -> Result<()> {
     let file = fs::File::create(image).with_context(|| image.display().to_string())?;
-    let mut cpio = Command::new("cpio")
-        .args(["--create", "--format=newc", "--owner=0:0", "--quiet"])
+    let mut cpio = Command::new(busybox)
+        .args(["cpio", "-o", "-H", "newc", "-R", "0:0"])
         .current_dir(root)
         .stdin(Stdio::piped())
         .stdout(file)
+        .stderr(Stdio::null())
         .spawn()
         .context("cannot start cpio")?;
     let mut names = String::new();
@@ -255,7 +298,7 @@ fn collect(dir: &Path, root: &Path, names: &mut String) -> Result<()> {
         let path = entry?.path();
         names.push_str(&path.strip_prefix(root)?.to_string_lossy());
         names.push('\n');
-        if path.is_dir() {
+        if path.is_dir() && !path.is_symlink() {
             collect(&path, root, names)?;
         }
     }

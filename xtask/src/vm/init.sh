@@ -53,8 +53,8 @@ run() {
     if wait "$process"; then how=ok; else how=failed; fi
     kill "$watchdog"
     [ -e /tmp/hung ] && how=hung
-    # What it said is shown unless it passed; what it left out is shown always.
-    if [ "$how" = ok ]; then grep 'SKIPPED: ' /tmp/said; else tail -c 16000 /tmp/said; fi |
+    # What it said is shown unless it passed; what it left out or ran again is shown always.
+    if [ "$how" = ok ]; then grep -E 'SKIPPED: |RERUN: ' /tmp/said; else tail -c 16000 /tmp/said; fi |
         sed "s|^|@said $test |"
     echo "@end $test $how $(since "$begun")"
 }
@@ -68,7 +68,7 @@ ip link set lo up
 # be late for that.
 nc 127.0.0.1 9 </dev/null >/dev/null 2>&1
 case $JOB in
-usual-0)
+usual-0 | too-old-0)
     tcpwatch check 2>&1 | sed 's|^|@check |'
     for sysctl in $SYSCTLS; do
         if [ -e "/proc/sys/net/ipv4/$sysctl" ]; then answer=ok; else answer="off:"; fi

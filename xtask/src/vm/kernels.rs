@@ -1,34 +1,30 @@
-//! Names of kernel series, or files, come in; kernels with the modules that the tests need go out.
-//!
-//! Debian's packages are fetched by apt, which verifies them, kept in the user's cache, and never
-//! installed.
+//! Kernels with the modules that the tests need: Debian's, in the user's cache, or a file of the developer's.
 
 use std::{
-    env, fs,
+    fs,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
 };
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::{precondition::Precondition, setup};
+use super::series::{Image, Series};
+use crate::{
+    debian::{self, Apt},
+    precondition::Precondition,
+};
 
-/// The series of Debian's packages that are tested.
-const SERIES: [&str; 2] = ["6.1", "6.12"];
 /// What the tests need and a kernel may have as a module, in the order of loading.
 pub(crate) const MODULES: [&str; 5] = ["inet_diag", "tcp_diag", "veth", "sch_ingress", "cls_bpf"];
-/// What is kept of a package.
-const KEPT: [&str; 4] = [
-    "*boot/vmlinuz-*",
-    "*/kernel/net/ipv4/*",
-    "*/kernel/net/sched/*",
-    "*/kernel/drivers/net/veth.ko*",
-];
+/// The kernel itself in a package: `boot/vmlinuz-VERSION`, or `usr/lib/modules/VERSION/vmlinuz`.
+const VMLINUZ: &[&str] = &["*/vmlinuz*"];
+/// The modules among which those are.
+const MODULE_FILES: &[&str] =
+    &["*/kernel/net/ipv4/*", "*/kernel/net/sched/*", "*/kernel/drivers/net/veth.ko*"];
 
 /// A kernel that can be booted.
 #[derive(Debug)]
 pub(crate) struct Kernel {
-    /// For people: what the file is named after.
+    /// For people: its release.
     pub(crate) name: String,
     pub(crate) vmlinuz: PathBuf,
     /// Files of [`MODULES`] that were found.
@@ -36,17 +32,21 @@ pub(crate) struct Kernel {
 }
 
 impl Kernel {
-    /// A file named by the developer. Modules are looked for where a package puts them:
-    /// `../lib/modules/VERSION` beside `boot/vmlinuz-VERSION`.
+    /// A file named by the developer: `boot/vmlinuz-VERSION`, whose modules are looked for in
+    /// `../lib/modules/VERSION`, or `lib/modules/VERSION/vmlinuz`, whose modules are beside it.
     pub(crate) fn in_file(vmlinuz: &Path) -> Result<Self> {
         ensure!(vmlinuz.is_file(), "{}: no such kernel", vmlinuz.display());
+        let dir = vmlinuz.parent().unwrap_or(Path::new("."));
         let file = vmlinuz.file_name().unwrap_or_default().to_string_lossy();
-        let name = file.strip_prefix("vmlinuz-").unwrap_or(&file).to_owned();
-        let boot = vmlinuz.parent().unwrap_or(Path::new("."));
-        let mut modules = Vec::new();
-        for above in ["../lib/modules", "../usr/lib/modules"] {
-            modules.extend(files_below(&boot.join(above).join(&name))?);
-        }
+        let (name, modules) = if let Some(name) = file.strip_prefix("vmlinuz-") {
+            let roots = ["../lib/modules", "../usr/lib/modules"];
+            (name.to_owned(), roots.map(|root| dir.join(root).join(name)).to_vec())
+        } else {
+            let name = dir.file_name().unwrap_or(file.as_ref().as_ref());
+            (name.to_string_lossy().into_owned(), vec![dir.join("kernel")])
+        };
+        let modules =
+            modules.iter().map(|dir| files_below(dir)).collect::<Result<Vec<_>>>()?.concat();
         let is = |path: &Path, module: &str| {
             let file = path.file_name().unwrap_or_default().to_string_lossy();
             file.strip_prefix(module).is_some_and(|rest| rest.starts_with(".ko"))
@@ -56,141 +56,122 @@ impl Kernel {
             .filter_map(|module| modules.iter().find(|path| is(path, module)).cloned());
         Ok(Self { name, vmlinuz: vmlinuz.to_owned(), modules: found.collect() })
     }
+
+    /// One that was fetched.
+    fn in_cache(dir: &Path) -> Result<Self> {
+        let is_kernel = |path: &PathBuf| {
+            path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("vmlinuz"))
+        };
+        let vmlinuz = files_below(dir)?.into_iter().find(is_kernel);
+        Self::in_file(&vmlinuz.with_context(|| format!("{}: holds no kernel", dir.display()))?)
+    }
 }
 
-/// The newest of each series that apt offers here; from the cache where apt has nothing.
-pub(crate) fn of_debian() -> Result<Vec<Kernel>> {
-    let cache = cache()?;
-    SERIES.iter().map(|series| newest(series, &cache)).collect()
+/// Debian's kernels: those of its archive, and those that were fetched from there.
+pub(crate) struct Kernels {
+    cache: PathBuf,
+    /// What the archive offers, or why that is not known.
+    offered: Result<(Apt, Vec<Image>)>,
 }
 
-fn cache() -> Result<PathBuf> {
-    let home = || env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
-    let caches = env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(home);
-    let cache = caches.context("neither XDG_CACHE_HOME nor HOME says where kernels are kept")?;
-    Ok(cache.join("tcpwatch/kernels"))
-}
+impl Kernels {
+    pub(crate) fn of_debian() -> Result<Self> {
+        let offered = || {
+            let apt = Apt::open()?;
+            let images = apt.with_lists(|| {
+                let names = apt.names("linux-image-")?;
+                let images: Vec<_> = names.iter().filter_map(|name| Image::of(name)).collect();
+                ensure!(!images.is_empty(), "apt offers no kernel of Debian's");
+                Ok(images)
+            })?;
+            Ok((apt, images))
+        };
+        Ok(Self { cache: debian::cache()?.join("kernels"), offered: offered() })
+    }
 
-fn newest(series: &str, cache: &Path) -> Result<Kernel> {
-    let fetched = offered(series).and_then(|package| fetch(&package, cache));
-    let dir = fetched.or_else(|error| {
-        let kept = in_cache(series, cache)?.ok_or_else(|| {
-            Precondition(format!(
-                "no Linux {series} to test on: {error:#}; name one with --kernel FILE"
-            ))
+    /// Every series that can be had, oldest first.
+    pub(crate) fn series(&self) -> Result<Vec<Series>> {
+        let images = match &self.offered {
+            Ok((_, images)) => images.clone(),
+            Err(_) => self.kept()?.into_iter().map(|(image, _)| image).collect(),
+        };
+        let mut series: Vec<_> = images.iter().map(Image::series).collect();
+        series.sort_unstable();
+        series.dedup();
+        Ok(series)
+    }
+
+    /// The newest of a series; one from the cache where the archive has none.
+    pub(crate) fn newest(&self, series: Series) -> Result<Kernel> {
+        let fetched = match &self.offered {
+            Ok((apt, images)) => self.fetch(apt, images, series),
+            Err(error) => Err(anyhow::anyhow!("{error:#}")),
+        };
+        let dir = fetched.or_else(|error| {
+            let kept = self.kept()?.into_iter().filter(|(image, _)| image.series() == series).max();
+            let (_, dir) = kept.ok_or_else(|| {
+                Precondition(format!(
+                    "no Linux {series} to test on: {error:#}; name one with --kernel FILE"
+                ))
+            })?;
+            eprintln!("vm: {error:#}; one that was fetched before is in the cache");
+            anyhow::Ok(dir)
         })?;
-        eprintln!("vm: {error:#}; an older one is in the cache");
-        anyhow::Ok(kept)
-    })?;
-    let vmlinuz = files_below(&dir.join("boot"))?.into_iter().next();
-    Kernel::in_file(&vmlinuz.with_context(|| format!("{}: holds no kernel", dir.display()))?)
-}
-
-/// The newest package of this series; apt's lists are refreshed where they have none.
-fn offered(series: &str) -> Result<setup::Package> {
-    if let Some(package) = known(series)? {
-        return Ok(package);
+        Kernel::in_cache(&dir)
     }
-    setup::refresh_packages()?;
-    known(series)?.with_context(|| format!("apt offers no kernel of the series {series}"))
-}
 
-fn known(series: &str) -> Result<Option<setup::Package>> {
-    let output = Command::new("apt-cache")
-        .args(["pkgnames", &format!("linux-image-{series}.")])
-        .output()
-        .context("cannot start `apt-cache`; kernels come from Debian's packages")?;
-    ensure!(output.status.success(), "`apt-cache pkgnames` failed ({})", output.status);
-    let names = String::from_utf8_lossy(&output.stdout);
-    let names = newest_first(names.lines());
-    if names.is_empty() {
-        return Ok(None);
+    /// The directory of the newest one of a series; fetched where it is not there yet.
+    fn fetch(&self, apt: &Apt, images: &[Image], series: Series) -> Result<PathBuf> {
+        let newest = images.iter().filter(|image| image.series() == series).max();
+        let Some(image) = newest else { bail!("apt offers no kernel of the series {series}") };
+        let name = image.package("image");
+        let dir = self.cache.join(format!("{name}_{}", apt.version(&name)?));
+        if !dir.is_dir() {
+            let parts = parts(apt, image)?;
+            debian::finish(&dir, |dir| apt.with_lists(|| download(apt, &parts, dir)))?;
+        }
+        Ok(dir)
     }
-    let mut packages = setup::policy(&names)?;
-    packages.retain(|package| package.candidate.is_some());
-    Ok(names.iter().find_map(|name| {
-        packages.iter().position(|package| package.name == *name).map(|at| packages.swap_remove(at))
-    }))
-}
 
-/// Plain kernels for this machine: neither for clouds, nor for real time, nor unsigned.
-fn newest_first<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
-    let release = |name: &'a str| name.strip_prefix("linux-image-")?.strip_suffix("-amd64");
-    let is_plain = |release: &str| {
-        release.split('-').all(|part| part.starts_with(|first: char| first.is_ascii_digit()))
-    };
-    let mut names: Vec<_> = names.filter(|name| release(name).is_some_and(is_plain)).collect();
-    names.sort_by_key(|name| std::cmp::Reverse(numbers(name)));
-    names
-}
-
-fn numbers(name: &str) -> Vec<u32> {
-    name.split(|c: char| !c.is_ascii_digit()).filter_map(|part| part.parse().ok()).collect()
-}
-
-/// The directory of the package in the cache; downloaded where it is not there yet.
-fn fetch(package: &setup::Package, cache: &Path) -> Result<PathBuf> {
-    let version = package.candidate.as_deref().unwrap_or_default();
-    let dir = cache.join(format!("{}_{version}", package.name));
-    if dir.is_dir() {
-        return Ok(dir);
+    /// Those in the cache.
+    fn kept(&self) -> Result<Vec<(Image, PathBuf)>> {
+        let Ok(entries) = fs::read_dir(&self.cache) else { return Ok(Vec::new()) };
+        let dirs = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
+        let kept = dirs.into_iter().filter_map(|dir| {
+            let name = dir.file_name()?.to_string_lossy().into_owned();
+            Some((Image::of(name.split_once('_')?.0)?, dir))
+        });
+        Ok(kept.collect())
     }
-    let unfinished = cache.join(format!("unfinished-{}", std::process::id()));
-    fs::create_dir_all(&unfinished).with_context(|| unfinished.display().to_string())?;
-    let fetched = download(&package.name, &unfinished).and_then(|()| unpack(&unfinished));
-    let kept = fetched.and_then(|()| {
-        fs::rename(&unfinished, &dir).with_context(|| format!("cannot make {}", dir.display()))
-    });
-    if kept.is_err() {
-        drop(fs::remove_dir_all(&unfinished));
+}
+
+/// Packages and what is taken of each. Since 6.19 the kernel itself is in one of its own, since 7.2 the modules
+/// are, too; a package `linux-image-VERSION` then only names them.
+fn parts(apt: &Apt, image: &Image) -> Result<Vec<(String, Vec<&'static str>)>> {
+    let mut parts: Vec<(String, Vec<_>)> = Vec::new();
+    for (kind, files) in [("binary", VMLINUZ), ("modules", MODULE_FILES)] {
+        let own = image.package(kind);
+        let is_there = apt.names(&own)?.contains(&own);
+        let package = if is_there { own } else { image.package("image") };
+        match parts.iter_mut().find(|(other, _)| *other == package) {
+            Some((_, more)) => more.extend(files),
+            None => parts.push((package, files.to_vec())),
+        }
     }
-    kept.map(|()| dir)
+    Ok(parts)
 }
 
-/// Old lists name files that are no longer offered.
-fn download(name: &str, dir: &Path) -> Result<()> {
-    let start = || {
-        eprintln!("vm: fetching {name}");
-        let mut command = Command::new("apt-get");
-        // The directory is not open to the user that apt downloads as where root asks.
-        command.args(["-qq", "-o", "APT::Sandbox::User=root", "download", name]).current_dir(dir);
-        let status = command.status().context("cannot start apt-get")?;
-        ensure!(status.success(), "`apt-get download {name}` failed ({status})");
-        Ok(())
-    };
-    start().or_else(|_| setup::refresh_packages().and_then(|()| start()))
-}
-
-/// Keeps of the package in this directory what is needed.
-fn unpack(dir: &Path) -> Result<()> {
-    let [package] = &files_below(dir)?[..] else {
-        bail!("{}: one package expected", dir.display())
-    };
-    let mut dpkg = Command::new("dpkg-deb")
-        .arg("--fsys-tarfile")
-        .arg(package)
-        .stdout(Stdio::piped())
-        .spawn()
-        .context("cannot start dpkg-deb")?;
-    let files = dpkg.stdout.take().context("dpkg-deb writes nothing")?;
-    let mut tar = Command::new("tar");
-    tar.args(["-x", "--wildcards"]).args(KEPT).current_dir(dir).stdin(files);
-    let unpacked = tar.status().context("cannot start tar")?;
-    let status = dpkg.wait().context("cannot wait for dpkg-deb")?;
-    ensure!(status.success() && unpacked.success(), "{}: {status}, {unpacked}", package.display());
-    fs::remove_file(package).with_context(|| package.display().to_string())
-}
-
-/// The newest of this series that was fetched once.
-fn in_cache(series: &str, cache: &Path) -> Result<Option<PathBuf>> {
-    let Ok(entries) = fs::read_dir(cache) else { return Ok(None) };
-    let prefix = format!("linux-image-{series}.");
-    let mut dirs: Vec<PathBuf> =
-        entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;
-    let name = |dir: &Path| dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    dirs.retain(|dir| name(dir).starts_with(&prefix));
-    dirs.sort_by_key(|dir| numbers(&name(dir)));
-    Ok(dirs.pop())
+fn download(apt: &Apt, parts: &[(String, Vec<&str>)], dir: &Path) -> Result<()> {
+    for (name, files) in parts {
+        let archive = dir.join("archive");
+        fs::create_dir(&archive).with_context(|| archive.display().to_string())?;
+        apt.download(&[name], &archive)?;
+        for package in debian::packages_in(&archive)? {
+            debian::unpack(&package, dir, &[&["--wildcards"], files.as_slice()].concat())?;
+        }
+        fs::remove_dir_all(&archive).with_context(|| archive.display().to_string())?;
+    }
+    Ok(())
 }
 
 /// Every file below a directory; none where there is no such directory.
@@ -211,27 +192,6 @@ fn files_below(dir: &Path) -> Result<Vec<PathBuf>> {
 #[cfg(test)]
 mod unit {
     use super::*;
-
-    #[test]
-    fn the_newest_plain_kernel_is_first() {
-        let names = [
-            "linux-image-6.1.0-9-amd64",
-            "linux-image-6.1.0-56-amd64",
-            "linux-image-6.1.0-56-rt-amd64",
-            "linux-image-6.1.0-57-cloud-amd64",
-            "linux-image-6.1.0-58-amd64-unsigned",
-            "linux-image-6.1.0-58-arm64",
-        ];
-        let expected = ["linux-image-6.1.0-56-amd64", "linux-image-6.1.0-9-amd64"];
-        assert_eq!(newest_first(names.into_iter()), expected, "by number, not by letter");
-    }
-
-    #[test]
-    fn names_of_backports_are_understood() {
-        let names = ["linux-image-6.12.100+deb12-amd64", "linux-image-6.12.117+deb12-amd64"];
-        let expected = ["linux-image-6.12.117+deb12-amd64", "linux-image-6.12.100+deb12-amd64"];
-        assert_eq!(newest_first(names.into_iter()), expected);
-    }
 
     #[test]
     fn a_file_that_is_not_there_is_named() {

@@ -30,9 +30,9 @@ const CHEAP: &str = "mitigations=off init_on_alloc=0 apparmor=0";
 const LAST_WORDS: usize = 20;
 
 /// Runs the machine to its end; what each test did is shown as it ends.
-pub(crate) fn run(job: &Job<'_>, image: &Path) -> Result<Report> {
+pub(crate) fn run(qemu: &Path, job: &Job<'_>, image: &Path) -> Result<Report> {
     let console = image.with_extension(format!("{}.console", job.name));
-    let mut machine = start(job, image, &console)?;
+    let mut machine = start(qemu, job, image, &console)?;
     let lines = machine.stdout.take().context("QEMU has no standard output")?;
     let mut report = Report::new(&job.kernel.name, job.tests.iter().map(Test::path));
     let cut = follow(&follower(lines), &mut report);
@@ -43,11 +43,11 @@ pub(crate) fn run(job: &Job<'_>, image: &Path) -> Result<Report> {
     Ok(report)
 }
 
-fn start(job: &Job<'_>, image: &Path, console: &Path) -> Result<Child> {
+fn start(qemu: &Path, job: &Job<'_>, image: &Path, console: &Path) -> Result<Child> {
     let Job { kernel, way, name, .. } = job;
     let mut serial = std::ffi::OsString::from("file:");
     serial.push(console);
-    Command::new("qemu-system-x86_64")
+    Command::new(qemu)
         // Without KVM, so that it runs wherever a compiler does. The plainest processor is emulated
         // soonest. It has a source of random numbers: nothing else happens by chance in such a machine,
         // and who asks the kernel for good ones would wait for ever.
@@ -73,7 +73,7 @@ fn start(job: &Job<'_>, image: &Path, console: &Path) -> Result<Child> {
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
-        .context("cannot start qemu-system-x86_64")
+        .with_context(|| format!("cannot start {}", qemu.display()))
 }
 
 fn follower(lines: ChildStdout) -> Receiver<String> {

@@ -10,13 +10,18 @@ pub(crate) fn tests(reports: &[Report]) -> String {
         let cells = cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
         cells.chain([name.to_owned()]).collect::<Vec<_>>().join("  ")
     };
+    let mut names: Vec<&str> =
+        reports.iter().flat_map(|report| &report.tests).map(|test| test.name.as_str()).collect();
+    names.sort_unstable();
+    names.dedup();
     let mut rows = vec![row(&heads, "")];
-    let names = reports.first().map(|report| report.tests.iter()).into_iter().flatten();
-    for (number, test) in names.enumerate() {
-        let tests = reports.iter().filter_map(|report| report.tests.get(number));
-        let cells: Vec<_> = tests.map(|test| test.cell().to_string()).collect();
-        rows.push(row(&cells, &test.name));
-    }
+    rows.extend(names.into_iter().map(|name| {
+        let cell = |report: &Report| {
+            let test = report.tests.iter().find(|test| test.name == name);
+            test.map_or_else(|| "-".to_owned(), |test| test.cell().to_string())
+        };
+        row(&reports.iter().map(cell).collect::<Vec<_>>(), name)
+    }));
     rows.join("\n")
 }
 
@@ -102,6 +107,14 @@ mod unit {
     fn every_test_has_a_line_and_every_kernel_a_column() {
         let expected = "6.1         6.12        \nok, partly  FAILED      kernel/a";
         assert_eq!(tests(&reports()), expected);
+    }
+
+    #[test]
+    fn a_test_that_only_some_kernels_run_has_a_line_too() {
+        let [one, mut other] = reports();
+        other.tests.clear();
+        let expected = "6.1         6.12        \nok, partly  -           kernel/a";
+        assert_eq!(tests(&[one, other]), expected);
     }
 
     #[test]

@@ -4,13 +4,15 @@ mod guest;
 mod kernels;
 mod machine;
 mod matrix;
+mod plan;
 mod report;
+mod series;
 mod tests;
 
 use std::{
     env::consts::ARCH,
     num::NonZero,
-    path::PathBuf,
+    path::Path,
     sync::{Mutex, MutexGuard, PoisonError},
     thread::{self, available_parallelism},
 };
@@ -20,21 +22,20 @@ use anyhow::{Context, Result, bail, ensure};
 use self::{
     guest::{Guest, Job, Test},
     kernels::Kernel,
+    plan::Amount,
     report::Report,
     tests::Way,
 };
-use crate::{precondition::Precondition, setup};
+use crate::{debian::QEMU, precondition::Precondition};
 
 /// What the tier `vm` is told.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Options {
-    /// A vmlinuz to boot in tier `vm` instead of Debian's; modules that it needs are looked for in
-    /// ../lib/modules/VERSION if its name is vmlinuz-VERSION
-    #[arg(long, value_name = "FILE")]
-    kernel: Vec<PathBuf>,
+    #[command(flatten)]
+    wanted: plan::Wanted,
     /// In tier `vm`, run only the tests that have this, or another WORD, in their name
     #[arg(long, value_name = "WORD")]
-    only: Vec<String>,
+    pub(crate) only: Vec<String>,
     /// After tier `vm`, print which kernel has which feature as a Markdown table
     #[arg(long, conflicts_with = "only")]
     markdown: bool,
@@ -48,14 +49,12 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     if ARCH != "x86_64" {
         return Err(Precondition(format!("the virtual machines are x86_64, this is {ARCH}")).into());
     }
-    setup::ensure_emulator()?;
-    let kernels = if options.kernel.is_empty() {
-        kernels::of_debian()?
-    } else {
-        options.kernel.iter().map(|file| Kernel::in_file(file)).collect::<Result<_>>()?
-    };
+    let qemu = QEMU.ensure()?.join("qemu-system-x86_64");
     let guest = Guest::build(&options.only)?;
-    let reports = machines(&guest, &kernels)?;
+    let mut kernels = options.wanted.kernels()?;
+    kernels.retain(|(_, amount)| !guest.lists(*amount).is_empty());
+    ensure!(!kernels.is_empty(), "no test has any of {:?} in its name", options.only);
+    let reports = machines(&qemu, &guest, &kernels)?;
     eprintln!("\n{}", matrix::tests(&reports));
     let bad = reports.iter().filter_map(|report| report.verdict().err());
     let bad: Vec<_> = bad.map(|error| error.to_string()).collect();
@@ -67,16 +66,16 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 }
 
 /// One report for each kernel.
-fn machines(guest: &Guest, kernels: &[Kernel]) -> Result<Vec<Report>> {
+fn machines(qemu: &Path, guest: &Guest, kernels: &[(Kernel, Amount)]) -> Result<Vec<Report>> {
     let processors = available_parallelism().map_or(1, NonZero::get);
     let parts = processors.div_ceil(kernels.len()).max(1);
     let mut images = Vec::new();
     let mut jobs = Vec::new();
-    for kernel in kernels {
+    for (kernel, amount) in kernels {
         let mut of_kernel = Vec::new();
-        for (way, tests) in &guest.lists {
+        for (way, tests) in guest.lists(*amount) {
             let parts = if tests.len() < FEW { 1 } else { parts };
-            of_kernel.extend((0..parts).map(|part| part_of(kernel, way, tests, (part, parts))));
+            of_kernel.extend((0..parts).map(|part| part_of(kernel, way, &tests, (part, parts))));
         }
         images.push(guest.image(kernel, &of_kernel)?);
         jobs.extend(of_kernel.into_iter().map(|job| (images.len() - 1, job)));
@@ -91,7 +90,7 @@ fn machines(guest: &Guest, kernels: &[Kernel]) -> Result<Vec<Report>> {
     let work = || -> Result<()> {
         while let Some((kernel, job)) = next() {
             let image = images.get(kernel).context("every kernel has an image")?;
-            let told = machine::run(&job, image)?;
+            let told = machine::run(qemu, &job, image)?;
             match locked(&reports).get_mut(kernel) {
                 Some(Some(report)) => report.join(told),
                 Some(empty) => *empty = Some(told),

@@ -7,15 +7,23 @@ pub(crate) struct Target {
     pub(crate) name: &'static str,
     /// What the names of its tests begin with; all where there is nothing.
     pub(crate) only: &'static [&'static str],
+    /// What the names begin with of those tests that depend on the kernel most.
+    pub(crate) core: &'static [&'static str],
     /// Tests that prove nothing there.
     pub(crate) without: &'static [&'static str],
 }
+
+/// What kernels differ in most: names of functions, arguments of tracepoints, and the timers of mini-sockets.
+const CORE_LAB: &[&str] = &["older::", "scenarios::"];
+const CORE_KERNEL: &[&str] =
+    &["ends::", "metrics::connects::", "mini::", "why::ends::", "why::resets::"];
 
 /// Every target whose tests say something about a kernel.
 pub(crate) static TARGETS: &[Target] = &[
     Target {
         name: "lab",
         only: &["calls::", "hosts::", "leftovers::", "older::", "scenarios::", "signals::"],
+        core: CORE_LAB,
         without: &[
             // The same on every kernel.
             "calls::what_cannot_be_done_is_told_in_words",
@@ -27,6 +35,7 @@ pub(crate) static TARGETS: &[Target] = &[
     Target {
         name: "kernel",
         only: &[],
+        core: CORE_KERNEL,
         without: &[
             // What an emulated processor can bear says nothing about a kernel.
             "loss::a_backlog_at_the_end_takes_time_in_proportion",
@@ -53,6 +62,10 @@ pub(crate) struct Way {
     /// What the names of its tests begin with. They are ignored elsewhere.
     pub(crate) tests: &'static str,
 }
+
+/// With a kernel that tcpwatch refuses.
+pub(crate) static TOO_OLD: Way =
+    Way { name: "too-old", command_line: "", tests: "whole_machine::too_old::" };
 
 /// As machines usually are: every test that is not ignored, and then those that change the machine.
 pub(crate) static USUAL: Way =
@@ -96,12 +109,20 @@ impl Target {
         wanted.filter(|name| !is_ignored(name)).map(str::to_owned).collect()
     }
 
+    /// Of those: the tests to run on kernels between the oldest and the newest.
+    pub(crate) fn choose_core(&self, listed: &Listed, only: &[String]) -> Vec<String> {
+        let mut tests = self.choose(listed, only);
+        tests.retain(|name| self.core.iter().any(|prefix| name.starts_with(prefix)));
+        tests
+    }
+
     /// Names in the table above that the target does not have.
     pub(crate) fn unknown(&self, listed: &Listed) -> Vec<&'static str> {
         let has = |name: &str| names(&listed.all).any(|other| other == name);
         let begins = |prefix: &str| names(&listed.all).any(|name| name.starts_with(prefix));
         let without = self.without.iter().copied().filter(|name| !has(name));
-        without.chain(self.only.iter().copied().filter(|prefix| !begins(prefix))).collect()
+        let prefixes = self.only.iter().chain(self.core).copied();
+        without.chain(prefixes.filter(|prefix| !begins(prefix))).collect()
     }
 }
 
@@ -118,7 +139,7 @@ impl Way {
 mod unit {
     use super::*;
 
-    const TARGET: Target = Target { name: "t", only: &[], without: &["churn"] };
+    const TARGET: Target = Target { name: "t", only: &[], core: &["a::"], without: &["churn"] };
     const WAY: Way = Way { name: "w", command_line: "", tests: "odd::" };
 
     fn listed() -> Listed {
@@ -148,6 +169,11 @@ mod unit {
     }
 
     #[test]
+    fn of_the_kernels_between_only_a_core_is_asked() {
+        assert_eq!(TARGET.choose_core(&listed(), &[]), ["a::quick"]);
+    }
+
+    #[test]
     fn an_odd_machine_runs_what_is_ignored_elsewhere() {
         assert_eq!(WAY.choose(&listed(), &[]), ["odd::b"]);
         assert!(WAY.choose(&listed(), &["quick".to_owned()]).is_empty());
@@ -156,7 +182,7 @@ mod unit {
     #[test]
     fn a_name_that_was_changed_is_noticed() {
         assert!(TARGET.unknown(&listed()).is_empty(), "all are there");
-        let stale = Target { only: &["gone::"], ..TARGET };
+        let stale = Target { only: &["gone::"], core: &[], ..TARGET };
         let slow = Listed { all: "slow: test\n".into(), ignored: String::new() };
         assert_eq!(stale.unknown(&slow), ["churn", "gone::"]);
     }

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use tcpwatch::timing::{Next, Schedule, Then, Window};
+use tcpwatch_core::timing::{Next, Schedule, Then, Window};
 
 use super::{
     kernel::{ERROR_REPORTS, RESETS_EXPLAINED},
@@ -70,7 +70,7 @@ pub(crate) const fn turned((local, remote): Ends) -> Ends {
 
 /// A timer of the kernel: never early, late as the wheel allows and as a busy machine is.
 pub(crate) fn lasted(took: f64, Window { promise, latest }: Window) {
-    let tick = tcpwatch::source::clock::tick_rate().duration(1).as_secs_f64();
+    let tick = tcpwatch_kernel::clock::tick_rate().duration(1).as_secs_f64();
     assert!(took >= promise.as_secs_f64() - tick, "{took} s is earlier than {promise:?}");
     assert!(took <= latest.as_secs_f64() + BUSY, "{took} s is later than {latest:?}");
 }

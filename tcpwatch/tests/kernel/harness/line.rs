@@ -53,6 +53,7 @@ pub(crate) struct Line {
     pub(crate) gives_up_in_s: Option<f64>,
     pub(crate) gives_up_in_at_most_s: Option<f64>,
     pub(crate) why: Option<String>,
+    pub(crate) meaning: Option<String>,
     pub(crate) errno: Option<i32>,
     pub(crate) opened: Option<String>,
     pub(crate) opened_mono_ns: Option<u64>,

@@ -10,6 +10,7 @@ pub(crate) mod lives;
 pub(crate) mod netns;
 pub(crate) mod peer;
 pub(crate) mod program;
+pub(crate) mod scenarios;
 pub(crate) mod segment;
 pub(crate) mod sockets;
 pub(crate) mod tapped;
@@ -20,6 +21,8 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
+
+pub(crate) use scenarios::side_by_side;
 
 /// How long a test waits for what has to come. A deadline, never a pace.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(10);
@@ -44,41 +47,4 @@ pub(crate) fn poll_within<T>(span: Duration, what: &str, mut ask: impl FnMut() -
 /// Lets a span of time pass that is part of the scenario itself.
 pub(crate) fn let_pass(span: Duration) {
     thread::sleep(span);
-}
-
-/// Runs scenarios side by side; every one that fails is told.
-pub(crate) fn side_by_side(scenarios: &[Scenario<'_>]) {
-    let mut failed = run(scenarios);
-    if (1..=REPEATED).contains(&failed.len()) {
-        println!("once more, because hooks may have been left out: {:?}", names(&failed));
-        failed = run(&failed);
-    }
-    assert!(failed.is_empty(), "failed: {:?}", names(&failed));
-}
-
-/// A name and what to do.
-pub(crate) type Scenario<'a> = (&'a str, fn());
-
-/// Scenarios that are run once more if they fail. In a loaded machine the kernel was seen to leave out
-/// all hooks for some microseconds, in every watcher at once and without counting a skipped run; what
-/// happens then is told by nobody.
-const REPEATED: usize = 2;
-
-/// Returns those that failed.
-fn run<'a>(scenarios: &[Scenario<'a>]) -> Vec<Scenario<'a>> {
-    thread::scope(|scope| {
-        let running: Vec<_> = scenarios
-            .iter()
-            .map(|(name, scenario)| {
-                let thread = thread::Builder::new().name((*name).to_owned());
-                ((*name, *scenario), thread.spawn_scoped(scope, scenario).unwrap())
-            })
-            .collect();
-        let ended = running.into_iter().map(|(scenario, thread)| (scenario, thread.join()));
-        ended.filter(|(_, result)| result.is_err()).map(|(scenario, _)| scenario).collect()
-    })
-}
-
-fn names<'a>(scenarios: &[Scenario<'a>]) -> Vec<&'a str> {
-    scenarios.iter().map(|(name, _)| *name).collect()
 }

@@ -2,6 +2,7 @@
 //! kernel removes it whatever happens.
 
 use std::{
+    cell::RefCell,
     fs::{self, File},
     io,
     os::{fd::AsFd as _, unix::fs::MetadataExt as _},
@@ -12,6 +13,16 @@ use std::{
 };
 
 use rustix::thread::{LinkNameSpaceType, gettid, move_into_link_name_space};
+
+thread_local! {
+    /// Inodes of the namespaces that this thread has made.
+    static MADE_HERE: RefCell<Vec<u32>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Inodes of the namespaces that this thread has made since it was last asked.
+pub(crate) fn take_made_here() -> Vec<u32> {
+    MADE_HERE.take()
+}
 
 const OWN: &str = "/proc/thread-self/ns/net";
 
@@ -41,6 +52,7 @@ impl Netns {
         };
         let thread = thread::Builder::new().name("holder".to_owned()).spawn(hold).unwrap();
         let (inode, holder, file) = told.recv().unwrap();
+        MADE_HERE.with_borrow_mut(|made| made.push(inode));
         Self { inode, holder, file: Some(file), release: Some(release), thread: Some(thread) }
     }
 

@@ -7,19 +7,22 @@ use std::{
     os::fd::AsFd as _,
 };
 
-use tcpwatch::{
+use tcpwatch_common::config::RING_BYTES;
+use tcpwatch_core::{
     decode::{Names, decode},
     event::{self, Event, SegmentEvent, TcpFlags, TcpState, Way},
-    lab::{host::Host, scenario::Rule},
-    probe::{Counting, Filters, Probes, Tap, Totals},
+    loss::Totals,
+    track::Reliance,
+};
+use tcpwatch_kernel::{
+    clock,
+    probe::{Counting, Drops, Filters, Probes, Tap},
     source::{
-        clock,
         recording::Header,
         snapshot::{self, Owners, Scope},
     },
-    track::Reliance,
 };
-use tcpwatch_common::config::RING_BYTES;
+use tcpwatch_lab::host::Host;
 
 use super::{
     netns::Netns,
@@ -43,7 +46,7 @@ pub(crate) struct Tapped {
     pub(crate) server: Station,
     pub(crate) tap: Tap,
     probes: Probes,
-    ring: tcpwatch::probe::Ring,
+    ring: tcpwatch_kernel::probe::Ring,
     /// Records of every kind, as they came.
     pub(crate) records: Vec<Vec<u8>>,
     segments: Vec<SegmentEvent>,
@@ -124,8 +127,8 @@ impl Tapped {
     }
 
     /// Sets a rule on a host's end of the cable.
-    pub(crate) fn set(&mut self, slot: usize, rule: &Rule) {
-        let cable = self.host(rule.host).cable;
+    pub(crate) fn set(&mut self, host: Host, slot: usize, rule: &Drops) {
+        let cable = self.host(host).cable;
         self.tap.set_rule(cable, slot, rule, clock::now()).unwrap();
     }
 
@@ -143,11 +146,11 @@ impl Tapped {
             clock: clock::read(),
             reliance: Reliance {
                 gapless: true,
-                minis: self.probes.symbols.is_ok(),
+                minis: self.probes.minis.is_ok(),
                 lives: false,
                 rate: clock::tick_rate(),
             },
-            symbols: self.probes.symbols.as_ref().cloned().unwrap_or_default(),
+            symbols: self.probes.symbols.clone(),
             reset_reasons: self.probes.dialect.reset_reasons.clone(),
         }
     }
@@ -206,7 +209,7 @@ impl Tapped {
         }
         let totals = losses.read().unwrap();
         let lost: u64 = totals.lost.values().sum();
-        let skipped = totals.lost.get(&tcpwatch::probe::Cause::Recursion).copied().unwrap_or(0);
+        let skipped = totals.lost.get(&tcpwatch_core::loss::Cause::Recursion).copied().unwrap_or(0);
         assert_eq!(totals.attempted, received + lost - skipped, "{totals:?}");
         drop((losses, self.client, self.server));
         all_gone(&own);
@@ -226,11 +229,9 @@ fn attach(tap: &mut Tap, host: &Station) {
     tap.attach(netns.as_fd(), "cable", host.cable, host.inode()).unwrap();
 }
 
-/// A rule for everything that goes this way on a host's end of the cable.
-pub(crate) fn rule(host: Host, way: Way) -> Rule {
-    Rule {
-        name: "a loss".to_owned(),
-        host,
+/// A rule for everything that goes this way.
+pub(crate) fn rule(way: Way) -> Drops {
+    Drops {
         way,
         local_port: None,
         remote_port: None,
@@ -238,7 +239,6 @@ pub(crate) fn rule(host: Host, way: Way) -> Rule {
         value: TcpFlags(0),
         count: None,
         for_ns: None,
-        from_start: true,
     }
 }
 

@@ -12,7 +12,7 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde::de::DeserializeOwned;
-use tcpwatch::source::clock;
+use tcpwatch_kernel::clock;
 
 use super::{
     DEADLINE,

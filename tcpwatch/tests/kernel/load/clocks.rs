@@ -5,7 +5,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use tcpwatch::source::clock;
+use tcpwatch_kernel::clock;
 
 use super::run::Run;
 use crate::harness::{churn, netns::Netns, program::tcpwatch};

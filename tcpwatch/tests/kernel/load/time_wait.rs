@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tcpwatch::track::MAX_SOCKETS;
+use tcpwatch_core::track::MAX_SOCKETS;
 
 use super::run::{Ended, Run, occurrences, own_kib};
 use crate::harness::{exporter::Exporter, let_pass, netns::Netns, poll_within, sockets::V4};

@@ -5,10 +5,8 @@ use std::{
     time::Duration,
 };
 
-use tcpwatch::{
-    event::{self, TcpState},
-    source::snapshot::{self, Owners, Scope},
-};
+use tcpwatch_core::event::{self, TcpState};
+use tcpwatch_kernel::source::snapshot::{self, Owners, Scope};
 
 use crate::harness::{
     lives::life,

@@ -64,7 +64,7 @@ fn ack_lost(retries: &str, promised: u64, address: &str) {
         go_on.then_some(step)
     });
     let latest: f64 = steps.map(super::longest).sum();
-    let tick = tcpwatch::source::clock::tick_rate().duration(1).as_secs_f64();
+    let tick = tcpwatch_kernel::clock::tick_rate().duration(1).as_secs_f64();
     let earliest = Duration::from_secs(promised).as_secs_f64() - tick;
     assert!(took >= earliest && took <= latest + super::LATE, "{took} s, at most {latest}");
     let ours = life(&log.lines, connected, listening);

@@ -10,11 +10,11 @@ mod witness;
 
 use std::time::Duration;
 
-use tcpwatch::{
+use tcpwatch_core::{
     event::Jiffies,
-    source::clock,
     timing::wheel::{TickRate, fires_at},
 };
+use tcpwatch_kernel::clock;
 
 use crate::harness::{lives::Life, side_by_side};
 

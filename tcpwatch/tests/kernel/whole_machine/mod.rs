@@ -4,6 +4,7 @@
 mod lockdown;
 mod processors;
 mod symbols;
+mod too_old;
 
 use std::env;
 

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use tcpwatch::timing::{self, RtoOptions, Schedule, Sysctls};
+use tcpwatch_core::timing::{self, RtoOptions, Schedule, Sysctls};
 
 use crate::harness::{
     connections::{adds_up, await_connection, connection, keeps_to, retries, same, sees, turned},

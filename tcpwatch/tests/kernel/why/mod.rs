@@ -10,7 +10,8 @@ mod timeouts;
 
 use std::time::Duration;
 
-use tcpwatch::{source::clock, timing::wheel::TickRate};
+use tcpwatch_core::timing::wheel::TickRate;
+use tcpwatch_kernel::clock;
 
 use crate::harness::{
     side_by_side,

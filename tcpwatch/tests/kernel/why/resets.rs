@@ -5,6 +5,8 @@ use std::{
     net::{SocketAddr, TcpListener, TcpStream},
 };
 
+use tcpwatch_core::event::reset_reason;
+
 use crate::harness::{
     connections::{about, adds_up, await_connection, connection, explains_resets, turned},
     line::Line,
@@ -65,6 +67,13 @@ impl Side {
         if explains_resets() || reset.why.is_some() {
             assert_eq!(reset.why.as_deref(), self.why, "{reset}");
         }
+        let meaning = reset.why.as_deref().and_then(reset_reason::meaning);
+        assert_eq!(reset.meaning.as_deref(), meaning, "{reset}");
+        assert_eq!(
+            meaning.is_some(),
+            reset.why.is_some(),
+            "every reason here is explained: {reset}"
+        );
         let owner = reset.process.as_ref().map(|owner| owner.pid);
         assert_eq!(owner, Some(std::process::id()), "{reset}");
     }

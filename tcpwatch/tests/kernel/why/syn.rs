@@ -7,7 +7,7 @@ use std::{
 };
 
 use socket2::{Domain, Protocol, Socket, Type};
-use tcpwatch::timing::{self, Schedule, SynOptions, Sysctls};
+use tcpwatch_core::timing::{self, Schedule, SynOptions, Sysctls};
 
 use crate::harness::{
     connections::{

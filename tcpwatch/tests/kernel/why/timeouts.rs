@@ -3,7 +3,7 @@
 use std::{io::Write as _, net::TcpListener, time::Duration};
 
 use socket2::{SockRef, TcpKeepalive};
-use tcpwatch::timing::{self, RtoOptions, Sysctls};
+use tcpwatch_core::timing::{self, RtoOptions, Sysctls};
 
 use crate::harness::{
     connections::{

@@ -1,4 +1,4 @@
-//! Recordings, and lines made up: their form is what `src/sink/schema.json` says, and that says enough
+//! Recordings, and lines made up: their form is what `view/src/schema.json` says, and that says enough
 //! to fail.
 
 mod lines;
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::recording::{Recording, data, replay};
 
-const SCHEMA: &str = include_str!("../../../src/sink/schema.json");
+const SCHEMA: &str = include_str!("../../../view/src/schema.json");
 
 fn schema() -> Value {
     serde_json::from_str(SCHEMA).expect("the schema is JSON")

@@ -1,11 +1,11 @@
-//! The words of the program are those that `src/sink/schema.json` lists.
+//! The words of the program are those that `view/src/schema.json` lists.
 
 use std::collections::BTreeSet;
 
 use serde_json::Value;
-use tcpwatch::{
+use tcpwatch_core::{
     event::{Segment, TcpState, Via},
-    probe::Cause,
+    loss::Cause,
     track::{ClosedBy, Handshake, Reason},
 };
 

@@ -5,15 +5,15 @@ use std::{path::Path, time::Duration};
 use anyhow::Result;
 
 use super::poll::Poll;
-use crate::{
-    bench::{
-        case::{self, NOTHING, TCPSTATES},
-        losses::Tells,
-        peers::{self, TCPLIFE},
-        tool::{Ended as Said, Ready, Spec, Stdout, Tool},
-    },
-    bpf_toolchain::in_path,
+use tcpwatch_bpf_toolchain::in_path;
+
+use crate::bench::{
+    case::{self, NOTHING, TCPSTATES},
+    losses::Tells,
+    peers::{self, TCPLIFE},
+    tool::{Ended as Said, Ready, Spec, Stdout, Tool},
 };
+use crate::debian::TCPDUMP;
 
 /// The server's port.
 pub(super) const PORT: u16 = 11111;
@@ -65,10 +65,10 @@ pub(super) fn all(program: &Path) -> Vec<Case> {
     };
     let peer = |label| Some(Case { label, watcher: Watcher::Tool(peers::spec(label)?) });
     let tcpdump = |label, banner, args: &[&str]| {
-        in_path("tcpdump")?;
+        let program = TCPDUMP.find()?.join("tcpdump").into();
         let args = ["-i", "lo", "-n"].iter().chain(args).map(Into::into).collect();
         let ready = Ready::Banner(banner);
-        let spec = Spec { program: "tcpdump".into(), args, ready, tells: Tells::Dropped };
+        let spec = Spec { program, args, ready, tells: Tells::Dropped };
         Some(Case { label, watcher: Watcher::Tool(spec) })
     };
     let cases = [
@@ -83,6 +83,7 @@ pub(super) fn all(program: &Path) -> Vec<Case> {
             "listening on",
             &["tcp[tcpflags] & (tcp-syn|tcp-fin|tcp-rst) != 0"],
         ),
+        // From `PATH` alone: what starts a fetched one would be a good part of what is measured.
         in_path("ss").map(|_| Case { label: "ss -tan every 10 ms", watcher: Watcher::Poll }),
     ];
     cases.into_iter().flatten().collect()

@@ -8,7 +8,8 @@ mod writes;
 use anyhow::Result;
 
 use self::{recording::Recording, valgrind::Counts};
-use super::{apt, command::Bench, table::Table};
+use super::{command::Bench, table::Table};
+use crate::debian::VALGRIND;
 
 /// The connections of the two recordings whose difference is counted.
 const CONNECTIONS: (u32, u32) = (500, 1500);
@@ -28,14 +29,14 @@ const CASES: [(&str, &[&str]); 3] = [
 
 /// The table of what is counted in a replay, and a line about system calls.
 pub(super) fn tables(bench: &Bench) -> Result<String> {
-    apt::install("valgrind, which counts instructions", &[("valgrind", "valgrind")])?;
+    let valgrind = VALGRIND.ensure()?.join("valgrind");
     let recordings = (Recording::write(CONNECTIONS.0)?, Recording::write(CONNECTIONS.1)?);
     let mut table = Table::new(&["", "instructions", "allocations", "bytes allocated"]);
     let mut reading = Counts::default();
     for (name, args) in CASES {
         eprintln!("bench: instructions for {name}");
-        let few = valgrind::count(&bench.tcpwatch, &recordings.0, args)?;
-        let many = valgrind::count(&bench.tcpwatch, &recordings.1, args)?;
+        let few = valgrind::count(&valgrind, &bench.tcpwatch, &recordings.0, args)?;
+        let many = valgrind::count(&valgrind, &bench.tcpwatch, &recordings.1, args)?;
         let each = many.less(few).per(recordings.1.lines() - recordings.0.lines());
         let Counts { instructions, allocations, bytes } = each.less(reading);
         table.push(vec![

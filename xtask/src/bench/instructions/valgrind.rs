@@ -39,11 +39,16 @@ impl Counts {
 }
 
 /// Replays twice: once for the instructions, once for the allocations.
-pub(super) fn count(program: &Path, recording: &Recording, args: &[&str]) -> Result<Counts> {
-    let said =
-        run(&["--tool=callgrind", "--callgrind-out-file=/dev/null"], program, recording, args)?;
+pub(super) fn count(
+    valgrind: &Path,
+    program: &Path,
+    recording: &Recording,
+    args: &[&str],
+) -> Result<Counts> {
+    let run = |tool: &[&str]| run(valgrind, tool, program, recording, args);
+    let said = run(&["--tool=callgrind", "--callgrind-out-file=/dev/null"])?;
     let instructions = collected(&said).with_context(|| format!("no count in: {said}"))?;
-    let said = run(&["--tool=dhat", "--dhat-out-file=/dev/null"], program, recording, args)?;
+    let said = run(&["--tool=dhat", "--dhat-out-file=/dev/null"])?;
     let (bytes, allocations) = total(&said).with_context(|| format!("no total in: {said}"))?;
     Ok(Counts {
         instructions: number(instructions),
@@ -52,8 +57,14 @@ pub(super) fn count(program: &Path, recording: &Recording, args: &[&str]) -> Res
     })
 }
 
-fn run(tool: &[&str], program: &Path, recording: &Recording, args: &[&str]) -> Result<String> {
-    let mut command = Command::new("valgrind");
+fn run(
+    valgrind: &Path,
+    tool: &[&str],
+    program: &Path,
+    recording: &Recording,
+    args: &[&str],
+) -> Result<String> {
+    let mut command = Command::new(valgrind);
     command.args(tool).arg(program).arg("replay").arg(recording.path()).args(args);
     command.stdin(Stdio::null()).stdout(Stdio::null());
     let output = command.output().context("cannot start valgrind")?;

@@ -20,7 +20,7 @@ use self::{
     load::Load,
 };
 use super::{command::Bench, private_net};
-use crate::setup::NODE_EXPORTER;
+use crate::debian::NODE_EXPORTER;
 
 /// From one scrape to the next: tcpwatch lists waiting sockets anew after 5 s, so that it does here
 /// for every page.

@@ -16,15 +16,15 @@ use super::{
     case::{self, ANY_PORT, JSON, SERVE, TCPSTATES, TEXT, WEB},
     command::Bench,
     losses::Tells,
-    peers::{self, BPFTRACE, TCPLIFE},
+    peers::{self, ONE_LINER_LABEL, TCPLIFE},
     proc_files::{self, Memory},
     statistics::{median, megabytes, spread},
     table::Table,
     tool::{Ready, Spec, Stdout, Tool},
     workload::Workload,
 };
-use crate::bpf_toolchain::in_path;
 use first_line::{Traffic, first_line};
+use tcpwatch_bpf_toolchain::in_path;
 
 /// How often each is started.
 const ROUNDS: u32 = 9;
@@ -72,7 +72,7 @@ fn specs(bench: &Bench) -> Vec<(&'static str, Spec)> {
         of_tcpwatch(JSON, &["--format", "json"]),
         of_tcpwatch(SERVE, &["serve", WEB, ANY_PORT]),
     ];
-    let peers = [TCPSTATES, TCPLIFE, BPFTRACE];
+    let peers = [TCPSTATES, TCPLIFE, ONE_LINER_LABEL];
     specs.extend(peers.into_iter().filter_map(|label| Some((label, peers::spec(label)?))));
     specs
 }

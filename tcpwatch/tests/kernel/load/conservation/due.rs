@@ -61,6 +61,8 @@ impl Facts {
             // SYNs, as good as always: the rest is answered at once.
             Hook::Retransmit => self.sent_again,
             Hook::RetransmitSynAck | Hook::TimerExpire | Hook::TapIn | Hook::TapOut => return None,
+            // What the hook above was kept from, which is nothing before Linux 7.0.
+            Hook::SetStateSecond | Hook::SetStateThird => 0,
         })
     }
 

@@ -10,8 +10,8 @@ use aya::{
     maps::{Map, MapData, PerCpuArray, loaded_maps},
     programs::{ProgramFd, loaded_programs},
 };
-use tcpwatch::probe::hooks::HOOKS;
 use tcpwatch_common::{Counter, counter::Hook};
+use tcpwatch_kernel::probe::hooks::HOOKS;
 
 use crate::harness::program::{ids_of, programs_of};
 

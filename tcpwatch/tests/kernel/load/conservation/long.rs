@@ -68,6 +68,7 @@ pub(super) fn run() -> [Row; 2] {
         "connects",
     );
     // Where the kernel is silent about it, TIME_WAIT is told at its end.
+    row.uncovered = log.uncovered;
     row.told_by_most(facts.delayed);
     let lines = (JSON.lines)(facts);
     [outcome.row(lines), row]

@@ -12,23 +12,8 @@ use crate::harness::netns::Netns;
 /// Connections a second.
 const RATE: u32 = 10_000;
 const SPAN: Duration = Duration::from_secs(15);
-/// How often it is tried: a machine that is busy otherwise lets the reader wait.
-const TRIES: usize = 3;
 
 pub(super) fn run(path: &Path) -> Row {
-    for _ in 1..TRIES {
-        let row = once(path);
-        if row.ring_full == 0 {
-            return row;
-        }
-        println!("ONCE MORE: {} records found the ring full: {row:?}", row.ring_full);
-    }
-    let mut row = once(path);
-    row.equal(row.ring_full, 0, "records that found the ring full");
-    row
-}
-
-fn once(path: &Path) -> Row {
     let netns = Netns::new();
     let mut course = Course::begin(&netns, &format!("{}, paced", path.name), path.args);
     course.churn(Much::Paced(SPAN, RATE));
@@ -41,5 +26,7 @@ fn once(path: &Path) -> Row {
     }
     let outcome = course.end();
     let lines = (path.lines)(outcome.facts);
-    outcome.row(lines)
+    let mut row = outcome.row(lines);
+    row.equal(row.ring_full, 0, "records that found the ring full");
+    row
 }

@@ -1,0 +1,162 @@
+//! The machine comes in, the compiler and the linker of the kernel side go out.
+//!
+//! Used by `tcpwatch/kernel/build.rs` to build it and by `cargo xtask setup` to know what is missing.
+//! Two roads lead to an object file. Debian packages a stable compiler together with a
+//! precompiled `core` for BPF. Elsewhere rustup's nightly compiles `core` from source.
+
+use std::{
+    env,
+    error::Error,
+    ffi::OsString,
+    fmt,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+/// Debian's compiler (package `rustc-web`).
+const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
+/// Debian's precompiled `core` for BPF (package `libstd-rust-web-dev-bpf`).
+const DEBIAN_CORE: &str = "/usr/lib/rustlib/bpfel-unknown-none/lib";
+
+/// The linker's name.
+const LINKER: &str = "bpf-linker";
+
+/// A compiler that can produce BPF code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compiler {
+    /// `/usr/bin/rustc` with its precompiled `core`.
+    Debian,
+    /// `rustup run nightly`, which builds `core` from the component `rust-src`.
+    Nightly,
+}
+
+/// A part that is not installed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Missing {
+    /// No compiler of either road.
+    Compiler,
+    /// `bpf-linker` is neither in `PATH` nor in cargo's bin directory.
+    Linker,
+}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Compiler => "a Rust compiler for BPF",
+            Self::Linker => "bpf-linker",
+        })
+    }
+}
+
+impl Error for Missing {}
+
+/// Everything needed to build the kernel side.
+#[derive(Clone, Debug)]
+pub struct BpfToolchain {
+    /// Where the code comes from.
+    pub compiler: Compiler,
+    /// Full path of `bpf-linker`.
+    pub linker: PathBuf,
+}
+
+impl fmt::Display for BpfToolchain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.compiler {
+            Compiler::Debian => write!(f, "{DEBIAN_RUSTC} with its core for BPF")?,
+            Compiler::Nightly => f.write_str("rustup's nightly with rust-src")?,
+        }
+        write!(f, ", {}", self.linker.display())
+    }
+}
+
+/// Where `cargo install` puts programs.
+fn installed() -> Option<PathBuf> {
+    let home = || env::var_os("HOME").map(|home| Path::new(&home).join(".cargo"));
+    let cargo_home = env::var_os("CARGO_HOME").map(PathBuf::from).or_else(home)?;
+    Some(cargo_home.join("bin"))
+}
+
+/// A program's full path, when a directory of `PATH` holds it.
+#[must_use]
+pub fn in_path(program: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH")?;
+    env::split_paths(&path).map(|directory| directory.join(program)).find(|path| path.is_file())
+}
+
+impl BpfToolchain {
+    /// Looks at the machine; takes a few milliseconds and changes nothing.
+    pub fn find() -> Result<Self, Missing> {
+        Ok(Self {
+            compiler: Self::find_compiler().ok_or(Missing::Compiler)?,
+            linker: Self::find_linker().ok_or(Missing::Linker)?,
+        })
+    }
+
+    /// The compiler, Debian's first: it needs no network.
+    #[must_use]
+    pub fn find_compiler() -> Option<Compiler> {
+        if Path::new(DEBIAN_RUSTC).exists() && Path::new(DEBIAN_CORE).exists() {
+            return Some(Compiler::Debian);
+        }
+        let output = Command::new("rustup")
+            .args(["run", "nightly", "rustc", "--print", "sysroot"])
+            .output()
+            .ok()
+            .filter(|output| output.status.success())?;
+        let sysroot = PathBuf::from(String::from_utf8(output.stdout).ok()?.trim());
+        sysroot.join("lib/rustlib/src/rust/library/core").exists().then_some(Compiler::Nightly)
+    }
+
+    /// `bpf-linker` in `PATH`, or where `cargo install` puts it.
+    #[must_use]
+    pub fn find_linker() -> Option<PathBuf> {
+        in_path(LINKER).or_else(|| Some(installed()?.join(LINKER)).filter(|path| path.is_file()))
+    }
+
+    /// Of a toolchain that is not complete, paths one of which changes when it becomes so. A path that
+    /// does not exist stands for a change that only another look shows.
+    #[must_use]
+    pub fn awaited() -> Vec<PathBuf> {
+        if Self::find_linker().is_some() {
+            return vec![PathBuf::from(DEBIAN_CORE).join("absent")];
+        }
+        let path = env::var_os("PATH").unwrap_or_default();
+        let directories = env::split_paths(&path).filter(|directory| directory.is_dir());
+        directories.chain(installed()).collect()
+    }
+
+    /// The command that builds the kernel side into `target_dir`.
+    #[must_use]
+    pub fn build_command(&self, target_dir: &Path, target_arch: &str) -> Command {
+        let mut command = match self.compiler {
+            Compiler::Debian => {
+                let mut command = Command::new(env::var_os("CARGO").unwrap_or("cargo".into()));
+                command.env("RUSTC", DEBIAN_RUSTC);
+                command
+            }
+            Compiler::Nightly => {
+                let mut command = Command::new("rustup");
+                command.args(["run", "nightly", "cargo"]).env_remove("RUSTC");
+                command
+            }
+        };
+        command.args(["build", "--package", "tcpwatch-ebpf", "--release", "--quiet"]);
+        command.args(["--target", "bpfel-unknown-none", "--target-dir"]).arg(target_dir);
+        if self.compiler == Compiler::Nightly {
+            command.args(["-Z", "build-std=core"]);
+        }
+        let mut flags = OsString::from(format!("--cfg=bpf_target_arch=\"{target_arch}\""));
+        for flag in ["-Cdebuginfo=2", "-Clink-arg=--btf"] {
+            flags.push("\u{1f}");
+            flags.push(flag);
+        }
+        flags.push("\u{1f}-Clinker=");
+        flags.push(&self.linker);
+        command.env("CARGO_ENCODED_RUSTFLAGS", flags);
+        // Set by an outer cargo or clippy for the host; the inner build must not inherit them.
+        for key in ["RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER", "CARGO_BUILD_TARGET", "RUSTFLAGS"] {
+            command.env_remove(key);
+        }
+        command
+    }
+}

@@ -1,0 +1,60 @@
+//! The life of a mini-socket, told by its timer.
+
+pub use tcpwatch_common::EarlyEnd;
+
+use super::{Cookie, Endpoints, KernelTime, Netns, TcpState};
+
+/// What the kernel keeps instead of a full socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum MiniKind {
+    /// `struct inet_timewait_sock`: TIME_WAIT, or FIN_WAIT_2 after the application has gone.
+    TimeWait,
+    /// `struct request_sock`: a half-open connection.
+    Request,
+}
+
+/// What happened to its timer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TimerEvent {
+    /// Armed.
+    Start,
+    /// Disarmed.
+    Cancel,
+    /// Its handler was called.
+    Expire,
+}
+
+/// A moment on the kernel's coarse clock, in ticks since it booted (`jiffies_64`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Jiffies(pub u64);
+
+/// Something happened to a mini-socket's timer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MiniEvent {
+    /// When.
+    pub at: KernelTime,
+    /// The cookie, if anybody has asked for one; a timewait socket has that of its full socket.
+    pub socket: Option<Cookie>,
+    /// In which network namespace.
+    pub netns: Netns,
+    /// Its two ends.
+    pub ends: Endpoints,
+    /// What it is.
+    pub kind: MiniKind,
+    /// Its state.
+    pub state: TcpState,
+    /// What happened.
+    pub timer: TimerEvent,
+    /// When the timer is due; it never fires earlier.
+    pub due: Jiffies,
+    /// The moment of this event on the same clock.
+    pub tick: Jiffies,
+    /// What ended it, if it was disarmed early and that is known.
+    pub ended_by: Option<EarlyEnd>,
+    /// Does a half-open connection's listener listen while its timer fires? `None` if the record does not
+    /// say.
+    pub listens: Option<bool>,
+    /// The state that the full socket was in when a timewait socket took over, as its last change reports
+    /// right after.
+    pub replaces: Option<TcpState>,
+}

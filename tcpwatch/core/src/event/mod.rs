@@ -1,0 +1,119 @@
+//! What happened, in the words of the field. Built by `decode`, read by `track` and `sink`; no I/O.
+
+pub mod known;
+pub mod mini;
+pub mod process;
+pub mod reset;
+pub mod reset_reason;
+pub mod retransmit;
+pub mod segment;
+pub mod socket;
+pub mod state;
+pub mod time;
+pub mod totals;
+
+pub use known::{KnownKind, KnownSocket};
+pub use mini::{EarlyEnd, Jiffies, MiniEvent, MiniKind, TimerEvent};
+pub use process::{Process, Via};
+pub use reset::{ErrorEvent, ResetDirection, ResetEvent};
+pub use retransmit::{RetransmitEvent, Segment, Trigger};
+pub use segment::{SegmentEvent, TcpFlags, TcpOptions, Way};
+pub use socket::{Cookie, Direction, Endpoint, Endpoints, Netns};
+pub use state::TcpState;
+pub use time::{KernelTime, WallClock};
+pub use totals::Totals;
+
+/// A state change of a full socket, as the kernel reported it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "independent flags of the kernel")]
+pub struct StateEvent {
+    /// When, by the kernel's clock.
+    pub at: KernelTime,
+    /// Which socket.
+    pub socket: Cookie,
+    /// In which network namespace.
+    pub netns: Netns,
+    /// Its two ends.
+    pub ends: Endpoints,
+    /// State that was left.
+    pub from: TcpState,
+    /// State that was entered.
+    pub to: TcpState,
+    /// `sk_err` at that moment: a positive errno, 0 for none.
+    pub error: u16,
+    /// The application had let go of the socket (`SOCK_DEAD`).
+    pub orphaned: bool,
+    /// The peer's FIN had been received (`SOCK_DONE`).
+    pub peer_finished: bool,
+    /// The task that made the change by a system call.
+    pub process: Option<Process>,
+    /// The application wants no FIN_WAIT_2 after `close()` (`TCP_LINGER2` below 0).
+    pub no_fin_wait: bool,
+    /// Data came before the handshake was done.
+    pub fast_open: bool,
+    /// The timer of the mini-socket that takes over in FIN_WAIT_2 at the same moment: when it was
+    /// armed and when it is due.
+    pub timer: Option<(Jiffies, Jiffies)>,
+    /// The kernel side kept the change back until a port was known.
+    pub kept_back: bool,
+    /// What the socket has done, with its last change if that was asked for.
+    pub totals: Option<Box<Totals>>,
+    /// This end sent a reset as it closed, told right after.
+    pub reset_sent: bool,
+    /// What else is known of a socket that closes: `FLAG_*` of [`tcpwatch_common::state_change`].
+    pub closing: u16,
+}
+
+impl StateEvent {
+    /// A listener that was not bound gets its port after it has entered LISTEN
+    /// (`inet_csk_listen_start` in `net/ipv4/inet_connection_sock.c`).
+    #[must_use]
+    pub fn lacks_its_port(&self) -> bool {
+        self.to == TcpState::Listen && self.ends.local.port == 0
+    }
+}
+
+/// What comes out of a source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A full socket changed its state.
+    State(StateEvent),
+    /// The timer of a mini-socket.
+    Mini(MiniEvent),
+    /// A segment was sent again.
+    Retransmit(RetransmitEvent),
+    /// A reset was sent or accepted.
+    Reset(ResetEvent),
+    /// The application will see an error.
+    Error(ErrorEvent),
+    /// A segment passed a link of the laboratory, or was dropped there.
+    Segment(SegmentEvent),
+}
+
+impl Event {
+    /// When it happened.
+    #[must_use]
+    pub const fn at(&self) -> KernelTime {
+        match self {
+            Self::State(event) => event.at,
+            Self::Mini(event) => event.at,
+            Self::Retransmit(event) => event.at,
+            Self::Reset(event) => event.at,
+            Self::Error(event) => event.at,
+            Self::Segment(event) => event.at,
+        }
+    }
+
+    /// Between whom, and in which network namespace.
+    #[must_use]
+    pub const fn between(&self) -> (Netns, &Endpoints) {
+        match self {
+            Self::State(event) => (event.netns, &event.ends),
+            Self::Mini(event) => (event.netns, &event.ends),
+            Self::Retransmit(event) => (event.netns, &event.ends),
+            Self::Reset(event) => (event.netns, &event.ends),
+            Self::Error(event) => (event.netns, &event.ends),
+            Self::Segment(event) => (event.netns, &event.ends),
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! Why something did not reach the output, and how much of it.
+
+use std::collections::BTreeMap;
+
+/// Why something did not reach the output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Cause {
+    /// The ring was full: the reader was too slow or stopped.
+    RingFull,
+    /// The kernel skipped a program because an interrupt hit while it ran (`recursion_misses`).
+    Recursion,
+    /// The kernel side could not make sense of a socket.
+    Unreadable,
+    /// A record had a length or a tag that this version does not know.
+    Undecodable,
+    /// The table of sockets was full: changes are shown, but without durations and owners.
+    TableFull,
+    /// Too many connection attempts waited for their local port to become known.
+    Undecided,
+}
+
+impl Cause {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::RingFull,
+        Self::Recursion,
+        Self::Unreadable,
+        Self::Undecodable,
+        Self::TableFull,
+        Self::Undecided,
+    ];
+
+    /// Is it counted by the kernel and its side of tcpwatch?
+    #[must_use]
+    pub const fn is_of_kernel_side(self) -> bool {
+        !matches!(self, Self::Undecodable | Self::TableFull)
+    }
+
+    /// The word used in output.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::RingFull => "ring_full",
+            Self::Recursion => "recursion",
+            Self::Unreadable => "unreadable",
+            Self::Undecodable => "undecodable",
+            Self::TableFull => "table_full",
+            Self::Undecided => "undecided",
+        }
+    }
+
+    /// What it means, for people.
+    #[must_use]
+    pub const fn explanation(self) -> &'static str {
+        match self {
+            Self::RingFull => "the ring was full: output is too slow, or --buffer too small",
+            Self::Recursion => "the kernel skipped the program inside an interrupt",
+            Self::Unreadable => "a socket could not be read",
+            Self::Undecodable => "a record could not be decoded",
+            Self::TableFull => "the table of sockets is full: no durations, no owners",
+            Self::Undecided => "too many connects waited for their local port to be known",
+        }
+    }
+}
+
+/// Totals since the kernel side was attached.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Records the kernel side wanted to emit.
+    pub attempted: u64,
+    /// Losses by cause; causes without a loss are absent.
+    pub lost: BTreeMap<Cause, u64>,
+}

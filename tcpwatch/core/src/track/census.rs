@@ -1,0 +1,59 @@
+//! Which sockets exist, as the kernel lists them: what is left to compare with after a loss.
+
+use std::collections::{HashMap, HashSet};
+
+use super::Subject;
+use crate::event::{Cookie, Endpoints, KernelTime, KnownKind, KnownSocket, Netns};
+
+/// The sockets that two lists in a row hold. One alone can miss a socket that moves meanwhile.
+#[derive(Clone, Debug)]
+pub struct Census {
+    /// Before the kernel was asked.
+    pub(super) started: KernelTime,
+    /// After it had answered the second time: what is in neither list has reported its end by then.
+    ended: KernelTime,
+    namespaces: HashSet<Netns>,
+    /// With the ends of those that are full sockets.
+    sockets: HashMap<Cookie, Option<Endpoints>>,
+    /// For what has no cookie: a half-open connection, and an accepted one that took it over.
+    ends: HashSet<(Netns, Endpoints)>,
+}
+
+impl Census {
+    /// From the sockets of both lists. `namespaces` are those that both hold to the end.
+    pub fn new(
+        (started, ended): (KernelTime, KernelTime),
+        namespaces: impl IntoIterator<Item = Netns>,
+        sockets: impl IntoIterator<Item = KnownSocket>,
+    ) -> Self {
+        let (mut by_cookie, mut ends) = (HashMap::new(), HashSet::new());
+        for known in sockets {
+            let full = (known.kind == KnownKind::Full).then_some(known.ends);
+            by_cookie.insert(known.socket, full);
+            ends.insert((known.netns, known.ends));
+        }
+        let namespaces = namespaces.into_iter().collect();
+        Self { started, ended, namespaces, sockets: by_cookie, ends }
+    }
+
+    /// All records up to here have to be applied before the comparison.
+    #[must_use]
+    pub const fn ended(&self) -> KernelTime {
+        self.ended
+    }
+
+    /// Is it certain that this socket no longer exists? A cookie is asked for where there is one: the
+    /// kernel gives each only once (`net/core/sock_diag.c`, since 5.10 also across namespaces).
+    pub(super) fn lacks(&self, subject: &Subject) -> bool {
+        let exists = match subject.socket {
+            Some(socket) => self.sockets.contains_key(&socket),
+            None => self.ends.contains(&(subject.netns, subject.ends)),
+        };
+        self.namespaces.contains(&subject.netns) && !exists
+    }
+
+    /// The two ends of a full socket that exists.
+    pub(super) fn ends_of(&self, socket: Cookie) -> Option<Endpoints> {
+        self.sockets.get(&socket).copied().flatten()
+    }
+}

@@ -1,0 +1,281 @@
+//! Full sockets: from the kernel's report of a state change to news.
+
+use super::{
+    Change, Handshake, Life, News, Reason, Subject, Tracker, key, missed::may_go_on, reason,
+};
+use crate::event::{
+    Cookie, Direction, Endpoints, KernelTime, KnownSocket, Netns, Process, StateEvent, TcpState,
+    Via,
+};
+
+/// What is known about a full socket.
+#[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, none excludes another")]
+pub(super) struct Full {
+    pub(super) netns: Netns,
+    pub(super) ends: Endpoints,
+    pub(super) state: TcpState,
+    /// When `state` was entered, if that was seen.
+    pub(super) since: Option<KernelTime>,
+    pub(super) direction: Option<Direction>,
+    pub(super) process: Option<Process>,
+    pub(super) inherited: bool,
+    /// Last event or snapshot.
+    pub(super) seen: KernelTime,
+    /// Known only from the snapshot: events older than `seen` are no contradiction.
+    pub(super) from_snapshot: bool,
+    /// A mini-socket has taken over; what the kernel still says of the full socket is its burial.
+    pub(super) replaced: bool,
+    /// It was accepted, but no request socket was half-open before it.
+    unrequested: bool,
+    pub(super) life: Box<Life>,
+}
+
+impl Full {
+    /// The part of a line that stays the same.
+    pub(super) const fn subject(&self, socket: Cookie) -> Subject {
+        Subject {
+            socket: Some(socket),
+            netns: self.netns,
+            ends: self.ends,
+            direction: self.direction,
+            process: self.process,
+            inherited: self.inherited,
+        }
+    }
+
+    /// The change from the present state to `to`.
+    pub(super) fn change(&self, socket: Cookie, at: KernelTime, to: TcpState) -> Change {
+        Change::plain(at, self.subject(socket), (self.state, self.since), to)
+    }
+}
+
+impl Tracker {
+    pub(super) fn learn_full(&mut self, known: &KnownSocket) {
+        let direction = if known.state == TcpState::Listen { None } else { self.accepted(known) };
+        let connection = Full {
+            netns: known.netns,
+            ends: known.ends,
+            state: known.state,
+            since: None,
+            direction,
+            process: known.owner,
+            inherited: false,
+            seen: known.seen,
+            from_snapshot: true,
+            replaced: false,
+            unrequested: false,
+            life: Box::default(),
+        };
+        self.keep(known.socket, Box::new(connection));
+    }
+
+    /// A connection to a port on which somebody listens came in. Without a listener nothing tells:
+    /// it may have been closed meanwhile.
+    pub(super) fn accepted(&self, known: &KnownSocket) -> Option<Direction> {
+        self.listeners.find(known.netns, &known.ends.local).map(|_| Direction::Incoming)
+    }
+
+    pub(super) fn apply_state(&mut self, event: &StateEvent, out: &mut impl FnMut(News)) {
+        let known = self.sockets.remove(&event.socket);
+        let replaced = known.as_ref().is_some_and(|known| known.replaced);
+        if self.is_burial(event, replaced) {
+            self.bury(event);
+            return;
+        }
+        // Of one that was replaced the last report was missed: this is the socket's next connection.
+        let known = known.filter(|known| !known.replaced);
+        let met = known.is_none();
+        let mut connection = match known {
+            Some(mut known) => {
+                self.catch_up(&mut known, event, out);
+                known
+            }
+            None => Box::new(self.meet(event, out)),
+        };
+        connection.ends = event.ends;
+        if may_go_on(event, connection.life.reset_at_end(event.at)) && self.may_go_on_unseen(event)
+        {
+            self.go_on(event, *connection);
+            return;
+        }
+        self.identify(&mut connection, event);
+        let handshake = self.take_request(&mut connection, event, met, out);
+        let special = special_handshake(&mut connection, event);
+        let (to, reason) =
+            reason::of_change(event, connection.life.reset_at_end(event.at), self.reliance.minis);
+
+        if to != event.from && !handshake {
+            connection.life.moves(event.at, (connection.state, connection.since), to);
+            let mut change = connection.change(event.socket, event.at, to);
+            change.reason = reason;
+            change.late_data = reason::is_by_late_data(event);
+            change.ends_at =
+                event.timer.map(|(armed, due)| self.reliance.rate.fires_at((armed, event.at), due));
+            change.handshake = special;
+            out(News::Change(change));
+        }
+        if event.to == TcpState::Closed {
+            self.listeners.remove(event.netns, &event.ends.local, event.socket);
+            if connection.state != TcpState::Listen {
+                connection.life.totals = event.totals.as_deref().copied();
+                let subject = connection.subject(event.socket);
+                let reason = reason.unwrap_or(Reason::Normal);
+                if event.error != 0 || event.reset_sent {
+                    self.remember_closed(subject);
+                }
+                self.tell_life(event.at, subject, *connection.life, (event.from, reason), out);
+            }
+            return;
+        }
+        connection.state = event.to;
+        if !handshake {
+            connection.since = Some(event.at);
+        }
+        connection.seen = event.at;
+        connection.from_snapshot = false;
+        self.keep(event.socket, connection);
+    }
+
+    /// Is this what the kernel reports of a full socket that a mini-socket has replaced?
+    fn is_burial(&self, event: &StateEvent, replaced: bool) -> bool {
+        event.to == TcpState::Closed
+            && matches!(event.from, TcpState::FinWait2 | TcpState::Closing)
+            && (replaced || self.is_timewait(&key(event.netns, event.ends), event.socket))
+    }
+
+    /// Is the report of a mini-socket's beginning possibly lost?
+    fn may_go_on_unseen(&self, event: &StateEvent) -> bool {
+        self.reliance.minis && self.may_lack_a_record(event.at)
+    }
+
+    /// A mini-socket has taken over; the full socket's last change says what it has done.
+    fn bury(&mut self, event: &StateEvent) {
+        if let Some(totals) = &event.totals
+            && let Some(mini) = self.minis.get_mut(&key(event.netns, event.ends))
+        {
+            mini.life.totals = Some(**totals);
+        }
+    }
+
+    /// The last trace of a connection is gone.
+    pub(super) fn tell_life(
+        &self,
+        at: KernelTime,
+        subject: Subject,
+        life: Life,
+        last: (TcpState, Reason),
+        out: &mut impl FnMut(News),
+    ) {
+        if self.reliance.lives {
+            out(News::Connection(Box::new(life.end(at, subject, last))));
+        }
+    }
+
+    /// A socket that was not known.
+    pub(super) fn begin(&mut self, event: &StateEvent) -> Full {
+        let is_listener = event.to == TcpState::Listen
+            || event.from == TcpState::Listen && event.to == TcpState::Closed;
+        if !is_listener {
+            self.tally.connections += 1;
+        }
+        Full {
+            netns: event.netns,
+            ends: event.ends,
+            state: event.from,
+            since: None,
+            direction: None,
+            process: None,
+            inherited: false,
+            seen: event.at,
+            from_snapshot: false,
+            replaced: false,
+            unrequested: false,
+            life: Box::new(match event.from {
+                TcpState::Closed | TcpState::Listen => Life::begun(event.at),
+                _ => Life::default(),
+            }),
+        }
+    }
+
+    /// Who owns the socket, and who connected to whom.
+    fn identify(&mut self, connection: &mut Full, event: &StateEvent) {
+        match (event.from, event.to) {
+            (_, TcpState::Listen) => {
+                connection.process = event.process;
+                self.listeners.add(event.netns, &event.ends.local, event.socket, event.process);
+                return;
+            }
+            (_, TcpState::SynSent) => connection.direction = Some(Direction::Outgoing),
+            (TcpState::SynSent, TcpState::SynRecv) => connection.direction = Some(Direction::Both),
+            _ => {}
+        }
+        if connection.process.is_none() && event.process.is_some() {
+            connection.process = event.process;
+        }
+        let accepted = event.from == TcpState::Listen && event.to == TcpState::SynRecv;
+        let stranger = connection.direction.is_none() && event.from != TcpState::Listen;
+        if accepted || stranger {
+            let listener = self.listeners.find(event.netns, &event.ends.local);
+            if accepted || listener.is_some() {
+                connection.direction = Some(Direction::Incoming);
+            }
+            if connection.process.is_none()
+                && let Some(owner) = listener.and_then(|accepting| accepting.owner)
+            {
+                connection.process = Some(Process { via: Via::Listen, ..owner });
+                connection.inherited = true;
+            }
+        }
+    }
+
+    /// An accepted connection was half-open until now: its request socket was shown entering
+    /// SYN_RECV when the SYN came, and the clock runs from there. The kernel's own report of
+    /// SYN_RECV, microseconds before ESTABLISHED, is not a change then; up to 6.12 it does not come
+    /// here at all, and the socket is met on leaving SYN_RECV.
+    fn take_request(
+        &mut self,
+        connection: &mut Full,
+        event: &StateEvent,
+        met: bool,
+        out: &mut impl FnMut(News),
+    ) -> bool {
+        let enters = event.from == TcpState::Listen && event.to == TcpState::SynRecv;
+        if !(enters || met && event.from == TcpState::SynRecv) {
+            return false;
+        }
+        let Some(request) = self.take_half_open(&key(event.netns, event.ends)) else {
+            if self.may_lack_a_request(event.at) {
+                return enters && self.infer_request(connection, event, out);
+            }
+            connection.unrequested = self.reliance.minis;
+            return false;
+        };
+        // It was counted when the SYN came.
+        self.tally.connections = self.tally.connections.saturating_sub(1);
+        connection.since = request.since;
+        connection.state = TcpState::SynRecv;
+        connection.life = request.life;
+        enters
+    }
+
+    fn keep(&mut self, socket: Cookie, connection: Box<Full>) {
+        if self.has_room(self.sockets.len()) {
+            self.sockets.insert(socket, connection);
+        }
+    }
+}
+
+/// An accepted connection without a request socket is done with its handshake: by fast open, or by
+/// a SYN cookie. With a cookie the kernel's SYN_RECV lasts microseconds and means nothing.
+fn special_handshake(connection: &mut Full, event: &StateEvent) -> Option<Handshake> {
+    let done = event.from == TcpState::SynRecv && event.to == TcpState::Established;
+    if !done || !std::mem::take(&mut connection.unrequested) {
+        return None;
+    }
+    if event.fast_open {
+        return Some(Handshake::FastOpen);
+    }
+    connection.since = None;
+    Some(Handshake::SynCookie)
+}

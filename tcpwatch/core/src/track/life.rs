@@ -1,0 +1,230 @@
+//! The life of one connection, gathered from its changes, and told once when its last trace is gone.
+
+use std::time::Duration;
+
+use super::{MissedChange, Reason, Subject, retry::Retry};
+use crate::event::{Direction, KernelTime, ResetDirection, Segment, TcpState, Totals};
+
+/// The longest time from a reset that a socket sends to the end that it goes with.
+const RESET_AND_END: Duration = Duration::from_nanos(tcpwatch_common::awaiting::WITHIN_NS);
+
+/// What is gathered while a connection lives.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Life {
+    /// When it began, if that was seen.
+    opened: Option<KernelTime>,
+    /// Time spent in each state so far.
+    spent: Spent,
+    /// When it left ESTABLISHED or gave up trying to get there.
+    closing_since: Option<KernelTime>,
+    closed_by: Option<ClosedBy>,
+    /// Segments sent again, in the order of [`Segment::ALL`].
+    again: [u32; 4],
+    /// The retransmission that is under way.
+    pub(super) retry: Option<Retry>,
+    /// The last reset that was seen, and when.
+    pub(super) reset: Option<(KernelTime, ResetDirection)>,
+    pub(super) totals: Option<Totals>,
+    /// Changes that were inferred.
+    pub(super) inferred: Vec<MissedChange>,
+}
+
+/// Time spent in each state, in the order of [`TcpState::ALL`]; `None` where it was never seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Spent([Option<Duration>; 11]);
+
+impl Spent {
+    fn add(&mut self, state: TcpState, span: Duration) {
+        if let Some((_, spent)) =
+            TcpState::ALL.iter().zip(&mut self.0).find(|(known, _)| **known == state)
+        {
+            *spent = Some(spent.unwrap_or_default() + span);
+        }
+    }
+
+    /// These times; those of one state add up.
+    #[must_use]
+    pub fn of(times: &[(TcpState, Duration)]) -> Self {
+        let mut spent = Self::default();
+        for (state, time) in times {
+            spent.add(*state, *time);
+        }
+        spent
+    }
+
+    /// The states that were passed and the time in each, in the order of a connection's life.
+    pub fn iter(&self) -> impl Iterator<Item = (TcpState, Duration)> + '_ {
+        TcpState::ALL.into_iter().zip(self.0).filter_map(|(state, spent)| Some((state, spent?)))
+    }
+
+    /// The time in one state.
+    #[must_use]
+    pub fn time_in(&self, state: TcpState) -> Option<Duration> {
+        self.iter().find(|(known, _)| *known == state).map(|(_, spent)| spent)
+    }
+}
+
+/// Who closed a connection first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClosedBy {
+    /// This end sent the first FIN.
+    Local,
+    /// The peer sent the first FIN.
+    Remote,
+    /// Both sent a FIN before they saw the other's.
+    Both,
+    /// A reset came before any FIN.
+    Reset,
+}
+
+impl ClosedBy {
+    /// The word used in JSON and in text.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Remote => "remote",
+            Self::Both => "both",
+            Self::Reset => "reset",
+        }
+    }
+}
+
+/// A connection whose last trace is gone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Connection {
+    /// When it was gone.
+    pub at: KernelTime,
+    /// Whose.
+    pub subject: Subject,
+    /// When it began: SYN_SENT or SYN_RECV was entered. `None` if it existed before.
+    pub opened: Option<KernelTime>,
+    /// From there until it was closed on both sides or given up; TIME_WAIT is not counted.
+    pub lasted: Option<Duration>,
+    /// Time spent in each state.
+    pub spent: Spent,
+    /// Time from the first SYN to ESTABLISHED, if it came so far.
+    pub handshake: Option<Duration>,
+    /// Segments seen to be sent again: how many of each kind.
+    pub again: [(Segment, u32); 4],
+    /// What the socket has done; `None` without a full socket, or if its end was missed.
+    pub totals: Option<Totals>,
+    /// Who closed first.
+    pub closed_by: Option<ClosedBy>,
+    /// How it ended.
+    pub end: Reason,
+    /// The changes that were not reported but inferred, in order; how long such a state lasted is not
+    /// known.
+    pub inferred: Vec<MissedChange>,
+}
+
+impl Connection {
+    /// Segments sent again: the kernel's count, or what was seen.
+    #[must_use]
+    pub fn retransmits(&self) -> u32 {
+        let seen = self.again.iter().map(|(_, count)| count).sum();
+        self.totals.map_or(0, |totals| totals.retransmits).max(seen)
+    }
+
+    /// SYNs that were sent, if this end connected.
+    #[must_use]
+    pub fn syns(&self) -> Option<u32> {
+        let again = self.again.iter().find(|(segment, _)| *segment == Segment::Syn)?.1;
+        (self.subject.direction == Some(Direction::Outgoing)).then_some(again + 1)
+    }
+}
+
+impl Life {
+    /// A connection that begins now.
+    pub(super) fn begun(at: KernelTime) -> Self {
+        Self { opened: Some(at), ..Self::default() }
+    }
+
+    /// The connection leaves a state that it entered at `since`, for another.
+    pub(super) fn moves(
+        &mut self,
+        at: KernelTime,
+        (from, since): (TcpState, Option<KernelTime>),
+        to: TcpState,
+    ) {
+        if let Some(since) = since {
+            self.spent.add(from, at.since(since));
+        }
+        let by = match (from, to) {
+            (TcpState::FinWait1, TcpState::Closing) => Some(ClosedBy::Both),
+            (_, TcpState::FinWait1) => Some(ClosedBy::Local),
+            (_, TcpState::CloseWait) => Some(ClosedBy::Remote),
+            _ => self.closed_by,
+        };
+        self.closed_by = by;
+        if matches!(to, TcpState::TimeWait | TcpState::Closed) {
+            self.closing_since.get_or_insert(at);
+        }
+    }
+
+    /// A reset that can be why the connection ends now: one that was accepted, or sent a moment ago. A
+    /// socket may send one and live on, for an acknowledgment that does not belong to its handshake.
+    pub(super) fn reset_at_end(&self, at: KernelTime) -> Option<ResetDirection> {
+        let (when, direction) = self.reset?;
+        (direction == ResetDirection::Received || at.since(when) <= RESET_AND_END)
+            .then_some(direction)
+    }
+
+    pub(super) fn count(&mut self, segment: Segment) {
+        if let Some((_, count)) =
+            Segment::ALL.iter().zip(&mut self.again).find(|(known, _)| **known == segment)
+        {
+            *count += 1;
+        }
+    }
+
+    /// The last trace is gone.
+    pub(super) fn end(
+        self,
+        at: KernelTime,
+        subject: Subject,
+        (left, reason): (TcpState, Reason),
+    ) -> Connection {
+        let Self {
+            opened,
+            spent,
+            closing_since,
+            closed_by,
+            again,
+            totals,
+            inferred,
+            retry: _,
+            reset,
+        } = self;
+        let [syn, syn_ack, fin, data] = again;
+        let until = closing_since.unwrap_or(at);
+        let came_up = spent.time_in(TcpState::Established).is_some();
+        let by_reset = match reason {
+            Reason::ResetReceived | Reason::ResetSent | Reason::NeverAccepted => true,
+            // By a reset, or by ICMP; a socket that is destroyed or given up may send one.
+            Reason::Refused | Reason::Killed | Reason::OutOfMemory => reset.is_some(),
+            Reason::TimedOut => came_up && reset.is_some(),
+            _ => false,
+        };
+        let setup = [TcpState::SynSent, TcpState::SynRecv];
+        Connection {
+            at,
+            subject,
+            opened,
+            lasted: opened.map(|opened| until.since(opened)),
+            spent,
+            handshake: (came_up && opened.is_some())
+                .then(|| setup.iter().filter_map(|state| spent.time_in(*state)).sum()),
+            again: [
+                (Segment::Syn, syn),
+                (Segment::SynAck, syn_ack),
+                (Segment::Fin, fin),
+                (Segment::Data, data),
+            ],
+            totals,
+            closed_by: closed_by.or_else(|| by_reset.then_some(ClosedBy::Reset)),
+            end: reason.of_life(left.to_kernel()),
+            inferred,
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! Events become news: durations, owners, directions, reasons, full sockets and mini-sockets joined
+//! into one life, and whatever the kernel did not report. Pure: no clock, no lock, no I/O; time
+//! comes from the events.
+
+use serde::{Deserialize, Serialize};
+
+mod alone;
+mod census;
+mod connection;
+mod doubt;
+mod life;
+mod listeners;
+mod mini;
+mod missed;
+mod past;
+mod reason;
+mod retry;
+#[cfg(test)]
+mod tests;
+mod told;
+mod way;
+
+use std::collections::{HashMap, VecDeque};
+
+use rustc_hash::FxBuildHasher;
+
+use crate::{
+    event::{
+        Cookie, Endpoints, ErrorEvent, Event, KernelTime, KnownKind, KnownSocket, Netns,
+        ResetEvent, TcpState,
+    },
+    timing::{Sysctls, wheel::TickRate},
+};
+pub use census::Census;
+use connection::Full;
+use doubt::Doubts;
+use life::Life;
+pub use life::{ClosedBy, Connection, Spent};
+use listeners::Listeners;
+use mini::{Key, Mini, Settling};
+pub use reason::Reason;
+pub use told::{Change, Handshake, News, Reset, Restart, Retransmit, SocketError, Subject};
+pub use way::MissedChange;
+
+/// Full sockets tracked at most, and as many mini-sockets. With [`SOCKET_BYTES`] for each and
+/// [`LIFE_BYTES`] for its connection, each of the two takes 160 MiB at worst, and its table 30 MiB.
+pub const MAX_SOCKETS: usize = 1 << 18;
+/// Memory of one entry of either table, its key not included.
+pub const SOCKET_BYTES: usize = 232;
+/// Memory of what is gathered of one connection.
+pub const LIFE_BYTES: usize = 384;
+/// Namespaces whose sysctls are remembered at most.
+const MAX_NAMESPACES: usize = 1 << 12;
+/// Closed sockets that are remembered: what is still told of them comes within microseconds.
+const MAX_CLOSED: usize = 64;
+
+const _: () = {
+    assert!(size_of::<Full>() <= SOCKET_BYTES, "the stated memory per socket");
+    assert!(size_of::<Mini>() <= SOCKET_BYTES, "the stated memory per mini-socket");
+    assert!(size_of::<Life>() <= LIFE_BYTES, "the stated memory per life");
+};
+
+/// What the tracker may rely on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reliance {
+    /// Every change of a wanted socket arrives, so that a gap means a loss.
+    pub gapless: bool,
+    /// The timers of mini-sockets are watched.
+    pub minis: bool,
+    /// Every connection's life is to be told when its last trace is gone.
+    #[serde(default)]
+    pub lives: bool,
+    /// Ticks per second.
+    pub rate: TickRate,
+}
+
+/// Totals the tracker keeps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Connections seen to open, or open when tcpwatch started.
+    pub connections: u64,
+    /// Changes that were missed and inferred.
+    pub inferred: u64,
+    /// Sockets that may have ended: the record that would say so, or the contrary, may be lost.
+    pub doubtful: u64,
+    /// Sockets and mini-sockets not tracked because a table was full.
+    pub table_full: u64,
+}
+
+/// Everything known about the sockets that are alive.
+#[derive(Debug)]
+pub struct Tracker {
+    reliance: Reliance,
+    /// Boxed, because every change takes its socket out and puts it back.
+    sockets: HashMap<Cookie, Box<Full>, FxBuildHasher>,
+    /// Boxed, so that the table grows in a moment: records do not wait.
+    minis: HashMap<Key, Box<Mini>, FxBuildHasher>,
+    settling: Settling,
+    doubts: Doubts,
+    listeners: Listeners,
+    sysctls: HashMap<Netns, Sysctls, FxBuildHasher>,
+    /// Sockets that did not close normally, the last ones: a reset or an error may be told after.
+    closed: VecDeque<Subject>,
+    tally: Tally,
+    /// Timers of half-open connections that are not known, the last ones that stopped.
+    stopped: VecDeque<(KernelTime, Key)>,
+    /// Up to here, records were lost.
+    lost_until: Option<KernelTime>,
+}
+
+impl Tracker {
+    /// An empty tracker.
+    #[must_use]
+    pub fn new(reliance: Reliance) -> Self {
+        Self {
+            reliance,
+            sockets: HashMap::default(),
+            minis: HashMap::default(),
+            settling: Settling::default(),
+            doubts: Doubts::default(),
+            listeners: Listeners::default(),
+            sysctls: HashMap::default(),
+            closed: VecDeque::default(),
+            tally: Tally::default(),
+            stopped: VecDeque::default(),
+            lost_until: None,
+        }
+    }
+
+    /// Learns what existed when a snapshot was taken, before any event is applied.
+    pub fn learn(&mut self, known: &[KnownSocket]) {
+        for socket in known.iter().filter(|socket| socket.state == TcpState::Listen) {
+            self.listeners.add(socket.netns, &socket.ends.local, socket.socket, socket.owner);
+        }
+        for socket in known {
+            if socket.state != TcpState::Listen {
+                self.tally.connections += 1;
+            }
+            match socket.kind {
+                KnownKind::Full => self.learn_full(socket),
+                KnownKind::TimeWait | KnownKind::Request => self.learn_mini(socket),
+            }
+        }
+    }
+
+    /// Applies an event; hands out the news it brings, in the order in which it happened.
+    pub fn apply(&mut self, event: &Event, mut out: impl FnMut(News)) {
+        self.settle(event.at(), &mut out);
+        match event {
+            Event::State(event) => self.apply_state(event, &mut out),
+            Event::Mini(event) if self.reliance.minis => self.apply_mini(event, &mut out),
+            // One of the hooks is missing: half the story would mislead.
+            Event::Mini(_) => {}
+            Event::Retransmit(event) => self.apply_retransmit(event, &mut out),
+            Event::Reset(event) => self.apply_reset(event, &mut out),
+            Event::Error(event) => self.apply_error(event, &mut out),
+            Event::Segment(event) => out(News::Segment(Box::new(event.clone()))),
+        }
+    }
+
+    /// Does it know by which rules this namespace sends again?
+    #[must_use]
+    pub fn knows_sysctls(&self, netns: Netns) -> bool {
+        self.sysctls.contains_key(&netns)
+    }
+
+    /// By which rules a namespace sends again; without, today's defaults are taken.
+    pub fn learn_sysctls(&mut self, netns: Netns, sysctls: Sysctls) {
+        if self.sysctls.len() >= MAX_NAMESPACES {
+            self.sysctls.clear();
+        }
+        self.sysctls.insert(netns, sysctls);
+    }
+
+    fn apply_reset(&mut self, event: &ResetEvent, out: &mut impl FnMut(News)) {
+        let subject = self.find(event.socket, event.netns, event.ends);
+        // SYN_SENT was entered before a local port was chosen.
+        let subject = Subject { ends: event.ends, ..subject };
+        if let Some(full) = event.socket.and_then(|socket| self.sockets.get_mut(&socket)) {
+            full.ends = event.ends;
+            full.life.reset = Some((event.at, event.direction));
+        } else if let Some(mini) = self.minis.get_mut(&key(event.netns, event.ends)) {
+            mini.life.reset = Some((event.at, event.direction));
+        }
+        let ResetEvent { at, state, direction, ref why, .. } = *event;
+        out(News::Reset(Reset { at, subject, state, direction, why: why.clone() }));
+    }
+
+    fn apply_error(&self, event: &ErrorEvent, out: &mut impl FnMut(News)) {
+        let subject = self.find(Some(event.socket), event.netns, event.ends);
+        let ErrorEvent { at, state, error, .. } = *event;
+        out(News::Error(SocketError { at, subject, state, error }));
+    }
+
+    /// A socket has closed, and not normally.
+    fn remember_closed(&mut self, subject: Subject) {
+        if self.closed.len() == MAX_CLOSED {
+            self.closed.pop_front();
+        }
+        self.closed.push_back(subject);
+    }
+
+    /// Whose news it is, as far as that is known.
+    fn find(&self, socket: Option<Cookie>, netns: Netns, ends: Endpoints) -> Subject {
+        let key = key(netns, ends);
+        let full = socket.and_then(|socket| Some((socket, self.sockets.get(&socket)?)));
+        full.map(|(socket, full)| full.subject(socket))
+            .or_else(|| self.minis.get(&key).map(|mini| mini.subject(&key)))
+            .or_else(|| {
+                let is_it = |closed: &&Subject| socket.is_some() && closed.socket == socket;
+                self.closed.iter().rev().find(is_it).copied()
+            })
+            .unwrap_or(Subject::unknown(socket, netns, ends))
+    }
+
+    /// Sockets and mini-sockets that are alive, listeners not counted.
+    #[must_use]
+    pub fn open(&self) -> usize {
+        let is_open = |full: &Full| full.state != TcpState::Listen && !full.replaced;
+        self.sockets.values().filter(|full| is_open(full)).count() + self.minis.len()
+    }
+
+    /// Totals so far.
+    #[must_use]
+    pub const fn tally(&self) -> Tally {
+        self.tally
+    }
+
+    /// Does a table with so many entries have room for one more? If not, that is counted.
+    fn has_room(&mut self, entries: usize) -> bool {
+        let room = entries < MAX_SOCKETS;
+        self.tally.table_full += u64::from(!room);
+        room
+    }
+}
+
+/// A four-tuple is unique inside its namespace among sockets that are not listeners.
+const fn key(netns: Netns, ends: Endpoints) -> Key {
+    Key { netns, ends }
+}

@@ -1,0 +1,45 @@
+//! What a connection hands on when the kernel replaces one kind of socket by another: a half-open
+//! connection by a full socket, a full socket by a timewait socket.
+
+use super::{Full, Life, mini::Mini};
+use crate::event::{Direction, KernelTime, Process, TcpState};
+
+/// What is known of it so far.
+pub(super) struct Past {
+    pub(super) state: TcpState,
+    pub(super) since: Option<KernelTime>,
+    direction: Option<Direction>,
+    process: Option<Process>,
+    inherited: bool,
+    life: Box<Life>,
+}
+
+impl Full {
+    /// What it hands on.
+    pub(super) fn past(&mut self) -> Past {
+        let Self { state, since, direction, process, inherited, ref mut life, .. } = *self;
+        Past { state, since, direction, process, inherited, life: std::mem::take(life) }
+    }
+
+    /// Goes on with what another socket has handed on.
+    pub(super) fn goes_on(&mut self, past: Past) {
+        let Past { state, since, direction, process, inherited, life } = past;
+        (self.state, self.since, self.life) = (state, since, life);
+        (self.direction, self.process, self.inherited) = (direction, process, inherited);
+    }
+}
+
+impl Mini {
+    /// What it hands on.
+    pub(super) fn past(&mut self) -> Past {
+        let Self { state, since, direction, process, inherited, ref mut life, .. } = *self;
+        Past { state, since, direction, process, inherited, life: std::mem::take(life) }
+    }
+
+    /// Goes on with what another socket has handed on.
+    pub(super) fn goes_on(&mut self, past: Past) {
+        let Past { state, since, direction, process, inherited, life } = past;
+        (self.state, self.since, self.life) = (state, since, life);
+        (self.direction, self.process, self.inherited) = (direction, process, inherited);
+    }
+}

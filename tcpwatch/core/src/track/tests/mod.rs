@@ -1,0 +1,198 @@
+//! What the tracker makes of sequences of events, as the kernel was seen to send them.
+
+mod changes;
+mod half_open;
+mod lives;
+mod missed;
+mod resets;
+mod retries;
+mod segments;
+mod takeover;
+mod time_wait;
+
+use std::time::Duration;
+
+use super::*;
+use crate::event::{
+    Direction, EarlyEnd, Endpoint, Jiffies, MiniEvent, MiniKind, Process, ResetDirection,
+    RetransmitEvent, Segment, StateEvent, TimerEvent, Trigger, Via, process::Comm,
+};
+use TcpState::{
+    CloseWait, Closed, Established, FinWait1, FinWait2, LastAck, Listen, SynRecv, SynSent, TimeWait,
+};
+
+const CLIENT: u16 = 40_000;
+const SERVER: u16 = 80;
+const NETNS: Netns = Netns(7);
+const RATE: TickRate = TickRate(250);
+/// Tick 1,000,000 is at 0 s of the test's clock.
+const TICK_ZERO: u64 = 1_000_000;
+
+fn ms(milliseconds: u64) -> KernelTime {
+    KernelTime(1_000_000_000_000 + milliseconds * 1_000_000)
+}
+
+fn tick(milliseconds: u64) -> Jiffies {
+    Jiffies(TICK_ZERO + milliseconds / 4)
+}
+
+fn end(port: u16) -> Endpoint {
+    Endpoint { address: [127, 0, 0, 1].into(), port }
+}
+
+fn client_ends() -> Endpoints {
+    Endpoints { local: end(CLIENT), remote: end(SERVER) }
+}
+
+fn server_ends() -> Endpoints {
+    Endpoints { local: end(SERVER), remote: end(CLIENT) }
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "owners are optional wherever this is compared")]
+fn process(pid: u32, via: Via) -> Option<Process> {
+    Some(Process { pid, comm: Comm::from_text("test"), via })
+}
+
+/// A state change of socket `socket`.
+fn state(at: u64, socket: u64, from: TcpState, to: TcpState) -> StateEvent {
+    StateEvent {
+        at: ms(at),
+        socket: Cookie(socket),
+        netns: NETNS,
+        ends: if socket == 1 { client_ends() } else { server_ends() },
+        from,
+        to,
+        error: 0,
+        orphaned: false,
+        peer_finished: false,
+        process: None,
+        no_fin_wait: false,
+        fast_open: false,
+        timer: None,
+        kept_back: false,
+        totals: None,
+        reset_sent: false,
+        closing: 0,
+    }
+}
+
+/// A timer event of the client's timewait socket.
+fn timewait(at: u64, timer: TimerEvent, state: TcpState, due: Jiffies) -> MiniEvent {
+    MiniEvent {
+        at: ms(at),
+        socket: Some(Cookie(1)),
+        netns: NETNS,
+        ends: client_ends(),
+        kind: MiniKind::TimeWait,
+        state,
+        timer,
+        due,
+        tick: tick(at),
+        ended_by: None,
+        listens: None,
+        replaces: None,
+    }
+}
+
+/// A timer event of the server's request socket.
+fn request(at: u64, timer: TimerEvent) -> MiniEvent {
+    MiniEvent {
+        socket: None,
+        ends: server_ends(),
+        kind: MiniKind::Request,
+        ..timewait(at, timer, SynRecv, tick(at + 1000))
+    }
+}
+
+const RELIANCE: Reliance = Reliance { gapless: true, minis: true, lives: false, rate: RATE };
+
+fn tracker() -> Tracker {
+    Tracker::new(RELIANCE)
+}
+
+fn listening(tracker: &mut Tracker, pid: u32) {
+    let mut event = state(0, 9, Closed, Listen);
+    event.ends.remote = Endpoint { address: [0, 0, 0, 0].into(), port: 0 };
+    event.process = process(pid, Via::Listen);
+    tracker.apply(&Event::State(event), |_| {});
+}
+
+/// The kernel lists no socket at all.
+fn nothing_left(at: u64) -> Census {
+    Census::new((ms(at), ms(at + 1)), [NETNS], [])
+}
+
+/// Applies events and settles everything.
+fn tell(tracker: &mut Tracker, events: impl IntoIterator<Item = Event>) -> Vec<News> {
+    let mut news = Vec::new();
+    for event in events {
+        tracker.apply(&event, |one| news.push(one));
+    }
+    tracker.settle(KernelTime(u64::MAX), &mut |one| news.push(one));
+    news
+}
+
+fn changes(news: &[News]) -> Vec<&Change> {
+    news.iter()
+        .filter_map(|one| match one {
+            News::Change(change) => Some(change),
+            _ => None,
+        })
+        .collect()
+}
+
+/// Whole milliseconds, `-` for a duration that is not known.
+fn whole_ms(duration: Option<Duration>) -> String {
+    duration.map_or("-".to_owned(), |duration| duration.as_millis().to_string())
+}
+
+/// `FROM TO after-ms reason`; the other kinds of news begin with a word in lower case or with
+/// `STATE again`.
+fn lines(news: &[News]) -> Vec<String> {
+    news.iter().map(line).collect()
+}
+
+fn line(news: &News) -> String {
+    let inferred = |inferred| if inferred { " inferred" } else { "" };
+    match news {
+        News::Change(change) => {
+            let reason =
+                change.reason.map_or(String::new(), |reason| format!(" {}", reason.word()));
+            let after = whole_ms(change.in_state);
+            let inferred = inferred(change.inferred);
+            let gap = if change.gap { " gap" } else { "" };
+            format!("{} {} {after}{reason}{inferred}{gap}", change.from, change.to)
+        }
+        News::Restart(restart) => {
+            let after = whole_ms(restart.in_state);
+            format!("{} again {after}{}", restart.state, inferred(restart.inferred))
+        }
+        News::Retransmit(again) => {
+            format!("{} {} {}", again.segment.word(), again.attempt, whole_ms(again.since_last))
+        }
+        News::Reset(reset) => {
+            let state = reset.state.map_or("-".to_owned(), |state| state.to_string());
+            let why = reset.why.as_deref().unwrap_or("-");
+            format!("{:?} {state} {why}", reset.direction).to_lowercase()
+        }
+        News::Error(error) => format!("error {} {}", error.error, error.state),
+        News::Connection(connection) => format!("life {}", connection.end.word()),
+        News::Segment(segment) => format!("segment {}", segment.flags),
+    }
+}
+
+/// The client connects at 0 ms, closes at 100 ms; its FIN is acknowledged at 110 ms.
+fn client_until_fin_wait_2() -> Vec<Event> {
+    let mut connect = state(0, 1, Closed, SynSent);
+    connect.process = process(42, Via::Connect);
+    vec![
+        Event::State(connect),
+        Event::State(state(1, 1, SynSent, Established)),
+        Event::State(state(100, 1, Established, FinWait1)),
+        Event::State(state(110, 1, FinWait1, FinWait2)),
+    ]
+}
+
+fn burial(at: u64) -> Event {
+    Event::State(StateEvent { orphaned: true, ..state(at, 1, FinWait2, Closed) })
+}

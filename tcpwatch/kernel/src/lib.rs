@@ -1,0 +1,19 @@
+//! The running kernel: what tcpwatch loads into it, and what it asks it.
+//!
+//! - [`clock`]: the kernel's clock and the wall clock
+//! - [`coverage`]: programs of the tests
+//! - [`netns`]: a way into another network namespace
+//! - [`own_process`]: what the kernel says of tcpwatch itself
+//! - [`probe`]: the kernel side, loaded and attached
+//! - [`source`]: records out of the kernel's ring or a recording, sockets that were there before
+//! - [`trial`]: connections of tcpwatch's own
+
+#![deny(unsafe_code)]
+
+pub mod clock;
+pub mod coverage;
+pub mod netns;
+pub mod own_process;
+pub mod probe;
+pub mod source;
+pub mod trial;

@@ -1,0 +1,514 @@
+//! The kernel side: loaded, attached, detached. A [`Probes`] that lives is attached; dropped, it is
+//! detached. Records leave through the ring that [`Probes::attach`] hands out.
+
+pub mod counts;
+pub mod dialect;
+pub mod error;
+pub mod features;
+pub mod filters;
+pub mod handlers;
+pub mod hooks;
+mod kallsyms;
+mod kernel_types;
+pub mod layout;
+pub mod losses;
+mod memory;
+mod object;
+pub mod symbols;
+pub mod tap;
+pub mod trial;
+mod vmlinux;
+
+use std::{collections::HashSet, path::Path, sync::Arc};
+
+use aya::{
+    Btf, Ebpf, EbpfLoader,
+    maps::{Array, Map, MapData, MapError, PerCpuArray, RingBuf},
+    programs::{BtfTracePoint, ProgramError, ProgramFd},
+};
+
+pub use counts::{Counting, Counts};
+pub use dialect::Dialect;
+pub use error::ProbeError;
+pub use features::{Facts, RingBuffer};
+pub use filters::{Filters, Tells};
+pub use handlers::{Handlers, LearnError};
+use hooks::{COPIES, HOOKS, Hook, Need, Reads};
+use layout::{FieldOffset, Layout, LayoutError, VMLINUX_BTF};
+pub use losses::Losses;
+use symbols::Reading;
+pub use symbols::SymbolsError;
+pub use tap::{Drops, Tap};
+pub use trial::Trial;
+
+use tcpwatch_common::{
+    Ending, counter,
+    mini_closing::{EndingWords, MAX_ENDINGS},
+};
+use tcpwatch_core::decode::Symbols;
+
+use crate::{clock, trial::Ground};
+
+/// The attached kernel side. Drop it to detach everything.
+pub struct Probes {
+    /// Holds the programs and their links.
+    ebpf: Ebpf,
+    /// What the kernel side lost.
+    pub losses: Arc<Losses>,
+    /// What it counts, if it does.
+    pub counts: Option<Counts>,
+    /// The kernel it is attached to.
+    pub facts: Facts,
+    /// Hooks that are attached.
+    pub attached: Vec<Hook>,
+    /// Hooks that are wanted and not attached, and why.
+    pub off: Vec<(Hook, String)>,
+    /// Or why the life of mini-sockets is not watched.
+    pub minis: Result<Handlers, MinisOff>,
+    /// Names for the kernel functions in records.
+    pub symbols: Symbols,
+    /// Why there are none, though mini-sockets are watched.
+    pub early_ends_off: Option<String>,
+    /// What tracepoints tell here.
+    pub dialect: Dialect,
+    /// Why the last change of a socket does not bring what it has done.
+    pub totals_off: Option<String>,
+    /// What the hooks were seen to see, if they were tried.
+    pub trial: Trial,
+    /// Where the kernel side leaves marks of a trial.
+    marks: Array<MapData, u32>,
+    /// Where sockets of tcpwatch's own were made, as long as the trial has not used it.
+    ground: Option<Ground>,
+}
+
+/// Why the life of mini-sockets is not watched.
+#[derive(Debug, thiserror::Error)]
+pub enum MinisOff {
+    /// Their timers cannot be told from others.
+    #[error("{listed}; and {learned}")]
+    Handlers {
+        /// Why not by the kernel's list.
+        listed: SymbolsError,
+        /// Why not by sockets of one's own.
+        learned: LearnError,
+    },
+    /// Their memory cannot be read.
+    #[error("{0}")]
+    Layout(String),
+    /// Nothing that is to be told needs it.
+    #[error("not asked for")]
+    NotAsked,
+    /// A hook was refused.
+    #[error("{0}")]
+    Hook(String),
+}
+
+/// The ring and the word through which its reader asks to be woken.
+pub struct Ring {
+    /// Records.
+    pub records: RingBuf<MapData>,
+    /// Element 0 is 1 while the reader sleeps.
+    pub reader_sleeps: Array<MapData, u32>,
+}
+
+impl Probes {
+    /// Loads and attaches every hook. From its return on, every change that passes the filters is
+    /// in the ring or counted as lost, and counted for Prometheus if that is asked.
+    ///
+    /// # Errors
+    /// If a privilege, the kernel's type information or a required hook is missing.
+    pub fn attach(
+        filters: &Filters,
+        ring_bytes: u32,
+        counting: Counting,
+    ) -> Result<(Self, Ring), ProbeError> {
+        Self::attach_to(Facts::gather(), filters, ring_bytes, counting)
+    }
+
+    /// The same on a machine that was looked at before.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn attach_to(
+        facts: Facts,
+        filters: &Filters,
+        ring_bytes: u32,
+        counting: Counting,
+    ) -> Result<(Self, Ring), ProbeError> {
+        let task = Task::new(Some(filters), ring_bytes, counting);
+        let mut probes = Self::load_and_attach(facts, &task)?;
+        let ring = Ring {
+            records: take_map(&mut probes.ebpf, "EVENTS")?,
+            reader_sleeps: take_map(&mut probes.ebpf, "READER_SLEEPS")?,
+        };
+        Ok((probes, ring))
+    }
+
+    /// The same without records: everything is only counted.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn attach_counting(counting: Counting) -> Result<Self, ProbeError> {
+        Self::load_and_attach(Facts::gather(), &Task::new(None, NO_RING, counting))
+    }
+
+    fn load_and_attach(facts: Facts, task: &Task<'_>) -> Result<Self, ProbeError> {
+        let object = object::object()?;
+        facts.demand()?;
+        // Takes some tens of milliseconds, as all the rest does.
+        let mut list = task.needs_minis().then(Reading::begin);
+        let loader = loader();
+        let mut layout = layout::resolve(Path::new(VMLINUX_BTF), &facts.release)?;
+
+        let counting = std::mem::replace(&mut layout.counting, Ok(Vec::new()));
+        layout.counting = Ok(if task.counts() { counting? } else { Vec::new() });
+        let mut ebpf = load((loader, object), task, &layout)?;
+        if let Some(filters) = task.stream {
+            filters.fill_maps(&mut ebpf)?;
+        }
+        let ground = list.is_some().then(|| Ground::make().ok()).flatten();
+        let mut minis = match &mut list {
+            Some(list) => find_handlers(&mut ebpf, &layout, ground.as_ref(), list),
+            None => Err(MinisOff::NotAsked),
+        };
+        // What is counted needs the names from the first end on; records wait for them in user space.
+        let mut symbols = None;
+        if task.counts()
+            && let Some(list) = list.take()
+        {
+            symbols = Some(list.symbols());
+        }
+        if let Some(Ok(symbols)) = &symbols {
+            fill_endings(&mut ebpf, symbols)?;
+        }
+        let Attached { hooks: attached, mut programs, off } =
+            attach_hooks(&mut ebpf, task, &layout, &mut minis, &facts)?;
+        if layout.preemptible {
+            programs.extend(attach_copies(&mut ebpf, &layout.btf));
+        }
+        if let Ok(handlers) = minis {
+            let mut slot: Array<_, [u64; 2]> = take_map(&mut ebpf, "HANDLERS")?;
+            slot.set(0, [handlers.timewait, handlers.request], 0)?;
+        }
+        let counters: PerCpuArray<_, _> = take_map(&mut ebpf, "COUNTERS")?;
+        let counts = task.take_counts(&mut ebpf)?;
+        let marks = take_map(&mut ebpf, "TRIAL")?;
+        let losses = Arc::new(Losses::new(counters, programs));
+        let dialect = layout.dialect;
+        let totals_off = layout.totals.err().map(|error| error.to_string());
+        drop(layout.btf);
+        // Last: the hooks do not wait for it.
+        let symbols = symbols
+            .unwrap_or_else(|| list.map_or_else(|| Ok(Symbols::default()), Reading::symbols));
+        let early_ends_off = minis.is_ok().then(|| symbols.as_ref().err().map(ToString::to_string));
+        memory::give_back();
+        Ok(Self {
+            ebpf,
+            losses,
+            counts,
+            facts,
+            attached,
+            off,
+            minis,
+            early_ends_off: early_ends_off.flatten(),
+            symbols: symbols.unwrap_or_default(),
+            dialect,
+            totals_off,
+            trial: Trial::default(),
+            marks,
+            ground,
+        })
+    }
+
+    /// The tap on the laboratory's links, which can be had once. Its records come through the same
+    /// ring, and its losses count with the others.
+    ///
+    /// # Errors
+    /// If the kernel refuses its programs, or it was handed out before.
+    pub fn tap(&mut self) -> Result<Tap, ProbeError> {
+        let (tap, programs) = Tap::load(&mut self.ebpf, &self.facts)?;
+        self.losses.add(programs);
+        Ok(tap)
+    }
+
+    /// What cannot be told here and why, once for hooks that tell the same.
+    pub fn missing(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let mut told = HashSet::new();
+        self.off
+            .iter()
+            .filter(move |(hook, _)| told.insert(hook.tells))
+            .map(|(hook, why)| (hook.tells, why.as_str()))
+            .chain(self.early_ends_off.iter().map(|why| (EARLY_ENDS, why.as_str())))
+    }
+
+    /// Detaches everything; what was lost can still be read.
+    #[must_use]
+    pub fn detach(self) -> Arc<Losses> {
+        drop(self.ebpf);
+        self.losses
+    }
+
+    /// The kernel side's own complaints, as `log` records.
+    ///
+    /// # Errors
+    /// If the object has no map for them.
+    pub fn complaints(
+        &mut self,
+    ) -> Result<aya_log::EbpfLogger<&'static dyn log::Log>, aya_log::Error> {
+        aya_log::EbpfLogger::init(&mut self.ebpf)
+    }
+}
+
+/// What names of functions tell.
+pub const EARLY_ENDS: &str = "why TIME_WAIT, FIN_WAIT_2 and SYN_RECV end early";
+
+/// A ring that nothing is written to; the smallest there can be.
+const NO_RING: u32 = 4096;
+
+/// What the kernel side is to do.
+struct Task<'a> {
+    /// Records of what passes these go into the ring.
+    stream: Option<&'a Filters>,
+    ring_bytes: u32,
+    counting: Counting,
+    /// Entries of the table of mini-sockets.
+    room: u32,
+}
+
+impl<'a> Task<'a> {
+    fn new(stream: Option<&'a Filters>, ring_bytes: u32, counting: Counting) -> Self {
+        let room = if counting == Counting::Off { 1 } else { counts::room() };
+        Self { stream, ring_bytes, counting, room }
+    }
+}
+
+impl Task<'_> {
+    fn counts(&self) -> bool {
+        self.counting != Counting::Off
+    }
+
+    /// What is counted, if anything is.
+    fn take_counts(&self, ebpf: &mut Ebpf) -> Result<Option<Counts>, MapError> {
+        if !self.counts() {
+            return Ok(None);
+        }
+        let blocks = take_map(ebpf, "COUNTS")?;
+        let open = (take_map(ebpf, "PENDING")?, take_map(ebpf, "AWAITING")?);
+        Ok(Some(Counts::new(blocks, open, self.room)))
+    }
+
+    fn needs_minis(&self) -> bool {
+        let told = self.stream.is_some_and(|filters| filters.tells != Tells::Retries);
+        told || self.counts()
+    }
+
+    fn needs(&self, hook: Hook) -> bool {
+        let counted = self.counts() && hook.counts;
+        counted || self.stream.is_some_and(|filters| is_asked(hook, filters.tells))
+    }
+}
+
+/// Does what is to be told need this hook?
+fn is_asked(hook: Hook, tells: Tells) -> bool {
+    match hook.need {
+        Need::Required | Need::Optional(Reads::Retransmits) => true,
+        Need::MiniSockets | Need::Optional(Reads::Segments | Reads::Nothing) => {
+            tells != Tells::Retries
+        }
+    }
+}
+
+/// What is in the way of a hook before the kernel is asked.
+fn obstacle(hook: Hook, minis: &Result<Handlers, MinisOff>, layout: &Layout) -> Option<String> {
+    let of_layout = |group: &Result<_, LayoutError>| group.as_ref().err().map(ToString::to_string);
+    match hook.need {
+        Need::MiniSockets => minis.as_ref().err().map(ToString::to_string),
+        Need::Optional(Reads::Retransmits) => of_layout(&layout.retransmits),
+        Need::Optional(Reads::Segments) => of_layout(&layout.resets),
+        Need::Required | Need::Optional(Reads::Nothing) => None,
+    }
+}
+
+/// By the kernel itself, or by its list where that is not possible.
+fn find_handlers(
+    ebpf: &mut Ebpf,
+    layout: &Layout,
+    ground: Option<&Ground>,
+    list: &mut Reading,
+) -> Result<Handlers, MinisOff> {
+    if let Err(error) = &layout.minis {
+        return Err(MinisOff::Layout(error.to_string()));
+    }
+    handlers::learn(ebpf, &layout.btf, ground)
+        .or_else(|learned| list.handlers().map_err(|listed| MinisOff::Handlers { listed, learned }))
+}
+
+/// Tells the kernel side the functions that end mini-sockets.
+fn fill_endings(ebpf: &mut Ebpf, symbols: &Symbols) -> Result<(), MapError> {
+    let mut map: Array<_, EndingWords> = filters::map(ebpf, "ENDINGS")?;
+    for (place, Ending { start, end, what }) in (0..map.len()).zip(symbols.endings()) {
+        map.set(place, [start, end, what], 0)?;
+    }
+    let left_out = symbols.endings().skip(MAX_ENDINGS).count();
+    if left_out > 0 {
+        tracing::warn!("early ends by {left_out} parts of kernel functions are counted as unknown");
+    }
+    Ok(())
+}
+
+/// aya reads the kernel's type information for whoever makes a loader. The object has no relocations
+/// that need it.
+fn loader() -> EbpfLoader<'static> {
+    let mut loader = EbpfLoader::new();
+    loader.btf(None);
+    loader
+}
+
+/// Loads the object with its globals set; nothing is attached yet.
+fn load(
+    (mut loader, object): (EbpfLoader<'static>, &[u8]),
+    task: &Task<'_>,
+    layout: &Layout,
+) -> Result<Ebpf, ProbeError> {
+    let everything = Filters::default();
+    let mut globals = task.stream.unwrap_or(&everything).globals();
+    if layout.totals.is_err() {
+        globals.drop_totals();
+    }
+    let dialect = &layout.dialect;
+    let has_error = u32::from(dialect.retransmit_has_error);
+    let has_reason = u32::from(dialect.reset_has_reason);
+    let preemptible = u32::from(layout.preemptible);
+    let streams = u32::from(task.stream.is_some());
+    let (counts, count_netns) = match task.counting {
+        Counting::Off => (0, 0),
+        Counting::All => (1, 0),
+        Counting::Of(netns) => (1, netns.0),
+    };
+    let tick_ns = 1_000_000_000 / clock::tick_rate().0.max(1);
+    loader.map_max_entries("EVENTS", task.ring_bytes);
+    loader.map_max_entries("MINIS", task.room);
+    globals.apply(&mut loader);
+    for (global, value) in [
+        ("RETRANSMIT_HAS_ERROR", &has_error),
+        ("RESET_HAS_REASON", &has_reason),
+        ("STREAM", &streams),
+        ("COUNT", &counts),
+        ("COUNT_NETNS", &count_netns),
+        ("PREEMPTIBLE", &preemptible),
+    ] {
+        loader.override_global(global, value, true);
+    }
+    loader.override_global("TICK_NS", &tick_ns, true);
+    let (repair, repair_mask) = layout.repair.unwrap_or_default();
+    loader.override_global("TCP_REPAIR", &repair, true);
+    loader.override_global("TCP_REPAIR_MASK", &repair_mask, true);
+    let optional = [
+        &layout.tw_room,
+        &layout.minis,
+        &layout.retransmits,
+        &layout.resets,
+        &layout.totals,
+        &layout.counting,
+    ];
+    let optional = optional.into_iter().flatten().flatten();
+    for FieldOffset { field, bytes } in layout.sockets.iter().chain(optional) {
+        loader.override_global(field.global, bytes, true);
+    }
+    Ok(loader.load(object)?)
+}
+
+/// Hooks that are attached, and those that are wanted and are not.
+#[derive(Default)]
+struct Attached {
+    hooks: Vec<Hook>,
+    /// With their blocks of counters.
+    programs: Vec<(counter::Hook, ProgramFd)>,
+    off: Vec<(Hook, String)>,
+}
+
+fn attach_hooks(
+    ebpf: &mut Ebpf,
+    task: &Task<'_>,
+    layout: &Layout,
+    minis: &mut Result<Handlers, MinisOff>,
+    facts: &Facts,
+) -> Result<Attached, ProbeError> {
+    let mut attached = Attached::default();
+    for hook in HOOKS.into_iter().filter(|hook| task.needs(*hook)) {
+        if let Some(why) = obstacle(hook, minis, layout) {
+            attached.off.push((hook, why));
+            continue;
+        }
+        match attach(ebpf, hook, &layout.btf) {
+            Ok(fd) => {
+                attached.programs.push((hook.counters, fd));
+                attached.hooks.push(hook);
+            }
+            Err(refusal) => {
+                let error = refusal.into_error(hook, facts);
+                match hook.need {
+                    Need::Required => return Err(error),
+                    Need::MiniSockets => *minis = Err(MinisOff::Hook(error.to_string())),
+                    Need::Optional(_) => {}
+                }
+                attached.off.push((hook, error.to_string()));
+            }
+        }
+    }
+    Ok(attached)
+}
+
+/// Why a hook is not attached.
+enum Refusal {
+    NoProgram,
+    Kernel(ProgramError),
+}
+
+impl Refusal {
+    fn into_error(self, hook: Hook, facts: &Facts) -> ProbeError {
+        match self {
+            Self::NoProgram => ProbeError::NoProgram { program: hook.program },
+            Self::Kernel(error) => ProbeError::of_hook(hook.tracepoint, facts, &error),
+        }
+    }
+}
+
+/// Attaches the copies behind the program that they are of. Without one, what it would have handled is
+/// counted as skipped.
+fn attach_copies(ebpf: &mut Ebpf, btf: &Btf) -> Vec<(counter::Hook, ProgramFd)> {
+    let [set_state, ..] = HOOKS;
+    let attach = |(program, counters): (&'static str, _)| match attach(
+        ebpf,
+        Hook { program, ..set_state },
+        btf,
+    ) {
+        Ok(fd) => Some((counters, fd)),
+        Err(refusal) => {
+            let why = match &refusal {
+                Refusal::NoProgram => "it is not in the object file".to_owned(),
+                Refusal::Kernel(error) => error::reason(error),
+            };
+            tracing::warn!("the copy `{program}` of a program is not attached: {why}");
+            None
+        }
+    };
+    COPIES.into_iter().filter_map(attach).collect()
+}
+
+fn attach(ebpf: &mut Ebpf, hook: Hook, btf: &Btf) -> Result<ProgramFd, Refusal> {
+    let program: &mut BtfTracePoint = ebpf
+        .program_mut(hook.program)
+        .and_then(|program| program.try_into().ok())
+        .ok_or(Refusal::NoProgram)?;
+    program.load(hook.tracepoint, btf).map_err(Refusal::Kernel)?;
+    program.attach().map_err(Refusal::Kernel)?;
+    let fd = program.fd().and_then(|fd| Ok(fd.try_clone()?));
+    fd.map_err(Refusal::Kernel)
+}
+
+fn take_map<T: TryFrom<Map, Error = MapError>>(ebpf: &mut Ebpf, name: &str) -> Result<T, MapError> {
+    ebpf.take_map(name)
+        .ok_or_else(|| MapError::InvalidName { name: name.to_owned() })
+        .and_then(TryInto::try_into)
+}

@@ -1,0 +1,13 @@
+//! Where events come from: the kernel's ring, the sockets that existed at the start, recordings; and
+//! what the kernel was told about waiting.
+
+pub mod cgroups;
+pub mod complaints;
+pub mod foreign;
+pub mod recording;
+pub mod recording_file;
+pub mod recording_input;
+pub mod ring;
+pub mod snapshot;
+pub mod sysctls;
+pub mod witness;

@@ -1,0 +1,248 @@
+//! One netlink socket and the questions that go through it, one at a time.
+
+use netlink_packet_core::NLM_F_DUMP;
+use netlink_packet_sock_diag::{
+    constants::{AF_INET, AF_INET6, IPPROTO_TCP},
+    inet::{ExtensionFlags, InetRequest, SocketId, StateFlags},
+};
+use netlink_sys::Socket;
+use tcpwatch_core::event::{Endpoints, KnownSocket, Netns};
+
+use super::{
+    super::{
+        DumpError, MessageError,
+        message::{self, Context, Progress},
+        sock_diag,
+    },
+    Answer,
+    interfaces::Interfaces,
+};
+use crate::clock;
+
+/// Room for one answer, in bytes: `struct inet_diag_msg` and attributes, a few hundred at most.
+const ROOM: usize = 8 * 1024;
+
+/// `idiag_if` of a question that does not name an interface.
+const ANYWHERE: u32 = 0;
+
+/// A cookie that every socket has (`INET_DIAG_NOCOOKIE`, twice).
+const ANY_COOKIE: [u8; 8] = [0xff; 8];
+
+/// Nothing but `NLM_F_REQUEST`: a single socket is asked for, and there is one answer.
+const SINGLE: u16 = 0;
+
+/// A way to ask about the sockets of one network namespace.
+#[derive(Debug)]
+pub(super) struct Channel {
+    socket: Socket,
+    netns: Netns,
+    /// Number of the last question; an answer with another one came too late.
+    sequence: u32,
+    datagram: Vec<u8>,
+    found: Vec<KnownSocket>,
+}
+
+impl Channel {
+    /// To the calling thread's network namespace, which is `netns`; it stays there when the
+    /// thread goes elsewhere.
+    pub(super) fn open(netns: Netns) -> Result<Self, DumpError> {
+        let socket = sock_diag::open()?;
+        let datagram = Vec::with_capacity(ROOM);
+        Ok(Self { socket, netns, sequence: 0, datagram, found: Vec::new() })
+    }
+
+    pub(super) const fn netns(&self) -> Netns {
+        self.netns
+    }
+
+    /// Lists the sockets that are in no state at all: none, at no cost, but a kernel without
+    /// `tcp_diag` refuses. Asked for a single socket it would say `ENOENT`, as if there were none
+    /// (`inet_diag_cmd_exact`, `net/ipv4/inet_diag.c`).
+    pub(super) fn check(&mut self) -> Result<(), DumpError> {
+        self.send(NLM_F_DUMP, AF_INET, SocketId::new_v4())?;
+        while !self.receive()?.done {}
+        Ok(())
+    }
+
+    /// Asks all `questions`; the answers carry the same numbers.
+    pub(super) fn ask_all(&mut self, questions: &[(usize, Endpoints)]) -> Vec<(usize, Answer)> {
+        let mut interfaces = Interfaces::default();
+        questions.iter().map(|(index, ends)| (*index, self.ask(ends, &mut interfaces))).collect()
+    }
+
+    /// A question without an interface does not find a socket that is bound to one
+    /// (`inet_sk_bound_dev_eq`, `include/net/inet_sock.h`): by `SO_BINDTODEVICE`, in a VRF, or
+    /// because its addresses are link-local.
+    fn ask(&mut self, ends: &Endpoints, interfaces: &mut Interfaces) -> Answer {
+        let answer = self.ask_on(ANYWHERE, ends);
+        if answer != Answer::Gone {
+            return answer;
+        }
+        let Some(interfaces) = interfaces.spend() else { return Answer::Unknown };
+        let mut answers = interfaces.iter().map(|interface| self.ask_on(*interface, ends));
+        answers.find(|answer| *answer != Answer::Gone).unwrap_or(Answer::Gone)
+    }
+
+    fn ask_on(&mut self, interface: u32, ends: &Endpoints) -> Answer {
+        let (family, id) = identify(ends, interface);
+        let answer = self.send(SINGLE, family, id).and_then(|()| self.answer());
+        meaning(answer, ends)
+    }
+
+    /// The first socket or refusal that belongs to the last question.
+    fn answer(&mut self) -> Result<Option<KnownSocket>, DumpError> {
+        loop {
+            let progress = self.receive()?;
+            if progress.done || !self.found.is_empty() {
+                return Ok(self.found.pop());
+            }
+        }
+    }
+
+    fn send(&mut self, flags: u16, family: u8, socket_id: SocketId) -> Result<(), DumpError> {
+        self.sequence = self.sequence.wrapping_add(1);
+        let request = InetRequest {
+            family,
+            protocol: IPPROTO_TCP,
+            extensions: ExtensionFlags::empty(),
+            states: StateFlags::empty(), // plays no part where a single socket is asked for
+            socket_id,
+        };
+        let bytes = sock_diag::question(flags, self.sequence, request);
+        self.socket.send(&bytes, libc::MSG_DONTWAIT).map(drop).map_err(DumpError::Ask)
+    }
+
+    /// Takes one datagram that is there already: the kernel answers within `sendmsg`
+    /// (`netlink_unicast_kernel`, `net/netlink/af_netlink.c`).
+    fn receive(&mut self) -> Result<Progress, DumpError> {
+        self.datagram.clear();
+        self.found.clear();
+        let context = Context { netns: self.netns, seen: clock::now(), sequence: self.sequence };
+        let flags = libc::MSG_TRUNC | libc::MSG_DONTWAIT;
+        let got = self.socket.recv(&mut self.datagram, flags).map_err(DumpError::Receive)?;
+        if got > self.datagram.len() {
+            return Err(DumpError::TooLong { got });
+        }
+        Ok(message::read(&self.datagram, context, &mut self.found)?)
+    }
+}
+
+/// Names one socket. IPv4 in IPv6 needs no question of its own: the kernel looks for IPv4
+/// addresses in sockets of both families, and for mapped ones as if they were IPv4
+/// (`inet_match`, `include/net/inet_hashtables.h`; `inet_diag_find_one_icsk`,
+/// `net/ipv4/inet_diag.c`).
+fn identify(ends: &Endpoints, interface: u32) -> (u8, SocketId) {
+    let Endpoints { local, remote } = ends;
+    let family = if local.address.is_ipv4() { AF_INET } else { AF_INET6 };
+    let id = SocketId {
+        source_port: local.port,
+        destination_port: remote.port,
+        source_address: local.address,
+        destination_address: remote.address,
+        interface_id: interface,
+        cookie: ANY_COOKIE,
+    };
+    (family, id)
+}
+
+/// Where the kernel finds no such connection it tells of a listener that would take it
+/// (`__inet_lookup`, `include/net/inet_hashtables.h`), or says `ENOENT`.
+fn meaning(answer: Result<Option<KnownSocket>, DumpError>, asked: &Endpoints) -> Answer {
+    match answer {
+        Ok(Some(known)) if known.ends == *asked => Answer::Is(known),
+        Ok(Some(_)) => Answer::Gone,
+        Err(DumpError::Answer(MessageError::Refused(error)))
+            if error.raw_os_error() == Some(libc::ENOENT) =>
+        {
+            Answer::Gone
+        }
+        Ok(None) | Err(_) => Answer::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io,
+        net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener},
+    };
+
+    use tcpwatch_core::event::{Cookie, Endpoint, KernelTime, KnownKind, TcpState};
+
+    use super::*;
+
+    fn ends(address: impl Into<IpAddr>, local: u16, remote: u16) -> Endpoints {
+        let address = address.into();
+        Endpoints {
+            local: Endpoint { address, port: local },
+            remote: Endpoint { address, port: remote },
+        }
+    }
+
+    fn known(ends: Endpoints) -> KnownSocket {
+        KnownSocket {
+            socket: Cookie(1),
+            netns: Netns(1),
+            ends,
+            state: TcpState::Established,
+            kind: KnownKind::Full,
+            timer_left: None,
+            seen: KernelTime(0),
+            inode: 0,
+            owner: None,
+        }
+    }
+
+    #[test]
+    fn a_question_names_the_local_end_as_source_in_its_family() {
+        let (family, id) = identify(&ends(Ipv4Addr::LOCALHOST, 80, 4000), ANYWHERE);
+        assert_eq!((family, id.source_port, id.destination_port), (AF_INET, 80, 4000));
+        assert_eq!((id.interface_id, id.cookie), (0, [0xff; 8]));
+        let (family, id) = identify(&ends(Ipv6Addr::LOCALHOST, 80, 4000), 7);
+        assert_eq!((family, id.interface_id), (AF_INET6, 7));
+    }
+
+    #[test]
+    fn only_no_such_entry_and_another_socket_mean_gone() {
+        let asked = ends(Ipv4Addr::LOCALHOST, 80, 4000);
+        let refused = |errno| {
+            Err(DumpError::Answer(MessageError::Refused(io::Error::from_raw_os_error(errno))))
+        };
+        for (answer, means) in [
+            (Ok(Some(known(asked))), Answer::Is(known(asked))),
+            (Ok(Some(known(ends(Ipv4Addr::LOCALHOST, 80, 0)))), Answer::Gone),
+            (refused(libc::ENOENT), Answer::Gone),
+            (refused(libc::EPERM), Answer::Unknown),
+            (Err(DumpError::Receive(io::Error::from_raw_os_error(libc::ENOENT))), Answer::Unknown),
+            (Err(DumpError::TooLong { got: 9000 }), Answer::Unknown),
+            (Ok(None), Answer::Unknown),
+        ] {
+            assert_eq!(meaning(answer, &asked), means);
+        }
+    }
+
+    #[test]
+    fn a_late_answer_is_not_taken_for_another_questions() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let mut channel = Channel::open(Netns(1)).unwrap();
+        for late in [ends(Ipv4Addr::LOCALHOST, port, 1), ends(Ipv6Addr::LOCALHOST, 1, 1)] {
+            let (family, id) = identify(&late, ANYWHERE);
+            channel.send(SINGLE, family, id).unwrap();
+        }
+        channel.check().unwrap();
+        let asked = ends(Ipv4Addr::LOCALHOST, port, 1);
+        assert_eq!(channel.ask_on(ANYWHERE, &asked), Answer::Gone);
+        let error = channel.receive().unwrap_err();
+        assert!(
+            matches!(error, DumpError::Receive(error) if error.kind() == io::ErrorKind::WouldBlock)
+        );
+    }
+
+    #[test]
+    fn an_answer_that_never_comes_is_not_waited_for() {
+        let mut channel = Channel::open(Netns(1)).unwrap();
+        let answer = channel.answer();
+        assert_eq!(meaning(answer, &ends(Ipv4Addr::LOCALHOST, 1, 1)), Answer::Unknown);
+    }
+}

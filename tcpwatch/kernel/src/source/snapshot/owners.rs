@@ -1,0 +1,126 @@
+//! Who holds a socket: `/proc/PID/fd` links to `socket:[INODE]`, as in `ss -p`.
+
+use std::{
+    collections::{HashMap, HashSet, hash_map::Entry},
+    fs, io,
+    mem::MaybeUninit,
+};
+
+use rustix::fs::{CWD, Mode, OFlags, RawDir, openat, readlinkat_raw};
+
+use tcpwatch_core::event::KnownSocket;
+use tcpwatch_core::event::{Process, Via, process::Comm};
+
+/// Fills in the owner of every socket that has an inode and is open in a process. If several
+/// processes have it open, the lowest pid owns it: a parent comes before its children.
+///
+/// Returns how many processes did not let this one see their files. A process that ends meanwhile
+/// is no error. Pids are those of the pid namespace that `/proc` shows.
+pub(super) fn find(sockets: &mut [KnownSocket]) -> io::Result<usize> {
+    let mut wanted: HashSet<u32> = sockets.iter().map(|known| known.inode).collect();
+    wanted.remove(&0);
+    if wanted.is_empty() {
+        return Ok(0);
+    }
+    let mut owners = HashMap::with_capacity(wanted.len());
+    let mut hidden = 0;
+    for pid in pids()? {
+        match look_into(pid, &wanted, &mut owners) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => hidden += 1,
+            Err(_) | Ok(()) => {}
+        }
+        if owners.len() == wanted.len() {
+            break;
+        }
+    }
+    for known in sockets {
+        known.owner = owners.get(&known.inode).copied();
+    }
+    Ok(hidden)
+}
+
+/// The processes that exist, lowest pid first.
+pub(super) fn pids() -> io::Result<Vec<u32>> {
+    let mut pids = Vec::new();
+    for entry in fs::read_dir("/proc")? {
+        pids.extend(entry?.file_name().to_str().and_then(|name| name.parse::<u32>().ok()));
+    }
+    pids.sort_unstable();
+    Ok(pids)
+}
+
+/// Adds the sockets of one process that have no owner yet. An error is either a refusal or the
+/// process's end.
+fn look_into(
+    pid: u32,
+    wanted: &HashSet<u32>,
+    owners: &mut HashMap<u32, Process>,
+) -> io::Result<()> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let files = openat(CWD, format!("/proc/{pid}/fd"), flags, Mode::empty())?;
+    let mut room = [MaybeUninit::uninit(); 8 * 1024];
+    let mut entries = RawDir::new(&files, &mut room);
+    let mut owner = None;
+    while let Some(entry) = entries.next() {
+        // Longer links are cut: they lead to no socket.
+        let mut room = [MaybeUninit::uninit(); 32];
+        let Ok((link, _)) = readlinkat_raw(&files, entry?.file_name(), &mut room) else {
+            continue; // `.`, `..`, or closed meanwhile
+        };
+        let Some(inode) = socket_inode(link) else {
+            continue;
+        };
+        if !wanted.contains(&inode) {
+            continue;
+        }
+        if let Entry::Vacant(free) = owners.entry(inode) {
+            let comm = *owner.get_or_insert_with(|| comm(pid));
+            free.insert(Process { pid, comm, via: Via::Procfs });
+        }
+    }
+    Ok(())
+}
+
+/// `socket:[12345]` (`sockfs_dname`, `net/socket.c`).
+fn socket_inode(link: &[u8]) -> Option<u32> {
+    let digits = link.strip_prefix(b"socket:[")?.strip_suffix(b"]")?;
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+/// The process's name, empty if it has ended.
+fn comm(pid: u32) -> Comm {
+    let text = fs::read(format!("/proc/{pid}/comm")).unwrap_or_default();
+    let name = text.strip_suffix(b"\n").unwrap_or(&text);
+    let mut bytes = [0; 16];
+    for (to, from) in bytes.iter_mut().take(15).zip(name) {
+        *to = *from;
+    }
+    Comm::from_kernel(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_links_to_sockets_name_an_inode() {
+        for (link, inode) in [
+            ("socket:[12345]", Some(12345)),
+            ("socket:[4294967295]", Some(u32::MAX)),
+            ("socket:[4294967296]", None),
+            ("socket:[]", None),
+            ("socket:[12", None),
+            ("pipe:[12345]", None),
+            ("/tmp/socket:[1]", None),
+        ] {
+            assert_eq!(socket_inode(link.as_bytes()), inode, "{link}");
+        }
+    }
+
+    #[test]
+    fn the_name_of_a_process_is_its_comm() {
+        let name = fs::read_to_string("/proc/self/comm").unwrap();
+        assert_eq!(comm(std::process::id()).to_string(), name.trim_end());
+        assert_eq!(comm(u32::MAX).to_string(), "", "no such process");
+    }
+}

@@ -1,0 +1,63 @@
+//! Counts instead of a list: the sockets of the own network namespace in some states, one after the
+//! other into a tally, so that a hundred thousand of them take no memory.
+
+use netlink_packet_sock_diag::inet::{ExtensionFlags, StateFlags};
+use tcpwatch_core::event::TcpState;
+
+use super::{
+    DumpError,
+    message::{self, Surveyed},
+    sock_diag::{self, FAMILIES, SEQUENCE, TRIES},
+};
+
+/// How much is asked of each socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Detail {
+    /// What costs nothing.
+    Plain,
+    /// Times too, for which the kernel locks each socket (`tcp_get_info`, `net/ipv4/tcp.c`).
+    Times,
+}
+
+/// Adds the TCP sockets in these states, of the calling thread's network namespace, to a tally. Takes
+/// no privilege.
+pub fn survey<T: Default>(
+    states: &[TcpState],
+    detail: Detail,
+    mut add: impl FnMut(&mut T, &Surveyed),
+) -> Result<T, DumpError> {
+    let bit = |state: &TcpState| 1_u32.checked_shl(state.to_kernel().into()).unwrap_or(0);
+    let bits = states.iter().map(bit).fold(0, |all, bit| all | bit);
+    let states = StateFlags::from_bits_truncate(bits);
+    let extensions = match detail {
+        Detail::Plain => ExtensionFlags::empty(),
+        Detail::Times => ExtensionFlags::INFO,
+    };
+    for _ in 0..TRIES {
+        let mut tally = T::default();
+        if dump(&states, &extensions, |socket| add(&mut tally, socket))? {
+            return Ok(tally);
+        }
+    }
+    Err(DumpError::Interrupted { tries: TRIES })
+}
+
+/// `false` if some may be missing.
+fn dump(
+    states: &StateFlags,
+    extensions: &ExtensionFlags,
+    mut add: impl FnMut(&Surveyed),
+) -> Result<bool, DumpError> {
+    let mut all = true;
+    for family in FAMILIES {
+        let question = sock_diag::all_in(family, states.clone(), extensions.clone());
+        all &= sock_diag::dump_answer(question, |datagram, _| {
+            let each = |payload: &[u8]| {
+                add(&message::surveyed(payload)?);
+                Ok(())
+            };
+            Ok(message::each(datagram, SEQUENCE, each)?)
+        })?;
+    }
+    Ok(all)
+}

@@ -1,0 +1,116 @@
+//! The order of things: the own namespace, the others, duplicates, owners.
+
+use std::collections::HashSet;
+
+use tcpwatch_core::event::{KnownSocket, Netns};
+
+use super::{
+    Owners, Scope, SkipReason, SkippedNamespace, Snapshot, SnapshotError, namespaces, owners,
+    sock_diag,
+};
+use crate::clock;
+
+/// Lists the sockets in `scope`, and who holds them.
+///
+/// Namespaces other than the caller's are entered in threads of their own that end afterwards;
+/// this takes `CAP_SYS_ADMIN`, and a namespace that refuses is put down as skipped. The caller's
+/// own namespace takes no privilege at all.
+pub fn take(scope: Scope, who: Owners) -> Result<Snapshot, SnapshotError> {
+    let own = namespaces::own().map_err(SnapshotError::procfs(namespaces::OWN))?;
+    let mut snapshot = Snapshot {
+        started: clock::now(),
+        sockets: Vec::new(),
+        namespaces: Vec::new(),
+        skipped: Vec::new(),
+        hidden_processes: 0,
+    };
+    if scope.covers(own) {
+        sock_diag::dump(own, &mut snapshot.sockets)?;
+        snapshot.namespaces.push(own);
+    }
+    if scope != Scope::Only(own) {
+        snapshot.visit_others(scope, own)?;
+    }
+    keep_latest(&mut snapshot.sockets);
+    if who == Owners::Find {
+        let hidden = owners::find(&mut snapshot.sockets).map_err(SnapshotError::procfs("/proc"))?;
+        snapshot.hidden_processes = snapshot.hidden_processes.max(hidden);
+    }
+    Ok(snapshot)
+}
+
+impl Snapshot {
+    fn visit_others(&mut self, scope: Scope, own: Netns) -> Result<(), SnapshotError> {
+        let reachable = namespaces::reachable().map_err(SnapshotError::procfs("/proc"))?;
+        self.hidden_processes = reachable.hidden_processes;
+        for place in reachable.places {
+            let netns = place.netns;
+            if netns == own || !scope.covers(netns) {
+                continue;
+            }
+            let dumped = place
+                .inside(|| sock_diag::dump(netns, &mut self.sockets))
+                .map_err(SkipReason::from)
+                .and_then(|dumped| dumped.map_err(SkipReason::from));
+            match dumped {
+                Ok(()) => self.namespaces.push(netns),
+                Err(reason) => {
+                    let path = place.paths.into_iter().next();
+                    self.skipped.push(SkippedNamespace { netns, path, reason });
+                }
+            }
+        }
+        if let Scope::Only(netns) = scope
+            && self.namespaces.is_empty()
+            && self.skipped.is_empty()
+        {
+            let reason = SkipReason::Unreachable;
+            self.skipped.push(SkippedNamespace { netns, path: None, reason });
+        }
+        Ok(())
+    }
+}
+
+/// Keeps the last sight of every socket: it is the newest.
+fn keep_latest(sockets: &mut Vec<KnownSocket>) {
+    let mut met = HashSet::with_capacity(sockets.len());
+    sockets.reverse();
+    sockets.retain(|known| met.insert(known.socket));
+    sockets.reverse();
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use tcpwatch_core::event::KnownKind;
+    use tcpwatch_core::event::{Cookie, Endpoint, Endpoints, KernelTime, TcpState};
+
+    use super::*;
+
+    fn known(cookie: u64, state: TcpState) -> KnownSocket {
+        let end = Endpoint { address: Ipv4Addr::LOCALHOST.into(), port: 1 };
+        KnownSocket {
+            socket: Cookie(cookie),
+            netns: Netns(1),
+            ends: Endpoints { local: end, remote: end },
+            state,
+            kind: KnownKind::Full,
+            timer_left: None,
+            seen: KernelTime(0),
+            inode: 0,
+            owner: None,
+        }
+    }
+
+    #[test]
+    fn a_socket_met_twice_is_kept_as_it_was_seen_last() {
+        let mut sockets = vec![
+            known(1, TcpState::SynRecv),
+            known(2, TcpState::Listen),
+            known(1, TcpState::Established),
+        ];
+        keep_latest(&mut sockets);
+        assert_eq!(sockets, [known(2, TcpState::Listen), known(1, TcpState::Established)]);
+    }
+}

@@ -1,0 +1,34 @@
+//! Can the laboratory work here? Builds two hosts, taps their links, and takes both down again.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use tcpwatch_kernel::probe::{ProbeError, Tap, filters::Family};
+use tokio::sync::mpsc;
+
+use super::{
+    host::Host,
+    hosts::{LINK, Plan, World},
+    run::FIRST_INDEX,
+};
+
+/// Tries namespaces, veth and tc; `tap` is one that has not tapped anything yet.
+///
+/// # Errors
+/// With the first of them that does not work, and what it takes.
+pub async fn rehearse(tap: Result<Tap, ProbeError>) -> Result<()> {
+    let plan = Plan {
+        family: Family::V4,
+        sysctls: &BTreeMap::new(),
+        ifindex_base: FIRST_INDEX,
+        program: Plan::this_program(),
+    };
+    let (story, _heard) = mpsc::unbounded_channel();
+    let world = World::build(&plan, story).await?;
+    let mut tap = tap?;
+    for host in Host::ALL {
+        let machine = world.machine(host);
+        tap.attach(machine.netns_fd(), LINK, machine.ifindex(), machine.netns())?;
+    }
+    Ok(())
+}

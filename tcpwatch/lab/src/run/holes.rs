@@ -1,0 +1,147 @@
+//! Holes in a story: what must have happened by what else is in it, and was not told. Pure.
+//!
+//! Some hardened kernels run no BPF program on a tracepoint while a shielded task is the current one,
+//! whatever an interrupt handles meanwhile, and count that nowhere. The tap is no tracepoint, and its
+//! program runs: a segment that it saw twice was sent again, so the live log must have told a
+//! retransmission at that moment.
+
+use std::{collections::HashSet, time::Duration};
+
+use tcpwatch_core::{
+    event::{Endpoints, KernelTime, SegmentEvent, TcpFlags, Way},
+    track::News,
+};
+
+use crate::{
+    host::Host,
+    story::{Moment, What},
+};
+
+/// The kernel tells a retransmission right after it handed the segment down.
+const AT_ONCE: Duration = Duration::from_millis(2);
+
+/// How many changes and retransmissions are missing.
+pub(super) fn count(story: &[Moment]) -> u64 {
+    let told: Vec<_> = story.iter().filter_map(retransmission).collect();
+    let is_told = |host: Host, segment: &SegmentEvent| {
+        told.iter().any(|(on, at, ends)| {
+            *on == host
+                && *ends == segment.ends
+                && at.since(segment.at).max(segment.at.since(*at)) < AT_ONCE
+        })
+    };
+    let mut sent = HashSet::new();
+    let mut holes = 0;
+    for moment in story {
+        match &moment.what {
+            What::Segment(segment) if segment.way == Way::Out && takes_sequence_space(segment) => {
+                let syn = segment.flags.has(TcpFlags::SYN);
+                let it = (moment.host, segment.ends, segment.seq, syn);
+                holes += u64::from(sent.contains(&it) && !is_told(moment.host, segment));
+                // What was dropped before it left was never sent, and comes again as a probe
+                // (tcp_write_wakeup in net/ipv4/tcp_output.c), which is no retransmission.
+                if segment.dropped_by.is_none() {
+                    sent.insert(it);
+                }
+            }
+            What::News(news) => {
+                holes += u64::from(matches!(&**news, News::Change(change) if change.inferred));
+            }
+            _ => {}
+        }
+    }
+    holes
+}
+
+/// Of a SYN+ACK that is sent twice at once only one is told.
+fn takes_sequence_space(segment: &SegmentEvent) -> bool {
+    let SegmentEvent { flags, len, .. } = segment;
+    let is_syn_ack = flags.has(TcpFlags(TcpFlags::SYN.0 | TcpFlags::ACK.0));
+    let takes = *len > 0 || flags.has(TcpFlags::SYN) || flags.has(TcpFlags::FIN);
+    takes && !is_syn_ack && !flags.has(TcpFlags::RST)
+}
+
+fn retransmission(moment: &Moment) -> Option<(Host, KernelTime, Endpoints)> {
+    match &moment.what {
+        What::News(news) => match &**news {
+            News::Retransmit(again) => Some((moment.host, again.at, again.subject.ends)),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tcpwatch_core::{
+        event::{Endpoint, Netns, Segment, TcpOptions, TcpState},
+        track::{Retransmit, Subject},
+    };
+    use tcpwatch_kernel::probe::filters::Family;
+
+    use super::*;
+
+    fn ends() -> Endpoints {
+        let end = |host: Host, port| Endpoint { address: host.address(Family::V4), port };
+        Endpoints { local: end(Host::Client, 40_000), remote: end(Host::Server, 11_111) }
+    }
+
+    fn syn(at: u64) -> Moment {
+        let segment = SegmentEvent {
+            at: KernelTime(at),
+            netns: Netns(1),
+            ends: ends(),
+            way: Way::Out,
+            flags: TcpFlags::SYN,
+            seq: 7,
+            ack: 0,
+            len: 0,
+            window: 64_240,
+            options: TcpOptions::default(),
+            dropped_by: None,
+        };
+        let at = segment.at;
+        Moment { at, host: Host::Client, what: What::Segment(Box::new(segment)) }
+    }
+
+    fn retry(at: u64) -> Moment {
+        let at = KernelTime(at);
+        let subject = Subject::unknown(None, Netns(1), ends());
+        let news = News::Retransmit(Retransmit {
+            at,
+            subject,
+            state: TcpState::SynSent,
+            segment: Segment::Syn,
+            attempt: 1,
+            early: false,
+            since_last: None,
+            expected: None,
+            next: None,
+            most: None,
+            sent: true,
+        });
+        Moment { at, host: Host::Client, what: What::News(Box::new(news)) }
+    }
+
+    #[test]
+    fn a_segment_sent_again_and_told_is_no_hole() {
+        assert_eq!(count(&[syn(0), syn(1_000_000_000), retry(1_000_002_000)]), 0);
+    }
+
+    #[test]
+    fn a_segment_that_was_dropped_before_it_left_is_not_sent_again_but_probed() {
+        let dropped = |at| {
+            let mut moment = syn(at);
+            let What::Segment(segment) = &mut moment.what else { unreachable!() };
+            segment.dropped_by = Some(0);
+            moment
+        };
+        assert_eq!(count(&[dropped(0), dropped(500_000_000), syn(1_000_000_000)]), 0);
+    }
+
+    #[test]
+    fn a_segment_sent_again_and_not_told_at_that_moment_is_a_hole() {
+        assert_eq!(count(&[syn(0), syn(1_000_000_000)]), 1);
+        assert_eq!(count(&[syn(0), syn(1_000_000_000), retry(3_000_000_000)]), 1);
+    }
+}

@@ -1,0 +1,276 @@
+//! Hears what a run's hosts and the live log tell, looks at the hosts' sockets through `sock_diag`
+//! besides, and puts all of it in order.
+
+use std::{collections::BTreeMap, pin::pin, time::Duration};
+
+use tcpwatch_core::event::{KernelTime, TcpState};
+use tcpwatch_kernel::clock;
+use tokio::{
+    sync::mpsc::UnboundedReceiver,
+    time::{Instant, sleep_until},
+};
+
+use super::{progress::Progress, words};
+use crate::{
+    host::Host,
+    hosts::World,
+    scenario::{Condition, Rule},
+    story::{Moment, What},
+};
+
+/// News may come this much later than what happened after them; until then nothing is shown.
+const HELD: Duration = Duration::from_millis(30);
+/// An independent look follows a change after this long, when it is likely to last…
+const LOOKS_AFTER: Duration = Duration::from_millis(10);
+/// …and in any case so often.
+const LOOKS_EVERY: Duration = Duration::from_secs(1);
+/// What the live log has not told by then, it has missed. Some changes it has to ask for, and it does
+/// not ask at once.
+const MISSED: Duration = Duration::from_secs(3);
+
+pub(super) struct Listening<'a, S> {
+    rules: &'a [Rule],
+    heard: UnboundedReceiver<Moment>,
+    progress: Progress,
+    /// Not shown yet, in order; the number keeps those of the same nanosecond apart.
+    held: BTreeMap<(KernelTime, u64), Moment>,
+    number: u64,
+    story: Vec<Moment>,
+    show: S,
+    seen: [Vec<TcpState>; 2],
+    looks_at: Instant,
+    /// Since when the looks and the live log do not agree.
+    apart_since: Option<Instant>,
+    warnings: Vec<String>,
+}
+
+impl<'a, S: FnMut(&Moment)> Listening<'a, S> {
+    pub(super) fn new(rules: &'a [Rule], heard: UnboundedReceiver<Moment>, show: S) -> Self {
+        Self {
+            rules,
+            heard,
+            progress: Progress::default(),
+            held: BTreeMap::new(),
+            number: 0,
+            story: Vec::new(),
+            show,
+            seen: [Vec::new(), Vec::new()],
+            looks_at: Instant::now() + LOOKS_EVERY,
+            apart_since: None,
+            warnings: Vec::new(),
+        }
+    }
+
+    /// A step that is not a wait begins.
+    pub(super) fn mark(&mut self) {
+        self.catch_up();
+        self.progress.mark();
+    }
+
+    /// Does it hold by what has been heard?
+    pub(super) fn holds(&self, condition: &Condition) -> bool {
+        self.progress.holds(condition, self.rules)
+    }
+
+    /// What is to be seen instead of what was waited for.
+    pub(super) fn describe(&self) -> String {
+        self.progress.describe()
+    }
+
+    /// Hears one moment or takes one look; false if the deadline came before.
+    pub(super) async fn once(&mut self, world: &mut World, deadline: Instant) -> bool {
+        loop {
+            let shows_at = if self.held.is_empty() { deadline } else { Instant::now() + HELD };
+            tokio::select! {
+                biased;
+                Some(moment) = self.heard.recv() => {
+                    self.take(moment);
+                    self.show_until(clock::now().before(HELD));
+                    return true;
+                }
+                () = sleep_until(deadline) => return false,
+                () = sleep_until(self.looks_at) => {
+                    self.look(world);
+                    return true;
+                }
+                () = sleep_until(shows_at) => self.show_until(clock::now().before(HELD)),
+            }
+        }
+    }
+
+    /// Hears everything until then.
+    pub(super) async fn until(&mut self, world: &mut World, deadline: Instant) {
+        while self.once(world, deadline).await {}
+    }
+
+    /// Hears what comes while something is done.
+    pub(super) async fn attend<T>(&mut self, done: impl Future<Output = T>) -> T {
+        let mut done = pin!(done);
+        loop {
+            tokio::select! {
+                biased;
+                result = &mut done => return result,
+                Some(moment) = self.heard.recv() => {
+                    self.take(moment);
+                    self.show_until(clock::now().before(HELD));
+                }
+            }
+        }
+    }
+
+    /// Looks at the sockets of both hosts.
+    pub(super) fn look(&mut self, world: &mut World) {
+        self.looks_at = Instant::now() + LOOKS_EVERY;
+        for (host, seen) in Host::ALL.into_iter().zip(0..) {
+            let at = clock::now();
+            match world.machine_mut(host).look() {
+                Ok(sockets) => {
+                    let states = sockets.iter().map(|socket| socket.state).collect();
+                    self.witness(at, host, seen, states);
+                }
+                Err(error) => {
+                    let warning = format!("sock_diag does not answer on the {host}: {error:#}");
+                    if !self.warnings.contains(&warning) {
+                        self.warnings.push(warning);
+                    }
+                }
+            }
+        }
+        self.compare();
+    }
+
+    /// Has the live log missed a change? Says which states it has not told. Nothing is said as long as
+    /// it can still come.
+    pub(super) fn missed(&self) -> Option<String> {
+        let since = self.apart_since.filter(|since| since.elapsed() >= MISSED)?;
+        let found = self.apart().map(|(host, found)| {
+            let states =
+                if found.is_empty() { "no socket".to_owned() } else { words::states(found) };
+            format!("sock_diag finds {states} on the {host}")
+        });
+        let found: Vec<_> = found.collect();
+        let long = humantime::format_duration(Duration::from_secs(since.elapsed().as_secs()));
+        Some(format!("a change of state was missed: for {long}, {}", found.join(", ")))
+    }
+
+    /// A look at the very end: hosts on which it does not agree with the live log.
+    pub(super) fn disagreements(&mut self, world: &mut World) -> u64 {
+        self.catch_up();
+        self.look(world);
+        u64::try_from(self.apart().count()).unwrap_or(u64::MAX)
+    }
+
+    /// The hosts whose sockets are in other states than the live log tells, and what a look found.
+    fn apart(&self) -> impl Iterator<Item = (Host, &Vec<TcpState>)> {
+        let looked = Host::ALL.into_iter().zip(&self.seen);
+        looked.filter(|(host, seen)| **seen != self.progress.states(*host))
+    }
+
+    fn compare(&mut self) {
+        let is_apart = self.apart().next().is_some();
+        self.apart_since = is_apart.then(|| self.apart_since.unwrap_or_else(Instant::now));
+    }
+
+    fn witness(&mut self, at: KernelTime, host: Host, place: usize, mut states: Vec<TcpState>) {
+        // A socket in CLOSED is told by nobody.
+        states.retain(|state| *state != TcpState::Closed);
+        states.sort_unstable_by_key(|state| state.to_kernel());
+        let Some(seen) = self.seen.get_mut(place).filter(|seen| **seen != states) else { return };
+        seen.clone_from(&states);
+        self.take(Moment { at, host, what: What::Witness(states) });
+    }
+
+    fn catch_up(&mut self) {
+        while let Ok(moment) = self.heard.try_recv() {
+            self.take(moment);
+        }
+    }
+
+    fn take(&mut self, moment: Moment) {
+        self.progress.take(&moment);
+        if matches!(moment.what, What::News(_)) {
+            self.apart_since = None;
+            self.looks_at = self.looks_at.min(Instant::now() + LOOKS_AFTER);
+        }
+        self.held.insert((moment.at, self.number), moment);
+        self.number += 1;
+    }
+
+    fn show_until(&mut self, until: KernelTime) {
+        while let Some(next) = self.held.first_entry() {
+            if next.key().0 > until {
+                break;
+            }
+            let moment = next.remove();
+            (self.show)(&moment);
+            self.story.push(moment);
+        }
+    }
+
+    /// Everything in order, and what went wrong beside it.
+    pub(super) fn into_story(mut self) -> (Vec<Moment>, Vec<String>) {
+        self.catch_up();
+        self.show_until(KernelTime(u64::MAX));
+        self.story.sort_by_key(|moment| moment.at);
+        (self.story, self.warnings)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tcpwatch_core::{
+        event::{Cookie, Endpoint, Endpoints, Netns},
+        track::{Change, News, Subject},
+    };
+    use tcpwatch_kernel::probe::filters::Family;
+    use tokio::sync::mpsc::unbounded_channel;
+
+    use super::*;
+    use TcpState::{Established, FinWait1, FinWait2};
+
+    fn told(from: TcpState, to: TcpState) -> Moment {
+        let end = |host: Host, port| Endpoint { address: host.address(Family::V4), port };
+        let ends =
+            Endpoints { local: end(Host::Client, 40_000), remote: end(Host::Server, 11_111) };
+        let subject = Subject::unknown(Some(Cookie(1)), Netns(1), ends);
+        let at = KernelTime(1);
+        let change = Change::plain(at, subject, (from, None), to);
+        Moment { at, host: Host::Client, what: What::News(Box::new(News::Change(change))) }
+    }
+
+    /// A look at the client that finds this, so long after the live log told the last change.
+    fn missed_after(found: TcpState, since: Duration) -> Option<String> {
+        let (_tell, heard) = unbounded_channel();
+        let mut listening = Listening::new(&[], heard, |_: &Moment| {});
+        listening.take(told(Established, FinWait1));
+        listening.witness(KernelTime(2), Host::Client, 0, vec![found]);
+        listening.compare();
+        if listening.apart_since.is_some() {
+            listening.apart_since = Instant::now().checked_sub(since);
+        }
+        listening.missed()
+    }
+
+    #[test]
+    fn a_look_that_does_not_agree_for_long_tells_that_a_change_was_missed() {
+        let missed = missed_after(FinWait2, MISSED).unwrap();
+        assert!(missed.contains("sock_diag finds FIN_WAIT_2 on the client"), "{missed}");
+    }
+
+    #[test]
+    fn a_change_that_can_still_be_told_is_not_missed() {
+        assert_eq!(missed_after(FinWait2, MISSED / 2), None);
+        assert_eq!(missed_after(FinWait1, MISSED), None, "both agree");
+    }
+
+    #[test]
+    fn whatever_is_told_starts_the_wait_again() {
+        let (_tell, heard) = unbounded_channel();
+        let mut listening = Listening::new(&[], heard, |_: &Moment| {});
+        listening.witness(KernelTime(2), Host::Client, 0, vec![FinWait2]);
+        listening.apart_since = Instant::now().checked_sub(MISSED);
+        assert!(listening.missed().is_some());
+        listening.take(told(FinWait1, FinWait2));
+        assert_eq!(listening.missed(), None);
+    }
+}

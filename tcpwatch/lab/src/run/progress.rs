@@ -1,0 +1,131 @@
+//! What has happened so far in a run, as far as steps wait for it. Pure.
+
+use std::collections::{BTreeMap, HashMap};
+
+use tcpwatch_core::{
+    event::{Segment, TcpFlags, TcpState, Way},
+    track::{Change, News},
+};
+
+use super::{present::Present, words};
+use crate::{
+    host::Host,
+    scenario::{Condition, Rule},
+    story::{Moment, What},
+};
+
+/// Counts and states.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    present: Present,
+    /// States entered since the last step that was not a wait.
+    entered: Vec<(Host, TcpState)>,
+    again: BTreeMap<(Host, Segment), u32>,
+    arrived: Vec<(Host, TcpFlags)>,
+    /// The latest calls, and whether they have returned.
+    calls: BTreeMap<(Host, String, String), bool>,
+    dropped: HashMap<(Host, u8), u32>,
+    last: Option<String>,
+}
+
+impl Progress {
+    /// A step that is not a wait begins: states entered before it do not count any more.
+    pub(super) fn mark(&mut self) {
+        self.entered.clear();
+    }
+
+    pub(super) fn take(&mut self, moment: &Moment) {
+        let host = moment.host;
+        match &moment.what {
+            What::News(news) => self.hear(host, news),
+            What::Segment(segment) => {
+                if segment.way == Way::In {
+                    self.arrived.push((host, segment.flags));
+                }
+                if let Some(slot) = segment.dropped_by {
+                    *self.dropped.entry((host, slot)).or_default() += 1;
+                }
+            }
+            What::Called(call) => {
+                let key = (host, call.socket.clone(), call.name.clone());
+                self.calls.insert(key, false);
+            }
+            What::Returned(call) => {
+                self.last = Some(format!("{host}: {}", call.line()));
+                let key = (host, call.socket.clone(), call.name.clone());
+                self.calls.insert(key, true);
+            }
+            What::Signal(_) | What::RuleSet(_) | What::RuleReleased(_) | What::Witness(_) => {}
+        }
+    }
+
+    fn hear(&mut self, host: Host, news: &News) {
+        match news {
+            News::Change(change) => self.change(host, change),
+            News::Retransmit(again) => {
+                *self.again.entry((host, again.segment)).or_default() += 1;
+            }
+            _ => {}
+        }
+    }
+
+    fn change(&mut self, host: Host, change: &Change) {
+        self.present.change(host, change);
+        self.entered.push((host, change.to));
+    }
+
+    pub(super) fn holds(&self, condition: &Condition, rules: &[Rule]) -> bool {
+        match condition {
+            Condition::State(host, state) => {
+                self.entered.contains(&(*host, *state)) || self.present.has(*host, *state)
+            }
+            Condition::Retransmits { host, segment, count } => {
+                self.sent_again(*host, *segment) >= *count
+            }
+            Condition::Segment { host, flags, count } => self.arrived(*host, *flags) >= *count,
+            Condition::Returned { host, socket, call } => {
+                self.calls.get(&(*host, socket.clone(), call.clone())) == Some(&true)
+            }
+            Condition::Dropped { rule, count } => self.dropped(*rule, rules) >= *count,
+        }
+    }
+
+    fn sent_again(&self, host: Host, segment: Segment) -> u32 {
+        self.again.get(&(host, segment)).copied().unwrap_or(0)
+    }
+
+    fn arrived(&self, host: Host, flags: TcpFlags) -> u32 {
+        let arrived = self.arrived.iter().filter(|(on, seen)| *on == host && seen.has(flags));
+        u32::try_from(arrived.count()).unwrap_or(u32::MAX)
+    }
+
+    fn dropped(&self, rule: usize, rules: &[Rule]) -> u32 {
+        let (Some(Rule { host, .. }), Ok(slot)) = (rules.get(rule), u8::try_from(rule)) else {
+            return 0;
+        };
+        self.dropped.get(&(*host, slot)).copied().unwrap_or(0)
+    }
+
+    /// What is to be seen instead of what was waited for.
+    pub(super) fn describe(&self) -> String {
+        let mut parts = Host::ALL.map(|host| self.states_of(host)).to_vec();
+        for ((host, socket, call), _) in self.calls.iter().filter(|(_, returned)| !**returned) {
+            parts.push(format!("{host}'s {call}() on {socket} has not returned"));
+        }
+        parts.extend(self.last.iter().map(|call| format!("the last call to return was {call}")));
+        parts.join("; ")
+    }
+
+    /// The states of a host's sockets, in the kernel's order.
+    pub(super) fn states(&self, host: Host) -> Vec<TcpState> {
+        self.present.states(host)
+    }
+
+    fn states_of(&self, host: Host) -> String {
+        let states = self.states(host);
+        if states.is_empty() {
+            return format!("{host} has no socket in any state");
+        }
+        format!("{host} is in {}", words::states(&states))
+    }
+}

@@ -1,0 +1,53 @@
+//! What a step waits for, what there is instead, and what a rule did not do, in words.
+
+use tcpwatch_core::event::TcpState;
+
+use crate::{
+    scenario::{Condition, Rule},
+    story::{Moment, What},
+};
+
+/// A warning for each rule that dropped nothing; what was dropped is counted by slot.
+pub(super) fn idle_rules(rules: &[Rule], dropped: &[u64], story: &[Moment]) -> Vec<String> {
+    let is_set =
+        |slot| story.iter().any(|moment| matches!(moment.what, What::RuleSet(set) if set == slot));
+    let idle = rules.iter().zip(dropped).enumerate().filter(|(_, (_, dropped))| **dropped == 0);
+    idle.map(|(slot, (Rule { name, .. }, _))| {
+        if is_set(slot) {
+            format!(
+                "rule \"{name}\" never matched: no segment was dropped by it; look at its `on`, \
+                 `way`, flags and ports, and at what passed while it was set"
+            )
+        } else {
+            format!(
+                "rule \"{name}\" was never set: write `from_start = true` or a step \
+                 `{{ set = \"{name}\" }}`"
+            )
+        }
+    })
+    .collect()
+}
+
+pub(super) fn states(states: &[TcpState]) -> String {
+    let words: Vec<_> = states.iter().map(ToString::to_string).collect();
+    words.join(", ")
+}
+
+pub(super) fn condition(condition: &Condition, rules: &[Rule]) -> String {
+    match condition {
+        Condition::State(host, state) => format!("{state} on the {host}"),
+        Condition::Retransmits { host, segment, count } => {
+            format!("{count} retransmissions of {} by the {host}", segment.word())
+        }
+        Condition::Segment { host, flags, count } => {
+            format!("{count} segments with {flags} on their way to the {host}")
+        }
+        Condition::Returned { host, socket, call } => {
+            format!("the {host}'s {call}() on \"{socket}\" to return")
+        }
+        Condition::Dropped { rule, count } => match rules.get(*rule) {
+            Some(rule) => format!("rule \"{}\" to drop {count} segments", rule.name),
+            None => format!("rule {rule} to drop {count} segments"),
+        },
+    }
+}

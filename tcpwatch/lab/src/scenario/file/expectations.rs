@@ -1,0 +1,237 @@
+//! `[[expect]]`: what is expected of a host.
+
+use tcpwatch_core::{
+    event::{ResetDirection, Segment, Way},
+    track::{Handshake, Reason},
+};
+
+use super::{
+    Reading, calls,
+    fields::{Fields, Item},
+    rules,
+    source::FileError,
+    steps,
+};
+use crate::{
+    host::Host,
+    scenario::{
+        expectation::{
+            CallResult, Claim, Count, Expectation, Lasts, Retries, Return, Segments, Stay,
+        },
+        expression::{EvaluateError, Expression},
+    },
+};
+
+/// As a duration: the state is still there when the run ends.
+const TO_THE_END: &str = "to the end";
+
+/// The expectations of the chosen profile.
+pub(super) fn expectations(
+    item: &Item<'_>,
+    reading: &Reading<'_>,
+) -> Result<Vec<Expectation>, FileError> {
+    let mut expectations = Vec::new();
+    for element in item.elements()? {
+        let mut fields = element.fields()?;
+        let wanted = reading.wants(&mut fields)?;
+        let host = fields.need("host", "say of whom: \"client\" or \"server\"")?.host()?;
+        let connection = fields.number("connection", 1..1 << 16)?;
+        let claim = claim(host, &mut fields, reading)?;
+        let line = reading.source.line(element.value.span().start);
+        fields.finish()?;
+        if wanted {
+            expectations.push(Expectation { line, host, connection, claim });
+        }
+    }
+    if expectations.is_empty() {
+        let fix = "add an `[[expect]]`";
+        return Err(item.error("is empty for this profile, so nothing would be judged", fix));
+    }
+    Ok(expectations)
+}
+
+/// The one of these keys that is there.
+fn claim(host: Host, fields: &mut Fields<'_>, reading: &Reading<'_>) -> Result<Claim, FileError> {
+    if let Some(item) = fields.take("path") {
+        let states: Result<Vec<_>, _> = item.elements()?.map(|item| item.state()).collect();
+        return Ok(Claim::Path(states?));
+    }
+    if let Some(item) = fields.take("state") {
+        return Ok(Claim::Stay(stay(&item, host, fields, reading)?));
+    }
+    if let Some(item) = fields.take("never") {
+        return Ok(Claim::Never(item.state()?));
+    }
+    if let Some(item) = fields.take("retransmits") {
+        return Ok(Claim::Retransmits(retries(&item, host, fields, reading)?));
+    }
+    if let Some(item) = fields.take("returned") {
+        return Ok(Claim::Returned(returned(&item, host, fields, reading)?));
+    }
+    if let Some(item) = fields.take("segments") {
+        return Ok(Claim::Segments(segments(&item, host, fields, reading)?));
+    }
+    if let Some(item) = fields.take("reset") {
+        return Ok(Claim::Reset(item.word([
+            ("sent", Some(ResetDirection::Sent)),
+            ("received", Some(ResetDirection::Received)),
+            ("none", None),
+        ])?));
+    }
+    if let Some(item) = fields.take("restarts") {
+        let count = fields.number("count", 0..1 << 32)?.unwrap_or(1);
+        return Ok(Claim::Restarts { state: item.state()?, count });
+    }
+    if let Some(item) = fields.take("handshake") {
+        let words = [Handshake::FastOpen, Handshake::SynCookie].map(|way| (way.word(), way));
+        return Ok(Claim::Handshake(item.word(words)?));
+    }
+    Err(fields.source.error(
+        fields.span.clone(),
+        "expect",
+        "does not say what is expected",
+        "add one of `path`, `state`, `never`, `retransmits`, `returned`, `segments`, `reset`, \
+         `restarts`, `handshake`",
+    ))
+}
+
+fn stay(
+    item: &Item<'_>,
+    host: Host,
+    fields: &mut Fields<'_>,
+    reading: &Reading<'_>,
+) -> Result<Stay, FileError> {
+    let lasts = match fields.take("lasts") {
+        None => None,
+        Some(item) if item.value.get_ref().as_str() == Some(TO_THE_END) => Some(Lasts::ToTheEnd),
+        Some(item) => {
+            let expression = item.expression()?;
+            fits(&item, expression.window(&reading.context(host)))?;
+            Some(Lasts::Time(expression))
+        }
+    };
+    let counted_from = fields
+        .take("counted_from")
+        .map(|item| item.word([("the beginning", false), ("the last restart", true)]));
+    Ok(Stay {
+        state: item.state()?,
+        nth: fields.number("nth", 1..1 << 16)?.unwrap_or(1),
+        lasts,
+        from_restart: counted_from.transpose()?.unwrap_or(false),
+        timer: window(fields, "timer", host, reading)?,
+        ends: fields
+            .take("ends")
+            .map(|item| item.word(Reason::ALL.map(|why| (why.word(), why))))
+            .transpose()?,
+        then: fields.take("then").map(|item| item.state()).transpose()?,
+    })
+}
+
+fn retries(
+    item: &Item<'_>,
+    host: Host,
+    fields: &mut Fields<'_>,
+    reading: &Reading<'_>,
+) -> Result<Retries, FileError> {
+    let schedule = fields.expression("schedule")?;
+    if let Some((item, expression)) = &schedule {
+        fits(item, expression.schedule(&reading.context(host)))?;
+    }
+    Ok(Retries {
+        segment: item.word(Segment::ALL.map(|segment| (segment.word(), segment)))?,
+        schedule: schedule.map(|(_, expression)| expression),
+        first: fields.number("first", 1..1 << 16)?,
+        count: number(fields, "count", host, reading)?,
+    })
+}
+
+fn returned(
+    item: &Item<'_>,
+    host: Host,
+    fields: &mut Fields<'_>,
+    reading: &Reading<'_>,
+) -> Result<Return, FileError> {
+    let result = fields.need("result", "say what it returns: 0, \"ok\", or an error's name")?;
+    let result = if result.value.get_ref().is_integer() {
+        CallResult::Value(result.number(0..i64::MAX)?)
+    } else {
+        match result.text()? {
+            "ok" => CallResult::Ok,
+            error if is_error_name(error) => CallResult::Error(error.to_owned()),
+            _ => {
+                let fix = "write 0, \"ok\", or for example \"ECONNREFUSED\"";
+                return Err(result.error("is nothing that a system call returns", fix));
+            }
+        }
+    };
+    Ok(Return {
+        call: item.word(calls::SYSTEM_CALLS.map(|name| (name, name)))?.to_owned(),
+        socket: fields.name("socket", calls::CONNECTION)?,
+        nth: fields.number("nth", 1..1 << 16)?.unwrap_or(1),
+        result,
+        takes: window(fields, "takes", host, reading)?,
+    })
+}
+
+fn is_error_name(word: &str) -> bool {
+    word.len() > 1
+        && word.starts_with('E')
+        && word.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit())
+}
+
+fn segments(
+    item: &Item<'_>,
+    host: Host,
+    fields: &mut Fields<'_>,
+    reading: &Reading<'_>,
+) -> Result<Segments, FileError> {
+    let (mask, value) = rules::flags(item)?;
+    let exactly = number(fields, "count", host, reading)?;
+    let at_least = number(fields, "at_least", host, reading)?;
+    let count = match (exactly, at_least) {
+        (Some(count), None) => Count::Exactly(count),
+        (None, Some(count)) => Count::AtLeast(count),
+        _ => {
+            let fix = "say how many by either `count` or `at_least`";
+            return Err(item.error("are not counted, or twice", fix));
+        }
+    };
+    let dropped_by = fields.take("dropped_by");
+    let dropped_by = dropped_by.map(|item| steps::rule(&item, reading)).transpose()?;
+    let of_rule = dropped_by.and_then(|slot| reading.rules.get(slot));
+    if let Some(rule) = of_rule.filter(|rule| rule.host != host) {
+        let fix = format!("write `host = \"{}\"`", rule.host);
+        return Err(item.error(format!("\"{}\" is a rule of the other host", rule.name), fix));
+    }
+    let usual = of_rule.map_or(Way::In, |rule| rule.drops.way);
+    let way = rules::way(fields)?.unwrap_or(usual);
+    Ok(Segments { mask, value, way, count, dropped_by })
+}
+
+fn window(
+    fields: &mut Fields<'_>,
+    key: &'static str,
+    host: Host,
+    reading: &Reading<'_>,
+) -> Result<Option<Expression>, FileError> {
+    let Some((item, expression)) = fields.expression(key)? else { return Ok(None) };
+    fits(&item, expression.window(&reading.context(host)))?;
+    Ok(Some(expression))
+}
+
+fn number(
+    fields: &mut Fields<'_>,
+    key: &'static str,
+    host: Host,
+    reading: &Reading<'_>,
+) -> Result<Option<Expression>, FileError> {
+    let Some((item, expression)) = fields.expression(key)? else { return Ok(None) };
+    fits(&item, expression.number(&reading.context(host)))?;
+    Ok(Some(expression))
+}
+
+/// It has a value of the right kind by the sysctls that the file sets.
+fn fits<T>(item: &Item<'_>, value: Result<T, EvaluateError>) -> Result<T, FileError> {
+    let fix = "`tcpwatch lab format` lists names, functions and units";
+    value.map_err(|error| item.error(error.to_string(), fix))
+}

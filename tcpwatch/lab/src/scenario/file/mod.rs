@@ -1,0 +1,160 @@
+//! A scenario's file, TOML, becomes a [`Scenario`] with one profile chosen. Strict: what is not known
+//! is refused with the nearest that is, and what cannot be done is found before it is tried.
+
+mod calls;
+mod expectations;
+mod fields;
+mod order;
+mod rules;
+mod source;
+mod steps;
+mod sysctls;
+#[cfg(test)]
+mod tests;
+
+use std::{collections::BTreeMap, path::Path, time::Duration};
+
+use tcpwatch_core::timing::{Sysctls, wheel::TickRate};
+use toml::de::DeTable;
+
+pub use source::FileError;
+
+use super::{
+    Rule, Scenario,
+    expression::{Context, FirstRto},
+};
+use crate::{host::Host, story::Profile};
+use fields::Fields;
+use source::Source;
+use sysctls::Pinned;
+
+/// What a run decides beyond the file.
+#[derive(Clone, Debug)]
+pub struct Choices {
+    /// Which profile.
+    pub profile: Profile,
+    /// Sysctls that take the place of the file's.
+    pub set: BTreeMap<Host, BTreeMap<String, String>>,
+    /// What this kernel does in a new network namespace.
+    pub kernel: Sysctls,
+    /// Ticks per second.
+    pub rate: TickRate,
+}
+
+impl Default for Choices {
+    fn default() -> Self {
+        Self {
+            profile: Profile::default(),
+            set: BTreeMap::new(),
+            kernel: Sysctls::default(),
+            rate: TickRate(250),
+        }
+    }
+}
+
+impl Choices {
+    /// What a host's sysctls will be if these are set.
+    #[must_use]
+    pub fn effective(&self, pinned: Option<&BTreeMap<String, String>>) -> Sysctls {
+        Sysctls::from_lookup(|name| {
+            let set = pinned.and_then(|pinned| pinned.get(name)?.parse().ok());
+            set.or_else(|| self.kernel.by_name(name))
+        })
+    }
+}
+
+/// Whatever has been read that the rest depends on.
+struct Reading<'t> {
+    source: Source<'t>,
+    choices: &'t Choices,
+    pinned: Pinned,
+    sysctls: [Sysctls; 2],
+    rules: Vec<Rule>,
+}
+
+/// The RTO of a pair of local interfaces, near enough to say how long something takes.
+pub const LOCAL_RTO: FirstRto = FirstRto { rto: Duration::from_millis(204), probe: true };
+
+impl Reading<'_> {
+    fn context(&self, host: Host) -> Context<'_> {
+        let [client, server] = &self.sysctls;
+        Context {
+            sysctls: if host == Host::Client { client } else { server },
+            pinned: self.pinned.get(&host),
+            rate: self.choices.rate,
+            rto: Some(LOCAL_RTO),
+        }
+    }
+
+    /// Is this part of the chosen profile?
+    fn wants(&self, fields: &mut Fields<'_>) -> Result<bool, FileError> {
+        let only = fields.take("only");
+        let only = only.map(|item| item.word([("quick", Profile::Quick), ("full", Profile::Full)]));
+        Ok(only.transpose()?.is_none_or(|only| only == self.choices.profile))
+    }
+}
+
+/// Reads a scenario. `file` is its file's name, as the reader knows it; its stem is the scenario's
+/// name.
+pub fn read(file: &str, text: &str, choices: &Choices) -> Result<Scenario, FileError> {
+    let source = Source { name: file, text };
+    let document = DeTable::parse(text).map_err(|error| {
+        let span = error.span().unwrap_or(0..0);
+        source.error(span, "", format!("no TOML: {}", error.message()), "see https://toml.io")
+    })?;
+    let mut fields = Fields::new(source, document.get_ref(), 0..0);
+
+    let title = fields.need("title", "say in a few words what it is about")?.text()?.to_owned();
+    let claim = fields.need("claim", "say in one sentence what is claimed")?.text()?.to_owned();
+    let teaches = fields.text("teaches")?.unwrap_or_default().trim().to_owned();
+    let by_hand = fields.text("by_hand")?.unwrap_or_default().trim().lines().map(str::to_owned);
+
+    let mut reading = Reading {
+        source,
+        choices,
+        pinned: pinned(&mut fields, choices)?,
+        sysctls: [choices.kernel; 2],
+        rules: Vec::new(),
+    };
+    reading.sysctls = Host::ALL.map(|host| choices.effective(reading.pinned.get(&host)));
+    reading.rules = rules::rules(fields.take("rule"), &reading.context(Host::Client))?;
+    let steps = fields.need("steps", "say what is done, as an array of tables")?;
+    let (steps, takes) = steps::steps(&steps, &reading)?;
+    let expect = fields.need("expect", "nothing would be judged: add an `[[expect]]`")?;
+    let expect = expectations::expectations(&expect, &reading)?;
+    fields.finish()?;
+    let Reading { pinned: sysctls, rules, .. } = reading;
+    let name = Path::new(file).file_stem().map_or(file.into(), |stem| stem.to_string_lossy());
+    Ok(Scenario {
+        name: name.into_owned(),
+        word: file.to_owned(),
+        title,
+        claim,
+        teaches,
+        by_hand: by_hand.collect(),
+        sysctls,
+        rules,
+        steps,
+        expect,
+        takes,
+    })
+}
+
+/// The file's sysctls, then those of its profile, then those of the run.
+fn pinned(fields: &mut Fields<'_>, choices: &Choices) -> Result<Pinned, FileError> {
+    let mut pinned = Pinned::new();
+    sysctls::sysctls(fields.take("sysctls"), &mut pinned)?;
+    for (key, profile) in [("quick", Profile::Quick), ("full", Profile::Full)] {
+        let Some(item) = fields.take(key) else { continue };
+        let mut overrides = item.fields()?;
+        let mut elsewhere = Pinned::new();
+        let chosen = profile == choices.profile;
+        let into = if chosen { &mut pinned } else { &mut elsewhere };
+        sysctls::sysctls(overrides.take("sysctls"), into)?;
+        overrides.finish()?;
+    }
+    for (host, values) in &choices.set {
+        pinned.entry(*host).or_default().extend(values.clone());
+    }
+    Ok(pinned)
+}

@@ -1,0 +1,100 @@
+//! A call and its return become one remark, or two if it took long.
+
+use std::time::Duration;
+
+use tcpwatch_core::event::{TcpState, Way};
+use tcpwatch_view::terminal::style;
+
+use super::super::grid::Span;
+use crate::story::{Moment, SystemCall, What};
+
+/// A call that took longer is shown twice.
+const LONG: Duration = Duration::from_millis(50);
+
+/// What a call is for, as far as a row can show it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Effect {
+    /// It makes the socket enter one of these.
+    Enters(&'static [TcpState]),
+    /// It sends data.
+    Sends,
+    /// Nothing of that kind.
+    None,
+}
+
+/// The remark about the call at this place of the story, if there is one.
+pub(super) fn remark(story: &[Moment], place: usize) -> Option<Span> {
+    let moment = story.get(place)?;
+    match &moment.what {
+        What::Called(call) => {
+            let later = story.get(place + 1..)?;
+            let returned = later.iter().enumerate().find_map(|(after, later)| match &later.what {
+                What::Returned(result) if later.host == moment.host && is_same(call, result) => {
+                    Some((place + 1 + after, result))
+                }
+                _ => None,
+            });
+            match returned {
+                Some((at, result)) if is_one(story, place, at) => Some(text(result)),
+                // What waits for the peer is told when it has come.
+                Some(_) if is_waiting(call) => None,
+                _ => Some(Span::plain(format!("{} \u{2026}", call.call))),
+            }
+        }
+        What::Returned(result) => {
+            let called = story.get(..place)?.iter().rposition(|before| match &before.what {
+                What::Called(call) => before.host == moment.host && is_same(call, result),
+                _ => false,
+            });
+            let told = called.is_some_and(|called| is_one(story, called, place));
+            (!told).then(|| text(result))
+        }
+        _ => None,
+    }
+}
+
+/// Are the call and its return, at these places, shown as one? Not if it took long, nor if it waited
+/// for a segment: its result would stand before its cause.
+fn is_one(story: &[Moment], called: usize, returned: usize) -> bool {
+    let (Some(call), Some(result)) = (story.get(called), story.get(returned)) else { return false };
+    let mut between = story.iter().take(returned).skip(called);
+    let mut has_come = || {
+        between.any(|moment| {
+            moment.host == call.host
+                && matches!(&moment.what, What::Segment(segment) if segment.way == Way::In)
+        })
+    };
+    let waited = matches!(&call.what, What::Called(call) if is_waiting(call)) && has_come();
+    result.at.since(call.at) < LONG && !waited
+}
+
+/// It returns when the peer has done something.
+fn is_waiting(call: &SystemCall) -> bool {
+    matches!(call.name.as_str(), "accept" | "recv")
+}
+
+/// What may be seen of a call.
+pub(super) fn effect(call: &SystemCall) -> Effect {
+    match call.name.as_str() {
+        "listen" => Effect::Enters(&[TcpState::Listen]),
+        "connect" => Effect::Enters(&[TcpState::SynSent]),
+        "close" | "shutdown" | "exit" | "_exit" | "reset" => {
+            Effect::Enters(&[TcpState::FinWait1, TcpState::LastAck, TcpState::Closed])
+        }
+        "send" | "sendto" => Effect::Sends,
+        _ => Effect::None,
+    }
+}
+
+fn is_same(called: &SystemCall, returned: &SystemCall) -> bool {
+    (&called.socket, &called.name) == (&returned.socket, &returned.name)
+}
+
+/// As strace shows it; a 0 that only says that it worked is left out.
+fn text(call: &SystemCall) -> Span {
+    match &call.result {
+        Some(Ok(0)) if call.name != "recv" => Span::plain(call.call.clone()),
+        Some(Err(_)) => Span::new(call.line(), style::FAILURE),
+        Some(Ok(_)) | None => Span::plain(call.line()),
+    }
+}

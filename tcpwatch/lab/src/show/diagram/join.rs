@@ -1,0 +1,112 @@
+//! What left one host and what reached the other become one arrow.
+
+use std::time::Duration;
+
+use tcpwatch_core::{
+    event::{KernelTime, Segment, SegmentEvent, TcpFlags, Way},
+    track::{News, Retransmit},
+};
+
+use crate::{
+    host::Host,
+    show::arrow::Fate,
+    story::{Run, What},
+};
+
+/// A report of a retransmission and the segment it is about are no farther apart.
+const SAME: Duration = Duration::from_millis(2);
+
+/// A segment on its way.
+#[derive(Debug)]
+pub(super) struct Arrow<'a> {
+    pub(super) from: Host,
+    /// As the sender's link saw it, or the receiver's if the sender's did not.
+    pub(super) segment: &'a SegmentEvent,
+    /// Place in the story.
+    pub(super) left: Option<usize>,
+    /// Place in the story.
+    pub(super) arrived: Option<usize>,
+    pub(super) fate: Fate,
+    /// The rule that dropped it.
+    pub(super) rule: Option<u8>,
+    /// It was sent again.
+    pub(super) again: Option<&'a Retransmit>,
+}
+
+/// All arrows, in the order in which their segments left.
+pub(super) fn arrows(run: &Run) -> Vec<Arrow<'_>> {
+    let mut arrows: Vec<Arrow<'_>> = Vec::new();
+    for (place, moment) in run.story.iter().enumerate() {
+        let What::Segment(segment) = &moment.what else { continue };
+        match segment.way {
+            Way::Out => arrows.push(Arrow {
+                from: moment.host,
+                segment,
+                left: Some(place),
+                arrived: None,
+                fate: if segment.dropped_by.is_some() { Fate::DroppedHere } else { Fate::Unknown },
+                rule: segment.dropped_by,
+                again: None,
+            }),
+            Way::In => arrive(&mut arrows, place, moment.host.peer(), segment),
+        }
+    }
+    for moment in &run.story {
+        let What::News(news) = &moment.what else { continue };
+        let News::Retransmit(again) = &**news else { continue };
+        let candidates = arrows.iter_mut().filter(|arrow| {
+            arrow.from == moment.host
+                && arrow.again.is_none()
+                && is_kind(arrow.segment, again.segment)
+                && apart(arrow.segment.at, moment.at) < SAME
+        });
+        if let Some(nearest) = candidates.min_by_key(|arrow| apart(arrow.segment.at, moment.at)) {
+            nearest.again = Some(again);
+        }
+    }
+    arrows
+}
+
+/// Completes the arrow of a segment that came in, or makes half of one.
+fn arrive<'a>(arrows: &mut Vec<Arrow<'a>>, place: usize, from: Host, segment: &'a SegmentEvent) {
+    let fate = if segment.dropped_by.is_some() { Fate::DroppedThere } else { Fate::Arrived };
+    let under_way = arrows.iter_mut().find(|arrow| {
+        arrow.from == from && arrow.fate == Fate::Unknown && is_same(arrow.segment, segment)
+    });
+    match under_way {
+        Some(arrow) => {
+            arrow.arrived = Some(place);
+            arrow.fate = fate;
+            arrow.rule = segment.dropped_by;
+        }
+        None => arrows.push(Arrow {
+            from,
+            segment,
+            left: None,
+            arrived: Some(place),
+            fate,
+            rule: segment.dropped_by,
+            again: None,
+        }),
+    }
+}
+
+/// Are these two sights of the same segment, from either end?
+fn is_same(out: &SegmentEvent, into: &SegmentEvent) -> bool {
+    (out.ends.local, out.ends.remote) == (into.ends.remote, into.ends.local)
+        && (out.seq, out.ack, out.len, out.flags) == (into.seq, into.ack, into.len, into.flags)
+}
+
+fn is_kind(segment: &SegmentEvent, kind: Segment) -> bool {
+    let has = |flags| segment.flags.has(flags);
+    match kind {
+        Segment::Syn => has(TcpFlags::SYN) && !has(TcpFlags::ACK),
+        Segment::SynAck => has(TcpFlags::SYN) && has(TcpFlags::ACK),
+        Segment::Fin => has(TcpFlags::FIN),
+        Segment::Data => segment.len > 0,
+    }
+}
+
+pub(super) fn apart(one: KernelTime, other: KernelTime) -> Duration {
+    one.since(other).max(other.since(one))
+}

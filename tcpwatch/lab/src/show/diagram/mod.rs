@@ -1,0 +1,185 @@
+//! A run's story becomes the sequence diagram of what was measured.
+//!
+//! - [`join`]: what left one host and what reached the other become one arrow
+//! - [`calls`]: a call and its return become one remark, or two if it took long
+//! - [`rows`]: arrows, states and remarks that belong together share a row
+//! - here: rows become lines, long waits are folded
+
+mod calls;
+mod join;
+mod rows;
+
+use std::time::Duration;
+
+use tcpwatch_core::{
+    event::{KernelTime, TcpState},
+    track::News,
+};
+use tcpwatch_view::terminal::style;
+
+use self::rows::{Row, Rows};
+use super::{
+    Layout,
+    arrow::{Part, arrow, elbow, nothing},
+    grid::{Grid, Line, Pair, Span},
+    is_open,
+    words::{self, Connections},
+};
+use crate::{
+    host::Host,
+    story::{Run, What},
+};
+
+/// A longer wait is folded and told.
+const FOLD: Duration = Duration::from_millis(500);
+
+/// Appends the sequence diagram of a run. Times are seconds since the run's start; an arrow has the
+/// time when its segment left.
+pub fn diagram(layout: Layout, run: &Run, out: &mut Vec<u8>) {
+    let numbered = connections(run) > 1;
+    let mut grid = Grid::new(layout, numbered);
+    let mut room = Pair::default();
+    for host in Host::ALL {
+        *room.of_mut(host) = grid.room(host);
+    }
+    let mut rows = Rows::of(run, numbered, room);
+    let last = end(run, rows.last_mut());
+    rows.extend(last);
+    grid.header("what was measured", &run.scenario, run.family, out);
+    let mut before: Option<&Row> = None;
+    let mut passing = Vec::new();
+    for row in &rows {
+        if let Some(before) = before {
+            fold(&mut grid, before, row.at.since(before.at), &passing, out);
+        }
+        grid.write(&line(&grid, run, row, &mut passing), out);
+        before = Some(row);
+    }
+}
+
+/// How many connections there are.
+fn connections(run: &Run) -> usize {
+    let mut connections = Connections::default();
+    for moment in &run.story {
+        match &moment.what {
+            What::News(news) if matches!(**news, News::Change(_)) => {
+                connections.number(moment.host, &news.subject().ends);
+            }
+            What::Segment(segment) => {
+                connections.number(moment.host, &segment.ends);
+            }
+            _ => {}
+        }
+    }
+    connections.count()
+}
+
+fn line(grid: &Grid, run: &Run, row: &Row, passing: &mut Vec<usize>) -> Line {
+    let field = grid.field();
+    let field = match &row.arrow {
+        None if passing.is_empty() => Vec::new(),
+        None => nothing(field, passing),
+        Some(drawn) => {
+            let column = match drawn.from {
+                Host::Client => elbow(field),
+                Host::Server => field.saturating_sub(elbow(field) + 1),
+            };
+            if drawn.part == Part::Arrival
+                && let Some(place) = passing.iter().position(|passes| *passes == column)
+            {
+                passing.remove(place);
+            }
+            let spans = arrow(field, drawn.from, &drawn.labels, (drawn.part, drawn.fate), passing);
+            if drawn.part == Part::Departure {
+                passing.push(column);
+            }
+            spans
+        }
+    };
+    Line {
+        time: Some(row.at.since(run.started)),
+        panels: row.panels.clone(),
+        field,
+        folded: false,
+        brings: row.arrow.as_ref().map(|drawn| drawn.from.peer()),
+    }
+}
+
+/// A wait, if it was long.
+fn fold(grid: &mut Grid, before: &Row, wait: Duration, passing: &[usize], out: &mut Vec<u8>) {
+    if wait <= FOLD {
+        return;
+    }
+    let mut line = Line { folded: true, ..Line::default() };
+    for host in Host::ALL {
+        line.panels.of_mut(host).stopped = before.panels.of(host).stopped;
+    }
+    line.field = if passing.is_empty() {
+        let text = words::seconds(wait, 2);
+        vec![Span::new(
+            format!("{text:^field$}", field = grid.field()),
+            anstyle::Style::new().bold(),
+        )]
+    } else {
+        nothing(grid.field(), passing)
+    };
+    grid.write(&line, out);
+}
+
+/// States that outlast the run: in the last row if there is room, otherwise in one of their own.
+fn end(run: &Run, last: Option<&mut Row>) -> Option<Row> {
+    let states = still(run);
+    let last = last?;
+    let panels = Host::ALL.map(|host| {
+        let [state, others @ ..] = states.of(host).as_slice() else { return (host, None) };
+        let several = others.len() + 1;
+        let text = match others {
+            [] => format!("{state}, still"),
+            others if others.iter().all(|other| other == state) => {
+                format!("{several} \u{d7} {state}")
+            }
+            _ => format!("{several} still open"),
+        };
+        let state = Span::new(text, style::of_state(*state));
+        (host, Some(state))
+    });
+    let panels = panels.into_iter().filter_map(|(host, state)| Some((host, state?)));
+    let mut panels = panels.peekable();
+    panels.peek()?;
+    let mut fill = |row: &mut Row| {
+        for (host, state) in panels.by_ref() {
+            let panel = row.panels.of_mut(host);
+            panel.state = Some(state);
+            panel.still = true;
+        }
+    };
+    let free = Host::ALL.iter().all(|host| {
+        let panel = last.panels.of(*host);
+        states.of(*host).is_empty() || (panel.state.is_none() && panel.notes.is_empty())
+    });
+    if free && last.arrow.is_none() && run.ended.since(last.at) < FOLD {
+        fill(last);
+        return None;
+    }
+    let mut row = Row::new(run.ended.max(last.at));
+    fill(&mut row);
+    Some(row)
+}
+
+/// The states in which connections are at the end.
+fn still(run: &Run) -> Pair<Vec<TcpState>> {
+    let mut latest: Vec<(Host, Option<usize>, KernelTime, TcpState)> = Vec::new();
+    let mut connections = Connections::default();
+    for moment in &run.story {
+        let What::News(news) = &moment.what else { continue };
+        let News::Change(change) = &**news else { continue };
+        let number = connections.number(moment.host, &change.subject.ends);
+        latest.retain(|(host, known, ..)| (*host, *known) != (moment.host, number));
+        latest.push((moment.host, number, moment.at, change.to));
+    }
+    let mut states: Pair<Vec<TcpState>> = Pair::default();
+    for (host, .., state) in latest.into_iter().filter(|(.., state)| is_open(*state)) {
+        states.of_mut(host).push(state);
+    }
+    states
+}

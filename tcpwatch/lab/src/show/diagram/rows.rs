@@ -1,0 +1,336 @@
+//! Arrows, states and remarks that belong together share a row.
+//!
+//! A row has the time of what came first in it. Within each host the rows keep the order of the
+//! story: a segment that arrives after its receiver has done something else goes on in a row of its
+//! own, so that segments that cross are seen to cross.
+
+use std::time::Duration;
+
+use tcpwatch_core::{
+    event::{Endpoints, KernelTime, ResetDirection, TcpFlags, TcpState},
+    track::News,
+};
+use tcpwatch_view::terminal::style;
+
+use super::{
+    calls::{self, Effect},
+    join::{Arrow, apart, arrows},
+};
+use crate::{
+    host::Host,
+    scenario::{Scenario, Signal},
+    show::{
+        arrow::{Fate, Part},
+        grid::{Pair, Panel, Span},
+        words::{self, Connections, Namer},
+    },
+    story::{Moment, Run, What},
+};
+
+/// What belongs together is no farther apart.
+const TOGETHER: Duration = Duration::from_millis(2);
+/// Calls in a row are no farther apart.
+const CALLS: Duration = Duration::from_millis(50);
+
+/// An arrow as it is drawn.
+#[derive(Clone, Debug)]
+pub(super) struct Drawn {
+    pub(super) from: Host,
+    pub(super) labels: Vec<String>,
+    pub(super) part: Part,
+    pub(super) fate: Fate,
+    /// When it got there.
+    arrived: Option<KernelTime>,
+    data: bool,
+    reset: bool,
+}
+
+/// One row.
+#[derive(Clone, Debug)]
+pub(super) struct Row {
+    pub(super) at: KernelTime,
+    pub(super) panels: Pair<Panel>,
+    pub(super) arrow: Option<Drawn>,
+    /// When the host's state was entered, and which.
+    entered: Pair<Option<TcpState>>,
+}
+
+impl Row {
+    pub(super) fn new(at: KernelTime) -> Self {
+        Self { at, panels: Pair::default(), arrow: None, entered: Pair::default() }
+    }
+
+    /// Nothing but remarks of this host.
+    fn is_remark_of(&self, host: Host) -> bool {
+        let peer = self.panels.of(host.peer());
+        self.arrow.is_none()
+            && self.panels.of(host).state.is_none()
+            && peer.state.is_none()
+            && peer.notes.is_empty()
+    }
+
+    /// Nothing but a state or remarks of this host.
+    fn is_alone(&self, host: Host) -> bool {
+        let peer = self.panels.of(host.peer());
+        self.arrow.is_none() && peer.state.is_none() && peer.notes.is_empty()
+    }
+
+    /// A segment came to the host in this row, just now.
+    fn brought(&self, host: Host, at: KernelTime) -> bool {
+        self.arrow.as_ref().is_some_and(|arrow| {
+            arrow.from == host.peer()
+                && arrow.fate == Fate::Arrived
+                && arrow.arrived.is_some_and(|arrived| apart(at, arrived) < TOGETHER)
+        })
+    }
+}
+
+/// Rows in the making.
+pub(super) struct Rows<'a> {
+    scenario: &'a Scenario,
+    /// Connections have numbers.
+    numbered: bool,
+    room: Pair<usize>,
+    made: Vec<Row>,
+    /// The last row with something of the host.
+    last: Pair<Option<usize>>,
+    stopped: Pair<bool>,
+    connections: Connections,
+    namer: Namer,
+}
+
+impl<'a> Rows<'a> {
+    /// The rows of a run; a remark has so much room.
+    pub(super) fn of(run: &'a Run, numbered: bool, room: Pair<usize>) -> Vec<Row> {
+        let mut rows = Self {
+            scenario: &run.scenario,
+            numbered,
+            room,
+            made: Vec::new(),
+            last: Pair::default(),
+            stopped: Pair::default(),
+            connections: Connections::default(),
+            namer: Namer::default(),
+        };
+        let arrows = arrows(run);
+        let mut row_of: Vec<Option<usize>> = vec![None; arrows.len()];
+        for (place, moment) in run.story.iter().enumerate() {
+            match &moment.what {
+                What::Segment(_) => {
+                    let arrow = arrows.iter().zip(&mut row_of).find(|(arrow, _)| {
+                        arrow.left == Some(place) || arrow.arrived == Some(place)
+                    });
+                    if let Some((arrow, row)) = arrow {
+                        rows.segment(moment, arrow, row);
+                    }
+                }
+                What::Called(_) | What::Returned(_) => rows.call(&run.story, place, moment),
+                What::Signal(signal) => rows.signal(moment, *signal),
+                What::News(news) => rows.news(moment, news),
+                What::RuleSet(slot) => {
+                    rows.remark(moment, words::rule_set(&run.scenario, *slot));
+                }
+                What::RuleReleased(slot) => {
+                    rows.remark(moment, words::rule_released(&run.scenario, *slot));
+                }
+                What::Witness(_) => {}
+            }
+        }
+        rows.made
+    }
+
+    /// A row for something of the host.
+    fn begin(&mut self, at: KernelTime, host: Host) -> &mut Row {
+        let mut row = Row::new(at);
+        for host in Host::ALL {
+            row.panels.of_mut(host).stopped = *self.stopped.of(host);
+        }
+        *self.last.of_mut(host) = Some(self.made.len());
+        self.made.push(row);
+        let place = self.made.len() - 1;
+        #[expect(clippy::indexing_slicing, reason = "it was pushed a line above")]
+        &mut self.made[place]
+    }
+
+    /// The host's last row.
+    fn last_of(&mut self, host: Host) -> Option<&mut Row> {
+        let place = (*self.last.of(host))?;
+        self.made.get_mut(place)
+    }
+
+    /// The last row of all, if it is the host's.
+    fn newest_of(&mut self, host: Host) -> Option<&mut Row> {
+        let newest = self.made.len().checked_sub(1)?;
+        if *self.last.of(host) == Some(newest) { self.made.last_mut() } else { None }
+    }
+
+    /// A remark in the row of calls just before, or in a row of its own.
+    fn remark(&mut self, moment: &Moment, remark: Span) {
+        let (at, host) = (moment.at, moment.host);
+        match self.newest_of(host) {
+            Some(row) if row.is_remark_of(host) && at.since(row.at) < CALLS => {
+                row.panels.of_mut(host).notes.push(remark);
+            }
+            _ => self.begin(at, host).panels.of_mut(host).notes.push(remark),
+        }
+    }
+
+    fn signal(&mut self, moment: &Moment, signal: Signal) {
+        *self.stopped.of_mut(moment.host) = signal == Signal::Stop;
+        let remark = words::signal(signal, *self.room.of(moment.host));
+        self.begin(moment.at, moment.host).panels.of_mut(moment.host).notes.push(remark);
+    }
+
+    fn call(&mut self, story: &[Moment], place: usize, moment: &Moment) {
+        let Some(remark) = calls::remark(story, place) else { return };
+        let (What::Called(call) | What::Returned(call)) = &moment.what else { return };
+        let host = moment.host;
+        // What a quick call did was told before it had returned.
+        let effect = calls::effect(call);
+        let caused = self.made.iter_mut().rev().find(|row| {
+            apart(moment.at, row.at) < TOGETHER
+                && !row.panels.of(host).notes.iter().any(|note| note.text.contains('('))
+                && match effect {
+                    Effect::Enters(states) => {
+                        row.entered.of(host).is_some_and(|entered| states.contains(&entered))
+                    }
+                    Effect::Sends => row.arrow.as_ref().is_some_and(|arrow| {
+                        arrow.from == host && arrow.data && arrow.part != Part::Arrival
+                    }),
+                    Effect::None => false,
+                }
+        });
+        match caused {
+            Some(row) => row.panels.of_mut(host).notes.insert(0, remark),
+            None => self.remark(moment, remark),
+        }
+    }
+
+    fn state(&mut self, at: KernelTime, host: Host, to: TcpState, ends: &Endpoints) -> &mut Panel {
+        let number = self.connections.number(host, ends).filter(|_| self.numbered);
+        let number = number.map(|number| format!(" #{number}")).unwrap_or_default();
+        let state = Span::new(format!("{to}{number}"), style::of_state(to));
+        let joins = self.last_of(host).is_some_and(|row| {
+            row.panels.of(host).state.is_none()
+                && (row.brought(host, at)
+                    || (row.is_remark_of(host) && at.since(row.at) < TOGETHER))
+        });
+        let place = if joins { *self.last.of(host) } else { None };
+        let row = match place {
+            Some(place) if place < self.made.len() =>
+            {
+                #[expect(clippy::indexing_slicing, reason = "it was compared a line above")]
+                &mut self.made[place]
+            }
+            _ => self.begin(at, host),
+        };
+        *row.entered.of_mut(host) = Some(to);
+        let panel = row.panels.of_mut(host);
+        panel.state = Some(state);
+        panel
+    }
+
+    fn news(&mut self, moment: &Moment, news: &News) {
+        let (at, host) = (moment.at, moment.host);
+        match news {
+            // The same state again: an application that lets go of a socket in FIN_WAIT_2.
+            News::Change(change) if change.from == change.to => {}
+            News::Change(change) => {
+                let panel = self.state(at, host, change.to, &change.subject.ends);
+                panel.notes.extend(words::remarks(change));
+            }
+            News::Restart(restart) => {
+                let panel = self.state(at, host, restart.state, &restart.subject.ends);
+                panel.notes.push(Span::new("\u{21bb} starts anew", style::HIDDEN));
+            }
+            News::Retransmit(again) if !again.sent => {
+                let text = words::retry(again).into_iter().next().unwrap_or_default();
+                self.remark(moment, Span::new(text, style::FAILURE));
+            }
+            News::Reset(reset) => {
+                let from = if reset.direction == ResetDirection::Sent { host } else { host.peer() };
+                let shown = self.made.iter_mut().rev().find(|row| {
+                    apart(row.at, at) < TOGETHER
+                        && row.arrow.as_ref().is_some_and(|arrow| arrow.from == from && arrow.reset)
+                });
+                match (shown, reset.direction, &reset.why) {
+                    (Some(row), ResetDirection::Sent, Some(why)) => {
+                        let why = Span::new(why.replace('_', " "), style::FAILURE);
+                        row.panels.of_mut(host).notes.push(why);
+                    }
+                    (Some(_), ..) => {}
+                    (None, ..) => self.remark(moment, words::reset(reset)),
+                }
+            }
+            News::Error(error) => match self.last_of(host) {
+                Some(row) if apart(row.at, at) < TOGETHER => {
+                    row.panels.of_mut(host).notes.push(words::error(error));
+                }
+                _ => self.remark(moment, words::error(error)),
+            },
+            // A retransmission stands at its arrow; a life repeats what was told before.
+            _ => {}
+        }
+    }
+
+    fn segment(&mut self, moment: &Moment, arrow: &Arrow<'_>, row: &mut Option<usize>) {
+        let left = row.is_none() && arrow.left.is_some();
+        if left { self.departs(moment, arrow, row) } else { self.arrives(moment, arrow, row) }
+    }
+
+    fn drawn(&mut self, arrow: &Arrow<'_>) -> Drawn {
+        let named = self.namer.labels(arrow.from, arrow.segment);
+        let labels = arrow.again.map_or(named, words::retry);
+        Drawn {
+            from: arrow.from,
+            labels,
+            part: Part::Whole,
+            fate: arrow.fate,
+            arrived: None,
+            data: arrow.segment.len > 0,
+            reset: arrow.segment.flags.has(TcpFlags::RST),
+        }
+    }
+
+    fn departs(&mut self, moment: &Moment, arrow: &Arrow<'_>, place: &mut Option<usize>) {
+        let (at, host) = (moment.at, moment.host);
+        let drawn = self.drawn(arrow);
+        let star = arrow.rule.filter(|_| arrow.fate == Fate::DroppedHere);
+        let star = star.map(|slot| words::dropped(self.scenario, slot));
+        let row = match self.newest_of(host) {
+            Some(row) if row.is_alone(host) && at.since(row.at) < TOGETHER => row,
+            _ => self.begin(at, host),
+        };
+        row.panels.of_mut(host).notes.extend(star);
+        row.arrow = Some(drawn);
+        *place = self.made.len().checked_sub(1);
+    }
+
+    fn arrives(&mut self, moment: &Moment, arrow: &Arrow<'_>, place: &mut Option<usize>) {
+        let (at, host) = (moment.at, moment.host);
+        let star = arrow.rule.map(|slot| words::dropped(self.scenario, slot));
+        let quiet = place.filter(|place| self.last.of(host).is_none_or(|last| last <= *place));
+        let known = quiet.and_then(|place| self.made.get_mut(place));
+        let row = if let Some(row) = known {
+            *self.last.of_mut(host) = quiet;
+            row
+        } else {
+            let departed = place.and_then(|place| self.made.get_mut(place)?.arrow.as_mut());
+            let drawn = match departed {
+                Some(departed) => {
+                    departed.part = Part::Departure;
+                    let labels = Vec::new();
+                    Drawn { part: Part::Arrival, labels, ..departed.clone() }
+                }
+                None => self.drawn(arrow),
+            };
+            let row = self.begin(at, host);
+            row.arrow = Some(drawn);
+            row
+        };
+        row.panels.of_mut(host).notes.extend(star);
+        if let Some(drawn) = &mut row.arrow {
+            drawn.arrived = Some(at);
+        }
+    }
+}

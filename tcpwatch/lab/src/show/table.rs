@@ -1,0 +1,107 @@
+//! A table whose cells are wrapped by words where the page is too narrow, never cut.
+
+use anstyle::Style;
+
+use tcpwatch_view::terminal::style;
+
+/// Spaces between columns.
+const GAP: usize = 2;
+/// A column is not made narrower.
+const LEAST: usize = 12;
+
+/// A cell.
+#[derive(Clone, Debug)]
+pub(super) struct Cell {
+    pub(super) text: String,
+    pub(super) style: Style,
+}
+
+impl Cell {
+    pub(super) fn new(text: impl Into<String>, style: Style) -> Self {
+        Self { text: text.into(), style }
+    }
+}
+
+/// Appends rows of cells, all with the same number of columns, in at most `width` columns if that
+/// can be. A row's note, if it has one, stands below it.
+pub(super) fn table(
+    rows: &[(Vec<Cell>, Option<Cell>)],
+    width: usize,
+    color: bool,
+    out: &mut Vec<u8>,
+) {
+    let widths = widths(rows, width);
+    for (row, note) in rows {
+        let lines: Vec<Vec<String>> =
+            row.iter().zip(&widths).map(|(cell, width)| wrapped(&cell.text, *width)).collect();
+        for number in 0..lines.iter().map(Vec::len).max().unwrap_or_default() {
+            let mut blank = 0;
+            for ((cell, lines), width) in row.iter().zip(&lines).zip(&widths) {
+                let text = lines.get(number).map_or("", String::as_str);
+                if !text.is_empty() {
+                    out.resize(out.len() + blank, b' ');
+                    blank = 0;
+                    style::paint(cell.style, text.as_bytes(), color, out);
+                }
+                blank += width.saturating_sub(text.chars().count()) + GAP;
+            }
+            out.push(b'\n');
+        }
+        if let Some(note) = note {
+            for line in wrapped(&note.text, width.saturating_sub(GAP)) {
+                out.resize(out.len() + GAP, b' ');
+                style::paint(note.style, line.as_bytes(), color, out);
+                out.push(b'\n');
+            }
+        }
+    }
+}
+
+/// Does everything fit without wrapping?
+pub(super) fn fits(rows: &[(Vec<Cell>, Option<Cell>)], width: usize) -> bool {
+    widths(rows, width) == widths(rows, usize::MAX)
+}
+
+/// Each column as wide as its widest cell; where that is too much, the widest are narrowed.
+fn widths(rows: &[(Vec<Cell>, Option<Cell>)], width: usize) -> Vec<usize> {
+    let columns = rows.iter().map(|(row, _)| row.len()).max().unwrap_or_default();
+    let widest = |column| {
+        let cells = rows.iter().filter_map(|(row, _)| row.get(column));
+        cells.map(|cell: &Cell| cell.text.chars().count()).max().unwrap_or_default()
+    };
+    let mut widths: Vec<usize> = (0..columns).map(widest).collect();
+    let room = width.saturating_sub(GAP * columns.saturating_sub(1));
+    while widths.iter().sum::<usize>() > room {
+        match widths.iter_mut().max() {
+            Some(widest) if *widest > LEAST => *widest -= 1,
+            _ => break,
+        }
+    }
+    widths
+}
+
+/// The text in lines of at most so many characters, broken between words where there are any.
+pub(super) fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut words: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match words.last_mut() {
+            // A number and its unit stay together.
+            Some(number) if matches!(word, "s" | "s," | "ms" | "us") => {
+                number.push(' ');
+                number.push_str(word);
+            }
+            _ => words.push(word.to_owned()),
+        }
+    }
+    let mut lines: Vec<String> = Vec::new();
+    for word in words {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(&word);
+            }
+            _ => lines.push(word),
+        }
+    }
+    lines
+}

@@ -1,0 +1,143 @@
+//! A run as it happens: one line a moment, on the page that the diagram uses too.
+
+use tcpwatch_core::{
+    event::{Endpoints, KernelTime, SegmentEvent, TcpState, Way},
+    track::News,
+};
+use tcpwatch_kernel::probe::filters::Family;
+use tcpwatch_view::terminal::style;
+
+use super::{
+    Layout,
+    arrow::{Fate, Part, arrow},
+    grid::{Grid, Line, Pair, Span},
+    words::{self, Connections, Namer},
+};
+use crate::{
+    host::Host,
+    scenario::{Scenario, Signal},
+    story::{Moment, SystemCall, What},
+};
+
+/// Writes a run's moments. The first line has the header above it.
+#[derive(Debug)]
+pub struct Timeline {
+    grid: Grid,
+    scenario: Scenario,
+    family: Family,
+    started: KernelTime,
+    begun: bool,
+    stopped: Pair<bool>,
+    connections: Connections,
+    namer: Namer,
+}
+
+impl Timeline {
+    /// Times are told in seconds since `started`.
+    #[must_use]
+    pub fn new(layout: Layout, scenario: &Scenario, family: Family, started: KernelTime) -> Self {
+        Self {
+            grid: Grid::new(layout, false),
+            scenario: scenario.clone(),
+            family,
+            started,
+            begun: false,
+            stopped: Pair::default(),
+            connections: Connections::default(),
+            namer: Namer::default(),
+        }
+    }
+
+    /// Appends a moment's line. Some have none: looks by `sock_diag`, a connection's life as a whole.
+    pub fn moment(&mut self, moment: &Moment, out: &mut Vec<u8>) {
+        let mut line = Line { time: Some(moment.at.since(self.started)), ..Line::default() };
+        let panel = line.panels.of_mut(moment.host);
+        match &moment.what {
+            What::Called(call) | What::Returned(call) => panel.notes.push(called(call)),
+            What::Signal(signal) => {
+                match signal {
+                    Signal::Stop => *self.stopped.of_mut(moment.host) = true,
+                    Signal::Continue | Signal::Kill => *self.stopped.of_mut(moment.host) = false,
+                }
+                panel.notes.push(words::signal(*signal, self.grid.room(moment.host)));
+            }
+            What::News(news) => {
+                let told = self.news(moment.host, news);
+                let Some((state, notes)) = told else { return };
+                let panel = line.panels.of_mut(moment.host);
+                panel.state = state;
+                panel.notes = notes;
+            }
+            What::Segment(segment) => {
+                line.field = self.segment(moment.host, segment);
+                let rule = segment.dropped_by;
+                panel.notes.extend(rule.map(|slot| words::dropped(&self.scenario, slot)));
+            }
+            What::RuleSet(slot) => panel.notes.push(words::rule_set(&self.scenario, *slot)),
+            What::RuleReleased(slot) => {
+                panel.notes.push(words::rule_released(&self.scenario, *slot));
+            }
+            What::Witness(_) => return,
+        }
+        if !self.begun {
+            self.begun = true;
+            self.grid.header("as it happens", &self.scenario, self.family, out);
+        }
+        for host in Host::ALL {
+            line.panels.of_mut(host).stopped = *self.stopped.of(host);
+        }
+        self.grid.write(&line, out);
+    }
+
+    /// A state, and remarks.
+    fn news(&mut self, host: Host, news: &News) -> Option<(Option<Span>, Vec<Span>)> {
+        Some(match news {
+            News::Change(change) => {
+                let state = self.state(host, change.to, &change.subject.ends);
+                (Some(state), words::remarks(change))
+            }
+            News::Restart(restart) => {
+                let state = self.state(host, restart.state, &restart.subject.ends);
+                (Some(state), vec![Span::new("\u{21bb} starts anew", style::HIDDEN)])
+            }
+            News::Retransmit(again) => {
+                let text = words::retry(again).into_iter().next()?;
+                (None, vec![Span::new(text, style::FAILURE)])
+            }
+            News::Reset(reset) => (None, vec![words::reset(reset)]),
+            News::Error(error) => (None, vec![words::error(error)]),
+            // A life repeats what was told before; segments are moments of their own.
+            News::Connection(_) | News::Segment(_) => return None,
+        })
+    }
+
+    /// A state's name, with the connection's number from the second connection on.
+    fn state(&mut self, host: Host, state: TcpState, ends: &Endpoints) -> Span {
+        let number = self.connections.number(host, ends).filter(|number| *number > 1);
+        let number = number.map(|number| format!(" #{number}")).unwrap_or_default();
+        Span::new(format!("{state}{number}"), style::of_state(state))
+    }
+
+    fn segment(&mut self, host: Host, segment: &SegmentEvent) -> Vec<Span> {
+        let (from, part) = match segment.way {
+            Way::Out => (host, Part::Departure),
+            Way::In => (host.peer(), Part::Arrival),
+        };
+        let fate = match (segment.dropped_by, segment.way) {
+            (None, _) => Fate::Arrived,
+            (Some(_), Way::In) => Fate::DroppedThere,
+            (Some(_), Way::Out) => Fate::DroppedHere,
+        };
+        let part = if fate == Fate::DroppedHere { Part::Whole } else { part };
+        let labels = self.namer.labels(from, segment);
+        let labels = if part == Part::Arrival { Vec::new() } else { labels };
+        arrow(self.grid.field(), from, &labels, (part, fate), &[])
+    }
+}
+
+/// As strace shows it; a call that has not returned has no result.
+fn called(call: &SystemCall) -> Span {
+    let look = if matches!(call.result, Some(Err(_))) { style::FAILURE } else { style::PLAIN };
+    let open = if call.result.is_none() { " \u{2026}" } else { "" };
+    Span::new(format!("{}{open}", call.line()), look)
+}

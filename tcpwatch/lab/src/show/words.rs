@@ -1,0 +1,210 @@
+//! Words of the laboratory: segments, retries, signals, rules, times.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use tcpwatch_core::{
+    event::{Endpoints, ResetDirection, Segment, SegmentEvent, TcpFlags, Way, reset_reason},
+    track::{Change, Reason, Reset, Retransmit, SocketError},
+};
+use tcpwatch_view::{
+    terminal::{self, style},
+    words,
+};
+
+use super::grid::{Pair, Span};
+use crate::{
+    host::Host,
+    scenario::{Scenario, Signal},
+};
+
+/// `60.27 s`, `0.204 s`: seconds with so many decimals, cut.
+pub(super) fn seconds(duration: Duration, decimals: usize) -> String {
+    let mut fraction = format!("{:09}", duration.subsec_nanos());
+    fraction.truncate(decimals);
+    format!("{}.{fraction} s", duration.as_secs())
+}
+
+/// Seconds that somebody has set, without needless zeros: `60 s`, `62.05 s`; rounded up to 10 ms
+/// above a second, to a millisecond below.
+pub(super) fn round_seconds(duration: Duration) -> String {
+    let step = if duration < Duration::from_secs(1) { 1_000_000 } else { 10_000_000 };
+    let steps = duration.as_nanos().div_ceil(step) * step;
+    let text = format!("{}.{:03}", steps / 1_000_000_000, steps / 1_000_000 % 1000);
+    format!("{} s", text.trim_end_matches('0').trim_end_matches('.'))
+}
+
+/// Which connection of a run, from 1: in the order in which they come up.
+#[derive(Debug, Default)]
+pub(super) struct Connections {
+    known: Vec<(u16, u16)>,
+}
+
+impl Connections {
+    /// The number of a connection between the client's and the server's port. `None` for listeners.
+    pub(super) fn number(&mut self, host: Host, ends: &Endpoints) -> Option<usize> {
+        let (local, remote) = (ends.local.port, ends.remote.port);
+        let ports = match host {
+            Host::Client => (local, remote),
+            Host::Server => (remote, local),
+        };
+        if remote == 0 {
+            return None;
+        }
+        let index = self.known.iter().position(|known| *known == ports).unwrap_or_else(|| {
+            self.known.push(ports);
+            self.known.len() - 1
+        });
+        Some(index + 1)
+    }
+
+    /// How many there are so far.
+    pub(super) const fn count(&self) -> usize {
+        self.known.len()
+    }
+}
+
+/// Names segments; counts from each side's SYN, as long as that was seen.
+#[derive(Debug, Default)]
+pub(super) struct Namer {
+    connections: Connections,
+    sides: BTreeMap<usize, Pair<SideOf>>,
+}
+
+/// What one side of a connection has sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct SideOf {
+    first: Option<u32>,
+    acknowledged: Option<u32>,
+}
+
+impl Namer {
+    /// `SYN+ACK`; `FIN, seq 1`; `ACK 2`; `5 bytes, seq 1`, longest first. Every FIN carries an
+    /// acknowledgment; it is named only if it tells the peer something new.
+    pub(super) fn labels(&mut self, from: Host, segment: &SegmentEvent) -> Vec<String> {
+        let host = match segment.way {
+            Way::Out => from,
+            Way::In => from.peer(),
+        };
+        let number = self.connections.number(host, &segment.ends).unwrap_or_default();
+        let sides = self.sides.entry(number).or_default();
+        let has = |flags| segment.flags.has(flags);
+        let (syn, fin, rst) = (has(TcpFlags::SYN), has(TcpFlags::FIN), has(TcpFlags::RST));
+        if syn {
+            sides.of_mut(from).first = Some(segment.seq);
+        }
+        let ack = has(TcpFlags::ACK).then_some(segment.ack);
+        let news = ack.is_some() && ack != sides.of(from).acknowledged;
+        if ack.is_some() {
+            sides.of_mut(from).acknowledged = ack;
+        }
+        let data = segment.len > 0;
+        let bare = !(syn || fin || rst || data);
+        let mut parts: Vec<String> = Vec::new();
+        let mut flag = |shown: bool, word: &str| parts.extend(shown.then(|| word.to_owned()));
+        flag(syn, "SYN");
+        flag(fin, "FIN");
+        flag(rst, "RST");
+        flag(ack.is_some() && (syn || rst || (fin && news) || bare), "ACK");
+        flag(segment.flags == TcpFlags::default(), "no flags");
+        if data {
+            let unit = if segment.len == 1 { "byte" } else { "bytes" };
+            parts.push(format!("{} {unit}", segment.len));
+        }
+        let name = parts.join("+");
+        let since = |host: Host, number: u32| Some(number.wrapping_sub(sides.of(host).first?));
+        let numbers = match (bare, ack) {
+            (true, Some(ack)) => since(from.peer(), ack).map(|ack| format!(" {ack}")),
+            _ if fin || data => since(from, segment.seq).map(|seq| format!(", seq {seq}")),
+            _ => None,
+        };
+        numbers
+            .map(|numbers| format!("{name}{numbers}"))
+            .into_iter()
+            .chain([name.clone()])
+            .collect()
+    }
+}
+
+/// `SYN`, `SYN+ACK`, `FIN`, `data`.
+pub(super) const fn kind(segment: Segment) -> &'static str {
+    match segment {
+        Segment::Syn => "SYN",
+        Segment::SynAck => "SYN+ACK",
+        Segment::Fin => "FIN",
+        Segment::Data => "data",
+    }
+}
+
+/// `SYN retry 2, +2.02 s`, longest first.
+pub(super) fn retry(again: &Retransmit) -> Vec<String> {
+    let short = format!("{} retry {}", kind(again.segment), again.attempt);
+    let gap = again.since_last.map(|gap| format!("{short}, +{}", seconds(gap, 2)));
+    gap.into_iter().chain([short]).collect()
+}
+
+/// The longest that has room.
+pub(super) fn fitting(room: usize, texts: &[&str]) -> String {
+    let fits = |text: &&&str| text.chars().count() <= room;
+    texts.iter().find(fits).or(texts.last()).map_or_else(String::new, |text| (*text).to_owned())
+}
+
+/// A signal, in so many columns if that can be.
+pub(super) fn signal(signal: Signal, room: usize) -> Span {
+    let texts: &[&str] = match signal {
+        Signal::Stop => {
+            &["stopped (SIGSTOP, by hand: Ctrl+Z)", "stopped (by hand: Ctrl+Z)", "stopped (Ctrl+Z)"]
+        }
+        Signal::Continue => &["continued (SIGCONT, by hand: fg)", "continued (fg)"],
+        Signal::Kill => &["killed (SIGKILL, by hand: kill -9)", "killed (SIGKILL)"],
+    };
+    Span::new(fitting(room, texts), anstyle::Style::new().bold())
+}
+
+/// A rule's name.
+pub(super) fn rule(scenario: &Scenario, slot: usize) -> String {
+    scenario.rules.get(slot).map_or_else(|| format!("rule #{slot}"), |rule| rule.name.clone())
+}
+
+/// `★ NAME`: dropped by this rule.
+pub(super) fn dropped(scenario: &Scenario, slot: u8) -> Span {
+    Span::new(format!("\u{2605} {}", rule(scenario, slot.into())), style::FAILURE)
+}
+
+/// A rule was set.
+pub(super) fn rule_set(scenario: &Scenario, slot: usize) -> Span {
+    Span::new(format!("rule {} set", rule(scenario, slot)), style::HIDDEN)
+}
+
+/// A rule was taken away.
+pub(super) fn rule_released(scenario: &Scenario, slot: usize) -> Span {
+    Span::new(format!("rule {} released", rule(scenario, slot)), style::HIDDEN)
+}
+
+/// What is worth a word about a change.
+pub(super) fn remarks(change: &Change) -> Vec<Span> {
+    let odd = change.reason.is_some_and(Reason::is_failure);
+    let look = if odd { style::FAILURE } else { style::PLAIN };
+    let mut remarks = Vec::new();
+    remarks.extend(terminal::change_words(change).map(|word| Span::new(word, look)));
+    remarks.extend(change.handshake.map(|how| Span::plain(terminal::handshake_words(how))));
+    remarks.extend(change.inferred.then(|| Span::new("inferred", style::FAILURE)));
+    remarks
+}
+
+/// `RST sent: tcp abort on close (closed with unread data)`
+pub(super) fn reset(reset: &Reset) -> Span {
+    let direction = match reset.direction {
+        ResetDirection::Sent => "RST sent",
+        ResetDirection::Received => "RST received",
+    };
+    let why = reset.why.as_ref().map(|why| format!(": {}", why.replace('_', " ")));
+    let meaning = reset.why.as_deref().and_then(reset_reason::meaning);
+    let meaning = meaning.map(|meaning| format!(" ({meaning})"));
+    let text = [why, meaning].into_iter().flatten().collect::<String>();
+    Span::new(format!("{direction}{text}"), style::FAILURE)
+}
+
+/// What the application will see: `Connection timed out`.
+pub(super) fn error(error: &SocketError) -> Span {
+    Span::new(words::error(error.error), style::FAILURE)
+}

@@ -1,0 +1,34 @@
+//! Which label had more values than series.
+
+use std::sync::atomic::Ordering;
+
+use super::slots::Overflow;
+use crate::{collector::Collector, family::Family};
+
+/// Tells the counts of labels.
+#[derive(Debug)]
+pub(super) struct Overflows(pub(super) Vec<(&'static str, Overflow)>);
+
+impl Collector for Overflows {
+    fn name(&self) -> &'static str {
+        "labels"
+    }
+
+    fn collect(&mut self, families: &mut Vec<Family>) -> anyhow::Result<()> {
+        let mut family = Family::counter(
+            "tcpwatch_label_overflows_total",
+            "Label values that got no series of their own because there were too many.",
+        );
+        for (label, count) in &self.0 {
+            #[expect(
+                clippy::cast_precision_loss,
+                clippy::as_conversions,
+                reason = "a counter of Prometheus is a floating point number"
+            )]
+            let count = count.load(Ordering::Relaxed) as f64;
+            family.add(&[("label", label)], count);
+        }
+        families.push(family);
+        Ok(())
+    }
+}

@@ -1,0 +1,183 @@
+//! What the sockets of this moment tell: how many are in each state, whose they are, which ports they
+//! use, and since when the application owes a `close`.
+//!
+//! Three questions to the kernel, because they cost differently: about the sockets at work, about
+//! those in CLOSE_WAIT with their times, and, no more often than [`PAUSE`], about those that only
+//! wait, of which there can be a hundred thousand.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant, SystemTime},
+};
+
+use anyhow::{Context as _, Result};
+use tcpwatch_core::event::TcpState;
+use tcpwatch_kernel::source::{
+    cgroups::CgroupNames,
+    snapshot::{Detail, survey},
+};
+
+use super::{
+    cgroups::{Cgroups, Owners},
+    close_wait::{CloseWait, Since},
+    ports::{self, Destinations, Ephemeral},
+    slots::Overflow,
+    states::{self, States},
+};
+use crate::{collector::Collector, family::Family};
+
+/// What is asked at every scrape.
+const LIVE: [TcpState; 8] = [
+    TcpState::Closed,
+    TcpState::Listen,
+    TcpState::SynSent,
+    TcpState::SynRecv,
+    TcpState::Established,
+    TcpState::FinWait1,
+    TcpState::Closing,
+    TcpState::LastAck,
+];
+const CLOSE_WAIT: [TcpState; 1] = [TcpState::CloseWait];
+/// What is asked now and then.
+const WAITING: [TcpState; 2] = [TcpState::FinWait2, TcpState::TimeWait];
+
+/// The last answer about [`WAITING`] sockets is good for so long,
+const PAUSE: Duration = Duration::from_secs(5);
+/// and longer if it took more than this fraction of that.
+const SHARE: u32 = 20;
+
+/// What one answer of the kernel tells.
+#[derive(Clone, Debug, Default)]
+struct Tally {
+    states: States,
+    cgroups: Cgroups,
+    destinations: Destinations,
+    close_wait: CloseWait,
+}
+
+/// A tally and what it cost.
+#[derive(Debug)]
+struct Dump {
+    tally: Tally,
+    at: SystemTime,
+    began: Instant,
+    took: Duration,
+}
+
+/// Asks for all sockets.
+#[derive(Debug)]
+pub(super) struct Sockets {
+    names: Arc<Mutex<CgroupNames>>,
+    owners: Owners,
+    since: Since,
+    waiting: Option<Dump>,
+}
+
+impl Sockets {
+    pub(super) fn new(names: Arc<Mutex<CgroupNames>>, overflow: Overflow) -> Self {
+        Self { names, owners: Owners::new(overflow), since: Since::default(), waiting: None }
+    }
+
+    /// Asks again about those that wait, if the last answer is too old.
+    fn refresh(&mut self, ephemeral: Option<&Ephemeral>) -> Result<()> {
+        let is_fresh = |dump: &Dump| dump.began.elapsed() < PAUSE.max(dump.took * SHARE);
+        if self.waiting.as_ref().is_some_and(is_fresh) {
+            return Ok(());
+        }
+        self.waiting = Some(dump(&WAITING, Detail::Plain, ephemeral)?);
+        Ok(())
+    }
+}
+
+impl Collector for Sockets {
+    fn name(&self) -> &'static str {
+        "sockets"
+    }
+
+    fn collect(&mut self, families: &mut Vec<Family>) -> Result<()> {
+        let ephemeral = Ephemeral::read();
+        let ports = ephemeral.as_ref().ok();
+        let live = dump(&LIVE, Detail::Plain, ports);
+        let close_wait = dump(&CLOSE_WAIT, Detail::Times, ports);
+        let refreshed = self.refresh(ports);
+
+        let dumps: [(&str, &[TcpState], Option<&Dump>); 3] = [
+            ("live", &LIVE, live.as_ref().ok()),
+            ("close_wait", &CLOSE_WAIT, close_wait.as_ref().ok()),
+            ("waiting", &WAITING, self.waiting.as_ref()),
+        ];
+        let answered: Vec<_> = dumps
+            .into_iter()
+            .filter_map(|(name, states, dump)| dump.map(|dump| (name, states, dump)))
+            .collect();
+        costs(&answered, families);
+
+        let tallies: Vec<_> =
+            answered.iter().map(|(_, states, dump)| (*states, &dump.tally.states)).collect();
+        families.push(states::family(&tallies));
+
+        let (mut cgroups, mut destinations) = (Cgroups::default(), Destinations::default());
+        for (_, _, dump) in &answered {
+            cgroups.add_all(&dump.tally.cgroups);
+            destinations.add_all(&dump.tally.destinations);
+        }
+        let counted: Vec<_> = answered.iter().flat_map(|(_, states, _)| *states).copied().collect();
+        if let Some(ports) = ports {
+            families.push(ports::size_family(ports));
+            if answered.len() == dumps.len() {
+                families.push(ports::busiest_family(&destinations));
+            }
+        }
+
+        let now = Instant::now();
+        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        families.push(self.owners.family(&cgroups, &counted, &mut names, now));
+        if let Ok(dump) = &close_wait {
+            let sockets = &dump.tally.close_wait;
+            let answered = dump.began + dump.took;
+            families.push(self.since.family(sockets, &self.owners, &names, answered));
+        }
+        drop(names);
+
+        ephemeral.map(drop).and(live.map(drop)).and(close_wait.map(drop)).and(refreshed)
+    }
+}
+
+fn dump(states: &[TcpState], detail: Detail, ephemeral: Option<&Ephemeral>) -> Result<Dump> {
+    let (at, began) = (SystemTime::now(), Instant::now());
+    let tally = survey(states, detail, |tally: &mut Tally, socket| {
+        tally.states.add(socket);
+        tally.cgroups.add(socket);
+        if let Some(ephemeral) = ephemeral {
+            tally.destinations.add(socket, ephemeral);
+        }
+        if socket.state == TcpState::CloseWait {
+            tally.close_wait.add(socket);
+        }
+    });
+    let tally = tally.with_context(|| {
+        let names: Vec<_> = states.iter().map(ToString::to_string).collect();
+        format!("sockets in {} are not counted", names.join(", "))
+    })?;
+    Ok(Dump { tally, at, began, took: began.elapsed() })
+}
+
+/// What the answers cost, and how old they are.
+fn costs(answered: &[(&str, &[TcpState], &Dump)], families: &mut Vec<Family>) {
+    let mut took = Family::gauge(
+        "tcpwatch_socket_dump_duration_seconds",
+        "How long it took to list the sockets of this process's network namespace: those \
+         at work (live), in CLOSE_WAIT, and in FIN_WAIT_2 or TIME_WAIT (waiting).",
+    );
+    let mut at = Family::gauge(
+        "tcpwatch_socket_dump_timestamp_seconds",
+        "When they were listed, as Unix time: waiting sockets are listed again after 5 s, or after \
+         20 times what it took.",
+    );
+    for (name, _, dump) in answered {
+        took.add(&[("dump", name)], dump.took.as_secs_f64());
+        let unix = dump.at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        at.add(&[("dump", name)], unix.as_secs_f64());
+    }
+    families.extend([took, at]);
+}

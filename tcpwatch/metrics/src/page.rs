@@ -1,0 +1,176 @@
+//! The page for Prometheus: every collector is run, one after the other, and what each took goes along.
+//! A collector that fails or panics leaves what it had added, and says so in
+//! `tcpwatch_collector_success`.
+
+use std::{
+    collections::HashSet,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Mutex, PoisonError},
+    time::Instant,
+};
+
+use anyhow::{Result, anyhow};
+use prometheus::{TextEncoder, proto::MetricFamily};
+use tcpwatch_core::event::Netns;
+use tcpwatch_kernel::probe::Probes;
+
+use super::{gauges, kernel::Kernel, probes::Attached, process::Process};
+use crate::web::{Counters, Pages};
+use crate::{collector::Collector, family::Family};
+
+/// All collectors.
+pub struct Page {
+    collectors: Mutex<Vec<Box<dyn Collector>>>,
+}
+
+impl Page {
+    /// Of these collectors.
+    #[must_use]
+    pub fn new(collectors: Vec<Box<dyn Collector>>) -> Self {
+        Self { collectors: Mutex::new(collectors) }
+    }
+
+    /// Everything there is to tell: what the kernel side counts (taken from `probes`), of `netns` or
+    /// of all network namespaces; gauges of the moment; tcpwatch itself.
+    ///
+    /// # Errors
+    /// If `/proc` cannot be read.
+    pub fn of(probes: &mut Probes, netns: Option<Netns>, server: Counters) -> Result<Self> {
+        let mut collectors: Vec<Box<dyn Collector>> = Vec::new();
+        if let Some(counts) = probes.counts.take() {
+            collectors.push(Box::new(Kernel::new(counts, netns)));
+        }
+        collectors.extend(gauges::collectors());
+        collectors.push(Box::new(Attached::new(probes)));
+        collectors.push(Box::new(Process::new()?));
+        collectors.push(Box::new(server));
+        Ok(Self::new(collectors))
+    }
+}
+
+impl Pages for Page {
+    fn metrics(&self) -> String {
+        // What a panic has left behind is whole: a collector keeps nothing that is half done.
+        let mut collectors = self.collectors.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut families = Vec::new();
+        let mut took = Family::gauge(
+            "tcpwatch_collector_duration_seconds",
+            "Time that a collector took for this page.",
+        );
+        let mut success = Family::gauge(
+            "tcpwatch_collector_success",
+            "1 if a collector told all it has to tell on this page.",
+        );
+        for collector in collectors.iter_mut() {
+            let started = Instant::now();
+            let result = run(collector.as_mut(), &mut families);
+            let name = collector.name();
+            took.add(&[("collector", name)], started.elapsed().as_secs_f64());
+            success.add(&[("collector", name)], f64::from(u8::from(result.is_ok())));
+            if let Err(error) = result {
+                tracing::warn!("the metrics are not complete: {name}: {error:#}");
+            }
+        }
+        drop(collectors);
+        families.extend([took, success]);
+        encode(families)
+    }
+
+    fn ready(&self) -> Result<(), String> {
+        // The page exists only when the kernel side is attached.
+        Ok(())
+    }
+}
+
+fn run(collector: &mut dyn Collector, families: &mut Vec<Family>) -> Result<()> {
+    catch_unwind(AssertUnwindSafe(|| collector.collect(families)))
+        .unwrap_or_else(|_| Err(anyhow!("it panicked")))
+}
+
+/// Each family by itself, so that one that cannot be written costs no other.
+fn encode(families: Vec<Family>) -> String {
+    let mut page = String::new();
+    let mut told = HashSet::new();
+    for family in families.into_iter().filter_map(Family::finish) {
+        let name = MetricFamily::name(&family).to_owned();
+        if !told.insert(name.clone()) {
+            tracing::warn!("the metrics are not complete: {name} came twice");
+            continue;
+        }
+        let whole = page.len();
+        if let Err(error) = TextEncoder::new().encode_utf8(&[family], &mut page) {
+            page.truncate(whole);
+            tracing::warn!("the metrics are not complete: {name}: {error}");
+        }
+    }
+    page
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Fake(&'static str, fn(&mut Vec<Family>) -> Result<()>);
+
+    impl Collector for Fake {
+        fn name(&self) -> &'static str {
+            self.0
+        }
+
+        fn collect(&mut self, families: &mut Vec<Family>) -> Result<()> {
+            (self.1)(families)
+        }
+    }
+
+    fn gauge(name: &str) -> Family {
+        Family::gauge(name, "Help.").with(&[], 1.0)
+    }
+
+    fn page() -> Page {
+        Page::new(vec![
+            Box::new(Fake("well", |families| {
+                families.push(gauge("tcpwatch_well"));
+                Ok(())
+            })),
+            Box::new(Fake("fails", |families| {
+                families.push(gauge("tcpwatch_before"));
+                Err(anyhow!("no luck"))
+            })),
+            Box::new(Fake("panics", |families| {
+                families.push(gauge("tcpwatch_then"));
+                panic!("no luck at all")
+            })),
+            Box::new(Fake("again", |families| {
+                families.push(gauge("tcpwatch_well"));
+                families.push(Family::gauge("tcpwatch_empty", "Help."));
+                Ok(())
+            })),
+        ])
+    }
+
+    #[test]
+    fn a_collector_that_fails_or_panics_costs_only_itself_and_is_told() {
+        let page = page();
+        for _ in 0..2 {
+            let text = page.metrics();
+            for line in [
+                "tcpwatch_well 1",
+                "tcpwatch_before 1",
+                "tcpwatch_then 1",
+                "tcpwatch_collector_success{collector=\"well\"} 1",
+                "tcpwatch_collector_success{collector=\"fails\"} 0",
+                "tcpwatch_collector_success{collector=\"panics\"} 0",
+                "tcpwatch_collector_success{collector=\"again\"} 1",
+            ] {
+                assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+            }
+            assert!(text.contains("tcpwatch_collector_duration_seconds{collector=\"fails\"} "));
+        }
+    }
+
+    #[test]
+    fn a_family_is_on_the_page_once() {
+        let text = page().metrics();
+        assert_eq!(text.matches("# TYPE tcpwatch_well ").count(), 1, "{text}");
+    }
+}

@@ -1,0 +1,145 @@
+//! What the server counts of itself, as a [`Collector`].
+
+use std::{
+    error::Error,
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use hyper::StatusCode;
+
+use crate::{collector::Collector, family::Family};
+
+/// The answers there are; hyper's own to what is no request (400, 431) count as malformed.
+const CODES: [(StatusCode, &str); 5] = [
+    (StatusCode::OK, "200"),
+    (StatusCode::NOT_FOUND, "404"),
+    (StatusCode::METHOD_NOT_ALLOWED, "405"),
+    (StatusCode::INTERNAL_SERVER_ERROR, "500"),
+    (StatusCode::SERVICE_UNAVAILABLE, "503"),
+];
+
+#[derive(Debug, Default)]
+struct Counts {
+    answers: [AtomicU64; CODES.len()],
+    accepted: AtomicU64,
+    open: AtomicU64,
+    not_accepted: AtomicU64,
+    made_room: AtomicU64,
+    too_slow: AtomicU64,
+    malformed: AtomicU64,
+    broken: AtomicU64,
+}
+
+/// The server's counters; clones count together.
+#[derive(Clone, Debug, Default)]
+pub struct Counters(Arc<Counts>);
+
+impl Counters {
+    pub(super) fn answered(&self, status: StatusCode) {
+        for ((code, _), count) in CODES.iter().zip(&self.0.answers) {
+            if *code == status {
+                add(count);
+            }
+        }
+    }
+
+    pub(super) fn accepted(&self) {
+        add(&self.0.accepted);
+    }
+
+    /// The kernel refused to hand out a connection.
+    pub(super) fn not_accepted(&self) {
+        add(&self.0.not_accepted);
+    }
+
+    /// An open connection was given up for a new one.
+    pub(super) fn made_room(&self) {
+        add(&self.0.made_room);
+    }
+
+    pub(super) fn open(&self, connections: usize) {
+        self.0.open.store(u64::try_from(connections).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// A connection ended out of order.
+    pub(super) fn ended_by(&self, error: &hyper::Error) {
+        let took_too_long = || {
+            let source = error.source().and_then(|source| source.downcast_ref::<io::Error>());
+            source.is_some_and(|source| source.kind() == io::ErrorKind::TimedOut)
+        };
+        add(if error.is_timeout() || took_too_long() {
+            &self.0.too_slow
+        } else if error.is_parse() {
+            &self.0.malformed
+        } else {
+            &self.0.broken
+        });
+    }
+}
+
+impl Collector for Counters {
+    fn name(&self) -> &'static str {
+        "http"
+    }
+
+    fn collect(&mut self, families: &mut Vec<Family>) -> anyhow::Result<()> {
+        let counts = &self.0;
+        let mut answers = Family::counter(
+            "tcpwatch_http_requests_total",
+            "Requests answered by this page's server, by status code.",
+        );
+        for ((_, code), count) in CODES.iter().zip(&counts.answers) {
+            answers.add(&[("code", code)], read(count));
+        }
+        families.push(answers);
+        families.push(
+            Family::counter(
+                "tcpwatch_http_connections_total",
+                "Connections accepted by this page's server.",
+            )
+            .with(&[], read(&counts.accepted)),
+        );
+        families.push(
+            Family::gauge("tcpwatch_http_connections", "Connections open at this page's server.")
+                .with(&[], read(&counts.open)),
+        );
+        families.push(
+            Family::counter(
+                "tcpwatch_http_connections_aborted_total",
+                "Connections to this page's server that did not end in order: given up for a newer \
+                 one at the cap (cap), too slow in asking or in taking the answer (slow), no HTTP \
+                 (malformed), broken off by the client (broken).",
+            )
+            .with(&[("reason", "cap")], read(&counts.made_room))
+            .with(&[("reason", "slow")], read(&counts.too_slow))
+            .with(&[("reason", "malformed")], read(&counts.malformed))
+            .with(&[("reason", "broken")], read(&counts.broken)),
+        );
+        families.push(
+            Family::counter(
+                "tcpwatch_http_accept_failures_total",
+                "Tries of this page's server to accept a connection that the kernel refused, for \
+                 example for lack of file descriptors.",
+            )
+            .with(&[], read(&counts.not_accepted)),
+        );
+        Ok(())
+    }
+}
+
+fn add(count: &AtomicU64) {
+    count.fetch_add(1, Ordering::Relaxed);
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::as_conversions,
+    reason = "exact up to 2^53, which no count of requests reaches"
+)]
+fn read(count: &AtomicU64) -> f64 {
+    count.load(Ordering::Relaxed) as f64
+}

@@ -1,0 +1,25 @@
+//! What one run is to do.
+
+use std::time::Duration;
+
+use tcpwatch_core::track::News;
+use tcpwatch_kernel::probe::{Counting, Filters};
+
+/// What to do, as the command line meant it.
+pub struct Plan {
+    /// What runs in the kernel.
+    pub filters: Filters,
+    /// What the kernel cannot decide: whose socket, and which of the changes that pass for
+    /// tracking's sake are to be seen.
+    pub selection: Box<dyn Fn(&News) -> bool>,
+    /// Size of the ring.
+    pub ring_bytes: u32,
+    /// What is counted besides, whatever the filters say.
+    pub counting: Counting,
+    /// End after this long.
+    pub duration: Option<Duration>,
+    /// End after this many lines.
+    pub count: Option<u64>,
+    /// Write totals into the output.
+    pub summary_line: bool,
+}

@@ -1,0 +1,388 @@
+//! The log for people: one aligned line per change, plain text with colour added on a terminal.
+
+mod cell;
+mod columns;
+mod duration;
+mod lives;
+mod namespaces;
+mod segment;
+pub mod style;
+#[cfg(test)]
+mod tests;
+mod why;
+
+use std::time::Duration;
+
+use anstyle::Style;
+use jiff::tz::TimeZone;
+use tcpwatch_core::{
+    event::{Direction, KernelTime, WallClock},
+    sink::{Loss, Sink, Summary},
+    track::{Change, Handshake, News, Reason, Restart, Subject},
+};
+
+use self::{
+    columns::{Columns, Titles},
+    namespaces::Namespaces,
+};
+pub use self::{duration::Humane, namespaces::Naming};
+use super::timestamp::{Calendar, write_fraction};
+
+/// Behind a line that stands below one of a later moment.
+const LATE: &[u8] = " \u{b7} late".as_bytes();
+
+/// How moments are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TimeStyle {
+    /// In the local time zone.
+    Local,
+    /// In UTC.
+    Utc,
+    /// Seconds since tcpwatch started.
+    Elapsed,
+}
+
+/// What the log may assume about its reader.
+#[derive(Clone, Copy, Debug)]
+pub struct Layout {
+    /// Colours are wanted.
+    pub color: bool,
+    /// How moments are shown.
+    pub time: TimeStyle,
+    /// Repeat the header after this many lines; `None` for a file or a pipe, where once is enough.
+    pub page: Option<usize>,
+    /// Columns that a line should not exceed.
+    pub width: usize,
+    /// Cut what is longer. Without, as for a file or a pipe, only what can be spared is left out.
+    pub cut: bool,
+    /// When tcpwatch started.
+    pub started: KernelTime,
+}
+
+/// Writes the log.
+#[derive(Debug)]
+pub struct Terminal {
+    layout: Layout,
+    calendar: Calendar,
+    /// Another second than the line's own is cached here.
+    ends_calendar: Calendar,
+    columns: Columns,
+    namespaces: Namespaces,
+    /// The latest moment of a line so far.
+    newest: KernelTime,
+    /// The line that is being written is about an earlier moment.
+    late: bool,
+    since_header: Option<usize>,
+    cell: Vec<u8>,
+    owner: Vec<u8>,
+}
+
+/// What a line says besides the change itself.
+#[derive(Clone, Copy, Default)]
+struct Remarks {
+    reason: Option<&'static str>,
+    ends_at: Option<KernelTime>,
+    handshake: Option<&'static str>,
+    inferred: bool,
+    /// Learned by asking the kernel: the moment is exact to one of its ticks.
+    asked: bool,
+    /// Explains what the cell ends with. It makes a line long, and costs the owner no letter of its name.
+    meaning: Option<&'static str>,
+    gap: bool,
+    odd: bool,
+}
+
+impl Terminal {
+    /// A log with nothing in it yet.
+    #[must_use]
+    pub fn new(layout: Layout) -> Self {
+        let zone = match layout.time {
+            TimeStyle::Local => TimeZone::system(),
+            TimeStyle::Utc | TimeStyle::Elapsed => TimeZone::UTC,
+        };
+        Self {
+            layout,
+            calendar: Calendar::new(zone.clone(), "%H:%M:%S"),
+            ends_calendar: Calendar::new(zone, "%H:%M:%S"),
+            columns: Columns::default(),
+            namespaces: Namespaces::new(|_| None),
+            newest: KernelTime(0),
+            late: false,
+            since_header: None,
+            cell: Vec::new(),
+            owner: Vec::new(),
+        }
+    }
+
+    /// The same, where network namespaces may have names; without, they are inodes.
+    #[must_use]
+    pub fn naming(mut self, naming: Naming) -> Self {
+        self.namespaces = Namespaces::new(naming);
+        self
+    }
+
+    /// The header, when the page is new or a column has grown.
+    fn header(&mut self, grown: bool, titles: Titles, out: &mut Vec<u8>) {
+        let due = match (self.since_header, self.layout.page) {
+            (None, _) => true,
+            (Some(shown), Some(page)) => shown >= page || grown,
+            (Some(_), None) => grown,
+        };
+        if !due {
+            self.since_header = self.since_header.map(|shown| shown + 1);
+            return;
+        }
+        self.since_header = Some(1);
+        let titles = self.columns.header(titles);
+        style::paint(style::HEADER, titles.as_bytes(), self.layout.color, out);
+        out.push(b'\n');
+    }
+
+    /// What every line may end with.
+    fn marks(&self, out: &mut Vec<u8>) {
+        if self.late {
+            out.extend_from_slice(LATE);
+        }
+        out.extend_from_slice(self.namespaces.mark());
+    }
+
+    fn moment(&mut self, at: KernelTime, clock: &WallClock, out: &mut Vec<u8>) {
+        if self.layout.time == TimeStyle::Elapsed {
+            write_elapsed(at.since(self.layout.started), 4, out);
+        } else {
+            self.calendar.write(clock.unix_ns(at), 4, out);
+        }
+    }
+
+    /// Moment and ends: the part that every line about a socket begins with.
+    fn begin(&mut self, at: KernelTime, subject: &Subject, clock: &WallClock, out: &mut Vec<u8>) {
+        self.namespaces.begin(subject.netns, at);
+        self.late = at < self.newest;
+        self.newest = self.newest.max(at);
+        let grown = self.columns.fit(&subject.ends);
+        self.header(grown, Titles::Changes, out);
+        self.moment(at, clock, out);
+        self.columns.ends(arrow(subject.direction), out);
+        self.cell.clear();
+    }
+
+    /// What happened, which is in the cell, and after how long.
+    fn middle(&mut self, style: Style, after: Option<Duration>, out: &mut Vec<u8>) {
+        style::paint(style, &self.cell, self.layout.color, out);
+        out.push(b' ');
+        self.cell.clear();
+        Humane(after).write(&mut self.cell);
+        out.resize(out.len() + 7_usize.saturating_sub(self.cell.len()), b' ');
+        out.extend_from_slice(&self.cell);
+        out.extend_from_slice(b"  ");
+        self.cell.clear();
+    }
+
+    /// The last column: owner, and what is worth a word. On a terminal that is too narrow the
+    /// owner's name is cut first.
+    fn end(&mut self, subject: &Subject, remarks: Remarks, clock: &WallClock, out: &mut Vec<u8>) {
+        self.remark(remarks, clock);
+        let taken = self.columns.last_cell() + char_count(&self.cell);
+        let room = self.layout.width.saturating_sub(taken);
+        self.owner.clear();
+        cell::owner(subject, room, self.layout.cut, &mut self.owner);
+        self.owner.append(&mut self.cell);
+        if let Some(meaning) = remarks.meaning {
+            self.owner.extend_from_slice(b": ");
+            self.owner.extend_from_slice(meaning.as_bytes());
+        }
+        let look = if remarks.odd { style::FAILURE } else { style::PLAIN };
+        style::paint(look, &self.owner, self.layout.color, out);
+        self.marks(out);
+        out.push(b'\n');
+    }
+
+    /// Puts the remarks into the cell.
+    fn remark(&mut self, remarks: Remarks, clock: &WallClock) {
+        let Remarks { reason, ends_at, handshake, inferred, asked, gap, meaning: _, odd: _ } =
+            remarks;
+        let cell = &mut self.cell;
+        let mut word = |word: &str| {
+            cell.extend_from_slice(" \u{b7} ".as_bytes());
+            cell.extend_from_slice(word.as_bytes());
+        };
+        if let Some(reason) = reason {
+            word(reason);
+        }
+        if let Some(handshake) = handshake {
+            word(handshake);
+        }
+        if inferred {
+            word("inferred");
+        }
+        if asked {
+            word("asked");
+        }
+        if gap {
+            word("other states may lie between");
+        }
+        if let Some(ends_at) = ends_at {
+            word("ends ");
+            if self.layout.time == TimeStyle::Elapsed {
+                write_elapsed(ends_at.since(self.layout.started), 1, cell);
+            } else {
+                self.ends_calendar.write(clock.unix_ns(ends_at), 1, cell);
+            }
+        }
+    }
+}
+
+/// Seconds since the start.
+pub(crate) fn write_elapsed(passed: Duration, digits: usize, out: &mut Vec<u8>) {
+    let mut seconds = itoa::Buffer::new();
+    let seconds = seconds.format(passed.as_secs());
+    if digits > 1 {
+        out.resize(out.len() + 8_usize.saturating_sub(seconds.len()), b' ');
+    }
+    out.extend_from_slice(seconds.as_bytes());
+    out.push(b'.');
+    write_fraction(passed.subsec_nanos(), digits, out);
+}
+
+/// Characters of UTF-8 text.
+fn char_count(text: &[u8]) -> usize {
+    text.iter().filter(|byte| **byte & 0xc0 != 0x80).count()
+}
+
+impl Terminal {
+    fn change(&mut self, change: &Change, clock: &WallClock, out: &mut Vec<u8>) {
+        self.begin(change.at, &change.subject, clock, out);
+        cell::state(change.from, &mut self.cell);
+        self.cell.extend_from_slice(cell::link(change.gap).as_bytes());
+        cell::state(change.to, &mut self.cell);
+        self.middle(style::of_change(change), change.in_state, out);
+        let remarks = Remarks {
+            reason: change_words(change),
+            ends_at: change.ends_at,
+            handshake: change.handshake.map(handshake_words),
+            inferred: change.inferred,
+            asked: change.asked,
+            meaning: None,
+            gap: change.gap,
+            odd: change.inferred || change.reason.is_some_and(Reason::is_failure),
+        };
+        self.end(&change.subject, remarks, clock, out);
+    }
+
+    fn restart(&mut self, restart: &Restart, clock: &WallClock, out: &mut Vec<u8>) {
+        self.begin(restart.at, &restart.subject, clock, out);
+        cell::state(restart.state, &mut self.cell);
+        self.cell.extend_from_slice(" \u{21bb} starts anew".as_bytes());
+        self.middle(style::HIDDEN, restart.in_state, out);
+        let Restart { ends_at, inferred, .. } = *restart;
+        let remarks = Remarks { ends_at, inferred, odd: true, ..Remarks::default() };
+        self.end(&restart.subject, remarks, clock, out);
+    }
+}
+
+impl Sink for Terminal {
+    fn news(&mut self, news: &News, clock: &WallClock, out: &mut Vec<u8>) {
+        match news {
+            News::Change(change) => self.change(change, clock, out),
+            News::Restart(restart) => self.restart(restart, clock, out),
+            News::Retransmit(again) => self.retransmit(again, clock, out),
+            News::Reset(reset) => self.reset(reset, clock, out),
+            News::Error(error) => self.error(error, clock, out),
+            News::Connection(connection) => self.connection(connection, clock, out),
+            News::Segment(segment) => self.segment(segment, clock, out),
+        }
+    }
+
+    fn loss(&mut self, loss: &Loss, clock: &WallClock, out: &mut Vec<u8>) {
+        self.moment(loss.at, clock, out);
+        let text = format!(" LOST {} \u{b7} {}", loss.count, loss.cause.explanation());
+        style::paint(style::FAILURE, text.as_bytes(), self.layout.color, out);
+        out.push(b'\n');
+    }
+
+    fn summary(&mut self, summary: &Summary, _clock: &WallClock, out: &mut Vec<u8>) {
+        let inferred = match summary.inferred {
+            0 => String::new(),
+            count => format!(" ({count} inferred)"),
+        };
+        let mut line = |text: String| {
+            out.extend_from_slice(text.as_bytes());
+            out.push(b'\n');
+        };
+        line(format!(
+            "{} changes{inferred} in {} \u{b7} {} lost, {} missed \u{b7} {} connections seen, {} open",
+            summary.changes,
+            Humane(Some(summary.ran)),
+            summary.lost(),
+            summary.missed(),
+            summary.connections,
+            summary.open,
+        ));
+        for (cause, count) in &summary.lost {
+            line(format!("  {count} {}: {}", cause.word(), cause.explanation()));
+        }
+        if summary.out_of_order > 0 {
+            let count = summary.out_of_order;
+            line(format!("  {count} records came too late to be put in order"));
+        }
+    }
+}
+
+/// With the spaces around it.
+const fn arrow(direction: Option<Direction>) -> &'static str {
+    match direction {
+        Some(Direction::Outgoing) => " \u{2192} ",
+        Some(Direction::Incoming) => " \u{2190} ",
+        Some(Direction::Both) => " \u{2194} ",
+        None => "   ",
+    }
+}
+
+/// Why the socket entered CLOSED, in words.
+#[must_use]
+pub fn change_words(change: &Change) -> Option<&'static str> {
+    if change.late_data {
+        return Some("reset: data came after close");
+    }
+    change.reason.and_then(reason_words)
+}
+
+/// Why a connection ended, in words; a normal end needs none.
+#[must_use]
+pub const fn reason_words(reason: Reason) -> Option<&'static str> {
+    Some(match reason {
+        Reason::Normal => return None,
+        Reason::Canceled => "canceled",
+        Reason::GaveUp => "given up without an answer",
+        Reason::Refused => "refused",
+        Reason::TimedOut => "timed out",
+        Reason::ResetReceived => "reset by peer",
+        Reason::ResetSent => "reset",
+        Reason::Unreachable => "unreachable",
+        Reason::NoPort => "no local port left",
+        Reason::TupleInUse => "the four-tuple is in use",
+        Reason::NotSent => "connect failed before a SYN",
+        Reason::Killed => "killed",
+        Reason::Timer => "timer",
+        Reason::Reused => "reused",
+        Reason::ListenerClosed => "listener closed",
+        Reason::NeverAccepted => "never accepted",
+        Reason::NetnsGone => "netns gone",
+        Reason::TimeWaitOverflow => "no room for TIME_WAIT",
+        Reason::OutOfMemory => "out of memory or orphans",
+        Reason::Repaired => "taken away by TCP_REPAIR",
+        Reason::Abandoned => "abandoned",
+        Reason::HalfOpen => "handshake given up",
+        Reason::HalfClosed => "the peer never closed",
+        Reason::Unknown => "unknown end",
+    })
+}
+
+/// What was unusual about a handshake, in words.
+#[must_use]
+pub const fn handshake_words(handshake: Handshake) -> &'static str {
+    match handshake {
+        Handshake::FastOpen => "fast open",
+        Handshake::SynCookie => "SYN cookie",
+    }
+}

@@ -1,0 +1,282 @@
+//! apt with a state of its own: it reads the machine's sources and keeps its lists, its packages and its record
+//! of installed packages in the user's cache.
+//!
+//! That record is empty, so that the resolver finds everything that a package needs, whatever the machine has
+//! installed. What is fetched is verified as the machine's apt does it. No root is needed.
+
+use std::{
+    fs,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use anyhow::{Context, Result, ensure};
+
+use tcpwatch_bpf_toolchain::in_path;
+
+/// Where the machine's sources are named.
+const SOURCES: [&str; 2] = ["/etc/apt/sources.list", "/etc/apt/sources.list.d"];
+/// Suites with kernels that the machine's own sources need not have; those of security are on another mirror.
+const KERNEL_SUITES: [&str; 3] = ["bullseye-security", "bookworm-security", "trixie-backports"];
+/// Debian's keys. Since Debian 12 they are in this package's file on every system.
+const KEYS: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
+/// The file that names those suites.
+const KERNELS_LIST: &str = "kernels.list";
+/// Lists older than this are refreshed before they are used.
+const FRESH: Duration = Duration::from_hours(24);
+
+/// An apt with a state of its own.
+#[derive(Debug)]
+pub(crate) struct Apt {
+    dir: PathBuf,
+    /// One at a time; the lock ends with this.
+    _lock: fs::File,
+}
+
+/// A repository that apt reads, as its release file describes it.
+#[derive(Debug, PartialEq, Eq)]
+struct Repository<'a> {
+    uri: &'a str,
+    codename: &'a str,
+    label: &'a str,
+}
+
+impl Apt {
+    /// The one in the user's cache, beside the machine's sources.
+    pub(crate) fn open() -> Result<Self> {
+        Self::open_in(&super::cache()?.join("apt"), &SOURCES.map(Path::new))
+    }
+
+    /// One whose state is in `dir`, with these source files, or directories of them.
+    pub(super) fn open_in(dir: &Path, sources: &[&Path]) -> Result<Self> {
+        ensure!(in_path("apt-get").is_some(), "this system has no apt-get");
+        let make = || -> Result<Self> {
+            for part in ["lists/partial", "archives/partial", "sources"] {
+                fs::create_dir_all(dir.join(part))?;
+            }
+            let lock = fs::File::create(dir.join("lock"))?;
+            lock.lock()?;
+            fs::write(dir.join("status"), "")?;
+            link_sources(sources, &dir.join("sources"))?;
+            fs::write(dir.join("apt.conf"), configuration(dir)?)?;
+            Ok(Self { dir: dir.to_owned(), _lock: lock })
+        };
+        make().with_context(|| format!("cannot keep the state of apt in {}", dir.display()))
+    }
+
+    /// Acts on lists that are fresh; a failure may come from lists that are not fresh enough.
+    pub(crate) fn with_lists<T>(&self, act: impl Fn() -> Result<T>) -> Result<T> {
+        if self.is_fresh()
+            && let Ok(result) = act()
+        {
+            return Ok(result);
+        }
+        if let Err(error) = self.refresh() {
+            eprintln!("apt: {error:#}");
+        }
+        act()
+    }
+
+    fn is_fresh(&self) -> bool {
+        let refreshed = fs::metadata(self.dir.join("refreshed")).and_then(|file| file.modified());
+        refreshed.is_ok_and(|time| time.elapsed().is_ok_and(|age| age < FRESH))
+    }
+
+    /// Brings the lists up to date; where the sources are Debian's, also those of the suites with kernels.
+    fn refresh(&self) -> Result<()> {
+        eprintln!("apt: reading the lists of packages");
+        let update = || {
+            let mut update = self.apt_get();
+            update.args(["-o", "APT::Update::Error-Mode=any", "update"]);
+            succeed(update)
+        };
+        let updated = update();
+        let format = "--format=$(REPO_URI) $(CODENAME) $(LABEL) $(SOURCESENTRY)";
+        let mut targets = self.apt_get();
+        targets.args(["indextargets", format, "Created-By: Packages"]);
+        let more = more_suites(&output(targets)?);
+        let file = self.dir.join("sources").join(KERNELS_LIST);
+        if fs::read_to_string(&file).unwrap_or_default() != more {
+            fs::write(&file, more).with_context(|| file.display().to_string())?;
+            update()?;
+        }
+        updated?;
+        let stamp = self.dir.join("refreshed");
+        fs::write(&stamp, "").with_context(|| stamp.display().to_string())
+    }
+
+    /// Names of packages that begin like this.
+    pub(crate) fn names(&self, prefix: &str) -> Result<Vec<String>> {
+        let mut command = self.command("apt-cache");
+        command.args(["pkgnames", prefix]);
+        Ok(output(command)?.lines().map(str::to_owned).collect())
+    }
+
+    /// The version of a package that would be fetched.
+    pub(crate) fn version(&self, name: &str) -> Result<String> {
+        let mut command = self.command("apt-cache");
+        command.args(["show", "--no-all-versions", name]);
+        let shown = output(command)?;
+        let version = shown.lines().find_map(|line| line.strip_prefix("Version: "));
+        Ok(version.with_context(|| format!("apt knows no version of {name}"))?.to_owned())
+    }
+
+    /// Fetches these packages and nothing else into `dir`.
+    pub(crate) fn download(&self, names: &[&str], dir: &Path) -> Result<()> {
+        eprintln!("apt: fetching {}", names.join(", "));
+        let mut download = self.apt_get();
+        download.arg("download").args(names).current_dir(dir);
+        succeed(download)
+    }
+
+    /// Fetches a package with everything that it needs, down to the C library, into `dir`.
+    pub(crate) fn download_with_dependencies(&self, name: &str, dir: &Path) -> Result<()> {
+        eprintln!("apt: fetching {name} and what it needs");
+        fs::create_dir_all(dir.join("partial")).with_context(|| dir.display().to_string())?;
+        let mut install = self.apt_get();
+        let archives = format!("Dir::Cache::archives={}", dir.display());
+        install.args(["-o", &archives, "install", "--download-only", "--yes"]);
+        install.args(["--no-install-recommends", name]);
+        succeed(install)
+    }
+
+    fn apt_get(&self) -> Command {
+        let mut command = self.command("apt-get");
+        command.arg("-qq");
+        command
+    }
+
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command.env("APT_CONFIG", self.dir.join("apt.conf")).env("LC_ALL", "C");
+        // Results of the bench are on stdout.
+        command.stdout(std::io::stderr());
+        command
+    }
+}
+
+/// Makes `dir` name the machine's sources; what else is in it stays.
+fn link_sources(sources: &[&Path], dir: &Path) -> Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        if path.is_symlink() {
+            fs::remove_file(path)?;
+        }
+    }
+    for source in sources {
+        let files = match fs::read_dir(source) {
+            Ok(entries) => entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?,
+            Err(_) => vec![source.to_path_buf()],
+        };
+        let is_source = |file: &&PathBuf| {
+            let extension = file.extension().unwrap_or_default();
+            file.is_file() && (extension == "list" || extension == "sources")
+        };
+        for file in files.iter().filter(is_source) {
+            symlink(file, dir.join(file.file_name().unwrap_or_default()))?;
+        }
+    }
+    Ok(())
+}
+
+/// How the machine's apt gets things (its proxies above all), and where this one keeps them. Hooks and pins of
+/// the machine have no part in it.
+fn configuration(dir: &Path) -> Result<String> {
+    let mut dump = Command::new("apt-config");
+    dump.args(["dump", "Acquire"]).env("LC_ALL", "C");
+    let acquire = output(dump)?;
+    let dir = dir.display();
+    ensure!(!dir.to_string().contains(['"', '\n']), "apt cannot be given the path {dir}");
+    Ok(format!(
+        r#"{acquire}
+// A suite that gets no more updates is dated, and signed as before.
+Acquire::Check-Valid-Until "false";
+Acquire::Languages "none";
+Acquire::IndexTargets::deb::DEP-11::DefaultEnabled "false";
+APT::Sandbox::User "root";
+Dir::Cache "{dir}";
+Dir::Etc::main "/dev/null";
+Dir::Etc::parts "/dev/null";
+Dir::Etc::preferences "/dev/null";
+Dir::Etc::preferencesparts "/dev/null";
+Dir::Etc::sourcelist "/dev/null";
+Dir::Etc::sourceparts "{dir}/sources";
+Dir::State "{dir}";
+Dir::State::status "{dir}/status";
+"#
+    ))
+}
+
+/// Sources of the suites with kernels that the machine's own (`targets`) lack, on the mirrors that they name.
+fn more_suites(targets: &str) -> String {
+    let own: Vec<_> = targets
+        .lines()
+        .filter(|line| !line.contains(KERNELS_LIST))
+        .filter_map(repository)
+        .collect();
+    let lacking =
+        KERNEL_SUITES.iter().filter(|suite| own.iter().all(|own| own.codename != **suite));
+    let source = |suite: &&str| {
+        let label = if suite.ends_with("-security") { "Debian-Security" } else { "Debian" };
+        let mirror = own.iter().find(|own| own.label == label)?.uri;
+        Some(format!("deb [signed-by={KEYS}] {mirror} {suite} main\n"))
+    };
+    lacking.filter_map(source).collect()
+}
+
+/// `URI CODENAME LABEL FILE`, once for each component.
+fn repository(line: &str) -> Option<Repository<'_>> {
+    let mut words = line.split(' ');
+    Some(Repository { uri: words.next()?, codename: words.next()?, label: words.next()? })
+}
+
+fn succeed(mut command: Command) -> Result<()> {
+    let status = command.status().with_context(|| format!("cannot start `{}`", typed(&command)))?;
+    ensure!(status.success(), "`{}` failed ({status})", typed(&command));
+    Ok(())
+}
+
+fn output(mut command: Command) -> Result<String> {
+    let typed = typed(&command);
+    command.stdout(Stdio::piped()).stderr(Stdio::inherit());
+    let output = command.output().with_context(|| format!("cannot start `{typed}`"))?;
+    ensure!(output.status.success(), "`{typed}` failed ({})", output.status);
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// A command as one would type it.
+fn typed(command: &Command) -> String {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TARGETS: &str = "\
+http://deb.example/debian/ bookworm Debian /etc/apt/sources.list.d/debian.sources:1
+http://sec.example/debian-security/ bookworm-security Debian-Security /etc/apt/sources.list:3
+https://other.example/ stable Other /etc/apt/sources.list.d/other.list:1
+";
+
+    #[test]
+    fn suites_with_kernels_are_taken_from_the_mirrors_of_this_machine() {
+        let key = format!("[signed-by={KEYS}]");
+        let expected = format!(
+            "deb {key} http://sec.example/debian-security/ bullseye-security main\n\
+             deb {key} http://deb.example/debian/ trixie-backports main\n"
+        );
+        assert_eq!(more_suites(TARGETS), expected, "but those that it has");
+        let ours =
+            format!("http://x/ bullseye-security Debian-Security /c/sources/{KERNELS_LIST}:1\n");
+        assert_eq!(more_suites(&format!("{ours}{TARGETS}")), expected, "the same the next time");
+    }
+
+    #[test]
+    fn where_debian_is_not_at_home_nothing_is_added() {
+        assert_eq!(more_suites("http://u.example/ubuntu noble Ubuntu /etc/apt/sources.list:1"), "");
+    }
+}

@@ -1,0 +1,295 @@
+//! Programs that the tests and the bench start, and the packages that have them. A program in `PATH` is used
+//! as it is; any other is fetched with all its libraries, unpacked in the user's cache, and run from there.
+
+use std::{
+    env,
+    fmt::Write as _,
+    fs,
+    os::unix::fs::{PermissionsExt as _, symlink},
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, Result};
+
+use super::{
+    Apt, cache,
+    unpack::{finish, packages_in, unpack},
+};
+use crate::precondition::Precondition;
+
+/// A package and what is run of it. Paths are relative to where it is unpacked.
+#[derive(Debug)]
+pub(crate) struct Package {
+    name: &'static str,
+    programs: &'static [&'static str],
+    /// Variables with which a program finds its own files.
+    variables: &'static [(&'static str, &'static str)],
+    /// Options for the same.
+    options: &'static [(&'static str, &'static str)],
+}
+
+const fn package(name: &'static str, programs: &'static [&'static str]) -> Package {
+    Package { name, programs, variables: &[], options: &[] }
+}
+
+pub(crate) const BPFTRACE: Package = package("bpftrace", &["bpftrace"]);
+pub(crate) const BUSYBOX: Package = package("busybox-static", &["busybox"]);
+pub(crate) const IPROUTE: Package = package("iproute2", &["ip", "ss"]);
+pub(crate) const LIBBPF_TOOLS: Package = package("libbpf-tools", &["tcpstates", "tcplife"]);
+pub(crate) const NODE_EXPORTER: Package =
+    package("prometheus-node-exporter", &["prometheus-node-exporter"]);
+pub(crate) const PROMETHEUS: Package = package("prometheus", &["prometheus", "promtool"]);
+pub(crate) const QEMU: Package = Package {
+    variables: &[("QEMU_MODULE_DIR", "usr/lib/x86_64-linux-gnu/qemu")],
+    options: &[("-L", "usr/share/qemu"), ("-L", "usr/share/seabios")],
+    ..package("qemu-system-x86", &["qemu-system-x86_64"])
+};
+pub(crate) const TCPDUMP: Package = package("tcpdump", &["tcpdump"]);
+pub(crate) const VALGRIND: Package = Package {
+    variables: &[("VALGRIND_LIB", "usr/libexec/valgrind")],
+    ..package("valgrind", &["valgrind"])
+};
+
+/// Where an unpacked package has its programs ready to be started.
+const READY: &str = "ready";
+/// What is not unpacked: no program reads it.
+const LEFT: [&str; 3] =
+    ["--exclude=./usr/share/doc", "--exclude=./usr/share/man", "--exclude=./usr/share/locale"];
+
+impl Package {
+    /// The directory with its programs, if they are here: one of `PATH` that has all of them, or where they
+    /// were fetched to before.
+    pub(crate) fn find(&self) -> Option<PathBuf> {
+        let path = env::var_os("PATH").unwrap_or_default();
+        let fetched = cache().ok().map(|cache| self.tree(&cache).join(READY));
+        let is_in = |dir: &PathBuf| self.programs.iter().all(|program| dir.join(program).is_file());
+        env::split_paths(&path).chain(fetched).find(is_in)
+    }
+
+    /// The same; they are fetched if they are not here.
+    pub(crate) fn ensure(&self) -> Result<PathBuf> {
+        if let Some(found) = self.find() {
+            return Ok(found);
+        }
+        let fetch = || self.fetch(&Apt::open()?, &cache()?);
+        fetch().map_err(|error| {
+            let programs = self.programs.join(" and ");
+            Precondition(format!(
+                "{programs}: not in PATH, and Debian's package {} cannot be fetched: {error:#}",
+                self.name
+            ))
+            .into()
+        })
+    }
+
+    /// Where it is unpacked.
+    fn tree(&self, cache: &Path) -> PathBuf {
+        cache.join("programs").join(self.name)
+    }
+
+    /// Fetches it and tells where its programs are.
+    pub(super) fn fetch(&self, apt: &Apt, cache: &Path) -> Result<PathBuf> {
+        let tree = self.tree(cache);
+        finish(&tree, |unfinished| {
+            let archives = unfinished.join("archives");
+            apt.with_lists(|| apt.download_with_dependencies(self.name, &archives))?;
+            for package in packages_in(&archives)? {
+                unpack(&package, unfinished, &LEFT)?;
+            }
+            fs::remove_dir_all(&archives)?;
+            fs::create_dir(unfinished.join(READY))?;
+            self.programs.iter().try_for_each(|program| self.make_ready(program, unfinished, &tree))
+        })?;
+        Ok(tree.join(READY))
+    }
+
+    /// A program that brings its libraries needs the loader that belongs to them; `tree` is where
+    /// `unfinished` will be.
+    fn make_ready(&self, program: &str, unfinished: &Path, tree: &Path) -> Result<()> {
+        let ready = unfinished.join(READY).join(program);
+        let file = file_of(program, unfinished)?;
+        let Some(loader) = loader_for(&file, unfinished)? else {
+            let file = Path::new("..").join(file.strip_prefix(unfinished)?);
+            return symlink(file, ready).context("cannot make a link");
+        };
+        let start = self.script(&file, &loader, unfinished, tree)?;
+        fs::write(&ready, start)?;
+        Ok(fs::set_permissions(ready, fs::Permissions::from_mode(0o755))?)
+    }
+
+    fn script(&self, file: &Path, loader: &Path, now: &Path, tree: &Path) -> Result<String> {
+        let quoted =
+            |path: &Path| format!("'{}'", path.display().to_string().replace('\'', r"'\''"));
+        let moved = |path: &Path| Ok::<_, anyhow::Error>(tree.join(path.strip_prefix(now)?));
+        let mut script = "#!/bin/sh\n".to_owned();
+        for (name, dir) in self.variables {
+            writeln!(script, "export {name}={}", quoted(&tree.join(dir)))?;
+        }
+        let (loader, file) = (moved(loader)?, moved(file)?);
+        let libraries = loader.parent().unwrap_or(tree);
+        let words = [&loader, Path::new("--library-path"), libraries, &file].map(quoted);
+        write!(script, "exec {}", words.join(" "))?;
+        for (option, dir) in self.options {
+            write!(script, " {option} {}", quoted(&tree.join(dir)))?;
+        }
+        script.push_str(" \"$@\"\n");
+        Ok(script)
+    }
+}
+
+/// A file that is needed where a program is to run, and where it belongs there.
+#[derive(Debug)]
+pub(crate) struct Part {
+    pub(crate) file: PathBuf,
+    /// Relative to the root.
+    pub(crate) place: PathBuf,
+}
+
+/// What another system needs to run this program: the program itself, which is to be `bin/NAME` there, and
+/// the libraries that its loader takes, with the loader.
+pub(crate) fn parts(program: &Path) -> Result<Vec<Part>> {
+    let name = program.file_name().context("a program without a name")?;
+    let ready = program.parent().filter(|dir| dir.ends_with(READY));
+    let tree = ready.and_then(Path::parent);
+    let file = match tree {
+        Some(tree) => file_of(&name.to_string_lossy(), tree)?,
+        None => program.to_owned(),
+    };
+    let loader = tree.map(|tree| loader_for(&file, tree)).transpose()?.flatten();
+    let mut list = match &loader {
+        Some(loader) => {
+            let libraries = loader.parent().unwrap_or(loader);
+            let mut list = Command::new(loader);
+            list.arg("--library-path").arg(libraries).arg("--list");
+            list
+        }
+        None => Command::new("ldd"),
+    };
+    let output = list.arg(&file).output().context("cannot start ldd")?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    let libraries = said.lines().filter_map(library).map(PathBuf::from);
+    let part = |file: PathBuf| {
+        let below = tree.and_then(|tree| file.strip_prefix(tree).ok());
+        let place = below.unwrap_or(&file).strip_prefix("/").unwrap_or(below.unwrap_or(&file));
+        Part { place: place.to_owned(), file }
+    };
+    let mut parts: Vec<_> = libraries.map(part).collect();
+    if let Some(loader) = loader {
+        // Where the program says that it is.
+        let place = Path::new("lib64").join(loader.file_name().unwrap_or_default());
+        parts.push(Part { place, file: loader });
+    }
+    parts.push(Part { place: Path::new("bin").join(name), file });
+    Ok(parts)
+}
+
+/// The path in a line of `ldd`: `NAME => PATH (ADDRESS)` or `PATH (ADDRESS)`.
+fn library(line: &str) -> Option<&str> {
+    let path = line.split_once("=> ").map_or(line, |(_, path)| path).trim();
+    path.rsplit_once(" (").map(|(path, _)| path).filter(|path| path.starts_with('/'))
+}
+
+/// A program in an unpacked tree, behind a script of the package where it is started by one.
+fn file_of(program: &str, tree: &Path) -> Result<PathBuf> {
+    let names = [format!("{program}.bin"), program.to_owned()];
+    let files =
+        ["usr/bin", "usr/sbin"].map(|dir| names.each_ref().map(|name| tree.join(dir).join(name)));
+    let file = files.into_iter().flatten().find(|file| file.is_file());
+    file.with_context(|| format!("the package lacks {program}"))
+}
+
+/// The loader of an unpacked tree, if it takes this program: one that is linked statically needs none.
+fn loader_for(program: &Path, tree: &Path) -> Result<Option<PathBuf>> {
+    let Some(loader) = loader(tree)? else { return Ok(None) };
+    let verified = Command::new(&loader).arg("--verify").arg(program).status();
+    let verified = verified.with_context(|| format!("cannot start {}", loader.display()))?;
+    Ok(verified.success().then_some(loader))
+}
+
+/// `usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2`, or another machine's.
+fn loader(tree: &Path) -> Result<Option<PathBuf>> {
+    for dir in fs::read_dir(tree.join("usr/lib"))? {
+        let dir = dir?.path();
+        let Ok(files) = fs::read_dir(&dir) else { continue };
+        for file in files {
+            let name = file?.file_name();
+            if name.to_string_lossy().starts_with("ld-linux-") {
+                return Ok(Some(dir.join(name)));
+            }
+        }
+    }
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::debian::test_archive::Archive;
+
+    const EMULATOR: Package = Package {
+        variables: &[("EMULATOR_DATA", "usr/share/emulator")],
+        options: &[("-L", "usr/share/emulator")],
+        ..package("emulator", &["emulator"])
+    };
+
+    #[test]
+    fn a_program_is_fetched_although_the_machine_has_what_it_conflicts_with() {
+        let archive = Archive::new("conflict");
+        let installed = archive.status(&[("utils", "2.0", "Breaks: emulator (<< 2.0)\n")]);
+        let install = |more: &[&str]| archive.machine_installs("emulator", more);
+        let (alone, said) = install(&["--no-remove"]);
+        assert!(!alone, "this is the conflict: {said}");
+        let (with_removal, said) = install(&[]);
+        assert!(with_removal && said.contains("Remv utils"), "it would be removed: {said}");
+
+        let ready = EMULATOR.fetch(&archive.apt(), &archive.dir).expect("it is fetched");
+        let output = Command::new(ready.join("emulator")).arg("hello").output().expect("it starts");
+        let tree = EMULATOR.tree(&archive.dir);
+        let data = tree.join("usr/share/emulator").display().to_string();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(said.trim(), format!("-L {data} hello"), "its options and ours");
+        let start = fs::read_to_string(ready.join("emulator")).expect("a script");
+        assert!(start.contains(&format!("export EMULATOR_DATA='{data}'\n")), "{start}");
+        assert!(start.contains("--library-path"), "with the libraries that came along: {start}");
+        assert!(tree.join("usr/share/library/file").is_file(), "what it needs came along");
+        assert_eq!(archive.status_now(), installed, "the machine's record is as it was");
+    }
+
+    #[test]
+    fn a_package_that_is_not_there_is_named_and_leaves_nothing() {
+        let archive = Archive::new("nowhere");
+        let error = package("nowhere", &["nowhere"]).fetch(&archive.apt(), &archive.dir);
+        let error = format!("{:#}", error.expect_err("no such package"));
+        assert!(error.contains("nowhere"), "{error}");
+        assert_eq!(fs::read_dir(archive.dir.join("programs")).expect("made").count(), 0, "no rest");
+    }
+
+    #[test]
+    #[ignore = "fetches 300 MB from Debian's archive; by hand when the table above changes"]
+    fn every_program_runs_from_where_it_was_unpacked() {
+        let dir = env::temp_dir().join(format!("tcpwatch-programs-{}", std::process::id()));
+        let apt = Apt::open().expect("an apt");
+        let version: &[&str] = &["--version"];
+        let cases = [
+            (BPFTRACE, version),
+            (BUSYBOX, &["true"]),
+            (IPROUTE, &["-V"]),
+            (LIBBPF_TOOLS, version),
+            (NODE_EXPORTER, version),
+            (PROMETHEUS, version),
+            (QEMU, &["-accel", "tcg", "-machine", "none", "-display", "none", "-version"]),
+            (TCPDUMP, version),
+            (VALGRIND, &["--tool=dhat", "--dhat-out-file=/dev/null", "/bin/true"]),
+        ];
+        for (package, args) in cases {
+            let ready = package.fetch(&apt, &dir).expect("it is fetched");
+            for program in package.programs {
+                let output = Command::new(ready.join(program)).args(args).output();
+                let output = output.expect("it starts");
+                assert!(output.status.success(), "{program}: {output:?}");
+            }
+        }
+        fs::remove_dir_all(&dir).expect("it can be removed");
+    }
+}
