@@ -16,6 +16,7 @@
 #![expect(clippy::needless_pass_by_value, reason = "aya's macros hand contexts over by value")]
 
 mod accepting;
+mod closing;
 mod copies;
 mod count;
 mod emit;

@@ -8,10 +8,13 @@ use aya_ebpf::{
     macros::btf_map,
 };
 use tcpwatch_common::{
-    RecordHead, Rule, RuleCount,
+    Ending, RecordHead, Rule, RuleCount,
+    awaiting::{Awaiting, LastReset},
     config::{KeptBack, MAX_PREFIXES, MAX_UNDECIDED, PORT_WORDS, RING_BYTES},
     counter,
     counts::{self, Pending},
+    mini_closing::MAX_ENDINGS,
+    mini_socket::TRACE,
     rule::{MAX_LINKS, MAX_RULES, RuleKey},
     trial,
 };
@@ -41,6 +44,21 @@ pub(crate) static COUNTS: PerCpuArray<[u64; counts::WORDS], { counts::BLOCKS }> 
 #[btf_map]
 pub(crate) static PENDING: PerCpuArray<Pending, 1> = PerCpuArray::new();
 
+/// The socket on this CPU whose end a reset may still decide.
+#[btf_map]
+pub(crate) static AWAITING: PerCpuArray<Awaiting, 1> = PerCpuArray::new();
+
+/// The last reset that this CPU sent without a full socket of the connection.
+#[btf_map]
+pub(crate) static LAST_RESET: PerCpuArray<LastReset, 1> = PerCpuArray::new();
+
+/// Kernel functions from which mini-sockets are ended.
+#[btf_map]
+pub(crate) static ENDINGS: Array<Ending, MAX_ENDINGS> = Array::new();
+
+/// Room for a call stack: a program's own stack is too small.
+#[btf_map]
+pub(crate) static CALL_TRACE: PerCpuArray<[u64; TRACE], 1> = PerCpuArray::new();
 /// Addresses of the functions that the timers of timewait sockets and of request sockets run; 0 until
 /// the timers are watched. Not frozen, because a program of this object finds them out.
 #[btf_map]
@@ -187,6 +205,7 @@ globals! {
     TW_SUBSTATE: u32 = 0;
     RSK_TIMER: u32 = 0;
     RSK_NUM_RETRANS: u32 = 0;
+    SKC_LISTENER: u32 = 0;
     NS_COUNT: u32 = 0;
     SKC_STATE: u32 = 0;
     ICSK_RTO: u32 = 0;
@@ -203,6 +222,21 @@ globals! {
     SKB_TRANSPORT_HEADER: u32 = 0;
     SKB_DEV: u32 = 0;
     NETDEV_NET: u32 = 0;
+    SK_ERR_SOFT: u32 = 0;
+    SK_SOCKET: u32 = 0;
+    SOCKET_STATE: u32 = 0;
+    SK_ERRORS: u32 = 0;
+    SK_LAST_ERROR: u32 = 0;
+    EE_ERRNO: u32 = 0;
+    TCP_SND_UNA: u32 = 0;
+    TCP_SND_NXT: u32 = 0;
+    TCP_WRITE_SEQ: u32 = 0;
+    TW_REFCOUNT: u32 = 0;
+    TW_MOST: u32 = 0;
+    /// The byte that holds the bit `repair` of a socket.
+    TCP_REPAIR: u32 = 0;
+    /// That bit in its byte; 0 if it was not found.
+    TCP_REPAIR_MASK: u32 = 0;
     TCP_BYTES_SENT: u32 = 0;
     TCP_BYTES_RETRANS: u32 = 0;
     TCP_SRTT_US: u32 = 0;

@@ -24,6 +24,8 @@ mod ss;
 mod harness;
 
 #[cfg(test)]
+mod agreement;
+#[cfg(test)]
 mod claims;
 #[cfg(test)]
 mod ends;

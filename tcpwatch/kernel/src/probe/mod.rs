@@ -41,7 +41,10 @@ pub use symbols::SymbolsError;
 pub use tap::{Drops, Tap};
 pub use trial::Trial;
 
-use tcpwatch_common::counter;
+use tcpwatch_common::{
+    Ending, counter,
+    mini_closing::{EndingWords, MAX_ENDINGS},
+};
 use tcpwatch_core::decode::Symbols;
 
 use crate::{clock, trial::Ground};
@@ -168,6 +171,16 @@ impl Probes {
             Some(list) => find_handlers(&mut ebpf, &layout, ground.as_ref(), list),
             None => Err(MinisOff::NotAsked),
         };
+        // What is counted needs the names from the first end on; records wait for them in user space.
+        let mut symbols = None;
+        if task.counts()
+            && let Some(list) = list.take()
+        {
+            symbols = Some(list.symbols());
+        }
+        if let Some(Ok(symbols)) = &symbols {
+            fill_endings(&mut ebpf, symbols)?;
+        }
         let Attached { hooks: attached, mut programs, off } =
             attach_hooks(&mut ebpf, task, &layout, &mut minis, &facts)?;
         if layout.preemptible {
@@ -185,7 +198,8 @@ impl Probes {
         let totals_off = layout.totals.err().map(|error| error.to_string());
         drop(layout.btf);
         // Last: the hooks do not wait for it.
-        let symbols = list.map_or_else(|| Ok(Symbols::default()), Reading::symbols);
+        let symbols = symbols
+            .unwrap_or_else(|| list.map_or_else(|| Ok(Symbols::default()), Reading::symbols));
         let early_ends_off = minis.is_ok().then(|| symbols.as_ref().err().map(ToString::to_string));
         memory::give_back();
         Ok(Self {
@@ -278,8 +292,9 @@ impl Task<'_> {
         if !self.counts() {
             return Ok(None);
         }
-        let (blocks, pending) = (take_map(ebpf, "COUNTS")?, take_map(ebpf, "PENDING")?);
-        Ok(Some(Counts::new(blocks, pending, self.room)))
+        let blocks = take_map(ebpf, "COUNTS")?;
+        let open = (take_map(ebpf, "PENDING")?, take_map(ebpf, "AWAITING")?);
+        Ok(Some(Counts::new(blocks, open, self.room)))
     }
 
     fn needs_minis(&self) -> bool {
@@ -328,6 +343,19 @@ fn find_handlers(
         .or_else(|learned| list.handlers().map_err(|listed| MinisOff::Handlers { listed, learned }))
 }
 
+/// Tells the kernel side the functions that end mini-sockets.
+fn fill_endings(ebpf: &mut Ebpf, symbols: &Symbols) -> Result<(), MapError> {
+    let mut map: Array<_, EndingWords> = filters::map(ebpf, "ENDINGS")?;
+    for (place, Ending { start, end, what }) in (0..map.len()).zip(symbols.endings()) {
+        map.set(place, [start, end, what], 0)?;
+    }
+    let left_out = symbols.endings().skip(MAX_ENDINGS).count();
+    if left_out > 0 {
+        tracing::warn!("early ends by {left_out} parts of kernel functions are counted as unknown");
+    }
+    Ok(())
+}
+
 /// aya reads the kernel's type information for whoever makes a loader. The object has no relocations
 /// that need it.
 fn loader() -> EbpfLoader<'static> {
@@ -372,8 +400,17 @@ fn load(
         loader.override_global(global, value, true);
     }
     loader.override_global("TICK_NS", &tick_ns, true);
-    let optional =
-        [&layout.minis, &layout.retransmits, &layout.resets, &layout.totals, &layout.counting];
+    let (repair, repair_mask) = layout.repair.unwrap_or_default();
+    loader.override_global("TCP_REPAIR", &repair, true);
+    loader.override_global("TCP_REPAIR_MASK", &repair_mask, true);
+    let optional = [
+        &layout.tw_room,
+        &layout.minis,
+        &layout.retransmits,
+        &layout.resets,
+        &layout.totals,
+        &layout.counting,
+    ];
     let optional = optional.into_iter().flatten().flatten();
     for FieldOffset { field, bytes } in layout.sockets.iter().chain(optional) {
         loader.override_global(field.global, bytes, true);

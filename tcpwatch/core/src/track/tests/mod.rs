@@ -72,6 +72,7 @@ fn state(at: u64, socket: u64, from: TcpState, to: TcpState) -> StateEvent {
         kept_back: false,
         totals: None,
         reset_sent: false,
+        closing: 0,
     }
 }
 
@@ -88,6 +89,7 @@ fn timewait(at: u64, timer: TimerEvent, state: TcpState, due: Jiffies) -> MiniEv
         due,
         tick: tick(at),
         ended_by: None,
+        listens: None,
         replaces: None,
     }
 }
