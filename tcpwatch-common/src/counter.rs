@@ -58,7 +58,11 @@ pub enum Hook {
     TapIn = 9,
     /// Segments that go out there.
     TapOut = 10,
+    /// `tcp_rcv_space_adjust`.
+    Received = 11,
+    /// `sock_send_length`.
+    Sent = 12,
 }
 
 /// Number of slots in the map.
-pub const SLOTS: usize = 44;
+pub const SLOTS: usize = 52;

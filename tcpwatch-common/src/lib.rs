@@ -10,6 +10,7 @@ pub mod config;
 pub mod counter;
 pub mod counts;
 pub mod mini_socket;
+pub mod owner;
 pub mod record;
 pub mod reset;
 pub mod retransmit;
@@ -21,7 +22,8 @@ pub mod state_change;
 pub mod totals;
 
 pub use counter::Counter;
-pub use mini_socket::{MiniKind, MiniSocket, MiniSocketCancel, TimerEvent};
+pub use mini_socket::{MiniKind, MiniSocket, MiniSocketCancel, RequestStart, TimerEvent};
+pub use owner::{Owner, OwnerTask, OwnerVia};
 pub use record::{Family, RecordHead, RecordKind};
 pub use reset::Reset;
 pub use retransmit::Retransmit;

@@ -10,8 +10,8 @@ use aya_ebpf::{
     helpers::generated::bpf_jiffies64, macros::btf_tracepoint, programs::BtfTracePointContext,
 };
 use tcpwatch_common::{
-    MiniKind, MiniSocket, RecordHead, RecordKind, TimerEvent, config::MINI_BYTES, counter::Hook,
-    mini_socket::FLAG_NETNS_GONE,
+    MiniKind, MiniSocket, RecordHead, RecordKind, RequestStart, TimerEvent, config::MINI_BYTES,
+    counter::Hook, mini_socket::FLAG_NETNS_GONE,
 };
 
 use crate::{
@@ -96,7 +96,14 @@ fn tell(
     let canceled = event as u8 == TimerEvent::Cancel as u8;
     let early = canceled && jiffies < expires && !accepted;
     let flags = if canceled && mini.common.netns_is_gone() { FLAG_NETNS_GONE } else { 0 };
-    let tag = if early { RecordKind::MiniSocketCancel } else { RecordKind::MiniSocket };
+    let begins = event as u8 == TimerEvent::Start as u8 && kind as u8 == MiniKind::Request as u8;
+    let (tag, with) = if early {
+        (RecordKind::MiniSocketCancel, With::Trace(ctx))
+    } else if begins {
+        (RecordKind::RequestStart, With::Listener(mini.common.listener_cookie()))
+    } else {
+        (RecordKind::MiniSocket, With::Nothing)
+    };
     let head = emit::head(tag, mini.common.cookie(), netns, ports, flags);
     let what = What {
         expires,
@@ -106,10 +113,9 @@ fn tell(
         state,
         retransmits: mini.retransmits(),
     };
-    let early = early.then_some(ctx);
     match addresses {
-        Addresses::V4 { local, remote } => what.emit(emit::v4(head), local, remote, early),
-        Addresses::V6 { local, remote } => what.emit(emit::v6(head), local, remote, early),
+        Addresses::V4 { local, remote } => what.emit(emit::v4(head), local, remote, with),
+        Addresses::V6 { local, remote } => what.emit(emit::v6(head), local, remote, with),
     }
 }
 
@@ -117,6 +123,15 @@ fn tell(
 #[inline(always)]
 fn is_accepted(kind: MiniKind, remote_port: u16) -> bool {
     kind as u8 == MiniKind::Request as u8 && accepting::take(remote_port)
+}
+
+/// What a record has besides the event.
+enum With<'a> {
+    Nothing,
+    /// The functions that led here.
+    Trace(&'a BtfTracePointContext),
+    /// The listener's cookie.
+    Listener(u64),
 }
 
 /// The part of a record that does not depend on the family.
@@ -137,7 +152,7 @@ impl What {
         head: RecordHead,
         local: [u32; WORDS],
         remote: [u32; WORDS],
-        early: Option<&BtfTracePointContext>,
+        with: With<'_>,
     ) -> Result<(), Loss> {
         let Self { expires, jiffies, event, mini, state, retransmits } = self;
         let record = MiniSocket {
@@ -152,9 +167,10 @@ impl What {
             local,
             remote,
         };
-        match early {
-            None => emit::emit(record),
-            Some(ctx) => emit::emit_traced(record, ctx),
+        match with {
+            With::Nothing => emit::emit(record),
+            With::Trace(ctx) => emit::emit_traced(record, ctx),
+            With::Listener(listener) => emit::emit(RequestStart { mini: record, listener }),
         }
     }
 }

@@ -18,7 +18,7 @@ pub(crate) fn run() -> Result<ExitCode> {
     for (what, met) in facts.demands() {
         report.line(&what, &met.map_err(|error| error.to_string()));
     }
-    let filters = Filters { tells: Tells::Lives, ..Filters::default() };
+    let filters = Filters { tells: Tells::Lives, holders: true, ..Filters::default() };
     let attached = Probes::attach(&filters, 4096, Counting::Off);
     let mut attached = attached.map_err(|error| exit::causes(&error.into()));
     for hook in HOOKS {

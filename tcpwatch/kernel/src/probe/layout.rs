@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use aya::{Btf, BtfError};
 use tcpwatch_common::config::{
-    COMMON_FIRST, COUNT_FIELDS, KernelField, MINI_BYTES, MINI_FIELDS, RESET_FIELDS,
+    COMMON_FIRST, COUNT_FIELDS, KernelField, MINI_BYTES, MINI_FIELDS, MPTCP_FIELDS, OWNER_FIELDS, RESET_FIELDS,
     RETRANSMIT_FIELDS, SOCKET_FIELDS, TOTALS_FIELDS,
 };
 
@@ -73,6 +73,10 @@ pub struct FieldOffset {
 pub struct Layout {
     /// Offsets in full sockets.
     pub sockets: Vec<FieldOffset>,
+    /// Offsets in tasks, and in what leads from a socket to its file.
+    pub owners: Vec<FieldOffset>,
+    /// Offsets that lead from a subflow to its MPTCP connection.
+    pub mptcp: Result<Vec<FieldOffset>, LayoutError>,
     /// Offsets in mini-sockets and timers, or why they cannot be read.
     pub minis: Result<Vec<FieldOffset>, LayoutError>,
     /// Offsets that retransmissions need.
@@ -94,8 +98,10 @@ pub struct Layout {
 /// # Errors
 /// If the type information cannot be read or a field of full sockets is missing.
 pub fn resolve(btf: &Path, release: &str) -> Result<Layout, LayoutError> {
-    let groups: [&[KernelField]; 6] = [
+    let groups: [&[KernelField]; 8] = [
         &SOCKET_FIELDS,
+        &MPTCP_FIELDS,
+        &OWNER_FIELDS,
         &MINI_FIELDS,
         &RETRANSMIT_FIELDS,
         &RESET_FIELDS,
@@ -111,6 +117,8 @@ pub fn resolve(btf: &Path, release: &str) -> Result<Layout, LayoutError> {
         .map_err(|source| LayoutError::NoBtf { path: btf.to_owned(), source })?;
     Ok(Layout {
         sockets: find(&types, &SOCKET_FIELDS, release)?,
+        owners: find(&types, &OWNER_FIELDS, release)?,
+        mptcp: find(&types, &MPTCP_FIELDS, release),
         minis: find_minis(&types, release),
         retransmits: find(&types, &RETRANSMIT_FIELDS, release),
         resets: find(&types, &RESET_FIELDS, release),
@@ -176,6 +184,7 @@ mod tests {
         let layout = resolve(Path::new(VMLINUX_BTF), RELEASE).unwrap();
         let groups = [
             layout.sockets,
+            layout.owners,
             layout.minis.unwrap(),
             layout.retransmits.unwrap(),
             layout.resets.unwrap(),

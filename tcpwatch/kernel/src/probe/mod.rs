@@ -39,9 +39,10 @@ use symbols::Reading;
 pub use symbols::SymbolsError;
 pub use tap::{Drops, Tap};
 
+use tcpwatch_common::config::FIRST_PID_NAMESPACE;
 use tcpwatch_core::decode::Symbols;
 
-use crate::clock;
+use crate::{clock, pid_namespace};
 
 /// The attached kernel side. Drop it to detach everything.
 pub struct Probes {
@@ -161,7 +162,7 @@ impl Probes {
                     match hook.need {
                         Need::Required => return Err(error),
                         Need::MiniSockets => minis = Err(MinisOff::Hook(error.to_string())),
-                        Need::Optional(_) => {}
+                        Need::Holders | Need::Optional(_) => {}
                     }
                     off.push((hook, error.to_string()));
                 }
@@ -279,14 +280,17 @@ impl Task<'_> {
 
     fn needs(&self, hook: Hook) -> bool {
         let counted = self.counts() && hook.counts;
-        counted || self.stream.is_some_and(|filters| is_asked(hook, filters.tells))
+        let asked = |filters: &Filters| {
+            is_asked(hook, filters.tells) && (filters.holders || hook.need != Need::Holders)
+        };
+        counted || self.stream.is_some_and(asked)
     }
 }
 
 /// Does what is to be told need this hook?
 fn is_asked(hook: Hook, tells: Tells) -> bool {
     match hook.need {
-        Need::Required | Need::Optional(Reads::Retransmits) => true,
+        Need::Required | Need::Holders | Need::Optional(Reads::Retransmits) => true,
         Need::MiniSockets | Need::Optional(Reads::Segments | Reads::Nothing) => {
             tells != Tells::Retries
         }
@@ -300,7 +304,7 @@ fn obstacle(hook: Hook, minis: &Result<Handlers, MinisOff>, layout: &Layout) -> 
         Need::MiniSockets => minis.as_ref().err().map(ToString::to_string),
         Need::Optional(Reads::Retransmits) => of_layout(&layout.retransmits),
         Need::Optional(Reads::Segments) => of_layout(&layout.resets),
-        Need::Required | Need::Optional(Reads::Nothing) => None,
+        Need::Required | Need::Holders | Need::Optional(Reads::Nothing) => None,
     }
 }
 
@@ -356,6 +360,8 @@ fn load(
         Counting::All => (1, 0),
         Counting::Of(netns) => (1, netns.0),
     };
+    let has_mptcp = u32::from(layout.mptcp.is_ok() && !features::hides_memory());
+    let pid_namespace = pid_namespace::own().unwrap_or(FIRST_PID_NAMESPACE);
     let tick_ns = 1_000_000_000 / clock::tick_rate().0.max(1);
     loader.map_max_entries("EVENTS", task.ring_bytes);
     loader.map_max_entries("MINIS", task.room);
@@ -366,14 +372,23 @@ fn load(
         ("STREAM", &streams),
         ("COUNT", &counts),
         ("COUNT_NETNS", &count_netns),
+        ("PID_NAMESPACE", &pid_namespace),
+        ("HAS_MPTCP", &has_mptcp),
     ] {
         loader.override_global(global, value, true);
     }
     loader.override_global("TICK_NS", &tick_ns, true);
-    let optional =
-        [&layout.minis, &layout.retransmits, &layout.resets, &layout.totals, &layout.counting];
+    let optional = [
+        &layout.minis,
+        &layout.retransmits,
+        &layout.resets,
+        &layout.totals,
+        &layout.counting,
+        &layout.mptcp,
+    ];
     let optional = optional.into_iter().flatten().flatten();
-    for FieldOffset { field, bytes } in layout.sockets.iter().chain(optional) {
+    let required = layout.sockets.iter().chain(&layout.owners);
+    for FieldOffset { field, bytes } in required.chain(optional) {
         loader.override_global(field.global, bytes, true);
     }
     Ok(loader.load(object)?)
