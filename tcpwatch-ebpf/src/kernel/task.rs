@@ -1,6 +1,9 @@
 //! The current task and its process: `struct task_struct`.
 
-use aya_ebpf::helpers::{bpf_get_current_uid_gid, generated::bpf_get_current_task_btf};
+use aya_ebpf::helpers::{
+    bpf_get_current_uid_gid,
+    generated::{bpf_get_current_task_btf, bpf_probe_read_kernel},
+};
 use tcpwatch_common::{OwnerTask, config::FIRST_PID_NAMESPACE};
 
 use super::{field, probe};
@@ -10,6 +13,8 @@ use crate::maps;
 const KERNEL_THREAD: u32 = 0x0020_0000;
 /// `MAX_PID_NS_LEVEL` (`include/linux/pid_namespace.h`).
 const DEEPEST: u32 = 32;
+/// Namespaces that are looked into, from that of the process upwards.
+const LEVELS: u32 = 8;
 /// `sizeof(struct upid)` (`include/linux/pid.h`): a number, and a pointer to its namespace.
 const UPID_BYTES: u32 = 16;
 
@@ -50,20 +55,44 @@ impl Task {
 }
 
 /// The number that a `struct pid` has in the pid namespace of this inode; 0 if it has none there. It has one
-/// for each namespace from the initial one down to its own; the verifier of 6.4 and before knows only the
-/// first of them.
+/// for each namespace from its own up to the initial one; the verifier of 6.4 and before knows only one of them.
+///
+/// Without a branch inside the loop: the verifier would follow each of them to the end of the program.
 #[inline(always)]
 fn number_in(pid: *const u8, namespace: u32) -> u32 {
-    let deepest = probe::<u32>(pid, maps::PID_LEVEL.load()).unwrap_or(0);
-    let mut level = 0;
-    while level < DEEPEST && level <= deepest {
-        let upid = pid.wrapping_add((maps::PID_NUMBERS.load() + level * UPID_BYTES) as usize);
-        let its = probe::<*const u8>(upid, maps::UPID_NS.load());
-        let inode = its.and_then(|its| probe::<u32>(its, maps::PIDNS_INUM.load()));
-        if inode == Some(namespace) {
-            return probe::<u32>(upid, 0).unwrap_or(0);
-        }
-        level += 1;
+    let own = probe::<u32>(pid, maps::PID_LEVEL.load()).unwrap_or(0);
+    let mut number = 0;
+    for up in 0..LEVELS {
+        let level = own.wrapping_sub(up) & (DEEPEST - 1);
+        let upid = maps::PID_NUMBERS.load() + level * UPID_BYTES;
+        let mut its_number = 0;
+        read_or_zero(pid, upid, &mut its_number);
+        let mut its = core::ptr::null();
+        read_or_zero(pid, upid + maps::UPID_NS.load(), &mut its);
+        let mut inode = 0;
+        read_or_zero(its, maps::PIDNS_INUM.load(), &mut inode);
+        let is_it = is_zero(inode ^ namespace) & (is_zero(own.wrapping_sub(up) >> 5));
+        number |= its_number & is_it.wrapping_neg();
     }
-    0
+    number
+}
+
+/// 1 for 0, else 0.
+#[inline(always)]
+fn is_zero(number: u32) -> u32 {
+    (u64::from(number).wrapping_sub(1) >> 63) as u32
+}
+
+/// Reads the value at `base + offset`; the helper writes zeros if that cannot be read.
+#[inline(always)]
+fn read_or_zero<T: Copy>(base: *const u8, offset: u32, value: &mut T) {
+    let address = base.wrapping_add(offset as usize);
+    // SAFETY: the buffer is as large as it is said to be, and the helper checks the address itself.
+    unsafe {
+        bpf_probe_read_kernel(
+            core::ptr::from_mut(value).cast(),
+            size_of::<T>() as u32,
+            address.cast(),
+        );
+    }
 }

@@ -87,6 +87,10 @@ fn hook_of(record: &[u8]) -> Hook {
     let kind = RecordKind::from_tag(byte(offset_of!(RecordHead, kind))).unwrap();
     match kind {
         RecordKind::StateChange | RecordKind::StateChangeLast => Hook::SetState,
+        // Which of the two calls it was, its record does not say.
+        RecordKind::Owner if flags == OwnerVia::Io as u16 => Hook::Received,
+        RecordKind::Owner => Hook::SetState,
+        RecordKind::RequestStart => Hook::TimerStart,
         RecordKind::MiniSocketCancel => Hook::TimerCancel,
         RecordKind::MiniSocket if timer() == TimerEvent::Start as u8 => Hook::TimerStart,
         RecordKind::MiniSocket if timer() == TimerEvent::Cancel as u8 => Hook::TimerCancel,
