@@ -9,9 +9,7 @@ use tcpwatch_common::{
     OwnerTask, OwnerVia, RecordHead, RecordKind, StateChange, StateChangeLast,
     config::KeptBack,
     counter::Hook,
-    state_change::{
-        FLAG_DEAD, FLAG_DONE, FLAG_FAST_OPEN, FLAG_KEPT_BACK, FLAG_LINGER2_OFF,
-    },
+    state_change::{FLAG_DEAD, FLAG_DONE, FLAG_FAST_OPEN, FLAG_KEPT_BACK, FLAG_LINGER2_OFF},
 };
 
 use crate::{
@@ -207,8 +205,7 @@ impl What {
         ending: Option<TcpSock>,
     ) -> Result<(), Loss> {
         let Self { old, new, error } = self;
-        let change =
-            StateChange { head, old, new, error, pid: 0, comm: [0; 2], local, remote };
+        let change = StateChange { head, old, new, error, pid: 0, comm: [0; 2], local, remote };
         match ending {
             None => emit::emit(change),
             Some(tcp) => emit::emit(StateChangeLast { change, totals: tcp.totals() }),

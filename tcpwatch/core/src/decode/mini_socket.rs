@@ -7,7 +7,9 @@ use tcpwatch_common::{
 use super::{DecodeError, address, record};
 use crate::{
     decode::Symbols,
-    event::{Cookie, EarlyEnd, Jiffies, KernelTime, MiniEvent, MiniKind, Netns, TcpState, TimerEvent},
+    event::{
+        Cookie, EarlyEnd, Jiffies, KernelTime, MiniEvent, MiniKind, Netns, TcpState, TimerEvent,
+    },
 };
 
 pub(super) fn decode(bytes: &[u8], head: &RecordHead) -> Result<MiniEvent, DecodeError> {

@@ -84,9 +84,7 @@ pub fn decode(bytes: &[u8], names: &Names) -> Result<Event, DecodeError> {
         Some(RecordKind::SocketError) => socket_error::decode(bytes, &head).map(Event::Error),
         Some(RecordKind::Segment) => segment::decode(bytes, &head).map(Event::Segment),
         Some(RecordKind::Owner) => owner::decode(bytes, &head).map(Event::Owner),
-        Some(RecordKind::RequestStart) => {
-            mini_socket::decode_start(bytes, &head).map(Event::Mini)
-        }
+        Some(RecordKind::RequestStart) => mini_socket::decode_start(bytes, &head).map(Event::Mini),
         None => Err(DecodeError::Kind { kind: head.kind }),
     }?;
     let nobody = |what| DecodeError::Nobody { kind: head.kind, what };

@@ -70,13 +70,8 @@ fn event<const WORDS: usize>(
         orphaned: head.flags & FLAG_DEAD != 0,
         peer_finished: head.flags & FLAG_DONE != 0,
         // The kernel's own idle task (0) owns nothing.
-        process: (head.flags & FLAG_TASK != 0 && pid != 0).then(|| Process {
-            pid: Some(pid),
-            thread: None,
-            uid: None,
-            comm: Comm::from_kernel(text(comm)),
-            via: via(to),
-        }),
+        process: (head.flags & FLAG_TASK != 0 && pid != 0)
+            .then(|| Process::named(pid, Comm::from_kernel(text(comm)), via(to))),
         no_fin_wait: head.flags & FLAG_LINGER2_OFF != 0,
         fast_open: head.flags & FLAG_FAST_OPEN != 0,
         timer: None,

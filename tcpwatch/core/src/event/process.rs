@@ -121,11 +121,16 @@ pub struct Process {
 }
 
 impl Process {
+    /// A process of which nothing but number and name is known.
+    #[must_use]
+    pub const fn named(pid: u32, comm: Comm, via: Via) -> Self {
+        Self { pid: Some(pid), comm, thread: None, uid: None, via }
+    }
+
     /// Is this the name of the process, or of its thread that was seen?
     #[must_use]
     pub fn is_called(&self, name: &[u8]) -> bool {
-        self.comm.as_bytes() == name
-            || self.thread.is_some_and(|thread| thread.as_bytes() == name)
+        self.comm.as_bytes() == name || self.thread.is_some_and(|thread| thread.as_bytes() == name)
     }
 }
 

@@ -27,8 +27,8 @@ use rustc_hash::FxBuildHasher;
 
 use crate::{
     event::{
-        Cookie, Endpoints, ErrorEvent, Event, KernelTime, KnownKind, KnownSocket, Netns,
-        Process, ResetEvent, TcpState,
+        Cookie, Endpoints, ErrorEvent, Event, KernelTime, KnownKind, KnownSocket, Netns, Process,
+        ResetEvent, TcpState,
     },
     timing::{Sysctls, wheel::TickRate},
 };

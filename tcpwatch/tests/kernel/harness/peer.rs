@@ -9,6 +9,7 @@ use std::{
 };
 
 use rustix::process::{Pid, Signal, kill_process};
+use socket2::{Domain, Socket, Type};
 
 use super::netns::Netns;
 
@@ -114,7 +115,8 @@ impl Sockets {
         let (verb, object) = order.split_once(' ').unwrap_or((order, ""));
         match verb {
             "listen" => {
-                let listener = TcpListener::bind(object).unwrap();
+                let (address, shared) = object.split_once(' ').unwrap_or((object, ""));
+                let listener = listen(address.parse().unwrap(), shared == "shared");
                 let address = listener.local_addr().unwrap();
                 self.listener = Some(listener);
                 address.to_string()
@@ -145,6 +147,16 @@ impl Sockets {
             _ => panic!("no such order: {order}"),
         }
     }
+}
+
+/// A listener; one that shares its port lets others listen there.
+pub(crate) fn listen(at: SocketAddr, shares: bool) -> TcpListener {
+    let socket = Socket::new(Domain::for_address(at), Type::STREAM, None).unwrap();
+    socket.set_reuse_address(true).unwrap();
+    socket.set_reuse_port(shares).unwrap();
+    socket.bind(&at.into()).unwrap();
+    socket.listen(128).unwrap();
+    socket.into()
 }
 
 #[test]

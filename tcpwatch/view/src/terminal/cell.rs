@@ -133,13 +133,7 @@ mod tests {
     #[test]
     fn a_narrow_terminal_cuts_the_owners_name_and_never_its_pid() {
         let end = Endpoint { address: [0, 0, 0, 0].into(), port: 0 };
-        let process = Process {
-            pid: Some(1234),
-            comm: Comm::from_text("demo-server"),
-            thread: None,
-            uid: None,
-            via: Via::Listen,
-        };
+        let process = Process::named(1234, Comm::from_text("demo-server"), Via::Listen);
         let subject = Subject {
             socket: None,
             netns: Netns(1),

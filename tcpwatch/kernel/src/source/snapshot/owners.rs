@@ -97,7 +97,13 @@ fn socket_inode(link: &[u8]) -> Option<u32> {
 /// The process's real user id, as this user namespace has it; `None` if it has ended.
 fn uid(pid: u32) -> Option<u32> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    status.lines().find_map(|line| line.strip_prefix("Uid:"))?.split_whitespace().next()?.parse().ok()
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix("Uid:"))?
+        .split_whitespace()
+        .next()?
+        .parse()
+        .ok()
 }
 
 /// The process's name, empty if it has ended.

@@ -63,7 +63,8 @@ impl Facts {
             Hook::SendReset | Hook::ReceiveReset | Hook::ErrorReport => reset + refused,
             // SYNs, as good as always: the rest is answered at once.
             Hook::Retransmit => self.sent_again,
-            Hook::RetransmitSynAck | Hook::TimerExpire
+            Hook::RetransmitSynAck
+            | Hook::TimerExpire
             | Hook::Received
             | Hook::Sent
             | Hook::TapIn

@@ -9,7 +9,7 @@ use std::{
 
 use rustix::fs::{CWD, Mode, mkfifoat};
 use tcpwatch_common::{
-    MiniSocket, RecordHead, RecordKind, TimerEvent, counter::Hook, reset::FLAG_SENT,
+    MiniSocket, OwnerVia, RecordHead, RecordKind, TimerEvent, counter::Hook, reset::FLAG_SENT,
     retransmit::FLAG_REQUEST,
 };
 use tempfile::TempDir;
@@ -88,7 +88,7 @@ fn hook_of(record: &[u8]) -> Hook {
     match kind {
         RecordKind::StateChange | RecordKind::StateChangeLast => Hook::SetState,
         // Which of the two calls it was, its record does not say.
-        RecordKind::Owner if flags == OwnerVia::Io as u16 => Hook::Received,
+        RecordKind::Owner if flags == u16::from(OwnerVia::Io) => Hook::Received,
         RecordKind::Owner => Hook::SetState,
         RecordKind::RequestStart => Hook::TimerStart,
         RecordKind::MiniSocketCancel => Hook::TimerCancel,
