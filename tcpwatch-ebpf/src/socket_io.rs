@@ -64,7 +64,8 @@ fn learn(ctx: &BtfTracePointContext, sock: Sock, hook: Hook) {
 
 #[inline(always)]
 fn try_learn(sock: Sock, hook: Hook) -> Result<(), Loss> {
-    let tcp = sock.as_tcp().ok_or(Loss::NotATcpSocket)?;
+    // A raw socket may have TCP's number.
+    let Some(tcp) = sock.as_tcp() else { return Ok(()) };
     let Some(task) = Task::of_a_process().filter(|_| tcp.has_file()) else { return Ok(()) };
     if !take_note(sock) {
         return Ok(());
