@@ -28,7 +28,7 @@ use crate::{
 fn received(ctx: BtfTracePointContext) -> i32 {
     let sock = Sock::argument(&ctx, 0);
     // A consumer inside the kernel (`tcp_read_sock`) may run in a softirq.
-    if sock.is_locked_by_task() && is_another(sock) {
+    if is_another(sock) && sock.is_locked_by_task() {
         learn(&ctx, sock, Hook::Received);
     }
     0

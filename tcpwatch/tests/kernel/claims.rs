@@ -3,7 +3,9 @@
 use btf_rs::{Btf, BtfType, Type};
 use tcpwatch_kernel::probe::{Dialect, hooks::HOOKS, layout};
 
-use crate::harness::kernel::{ERROR_REPORTS, Feature, RESETS_EXPLAINED, RETRANSMITS_WITH_ERROR, SEND_LENGTHS};
+use crate::harness::kernel::{
+    ERROR_REPORTS, Feature, RESETS_EXPLAINED, RETRANSMITS_WITH_ERROR, SEND_LENGTHS,
+};
 
 /// Per tracepoint, the arguments that programs of the kernel side take, in their order: the structure that is
 /// pointed to, or the kind of a number (`include/trace/events/{sock,tcp,timer}.h`).
