@@ -67,6 +67,35 @@ pub const TW_ROOM_FIELDS: [KernelField; 2] = [
 /// The bit that says that a socket is under repair: `bool`-like, and a bit-field.
 pub const REPAIR_BIT: (&str, &str) = ("tcp_sock", "repair");
 
+/// Fields that the owners of sockets need.
+pub const OWNER_FIELDS: [KernelField; 12] = [
+    field("TASK_FLAGS", "task_struct", "flags"),
+    field("TASK_TGID", "task_struct", "tgid"),
+    field("TASK_LEADER", "task_struct", "group_leader"),
+    field("TASK_COMM", "task_struct", "comm"),
+    field("TASK_PID", "task_struct", "thread_pid"),
+    field("PID_LEVEL", "pid", "level"),
+    field("PID_NUMBERS", "pid", "numbers"),
+    field("UPID_NS", "upid", "ns"),
+    field("PIDNS_INUM", "pid_namespace", "ns.inum"),
+    field("SK_OWNED", "sock", "sk_lock.owned"),
+    field("TCP_SOCKET", "tcp_sock", "inet_conn.icsk_inet.sk.sk_socket"),
+    field("SOCKET_FILE", "socket", "file"),
+];
+
+/// Fields that tell to which MPTCP connection a subflow belongs; not every kernel has MPTCP.
+pub const MPTCP_FIELDS: [KernelField; 3] = [
+    field("TCP_IS_MPTCP", "tcp_sock", "is_mptcp"),
+    field("ICSK_ULP_DATA", "tcp_sock", "inet_conn.icsk_ulp_data"),
+    field("SUBFLOW_TOKEN", "mptcp_subflow_context", "token"),
+];
+
+/// MPTCP connections whose owners are kept.
+pub const MAX_MPTCP: u32 = 4096;
+
+/// Inode of the initial pid namespace (`PROC_PID_INIT_INO`, `include/linux/proc_ns.h`).
+pub const FIRST_PID_NAMESPACE: u32 = 0xEFFF_FFFC;
+
 /// Fields that the life of mini-sockets needs.
 pub const MINI_FIELDS: [KernelField; 8] = [
     field("TIMER_FUNCTION", "timer_list", "function"),
@@ -194,11 +223,12 @@ pub const MAX_UNDECIDED: u32 = 8192;
 #[expect(missing_docs, reason = "the fields are those of a state change")]
 pub struct KeptBack {
     pub at_ns: u64,
-    pub comm: [u64; 2],
-    pub pid: u32,
+    /// Whose connect it is; all zeros if that is not known.
+    pub task: crate::OwnerTask,
     pub old: u8,
     pub new: u8,
     pub flags: u16,
+    pub reserved: u32,
 }
 
-const _: () = assert!(size_of::<KeptBack>() == 32, "no padding");
+const _: () = assert!(size_of::<KeptBack>() == 56, "no padding");

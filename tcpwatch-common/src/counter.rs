@@ -68,11 +68,15 @@ pub enum Hook {
     SetStateFourth = 13,
     /// The fourth copy.
     SetStateFifth = 14,
+    /// `tcp_rcv_space_adjust`.
+    Received = 15,
+    /// `sock_send_length`.
+    Sent = 16,
 }
 
 impl Hook {
     /// The one with the highest number.
-    pub const LAST: Self = Self::SetStateFifth;
+    pub const LAST: Self = Self::Sent;
 }
 
 /// Number of slots in the map.

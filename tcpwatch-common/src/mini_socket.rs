@@ -76,11 +76,22 @@ pub struct MiniSocketCancel<const WORDS: usize> {
     pub trace: [u64; TRACE],
 }
 
+/// A [`MiniSocket`] of a request socket whose timer is armed, with the listener that the kernel chose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct RequestStart<const WORDS: usize> {
+    /// The event.
+    pub mini: MiniSocket<WORDS>,
+    /// Cookie of the listener; 0 if nobody has asked for it.
+    pub listener: u64,
+}
+
 const _: () = {
     assert!(size_of::<MiniSocket<1>>() == 64, "IPv4 record");
     assert!(size_of::<MiniSocket<4>>() == 88, "IPv6 record");
     assert!(core::mem::offset_of!(MiniSocket<1>, remote) + 4 == 64, "no tail padding");
     assert!(core::mem::offset_of!(MiniSocket<4>, remote) + 16 == 88, "no tail padding");
+    assert!(size_of::<RequestStart<4>>() == 96, "no padding");
     assert!(size_of::<MiniSocketCancel<1>>() == 64 + 8 * TRACE, "no padding between");
     assert!(size_of::<MiniSocketCancel<4>>() == 88 + 8 * TRACE, "no padding between");
 };

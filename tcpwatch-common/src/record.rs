@@ -22,6 +22,10 @@ pub enum RecordKind {
     SocketError = 7,
     /// A segment on a link of the laboratory: [`crate::Segment`].
     Segment = 8,
+    /// A process that holds a socket: [`crate::Owner`].
+    Owner = 9,
+    /// A request socket's timer is armed: [`crate::RequestStart`].
+    RequestStart = 10,
 }
 
 /// Address family on the wire. An IPv4 connection of an IPv6 socket (`::ffff:a.b.c.d`) is IPv4.
@@ -76,6 +80,8 @@ impl RecordKind {
             6 => Self::Reset,
             7 => Self::SocketError,
             8 => Self::Segment,
+            9 => Self::Owner,
+            10 => Self::RequestStart,
             _ => return None,
         })
     }

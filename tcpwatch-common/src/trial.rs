@@ -8,16 +8,19 @@ use crate::counter::Hook;
 /// The word that holds the inode of the trial's network namespace; 0 while there is no trial.
 pub const NETNS: u32 = 0;
 /// Words of the array.
-pub const WORDS: usize = 33;
+pub const WORDS: usize = 49;
 
 const HOOKS: u32 = 1;
-const STATES: u32 = 17;
+const STATES: u32 = 33;
+
+#[expect(clippy::as_conversions, reason = "u32::from is not const, and the enum is numbered")]
+const _: () = assert!((Hook::LAST as u32) < STATES - HOOKS, "every hook has a mark of its own");
 
 /// The mark of a hook that saw anything.
 #[must_use]
 #[expect(clippy::as_conversions, reason = "u32::from is not const, and the enum is numbered")]
 pub const fn hook(hook: Hook) -> u32 {
-    HOOKS + (hook as u32 & 15)
+    HOOKS + (hook as u32 & 31)
 }
 
 /// The mark of a state that a mini-socket was seen to begin in.

@@ -3,7 +3,7 @@
 
 use aya_ebpf::{
     bindings::{BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP},
-    helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_ns},
+    helpers::bpf_ktime_get_ns,
     maps::ring_buf::RingBufEntry,
     programs::BtfTracePointContext,
 };
@@ -77,12 +77,6 @@ pub(crate) fn v4(head: RecordHead) -> RecordHead {
 #[inline(always)]
 pub(crate) fn v6(head: RecordHead) -> RecordHead {
     RecordHead { family: Family::V6 as u8, ..head }
-}
-
-/// Process id of the current task.
-#[inline(always)]
-pub(crate) fn current_pid() -> u32 {
-    (bpf_get_current_pid_tgid() >> 32) as u32
 }
 
 /// Copies the record into the ring and hands it over.

@@ -6,13 +6,11 @@
 
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 use tcpwatch_common::{
-    Closing, RecordHead, RecordKind, StateChange, StateChangeLast,
+    Closing, OwnerTask, OwnerVia, RecordHead, RecordKind, StateChange, StateChangeLast,
     config::KeptBack,
     counter::Hook,
     state::{CLOSE_WAIT, CLOSED, ESTABLISHED, FIN_WAIT_1, LAST_ACK, LISTEN, SYN_RECV, SYN_SENT},
-    state_change::{
-        FLAG_DEAD, FLAG_DONE, FLAG_FAST_OPEN, FLAG_KEPT_BACK, FLAG_LINGER2_OFF, FLAG_TASK,
-    },
+    state_change::{FLAG_DEAD, FLAG_DONE, FLAG_FAST_OPEN, FLAG_KEPT_BACK, FLAG_LINGER2_OFF},
 };
 
 use crate::{
@@ -21,8 +19,8 @@ use crate::{
     count,
     emit::{self, Loss},
     filter::{self, Verdict},
-    kernel::{self, Addresses, SOCK_DEAD, SOCK_DONE, Sock, TcpSock},
-    maps, trial, undecided,
+    kernel::{Addresses, SOCK_DEAD, SOCK_DONE, Sock, TcpSock},
+    maps, owner, trial, undecided,
 };
 
 #[btf_tracepoint(function = "inet_sock_set_state")]
@@ -114,17 +112,24 @@ fn try_set_state(
         (sock.error(), flags(sock, tcp, old))
     };
     let head = emit::head(RecordKind::StateChange, sock.cookie(), netns, ports, flags);
-    let change = What { old, new, error, ..What::by(old, new) };
+    let change = What { old, new, error };
+    let by = system_call(sock, old, new);
+    let owner = by.and_then(|via| Some((owner::of_system_call(tcp)?, via)));
     // A listener waits here for nothing: user space asks for its port and decides.
     if verdict == Verdict::Undecided && !listens {
         // A connect that found no free port never gets one.
         if new == CLOSED {
             return Ok(());
         }
-        return undecided::keep(head.cookie, &change.kept_back(&head));
+        return undecided::keep(head.cookie, &change.kept_back(&head, owner));
     }
     if let Some(kept) = kept {
         emit_kept_back(ctx, &kept, &head, &addresses, hook);
+    }
+    if let Some(owner) = owner
+        && let Err(loss) = owner::tell(&head, &addresses, owner, hook)
+    {
+        emit::count_loss(ctx, loss, hook);
     }
     let is_last = new == CLOSED && !listens && maps::WITH_TOTALS.load() != 0;
     change.emit(head, &addresses, is_last.then_some(tcp), hook)
@@ -168,6 +173,12 @@ fn emit_kept_back(
     hook: Hook,
 ) {
     let (head, change) = What::at_last(kept, now);
+    if kept.task.comm[0] != 0 || kept.task.pid != 0 {
+        let told = owner::tell(&head, addresses, (kept.task, OwnerVia::Connect), hook);
+        if let Err(loss) = told {
+            emit::count_loss(ctx, loss, hook);
+        }
+    }
     if let Err(loss) = change.emit(head, addresses, None, hook) {
         emit::count_loss(ctx, loss, hook);
     }
@@ -179,35 +190,24 @@ struct What {
     old: u8,
     new: u8,
     error: u16,
-    pid: u32,
-    comm: [u64; 2],
-    flags: u16,
 }
 
 impl What {
-    /// Who made the change.
     #[inline(always)]
-    fn by(old: u8, new: u8) -> Self {
-        let nobody = Self { old: 0, new: 0, error: 0, pid: 0, comm: [0; 2], flags: 0 };
-        if !by_system_call(old, new) {
-            return nobody;
-        }
-        Self { pid: emit::current_pid(), comm: kernel::current_comm(), flags: FLAG_TASK, ..nobody }
-    }
-
-    #[inline(always)]
-    fn kept_back(self, head: &RecordHead) -> KeptBack {
-        let Self { old, new, error: _, pid, comm, flags } = self;
-        KeptBack { at_ns: head.at_ns, pid, comm, old, new, flags: flags | head.flags }
+    fn kept_back(self, head: &RecordHead, owner: Option<(OwnerTask, OwnerVia)>) -> KeptBack {
+        let Self { old, new, error: _ } = self;
+        let nobody = OwnerTask { pid: 0, uid: 0, comm: [0; 2], thread: [0; 2] };
+        let task = owner.map_or(nobody, |(task, _)| task);
+        KeptBack { at_ns: head.at_ns, task, old, new, flags: head.flags, reserved: 0 }
     }
 
     /// A change that was kept back, with the ends that are known by now.
     #[inline(always)]
     fn at_last(kept: &KeptBack, now: &RecordHead) -> (RecordHead, Self) {
-        let KeptBack { at_ns, pid, comm, old, new, flags } = *kept;
+        let KeptBack { at_ns, task: _, old, new, flags, reserved: _ } = *kept;
         let kind = RecordKind::StateChange as u8;
-        let head = RecordHead { kind, at_ns, flags: FLAG_KEPT_BACK, ..*now };
-        (head, Self { old, new, error: 0, pid, comm, flags })
+        let head = RecordHead { kind, at_ns, flags: flags | FLAG_KEPT_BACK, ..*now };
+        (head, Self { old, new, error: 0 })
     }
 
     /// With `ending`, the totals of that socket go along.
@@ -221,7 +221,7 @@ impl What {
     ) -> Result<(), Loss> {
         emit::attempt(hook);
         let kind = ending.map_or(head.kind, |_| RecordKind::StateChangeLast as u8);
-        let head = RecordHead { kind, flags: head.flags | self.flags, ..head };
+        let head = RecordHead { kind, ..head };
         match *addresses {
             Addresses::V4 { local, remote } => self.record(emit::v4(head), local, remote, ending),
             Addresses::V6 { local, remote } => self.record(emit::v6(head), local, remote, ending),
@@ -236,8 +236,8 @@ impl What {
         remote: [u32; WORDS],
         ending: Option<TcpSock>,
     ) -> Result<(), Loss> {
-        let Self { old, new, error, pid, comm, flags: _ } = self;
-        let change = StateChange { head, old, new, error, pid, comm, local, remote };
+        let Self { old, new, error } = self;
+        let change = StateChange { head, old, new, error, pid: 0, comm: [0; 2], local, remote };
         match ending {
             None => emit::emit(change),
             Some(tcp) => emit::emit(StateChangeLast { change, totals: tcp.totals() }),
@@ -261,16 +261,24 @@ fn flags(sock: Sock, tcp: TcpSock, old: u8) -> u16 {
     flags
 }
 
-/// Is this change only ever made by a system call of the task that owns the socket? All others can
-/// happen in a softirq, where the current task is a bystander.
+/// The system call of the current task that makes this change, if one does. All others can happen in a softirq,
+/// where the current task is a bystander.
 #[inline(always)]
-fn by_system_call(old: u8, new: u8) -> bool {
-    match new {
-        // connect() in tcp_v4_connect() and tcp_v6_connect(); listen() in inet_csk_listen_start().
-        SYN_SENT | LISTEN => old == CLOSED,
+fn system_call(sock: Sock, old: u8, new: u8) -> Option<OwnerVia> {
+    match (old, new) {
+        // connect() in tcp_v4_connect() and tcp_v6_connect(), listen() in inet_csk_listen_start().
+        (CLOSED, SYN_SENT) => Some(OwnerVia::Connect),
+        (CLOSED, LISTEN) => Some(OwnerVia::Listen),
         // close() and shutdown() through tcp_close_state().
-        FIN_WAIT_1 => old == ESTABLISHED || old == SYN_RECV,
-        LAST_ACK => old == CLOSE_WAIT,
-        _ => false,
+        (ESTABLISHED | SYN_RECV, FIN_WAIT_1) | (CLOSE_WAIT, LAST_ACK) => Some(OwnerVia::Close),
+        // close() with data unread or without lingering (__tcp_close(), tcp_disconnect()). What else ends these
+        // states at once leaves an error (tcp_reset(), tcp_write_err(), tcp_abort()), or does not hold the
+        // socket's lock (inet_csk_listen_stop() for connections that nobody has accepted).
+        (ESTABLISHED | SYN_RECV | SYN_SENT | CLOSE_WAIT, CLOSED)
+            if sock.error() == 0 && sock.is_locked_by_task() && !sock.is_orphan() =>
+        {
+            Some(OwnerVia::Close)
+        }
+        _ => None,
     }
 }

@@ -26,6 +26,8 @@ mod inet_sock_set_state;
 mod kernel;
 mod lab_tap;
 mod maps;
+mod owner;
+mod socket_io;
 mod tcp_receive_reset;
 mod tcp_retransmit_skb;
 mod tcp_retransmit_synack;

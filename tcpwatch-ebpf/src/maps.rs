@@ -4,17 +4,18 @@
 use aya_ebpf::{
     Global,
     bindings::BPF_F_NO_PREALLOC,
-    btf_maps::{Array, HashMap, LpmTrie, PerCpuArray, RingBuf, SkStorage},
+    btf_maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf, SkStorage},
     macros::btf_map,
 };
 use tcpwatch_common::{
-    Ending, RecordHead, Rule, RuleCount,
+    Ending, OwnerTask, RecordHead, Rule, RuleCount,
     awaiting::{Awaiting, LastReset},
-    config::{KeptBack, MAX_PREFIXES, MAX_UNDECIDED, PORT_WORDS, RING_BYTES},
+    config::{KeptBack, MAX_MPTCP, MAX_PREFIXES, MAX_UNDECIDED, PORT_WORDS, RING_BYTES},
     counter,
     counts::{self, Pending},
     mini_closing::MAX_ENDINGS,
     mini_socket::TRACE,
+    owner::Holder,
     rule::{MAX_LINKS, MAX_RULES, RuleKey},
     trial,
 };
@@ -63,6 +64,15 @@ pub(crate) static CALL_TRACE: PerCpuArray<[u64; TRACE], 1> = PerCpuArray::new();
 /// the timers are watched. Not frozen, because a program of this object finds them out.
 #[btf_map]
 pub(crate) static HANDLERS: Array<[u64; 2], 1> = Array::new();
+
+/// Which process receives and sends on a full socket; freed with the socket.
+#[btf_map]
+pub(crate) static HOLDERS: SkStorage<Holder> = SkStorage::new();
+
+/// Processes that have opened MPTCP connections, by token; the oldest make room.
+#[btf_map]
+pub(crate) static MPTCP_OWNERS: LruHashMap<u32, OwnerTask, { MAX_MPTCP as usize }> =
+    LruHashMap::new();
 
 /// Since when a full socket is in its state; freed with the socket.
 #[btf_map]
@@ -180,7 +190,28 @@ globals! {
     /// 1 if `tcp_send_reset` tells why (since 6.10).
     RESET_HAS_REASON: u32 = 0;
 
+    /// Inode of the pid namespace whose numbers are wanted.
+    PID_NAMESPACE: u32 = tcpwatch_common::config::FIRST_PID_NAMESPACE;
+    /// 1 if this kernel has MPTCP, and its memory may be read.
+    HAS_MPTCP: u32 = 0;
+
     // Offsets in bytes, see `tcpwatch_common::config`.
+    TASK_FLAGS: u32 = 0;
+    TASK_TGID: u32 = 0;
+    TASK_LEADER: u32 = 0;
+    TASK_COMM: u32 = 0;
+    TASK_PID: u32 = 0;
+    PID_LEVEL: u32 = 0;
+    PID_NUMBERS: u32 = 0;
+    UPID_NS: u32 = 0;
+    PIDNS_INUM: u32 = 0;
+    SK_OWNED: u32 = 0;
+    TCP_SOCKET: u32 = 0;
+    SOCKET_FILE: u32 = 0;
+    TCP_IS_MPTCP: u32 = 0;
+    ICSK_ULP_DATA: u32 = 0;
+    SUBFLOW_TOKEN: u32 = 0;
+    SKC_LISTENER: u32 = 0;
     SKC_FAMILY: u32 = 0;
     SKC_DADDR: u32 = 0;
     SKC_RCV_SADDR: u32 = 0;
@@ -205,7 +236,6 @@ globals! {
     TW_SUBSTATE: u32 = 0;
     RSK_TIMER: u32 = 0;
     RSK_NUM_RETRANS: u32 = 0;
-    SKC_LISTENER: u32 = 0;
     NS_COUNT: u32 = 0;
     SKC_STATE: u32 = 0;
     ICSK_RTO: u32 = 0;

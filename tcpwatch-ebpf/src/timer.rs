@@ -10,7 +10,7 @@ use aya_ebpf::{
     helpers::generated::bpf_jiffies64, macros::btf_tracepoint, programs::BtfTracePointContext,
 };
 use tcpwatch_common::{
-    MiniKind, MiniSocket, RecordHead, RecordKind, TimerEvent,
+    MiniKind, MiniSocket, RecordHead, RecordKind, RequestStart, TimerEvent,
     config::MINI_BYTES,
     counter::Hook,
     mini_socket::{FLAG_LISTENER_CLOSED, FLAG_LISTENS, FLAG_NETNS_GONE},
@@ -113,7 +113,14 @@ fn tell(
     } else {
         0
     };
-    let tag = if early { RecordKind::MiniSocketCancel } else { RecordKind::MiniSocket };
+    let begins = event as u8 == TimerEvent::Start as u8 && kind as u8 == MiniKind::Request as u8;
+    let (tag, with) = if early {
+        (RecordKind::MiniSocketCancel, With::Trace(ctx))
+    } else if begins {
+        (RecordKind::RequestStart, With::Listener(mini.common.listener_cookie()))
+    } else {
+        (RecordKind::MiniSocket, With::Nothing)
+    };
     let head = emit::head(tag, mini.common.cookie(), netns, ports, flags);
     let what = What {
         expires,
@@ -123,10 +130,9 @@ fn tell(
         state,
         retransmits: mini.retransmits(),
     };
-    let early = early.then_some(ctx);
     match addresses {
-        Addresses::V4 { local, remote } => what.emit(emit::v4(head), local, remote, early),
-        Addresses::V6 { local, remote } => what.emit(emit::v6(head), local, remote, early),
+        Addresses::V4 { local, remote } => what.emit(emit::v4(head), local, remote, with),
+        Addresses::V6 { local, remote } => what.emit(emit::v6(head), local, remote, with),
     }
 }
 
@@ -134,6 +140,15 @@ fn tell(
 #[inline(always)]
 fn is_accepted(kind: MiniKind, remote_port: u16) -> bool {
     kind as u8 == MiniKind::Request as u8 && accepting::take(remote_port)
+}
+
+/// What a record has besides the event.
+enum With<'a> {
+    Nothing,
+    /// The functions that led here.
+    Trace(&'a BtfTracePointContext),
+    /// The listener's cookie.
+    Listener(u64),
 }
 
 /// The part of a record that does not depend on the family.
@@ -154,7 +169,7 @@ impl What {
         head: RecordHead,
         local: [u32; WORDS],
         remote: [u32; WORDS],
-        early: Option<&BtfTracePointContext>,
+        with: With<'_>,
     ) -> Result<(), Loss> {
         let Self { expires, jiffies, event, mini, state, retransmits } = self;
         let record = MiniSocket {
@@ -169,9 +184,10 @@ impl What {
             local,
             remote,
         };
-        match early {
-            None => emit::emit(record),
-            Some(ctx) => emit::emit_traced(record, ctx),
+        match with {
+            With::Nothing => emit::emit(record),
+            With::Trace(ctx) => emit::emit_traced(record, ctx),
+            With::Listener(listener) => emit::emit(RequestStart { mini: record, listener }),
         }
     }
 }

@@ -42,6 +42,7 @@ pub(crate) fn run(
     let mut plan = plan(filters, output, netns);
     plan.ring_bytes = live.buffer;
     plan.duration = live.duration;
+    plan.filters.holders = !live.no_io;
     if server.is_some() {
         plan.counting = Counting::All;
     }
@@ -124,16 +125,12 @@ fn say_summary(summary: &Summary, sink: &mut dyn Sink, output: &OutputArgs) {
 
 /// The questions the kernel cannot answer.
 fn selection(filters: &FilterArgs, output: &OutputArgs) -> Box<dyn Fn(&News) -> bool> {
-    let output = output.clone();
-    let (states, pid, comm) = (filters.state.clone(), filters.pid, filters.comm.clone());
+    let (output, filters) = (output.clone(), filters.clone());
     Box::new(move |news| {
-        let owner = || news.subject().process;
+        let states = &filters.state;
         output.shows(news)
             && (states.is_empty() || states.iter().any(|state| news.touches(*state)))
-            && pid.is_none_or(|pid| owner().is_some_and(|owner| owner.pid == pid))
-            && comm.as_ref().is_none_or(|name| {
-                owner().is_some_and(|owner| owner.comm.as_bytes() == name.as_bytes())
-            })
+            && filters.want(&news.subject())
     })
 }
 

@@ -50,6 +50,12 @@ impl<'a> Common<'a> {
         self.field(&maps::SKC_COOKIE)
     }
 
+    /// Cookie of the listener of a half-open connection; 0 if nobody has asked for it.
+    #[inline(always)]
+    pub(crate) fn listener_cookie(self) -> u64 {
+        probe(self.field(&maps::SKC_LISTENER), maps::SKC_COOKIE.load()).unwrap_or(0)
+    }
+
     /// Hash of four-tuple and namespace (`skc_hash`), the same for a full socket and the timewait
     /// socket that replaces it (`inet_twsk_alloc`).
     #[inline(always)]

@@ -12,6 +12,7 @@ mod mini;
 mod packet;
 mod segment;
 mod sock;
+mod task;
 
 use aya_ebpf::{
     EbpfContext as _, Global,
@@ -28,6 +29,7 @@ pub(crate) use mini::{Mini, Timer, are_watched};
 pub(crate) use packet::{Between, Packet, interface};
 pub(crate) use segment::Segment;
 pub(crate) use sock::{AnySock, SOCK_DEAD, SOCK_DONE, Sock, TcpSock};
+pub(crate) use task::Task;
 
 /// Flags of `bpf_get_stack`: the kernel's stack without the program and its caller, so that fewer
 /// frames have to be found.
@@ -75,17 +77,6 @@ fn probe<T>(base: *const u8, offset: u32) -> Option<T> {
 #[inline(always)]
 fn unchecked_argument(ctx: &BtfTracePointContext, n: u32) -> *const u8 {
     probe(ctx.as_ptr().cast_const().cast(), n * 8).unwrap_or(core::ptr::null())
-}
-
-/// Name of the current task, 16 bytes padded with zeros.
-#[inline(always)]
-pub(crate) fn current_comm() -> [u64; 2] {
-    let mut comm = [0; 2];
-    // SAFETY: the buffer is as large as it is said to be, which is all the helper asks for.
-    unsafe {
-        generated::bpf_get_current_comm(comm.as_mut_ptr().cast(), size_of::<[u64; 2]>() as u32);
-    }
-    comm
 }
 
 /// Writes the return addresses of the kernel functions that led here to `trace`, innermost first,

@@ -164,6 +164,13 @@ impl Sock {
         field(self.0, &maps::SKC_FLAGS)
     }
 
+    /// Does a task hold the socket's lock (`lock_sock`)? Softirqs and timers that find it held put off what
+    /// they would do, so that the current task is the one that holds it.
+    #[inline(always)]
+    pub(crate) fn is_locked_by_task(self) -> bool {
+        field::<u32>(self.0, &maps::SK_OWNED) != 0
+    }
+
     /// Has the application let go of the socket?
     #[inline(always)]
     pub(crate) fn is_orphan(self) -> bool {
@@ -194,6 +201,26 @@ impl TcpSock {
     pub(crate) fn netns(self) -> u32 {
         let net: *const u8 = field(self.0, &maps::SKC_NET);
         field(net, &maps::NS_INUM)
+    }
+
+    /// Has it a file, so that system calls reach it? Sockets of the kernel itself have none, and neither has
+    /// one that nobody has accepted yet.
+    #[inline(always)]
+    pub(crate) fn has_file(self) -> bool {
+        let socket: *const u8 = field(self.0, &maps::TCP_SOCKET);
+        !socket.is_null() && field::<u64>(socket, &maps::SOCKET_FILE) != 0
+    }
+
+    /// What the MPTCP connection is known by that the socket is a subflow of; `None` if it is none. No two live
+    /// ones have the same token (`net/mptcp/token.c`).
+    #[inline(always)]
+    pub(crate) fn mptcp_token(self) -> Option<u32> {
+        if maps::HAS_MPTCP.load() == 0 || field::<u8>(self.0, &maps::TCP_IS_MPTCP) & 1 == 0 {
+            return None;
+        }
+        // `void *`: the verifier has no type for it.
+        let subflow: *const u8 = field(self.0, &maps::ICSK_ULP_DATA);
+        probe(subflow, maps::SUBFLOW_TOKEN.load()).filter(|token| *token != 0)
     }
 
     /// Local port in host order, kept to the end (`inet_sport`).

@@ -3,7 +3,7 @@
 use std::{cell::RefCell, rc::Rc};
 
 use tcpwatch_core::{
-    event::{Netns, ResetDirection, Segment, TcpState, WallClock},
+    event::{Netns, ResetDirection, Segment, TcpState, Via, WallClock},
     sink::{Loss, Sink, Summary},
     track::{News, Reason},
 };
@@ -75,6 +75,14 @@ impl Evidence {
         self.any(|news| {
             matches!(news, News::Reset(reset) if reset.direction == ResetDirection::Sent
                 && reset.why.is_some() && reset.subject.ends.local.port == port)
+        })
+    }
+
+    /// Was the owner of a socket known by its receiving or sending?
+    pub(super) fn owner_by_io(&self) -> bool {
+        self.any(|news| {
+            let owner = news.subject().process.as_ref();
+            owner.is_some_and(|process| process.via == Via::Io)
         })
     }
 

@@ -50,7 +50,7 @@ const STATES: [TcpState; 8] = [
 ];
 
 /// The main job: [`FEATURES`] begin with it.
-pub(super) const FEATURES: [Feature; 14] = [
+pub(super) const FEATURES: [Feature; 15] = [
     feature("state changes of full sockets", &["inet_sock_set_state"], |seen| {
         let missing = STATES.iter().filter(|state| !seen.entered(**state));
         let missing: Vec<_> = missing.map(ToString::to_string).collect();
@@ -102,6 +102,9 @@ pub(super) const FEATURES: [Feature; 14] = [
             unless(seen.again(Segment::SynAck), "a SYN+ACK without an answer")
         })
     },
+    feature("which process receives on a socket", &["tcp_rcv_space_adjust"], |seen| {
+        unless(seen.owner_by_io(), "a process that received a byte")
+    }),
     feature("resets sent", &["tcp_send_reset"], |seen| {
         unless(seen.reset(ResetDirection::Sent), "a reset")
     }),

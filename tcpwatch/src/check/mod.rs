@@ -38,6 +38,7 @@ pub(crate) fn run() -> Result<ExitCode> {
             false
         }
         Ok(attached) => {
+            report.pid_namespace();
             report.place(&actor);
             let Some(trial) = runtime::start()?.block_on(trial::make(attached, actor))? else {
                 exit::say("tcpwatch: interrupted\n");
@@ -72,7 +73,7 @@ fn attach(facts: &Facts, place: Option<&Place>) -> Result<Attached, ProbeError> 
 }
 
 fn filters(place: Option<&Place>) -> Filters {
-    let lives = Filters { tells: Tells::Lives, ..Filters::default() };
+    let lives = Filters { tells: Tells::Lives, holders: true, ..Filters::default() };
     match place {
         None => lives,
         Some(place) => {

@@ -2,7 +2,8 @@
 
 use std::{collections::HashSet, fmt::Write as _};
 
-use tcpwatch_kernel::trial::NoGround;
+use tcpwatch_common::config::FIRST_PID_NAMESPACE;
+use tcpwatch_kernel::{pid_namespace, trial::NoGround};
 
 use super::{Actor, FEATURES, Trial};
 
@@ -65,6 +66,23 @@ impl Report {
             },
         };
         let _written = writeln!(self.text, "{:<48}  {place}", "where it is tried").is_ok();
+    }
+
+    /// Whose numbers processes are shown by.
+    pub(super) fn pid_namespace(&mut self) {
+        let which = match pid_namespace::own() {
+            Some(FIRST_PID_NAMESPACE) => "the initial one".to_owned(),
+            Some(inode) => inode.to_string(),
+            None => "not known, the initial one is taken".to_owned(),
+        };
+        let answer = if pid_namespace::has_own_proc() {
+            Answer::Ok
+        } else {
+            let why = "/proc shows another pid namespace: processes that held sockets before have \
+                       names only; mount a proc file system of this one";
+            Answer::Off(why.to_owned())
+        };
+        self.line(&format!("process ids of the pid namespace: {which}"), answer);
     }
 
     /// Nothing is attached.

@@ -13,7 +13,10 @@ use clap::{
     builder::{PathBufValueParser, TypedValueParser},
 };
 use ipnet::IpNet;
-use tcpwatch_core::{event::TcpState, track::News};
+use tcpwatch_core::{
+    event::{Direction, Process, TcpState},
+    track::{News, Subject},
+};
 use tcpwatch_kernel::probe::{
     Filters, Tells,
     filters::{Family, PortRange},
@@ -105,8 +108,9 @@ pub enum Command {
 }
 
 /// Filters.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Filters")]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of the command line")]
 pub struct FilterArgs {
     /// Local or remote port: 80, 80,443 or 8000-8080
     #[arg(short, long, value_name = "PORTS", value_delimiter = ',', value_parser = port_range)]
@@ -135,9 +139,18 @@ pub struct FilterArgs {
     /// Only sockets that this process is known to own
     #[arg(long)]
     pub pid: Option<u32>,
-    /// Only sockets whose owner has this name
+    /// Only sockets whose owner, or the thread of it that was seen, has this name
     #[arg(long, value_name = "NAME")]
     pub comm: Option<String>,
+    /// Only sockets whose owner has this real user id
+    #[arg(long)]
+    pub uid: Option<u32>,
+    /// Only connections that a peer opened
+    #[arg(long, conflicts_with = "connected")]
+    pub accepted: bool,
+    /// Only connections that this host opened
+    #[arg(long)]
+    pub connected: bool,
 }
 
 /// Output.
@@ -181,6 +194,10 @@ pub struct LiveArgs {
     /// Also write everything that comes in to a file, for `tcpwatch replay` and bug reports
     #[arg(long, value_name = "FILE", value_parser = recording_file())]
     pub record: Option<PathBuf>,
+    /// Do not watch which processes receive and send: saves 50 ns for each such call, and leaves an accepted
+    /// socket to its listener's process, marked (listener), until it is closed
+    #[arg(long)]
+    pub no_io: bool,
     /// Size of the kernel's ring: 64K, 16M; rounded up to a power of two
     #[arg(long, value_name = "SIZE", default_value = "2M", value_parser = ring_size)]
     pub buffer: u32,
@@ -272,6 +289,19 @@ impl OutputArgs {
 }
 
 impl FilterArgs {
+    /// The part of the filters that asks who owns a socket, and who connected to whom, as far as that is known
+    /// when a line is shown.
+    #[must_use]
+    pub fn want(&self, subject: &Subject) -> bool {
+        let Self { pid, ref comm, uid, accepted, connected, .. } = *self;
+        let owner = |is_it: &dyn Fn(&Process) -> bool| subject.process.as_ref().is_some_and(is_it);
+        pid.is_none_or(|pid| owner(&|owner| owner.pid == Some(pid)))
+            && uid.is_none_or(|uid| owner(&|owner| owner.uid == Some(uid)))
+            && comm.as_ref().is_none_or(|name| owner(&|owner| owner.is_called(name.as_bytes())))
+            && (!accepted || subject.direction == Some(Direction::Incoming))
+            && (!connected || subject.direction == Some(Direction::Outgoing))
+    }
+
     /// The part of the filters that runs in the kernel, without the network namespace.
     #[must_use]
     pub fn in_kernel(&self) -> Filters {
@@ -288,6 +318,7 @@ impl FilterArgs {
             states: self.state.clone(),
             netns: None,
             tells: Tells::default(),
+            holders: false,
         }
     }
 }

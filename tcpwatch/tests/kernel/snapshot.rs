@@ -81,7 +81,7 @@ fn a_listener_and_both_ends_of_a_connection_are_found_with_state_and_owner() {
             assert_eq!(known.timer_left, None);
             assert!(known.seen >= snapshot.started, "{known:?}");
             let owner = known.owner.expect("this process holds it");
-            assert_eq!((owner.pid, owner.via), (std::process::id(), Via::Procfs));
+            assert_eq!((owner.pid, owner.via), (Some(std::process::id()), Via::Fd));
             let comm = fs::read_to_string("/proc/self/comm").unwrap();
             assert_eq!(owner.comm.to_string(), comm.trim_end());
         }
@@ -173,7 +173,7 @@ fn a_socket_in_the_namespace_of_a_single_thread_is_found() {
                 |known: &&KnownSocket| known.netns == netns && known.ends.local.port == port;
             let known = snapshot.sockets.iter().find(listening).expect("the listener");
             assert_eq!(known.state, TcpState::Listen);
-            assert_eq!(known.owner.map(|owner| owner.pid), Some(std::process::id()));
+            assert_eq!(known.owner.and_then(|owner| owner.pid), Some(std::process::id()));
             assert!(snapshot.namespaces.contains(&netns));
             assert_eq!(snapshot.namespaces.contains(&before), scope == Scope::Every);
         }

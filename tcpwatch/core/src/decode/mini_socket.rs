@@ -1,14 +1,16 @@
 //! [`MiniSocket`] and [`MiniSocketCancel`] become [`MiniEvent`].
 
 use tcpwatch_common::{
-    MiniSocket, MiniSocketCancel, RecordHead,
+    MiniSocket, MiniSocketCancel, RecordHead, RequestStart,
     mini_socket::{FLAG_LISTENER_CLOSED, FLAG_LISTENS, FLAG_NETNS_GONE},
 };
 
 use super::{DecodeError, address, record};
 use crate::{
     decode::Symbols,
-    event::{EarlyEnd, Jiffies, KernelTime, MiniEvent, MiniKind, Netns, TcpState, TimerEvent},
+    event::{
+        Cookie, EarlyEnd, Jiffies, KernelTime, MiniEvent, MiniKind, Netns, TcpState, TimerEvent,
+    },
 };
 
 pub(super) fn decode(bytes: &[u8], head: &RecordHead) -> Result<MiniEvent, DecodeError> {
@@ -29,6 +31,20 @@ fn untraced(mut event: MiniEvent) -> MiniEvent {
         event.ended_by = Some(EarlyEnd::Accepted);
     }
     event
+}
+
+/// The start of a half-open connection's timer, with its listener.
+pub(super) fn decode_start(bytes: &[u8], head: &RecordHead) -> Result<MiniEvent, DecodeError> {
+    let (event, listener) = if let Some(record) = record::whole::<RequestStart<1>>(bytes) {
+        let mini = record.mini;
+        (event(&mini, address::v4(mini.local), address::v4(mini.remote))?, record.listener)
+    } else if let Some(record) = record::whole::<RequestStart<4>>(bytes) {
+        let mini = record.mini;
+        (event(&mini, address::v6(mini.local), address::v6(mini.remote))?, record.listener)
+    } else {
+        return Err(DecodeError::Length { kind: head.kind, bytes: bytes.len() });
+    };
+    Ok(MiniEvent { listener: (listener != 0).then_some(Cookie(listener)), ..event })
 }
 
 pub(super) fn decode_cancel(
@@ -78,6 +94,7 @@ fn event<const WORDS: usize>(
         socket: address::cookie(&head),
         netns: Netns(head.netns),
         ends: address::ends(&head, local, remote),
+        listener: None,
         kind: match mini {
             1 => MiniKind::TimeWait,
             2 => MiniKind::Request,

@@ -2,6 +2,7 @@
 
 mod address;
 mod mini_socket;
+mod owner;
 mod record;
 mod reset;
 mod reset_reasons;
@@ -82,11 +83,13 @@ pub fn decode(bytes: &[u8], names: &Names) -> Result<Event, DecodeError> {
         }
         Some(RecordKind::SocketError) => socket_error::decode(bytes, &head).map(Event::Error),
         Some(RecordKind::Segment) => segment::decode(bytes, &head).map(Event::Segment),
+        Some(RecordKind::Owner) => owner::decode(bytes, &head).map(Event::Owner),
+        Some(RecordKind::RequestStart) => mini_socket::decode_start(bytes, &head).map(Event::Mini),
         None => Err(DecodeError::Kind { kind: head.kind }),
     }?;
     let nobody = |what| DecodeError::Nobody { kind: head.kind, what };
     // A full socket is known by its cookie, and without one would be taken for another.
-    if matches!(event, Event::State(_) | Event::Error(_)) && head.cookie == 0 {
+    if matches!(event, Event::State(_) | Event::Error(_) | Event::Owner(_)) && head.cookie == 0 {
         return Err(nobody("socket"));
     }
     if head.netns == 0 {

@@ -3,8 +3,8 @@
 #![expect(unsafe_code, reason = "the one place where bytes become a type")]
 
 use tcpwatch_common::{
-    MiniSocket, MiniSocketCancel, RecordHead, Reset, Retransmit, Segment, SocketError, StateChange,
-    StateChangeLast,
+    MiniSocket, MiniSocketCancel, Owner, RecordHead, RequestStart, Reset, Retransmit, Segment,
+    SocketError, StateChange, StateChangeLast,
 };
 
 use super::DecodeError;
@@ -24,6 +24,8 @@ impl<const WORDS: usize> AnyBytes for Retransmit<WORDS> {}
 impl<const WORDS: usize> AnyBytes for Reset<WORDS> {}
 impl<const WORDS: usize> AnyBytes for SocketError<WORDS> {}
 impl<const WORDS: usize> AnyBytes for Segment<WORDS> {}
+impl<const WORDS: usize> AnyBytes for Owner<WORDS> {}
+impl<const WORDS: usize> AnyBytes for RequestStart<WORDS> {}
 
 /// The head of a record of any kind.
 pub(super) fn head(bytes: &[u8]) -> Result<RecordHead, DecodeError> {

@@ -71,11 +71,8 @@ fn event<const WORDS: usize>(
         orphaned: head.flags & FLAG_DEAD != 0,
         peer_finished: head.flags & FLAG_DONE != 0,
         // The kernel's own idle task (0) owns nothing.
-        process: (head.flags & FLAG_TASK != 0 && pid != 0).then(|| Process {
-            pid,
-            comm: Comm::from_kernel(text(comm)),
-            via: via(to),
-        }),
+        process: (head.flags & FLAG_TASK != 0 && pid != 0)
+            .then(|| Process::named(pid, Comm::from_kernel(text(comm)), via(to))),
         no_fin_wait: head.flags & FLAG_LINGER2_OFF != 0,
         fast_open: head.flags & FLAG_FAST_OPEN != 0,
         timer: None,
@@ -96,7 +93,7 @@ const fn via(to: TcpState) -> Via {
 }
 
 /// The bytes of a name, as they lie in memory.
-fn text([first, second]: [u64; 2]) -> [u8; 16] {
+pub(super) fn text([first, second]: [u64; 2]) -> [u8; 16] {
     let mut bytes = [0; 16];
     let words = first.to_ne_bytes().into_iter().chain(second.to_ne_bytes());
     for (byte, from) in bytes.iter_mut().zip(words) {

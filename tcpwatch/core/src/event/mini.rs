@@ -39,6 +39,8 @@ pub struct MiniEvent {
     pub netns: Netns,
     /// Its two ends.
     pub ends: Endpoints,
+    /// The listener of a half-open connection, with the start of its timer.
+    pub listener: Option<Cookie>,
     /// What it is.
     pub kind: MiniKind,
     /// Its state.

@@ -2,6 +2,7 @@
 
 pub mod known;
 pub mod mini;
+pub mod owner;
 pub mod process;
 pub mod reset;
 pub mod reset_reason;
@@ -14,6 +15,7 @@ pub mod totals;
 
 pub use known::{KnownKind, KnownSocket};
 pub use mini::{EarlyEnd, Jiffies, MiniEvent, MiniKind, TimerEvent};
+pub use owner::OwnerEvent;
 pub use process::{Process, Via};
 pub use reset::{ErrorEvent, ResetDirection, ResetEvent};
 pub use retransmit::{RetransmitEvent, Segment, Trigger};
@@ -45,7 +47,8 @@ pub struct StateEvent {
     pub orphaned: bool,
     /// The peer's FIN had been received (`SOCK_DONE`).
     pub peer_finished: bool,
-    /// The task that made the change by a system call.
+    /// The task that made the change by a system call, in recordings of versions that had no records of
+    /// owners.
     pub process: Option<Process>,
     /// The application wants no FIN_WAIT_2 after `close()` (`TCP_LINGER2` below 0).
     pub no_fin_wait: bool,
@@ -86,6 +89,8 @@ pub enum Event {
     Reset(ResetEvent),
     /// The application will see an error.
     Error(ErrorEvent),
+    /// A process was seen to hold a socket.
+    Owner(OwnerEvent),
     /// A segment passed a link of the laboratory, or was dropped there.
     Segment(SegmentEvent),
 }
@@ -100,6 +105,7 @@ impl Event {
             Self::Retransmit(event) => event.at,
             Self::Reset(event) => event.at,
             Self::Error(event) => event.at,
+            Self::Owner(event) => event.at,
             Self::Segment(event) => event.at,
         }
     }
@@ -113,6 +119,7 @@ impl Event {
             Self::Retransmit(event) => (event.netns, &event.ends),
             Self::Reset(event) => (event.netns, &event.ends),
             Self::Error(event) => (event.netns, &event.ends),
+            Self::Owner(event) => (event.netns, &event.ends),
             Self::Segment(event) => (event.netns, &event.ends),
         }
     }

@@ -4,17 +4,20 @@ use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
 use std::fmt;
 
-/// How the owner became known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// How the owner is known, from the weakest way to the strongest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Via {
+    /// It called `listen()` on the socket; or, a guess, on the listener that accepted the socket.
+    Listen,
     /// It called `connect()` on the socket.
     Connect,
-    /// It called `listen()` on the socket, or on the listener that accepted the socket.
-    Listen,
-    /// It called `close()` or `shutdown()` on the socket.
+    /// It has the socket in its table of open files, as `/proc` shows.
+    #[serde(alias = "Procfs")]
+    Fd,
+    /// It received data from the socket, or sent data through it.
+    Io,
+    /// It called `close()` or `shutdown()` on the socket, or ended with it.
     Close,
-    /// `/proc` showed it holding the socket when tcpwatch started.
-    Procfs,
 }
 
 impl Via {
@@ -22,10 +25,11 @@ impl Via {
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
-            Self::Connect => "connect",
             Self::Listen => "listen",
+            Self::Connect => "connect",
+            Self::Fd => "fd",
+            Self::Io => "io",
             Self::Close => "close",
-            Self::Procfs => "procfs",
         }
     }
 }
@@ -100,19 +104,40 @@ impl fmt::Debug for Comm {
 /// The process that owns a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Process {
-    /// Process (thread group) id in the initial pid namespace.
+    /// Process (thread group) id in the pid namespace that tcpwatch runs in; `None` for a process outside of
+    /// it.
     #[serde(deserialize_with = "of_a_process")]
-    pub pid: u32,
-    /// Its name.
+    pub pid: Option<u32>,
+    /// Its name: that of its first thread.
     pub comm: Comm,
+    /// Name of the thread that was seen, where it is another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thread: Option<Comm>,
+    /// Its real user id, in the initial user namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uid: Option<u32>,
     /// How it became known.
     pub via: Via,
 }
 
+impl Process {
+    /// A process of which nothing but number and name is known.
+    #[must_use]
+    pub const fn named(pid: u32, comm: Comm, via: Via) -> Self {
+        Self { pid: Some(pid), comm, thread: None, uid: None, via }
+    }
+
+    /// Is this the name of the process, or of its thread that was seen?
+    #[must_use]
+    pub fn is_called(&self, name: &[u8]) -> bool {
+        self.comm.as_bytes() == name || self.thread.is_some_and(|thread| thread.as_bytes() == name)
+    }
+}
+
 /// A number that is not that of the kernel's own idle task.
-fn of_a_process<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
-    match u32::deserialize(deserializer)? {
-        0 => Err(D::Error::custom("0 is no process")),
+fn of_a_process<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+    match Option::deserialize(deserializer)? {
+        Some(0) => Err(D::Error::custom("0 is no process")),
         pid => Ok(pid),
     }
 }

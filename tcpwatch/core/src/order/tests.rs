@@ -175,6 +175,7 @@ fn syn_ack(trigger: Trigger) -> Event {
 /// A timer is armed in tick 5, to be due in tick `due`.
 fn armed(at_us: u64, due: u64) -> MiniEvent {
     MiniEvent {
+        listener: None,
         at: us(at_us),
         socket: None,
         netns: Netns(1),

@@ -200,18 +200,19 @@ impl Tracker {
 
     /// Who owns the socket, and who connected to whom.
     fn identify(&mut self, connection: &mut Full, event: &StateEvent) {
+        let owner = self.take_claim(event.socket).or(event.process);
         match (event.from, event.to) {
             (_, TcpState::Listen) => {
-                connection.process = event.process;
-                self.listeners.add(event.netns, &event.ends.local, event.socket, event.process);
+                connection.process = owner;
+                self.listeners.add(event.netns, &event.ends.local, event.socket, owner);
                 return;
             }
             (_, TcpState::SynSent) => connection.direction = Some(Direction::Outgoing),
             (TcpState::SynSent, TcpState::SynRecv) => connection.direction = Some(Direction::Both),
             _ => {}
         }
-        if connection.process.is_none() && event.process.is_some() {
-            connection.process = event.process;
+        if let Some(owner) = owner {
+            connection.owned_by(owner);
         }
         let accepted = event.from == TcpState::Listen && event.to == TcpState::SynRecv;
         let stranger = connection.direction.is_none() && event.from != TcpState::Listen;
@@ -255,6 +256,7 @@ impl Tracker {
         self.tally.connections = self.tally.connections.saturating_sub(1);
         connection.since = request.since;
         connection.state = TcpState::SynRecv;
+        connection.inherit(&request);
         connection.life = request.life;
         enters
     }

@@ -48,6 +48,13 @@ impl Listeners {
         }
     }
 
+    /// This listener.
+    pub(super) fn get(&self, netns: Netns, local: &Endpoint, socket: Cookie) -> Option<Accepting> {
+        let here = self.by_port.get(&(netns, local.port))?;
+        let listener = here.iter().find(|listener| listener.socket == socket)?;
+        Some(Accepting { owner: listener.owner })
+    }
+
     /// The listener that accepts connections to this address.
     pub(super) fn find(&self, netns: Netns, local: &Endpoint) -> Option<Accepting> {
         let here = self.by_port.get(&(netns, local.port))?;
@@ -57,9 +64,9 @@ impl Listeners {
             if exact { is_exact(listener) } else { listener.local.address.is_unspecified() }
         });
         let first = candidates.next()?.owner;
-        let same = candidates.all(|other| {
-            other.owner.map(|process| process.pid) == first.map(|process| process.pid)
-        });
+        // Outside of the pid namespace there are names only.
+        let whom = |owner: Option<Process>| owner.map(|process| (process.pid, process.comm));
+        let same = candidates.all(|other| whom(other.owner) == whom(first));
         Some(Accepting { owner: first.filter(|_| same) })
     }
 }

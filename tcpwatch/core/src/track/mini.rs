@@ -15,7 +15,7 @@ use super::{
 use crate::{
     event::{
         Cookie, Direction, EarlyEnd, Endpoints, Jiffies, KernelTime, KnownKind, KnownSocket,
-        MiniEvent, MiniKind, Netns, Process, ResetDirection, TcpState, TimerEvent, Via,
+        MiniEvent, MiniKind, Netns, Process, ResetDirection, TcpState, TimerEvent,
     },
     timing::wheel::TickRate,
 };
@@ -311,8 +311,7 @@ impl Tracker {
     /// A SYN has come for a listener.
     fn syn_arrived(&mut self, key: &Key, event: &MiniEvent, out: &mut impl FnMut(News)) {
         self.tally.connections += 1;
-        let owner =
-            self.listeners.find(event.netns, &event.ends.local).and_then(|found| found.owner);
+        let owner = self.owner_of_listener(event);
         let mut mini = Mini {
             kind: MiniKind::Request,
             state: TcpState::Listen,
@@ -322,7 +321,7 @@ impl Tracker {
             silent_until: None,
             socket: event.socket,
             direction: Some(Direction::Incoming),
-            process: owner.map(|owner| Process { via: Via::Listen, ..owner }),
+            process: owner,
             inherited: owner.is_some(),
             seen: event.at,
             open: None,

@@ -12,6 +12,7 @@ mod life;
 mod listeners;
 mod mini;
 mod missed;
+mod owner;
 mod past;
 mod reason;
 mod retry;
@@ -26,7 +27,7 @@ use rustc_hash::FxBuildHasher;
 
 use crate::{
     event::{
-        Cookie, Endpoints, ErrorEvent, Event, KernelTime, KnownKind, KnownSocket, Netns,
+        Cookie, Endpoints, ErrorEvent, Event, KernelTime, KnownKind, KnownSocket, Netns, Process,
         ResetEvent, TcpState,
     },
     timing::{Sysctls, wheel::TickRate},
@@ -43,10 +44,10 @@ pub use told::{Change, Handshake, News, Reset, Restart, Retransmit, SocketError,
 pub use way::MissedChange;
 
 /// Full sockets tracked at most, and as many mini-sockets. With [`SOCKET_BYTES`] for each and
-/// [`LIFE_BYTES`] for its connection, each of the two takes 160 MiB at worst, and its table 30 MiB.
+/// [`LIFE_BYTES`] for its connection, each of the two takes 162 MiB at worst, and its table 30 MiB.
 pub const MAX_SOCKETS: usize = 1 << 18;
 /// Memory of one entry of either table, its key not included.
-pub const SOCKET_BYTES: usize = 232;
+pub const SOCKET_BYTES: usize = 264;
 /// Memory of what is gathered of one connection.
 pub const LIFE_BYTES: usize = 384;
 /// Namespaces whose sysctls are remembered at most.
@@ -104,6 +105,8 @@ pub struct Tracker {
     tally: Tally,
     /// Timers of half-open connections that are not known, the last ones that stopped.
     stopped: VecDeque<(KernelTime, Key)>,
+    /// Owners of sockets that are not known yet.
+    claims: VecDeque<(Cookie, Process)>,
     /// Up to here, records were lost.
     lost_until: Option<KernelTime>,
 }
@@ -123,6 +126,7 @@ impl Tracker {
             closed: VecDeque::default(),
             tally: Tally::default(),
             stopped: VecDeque::default(),
+            claims: VecDeque::default(),
             lost_until: None,
         }
     }
@@ -154,6 +158,7 @@ impl Tracker {
             Event::Retransmit(event) => self.apply_retransmit(event, &mut out),
             Event::Reset(event) => self.apply_reset(event, &mut out),
             Event::Error(event) => self.apply_error(event, &mut out),
+            Event::Owner(event) => self.apply_owner(event),
             Event::Segment(event) => out(News::Segment(Box::new(event.clone()))),
         }
     }

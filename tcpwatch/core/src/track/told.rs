@@ -39,6 +39,7 @@ impl Subject {
 
 /// A change of a socket's state, with everything that is known about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about the change")]
 pub struct Change {
     /// When, by the kernel's clock.
     pub at: KernelTime,

@@ -177,6 +177,12 @@ pub fn demand_open_files() -> Result<(), ProbeError> {
     demand_descriptors(free_descriptors())
 }
 
+/// Does the kernel refuse programs that read memory by address (`lockdown=confidentiality`)?
+pub(super) fn hides_memory() -> bool {
+    let modes = fs::read_to_string("/sys/kernel/security/lockdown").unwrap_or_default();
+    modes.contains("[confidentiality]")
+}
+
 fn demand_descriptors(free: u64) -> Result<(), ProbeError> {
     if free < DESCRIPTORS {
         return Err(ProbeError::FewDescriptors { free, needed: DESCRIPTORS });

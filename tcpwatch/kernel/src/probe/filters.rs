@@ -37,6 +37,8 @@ pub struct Filters {
     pub netns: Option<Netns>,
     /// What is to be told of them.
     pub tells: Tells,
+    /// Is it watched which processes receive and send?
+    pub holders: bool,
 }
 
 /// How much the kernel side tells of the sockets that pass the filters.

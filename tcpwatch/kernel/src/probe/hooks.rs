@@ -26,6 +26,8 @@ pub enum Need {
     Required,
     /// All but the life of mini-sockets, for which all hooks of this kind are needed.
     MiniSockets,
+    /// All but who holds accepted sockets before they are closed.
+    Holders,
     /// All but what it tells, for which kernel structures of this kind must be readable.
     Optional(Reads),
 }
@@ -51,7 +53,7 @@ pub(super) const COPIES: [(&str, counter::Hook); 4] = [
 ];
 
 /// All hooks.
-pub const HOOKS: [Hook; 9] = [
+pub const HOOKS: [Hook; 11] = [
     Hook {
         program: "set_state",
         tracepoint: "inet_sock_set_state",
@@ -103,7 +105,14 @@ pub const HOOKS: [Hook; 9] = [
         need: Need::Optional(Reads::Nothing),
         counts: false,
     },
+    holder("received", "tcp_rcv_space_adjust", counter::Hook::Received),
+    holder("sent", "sock_send_length", counter::Hook::Sent),
 ];
+
+const fn holder(program: &'static str, tracepoint: &'static str, counters: counter::Hook) -> Hook {
+    let tells = "which process receives and sends";
+    Hook { program, tracepoint, tells, counters, need: Need::Holders, counts: false }
+}
 
 const fn mini(program: &'static str, tracepoint: &'static str, counters: counter::Hook) -> Hook {
     let tells = "TIME_WAIT, FIN_WAIT_2, SYN_RECV";

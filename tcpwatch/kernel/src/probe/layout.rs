@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use aya::{Btf, BtfError};
 use tcpwatch_common::config::{
-    CLOSING_FIELDS, COMMON_FIRST, COUNT_FIELDS, KernelField, MINI_BYTES, MINI_FIELDS, REPAIR_BIT,
-    RESET_FIELDS, RETRANSMIT_FIELDS, SOCKET_FIELDS, TOTALS_FIELDS, TW_ROOM_FIELDS,
+    CLOSING_FIELDS, COMMON_FIRST, COUNT_FIELDS, KernelField, MINI_BYTES, MINI_FIELDS, MPTCP_FIELDS,
+    OWNER_FIELDS, REPAIR_BIT, RESET_FIELDS, RETRANSMIT_FIELDS, SOCKET_FIELDS, TOTALS_FIELDS,
+    TW_ROOM_FIELDS,
 };
 
 use super::{
@@ -81,6 +82,10 @@ pub struct Layout {
     pub tw_room: Result<Vec<FieldOffset>, LayoutError>,
     /// Where a socket says that it is under repair: a byte, and the bit in it.
     pub repair: Option<(u32, u32)>,
+    /// Offsets in tasks, and in what leads from a socket to its file.
+    pub owners: Vec<FieldOffset>,
+    /// Offsets that lead from a subflow to its MPTCP connection.
+    pub mptcp: Result<Vec<FieldOffset>, LayoutError>,
     /// Offsets in mini-sockets and timers, or why they cannot be read.
     pub minis: Result<Vec<FieldOffset>, LayoutError>,
     /// Offsets that retransmissions need.
@@ -104,10 +109,12 @@ pub struct Layout {
 /// # Errors
 /// If the type information cannot be read or a field of full sockets is missing.
 pub fn resolve(btf: &Path, release: &str) -> Result<Layout, LayoutError> {
-    let groups: [&[KernelField]; 8] = [
+    let groups: [&[KernelField]; 10] = [
         &SOCKET_FIELDS,
         &CLOSING_FIELDS,
         &TW_ROOM_FIELDS,
+        &MPTCP_FIELDS,
+        &OWNER_FIELDS,
         &MINI_FIELDS,
         &RETRANSMIT_FIELDS,
         &RESET_FIELDS,
@@ -128,6 +135,8 @@ pub fn resolve(btf: &Path, release: &str) -> Result<Layout, LayoutError> {
         sockets: find(&types, &sockets, release)?,
         tw_room: find(&types, &TW_ROOM_FIELDS, release),
         repair: types.structure(REPAIR_BIT.0).and_then(|tcp| types.bit_of(tcp, REPAIR_BIT.1)),
+        owners: find(&types, &OWNER_FIELDS, release)?,
+        mptcp: find(&types, &MPTCP_FIELDS, release),
         minis: find_minis(&types, release),
         retransmits: find(&types, &RETRANSMIT_FIELDS, release),
         resets: find(&types, &RESET_FIELDS, release),
@@ -195,6 +204,7 @@ mod tests {
         let groups = [
             layout.sockets,
             layout.tw_room.unwrap(),
+            layout.owners,
             layout.minis.unwrap(),
             layout.retransmits.unwrap(),
             layout.resets.unwrap(),

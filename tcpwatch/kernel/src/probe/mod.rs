@@ -42,12 +42,14 @@ pub use tap::{Drops, Tap};
 pub use trial::Trial;
 
 use tcpwatch_common::{
-    Ending, counter,
+    Ending,
+    config::FIRST_PID_NAMESPACE,
+    counter,
     mini_closing::{EndingWords, MAX_ENDINGS},
 };
 use tcpwatch_core::decode::Symbols;
 
-use crate::{clock, trial::Ground};
+use crate::{clock, pid_namespace, trial::Ground};
 
 /// The attached kernel side. Drop it to detach everything.
 pub struct Probes {
@@ -187,8 +189,7 @@ impl Probes {
             programs.extend(attach_copies(&mut ebpf, &layout.btf));
         }
         if let Ok(handlers) = minis {
-            let mut slot: Array<_, [u64; 2]> = take_map(&mut ebpf, "HANDLERS")?;
-            slot.set(0, [handlers.timewait, handlers.request], 0)?;
+            watch_timers(&mut ebpf, handlers)?;
         }
         let counters: PerCpuArray<_, _> = take_map(&mut ebpf, "COUNTERS")?;
         let counts = task.take_counts(&mut ebpf)?;
@@ -304,14 +305,17 @@ impl Task<'_> {
 
     fn needs(&self, hook: Hook) -> bool {
         let counted = self.counts() && hook.counts;
-        counted || self.stream.is_some_and(|filters| is_asked(hook, filters.tells))
+        let asked = |filters: &Filters| {
+            is_asked(hook, filters.tells) && (filters.holders || hook.need != Need::Holders)
+        };
+        counted || self.stream.is_some_and(asked)
     }
 }
 
 /// Does what is to be told need this hook?
 fn is_asked(hook: Hook, tells: Tells) -> bool {
     match hook.need {
-        Need::Required | Need::Optional(Reads::Retransmits) => true,
+        Need::Required | Need::Holders | Need::Optional(Reads::Retransmits) => true,
         Need::MiniSockets | Need::Optional(Reads::Segments | Reads::Nothing) => {
             tells != Tells::Retries
         }
@@ -325,7 +329,7 @@ fn obstacle(hook: Hook, minis: &Result<Handlers, MinisOff>, layout: &Layout) -> 
         Need::MiniSockets => minis.as_ref().err().map(ToString::to_string),
         Need::Optional(Reads::Retransmits) => of_layout(&layout.retransmits),
         Need::Optional(Reads::Segments) => of_layout(&layout.resets),
-        Need::Required | Need::Optional(Reads::Nothing) => None,
+        Need::Required | Need::Holders | Need::Optional(Reads::Nothing) => None,
     }
 }
 
@@ -385,6 +389,8 @@ fn load(
         Counting::All => (1, 0),
         Counting::Of(netns) => (1, netns.0),
     };
+    let has_mptcp = u32::from(layout.mptcp.is_ok() && !features::hides_memory());
+    let pid_namespace = pid_namespace::own().unwrap_or(FIRST_PID_NAMESPACE);
     let tick_ns = 1_000_000_000 / clock::tick_rate().0.max(1);
     loader.map_max_entries("EVENTS", task.ring_bytes);
     loader.map_max_entries("MINIS", task.room);
@@ -396,6 +402,8 @@ fn load(
         ("COUNT", &counts),
         ("COUNT_NETNS", &count_netns),
         ("PREEMPTIBLE", &preemptible),
+        ("PID_NAMESPACE", &pid_namespace),
+        ("HAS_MPTCP", &has_mptcp),
     ] {
         loader.override_global(global, value, true);
     }
@@ -410,9 +418,11 @@ fn load(
         &layout.resets,
         &layout.totals,
         &layout.counting,
+        &layout.mptcp,
     ];
     let optional = optional.into_iter().flatten().flatten();
-    for FieldOffset { field, bytes } in layout.sockets.iter().chain(optional) {
+    let required = layout.sockets.iter().chain(&layout.owners);
+    for FieldOffset { field, bytes } in required.chain(optional) {
         loader.override_global(field.global, bytes, true);
     }
     Ok(loader.load(object)?)
@@ -450,13 +460,20 @@ fn attach_hooks(
                 match hook.need {
                     Need::Required => return Err(error),
                     Need::MiniSockets => *minis = Err(MinisOff::Hook(error.to_string())),
-                    Need::Optional(_) => {}
+                    Need::Holders | Need::Optional(_) => {}
                 }
                 attached.off.push((hook, error.to_string()));
             }
         }
     }
     Ok(attached)
+}
+
+/// From now on the hooks on timers know those of mini-sockets.
+fn watch_timers(ebpf: &mut Ebpf, handlers: Handlers) -> Result<(), ProbeError> {
+    let mut slot: Array<_, [u64; 2]> = take_map(ebpf, "HANDLERS")?;
+    slot.set(0, [handlers.timewait, handlers.request], 0)?;
+    Ok(())
 }
 
 /// Why a hook is not attached.

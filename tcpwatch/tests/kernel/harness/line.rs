@@ -85,6 +85,10 @@ fn or_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Err
     Option::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
+fn or_zero<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    Option::deserialize(deserializer).map(Option::unwrap_or_default)
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
 pub(crate) struct End {
     pub(crate) addr: IpAddr,
@@ -93,8 +97,12 @@ pub(crate) struct End {
 
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub(crate) struct Owner {
+    /// 0 for a process outside of the pid namespace.
+    #[serde(deserialize_with = "or_zero")]
     pub(crate) pid: u32,
     pub(crate) comm: String,
+    #[serde(default)]
+    pub(crate) thread: Option<String>,
     pub(crate) via: String,
 }
 

@@ -3,12 +3,14 @@
 use std::{
     env,
     ffi::CString,
+    fs,
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{SocketAddr, TcpListener, TcpStream},
     process::{Child, ChildStdout, Command, Stdio},
 };
 
 use rustix::process::{Pid, Signal, kill_process};
+use socket2::{Domain, Socket, Type};
 
 use super::netns::Netns;
 
@@ -114,7 +116,8 @@ impl Sockets {
         let (verb, object) = order.split_once(' ').unwrap_or((order, ""));
         match verb {
             "listen" => {
-                let listener = TcpListener::bind(object).unwrap();
+                let (address, shared) = object.split_once(' ').unwrap_or((object, ""));
+                let listener = listen(address.parse().unwrap(), shared == "shared");
                 let address = listener.local_addr().unwrap();
                 self.listener = Some(listener);
                 address.to_string()
@@ -147,10 +150,22 @@ impl Sockets {
     }
 }
 
+/// A listener; one that shares its port lets others listen there.
+pub(crate) fn listen(at: SocketAddr, shares: bool) -> TcpListener {
+    let socket = Socket::new(Domain::for_address(at), Type::STREAM, None).unwrap();
+    socket.set_reuse_address(true).unwrap();
+    socket.set_reuse_port(shares).unwrap();
+    socket.bind(&at.into()).unwrap();
+    socket.listen(128).unwrap();
+    socket.into()
+}
+
 #[test]
 #[ignore = "runs in the child processes of other tests"]
 fn a_peer_does_as_it_is_told() {
     let Some(name) = env::var_os(NAME) else { return };
+    // The process has its name from its first thread, which is not the one that runs a test.
+    fs::write("/proc/self/comm", name.as_encoded_bytes()).unwrap();
     let name = CString::new(name.into_encoded_bytes()).unwrap();
     rustix::thread::set_name(&name).unwrap();
     let mut sockets = Sockets::default();

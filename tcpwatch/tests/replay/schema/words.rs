@@ -61,7 +61,7 @@ fn the_schema_lists_every_cause_of_a_loss() {
 
 #[test]
 fn the_schema_lists_every_way_to_know_an_owner() {
-    let ways = all!(Via: Connect, Listen, Close, Procfs);
+    let ways = all!(Via: Close, Io, Fd, Connect, Listen);
     assert_eq!(listed("/$defs/process/properties/via/enum"), ways.map(Via::word));
 }
 

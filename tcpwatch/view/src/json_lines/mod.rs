@@ -219,9 +219,19 @@ fn write_endpoint(object: &mut Object<'_>, Endpoint { address, port }: Endpoint)
     object.number(key!("port"), port);
 }
 
-fn write_process(object: &mut Object<'_>, Process { pid, comm, via }: Process) {
-    object.number(key!("pid"), pid);
+fn write_process(object: &mut Object<'_>, process: Process) {
+    let Process { pid, comm, thread, uid, via } = process;
+    match pid {
+        Some(pid) => object.number(key!("pid"), pid),
+        None => object.null(key!("pid")),
+    }
     object.bytes(key!("comm"), comm.as_bytes());
+    if let Some(thread) = thread {
+        object.bytes(key!("thread"), thread.as_bytes());
+    }
+    if let Some(uid) = uid {
+        object.number(key!("uid"), uid);
+    }
     object.word(key!("via"), via.word());
 }
 

@@ -64,30 +64,35 @@ pub(super) fn foreign(text: &str, out: &mut Vec<u8>) {
     }));
 }
 
-/// Appends the owner, in at most `room` columns if that can be done without losing its pid or, if
-/// nothing may be cut, its name.
+/// Behind an owner that is a guess: the process of the listener.
+const GUESS: &[u8] = b" (listener)";
+
+/// Appends the owner, in at most `room` columns if that can be done without losing its pid, the mark of a guess,
+/// or, if nothing may be cut, its name.
 pub(super) fn owner(subject: &Subject, room: usize, cut: bool, out: &mut Vec<u8>) {
-    const INHERITED: &[u8] = b" (listener)";
     let Some(Process { pid, comm, .. }) = subject.process else {
         out.push(b'-');
         return;
     };
     let mut digits = itoa::Buffer::new();
-    let digits = digits.format(pid).as_bytes();
+    // A process outside of this pid namespace has no number here.
+    let digits = pid.map_or("", |pid| digits.format(pid)).as_bytes();
+    let number = if digits.is_empty() { 0 } else { 1 + digits.len() };
+    let mark = if subject.inherited { GUESS } else { b"" };
     let start = out.len();
     name(comm, out);
     let named = out.len() - start;
-    let needed = named + 1 + digits.len();
+    let needed = named + number + mark.len();
     if cut && needed > room {
         let kept = named.saturating_sub(needed + 1 - room).max(1);
         out.truncate(start + kept.min(named));
         out.extend_from_slice("\u{2026}".as_bytes());
     }
-    out.push(b' ');
-    out.extend_from_slice(digits);
-    if subject.inherited && needed + INHERITED.len() <= room {
-        out.extend_from_slice(INHERITED);
+    if number > 0 {
+        out.push(b' ');
+        out.extend_from_slice(digits);
     }
+    out.extend_from_slice(mark);
 }
 
 /// Appends an endpoint, as its `Display` does.
@@ -128,7 +133,7 @@ mod tests {
     #[test]
     fn a_narrow_terminal_cuts_the_owners_name_and_never_its_pid() {
         let end = Endpoint { address: [0, 0, 0, 0].into(), port: 0 };
-        let process = Process { pid: 1234, comm: Comm::from_text("demo-server"), via: Via::Listen };
+        let process = Process::named(1234, Comm::from_text("demo-server"), Via::Listen);
         let subject = Subject {
             socket: None,
             netns: Netns(1),
@@ -139,10 +144,9 @@ mod tests {
         };
         for (room, text) in [
             (27, "demo-server 1234 (listener)"),
-            (26, "demo-server 1234"),
-            (16, "demo-server 1234"),
-            (12, "demo-s\u{2026} 1234"),
-            (3, "d\u{2026} 1234"),
+            (26, "demo-serve\u{2026} 1234 (listener)"),
+            (20, "demo\u{2026} 1234 (listener)"),
+            (3, "d\u{2026} 1234 (listener)"),
         ] {
             let mut out = Vec::new();
             owner(&subject, room, true, &mut out);

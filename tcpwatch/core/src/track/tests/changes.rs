@@ -14,8 +14,13 @@ fn on_loopback_the_clients_process_never_owns_the_servers_socket() {
     events.push(Event::State(state(50, 2, Established, CloseWait)));
     events.push(Event::State(close));
     for news in tell(&mut tracker, events) {
-        let expected = if news.subject().socket == Some(Cookie(1)) { 42 } else { 80 };
-        assert_eq!(news.subject().process.map(|process| process.pid), Some(expected));
+        let News::Change(change) = &news else { panic!("{news:?}") };
+        let expected = match (change.subject.socket, change.to) {
+            (Some(Cookie(1)), _) => 42,
+            (_, LastAck) => 81,
+            _ => 80,
+        };
+        assert_eq!(change.subject.process.and_then(|process| process.pid), Some(expected));
     }
 }
 
@@ -63,7 +68,7 @@ fn a_change_that_raced_with_the_snapshot_is_no_gap() {
         timer_left: None,
         seen: ms(20),
         inode: 5,
-        owner: process(42, Via::Procfs),
+        owner: process(42, Via::Fd),
     }]);
     let news = tell(
         &mut tracker,
@@ -74,7 +79,7 @@ fn a_change_that_raced_with_the_snapshot_is_no_gap() {
     );
     assert_eq!(lines(&news), ["ESTABLISHED FIN_WAIT_1 -", "FIN_WAIT_1 FIN_WAIT_2 20"]);
     assert_eq!(tracker.tally().inferred, 0);
-    assert_eq!(news[0].subject().process, process(42, Via::Procfs));
+    assert_eq!(news[0].subject().process, process(42, Via::Fd));
 }
 
 #[test]

@@ -261,7 +261,7 @@ fn a_connection_older_than_the_run_has_no_invented_beginning() {
         timer_left: None,
         seen: ms(20),
         inode: 5,
-        owner: process(42, Via::Procfs),
+        owner: process(42, Via::Fd),
     }]);
     let connection = only_life(
         &mut tracker,
@@ -275,7 +275,7 @@ fn a_connection_older_than_the_run_has_no_invented_beginning() {
         life(&connection),
         "normal by remote opened - lasted - handshake -: CLOSE_WAIT 10, LAST_ACK 1"
     );
-    assert_eq!(connection.subject.process, process(42, Via::Procfs));
+    assert_eq!(connection.subject.process, process(42, Via::Fd));
 }
 
 #[test]

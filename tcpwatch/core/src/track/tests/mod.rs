@@ -4,6 +4,7 @@ mod changes;
 mod half_open;
 mod lives;
 mod missed;
+mod owners;
 mod resets;
 mod retries;
 mod segments;
@@ -14,8 +15,8 @@ use std::time::Duration;
 
 use super::*;
 use crate::event::{
-    Direction, EarlyEnd, Endpoint, Jiffies, MiniEvent, MiniKind, Process, ResetDirection,
-    RetransmitEvent, Segment, StateEvent, TimerEvent, Trigger, Via, process::Comm,
+    Direction, EarlyEnd, Endpoint, Jiffies, MiniEvent, MiniKind, ResetDirection, RetransmitEvent,
+    Segment, StateEvent, TimerEvent, Trigger, Via, process::Comm,
 };
 use TcpState::{
     CloseWait, Closed, Established, FinWait1, FinWait2, LastAck, Listen, SynRecv, SynSent, TimeWait,
@@ -50,7 +51,7 @@ fn server_ends() -> Endpoints {
 
 #[expect(clippy::unnecessary_wraps, reason = "owners are optional wherever this is compared")]
 fn process(pid: u32, via: Via) -> Option<Process> {
-    Some(Process { pid, comm: Comm::from_text("test"), via })
+    Some(Process::named(pid, Comm::from_text("test"), via))
 }
 
 /// A state change of socket `socket`.
@@ -79,6 +80,7 @@ fn state(at: u64, socket: u64, from: TcpState, to: TcpState) -> StateEvent {
 /// A timer event of the client's timewait socket.
 fn timewait(at: u64, timer: TimerEvent, state: TcpState, due: Jiffies) -> MiniEvent {
     MiniEvent {
+        listener: None,
         at: ms(at),
         socket: Some(Cookie(1)),
         netns: NETNS,

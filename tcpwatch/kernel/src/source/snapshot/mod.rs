@@ -15,7 +15,7 @@
 //! listening are in no such table and not in the snapshot. A namespace that is held by nothing
 //! but an open file or a socket is not found, because no list of namespaces exists.
 //!
-//! Memory: under 128 bytes a socket, 64 KiB for the answers, and while duplicates and owners are
+//! Memory: under 160 bytes a socket, 64 KiB for the answers, and while duplicates and owners are
 //! looked for about 40 bytes more for each socket.
 
 mod lookup;

@@ -8,6 +8,7 @@ use std::{
 
 use rustix::fs::{CWD, Mode, OFlags, RawDir, openat, readlinkat_raw};
 
+use crate::pid_namespace;
 use tcpwatch_core::event::KnownSocket;
 use tcpwatch_core::event::{Process, Via, process::Comm};
 
@@ -15,7 +16,7 @@ use tcpwatch_core::event::{Process, Via, process::Comm};
 /// processes have it open, the lowest pid owns it: a parent comes before its children.
 ///
 /// Returns how many processes did not let this one see their files. A process that ends meanwhile
-/// is no error. Pids are those of the pid namespace that `/proc` shows.
+/// is no error. Where `/proc` shows the numbers of another pid namespace, processes have names only.
 pub(super) fn find(sockets: &mut [KnownSocket]) -> io::Result<usize> {
     let mut wanted: HashSet<u32> = sockets.iter().map(|known| known.inode).collect();
     wanted.remove(&0);
@@ -24,8 +25,9 @@ pub(super) fn find(sockets: &mut [KnownSocket]) -> io::Result<usize> {
     }
     let mut owners = HashMap::with_capacity(wanted.len());
     let mut hidden = 0;
+    let numbered = pid_namespace::has_own_proc();
     for pid in pids()? {
-        match look_into(pid, &wanted, &mut owners) {
+        match look_into((pid, numbered), &wanted, &mut owners) {
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => hidden += 1,
             Err(_) | Ok(()) => {}
         }
@@ -52,7 +54,7 @@ pub(super) fn pids() -> io::Result<Vec<u32>> {
 /// Adds the sockets of one process that have no owner yet. An error is either a refusal or the
 /// process's end.
 fn look_into(
-    pid: u32,
+    (pid, numbered): (u32, bool),
     wanted: &HashSet<u32>,
     owners: &mut HashMap<u32, Process>,
 ) -> io::Result<()> {
@@ -74,8 +76,13 @@ fn look_into(
             continue;
         }
         if let Entry::Vacant(free) = owners.entry(inode) {
-            let comm = *owner.get_or_insert_with(|| comm(pid));
-            free.insert(Process { pid, comm, via: Via::Procfs });
+            free.insert(*owner.get_or_insert_with(|| Process {
+                pid: numbered.then_some(pid),
+                comm: comm(pid),
+                thread: None,
+                uid: uid(pid),
+                via: Via::Fd,
+            }));
         }
     }
     Ok(())
@@ -85,6 +92,18 @@ fn look_into(
 fn socket_inode(link: &[u8]) -> Option<u32> {
     let digits = link.strip_prefix(b"socket:[")?.strip_suffix(b"]")?;
     std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+/// The process's real user id, as this user namespace has it; `None` if it has ended.
+fn uid(pid: u32) -> Option<u32> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix("Uid:"))?
+        .split_whitespace()
+        .next()?
+        .parse()
+        .ok()
 }
 
 /// The process's name, empty if it has ended.

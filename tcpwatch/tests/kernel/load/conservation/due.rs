@@ -42,7 +42,8 @@ impl Facts {
             return Some(match hook {
                 // The deaf listener comes and goes, too.
                 Hook::SetState => {
-                    3 * (whole + reset) + 2 * (refused + unanswered) + self.listeners + 2
+                    let owners = whole + 2 * reset + refused + 2 * unanswered + 1;
+                    3 * (whole + reset) + 2 * (refused + unanswered) + self.listeners + 2 + owners
                 }
                 Hook::Retransmit => self.sent_again,
                 _ => 0,
@@ -51,8 +52,10 @@ impl Facts {
         Some(match hook {
             // The client: SYN_SENT, ESTABLISHED, FIN_WAIT_1, FIN_WAIT_2, CLOSED; the server: SYN_RECV,
             // ESTABLISHED, CLOSE_WAIT, LAST_ACK, CLOSED. With a reset both close after ESTABLISHED.
+            // Owners: each connect(), each close() that changes the state.
             Hook::SetState => {
-                10 * whole + 6 * reset + 2 * refused + 2 * unanswered + self.listeners
+                let owners = 3 * whole + 2 * reset + refused + 2 * unanswered;
+                10 * whole + 6 * reset + 2 * refused + 2 * unanswered + self.listeners + owners
             }
             // A request socket and a timewait socket.
             Hook::TimerStart => whole + reset + whole,
@@ -62,6 +65,8 @@ impl Facts {
             Hook::Retransmit => self.sent_again,
             Hook::RetransmitSynAck
             | Hook::TimerExpire
+            | Hook::Received
+            | Hook::Sent
             | Hook::TapIn
             | Hook::TapOut
             | Hook::SetStateSecond

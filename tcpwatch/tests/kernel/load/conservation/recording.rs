@@ -9,7 +9,7 @@ use std::{
 
 use rustix::fs::{CWD, Mode, mkfifoat};
 use tcpwatch_common::{
-    MiniSocket, RecordHead, RecordKind, TimerEvent, counter::Hook, reset::FLAG_SENT,
+    MiniSocket, OwnerVia, RecordHead, RecordKind, TimerEvent, counter::Hook, reset::FLAG_SENT,
     retransmit::FLAG_REQUEST,
 };
 use tempfile::TempDir;
@@ -87,6 +87,10 @@ fn hook_of(record: &[u8]) -> Hook {
     let kind = RecordKind::from_tag(byte(offset_of!(RecordHead, kind))).unwrap();
     match kind {
         RecordKind::StateChange | RecordKind::StateChangeLast => Hook::SetState,
+        // Which of the two calls it was, its record does not say.
+        RecordKind::Owner if flags == u16::from(OwnerVia::Io) => Hook::Received,
+        RecordKind::Owner => Hook::SetState,
+        RecordKind::RequestStart => Hook::TimerStart,
         RecordKind::MiniSocketCancel => Hook::TimerCancel,
         RecordKind::MiniSocket if timer() == TimerEvent::Start as u8 => Hook::TimerStart,
         RecordKind::MiniSocket if timer() == TimerEvent::Cancel as u8 => Hook::TimerCancel,

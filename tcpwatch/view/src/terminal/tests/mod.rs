@@ -32,7 +32,7 @@ fn subject(direction: Direction) -> Subject {
         netns: Netns(7),
         ends: ends("192.168.2.105:43068", "192.168.2.100:11111"),
         direction: Some(direction),
-        process: Some(Process { pid: 2410, comm: Comm::from_text("nc"), via: Via::Connect }),
+        process: Some(Process::named(2410, Comm::from_text("nc"), Via::Connect)),
         inherited: false,
     }
 }

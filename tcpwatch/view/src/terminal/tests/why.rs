@@ -219,7 +219,7 @@ fn a_reason_that_this_version_does_not_know_is_the_kernels_word_alone() {
 #[test]
 fn a_word_that_is_not_ours_is_shown_without_what_a_terminal_obeys() {
     let why = Some("a\u{1b}[2J\nb\u{9b}\u{202e}".into());
-    let process = Process { pid: 7, comm: Comm::from_text("c\u{1b}]0;\u{7}\n"), via: Via::Close };
+    let process = Process::named(7, Comm::from_text("c\u{1b}]0;\u{7}\n"), Via::Close);
     let subject = Subject { process: Some(process), ..subject(Direction::Outgoing) };
     let reset = Reset { subject, why, ..reset(ResetDirection::Sent, Some(TcpState::Closed)) };
     let told = line(&News::Reset(reset), 120, true);
