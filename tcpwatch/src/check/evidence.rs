@@ -80,10 +80,7 @@ impl Evidence {
 
     /// Was the owner of a socket known by its receiving or sending?
     pub(super) fn owner_by_io(&self) -> bool {
-        self.any(|news| {
-            let owner = news.subject().process.as_ref();
-            owner.is_some_and(|process| process.via == Via::Io)
-        })
+        self.any(|news| news.subject().process.is_some_and(|process| process.via == Via::Io))
     }
 
     /// Was an error told?

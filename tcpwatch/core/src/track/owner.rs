@@ -35,8 +35,7 @@ impl Full {
 
 impl Tracker {
     pub(super) fn apply_owner(&mut self, event: &OwnerEvent) {
-        let known = self.sockets.get_mut(&event.socket).filter(|full| !full.replaced);
-        if let Some(full) = known {
+        if let Some(full) = self.sockets.get_mut(&event.socket).filter(|full| !full.replaced) {
             full.owned_by(event.process);
             return;
         }
