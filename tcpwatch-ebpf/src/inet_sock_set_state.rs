@@ -113,8 +113,15 @@ fn try_set_state(
     };
     let head = emit::head(RecordKind::StateChange, sock.cookie(), netns, ports, flags);
     let change = What { old, new, error };
-    let by = system_call(sock, old, new);
-    let owner = by.and_then(|via| Some((owner::of_system_call(tcp)?, via)));
+    // No closure: as a function of its own it would have an `Option` in its signature, whose layout the
+    // kernel's BTF does not allow.
+    let owner = match system_call(sock, old, new) {
+        None => None,
+        Some(via) => match owner::of_system_call(tcp) {
+            None => None,
+            Some(task) => Some((task, via)),
+        },
+    };
     // A listener waits here for nothing: user space asks for its port and decides.
     if verdict == Verdict::Undecided && !listens {
         // A connect that found no free port never gets one.

@@ -21,8 +21,10 @@ pub(crate) fn of_system_call(tcp: TcpSock) -> Option<OwnerTask> {
     };
     let Some(task) = task else {
         let kept = MPTCP_OWNERS.get_ptr(token)?;
+        // Volatile: the compiler would share the loads with those of the task below, and the verifier refuses
+        // one instruction for two kinds of pointers.
         // SAFETY: the lookup returned a live entry.
-        return Some(unsafe { *kept });
+        return Some(unsafe { kept.read_volatile() });
     };
     let owner = task.describe();
     // Without room, the other subflows are nobody's.
