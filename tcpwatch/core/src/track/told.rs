@@ -52,6 +52,8 @@ pub struct Change {
     pub in_state: Option<Duration>,
     /// Why, on the way to CLOSED.
     pub reason: Option<Reason>,
+    /// The socket was reset because data came after the application had closed it.
+    pub late_data: bool,
     /// When the kernel's timer will end the entered state, if nothing else does before.
     pub ends_at: Option<KernelTime>,
     /// Learned by asking the kernel: the moment is exact to one of its ticks.
@@ -81,6 +83,7 @@ impl Change {
             to,
             in_state: since.map(|since| at.since(since)),
             reason: None,
+            late_data: false,
             ends_at: None,
             asked: false,
             handshake: None,

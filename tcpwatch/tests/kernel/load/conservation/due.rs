@@ -67,7 +67,11 @@ impl Facts {
             | Hook::Received
             | Hook::Sent
             | Hook::TapIn
-            | Hook::TapOut => return None,
+            | Hook::TapOut
+            | Hook::SetStateSecond
+            | Hook::SetStateThird
+            | Hook::SetStateFourth
+            | Hook::SetStateFifth => return None,
         })
     }
 
