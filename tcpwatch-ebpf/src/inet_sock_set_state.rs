@@ -114,7 +114,7 @@ fn try_set_state(
     let head = emit::head(RecordKind::StateChange, sock.cookie(), netns, ports, flags);
     let change = What { old, new, error };
     let by = system_call(sock, old, new);
-    let owner = by.and_then(|via| Some((owner::of_system_call(tcp)?, via)));
+    let owner = by.and_then(|via| Some((owner::of_system_call(tcp)?, via as u16)));
     // A listener waits here for nothing: user space asks for its port and decides.
     if verdict == Verdict::Undecided && !listens {
         // A connect that found no free port never gets one.
@@ -175,7 +175,7 @@ fn emit_kept_back(
 ) {
     let (head, change) = What::at_last(kept, now);
     if kept.task.comm[0] != 0 || kept.task.pid != 0 {
-        let told = owner::tell(&head, addresses, (kept.task, OwnerVia::Connect), hook);
+        let told = owner::tell(&head, addresses, (kept.task, OwnerVia::Connect as u16), hook);
         if let Err(loss) = told {
             emit::count_loss(ctx, loss, hook);
         }
@@ -195,7 +195,7 @@ struct What {
 
 impl What {
     #[inline(always)]
-    fn kept_back(self, head: &RecordHead, owner: Option<(OwnerTask, OwnerVia)>) -> KeptBack {
+    fn kept_back(self, head: &RecordHead, owner: Option<(OwnerTask, u16)>) -> KeptBack {
         let Self { old, new, error: _ } = self;
         let nobody = OwnerTask { pid: 0, uid: 0, comm: [0; 2], thread: [0; 2] };
         let task = owner.map_or(nobody, |(task, _)| task);
