@@ -113,15 +113,8 @@ fn try_set_state(
     };
     let head = emit::head(RecordKind::StateChange, sock.cookie(), netns, ports, flags);
     let change = What { old, new, error };
-    // No closure: as a function of its own it would have an `Option` in its signature, whose layout the
-    // kernel's BTF does not allow.
-    let owner = match system_call(sock, old, new) {
-        None => None,
-        Some(via) => match owner::of_system_call(tcp) {
-            None => None,
-            Some(task) => Some((task, via)),
-        },
-    };
+    let by = system_call(sock, old, new);
+    let owner = by.and_then(|via| Some((owner::of_system_call(tcp)?, via as u16)));
     // A listener waits here for nothing: user space asks for its port and decides.
     if verdict == Verdict::Undecided && !listens {
         // A connect that found no free port never gets one.
@@ -133,10 +126,11 @@ fn try_set_state(
     if let Some(kept) = kept {
         emit_kept_back(ctx, &kept, &head, &addresses, hook);
     }
-    if let Some(owner) = owner
-        && let Err(loss) = owner::tell(&head, &addresses, owner, hook)
-    {
-        emit::count_loss(ctx, loss, hook);
+    if let Some(owner) = owner {
+        let told = owner::tell(&head, &addresses, owner, hook);
+        if let Err(loss) = told {
+            emit::count_loss(ctx, loss, hook);
+        }
     }
     let is_last = new == CLOSED && !listens && maps::WITH_TOTALS.load() != 0;
     change.emit(head, &addresses, is_last.then_some(tcp), hook)
@@ -181,7 +175,7 @@ fn emit_kept_back(
 ) {
     let (head, change) = What::at_last(kept, now);
     if kept.task.comm[0] != 0 || kept.task.pid != 0 {
-        let told = owner::tell(&head, addresses, (kept.task, OwnerVia::Connect), hook);
+        let told = owner::tell(&head, addresses, (kept.task, OwnerVia::Connect as u16), hook);
         if let Err(loss) = told {
             emit::count_loss(ctx, loss, hook);
         }
@@ -201,7 +195,7 @@ struct What {
 
 impl What {
     #[inline(always)]
-    fn kept_back(self, head: &RecordHead, owner: Option<(OwnerTask, OwnerVia)>) -> KeptBack {
+    fn kept_back(self, head: &RecordHead, owner: Option<(OwnerTask, u16)>) -> KeptBack {
         let Self { old, new, error: _ } = self;
         let nobody = OwnerTask { pid: 0, uid: 0, comm: [0; 2], thread: [0; 2] };
         let task = owner.map_or(nobody, |(task, _)| task);

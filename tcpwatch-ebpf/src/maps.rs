@@ -211,7 +211,6 @@ globals! {
     TCP_IS_MPTCP: u32 = 0;
     ICSK_ULP_DATA: u32 = 0;
     SUBFLOW_TOKEN: u32 = 0;
-    SKC_LISTENER: u32 = 0;
     SKC_FAMILY: u32 = 0;
     SKC_DADDR: u32 = 0;
     SKC_RCV_SADDR: u32 = 0;
@@ -236,6 +235,7 @@ globals! {
     TW_SUBSTATE: u32 = 0;
     RSK_TIMER: u32 = 0;
     RSK_NUM_RETRANS: u32 = 0;
+    SKC_LISTENER: u32 = 0;
     NS_COUNT: u32 = 0;
     SKC_STATE: u32 = 0;
     ICSK_RTO: u32 = 0;

@@ -3,7 +3,7 @@
 //! The current task is named only where it is certain that it acts on the socket by a system call, and
 //! never a thread of the kernel.
 
-use tcpwatch_common::{Owner, OwnerTask, OwnerVia, RecordHead, RecordKind, counter::Hook};
+use tcpwatch_common::{Owner, OwnerTask, RecordHead, RecordKind, counter::Hook};
 
 use crate::{
     emit::{self, Loss},
@@ -32,16 +32,17 @@ pub(crate) fn of_system_call(tcp: TcpSock) -> Option<OwnerTask> {
     Some(owner)
 }
 
-/// Says that `task` holds the socket of `head`.
+/// Says that `task` holds the socket of `head`; `via` is an [`tcpwatch_common::OwnerVia`]. As a number: the verifier
+/// of types refuses an `Option` of a pair whose niche is in the enumeration.
 #[inline(always)]
 pub(crate) fn tell(
     head: &RecordHead,
     addresses: &Addresses,
-    (task, via): (OwnerTask, OwnerVia),
+    (task, via): (OwnerTask, u16),
     hook: Hook,
 ) -> Result<(), Loss> {
     emit::attempt(hook);
-    let head = RecordHead { kind: RecordKind::Owner as u8, flags: via as u16, ..*head };
+    let head = RecordHead { kind: RecordKind::Owner as u8, flags: via, ..*head };
     match *addresses {
         Addresses::V4 { local, remote } => {
             emit::emit(Owner { head: emit::v4(head), task, local, remote })

@@ -102,9 +102,6 @@ pub(super) const FEATURES: [Feature; 15] = [
             unless(seen.again(Segment::SynAck), "a SYN+ACK without an answer")
         })
     },
-    feature("which process receives on a socket", &["tcp_rcv_space_adjust"], |seen| {
-        unless(seen.owner_by_io(), "a process that received a byte")
-    }),
     feature("resets sent", &["tcp_send_reset"], |seen| {
         unless(seen.reset(ResetDirection::Sent), "a reset")
     }),
@@ -116,6 +113,9 @@ pub(super) const FEATURES: [Feature; 15] = [
     },
     feature("resets received", &["tcp_receive_reset"], |seen| {
         unless(seen.reset(ResetDirection::Received), "a reset")
+    }),
+    feature("which process receives", &["tcp_rcv_space_adjust"], |seen| {
+        unless(seen.receiver(), "a server that received a byte")
     }),
     feature("errors the application sees", &["inet_sk_error_report"], |seen| {
         unless(seen.error(), "a refused connect")
