@@ -24,7 +24,7 @@ pub use counter::Counter;
 pub use mini_socket::{MiniKind, MiniSocket, MiniSocketCancel, TimerEvent};
 pub use record::{Family, RecordHead, RecordKind};
 pub use reset::Reset;
-pub use retransmit::Retransmit;
+pub use retransmit::{Retransmit, RetransmitTimes, TimedRetransmit};
 pub use rule::{Rule, RuleCount};
 pub use seen_socket::SeenSocket;
 pub use segment::Segment;

@@ -19,7 +19,7 @@ use crate::{
     emit::{self, Loss},
     filter::{self, Verdict},
     kernel::{self, Addresses, SOCK_DEAD, Sock, TcpSock},
-    maps, undecided,
+    maps, sent_before, undecided,
 };
 
 /// `enum sock_flags`.
@@ -78,6 +78,9 @@ fn try_set_state(ctx: &BtfTracePointContext, sock: Sock, old: u32, new: u32) -> 
         return Ok(());
     }
     let tcp = sock.as_tcp().ok_or(Loss::NotATcpSocket)?;
+    if new == SYN_SENT || new == ESTABLISHED {
+        sent_before::learn(tcp);
+    }
     let netns = tcp.netns();
     if !filter::netns(netns) {
         return Ok(());
@@ -90,6 +93,11 @@ fn try_set_state(ctx: &BtfTracePointContext, sock: Sock, old: u32, new: u32) -> 
     let flags = flags(sock, tcp, old);
     let head = emit::head(RecordKind::StateChange, sock.cookie(), netns, ports, flags);
     let change = What { old: old as u8, new: new as u8, error: sock.error(), ..What::by(old, new) };
+    let change = if old == SYN_SENT && new == ESTABLISHED && maps::WITH_TOTALS.load() != 0 {
+        What { pid: tcp.syn_round_trip_us(), ..change }
+    } else {
+        change
+    };
     // A listener waits here for nothing: user space asks for its port and decides.
     if verdict == Verdict::Undecided && !listens {
         // A connect that found no free port never gets one.
@@ -207,7 +215,7 @@ impl What {
         let change = StateChange { head, old, new, error, pid, comm, local, remote };
         match ending {
             None => emit::emit(change),
-            Some(tcp) => emit::emit(StateChangeLast { change, totals: tcp.totals() }),
+            Some(tcp) => emit::emit(StateChangeLast { change, totals: tcp.totals(old) }),
         }
     }
 }
@@ -216,7 +224,9 @@ impl What {
 fn flags(sock: Sock, tcp: TcpSock, old: u32) -> u16 {
     let kernel = sock.flags();
     let mut flags = if tcp.linger2() < 0 { FLAG_LINGER2_OFF } else { 0 };
-    if old == SYN_RECV && tcp.bytes_received() > 0 {
+    // The acknowledgment of a client's SYN alone counts as one byte. `syn_data_acked` is set later
+    // (`tcp_rcv_synsent_state_process` in `net/ipv4/tcp_input.c`).
+    if old == SYN_RECV && tcp.bytes_received() > 0 || old == SYN_SENT && tcp.bytes_acked() > 1 {
         flags |= FLAG_FAST_OPEN;
     }
     if kernel & SOCK_DEAD != 0 {

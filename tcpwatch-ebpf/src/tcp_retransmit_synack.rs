@@ -60,6 +60,7 @@ fn try_retransmit_synack(ctx: &BtfTracePointContext) -> Result<(), Loss> {
         segment: TCP_SYN | TCP_ACK,
         timeouts,
         syn_retries: listener.syn_retries(),
+        times: None,
     };
     again.emit(request, Hook::RetransmitSynAck)
 }

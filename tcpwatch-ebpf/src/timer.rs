@@ -19,6 +19,7 @@ use crate::{
     emit::{self, Loss},
     filter::{self, Verdict},
     kernel::{Addresses, Mini, Room, Timer},
+    sent_before,
 };
 
 #[btf_tracepoint(function = "timer_start")]
@@ -33,6 +34,7 @@ fn timer_cancel(ctx: BtfTracePointContext) -> i32 {
 
 #[btf_tracepoint(function = "timer_expire_entry")]
 fn timer_expire(ctx: BtfTracePointContext) -> i32 {
+    sent_before::note(Timer::argument(&ctx, 0));
     observe(&ctx, TimerEvent::Expire, Hook::TimerExpire)
 }
 

@@ -246,10 +246,10 @@ impl OutputArgs {
     #[must_use]
     pub fn tells(&self, filters: &FilterArgs) -> Tells {
         let connections = self.lives || self.failed || self.format == Format::Json;
-        match (self.retries, connections && filters.state.is_empty()) {
-            (true, _) => Tells::Retries,
-            (false, true) => Tells::Lives,
-            (false, false) => Tells::Happenings,
+        if connections && !self.retries && filters.state.is_empty() {
+            Tells::Lives
+        } else {
+            Tells::Happenings
         }
     }
 
@@ -391,10 +391,10 @@ mod tests {
             (&["--lives"], Tells::Lives),
             (&["--failed"], Tells::Lives),
             (&["--lives", "--failed"], Tells::Lives),
-            (&["--retries"], Tells::Retries),
+            (&["--retries"], Tells::Happenings),
             (&["--state", "LISTEN"], Tells::Happenings),
             (&["--format", "json"], Tells::Lives),
-            (&["--format", "json", "--retries"], Tells::Retries),
+            (&["--format", "json", "--retries"], Tells::Happenings),
             (&["--format", "json", "--state", "LISTEN"], Tells::Happenings),
         ] {
             let cli = Cli::try_parse_from([&["tcpwatch"], words].concat()).unwrap();

@@ -101,6 +101,8 @@ impl Tracker {
         self.identify(&mut connection, event);
         let handshake = self.take_request(&mut connection, event, met, out);
         let special = special_handshake(&mut connection, event);
+        let since = connection.since;
+        connection.life.note_round_trip(event, since);
         let (to, reason) = reason::of_change(event, connection.life.reset, self.reliance.minis);
 
         if to != event.from && !handshake {
@@ -263,9 +265,12 @@ impl Tracker {
     }
 }
 
-/// An accepted connection without a request socket is done with its handshake: by fast open, or by
-/// a SYN cookie. With a cookie the kernel's SYN_RECV lasts microseconds and means nothing.
+/// The SYN of a connect brought data, and its answer acknowledges them: fast open. An accepted connection
+/// without a request socket is done with its handshake: by fast open, or by a SYN cookie. With a cookie the kernel's SYN_RECV lasts microseconds and means nothing.
 fn special_handshake(connection: &mut Full, event: &StateEvent) -> Option<Handshake> {
+    if event.from == TcpState::SynSent && event.to == TcpState::Established && event.fast_open {
+        return Some(Handshake::FastOpen);
+    }
     let done = event.from == TcpState::SynRecv && event.to == TcpState::Established;
     if !done || !std::mem::take(&mut connection.unrequested) {
         return None;

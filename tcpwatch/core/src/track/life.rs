@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use super::{MissedChange, Reason, Subject, retry::Retry};
-use crate::event::{Direction, KernelTime, ResetDirection, Segment, TcpState, Totals};
+use crate::event::{
+    Direction, KernelTime, ResetDirection, RetransmitEvent, Segment, StateEvent, TcpState, Totals,
+    Trigger,
+};
 
 /// What is gathered while a connection lives.
 #[derive(Clone, Debug, Default)]
@@ -17,6 +20,10 @@ pub(super) struct Life {
     closed_by: Option<ClosedBy>,
     /// Segments sent again, in the order of [`Segment::ALL`].
     again: [u32; 4],
+    /// Attempts to send a segment again that the network below did not take.
+    not_sent: u32,
+    /// How long after SYN_SENT was entered the first SYN was sent.
+    syn_delay: Duration,
     /// The retransmission that is under way.
     pub(super) retry: Option<Retry>,
     /// A reset that was seen.
@@ -203,6 +210,8 @@ pub struct Connection {
     pub handshake: Option<Duration>,
     /// Segments seen to be sent again: how many of each kind.
     pub again: [(Segment, u32); 4],
+    /// Attempts to send a segment again that the network below did not take.
+    pub not_sent: u32,
     /// What the socket has done; `None` without a full socket, or if its end was missed.
     pub totals: Option<Totals>,
     /// Who closed first.
@@ -215,7 +224,8 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Segments sent again: the kernel's count, or what was seen.
+    /// Segments sent again: the kernel's count, or what was seen. What the network below did not take
+    /// is not among them (the kernel counts it up to 6.16).
     #[must_use]
     pub fn retransmits(&self) -> u32 {
         let seen = self.again.iter().map(|(_, count)| count).sum();
@@ -258,11 +268,41 @@ impl Life {
         }
     }
 
-    pub(super) fn count(&mut self, segment: Segment) {
-        if let Some((_, count)) =
-            Segment::ALL.iter().zip(&mut self.again).find(|(known, _)| **known == segment)
+    pub(super) fn count(&mut self, event: &RetransmitEvent) {
+        if !event.sent {
+            self.not_sent += 1;
+        } else if let Some((_, count)) =
+            Segment::ALL.iter().zip(&mut self.again).find(|(known, _)| **known == event.segment)
         {
             *count += 1;
+        }
+    }
+
+    /// The first SYN that is sent again says when it was sent. With `TCP_FASTOPEN_CONNECT` that is when
+    /// the application writes, long after SYN_SENT was entered (`tcp_fastopen_defer_connect` in
+    /// `net/ipv4/tcp_fastopen.c`).
+    pub(super) fn note_first_syn(&mut self, event: &RetransmitEvent, since: Option<KernelTime>) {
+        let first = matches!(event.trigger, Trigger::Timeout { in_a_row: 1, .. });
+        let sent = event.times.and_then(|times| times.sent_before);
+        if event.segment == Segment::Syn
+            && first
+            && let Some((sent, since)) = sent.zip(since)
+        {
+            self.delay_syn(sent.since(since));
+        }
+    }
+
+    /// The same when the answer to the first SYN comes.
+    pub(super) fn note_round_trip(&mut self, event: &StateEvent, since: Option<KernelTime>) {
+        if let Some((round_trip, since)) = event.round_trip.zip(since) {
+            self.delay_syn(event.at.since(since).saturating_sub(round_trip));
+        }
+    }
+
+    /// Less than this is the kernel's own work.
+    fn delay_syn(&mut self, delay: Duration) {
+        if delay > Duration::from_millis(1) {
+            self.syn_delay = delay;
         }
     }
 
@@ -279,6 +319,8 @@ impl Life {
             closing_since,
             closed_by,
             again,
+            not_sent,
+            syn_delay,
             totals,
             inferred,
             retry: _,
@@ -296,14 +338,16 @@ impl Life {
             lasted: opened.map(|opened| until.since(opened)),
             spent,
             handshake: (came_up && opened.is_some())
-                .then(|| setup.iter().filter_map(|state| spent.time_in(*state)).sum()),
+                .then(|| setup.iter().filter_map(|state| spent.time_in(*state)).sum())
+                .map(|setup: Duration| setup.saturating_sub(syn_delay)),
             again: [
                 (Segment::Syn, syn),
                 (Segment::SynAck, syn_ack),
                 (Segment::Fin, fin),
                 (Segment::Data, data),
             ],
-            totals,
+            not_sent,
+            totals: totals.map(|totals| totals.without_syn(subject.direction)),
             closed_by: closed_by.or_else(|| (by_reset && came_up).then_some(ClosedBy::Reset)),
             end: End::of(left, reason),
             inferred,

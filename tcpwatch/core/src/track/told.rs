@@ -93,7 +93,7 @@ impl Change {
 /// A handshake without a request socket, so that nothing was half-open in the usual way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Handshake {
-    /// The SYN brought data and opened the connection at once.
+    /// The SYN brought data, and the server took them.
     FastOpen,
     /// The kernel kept no state until the final ACK: how long that took is not known.
     SynCookie,

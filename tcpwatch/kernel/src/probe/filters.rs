@@ -47,8 +47,6 @@ pub enum Tells {
     Happenings,
     /// The same, and with its last change what each socket has done.
     Lives,
-    /// Retries, and the changes that tell whose they are.
-    Retries,
 }
 
 /// Address family on the wire.
@@ -90,7 +88,7 @@ impl Filters {
     /// Does every change of a socket come that passes the filters?
     #[must_use]
     pub fn is_gapless(&self) -> bool {
-        self.states.is_empty() && self.tells != Tells::Retries
+        self.states.is_empty()
     }
 
     pub(super) fn globals(&self) -> Globals {
@@ -109,9 +107,6 @@ impl Filters {
             }
         }
         let asked = self.states.iter().fold(0, |mask, state| mask | bit(*state));
-        // Retries need no change but those that always pass.
-        let wanted = if self.tells == Tells::Retries { 0 } else { asked };
-        let all = asked == 0 && self.tells != Tells::Retries;
         // Owners are learned when SYN_SENT and LISTEN are entered, and the table of sockets shrinks
         // when CLOSED is: those always pass, and the pipeline drops them again.
         let mut tracking = bit(TcpState::SynSent) | bit(TcpState::Listen) | bit(TcpState::Closed);
@@ -126,7 +121,7 @@ impl Filters {
             bit(TcpState::SynSent)
         };
         let (left, entered) =
-            if all { (u32::MAX, u32::MAX) } else { (wanted | waiting, wanted | tracking) };
+            if asked == 0 { (u32::MAX, u32::MAX) } else { (asked | waiting, asked | tracking) };
         let any = if asked == 0 { u32::MAX } else { asked | entered };
         let with_totals = u32::from(self.tells == Tells::Lives);
         let netns = self.netns.map_or(0, |netns| netns.0);

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use aya::{Btf, BtfError};
 use tcpwatch_common::config::{
     COMMON_FIRST, COUNT_FIELDS, KernelField, MINI_BYTES, MINI_FIELDS, RESET_FIELDS,
-    RETRANSMIT_FIELDS, SOCKET_FIELDS, TOTALS_FIELDS,
+    RETRANSMIT_FIELDS, SENT_BEFORE_FIELDS, SOCKET_FIELDS, TOTALS_FIELDS,
 };
 
 use super::{
@@ -77,6 +77,8 @@ pub struct Layout {
     pub minis: Result<Vec<FieldOffset>, LayoutError>,
     /// Offsets that retransmissions need.
     pub retransmits: Result<Vec<FieldOffset>, LayoutError>,
+    /// Offsets that say when a segment was sent before.
+    pub sent_before: Result<Vec<FieldOffset>, LayoutError>,
     /// Offsets that resets need.
     pub resets: Result<Vec<FieldOffset>, LayoutError>,
     /// Offsets that a socket's totals need.
@@ -94,10 +96,11 @@ pub struct Layout {
 /// # Errors
 /// If the type information cannot be read or a field of full sockets is missing.
 pub fn resolve(btf: &Path, release: &str) -> Result<Layout, LayoutError> {
-    let groups: [&[KernelField]; 6] = [
+    let groups: [&[KernelField]; 7] = [
         &SOCKET_FIELDS,
         &MINI_FIELDS,
         &RETRANSMIT_FIELDS,
+        &SENT_BEFORE_FIELDS,
         &RESET_FIELDS,
         &TOTALS_FIELDS,
         &COUNT_FIELDS,
@@ -113,6 +116,7 @@ pub fn resolve(btf: &Path, release: &str) -> Result<Layout, LayoutError> {
         sockets: find(&types, &SOCKET_FIELDS, release)?,
         minis: find_minis(&types, release),
         retransmits: find(&types, &RETRANSMIT_FIELDS, release),
+        sent_before: find(&types, &SENT_BEFORE_FIELDS, release),
         resets: find(&types, &RESET_FIELDS, release),
         totals: find(&types, &TOTALS_FIELDS, release),
         counting: find(&types, &COUNT_FIELDS, release),
@@ -178,6 +182,7 @@ mod tests {
             layout.sockets,
             layout.minis.unwrap(),
             layout.retransmits.unwrap(),
+            layout.sent_before.unwrap(),
             layout.resets.unwrap(),
             layout.totals.unwrap(),
             layout.counting.unwrap(),

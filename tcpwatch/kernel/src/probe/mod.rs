@@ -273,23 +273,11 @@ impl Task<'_> {
     }
 
     fn needs_minis(&self) -> bool {
-        let told = self.stream.is_some_and(|filters| filters.tells != Tells::Retries);
-        told || self.counts()
+        self.stream.is_some() || self.counts()
     }
 
     fn needs(&self, hook: Hook) -> bool {
-        let counted = self.counts() && hook.counts;
-        counted || self.stream.is_some_and(|filters| is_asked(hook, filters.tells))
-    }
-}
-
-/// Does what is to be told need this hook?
-fn is_asked(hook: Hook, tells: Tells) -> bool {
-    match hook.need {
-        Need::Required | Need::Optional(Reads::Retransmits) => true,
-        Need::MiniSockets | Need::Optional(Reads::Segments | Reads::Nothing) => {
-            tells != Tells::Retries
-        }
+        self.stream.is_some() || self.counts() && hook.counts
     }
 }
 
@@ -350,6 +338,8 @@ fn load(
     let dialect = &layout.dialect;
     let has_error = u32::from(dialect.retransmit_has_error);
     let has_reason = u32::from(dialect.reset_has_reason);
+    let sent_before = [&layout.minis, &layout.retransmits, &layout.sent_before];
+    let with_sent_before = u32::from(sent_before.iter().all(|group| group.is_ok()));
     let streams = u32::from(task.stream.is_some());
     let (counts, count_netns) = match task.counting {
         Counting::Off => (0, 0),
@@ -363,6 +353,7 @@ fn load(
     for (global, value) in [
         ("RETRANSMIT_HAS_ERROR", &has_error),
         ("RESET_HAS_REASON", &has_reason),
+        ("WITH_SENT_BEFORE", &with_sent_before),
         ("STREAM", &streams),
         ("COUNT", &counts),
         ("COUNT_NETNS", &count_netns),
@@ -370,8 +361,14 @@ fn load(
         loader.override_global(global, value, true);
     }
     loader.override_global("TICK_NS", &tick_ns, true);
-    let optional =
-        [&layout.minis, &layout.retransmits, &layout.resets, &layout.totals, &layout.counting];
+    let optional = [
+        &layout.minis,
+        &layout.retransmits,
+        &layout.sent_before,
+        &layout.resets,
+        &layout.totals,
+        &layout.counting,
+    ];
     let optional = optional.into_iter().flatten().flatten();
     for FieldOffset { field, bytes } in layout.sockets.iter().chain(optional) {
         loader.override_global(field.global, bytes, true);

@@ -90,8 +90,9 @@ fn connection_line() -> Value {
         json!({
             "opened": "2026-11-21T10:00:00.123456789Z", "opened_mono_ns": 4, "lasted_s": 44.1,
             "handshake_s": 0.000_412, "states_s": { "SYN_SENT": 0.000_412, "ESTABLISHED": 44.1 },
-            "bytes_sent": 5, "bytes_received": 0, "srtt_s": 0.000_412, "min_rtt_s": null,
-            "retransmits": 2, "retries": { "data": 2 }, "closed_by": "reset",
+            "bytes_sent": 5, "bytes_received": 0, "bytes_undelivered": 7,
+            "srtt_s": 0.000_412, "min_rtt_s": null,
+            "retransmits": 2, "not_sent": 1, "retries": { "data": 2 }, "closed_by": "reset",
             "end": "reset_received", "failed": true
         }),
     )

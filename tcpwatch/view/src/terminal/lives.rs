@@ -75,6 +75,13 @@ fn bytes(count: Option<u64>) -> String {
 /// How it ended, in words, and which changes are inferred.
 fn end(connection: &Connection) -> String {
     let mut text = ending(connection);
+    let undelivered = connection.totals.and_then(|totals| totals.undelivered);
+    if let Some(undelivered) = undelivered.filter(|undelivered| *undelivered > 0) {
+        text += &format!(" \u{b7} {} not delivered", bytes(Some(undelivered.into())));
+    }
+    if connection.not_sent > 0 {
+        text += &format!(" \u{b7} {} not sent", retries(connection.not_sent));
+    }
     let mut last = None;
     for MissedChange { from, to, gap } in &connection.inferred {
         if last != Some(*from) {
@@ -128,6 +135,10 @@ fn count(connection: &Connection, segment: Segment) -> u32 {
 
 fn many(count: u32, what: &str) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}
+
+fn retries(count: u32) -> String {
+    if count == 1 { "1 retry".to_owned() } else { format!("{count} retries") }
 }
 
 #[cfg(test)]

@@ -58,7 +58,15 @@ fn with_error(event: StateEvent, error: i32) -> Event {
 }
 
 fn totals() -> Totals {
-    Totals { sent: 5, received: 7, retransmits: 0, srtt: None, min_rtt: None }
+    Totals {
+        sent: 5,
+        syn_counted: false,
+        undelivered: Some(0),
+        received: 7,
+        retransmits: 0,
+        srtt: None,
+        min_rtt: None,
+    }
 }
 
 /// The client connects at 0 ms.
@@ -84,6 +92,7 @@ fn again(at: u64, state: TcpState, segment: Segment, trigger: Trigger) -> Event 
         orphan: false,
         sent: true,
         timer: None,
+        times: None,
     })
 }
 
