@@ -43,7 +43,7 @@ fn set_state(ctx: BtfTracePointContext) -> i32 {
     let sock = Sock::argument(&ctx, 0);
     let (old, new) = (ctx.arg::<u32>(1), ctx.arg::<u32>(2));
     // tcp_close_state() also "changes" FIN_WAIT_2 to FIN_WAIT_2: not a change.
-    if old == new || !(count::is_on() || filter::states(old, new)) || !sock.is_tcp() {
+    if old == new || !sock.is_tcp() {
         return 0;
     }
     if old == LISTEN && new == SYN_RECV {
@@ -61,9 +61,6 @@ fn set_state(ctx: BtfTracePointContext) -> i32 {
 
 #[inline(always)]
 fn try_set_state(ctx: &BtfTracePointContext, sock: Sock, old: u32, new: u32) -> Result<(), Loss> {
-    if count::is_on() && !filter::states(old, new) {
-        return Ok(());
-    }
     let ports = (local_port(sock, old)?, sock.remote_port());
     if old == LISTEN && new == SYN_RECV && ports.1 == 0 {
         // Up to 6.12 an accepted socket is still an exact copy of its listener here, cookie included

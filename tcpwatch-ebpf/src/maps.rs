@@ -145,12 +145,6 @@ macro_rules! globals {
 globals! {
     /// `FILTER_*` switches of [`tcpwatch_common::config`].
     FILTERS: u32 = 0;
-    /// Bit `n` set: changes that leave state number `n` are wanted.
-    FILTER_STATES_LEFT: u32 = u32::MAX;
-    /// Bit `n` set: changes that enter state number `n` are wanted.
-    FILTER_STATES_ENTERED: u32 = u32::MAX;
-    /// Bit `n` set: what happens to a socket in state number `n` is wanted.
-    FILTER_STATES: u32 = u32::MAX;
     /// Inode of the only wanted network namespace.
     FILTER_NETNS_INODE: u32 = 0;
 

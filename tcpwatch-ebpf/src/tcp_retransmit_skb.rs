@@ -64,7 +64,7 @@ fn try_retransmit(ctx: &BtfTracePointContext) -> Result<(), Loss> {
     let sock = Sock::argument(ctx, 0);
     let state = sock.state();
     let tcp = sock.as_tcp().ok_or(Loss::NotATcpSocket)?;
-    let Some(Wanted { ports, netns }) = filter::socket(sock, tcp, state) else { return Ok(()) };
+    let Some(Wanted { ports, netns }) = filter::socket(sock, tcp) else { return Ok(()) };
     let orphan = if sock.is_orphan() { FLAG_ORPHAN } else { 0 };
     let flags = if failed(ctx) { orphan | FLAG_NOT_SENT } else { orphan };
     let segment = Segment::argument(ctx, 1);

@@ -45,7 +45,7 @@ fn try_send_reset(ctx: &BtfTracePointContext) -> Result<(), Loss> {
         return Ok(());
     }
     let state = copy.map_or(0, Common::state);
-    if !filter::state(state.into()) || !filter::netns(netns) {
+    if !filter::netns(netns) {
         return Ok(());
     }
     // A listener's cookie would name another socket than the one the reset is about.

@@ -76,9 +76,6 @@ fn tell(
     hook: Hook,
 ) -> Result<(), Loss> {
     let state = mini.state();
-    if !filter::state(state.into()) {
-        return Ok(());
-    }
     let ports = mini.common.ports();
     if filter::ports(ports) == Verdict::Unwanted {
         return Ok(());

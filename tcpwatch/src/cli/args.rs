@@ -160,6 +160,9 @@ pub struct OutputArgs {
     /// Only what is sent again: SYN, SYN+ACK, FIN and data
     #[arg(long, conflicts_with_all = ["lives", "failed"])]
     pub retries: bool,
+    /// Begin with the sockets that exist; with --state, those in one of these states always are
+    #[arg(long, conflicts_with_all = ["lives", "failed", "retries"])]
+    pub existing: bool,
     /// Clock in text; JSON always has UTC and the kernel's clock
     #[arg(long, value_enum, default_value_t = Clock::Local)]
     pub time: Clock,
@@ -266,7 +269,11 @@ impl OutputArgs {
             _ if self.retries => false,
             // The change to CLOSED has told why already.
             News::Error(error) => self.format == Format::Json || error.state != TcpState::Closed,
-            News::Change(_) | News::Restart(_) | News::Reset(_) | News::Segment(_) => true,
+            News::Existing(_)
+            | News::Change(_)
+            | News::Restart(_)
+            | News::Reset(_)
+            | News::Segment(_) => true,
         }
     }
 }

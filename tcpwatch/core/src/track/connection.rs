@@ -26,6 +26,8 @@ pub(super) struct Full {
     pub(super) from_snapshot: bool,
     /// A mini-socket has taken over; what the kernel still says of the full socket is its burial.
     pub(super) replaced: bool,
+    /// The timer of its state was shown with it.
+    pub(super) has_timer: bool,
     /// It was accepted, but no request socket was half-open before it.
     unrequested: bool,
     pub(super) life: Box<Life>,
@@ -64,6 +66,7 @@ impl Tracker {
             seen: known.seen,
             from_snapshot: true,
             replaced: false,
+            has_timer: false,
             unrequested: false,
             life: Box::default(),
         };
@@ -128,6 +131,7 @@ impl Tracker {
             return;
         }
         connection.state = event.to;
+        connection.has_timer = event.timer.is_some();
         if !handshake {
             connection.since = Some(event.at);
         }
@@ -189,6 +193,7 @@ impl Tracker {
             seen: event.at,
             from_snapshot: false,
             replaced: false,
+            has_timer: false,
             unrequested: false,
             life: Box::new(match event.from {
                 TcpState::Closed | TcpState::Listen => Life::begun(event.at),

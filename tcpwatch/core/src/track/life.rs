@@ -11,6 +11,8 @@ use crate::event::{
 /// What is gathered while a connection lives.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Life {
+    /// It was there before the first event.
+    existed: bool,
     /// When it began, if that was seen.
     opened: Option<KernelTime>,
     /// Time spent in each state so far.
@@ -200,6 +202,8 @@ pub struct Connection {
     pub at: KernelTime,
     /// Whose.
     pub subject: Subject,
+    /// It was there before the first event.
+    pub existed: bool,
     /// When it began: SYN_SENT or SYN_RECV was entered. `None` if it existed before.
     pub opened: Option<KernelTime>,
     /// From there until it was closed on both sides or given up; TIME_WAIT is not counted.
@@ -218,6 +222,8 @@ pub struct Connection {
     pub closed_by: Option<ClosedBy>,
     /// How it ended.
     pub end: End,
+    /// It is still in TIME_WAIT, until then: the run ended before.
+    pub ends_at: Option<KernelTime>,
     /// The changes that were not reported but inferred, in order; how long such a state lasted is not
     /// known.
     pub inferred: Vec<MissedChange>,
@@ -244,6 +250,11 @@ impl Life {
     /// A connection that begins now.
     pub(super) fn begun(at: KernelTime) -> Self {
         Self { opened: Some(at), ..Self::default() }
+    }
+
+    /// It was there before the first event.
+    pub(super) const fn existed(&mut self) {
+        self.existed = true;
     }
 
     /// The connection leaves a state that it entered at `since`, for another.
@@ -314,6 +325,7 @@ impl Life {
         (left, reason): (TcpState, Reason),
     ) -> Connection {
         let Self {
+            existed,
             opened,
             spent,
             closing_since,
@@ -334,6 +346,7 @@ impl Life {
         Connection {
             at,
             subject,
+            existed,
             opened,
             lasted: opened.map(|opened| until.since(opened)),
             spent,
@@ -350,6 +363,7 @@ impl Life {
             totals: totals.map(|totals| totals.without_syn(subject.direction)),
             closed_by: closed_by.or_else(|| (by_reset && came_up).then_some(ClosedBy::Reset)),
             end: End::of(left, reason),
+            ends_at: None,
             inferred,
         }
     }

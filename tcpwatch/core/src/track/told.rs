@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Connection, Reason};
+use super::{Connection, Existing, Reason};
 use crate::{
     event::{
         Cookie, Direction, Endpoints, KernelTime, Netns, Process, ResetDirection, Segment,
@@ -110,7 +110,7 @@ impl Handshake {
     }
 }
 
-/// The kernel started the clock of a state again; the state goes on.
+/// The kernel started the timer of a state, again or at last; the state goes on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Restart {
     /// When.
@@ -123,6 +123,9 @@ pub struct Restart {
     pub in_state: Option<Duration>,
     /// When the timer will end it now.
     pub ends_at: Option<KernelTime>,
+    /// It had no timer before: a socket was in FIN_WAIT_2 after `shutdown()`, and now the application has
+    /// closed it.
+    pub starts: bool,
     /// Not reported when it happened: it follows from the end.
     pub inferred: bool,
 }
@@ -187,6 +190,8 @@ pub struct SocketError {
 pub enum News {
     /// A change of state.
     Change(Change),
+    /// A socket that existed before.
+    Existing(Existing),
     /// A clock that started again.
     Restart(Restart),
     /// A segment that was sent again.
@@ -207,6 +212,7 @@ impl News {
     pub const fn at(&self) -> KernelTime {
         match self {
             Self::Change(change) => change.at,
+            Self::Existing(existing) => existing.at,
             Self::Restart(restart) => restart.at,
             Self::Retransmit(again) => again.at,
             Self::Reset(reset) => reset.at,
@@ -221,6 +227,7 @@ impl News {
     pub const fn subject(&self) -> Subject {
         match self {
             Self::Change(change) => change.subject,
+            Self::Existing(existing) => existing.subject,
             Self::Restart(restart) => restart.subject,
             Self::Retransmit(again) => again.subject,
             Self::Reset(reset) => reset.subject,
@@ -236,7 +243,8 @@ impl News {
         match self {
             Self::Change(change) => change.inferred,
             Self::Restart(restart) => restart.inferred,
-            Self::Retransmit(_)
+            Self::Existing(_)
+            | Self::Retransmit(_)
             | Self::Reset(_)
             | Self::Error(_)
             | Self::Connection(_)
@@ -249,6 +257,7 @@ impl News {
     pub fn touches(&self, state: TcpState) -> bool {
         match self {
             Self::Change(change) => change.from == state || change.to == state,
+            Self::Existing(existing) => existing.state == state,
             Self::Restart(restart) => restart.state == state,
             Self::Retransmit(again) => again.state == state,
             Self::Reset(reset) => reset.state == Some(state),

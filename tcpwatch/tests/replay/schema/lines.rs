@@ -24,6 +24,16 @@ fn restart_line() -> Value {
     line["event"] = json!("restart");
     line["state"] = json!("TIME_WAIT");
     line["ends_in_s"] = json!(60.1);
+    line["starts"] = json!(true);
+    line
+}
+
+fn existing_line() -> Value {
+    let mut line = restart_line();
+    line["event"] = json!("existing");
+    line["in_state_s"] = json!(null);
+    line.as_object_mut().expect("an object").remove("starts");
+    line["in_state_at_least_s"] = json!(86_400);
     line
 }
 
@@ -93,7 +103,7 @@ fn connection_line() -> Value {
             "bytes_sent": 5, "bytes_received": 0, "bytes_undelivered": 7,
             "srtt_s": 0.000_412, "min_rtt_s": null,
             "retransmits": 2, "not_sent": 1, "retries": { "data": 2 }, "closed_by": "reset",
-            "end": "reset_received", "failed": true
+            "end": "reset_received", "failed": true, "existing": true, "ends_in_s": 59.9
         }),
     )
 }
@@ -113,9 +123,10 @@ fn segment_line() -> Value {
     )
 }
 
-fn every_line() -> [Value; 9] {
+fn every_line() -> [Value; 10] {
     [
         state_line(),
+        existing_line(),
         restart_line(),
         retransmit_line(),
         reset_line(),

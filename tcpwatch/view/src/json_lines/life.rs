@@ -44,6 +44,12 @@ pub(super) fn connection(line: &mut Object<'_>, connection: &Connection, opened:
         None => line.null(key!("closed_by")),
     }
     line.word(key!("end"), connection.end.word());
+    if let Some(ends_at) = connection.ends_at {
+        line.seconds(key!("ends_in_s"), ends_at.since(connection.at));
+    }
+    if connection.existed {
+        line.yes(key!("existing"));
+    }
     if !connection.inferred.is_empty() {
         line.array(key!("inferred_changes"), &connection.inferred, |link, out| {
             Object::write(out, |object| write_link(object, *link));

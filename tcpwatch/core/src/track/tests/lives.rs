@@ -269,6 +269,7 @@ fn a_connection_older_than_the_run_has_no_invented_beginning() {
         kind: KnownKind::Full,
         timer_left: None,
         seen: ms(20),
+        quiet: None,
         inode: 5,
         owner: process(42, Via::Procfs),
     }]);
@@ -352,6 +353,7 @@ fn a_handshake_whose_beginning_was_not_seen_has_no_length() {
         kind: KnownKind::Full,
         timer_left: None,
         seen: ms(0),
+        quiet: None,
         inode: 5,
         owner: None,
     }]);

@@ -163,7 +163,11 @@ fn line(news: &News) -> String {
         }
         News::Restart(restart) => {
             let after = whole_ms(restart.in_state);
-            format!("{} again {after}{}", restart.state, inferred(restart.inferred))
+            let what = if restart.starts { "timed" } else { "again" };
+            format!("{} {what} {after}{}", restart.state, inferred(restart.inferred))
+        }
+        News::Existing(existing) => {
+            format!("{} existing {}", existing.state, whole_ms(existing.in_state))
         }
         News::Retransmit(again) => {
             format!("{} {} {}", again.segment.word(), again.attempt, whole_ms(again.since_last))

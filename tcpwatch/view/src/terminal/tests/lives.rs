@@ -16,6 +16,7 @@ fn client() -> Connection {
     Connection {
         at: at(106_120),
         subject: subject(Direction::Outgoing),
+        existed: false,
         opened: Some(at(412)),
         lasted: Some(ms(44_100)),
         spent: Spent::of(&[
@@ -37,6 +38,7 @@ fn client() -> Connection {
         }),
         closed_by: Some(ClosedBy::Local),
         end: End::Normal,
+        ends_at: None,
         inferred: Vec::new(),
     }
 }
