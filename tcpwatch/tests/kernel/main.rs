@@ -20,6 +20,10 @@ mod coverage;
 mod harness;
 
 #[cfg(test)]
+mod again;
+#[cfg(test)]
+mod before;
+#[cfg(test)]
 mod claims;
 #[cfg(test)]
 mod ends;

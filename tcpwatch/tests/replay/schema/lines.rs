@@ -151,7 +151,17 @@ fn a_good_line_of_each_kind_is_accepted_also_with_a_field_more() {
 #[test]
 fn a_line_without_one_of_its_fields_is_refused() {
     let validator = validator();
-    let optional = ["ends_in_s", "expected_s", "early", "not_sent", "host"];
+    let optional = [
+        "ends_in_s",
+        "expected_s",
+        "early",
+        "not_sent",
+        "host",
+        "starts",
+        "existing",
+        "in_state_at_least_s",
+        "bytes_undelivered",
+    ];
     for line in every_line() {
         for field in line.as_object().expect("an object").keys() {
             let mut poorer = line.clone();
@@ -343,7 +353,9 @@ fn a_timer_that_runs_has_both_its_bounds_and_brings_one_thing() {
 fn a_life_of_which_little_is_known_keeps_to_the_schema() {
     let validator = validator();
     let mut line = connection_line();
-    for field in ["opened_mono_ns", "bytes_received", "srtt_s", "min_rtt_s", "failed"] {
+    for field in
+        ["opened_mono_ns", "bytes_received", "bytes_undelivered", "srtt_s", "min_rtt_s", "failed"]
+    {
         line.as_object_mut().expect("an object").remove(field);
     }
     let unknown = json!({
