@@ -135,11 +135,11 @@ fn last_sent(
     let again = before
         .filter(|before| before.segment == event.segment && before.seq == retry.seq)
         .filter(|before| before.number + 1 == retry.number);
-    // The first transmission was when the state was entered; data may have been sent any time, a FIN
-    // may have waited behind data, and one that is still under way in CLOSING was sent in FIN_WAIT_1.
+    // The first transmission was when the state was entered; data may have been sent any time, and a FIN
+    // that is still under way in CLOSING was sent in FIN_WAIT_1.
     let with_state = match event.segment {
         Segment::Syn | Segment::SynAck => true,
-        Segment::Fin => event.times.is_none() && event.state != TcpState::Closing,
+        Segment::Fin => event.state != TcpState::Closing,
         Segment::Data => false,
     };
     let first = since.filter(|_| with_state && retry.number == 1);
@@ -150,6 +150,12 @@ fn last_sent(
             seen.into()
         }
         (Some(told), _) => Some(told),
+        // Without the kernel's word a FIN may have waited behind data.
+        (None, Some(_))
+            if event.segment == Segment::Fin && again.is_none() && event.times.is_some() =>
+        {
+            None
+        }
         (None, seen) => seen,
     }
 }
