@@ -73,7 +73,7 @@ impl Numbers {
             FIN_WAIT_1 | FIN_WAIT_2 | CLOSING | LAST_ACK => 1,
             _ => 0,
         };
-        let syn = if self.state == SYN_SENT { 1 } else { 0 };
+        let syn = u32::from(self.state == SYN_SENT);
         // All that was queued was sent, and the FIN is the last of it.
         let fin_sent = if self.write_seq == self.snd_nxt { fin } else { 0 };
         let in_flight = self.snd_nxt.wrapping_sub(self.snd_una);
@@ -104,3 +104,71 @@ const _: () = {
     assert!(size_of::<StateChangeLast<1>>() == 64 + 40, "no padding between");
     assert!(size_of::<StateChangeLast<4>>() == 88 + 40, "no padding between");
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ESTABLISHED: u8 = 1;
+
+    /// 1000 bytes acknowledged, 300 on their way, 200 not sent; as many times sent again.
+    fn numbers(first: u32, extra: u64, state: u8) -> Numbers {
+        Numbers {
+            bytes_sent: 1300,
+            bytes_retrans: 0,
+            bytes_acked: 1000 + extra,
+            snd_una: first,
+            snd_nxt: first.wrapping_add(300),
+            write_seq: first.wrapping_add(500),
+            state,
+        }
+    }
+
+    /// Bytes sent once, whether the SYN is among them, and what was not delivered.
+    fn judged(numbers: Numbers) -> (u64, bool, u32) {
+        let (again, undelivered) = numbers.judge();
+        assert_ne!(undelivered & UNDELIVERED_KNOWN, 0);
+        let syn = undelivered & SYN_COUNTED != 0;
+        (numbers.bytes_sent - again, syn, undelivered & UNDELIVERED_MAX)
+    }
+
+    #[test]
+    fn what_was_sent_and_not_delivered_follows_from_sequence_numbers_also_where_they_wrap() {
+        for first in [5, u32::MAX - 100, u32::MAX - 400] {
+            assert_eq!(judged(numbers(first, 0, ESTABLISHED)), (1300, true, 500));
+            assert_eq!(judged(numbers(first, 1, ESTABLISHED)), (1300, false, 500), "with a SYN");
+        }
+    }
+
+    #[test]
+    fn what_the_network_below_did_not_take_counts_once() {
+        let refused = |numbers| Numbers { bytes_sent: 5100, ..numbers };
+        assert_eq!(judged(refused(numbers(5, 0, ESTABLISHED))), (1300, true, 500));
+        assert_eq!(judged(refused(numbers(5, 1, ESTABLISHED))), (1301, true, 500), "and the SYN");
+    }
+
+    #[test]
+    fn a_fin_is_no_byte_whether_sent_or_not() {
+        let waits = Numbers { write_seq: 506, ..numbers(5, 0, FIN_WAIT_1) };
+        assert_eq!(judged(waits), (1300, true, 500));
+        let sent = Numbers { snd_nxt: 306, write_seq: 306, ..numbers(5, 0, FIN_WAIT_1) };
+        assert_eq!(judged(sent), (1300, true, 300));
+        let heard = Numbers { bytes_acked: 1301, snd_una: 306, ..sent };
+        let heard = Numbers { state: FIN_WAIT_2, ..heard };
+        assert_eq!(judged(heard), (1300, true, 0));
+    }
+
+    #[test]
+    fn a_syn_that_nobody_acknowledges_is_no_byte() {
+        let syn = Numbers {
+            bytes_sent: 0,
+            bytes_retrans: 0,
+            bytes_acked: 0,
+            snd_una: 9,
+            snd_nxt: 10,
+            write_seq: 10,
+            state: SYN_SENT,
+        };
+        assert_eq!(judged(syn), (0, false, 0));
+    }
+}

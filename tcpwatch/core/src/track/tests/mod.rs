@@ -5,6 +5,7 @@ mod half_open;
 mod lives;
 mod resets;
 mod retries;
+mod segment_times;
 mod segments;
 mod takeover;
 mod time_wait;
