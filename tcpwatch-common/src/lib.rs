@@ -35,7 +35,7 @@ pub use mini_socket::{MiniKind, MiniSocket, MiniSocketCancel, TimerEvent};
 pub use reason::Reason;
 pub use record::{Family, RecordHead, RecordKind};
 pub use reset::{Reset, ResetWay};
-pub use retransmit::Retransmit;
+pub use retransmit::{Retransmit, RetransmitTimes, TimedRetransmit};
 pub use rule::{Rule, RuleCount};
 pub use seen_socket::SeenSocket;
 pub use segment::Segment;

@@ -22,7 +22,7 @@ use crate::{
     emit::{self, Loss},
     filter::{self, Verdict},
     kernel::{self, Addresses, SOCK_DEAD, SOCK_DONE, Sock, TcpSock},
-    maps, trial, undecided,
+    maps, sent_before, trial, undecided,
 };
 
 #[btf_tracepoint(function = "inet_sock_set_state")]
@@ -55,7 +55,7 @@ fn observe(ctx: &BtfTracePointContext, copy: Copy) -> i32 {
     let sock = Sock::argument(ctx, 0);
     let (old, new) = (ctx.arg::<u32>(1) as u8, ctx.arg::<u32>(2) as u8);
     // tcp_close_state() also "changes" FIN_WAIT_2 to FIN_WAIT_2: not a change.
-    if old == new || !(count::is_on() || filter::states(old.into(), new.into())) || !sock.is_tcp() {
+    if old == new || !sock.is_tcp() {
         return 0;
     }
     if trial::has(sock, Hook::SetState) || !copy.takes(sock, new) {
@@ -81,9 +81,6 @@ fn try_set_state(
     (old, new): (u8, u8),
     hook: Hook,
 ) -> Result<(), Loss> {
-    if count::is_on() && !filter::states(old.into(), new.into()) {
-        return Ok(());
-    }
     let ports = (local_port(sock, old, new)?, sock.remote_port());
     if old == LISTEN && new == SYN_RECV && ports.1 == 0 {
         // Up to 6.12 an accepted socket is still an exact copy of its listener here, cookie included
@@ -98,6 +95,9 @@ fn try_set_state(
         return Ok(());
     }
     let tcp = sock.as_tcp().ok_or(Loss::NotATcpSocket)?;
+    if new == SYN_SENT || new == ESTABLISHED {
+        sent_before::learn(tcp);
+    }
     let netns = tcp.netns();
     if !filter::netns(netns) {
         return Ok(());
@@ -115,6 +115,11 @@ fn try_set_state(
     };
     let head = emit::head(RecordKind::StateChange, sock.cookie(), netns, ports, flags);
     let change = What { old, new, error, ..What::by(old, new) };
+    let change = if old == SYN_SENT && new == ESTABLISHED && maps::WITH_TOTALS.load() != 0 {
+        What { pid: tcp.syn_round_trip_us(), ..change }
+    } else {
+        change
+    };
     // A listener waits here for nothing: user space asks for its port and decides.
     if verdict == Verdict::Undecided && !listens {
         // A connect that found no free port never gets one.
@@ -240,7 +245,7 @@ impl What {
         let change = StateChange { head, old, new, error, pid, comm, local, remote };
         match ending {
             None => emit::emit(change),
-            Some(tcp) => emit::emit(StateChangeLast { change, totals: tcp.totals() }),
+            Some(tcp) => emit::emit(StateChangeLast { change, totals: tcp.totals(old) }),
         }
     }
 }
@@ -249,7 +254,9 @@ impl What {
 fn flags(sock: Sock, tcp: TcpSock, old: u8) -> u16 {
     let kernel = sock.flags();
     let mut flags = if tcp.linger2() < 0 { FLAG_LINGER2_OFF } else { 0 };
-    if old == SYN_RECV && tcp.bytes_received() > 0 {
+    // The acknowledgment of a client's SYN alone counts as one byte. `syn_data_acked` is set later
+    // (`tcp_rcv_synsent_state_process` in `net/ipv4/tcp_input.c`).
+    if old == SYN_RECV && tcp.bytes_received() > 0 || old == SYN_SENT && tcp.bytes_acked() > 1 {
         flags |= FLAG_FAST_OPEN;
     }
     if kernel & SOCK_DEAD != 0 {

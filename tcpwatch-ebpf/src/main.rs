@@ -26,6 +26,7 @@ mod inet_sock_set_state;
 mod kernel;
 mod lab_tap;
 mod maps;
+mod sent_before;
 mod tcp_receive_reset;
 mod tcp_retransmit_skb;
 mod tcp_retransmit_synack;

@@ -187,8 +187,7 @@ impl Probes {
             programs.extend(attach_copies(&mut ebpf, &layout.btf));
         }
         if let Ok(handlers) = minis {
-            let mut slot: Array<_, [u64; 2]> = take_map(&mut ebpf, "HANDLERS")?;
-            slot.set(0, [handlers.timewait, handlers.request], 0)?;
+            fill_handlers(&mut ebpf, handlers)?;
         }
         let counters: PerCpuArray<_, _> = take_map(&mut ebpf, "COUNTERS")?;
         let counts = task.take_counts(&mut ebpf)?;
@@ -298,23 +297,11 @@ impl Task<'_> {
     }
 
     fn needs_minis(&self) -> bool {
-        let told = self.stream.is_some_and(|filters| filters.tells != Tells::Retries);
-        told || self.counts()
+        self.stream.is_some() || self.counts()
     }
 
     fn needs(&self, hook: Hook) -> bool {
-        let counted = self.counts() && hook.counts;
-        counted || self.stream.is_some_and(|filters| is_asked(hook, filters.tells))
-    }
-}
-
-/// Does what is to be told need this hook?
-fn is_asked(hook: Hook, tells: Tells) -> bool {
-    match hook.need {
-        Need::Required | Need::Optional(Reads::Retransmits) => true,
-        Need::MiniSockets | Need::Optional(Reads::Segments | Reads::Nothing) => {
-            tells != Tells::Retries
-        }
+        self.stream.is_some() || self.counts() && hook.counts
     }
 }
 
@@ -341,6 +328,12 @@ fn find_handlers(
     }
     handlers::learn(ebpf, &layout.btf, ground)
         .or_else(|learned| list.handlers().map_err(|listed| MinisOff::Handlers { listed, learned }))
+}
+
+/// From then on the kernel side handles the timers of mini-sockets.
+fn fill_handlers(ebpf: &mut Ebpf, handlers: Handlers) -> Result<(), MapError> {
+    let mut slot: Array<_, [u64; 2]> = take_map(ebpf, "HANDLERS")?;
+    slot.set(0, [handlers.timewait, handlers.request], 0)
 }
 
 /// Tells the kernel side the functions that end mini-sockets.
@@ -379,6 +372,8 @@ fn load(
     let has_error = u32::from(dialect.retransmit_has_error);
     let has_reason = u32::from(dialect.reset_has_reason);
     let preemptible = u32::from(layout.preemptible);
+    let sent_before = [&layout.minis, &layout.retransmits, &layout.sent_before];
+    let with_sent_before = u32::from(sent_before.iter().all(|group| group.is_ok()));
     let streams = u32::from(task.stream.is_some());
     let (counts, count_netns) = match task.counting {
         Counting::Off => (0, 0),
@@ -392,6 +387,7 @@ fn load(
     for (global, value) in [
         ("RETRANSMIT_HAS_ERROR", &has_error),
         ("RESET_HAS_REASON", &has_reason),
+        ("WITH_SENT_BEFORE", &with_sent_before),
         ("STREAM", &streams),
         ("COUNT", &counts),
         ("COUNT_NETNS", &count_netns),
@@ -407,6 +403,7 @@ fn load(
         &layout.tw_room,
         &layout.minis,
         &layout.retransmits,
+        &layout.sent_before,
         &layout.resets,
         &layout.totals,
         &layout.counting,
