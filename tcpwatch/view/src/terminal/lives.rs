@@ -99,10 +99,14 @@ fn end(connection: &Connection) -> String {
     let mut text = ending(connection);
     let undelivered = connection.totals.and_then(|totals| totals.undelivered);
     if let Some(undelivered) = undelivered.filter(|undelivered| *undelivered > 0) {
-        text += &format!(" \u{b7} {} not delivered", bytes(Some(undelivered.into())));
+        text += " \u{b7} ";
+        text += &bytes(Some(undelivered.into()));
+        text += " not delivered";
     }
     if connection.not_sent > 0 {
-        text += &format!(" \u{b7} {} not sent", retries(connection.not_sent));
+        text += " \u{b7} ";
+        text += &retries(connection.not_sent);
+        text += " not sent";
     }
     let mut last = None;
     for MissedChange { from, to, gap } in &connection.inferred {
