@@ -10,11 +10,24 @@ use crate::harness::{
 };
 
 /// What a line says of a retry, without what differs by some microseconds: two programs on one hook.
-fn said(line: &Line) -> (Option<u32>, Option<String>, Option<u32>, Option<String>, Option<String>) {
+#[derive(Debug, PartialEq)]
+struct Said {
+    attempt: Option<u32>,
+    direction: Option<String>,
+    pid: Option<u32>,
+    via: Option<String>,
+    expected: Option<String>,
+}
+
+fn said(line: &Line) -> Said {
     let owner = line.process.as_ref();
-    let expected = line.expected_s.map(|expected| expected.to_string());
-    let whose = owner.map(|owner| owner.via.clone());
-    (line.attempt, line.direction.clone(), owner.map(|owner| owner.pid), whose, expected)
+    Said {
+        attempt: line.attempt,
+        direction: line.direction.clone(),
+        pid: owner.map(|owner| owner.pid),
+        via: owner.map(|owner| owner.via.clone()),
+        expected: line.expected_s.map(|expected| expected.to_string()),
+    }
 }
 
 /// The last ACK of a handshake is lost.
@@ -33,7 +46,7 @@ pub(super) fn retries_shows_the_lines_of_the_log() {
     let shown: Vec<_> = retries.lines.iter().collect();
     for (logged, shown) in logged.iter().zip(&shown).take(2) {
         assert_eq!(said(logged), said(shown));
-        assert_eq!(said(shown).2, Some(std::process::id()), "{shown}");
+        assert_eq!(said(shown).pid, Some(std::process::id()), "{shown}");
         let times = logged.since_last_s.zip(shown.since_last_s).expect("both know it");
         assert!((times.0 - times.1).abs() < 0.01, "{logged}\n{shown}");
     }

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, fmt, net::IpAddr, net::SocketAddr};
 use serde::{Deserialize, Deserializer};
 
 #[derive(Clone, Debug, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a field of the JSON")]
 pub(crate) struct Line {
     pub(crate) event: String,
     pub(crate) mono_ns: u64,

@@ -77,6 +77,16 @@ pub struct Terminal {
     owner: Vec<u8>,
 }
 
+/// Was it there before the first event?
+#[derive(Clone, Copy, Default)]
+enum Existed {
+    #[default]
+    No,
+    Yes,
+    /// And it is at least so long in its state.
+    For(Duration),
+}
+
 /// What a line says besides the change itself.
 #[derive(Clone, Copy, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a remark that a line has or has not")]
@@ -87,18 +97,11 @@ struct Remarks {
     inferred: bool,
     /// Learned by asking the kernel: the moment is exact to one of its ticks.
     asked: bool,
-    existed: Option<Existed>,
+    existed: Existed,
     /// Explains what the cell ends with. It makes a line long, and costs the owner no letter of its name.
     meaning: Option<&'static str>,
     gap: bool,
     odd: bool,
-}
-
-/// It existed before.
-#[derive(Clone, Copy)]
-struct Existed {
-    /// It is in its state for so long or longer.
-    at_least: Option<Duration>,
 }
 
 impl Terminal {
@@ -220,10 +223,11 @@ impl Terminal {
         if let Some(handshake) = handshake {
             word(handshake);
         }
-        if let Some(Existed { at_least }) = existed {
-            word("existing");
-            if at_least.is_some() {
-                word(&format!("for {} or longer", Humane(at_least)));
+        match existed {
+            Existed::No => {}
+            Existed::Yes => word("existing"),
+            Existed::For(time) => {
+                word(&format!("existing \u{b7} for {} or longer", Humane(Some(time))));
             }
         }
         if inferred {
@@ -276,7 +280,7 @@ impl Terminal {
             handshake: change.handshake.map(handshake_words),
             inferred: change.inferred,
             asked: change.asked,
-            existed: None,
+            existed: Existed::No,
             meaning: None,
             gap: change.gap,
             odd: change.inferred || change.reason.is_some_and(Reason::is_failure),
@@ -302,8 +306,8 @@ impl Terminal {
         self.begin(at, subject, clock, out);
         cell::state(state, &mut self.cell);
         self.middle(style::of_state(state), in_state, out);
-        let remarks =
-            Remarks { ends_at, existed: Some(Existed { at_least }), ..Remarks::default() };
+        let existed = at_least.map_or(Existed::Yes, Existed::For);
+        let remarks = Remarks { ends_at, existed, ..Remarks::default() };
         self.end(subject, remarks, clock, out);
     }
 }
