@@ -65,7 +65,7 @@ pub async fn follow(
         version: Header::VERSION,
         clock: clock::read(),
         reliance: Reliance {
-            gapless: plan.filters.is_gapless(),
+            gapless: true,
             minis: probes.minis.is_ok(),
             lives: plan.filters.tells == Tells::Lives,
             rate: clock::tick_rate(),
