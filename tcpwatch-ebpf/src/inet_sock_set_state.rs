@@ -88,9 +88,8 @@ fn try_set_state(
     let listens = new == LISTEN || old == LISTEN && new == CLOSED;
     let verdict = if listens { filter::listener_port(ports.0) } else { filter::ports(ports) };
     let may_be_kept = filter::asks_ports() && old == SYN_SENT;
-    let kept = if may_be_kept { undecided::take(sock.cookie()) } else { None };
     if verdict == Verdict::Unwanted {
-        return Ok(());
+        return forget(sock, may_be_kept);
     }
     let tcp = sock.as_tcp().ok_or(Loss::NotATcpSocket)?;
     if new == SYN_SENT || new == ESTABLISHED {
@@ -98,11 +97,11 @@ fn try_set_state(
     }
     let netns = tcp.netns();
     if !filter::netns(netns) {
-        return Ok(());
+        return forget(sock, may_be_kept);
     }
     let addresses = sock.addresses().ok_or(Loss::UnknownFamily)?;
     if !filter::addresses(&addresses) {
-        return Ok(());
+        return forget(sock, may_be_kept);
     }
 
     let (error, flags) = if new == CLOSED && old != LISTEN {
@@ -121,11 +120,12 @@ fn try_set_state(
     if verdict == Verdict::Undecided && !listens {
         // A connect that found no free port never gets one.
         if new == CLOSED {
-            return Ok(());
+            return forget(sock, may_be_kept);
         }
         return undecided::keep(head.cookie, &change.kept_back(&head, owner));
     }
-    if let Some(kept) = kept {
+    // Late, because a change that is carried through all of the above has no place in registers.
+    if may_be_kept && let Some(kept) = undecided::take(head.cookie) {
         emit_kept_back(ctx, &kept, &head, &addresses, hook);
     }
     if let Some(owner) = owner {
@@ -136,6 +136,15 @@ fn try_set_state(
     }
     let is_last = new == CLOSED && !listens && maps::WITH_TOTALS.load() != 0;
     change.emit(head, &addresses, is_last.then_some(tcp), hook)
+}
+
+/// A change that is kept back will not be emitted.
+#[inline(always)]
+fn forget(sock: Sock, may_be_kept: bool) -> Result<(), Loss> {
+    if may_be_kept {
+        undecided::forget(sock.cookie());
+    }
+    Ok(())
 }
 
 /// The cheap way first; it fails only at the very end of a life, and while there is no port.

@@ -20,3 +20,9 @@ pub(crate) fn take(cookie: u64) -> Option<KeptBack> {
     let kept = unsafe { *kept };
     UNDECIDED.remove(cookie).ok().map(|()| kept)
 }
+
+/// Drops a change that is kept back, if there is one.
+#[inline(always)]
+pub(crate) fn forget(cookie: u64) {
+    let _was_there = UNDECIDED.remove(cookie).is_ok();
+}
