@@ -377,7 +377,14 @@ impl Tracker {
             }
             None => self.tally.connections += 1,
         }
-        for link in way(mini.state, left.unwrap_or(event.state)) {
+        let stop = left.unwrap_or(event.state);
+        let mut links = way(mini.state, stop);
+        if links.iter().any(|link| link.to == TcpState::Closed) {
+            // A socket that ended in between is another one's past.
+            links.clear();
+            (mini.state, mini.since) = (stop, None);
+        }
+        for link in links {
             let change = mini.change(key, event.at, link.to);
             let ends_at = mini.ends_at.filter(|_| link.to == event.state);
             mini.life.infers(event.at, link);
