@@ -87,6 +87,7 @@ fn try_set_state(ctx: &BtfTracePointContext, sock: Sock, old: u32, new: u32) -> 
 
     let flags = flags(sock, tcp, old);
     let head = emit::head(RecordKind::StateChange, sock.cookie(), netns, ports, flags);
+    let head = RecordHead { cgroup: tcp.cgroup(), ..head };
     let change = What { old: old as u8, new: new as u8, error: sock.error() };
     let by = system_call(sock, old, new);
     let owner = by.and_then(|via| Some((owner::of_system_call(tcp)?, via)));

@@ -60,6 +60,7 @@ fn try_retransmit(ctx: &BtfTracePointContext) -> Result<(), Loss> {
     let orphan = if sock.is_orphan() { FLAG_ORPHAN } else { 0 };
     let flags = if failed { orphan | FLAG_NOT_SENT } else { orphan };
     let head = emit::head(RecordKind::Retransmit, sock.cookie(), netns, ports, flags);
+    let head = RecordHead { cgroup: tcp.cgroup(), ..head };
     if filter::asks_ports() && u32::from(state) == SYN_SENT {
         tell_kept_back(ctx, sock, &head);
     }

@@ -7,6 +7,7 @@ use tcpwatch::cli::exit;
 use tcpwatch_kernel::probe::{
     Counting, Dialect, EARLY_ENDS, Facts, Filters, Probes, Tells, hooks::HOOKS,
 };
+use tcpwatch_kernel::source::cgroup_paths::CgroupPaths;
 use tcpwatch_lab::rehearsal::rehearse;
 
 use crate::runtime;
@@ -80,6 +81,9 @@ impl Report {
             None => Ok(()),
         };
         self.line(EARLY_ENDS, &early_ends);
+        let cgroups = probes.cgroups_off.clone().map_or(Ok(()), Err);
+        let paths = CgroupPaths::new().check().map_err(str::to_owned);
+        self.line("cgroup, unit, container and pod of a socket", &cgroups.and(paths));
         let Dialect { reset_has_reason, retransmit_has_error, .. } = probes.dialect;
         self.line("bytes, retransmits and RTT of a connection that ended", &totals);
         self.line(

@@ -109,6 +109,7 @@ pub fn replay(
         match recording.next_item() {
             Ok(Some(Item::Record(bytes))) => road.take(&bytes),
             Ok(Some(Item::Answer(known))) => road.answer(&known)?,
+            Ok(Some(Item::Cgroup(id, path))) => road.learn_place(id, Some(&path)),
             Ok(Some(Item::Sysctls(netns, sysctls))) => road.learn_sysctls(netns, sysctls),
             Ok(None) => break,
             Err(error) => {

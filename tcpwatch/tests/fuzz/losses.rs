@@ -108,6 +108,7 @@ impl Play {
                     socket: subject.socket.unwrap_or(Cookie(u64::MAX - alive.len() as u64)),
                     netns: subject.netns,
                     ends: subject.ends,
+                    cgroup: None,
                     state: change.to,
                     kind: if minis.contains(&change.to) {
                         KnownKind::TimeWait

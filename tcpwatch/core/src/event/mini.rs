@@ -1,6 +1,6 @@
 //! The life of a mini-socket, told by its timer.
 
-use super::{Cookie, Endpoints, KernelTime, Netns, TcpState};
+use super::{CgroupId, Cookie, Endpoints, KernelTime, Netns, TcpState};
 
 /// What the kernel keeps instead of a full socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -55,6 +55,8 @@ pub struct MiniEvent {
     pub netns: Netns,
     /// Its two ends.
     pub ends: Endpoints,
+    /// The cgroup of a half-open connection's listener, with the start of its timer.
+    pub cgroup: Option<CgroupId>,
     /// The listener of a half-open connection, with the start of its timer.
     pub listener: Option<Cookie>,
     /// What it is.

@@ -12,8 +12,8 @@ use super::{
 };
 use crate::{
     event::{
-        Cookie, Direction, EarlyEnd, Endpoints, Jiffies, KernelTime, KnownKind, KnownSocket,
-        MiniEvent, MiniKind, Netns, Process, ResetDirection, TcpState, TimerEvent,
+        CgroupId, Cookie, Direction, EarlyEnd, Endpoints, Jiffies, KernelTime, KnownKind,
+        KnownSocket, MiniEvent, MiniKind, Netns, Process, ResetDirection, TcpState, TimerEvent,
     },
     timing::wheel::TickRate,
 };
@@ -45,6 +45,7 @@ pub(super) struct Mini {
     /// Until then the kernel may move FIN_WAIT_2 to TIME_WAIT without a word.
     silent_until: Option<KernelTime>,
     socket: Option<Cookie>,
+    pub(super) cgroup: Option<CgroupId>,
     pub(super) direction: Option<Direction>,
     pub(super) process: Option<Process>,
     pub(super) inherited: bool,
@@ -103,6 +104,7 @@ impl Mini {
             ends_at: None,
             silent_until: None,
             socket,
+            cgroup: None,
             direction: None,
             process: None,
             inherited: false,
@@ -118,6 +120,7 @@ impl Mini {
             socket: self.socket,
             netns: key.netns,
             ends: key.ends,
+            cgroup: self.cgroup,
             direction: self.direction,
             process: self.process,
             inherited: self.inherited,
@@ -204,6 +207,7 @@ impl Tracker {
             ends_at: None,
             silent_until: None,
             socket: Some(known.socket),
+            cgroup: known.cgroup,
             direction,
             process: known.owner,
             inherited: false,
@@ -273,6 +277,7 @@ impl Tracker {
             mini.ends_at = Some(ends_at(event, self.reliance.rate));
             mini.silent_until = None;
             mini.seen = event.at;
+            mini.cgroup = mini.cgroup.or(event.cgroup);
             // Born before the snapshot looked and told after it: nothing new.
             let known_already = was.is_none() && mini.since.is_none();
             if mini.kind == MiniKind::Request && was.is_none() {
@@ -318,6 +323,7 @@ impl Tracker {
             ends_at: Some(ends_at(event, self.reliance.rate)),
             silent_until: None,
             socket: event.socket,
+            cgroup: event.cgroup,
             direction: Some(Direction::Incoming),
             process: owner,
             inherited: owner.is_some(),

@@ -27,6 +27,7 @@ impl Full {
     /// Takes over the owner of the half-open connection that it has become, whose listener the kernel has
     /// named.
     pub(super) fn inherit(&mut self, request: &Mini) {
+        self.cgroup = self.cgroup.or(request.cgroup);
         if request.process.is_some() && (self.process.is_none() || self.inherited) {
             (self.process, self.inherited) = (request.process, request.inherited);
         }
@@ -36,7 +37,10 @@ impl Full {
 impl Tracker {
     pub(super) fn apply_owner(&mut self, event: &OwnerEvent) {
         match self.sockets.get_mut(&event.socket).filter(|full| !full.replaced) {
-            Some(full) => full.owned_by(event.process),
+            Some(full) => {
+                full.cgroup = event.cgroup.or(full.cgroup);
+                full.owned_by(event.process);
+            }
             None => {
                 if self.claims.len() == MAX_CLAIMS {
                     self.claims.pop_front();

@@ -2,12 +2,13 @@
 //! connection by a full socket, a full socket by a timewait socket.
 
 use super::{Full, Life, mini::Mini};
-use crate::event::{Direction, KernelTime, Process, TcpState};
+use crate::event::{CgroupId, Direction, KernelTime, Process, TcpState};
 
 /// What is known of it so far.
 pub(super) struct Past {
     pub(super) state: TcpState,
     pub(super) since: Option<KernelTime>,
+    cgroup: Option<CgroupId>,
     direction: Option<Direction>,
     process: Option<Process>,
     inherited: bool,
@@ -17,13 +18,14 @@ pub(super) struct Past {
 impl Full {
     /// What it hands on.
     pub(super) fn past(&mut self) -> Past {
-        let Self { state, since, direction, process, inherited, ref mut life, .. } = *self;
-        Past { state, since, direction, process, inherited, life: std::mem::take(life) }
+        let Self { state, since, cgroup, direction, process, inherited, ref mut life, .. } = *self;
+        Past { state, since, cgroup, direction, process, inherited, life: std::mem::take(life) }
     }
 
     /// Goes on with what another socket has handed on.
     pub(super) fn goes_on(&mut self, past: Past) {
-        let Past { state, since, direction, process, inherited, life } = past;
+        let Past { state, since, cgroup, direction, process, inherited, life } = past;
+        self.cgroup = cgroup.or(self.cgroup);
         (self.state, self.since, self.life) = (state, since, life);
         (self.direction, self.process, self.inherited) = (direction, process, inherited);
     }
@@ -32,13 +34,14 @@ impl Full {
 impl Mini {
     /// What it hands on.
     pub(super) fn past(&mut self) -> Past {
-        let Self { state, since, direction, process, inherited, ref mut life, .. } = *self;
-        Past { state, since, direction, process, inherited, life: std::mem::take(life) }
+        let Self { state, since, cgroup, direction, process, inherited, ref mut life, .. } = *self;
+        Past { state, since, cgroup, direction, process, inherited, life: std::mem::take(life) }
     }
 
     /// Goes on with what another socket has handed on.
     pub(super) fn goes_on(&mut self, past: Past) {
-        let Past { state, since, direction, process, inherited, life } = past;
+        let Past { state, since, cgroup, direction, process, inherited, life } = past;
+        self.cgroup = cgroup.or(self.cgroup);
         (self.state, self.since, self.life) = (state, since, life);
         (self.direction, self.process, self.inherited) = (direction, process, inherited);
     }

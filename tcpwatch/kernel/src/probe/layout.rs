@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use aya::{Btf, BtfError};
 use tcpwatch_common::config::{
-    COMMON_FIRST, COUNT_FIELDS, KernelField, MINI_BYTES, MINI_FIELDS, MPTCP_FIELDS, OWNER_FIELDS,
-    RESET_FIELDS, RETRANSMIT_FIELDS, SOCKET_FIELDS, TOTALS_FIELDS,
+    CGROUP_FIELDS, COMMON_FIRST, COUNT_FIELDS, KernelField, MINI_BYTES, MINI_FIELDS, MPTCP_FIELDS,
+    OWNER_FIELDS, RESET_FIELDS, RETRANSMIT_FIELDS, SOCKET_FIELDS, TOTALS_FIELDS,
 };
 
 use super::{
@@ -75,6 +75,8 @@ pub struct Layout {
     pub sockets: Vec<FieldOffset>,
     /// Offsets in tasks, and in what leads from a socket to its file.
     pub owners: Vec<FieldOffset>,
+    /// Offsets that lead from a socket to its cgroup.
+    pub cgroups: Result<Vec<FieldOffset>, LayoutError>,
     /// Offsets that lead from a subflow to its MPTCP connection.
     pub mptcp: Result<Vec<FieldOffset>, LayoutError>,
     /// Offsets in mini-sockets and timers, or why they cannot be read.
@@ -98,9 +100,10 @@ pub struct Layout {
 /// # Errors
 /// If the type information cannot be read or a field of full sockets is missing.
 pub fn resolve(btf: &Path, release: &str) -> Result<Layout, LayoutError> {
-    let groups: [&[KernelField]; 8] = [
+    let groups: [&[KernelField]; 9] = [
         &SOCKET_FIELDS,
         &MPTCP_FIELDS,
+        &CGROUP_FIELDS,
         &OWNER_FIELDS,
         &MINI_FIELDS,
         &RETRANSMIT_FIELDS,
@@ -118,6 +121,7 @@ pub fn resolve(btf: &Path, release: &str) -> Result<Layout, LayoutError> {
     Ok(Layout {
         sockets: find(&types, &SOCKET_FIELDS, release)?,
         owners: find(&types, &OWNER_FIELDS, release)?,
+        cgroups: find(&types, &CGROUP_FIELDS, release),
         mptcp: find(&types, &MPTCP_FIELDS, release),
         minis: find_minis(&types, release),
         retransmits: find(&types, &RETRANSMIT_FIELDS, release),
@@ -185,6 +189,7 @@ mod tests {
         let groups = [
             layout.sockets,
             layout.owners,
+            layout.cgroups.unwrap(),
             layout.minis.unwrap(),
             layout.retransmits.unwrap(),
             layout.resets.unwrap(),

@@ -68,6 +68,8 @@ pub struct Probes {
     pub dialect: Dialect,
     /// Why the last change of a socket does not bring what it has done.
     pub totals_off: Option<String>,
+    /// Why records do not name the cgroups of sockets.
+    pub cgroups_off: Option<String>,
 }
 
 /// Why the life of mini-sockets is not watched.
@@ -185,6 +187,7 @@ impl Probes {
         let losses = Arc::new(Losses::new(counters, programs));
         let dialect = layout.dialect;
         let totals_off = layout.totals.err().map(|error| error.to_string());
+        let cgroups_off = layout.cgroups.err().map(|error| error.to_string());
         drop(layout.btf);
         // Last: the hooks do not wait for it.
         let list = list.filter(|_| streams);
@@ -203,6 +206,7 @@ impl Probes {
             symbols: symbols.unwrap_or_default(),
             dialect,
             totals_off,
+            cgroups_off,
         })
     }
 
@@ -361,6 +365,7 @@ fn load(
         Counting::Of(netns) => (1, netns.0),
     };
     let has_mptcp = u32::from(layout.mptcp.is_ok() && !features::hides_memory());
+    let has_cgroup = u32::from(layout.cgroups.is_ok());
     let pid_namespace = pid_namespace::own().unwrap_or(FIRST_PID_NAMESPACE);
     let tick_ns = 1_000_000_000 / clock::tick_rate().0.max(1);
     loader.map_max_entries("EVENTS", task.ring_bytes);
@@ -374,6 +379,7 @@ fn load(
         ("COUNT_NETNS", &count_netns),
         ("PID_NAMESPACE", &pid_namespace),
         ("HAS_MPTCP", &has_mptcp),
+        ("HAS_CGROUP", &has_cgroup),
     ] {
         loader.override_global(global, value, true);
     }
@@ -385,6 +391,7 @@ fn load(
         &layout.totals,
         &layout.counting,
         &layout.mptcp,
+        &layout.cgroups,
     ];
     let optional = optional.into_iter().flatten().flatten();
     let required = layout.sockets.iter().chain(&layout.owners);

@@ -10,7 +10,7 @@ use netlink_packet_sock_diag::{
     constants::{INET_DIAG_INFO, INET_DIAG_SHUTDOWN, SOCK_DIAG_BY_FAMILY},
     inet::{InetResponseBuffer, InetResponseHeader, SocketId, SocketIdBuffer, Timer},
 };
-use tcpwatch_core::event::{Cookie, Endpoint, Endpoints, KernelTime, Netns, TcpState};
+use tcpwatch_core::event::{CgroupId, Cookie, Endpoint, Endpoints, KernelTime, Netns, TcpState};
 use tcpwatch_core::event::{KnownKind, KnownSocket};
 
 /// `sizeof(struct inet_diag_msg)` (`include/uapi/linux/inet_diag.h`).
@@ -125,7 +125,8 @@ fn refusal(payload: &[u8]) -> Result<(), MessageError> {
 fn socket(payload: &[u8], context: Context) -> Result<KnownSocket, MessageError> {
     let header = InetResponseHeader::parse(payload)?;
     let state = TcpState::from_kernel(header.state);
-    let kind = kind(&header, state, || Ok(attributes(payload)?.shutdown))?;
+    let attributes = attributes(payload)?;
+    let kind = kind(&header, state, || Ok(attributes.shutdown))?;
     let timer_left = match kind {
         KnownKind::TimeWait => Some(Duration::from_millis(u64::from(word(payload, EXPIRES)?))),
         KnownKind::Full | KnownKind::Request => None,
@@ -139,6 +140,7 @@ fn socket(payload: &[u8], context: Context) -> Result<KnownSocket, MessageError>
         timer_left,
         seen: context.seen,
         inode: header.inode,
+        cgroup: attributes.cgroup.and_then(CgroupId::from_inode),
         owner: None,
     })
 }
