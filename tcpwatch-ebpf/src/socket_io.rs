@@ -28,7 +28,7 @@ use crate::{
 fn received(ctx: BtfTracePointContext) -> i32 {
     let sock = Sock::argument(&ctx, 0);
     // A consumer inside the kernel (`tcp_read_sock`) may run in a softirq.
-    if sock.is_locked_by_task() && is_another(sock) {
+    if is_another(sock) && sock.is_locked_by_task() {
         learn(&ctx, sock, Hook::Received);
     }
     0
@@ -64,7 +64,8 @@ fn learn(ctx: &BtfTracePointContext, sock: Sock, hook: Hook) {
 
 #[inline(always)]
 fn try_learn(sock: Sock, hook: Hook) -> Result<(), Loss> {
-    let tcp = sock.as_tcp().ok_or(Loss::NotATcpSocket)?;
+    // A raw socket may have TCP's number.
+    let Some(tcp) = sock.as_tcp() else { return Ok(()) };
     let Some(task) = Task::of_a_process().filter(|_| tcp.has_file()) else { return Ok(()) };
     if !take_note(sock) {
         return Ok(());

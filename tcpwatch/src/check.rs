@@ -4,10 +4,12 @@ use std::{collections::HashSet, fmt::Write as _, process::ExitCode};
 
 use anyhow::Result;
 use tcpwatch::cli::exit;
-use tcpwatch_kernel::probe::{
-    Counting, Dialect, EARLY_ENDS, Facts, Filters, Probes, Tells, hooks::HOOKS,
-};
+use tcpwatch_common::config::FIRST_PID_NAMESPACE;
 use tcpwatch_kernel::source::cgroup_paths::CgroupPaths;
+use tcpwatch_kernel::{
+    pid_namespace,
+    probe::{Counting, Dialect, EARLY_ENDS, Facts, Filters, Probes, Tells, hooks::HOOKS},
+};
 use tcpwatch_lab::rehearsal::rehearse;
 
 use crate::runtime;
@@ -34,6 +36,7 @@ pub(crate) fn run() -> Result<ExitCode> {
     }
     if let Ok((probes, _)) = &attached {
         report.extras(probes);
+        report.pid_namespace();
         for (what, why) in facts.blind_spots() {
             report.line(what, &Err(why.to_owned()));
         }
@@ -65,6 +68,24 @@ impl Report {
             Err(_) => "off: for the same reason".to_owned(),
         };
         let _written = writeln!(self.text, "{what:<60}  {answer}").is_ok();
+    }
+
+    /// Whose numbers processes are shown by.
+    fn pid_namespace(&mut self) {
+        let inode = pid_namespace::own();
+        let which = match inode {
+            Some(FIRST_PID_NAMESPACE) => "the initial one".to_owned(),
+            Some(inode) => inode.to_string(),
+            None => "not known, the initial one is taken".to_owned(),
+        };
+        let shown = if pid_namespace::has_own_proc() {
+            Ok(())
+        } else {
+            let why = "/proc shows another pid namespace: processes that held sockets before have \
+                       names only; mount a proc file system of this one";
+            Err(why.to_owned())
+        };
+        self.line(&format!("process ids of the pid namespace: {which}"), &shown);
     }
 
     /// What is told besides the hooks.

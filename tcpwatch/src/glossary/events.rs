@@ -147,7 +147,8 @@ pub(super) const OWNERS: [Entry; 8] = [
     Entry::short(
         &["via listen", "listen"],
         "The owner is the process that called listen() on the socket, or on the listener that \
-         accepted it: a guess for the accepted socket, marked (listener) in text. (`via`)",
+         accepted it: a guess for the accepted socket, marked (listener) in text, until its own process \
+         receives, sends or closes. (`via`)",
     ),
     Entry::short(
         &["via close"],
@@ -155,12 +156,12 @@ pub(super) const OWNERS: [Entry; 8] = [
          (`via`)",
     ),
     Entry::short(
-        &["via procfs", "procfs", "via fd", "fd"],
-        "The owner was found in /proc holding a descriptor of the socket. (`via`)",
+        &["via fd", "fd", "via procfs", "procfs"],
+        "The owner had the socket open when tcpwatch started, as /proc shows. (`via`)",
     ),
     Entry::short(
         &["via io", "io"],
-        "The owner is the process that sent or received on the socket. (`via`)",
+        "The owner is the process that sent or received on the socket; --no-io does without. (`via`)",
     ),
     Entry::short(
         &["closed by local"],

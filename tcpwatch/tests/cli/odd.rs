@@ -155,7 +155,7 @@ fn without_addresses_of_functions_the_log_goes_on_without_reasons_of_early_ends(
         ("", "lists no function `tcp_v4_rcv`"),
     ] {
         let answer = where_file(KALLSYMS, holds.as_bytes(), LIVE);
-        assert_ends(&answer, 0, &["hooks 9 of 9", "not seen: why TIME_WAIT", KALLSYMS, words]);
+        assert_ends(&answer, 0, &["hooks 11 of 11", "not seen: why TIME_WAIT", KALLSYMS, words]);
         let report = where_file(KALLSYMS, holds.as_bytes(), &["check"]);
         assert_eq!(report.status, Some(0), "{report:?}");
         assert_off(&report, "why TIME_WAIT, FIN_WAIT_2 and SYN_RECV end early", words);
@@ -188,7 +188,7 @@ fn a_read_only_sys_and_hidden_processes_take_nothing_away() {
     }
     for change in ["mount -o remount,ro,bind /sys", "mount -t proc -o hidepid=2 proc /proc"] {
         let answer = Answer::of(&mut where_mounts(change, LIVE));
-        assert_ends(&answer, 0, &["hooks 9 of 9"]);
+        assert_ends(&answer, 0, &["hooks 11 of 11"]);
         assert_eq!(answer.stderr.lines().count(), 1, "{answer:?}");
     }
 }
@@ -289,7 +289,7 @@ fn as_many_file_descriptors_as_are_asked_for_are_enough() {
     }
     // Some are in use before they are counted.
     let limit = ["prlimit", "--nofile=160"];
-    assert_ends(&Answer::of(&mut behind(&limit, LIVE)), 0, &["hooks 9 of 9"]);
+    assert_ends(&Answer::of(&mut behind(&limit, LIVE)), 0, &["hooks 11 of 11"]);
     assert_ends(&Answer::of(&mut behind(&limit, LABORATORY)), 0, &[]);
 }
 
@@ -345,7 +345,7 @@ fn a_ring_that_does_not_fit_into_memory_is_named_with_its_option() {
     let limit = ["prlimit", "--as=500000000"];
     let big: Vec<&str> = ["--buffer", "512M"].iter().chain(LIVE).copied().collect();
     Answer::of(&mut behind(&limit, &big)).refuses(3, &["`EVENTS`", "--buffer", "memory"]);
-    assert_ends(&Answer::of(&mut behind(&limit, LIVE)), 0, &["hooks 9 of 9"]);
+    assert_ends(&Answer::of(&mut behind(&limit, LIVE)), 0, &["hooks 11 of 11"]);
 }
 
 #[test]
@@ -417,6 +417,6 @@ fn a_release_without_a_third_number_is_not_complained_about() {
     let mut command = behind(&["env"], LIVE);
     command.env("LD_PRELOAD", &library);
     let answer = Answer::of(&mut command);
-    assert_ends(&answer, 0, &["hooks 9 of 9"]);
+    assert_ends(&answer, 0, &["hooks 11 of 11"]);
     assert!(!answer.stderr.contains("version:"), "{answer:?}");
 }

@@ -73,19 +73,24 @@ fn made_up() -> impl Strategy<Value = Vec<u8>> {
             set(offset_of!(RecordHead, flags), &flags.to_ne_bytes());
             let small = |at: usize| u8::try_from(body[at] % 13).expect("small");
             match kind {
-                RecordKind::MiniSocket | RecordKind::MiniSocketCancel => {
+                RecordKind::MiniSocket
+                | RecordKind::MiniSocketCancel
+                | RecordKind::RequestStart => {
                     let event = offset_of!(MiniSocket<1>, event);
                     set(event, &[small(5) % 4, small(6) % 3, small(7)]);
                 }
                 RecordKind::StateChange | RecordKind::StateChangeLast => {
                     set(offset_of!(StateChange<1>, old), &[small(5), small(6)]);
                 }
+                RecordKind::Owner => set(offset_of!(RecordHead, flags), &[small(5), 0]),
                 _ => {}
             }
             let length = lengths[usize::from(ipv6)];
             // Addresses come last: all the same, mostly.
             let addresses = if ipv6 { 32 } else { 8 };
-            if state > 0 && kind != RecordKind::MiniSocketCancel {
+            if state > 0
+                && ![RecordKind::MiniSocketCancel, RecordKind::RequestStart].contains(&kind)
+            {
                 bytes[length - addresses..length].fill(1);
             }
             bytes.truncate(length);

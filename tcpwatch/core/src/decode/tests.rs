@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use proptest::{prelude::*, sample::select};
 use tcpwatch_common::{
-    MiniSocket, RecordHead, Reset, Retransmit, SocketError, StateChange, StateChangeLast, Totals,
-    segment::OPTION_WORDS,
+    MiniSocket, OwnerVia, RecordHead, Reset, Retransmit, SocketError, StateChange, StateChangeLast,
+    Totals, segment::OPTION_WORDS,
 };
 
 use super::{lengths::LENGTHS, *};
@@ -96,15 +96,24 @@ fn a_timewait_socket_is_in_one_of_its_two_states_or_refused() {
 }
 
 /// Kinds of records that are about a full socket.
-const IDENTIFIED: [RecordKind; 3] =
-    [RecordKind::StateChange, RecordKind::StateChangeLast, RecordKind::SocketError];
+const IDENTIFIED: [RecordKind; 4] = [
+    RecordKind::StateChange,
+    RecordKind::StateChangeLast,
+    RecordKind::SocketError,
+    RecordKind::Owner,
+];
 
 #[test]
 fn a_record_of_no_namespace_or_without_the_full_socket_it_is_about_is_refused() {
     for (kind, lengths) in LENGTHS {
         let mut record = vec![1; lengths[0]];
         record[KIND] = tag(kind);
-        if matches!(kind, RecordKind::MiniSocket | RecordKind::MiniSocketCancel) {
+        if kind == RecordKind::Owner {
+            record[FLAGS..FLAGS + 2].copy_from_slice(&u16::from(OwnerVia::Io).to_ne_bytes());
+        }
+        let minis =
+            [RecordKind::MiniSocket, RecordKind::MiniSocketCancel, RecordKind::RequestStart];
+        if minis.contains(&kind) {
             record[MINI_STATE] = TcpState::TimeWait.to_kernel();
         }
         assert!(understood(&record).is_ok(), "{kind:?}");

@@ -36,18 +36,15 @@ impl Full {
 
 impl Tracker {
     pub(super) fn apply_owner(&mut self, event: &OwnerEvent) {
-        match self.sockets.get_mut(&event.socket).filter(|full| !full.replaced) {
-            Some(full) => {
-                full.cgroup = event.cgroup.or(full.cgroup);
-                full.owned_by(event.process);
-            }
-            None => {
-                if self.claims.len() == MAX_CLAIMS {
-                    self.claims.pop_front();
-                }
-                self.claims.push_back((event.socket, event.process));
-            }
+        if let Some(full) = self.sockets.get_mut(&event.socket).filter(|full| !full.replaced) {
+            full.cgroup = event.cgroup.or(full.cgroup);
+            full.owned_by(event.process);
+            return;
         }
+        if self.claims.len() == MAX_CLAIMS {
+            self.claims.pop_front();
+        }
+        self.claims.push_back((event.socket, event.process));
     }
 
     /// The owner that waits for this socket.

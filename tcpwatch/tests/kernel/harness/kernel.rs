@@ -24,6 +24,7 @@ pub(crate) const RESETS_EXPLAINED: Feature =
 pub(crate) const RETRANSMITS_WITH_ERROR: Feature =
     since(6, 17, "retries that the network below refuses");
 pub(crate) const TW_REUSE_DELAY: Feature = since(6, 14, "sysctl tcp_tw_reuse_delay");
+pub(crate) const SEND_LENGTHS: Feature = since(6, 3, "tracepoint sock_send_length");
 /// `inet_csk_clone_lock` in `net/ipv4/inet_connection_sock.c`.
 pub(crate) const ACCEPTED_IN_SYN_RECV: Feature =
     since(6, 17, "ends of an accepted socket as it enters SYN_RECV");

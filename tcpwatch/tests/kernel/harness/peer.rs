@@ -3,6 +3,7 @@
 use std::{
     env,
     ffi::CString,
+    fs,
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{SocketAddr, TcpListener, TcpStream},
     process::{Child, ChildStdout, Command, Stdio},
@@ -163,6 +164,8 @@ pub(crate) fn listen(at: SocketAddr, shares: bool) -> TcpListener {
 #[ignore = "runs in the child processes of other tests"]
 fn a_peer_does_as_it_is_told() {
     let Some(name) = env::var_os(NAME) else { return };
+    // The process has its name from its first thread, which is not the one that runs a test.
+    fs::write("/proc/self/comm", name.as_encoded_bytes()).unwrap();
     let name = CString::new(name.into_encoded_bytes()).unwrap();
     rustix::thread::set_name(&name).unwrap();
     let mut sockets = Sockets::default();

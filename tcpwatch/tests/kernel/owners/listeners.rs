@@ -54,7 +54,7 @@ fn a_service_that_inherits_its_listener_is_the_owner_of_what_it_accepts_and_clos
     let log = watch.stop();
     let theirs = life(&log.lines, listening, connected);
     let guess = theirs.entered("ESTABLISHED").process.clone().unwrap();
-    assert_eq!((guess.pid, guess.via.as_str()), (process::id(), "fd"), "{theirs}");
+    assert_eq!((guess.pid, guess.via.as_str()), (process::id(), "listen"), "{theirs}");
     let owner = theirs.entered("LAST_ACK").process.clone().unwrap();
     assert_eq!((owner.pid, owner.via.as_str()), (service.id(), "close"), "{theirs}");
     let whole = connection(&log.lines, (listening, connected)).process.clone().unwrap();

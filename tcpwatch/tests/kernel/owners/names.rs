@@ -1,15 +1,25 @@
 //! One process, one name; and the number that it has where tcpwatch runs.
 
-use std::{net::TcpListener, process, thread};
+use std::{
+    fs,
+    io::Read as _,
+    net::TcpListener,
+    process::{self, Command},
+    thread,
+};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::harness::{
-    lives::life,
-    netns::Netns,
-    peer::Peer,
-    sockets::{Pair, V4},
-    watch::Watch,
+use crate::{
+    carried,
+    harness::{
+        line::Line,
+        lives::life,
+        netns::Netns,
+        peer::Peer,
+        sockets::{Pair, V4},
+        watch::Watch,
+    },
 };
 
 #[test]
@@ -87,7 +97,7 @@ fn a_subflow_that_the_kernel_opens_belongs_to_the_owner_of_its_mptcp_connection(
         accepted.recv(&mut [std::mem::MaybeUninit::uninit(); 1000]).unwrap();
         (server, client, accepted)
     });
-    let is_subflow = |line: &crate::harness::line::Line| {
+    let is_subflow = |line: &Line| {
         line.is_state() && line.local.is_some_and(|end| end.addr.to_string() == "10.9.0.2")
     };
     watch.wait_count(2, "the subflow", |line| is_subflow(line));
@@ -97,4 +107,48 @@ fn a_subflow_that_the_kernel_opens_belongs_to_the_owner_of_its_mptcp_connection(
         let owner = line.process.clone().unwrap_or_else(|| panic!("an owner: {line}"));
         assert_eq!(owner.pid, process::id(), "{line}");
     }
+}
+
+/// Runs tcpwatch in a pid namespace of its own, with a shell that connects, says its number there, and closes.
+const CONTAINER: &str = r#"
+"$1" --netns "$2" --format json --summary 2>err >log &
+until grep -q "Ctrl-C to stop" err; do sleep 0.02; done
+exec 3<>"/dev/tcp/127.0.0.1/$3" && echo $$ >number && echo >&3
+exec 3>&-
+until grep -q '"LAST_ACK","to":"CLOSED"' log; do sleep 0.02; done
+kill -INT $! && wait $!
+"#;
+
+#[test]
+fn numbers_are_those_of_the_pid_namespace_that_tcpwatch_runs_in_and_others_have_none() {
+    needs_root!();
+    let netns = Netns::new();
+    let listener = netns.inside(|| TcpListener::bind(V4).unwrap());
+    let port = listener.local_addr().unwrap().port();
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = Command::new("unshare");
+    command
+        .args(["--pid", "--fork", "--mount-proc", "--kill-child", "bash", "-ec", CONTAINER, "-"])
+        .arg(carried::program())
+        .args([netns.word(), port.to_string()])
+        .current_dir(&folder);
+    let mut container = netns.inside(|| command.spawn().unwrap());
+    let (mut stream, _) = listener.accept().unwrap();
+    stream.read_to_end(&mut Vec::new()).unwrap();
+    drop(stream);
+    assert!(container.wait().unwrap().success());
+    let read = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
+    let inside: u32 = read("number").trim().parse().unwrap();
+    let log = read("log");
+    let lines = log.lines().filter(|line| line.contains(r#""event":"state""#));
+    let lines: Vec<Line> = lines.map(|line| serde_json::from_str(line).unwrap()).collect();
+    let clients = lines.iter().filter(|line| line.remote.is_some_and(|end| end.port == port));
+    for line in clients {
+        assert_eq!(line.process.as_ref().map(|owner| owner.pid), Some(inside), "{line}");
+    }
+    let closed = lines.iter().find(|line| line.is("CLOSE_WAIT>LAST_ACK")).unwrap();
+    let owner = closed.process.clone().unwrap();
+    let own = fs::read_to_string("/proc/self/comm").unwrap();
+    assert_eq!((owner.pid, owner.comm.as_str(), owner.via.as_str()), (0, own.trim_end(), "close"));
+    assert!(log.contains(r#""process":{"pid":null,"#), "{log}");
 }

@@ -31,7 +31,7 @@ fn a_kernel_locked_down_for_confidentiality_shows_full_sockets_and_says_why_no_m
     assert!(watch.stop().summary.lost.is_empty());
     let ended = run(&["--duration", "0.1"]);
     assert_eq!(ended.status, Some(0), "{}", ended.stderr);
-    for word in ["hooks 5 of 9", "TIME_WAIT", "resets sent"].iter().chain(&WORDS) {
+    for word in ["hooks 7 of 11", "TIME_WAIT", "resets sent"].iter().chain(&WORDS) {
         assert!(ended.stderr.contains(word), "{word}: {}", ended.stderr);
     }
 }

@@ -30,7 +30,8 @@ fn a_kernel_that_hides_its_addresses_hides_why_mini_sockets_end_early_and_nothin
     let _hidden = Hidden::new();
     let ended = run(&["--duration", "0.1"]);
     assert_eq!(ended.status, Some(0), "{}", ended.stderr);
-    for word in ["hooks 9 of 9", "why TIME_WAIT", "/proc/kallsyms hides", "kernel.kptr_restrict"] {
+    for word in ["hooks 11 of 11", "why TIME_WAIT", "/proc/kallsyms hides", "kernel.kptr_restrict"]
+    {
         assert!(ended.stderr.contains(word), "{word}: {}", ended.stderr);
     }
     let check = run(&["check"]);

@@ -22,7 +22,7 @@ pub(super) const RETRIES: usize = 7;
 /// Which end closed it.
 pub(super) const CLOSED_BY: usize = 9;
 /// Whose it is.
-pub(super) const OWNER: usize = 20;
+pub(super) const OWNER: usize = 28;
 
 /// What the lines tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -42,8 +42,8 @@ impl Facts {
             return Some(match hook {
                 // The deaf listener comes and goes, too.
                 Hook::SetState => {
-                    let owners = whole + 2 * reset + refused + 2 * unanswered + 1;
-                    3 * (whole + reset) + 2 * (refused + unanswered) + self.listeners + 2 + owners
+                    let changes = 3 * (whole + reset) + 2 * (refused + unanswered);
+                    changes + self.listeners + 2 + self.owners(hook)
                 }
                 Hook::Retransmit => self.sent_again,
                 _ => 0,
@@ -52,10 +52,9 @@ impl Facts {
         Some(match hook {
             // The client: SYN_SENT, ESTABLISHED, FIN_WAIT_1, FIN_WAIT_2, CLOSED; the server: SYN_RECV,
             // ESTABLISHED, CLOSE_WAIT, LAST_ACK, CLOSED. With a reset both close after ESTABLISHED.
-            // Owners: each connect(), each close() that changes the state.
             Hook::SetState => {
-                let owners = 3 * whole + 2 * reset + refused + 2 * unanswered;
-                10 * whole + 6 * reset + 2 * refused + 2 * unanswered + self.listeners + owners
+                let changes = 10 * whole + 6 * reset + 2 * refused + 2 * unanswered;
+                changes + self.listeners + self.owners(hook)
             }
             // A request socket and a timewait socket.
             Hook::TimerStart => whole + reset + whole,
@@ -70,6 +69,17 @@ impl Facts {
             | Hook::TapIn
             | Hook::TapOut => return None,
         })
+    }
+
+    /// Of these, second records of a run, which name the owner: for each connect() and listen(), and each close()
+    /// that changes the state.
+    pub(super) const fn owners(self, hook: Hook) -> u64 {
+        let Made { whole, reset, refused, unanswered } = self.made;
+        match (hook, self.only_retries) {
+            (Hook::SetState, false) => 3 * whole + 2 * reset + refused + 2 * unanswered,
+            (Hook::SetState, true) => whole + 2 * reset + refused + 2 * unanswered + 1,
+            _ => 0,
+        }
     }
 
     /// Records that this hook may have attempted besides.
