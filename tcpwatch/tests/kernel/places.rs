@@ -71,7 +71,7 @@ fn await_end(watch: Watch) -> Log {
 
 /// All lines are of this cgroup.
 #[track_caller]
-fn assert_in<'l>(lines: impl IntoIterator<Item = &'l Line>, cgroup: &Cgroup) {
+fn assert_in(lines: impl IntoIterator<Item = &Line>, cgroup: &Cgroup) {
     let mut any = false;
     for line in lines {
         assert_eq!(line.cgroup.as_deref(), Some(cgroup.path().as_str()), "{line}");
