@@ -1,7 +1,7 @@
 //! What user space tells the kernel side at load time: names of frozen globals, filter switches,
 //! map sizes.
 //!
-//! Producer: `tcpwatch/kernel/src/probe/`. Consumer: `tcpwatch-ebpf/src/{kernel,filter,emit}.rs`.
+//! Producer: `tcpwatch/kernel/src/probe/`. Consumer: `tcpwatch-ebpf/src/maps.rs`.
 
 /// A field of a kernel structure whose offset the kernel side needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +21,7 @@ const fn field(global: &'static str, container: &'static str, path: &'static str
 
 /// Fields without which nothing works. `struct sock`, `inet_timewait_sock` and `request_sock` all
 /// begin with a `struct sock_common`, see [`COMMON_FIRST`].
-pub const SOCKET_FIELDS: [KernelField; 17] = [
+pub const SOCKET_FIELDS: [KernelField; 19] = [
     field("SKC_FAMILY", "sock_common", "skc_family"),
     field("SKC_DADDR", "sock_common", "skc_daddr"),
     field("SKC_RCV_SADDR", "sock_common", "skc_rcv_saddr"),
@@ -39,7 +39,33 @@ pub const SOCKET_FIELDS: [KernelField; 17] = [
     field("TCP_LINGER2", "tcp_sock", "linger2"),
     field("TCP_BYTES_RECEIVED", "tcp_sock", "bytes_received"),
     field("NS_INUM", "net", "ns.inum"),
+    field("TCP_SEGS_OUT", "tcp_sock", "segs_out"),
+    field("TCP_FASTOPEN_REQ", "tcp_sock", "fastopen_req"),
 ];
+
+/// Fields that say why a socket enters CLOSED.
+pub const CLOSING_FIELDS: [KernelField; 11] = [
+    field("SK_ERR_SOFT", "sock", "sk_err_soft"),
+    field("SK_SOCKET", "tcp_sock", "inet_conn.icsk_inet.sk.sk_socket"),
+    field("SOCKET_STATE", "socket", "state"),
+    field("SK_ERRORS", "tcp_sock", "inet_conn.icsk_inet.sk.sk_error_queue.qlen"),
+    field("SK_LAST_ERROR", "tcp_sock", "inet_conn.icsk_inet.sk.sk_error_queue.prev"),
+    field("SKB_CB", "sk_buff", "cb"),
+    field("EE_ERRNO", "sock_exterr_skb", "ee.ee_errno"),
+    field("TCP_TOTAL_RETRANS", "tcp_sock", "total_retrans"),
+    field("TCP_SND_UNA", "tcp_sock", "snd_una"),
+    field("TCP_SND_NXT", "tcp_sock", "snd_nxt"),
+    field("TCP_WRITE_SEQ", "tcp_sock", "write_seq"),
+];
+
+/// Fields that say whether there is room for a timewait socket (since 6.1).
+pub const TW_ROOM_FIELDS: [KernelField; 2] = [
+    field("TW_REFCOUNT", "net", "ipv4.tcp_death_row.tw_refcount"),
+    field("TW_MOST", "net", "ipv4.tcp_death_row.sysctl_max_tw_buckets"),
+];
+
+/// The bit that says that a socket is under repair: `bool`-like, and a bit-field.
+pub const REPAIR_BIT: (&str, &str) = ("tcp_sock", "repair");
 
 /// Fields that the owners of sockets need.
 pub const OWNER_FIELDS: [KernelField; 12] = [
@@ -80,13 +106,13 @@ pub const FIRST_PID_NAMESPACE: u32 = 0xEFFF_FFFC;
 
 /// Fields that the life of mini-sockets needs.
 pub const MINI_FIELDS: [KernelField; 8] = [
-    field("SKC_LISTENER", "sock_common", "skc_listener"),
     field("TIMER_FUNCTION", "timer_list", "function"),
     field("TIMER_EXPIRES", "timer_list", "expires"),
     field("TW_TIMER", "inet_timewait_sock", "tw_timer"),
     field("TW_SUBSTATE", "inet_timewait_sock", "tw_substate"),
     field("RSK_TIMER", "request_sock", "rsk_timer"),
     field("RSK_NUM_RETRANS", "request_sock", "num_retrans"),
+    field("SKC_LISTENER", "sock_common", "skc_listener"),
     // `count` before 5.11, `__ns_ref` since 6.18.
     field("NS_COUNT", "net", "ns.count|ns.__ns_ref|count"),
 ];

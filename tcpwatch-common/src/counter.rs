@@ -16,11 +16,13 @@ pub enum Counter {
     Unreadable = 2,
     /// A change that waits for a port to become known found no place to wait.
     UndecidedFull = 3,
+    /// A copy of a program handled what the program was kept from.
+    Recovered = 4,
 }
 
 impl Counter {
     /// Slots of one hook.
-    pub const PER_HOOK: u32 = 4;
+    pub const PER_HOOK: u32 = 5;
 
     /// Slot in the map for the hook with this number.
     #[must_use]
@@ -58,11 +60,29 @@ pub enum Hook {
     TapIn = 9,
     /// Segments that go out there.
     TapOut = 10,
+    /// The first copy of `inet_sock_set_state`.
+    SetStateSecond = 11,
+    /// The second copy.
+    SetStateThird = 12,
+    /// The third copy.
+    SetStateFourth = 13,
+    /// The fourth copy.
+    SetStateFifth = 14,
     /// `tcp_rcv_space_adjust`.
-    Received = 11,
+    Received = 15,
     /// `sock_send_length`.
-    Sent = 12,
+    Sent = 16,
+}
+
+impl Hook {
+    /// The one with the highest number.
+    pub const LAST: Self = Self::Sent;
 }
 
 /// Number of slots in the map.
-pub const SLOTS: usize = 52;
+#[expect(clippy::as_conversions, reason = "small to large, and From is not const")]
+pub const SLOTS: usize = Counter::Recovered.slot(Hook::LAST) as usize + 1;
+
+const _: () = {
+    assert!(Counter::Recovered.slot(Hook::SetState) + 1 == Counter::PER_HOOK, "all of a hook's");
+};

@@ -1,6 +1,6 @@
 //! A TCP socket as the program on `iter/tcp` lists it.
 //!
-//! Producer: `tcpwatch-ebpf/src/tcp_sockets.rs`. Consumer: `tcpwatch/src/probe/handlers/`.
+//! Producer: `tcpwatch-ebpf/src/tcp_sockets.rs`. Consumer: `tcpwatch/kernel/src/probe/handlers/`.
 
 use crate::MiniKind;
 
@@ -32,9 +32,9 @@ impl SeenSocket {
     /// From the bytes that the program wrote.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; SEEN_BYTES]) -> Self {
-        let [a, b, c, d, e, f, g, h, local, local_end, remote, remote_end, mini, ..] = bytes;
+        let [handler @ .., local, local_end, remote, remote_end, mini, _, _, _] = bytes;
         Self {
-            handler: u64::from_ne_bytes([a, b, c, d, e, f, g, h]),
+            handler: u64::from_ne_bytes(handler),
             local_port: u16::from_ne_bytes([local, local_end]),
             remote_port: u16::from_ne_bytes([remote, remote_end]),
             mini,

@@ -136,6 +136,12 @@ pub(crate) fn count_loss(ctx: &BtfTracePointContext, loss: Loss, hook: Hook) {
     }
 }
 
+/// Counts what is neither a record nor a loss.
+#[inline(always)]
+pub(crate) fn count(counter: Counter, hook: Hook) {
+    add_one(counter, hook);
+}
+
 /// Counts an announced record that found the ring full.
 #[inline(always)]
 pub(crate) fn count_full_ring(hook: Hook) {

@@ -11,6 +11,7 @@ use crate::{
     emit::{self, Loss},
     filter,
     kernel::{Addresses, Sock},
+    trial,
 };
 
 #[btf_tracepoint(function = "inet_sk_error_report")]
@@ -25,6 +26,9 @@ fn error_report(ctx: BtfTracePointContext) -> i32 {
 fn try_error_report(ctx: &BtfTracePointContext) -> Result<(), Loss> {
     let sock = Sock::argument(ctx, 0);
     if !sock.is_tcp() {
+        return Ok(());
+    }
+    if trial::has(sock, Hook::ErrorReport) {
         return Ok(());
     }
     let (error, state) = (sock.error(), sock.state());

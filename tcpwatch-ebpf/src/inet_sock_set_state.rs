@@ -6,69 +6,89 @@
 
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 use tcpwatch_common::{
-    OwnerTask, OwnerVia, RecordHead, RecordKind, StateChange, StateChangeLast,
+    Closing, OwnerTask, OwnerVia, RecordHead, RecordKind, StateChange, StateChangeLast,
     config::KeptBack,
     counter::Hook,
+    state::{CLOSE_WAIT, CLOSED, ESTABLISHED, FIN_WAIT_1, LAST_ACK, LISTEN, SYN_RECV, SYN_SENT},
     state_change::{FLAG_DEAD, FLAG_DONE, FLAG_FAST_OPEN, FLAG_KEPT_BACK, FLAG_LINGER2_OFF},
 };
 
 use crate::{
+    closing,
+    copies::{self, Copy},
     count,
     emit::{self, Loss},
     filter::{self, Verdict},
-    kernel::{Addresses, SOCK_DEAD, Sock, TcpSock},
-    maps, owner, undecided,
+    kernel::{Addresses, SOCK_DEAD, SOCK_DONE, Sock, TcpSock},
+    maps, owner, trial, undecided,
 };
-
-/// `enum sock_flags`.
-pub(crate) const SOCK_DONE: u64 = 1 << 1;
-
-// Kernel state numbers, `include/net/tcp_states.h`.
-pub(crate) const ESTABLISHED: u32 = 1;
-pub(crate) const SYN_SENT: u32 = 2;
-pub(crate) const SYN_RECV: u32 = 3;
-const FIN_WAIT1: u32 = 4;
-pub(crate) const FIN_WAIT2: u32 = 5;
-pub(crate) const TIME_WAIT: u32 = 6;
-pub(crate) const CLOSE: u32 = 7;
-pub(crate) const CLOSE_WAIT: u32 = 8;
-pub(crate) const LAST_ACK: u32 = 9;
-pub(crate) const LISTEN: u32 = 10;
-pub(crate) const CLOSING: u32 = 11;
 
 #[btf_tracepoint(function = "inet_sock_set_state")]
 fn set_state(ctx: BtfTracePointContext) -> i32 {
-    let sock = Sock::argument(&ctx, 0);
-    let (old, new) = (ctx.arg::<u32>(1), ctx.arg::<u32>(2));
+    observe(&ctx, copies::FIRST)
+}
+
+#[btf_tracepoint(function = "inet_sock_set_state")]
+fn set_state_second(ctx: BtfTracePointContext) -> i32 {
+    observe(&ctx, copies::SECOND)
+}
+
+#[btf_tracepoint(function = "inet_sock_set_state")]
+fn set_state_third(ctx: BtfTracePointContext) -> i32 {
+    observe(&ctx, copies::THIRD)
+}
+
+#[btf_tracepoint(function = "inet_sock_set_state")]
+fn set_state_fourth(ctx: BtfTracePointContext) -> i32 {
+    observe(&ctx, copies::FOURTH)
+}
+
+#[btf_tracepoint(function = "inet_sock_set_state")]
+fn set_state_fifth(ctx: BtfTracePointContext) -> i32 {
+    observe(&ctx, copies::FIFTH)
+}
+
+#[inline(always)]
+fn observe(ctx: &BtfTracePointContext, copy: Copy) -> i32 {
+    let sock = Sock::argument(ctx, 0);
+    let (old, new) = (ctx.arg::<u32>(1) as u8, ctx.arg::<u32>(2) as u8);
     // tcp_close_state() also "changes" FIN_WAIT_2 to FIN_WAIT_2: not a change.
-    if old == new || !(count::is_on() || filter::states(old, new)) || !sock.is_tcp() {
+    if old == new || !(count::is_on() || filter::states(old.into(), new.into())) || !sock.is_tcp() {
+        return 0;
+    }
+    if trial::has(sock, Hook::SetState) || !copy.takes(sock, new) {
         return 0;
     }
     if old == LISTEN && new == SYN_RECV {
-        count::full::accepting(sock);
+        count::full::accepting(sock, copy.block);
     } else if count::is_on() {
-        count::full::change(sock, old, new);
+        count::full::change(sock, (old, new), copy.block);
     }
     if emit::is_on()
-        && let Err(loss) = try_set_state(&ctx, sock, old, new)
+        && let Err(loss) = try_set_state(ctx, sock, (old, new), copy.hook)
     {
-        emit::count_loss(&ctx, loss, Hook::SetState);
+        emit::count_loss(ctx, loss, copy.hook);
     }
     0
 }
 
 #[inline(always)]
-fn try_set_state(ctx: &BtfTracePointContext, sock: Sock, old: u32, new: u32) -> Result<(), Loss> {
-    if count::is_on() && !filter::states(old, new) {
+fn try_set_state(
+    ctx: &BtfTracePointContext,
+    sock: Sock,
+    (old, new): (u8, u8),
+    hook: Hook,
+) -> Result<(), Loss> {
+    if count::is_on() && !filter::states(old.into(), new.into()) {
         return Ok(());
     }
-    let ports = (local_port(sock, old)?, sock.remote_port());
+    let ports = (local_port(sock, old, new)?, sock.remote_port());
     if old == LISTEN && new == SYN_RECV && ports.1 == 0 {
         // Up to 6.12 an accepted socket is still an exact copy of its listener here, cookie included
         // (inet_csk_clone_lock): nobody's change. Its next one has everything.
         return Ok(());
     }
-    let listens = new == LISTEN || old == LISTEN && new == CLOSE;
+    let listens = new == LISTEN || old == LISTEN && new == CLOSED;
     let verdict = if listens { filter::listener_port(ports.0) } else { filter::ports(ports) };
     let may_be_kept = filter::asks_ports() && old == SYN_SENT;
     let kept = if may_be_kept { undecided::take(sock.cookie()) } else { None };
@@ -85,42 +105,52 @@ fn try_set_state(ctx: &BtfTracePointContext, sock: Sock, old: u32, new: u32) -> 
         return Ok(());
     }
 
-    let flags = flags(sock, tcp, old);
+    let (error, flags) = if new == CLOSED && old != LISTEN {
+        let Closing { error, flags, .. } = closing::of(sock, tcp, old);
+        (error, flags)
+    } else {
+        (sock.error(), flags(sock, tcp, old))
+    };
     let head = emit::head(RecordKind::StateChange, sock.cookie(), netns, ports, flags);
     let head = RecordHead { cgroup: tcp.cgroup(), ..head };
-    let change = What { old: old as u8, new: new as u8, error: sock.error() };
+    let change = What { old, new, error };
     let by = system_call(sock, old, new);
     let owner = by.and_then(|via| Some((owner::of_system_call(tcp)?, via)));
     // A listener waits here for nothing: user space asks for its port and decides.
     if verdict == Verdict::Undecided && !listens {
         // A connect that found no free port never gets one.
-        if new == CLOSE {
+        if new == CLOSED {
             return Ok(());
         }
         return undecided::keep(head.cookie, &change.kept_back(&head, owner));
     }
     if let Some(kept) = kept {
-        emit_kept_back(ctx, &kept, &head, &addresses);
+        emit_kept_back(ctx, &kept, &head, &addresses, hook);
     }
-    if let Some(owner) = owner {
-        let told = owner::tell(&head, &addresses, owner, Hook::SetState);
-        if let Err(loss) = told {
-            emit::count_loss(ctx, loss, Hook::SetState);
-        }
+    if let Some(owner) = owner
+        && let Err(loss) = owner::tell(&head, &addresses, owner, hook)
+    {
+        emit::count_loss(ctx, loss, hook);
     }
-    let is_last = new == CLOSE && !listens && maps::WITH_TOTALS.load() != 0;
-    change.emit(head, &addresses, is_last.then_some(tcp))
+    let is_last = new == CLOSED && !listens && maps::WITH_TOTALS.load() != 0;
+    change.emit(head, &addresses, is_last.then_some(tcp), hook)
 }
 
 /// The cheap way first; it fails only at the very end of a life, and while there is no port.
 ///
 /// A socket that leaves CLOSED without a port gets one afterwards: `tcp_v4_connect` enters SYN_SENT before
 /// `inet_hash_connect`, `inet_csk_listen_start` enters LISTEN before `get_port`. Of a socket that is used
-/// again, `inet_sport` still holds the port of its life before (`inet_put_port` leaves it).
+/// again, `inet_sport` still holds the port of its life before (`inet_put_port` leaves it), also when a
+/// connect fails because no port is free, and so has sent nothing.
 #[inline(always)]
-fn local_port(sock: Sock, old: u32) -> Result<u16, Loss> {
+fn local_port(sock: Sock, old: u8, new: u8) -> Result<u16, Loss> {
     match sock.bound_port() {
-        0 if old != CLOSE => Ok(sock.as_tcp().ok_or(Loss::NotATcpSocket)?.local_port()),
+        0 if old != CLOSED => {
+            let tcp = sock.as_tcp().ok_or(Loss::NotATcpSocket)?;
+            let ends = old == SYN_SENT && new == CLOSED;
+            let no_port = ends && closing::found_no_port(sock, tcp) != 0;
+            Ok(if no_port { 0 } else { tcp.local_port() })
+        }
         port => Ok(port),
     }
 }
@@ -131,7 +161,7 @@ pub(crate) fn tell_kept_back(ctx: &BtfTracePointContext, sock: Sock, now: &Recor
     if let Some(kept) = undecided::take(sock.cookie())
         && let Some(addresses) = sock.addresses()
     {
-        emit_kept_back(ctx, &kept, now, &addresses);
+        emit_kept_back(ctx, &kept, now, &addresses, Hook::SetState);
     }
 }
 
@@ -141,16 +171,17 @@ fn emit_kept_back(
     kept: &KeptBack,
     now: &RecordHead,
     addresses: &Addresses,
+    hook: Hook,
 ) {
     let (head, change) = What::at_last(kept, now);
     if kept.task.comm[0] != 0 || kept.task.pid != 0 {
-        let told = owner::tell(&head, addresses, (kept.task, OwnerVia::Connect), Hook::SetState);
+        let told = owner::tell(&head, addresses, (kept.task, OwnerVia::Connect), hook);
         if let Err(loss) = told {
-            emit::count_loss(ctx, loss, Hook::SetState);
+            emit::count_loss(ctx, loss, hook);
         }
     }
-    if let Err(loss) = change.emit(head, addresses, None) {
-        emit::count_loss(ctx, loss, Hook::SetState);
+    if let Err(loss) = change.emit(head, addresses, None, hook) {
+        emit::count_loss(ctx, loss, hook);
     }
 }
 
@@ -187,8 +218,9 @@ impl What {
         head: RecordHead,
         addresses: &Addresses,
         ending: Option<TcpSock>,
+        hook: Hook,
     ) -> Result<(), Loss> {
-        emit::attempt(Hook::SetState);
+        emit::attempt(hook);
         let kind = ending.map_or(head.kind, |_| RecordKind::StateChangeLast as u8);
         let head = RecordHead { kind, ..head };
         match *addresses {
@@ -215,7 +247,7 @@ impl What {
 }
 
 #[inline(always)]
-fn flags(sock: Sock, tcp: TcpSock, old: u32) -> u16 {
+fn flags(sock: Sock, tcp: TcpSock, old: u8) -> u16 {
     let kernel = sock.flags();
     let mut flags = if tcp.linger2() < 0 { FLAG_LINGER2_OFF } else { 0 };
     if old == SYN_RECV && tcp.bytes_received() > 0 {
@@ -233,17 +265,17 @@ fn flags(sock: Sock, tcp: TcpSock, old: u32) -> u16 {
 /// The system call of the current task that makes this change, if one does. All others can happen in a softirq,
 /// where the current task is a bystander.
 #[inline(always)]
-fn system_call(sock: Sock, old: u32, new: u32) -> Option<OwnerVia> {
+fn system_call(sock: Sock, old: u8, new: u8) -> Option<OwnerVia> {
     match (old, new) {
         // connect() in tcp_v4_connect() and tcp_v6_connect(), listen() in inet_csk_listen_start().
-        (CLOSE, SYN_SENT) => Some(OwnerVia::Connect),
-        (CLOSE, LISTEN) => Some(OwnerVia::Listen),
+        (CLOSED, SYN_SENT) => Some(OwnerVia::Connect),
+        (CLOSED, LISTEN) => Some(OwnerVia::Listen),
         // close() and shutdown() through tcp_close_state().
-        (ESTABLISHED | SYN_RECV, FIN_WAIT1) | (CLOSE_WAIT, LAST_ACK) => Some(OwnerVia::Close),
+        (ESTABLISHED | SYN_RECV, FIN_WAIT_1) | (CLOSE_WAIT, LAST_ACK) => Some(OwnerVia::Close),
         // close() with data unread or without lingering (__tcp_close(), tcp_disconnect()). What else ends these
         // states at once leaves an error (tcp_reset(), tcp_write_err(), tcp_abort()), or does not hold the
         // socket's lock (inet_csk_listen_stop() for connections that nobody has accepted).
-        (ESTABLISHED | SYN_RECV | SYN_SENT | CLOSE_WAIT, CLOSE)
+        (ESTABLISHED | SYN_RECV | SYN_SENT | CLOSE_WAIT, CLOSED)
             if sock.error() == 0 && sock.is_locked_by_task() && !sock.is_orphan() =>
         {
             Some(OwnerVia::Close)

@@ -16,6 +16,8 @@
 #![expect(clippy::needless_pass_by_value, reason = "aya's macros hand contexts over by value")]
 
 mod accepting;
+mod closing;
+mod copies;
 mod count;
 mod emit;
 mod filter;
@@ -32,6 +34,7 @@ mod tcp_retransmit_synack;
 mod tcp_send_reset;
 mod tcp_sockets;
 mod timer;
+mod trial;
 mod undecided;
 mod wakeup;
 

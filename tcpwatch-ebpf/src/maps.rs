@@ -8,12 +8,16 @@ use aya_ebpf::{
     macros::btf_map,
 };
 use tcpwatch_common::{
-    OwnerTask, RecordHead, Rule, RuleCount,
+    Ending, OwnerTask, RecordHead, Rule, RuleCount,
+    awaiting::{Awaiting, LastReset},
     config::{KeptBack, MAX_MPTCP, MAX_PREFIXES, MAX_UNDECIDED, PORT_WORDS, RING_BYTES},
     counter,
     counts::{self, Pending},
+    mini_closing::MAX_ENDINGS,
+    mini_socket::TRACE,
     owner::Holder,
     rule::{MAX_LINKS, MAX_RULES, RuleKey},
+    trial,
 };
 
 /// Records on their way to user space.
@@ -41,6 +45,21 @@ pub(crate) static COUNTS: PerCpuArray<[u64; counts::WORDS], { counts::BLOCKS }> 
 #[btf_map]
 pub(crate) static PENDING: PerCpuArray<Pending, 1> = PerCpuArray::new();
 
+/// The socket on this CPU whose end a reset may still decide.
+#[btf_map]
+pub(crate) static AWAITING: PerCpuArray<Awaiting, 1> = PerCpuArray::new();
+
+/// The last reset that this CPU sent without a full socket of the connection.
+#[btf_map]
+pub(crate) static LAST_RESET: PerCpuArray<LastReset, 1> = PerCpuArray::new();
+
+/// Kernel functions from which mini-sockets are ended.
+#[btf_map]
+pub(crate) static ENDINGS: Array<Ending, MAX_ENDINGS> = Array::new();
+
+/// Room for a call stack: a program's own stack is too small.
+#[btf_map]
+pub(crate) static CALL_TRACE: PerCpuArray<[u64; TRACE], 1> = PerCpuArray::new();
 /// Addresses of the functions that the timers of timewait sockets and of request sockets run; 0 until
 /// the timers are watched. Not frozen, because a program of this object finds them out.
 #[btf_map]
@@ -58,6 +77,10 @@ pub(crate) static MPTCP_OWNERS: LruHashMap<u32, OwnerTask, { MAX_MPTCP as usize 
 /// Since when a full socket is in its state; freed with the socket.
 #[btf_map]
 pub(crate) static CLOCKS: SkStorage<Clock> = SkStorage::new();
+
+/// The state that a socket's last handled change entered; see [`crate::copies`].
+#[btf_map]
+pub(crate) static ENTERED: SkStorage<u32> = SkStorage::new();
 
 /// Since when a mini-socket is in its state, by the address of its timer.
 #[btf_map]
@@ -88,6 +111,10 @@ pub(crate) struct Burial {
     /// Kernel state number that the mini-socket stands for.
     pub(crate) state: u64,
 }
+
+/// The network namespace of the trial and what was seen of it, see [`tcpwatch_common::trial`].
+#[btf_map]
+pub(crate) static TRIAL: Array<u32, { trial::WORDS }> = Array::new();
 
 /// 1 while the reader sleeps and wants to be woken by the next record.
 #[btf_map]
@@ -151,6 +178,8 @@ globals! {
     COUNT_NETNS: u32 = 0;
     /// 1 if records go into the ring.
     STREAM: u32 = 1;
+    /// 1 if a task can be preempted inside a program on a tracepoint.
+    PREEMPTIBLE: u32 = 0;
     /// Nanoseconds of a jiffy.
     TICK_NS: u64 = 4_000_000;
 
@@ -203,6 +232,8 @@ globals! {
     TCP_LINGER2: u32 = 0;
     TCP_BYTES_RECEIVED: u32 = 0;
     NS_INUM: u32 = 0;
+    TCP_SEGS_OUT: u32 = 0;
+    TCP_FASTOPEN_REQ: u32 = 0;
     SKC_COOKIE: u32 = 0;
     TIMER_FUNCTION: u32 = 0;
     TIMER_EXPIRES: u32 = 0;
@@ -226,6 +257,21 @@ globals! {
     SKB_TRANSPORT_HEADER: u32 = 0;
     SKB_DEV: u32 = 0;
     NETDEV_NET: u32 = 0;
+    SK_ERR_SOFT: u32 = 0;
+    SK_SOCKET: u32 = 0;
+    SOCKET_STATE: u32 = 0;
+    SK_ERRORS: u32 = 0;
+    SK_LAST_ERROR: u32 = 0;
+    EE_ERRNO: u32 = 0;
+    TCP_SND_UNA: u32 = 0;
+    TCP_SND_NXT: u32 = 0;
+    TCP_WRITE_SEQ: u32 = 0;
+    TW_REFCOUNT: u32 = 0;
+    TW_MOST: u32 = 0;
+    /// The byte that holds the bit `repair` of a socket.
+    TCP_REPAIR: u32 = 0;
+    /// That bit in its byte; 0 if it was not found.
+    TCP_REPAIR_MASK: u32 = 0;
     TCP_BYTES_SENT: u32 = 0;
     TCP_BYTES_RETRANS: u32 = 0;
     TCP_SRTT_US: u32 = 0;

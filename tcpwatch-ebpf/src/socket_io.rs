@@ -21,7 +21,7 @@ use crate::{
     filter,
     kernel::{Sock, Task},
     maps::HOLDERS,
-    owner,
+    owner, trial,
 };
 
 #[btf_tracepoint(function = "tcp_rcv_space_adjust")]
@@ -66,6 +66,9 @@ fn learn(ctx: &BtfTracePointContext, sock: Sock, hook: Hook) {
 fn try_learn(sock: Sock, hook: Hook) -> Result<(), Loss> {
     // A raw socket may have TCP's number.
     let Some(tcp) = sock.as_tcp() else { return Ok(()) };
+    if trial::is_in(Some(tcp.netns()), hook) {
+        return Ok(());
+    }
     let Some(task) = Task::of_a_process().filter(|_| tcp.has_file()) else { return Ok(()) };
     if !take_note(sock) {
         return Ok(());

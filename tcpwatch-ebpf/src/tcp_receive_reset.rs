@@ -13,12 +13,17 @@ use crate::{
     filter::{self, Wanted},
     kernel::Sock,
     tcp_send_reset::What,
+    trial,
 };
 
 #[btf_tracepoint(function = "tcp_receive_reset")]
 fn receive_reset(ctx: BtfTracePointContext) -> i32 {
-    if count::is_on() && count::wants(Sock::argument(&ctx, 0)) {
-        count::reset_received();
+    let sock = Sock::argument(&ctx, 0);
+    if trial::has(sock, Hook::ReceiveReset) {
+        return 0;
+    }
+    if count::is_on() && count::wants(sock) {
+        count::ends::reset_received(sock.address(), sock.state());
     }
     if emit::is_on()
         && let Err(loss) = try_receive_reset(&ctx)

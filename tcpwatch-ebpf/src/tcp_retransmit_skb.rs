@@ -10,19 +10,23 @@ use tcpwatch_common::{
     counter::Hook,
     counts,
     retransmit::{FLAG_NOT_SENT, FLAG_ORPHAN, TCP_ACK, TCP_FIN, TCP_SYN},
+    state::SYN_SENT,
 };
 
 use crate::{
     count,
     emit::{self, Loss},
     filter::{self, Wanted},
-    inet_sock_set_state::{SYN_SENT, tell_kept_back},
+    inet_sock_set_state::tell_kept_back,
     kernel::{Addresses, Segment, Sock},
-    maps,
+    maps, trial,
 };
 
 #[btf_tracepoint(function = "tcp_retransmit_skb")]
 fn retransmit(ctx: BtfTracePointContext) -> i32 {
+    if trial::has(Sock::argument(&ctx, 0), Hook::Retransmit) {
+        return 0;
+    }
     if count::is_on() {
         count_again(&ctx);
     }
@@ -61,7 +65,7 @@ fn try_retransmit(ctx: &BtfTracePointContext) -> Result<(), Loss> {
     let flags = if failed { orphan | FLAG_NOT_SENT } else { orphan };
     let head = emit::head(RecordKind::Retransmit, sock.cookie(), netns, ports, flags);
     let head = RecordHead { cgroup: tcp.cgroup(), ..head };
-    if filter::asks_ports() && u32::from(state) == SYN_SENT {
+    if filter::asks_ports() && state == SYN_SENT {
         tell_kept_back(ctx, sock, &head);
     }
     let again = Again {

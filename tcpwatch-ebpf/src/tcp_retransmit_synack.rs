@@ -10,6 +10,7 @@ use tcpwatch_common::{
     counter::Hook,
     counts,
     retransmit::{FLAG_REQUEST, FLAG_SYN_CAME_AGAIN, TCP_ACK, TCP_SYN},
+    state::SYN_RECV,
 };
 
 use crate::{
@@ -18,13 +19,14 @@ use crate::{
     filter::{self, Wanted},
     kernel::Sock,
     tcp_retransmit_skb::Again,
+    trial,
 };
-
-/// Kernel state number, `include/net/tcp_states.h`.
-const SYN_RECV: u8 = 3;
 
 #[btf_tracepoint(function = "tcp_retransmit_synack")]
 fn retransmit_synack(ctx: BtfTracePointContext) -> i32 {
+    if trial::has(Sock::argument(&ctx, 0), Hook::RetransmitSynAck) {
+        return 0;
+    }
     if count::is_on() && count::wants(Sock::argument(&ctx, 0)) {
         count::again(counts::Again::SynAck);
     }

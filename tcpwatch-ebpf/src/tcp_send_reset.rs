@@ -17,7 +17,7 @@ use crate::{
     emit::{self, Loss},
     filter,
     kernel::{Addresses, AnySock, Common, Room, Segment},
-    maps,
+    maps, trial,
 };
 
 #[btf_tracepoint(function = "tcp_send_reset")]
@@ -37,14 +37,17 @@ fn try_send_reset(ctx: &BtfTracePointContext) -> Result<(), Loss> {
         Some(copy) => copy.netns(),
         None => segment.netns(),
     };
+    if trial::is_in(netns, Hook::SendReset) {
+        return Ok(());
+    }
     let netns = netns.ok_or(Loss::Unreadable)?;
+    let state = copy.map_or(0, Common::state);
     if count::is_on() && count::wants_netns(netns) {
-        count::reset_sent();
+        count::ends::reset_sent(sock.address(), state, segment.incoming_ports());
     }
     if !emit::is_on() {
         return Ok(());
     }
-    let state = copy.map_or(0, Common::state);
     if !filter::state(state.into()) || !filter::netns(netns) {
         return Ok(());
     }

@@ -10,8 +10,10 @@ use aya_ebpf::{
     helpers::generated::bpf_jiffies64, macros::btf_tracepoint, programs::BtfTracePointContext,
 };
 use tcpwatch_common::{
-    MiniKind, MiniSocket, RecordHead, RecordKind, RequestStart, TimerEvent, config::MINI_BYTES,
-    counter::Hook, mini_socket::FLAG_NETNS_GONE,
+    MiniKind, MiniSocket, RecordHead, RecordKind, RequestStart, TimerEvent,
+    config::MINI_BYTES,
+    counter::Hook,
+    mini_socket::{FLAG_LISTENER_CLOSED, FLAG_LISTENS, FLAG_NETNS_GONE},
 };
 
 use crate::{
@@ -19,6 +21,7 @@ use crate::{
     emit::{self, Loss},
     filter::{self, Verdict},
     kernel::{Addresses, Mini, Room, Timer},
+    trial,
 };
 
 #[btf_tracepoint(function = "timer_start")]
@@ -57,10 +60,16 @@ fn try_observe(
 ) -> Result<(), Loss> {
     let mut room = Room([0; MINI_BYTES]);
     let mini = Mini::around(timer, kind, &mut room).ok_or(Loss::Unreadable)?;
+    if trial::is_in(mini.common.netns(), hook) {
+        if event as u8 == TimerEvent::Start as u8 {
+            trial::begins(mini.state());
+        }
+        return Ok(());
+    }
     let canceled = event as u8 == TimerEvent::Cancel as u8;
     let accepted = canceled && is_accepted(kind, mini.common.ports().1);
     if count::is_on() {
-        count::mini::event(timer, kind, mini, event, accepted);
+        count::mini::event(ctx, (timer, kind, mini), event, accepted);
     }
     if emit::is_on() { tell(ctx, timer, (kind, mini), (event, accepted), hook) } else { Ok(()) }
 }
@@ -95,7 +104,15 @@ fn tell(
     let (expires, jiffies) = (timer.expires(), unsafe { bpf_jiffies64() });
     let canceled = event as u8 == TimerEvent::Cancel as u8;
     let early = canceled && jiffies < expires && !accepted;
-    let flags = if canceled && mini.common.netns_is_gone() { FLAG_NETNS_GONE } else { 0 };
+    let expires_request =
+        kind as u8 == MiniKind::Request as u8 && event as u8 == TimerEvent::Expire as u8;
+    let flags = if canceled && mini.common.netns_is_gone() {
+        FLAG_NETNS_GONE
+    } else if expires_request {
+        if mini.listens() { FLAG_LISTENS } else { FLAG_LISTENER_CLOSED }
+    } else {
+        0
+    };
     let begins = event as u8 == TimerEvent::Start as u8 && kind as u8 == MiniKind::Request as u8;
     let (tag, with) = if early {
         (RecordKind::MiniSocketCancel, With::Trace(ctx))

@@ -31,7 +31,7 @@ use tcpwatch_view::{
     terminal::{Layout, Naming, Terminal},
 };
 
-use crate::{missing, runtime, serve};
+use crate::{runtime, serve, visible};
 
 pub(crate) fn run(
     filters: &FilterArgs,
@@ -64,6 +64,7 @@ pub(crate) fn run(
     // Serves until it is dropped.
     let mut serving = None;
     let ready = |probes: &mut Probes| {
+        probes.try_out();
         banner(&plan, probes);
         serving = server.map(|server| serve::start(server, probes, None)).transpose()?;
         Ok(())
@@ -162,14 +163,13 @@ fn sink(output: &OutputArgs, started: KernelTime, naming: Naming) -> Box<dyn Sin
 /// Says that every change from now on is seen, and what is not.
 fn banner(plan: &Plan, probes: &Probes) {
     exit::say(&format!(
-        "tcpwatch {} \u{b7} Linux {} \u{b7} {} \u{b7} hooks {} of {} \u{b7} Ctrl-C to stop\n",
+        "tcpwatch {} \u{b7} Linux {} \u{b7} {} \u{b7} {} \u{b7} Ctrl-C to stop\n",
         env!("CARGO_PKG_VERSION"),
         probes.facts.release,
         plan.filters,
-        probes.attached.len(),
-        probes.attached.len() + probes.off.len(),
+        visible::hooks(probes),
     ));
-    missing::say(probes);
+    visible::say_missing(probes);
     for (what, why) in probes.facts.blind_spots() {
         exit::say(&format!("tcpwatch: not seen: {what}: {why}\n"));
     }

@@ -16,9 +16,9 @@ use tracing_subscriber::{
 mod check;
 mod laboratory;
 mod live;
-mod missing;
 mod runtime;
 mod serve;
+mod visible;
 
 /// Where aya warns, for each map, of a kernel whose release it cannot read (`7.3-amd64`, which has no third
 /// number). All that follows is that maps have no names in the kernel (`bpf_create_map`, aya 0.14).

@@ -16,7 +16,7 @@ use tcpwatch_metrics::{
 };
 use tcpwatch_stream::ending::Ending;
 
-use crate::{missing, runtime};
+use crate::{runtime, visible};
 
 pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode> {
     let netns = args.netns.as_deref().map(snapshot::resolve).transpose()?;
@@ -25,14 +25,14 @@ pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode> {
     runtime.block_on(async {
         let mut ending = Ending::catch().context("cannot catch signals")?;
         let mut probes = Probes::attach_counting(netns.map_or(Counting::All, Counting::Of))?;
+        probes.try_out();
         exit::say(&format!(
-            "tcpwatch {} \u{b7} Linux {} \u{b7} hooks {} of {}\n",
+            "tcpwatch {} \u{b7} Linux {} \u{b7} {}\n",
             env!("CARGO_PKG_VERSION"),
             probes.facts.release,
-            probes.attached.len(),
-            probes.attached.len() + probes.off.len(),
+            visible::hooks(&probes),
         ));
-        missing::say(&probes);
+        visible::say_missing(&probes);
         let serving = start(server, &mut probes, netns)?;
         ending.asked().await;
         serving.stop().context("the HTTP server ended early")?;

@@ -5,6 +5,7 @@ mod cli {
     mod explain;
     mod files;
     mod help;
+    mod invisible;
     mod odd;
     mod privilege;
     mod program;

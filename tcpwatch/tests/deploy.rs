@@ -3,6 +3,11 @@
 //! `cargo xtask test deploy` brings Prometheus along and runs this as root.
 
 #[cfg(test)]
+#[expect(unused_macros, reason = "needs_prometheus asks for root, too")]
+#[path = "root/mod.rs"]
+mod root;
+
+#[cfg(test)]
 mod deploy {
     mod dashboard;
     mod files;
@@ -12,6 +17,8 @@ mod deploy {
     mod stage;
     mod tools;
 
+    #[path = "../coverage/mod.rs"]
+    mod coverage;
     #[expect(dead_code, reason = "the kernel tests use all of it")]
     #[path = "../kernel/harness/netns.rs"]
     mod netns;

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::{cargo, setup};
 
-/// Builds the kernel side as `tcpwatch/build.rs` does, to be looked at with `llvm-objdump`.
+/// Builds the kernel side as `tcpwatch/kernel/build.rs` does, to be looked at with `llvm-objdump`.
 pub(crate) fn command() -> Result<ExitCode> {
     let toolchain = setup::ensure()?;
     let own = env::current_exe().context("cannot find the path of this program")?;

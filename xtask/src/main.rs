@@ -10,6 +10,8 @@ mod check;
 mod debian;
 mod demo;
 mod ebpf;
+#[cfg(test)]
+mod links;
 mod precondition;
 mod privilege;
 mod reruns;

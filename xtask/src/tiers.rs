@@ -1,6 +1,7 @@
 //! Names of tiers and of tests come in, cargo runs the tests, one line per tier and an exit status go out.
 
 use std::{
+    env,
     ffi::OsString,
     path::Path,
     process::{Command, ExitCode, Stdio},
@@ -10,7 +11,12 @@ use std::{
 use anyhow::{Context, Result, anyhow, bail, ensure};
 
 use crate::{
-    cargo, debian, precondition::Precondition, privilege::Privilege, reruns::Reruns, setup, vm,
+    cargo,
+    debian::{IPROUTE, PROMETHEUS},
+    precondition::Precondition,
+    privilege::Privilege,
+    reruns::Reruns,
+    setup, vm,
 };
 
 /// A tier and what it runs; all of it runs even when a part fails.
@@ -40,13 +46,13 @@ const TIERS: &[Tier] = &[
         runs: &[
             Run::Cargo(&["--workspace", "--lib", "--bins"]),
             Run::Cargo(&["--workspace", "--doc"]),
-            Run::Cargo(&["--package", "tcpwatch", "--test", "cli"]),
-            Run::Cargo(&["--package", "tcpwatch", "--test", "web", "--test", "web_descriptors"]),
+            Run::Cargo(&["--workspace", "--test", "cli"]),
+            Run::Cargo(&["--workspace", "--test", "web", "--test", "web_descriptors"]),
         ],
     },
     Tier {
         name: "replay",
-        runs: &[Run::Cargo(&["--package", "tcpwatch", "--test", "replay", "--test", "fuzz"])],
+        runs: &[Run::Cargo(&["--workspace", "--test", "replay", "--test", "fuzz"])],
     },
     Tier { name: "lab", runs: &[Run::AsRoot("lab", &["--skip", "load::"])] },
     Tier { name: "deploy", runs: &[Run::WithPrometheus("deploy")] },
@@ -196,7 +202,7 @@ impl Run {
             }
             Self::WithPrometheus(target) => {
                 let mut directory = OsString::from("TCPWATCH_PROMETHEUS=");
-                directory.push(debian::PROMETHEUS.ensure()?);
+                directory.push(PROMETHEUS.ensure()?);
                 let [reruns] = env;
                 as_root(target, &[], &[directory, reruns], &[], names)
             }
@@ -238,14 +244,15 @@ fn as_root(
     args: &[&str],
     names: &[&str],
 ) -> Result<bool> {
-    let build = ["test", "--package", "tcpwatch", "--test", target, "--no-run"];
+    let build = ["test", "--workspace", "--test", target, "--no-run"];
     let binary = cargo::build(&[&build, profile].concat())?
         .into_iter()
         .find(|executable| executable.target == target)
         .with_context(|| format!("cargo built no test binary `{target}`"))?;
     let what = format!("the test binary `{target}`");
     let package = cargo::workspace().join("tcpwatch");
-    let mut command = test_as_root(Privilege::of_this_process(), env, &binary.path, &package)?;
+    let env = [env, path()?.as_slice()].concat();
+    let mut command = test_as_root(Privilege::of_this_process(), &env, &binary.path, &package)?;
     command.args(args);
     if !names.is_empty() {
         let mut list = Command::new(&binary.path);
@@ -269,6 +276,19 @@ fn listed(mut list: Command, what: &str) -> Result<Vec<String>> {
     ensure!(list.status.success(), "{what} does not list its tests: {}", list.status);
     let text = String::from_utf8_lossy(&list.stdout);
     Ok(text.lines().filter_map(|line| line.strip_suffix(": test")).map(Into::into).collect())
+}
+
+/// `PATH` for tests that start `ip` and `ss`; nothing where it has them.
+fn path() -> Result<Option<OsString>> {
+    let tools = IPROUTE.ensure()?;
+    let mut dirs: Vec<_> = env::split_paths(&env::var_os("PATH").unwrap_or_default()).collect();
+    if dirs.contains(&tools) {
+        return Ok(None);
+    }
+    dirs.push(tools);
+    let mut setting = OsString::from("PATH=");
+    setting.push(env::join_paths(dirs).context("PATH cannot have the tools of the tests")?);
+    Ok(Some(setting))
 }
 
 /// As `cargo test` would run it, but one test at a time: they all watch the same kernel. A test
@@ -302,11 +322,11 @@ impl Outcome {
             (true, true) => "ok",
         };
         let errors = self.failures.iter().chain(&self.left_out);
-        let failures: String = errors.map(|failure| format!("\n        {failure:#}")).collect();
+        let failures = errors.map(|failure| format!("\n        {failure:#}"));
         let reruns = self.reruns.iter().map(|rerun| format!("\n        run again: {rerun}"));
-        let reruns: String = reruns.collect();
+        let more: String = failures.chain(reruns).collect();
         let took = self.took.as_secs_f64();
-        format!("{:<8}{result:<8}{took:>7.1} s{failures}{reruns}", self.tier)
+        format!("{:<8}{result:<8}{took:>7.1} s{more}", self.tier)
     }
 }
 

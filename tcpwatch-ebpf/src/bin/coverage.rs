@@ -1,8 +1,8 @@
 //! Programs of the tests, not of tcpwatch: one per tracepoint that tcpwatch uses, on another road.
 //!
 //! They are raw tracepoints, read arguments by probing, and write into a ring of their own; nothing is
-//! shared with tcpwatch's programs. `tests/coverage` compares what they saw with what `perf` saw of the
-//! same tracepoints: an event that only `perf` saw is one for which the kernel ran no BPF program.
+//! shared with tcpwatch's programs. `tests/coverage` compares what they saw with what ftrace saw of the
+//! same tracepoints: an event that only ftrace saw is one for which the kernel ran no BPF program.
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
 #![expect(
     clippy::inline_always,
@@ -148,7 +148,7 @@ fn write_sock(ctx: &RawTracePointContext, tracepoint: u32, states: (u32, u32)) -
 }
 
 /// Counts and writes a run about the timer in argument 0, if it is a mini-socket's. Of `timer_cancel`
-/// all runs are counted, because `perf` cannot filter by what the event does not carry.
+/// all runs are counted, because ftrace cannot filter by what the event does not carry.
 #[inline(always)]
 fn mini_timer(ctx: &RawTracePointContext, tracepoint: u32) -> i32 {
     if tracepoint == TIMER_CANCEL {

@@ -1,28 +1,52 @@
 //! A TCP socket of any kind, as an iterator of the kernel hands it out.
 
-use aya_ebpf::helpers::generated::{bpf_skc_to_tcp_request_sock, bpf_skc_to_tcp_timewait_sock};
+use aya_ebpf::{
+    bindings::seq_file,
+    helpers::generated::{
+        bpf_seq_write, bpf_skc_to_tcp_request_sock, bpf_skc_to_tcp_timewait_sock,
+    },
+};
 use tcpwatch_common::MiniKind;
 
 use super::field;
 use crate::maps;
+
+/// `struct bpf_iter__tcp` (`net/ipv4/tcp_ipv4.c`), as far as it is read.
+#[repr(C)]
+pub(crate) struct TcpIterator {
+    meta: *const IteratorMeta,
+    sk_common: *const u8,
+}
+
+/// `struct bpf_iter_meta` (`include/linux/bpf.h`), as far as it is read.
+#[repr(C)]
+struct IteratorMeta {
+    seq: *mut seq_file,
+}
+
+impl TcpIterator {
+    /// Writes a value to the reader's file. One that does not fit is asked for again (`bpf_seq_read` in
+    /// `kernel/bpf/bpf_iter.c`).
+    #[inline(always)]
+    pub(crate) fn write<T: Copy>(&self, value: &T) {
+        // SAFETY: the kernel's pointer to what belongs to this iterator is never null.
+        let file = unsafe { (*self.meta).seq };
+        // SAFETY: the value is as large as it is said to be.
+        unsafe {
+            bpf_seq_write(file, (&raw const *value).cast(), size_of::<T>() as u32);
+        }
+    }
+}
 
 /// `struct sock_common *` that the verifier has typed; never null.
 #[derive(Clone, Copy)]
 pub(crate) struct AnyTcp(*const u8);
 
 impl AnyTcp {
-    /// Field `sk_common` of `struct bpf_iter__tcp` (`net/ipv4/tcp_ipv4.c`), the second of its words;
-    /// `None` after the last socket.
-    ///
-    /// # Safety
-    /// `context` is that of a program on `iter/tcp`.
+    /// The socket that the iterator has come to; `None` after the last.
     #[inline(always)]
-    pub(crate) unsafe fn of_iterator(context: *const u8) -> Option<Self> {
-        // SAFETY: the caller says what the context is.
-        let socket = unsafe { context.cast::<*const u8>().add(1) };
-        // SAFETY: as above.
-        let socket = unsafe { socket.read() };
-        (!socket.is_null()).then_some(Self(socket))
+    pub(crate) fn of_iterator(context: &TcpIterator) -> Option<Self> {
+        (!context.sk_common.is_null()).then_some(Self(context.sk_common))
     }
 
     /// What mini-socket it is, and the function that its timer runs. The kernel's helpers return typed

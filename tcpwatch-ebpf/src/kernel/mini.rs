@@ -1,7 +1,10 @@
 //! Timers, and the mini-sockets around them.
 
 use aya_ebpf::programs::BtfTracePointContext;
-use tcpwatch_common::MiniKind;
+use tcpwatch_common::{
+    MiniKind,
+    state::{LISTEN, SYN_RECV},
+};
 
 use super::{Common, Room, field, probe};
 use crate::maps;
@@ -91,8 +94,16 @@ impl<'a> Mini<'a> {
     pub(crate) fn state(self) -> u8 {
         match self.kind {
             MiniKind::TimeWait => self.common.field(&maps::TW_SUBSTATE),
-            MiniKind::Request => 3,
+            MiniKind::Request => SYN_RECV,
         }
+    }
+
+    /// Does a half-open connection's listener still listen? (`reqsk_timer_handler` in
+    /// `net/ipv4/inet_connection_sock.c` asks the same.)
+    #[inline(always)]
+    pub(crate) fn listens(self) -> bool {
+        let listener: *const u8 = self.common.field(&maps::SKC_LISTENER);
+        probe::<u8>(listener, maps::SKC_STATE.load()) == Some(LISTEN)
     }
 
     /// SYN+ACKs sent again so far.

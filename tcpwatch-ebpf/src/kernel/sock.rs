@@ -3,13 +3,17 @@
 use aya_ebpf::{btf_maps::SkStorage, helpers::generated, programs::BtfTracePointContext};
 use tcpwatch_common::Totals;
 
-use super::{Addresses, Common, Room, addresses, field, probe, unchecked_argument};
+use super::{Addresses, Common, Room, addresses, field, not_zero, probe, unchecked_argument};
 use crate::maps;
 
 /// `IPPROTO_TCP`.
 const PROTOCOL_TCP: u16 = 6;
 /// `enum sock_flags`.
 pub(crate) const SOCK_DEAD: u64 = 1 << 0;
+/// See [`SOCK_DEAD`].
+pub(crate) const SOCK_DONE: u64 = 1 << 1;
+/// `SS_UNCONNECTED` in `include/uapi/linux/net.h`.
+const SS_UNCONNECTED: u32 = 1;
 
 /// `struct sock *` as a tracepoint handed it to us.
 #[derive(Clone, Copy)]
@@ -36,6 +40,12 @@ impl AnySock {
         Common::at(self.0, room)
     }
 
+    /// Its address; 0 if there is no socket.
+    #[inline(always)]
+    pub(crate) fn address(self) -> u64 {
+        self.0.expose_provenance() as u64
+    }
+
     /// Local port of a full socket, kept to the end.
     #[inline(always)]
     pub(crate) fn local_port(self) -> Option<u16> {
@@ -55,6 +65,12 @@ impl Sock {
     #[inline(always)]
     pub(crate) fn request(ctx: &BtfTracePointContext, n: usize) -> Self {
         Self::argument(ctx, n)
+    }
+
+    /// Its address; never 0.
+    #[inline(always)]
+    pub(crate) fn address(self) -> u64 {
+        self.0.expose_provenance() as u64
     }
 
     #[inline(always)]
@@ -228,6 +244,14 @@ impl TcpSock {
         u16::from_be(field(self.0, &maps::INET_SPORT))
     }
 
+    /// 1 if nothing was sent since the socket was made or disconnected, and nothing is put off until there
+    /// are data to send along (`TCP_FASTOPEN_CONNECT`).
+    #[inline(always)]
+    fn never_sent(self) -> u16 {
+        let put_off = u16::from(!field::<*const u8>(self.0, &maps::TCP_FASTOPEN_REQ).is_null());
+        (1 - not_zero(field(self.0, &maps::TCP_SEGS_OUT))) & (1 - put_off)
+    }
+
     /// Bytes of data received so far. Fast open counts those of the SYN before anything else
     /// (`tcp_fastopen_add_skb` in `net/ipv4/tcp_fastopen.c`).
     #[inline(always)]
@@ -279,6 +303,82 @@ impl TcpSock {
             min_rtt_us: field(rtt_min, &maps::MINMAX_SAMPLE_V),
             reserved: 0,
         }
+    }
+
+    /// 1 if it is under repair (`TCP_REPAIR`).
+    #[inline(always)]
+    pub(crate) fn repair(self) -> u16 {
+        not_zero(u32::from(field::<u8>(self.0, &maps::TCP_REPAIR)) & maps::TCP_REPAIR_MASK.load())
+    }
+
+    /// 1 if something that was queued is not acknowledged, the FIN included.
+    #[inline(always)]
+    pub(crate) fn unacked(self) -> u16 {
+        not_zero(self.write_seq() ^ field::<u32>(self.0, &maps::TCP_SND_UNA))
+    }
+
+    /// 1 if something that was queued is not sent, the FIN included.
+    #[inline(always)]
+    pub(crate) fn unsent(self) -> u16 {
+        not_zero(self.write_seq() ^ field::<u32>(self.0, &maps::TCP_SND_NXT))
+    }
+
+    /// 1 if nothing was sent, and no sequence number chosen for it: there is none (`tcp_v4_connect`), or
+    /// the one that a disconnect has left, two at least from `snd_una` (`tcp_disconnect`). For a SYN they
+    /// are made the same, and the SYN adds one (`tcp_connect_init` and `tcp_connect` in
+    /// `net/ipv4/tcp_output.c`).
+    #[inline(always)]
+    pub(crate) fn unnumbered(self) -> u16 {
+        let ahead = self.write_seq().wrapping_sub(field(self.0, &maps::TCP_SND_UNA));
+        let none = (1 - not_zero(self.write_seq())) | not_zero(ahead >> 1);
+        none & self.never_sent()
+    }
+
+    #[inline(always)]
+    fn write_seq(self) -> u32 {
+        field(self.0, &maps::TCP_WRITE_SEQ)
+    }
+
+    /// 1 if the application has it.
+    #[inline(always)]
+    pub(crate) fn has_socket(self) -> u16 {
+        u16::from(!field::<*const u8>(self.0, &maps::SK_SOCKET).is_null())
+    }
+
+    /// 1 if the first step of `connect()` is still at work (`__inet_stream_connect` in
+    /// `net/ipv4/af_inet.c`).
+    #[inline(always)]
+    pub(crate) fn connecting(self) -> u16 {
+        // A fault at run time, where the pointer is null, reads as 0, SS_FREE.
+        let socket: *const u8 = field(self.0, &maps::SK_SOCKET);
+        1 - not_zero(field::<u32>(socket, &maps::SOCKET_STATE) ^ SS_UNCONNECTED)
+    }
+
+    /// The last error that ICMP brought while a system call was at work on the socket; 0 for none. The
+    /// application may have read `sk_err_soft` (`SO_ERROR`), which clears it, but the message stays.
+    #[inline(always)]
+    pub(crate) fn soft_error(self, sock: Sock) -> u16 {
+        let soft: u32 = field(sock.0, &maps::SK_ERR_SOFT);
+        if soft != 0 || field::<u32>(self.0, &maps::SK_ERRORS) == 0 {
+            return soft as u16;
+        }
+        let message: *const u8 = field(self.0, &maps::SK_LAST_ERROR);
+        // SAFETY: `cb` is a field of `struct sk_buff`, the type of the pointer.
+        let control = unsafe { message.add(maps::SKB_CB.load() as usize) };
+        field::<u32>(control, &maps::EE_ERRNO) as u16
+    }
+
+    /// 1 if there is room for one more timewait socket in its namespace (`inet_twsk_alloc` in
+    /// `net/ipv4/inet_timewait_sock.c`); 0 also if that cannot be read.
+    #[inline(always)]
+    pub(crate) fn tw_room(self) -> u16 {
+        if maps::TW_REFCOUNT.load() == 0 {
+            return 0;
+        }
+        let net: *const u8 = field(self.0, &maps::SKC_NET);
+        // The count begins with 1.
+        let most = u64::from(field::<u32>(net, &maps::TW_MOST));
+        1 - (most.wrapping_sub(field::<u32>(net, &maps::TW_REFCOUNT).into()) >> 63) as u16
     }
 
     /// `TCP_LINGER2`: negative if the application wants no FIN_WAIT_2 after `close()`.

@@ -7,6 +7,7 @@
 //! - [`pid_namespace`]: the numbers of processes that people see here
 //! - [`probe`]: the kernel side, loaded and attached
 //! - [`source`]: records out of the kernel's ring or a recording, sockets that were there before
+//! - [`trial`]: connections of tcpwatch's own
 
 #![deny(unsafe_code)]
 
@@ -17,3 +18,4 @@ pub mod own_process;
 pub mod pid_namespace;
 pub mod probe;
 pub mod source;
+pub mod trial;

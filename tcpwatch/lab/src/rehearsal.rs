@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use tcpwatch_kernel::probe::{Probes, filters::Family};
+use tcpwatch_kernel::probe::{ProbeError, Tap, filters::Family};
 use tokio::sync::mpsc;
 
 use super::{
@@ -12,11 +12,11 @@ use super::{
     run::FIRST_INDEX,
 };
 
-/// Tries namespaces, veth and tc.
+/// Tries namespaces, veth and tc; `tap` is one that has not tapped anything yet.
 ///
 /// # Errors
 /// With the first of them that does not work, and what it takes.
-pub async fn rehearse(probes: &mut Probes) -> Result<()> {
+pub async fn rehearse(tap: Result<Tap, ProbeError>) -> Result<()> {
     let plan = Plan {
         family: Family::V4,
         sysctls: &BTreeMap::new(),
@@ -25,7 +25,7 @@ pub async fn rehearse(probes: &mut Probes) -> Result<()> {
     };
     let (story, _heard) = mpsc::unbounded_channel();
     let world = World::build(&plan, story).await?;
-    let mut tap = probes.tap()?;
+    let mut tap = tap?;
     for host in Host::ALL {
         let machine = world.machine(host);
         tap.attach(machine.netns_fd(), LINK, machine.ifindex(), machine.netns())?;

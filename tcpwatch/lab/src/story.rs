@@ -123,6 +123,19 @@ impl Run {
         self.failure.is_none() && self.verdicts.iter().all(|verdict| verdict.holds)
     }
 
+    /// This run, made in place of `first`, which proved nothing: it warns of that.
+    #[must_use]
+    pub fn in_place_of(mut self, first: Self) -> Self {
+        let discarded = Discarded::from(&first);
+        let Discarded { lost, why, .. } = &discarded;
+        self.warnings.push(format!(
+            "an earlier run was discarded, because {lost} records of what the kernel did were missing: {why}"
+        ));
+        self.discarded = first.discarded;
+        self.discarded.push(discarded);
+        self
+    }
+
     /// A host's sysctls.
     #[must_use]
     pub const fn sysctls(&self, host: Host) -> &Sysctls {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use tcpwatch_core::loss::Cause;
-use tcpwatch_kernel::probe::{Losses, Probes, hooks::Hook};
+use tcpwatch_kernel::probe::{Losses, Probes, hooks::Hook, trial::Tried};
 
 use super::kernel::number;
 use crate::{collector::Collector, family::Family};
@@ -13,6 +13,8 @@ use crate::{collector::Collector, family::Family};
 pub struct Attached {
     losses: Arc<Losses>,
     hooks: Vec<(Hook, bool)>,
+    /// Features that were tried or have no hook.
+    features: Vec<(&'static str, bool)>,
 }
 
 impl Attached {
@@ -21,7 +23,29 @@ impl Attached {
     pub fn new(probes: &Probes) -> Self {
         let attached = probes.attached.iter().map(|hook| (*hook, true));
         let off = probes.off.iter().map(|(hook, _)| (*hook, false));
-        Self { losses: Arc::clone(&probes.losses), hooks: attached.chain(off).collect() }
+        let tried = probes.trial.features.iter().filter_map(|(feature, tried)| match tried {
+            Tried::Works => Some((feature.word, true)),
+            Tried::Invisible | Tried::Off => Some((feature.word, false)),
+            Tried::Not(_) => None,
+        });
+        Self {
+            losses: Arc::clone(&probes.losses),
+            hooks: attached.chain(off).collect(),
+            features: tried.collect(),
+        }
+    }
+
+    fn works(&self) -> Family {
+        let mut works = Family::gauge(
+            "tcpwatch_feature_works",
+            "1 if this was seen when tcpwatch made it happen at its start, 0 if it was not seen or its \
+             hook is not attached; no series where it could not be tried. What is 0 is missing in all \
+             other metrics, too.",
+        );
+        for (word, is_seen) in &self.features {
+            works.add(&[("feature", word)], f64::from(u8::from(*is_seen)));
+        }
+        works
     }
 }
 
@@ -44,6 +68,7 @@ impl Collector for Attached {
             attached.add(&[("probe", hook.tracepoint)], f64::from(u8::from(*is_attached)));
         }
         families.push(attached);
+        families.push(self.works());
 
         let totals = self.losses.read().context("cannot read what the kernel side lost")?;
         families.push(

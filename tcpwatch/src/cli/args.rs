@@ -112,6 +112,7 @@ pub enum Command {
 /// Filters.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Filters")]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of the command line")]
 pub struct FilterArgs {
     /// Local or remote port: 80, 80,443 or 8000-8080
     #[arg(short, long, value_name = "PORTS", value_delimiter = ',', value_parser = port_range)]

@@ -24,7 +24,7 @@ pub(super) const ENTRIES: [Entry; 24] = [
     Entry {
         words: &["gave_up"],
         what: "The application gave up its connect() after the SYN had been sent again without an answer: \
-               its own timeout was shorter than the kernel's. Nobody answered.",
+               its own timeout was shorter than the kernel's.",
         causes: "a firewall that drops; no such host; a server whose accept queue is full",
         look: "the SYN retry lines; whether SYNs arrive at the server (tcpdump there)",
         change: "what drops the SYN; a longer timeout in the application only hides it",
@@ -210,7 +210,7 @@ pub(super) const ENTRIES: [Entry; 24] = [
         words: &["abandoned"],
         what: "The application gave the socket up without a reset while its last segments were not \
                acknowledged: connect() to AF_UNSPEC after its FIN was sent. What was under way may be \
-               lost, and the peer is not told.",
+               lost, and nothing is sent to the peer.",
         causes: "a library that uses a socket again before its connection has ended",
         look: "ss -tan before it: Send-Q",
         change: "close() the socket and make a new one",

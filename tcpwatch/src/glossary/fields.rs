@@ -110,14 +110,14 @@ fn values(schema: &Value, field: &Value) -> String {
 
 fn page(field: Field) -> Page {
     let Field { name, places, values } = field;
-    let mut told: Vec<(String, Vec<String>)> = Vec::new();
+    let mut merged: Vec<(String, Vec<String>)> = Vec::new();
     for (place, described) in places {
-        match told.iter_mut().find(|(known, _)| *known == described) {
+        match merged.iter_mut().find(|(known, _)| *known == described) {
             Some((_, places)) => places.push(place),
-            None => told.push((described, vec![place])),
+            None => merged.push((described, vec![place])),
         }
     }
-    let lines: Vec<String> = told
+    let lines: Vec<String> = merged
         .into_iter()
         .map(|(described, places)| format!("In {}: {described}", places.join(", ")))
         .collect();

@@ -12,7 +12,7 @@ use tcpwatch_core::{
 };
 use tcpwatch_kernel::{
     clock,
-    probe::{Probes, Tells},
+    probe::{Probes, Ring, Tells},
     source::{
         complaints::Complaints,
         recording::{Header, Item, Recording},
@@ -41,9 +41,24 @@ pub async fn run(
     record: impl FnOnce() -> Result<Option<Box<dyn Write>>>,
     ready: impl FnOnce(&mut Probes) -> Result<()>,
 ) -> Result<Summary> {
-    let mut ending = Ending::catch().context("cannot catch signals")?;
+    let ending = Ending::catch().context("cannot catch signals")?;
+    let attached = Probes::attach(&plan.filters, plan.ring_bytes, plan.counting)?;
+    follow((ending, attached), plan, sink, output, stop, record, ready).await
+}
 
-    let (mut probes, ring) = Probes::attach(&plan.filters, plan.ring_bytes, plan.counting)?;
+/// The same from hooks that are attached already, with the filters of `plan`.
+///
+/// # Errors
+/// If the kernel side cannot be read, or the output cannot be written.
+pub async fn follow(
+    (mut ending, (mut probes, ring)): (Ending, (Probes, Ring)),
+    plan: &Plan,
+    sink: &mut dyn Sink,
+    output: &mut dyn Write,
+    stop: impl Future<Output = ()>,
+    record: impl FnOnce() -> Result<Option<Box<dyn Write>>>,
+    ready: impl FnOnce(&mut Probes) -> Result<()>,
+) -> Result<Summary> {
     let mut source = RingSource::new(ring)?;
     let mut complaints = Complaints::new(&mut probes)?;
     let header = Header {

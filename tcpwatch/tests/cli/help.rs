@@ -45,6 +45,7 @@ fn the_help_names_commands_and_exit_statuses_and_has_an_example() {
     for word in [
         "check",
         "replay",
+        "explain",
         "lab",
         "sudo tcpwatch lab run fin-wait-2",
         "Exit status",

@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 use super::program::{Answer, for_everybody, is_root_or_say};
 
-const BTF: &str = "/sys/kernel/btf/vmlinux";
+pub(super) const BTF: &str = "/sys/kernel/btf/vmlinux";
 const KALLSYMS: &str = "/proc/kallsyms";
 const LIVE: &[&str] = &["--duration", "0.1"];
 const SERVE: &[&str] = &["serve", "--web.listen-address", "127.0.0.1:0"];
@@ -39,7 +39,7 @@ fn where_mounts(change: &str, args: &[&str]) -> Command {
 }
 
 /// The binary where a file holds something else.
-fn where_file(path: &str, holds: &[u8], args: &[&str]) -> Answer {
+pub(super) fn where_file(path: &str, holds: &[u8], args: &[&str]) -> Answer {
     let (_folder, other) = file(holds);
     let mount = format!("mount --bind {} {path}", other.display());
     Answer::of(&mut where_mounts(&mount, args))
@@ -127,7 +127,7 @@ fn an_optional_tracepoint_that_is_missing_is_left_out_with_words() {
     assert_ends(&where_file(BTF, &types, LIVE), 0, &said);
     let report = where_file(BTF, &types, &["check"]);
     assert_eq!(report.status, Some(0), "{report:?}");
-    assert_off(&report, "hook tcp_send_reset", "no tracepoint `tcp_send_reset`");
+    assert_off(&report, "resets sent", "no tracepoint `tcp_send_reset`");
 }
 
 #[test]
@@ -141,7 +141,7 @@ fn a_required_tracepoint_that_is_missing_is_refused_by_name() {
     }
     let report = where_file(BTF, &types, &["check"]);
     assert_eq!(report.status, Some(3), "{report:?}");
-    assert_off(&report, "hook inet_sock_set_state", "no tracepoint `inet_sock_set_state`");
+    assert_off(&report, "state changes", "no tracepoint `inet_sock_set_state`");
 }
 
 #[test]

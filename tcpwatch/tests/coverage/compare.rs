@@ -1,10 +1,10 @@
-//! Which events of `perf` have no run of a BPF program. Pure.
+//! Which events of ftrace have no run of a BPF program. Pure.
 
 use std::collections::HashMap;
 
-use super::{bpf::Ran, perf::Fired};
+use super::{bpf::Ran, ftrace::Fired};
 
-/// `perf` and BPF take the time of one event one after the other; an interrupt may come between them.
+/// ftrace and BPF take the time of one event one after the other; an interrupt may come between them.
 const APART: u64 = 20_000_000;
 
 type Key = (usize, u64, (u32, u32));
@@ -49,7 +49,7 @@ mod tests {
     const MS: u64 = 1_000_000;
 
     fn fired(at: u64, object: u64, states: (u32, u32)) -> Fired {
-        Fired { at, tracepoint: 0, object, states, ports: (1, 2), cpu: 0, task: (1, 1) }
+        Fired { at, tracepoint: 0, object, states, ports: (1, 2), cpu: 0, thread: 1 }
     }
 
     fn ran(at: u64, object: u64, states: (u32, u32)) -> Ran {

@@ -1,18 +1,19 @@
 //! Did the kernel run BPF programs for every event? A witness beside tcpwatch, on two roads of its own.
 //!
-//! Some hardened kernels run no BPF program while a shielded task is current, so that what a softirq does
-//! that interrupts such a task reaches no BPF tool and no counter. Whether that happened is not guessed
-//! here: [`perf`] has every event of the tracepoints that tcpwatch uses, [`bpf`] has those for which
-//! another, tiny BPF program ran. An event that only the first has is one that tcpwatch cannot have
-//! seen. One that both have and tcpwatch has not is tcpwatch's fault.
+//! Some hardened kernels run no BPF program on a tracepoint, and make no `perf` sample, while a shielded
+//! task is current: what a softirq does that interrupts such a task reaches no BPF tool and no counter.
+//! Whether that happened is not guessed here: [`ftrace`] has every event of the tracepoints that tcpwatch
+//! uses, [`bpf`] has those for which another, tiny BPF program ran. An event that only the first has is
+//! one that tcpwatch cannot have seen. One that both have and tcpwatch has not is tcpwatch's fault.
 //!
-//! Where there is no tracefs, no `perf_event_open` or no room for what they say, there is no such witness,
-//! and nothing is excused.
+//! Where there is no tracefs or no room for what it says, there is no such witness, and nothing is
+//! excused.
 
 mod bpf;
 mod compare;
+mod ftrace;
 mod kernel;
-mod perf;
+mod pages;
 pub(crate) mod rerun;
 #[cfg(test)]
 mod tests;
@@ -31,8 +32,8 @@ use std::{
 
 use self::{
     bpf::Programs,
+    ftrace::{Counts, Events, Fired},
     kernel::Places,
-    perf::{Counts, Fired, Samples},
 };
 
 /// What is watched. The programs have the same numbers (`tcpwatch-ebpf/src/bin/coverage.rs`).
@@ -45,7 +46,7 @@ const TRACEPOINTS: [&str; 9] = [
     "timer/timer_start",
     "timer/timer_cancel",
     "timer/timer_expire_entry",
-    // Its samples do not say which socket it is about: such events are counted, but not compared.
+    // Its events do not say which socket it is about: such events are counted, but not compared.
     "sock/inet_sk_error_report",
 ];
 
@@ -64,14 +65,13 @@ pub(crate) struct Uncovered {
 
 impl fmt::Display for Uncovered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Fired { tracepoint, states: (old, new), ports: (local, remote), cpu, task, .. } =
+        let Fired { tracepoint, states: (old, new), ports: (local, remote), cpu, thread, .. } =
             self.fired;
-        let (tracepoint, (process, thread)) = (TRACEPOINTS[tracepoint], task);
         write!(
             f,
-            "{tracepoint} {old}>{new}, ports {local} and {remote}, at {} on CPU {cpu} while thread \
-             {thread} of process {process} was current",
-            self.at
+            "{} {old}>{new}, ports {local} and {remote}, at {} on CPU {cpu} while thread {thread} was \
+             current",
+            TRACEPOINTS[tracepoint], self.at
         )
     }
 }
@@ -91,10 +91,10 @@ impl Coverage {
         let places = places()?;
         // In this order: what happens meanwhile has a run and no event, which excuses nothing.
         let programs = Programs::attach(places, true)?;
-        let samples = Samples::open(places.handlers)?;
+        let events = Events::collect(places.handlers)?;
         let (stop, stopped) = mpsc::channel();
         let thread = thread::Builder::new().name("coverage".to_owned());
-        let thread = thread.spawn(move || follow(programs, samples, &stopped)).unwrap();
+        let thread = thread.spawn(move || follow(programs, events, &stopped)).unwrap();
         Ok(Self { stop, thread })
     }
 
@@ -116,26 +116,26 @@ fn places() -> Result<&'static Places, String> {
 
 fn follow(
     mut programs: Programs,
-    mut samples: Samples,
+    mut events: Events,
     stopped: &mpsc::Receiver<()>,
 ) -> Result<Vec<Uncovered>, String> {
     let (mut fired, mut ran) = (Vec::new(), Vec::new());
     loop {
         let is_over = stopped.recv_timeout(PAUSE) != Err(RecvTimeoutError::Timeout);
         if is_over {
-            samples.close()?;
+            events.stop()?;
         }
-        samples.drain(&mut fired);
+        events.drain(&mut fired)?;
         programs.drain(&mut ran);
         if is_over {
             break;
         }
     }
-    let (lost, dropped) = (samples.lost(), programs.dropped());
+    let (lost, dropped) = (events.lost()?, programs.dropped());
     if lost + dropped > 0 {
-        return Err(format!("{lost} samples and {dropped} records found no room"));
+        return Err(format!("{lost} events and {dropped} records found no room"));
     }
-    let found = compare::without_run(&samples.of_sockets(fired), &ran);
+    let found = compare::without_run(&ftrace::of_sockets(fired), &ran);
     Ok(unexplained(found, programs.skipped()))
 }
 
@@ -174,7 +174,7 @@ impl Tally {
     pub(crate) fn start() -> Result<Self, String> {
         let places = places()?;
         let programs = Programs::attach(places, false)?;
-        let mut counts = Counts::open(places.handlers)?;
+        let counts = Counts::open(places.handlers)?;
         // In this order: what happens between the two is a run without an event, which excuses nothing.
         let ran = programs.runs();
         let fired = counts.read();
@@ -183,7 +183,7 @@ impl Tally {
 
     /// Events so far for which no program ran, whatever socket they are about, without those that the
     /// kernel skipped because the program was running. Of `timer_cancel` they are about any timer.
-    pub(crate) fn uncovered(&mut self) -> PerTracepoint {
+    pub(crate) fn uncovered(&self) -> PerTracepoint {
         let fired = self.counts.read();
         let (ran, skipped) = (self.programs.runs(), self.programs.skipped());
         let of = |slot: usize| {

@@ -29,15 +29,15 @@ fn what_happens_without_a_program_is_found_and_nothing_else() {
     }
     let places = places().unwrap();
     let mut programs = Programs::attach(places, true).unwrap();
-    let mut samples = Samples::open(places.handlers).unwrap();
+    let mut events = Events::collect(places.handlers).unwrap();
     let (mut fired, mut ran) = (Vec::new(), Vec::new());
     let covered = connections();
     programs.drain(&mut ran);
     assert_eq!(programs.dropped(), 0);
     drop(programs);
     let uncovered = connections();
-    samples.drain(&mut fired);
-    assert_eq!(samples.lost(), 0);
+    events.drain(&mut fired).unwrap();
+    assert_eq!(events.lost().unwrap(), 0);
     let count = |port| fired.iter().filter(|it| it.tracepoint == 0 && of(it, port)).count();
     // Client and server have ten changes together, one of them before the client has a port.
     assert!(count(covered) >= 9 * CONNECTIONS && count(uncovered) >= 9 * CONNECTIONS);
@@ -55,7 +55,7 @@ fn the_tally_is_short_of_nothing_while_programs_run() {
     if !crate::root::is_root() {
         return;
     }
-    let mut tally = Tally::start().unwrap();
+    let tally = Tally::start().unwrap();
     connections();
     let start = TRACEPOINTS.iter().position(|it| *it == "timer/timer_start").unwrap();
     let ran = tally.programs.runs()[start] - tally.ran[start];
@@ -74,7 +74,7 @@ fn only_what_was_uncovered_there_and_then_is_a_reason_to_run_again() {
         states: (7, 2),
         ports: (1, 2),
         cpu: 0,
-        task: (1, 1),
+        thread: 1,
     };
     let found = Ok(vec![Uncovered { at: 50, netns: Some(7), fired }]);
     let reason = |span, netns: &[u32]| rerun::Reason::uncovered(&found, &span, netns);

@@ -1,58 +1,130 @@
-//! What tracefs says of a tracepoint: its number for `perf_event_open`, and where its fields are.
+//! ftrace through a tracefs of our own: an instance that collects events, and the files of each event.
 
 use std::{
     fs::File,
-    io::Read as _,
+    io::{self, Read as _, Write as _},
     os::fd::{AsFd as _, OwnedFd},
+    sync::atomic::{AtomicU32, Ordering},
 };
 
 use rustix::{
-    fs::{Mode, OFlags, openat},
+    fs::{AtFlags, Dir, Mode, OFlags, mkdirat, openat, unlinkat},
     mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsmount, fsopen},
 };
 
-/// A tracefs of our own that is mounted nowhere: it ends with its descriptor.
-pub(super) struct Tracefs(OwnedFd);
+/// What the names of our instances begin with; the number of the process follows.
+const PREFIX: &str = "tcpwatch-tests-";
 
-impl Tracefs {
-    pub(super) fn open() -> Result<Self, String> {
-        let open = || {
-            let context = fsopen("tracefs", FsOpenFlags::FSOPEN_CLOEXEC)?;
-            fsconfig_create(context.as_fd())?;
-            fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())
-        };
-        open().map(Self).map_err(|error| format!("no tracefs: {error}"))
+/// An ftrace instance, which ends with this value. What a test leaves behind that was killed, the next
+/// one removes.
+pub(super) struct Instance {
+    /// A tracefs that is mounted nowhere and ends with its descriptor.
+    tracefs: OwnedFd,
+    name: String,
+}
+
+impl Instance {
+    /// One that collects nothing yet, with this room for each CPU, on the clock `CLOCK_MONOTONIC`.
+    pub(super) fn new(kilobytes: u32) -> Result<Self, String> {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let tracefs = mount().map_err(|error| format!("no tracefs: {error}"))?;
+        remove_leftovers(&tracefs).map_err(|error| format!("tracefs instances: {error}"))?;
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("instances/{PREFIX}{}-{number}", std::process::id());
+        let made = mkdirat(&tracefs, &name, Mode::RWXU);
+        made.map_err(|error| format!("tracefs {name}: {error}"))?;
+        let instance = Self { tracefs, name };
+        instance.write("trace_clock", "mono")?;
+        instance.write("buffer_size_kb", &kilobytes.to_string())?;
+        Ok(instance)
     }
 
-    fn read(&self, path: &str) -> Result<String, String> {
-        let read = || {
-            let file =
-                openat(self.0.as_fd(), path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
-            let mut text = String::new();
-            File::from(file).read_to_string(&mut text)?;
-            Ok(text)
-        };
-        read().map_err(|error: std::io::Error| format!("tracefs {path}: {error}"))
+    /// A file of the instance.
+    pub(super) fn open(&self, file: &str, flags: OFlags) -> Result<File, String> {
+        let path = format!("{}/{file}", self.name);
+        let opened = openat(self.tracefs.as_fd(), &path, flags | OFlags::CLOEXEC, Mode::empty());
+        opened.map(File::from).map_err(|error| format!("tracefs {path}: {error}"))
     }
 
-    /// A tracepoint such as `sock/inet_sock_set_state`.
-    pub(super) fn format(&self, tracepoint: &str) -> Result<Format, String> {
-        let id = self.read(&format!("events/{tracepoint}/id"))?;
-        let id = id.trim().parse().map_err(|error| format!("{tracepoint}: {id:?}: {error}"))?;
-        Ok(Format { id, text: self.read(&format!("events/{tracepoint}/format"))? })
+    pub(super) fn read(&self, file: &str) -> Result<String, String> {
+        let mut text = String::new();
+        let read = self.open(file, OFlags::RDONLY)?.read_to_string(&mut text);
+        read.map(|_| text).map_err(|error| format!("tracefs {file}: {error}"))
+    }
+
+    pub(super) fn write(&self, file: &str, text: &str) -> Result<(), String> {
+        let written = self.open(file, OFlags::WRONLY)?.write_all(text.as_bytes());
+        written.map_err(|error| format!("tracefs {file}: {text}: {error}"))
+    }
+
+    /// Collects events of a tracepoint such as `sock/inet_sock_set_state` from now on; where they have a
+    /// field `function`, only those with one of these.
+    pub(super) fn collect(&self, tracepoint: &str, functions: [u64; 2]) -> Result<Format, String> {
+        let format = Format(self.read(&format!("events/{tracepoint}/format"))?);
+        if format.offset("function").is_some() {
+            let [one, other] = functions;
+            let filter = format!("function == {one:#x} || function == {other:#x}");
+            self.write(&format!("events/{tracepoint}/filter"), &filter)?;
+        }
+        self.write(&format!("events/{tracepoint}/enable"), "1")?;
+        Ok(format)
+    }
+
+    /// Events that this CPU has collected so far, and how many of them were overwritten unread.
+    pub(super) fn collected(&self, cpu: usize) -> Result<(u64, u64), String> {
+        let text = self.read(&format!("per_cpu/cpu{cpu}/stats"))?;
+        let number = |name: &str| {
+            let value = text.lines().find_map(|line| line.strip_prefix(name));
+            value.and_then(|value| value.trim().parse::<u64>().ok())
+        };
+        let [unread, read] = ["entries:", "read events:"].map(number);
+        let overrun = number("overrun:");
+        let numbers = unread.zip(read).zip(overrun);
+        let ((unread, read), overrun) = numbers.ok_or_else(|| format!("stats: {text}"))?;
+        Ok((unread + read + overrun, overrun))
     }
 }
 
-/// A tracepoint's number and its file `format`.
-pub(super) struct Format {
-    pub(super) id: u64,
-    text: String,
+impl Drop for Instance {
+    fn drop(&mut self) {
+        if let Err(error) = unlinkat(&self.tracefs, &self.name, AtFlags::REMOVEDIR) {
+            eprintln!("tracefs {} stays: {error}", self.name);
+        }
+    }
 }
+
+fn mount() -> rustix::io::Result<OwnedFd> {
+    let context = fsopen("tracefs", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    fsconfig_create(context.as_fd())?;
+    fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())
+}
+
+/// Removes the instances of processes that are gone.
+fn remove_leftovers(tracefs: &OwnedFd) -> io::Result<()> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let folder = openat(tracefs, "instances", flags, Mode::empty())?;
+    for entry in Dir::read_from(&folder)? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        let pid = name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').next());
+        if pid.is_some_and(|pid| !std::path::Path::new("/proc").join(pid).exists()) {
+            unlinkat(&folder, &name, AtFlags::REMOVEDIR)?;
+        }
+    }
+    Ok(())
+}
+
+/// A tracepoint's file `format`.
+pub(super) struct Format(String);
 
 impl Format {
-    /// Where a field begins in the raw sample.
+    /// Its number, with which each of its events begins.
+    pub(super) fn id(&self) -> Option<u16> {
+        self.0.lines().find_map(|line| line.strip_prefix("ID:"))?.trim().parse().ok()
+    }
+
+    /// Where a field begins in an event.
     pub(super) fn offset(&self, field: &str) -> Option<usize> {
-        self.text.lines().filter_map(|line| line.trim().strip_prefix("field:")).find_map(|line| {
+        self.0.lines().filter_map(|line| line.trim().strip_prefix("field:")).find_map(|line| {
             let mut parts = line.split(';').map(str::trim);
             let name = parts.next()?.rsplit([' ', '*']).next()?;
             let offset = parts.next()?.strip_prefix("offset:")?;
@@ -70,7 +142,8 @@ mod tests {
         let text = "name: x\nID: 7\nformat:\n\tfield:int common_pid;\toffset:4;\tsize:4;\tsigned:1;\n\n\
                     \tfield:const void * skaddr;\toffset:8;\tsize:8;\tsigned:0;\n\
                     \tfield:__u16 sport;\toffset:24;\tsize:2;\tsigned:0;\n";
-        let format = Format { id: 7, text: text.to_owned() };
+        let format = Format(text.to_owned());
+        assert_eq!(format.id(), Some(7));
         assert_eq!(format.offset("skaddr"), Some(8));
         assert_eq!(format.offset("sport"), Some(24));
         assert_eq!(format.offset("dport"), None);

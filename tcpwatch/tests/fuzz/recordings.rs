@@ -89,7 +89,7 @@ proptest! {
     }
 }
 
-/// Text as nobody expects it in a name: what JSON has to escape, what a terminal obeys, what looks like
+/// Text that is not expected in a name: what JSON has to escape, what a terminal obeys, what looks like
 /// a part of a line.
 const HOSTILE: &[&str] = &[
     "\u{0}",

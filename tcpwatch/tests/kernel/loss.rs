@@ -138,7 +138,7 @@ fn five_seconds_of_churn_lose_nothing_and_every_time_wait_is_accounted_for() {
             println!("no witness, nothing is excused: {why}");
             PerTracepoint::new()
         },
-        |mut tally| tally.uncovered(),
+        |tally| tally.uncovered(),
     );
     // An end by the timer has `timer_expire_entry` as well, which is counted for mini-sockets only.
     uncovered.remove("timer_cancel");

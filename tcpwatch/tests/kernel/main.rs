@@ -17,8 +17,14 @@ mod carried;
 mod coverage;
 
 #[cfg(test)]
+#[path = "../ss/mod.rs"]
+mod ss;
+
+#[cfg(test)]
 mod harness;
 
+#[cfg(test)]
+mod agreement;
 #[cfg(test)]
 mod claims;
 #[cfg(test)]
@@ -59,6 +65,8 @@ mod snapshot;
 mod strangers;
 #[cfg(test)]
 mod tap;
+#[cfg(test)]
+mod trial;
 #[cfg(test)]
 mod whole_machine;
 #[cfg(test)]

@@ -71,13 +71,11 @@ fn await_end(watch: Watch) -> Log {
 
 /// All lines are of this cgroup.
 #[track_caller]
-fn assert_in(lines: impl IntoIterator<Item = &Line>, cgroup: &Cgroup) {
-    let mut any = false;
+fn assert_in(lines: &[Line], cgroup: &Cgroup) {
+    assert!(!lines.is_empty(), "there are lines");
     for line in lines {
         assert_eq!(line.cgroup.as_deref(), Some(cgroup.path().as_str()), "{line}");
-        any = true;
     }
-    assert!(any, "there are lines");
 }
 
 #[test]
@@ -102,8 +100,8 @@ fn every_line_is_of_the_sockets_cgroup_half_open_orphaned_and_in_time_wait_too()
     assert_eq!(theirs.lines[0].runtime.as_deref(), Some("docker"));
     assert_in(&life(&log.lines, talk.connected, talk.listening).lines, &clients);
     let ended = |line: &&Line| line.event == "connection";
-    let whole: Vec<_> = log.lines.iter().filter(ended).collect();
-    assert_in(whole.iter().copied(), &clients);
+    let whole: Vec<Line> = log.lines.iter().filter(ended).cloned().collect();
+    assert_in(&whole, &clients);
     assert_eq!(whole[0].unit.as_deref(), Some("order-api.service"));
 }
 

@@ -7,49 +7,52 @@ use serde_json::Value;
 
 use crate::{
     coverage::{
-        Coverage,
+        Coverage, Uncovered,
         rerun::{self, Reason},
     },
-    program::{Answer, list, reported, text},
+    program::{Answer, list, text, written},
 };
 
-/// How often a scenario is run at most, beyond the tries of tcpwatch itself.
-const TRIES: usize = 2;
+/// Events for which no BPF program ran, or why that is not known.
+type Found = Result<Vec<Uncovered>, String>;
 
-/// `tcpwatch lab run` with these arguments and all its runs, which hold; `verdicts` tells what one that
-/// does not hold says of itself.
-pub(crate) fn hold(args: &[&str], verdicts: impl Fn(&Value) -> String) -> (Answer, Value) {
+/// `tcpwatch lab run` with these arguments: its answer, its report, and what it cannot have seen. Each run
+/// that it made again had a reason to be.
+pub(crate) fn made(args: &[&str]) -> (Answer, Value, Found) {
     let coverage = Coverage::start();
-    let (answer, report) = reported(args);
-    let mut found = coverage.and_then(Coverage::stop);
+    let (answer, report) = written(args);
+    let found = coverage.and_then(Coverage::stop);
+    for run in list(&report, "runs") {
+        for discarded in list(run, "discarded") {
+            let what = format!("{}: {}", name(run), text(discarded, "why"));
+            note(discarded, &what, &found).unwrap_or_else(|why| panic!("{what}: {why}"));
+        }
+    }
+    (answer, report, found)
+}
+
+/// The same; all its runs hold. One that does not is made again alone, if there is a reason to; `verdicts`
+/// tells what a run says of itself.
+pub(crate) fn hold(args: &[&str], verdicts: impl Fn(&Value) -> String) -> Value {
+    let (answer, report, found) = made(args);
     let failed = failed(&report);
     assert_eq!(report["holds"], failed.is_empty(), "{answer:?}");
     assert_eq!(answer.status, Some(i32::from(!failed.is_empty())), "{answer:?}");
     let profile = args.iter().position(|word| *word == "--profile").map(|at| args[at + 1]);
-    for run in list(&report, "runs") {
-        for discarded in list(run, "discarded") {
-            let what = format!("lab run: {}", text(discarded, "why"));
-            note(discarded, &what, &found).unwrap_or_else(|why| panic!("{why}: {}", verdicts(run)));
-        }
-    }
     for run in failed {
-        let mut last = run.clone();
-        for _ in 1..TRIES {
-            let what = format!("{} over {}", text(run, "scenario"), text(run, "family"));
-            note(&last, &what, &found).unwrap_or_else(|why| panic!("{why}: {}", verdicts(&last)));
-            let family = if run["family"] == "ipv6" { "-6" } else { "-4" };
-            let args = [text(run, "scenario"), family, "--profile", profile.unwrap_or("full")];
-            let coverage = Coverage::start();
-            let (_, again) = reported(&args);
-            found = coverage.and_then(Coverage::stop);
-            last = list(&again, "runs")[0].clone();
-            if last["holds"] == true {
-                break;
-            }
-        }
-        assert_eq!(last["holds"], true, "{}", verdicts(&last));
+        let told = verdicts(run);
+        note(run, &name(run), &found).unwrap_or_else(|why| panic!("{told}{why}"));
+        let family = if run["family"] == "ipv6" { "-6" } else { "-4" };
+        let profile = profile.unwrap_or("full");
+        let (_, again, _) = made(&[text(run, "scenario"), family, "--profile", profile]);
+        let again = &list(&again, "runs")[0];
+        assert_eq!(again["holds"], true, "{}", verdicts(again));
     }
-    (answer, report)
+    report
+}
+
+fn name(run: &Value) -> String {
+    format!("{} over {}", text(run, "scenario"), text(run, "family"))
 }
 
 fn failed(report: &Value) -> Vec<&Value> {
@@ -57,11 +60,7 @@ fn failed(report: &Value) -> Vec<&Value> {
 }
 
 /// Notes that a run is made again, if there is a reason.
-fn note(
-    run: &Value,
-    what: &str,
-    found: &Result<Vec<crate::coverage::Uncovered>, String>,
-) -> Result<(), String> {
+fn note(run: &Value, what: &str, found: &Found) -> Result<(), String> {
     let counted = run["counted_lost"].as_u64().unwrap();
     let reason = if counted > 0 {
         Reason::counted(&format!("{counted} records were lost and counted"))

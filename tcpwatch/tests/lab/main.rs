@@ -15,6 +15,10 @@ mod carried;
 mod coverage;
 
 #[cfg(test)]
+#[path = "../ss/mod.rs"]
+mod ss;
+
+#[cfg(test)]
 mod harness;
 
 #[cfg(test)]
@@ -37,6 +41,8 @@ mod older;
 mod program;
 #[cfg(test)]
 mod scenarios;
+#[cfg(test)]
+mod second;
 #[cfg(test)]
 mod signals;
 #[cfg(test)]

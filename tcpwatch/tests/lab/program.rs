@@ -10,7 +10,7 @@ use std::{
 use serde_json::Value;
 use tempfile::{Builder, NamedTempFile};
 
-use crate::carried;
+use crate::{carried, judged};
 
 /// What a run left behind.
 #[derive(Debug)]
@@ -72,8 +72,14 @@ pub(crate) fn data(name: &str) -> PathBuf {
     carried::file("tests/data/lab").join(name)
 }
 
-/// Runs, and reads the report besides.
+/// Runs, and reads the report besides. A run that tcpwatch made again had a reason to be.
 pub(crate) fn reported(args: &[&str]) -> (Answer, Value) {
+    let (answer, report, _) = judged::made(args);
+    (answer, report)
+}
+
+/// The same, whatever was made again.
+pub(crate) fn written(args: &[&str]) -> (Answer, Value) {
     let report = Builder::new().suffix(".json").tempfile().unwrap();
     let mut command = lab(&["run"]);
     let answer = Answer::of(command.args(args).arg("--report").arg(report.path()));

@@ -53,7 +53,7 @@ fn assert_keeps_to_its_schema(report: &Value) {
 #[test]
 fn every_built_in_scenario_holds_and_every_state_is_seen_twice() {
     needs_root!();
-    let (_, report) = judged::hold(&["--all", "--profile", "quick"], verdicts);
+    let report = judged::hold(&["--all", "--profile", "quick"], verdicts);
     assert_keeps_to_its_schema(&report);
     let runs = list(&report, "runs");
     for built_in in catalog::all() {
@@ -87,7 +87,7 @@ fn every_built_in_scenario_holds_and_every_state_is_seen_twice() {
 #[test]
 fn closed_is_what_sock_diag_does_not_show_any_more() {
     needs_root!();
-    let (_, report) = judged::hold(&["fin-wait-2-of-30-seconds", "--profile", "quick"], verdicts);
+    let report = judged::hold(&["fin-wait-2-of-30-seconds", "--profile", "quick"], verdicts);
     let story = list(&list(&report, "runs")[0], "story");
     let place = |is: &dyn Fn(&Value) -> bool| {
         story.iter().position(|moment| moment["host"] == "client" && is(moment)).unwrap()

@@ -1,8 +1,8 @@
-//! An apt of our own: it reads the machine's sources and keeps its lists, its packages and its (empty) record
-//! of what is installed in the user's cache.
+//! apt with a state of its own: it reads the machine's sources and keeps its lists, its packages and its record
+//! of installed packages in the user's cache.
 //!
-//! Because nothing is installed in its eyes, its resolver finds everything that a package needs, whatever the
-//! machine has or forbids. It verifies what it fetches as the machine's apt does, and needs no root.
+//! That record is empty, so that the resolver finds everything that a package needs, whatever the machine has
+//! installed. What is fetched is verified as the machine's apt does it. No root is needed.
 
 use std::{
     fs,
@@ -46,11 +46,11 @@ struct Repository<'a> {
 impl Apt {
     /// The one in the user's cache, beside the machine's sources.
     pub(crate) fn open() -> Result<Self> {
-        Self::open_in(super::cache()?.join("apt"), &SOURCES.map(Path::new))
+        Self::open_in(&super::cache()?.join("apt"), &SOURCES.map(Path::new))
     }
 
     /// One whose state is in `dir`, with these source files, or directories of them.
-    pub(super) fn open_in(dir: PathBuf, sources: &[&Path]) -> Result<Self> {
+    pub(super) fn open_in(dir: &Path, sources: &[&Path]) -> Result<Self> {
         ensure!(in_path("apt-get").is_some(), "this system has no apt-get");
         let make = || -> Result<Self> {
             for part in ["lists/partial", "archives/partial", "sources"] {
@@ -60,18 +60,18 @@ impl Apt {
             lock.lock()?;
             fs::write(dir.join("status"), "")?;
             link_sources(sources, &dir.join("sources"))?;
-            fs::write(dir.join("apt.conf"), configuration(&dir)?)?;
-            Ok(Self { dir: dir.clone(), _lock: lock })
+            fs::write(dir.join("apt.conf"), configuration(dir)?)?;
+            Ok(Self { dir: dir.to_owned(), _lock: lock })
         };
-        make().with_context(|| format!("cannot make an apt of our own in {}", dir.display()))
+        make().with_context(|| format!("cannot keep the state of apt in {}", dir.display()))
     }
 
     /// Acts on lists that are fresh; a failure may come from lists that are not fresh enough.
     pub(crate) fn with_lists<T>(&self, act: impl Fn() -> Result<T>) -> Result<T> {
-        if self.is_fresh() {
-            if let Ok(result) = act() {
-                return Ok(result);
-            }
+        if self.is_fresh()
+            && let Ok(result) = act()
+        {
+            return Ok(result);
         }
         if let Err(error) = self.refresh() {
             eprintln!("apt: {error:#}");

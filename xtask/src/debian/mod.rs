@@ -1,5 +1,5 @@
-//! What Debian's archive has and the tests and the bench need: programs and kernels, fetched by an apt of
-//! our own into the user's cache. No package of the machine is added, replaced or removed.
+//! What Debian's archive has and the tests and the bench need: programs and kernels, fetched by apt into
+//! the user's cache. No package of the machine is added, replaced or removed.
 
 mod apt;
 mod programs;

@@ -43,9 +43,9 @@ impl Archive {
         archive
     }
 
-    /// An apt of our own that has this archive alone.
+    /// apt that has this archive alone.
     pub(super) fn apt(&self) -> Apt {
-        Apt::open_in(self.dir.join("apt"), &[&self.dir.join("sources")]).expect("an apt")
+        Apt::open_in(&self.dir.join("apt"), &[&self.dir.join("sources")]).expect("an apt")
     }
 
     /// Makes packages installed: name, version, more fields; returns what the machine's record is then.

@@ -15,16 +15,16 @@ const MERGED: [&str; 4] = ["bin", "lib", "lib64", "sbin"];
 /// Makes `dir` by filling a directory beside it: it is there with all that belongs to it, or not at all.
 pub(crate) fn finish(dir: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     let unfinished = dir.with_extension(format!("unfinished-{}", id()));
-    let make = || -> Result<()> {
+    let attempt = || -> Result<()> {
         fs::create_dir_all(&unfinished).with_context(|| unfinished.display().to_string())?;
         fill(&unfinished)?;
         fs::rename(&unfinished, dir).with_context(|| format!("cannot make {}", dir.display()))
     };
-    let made = make();
-    if made.is_err() {
+    let result = attempt();
+    if result.is_err() {
         drop(fs::remove_dir_all(&unfinished));
     }
-    made
+    result
 }
 
 /// Unpacks a package below `root`; `tar` is what else tar is given: which files.

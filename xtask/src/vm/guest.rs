@@ -68,7 +68,7 @@ struct Built {
 impl Guest {
     /// Builds the tests and the program, as this machine's own tests are built.
     pub(crate) fn build(only: &[String]) -> Result<Self> {
-        let mut args = vec!["test", "--package", "tcpwatch"];
+        let mut args = vec!["test", "--workspace"];
         args.extend(TARGETS.iter().flat_map(|target| ["--test", target.name]));
         args.push("--no-run");
         let built = cargo::build(&args)?;
@@ -264,7 +264,8 @@ fn unpack(module: &Path, dir: &Path, busybox: &Path) -> Result<()> {
         }
     };
     let output = unpack.arg("-dc").arg(module).output();
-    let output = output.with_context(|| format!("cannot start {:?}", unpack.get_program()))?;
+    let output =
+        output.with_context(|| format!("cannot start {}", unpack.get_program().display()))?;
     ensure!(output.status.success(), "{unpack:?}: {}", output.status);
     fs::write(dir.join(format!("{name}.ko")), output.stdout)?;
     Ok(())

@@ -53,8 +53,8 @@ run() {
     if wait "$process"; then how=ok; else how=failed; fi
     kill "$watchdog"
     [ -e /tmp/hung ] && how=hung
-    # What it said is shown unless it passed; what it left out is shown always.
-    if [ "$how" = ok ]; then grep 'SKIPPED: ' /tmp/said; else tail -c 16000 /tmp/said; fi |
+    # What it said is shown unless it passed; what it left out or ran again is shown always.
+    if [ "$how" = ok ]; then grep -E 'SKIPPED: |RERUN: ' /tmp/said; else tail -c 16000 /tmp/said; fi |
         sed "s|^|@said $test |"
     echo "@end $test $how $(since "$begun")"
 }

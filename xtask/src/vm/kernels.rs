@@ -38,15 +38,12 @@ impl Kernel {
         ensure!(vmlinuz.is_file(), "{}: no such kernel", vmlinuz.display());
         let dir = vmlinuz.parent().unwrap_or(Path::new("."));
         let file = vmlinuz.file_name().unwrap_or_default().to_string_lossy();
-        let (name, modules) = match file.strip_prefix("vmlinuz-") {
-            Some(name) => {
-                let roots = ["../lib/modules", "../usr/lib/modules"];
-                (name.to_owned(), roots.map(|root| dir.join(root).join(name)).to_vec())
-            }
-            None => {
-                let name = dir.file_name().unwrap_or(file.as_ref().as_ref());
-                (name.to_string_lossy().into_owned(), vec![dir.join("kernel")])
-            }
+        let (name, modules) = if let Some(name) = file.strip_prefix("vmlinuz-") {
+            let roots = ["../lib/modules", "../usr/lib/modules"];
+            (name.to_owned(), roots.map(|root| dir.join(root).join(name)).to_vec())
+        } else {
+            let name = dir.file_name().unwrap_or(file.as_ref().as_ref());
+            (name.to_string_lossy().into_owned(), vec![dir.join("kernel")])
         };
         let modules =
             modules.iter().map(|dir| files_below(dir)).collect::<Result<Vec<_>>>()?.concat();

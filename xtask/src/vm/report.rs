@@ -212,14 +212,22 @@ fn lacking(line: &str) -> Option<(&str, &str)> {
     Some((feature, rest.split_once(')')?.0))
 }
 
-/// `FEATURE  ok`, `FEATURE  off: why` or just `FEATURE  off:`; other lines tell no feature.
+/// `FEATURE  ok`, `FEATURE  works (tried)`, or `FEATURE  ` and one of [`NOT`] with a reason; other lines
+/// tell no feature.
 fn feature(line: &str) -> Option<(String, Option<String>)> {
-    if let Some(feature) = line.strip_suffix("  ok") {
+    if let Some(feature) = line.strip_suffix("  ok").or(line.strip_suffix("  works (tried)")) {
         return Some((tidy(feature), None)).filter(|(feature, _)| !feature.starts_with("kernel "));
     }
-    let (feature, why) = line.split_once("  off:")?;
-    Some((tidy(feature), Some(why.trim().to_owned())))
+    NOT.iter().find_map(|(words, kept)| {
+        let (feature, why) = line.split_once(&format!("  {words}"))?;
+        Some((tidy(feature), Some(format!("{kept}{}", why.trim()))))
+    })
 }
+
+/// What `tcpwatch check` says of a feature that does not work or was not tried, and what of that goes
+/// before the reason.
+const NOT: [(&str, &str); 3] =
+    [("off:", ""), ("attached, not tried:", "not tried: "), ("FAILS:", "FAILS: ")];
 
 /// Without the blanks of a table.
 fn tidy(text: &str) -> String {
@@ -239,10 +247,11 @@ mod unit {
         report
     }
 
-    const GOOD: [&str; 8] = [
+    const GOOD: [&str; 9] = [
         "@kernel 6.1.0-56-amd64",
         "@check kernel 6.1.0-56-amd64, x86_64     ok",
-        "@check hook timer_start   TIME_WAIT     ok",
+        "@check TIME_WAIT   of one     works (tried)",
+        "@check retries  attached, not tried: no reason",
         "@check sysctl tcp_rto_min_us  off:",
         "@begin kernel/a",
         "@begin kernel/b",
@@ -257,14 +266,15 @@ mod unit {
         report.close(None, String::new);
         report.verdict().unwrap();
         assert_eq!(report.kernel, "6.1.0-56-amd64");
-        let hook = ("hook timer_start TIME_WAIT".to_owned(), None);
+        let tried = ("TIME_WAIT of one".to_owned(), None);
+        let untried = ("retries".to_owned(), Some("not tried: no reason".to_owned()));
         let sysctl = ("sysctl tcp_rto_min_us".to_owned(), Some(String::new()));
-        assert_eq!(report.features, [hook, sysctl]);
+        assert_eq!(report.features, [tried, untried, sysctl]);
     }
 
     #[test]
     fn a_machine_that_ends_early_is_bad_and_says_in_which_test() {
-        let mut report = heard(&GOOD[..7]);
+        let mut report = heard(&GOOD[..8]);
         report.close(None, || "Kernel panic".to_owned());
         let error = report.verdict().unwrap_err().to_string();
         let expected = "Linux 6.1.0-56-amd64: it ended too early, kernel/a; its last words:\n\
@@ -274,7 +284,7 @@ mod unit {
 
     #[test]
     fn a_machine_that_is_cut_off_says_where_it_hung() {
-        let mut report = heard(&GOOD[..5]);
+        let mut report = heard(&GOOD[..6]);
         report.close(Some(Duration::from_mins(10)), String::new);
         let cells: Vec<_> = report.tests.iter().map(|test| test.cell().to_string()).collect();
         assert_eq!(cells, ["HUNG", "not run"]);
@@ -284,7 +294,7 @@ mod unit {
 
     #[test]
     fn a_failed_test_is_shown_with_what_it_said() {
-        let mut report = heard(&GOOD[..5]);
+        let mut report = heard(&GOOD[..6]);
         report.hear("@said kernel/a panicked at a.rs");
         let Said::Result(shown) = report.hear("@end kernel/a failed 1.0") else {
             panic!("a result")
@@ -305,7 +315,7 @@ mod unit {
         let mut odd = Report::new("vmlinuz", ["kernel/odd".to_owned()].into_iter());
         odd.close(None, || "Kernel panic".to_owned());
         report.join(odd);
-        assert_eq!((report.tests.len(), report.features.len()), (3, 2));
+        assert_eq!((report.tests.len(), report.features.len()), (3, 3));
         assert_eq!(report.tests[2].cell().to_string(), "not run");
         let error = report.verdict().unwrap_err().to_string();
         assert!(error.contains("ended too early, outside a test"), "{error}");

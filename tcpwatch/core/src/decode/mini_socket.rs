@@ -1,7 +1,8 @@
 //! [`MiniSocket`] and [`MiniSocketCancel`] become [`MiniEvent`].
 
 use tcpwatch_common::{
-    MiniSocket, MiniSocketCancel, RecordHead, RequestStart, mini_socket::FLAG_NETNS_GONE,
+    MiniSocket, MiniSocketCancel, RecordHead, RequestStart,
+    mini_socket::{FLAG_LISTENER_CLOSED, FLAG_LISTENS, FLAG_NETNS_GONE},
 };
 
 use super::{DecodeError, address, record};
@@ -24,10 +25,12 @@ pub(super) fn decode(bytes: &[u8], head: &RecordHead) -> Result<MiniEvent, Decod
 
 /// Of those that are disarmed early, only a half-open connection that is accepted comes without a call
 /// stack.
-fn untraced(event: MiniEvent) -> MiniEvent {
+fn untraced(mut event: MiniEvent) -> MiniEvent {
     let early = event.timer == TimerEvent::Cancel && event.tick < event.due;
-    let accepted = (early && event.kind == MiniKind::Request).then_some(EarlyEnd::Accepted);
-    MiniEvent { ended_by: event.ended_by.or(accepted), ..event }
+    if early && event.kind == MiniKind::Request && event.ended_by.is_none() {
+        event.ended_by = Some(EarlyEnd::Accepted);
+    }
+    event
 }
 
 /// The start of a half-open connection's timer, with its listener.
@@ -108,6 +111,11 @@ fn event<const WORDS: usize>(
         due: Jiffies(expires),
         tick: Jiffies(jiffies),
         ended_by: (head.flags & FLAG_NETNS_GONE != 0).then_some(EarlyEnd::NetnsGone),
+        listens: match head.flags & (FLAG_LISTENS | FLAG_LISTENER_CLOSED) {
+            FLAG_LISTENS => Some(true),
+            FLAG_LISTENER_CLOSED => Some(false),
+            _ => None,
+        },
         replaces: None,
     })
 }

@@ -5,7 +5,8 @@ use std::{net::IpAddr, time::Duration};
 use tcpwatch_common::{
     RecordHead, StateChange, StateChangeLast, StateChangeV4, StateChangeV6, Totals,
     state_change::{
-        FLAG_DEAD, FLAG_DONE, FLAG_FAST_OPEN, FLAG_KEPT_BACK, FLAG_LINGER2_OFF, FLAG_TASK,
+        CLOSING_FLAGS, FLAG_DEAD, FLAG_DONE, FLAG_FAST_OPEN, FLAG_KEPT_BACK, FLAG_LINGER2_OFF,
+        FLAG_TASK,
     },
 };
 
@@ -79,6 +80,7 @@ fn event<const WORDS: usize>(
         kept_back: head.flags & FLAG_KEPT_BACK != 0,
         totals: None,
         reset_sent: false,
+        closing: head.flags & CLOSING_FLAGS,
     }
 }
 

@@ -65,6 +65,8 @@ pub struct StateEvent {
     pub totals: Option<Box<Totals>>,
     /// This end sent a reset as it closed, told right after.
     pub reset_sent: bool,
+    /// What else is known of a socket that closes: `FLAG_*` of [`tcpwatch_common::state_change`].
+    pub closing: u16,
 }
 
 impl StateEvent {

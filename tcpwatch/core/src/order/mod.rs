@@ -111,7 +111,13 @@ impl Order {
     /// SYN_SENT and LISTEN are entered before a local port is chosen (`tcp_v4_connect`,
     /// `inet_csk_listen_start`).
     fn complete_ends(&self, change: &mut StateEvent) {
-        let next = self.soon_after(change.at).find_map(|later| {
+        // A listener without a port is rare enough to look at all that is there.
+        let until = match change.to {
+            TcpState::Listen => KernelTime(u64::MAX),
+            _ => change.at.after(WINDOW),
+        };
+        let mut held = self.held.iter().take_while(|later| later.at() <= until);
+        let next = held.find_map(|later| {
             let Event::State(later) = later else { return None };
             (later.socket == change.socket).then_some((later.from, later.ends))
         });

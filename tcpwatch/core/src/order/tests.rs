@@ -189,6 +189,7 @@ fn armed(at_us: u64, due: u64) -> MiniEvent {
         due: Jiffies(due),
         tick: Jiffies(5),
         ended_by: None,
+        listens: None,
         replaces: None,
     }
 }

@@ -98,19 +98,22 @@ impl Tracker {
         };
         connection.ends = event.ends;
         connection.cgroup = event.cgroup.or(connection.cgroup);
-        if may_go_on(event, connection.life.reset) && self.may_go_on_unseen(event) {
+        if may_go_on(event, connection.life.reset_at_end(event.at)) && self.may_go_on_unseen(event)
+        {
             self.go_on(event, *connection);
             return;
         }
         self.identify(&mut connection, event);
         let handshake = self.take_request(&mut connection, event, met, out);
         let special = special_handshake(&mut connection, event);
-        let (to, reason) = reason::of_change(event, connection.life.reset, self.reliance.minis);
+        let (to, reason) =
+            reason::of_change(event, connection.life.reset_at_end(event.at), self.reliance.minis);
 
         if to != event.from && !handshake {
             connection.life.moves(event.at, (connection.state, connection.since), to);
             let mut change = connection.change(event.socket, event.at, to);
             change.reason = reason;
+            change.late_data = reason::is_by_late_data(event);
             change.ends_at =
                 event.timer.map(|(armed, due)| self.reliance.rate.fires_at((armed, event.at), due));
             change.handshake = special;

@@ -5,6 +5,9 @@ use std::time::Duration;
 use super::{MissedChange, Reason, Subject, retry::Retry};
 use crate::event::{Direction, KernelTime, ResetDirection, Segment, TcpState, Totals};
 
+/// The longest time from a reset that a socket sends to the end that it goes with.
+const RESET_AND_END: Duration = Duration::from_nanos(tcpwatch_common::awaiting::WITHIN_NS);
+
 /// What is gathered while a connection lives.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Life {
@@ -19,8 +22,8 @@ pub(super) struct Life {
     again: [u32; 4],
     /// The retransmission that is under way.
     pub(super) retry: Option<Retry>,
-    /// A reset that was seen.
-    pub(super) reset: Option<ResetDirection>,
+    /// The last reset that was seen, and when.
+    pub(super) reset: Option<(KernelTime, ResetDirection)>,
     pub(super) totals: Option<Totals>,
     /// Changes that were inferred.
     pub(super) inferred: Vec<MissedChange>,
@@ -70,7 +73,7 @@ pub enum ClosedBy {
     Remote,
     /// Both sent a FIN before they saw the other's.
     Both,
-    /// Nobody sent a FIN: a reset ended it.
+    /// A reset came before any FIN.
     Reset,
 }
 
@@ -83,105 +86,6 @@ impl ClosedBy {
             Self::Remote => "remote",
             Self::Both => "both",
             Self::Reset => "reset",
-        }
-    }
-}
-
-/// How a connection ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum End {
-    /// Both sides closed.
-    Normal,
-    /// The application gave up its attempt to connect.
-    Canceled,
-    /// The peer answered the SYN with a reset.
-    Refused,
-    /// The network said that the peer cannot be reached.
-    Unreachable,
-    /// Every local port that could be used was taken.
-    NoPort,
-    /// Nothing was answered for too long.
-    TimedOut,
-    /// This end sent a reset.
-    ResetSent,
-    /// The peer sent a reset.
-    ResetReceived,
-    /// The handshake was not done when this end gave it up.
-    HalfOpen,
-    /// The peer never closed its side after this end had closed.
-    HalfClosed,
-    /// An administrator destroyed it (`ss -K`).
-    Killed,
-    /// The listener was closed before the handshake was done.
-    ListenerClosed,
-    /// Its network namespace went away.
-    NetnsGone,
-    /// Nothing tells.
-    Unknown,
-}
-
-impl End {
-    /// From the state that was left last and the reason.
-    fn of(left: TcpState, reason: Reason) -> Self {
-        match (left, reason) {
-            // The connection is over when TIME_WAIT begins; nothing that ends it matters.
-            (TcpState::TimeWait, _) | (_, Reason::TimeWaitOverflow | Reason::Reused) => {
-                Self::Normal
-            }
-            (TcpState::SynSent, Reason::Normal) => Self::Canceled,
-            (TcpState::SynRecv, Reason::TimedOut) => Self::HalfOpen,
-            (_, Reason::Normal) => Self::Normal,
-            (_, Reason::Timer) => Self::HalfClosed,
-            (_, Reason::Refused) => Self::Refused,
-            (_, Reason::Unreachable) => Self::Unreachable,
-            (_, Reason::NoPort) => Self::NoPort,
-            (_, Reason::TimedOut) => Self::TimedOut,
-            (_, Reason::ResetReceived) => Self::ResetReceived,
-            (_, Reason::ResetSent) => Self::ResetSent,
-            (_, Reason::Killed) => Self::Killed,
-            (_, Reason::ListenerClosed) => Self::ListenerClosed,
-            (_, Reason::NetnsGone) => Self::NetnsGone,
-            (_, Reason::Unknown) => Self::Unknown,
-        }
-    }
-
-    /// The word used in JSON.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Normal => "normal",
-            Self::Canceled => "canceled",
-            Self::Refused => "refused",
-            Self::Unreachable => "unreachable",
-            Self::NoPort => "no_port",
-            Self::TimedOut => "timed_out",
-            Self::ResetSent => "reset_sent",
-            Self::ResetReceived => "reset_received",
-            Self::HalfOpen => "half_open",
-            Self::HalfClosed => "half_closed",
-            Self::Killed => "killed",
-            Self::ListenerClosed => "listener_closed",
-            Self::NetnsGone => "netns_gone",
-            Self::Unknown => "unknown",
-        }
-    }
-
-    /// Did something go wrong? An application that gives up has made up its mind, and what nothing
-    /// tells is not called a failure.
-    #[must_use]
-    pub const fn is_failure(self) -> bool {
-        match self {
-            Self::Normal | Self::Canceled | Self::NetnsGone | Self::Unknown => false,
-            Self::Refused
-            | Self::Unreachable
-            | Self::NoPort
-            | Self::TimedOut
-            | Self::ResetSent
-            | Self::ResetReceived
-            | Self::HalfOpen
-            | Self::HalfClosed
-            | Self::Killed
-            | Self::ListenerClosed => true,
         }
     }
 }
@@ -208,7 +112,7 @@ pub struct Connection {
     /// Who closed first.
     pub closed_by: Option<ClosedBy>,
     /// How it ended.
-    pub end: End,
+    pub end: Reason,
     /// The changes that were not reported but inferred, in order; how long such a state lasted is not
     /// known.
     pub inferred: Vec<MissedChange>,
@@ -258,6 +162,14 @@ impl Life {
         }
     }
 
+    /// A reset that can be why the connection ends now: one that was accepted, or sent a moment ago. A
+    /// socket may send one and live on, for an acknowledgment that does not belong to its handshake.
+    pub(super) fn reset_at_end(&self, at: KernelTime) -> Option<ResetDirection> {
+        let (when, direction) = self.reset?;
+        (direction == ResetDirection::Received || at.since(when) <= RESET_AND_END)
+            .then_some(direction)
+    }
+
     pub(super) fn count(&mut self, segment: Segment) {
         if let Some((_, count)) =
             Segment::ALL.iter().zip(&mut self.again).find(|(known, _)| **known == segment)
@@ -282,12 +194,18 @@ impl Life {
             totals,
             inferred,
             retry: _,
-            reset: _,
+            reset,
         } = self;
         let [syn, syn_ack, fin, data] = again;
         let until = closing_since.unwrap_or(at);
-        let by_reset = matches!(reason, Reason::ResetReceived | Reason::ResetSent);
         let came_up = spent.time_in(TcpState::Established).is_some();
+        let by_reset = match reason {
+            Reason::ResetReceived | Reason::ResetSent | Reason::NeverAccepted => true,
+            // By a reset, or by ICMP; a socket that is destroyed or given up may send one.
+            Reason::Refused | Reason::Killed | Reason::OutOfMemory => reset.is_some(),
+            Reason::TimedOut => came_up && reset.is_some(),
+            _ => false,
+        };
         let setup = [TcpState::SynSent, TcpState::SynRecv];
         Connection {
             at,
@@ -304,69 +222,9 @@ impl Life {
                 (Segment::Data, data),
             ],
             totals,
-            closed_by: closed_by.or_else(|| (by_reset && came_up).then_some(ClosedBy::Reset)),
-            end: End::of(left, reason),
+            closed_by: closed_by.or_else(|| by_reset.then_some(ClosedBy::Reset)),
+            end: reason.of_life(left.to_kernel()),
             inferred,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_state_that_was_left_and_the_reason_tell_how_a_connection_ended() {
-        for (left, reason, end) in [
-            (TcpState::LastAck, Reason::Normal, End::Normal),
-            (TcpState::FinWait2, Reason::TimeWaitOverflow, End::Normal),
-            (TcpState::TimeWait, Reason::Timer, End::Normal),
-            (TcpState::TimeWait, Reason::Reused, End::Normal),
-            (TcpState::TimeWait, Reason::ResetReceived, End::Normal),
-            (TcpState::TimeWait, Reason::Killed, End::Normal),
-            (TcpState::TimeWait, Reason::NetnsGone, End::Normal),
-            (TcpState::TimeWait, Reason::Unknown, End::Normal),
-            (TcpState::FinWait2, Reason::Reused, End::Normal),
-            (TcpState::SynSent, Reason::Normal, End::Canceled),
-            (TcpState::SynSent, Reason::Refused, End::Refused),
-            (TcpState::SynSent, Reason::Unreachable, End::Unreachable),
-            (TcpState::SynSent, Reason::NoPort, End::NoPort),
-            (TcpState::SynSent, Reason::TimedOut, End::TimedOut),
-            (TcpState::Established, Reason::TimedOut, End::TimedOut),
-            (TcpState::SynRecv, Reason::TimedOut, End::HalfOpen),
-            (TcpState::SynRecv, Reason::ListenerClosed, End::ListenerClosed),
-            (TcpState::SynRecv, Reason::ResetReceived, End::ResetReceived),
-            (TcpState::FinWait2, Reason::Timer, End::HalfClosed),
-            (TcpState::FinWait2, Reason::ResetSent, End::ResetSent),
-            (TcpState::Established, Reason::ResetReceived, End::ResetReceived),
-            (TcpState::Established, Reason::Killed, End::Killed),
-            (TcpState::Established, Reason::NetnsGone, End::NetnsGone),
-            (TcpState::Established, Reason::Unknown, End::Unknown),
-        ] {
-            assert_eq!(End::of(left, reason), end, "{left} {}", reason.word());
-        }
-    }
-
-    #[test]
-    fn an_end_that_somebody_wanted_or_nobody_knows_is_no_failure() {
-        let ends = [
-            (End::Normal, false),
-            (End::Canceled, false),
-            (End::NetnsGone, false),
-            (End::Unknown, false),
-            (End::Refused, true),
-            (End::Unreachable, true),
-            (End::NoPort, true),
-            (End::TimedOut, true),
-            (End::ResetSent, true),
-            (End::ResetReceived, true),
-            (End::HalfOpen, true),
-            (End::HalfClosed, true),
-            (End::Killed, true),
-            (End::ListenerClosed, true),
-        ];
-        for (end, failure) in ends {
-            assert_eq!(end.is_failure(), failure, "{}", end.word());
         }
     }
 }

@@ -7,6 +7,8 @@
 
 use std::{collections::VecDeque, time::Duration};
 
+use tcpwatch_common::MiniClosing;
+
 use super::{
     Change, Life, MissedChange, News, Reason, Restart, Subject, Tracker, key, past::Past, way::way,
 };
@@ -456,8 +458,10 @@ impl Tracker {
         };
         let MiniEvent { timer, ended_by, .. } = *event;
         // Asked now: the listener may close before the end is settled.
-        let listens = (mini.kind, timer) == (MiniKind::Request, TimerEvent::Expire)
-            && self.listeners.find(key.netns, &key.ends.local).is_some();
+        let listens = event.listens.unwrap_or_else(|| {
+            (mini.kind, timer) == (MiniKind::Request, TimerEvent::Expire)
+                && self.listeners.find(key.netns, &key.ends.local).is_some()
+        });
         mini.open = Some(Open { sight: event.into(), timer, ended_by, listens });
         mini.seen = event.at;
         match event.ended_by {
@@ -499,31 +503,19 @@ impl Tracker {
 
     fn reason_of_end(mini: &Mini) -> Reason {
         let Some(open) = mini.open else { return Reason::Unknown };
-        match (mini.kind, open.timer, open.ended_by) {
-            (_, _, Some(EarlyEnd::NetnsGone)) => Reason::NetnsGone,
-            (_, _, Some(EarlyEnd::Killed)) => Reason::Killed,
-            (_, _, Some(EarlyEnd::Connect)) => Reason::Reused,
-            // tcp_check_req() also sends one: the accept queue is full (`tcp_abort_on_overflow`), or
-            // a SYN came that does not belong.
-            (MiniKind::Request, _, Some(EarlyEnd::ResetReceived))
-                if mini.life.reset == Some(ResetDirection::Sent) =>
-            {
-                Reason::ResetSent
-            }
-            (_, _, Some(EarlyEnd::ResetReceived)) => Reason::ResetReceived,
-            // tcp_v4_rcv() itself: a SYN opens a new connection in TIME_WAIT (TCP_TW_SYN), what does
-            // not belong is answered with a reset in FIN_WAIT_2 (TCP_TW_RST), and a request whose
-            // listener no longer listens is dropped.
-            (MiniKind::TimeWait, _, Some(EarlyEnd::SegmentReceived)) => match mini.state {
-                TcpState::TimeWait => Reason::Reused,
-                _ => Reason::ResetSent,
+        let reset = mini.life.reset_at_end(open.sight.at);
+        let closing = MiniClosing {
+            kind: match mini.kind {
+                MiniKind::TimeWait => tcpwatch_common::MiniKind::TimeWait,
+                MiniKind::Request => tcpwatch_common::MiniKind::Request,
             },
-            // reqsk_timer_handler() gives up after the last SYN+ACK, or finds the listener closed.
-            (MiniKind::Request, TimerEvent::Expire, None) if open.listens => Reason::TimedOut,
-            (MiniKind::Request, TimerEvent::Expire, None)
-            | (MiniKind::Request, _, Some(EarlyEnd::SegmentReceived)) => Reason::ListenerClosed,
-            _ => Reason::Unknown,
-        }
+            state: mini.state.to_kernel(),
+            expired: open.timer == TimerEvent::Expire,
+            ended_by: open.ended_by,
+            reset_sent: reset == Some(ResetDirection::Sent),
+            listens: open.listens,
+        };
+        closing.reason()
     }
 
     pub(super) fn keep_mini(&mut self, key: Key, mini: Mini) {
@@ -533,14 +525,13 @@ impl Tracker {
     }
 }
 
-/// The state of the full socket when the timewait socket took over.
+/// The state of the full socket when the timewait socket took over: one of the two in which the kernel
+/// calls `tcp_time_wait` (`net/ipv4/tcp_input.c`, `tcp.c`, `tcp_timer.c`).
 fn left_state(start: &MiniEvent, past: Option<&Past>) -> Option<TcpState> {
+    let may_be = |state: &TcpState| matches!(state, TcpState::FinWait2 | TcpState::Closing);
     let waits = (start.state == TcpState::FinWait2).then_some(TcpState::FinWait2);
-    let there = |past: &Past| {
-        let there = matches!(past.state, TcpState::FinWait2 | TcpState::Closing);
-        there.then_some(past.state)
-    };
-    start.replaces.or(waits).or_else(|| past.and_then(there))
+    let known = || past.map(|past| past.state).filter(may_be);
+    start.replaces.filter(may_be).or(waits).or_else(known)
 }
 
 /// When the timer armed by this event will fire.

@@ -36,7 +36,7 @@ pub use census::Census;
 use connection::Full;
 use doubt::Doubts;
 use life::Life;
-pub use life::{ClosedBy, Connection, End, Spent};
+pub use life::{ClosedBy, Connection, Spent};
 use listeners::Listeners;
 use mini::{Key, Mini, Settling};
 pub use reason::Reason;
@@ -184,9 +184,9 @@ impl Tracker {
         let subject = Subject { ends: event.ends, cgroup, ..subject };
         if let Some(full) = event.socket.and_then(|socket| self.sockets.get_mut(&socket)) {
             full.ends = event.ends;
-            full.life.reset = Some(event.direction);
+            full.life.reset = Some((event.at, event.direction));
         } else if let Some(mini) = self.minis.get_mut(&key(event.netns, event.ends)) {
-            mini.life.reset = Some(event.direction);
+            mini.life.reset = Some((event.at, event.direction));
         }
         let ResetEvent { at, state, direction, ref why, .. } = *event;
         out(News::Reset(Reset { at, subject, state, direction, why: why.clone() }));
@@ -223,8 +223,8 @@ impl Tracker {
     /// Sockets and mini-sockets that are alive, listeners not counted.
     #[must_use]
     pub fn open(&self) -> usize {
-        let is_open = |full: &&Box<Full>| full.state != TcpState::Listen && !full.replaced;
-        self.sockets.values().filter(is_open).count() + self.minis.len()
+        let is_open = |full: &Full| full.state != TcpState::Listen && !full.replaced;
+        self.sockets.values().filter(|full| is_open(full)).count() + self.minis.len()
     }
 
     /// Totals so far.

@@ -41,6 +41,7 @@ impl Subject {
 
 /// A change of a socket's state, with everything that is known about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about the change")]
 pub struct Change {
     /// When, by the kernel's clock.
     pub at: KernelTime,
@@ -54,6 +55,8 @@ pub struct Change {
     pub in_state: Option<Duration>,
     /// Why, on the way to CLOSED.
     pub reason: Option<Reason>,
+    /// The socket was reset because data came after the application had closed it.
+    pub late_data: bool,
     /// When the kernel's timer will end the entered state, if nothing else does before.
     pub ends_at: Option<KernelTime>,
     /// Learned by asking the kernel: the moment is exact to one of its ticks.
@@ -83,6 +86,7 @@ impl Change {
             to,
             in_state: since.map(|since| at.since(since)),
             reason: None,
+            late_data: false,
             ends_at: None,
             asked: false,
             handshake: None,

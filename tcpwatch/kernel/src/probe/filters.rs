@@ -228,7 +228,7 @@ impl Globals {
     }
 }
 
-fn map<'a, T>(ebpf: &'a mut Ebpf, name: &str) -> Result<T, MapError>
+pub(super) fn map<'a, T>(ebpf: &'a mut Ebpf, name: &str) -> Result<T, MapError>
 where
     T: TryFrom<&'a mut aya::maps::Map, Error = MapError>,
 {

@@ -30,7 +30,9 @@ impl<'a> Ranges<'a> {
         let first_open = self.found.len().saturating_sub(self.open);
         let open = self.found.get_mut(first_open..).unwrap_or_default();
         if open.iter().all(|function| function.start < address) {
-            open.iter_mut().for_each(|function| function.end = address);
+            for function in open {
+                function.end = address;
+            }
             self.open = 0;
         }
         if (self.is_wanted)(name) {

@@ -45,6 +45,11 @@ impl KernelTypes {
         self.named.get(name).into_iter().flatten()
     }
 
+    /// Is there anything of this name?
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.of_name(name).next().is_some()
+    }
+
     /// The structure of this name.
     pub(super) fn structure(&self, name: &str) -> Option<&Struct> {
         self.of_name(name).find_map(|(_, found)| match found {
@@ -88,6 +93,12 @@ impl KernelTypes {
         }
         // A bit-field has no address.
         bits.is_multiple_of(8).then_some(bits / 8)
+    }
+
+    /// The byte that holds a bit-field of one bit, a member of `container`, and its place there as a mask.
+    pub(super) fn bit_of(&self, container: &Struct, name: &str) -> Option<(u32, u32)> {
+        let (_, bits) = self.member_of(&Type::Struct(container.clone()), name)?;
+        Some((bits / 8, 1 << (bits % 8)))
     }
 
     /// The type of a member and its offset in bits; looks into unnamed structs and unions.

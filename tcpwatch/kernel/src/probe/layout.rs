@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use aya::{Btf, BtfError};
 use tcpwatch_common::config::{
-    CGROUP_FIELDS, COMMON_FIRST, COUNT_FIELDS, KernelField, MINI_BYTES, MINI_FIELDS, MPTCP_FIELDS,
-    OWNER_FIELDS, RESET_FIELDS, RETRANSMIT_FIELDS, SOCKET_FIELDS, TOTALS_FIELDS,
+    CGROUP_FIELDS, CLOSING_FIELDS, COMMON_FIRST, COUNT_FIELDS, KernelField, MINI_BYTES,
+    MINI_FIELDS, MPTCP_FIELDS, OWNER_FIELDS, REPAIR_BIT, RESET_FIELDS, RETRANSMIT_FIELDS,
+    SOCKET_FIELDS, TOTALS_FIELDS, TW_ROOM_FIELDS,
 };
 
 use super::{
@@ -17,6 +18,10 @@ use super::{
 
 /// Where the kernel shows its type information (`CONFIG_DEBUG_INFO_BTF`, since 5.4).
 pub const VMLINUX_BTF: &str = "/sys/kernel/btf/vmlinux";
+
+/// What guards tracepoints in place of disabled preemption, since 7.0: `DEFINE_SRCU_FAST(tracepoint_srcu)` in
+/// `kernel/tracepoint.c` makes a variable of this name on each CPU.
+const TRACEPOINT_GUARD: &str = "tracepoint_srcu_srcu_data";
 
 /// A layout that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -73,6 +78,10 @@ pub struct FieldOffset {
 pub struct Layout {
     /// Offsets in full sockets.
     pub sockets: Vec<FieldOffset>,
+    /// Offsets that say whether there is room for a timewait socket.
+    pub tw_room: Result<Vec<FieldOffset>, LayoutError>,
+    /// Where a socket says that it is under repair: a byte, and the bit in it.
+    pub repair: Option<(u32, u32)>,
     /// Offsets in tasks, and in what leads from a socket to its file.
     pub owners: Vec<FieldOffset>,
     /// Offsets that lead from a socket to its cgroup.
@@ -91,6 +100,8 @@ pub struct Layout {
     pub counting: Result<Vec<FieldOffset>, LayoutError>,
     /// What tracepoints tell here.
     pub dialect: Dialect,
+    /// A task can be preempted inside a program on a tracepoint.
+    pub preemptible: bool,
     /// The types of the hooks' tracepoints and of the iterator, which aya looks up by name.
     pub btf: Btf,
 }
@@ -100,8 +111,10 @@ pub struct Layout {
 /// # Errors
 /// If the type information cannot be read or a field of full sockets is missing.
 pub fn resolve(btf: &Path, release: &str) -> Result<Layout, LayoutError> {
-    let groups: [&[KernelField]; 9] = [
+    let groups: [&[KernelField]; 11] = [
         &SOCKET_FIELDS,
+        &CLOSING_FIELDS,
+        &TW_ROOM_FIELDS,
         &MPTCP_FIELDS,
         &CGROUP_FIELDS,
         &OWNER_FIELDS,
@@ -115,11 +128,16 @@ pub fn resolve(btf: &Path, release: &str) -> Result<Layout, LayoutError> {
     let containers = containers.chain(COMMON_FIRST.map(|(container, _)| container));
     let attached = HOOKS.iter().map(|hook| probe_type(hook.tracepoint));
     let attached: Vec<_> = attached.chain([iterator_function(ITERATOR)]).collect();
-    let names = containers.chain(attached.iter().map(String::as_str)).chain([RESET_REASONS]);
+    let names = containers
+        .chain(attached.iter().map(String::as_str))
+        .chain([RESET_REASONS, TRACEPOINT_GUARD]);
     let types = KernelTypes::read(btf, names)
         .map_err(|source| LayoutError::NoBtf { path: btf.to_owned(), source })?;
+    let sockets: Vec<_> = SOCKET_FIELDS.into_iter().chain(CLOSING_FIELDS).collect();
     Ok(Layout {
-        sockets: find(&types, &SOCKET_FIELDS, release)?,
+        sockets: find(&types, &sockets, release)?,
+        tw_room: find(&types, &TW_ROOM_FIELDS, release),
+        repair: types.structure(REPAIR_BIT.0).and_then(|tcp| types.bit_of(tcp, REPAIR_BIT.1)),
         owners: find(&types, &OWNER_FIELDS, release)?,
         cgroups: find(&types, &CGROUP_FIELDS, release),
         mptcp: find(&types, &MPTCP_FIELDS, release),
@@ -129,6 +147,7 @@ pub fn resolve(btf: &Path, release: &str) -> Result<Layout, LayoutError> {
         totals: find(&types, &TOTALS_FIELDS, release),
         counting: find(&types, &COUNT_FIELDS, release),
         dialect: Dialect::of(&types),
+        preemptible: types.has(TRACEPOINT_GUARD),
         btf: types.only(&attached)?,
     })
 }
@@ -188,6 +207,7 @@ mod tests {
         let layout = resolve(Path::new(VMLINUX_BTF), RELEASE).unwrap();
         let groups = [
             layout.sockets,
+            layout.tw_room.unwrap(),
             layout.owners,
             layout.cgroups.unwrap(),
             layout.minis.unwrap(),
@@ -202,6 +222,15 @@ mod tests {
             let size = u32::try_from(types.structure(container).unwrap().size()).unwrap();
             assert!(offset.bytes < size, "{offset:?} lies inside {size} bytes");
         }
+    }
+
+    #[test]
+    fn the_bit_of_a_socket_under_repair_lies_inside_it() {
+        let (byte, mask) = resolve(Path::new(VMLINUX_BTF), RELEASE).unwrap().repair.unwrap();
+        let types = KernelTypes::read(Path::new(VMLINUX_BTF), ["tcp_sock"]).unwrap();
+        let size = types.structure("tcp_sock").unwrap().size();
+        assert!(usize::try_from(byte).unwrap() < size, "{byte} of {size}");
+        assert!(mask.is_power_of_two() && mask < 256, "{mask:#x}");
     }
 
     #[test]

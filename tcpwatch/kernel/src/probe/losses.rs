@@ -13,6 +13,8 @@ use aya::{
 use tcpwatch_common::{Counter, counter::Hook};
 use tcpwatch_core::loss::{Cause, Totals};
 
+use super::hooks::COPIES;
+
 /// The counters and the programs they belong to.
 pub struct Losses {
     counters: PerCpuArray<MapData, u64>,
@@ -38,14 +40,23 @@ impl Losses {
     /// If the map or `/proc/self/fdinfo` cannot be read.
     pub fn read(&self) -> Result<Totals, LossesError> {
         let mut totals = Totals::default();
+        // Before the skipped runs, so that none is taken for recovered that is not read yet.
+        let recovered = COPIES.map(|(_, copy)| self.sum(Counter::Recovered, copy));
+        let recovered = recovered.into_iter().sum::<Result<u64, _>>()?;
         for (hook, program) in &*self.programs.read().unwrap_or_else(PoisonError::into_inner) {
             let hook = *hook;
+            let skipped = match hook {
+                Hook::SetState => recursion_misses(program)?.saturating_sub(recovered),
+                // What a copy was kept from is missing in what was recovered.
+                _ if COPIES.iter().any(|(_, copy)| *copy == hook) => 0,
+                _ => recursion_misses(program)?,
+            };
             totals.attempted += self.sum(Counter::Attempted, hook)?;
             for (cause, lost) in [
                 (Cause::RingFull, self.sum(Counter::RingFull, hook)?),
                 (Cause::Unreadable, self.sum(Counter::Unreadable, hook)?),
                 (Cause::Undecided, self.sum(Counter::UndecidedFull, hook)?),
-                (Cause::Recursion, recursion_misses(program)?),
+                (Cause::Recursion, skipped),
             ] {
                 if lost > 0 {
                     *totals.lost.entry(cause).or_insert(0) += lost;

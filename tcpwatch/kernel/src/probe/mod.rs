@@ -16,6 +16,7 @@ mod memory;
 mod object;
 pub mod symbols;
 pub mod tap;
+pub mod trial;
 mod vmlinux;
 
 use std::{collections::HashSet, path::Path, sync::Arc};
@@ -23,7 +24,7 @@ use std::{collections::HashSet, path::Path, sync::Arc};
 use aya::{
     Btf, Ebpf, EbpfLoader,
     maps::{Array, Map, MapData, MapError, PerCpuArray, RingBuf},
-    programs::{BtfTracePoint, Iter, ProgramError, ProgramFd},
+    programs::{BtfTracePoint, ProgramError, ProgramFd},
 };
 
 pub use counts::{Counting, Counts};
@@ -32,17 +33,23 @@ pub use error::ProbeError;
 pub use features::{Facts, RingBuffer};
 pub use filters::{Filters, Tells};
 pub use handlers::{Handlers, LearnError};
-use hooks::{HOOKS, Hook, Need, Reads};
+use hooks::{COPIES, HOOKS, Hook, Need, Reads};
 use layout::{FieldOffset, Layout, LayoutError, VMLINUX_BTF};
 pub use losses::Losses;
 use symbols::Reading;
 pub use symbols::SymbolsError;
 pub use tap::{Drops, Tap};
+pub use trial::Trial;
 
-use tcpwatch_common::config::FIRST_PID_NAMESPACE;
+use tcpwatch_common::{
+    Ending,
+    config::FIRST_PID_NAMESPACE,
+    counter,
+    mini_closing::{EndingWords, MAX_ENDINGS},
+};
 use tcpwatch_core::decode::Symbols;
 
-use crate::{clock, pid_namespace};
+use crate::{clock, pid_namespace, trial::Ground};
 
 /// The attached kernel side. Drop it to detach everything.
 pub struct Probes {
@@ -70,6 +77,12 @@ pub struct Probes {
     pub totals_off: Option<String>,
     /// Why records do not name the cgroups of sockets.
     pub cgroups_off: Option<String>,
+    /// What the hooks were seen to see, if they were tried.
+    pub trial: Trial,
+    /// Where the kernel side leaves marks of a trial.
+    marks: Array<MapData, u32>,
+    /// Where sockets of tcpwatch's own were made, as long as the trial has not used it.
+    ground: Option<Ground>,
 }
 
 /// Why the life of mini-sockets is not watched.
@@ -113,7 +126,21 @@ impl Probes {
         ring_bytes: u32,
         counting: Counting,
     ) -> Result<(Self, Ring), ProbeError> {
-        let mut probes = Self::load_and_attach(&Task::new(Some(filters), ring_bytes, counting))?;
+        Self::attach_to(Facts::gather(), filters, ring_bytes, counting)
+    }
+
+    /// The same on a machine that was looked at before.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn attach_to(
+        facts: Facts,
+        filters: &Filters,
+        ring_bytes: u32,
+        counting: Counting,
+    ) -> Result<(Self, Ring), ProbeError> {
+        let task = Task::new(Some(filters), ring_bytes, counting);
+        let mut probes = Self::load_and_attach(facts, &task)?;
         let ring = Ring {
             records: take_map(&mut probes.ebpf, "EVENTS")?,
             reader_sleeps: take_map(&mut probes.ebpf, "READER_SLEEPS")?,
@@ -126,17 +153,14 @@ impl Probes {
     /// # Errors
     /// As above.
     pub fn attach_counting(counting: Counting) -> Result<Self, ProbeError> {
-        Self::load_and_attach(&Task::new(None, NO_RING, counting))
+        Self::load_and_attach(Facts::gather(), &Task::new(None, NO_RING, counting))
     }
 
-    fn load_and_attach(task: &Task<'_>) -> Result<Self, ProbeError> {
+    fn load_and_attach(facts: Facts, task: &Task<'_>) -> Result<Self, ProbeError> {
         let object = object::object()?;
-        let facts = Facts::gather();
         facts.demand()?;
-        // Takes some tens of milliseconds, as all the rest does. Only records have call stacks.
-        let streams = task.stream.is_some();
-        let list = || if streams { Reading::begin() } else { Reading::put_off() };
-        let mut list = task.needs_minis().then(list);
+        // Takes some tens of milliseconds, as all the rest does.
+        let mut list = task.needs_minis().then(Reading::begin);
         let loader = loader();
         let mut layout = layout::resolve(Path::new(VMLINUX_BTF), &facts.release)?;
 
@@ -146,52 +170,40 @@ impl Probes {
         if let Some(filters) = task.stream {
             filters.fill_maps(&mut ebpf)?;
         }
+        let ground = list.is_some().then(|| Ground::make().ok()).flatten();
         let mut minis = match &mut list {
-            Some(list) => find_handlers(&mut ebpf, &layout, list),
+            Some(list) => find_handlers(&mut ebpf, &layout, ground.as_ref(), list),
             None => Err(MinisOff::NotAsked),
         };
-        let mut programs = Vec::new();
-        let mut off = Vec::new();
-        for hook in HOOKS.into_iter().filter(|hook| task.needs(*hook)) {
-            if let Some(why) = obstacle(hook, &minis, &layout) {
-                off.push((hook, why));
-                continue;
-            }
-            match attach(&mut ebpf, hook, &layout.btf) {
-                Ok(fd) => programs.push((hook, fd)),
-                Err(refusal) => {
-                    let error = refusal.into_error(hook, &facts);
-                    match hook.need {
-                        Need::Required => return Err(error),
-                        Need::MiniSockets => minis = Err(MinisOff::Hook(error.to_string())),
-                        Need::Holders | Need::Optional(_) => {}
-                    }
-                    off.push((hook, error.to_string()));
-                }
-            }
+        // What is counted needs the names from the first end on; records wait for them in user space.
+        let mut symbols = None;
+        if task.counts()
+            && let Some(list) = list.take()
+        {
+            symbols = Some(list.symbols());
+        }
+        if let Some(Ok(symbols)) = &symbols {
+            fill_endings(&mut ebpf, symbols)?;
+        }
+        let Attached { hooks: attached, mut programs, off } =
+            attach_hooks(&mut ebpf, task, &layout, &mut minis, &facts)?;
+        if layout.preemptible {
+            programs.extend(attach_copies(&mut ebpf, &layout.btf));
         }
         if let Ok(handlers) = minis {
-            let mut slot: Array<_, [u64; 2]> = take_map(&mut ebpf, "HANDLERS")?;
-            slot.set(0, [handlers.timewait, handlers.request], 0)?;
+            watch_timers(&mut ebpf, handlers)?;
         }
         let counters: PerCpuArray<_, _> = take_map(&mut ebpf, "COUNTERS")?;
-        let counts = match task.counting {
-            Counting::Off => None,
-            Counting::All | Counting::Of(_) => {
-                let blocks = take_map(&mut ebpf, "COUNTS")?;
-                Some(Counts::new(blocks, take_map(&mut ebpf, "PENDING")?, task.room))
-            }
-        };
-        let attached = programs.iter().map(|(hook, _)| *hook).collect();
-        let programs = programs.into_iter().map(|(hook, fd)| (hook.counters, fd)).collect();
+        let counts = task.take_counts(&mut ebpf)?;
+        let marks = take_map(&mut ebpf, "TRIAL")?;
         let losses = Arc::new(Losses::new(counters, programs));
         let dialect = layout.dialect;
         let totals_off = layout.totals.err().map(|error| error.to_string());
         let cgroups_off = layout.cgroups.err().map(|error| error.to_string());
         drop(layout.btf);
         // Last: the hooks do not wait for it.
-        let list = list.filter(|_| streams);
-        let symbols = list.map_or_else(|| Ok(Symbols::default()), Reading::symbols);
+        let symbols = symbols
+            .unwrap_or_else(|| list.map_or_else(|| Ok(Symbols::default()), Reading::symbols));
         let early_ends_off = minis.is_ok().then(|| symbols.as_ref().err().map(ToString::to_string));
         memory::give_back();
         Ok(Self {
@@ -207,6 +219,9 @@ impl Probes {
             dialect,
             totals_off,
             cgroups_off,
+            trial: Trial::default(),
+            marks,
+            ground,
         })
     }
 
@@ -277,6 +292,16 @@ impl Task<'_> {
         self.counting != Counting::Off
     }
 
+    /// What is counted, if anything is.
+    fn take_counts(&self, ebpf: &mut Ebpf) -> Result<Option<Counts>, MapError> {
+        if !self.counts() {
+            return Ok(None);
+        }
+        let blocks = take_map(ebpf, "COUNTS")?;
+        let open = (take_map(ebpf, "PENDING")?, take_map(ebpf, "AWAITING")?);
+        Ok(Some(Counts::new(blocks, open, self.room)))
+    }
+
     fn needs_minis(&self) -> bool {
         let told = self.stream.is_some_and(|filters| filters.tells != Tells::Retries);
         told || self.counts()
@@ -316,24 +341,27 @@ fn obstacle(hook: Hook, minis: &Result<Handlers, MinisOff>, layout: &Layout) -> 
 fn find_handlers(
     ebpf: &mut Ebpf,
     layout: &Layout,
+    ground: Option<&Ground>,
     list: &mut Reading,
 ) -> Result<Handlers, MinisOff> {
     if let Err(error) = &layout.minis {
         return Err(MinisOff::Layout(error.to_string()));
     }
-    learn(ebpf, &layout.btf)
+    handlers::learn(ebpf, &layout.btf, ground)
         .or_else(|learned| list.handlers().map_err(|listed| MinisOff::Handlers { listed, learned }))
 }
 
-fn learn(ebpf: &mut Ebpf, btf: &Btf) -> Result<Handlers, LearnError> {
-    let program: &mut Iter = ebpf
-        .program_mut("tcp_sockets")
-        .and_then(|program| program.try_into().ok())
-        .ok_or(LearnError::NoProgram)?;
-    program.load(handlers::ITERATOR, btf)?;
-    let learned = handlers::learn(program);
-    program.unload()?;
-    learned
+/// Tells the kernel side the functions that end mini-sockets.
+fn fill_endings(ebpf: &mut Ebpf, symbols: &Symbols) -> Result<(), MapError> {
+    let mut map: Array<_, EndingWords> = filters::map(ebpf, "ENDINGS")?;
+    for (place, Ending { start, end, what }) in (0..map.len()).zip(symbols.endings()) {
+        map.set(place, [start, end, what], 0)?;
+    }
+    let left_out = symbols.endings().skip(MAX_ENDINGS).count();
+    if left_out > 0 {
+        tracing::warn!("early ends by {left_out} parts of kernel functions are counted as unknown");
+    }
+    Ok(())
 }
 
 /// aya reads the kernel's type information for whoever makes a loader. The object has no relocations
@@ -358,6 +386,7 @@ fn load(
     let dialect = &layout.dialect;
     let has_error = u32::from(dialect.retransmit_has_error);
     let has_reason = u32::from(dialect.reset_has_reason);
+    let preemptible = u32::from(layout.preemptible);
     let streams = u32::from(task.stream.is_some());
     let (counts, count_netns) = match task.counting {
         Counting::Off => (0, 0),
@@ -377,6 +406,7 @@ fn load(
         ("STREAM", &streams),
         ("COUNT", &counts),
         ("COUNT_NETNS", &count_netns),
+        ("PREEMPTIBLE", &preemptible),
         ("PID_NAMESPACE", &pid_namespace),
         ("HAS_MPTCP", &has_mptcp),
         ("HAS_CGROUP", &has_cgroup),
@@ -384,7 +414,11 @@ fn load(
         loader.override_global(global, value, true);
     }
     loader.override_global("TICK_NS", &tick_ns, true);
+    let (repair, repair_mask) = layout.repair.unwrap_or_default();
+    loader.override_global("TCP_REPAIR", &repair, true);
+    loader.override_global("TCP_REPAIR_MASK", &repair_mask, true);
     let optional = [
+        &layout.tw_room,
         &layout.minis,
         &layout.retransmits,
         &layout.resets,
@@ -401,6 +435,54 @@ fn load(
     Ok(loader.load(object)?)
 }
 
+/// Hooks that are attached, and those that are wanted and are not.
+#[derive(Default)]
+struct Attached {
+    hooks: Vec<Hook>,
+    /// With their blocks of counters.
+    programs: Vec<(counter::Hook, ProgramFd)>,
+    off: Vec<(Hook, String)>,
+}
+
+fn attach_hooks(
+    ebpf: &mut Ebpf,
+    task: &Task<'_>,
+    layout: &Layout,
+    minis: &mut Result<Handlers, MinisOff>,
+    facts: &Facts,
+) -> Result<Attached, ProbeError> {
+    let mut attached = Attached::default();
+    for hook in HOOKS.into_iter().filter(|hook| task.needs(*hook)) {
+        if let Some(why) = obstacle(hook, minis, layout) {
+            attached.off.push((hook, why));
+            continue;
+        }
+        match attach(ebpf, hook, &layout.btf) {
+            Ok(fd) => {
+                attached.programs.push((hook.counters, fd));
+                attached.hooks.push(hook);
+            }
+            Err(refusal) => {
+                let error = refusal.into_error(hook, facts);
+                match hook.need {
+                    Need::Required => return Err(error),
+                    Need::MiniSockets => *minis = Err(MinisOff::Hook(error.to_string())),
+                    Need::Holders | Need::Optional(_) => {}
+                }
+                attached.off.push((hook, error.to_string()));
+            }
+        }
+    }
+    Ok(attached)
+}
+
+/// From now on the hooks on timers know those of mini-sockets.
+fn watch_timers(ebpf: &mut Ebpf, handlers: Handlers) -> Result<(), ProbeError> {
+    let mut slot: Array<_, [u64; 2]> = take_map(ebpf, "HANDLERS")?;
+    slot.set(0, [handlers.timewait, handlers.request], 0)?;
+    Ok(())
+}
+
 /// Why a hook is not attached.
 enum Refusal {
     NoProgram,
@@ -414,6 +496,28 @@ impl Refusal {
             Self::Kernel(error) => ProbeError::of_hook(hook.tracepoint, facts, &error),
         }
     }
+}
+
+/// Attaches the copies behind the program that they are of. Without one, what it would have handled is
+/// counted as skipped.
+fn attach_copies(ebpf: &mut Ebpf, btf: &Btf) -> Vec<(counter::Hook, ProgramFd)> {
+    let [set_state, ..] = HOOKS;
+    let attach = |(program, counters): (&'static str, _)| match attach(
+        ebpf,
+        Hook { program, ..set_state },
+        btf,
+    ) {
+        Ok(fd) => Some((counters, fd)),
+        Err(refusal) => {
+            let why = match &refusal {
+                Refusal::NoProgram => "it is not in the object file".to_owned(),
+                Refusal::Kernel(error) => error::reason(error),
+            };
+            tracing::warn!("the copy `{program}` of a program is not attached: {why}");
+            None
+        }
+    };
+    COPIES.into_iter().filter_map(attach).collect()
 }
 
 fn attach(ebpf: &mut Ebpf, hook: Hook, btf: &Btf) -> Result<ProgramFd, Refusal> {

@@ -81,11 +81,6 @@ pub(super) enum Reading {
 }
 
 impl Reading {
-    /// For which there may be no need.
-    pub(super) fn put_off() -> Self {
-        Self::Underway(None)
-    }
-
     pub(super) fn begin() -> Self {
         let read = || Listed::read(Path::new(KALLSYMS));
         Self::Underway(thread::Builder::new().name("kallsyms".to_owned()).spawn(read).ok())
@@ -275,13 +270,12 @@ ffffffff837d3f90 T _etext
 
     #[test]
     fn functions_of_the_same_name_in_modules_are_not_the_kernels() {
-        let list = format!(
-            "ffffffff81000000 T tcp_v4_rcv\nffffffff81000100 t next\n\
+        let list = "\
+             ffffffff81000000 T tcp_v4_rcv\nffffffff81000100 t next\n\
              ffffffffc0000000 t tw_timer_handler\t[other]\n\
-             ffffffffc0000100 t tcp_check_req\t[other]\nffffffffc0000200 t next\t[other]\n"
-        );
-        assert!(handlers(&list).unwrap_err().contains("no function `tw_timer_handler`"));
-        assert_eq!(end(&list, &[0xffff_ffff_c000_0108]), None);
+             ffffffffc0000100 t tcp_check_req\t[other]\nffffffffc0000200 t next\t[other]\n";
+        assert!(handlers(list).unwrap_err().contains("no function `tw_timer_handler`"));
+        assert_eq!(end(list, &[0xffff_ffff_c000_0108]), None);
     }
 
     #[test]

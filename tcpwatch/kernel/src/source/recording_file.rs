@@ -14,8 +14,8 @@ use std::{
     time::Duration,
 };
 
-/// Between two calls of `fdatasync`, which can take as long as the disk does and so has a thread of its
-/// own: nobody reads the kernel's ring meanwhile otherwise.
+/// Between two calls of `fdatasync`. A call takes as long as the disk does, so it has a thread of its own:
+/// the kernel's ring has to be read meanwhile.
 const PAUSE: Duration = Duration::from_millis(500);
 /// Bytes collected before they are written without a flush.
 const COLLECTED: usize = 1 << 16;
@@ -63,14 +63,24 @@ impl Write for RecordingFile {
     }
 }
 
+impl Drop for RecordingFile {
+    /// What the last flush asked for is done before the process ends.
+    fn drop(&mut self) {
+        let Some(disk) = &self.disk else { return };
+        if let Err(error) = disk.failure().and_then(|()| self.file.get_ref().sync_data()) {
+            tracing::warn!("the end of the recording may not be on the disk: {error}");
+        }
+    }
+}
+
 impl Disk {
     fn of(file: &File) -> io::Result<Self> {
         let (due, asked) = sync_channel(1);
         let failed = Arc::new(Mutex::new(None));
-        let (file, told) = (file.try_clone()?, Arc::clone(&failed));
+        let (file, failure) = (file.try_clone()?, Arc::clone(&failed));
         thread::Builder::new()
             .name("recording".to_owned())
-            .spawn(move || sync_when_asked(&file, &asked, &told))?;
+            .spawn(move || sync_when_asked(&file, &asked, &failure))?;
         Ok(Self { due, failed })
     }
 
@@ -83,6 +93,11 @@ impl Disk {
                 return Err(io::Error::other("its thread ended"));
             }
         }
+        self.failure()
+    }
+
+    /// The error of an earlier demand, once.
+    fn failure(&self) -> io::Result<()> {
         let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner).take();
         failed.map_or(Ok(()), Err)
     }

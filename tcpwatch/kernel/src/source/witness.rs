@@ -120,6 +120,7 @@ impl Witness {
 }
 
 /// Lists the sockets that exist, twice, or warns and returns nothing.
+#[must_use]
 pub fn census(filters: &Filters) -> Option<Census> {
     let first = look_around(filters, Owners::Skip)?;
     let second = look_around(filters, Owners::Skip)?;

@@ -1,8 +1,9 @@
 //! Holes in a story: what must have happened by what else is in it, and was not told. Pure.
 //!
-//! Once in a while a kernel runs none of the programs on its tracepoints for some microseconds and
-//! counts that nowhere. The tap is no tracepoint: a segment that it saw twice was sent again, so the
-//! live log must have told a retransmission at that moment.
+//! Some hardened kernels run no BPF program on a tracepoint while a shielded task is the current one,
+//! whatever an interrupt handles meanwhile, and count that nowhere. The tap is no tracepoint, and its
+//! program runs: a segment that it saw twice was sent again, so the live log must have told a
+//! retransmission at that moment.
 
 use std::{collections::HashSet, time::Duration};
 

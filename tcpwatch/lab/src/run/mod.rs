@@ -28,7 +28,7 @@ use super::{
     host::Host,
     hosts::{self, LINK, World},
     scenario::{Action, Condition, Rule, Scenario, Step},
-    story::{Discarded, Moment, Profile, Run, What},
+    story::{Moment, Profile, Run, What},
 };
 use control::Control;
 use listening::Listening;
@@ -237,18 +237,13 @@ fn proves_something(run: &Run) -> bool {
     run.holds() || run.lost == 0
 }
 
-/// The second run, which knows of the first and warns that there was one.
+/// The second run, which says that it was made in place of the first; so does stderr, at once.
 fn in_place_of(first: Run, second: Run) -> Run {
-    let discarded = Discarded::from(&first);
-    let warning = format!(
-        "an earlier run was discarded, because {} records of what the kernel did were missing: {}",
-        discarded.lost, discarded.why
-    );
-    tracing::warn!("{} over {} is run again: {warning}", first.scenario.name, first.family);
-    let mut run = second;
-    run.discarded = first.discarded;
-    run.discarded.push(discarded);
-    run.warnings.push(warning);
+    let (name, family) = (first.scenario.name.clone(), first.family);
+    let run = second.in_place_of(first);
+    if let Some(warning) = run.warnings.last() {
+        tracing::warn!("{name} over {family}: {warning}");
+    }
     run
 }
 

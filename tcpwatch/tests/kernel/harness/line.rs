@@ -34,6 +34,7 @@ pub(crate) struct Line {
     pub(crate) in_state_s: Option<f64>,
     #[serde(default)]
     pub(crate) reason: Option<String>,
+    pub(crate) late_data: Option<bool>,
     #[serde(default)]
     pub(crate) ends_in_s: Option<f64>,
     #[serde(default)]

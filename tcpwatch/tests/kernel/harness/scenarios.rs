@@ -43,7 +43,7 @@ pub(crate) fn side_by_side(scenarios: &[Scenario<'_>]) {
                     left.push(it.scenario);
                 }
                 Ok(reason) => {
-                    hopeless.push(format!("{}, for the last time: {reason:?}", it.scenario.0))
+                    hopeless.push(format!("{}, for the last time: {reason:?}", it.scenario.0));
                 }
                 Err(why) => hopeless.push(format!("{}: {why}", it.scenario.0)),
             }

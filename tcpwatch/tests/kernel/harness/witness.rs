@@ -1,5 +1,5 @@
-//! An independent witness: looks at all sockets of a namespace again and again, as `ss` does,
-//! and is asked afterwards whether it agrees with what tcpwatch told.
+//! An independent witness: `ss` looks at all sockets of a namespace again and again, and is asked
+//! afterwards whether it agrees with what tcpwatch told.
 
 use std::{
     collections::HashMap,
@@ -8,16 +8,14 @@ use std::{
     time::Duration,
 };
 
-use tcpwatch_kernel::{
-    clock,
-    source::snapshot::{self, Owners, Scope},
-};
+use tcpwatch_kernel::clock;
 
 use super::{
     line::End,
     lives::{Life, transcript},
     netns::Netns,
 };
+use crate::ss;
 
 /// A change and a look that are closer than this say nothing about each other.
 const SLACK: u64 = 5_000_000;
@@ -43,14 +41,13 @@ impl Witness {
     pub(crate) fn start(netns: &Netns, pause: Duration) -> Self {
         let (stop, stopped) = mpsc::channel();
         let (tell, told) = mpsc::channel();
-        let own = tcpwatch_core::event::Netns(netns.inode);
         let thread = netns.inside(move || {
             // A thread starts in the namespace of the thread that starts it.
             thread::spawn(move || {
-                let mut looks = vec![look(own)];
+                let mut looks = vec![look()];
                 tell.send(()).unwrap();
                 while stopped.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
-                    looks.push(look(own));
+                    looks.push(look());
                 }
                 looks
             })
@@ -65,16 +62,14 @@ impl Witness {
     }
 }
 
-fn look(own: tcpwatch_core::event::Netns) -> Look {
+fn look() -> Look {
     let from_ns = clock::now().0;
-    let seen = snapshot::take(Scope::Only(own), Owners::Skip).unwrap();
+    let seen = ss::look();
     let to_ns = clock::now().0;
-    let end = |end: tcpwatch_core::event::Endpoint| End { addr: end.address, port: end.port };
     let sockets = seen
-        .sockets
-        .iter()
-        .map(|known| ((end(known.ends.local), end(known.ends.remote)), known.state.to_string()))
-        .filter(|(_, state)| state != "LISTEN")
+        .into_iter()
+        .filter(|it| it.state != "LISTEN")
+        .map(|it| ((End::from(it.local), End::from(it.remote)), it.state))
         .collect();
     Look { from_ns, to_ns, sockets }
 }

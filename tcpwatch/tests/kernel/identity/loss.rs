@@ -61,8 +61,8 @@ fn connects_that_wait_and_listeners_without_bind_outlive_a_loss() {
     needs_root!();
     let netns = Netns::new();
     let watch = Watch::with(&netns, &["--buffer", "64K"]);
-    let deaf = silent(&netns);
-    let to = deaf.local_addr().unwrap();
+    let silence = silent(&netns);
+    let to = silence.local_addr().unwrap();
     let mut connects = waiting(&netns, to, "127.0.0.1:1".parse().unwrap());
     let gone: Vec<Socket> = connects.split_off(MANY / 2);
     let listeners: Vec<Socket> = (0..MANY)

@@ -105,6 +105,30 @@ fn a_connect_that_waits_has_no_port_before_the_kernel_says_it_and_then_its_own()
 }
 
 #[test]
+fn a_connect_that_finds_no_free_port_does_not_show_the_sockets_old_one() {
+    needs_root!();
+    let netns = Netns::new();
+    let server: SocketAddr = SERVERS[0].parse().unwrap();
+    let watch = Watch::on(&netns);
+    only_port(&netns, OLD);
+    let socket = netns.inside(|| unbound(server));
+    drop(socket.connect(&server.into()).unwrap_err());
+    only_port(&netns, NEW);
+    let listener = netns.inside(|| TcpListener::bind(server).unwrap());
+    let other = netns.inside(|| sockets::Pair::over(&listener));
+    let failed = socket.connect(&server.into()).unwrap_err();
+    assert_eq!(failed.raw_os_error(), Some(libc::EADDRNOTAVAIL), "{failed}");
+    let cookie = cookie(&socket);
+    watch.wait_count(2, "both ends", |line| line.to == "CLOSED" && line.socket == Some(cookie));
+    let log = watch.stop();
+    assert_eq!(ports_entering(&log, cookie, "SYN_SENT"), [OLD, 0]);
+    assert_eq!(ports_entering(&log, cookie, "CLOSED"), [OLD, 0]);
+    let reason = changes_of(&log, cookie).last().unwrap().reason.clone();
+    assert_eq!(reason.as_deref(), Some("no_port"));
+    drop(other);
+}
+
+#[test]
 fn a_filter_on_the_local_port_follows_the_whole_connection_of_a_socket_that_is_used_again() {
     needs_root!();
     let netns = Netns::new();
@@ -177,6 +201,9 @@ fn a_filter_on_ports_knows_the_port_of_a_listener_without_bind() {
         .map(|(option, port)| Watch::with(&netns, &[option, &port.to_string()]));
     let (socket, chosen) = listen_anywhere(&netns);
     assert_eq!(chosen, NEW);
+    for watch in [&local, &any] {
+        watch.wait_count(1, "LISTEN", |line| line.is("CLOSED>LISTEN"));
+    }
     drop(socket);
     for watch in [local, any] {
         watch.wait_count(1, "the end", |line| line.is("LISTEN>CLOSED"));

@@ -37,9 +37,9 @@ fn hand_over(netns: &Netns, program: &str, args: &[&str]) -> Handed {
 
 /// Process, name and way of knowing, in the line that leaves or enters a state.
 fn owner_when(life: &Life, change: &str) -> (u32, String, String) {
-    let line = life.lines.iter().find(|line| line.is(change));
-    let line = line.unwrap_or_else(|| panic!("no {change}: {life}"));
-    let owner = line.process.clone().unwrap_or_else(|| panic!("an owner: {line}"));
+    let shown = life.lines.iter().find(|shown| shown.is(change));
+    let shown = shown.unwrap_or_else(|| panic!("no {change}: {life}"));
+    let owner = shown.process.clone().unwrap_or_else(|| panic!("an owner: {shown}"));
     (owner.pid, owner.comm, owner.via)
 }
 

@@ -61,10 +61,11 @@ fn a_service_that_inherits_its_listener_is_the_owner_of_what_it_accepts_and_clos
     assert_eq!(whole.pid, service.id());
 }
 
+const CONNECTIONS: usize = 12;
+
 #[test]
 fn of_listeners_that_share_a_port_the_one_that_the_kernel_chose_names_the_owner() {
     needs_root!();
-    const CONNECTIONS: usize = 12;
     let netns = Netns::new();
     let watch = Watch::on(&netns);
     // One is a peer's, the other this process's.

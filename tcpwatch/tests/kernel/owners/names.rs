@@ -26,7 +26,7 @@ use crate::{
 fn a_thread_is_named_besides_its_process_and_either_name_is_a_filter() {
     needs_root!();
     let netns = Netns::new();
-    let own = std::fs::read_to_string("/proc/self/comm").unwrap().trim_end().to_owned();
+    let own = fs::read_to_string("/proc/self/comm").unwrap().trim_end().to_owned();
     let watches = [
         Watch::on(&netns),
         Watch::with(&netns, &["--comm", &own]),

@@ -38,6 +38,8 @@ fn a_kernel_that_hides_its_addresses_hides_why_mini_sockets_end_early_and_nothin
     print!("{}", check.stdout);
     assert_eq!(check.status, Some(0), "the main job can run: {}", check.stdout);
     assert!(check.stdout.contains("off: /proc/kallsyms hides"), "{}", check.stdout);
-    let ok = |line: &&str| line.starts_with("hook timer_") && line.ends_with("  ok");
-    assert_eq!(check.stdout.lines().filter(ok).count(), 3, "{}", check.stdout);
+    for state in ["SYN_RECV", "TIME_WAIT", "FIN_WAIT_2"] {
+        let line = check.stdout.lines().find(|line| line.starts_with(state));
+        assert!(line.is_some_and(|line| line.ends_with("works (tried)")), "{}", check.stdout);
+    }
 }

@@ -12,7 +12,7 @@ pub(super) fn connection(line: &mut Object<'_>, connection: &Connection, opened:
     write_subject(line, &connection.subject);
     match (opened, connection.opened) {
         (Some(text), Some(moment)) => {
-            line.text(key!("opened"), text);
+            line.spelled(key!("opened"), |out| out.extend_from_slice(text.as_bytes()));
             line.number(key!("opened_mono_ns"), moment.0);
         }
         _ => line.null(key!("opened")),

@@ -161,6 +161,7 @@ fn write_change(line: &mut Object<'_>, change: &Change) {
         to,
         in_state,
         reason,
+        late_data,
         ends_at,
         asked,
         handshake,
@@ -173,6 +174,9 @@ fn write_change(line: &mut Object<'_>, change: &Change) {
     write_seconds(line, key!("in_state_s"), in_state);
     if let Some(reason) = reason {
         line.word(key!("reason"), reason.word());
+    }
+    if late_data {
+        line.yes(key!("late_data"));
     }
     if asked {
         line.yes(key!("asked"));

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tcpwatch_core::{
     event::{Segment, TcpState, WallClock},
-    track::{Connection, End, MissedChange},
+    track::{Connection, MissedChange, Reason},
 };
 
 use super::{
@@ -94,35 +94,41 @@ fn end(connection: &Connection) -> String {
 fn ending(connection: &Connection) -> String {
     let hidden = |state| connection.spent.time_in(state).filter(|time| *time > Duration::ZERO);
     match connection.end {
-        End::Normal => match hidden(TcpState::TimeWait) {
+        Reason::Normal => match hidden(TcpState::TimeWait) {
             Some(time) => format!("normal, {} in TIME_WAIT", Humane(Some(time))),
             None => "normal".to_owned(),
         },
-        End::TimedOut => match (connection.syns(), connection.spent.time_in(TcpState::SynSent)) {
-            (Some(syns), Some(_)) if connection.handshake.is_none() => {
-                format!("timed out after {}", many(syns, "SYN"))
+        Reason::TimedOut => {
+            match (connection.syns(), connection.spent.time_in(TcpState::SynSent)) {
+                (Some(syns), Some(_)) if connection.handshake.is_none() => {
+                    format!("timed out after {}", many(syns, "SYN"))
+                }
+                _ => "timed out".to_owned(),
             }
-            _ => "timed out".to_owned(),
-        },
-        End::HalfOpen => {
+        }
+        Reason::HalfOpen => {
             let sent = 1 + count(connection, Segment::SynAck);
             format!("handshake given up after {}", many(sent, "SYN+ACK"))
         }
-        End::HalfClosed => match hidden(TcpState::FinWait2) {
+        Reason::HalfClosed => match hidden(TcpState::FinWait2) {
             Some(time) => format!("the peer never closed, {} in FIN_WAIT_2", Humane(Some(time))),
             None => "the peer never closed".to_owned(),
         },
-        End::Canceled => "canceled".to_owned(),
-        End::Refused => "refused".to_owned(),
-        End::Unreachable => "unreachable".to_owned(),
-        End::NoPort => "no local port left".to_owned(),
-        End::ResetSent => "reset".to_owned(),
-        End::ResetReceived => "reset by peer".to_owned(),
-        End::Killed => "killed".to_owned(),
-        End::ListenerClosed => "listener closed".to_owned(),
-        End::NetnsGone => "netns gone".to_owned(),
-        End::Unknown => "unknown end".to_owned(),
+        Reason::GaveUp => format!("given up{}", unanswered(connection)),
+        Reason::NeverAccepted => match connection.spent.time_in(TcpState::Established) {
+            Some(time) => format!("never accepted in {}", Humane(Some(time))),
+            None => "never accepted".to_owned(),
+        },
+        other => super::reason_words(other).unwrap_or_default().to_owned(),
     }
+}
+
+/// ` after 6.07 s and 5 SYNs without an answer`
+fn unanswered(connection: &Connection) -> String {
+    let time = connection.spent.time_in(TcpState::SynSent);
+    let time = time.map_or(String::new(), |time| format!("{} and ", Humane(Some(time))));
+    let syns = many(connection.syns().unwrap_or(0).max(connection.retransmits() + 1), "SYN");
+    format!(" after {time}{syns} without an answer")
 }
 
 fn count(connection: &Connection, segment: Segment) -> u32 {

@@ -82,6 +82,7 @@ pub struct Terminal {
 
 /// What a line says besides the change itself.
 #[derive(Clone, Copy, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a remark that a line has or has not")]
 struct Remarks {
     reason: Option<&'static str>,
     ends_at: Option<KernelTime>,
@@ -270,14 +271,14 @@ impl Terminal {
         cell::state(change.to, &mut self.cell);
         self.middle(style::of_change(change), change.in_state, out);
         let remarks = Remarks {
-            reason: change.reason.and_then(reason_words),
+            reason: change_words(change),
             ends_at: change.ends_at,
             handshake: change.handshake.map(handshake_words),
             inferred: change.inferred,
             asked: change.asked,
             meaning: None,
             gap: change.gap,
-            odd: change.inferred || change.reason.is_some_and(is_failure),
+            odd: change.inferred || change.reason.is_some_and(Reason::is_failure),
         };
         self.end(&change.subject, remarks, clock, out);
     }
@@ -355,23 +356,42 @@ const fn arrow(direction: Option<Direction>) -> &'static str {
     }
 }
 
+/// Why the socket entered CLOSED, in words.
+#[must_use]
+pub fn change_words(change: &Change) -> Option<&'static str> {
+    if change.late_data {
+        return Some("reset: data came after close");
+    }
+    change.reason.and_then(reason_words)
+}
+
 /// Why a connection ended, in words; a normal end needs none.
 #[must_use]
 pub const fn reason_words(reason: Reason) -> Option<&'static str> {
     Some(match reason {
         Reason::Normal => return None,
+        Reason::Canceled => "canceled",
+        Reason::GaveUp => "given up without an answer",
         Reason::Refused => "refused",
         Reason::TimedOut => "timed out",
         Reason::ResetReceived => "reset by peer",
         Reason::ResetSent => "reset",
         Reason::Unreachable => "unreachable",
         Reason::NoPort => "no local port left",
+        Reason::TupleInUse => "the four-tuple is in use",
+        Reason::NotSent => "connect failed before a SYN",
         Reason::Killed => "killed",
         Reason::Timer => "timer",
         Reason::Reused => "reused",
         Reason::ListenerClosed => "listener closed",
+        Reason::NeverAccepted => "never accepted",
         Reason::NetnsGone => "netns gone",
         Reason::TimeWaitOverflow => "no room for TIME_WAIT",
+        Reason::OutOfMemory => "out of memory or orphans",
+        Reason::Repaired => "taken away by TCP_REPAIR",
+        Reason::Abandoned => "abandoned",
+        Reason::HalfOpen => "handshake given up",
+        Reason::HalfClosed => "the peer never closed",
         Reason::Unknown => "unknown end",
     })
 }
@@ -382,26 +402,5 @@ pub const fn handshake_words(handshake: Handshake) -> &'static str {
     match handshake {
         Handshake::FastOpen => "fast open",
         Handshake::SynCookie => "SYN cookie",
-    }
-}
-
-/// Did a connection that ended so fail?
-#[must_use]
-pub const fn is_failure(reason: Reason) -> bool {
-    match reason {
-        Reason::Normal
-        | Reason::Timer
-        | Reason::Reused
-        | Reason::ListenerClosed
-        | Reason::NetnsGone
-        | Reason::Unknown => false,
-        Reason::Refused
-        | Reason::TimedOut
-        | Reason::ResetReceived
-        | Reason::ResetSent
-        | Reason::Unreachable
-        | Reason::NoPort
-        | Reason::TimeWaitOverflow
-        | Reason::Killed => true,
     }
 }

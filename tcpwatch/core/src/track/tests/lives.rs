@@ -160,7 +160,7 @@ fn a_connect_that_times_out_has_sent_one_syn_more_than_it_sent_again() {
         with_error(state(4100, 1, SynSent, Closed), libc::ETIMEDOUT),
     ];
     let connection = only_life(&mut life_tracker(), events);
-    assert_eq!((connection.end, connection.syns()), (End::TimedOut, Some(3)));
+    assert_eq!((connection.end, connection.syns()), (Reason::TimedOut, Some(3)));
     assert_eq!((connection.retransmits(), connection.again[0]), (2, (Segment::Syn, 2)));
 }
 
@@ -298,7 +298,10 @@ fn a_life_whose_end_was_missed_is_told_by_comparison() {
     tracker.reconcile(&nothing_left(200), |one| news.push(one));
     let told = lives(&news);
     let [connection] = told.as_slice() else { panic!("one life, and a listener: {news:?}") };
-    assert_eq!((connection.end, connection.at, connection.totals), (End::Unknown, ms(200), None));
+    assert_eq!(
+        (connection.end, connection.at, connection.totals),
+        (Reason::Unknown, ms(200), None)
+    );
     assert_eq!(connection.spent.time_in(FinWait1), Some(Duration::from_millis(10)));
 }
 
@@ -327,11 +330,11 @@ fn nobody_hears_of_lives_without_asking() {
 }
 
 #[test]
-fn a_handshake_that_is_reset_was_closed_by_neither_end() {
+fn a_handshake_that_is_reset_was_closed_by_the_reset() {
     let cancel =
         MiniEvent { ended_by: Some(EarlyEnd::ResetReceived), ..request(300, TimerEvent::Cancel) };
     let told = lived([request(0, TimerEvent::Start), cancel].map(Event::Mini));
-    let expected = "reset_received by - opened 0 lasted 300 handshake -: SYN_RECV 300";
+    let expected = "reset_received by reset opened 0 lasted 300 handshake -: SYN_RECV 300";
     assert_eq!(told, expected);
 }
 

@@ -3,6 +3,7 @@
 mod changes;
 mod half_open;
 mod lives;
+mod missed;
 mod owners;
 mod resets;
 mod retries;
@@ -73,6 +74,7 @@ fn state(at: u64, socket: u64, from: TcpState, to: TcpState) -> StateEvent {
         kept_back: false,
         totals: None,
         reset_sent: false,
+        closing: 0,
     }
 }
 
@@ -91,6 +93,7 @@ fn timewait(at: u64, timer: TimerEvent, state: TcpState, due: Jiffies) -> MiniEv
         due,
         tick: tick(at),
         ended_by: None,
+        listens: None,
         replaces: None,
     }
 }

@@ -2,12 +2,10 @@
 //! and `reqsk_timer_handler` of the kernel's sources, whatever the compiler made of their names.
 //!
 //! They are learned from the kernel itself. This process makes a timewait and a request socket
-//! ([`own_sockets`]), and a program on the iterator `tcp` (since 5.9) reads the function out of each
-//! one's timer. That takes neither `/proc/kallsyms` nor CAP_SYSLOG. The sockets are in a network
-//! namespace of their own; without CAP_SYS_ADMIN they are on the loopback of the present one. They are
+//! ([`crate::trial`]), and a program on the iterator `tcp` (since 5.9) reads the function out of each
+//! one's timer. That takes neither `/proc/kallsyms` nor `CAP_SYSLOG`. The sockets are in a network
+//! namespace of their own; without `CAP_SYS_ADMIN` they are on the loopback of the present one. They are
 //! gone before the first hook is attached.
-
-mod own_sockets;
 
 use std::{
     io::{self, Read as _},
@@ -15,12 +13,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use aya::programs::{Iter, ProgramError, links::LinkError};
-use nix::sched::{CloneFlags, unshare};
+use aya::{
+    Btf, Ebpf,
+    programs::{Iter, ProgramError, links::LinkError},
+};
 use tcpwatch_common::{MiniKind, SeenSocket, seen_socket::SEEN_BYTES};
 
-use self::own_sockets::OwnSockets;
 use super::error::reason;
+use crate::trial::{Ground, Left, PATIENCE, Ports, Stage};
 
 /// The iterator.
 pub(super) const ITERATOR: &str = "tcp";
@@ -54,9 +54,6 @@ pub enum LearnError {
     /// The kernel has no such iterator, or refuses its program.
     #[error("the kernel's list of TCP sockets (iter/tcp) cannot be read by a program: {0}")]
     Iterator(String),
-    /// A network namespace could not be made or used.
-    #[error("no network namespace: {0}")]
-    Namespace(#[source] io::Error),
     /// A socket could not be made.
     #[error("cannot connect to itself on 127.0.0.1: {0}")]
     Sockets(#[source] io::Error),
@@ -83,39 +80,45 @@ impl From<LinkError> for LearnError {
     }
 }
 
-/// Both sockets are there when the system calls return, unless the softirq that makes them was put off.
-const PATIENCE: Duration = Duration::from_millis(200);
-/// Between two looks.
+/// Between two looks. Both sockets are there when the system calls return, unless the softirq that makes
+/// them was put off.
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// Learns them with the loaded program.
-pub(super) fn learn(program: &mut Iter) -> Result<Handlers, LearnError> {
-    apart(|| from_own_sockets(program)).or_else(|_| from_own_sockets(program))
-}
-
-/// Does `work` in a network namespace of its own, which is gone afterwards.
-fn apart<T: Send>(work: impl FnOnce() -> Result<T, LearnError> + Send) -> Result<T, LearnError> {
-    let go = || {
-        unshare(CloneFlags::CLONE_NEWNET).map_err(|error| LearnError::Namespace(error.into()))?;
-        own_sockets::raise_loopback().map_err(LearnError::Namespace)?;
-        work()
-    };
-    thread::scope(|scope| {
-        let thread = thread::Builder::new().name("apart".to_owned()).spawn_scoped(scope, go);
-        let panicked = |_| Err(LearnError::Namespace(io::Error::other("its thread panicked")));
-        thread.map_err(LearnError::Namespace)?.join().unwrap_or_else(panicked)
-    })
+/// Learns them, on `ground` if that is possible; nothing of it stays loaded.
+pub(super) fn learn(
+    ebpf: &mut Ebpf,
+    btf: &Btf,
+    ground: Option<&Ground>,
+) -> Result<Handlers, LearnError> {
+    let program: &mut Iter = ebpf
+        .program_mut("tcp_sockets")
+        .and_then(|program| program.try_into().ok())
+        .ok_or(LearnError::NoProgram)?;
+    program.load(ITERATOR, btf)?;
+    let apart = ground.and_then(|ground| ground.on(|| from_own_sockets(program)).ok()?.ok());
+    let learned = apart.map_or_else(|| from_own_sockets(program), Ok);
+    program.unload()?;
+    learned
 }
 
 fn from_own_sockets(program: &mut Iter) -> Result<Handlers, LearnError> {
-    let own = OwnSockets::make().map_err(LearnError::Sockets)?;
-    let port = own.port;
-    let learned = until(|| handlers(&list(program, port)?));
-    drop(own);
+    let (ports, own) = own_sockets().map_err(LearnError::Sockets)?;
+    let learned = until(|| handlers(&list(program, ports)?));
+    let (stage, [half_open, left]) = own;
     // What is left would be seen by the hooks; that is no reason to do without what was learned.
-    let gone = || if list(program, port)?.is_empty() { Ok(()) } else { Err(not_seen("end of a")) };
+    let _ended = (half_open.end().is_ok(), left.end().is_ok());
+    drop(stage);
+    let gone = || if list(program, ports)?.is_empty() { Ok(()) } else { Err(not_seen("end of a")) };
     let _gone = until(gone).is_ok();
     learned
+}
+
+/// A request socket and a timewait socket, which is in FIN_WAIT_2.
+fn own_sockets() -> io::Result<(Ports, (Stage, [Left; 2]))> {
+    let stage = Stage::set()?;
+    stage.open()?;
+    let mini_sockets = [stage.leave_half_open()?, stage.leave_in_fin_wait_2()?];
+    Ok((stage.ports()?, (stage, mini_sockets)))
 }
 
 /// Repeats what does not succeed at once, as long as the reason is a socket that is not there yet.
@@ -145,13 +148,13 @@ fn handlers(seen: &[SeenSocket]) -> Result<Handlers, LearnError> {
     })
 }
 
-/// Sockets of the calling thread's network namespace at either end of which is `port`.
-fn list(program: &mut Iter, port: u16) -> Result<Vec<SeenSocket>, LearnError> {
+/// Sockets of the calling thread's network namespace at either end of which is one of `ports`.
+fn list(program: &mut Iter, ports: Ports) -> Result<Vec<SeenSocket>, LearnError> {
     let id = program.attach()?;
     let mut file = program.take_link(id)?.into_file()?;
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes).map_err(LearnError::Read)?;
     let (sockets, _) = bytes.as_chunks::<SEEN_BYTES>();
     let sockets = sockets.iter().map(|bytes| SeenSocket::from_bytes(*bytes));
-    Ok(sockets.filter(|seen| seen.local_port == port || seen.remote_port == port).collect())
+    Ok(sockets.filter(|seen| ports.has(seen.local_port) || ports.has(seen.remote_port)).collect())
 }

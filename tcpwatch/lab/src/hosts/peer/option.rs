@@ -1,9 +1,8 @@
 //! Options of sockets by name, for `setsockopt()`.
 
-use std::{
-    io,
-    os::fd::{AsRawFd as _, BorrowedFd},
-};
+use std::{io, os::fd::BorrowedFd};
+
+use tcpwatch_kernel::trial::option;
 
 /// An option whose value is an `int`.
 pub(super) struct SocketOption {
@@ -60,13 +59,7 @@ impl SocketOption {
     }
 
     pub(super) fn set(&self, socket: BorrowedFd<'_>, value: i32) -> io::Result<()> {
-        let length = u32::try_from(size_of_val(&value)).map_err(io::Error::other)?;
-        let value = (&raw const value).cast();
-        #[expect(unsafe_code, reason = "no crate sets an option that it does not know by type")]
-        // SAFETY: `value` points to an i32 that lives until after the call, and `length` is its size.
-        let done =
-            unsafe { libc::setsockopt(socket.as_raw_fd(), self.level, self.number, value, length) };
-        if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+        option::set(socket, self.level, self.number, value)
     }
 }
 

@@ -118,10 +118,10 @@ fn write_run(run: &Run, clock: &WallClock, object: &mut Object<'_>) {
         ended,
         story,
         dropped,
-        netns,
-        lost,
-        counted,
-        discarded,
+        netns: _,
+        lost: _,
+        counted: _,
+        discarded: _,
         failure,
         verdicts,
         warnings,
@@ -154,12 +154,7 @@ fn write_run(run: &Run, clock: &WallClock, object: &mut Object<'_>) {
             object.number(key!("dropped"), *dropped);
         });
     });
-    object.object(key!("netns"), |hosts| write_netns(*netns, hosts));
-    object.number(key!("lost"), *lost);
-    object.number(key!("counted_lost"), *counted);
-    object.array(key!("discarded"), discarded, |discarded, out| {
-        Object::write(out, |object| write_discarded(discarded, object));
-    });
+    write_losses(run, object);
     object.array(key!("verdicts"), verdicts, |verdict, out| {
         Object::write(out, |object| write_verdict(verdict, object));
     });
@@ -207,6 +202,16 @@ fn write_sysctls(sysctls: &Sysctls, values: &mut Object<'_>) {
     values.number(key!("tcp_rto_max_ms"), rto_max.as_millis());
     values.number(key!("tcp_fin_timeout"), fin_timeout.as_secs());
     values.number(key!("tcp_early_retrans"), early_retrans);
+}
+
+/// What is missing, and the runs that proved nothing for it.
+fn write_losses(run: &Run, object: &mut Object<'_>) {
+    object.object(key!("netns"), |hosts| write_netns(run.netns, hosts));
+    object.number(key!("lost"), run.lost);
+    object.number(key!("counted_lost"), run.counted);
+    object.array(key!("discarded"), &run.discarded, |discarded, out| {
+        Object::write(out, |object| write_discarded(discarded, object));
+    });
 }
 
 fn write_netns(netns: [Netns; 2], hosts: &mut Object<'_>) {

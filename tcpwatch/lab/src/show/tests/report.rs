@@ -98,6 +98,27 @@ fn what_was_dropped_and_what_failed_is_reported() {
 }
 
 #[test]
+fn a_run_that_was_made_in_place_of_others_reports_them_and_warns() {
+    let [first, second] =
+        [(3, 1), (2, 0)].map(|(lost, counted)| Run { lost, counted, ..tales::failing() });
+    let run = tales::fin_wait_2().in_place_of(second.in_place_of(first));
+    assert_eq!((run.warnings.len(), run.discarded.len()), (1, 2), "{:?}", run.warnings);
+    let report = reported(&[run]);
+    let discarded = &report["runs"][0]["discarded"];
+    let numbers = |at: usize| (&discarded[at]["lost"], &discarded[at]["counted_lost"]);
+    assert_eq!((numbers(0), numbers(1)), ((&json!(3), &json!(1)), (&json!(2), &json!(0))));
+    assert!(discarded[0]["why"].as_str().expect("text").contains("seen instead"), "{discarded}");
+    assert_eq!(report["runs"][0]["netns"], json!({ "client": 1, "server": 2 }));
+    assert_eq!(report["runs"][0]["holds"], json!(true), "it holds all the same");
+    validated(|validator| {
+        assert!(validator.is_valid(&report));
+        let mut worse = report.clone();
+        worse["runs"][0]["discarded"][0]["lost"] = json!(-1);
+        assert!(!validator.is_valid(&worse));
+    });
+}
+
+#[test]
 fn a_document_that_lacks_a_member_or_has_a_wrong_value_is_refused() {
     let report = reported(&[tales::failing()]);
     validated(|validator| {

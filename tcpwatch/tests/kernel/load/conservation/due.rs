@@ -67,11 +67,15 @@ impl Facts {
             | Hook::Received
             | Hook::Sent
             | Hook::TapIn
-            | Hook::TapOut => return None,
+            | Hook::TapOut
+            | Hook::SetStateSecond
+            | Hook::SetStateThird
+            | Hook::SetStateFourth
+            | Hook::SetStateFifth => return None,
         })
     }
 
-    /// Of these, second records of a run, which name the owner: for each connect() and listen(), and each close()
+    /// Of these, second records of a run, which name the owner: for each `connect()` and `listen()`, and each `close()`
     /// that changes the state.
     pub(super) const fn owners(self, hook: Hook) -> u64 {
         let Made { whole, reset, refused, unanswered } = self.made;

@@ -144,7 +144,7 @@ impl Outcome {
         mut row: Row,
     ) -> Self {
         let (printed, summary) = reader.stop();
-        let uncovered = tally.map_or_else(|_| PerTracepoint::new(), |mut it| it.uncovered());
+        let uncovered = tally.map_or_else(|_| PerTracepoint::new(), |it| it.uncovered());
         facts.expired = facts.time_wait - alive();
         println!("{}: {facts:?}, {summary:?}, without any BPF program: {uncovered:?}", row.path);
         row.kernel(facts, &kernel, &uncovered);

@@ -86,10 +86,9 @@ fn hook_of(record: &[u8]) -> Hook {
     let timer = || byte(offset_of!(MiniSocket<1>, event));
     let kind = RecordKind::from_tag(byte(offset_of!(RecordHead, kind))).unwrap();
     match kind {
-        RecordKind::StateChange | RecordKind::StateChangeLast => Hook::SetState,
         // Which of the two calls it was, its record does not say.
         RecordKind::Owner if flags == u16::from(OwnerVia::Io) => Hook::Received,
-        RecordKind::Owner => Hook::SetState,
+        RecordKind::StateChange | RecordKind::StateChangeLast | RecordKind::Owner => Hook::SetState,
         RecordKind::RequestStart => Hook::TimerStart,
         RecordKind::MiniSocketCancel => Hook::TimerCancel,
         RecordKind::MiniSocket if timer() == TimerEvent::Start as u8 => Hook::TimerStart,

@@ -1,0 +1,149 @@
+//! What there is to see, which hooks it takes, and what proves that they see it.
+
+use tcpwatch_core::{
+    event::{ResetDirection, Segment, TcpState},
+    track::Reason,
+};
+use tcpwatch_kernel::probe::EARLY_ENDS;
+
+use super::evidence::Evidence;
+
+const MINIS: &[&str] = &["timer_start", "timer_cancel", "timer_expire_entry"];
+
+/// One line of the report.
+pub(super) struct Feature {
+    pub(super) name: &'static str,
+    /// Tracepoints that it takes.
+    pub(super) hooks: &'static [&'static str],
+    /// What has to be there besides hooks.
+    pub(super) takes: Takes,
+    /// What is missing in the evidence.
+    pub(super) missing: fn(&Evidence) -> Option<String>,
+}
+
+/// What a feature takes besides hooks.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Takes {
+    Nothing,
+    /// FIN_WAIT_2 that ends by its timer within the trial.
+    ShortFinWait2,
+    /// Segments that get lost.
+    LostSegments,
+    /// A kernel that says why it sends a reset.
+    ResetReasons,
+    /// A kernel whose sockets keep totals where they are looked for.
+    Totals,
+    /// Names of the kernel's functions.
+    Names,
+    /// Sockets that point to their cgroups, and cgroups that have paths.
+    Cgroups,
+}
+
+/// States of full sockets that the trial passes; CLOSING takes two sides that close at the same moment.
+const STATES: [TcpState; 8] = [
+    TcpState::Listen,
+    TcpState::SynSent,
+    TcpState::Established,
+    TcpState::FinWait1,
+    TcpState::FinWait2,
+    TcpState::CloseWait,
+    TcpState::LastAck,
+    TcpState::Closed,
+];
+
+/// The main job: [`FEATURES`] begin with it.
+pub(super) const FEATURES: [Feature; 16] = [
+    feature("state changes of full sockets", &["inet_sock_set_state"], |seen| {
+        let missing = STATES.iter().filter(|state| !seen.entered(**state));
+        let missing: Vec<_> = missing.map(ToString::to_string).collect();
+        (!missing.is_empty()).then(|| missing.join(", "))
+    }),
+    feature("SYN_RECV of half-open connections", MINIS, |seen| {
+        unless(seen.half_open(), "a half-open connection")
+    }),
+    feature("TIME_WAIT", MINIS, |seen| {
+        unless(seen.entered(TcpState::TimeWait), "TIME_WAIT of a closed connection")
+    }),
+    feature("FIN_WAIT_2 without an application", MINIS, |seen| {
+        let is_seen = [Reason::ResetReceived, Reason::Timer, Reason::Unknown]
+            .iter()
+            .any(|why| seen.ended(TcpState::FinWait2, *why));
+        unless(is_seen, "FIN_WAIT_2 of a client that left")
+    }),
+    Feature {
+        takes: Takes::ShortFinWait2,
+        ..feature("FIN_WAIT_2 ended by its timer", MINIS, |seen| {
+            unless(seen.ended(TcpState::FinWait2, Reason::Timer), "the end after one second")
+        })
+    },
+    Feature {
+        takes: Takes::Names,
+        ..feature(EARLY_ENDS, MINIS, |seen| {
+            let is_seen = seen.ended(TcpState::TimeWait, Reason::Reused)
+                && seen.ended(TcpState::FinWait2, Reason::ResetReceived)
+                && seen.ended(TcpState::SynRecv, Reason::ResetReceived);
+            unless(is_seen, "ends by a SYN and by a reset")
+        })
+    },
+    Feature {
+        takes: Takes::LostSegments,
+        ..feature("retransmitted SYN", &["tcp_retransmit_skb"], |seen| {
+            unless(seen.again(Segment::Syn), "a SYN without an answer")
+        })
+    },
+    Feature {
+        takes: Takes::LostSegments,
+        ..feature("retransmitted data and FIN", &["tcp_retransmit_skb"], |seen| {
+            let is_seen = seen.again(Segment::Data) && seen.again(Segment::Fin);
+            unless(is_seen, "data and a FIN without an answer")
+        })
+    },
+    Feature {
+        takes: Takes::LostSegments,
+        ..feature("retransmitted SYN+ACK", &["tcp_retransmit_synack"], |seen| {
+            unless(seen.again(Segment::SynAck), "a SYN+ACK without an answer")
+        })
+    },
+    feature("which process receives on a socket", &["tcp_rcv_space_adjust"], |seen| {
+        unless(seen.owner_by_io(), "a process that received a byte")
+    }),
+    Feature {
+        takes: Takes::Cgroups,
+        ..feature("cgroup of a socket: unit, container, pod", &["inet_sock_set_state"], |seen| {
+            unless(seen.located(), "the path of a socket's cgroup")
+        })
+    },
+    feature("resets sent", &["tcp_send_reset"], |seen| {
+        unless(seen.reset(ResetDirection::Sent), "a reset")
+    }),
+    Feature {
+        takes: Takes::ResetReasons,
+        ..feature("why a reset is sent, resets without a socket", &["tcp_send_reset"], |seen| {
+            unless(seen.refusal(), "the reset of a closed port")
+        })
+    },
+    feature("resets received", &["tcp_receive_reset"], |seen| {
+        unless(seen.reset(ResetDirection::Received), "a reset")
+    }),
+    feature("errors the application sees", &["inet_sk_error_report"], |seen| {
+        unless(seen.error(), "a refused connect")
+    }),
+    Feature {
+        takes: Takes::Totals,
+        ..feature("bytes and RTT of connections that ended", &["inet_sock_set_state"], |seen| {
+            unless(seen.totals(), "one byte each way")
+        })
+    },
+];
+
+const fn feature(
+    name: &'static str,
+    hooks: &'static [&'static str],
+    missing: fn(&Evidence) -> Option<String>,
+) -> Feature {
+    Feature { name, hooks, takes: Takes::Nothing, missing }
+}
+
+fn unless(is_seen: bool, made: &str) -> Option<String> {
+    (!is_seen).then(|| made.to_owned())
+}

@@ -1,0 +1,115 @@
+//! The report: a column of features, a column of answers.
+
+use std::{collections::HashSet, fmt::Write as _};
+
+use tcpwatch_common::config::FIRST_PID_NAMESPACE;
+use tcpwatch_kernel::{pid_namespace, trial::NoGround};
+
+use super::{Actor, FEATURES, Trial};
+
+const METRICS: &str = "metrics, counted in the kernel";
+const LABORATORY: &str = "laboratory: namespaces, veth, tc";
+
+/// What is said of a feature.
+pub(super) enum Answer {
+    /// A precondition is met.
+    Ok,
+    /// It was made to happen, and was seen.
+    Works,
+    /// Everything is there, but it was not made to happen.
+    NotTried(String),
+    /// It cannot be had, and what can be done about it.
+    Off(String),
+    /// It was made to happen, and did not show.
+    Fails(String),
+}
+
+#[derive(Default)]
+pub(super) struct Report {
+    pub(super) text: String,
+    /// Reasons that were given, which are not repeated.
+    given: HashSet<String>,
+}
+
+impl Report {
+    pub(super) fn line(&mut self, what: &str, answer: Answer) {
+        let answer = match answer {
+            Answer::Ok => "ok".to_owned(),
+            Answer::Works => "works (tried)".to_owned(),
+            Answer::NotTried(why) => format!("attached, not tried: {}", self.once(why)),
+            Answer::Off(why) => format!("off: {}", self.once(why)),
+            Answer::Fails(missing) => format!("FAILS: attached, but did not show: {missing}"),
+        };
+        // What the verifier says has several lines.
+        let answer = answer.replace('\n', "; ");
+        let _written = writeln!(self.text, "{what:<48}  {answer}").is_ok();
+    }
+
+    fn once(&mut self, why: String) -> String {
+        if self.given.contains(&why) {
+            return "for the same reason".to_owned();
+        }
+        self.given.insert(why.clone());
+        why
+    }
+
+    /// Where the rest is tried.
+    pub(super) fn place(&mut self, actor: &Result<Actor, NoGround>) {
+        let place = match actor {
+            Err(_) => return,
+            Ok(actor) => match &actor.place.shared {
+                None => "in a network namespace of its own".to_owned(),
+                Some(why) => format!(
+                    "on loopback: {why}; one of its own takes CAP_SYS_ADMIN and CAP_NET_ADMIN (sudo \
+                     has them)"
+                ),
+            },
+        };
+        let _written = writeln!(self.text, "{:<48}  {place}", "where it is tried").is_ok();
+    }
+
+    /// Whose numbers processes are shown by.
+    pub(super) fn pid_namespace(&mut self) {
+        let which = match pid_namespace::own() {
+            Some(FIRST_PID_NAMESPACE) => "the initial one".to_owned(),
+            Some(inode) => inode.to_string(),
+            None => "not known, the initial one is taken".to_owned(),
+        };
+        let answer = if pid_namespace::has_own_proc() {
+            Answer::Ok
+        } else {
+            let why = "/proc shows another pid namespace: processes that held sockets before have \
+                       names only; mount a proc file system of this one";
+            Answer::Off(why.to_owned())
+        };
+        self.line(&format!("process ids of the pid namespace: {which}"), answer);
+    }
+
+    /// Nothing is attached.
+    pub(super) fn nothing(&mut self, why: &str) {
+        let features = FEATURES.iter().map(|feature| feature.name);
+        for name in features.chain([METRICS, LABORATORY]) {
+            self.line(name, Answer::Off(why.to_owned()));
+        }
+    }
+
+    /// What the trial found. Does the main job work?
+    pub(super) fn trial(&mut self, trial: Trial) -> bool {
+        let works = matches!(trial.answers.first(), Some((_, Answer::Works)));
+        for (name, answer) in trial.answers {
+            self.line(name, answer);
+        }
+        let refused = if trial.dialect.retransmit_has_error {
+            Answer::NotTried("it takes a network that refuses".to_owned())
+        } else {
+            Answer::Off("kernels tell this since 6.17".to_owned())
+        };
+        self.line("retries that the network below refuses", refused);
+        self.line(METRICS, trial.metrics);
+        self.line(LABORATORY, trial.laboratory);
+        for (what, why) in trial.blind_spots {
+            self.line(what, Answer::Off(why.to_owned()));
+        }
+        works
+    }
+}

@@ -1,0 +1,228 @@
+//! The trial: connections of its own, watched by the hooks over the road that the live log takes.
+
+use std::{
+    io,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result};
+use tcpwatch::cli::exit;
+use tcpwatch_common::{
+    counter,
+    counts::{ACCEPTS, RESETS_RECEIVED, STAYS_NS, transition},
+};
+use tcpwatch_core::{event::TcpState, place::PlaceFilter};
+use tcpwatch_kernel::source::cgroup_paths::CgroupPaths;
+use tcpwatch_kernel::{
+    probe::{Counting, Counts, Dialect, Filters, Probes, hooks::Hook},
+    trial::NoGround,
+};
+use tcpwatch_lab::rehearsal::rehearse;
+use tcpwatch_stream::{ending::Ending, pipeline, plan::Plan};
+use tokio::time::timeout;
+
+use super::{
+    Actor, Attached, FEATURES, RING_BYTES,
+    actor::Made,
+    evidence::Evidence,
+    features::{Feature, Takes},
+    report::Answer,
+};
+
+/// What takes longest after the connections were made takes a second: a SYN that is sent again, FIN_WAIT_2
+/// that ends by its timer.
+const LASTS: Duration = Duration::from_millis(1900);
+
+/// The connections are made by then, however busy the machine is, or never.
+const MADE_WITHIN: Duration = Duration::from_secs(10);
+/// Whether they were made shows besides.
+const LOOKS_EVERY: Duration = Duration::from_millis(50);
+
+/// What was found.
+pub(super) struct Trial {
+    /// For each of [`FEATURES`].
+    pub(super) answers: Vec<(&'static str, Answer)>,
+    pub(super) dialect: Dialect,
+    pub(super) metrics: Answer,
+    pub(super) laboratory: Answer,
+    pub(super) blind_spots: Vec<(&'static str, &'static str)>,
+}
+
+/// What the hooks are asked for.
+struct Asked {
+    off: Vec<(Hook, String)>,
+    totals_off: Option<String>,
+    cgroups_off: Option<String>,
+    early_ends_off: Option<String>,
+    dialect: Dialect,
+    counts: Option<Counts>,
+    blind_spots: Vec<(&'static str, &'static str)>,
+}
+
+/// Makes it. `None` if a signal ended it.
+pub(super) async fn make(
+    attached: Attached,
+    actor: Result<Actor, NoGround>,
+) -> Result<Option<Trial>> {
+    let Attached { filters, mut probes, ring, uncounted } = attached;
+    let ending = Ending::catch().context("cannot catch signals")?;
+    let asked = Asked::of(&mut probes);
+    let tap = probes.tap();
+    let place = actor.as_ref().ok().map(|actor| (actor.place.netns, actor.place.ports));
+    let evidence = place.map(|(netns, ports)| Evidence::of(netns, ports));
+    let mut sink = evidence.clone().unwrap_or_else(Evidence::nobodys);
+    let mut laboratory = None;
+    let watch = async {
+        if let (Ok(actor), Some(evidence)) = (&actor, &evidence) {
+            actor.begin();
+            let (rehearsed, ()) = tokio::join!(rehearse(tap), asked.wait(evidence, actor));
+            laboratory = Some(rehearsed);
+        } else {
+            laboratory = Some(rehearse(tap).await);
+        }
+    };
+    let plan = plan(filters);
+    let attached = (ending, (probes, ring));
+    pipeline::follow(attached, &plan, &mut sink, &mut io::sink(), watch, || Ok(None), |_| Ok(()))
+        .await?;
+    let Some(laboratory) = laboratory else { return Ok(None) };
+    Ok(Some(asked.judge(&actor, evidence.as_ref(), uncounted, laboratory)))
+}
+
+fn plan(filters: Filters) -> Plan {
+    Plan {
+        filters,
+        selection: Box::new(|_| true),
+        places: PlaceFilter::default(),
+        ring_bytes: RING_BYTES,
+        counting: Counting::Off,
+        duration: None,
+        count: None,
+        summary_line: false,
+    }
+}
+
+impl Asked {
+    fn of(probes: &mut Probes) -> Self {
+        Self {
+            off: probes.off.clone(),
+            totals_off: probes.totals_off.clone(),
+            cgroups_off: probes
+                .cgroups_off
+                .clone()
+                .or_else(|| CgroupPaths::new().check().err().map(str::to_owned)),
+            early_ends_off: probes.early_ends_off.clone(),
+            dialect: probes.dialect.clone(),
+            counts: probes.counts.take(),
+            blind_spots: probes.facts.blind_spots(),
+        }
+    }
+
+    /// Waits until everything that can be tried was seen, or the time is over.
+    async fn wait(&self, evidence: &Evidence, actor: &Actor) {
+        let begun = Instant::now();
+        let end = || actor.made().map_or(begun + MADE_WITHIN, |made| made.at + LASTS);
+        let is_missing = |feature: &Feature| {
+            self.can_try(feature, actor) && (feature.missing)(evidence).is_some()
+        };
+        while FEATURES.iter().any(is_missing) && Instant::now() < end() {
+            let _more = timeout(LOOKS_EVERY, evidence.more.notified()).await.is_ok();
+        }
+    }
+
+    fn can_try(&self, feature: &Feature, actor: &Actor) -> bool {
+        self.off(feature).is_none()
+            && (feature.takes != Takes::ShortFinWait2 || actor.place.long_fin_wait_2.is_none())
+            && actor.made().is_none_or(|made| made.what(feature.takes).is_ok())
+    }
+
+    /// Why it is off, if it is.
+    fn off(&self, feature: &Feature) -> Option<String> {
+        let refused = self.off.iter().find(|(hook, _)| feature.hooks.contains(&hook.tracepoint));
+        let refused = refused.map(|(_, why)| why.clone());
+        refused.or_else(|| match feature.takes {
+            Takes::ResetReasons if !self.dialect.reset_has_reason => {
+                Some("kernels tell this since 6.10".to_owned())
+            }
+            Takes::Totals => self.totals_off.clone(),
+            Takes::Cgroups => self.cgroups_off.clone(),
+            Takes::Names => self.early_ends_off.clone(),
+            _ => None,
+        })
+    }
+
+    fn judge(
+        mut self,
+        actor: &Result<Actor, NoGround>,
+        evidence: Option<&Evidence>,
+        uncounted: Option<String>,
+        laboratory: Result<()>,
+    ) -> Trial {
+        let (long_fin_wait_2, shared) = match actor {
+            Err(_) => (None, false),
+            Ok(actor) => (actor.place.long_fin_wait_2.as_ref(), actor.place.shared.is_some()),
+        };
+        let made = match actor {
+            Ok(actor) => actor.made().cloned(),
+            Err(error) => Some(Made::nothing(&error.to_string())),
+        };
+        let made = made.unwrap_or_else(|| Made::nothing("its connections were not made in time"));
+        let answer = |feature: &Feature| {
+            if let Some(why) = self.off(feature) {
+                return Answer::Off(why);
+            }
+            let missing = evidence.map_or(Some(String::new()), |seen| (feature.missing)(seen));
+            let why_not = match feature.takes {
+                Takes::ShortFinWait2 if long_fin_wait_2.is_some() => long_fin_wait_2,
+                takes => made.what(takes).as_ref().err(),
+            };
+            match (missing, why_not) {
+                (None, _) => Answer::Works,
+                (Some(_), Some(why)) => Answer::NotTried(why.clone()),
+                (Some(missing), None) => Answer::Fails(missing),
+            }
+        };
+        let answers = FEATURES.iter().map(|feature| (feature.name, answer(feature))).collect();
+        let is_on = |program| !self.off.iter().any(|(hook, _)| hook.counters == program);
+        let counted = [counter::Hook::TimerStart, counter::Hook::ReceiveReset].map(is_on);
+        let metrics = match (uncounted, self.counts.as_mut(), made.all) {
+            (Some(why), ..) => Answer::Off(why),
+            (None, _, Err(why)) => Answer::NotTried(why),
+            (None, ..) if shared => {
+                Answer::NotTried("other connections are counted here, too".to_owned())
+            }
+            (None, Some(counts), Ok(())) => metrics(counts, counted),
+            (None, None, Ok(())) => Answer::Fails("nothing to read".to_owned()),
+        };
+        let laboratory = match laboratory {
+            Ok(()) => Answer::Works,
+            Err(error) => Answer::Off(exit::causes(&error)),
+        };
+        let Self { dialect, blind_spots, .. } = self;
+        Trial { answers, dialect, metrics, laboratory, blind_spots }
+    }
+}
+
+/// Did the kernel side count what must have been? Half-open connections and resets only where their
+/// hooks are attached.
+fn metrics(counts: &mut Counts, [with_minis, with_resets]: [bool; 2]) -> Answer {
+    let [closed, syn_sent, fin_wait_2, time_wait] =
+        [TcpState::Closed, TcpState::SynSent, TcpState::FinWait2, TcpState::TimeWait]
+            .map(TcpState::to_kernel);
+    let must = [
+        (true, "connects", transition(closed, syn_sent)),
+        (true, "accepts", ACCEPTS),
+        (true, "TIME_WAIT", transition(fin_wait_2, time_wait)),
+        // Full sockets pass SYN_RECV, too; only half-open connections stay in it.
+        (with_minis, "SYN_RECV", STAYS_NS + usize::from(TcpState::SynRecv.to_kernel())),
+        (with_resets, "resets received", RESETS_RECEIVED),
+    ];
+    let words = match counts.read() {
+        Ok(words) => words,
+        Err(error) => return Answer::Fails(error.to_string()),
+    };
+    let is_counted = |word: usize| words.get(word).is_some_and(|count| *count > 0);
+    let missing = must.into_iter().filter(|(is_on, _, word)| *is_on && !is_counted(*word));
+    let missing: Vec<_> = missing.map(|(_, name, _)| name).collect();
+    if missing.is_empty() { Answer::Works } else { Answer::Fails(missing.join(", ")) }
+}
