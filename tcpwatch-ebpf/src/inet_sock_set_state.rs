@@ -114,8 +114,14 @@ fn try_set_state(
     let head = emit::head(RecordKind::StateChange, sock.cookie(), netns, ports, flags);
     let head = RecordHead { cgroup: tcp.cgroup(), ..head };
     let change = What { old, new, error };
-    let by = system_call(sock, old, new);
-    let owner = by.and_then(|via| Some((owner::of_system_call(tcp)?, via)));
+    // No closure: one that is not inlined has a type that the kernel's BTF does not take.
+    let owner = match system_call(sock, old, new) {
+        Some(via) => match owner::of_system_call(tcp) {
+            Some(task) => Some((task, via)),
+            None => None,
+        },
+        None => None,
+    };
     // A listener waits here for nothing: user space asks for its port and decides.
     if verdict == Verdict::Undecided && !listens {
         // A connect that found no free port never gets one.

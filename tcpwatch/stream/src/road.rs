@@ -213,7 +213,9 @@ impl<'a> Road<'a> {
         if let Some(path) = &path {
             self.record(|recorder| recorder.cgroup(id, path));
         }
-        self.learn_place(id, path.as_deref());
+        if path.is_some() || !self.cgroups.may_find_later() {
+            self.learn_place(id, path.as_deref());
+        }
     }
 
     pub(crate) fn learn_place(&mut self, id: CgroupId, path: Option<&[u8]>) {

@@ -40,6 +40,8 @@ const MOST: usize = 65_536;
 #[derive(Debug)]
 pub struct CgroupPaths {
     root: Option<(PathBuf, File)>,
+    /// The kernel does not open cgroups by number for this process.
+    walks: bool,
     walked: Option<Instant>,
     /// What the last walk found.
     found: HashMap<CgroupId, Vec<u8>>,
@@ -58,24 +60,30 @@ impl CgroupPaths {
     #[must_use]
     pub fn new() -> Self {
         let root = cgroups::root().and_then(|root| Some((root.clone(), File::open(root).ok()?)));
-        Self { root, walked: None, found: HashMap::new() }
+        Self { root, walks: false, walked: None, found: HashMap::new() }
     }
 
     /// The path of a cgroup, `/` for the root; `None` if it cannot be found.
     pub fn path(&mut self, id: CgroupId, now: Instant) -> Option<Vec<u8>> {
         let (root, mount) = self.root.as_ref()?;
-        match by_handle(mount, id) {
-            Ok(cgroup) => within(root, &cgroup),
-            Err(error) if error.raw_os_error() == Some(libc::EPERM) => {
-                let is_due = self.walked.is_none_or(|walked| now.duration_since(walked) >= PAUSE);
-                if !self.found.contains_key(&id) && is_due {
-                    self.walked = Some(now);
-                    self.found = all(root).collect();
-                }
-                self.found.get(&id).cloned()
+        if !self.walks {
+            match by_handle(mount, id) {
+                Ok(cgroup) => return within(root, &cgroup),
+                Err(error) => self.walks = error.raw_os_error() == Some(libc::EPERM),
             }
-            Err(_) => None,
         }
+        let is_due = self.walked.is_none_or(|walked| now.duration_since(walked) >= PAUSE);
+        if self.walks && !self.found.contains_key(&id) && is_due {
+            self.walked = Some(now);
+            self.found = all(root).collect();
+        }
+        self.found.get(&id).cloned()
+    }
+
+    /// Is a path that was not found to be asked for again, because the next walk may find it?
+    #[must_use]
+    pub const fn may_find_later(&self) -> bool {
+        self.walks
     }
 
     /// Can paths be found at all?
@@ -198,8 +206,23 @@ mod tests {
     }
 
     #[test]
+    fn without_privilege_a_new_cgroup_is_found_by_the_next_walk() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = Some((folder.path().to_owned(), File::open(folder.path()).unwrap()));
+        let mut paths = CgroupPaths { root, walks: true, walked: None, found: HashMap::new() };
+        let start = Instant::now();
+        assert_eq!(paths.path(CgroupId::from_low(u32::MAX).unwrap(), start), None);
+        let one = folder.path().join("one.service");
+        fs::create_dir(&one).unwrap();
+        let id = CgroupId::from_inode(fs::metadata(&one).unwrap().ino()).unwrap();
+        assert_eq!(paths.path(id, start + PAUSE / 2), None, "too early for another walk");
+        assert!(paths.may_find_later());
+        assert_eq!(paths.path(id, start + PAUSE).as_deref(), Some(&b"/one.service"[..]));
+    }
+
+    #[test]
     fn without_a_hierarchy_nothing_has_a_path_and_the_reason_says_how_to_mount_it() {
-        let mut paths = CgroupPaths { root: None, walked: None, found: HashMap::new() };
+        let mut paths = CgroupPaths { root: None, walks: false, walked: None, found: HashMap::new() };
         assert_eq!(paths.path(CgroupId::from_low(1).unwrap(), Instant::now()), None);
         assert!(paths.check().unwrap_err().contains("mount -t cgroup2"));
     }
