@@ -114,13 +114,13 @@ fn try_set_state(
     let head = emit::head(RecordKind::StateChange, sock.cookie(), netns, ports, flags);
     let head = RecordHead { cgroup: tcp.cgroup(), ..head };
     let change = What { old, new, error };
-    // No closure: one that is not inlined has a type that the kernel's BTF does not take.
-    let owner = match system_call(sock, old, new) {
-        Some(via) => match owner::of_system_call(tcp) {
-            Some(task) => Some((task, via)),
-            None => None,
-        },
-        None => None,
+    // No closure: one that is not inlined returns a type that the kernel's BTF does not take.
+    let owner = if let Some(via) = system_call(sock, old, new)
+        && let Some(task) = owner::of_system_call(tcp)
+    {
+        Some((task, via))
+    } else {
+        None
     };
     // A listener waits here for nothing: user space asks for its port and decides.
     if verdict == Verdict::Undecided && !listens {

@@ -222,7 +222,8 @@ mod tests {
 
     #[test]
     fn without_a_hierarchy_nothing_has_a_path_and_the_reason_says_how_to_mount_it() {
-        let mut paths = CgroupPaths { root: None, walks: false, walked: None, found: HashMap::new() };
+        let mut paths =
+            CgroupPaths { root: None, walks: false, walked: None, found: HashMap::new() };
         assert_eq!(paths.path(CgroupId::from_low(1).unwrap(), Instant::now()), None);
         assert!(paths.check().unwrap_err().contains("mount -t cgroup2"));
     }
