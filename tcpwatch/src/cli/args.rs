@@ -102,7 +102,7 @@ pub enum Command {
         file: PathBuf,
         /// What is shown.
         #[command(flatten)]
-        filters: FilterArgs,
+        filters: Box<FilterArgs>,
         /// How it is shown.
         #[command(flatten)]
         output: OutputArgs,

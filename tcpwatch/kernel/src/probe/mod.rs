@@ -198,8 +198,6 @@ impl Probes {
         let marks = take_map(&mut ebpf, "TRIAL")?;
         let losses = Arc::new(Losses::new(counters, programs));
         let dialect = layout.dialect;
-        let totals_off = layout.totals.err().map(|error| error.to_string());
-        let cgroups_off = layout.cgroups.err().map(|error| error.to_string());
         drop(layout.btf);
         // Last: the hooks do not wait for it.
         let symbols = symbols
@@ -217,8 +215,8 @@ impl Probes {
             early_ends_off: early_ends_off.flatten(),
             symbols: symbols.unwrap_or_default(),
             dialect,
-            totals_off,
-            cgroups_off,
+            totals_off: why_not(layout.totals),
+            cgroups_off: why_not(layout.cgroups),
             trial: Trial::default(),
             marks,
             ground,
@@ -335,6 +333,11 @@ fn obstacle(hook: Hook, minis: &Result<Handlers, MinisOff>, layout: &Layout) -> 
         Need::Optional(Reads::Segments) => of_layout(&layout.resets),
         Need::Required | Need::Holders | Need::Optional(Reads::Nothing) => None,
     }
+}
+
+/// Why fields cannot be read, if they cannot.
+fn why_not(group: Result<Vec<FieldOffset>, LayoutError>) -> Option<String> {
+    group.err().map(|error| error.to_string())
 }
 
 /// By the kernel itself, or by its list where that is not possible.

@@ -143,12 +143,13 @@ fn open(mount: &File, id: u64) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
+/// What the kernel appends to the path of a directory that has been removed (`d_path`); a cgroup may be called so, too.
+const REMOVED: &[u8] = b" (deleted)";
+
 /// The path of an open cgroup from the root on; `None` if it is not below what is mounted at `root`.
 fn within(root: &Path, cgroup: &OwnedFd) -> Option<Vec<u8>> {
     let link = fs::read_link(format!("/proc/self/fd/{}", cgroup.as_raw_fd())).ok()?;
     let path = link.into_os_string().into_vec();
-    // What the kernel appends to a directory that has been removed (`d_path`); a cgroup may be called so, too.
-    const REMOVED: &[u8] = b" (deleted)";
     let path = match path.strip_suffix(REMOVED) {
         Some(before) if !Path::new(std::ffi::OsStr::from_bytes(&path)).exists() => before,
         _ => &path,
