@@ -43,30 +43,6 @@ pub const SOCKET_FIELDS: [KernelField; 19] = [
     field("TCP_FASTOPEN_REQ", "tcp_sock", "fastopen_req"),
 ];
 
-/// Fields that say why a socket enters CLOSED.
-pub const CLOSING_FIELDS: [KernelField; 11] = [
-    field("SK_ERR_SOFT", "sock", "sk_err_soft"),
-    field("SK_SOCKET", "tcp_sock", "inet_conn.icsk_inet.sk.sk_socket"),
-    field("SOCKET_STATE", "socket", "state"),
-    field("SK_ERRORS", "tcp_sock", "inet_conn.icsk_inet.sk.sk_error_queue.qlen"),
-    field("SK_LAST_ERROR", "tcp_sock", "inet_conn.icsk_inet.sk.sk_error_queue.prev"),
-    field("SKB_CB", "sk_buff", "cb"),
-    field("EE_ERRNO", "sock_exterr_skb", "ee.ee_errno"),
-    field("TCP_TOTAL_RETRANS", "tcp_sock", "total_retrans"),
-    field("TCP_SND_UNA", "tcp_sock", "snd_una"),
-    field("TCP_SND_NXT", "tcp_sock", "snd_nxt"),
-    field("TCP_WRITE_SEQ", "tcp_sock", "write_seq"),
-];
-
-/// Fields that say whether there is room for a timewait socket (since 6.1).
-pub const TW_ROOM_FIELDS: [KernelField; 2] = [
-    field("TW_REFCOUNT", "net", "ipv4.tcp_death_row.tw_refcount"),
-    field("TW_MOST", "net", "ipv4.tcp_death_row.sysctl_max_tw_buckets"),
-];
-
-/// The bit that says that a socket is under repair: `bool`-like, and a bit-field.
-pub const REPAIR_BIT: (&str, &str) = ("tcp_sock", "repair");
-
 /// Fields that the owners of sockets need.
 pub const OWNER_FIELDS: [KernelField; 12] = [
     field("TASK_FLAGS", "task_struct", "flags"),
@@ -103,6 +79,30 @@ pub const MAX_MPTCP: u32 = 4096;
 
 /// Inode of the initial pid namespace (`PROC_PID_INIT_INO`, `include/linux/proc_ns.h`).
 pub const FIRST_PID_NAMESPACE: u32 = 0xEFFF_FFFC;
+
+/// Fields that say why a socket enters CLOSED.
+pub const CLOSING_FIELDS: [KernelField; 11] = [
+    field("SK_ERR_SOFT", "sock", "sk_err_soft"),
+    field("SK_SOCKET", "tcp_sock", "inet_conn.icsk_inet.sk.sk_socket"),
+    field("SOCKET_STATE", "socket", "state"),
+    field("SK_ERRORS", "tcp_sock", "inet_conn.icsk_inet.sk.sk_error_queue.qlen"),
+    field("SK_LAST_ERROR", "tcp_sock", "inet_conn.icsk_inet.sk.sk_error_queue.prev"),
+    field("SKB_CB", "sk_buff", "cb"),
+    field("EE_ERRNO", "sock_exterr_skb", "ee.ee_errno"),
+    field("TCP_TOTAL_RETRANS", "tcp_sock", "total_retrans"),
+    field("TCP_SND_UNA", "tcp_sock", "snd_una"),
+    field("TCP_SND_NXT", "tcp_sock", "snd_nxt"),
+    field("TCP_WRITE_SEQ", "tcp_sock", "write_seq"),
+];
+
+/// Fields that say whether there is room for a timewait socket (since 6.1).
+pub const TW_ROOM_FIELDS: [KernelField; 2] = [
+    field("TW_REFCOUNT", "net", "ipv4.tcp_death_row.tw_refcount"),
+    field("TW_MOST", "net", "ipv4.tcp_death_row.sysctl_max_tw_buckets"),
+];
+
+/// The bit that says that a socket is under repair: `bool`-like, and a bit-field.
+pub const REPAIR_BIT: (&str, &str) = ("tcp_sock", "repair");
 
 /// Fields that the life of mini-sockets needs.
 pub const MINI_FIELDS: [KernelField; 8] = [

@@ -118,7 +118,7 @@ fn try_set_state(
     let owner = if let Some(via) = system_call(sock, old, new)
         && let Some(task) = owner::of_system_call(tcp)
     {
-        Some((task, via))
+        Some((task, via as u16))
     } else {
         None
     };
@@ -133,10 +133,11 @@ fn try_set_state(
     if let Some(kept) = kept {
         emit_kept_back(ctx, &kept, &head, &addresses, hook);
     }
-    if let Some(owner) = owner
-        && let Err(loss) = owner::tell(&head, &addresses, owner, hook)
-    {
-        emit::count_loss(ctx, loss, hook);
+    if let Some(owner) = owner {
+        let told = owner::tell(&head, &addresses, owner, hook);
+        if let Err(loss) = told {
+            emit::count_loss(ctx, loss, hook);
+        }
     }
     let is_last = new == CLOSED && !listens && maps::WITH_TOTALS.load() != 0;
     change.emit(head, &addresses, is_last.then_some(tcp), hook)
@@ -181,7 +182,7 @@ fn emit_kept_back(
 ) {
     let (head, change) = What::at_last(kept, now);
     if kept.task.comm[0] != 0 || kept.task.pid != 0 {
-        let told = owner::tell(&head, addresses, (kept.task, OwnerVia::Connect), hook);
+        let told = owner::tell(&head, addresses, (kept.task, OwnerVia::Connect as u16), hook);
         if let Err(loss) = told {
             emit::count_loss(ctx, loss, hook);
         }
@@ -201,7 +202,7 @@ struct What {
 
 impl What {
     #[inline(always)]
-    fn kept_back(self, head: &RecordHead, owner: Option<(OwnerTask, OwnerVia)>) -> KeptBack {
+    fn kept_back(self, head: &RecordHead, owner: Option<(OwnerTask, u16)>) -> KeptBack {
         let Self { old, new, error: _ } = self;
         let nobody = OwnerTask { pid: 0, uid: 0, comm: [0; 2], thread: [0; 2] };
         let task = owner.map_or(nobody, |(task, _)| task);

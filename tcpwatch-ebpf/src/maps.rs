@@ -216,7 +216,6 @@ globals! {
     TCP_CGROUP: u32 = 0;
     CGROUP_KN: u32 = 0;
     KN_ID: u32 = 0;
-    SKC_LISTENER: u32 = 0;
     SKC_FAMILY: u32 = 0;
     SKC_DADDR: u32 = 0;
     SKC_RCV_SADDR: u32 = 0;
@@ -241,6 +240,7 @@ globals! {
     TW_SUBSTATE: u32 = 0;
     RSK_TIMER: u32 = 0;
     RSK_NUM_RETRANS: u32 = 0;
+    SKC_LISTENER: u32 = 0;
     NS_COUNT: u32 = 0;
     SKC_STATE: u32 = 0;
     ICSK_RTO: u32 = 0;

@@ -3,7 +3,7 @@
 //! The current task is named only where it is certain that it acts on the socket by a system call, and
 //! never a thread of the kernel.
 
-use tcpwatch_common::{Owner, OwnerTask, OwnerVia, RecordHead, RecordKind, counter::Hook};
+use tcpwatch_common::{Owner, OwnerTask, RecordHead, RecordKind, counter::Hook};
 
 use crate::{
     emit::{self, Loss},
@@ -21,8 +21,8 @@ pub(crate) fn of_system_call(tcp: TcpSock) -> Option<OwnerTask> {
     };
     let Some(task) = task else {
         let kept = MPTCP_OWNERS.get_ptr(token)?;
-        // Volatile, or the compiler takes this and the copy out of a task for one, with one instruction for both
-        // pointers; the verifier accepts none for two kinds of them.
+        // Volatile: the compiler would share the loads with those of the task below, and the verifier refuses
+        // one instruction for two kinds of pointers.
         // SAFETY: the lookup returned a live entry.
         return Some(unsafe { kept.read_volatile() });
     };
@@ -32,16 +32,17 @@ pub(crate) fn of_system_call(tcp: TcpSock) -> Option<OwnerTask> {
     Some(owner)
 }
 
-/// Says that `task` holds the socket of `head`.
+/// Says that `task` holds the socket of `head`; `via` is an [`tcpwatch_common::OwnerVia`]. As a number: the verifier
+/// of types refuses an `Option` of a pair whose niche is in the enumeration.
 #[inline(always)]
 pub(crate) fn tell(
     head: &RecordHead,
     addresses: &Addresses,
-    (task, via): (OwnerTask, OwnerVia),
+    (task, via): (OwnerTask, u16),
     hook: Hook,
 ) -> Result<(), Loss> {
     emit::attempt(hook);
-    let head = RecordHead { kind: RecordKind::Owner as u8, flags: via as u16, ..*head };
+    let head = RecordHead { kind: RecordKind::Owner as u8, flags: via, ..*head };
     match *addresses {
         Addresses::V4 { local, remote } => {
             emit::emit(Owner { head: emit::v4(head), task, local, remote })

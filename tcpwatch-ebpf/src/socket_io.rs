@@ -84,7 +84,7 @@ fn try_learn(sock: Sock, hook: Hook) -> Result<(), Loss> {
     }
     let head = emit::head(RecordKind::Owner, sock.cookie(), netns, ports, 0);
     let head = RecordHead { cgroup: tcp.cgroup(), ..head };
-    owner::tell(&head, &addresses, (task.describe(), OwnerVia::Io), hook)
+    owner::tell(&head, &addresses, (task.describe(), OwnerVia::Io as u16), hook)
 }
 
 /// Notes the current process as the holder; false if that is not to be told, because processes that share

@@ -81,9 +81,9 @@ impl Evidence {
         })
     }
 
-    /// Was the owner of a socket known by its receiving or sending?
-    pub(super) fn owner_by_io(&self) -> bool {
-        self.any(|news| news.subject().process.is_some_and(|process| process.via == Via::Io))
+    /// Did a process show as the owner because it received or sent?
+    pub(super) fn receiver(&self) -> bool {
+        self.any(|news| news.subject().process.is_some_and(|owner| owner.via == Via::Io))
     }
 
     /// Was the cgroup of a socket named, and its path found?

@@ -104,9 +104,6 @@ pub(super) const FEATURES: [Feature; 16] = [
             unless(seen.again(Segment::SynAck), "a SYN+ACK without an answer")
         })
     },
-    feature("which process receives on a socket", &["tcp_rcv_space_adjust"], |seen| {
-        unless(seen.owner_by_io(), "a process that received a byte")
-    }),
     Feature {
         takes: Takes::Cgroups,
         ..feature("cgroup of a socket: unit, container, pod", &["inet_sock_set_state"], |seen| {
@@ -124,6 +121,9 @@ pub(super) const FEATURES: [Feature; 16] = [
     },
     feature("resets received", &["tcp_receive_reset"], |seen| {
         unless(seen.reset(ResetDirection::Received), "a reset")
+    }),
+    feature("which process receives", &["tcp_rcv_space_adjust"], |seen| {
+        unless(seen.receiver(), "a server that received a byte")
     }),
     feature("errors the application sees", &["inet_sk_error_report"], |seen| {
         unless(seen.error(), "a refused connect")

@@ -30,6 +30,7 @@ pub(crate) fn run() -> Result<ExitCode> {
         report
             .line(&what, met.map_or_else(|error| Answer::Off(error.to_string()), |()| Answer::Ok));
     }
+    report.pid_namespace();
     let actor = Actor::start();
     let place = actor.as_ref().ok().map(|actor| &actor.place);
     let works = match attach(&facts, place) {
@@ -38,7 +39,6 @@ pub(crate) fn run() -> Result<ExitCode> {
             false
         }
         Ok(attached) => {
-            report.pid_namespace();
             report.place(&actor);
             let Some(trial) = runtime::start()?.block_on(trial::make(attached, actor))? else {
                 exit::say("tcpwatch: interrupted\n");

@@ -82,7 +82,7 @@ impl Report {
                        names only; mount a proc file system of this one";
             Answer::Off(why.to_owned())
         };
-        self.line(&format!("process ids of the pid namespace: {which}"), answer);
+        self.line(&format!("process ids of pid namespace {which}"), answer);
     }
 
     /// Nothing is attached.

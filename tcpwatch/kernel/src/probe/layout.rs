@@ -78,16 +78,16 @@ pub struct FieldOffset {
 pub struct Layout {
     /// Offsets in full sockets.
     pub sockets: Vec<FieldOffset>,
-    /// Offsets that say whether there is room for a timewait socket.
-    pub tw_room: Result<Vec<FieldOffset>, LayoutError>,
-    /// Where a socket says that it is under repair: a byte, and the bit in it.
-    pub repair: Option<(u32, u32)>,
     /// Offsets in tasks, and in what leads from a socket to its file.
     pub owners: Vec<FieldOffset>,
     /// Offsets that lead from a socket to its cgroup.
     pub cgroups: Result<Vec<FieldOffset>, LayoutError>,
     /// Offsets that lead from a subflow to its MPTCP connection.
     pub mptcp: Result<Vec<FieldOffset>, LayoutError>,
+    /// Offsets that say whether there is room for a timewait socket.
+    pub tw_room: Result<Vec<FieldOffset>, LayoutError>,
+    /// Where a socket says that it is under repair: a byte, and the bit in it.
+    pub repair: Option<(u32, u32)>,
     /// Offsets in mini-sockets and timers, or why they cannot be read.
     pub minis: Result<Vec<FieldOffset>, LayoutError>,
     /// Offsets that retransmissions need.
@@ -113,11 +113,11 @@ pub struct Layout {
 pub fn resolve(btf: &Path, release: &str) -> Result<Layout, LayoutError> {
     let groups: [&[KernelField]; 11] = [
         &SOCKET_FIELDS,
-        &CLOSING_FIELDS,
-        &TW_ROOM_FIELDS,
         &MPTCP_FIELDS,
         &CGROUP_FIELDS,
         &OWNER_FIELDS,
+        &CLOSING_FIELDS,
+        &TW_ROOM_FIELDS,
         &MINI_FIELDS,
         &RETRANSMIT_FIELDS,
         &RESET_FIELDS,
@@ -136,11 +136,11 @@ pub fn resolve(btf: &Path, release: &str) -> Result<Layout, LayoutError> {
     let sockets: Vec<_> = SOCKET_FIELDS.into_iter().chain(CLOSING_FIELDS).collect();
     Ok(Layout {
         sockets: find(&types, &sockets, release)?,
-        tw_room: find(&types, &TW_ROOM_FIELDS, release),
-        repair: types.structure(REPAIR_BIT.0).and_then(|tcp| types.bit_of(tcp, REPAIR_BIT.1)),
         owners: find(&types, &OWNER_FIELDS, release)?,
         cgroups: find(&types, &CGROUP_FIELDS, release),
         mptcp: find(&types, &MPTCP_FIELDS, release),
+        tw_room: find(&types, &TW_ROOM_FIELDS, release),
+        repair: types.structure(REPAIR_BIT.0).and_then(|tcp| types.bit_of(tcp, REPAIR_BIT.1)),
         minis: find_minis(&types, release),
         retransmits: find(&types, &RETRANSMIT_FIELDS, release),
         resets: find(&types, &RESET_FIELDS, release),
@@ -207,9 +207,9 @@ mod tests {
         let layout = resolve(Path::new(VMLINUX_BTF), RELEASE).unwrap();
         let groups = [
             layout.sockets,
-            layout.tw_room.unwrap(),
             layout.owners,
             layout.cgroups.unwrap(),
+            layout.tw_room.unwrap(),
             layout.minis.unwrap(),
             layout.retransmits.unwrap(),
             layout.resets.unwrap(),
