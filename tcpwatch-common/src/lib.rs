@@ -37,7 +37,7 @@ pub use owner::{Owner, OwnerTask, OwnerVia};
 pub use reason::Reason;
 pub use record::{Family, RecordHead, RecordKind};
 pub use reset::{Reset, ResetWay};
-pub use retransmit::Retransmit;
+pub use retransmit::{Retransmit, RetransmitTimes, TimedRetransmit};
 pub use rule::{Rule, RuleCount};
 pub use seen_socket::SeenSocket;
 pub use segment::Segment;

@@ -26,6 +26,8 @@ pub enum RecordKind {
     Owner = 9,
     /// A request socket's timer is armed: [`crate::RequestStart`].
     RequestStart = 10,
+    /// A full socket sent a segment again: [`crate::TimedRetransmit`].
+    TimedRetransmit = 11,
 }
 
 /// Address family on the wire. An IPv4 connection of an IPv6 socket (`::ffff:a.b.c.d`) is IPv4.
@@ -87,6 +89,7 @@ impl RecordKind {
             8 => Self::Segment,
             9 => Self::Owner,
             10 => Self::RequestStart,
+            11 => Self::TimedRetransmit,
             _ => return None,
         })
     }

@@ -18,7 +18,8 @@ pub const FLAG_KEPT_BACK: u16 = 1 << 3;
 /// [`RecordHead::flags`]: the application wants no FIN_WAIT_2 after `close()` (`TCP_LINGER2` < 0).
 pub const FLAG_LINGER2_OFF: u16 = 1 << 4;
 
-/// [`RecordHead::flags`]: data came before the handshake was done (fast open).
+/// [`RecordHead::flags`]: data came before the handshake was done; leaving SYN_SENT, the answer to the
+/// SYN acknowledges data (fast open).
 pub const FLAG_FAST_OPEN: u16 = 1 << 5;
 
 // Set on the way to CLOSED only; `crate::closing` says what they mean.
@@ -62,7 +63,9 @@ pub struct StateChange<const WORDS: usize> {
     pub new: u8,
     /// `sk_err`: a positive errno, 0 when there is none; see [`FLAG_SOFT_ERROR`].
     pub error: u16,
-    /// Process (thread group) id in the initial pid namespace; 0 without [`FLAG_TASK`].
+    /// Process (thread group) id in the initial pid namespace, with [`FLAG_TASK`]. From SYN_SENT to
+    /// ESTABLISHED, how long the answer to the SYN took, in microseconds: 0 if that is not known, as when
+    /// the SYN was sent again. Otherwise 0.
     pub pid: u32,
     /// Name of the task, padded with zeros; all zeros without [`FLAG_TASK`]. 16 bytes of text, in words
     /// so that the kernel side moves them in two steps.

@@ -20,7 +20,7 @@ use crate::{
     emit::{self, Loss},
     filter::{self, Verdict},
     kernel::{Addresses, SOCK_DEAD, SOCK_DONE, Sock, TcpSock},
-    maps, owner, trial, undecided,
+    maps, owner, sent_before, trial, undecided,
 };
 
 #[btf_tracepoint(function = "inet_sock_set_state")]
@@ -53,7 +53,7 @@ fn observe(ctx: &BtfTracePointContext, copy: Copy) -> i32 {
     let sock = Sock::argument(ctx, 0);
     let (old, new) = (ctx.arg::<u32>(1) as u8, ctx.arg::<u32>(2) as u8);
     // tcp_close_state() also "changes" FIN_WAIT_2 to FIN_WAIT_2: not a change.
-    if old == new || !(count::is_on() || filter::states(old.into(), new.into())) || !sock.is_tcp() {
+    if old == new || !sock.is_tcp() {
         return 0;
     }
     if trial::has(sock, Hook::SetState) || !copy.takes(sock, new) {
@@ -79,9 +79,6 @@ fn try_set_state(
     (old, new): (u8, u8),
     hook: Hook,
 ) -> Result<(), Loss> {
-    if count::is_on() && !filter::states(old.into(), new.into()) {
-        return Ok(());
-    }
     let ports = (local_port(sock, old, new)?, sock.remote_port());
     if old == LISTEN && new == SYN_RECV && ports.1 == 0 {
         // Up to 6.12 an accepted socket is still an exact copy of its listener here, cookie included
@@ -96,6 +93,9 @@ fn try_set_state(
         return Ok(());
     }
     let tcp = sock.as_tcp().ok_or(Loss::NotATcpSocket)?;
+    if new == SYN_SENT || new == ESTABLISHED {
+        sent_before::learn(tcp);
+    }
     let netns = tcp.netns();
     if !filter::netns(netns) {
         return Ok(());
@@ -113,7 +113,9 @@ fn try_set_state(
     };
     let head = emit::head(RecordKind::StateChange, sock.cookie(), netns, ports, flags);
     let head = RecordHead { cgroup: tcp.cgroup(), ..head };
-    let change = What { old, new, error };
+    let opens = old == SYN_SENT && new == ESTABLISHED && maps::WITH_TOTALS.load() != 0;
+    let round_trip_us = if opens { tcp.syn_round_trip_us() } else { 0 };
+    let change = What { old, new, error, round_trip_us };
     // No closure: one that is not inlined returns a type that the kernel's BTF does not take.
     let owner = if let Some(via) = system_call(sock, old, new)
         && let Some(task) = owner::of_system_call(tcp)
@@ -198,12 +200,14 @@ struct What {
     old: u8,
     new: u8,
     error: u16,
+    /// The round trip of the SYN, in microseconds, when a connect succeeds; else 0. See [`StateChange::pid`].
+    round_trip_us: u32,
 }
 
 impl What {
     #[inline(always)]
     fn kept_back(self, head: &RecordHead, owner: Option<(OwnerTask, u16)>) -> KeptBack {
-        let Self { old, new, error: _ } = self;
+        let Self { old, new, .. } = self;
         let nobody = OwnerTask { pid: 0, uid: 0, comm: [0; 2], thread: [0; 2] };
         let task = owner.map_or(nobody, |(task, _)| task);
         KeptBack { at_ns: head.at_ns, task, old, new, flags: head.flags, reserved: 0 }
@@ -215,7 +219,7 @@ impl What {
         let KeptBack { at_ns, task: _, old, new, flags, reserved: _ } = *kept;
         let kind = RecordKind::StateChange as u8;
         let head = RecordHead { kind, at_ns, flags: flags | FLAG_KEPT_BACK, ..*now };
-        (head, Self { old, new, error: 0 })
+        (head, Self { old, new, error: 0, round_trip_us: 0 })
     }
 
     /// With `ending`, the totals of that socket go along.
@@ -244,11 +248,12 @@ impl What {
         remote: [u32; WORDS],
         ending: Option<TcpSock>,
     ) -> Result<(), Loss> {
-        let Self { old, new, error } = self;
-        let change = StateChange { head, old, new, error, pid: 0, comm: [0; 2], local, remote };
+        let Self { old, new, error, round_trip_us } = self;
+        let change =
+            StateChange { head, old, new, error, pid: round_trip_us, comm: [0; 2], local, remote };
         match ending {
             None => emit::emit(change),
-            Some(tcp) => emit::emit(StateChangeLast { change, totals: tcp.totals() }),
+            Some(tcp) => emit::emit(StateChangeLast { change, totals: tcp.totals(old) }),
         }
     }
 }
@@ -257,7 +262,9 @@ impl What {
 fn flags(sock: Sock, tcp: TcpSock, old: u8) -> u16 {
     let kernel = sock.flags();
     let mut flags = if tcp.linger2() < 0 { FLAG_LINGER2_OFF } else { 0 };
-    if old == SYN_RECV && tcp.bytes_received() > 0 {
+    // The acknowledgment of a client's SYN alone counts as one byte. `syn_data_acked` is set later
+    // (`tcp_rcv_synsent_state_process` in `net/ipv4/tcp_input.c`).
+    if old == SYN_RECV && tcp.bytes_received() > 0 || old == SYN_SENT && tcp.bytes_acked() > 1 {
         flags |= FLAG_FAST_OPEN;
     }
     if kernel & SOCK_DEAD != 0 {

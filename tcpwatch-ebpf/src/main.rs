@@ -27,6 +27,7 @@ mod kernel;
 mod lab_tap;
 mod maps;
 mod owner;
+mod sent_before;
 mod socket_io;
 mod tcp_receive_reset;
 mod tcp_retransmit_skb;

@@ -20,6 +20,8 @@ use tcpwatch_common::{
     trial,
 };
 
+use crate::kernel::Due;
+
 /// Records on their way to user space.
 #[btf_map]
 pub(crate) static EVENTS: RingBuf<RecordHead, { RING_BYTES as usize }> = RingBuf::new();
@@ -73,6 +75,23 @@ pub(crate) static HOLDERS: SkStorage<Holder> = SkStorage::new();
 #[btf_map]
 pub(crate) static MPTCP_OWNERS: LruHashMap<u32, OwnerTask, { MAX_MPTCP as usize }> =
     LruHashMap::new();
+
+/// Address of the function that the retransmission timers of full sockets run; 0 until a socket was seen.
+#[btf_map]
+pub(crate) static WRITE_TIMER: Array<u64, 1> = Array::new();
+
+/// The segment that a retransmission timer which has run out will send again, per CPU.
+#[btf_map]
+pub(crate) static SENT_BEFORE: PerCpuArray<SentBefore, 1> = PerCpuArray::new();
+
+/// See [`SENT_BEFORE`].
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub(crate) struct SentBefore {
+    pub(crate) due: Due,
+    /// When the timer has run out.
+    pub(crate) at_ns: u64,
+}
 
 /// Since when a full socket is in its state; freed with the socket.
 #[btf_map]
@@ -163,12 +182,6 @@ macro_rules! globals {
 globals! {
     /// `FILTER_*` switches of [`tcpwatch_common::config`].
     FILTERS: u32 = 0;
-    /// Bit `n` set: changes that leave state number `n` are wanted.
-    FILTER_STATES_LEFT: u32 = u32::MAX;
-    /// Bit `n` set: changes that enter state number `n` are wanted.
-    FILTER_STATES_ENTERED: u32 = u32::MAX;
-    /// Bit `n` set: what happens to a socket in state number `n` is wanted.
-    FILTER_STATES: u32 = u32::MAX;
     /// Inode of the only wanted network namespace.
     FILTER_NETNS_INODE: u32 = 0;
 
@@ -185,6 +198,8 @@ globals! {
 
     /// 1 if a socket's last change is to bring its totals.
     WITH_TOTALS: u32 = 0;
+    /// 1 if it can be read when a segment was sent before it is sent again.
+    WITH_SENT_BEFORE: u32 = 0;
     /// 1 if `tcp_retransmit_skb` tells whether the segment was sent (since 6.17).
     RETRANSMIT_HAS_ERROR: u32 = 0;
     /// 1 if `tcp_send_reset` tells why (since 6.10).
@@ -251,6 +266,16 @@ globals! {
     RSK_NUM_TIMEOUT: u32 = 0;
     TIMER_PPREV: u32 = 0;
     SKB_CB: u32 = 0;
+    SKB_LEN: u32 = 0;
+    SKB_RBNODE: u32 = 0;
+    SKB_MSTAMP: u32 = 0;
+    TCB_SEQ: u32 = 0;
+    RETRANSMIT_TIMER: u32 = 0;
+    RETRANSMIT_DUE: u32 = 0;
+    ICSK_PENDING: u32 = 0;
+    RTX_QUEUE: u32 = 0;
+    RB_LEFT: u32 = 0;
+    RB_RIGHT: u32 = 0;
     TCB_FLAGS: u32 = 0;
     SKB_HEAD: u32 = 0;
     SKB_NETWORK_HEADER: u32 = 0;
@@ -274,6 +299,7 @@ globals! {
     TCP_REPAIR_MASK: u32 = 0;
     TCP_BYTES_SENT: u32 = 0;
     TCP_BYTES_RETRANS: u32 = 0;
+    TCP_BYTES_ACKED: u32 = 0;
     TCP_SRTT_US: u32 = 0;
     TCP_RTT_MIN: u32 = 0;
     MINMAX_SAMPLE_V: u32 = 0;

@@ -38,7 +38,7 @@ fn try_receive_reset(ctx: &BtfTracePointContext) -> Result<(), Loss> {
     let sock = Sock::argument(ctx, 0);
     let state = sock.state();
     let tcp = sock.as_tcp().ok_or(Loss::NotATcpSocket)?;
-    let Some(Wanted { ports, netns }) = filter::socket(sock, tcp, state) else { return Ok(()) };
+    let Some(Wanted { ports, netns }) = filter::socket(sock, tcp) else { return Ok(()) };
     let head = emit::head(RecordKind::Reset, sock.cookie(), netns, ports, 0);
     let head = RecordHead { cgroup: tcp.cgroup(), ..head };
     let addresses = sock.addresses().ok_or(Loss::UnknownFamily)?;

@@ -43,7 +43,7 @@ fn try_retransmit_synack(ctx: &BtfTracePointContext) -> Result<(), Loss> {
     let request = Sock::request(ctx, 1);
     // The first argument is the listener, or the socket that fast open has made already.
     let listener = Sock::argument(ctx, 0).as_tcp().ok_or(Loss::NotATcpSocket)?;
-    let Some(Wanted { ports, netns }) = filter::socket(request, listener, SYN_RECV) else {
+    let Some(Wanted { ports, netns }) = filter::socket(request, listener) else {
         return Ok(());
     };
     let cookie = request.known_cookie();
@@ -63,6 +63,7 @@ fn try_retransmit_synack(ctx: &BtfTracePointContext) -> Result<(), Loss> {
         segment: TCP_SYN | TCP_ACK,
         timeouts,
         syn_retries: listener.syn_retries(),
+        times: None,
     };
     again.emit(request, Hook::RetransmitSynAck)
 }

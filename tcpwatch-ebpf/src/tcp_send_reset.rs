@@ -48,7 +48,7 @@ fn try_send_reset(ctx: &BtfTracePointContext) -> Result<(), Loss> {
     if !emit::is_on() {
         return Ok(());
     }
-    if !filter::state(state.into()) || !filter::netns(netns) {
+    if !filter::netns(netns) {
         return Ok(());
     }
     // A listener's cookie would name another socket than the one the reset is about.

@@ -21,7 +21,7 @@ use crate::{
     emit::{self, Loss},
     filter::{self, Verdict},
     kernel::{Addresses, Mini, Room, Timer},
-    trial,
+    sent_before, trial,
 };
 
 #[btf_tracepoint(function = "timer_start")]
@@ -36,6 +36,7 @@ fn timer_cancel(ctx: BtfTracePointContext) -> i32 {
 
 #[btf_tracepoint(function = "timer_expire_entry")]
 fn timer_expire(ctx: BtfTracePointContext) -> i32 {
+    sent_before::note(Timer::argument(&ctx, 0));
     observe(&ctx, TimerEvent::Expire, Hook::TimerExpire)
 }
 
@@ -83,9 +84,6 @@ fn tell(
     hook: Hook,
 ) -> Result<(), Loss> {
     let state = mini.state();
-    if !filter::state(state.into()) {
-        return Ok(());
-    }
     let ports = mini.common.ports();
     if filter::ports(ports) == Verdict::Unwanted {
         return Ok(());

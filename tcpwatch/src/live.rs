@@ -111,6 +111,8 @@ fn plan(filters: &FilterArgs, output: &OutputArgs, netns: Option<Netns>) -> Plan
         counting: Counting::Off,
         duration: None,
         count: output.count.map(Into::into),
+        existing: output.existing || !filters.state.is_empty(),
+        unfinished: output.lives || output.failed,
         summary_line: output.summary && output.format == Format::Json,
     }
 }
@@ -122,6 +124,11 @@ fn create(path: &Path) -> Result<Box<dyn io::Write>> {
 }
 
 fn say_summary(summary: &Summary, sink: &mut dyn Sink, output: &OutputArgs) {
+    if (output.lives || output.failed) && summary.open > 0 {
+        let open = summary.open;
+        let (are, s) = if open == 1 { ("is", "") } else { ("are", "s") };
+        exit::say(&format!("tcpwatch: {open} connection{s} {are} still open and not listed\n"));
+    }
     if output.format == Format::Text && (output.summary || io::stderr().is_terminal()) {
         let mut text = Vec::new();
         sink.summary(summary, &clock::read(), &mut text);

@@ -11,7 +11,7 @@ use crate::maps;
 
 /// `struct timer_list *` as a tracepoint handed it to us.
 #[derive(Clone, Copy)]
-pub(crate) struct Timer(*const u8);
+pub(crate) struct Timer(pub(super) *const u8);
 
 impl Timer {
     /// Argument `n` of a tracepoint whose type there is `struct timer_list *`.
@@ -23,12 +23,18 @@ impl Timer {
     /// What the timer belongs to, by its handler; `None` for all the other timers of the system.
     #[inline(always)]
     pub(crate) fn mini_kind(self) -> Option<MiniKind> {
-        let handler: u64 = field(self.0, &maps::TIMER_FUNCTION);
+        let handler = self.function();
         let [timewait, request] = handlers();
         if handler == timewait {
             return Some(MiniKind::TimeWait);
         }
         (handler == request).then_some(MiniKind::Request)
+    }
+
+    /// The function that it runs.
+    #[inline(always)]
+    pub(crate) fn function(self) -> u64 {
+        field(self.0, &maps::TIMER_FUNCTION)
     }
 
     /// Its address; never 0.

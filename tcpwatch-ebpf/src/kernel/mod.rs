@@ -13,6 +13,7 @@ mod packet;
 mod segment;
 mod sock;
 mod task;
+mod write_timer;
 
 use aya_ebpf::{
     EbpfContext as _, Global,
@@ -30,6 +31,7 @@ pub(crate) use packet::{Between, Packet, interface};
 pub(crate) use segment::Segment;
 pub(crate) use sock::{AnySock, SOCK_DEAD, SOCK_DONE, Sock, TcpSock};
 pub(crate) use task::Task;
+pub(crate) use write_timer::Due;
 
 /// Flags of `bpf_get_stack`: the kernel's stack without the program and its caller, so that fewer
 /// frames have to be found.
@@ -77,6 +79,13 @@ fn probe<T>(base: *const u8, offset: u32) -> Option<T> {
 #[inline(always)]
 fn unchecked_argument(ctx: &BtfTracePointContext, n: u32) -> *const u8 {
     probe(ctx.as_ptr().cast_const().cast(), n * 8).unwrap_or(core::ptr::null())
+}
+
+/// The present jiffy.
+#[inline(always)]
+pub(crate) fn jiffies() -> u64 {
+    // SAFETY: the helper takes nothing and always succeeds (since 5.5).
+    unsafe { generated::bpf_jiffies64() }
 }
 
 /// Writes the return addresses of the kernel functions that led here to `trace`, innermost first,

@@ -1,7 +1,7 @@
 //! Full sockets: `struct sock` and `struct tcp_sock`.
 
 use aya_ebpf::{btf_maps::SkStorage, helpers::generated, programs::BtfTracePointContext};
-use tcpwatch_common::Totals;
+use tcpwatch_common::{Totals, totals::Numbers};
 
 use super::{Addresses, Common, Room, addresses, field, not_zero, probe, unchecked_argument};
 use crate::maps;
@@ -21,7 +21,7 @@ pub(crate) struct Sock(*const u8);
 
 /// `struct tcp_sock *`, checked by the kernel to be a full TCP socket.
 #[derive(Clone, Copy)]
-pub(crate) struct TcpSock(*const u8);
+pub(crate) struct TcpSock(pub(super) *const u8);
 
 /// `struct sock *` that may be null, or any kind of socket.
 #[derive(Clone, Copy)]
@@ -289,19 +289,42 @@ impl TcpSock {
         field(self.0, &maps::TCP_TOTAL_RETRANS)
     }
 
-    /// What the socket has done so far.
+    /// How long the answer to its SYN took, in microseconds (at least 1); 0 if the SYN was sent again.
+    /// For a socket that enters ESTABLISHED: nothing else was measured.
     #[inline(always)]
-    pub(crate) fn totals(self) -> Totals {
+    pub(crate) fn syn_round_trip_us(self) -> u32 {
+        if self.retransmits() == 0 { field::<u32>(self.0, &maps::TCP_SRTT_US) / 8 } else { 0 }
+    }
+
+    /// Bytes of data acknowledged so far, the SYN of a connection that goes out counted as one.
+    #[inline(always)]
+    pub(crate) fn bytes_acked(self) -> u64 {
+        field(self.0, &maps::TCP_BYTES_ACKED)
+    }
+
+    /// What the socket has done so far, leaving a state.
+    #[inline(always)]
+    pub(crate) fn totals(self, state: u8) -> Totals {
         // SAFETY: `rtt_min.s` is a field of `struct tcp_sock`, the type of the pointer.
         let rtt_min = unsafe { self.0.add(maps::TCP_RTT_MIN.load() as usize) };
-        Totals {
+        let numbers = Numbers {
             bytes_sent: field(self.0, &maps::TCP_BYTES_SENT),
-            bytes_retransmitted: field(self.0, &maps::TCP_BYTES_RETRANS),
+            bytes_retrans: field(self.0, &maps::TCP_BYTES_RETRANS),
+            bytes_acked: self.bytes_acked(),
+            snd_una: field(self.0, &maps::TCP_SND_UNA),
+            snd_nxt: field(self.0, &maps::TCP_SND_NXT),
+            write_seq: field(self.0, &maps::TCP_WRITE_SEQ),
+            state,
+        };
+        let (bytes_retransmitted, undelivered) = numbers.judge();
+        Totals {
+            bytes_sent: numbers.bytes_sent,
+            bytes_retransmitted,
             bytes_received: self.bytes_received(),
             retransmits: self.retransmits(),
             srtt_us_8: field(self.0, &maps::TCP_SRTT_US),
             min_rtt_us: field(rtt_min, &maps::MINMAX_SAMPLE_V),
-            reserved: 0,
+            undelivered,
         }
     }
 

@@ -35,6 +35,8 @@ pub async fn observe<T>(work: impl AsyncFnOnce(Laboratory) -> T) -> Result<Optio
         ring_bytes: RING_BYTES,
         duration: None,
         count: None,
+        existing: false,
+        unfinished: false,
         summary_line: false,
         counting: Counting::Off,
     };

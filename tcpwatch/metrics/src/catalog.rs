@@ -61,7 +61,7 @@ pub(super) const COUNTS: [Count; 8] = [
     },
     Count {
         name: "tcpwatch_retransmits_total",
-        help: "Segments sent again, by kind; a FIN may carry data. Tail loss probes are among them.",
+        help: "Segments sent again, by kind; a FIN with data is data. Tail loss probes are among them; what the network below did not take is not (RetransSegs of the kernel).",
         label: "kind",
         series: &[
             ("syn", &[again(Again::Syn)]),

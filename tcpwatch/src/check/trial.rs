@@ -99,6 +99,8 @@ fn plan(filters: Filters) -> Plan {
         duration: None,
         count: None,
         summary_line: false,
+        existing: false,
+        unfinished: false,
     }
 }
 

@@ -65,7 +65,7 @@ pub async fn follow(
         version: Header::VERSION,
         clock: clock::read(),
         reliance: Reliance {
-            gapless: plan.filters.is_gapless(),
+            gapless: true,
             minis: probes.minis.is_ok(),
             lives: plan.filters.tells == Tells::Lives,
             rate: clock::tick_rate(),
@@ -118,6 +118,9 @@ pub fn replay(
     recording.header.reliance.lives &= plan.filters.tells == Tells::Lives;
     let mut road = Road::new(plan, sink, output, &recording.header);
     road.filter_here();
+    for (id, path) in std::mem::take(&mut recording.cgroups) {
+        road.learn_place(id, Some(&path));
+    }
     road.learn(std::mem::take(&mut recording.known));
     let mut failed = None;
     while !road.is_done() {

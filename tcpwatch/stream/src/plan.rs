@@ -23,6 +23,10 @@ pub struct Plan {
     pub duration: Option<Duration>,
     /// End after this many lines.
     pub count: Option<u64>,
+    /// Begin with the sockets that exist and are to be seen.
+    pub existing: bool,
+    /// At the end, show the lives of connections that are over but for TIME_WAIT.
+    pub unfinished: bool,
     /// Write totals into the output.
     pub summary_line: bool,
 }

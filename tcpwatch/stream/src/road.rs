@@ -158,15 +158,22 @@ impl<'a> Road<'a> {
         let filters = &self.plan.filters;
         let Some(mut snapshot) = look_around(filters, Owners::Find) else { return };
         snapshot.sockets.retain(|known| filters.wants(known.netns, &known.ends));
-        self.record(|recorder| recorder.known(&snapshot.sockets));
         snapshot.sockets.iter().filter_map(|known| known.cgroup).for_each(|id| self.locate(id));
-        self.tracker.learn(&snapshot.sockets);
+        self.record(|recorder| recorder.known(&snapshot.sockets));
+        self.begin_with(&snapshot.sockets);
     }
 
     /// The same from a recording, where the filters may be others.
     pub(crate) fn learn(&mut self, mut known: Vec<KnownSocket>) {
         known.retain(|known| self.plan.filters.wants(known.netns, &known.ends));
-        self.tracker.learn(&known);
+        self.begin_with(&known);
+    }
+
+    fn begin_with(&mut self, known: &[KnownSocket]) {
+        self.tracker.learn(known);
+        if self.plan.existing {
+            self.tracker.tell_existing(known, |news| self.lines.tell(&news));
+        }
     }
 
     /// Ring to order. Returns the moment up to which all is here that has happened: whoever took the
@@ -413,6 +420,7 @@ impl<'a> Road<'a> {
         while self.ask_about(END_OF_TIME) {}
         self.account(losses, true)?;
         self.release(END_OF_TIME, Some(losses))?;
+        self.tell_unfinished(clock::now());
         self.record(Recorder::flush);
         let recorded = self.recording_failed.take().map_or(Ok(()), Err);
         let summary = self.summarize(clock::now())?;
@@ -436,7 +444,14 @@ impl<'a> Road<'a> {
         for loss in self.account.settle(totals, self.tracker.tally(), end) {
             self.lines.sink.loss(&loss, &self.lines.clock, &mut self.lines.text);
         }
+        self.tell_unfinished(end);
         self.summarize(end)
+    }
+
+    fn tell_unfinished(&mut self, end: KernelTime) {
+        if self.plan.unfinished {
+            self.tracker.tell_unfinished(end, |news| self.lines.tell(&news));
+        }
     }
 
     fn summarize(mut self, end: KernelTime) -> Result<Summary> {

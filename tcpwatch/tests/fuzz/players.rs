@@ -35,6 +35,8 @@ fn plan(tells: Tells) -> Plan {
         counting: Counting::Off,
         duration: None,
         count: None,
+        existing: false,
+        unfinished: false,
         summary_line: true,
     }
 }

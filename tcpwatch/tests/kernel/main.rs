@@ -24,7 +24,11 @@ mod ss;
 mod harness;
 
 #[cfg(test)]
+mod again;
+#[cfg(test)]
 mod agreement;
+#[cfg(test)]
+mod before;
 #[cfg(test)]
 mod claims;
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! What happened, in the words of the field. Built by `decode`, read by `track` and `sink`; no I/O.
 
+use std::time::Duration;
+
 pub mod known;
 pub mod mini;
 pub mod owner;
@@ -18,7 +20,7 @@ pub use mini::{EarlyEnd, Jiffies, MiniEvent, MiniKind, TimerEvent};
 pub use owner::OwnerEvent;
 pub use process::{Process, Via};
 pub use reset::{ErrorEvent, ResetDirection, ResetEvent};
-pub use retransmit::{RetransmitEvent, Segment, Trigger};
+pub use retransmit::{RetransmitEvent, Segment, SegmentTimes, Trigger};
 pub use segment::{SegmentEvent, TcpFlags, TcpOptions, Way};
 pub use socket::{CgroupId, Cookie, Direction, Endpoint, Endpoints, Netns};
 pub use state::TcpState;
@@ -54,8 +56,10 @@ pub struct StateEvent {
     pub process: Option<Process>,
     /// The application wants no FIN_WAIT_2 after `close()` (`TCP_LINGER2` below 0).
     pub no_fin_wait: bool,
-    /// Data came before the handshake was done.
+    /// Data came before the handshake was done, or the answer to the SYN acknowledged data.
     pub fast_open: bool,
+    /// From SYN_SENT to ESTABLISHED, how long the answer to the SYN took; `None` if that is not known.
+    pub round_trip: Option<Duration>,
     /// The timer of the mini-socket that takes over in FIN_WAIT_2 at the same moment: when it was
     /// armed and when it is due.
     pub timer: Option<(Jiffies, Jiffies)>,

@@ -171,6 +171,7 @@ fn syn_ack(trigger: Trigger) -> Event {
         orphan: false,
         sent: true,
         timer: None,
+        times: None,
     })
 }
 

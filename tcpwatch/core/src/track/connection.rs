@@ -27,6 +27,8 @@ pub(super) struct Full {
     pub(super) from_snapshot: bool,
     /// A mini-socket has taken over; what the kernel still says of the full socket is its burial.
     pub(super) replaced: bool,
+    /// The timer of its state was shown with it.
+    pub(super) has_timer: bool,
     /// It was accepted, but no request socket was half-open before it.
     unrequested: bool,
     pub(super) life: Box<Life>,
@@ -67,6 +69,7 @@ impl Tracker {
             seen: known.seen,
             from_snapshot: true,
             replaced: false,
+            has_timer: false,
             unrequested: false,
             life: Box::default(),
         };
@@ -106,6 +109,8 @@ impl Tracker {
         self.identify(&mut connection, event);
         let handshake = self.take_request(&mut connection, event, met, out);
         let special = special_handshake(&mut connection, event);
+        let since = connection.since;
+        connection.life.note_round_trip(event, since);
         let (to, reason) =
             reason::of_change(event, connection.life.reset_at_end(event.at), self.reliance.minis);
 
@@ -133,6 +138,7 @@ impl Tracker {
             return;
         }
         connection.state = event.to;
+        connection.has_timer = event.timer.is_some();
         if !handshake {
             connection.since = Some(event.at);
         }
@@ -195,6 +201,7 @@ impl Tracker {
             seen: event.at,
             from_snapshot: false,
             replaced: false,
+            has_timer: false,
             unrequested: false,
             life: Box::new(match event.from {
                 TcpState::Closed | TcpState::Listen => Life::begun(event.at),
@@ -273,9 +280,12 @@ impl Tracker {
     }
 }
 
-/// An accepted connection without a request socket is done with its handshake: by fast open, or by
-/// a SYN cookie. With a cookie the kernel's SYN_RECV lasts microseconds and means nothing.
+/// The SYN of a connect brought data, and its answer acknowledges them: fast open. An accepted connection
+/// without a request socket is done with its handshake: by fast open, or by a SYN cookie. With a cookie the kernel's SYN_RECV lasts microseconds and means nothing.
 fn special_handshake(connection: &mut Full, event: &StateEvent) -> Option<Handshake> {
+    if event.from == TcpState::SynSent && event.to == TcpState::Established && event.fast_open {
+        return Some(Handshake::FastOpen);
+    }
     let done = event.from == TcpState::SynRecv && event.to == TcpState::Established;
     if !done || !std::mem::take(&mut connection.unrequested) {
         return None;

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use super::{MissedChange, Reason, Subject, retry::Retry};
-use crate::event::{Direction, KernelTime, ResetDirection, Segment, TcpState, Totals};
+use crate::event::{
+    Direction, KernelTime, ResetDirection, RetransmitEvent, Segment, StateEvent, TcpState, Totals,
+    Trigger,
+};
 
 /// The longest time from a reset that a socket sends to the end that it goes with.
 const RESET_AND_END: Duration = Duration::from_nanos(tcpwatch_common::awaiting::WITHIN_NS);
@@ -11,6 +14,8 @@ const RESET_AND_END: Duration = Duration::from_nanos(tcpwatch_common::awaiting::
 /// What is gathered while a connection lives.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Life {
+    /// It was there before the first event.
+    existed: bool,
     /// When it began, if that was seen.
     opened: Option<KernelTime>,
     /// Time spent in each state so far.
@@ -20,6 +25,10 @@ pub(super) struct Life {
     closed_by: Option<ClosedBy>,
     /// Segments sent again, in the order of [`Segment::ALL`].
     again: [u32; 4],
+    /// Attempts to send a segment again that the network below did not take.
+    not_sent: u32,
+    /// How long after SYN_SENT was entered the first SYN was sent.
+    syn_delay: Duration,
     /// The retransmission that is under way.
     pub(super) retry: Option<Retry>,
     /// The last reset that was seen, and when.
@@ -97,6 +106,8 @@ pub struct Connection {
     pub at: KernelTime,
     /// Whose.
     pub subject: Subject,
+    /// It was there before the first event.
+    pub existed: bool,
     /// When it began: SYN_SENT or SYN_RECV was entered. `None` if it existed before.
     pub opened: Option<KernelTime>,
     /// From there until it was closed on both sides or given up; TIME_WAIT is not counted.
@@ -107,19 +118,24 @@ pub struct Connection {
     pub handshake: Option<Duration>,
     /// Segments seen to be sent again: how many of each kind.
     pub again: [(Segment, u32); 4],
+    /// Attempts to send a segment again that the network below did not take.
+    pub not_sent: u32,
     /// What the socket has done; `None` without a full socket, or if its end was missed.
     pub totals: Option<Totals>,
     /// Who closed first.
     pub closed_by: Option<ClosedBy>,
     /// How it ended.
     pub end: Reason,
+    /// It is still in TIME_WAIT, until then: the run ended before.
+    pub ends_at: Option<KernelTime>,
     /// The changes that were not reported but inferred, in order; how long such a state lasted is not
     /// known.
     pub inferred: Vec<MissedChange>,
 }
 
 impl Connection {
-    /// Segments sent again: the kernel's count, or what was seen.
+    /// Segments sent again: the kernel's count, or what was seen. What the network below did not take
+    /// is not among them (the kernel counts it up to 6.16).
     #[must_use]
     pub fn retransmits(&self) -> u32 {
         let seen = self.again.iter().map(|(_, count)| count).sum();
@@ -138,6 +154,11 @@ impl Life {
     /// A connection that begins now.
     pub(super) fn begun(at: KernelTime) -> Self {
         Self { opened: Some(at), ..Self::default() }
+    }
+
+    /// It was there before the first event.
+    pub(super) const fn existed(&mut self) {
+        self.existed = true;
     }
 
     /// The connection leaves a state that it entered at `since`, for another.
@@ -170,11 +191,41 @@ impl Life {
             .then_some(direction)
     }
 
-    pub(super) fn count(&mut self, segment: Segment) {
-        if let Some((_, count)) =
-            Segment::ALL.iter().zip(&mut self.again).find(|(known, _)| **known == segment)
+    pub(super) fn count(&mut self, event: &RetransmitEvent) {
+        if !event.sent {
+            self.not_sent += 1;
+        } else if let Some((_, count)) =
+            Segment::ALL.iter().zip(&mut self.again).find(|(known, _)| **known == event.segment)
         {
             *count += 1;
+        }
+    }
+
+    /// The first SYN that is sent again says when it was sent. With `TCP_FASTOPEN_CONNECT` that is when
+    /// the application writes, long after SYN_SENT was entered (`tcp_fastopen_defer_connect` in
+    /// `net/ipv4/tcp_fastopen.c`).
+    pub(super) fn note_first_syn(&mut self, event: &RetransmitEvent, since: Option<KernelTime>) {
+        let first = matches!(event.trigger, Trigger::Timeout { in_a_row: 1, .. });
+        let sent = event.times.and_then(|times| times.sent_before);
+        if event.segment == Segment::Syn
+            && first
+            && let Some((sent, since)) = sent.zip(since)
+        {
+            self.delay_syn(sent.since(since));
+        }
+    }
+
+    /// The same when the answer to the first SYN comes.
+    pub(super) fn note_round_trip(&mut self, event: &StateEvent, since: Option<KernelTime>) {
+        if let Some((round_trip, since)) = event.round_trip.zip(since) {
+            self.delay_syn(event.at.since(since).saturating_sub(round_trip));
+        }
+    }
+
+    /// Less than this is the kernel's own work.
+    fn delay_syn(&mut self, delay: Duration) {
+        if delay > Duration::from_millis(1) {
+            self.syn_delay = delay;
         }
     }
 
@@ -186,11 +237,14 @@ impl Life {
         (left, reason): (TcpState, Reason),
     ) -> Connection {
         let Self {
+            existed,
             opened,
             spent,
             closing_since,
             closed_by,
             again,
+            not_sent,
+            syn_delay,
             totals,
             inferred,
             retry: _,
@@ -210,20 +264,24 @@ impl Life {
         Connection {
             at,
             subject,
+            existed,
             opened,
             lasted: opened.map(|opened| until.since(opened)),
             spent,
             handshake: (came_up && opened.is_some())
-                .then(|| setup.iter().filter_map(|state| spent.time_in(*state)).sum()),
+                .then(|| setup.iter().filter_map(|state| spent.time_in(*state)).sum())
+                .map(|setup: Duration| setup.saturating_sub(syn_delay)),
             again: [
                 (Segment::Syn, syn),
                 (Segment::SynAck, syn_ack),
                 (Segment::Fin, fin),
                 (Segment::Data, data),
             ],
-            totals,
+            not_sent,
+            totals: totals.map(|totals| totals.without_syn(subject.direction)),
             closed_by: closed_by.or_else(|| by_reset.then_some(ClosedBy::Reset)),
             end: reason.of_life(left.to_kernel()),
+            ends_at: None,
             inferred,
         }
     }

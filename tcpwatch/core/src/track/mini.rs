@@ -23,6 +23,8 @@ use crate::{
 /// How long a cancel or an expiry waits for what explains it. Both happen in one go in the kernel,
 /// within microseconds; an emulated machine was seen to take milliseconds.
 pub const SETTLE: Duration = Duration::from_millis(20);
+/// A timewait socket that takes over at once does so within this time of FIN_WAIT_2.
+const AT_ONCE: Duration = Duration::from_millis(1);
 /// `TCP_TIMEWAIT_LEN` in `include/net/tcp.h`: compiled in.
 pub(super) const TIME_WAIT_SECONDS: u64 = 60;
 
@@ -189,6 +191,7 @@ impl Mini {
                 state: self.state,
                 in_state: self.since.map(|since| started_at.since(since)),
                 ends_at: None,
+                starts: false,
                 inferred: true,
             }));
         }
@@ -206,7 +209,7 @@ impl Tracker {
             state: known.state,
             since: time_wait_since(known),
             due: None,
-            ends_at: None,
+            ends_at: known.timer_left.map(|left| known.seen.after(left)),
             silent_until: None,
             socket: Some(known.socket),
             cgroup: known.cgroup,
@@ -298,6 +301,7 @@ impl Tracker {
                     state: mini.state,
                     in_state: mini.since.map(|since| event.at.since(since)),
                     ends_at,
+                    starts: false,
                     inferred: false,
                 }));
             } else {
@@ -360,6 +364,12 @@ impl Tracker {
     ) {
         let past = self.past_of(key, event);
         let left = left_state(event, past.as_ref());
+        // After shutdown() it was in FIN_WAIT_2 without a timer, until close(); otherwise both are one.
+        let waited = past.as_ref().is_some_and(|past| {
+            let here = event.state == TcpState::FinWait2 && past.state == event.state;
+            let at_once = past.since.is_some_and(|since| event.at.since(since) < AT_ONCE);
+            here && !past.has_timer && !at_once
+        });
         let mut mini = Mini::timewait(left.unwrap_or(event.state), event.at, event.socket);
         mini.due = Some(event.due);
         mini.ends_at = Some(ends_at(event, self.reliance.rate));
@@ -395,6 +405,17 @@ impl Tracker {
         }
         if mini.state == TcpState::FinWait2 {
             mini.silent_until = self.doubt(key, event);
+            if reported && waited {
+                out(News::Restart(Restart {
+                    at: event.at,
+                    subject: mini.subject(key),
+                    state: mini.state,
+                    in_state: mini.since.map(|since| event.at.since(since)),
+                    ends_at: mini.ends_at,
+                    starts: true,
+                    inferred: false,
+                }));
+            }
         }
         self.keep_mini(*key, mini);
     }

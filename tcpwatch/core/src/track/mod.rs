@@ -8,6 +8,7 @@ mod alone;
 mod census;
 mod connection;
 mod doubt;
+mod existing;
 mod life;
 mod listeners;
 mod mini;
@@ -35,6 +36,7 @@ use crate::{
 pub use census::Census;
 use connection::Full;
 use doubt::Doubts;
+pub use existing::Existing;
 use life::Life;
 pub use life::{ClosedBy, Connection, Spent};
 use listeners::Listeners;
@@ -144,6 +146,7 @@ impl Tracker {
                 KnownKind::Full => self.learn_full(socket),
                 KnownKind::TimeWait | KnownKind::Request => self.learn_mini(socket),
             }
+            self.mark_existing(socket);
         }
     }
 

@@ -6,7 +6,7 @@ use aya::{Btf, BtfError};
 use tcpwatch_common::config::{
     CGROUP_FIELDS, CLOSING_FIELDS, COMMON_FIRST, COUNT_FIELDS, KernelField, MINI_BYTES,
     MINI_FIELDS, MPTCP_FIELDS, OWNER_FIELDS, REPAIR_BIT, RESET_FIELDS, RETRANSMIT_FIELDS,
-    SOCKET_FIELDS, TOTALS_FIELDS, TW_ROOM_FIELDS,
+    SENT_BEFORE_FIELDS, SOCKET_FIELDS, TOTALS_FIELDS, TW_ROOM_FIELDS,
 };
 
 use super::{
@@ -92,6 +92,8 @@ pub struct Layout {
     pub minis: Result<Vec<FieldOffset>, LayoutError>,
     /// Offsets that retransmissions need.
     pub retransmits: Result<Vec<FieldOffset>, LayoutError>,
+    /// Offsets that say when a segment was sent before.
+    pub sent_before: Result<Vec<FieldOffset>, LayoutError>,
     /// Offsets that resets need.
     pub resets: Result<Vec<FieldOffset>, LayoutError>,
     /// Offsets that a socket's totals need.
@@ -111,7 +113,7 @@ pub struct Layout {
 /// # Errors
 /// If the type information cannot be read or a field of full sockets is missing.
 pub fn resolve(btf: &Path, release: &str) -> Result<Layout, LayoutError> {
-    let groups: [&[KernelField]; 11] = [
+    let groups: [&[KernelField]; 12] = [
         &SOCKET_FIELDS,
         &MPTCP_FIELDS,
         &CGROUP_FIELDS,
@@ -120,6 +122,7 @@ pub fn resolve(btf: &Path, release: &str) -> Result<Layout, LayoutError> {
         &TW_ROOM_FIELDS,
         &MINI_FIELDS,
         &RETRANSMIT_FIELDS,
+        &SENT_BEFORE_FIELDS,
         &RESET_FIELDS,
         &TOTALS_FIELDS,
         &COUNT_FIELDS,
@@ -143,6 +146,7 @@ pub fn resolve(btf: &Path, release: &str) -> Result<Layout, LayoutError> {
         repair: types.structure(REPAIR_BIT.0).and_then(|tcp| types.bit_of(tcp, REPAIR_BIT.1)),
         minis: find_minis(&types, release),
         retransmits: find(&types, &RETRANSMIT_FIELDS, release),
+        sent_before: find(&types, &SENT_BEFORE_FIELDS, release),
         resets: find(&types, &RESET_FIELDS, release),
         totals: find(&types, &TOTALS_FIELDS, release),
         counting: find(&types, &COUNT_FIELDS, release),
@@ -212,6 +216,7 @@ mod tests {
             layout.tw_room.unwrap(),
             layout.minis.unwrap(),
             layout.retransmits.unwrap(),
+            layout.sent_before.unwrap(),
             layout.resets.unwrap(),
             layout.totals.unwrap(),
             layout.counting.unwrap(),

@@ -191,7 +191,7 @@ impl Probes {
             programs.extend(attach_copies(&mut ebpf, &layout.btf));
         }
         if let Ok(handlers) = minis {
-            watch_timers(&mut ebpf, handlers)?;
+            fill_handlers(&mut ebpf, handlers)?;
         }
         let counters: PerCpuArray<_, _> = take_map(&mut ebpf, "COUNTERS")?;
         let counts = task.take_counts(&mut ebpf)?;
@@ -301,26 +301,13 @@ impl Task<'_> {
     }
 
     fn needs_minis(&self) -> bool {
-        let told = self.stream.is_some_and(|filters| filters.tells != Tells::Retries);
-        told || self.counts()
+        self.stream.is_some() || self.counts()
     }
 
     fn needs(&self, hook: Hook) -> bool {
         let counted = self.counts() && hook.counts;
-        let asked = |filters: &Filters| {
-            is_asked(hook, filters.tells) && (filters.holders || hook.need != Need::Holders)
-        };
+        let asked = |filters: &Filters| filters.holders || hook.need != Need::Holders;
         counted || self.stream.is_some_and(asked)
-    }
-}
-
-/// Does what is to be told need this hook?
-fn is_asked(hook: Hook, tells: Tells) -> bool {
-    match hook.need {
-        Need::Required | Need::Holders | Need::Optional(Reads::Retransmits) => true,
-        Need::MiniSockets | Need::Optional(Reads::Segments | Reads::Nothing) => {
-            tells != Tells::Retries
-        }
     }
 }
 
@@ -352,6 +339,12 @@ fn find_handlers(
     }
     handlers::learn(ebpf, &layout.btf, ground)
         .or_else(|learned| list.handlers().map_err(|listed| MinisOff::Handlers { listed, learned }))
+}
+
+/// From then on the kernel side handles the timers of mini-sockets.
+fn fill_handlers(ebpf: &mut Ebpf, handlers: Handlers) -> Result<(), MapError> {
+    let mut slot: Array<_, [u64; 2]> = take_map(ebpf, "HANDLERS")?;
+    slot.set(0, [handlers.timewait, handlers.request], 0)
 }
 
 /// Tells the kernel side the functions that end mini-sockets.
@@ -390,6 +383,8 @@ fn load(
     let has_error = u32::from(dialect.retransmit_has_error);
     let has_reason = u32::from(dialect.reset_has_reason);
     let preemptible = u32::from(layout.preemptible);
+    let sent_before = [&layout.minis, &layout.retransmits, &layout.sent_before];
+    let with_sent_before = u32::from(sent_before.iter().all(|group| group.is_ok()));
     let streams = u32::from(task.stream.is_some());
     let (counts, count_netns) = match task.counting {
         Counting::Off => (0, 0),
@@ -406,6 +401,7 @@ fn load(
     for (global, value) in [
         ("RETRANSMIT_HAS_ERROR", &has_error),
         ("RESET_HAS_REASON", &has_reason),
+        ("WITH_SENT_BEFORE", &with_sent_before),
         ("STREAM", &streams),
         ("COUNT", &counts),
         ("COUNT_NETNS", &count_netns),
@@ -424,6 +420,7 @@ fn load(
         &layout.tw_room,
         &layout.minis,
         &layout.retransmits,
+        &layout.sent_before,
         &layout.resets,
         &layout.totals,
         &layout.counting,
@@ -477,13 +474,6 @@ fn attach_hooks(
         }
     }
     Ok(attached)
-}
-
-/// From now on the hooks on timers know those of mini-sockets.
-fn watch_timers(ebpf: &mut Ebpf, handlers: Handlers) -> Result<(), ProbeError> {
-    let mut slot: Array<_, [u64; 2]> = take_map(ebpf, "HANDLERS")?;
-    slot.set(0, [handlers.timewait, handlers.request], 0)?;
-    Ok(())
 }
 
 /// Why a hook is not attached.

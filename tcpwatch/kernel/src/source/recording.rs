@@ -240,6 +240,8 @@ pub struct Recording<F> {
     pub header: Header,
     /// Sockets that existed.
     pub known: Vec<KnownSocket>,
+    /// Paths of their cgroups.
+    pub cgroups: Vec<(CgroupId, Vec<u8>)>,
     file: F,
     /// The line that was read last, and its number, from 1.
     text: Vec<u8>,
@@ -266,11 +268,12 @@ impl<F: BufRead> Recording<F> {
             return Err(RecordingError::Empty);
         }
         let header = header(&text)?;
-        let (known, first, cut) = (Vec::new(), None, None);
-        let mut recording = Self { header, known, file, text, line: 1, first, cut };
+        let (known, cgroups, first, cut) = (Vec::new(), Vec::new(), None, None);
+        let mut recording = Self { header, known, cgroups, file, text, line: 1, first, cut };
         while let Some(frame) = recording.next_frame()? {
             match frame {
                 Frame::Known(socket) => recording.known.push(socket),
+                Frame::Cgroup(id, path) => recording.cgroups.push((id, path)),
                 other => {
                     recording.first = other.item();
                     break;

@@ -308,6 +308,7 @@ fn a_clock_that_starts_again_can_be_what_counts() {
         state: FinWait2,
         in_state: None,
         ends_at: None,
+        starts: false,
         inferred: false,
     };
     let tale = Tale::new(expect)

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use tcpwatch_core::{
     event::{Endpoints, ResetDirection, Segment, SegmentEvent, TcpFlags, Way, reset_reason},
-    track::{Change, Reason, Reset, Retransmit, SocketError},
+    track::{Change, Reason, Reset, Restart, Retransmit, SocketError},
 };
 use tcpwatch_view::{
     terminal::{self, style},
@@ -16,6 +16,12 @@ use crate::{
     host::Host,
     scenario::{Scenario, Signal},
 };
+
+/// A timer that has started again, or at last.
+pub(super) fn restart(restart: &Restart) -> Span {
+    let text = if restart.starts { "\u{21bb} timer starts" } else { "\u{21bb} starts anew" };
+    Span::new(text, style::HIDDEN)
+}
 
 /// `60.27 s`, `0.204 s`: seconds with so many decimals, cut.
 pub(super) fn seconds(duration: Duration, decimals: usize) -> String {

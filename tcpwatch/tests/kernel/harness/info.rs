@@ -16,6 +16,8 @@ pub(crate) struct Info {
     pub(crate) min_rtt: f64,
     pub(crate) rto: f64,
     pub(crate) retransmits: u32,
+    /// Bytes of data, as often as they were sent.
+    pub(crate) bytes_sent: u64,
 }
 
 /// Of the socket between these ends, once all that it sent is acknowledged: an acknowledgment that is still
@@ -59,6 +61,7 @@ impl Info {
             srtt: milliseconds("rtt:"),
             min_rtt: milliseconds("minrtt:"),
             rto: milliseconds("rto:"),
+            bytes_sent: word("bytes_sent:").map_or(0, |text| text.parse().unwrap()),
             // Not shown while there is none.
             retransmits: word("retrans:")
                 .map_or(0, |text| text.split('/').nth(1).unwrap().parse().unwrap()),

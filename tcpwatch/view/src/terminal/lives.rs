@@ -8,9 +8,9 @@ use tcpwatch_core::{
 };
 
 use super::{
-    Humane, Terminal, cell,
+    Humane, Terminal, TimeStyle, cell,
     columns::{BYTES, CLOSED_BY, HANDSHAKE, LASTED, OWNER, RETRIES, Titles},
-    place, style,
+    place, style, write_elapsed,
 };
 
 impl Terminal {
@@ -46,9 +46,31 @@ impl Terminal {
         cell::pad(start, OWNER, out);
         out.push(b' ');
         let look = if connection.end.is_failure() { style::FAILURE } else { style::PLAIN };
-        style::paint(look, end(connection).as_bytes(), self.layout.color, out);
+        let end = self.life_ends(connection, clock);
+        style::paint(look, end.as_bytes(), self.layout.color, out);
         out.extend_from_slice(self.namespaces.mark());
         out.push(b'\n');
+    }
+}
+
+impl Terminal {
+    /// How it ended, and what is to be known of it besides.
+    fn life_ends(&mut self, connection: &Connection, clock: &WallClock) -> String {
+        let mut text = end(connection);
+        if let Some(ends_at) = connection.ends_at {
+            let mut moment = Vec::new();
+            if self.layout.time == TimeStyle::Elapsed {
+                write_elapsed(ends_at.since(self.layout.started), 1, &mut moment);
+            } else {
+                self.ends_calendar.write(clock.unix_ns(ends_at), 1, &mut moment);
+            }
+            text += " \u{b7} in TIME_WAIT until ";
+            text += &String::from_utf8_lossy(&moment);
+        }
+        if connection.existed {
+            text += " \u{b7} older than tcpwatch";
+        }
+        text
     }
 }
 
@@ -78,6 +100,17 @@ fn bytes(count: Option<u64>) -> String {
 /// How it ended, in words, and which changes are inferred.
 fn end(connection: &Connection) -> String {
     let mut text = ending(connection);
+    let undelivered = connection.totals.and_then(|totals| totals.undelivered);
+    if let Some(undelivered) = undelivered.filter(|undelivered| *undelivered > 0) {
+        text += " \u{b7} ";
+        text += &bytes(Some(undelivered.into()));
+        text += " not delivered";
+    }
+    if connection.not_sent > 0 {
+        text += " \u{b7} ";
+        text += &retries(connection.not_sent);
+        text += " not sent";
+    }
     let mut last = None;
     for MissedChange { from, to, gap } in &connection.inferred {
         if last != Some(*from) {
@@ -94,7 +127,8 @@ fn end(connection: &Connection) -> String {
 fn ending(connection: &Connection) -> String {
     let hidden = |state| connection.spent.time_in(state).filter(|time| *time > Duration::ZERO);
     match connection.end {
-        Reason::Normal => match hidden(TcpState::TimeWait) {
+        Reason::Normal => match hidden(TcpState::TimeWait).filter(|_| connection.ends_at.is_none())
+        {
             Some(time) => format!("normal, {} in TIME_WAIT", Humane(Some(time))),
             None => "normal".to_owned(),
         },
@@ -137,6 +171,10 @@ fn count(connection: &Connection, segment: Segment) -> u32 {
 
 fn many(count: u32, what: &str) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}
+
+fn retries(count: u32) -> String {
+    if count == 1 { "1 retry".to_owned() } else { format!("{count} retries") }
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ use tcpwatch_core::{
     event::{CgroupId, Direction, KernelTime, WallClock},
     place::{Place, Places},
     sink::{Loss, Sink, Summary},
-    track::{Change, Handshake, News, Reason, Restart, Subject},
+    track::{Change, Existing, Handshake, News, Reason, Restart, Subject},
 };
 
 use self::{
@@ -80,6 +80,16 @@ pub struct Terminal {
     owner: Vec<u8>,
 }
 
+/// Was it there before the first event?
+#[derive(Clone, Copy, Default)]
+enum Existed {
+    #[default]
+    No,
+    Yes,
+    /// And it is at least so long in its state.
+    For(Duration),
+}
+
 /// What a line says besides the change itself.
 #[derive(Clone, Copy, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a remark that a line has or has not")]
@@ -90,6 +100,7 @@ struct Remarks {
     inferred: bool,
     /// Learned by asking the kernel: the moment is exact to one of its ticks.
     asked: bool,
+    existed: Existed,
     /// Explains what the cell ends with. It makes a line long, and costs the owner no letter of its name.
     meaning: Option<&'static str>,
     gap: bool,
@@ -213,8 +224,7 @@ impl Terminal {
 
     /// Puts the remarks into the cell.
     fn remark(&mut self, remarks: Remarks, clock: &WallClock) {
-        let Remarks { reason, ends_at, handshake, inferred, asked, gap, meaning: _, odd: _ } =
-            remarks;
+        let Remarks { reason, ends_at, handshake, inferred, asked, existed, gap, .. } = remarks;
         let cell = &mut self.cell;
         let mut word = |word: &str| {
             cell.extend_from_slice(" \u{b7} ".as_bytes());
@@ -225,6 +235,13 @@ impl Terminal {
         }
         if let Some(handshake) = handshake {
             word(handshake);
+        }
+        match existed {
+            Existed::No => {}
+            Existed::Yes => word("existing"),
+            Existed::For(time) => {
+                word(&format!("existing \u{b7} for {} or longer", Humane(Some(time))));
+            }
         }
         if inferred {
             word("inferred");
@@ -276,6 +293,7 @@ impl Terminal {
             handshake: change.handshake.map(handshake_words),
             inferred: change.inferred,
             asked: change.asked,
+            existed: Existed::No,
             meaning: None,
             gap: change.gap,
             odd: change.inferred || change.reason.is_some_and(Reason::is_failure),
@@ -286,11 +304,24 @@ impl Terminal {
     fn restart(&mut self, restart: &Restart, clock: &WallClock, out: &mut Vec<u8>) {
         self.begin(restart.at, &restart.subject, clock, out);
         cell::state(restart.state, &mut self.cell);
-        self.cell.extend_from_slice(" \u{21bb} starts anew".as_bytes());
+        let what = if restart.starts { " \u{21bb} timer starts" } else { " \u{21bb} starts anew" };
+        self.cell.extend_from_slice(what.as_bytes());
         self.middle(style::HIDDEN, restart.in_state, out);
         let Restart { ends_at, inferred, .. } = *restart;
         let remarks = Remarks { ends_at, inferred, odd: true, ..Remarks::default() };
         self.end(&restart.subject, remarks, clock, out);
+    }
+}
+
+impl Terminal {
+    fn existing(&mut self, existing: &Existing, clock: &WallClock, out: &mut Vec<u8>) {
+        let Existing { at, ref subject, state, in_state, at_least, ends_at } = *existing;
+        self.begin(at, subject, clock, out);
+        cell::state(state, &mut self.cell);
+        self.middle(style::of_state(state), in_state, out);
+        let existed = at_least.map_or(Existed::Yes, Existed::For);
+        let remarks = Remarks { ends_at, existed, ..Remarks::default() };
+        self.end(subject, remarks, clock, out);
     }
 }
 
@@ -302,6 +333,7 @@ impl Sink for Terminal {
     fn news(&mut self, news: &News, clock: &WallClock, out: &mut Vec<u8>) {
         match news {
             News::Change(change) => self.change(change, clock, out),
+            News::Existing(existing) => self.existing(existing, clock, out),
             News::Restart(restart) => self.restart(restart, clock, out),
             News::Retransmit(again) => self.retransmit(again, clock, out),
             News::Reset(reset) => self.reset(reset, clock, out),

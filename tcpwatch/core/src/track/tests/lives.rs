@@ -58,7 +58,15 @@ fn with_error(event: StateEvent, error: i32) -> Event {
 }
 
 fn totals() -> Totals {
-    Totals { sent: 5, received: 7, retransmits: 0, srtt: None, min_rtt: None }
+    Totals {
+        sent: 5,
+        syn_counted: false,
+        undelivered: Some(0),
+        received: 7,
+        retransmits: 0,
+        srtt: None,
+        min_rtt: None,
+    }
 }
 
 /// The client connects at 0 ms.
@@ -85,6 +93,7 @@ fn again(at: u64, state: TcpState, segment: Segment, trigger: Trigger) -> Event 
         orphan: false,
         sent: true,
         timer: None,
+        times: None,
     })
 }
 
@@ -263,6 +272,7 @@ fn a_connection_older_than_the_run_has_no_invented_beginning() {
         kind: KnownKind::Full,
         timer_left: None,
         seen: ms(20),
+        quiet: None,
         inode: 5,
         owner: process(42, Via::Fd),
     }]);
@@ -350,6 +360,7 @@ fn a_handshake_whose_beginning_was_not_seen_has_no_length() {
         kind: KnownKind::Full,
         timer_left: None,
         seen: ms(0),
+        quiet: None,
         inode: 5,
         owner: None,
     }]);

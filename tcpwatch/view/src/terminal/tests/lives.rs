@@ -16,6 +16,7 @@ fn client() -> Connection {
     Connection {
         at: at(106_120),
         subject: subject(Direction::Outgoing),
+        existed: false,
         opened: Some(at(412)),
         lasted: Some(ms(44_100)),
         spent: Spent::of(&[
@@ -25,8 +26,11 @@ fn client() -> Connection {
         ]),
         handshake: Some(Duration::from_micros(412)),
         again: again(0, 0, 2),
+        not_sent: 0,
         totals: Some(Totals {
             sent: 1_200_000,
+            syn_counted: false,
+            undelivered: Some(0),
             received: 312_000,
             retransmits: 2,
             srtt: None,
@@ -34,6 +38,7 @@ fn client() -> Connection {
         }),
         closed_by: Some(ClosedBy::Local),
         end: Reason::Normal,
+        ends_at: None,
         inferred: Vec::new(),
     }
 }
@@ -45,7 +50,15 @@ fn deaf() -> Connection {
         spent: Spent::of(&[(TcpState::SynSent, ms(127_000))]),
         handshake: None,
         again: again(6, 0, 0),
-        totals: Some(Totals { sent: 0, received: 0, retransmits: 6, srtt: None, min_rtt: None }),
+        totals: Some(Totals {
+            sent: 0,
+            syn_counted: false,
+            undelivered: Some(0),
+            received: 0,
+            retransmits: 6,
+            srtt: None,
+            min_rtt: None,
+        }),
         closed_by: None,
         end: Reason::TimedOut,
         ..client()

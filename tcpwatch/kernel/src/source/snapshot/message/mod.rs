@@ -139,6 +139,7 @@ fn socket(payload: &[u8], context: Context) -> Result<KnownSocket, MessageError>
         kind,
         timer_left,
         seen: context.seen,
+        quiet: attributes.last_ack_received,
         inode: header.inode,
         cgroup: attributes.cgroup.and_then(CgroupId::from_inode),
         owner: None,
