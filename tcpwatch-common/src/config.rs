@@ -60,6 +60,14 @@ pub const OWNER_FIELDS: [KernelField; 12] = [
     field("SOCKET_FILE", "socket", "file"),
 ];
 
+/// Fields that lead from a socket to its cgroup. Up to 5.14 there is no such pointer; without
+/// `CONFIG_SOCK_CGROUP_DATA` there is none either.
+pub const CGROUP_FIELDS: [KernelField; 3] = [
+    field("TCP_CGROUP", "tcp_sock", "inet_conn.icsk_inet.sk.sk_cgrp_data.cgroup"),
+    field("CGROUP_KN", "cgroup", "kn"),
+    field("KN_ID", "kernfs_node", "id"),
+];
+
 /// Fields that tell to which MPTCP connection a subflow belongs; not every kernel has MPTCP.
 pub const MPTCP_FIELDS: [KernelField; 3] = [
     field("TCP_IS_MPTCP", "tcp_sock", "is_mptcp"),

@@ -60,8 +60,13 @@ pub struct RecordHead {
     pub remote_port: u16,
     /// Meaning depends on `kind`.
     pub flags: u16,
-    /// Always 0.
-    pub reserved: u32,
+    /// Low half of the number of the socket's cgroup in the second hierarchy (`kernfs_node.id`); of a half-open
+    /// connection that of its listener's, with the start of its timer only. 0 where it is not known.
+    ///
+    /// That half is what `kernfs` hands out (`__kernfs_new_node`, `fs/kernfs/dir.c`) and is unique among the
+    /// cgroups that exist, as long as one has sockets those included that have been removed. The high half
+    /// counts how often these numbers began anew.
+    pub cgroup: u32,
 }
 
 const _: () = {

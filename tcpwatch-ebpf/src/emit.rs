@@ -63,7 +63,7 @@ pub(crate) fn head(
         local_port,
         remote_port,
         flags,
-        reserved: 0,
+        cgroup: 0,
     }
 }
 

@@ -44,6 +44,7 @@ fn try_error_report(ctx: &BtfTracePointContext) -> Result<(), Loss> {
         return Ok(());
     }
     let head = emit::head(RecordKind::SocketError, sock.cookie(), netns, ports, 0);
+    let head = RecordHead { cgroup: tcp.cgroup(), ..head };
     match sock.addresses().ok_or(Loss::UnknownFamily)? {
         Addresses::V4 { local, remote } if filter::v4(local, remote) => {
             record(emit::v4(head), error, state, local, remote)

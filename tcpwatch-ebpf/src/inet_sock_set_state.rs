@@ -111,11 +111,18 @@ fn try_set_state(
         (sock.error(), flags(sock, tcp, old))
     };
     let head = emit::head(RecordKind::StateChange, sock.cookie(), netns, ports, flags);
+    let head = RecordHead { cgroup: tcp.cgroup(), ..head };
     let opens = old == SYN_SENT && new == ESTABLISHED && maps::WITH_TOTALS.load() != 0;
     let round_trip_us = if opens { tcp.syn_round_trip_us() } else { 0 };
     let change = What { old, new, error, round_trip_us };
-    let by = system_call(sock, old, new);
-    let owner = by.and_then(|via| Some((owner::of_system_call(tcp)?, via as u16)));
+    // No closure: one that is not inlined returns a type that the kernel's BTF does not take.
+    let owner = if let Some(via) = system_call(sock, old, new)
+        && let Some(task) = owner::of_system_call(tcp)
+    {
+        Some((task, via as u16))
+    } else {
+        None
+    };
     // A listener waits here for nothing: user space asks for its port and decides.
     if verdict == Verdict::Undecided && !listens {
         // A connect that found no free port never gets one.

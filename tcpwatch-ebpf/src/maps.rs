@@ -209,6 +209,8 @@ globals! {
     PID_NAMESPACE: u32 = tcpwatch_common::config::FIRST_PID_NAMESPACE;
     /// 1 if this kernel has MPTCP, and its memory may be read.
     HAS_MPTCP: u32 = 0;
+    /// 1 if sockets point to their cgroups on this kernel.
+    HAS_CGROUP: u32 = 0;
 
     // Offsets in bytes, see `tcpwatch_common::config`.
     TASK_FLAGS: u32 = 0;
@@ -226,6 +228,9 @@ globals! {
     TCP_IS_MPTCP: u32 = 0;
     ICSK_ULP_DATA: u32 = 0;
     SUBFLOW_TOKEN: u32 = 0;
+    TCP_CGROUP: u32 = 0;
+    CGROUP_KN: u32 = 0;
+    KN_ID: u32 = 0;
     SKC_FAMILY: u32 = 0;
     SKC_DADDR: u32 = 0;
     SKC_RCV_SADDR: u32 = 0;

@@ -11,7 +11,7 @@ use aya_ebpf::{
     programs::BtfTracePointContext,
 };
 use tcpwatch_common::{
-    OwnerVia, RecordKind,
+    OwnerVia, RecordHead, RecordKind,
     counter::Hook,
     owner::{HOLDER_CHANGES, HOLDER_PAUSE_NS, Holder},
 };
@@ -83,6 +83,7 @@ fn try_learn(sock: Sock, hook: Hook) -> Result<(), Loss> {
         return Ok(());
     }
     let head = emit::head(RecordKind::Owner, sock.cookie(), netns, ports, 0);
+    let head = RecordHead { cgroup: tcp.cgroup(), ..head };
     owner::tell(&head, &addresses, (task.describe(), OwnerVia::Io as u16), hook)
 }
 

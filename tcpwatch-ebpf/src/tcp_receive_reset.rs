@@ -5,7 +5,7 @@
 //! mini-socket does not come here.
 
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
-use tcpwatch_common::{RecordKind, counter::Hook};
+use tcpwatch_common::{RecordHead, RecordKind, counter::Hook};
 
 use crate::{
     count,
@@ -40,6 +40,7 @@ fn try_receive_reset(ctx: &BtfTracePointContext) -> Result<(), Loss> {
     let tcp = sock.as_tcp().ok_or(Loss::NotATcpSocket)?;
     let Some(Wanted { ports, netns }) = filter::socket(sock, tcp) else { return Ok(()) };
     let head = emit::head(RecordKind::Reset, sock.cookie(), netns, ports, 0);
+    let head = RecordHead { cgroup: tcp.cgroup(), ..head };
     let addresses = sock.addresses().ok_or(Loss::UnknownFamily)?;
     What { head, reason: 0, state }.emit(addresses, Hook::ReceiveReset)
 }

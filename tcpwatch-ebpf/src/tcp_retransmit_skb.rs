@@ -75,6 +75,7 @@ fn try_retransmit(ctx: &BtfTracePointContext) -> Result<(), Loss> {
     let times = sent_before::is_on().then(|| sent_before::times(sock, tcp, segment));
     let kind = if times.is_some() { RecordKind::TimedRetransmit } else { RecordKind::Retransmit };
     let head = emit::head(kind, sock.cookie(), netns, ports, flags);
+    let head = RecordHead { cgroup: tcp.cgroup(), ..head };
     if filter::asks_ports() && state == SYN_SENT {
         tell_kept_back(ctx, sock, &head);
     }

@@ -6,7 +6,7 @@
 
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 use tcpwatch_common::{
-    RecordKind,
+    RecordHead, RecordKind,
     counter::Hook,
     counts,
     retransmit::{FLAG_REQUEST, FLAG_SYN_CAME_AGAIN, TCP_ACK, TCP_SYN},
@@ -53,8 +53,9 @@ fn try_retransmit_synack(ctx: &BtfTracePointContext) -> Result<(), Loss> {
     } else {
         (FLAG_REQUEST, earlier + 1)
     };
+    let head = emit::head(RecordKind::Retransmit, cookie, netns, ports, flags);
     let again = Again {
-        head: emit::head(RecordKind::Retransmit, cookie, netns, ports, flags),
+        head: RecordHead { cgroup: listener.cgroup(), ..head },
         rto: 0,
         user_timeout_ms: 0,
         total: 0,

@@ -119,7 +119,10 @@ fn tell(
     } else {
         (RecordKind::MiniSocket, With::Nothing)
     };
+    // A timewait socket has none: its memory ends before (`struct inet_timewait_sock`).
+    let cgroup = if begins { mini.common.listener_cgroup() } else { 0 };
     let head = emit::head(tag, mini.common.cookie(), netns, ports, flags);
+    let head = RecordHead { cgroup, ..head };
     let what = What {
         expires,
         jiffies,

@@ -20,7 +20,9 @@ use tcpwatch_core::{
 use tcpwatch_kernel::{
     clock,
     probe::{Counting, Filters, Probes, Tells},
-    source::{recording::Recording, recording_file::RecordingFile, recording_input, snapshot},
+    source::{
+        containers, recording::Recording, recording_file::RecordingFile, recording_input, snapshot,
+    },
 };
 use tcpwatch_metrics::web::Server;
 use tcpwatch_stream::{pipeline, plan::Plan};
@@ -40,6 +42,9 @@ pub(crate) fn run(
     let server = web.listen_address.map(Server::bind).transpose()?;
     let netns = filters.netns.as_deref().map(snapshot::resolve).transpose()?;
     let mut plan = plan(filters, output, netns);
+    if let Some(word) = &plan.places.container {
+        plan.places.container = Some(containers::resolve(word)?);
+    }
     plan.ring_bytes = live.buffer;
     plan.duration = live.duration;
     plan.filters.holders = !live.no_io;
@@ -101,6 +106,7 @@ fn plan(filters: &FilterArgs, output: &OutputArgs, netns: Option<Netns>) -> Plan
     Plan {
         filters: Filters { netns, tells: output.tells(filters), ..filters.in_kernel() },
         selection: selection(filters, output),
+        places: filters.places(),
         ring_bytes: RING_BYTES,
         counting: Counting::Off,
         duration: None,

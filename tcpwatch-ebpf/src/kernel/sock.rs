@@ -203,6 +203,21 @@ impl TcpSock {
         field(net, &maps::NS_INUM)
     }
 
+    /// Number of the cgroup that it was made in (`sk->sk_cgrp_data.cgroup->kn->id`, see
+    /// [`tcpwatch_common::RecordHead::cgroup`]); 0 if this kernel has no such field. An accepted socket is in its
+    /// listener's (`sk_clone_lock` in `net/core/sock.c`); the process that holds it may have moved to another.
+    ///
+    /// `bpf_sk_cgroup_id` is for programs of the network only (`sk_filter`, `cgroup_skb`, tc).
+    #[inline(always)]
+    pub(crate) fn cgroup(self) -> u32 {
+        if maps::HAS_CGROUP.load() == 0 {
+            return 0;
+        }
+        let cgroup: *const u8 = field(self.0, &maps::TCP_CGROUP);
+        let node: *const u8 = field(cgroup, &maps::CGROUP_KN);
+        field::<u64>(node, &maps::KN_ID) as u32
+    }
+
     /// Has it a file, so that system calls reach it? Sockets of the kernel itself have none, and neither has
     /// one that nobody has accepted yet.
     #[inline(always)]

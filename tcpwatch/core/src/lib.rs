@@ -5,6 +5,7 @@
 //! - [`event`]: what happened, in the words of the field
 //! - [`order`]: events in the order of the kernel's clock
 //! - [`timing`]: how long the kernel waits, and how late its timers may be
+//! - [`place`]: which unit, container and pod a cgroup is of
 //! - [`track`]: events become changes with durations and owners
 //! - [`account`]: what was attempted is what arrived and what was lost ([`loss`])
 //! - [`sink`]: what takes changes and losses
@@ -16,6 +17,7 @@ pub mod decode;
 pub mod event;
 pub mod loss;
 pub mod order;
+pub mod place;
 pub mod sink;
 pub mod timing;
 pub mod track;

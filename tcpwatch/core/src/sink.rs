@@ -1,10 +1,11 @@
 //! What takes news and losses: each form of output is one.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use crate::{
-    event::{KernelTime, WallClock},
+    event::{CgroupId, KernelTime, WallClock},
     loss::Cause,
+    place::Place,
     track::News,
 };
 
@@ -12,6 +13,8 @@ use crate::{
 pub trait Sink {
     /// A piece of news.
     fn news(&mut self, news: &News, clock: &WallClock, out: &mut Vec<u8>);
+    /// Where a cgroup is, of which lines will come. Without a word a form of output does not show it.
+    fn place(&mut self, _id: CgroupId, _place: &Arc<Place>) {}
     /// Something was lost since the last line of this kind.
     fn loss(&mut self, loss: &Loss, clock: &WallClock, out: &mut Vec<u8>);
     /// Totals at the end.

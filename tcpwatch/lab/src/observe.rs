@@ -4,6 +4,7 @@ use std::{cell::RefCell, io, rc::Rc};
 
 use anyhow::Result;
 use tcpwatch_common::config::RING_BYTES;
+use tcpwatch_core::place::PlaceFilter;
 use tcpwatch_kernel::{
     clock,
     probe::{Counting, Filters, filters::Family},
@@ -30,6 +31,7 @@ pub async fn observe<T>(work: impl AsyncFnOnce(Laboratory) -> T) -> Result<Optio
     let plan = Plan {
         filters: Filters { prefixes: addresses.collect(), ..Filters::default() },
         selection: Box::new(move |news| heard.hears(news.subject().netns)),
+        places: PlaceFilter::default(),
         ring_bytes: RING_BYTES,
         duration: None,
         count: None,

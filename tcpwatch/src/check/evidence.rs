@@ -1,9 +1,10 @@
 //! What the hooks told of the trial's connections, as it came down the ordinary road.
 
-use std::{cell::RefCell, rc::Rc};
+use std::{cell::RefCell, rc::Rc, sync::Arc};
 
 use tcpwatch_core::{
-    event::{Netns, ResetDirection, Segment, TcpState, Via, WallClock},
+    event::{CgroupId, Netns, ResetDirection, Segment, TcpState, Via, WallClock},
+    place::Place,
     sink::{Loss, Sink, Summary},
     track::{News, Reason},
 };
@@ -16,13 +17,15 @@ pub(super) struct Evidence {
     netns: Netns,
     ports: Ports,
     news: Rc<RefCell<Vec<News>>>,
+    /// Cgroups whose paths are known.
+    cgroups: Rc<RefCell<Vec<CgroupId>>>,
     /// There is more of it.
     pub(super) more: Rc<Notify>,
 }
 
 impl Evidence {
     pub(super) fn of(netns: Netns, ports: Ports) -> Self {
-        Self { netns, ports, news: Rc::default(), more: Rc::default() }
+        Self { netns, ports, news: Rc::default(), cgroups: Rc::default(), more: Rc::default() }
     }
 
     /// Of no connections.
@@ -83,6 +86,12 @@ impl Evidence {
         self.any(|news| news.subject().process.is_some_and(|owner| owner.via == Via::Io))
     }
 
+    /// Was the cgroup of a socket named, and its path found?
+    pub(super) fn located(&self) -> bool {
+        let known = self.cgroups.borrow();
+        self.any(|news| news.subject().cgroup.is_some_and(|id| known.contains(&id)))
+    }
+
     /// Was an error told?
     pub(super) fn error(&self) -> bool {
         self.any(|news| matches!(news, News::Error(_)))
@@ -101,6 +110,10 @@ impl Evidence {
 }
 
 impl Sink for Evidence {
+    fn place(&mut self, id: CgroupId, _place: &Arc<Place>) {
+        self.cgroups.borrow_mut().push(id);
+    }
+
     fn news(&mut self, news: &News, _clock: &WallClock, _out: &mut Vec<u8>) {
         if news.subject().netns == self.netns {
             self.news.borrow_mut().push(news.clone());

@@ -35,6 +35,8 @@ pub(super) enum Takes {
     Totals,
     /// Names of the kernel's functions.
     Names,
+    /// Sockets that point to their cgroups, and cgroups that have paths.
+    Cgroups,
 }
 
 /// States of full sockets that the trial passes; CLOSING takes two sides that close at the same moment.
@@ -50,7 +52,7 @@ const STATES: [TcpState; 8] = [
 ];
 
 /// The main job: [`FEATURES`] begin with it.
-pub(super) const FEATURES: [Feature; 15] = [
+pub(super) const FEATURES: [Feature; 16] = [
     feature("state changes of full sockets", &["inet_sock_set_state"], |seen| {
         let missing = STATES.iter().filter(|state| !seen.entered(**state));
         let missing: Vec<_> = missing.map(ToString::to_string).collect();
@@ -100,6 +102,12 @@ pub(super) const FEATURES: [Feature; 15] = [
         takes: Takes::LostSegments,
         ..feature("retransmitted SYN+ACK", &["tcp_retransmit_synack"], |seen| {
             unless(seen.again(Segment::SynAck), "a SYN+ACK without an answer")
+        })
+    },
+    Feature {
+        takes: Takes::Cgroups,
+        ..feature("cgroup of a socket: unit, container, pod", &["inet_sock_set_state"], |seen| {
+            unless(seen.located(), "the path of a socket's cgroup")
         })
     },
     feature("resets sent", &["tcp_send_reset"], |seen| {

@@ -11,7 +11,8 @@ use tcpwatch_common::{
     counter,
     counts::{ACCEPTS, RESETS_RECEIVED, STAYS_NS, transition},
 };
-use tcpwatch_core::event::TcpState;
+use tcpwatch_core::{event::TcpState, place::PlaceFilter};
+use tcpwatch_kernel::source::cgroup_paths::CgroupPaths;
 use tcpwatch_kernel::{
     probe::{Counting, Counts, Dialect, Filters, Probes, hooks::Hook},
     trial::NoGround,
@@ -51,6 +52,7 @@ pub(super) struct Trial {
 struct Asked {
     off: Vec<(Hook, String)>,
     totals_off: Option<String>,
+    cgroups_off: Option<String>,
     early_ends_off: Option<String>,
     dialect: Dialect,
     counts: Option<Counts>,
@@ -91,6 +93,7 @@ fn plan(filters: Filters) -> Plan {
     Plan {
         filters,
         selection: Box::new(|_| true),
+        places: PlaceFilter::default(),
         ring_bytes: RING_BYTES,
         counting: Counting::Off,
         duration: None,
@@ -106,6 +109,10 @@ impl Asked {
         Self {
             off: probes.off.clone(),
             totals_off: probes.totals_off.clone(),
+            cgroups_off: probes
+                .cgroups_off
+                .clone()
+                .or_else(|| CgroupPaths::new().check().err().map(str::to_owned)),
             early_ends_off: probes.early_ends_off.clone(),
             dialect: probes.dialect.clone(),
             counts: probes.counts.take(),
@@ -140,6 +147,7 @@ impl Asked {
                 Some("kernels tell this since 6.10".to_owned())
             }
             Takes::Totals => self.totals_off.clone(),
+            Takes::Cgroups => self.cgroups_off.clone(),
             Takes::Names => self.early_ends_off.clone(),
             _ => None,
         })

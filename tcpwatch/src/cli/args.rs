@@ -4,7 +4,8 @@
 use std::{
     net::{AddrParseError, SocketAddr},
     num::NonZeroU64,
-    path::PathBuf,
+    os::unix::ffi::OsStrExt as _,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -15,6 +16,7 @@ use clap::{
 use ipnet::IpNet;
 use tcpwatch_core::{
     event::{Direction, Process, TcpState},
+    place::PlaceFilter,
     track::{News, Subject},
 };
 use tcpwatch_kernel::probe::{
@@ -100,7 +102,7 @@ pub enum Command {
         file: PathBuf,
         /// What is shown.
         #[command(flatten)]
-        filters: FilterArgs,
+        filters: Box<FilterArgs>,
         /// How it is shown.
         #[command(flatten)]
         output: OutputArgs,
@@ -145,6 +147,17 @@ pub struct FilterArgs {
     /// Only sockets whose owner has this real user id
     #[arg(long)]
     pub uid: Option<u32>,
+    /// Only sockets of this cgroup and those below it: a path from the root of the hierarchy, such as
+    /// /system.slice
+    #[arg(long, value_name = "PATH", value_parser = cgroup())]
+    pub cgroup: Option<PathBuf>,
+    /// Only sockets of this systemd unit: nginx, ssh.socket
+    #[arg(long, value_name = "NAME")]
+    pub unit: Option<String>,
+    /// Only sockets of this container: its id or the beginning of it, or the name of one of LXC or
+    /// systemd-nspawn
+    #[arg(long, value_name = "ID|NAME")]
+    pub container: Option<String>,
     /// Only connections that a peer opened
     #[arg(long, conflicts_with = "connected")]
     pub accepted: bool,
@@ -309,6 +322,16 @@ impl FilterArgs {
             && (!connected || subject.direction == Some(Direction::Outgoing))
     }
 
+    /// The part of the filters that asks where the owner of a socket runs.
+    #[must_use]
+    pub fn places(&self) -> PlaceFilter {
+        PlaceFilter {
+            cgroup: self.cgroup.as_ref().map(|path| path.as_os_str().as_bytes().to_vec()),
+            unit: self.unit.clone(),
+            container: self.container.clone(),
+        }
+    }
+
     /// The part of the filters that runs in the kernel, without the network namespace.
     #[must_use]
     pub fn in_kernel(&self) -> Filters {
@@ -328,6 +351,24 @@ impl FilterArgs {
             holders: false,
         }
     }
+}
+
+/// A path as `/proc/PID/cgroup` shows it; one below the place where the hierarchy is mounted will do.
+fn cgroup() -> impl TypedValueParser<Value = PathBuf> {
+    PathBufValueParser::new().try_map(|path| {
+        let below = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"]
+            .into_iter()
+            .find_map(|mount| path.strip_prefix(mount).ok().map(|below| Path::new("/").join(below)));
+        let path = below.unwrap_or(path);
+        if path.is_absolute() {
+            return Ok(path);
+        }
+        Err(format!(
+            "{} is no path from the root of the hierarchy; write it as /proc/PID/cgroup has it after 0::, such \
+             as /system.slice/nginx.service",
+            path.display()
+        ))
+    })
 }
 
 fn listen_address(word: &str) -> Result<SocketAddr, String> {

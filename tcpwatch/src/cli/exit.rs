@@ -6,7 +6,13 @@ use std::{
 };
 
 use crate::glossary;
-use tcpwatch_kernel::{probe::ProbeError, source::snapshot};
+use tcpwatch_kernel::{
+    probe::ProbeError,
+    source::{
+        containers::{AmbiguousContainer, ContainerError},
+        snapshot,
+    },
+};
 use tcpwatch_lab::{catalog, hosts::HostsError, lacking::Lacking, scenario::FileError};
 use tcpwatch_metrics::web::BindError;
 
@@ -24,6 +30,8 @@ pub fn status(error: &anyhow::Error) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let is_usage = error.is::<snapshot::NetnsError>()
+        || error.is::<ContainerError>()
+        || error.is::<AmbiguousContainer>()
         || error.is::<catalog::Unknown>()
         || error.is::<glossary::Unknown>()
         || error.is::<FileError>();

@@ -118,12 +118,16 @@ pub fn replay(
     recording.header.reliance.lives &= plan.filters.tells == Tells::Lives;
     let mut road = Road::new(plan, sink, output, &recording.header);
     road.filter_here();
+    for (id, path) in std::mem::take(&mut recording.cgroups) {
+        road.learn_place(id, Some(&path));
+    }
     road.learn(std::mem::take(&mut recording.known));
     let mut failed = None;
     while !road.is_done() {
         match recording.next_item() {
             Ok(Some(Item::Record(bytes))) => road.take(&bytes),
             Ok(Some(Item::Answer(known))) => road.answer(&known)?,
+            Ok(Some(Item::Cgroup(id, path))) => road.learn_place(id, Some(&path)),
             Ok(Some(Item::Sysctls(netns, sysctls))) => road.learn_sysctls(netns, sysctls),
             Ok(None) => break,
             Err(error) => {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tcpwatch_core::track::News;
+use tcpwatch_core::{place::PlaceFilter, track::News};
 use tcpwatch_kernel::probe::{Counting, Filters};
 
 /// What to do, as the command line meant it.
@@ -12,6 +12,9 @@ pub struct Plan {
     /// What the kernel cannot decide: whose socket, and which of the changes that pass for
     /// tracking's sake are to be seen.
     pub selection: Box<dyn Fn(&News) -> bool>,
+    /// Where the owners of wanted sockets run. Cgroups come and go, and what is below one is known by its path
+    /// only: this is asked of each line, not in the kernel.
+    pub places: PlaceFilter,
     /// Size of the ring.
     pub ring_bytes: u32,
     /// What is counted besides, whatever the filters say.

@@ -3,15 +3,19 @@
 use std::{
     collections::HashMap,
     io::{self, Write},
+    sync::Arc,
 };
 
 use anyhow::{Context as _, Result};
 use tcpwatch_core::{
     account::Account,
     decode::{Names, decode},
-    event::{Cookie, Event, KernelTime, KnownSocket, Netns, StateEvent, TcpState, WallClock},
+    event::{
+        CgroupId, Cookie, Event, KernelTime, KnownSocket, Netns, StateEvent, TcpState, WallClock,
+    },
     loss::Totals,
     order::{Order, WINDOW},
+    place::{Place, Places},
     sink::{Sink, Summary},
     timing::Sysctls,
     track::{Census, News, Tracker},
@@ -20,6 +24,8 @@ use tcpwatch_kernel::{
     clock,
     probe::Losses,
     source::{
+        cgroup_paths::CgroupPaths,
+        containers::AmbiguousContainer,
         recording::{Header, Recorder, RecordingError},
         ring::RingSource,
         snapshot::Owners,
@@ -62,6 +68,10 @@ pub(crate) struct Road<'a> {
     /// Ports of listeners, by answers of a recording.
     ports: HashMap<Cookie, u16>,
     account: Account,
+    cgroups: CgroupPaths,
+    /// The container that is wanted, and another one that is meant as well.
+    container: Option<Arc<str>>,
+    ambiguous: Option<AmbiguousContainer>,
     lines: Lines<'a>,
     output: &'a mut dyn Write,
 }
@@ -75,6 +85,7 @@ struct Lines<'a> {
     changes: u64,
     /// Of these, marked as inferred.
     inferred: u64,
+    places: Places,
 }
 
 impl<'a> Road<'a> {
@@ -103,7 +114,18 @@ impl<'a> Road<'a> {
             filters_here: false,
             ports: HashMap::new(),
             account: Account::new(header.clock.kernel),
-            lines: Lines { plan, sink, clock: header.clock, text, changes: 0, inferred: 0 },
+            cgroups: CgroupPaths::new(),
+            container: None,
+            ambiguous: None,
+            lines: Lines {
+                plan,
+                sink,
+                clock: header.clock,
+                text,
+                changes: 0,
+                inferred: 0,
+                places: Places::default(),
+            },
             output,
         }
     }
@@ -136,6 +158,7 @@ impl<'a> Road<'a> {
         let filters = &self.plan.filters;
         let Some(mut snapshot) = look_around(filters, Owners::Find) else { return };
         snapshot.sockets.retain(|known| filters.wants(known.netns, &known.ends));
+        snapshot.sockets.iter().filter_map(|known| known.cgroup).for_each(|id| self.locate(id));
         self.record(|recorder| recorder.known(&snapshot.sockets));
         self.begin_with(&snapshot.sockets);
     }
@@ -171,6 +194,11 @@ impl<'a> Road<'a> {
         {
             self.complete_port(change);
         }
+        if let Ok(event) = &decoded
+            && let Some(id) = event.cgroup()
+        {
+            self.locate(id);
+        }
         self.record(|recorder| recorder.record(record));
         match decoded {
             Ok(event) => {
@@ -180,6 +208,46 @@ impl<'a> Road<'a> {
                 self.order.push(event);
             }
             Err(_) => self.account.undecodable += 1,
+        }
+    }
+
+    /// Looks up where a cgroup is, once: while it exists, and before the record that names it is in a recording.
+    fn locate(&mut self, id: CgroupId) {
+        if self.filters_here || self.lines.places.is_known(id) {
+            return;
+        }
+        let path = self.cgroups.path(id, std::time::Instant::now());
+        if let Some(path) = &path {
+            self.record(|recorder| recorder.cgroup(id, path));
+        }
+        if path.is_some() || !self.cgroups.may_find_later() {
+            self.learn_place(id, path.as_deref());
+        }
+    }
+
+    pub(crate) fn learn_place(&mut self, id: CgroupId, path: Option<&[u8]>) {
+        let place = path.map(|path| Arc::new(Place::of(path)));
+        if let Some(place) = &place {
+            self.lines.sink.place(id, place);
+            self.note_container(place);
+        }
+        self.lines.places.learn(id, place);
+    }
+
+    /// The beginning of an id may be that of two in a recording; of those that exist at the start of a live run
+    /// it was made whole.
+    fn note_container(&mut self, place: &Place) {
+        let wanted = &self.plan.places;
+        let Some(id) = wanted.container_of(place) else { return };
+        match &self.container {
+            Some(known) if **known != *id => {
+                self.ambiguous = Some(AmbiguousContainer {
+                    word: wanted.container.clone().unwrap_or_default(),
+                    ids: vec![known.to_string(), id.to_owned()],
+                });
+            }
+            Some(_) => {}
+            None => self.container = Some(id.into()),
         }
     }
 
@@ -367,6 +435,9 @@ impl<'a> Road<'a> {
 
     /// What a recording holds is all that was attempted.
     pub(crate) fn end_replay(mut self) -> Result<Summary> {
+        if let Some(ambiguous) = self.ambiguous.take() {
+            return Err(ambiguous.into());
+        }
         let end = self.last.unwrap_or(self.lines.clock.kernel);
         let attempted = self.account.received + self.account.undecodable;
         let totals = Totals { attempted, ..Totals::default() };
@@ -397,7 +468,7 @@ impl<'a> Road<'a> {
     }
 
     pub(crate) fn is_done(&self) -> bool {
-        self.lines.is_full() || self.recording_failed.is_some()
+        self.lines.is_full() || self.recording_failed.is_some() || self.ambiguous.is_some()
     }
 
     /// Gives finished lines, and what was recorded, to the kernel.
@@ -415,12 +486,21 @@ impl<'a> Road<'a> {
 impl Lines<'_> {
     /// Makes a line of a piece of news, if it is to be seen and the count is not used up.
     fn tell(&mut self, news: &News) {
-        if self.is_full() || !(self.plan.selection)(news) {
+        if self.is_full() || !(self.plan.selection)(news) || !self.is_in_place(news) {
             return;
         }
         self.changes += 1;
         self.inferred += u64::from(news.is_inferred());
         self.sink.news(news, &self.clock, &mut self.text);
+    }
+
+    fn is_in_place(&mut self, news: &News) -> bool {
+        let wanted = &self.plan.places;
+        if !wanted.asks() {
+            return true;
+        }
+        let place = news.subject().cgroup.and_then(|id| self.places.get(id));
+        wanted.wants(place.map(AsRef::as_ref))
     }
 
     fn is_full(&self) -> bool {

@@ -46,7 +46,7 @@ impl Play {
             match item {
                 Item::Record(bytes) => events.push(decode(&bytes, &names).expect("a record")),
                 Item::Answer(known) => answers.push(known),
-                Item::Sysctls(..) => {}
+                Item::Cgroup(..) | Item::Sysctls(..) => {}
             }
         }
         let known = recording.known.clone();
@@ -110,6 +110,7 @@ impl Play {
                     socket: subject.socket.unwrap_or(Cookie(made_up)),
                     netns: subject.netns,
                     ends: subject.ends,
+                    cgroup: None,
                     state: change.to,
                     kind: if minis.contains(&change.to) {
                         KnownKind::TimeWait

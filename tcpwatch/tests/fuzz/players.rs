@@ -6,6 +6,7 @@ use jsonschema::Validator;
 use serde_json::Value;
 use tcpwatch_core::{
     event::KernelTime,
+    place::PlaceFilter,
     sink::{Sink, Summary},
 };
 use tcpwatch_kernel::{
@@ -29,6 +30,7 @@ fn plan(tells: Tells) -> Plan {
     Plan {
         filters: Filters { tells, ..Filters::default() },
         selection: Box::new(|_| true),
+        places: PlaceFilter::default(),
         ring_bytes: 1 << 16,
         counting: Counting::Off,
         duration: None,

@@ -3,10 +3,8 @@
 use std::{
     collections::BTreeMap,
     fmt::Debug,
-    fs,
     io::{ErrorKind, Read as _, Write as _},
     net::{SocketAddr, TcpListener, TcpStream},
-    path::PathBuf,
     process::Command,
     str::FromStr,
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -16,6 +14,7 @@ use prometheus::TextEncoder;
 use tcpwatch_metrics::{collector::Collector, family::Family, gauges};
 
 use super::harness::{
+    cgroup::Cgroup,
     let_pass,
     netns::Netns,
     peer::Peer,
@@ -376,34 +375,6 @@ fn the_oldest_close_wait_is_as_old_as_its_fin() {
 
     drop((old.server, young.server));
     poll("no more CLOSE_WAIT", || of::<f64>(&gauges.page(&netns), OLDEST).is_empty().then_some(()));
-}
-
-/// A cgroup of the second hierarchy that goes with its guard.
-struct Cgroup(PathBuf);
-
-impl Cgroup {
-    fn new(name: &str) -> Self {
-        let roots = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"].map(PathBuf::from);
-        let root = roots.into_iter().find(|root| root.join("cgroup.controllers").exists());
-        let path = root.expect("cgroup2 is mounted").join(name);
-        fs::create_dir(&path).unwrap();
-        Self(path)
-    }
-
-    fn take(&self, pid: u32) {
-        fs::write(self.0.join("cgroup.procs"), pid.to_string()).unwrap();
-    }
-
-    fn remove(&self) {
-        poll("an empty cgroup", || fs::remove_dir(&self.0).ok());
-    }
-}
-
-impl Drop for Cgroup {
-    fn drop(&mut self) {
-        // An error means that it was removed already.
-        drop(fs::remove_dir(&self.0));
-    }
 }
 
 #[test]

@@ -58,6 +58,8 @@ mod mini;
 #[cfg(test)]
 mod owners;
 #[cfg(test)]
+mod places;
+#[cfg(test)]
 mod recorded;
 #[cfg(test)]
 mod running;

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use tcpwatch_common::RecordHead;
 
-use crate::event::{Cookie, Endpoint, Endpoints};
+use crate::event::{CgroupId, Cookie, Endpoint, Endpoints};
 
 pub(super) fn v4([word]: [u32; 1]) -> IpAddr {
     IpAddr::V4(Ipv4Addr::from(word.to_ne_bytes()))
@@ -26,4 +26,9 @@ pub(super) const fn ends(head: &RecordHead, local: IpAddr, remote: IpAddr) -> En
 /// `None` if nobody has asked for one.
 pub(super) fn cookie(head: &RecordHead) -> Option<Cookie> {
     (head.cookie != 0).then_some(Cookie(head.cookie))
+}
+
+/// `None` if the kernel side does not know it.
+pub(super) fn cgroup(head: &RecordHead) -> Option<CgroupId> {
+    CgroupId::from_low(head.cgroup)
 }

@@ -94,6 +94,7 @@ fn event<const WORDS: usize>(
         socket: address::cookie(&head),
         netns: Netns(head.netns),
         ends: address::ends(&head, local, remote),
+        cgroup: address::cgroup(&head),
         listener: None,
         kind: match mini {
             1 => MiniKind::TimeWait,

@@ -37,6 +37,7 @@ fn event<const WORDS: usize>(
         socket: Cookie(head.cookie),
         netns: Netns(head.netns),
         ends: address::ends(&head, local, remote),
+        cgroup: address::cgroup(&head),
         process,
     })
 }

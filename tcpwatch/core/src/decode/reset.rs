@@ -40,6 +40,7 @@ fn event<const WORDS: usize>(
         socket: address::cookie(&head),
         netns: Netns(head.netns),
         ends: address::ends(&head, local, remote),
+        cgroup: address::cgroup(&head),
         state: (state != 0).then(|| TcpState::from_kernel(state)),
         direction: if sent { ResetDirection::Sent } else { ResetDirection::Received },
         why: (head.flags & FLAG_REASON != 0).then(|| reasons.name(reason)),

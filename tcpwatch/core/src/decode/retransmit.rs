@@ -65,6 +65,7 @@ fn event<const WORDS: usize>(
         socket: address::cookie(&head),
         netns: Netns(head.netns),
         ends: address::ends(&head, local, remote),
+        cgroup: address::cgroup(&head),
         state: TcpState::from_kernel(state),
         segment: match segment {
             flags if flags & TCP_SYN != 0 && flags & TCP_ACK != 0 => Segment::SynAck,

@@ -31,6 +31,7 @@ fn event<const WORDS: usize>(
         socket: Cookie(head.cookie),
         netns: Netns(head.netns),
         ends: address::ends(&head, local, remote),
+        cgroup: address::cgroup(&head),
         state: TcpState::from_kernel(state),
         error: u16::try_from(error).unwrap_or(u16::MAX),
     })

@@ -69,6 +69,7 @@ fn event<const WORDS: usize>(
         socket: Cookie(head.cookie),
         netns: Netns(head.netns),
         ends: address::ends(&head, local, remote),
+        cgroup: address::cgroup(&head),
         from,
         to,
         error,

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use std::time::Duration;
 
-use super::{Cookie, Endpoints, KernelTime, Netns, Process, TcpState};
+use super::{CgroupId, Cookie, Endpoints, KernelTime, Netns, Process, TcpState};
 
 /// What the kernel keeps for a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -44,6 +44,9 @@ pub struct KnownSocket {
     /// Inode of the socket's file, 0 when there is none (mini-sockets, orphans, connections not
     /// accepted yet).
     pub inode: u32,
+    /// Its cgroup; nothing for mini-sockets, and from kernels before 5.9.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cgroup: Option<CgroupId>,
     /// Who holds it; nobody when [`inode`](Self::inode) is 0 or no process has it open.
     pub owner: Option<Process>,
 }

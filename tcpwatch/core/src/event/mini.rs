@@ -2,7 +2,7 @@
 
 pub use tcpwatch_common::EarlyEnd;
 
-use super::{Cookie, Endpoints, KernelTime, Netns, TcpState};
+use super::{CgroupId, Cookie, Endpoints, KernelTime, Netns, TcpState};
 
 /// What the kernel keeps instead of a full socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -39,6 +39,8 @@ pub struct MiniEvent {
     pub netns: Netns,
     /// Its two ends.
     pub ends: Endpoints,
+    /// The cgroup of a half-open connection's listener, with the start of its timer.
+    pub cgroup: Option<CgroupId>,
     /// The listener of a half-open connection, with the start of its timer.
     pub listener: Option<Cookie>,
     /// What it is.

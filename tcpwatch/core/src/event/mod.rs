@@ -22,7 +22,7 @@ pub use process::{Process, Via};
 pub use reset::{ErrorEvent, ResetDirection, ResetEvent};
 pub use retransmit::{RetransmitEvent, Segment, SegmentTimes, Trigger};
 pub use segment::{SegmentEvent, TcpFlags, TcpOptions, Way};
-pub use socket::{Cookie, Direction, Endpoint, Endpoints, Netns};
+pub use socket::{CgroupId, Cookie, Direction, Endpoint, Endpoints, Netns};
 pub use state::TcpState;
 pub use time::{KernelTime, WallClock};
 pub use totals::Totals;
@@ -39,6 +39,8 @@ pub struct StateEvent {
     pub netns: Netns,
     /// Its two ends.
     pub ends: Endpoints,
+    /// The socket's cgroup, where the kernel side names it.
+    pub cgroup: Option<CgroupId>,
     /// State that was left.
     pub from: TcpState,
     /// State that was entered.
@@ -111,6 +113,20 @@ impl Event {
             Self::Error(event) => event.at,
             Self::Owner(event) => event.at,
             Self::Segment(event) => event.at,
+        }
+    }
+
+    /// The cgroup that it names.
+    #[must_use]
+    pub const fn cgroup(&self) -> Option<CgroupId> {
+        match self {
+            Self::State(event) => event.cgroup,
+            Self::Mini(event) => event.cgroup,
+            Self::Retransmit(event) => event.cgroup,
+            Self::Reset(event) => event.cgroup,
+            Self::Error(event) => event.cgroup,
+            Self::Owner(event) => event.cgroup,
+            Self::Segment(_) => None,
         }
     }
 

@@ -1,6 +1,6 @@
 //! A process was seen to hold a socket.
 
-use super::{Cookie, Endpoints, KernelTime, Netns, Process};
+use super::{CgroupId, Cookie, Endpoints, KernelTime, Netns, Process};
 
 /// A process has made a system call on a socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +13,8 @@ pub struct OwnerEvent {
     pub netns: Netns,
     /// Its two ends.
     pub ends: Endpoints,
+    /// The socket's cgroup, where the kernel side names it.
+    pub cgroup: Option<CgroupId>,
     /// Which process, and by what call.
     pub process: Process,
 }

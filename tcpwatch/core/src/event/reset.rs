@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Cookie, Endpoints, KernelTime, Netns, TcpState};
+use super::{CgroupId, Cookie, Endpoints, KernelTime, Netns, TcpState};
 
 /// Which way a reset went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub struct ResetEvent {
     pub netns: Netns,
     /// The two ends.
     pub ends: Endpoints,
+    /// The socket's cgroup, where the kernel side names it.
+    pub cgroup: Option<CgroupId>,
     /// The socket's state; `None` without a socket.
     pub state: Option<TcpState>,
     /// Which way.
@@ -43,6 +45,8 @@ pub struct ErrorEvent {
     pub netns: Netns,
     /// Its two ends.
     pub ends: Endpoints,
+    /// The socket's cgroup, where the kernel side names it.
+    pub cgroup: Option<CgroupId>,
     /// Its state.
     pub state: TcpState,
     /// A positive errno.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Cookie, Endpoints, Jiffies, KernelTime, Netns, TcpState};
+use super::{CgroupId, Cookie, Endpoints, Jiffies, KernelTime, Netns, TcpState};
 
 /// What was sent again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,6 +44,8 @@ pub struct RetransmitEvent {
     pub netns: Netns,
     /// Its two ends.
     pub ends: Endpoints,
+    /// The socket's cgroup, where the kernel side names it.
+    pub cgroup: Option<CgroupId>,
     /// Its state.
     pub state: TcpState,
     /// What was sent.

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use std::{
     fmt,
     net::{IpAddr, SocketAddr},
+    num::NonZeroU32,
 };
 
 /// The kernel's number for a socket, unique until reboot; `ss -e` prints it after `sk:` in
@@ -17,6 +18,25 @@ pub struct Cookie(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "u32")]
 pub struct Netns(pub u32);
+
+/// Number of a cgroup in the second hierarchy: the low half of the inode of its directory, which is unique among
+/// the cgroups that exist ([`tcpwatch_common::RecordHead::cgroup`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct CgroupId(pub NonZeroU32);
+
+impl CgroupId {
+    /// The cgroup of this low half; 0 is none.
+    #[must_use]
+    pub fn from_low(low: u32) -> Option<Self> {
+        NonZeroU32::new(low).map(Self)
+    }
+
+    /// The cgroup whose directory has this inode.
+    #[must_use]
+    pub fn from_inode(inode: u64) -> Option<Self> {
+        Self::from_low(u32::try_from(inode & u64::from(u32::MAX)).ok()?)
+    }
+}
 
 /// The kernel counts sockets and inodes from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

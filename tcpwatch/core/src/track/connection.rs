@@ -4,8 +4,8 @@ use super::{
     Change, Handshake, Life, News, Reason, Subject, Tracker, key, missed::may_go_on, reason,
 };
 use crate::event::{
-    Cookie, Direction, Endpoints, KernelTime, KnownSocket, Netns, Process, StateEvent, TcpState,
-    Via,
+    CgroupId, Cookie, Direction, Endpoints, KernelTime, KnownSocket, Netns, Process, StateEvent,
+    TcpState, Via,
 };
 
 /// What is known about a full socket.
@@ -14,6 +14,7 @@ use crate::event::{
 pub(super) struct Full {
     pub(super) netns: Netns,
     pub(super) ends: Endpoints,
+    pub(super) cgroup: Option<CgroupId>,
     pub(super) state: TcpState,
     /// When `state` was entered, if that was seen.
     pub(super) since: Option<KernelTime>,
@@ -40,6 +41,7 @@ impl Full {
             socket: Some(socket),
             netns: self.netns,
             ends: self.ends,
+            cgroup: self.cgroup,
             direction: self.direction,
             process: self.process,
             inherited: self.inherited,
@@ -58,6 +60,7 @@ impl Tracker {
         let connection = Full {
             netns: known.netns,
             ends: known.ends,
+            cgroup: known.cgroup,
             state: known.state,
             since: None,
             direction,
@@ -97,6 +100,7 @@ impl Tracker {
             None => Box::new(self.meet(event, out)),
         };
         connection.ends = event.ends;
+        connection.cgroup = event.cgroup.or(connection.cgroup);
         if may_go_on(event, connection.life.reset_at_end(event.at)) && self.may_go_on_unseen(event)
         {
             self.go_on(event, *connection);
@@ -188,6 +192,7 @@ impl Tracker {
         Full {
             netns: event.netns,
             ends: event.ends,
+            cgroup: event.cgroup,
             state: event.from,
             since: None,
             direction: None,

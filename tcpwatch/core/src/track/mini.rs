@@ -14,8 +14,8 @@ use super::{
 };
 use crate::{
     event::{
-        Cookie, Direction, EarlyEnd, Endpoints, Jiffies, KernelTime, KnownKind, KnownSocket,
-        MiniEvent, MiniKind, Netns, Process, ResetDirection, TcpState, TimerEvent,
+        CgroupId, Cookie, Direction, EarlyEnd, Endpoints, Jiffies, KernelTime, KnownKind,
+        KnownSocket, MiniEvent, MiniKind, Netns, Process, ResetDirection, TcpState, TimerEvent,
     },
     timing::wheel::TickRate,
 };
@@ -49,6 +49,7 @@ pub(super) struct Mini {
     /// Until then the kernel may move FIN_WAIT_2 to TIME_WAIT without a word.
     silent_until: Option<KernelTime>,
     socket: Option<Cookie>,
+    pub(super) cgroup: Option<CgroupId>,
     pub(super) direction: Option<Direction>,
     pub(super) process: Option<Process>,
     pub(super) inherited: bool,
@@ -107,6 +108,7 @@ impl Mini {
             ends_at: None,
             silent_until: None,
             socket,
+            cgroup: None,
             direction: None,
             process: None,
             inherited: false,
@@ -122,6 +124,7 @@ impl Mini {
             socket: self.socket,
             netns: key.netns,
             ends: key.ends,
+            cgroup: self.cgroup,
             direction: self.direction,
             process: self.process,
             inherited: self.inherited,
@@ -209,6 +212,7 @@ impl Tracker {
             ends_at: known.timer_left.map(|left| known.seen.after(left)),
             silent_until: None,
             socket: Some(known.socket),
+            cgroup: known.cgroup,
             direction,
             process: known.owner,
             inherited: false,
@@ -278,6 +282,7 @@ impl Tracker {
             mini.ends_at = Some(ends_at(event, self.reliance.rate));
             mini.silent_until = None;
             mini.seen = event.at;
+            mini.cgroup = mini.cgroup.or(event.cgroup);
             // Born before the snapshot looked and told after it: nothing new.
             let known_already = was.is_none() && mini.since.is_none();
             if mini.kind == MiniKind::Request && was.is_none() {
@@ -324,6 +329,7 @@ impl Tracker {
             ends_at: Some(ends_at(event, self.reliance.rate)),
             silent_until: None,
             socket: event.socket,
+            cgroup: event.cgroup,
             direction: Some(Direction::Incoming),
             process: owner,
             inherited: owner.is_some(),

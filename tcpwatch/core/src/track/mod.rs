@@ -183,7 +183,8 @@ impl Tracker {
     fn apply_reset(&mut self, event: &ResetEvent, out: &mut impl FnMut(News)) {
         let subject = self.find(event.socket, event.netns, event.ends);
         // SYN_SENT was entered before a local port was chosen.
-        let subject = Subject { ends: event.ends, ..subject };
+        let cgroup = subject.cgroup.or(event.cgroup);
+        let subject = Subject { ends: event.ends, cgroup, ..subject };
         if let Some(full) = event.socket.and_then(|socket| self.sockets.get_mut(&socket)) {
             full.ends = event.ends;
             full.life.reset = Some((event.at, event.direction));
@@ -196,6 +197,7 @@ impl Tracker {
 
     fn apply_error(&self, event: &ErrorEvent, out: &mut impl FnMut(News)) {
         let subject = self.find(Some(event.socket), event.netns, event.ends);
+        let subject = Subject { cgroup: subject.cgroup.or(event.cgroup), ..subject };
         let ErrorEvent { at, state, error, .. } = *event;
         out(News::Error(SocketError { at, subject, state, error }));
     }

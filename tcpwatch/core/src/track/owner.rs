@@ -27,6 +27,7 @@ impl Full {
     /// Takes over the owner of the half-open connection that it has become, whose listener the kernel has
     /// named.
     pub(super) fn inherit(&mut self, request: &Mini) {
+        self.cgroup = self.cgroup.or(request.cgroup);
         if request.process.is_some() && (self.process.is_none() || self.inherited) {
             (self.process, self.inherited) = (request.process, request.inherited);
         }
@@ -36,6 +37,7 @@ impl Full {
 impl Tracker {
     pub(super) fn apply_owner(&mut self, event: &OwnerEvent) {
         if let Some(full) = self.sockets.get_mut(&event.socket).filter(|full| !full.replaced) {
+            full.cgroup = event.cgroup.or(full.cgroup);
             full.owned_by(event.process);
             return;
         }

@@ -2,12 +2,13 @@
 //! connection by a full socket, a full socket by a timewait socket.
 
 use super::{Full, Life, mini::Mini};
-use crate::event::{Direction, KernelTime, Process, TcpState};
+use crate::event::{CgroupId, Direction, KernelTime, Process, TcpState};
 
 /// What is known of it so far.
 pub(super) struct Past {
     pub(super) state: TcpState,
     pub(super) since: Option<KernelTime>,
+    cgroup: Option<CgroupId>,
     direction: Option<Direction>,
     process: Option<Process>,
     inherited: bool,
@@ -19,15 +20,25 @@ pub(super) struct Past {
 impl Full {
     /// What it hands on.
     pub(super) fn past(&mut self) -> Past {
-        let Self { state, since, direction, process, inherited, has_timer, ref mut life, .. } =
-            *self;
+        let Self {
+            state,
+            since,
+            cgroup,
+            direction,
+            process,
+            inherited,
+            has_timer,
+            ref mut life,
+            ..
+        } = *self;
         let life = std::mem::take(life);
-        Past { state, since, direction, process, inherited, has_timer, life }
+        Past { state, since, cgroup, direction, process, inherited, has_timer, life }
     }
 
     /// Goes on with what another socket has handed on.
     pub(super) fn goes_on(&mut self, past: Past) {
-        let Past { state, since, direction, process, inherited, has_timer: _, life } = past;
+        let Past { state, since, cgroup, direction, process, inherited, has_timer: _, life } = past;
+        self.cgroup = cgroup.or(self.cgroup);
         (self.state, self.since, self.life) = (state, since, life);
         (self.direction, self.process, self.inherited) = (direction, process, inherited);
     }
@@ -36,14 +47,15 @@ impl Full {
 impl Mini {
     /// What it hands on.
     pub(super) fn past(&mut self) -> Past {
-        let Self { state, since, direction, process, inherited, ref mut life, .. } = *self;
+        let Self { state, since, cgroup, direction, process, inherited, ref mut life, .. } = *self;
         let life = std::mem::take(life);
-        Past { state, since, direction, process, inherited, has_timer: true, life }
+        Past { state, since, cgroup, direction, process, inherited, has_timer: true, life }
     }
 
     /// Goes on with what another socket has handed on.
     pub(super) fn goes_on(&mut self, past: Past) {
-        let Past { state, since, direction, process, inherited, has_timer: _, life } = past;
+        let Past { state, since, cgroup, direction, process, inherited, has_timer: _, life } = past;
+        self.cgroup = cgroup.or(self.cgroup);
         (self.state, self.since, self.life) = (state, since, life);
         (self.direction, self.process, self.inherited) = (direction, process, inherited);
     }

@@ -119,6 +119,7 @@ const fn stranger(event: &RetransmitEvent) -> Subject {
         socket: event.socket,
         netns: event.netns,
         ends: event.ends,
+        cgroup: event.cgroup,
         direction,
         process: None,
         inherited: false,

@@ -6,8 +6,8 @@ use std::{sync::Arc, time::Duration};
 use super::{Connection, Existing, Reason};
 use crate::{
     event::{
-        Cookie, Direction, Endpoints, KernelTime, Netns, Process, ResetDirection, Segment,
-        SegmentEvent, TcpState,
+        CgroupId, Cookie, Direction, Endpoints, KernelTime, Netns, Process, ResetDirection,
+        Segment, SegmentEvent, TcpState,
     },
     timing::Next,
 };
@@ -21,6 +21,8 @@ pub struct Subject {
     pub netns: Netns,
     /// Its two ends.
     pub ends: Endpoints,
+    /// Its cgroup; of an accepted connection that of its listener.
+    pub cgroup: Option<CgroupId>,
     /// Who connected to whom; `None` for listeners and when nothing tells.
     pub direction: Option<Direction>,
     /// The owner.
@@ -33,7 +35,7 @@ impl Subject {
     /// Nothing is known but the two ends, and the socket if there is one.
     #[must_use]
     pub const fn unknown(socket: Option<Cookie>, netns: Netns, ends: Endpoints) -> Self {
-        Self { socket, netns, ends, direction: None, process: None, inherited: false }
+        Self { socket, netns, ends, cgroup: None, direction: None, process: None, inherited: false }
     }
 }
 

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use aya::{Btf, BtfError};
 use tcpwatch_common::config::{
-    CLOSING_FIELDS, COMMON_FIRST, COUNT_FIELDS, KernelField, MINI_BYTES, MINI_FIELDS, MPTCP_FIELDS,
-    OWNER_FIELDS, REPAIR_BIT, RESET_FIELDS, RETRANSMIT_FIELDS, SENT_BEFORE_FIELDS, SOCKET_FIELDS,
-    TOTALS_FIELDS, TW_ROOM_FIELDS,
+    CGROUP_FIELDS, CLOSING_FIELDS, COMMON_FIRST, COUNT_FIELDS, KernelField, MINI_BYTES,
+    MINI_FIELDS, MPTCP_FIELDS, OWNER_FIELDS, REPAIR_BIT, RESET_FIELDS, RETRANSMIT_FIELDS,
+    SENT_BEFORE_FIELDS, SOCKET_FIELDS, TOTALS_FIELDS, TW_ROOM_FIELDS,
 };
 
 use super::{
@@ -80,6 +80,8 @@ pub struct Layout {
     pub sockets: Vec<FieldOffset>,
     /// Offsets in tasks, and in what leads from a socket to its file.
     pub owners: Vec<FieldOffset>,
+    /// Offsets that lead from a socket to its cgroup.
+    pub cgroups: Result<Vec<FieldOffset>, LayoutError>,
     /// Offsets that lead from a subflow to its MPTCP connection.
     pub mptcp: Result<Vec<FieldOffset>, LayoutError>,
     /// Offsets that say whether there is room for a timewait socket.
@@ -111,9 +113,10 @@ pub struct Layout {
 /// # Errors
 /// If the type information cannot be read or a field of full sockets is missing.
 pub fn resolve(btf: &Path, release: &str) -> Result<Layout, LayoutError> {
-    let groups: [&[KernelField]; 11] = [
+    let groups: [&[KernelField]; 12] = [
         &SOCKET_FIELDS,
         &MPTCP_FIELDS,
+        &CGROUP_FIELDS,
         &OWNER_FIELDS,
         &CLOSING_FIELDS,
         &TW_ROOM_FIELDS,
@@ -137,6 +140,7 @@ pub fn resolve(btf: &Path, release: &str) -> Result<Layout, LayoutError> {
     Ok(Layout {
         sockets: find(&types, &sockets, release)?,
         owners: find(&types, &OWNER_FIELDS, release)?,
+        cgroups: find(&types, &CGROUP_FIELDS, release),
         mptcp: find(&types, &MPTCP_FIELDS, release),
         tw_room: find(&types, &TW_ROOM_FIELDS, release),
         repair: types.structure(REPAIR_BIT.0).and_then(|tcp| types.bit_of(tcp, REPAIR_BIT.1)),
@@ -208,6 +212,7 @@ mod tests {
         let groups = [
             layout.sockets,
             layout.owners,
+            layout.cgroups.unwrap(),
             layout.tw_room.unwrap(),
             layout.minis.unwrap(),
             layout.retransmits.unwrap(),

@@ -75,6 +75,8 @@ pub struct Probes {
     pub dialect: Dialect,
     /// Why the last change of a socket does not bring what it has done.
     pub totals_off: Option<String>,
+    /// Why records do not name the cgroups of sockets.
+    pub cgroups_off: Option<String>,
     /// What the hooks were seen to see, if they were tried.
     pub trial: Trial,
     /// Where the kernel side leaves marks of a trial.
@@ -196,7 +198,6 @@ impl Probes {
         let marks = take_map(&mut ebpf, "TRIAL")?;
         let losses = Arc::new(Losses::new(counters, programs));
         let dialect = layout.dialect;
-        let totals_off = layout.totals.err().map(|error| error.to_string());
         drop(layout.btf);
         // Last: the hooks do not wait for it.
         let symbols = symbols
@@ -214,7 +215,8 @@ impl Probes {
             early_ends_off: early_ends_off.flatten(),
             symbols: symbols.unwrap_or_default(),
             dialect,
-            totals_off,
+            totals_off: why_not(layout.totals),
+            cgroups_off: why_not(layout.cgroups),
             trial: Trial::default(),
             marks,
             ground,
@@ -320,6 +322,11 @@ fn obstacle(hook: Hook, minis: &Result<Handlers, MinisOff>, layout: &Layout) -> 
     }
 }
 
+/// Why fields cannot be read, if they cannot.
+fn why_not(group: Result<Vec<FieldOffset>, LayoutError>) -> Option<String> {
+    group.err().map(|error| error.to_string())
+}
+
 /// By the kernel itself, or by its list where that is not possible.
 fn find_handlers(
     ebpf: &mut Ebpf,
@@ -385,6 +392,7 @@ fn load(
         Counting::Of(netns) => (1, netns.0),
     };
     let has_mptcp = u32::from(layout.mptcp.is_ok() && !features::hides_memory());
+    let has_cgroup = u32::from(layout.cgroups.is_ok());
     let pid_namespace = pid_namespace::own().unwrap_or(FIRST_PID_NAMESPACE);
     let tick_ns = 1_000_000_000 / clock::tick_rate().0.max(1);
     loader.map_max_entries("EVENTS", task.ring_bytes);
@@ -400,6 +408,7 @@ fn load(
         ("PREEMPTIBLE", &preemptible),
         ("PID_NAMESPACE", &pid_namespace),
         ("HAS_MPTCP", &has_mptcp),
+        ("HAS_CGROUP", &has_cgroup),
     ] {
         loader.override_global(global, value, true);
     }
@@ -416,6 +425,7 @@ fn load(
         &layout.totals,
         &layout.counting,
         &layout.mptcp,
+        &layout.cgroups,
     ];
     let optional = optional.into_iter().flatten().flatten();
     let required = layout.sockets.iter().chain(&layout.owners);

@@ -44,7 +44,7 @@ impl CgroupNames {
     /// hierarchy has none.
     #[must_use]
     pub fn new() -> Self {
-        Self::under(ROOTS.into_iter().map(PathBuf::from).find(|root| is_second_hierarchy(root)))
+        Self::under(root())
     }
 
     /// Those below `root`, where the second hierarchy is mounted.
@@ -87,6 +87,11 @@ impl Default for CgroupNames {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// Where the second hierarchy is mounted, if it is.
+pub(super) fn root() -> Option<PathBuf> {
+    ROOTS.into_iter().map(PathBuf::from).find(|root| is_second_hierarchy(root))
 }
 
 fn is_second_hierarchy(root: &Path) -> bool {

@@ -1,8 +1,10 @@
 //! Where events come from: the kernel's ring, the sockets that existed at the start, recordings; and
 //! what the kernel was told about waiting.
 
+pub mod cgroup_paths;
 pub mod cgroups;
 pub mod complaints;
+pub mod containers;
 pub mod foreign;
 pub mod recording;
 pub mod recording_file;

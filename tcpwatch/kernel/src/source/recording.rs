@@ -5,10 +5,10 @@
 
 use std::io::{self, BufRead, Read as _, Write};
 
-use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use tcpwatch_core::{
     decode::{ResetReasons, Symbols},
-    event::{KnownSocket, Netns, WallClock},
+    event::{CgroupId, KnownSocket, Netns, WallClock},
     timing::Sysctls,
     track::Reliance,
 };
@@ -61,6 +61,8 @@ enum Frame {
     Record(#[serde(deserialize_with = "bytes")] Vec<u8>),
     Answer(KnownSocket),
     Sysctls(Netns, Sysctls),
+    /// A cgroup's path, in hexadecimal: it need not be text.
+    Cgroup(CgroupId, #[serde(serialize_with = "digits", deserialize_with = "path")] Vec<u8>),
 }
 
 /// Hexadecimal digits become bytes, whose number is known beforehand.
@@ -71,6 +73,20 @@ fn bytes<'de, D: Deserializer<'de>>(digits: D) -> Result<Vec<u8>, D::Error> {
     Ok(bytes)
 }
 
+/// The same of a path, which the kernel does not let be longer than `PATH_MAX`.
+fn path<'de, D: Deserializer<'de>>(digits: D) -> Result<Vec<u8>, D::Error> {
+    const PATH_MAX: usize = 4096;
+    let path = bytes(digits)?;
+    if path.len() > PATH_MAX {
+        return Err(D::Error::custom("it is longer than a path can be"));
+    }
+    Ok(path)
+}
+
+fn digits<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&hex::encode(bytes))
+}
+
 impl Frame {
     fn item(self) -> Option<Item> {
         match self {
@@ -78,6 +94,7 @@ impl Frame {
             Self::Record(bytes) => Some(Item::Record(bytes)),
             Self::Answer(socket) => Some(Item::Answer(socket)),
             Self::Sysctls(netns, sysctls) => Some(Item::Sysctls(netns, sysctls)),
+            Self::Cgroup(id, path) => Some(Item::Cgroup(id, path)),
         }
     }
 }
@@ -91,6 +108,8 @@ pub enum Item {
     Answer(KnownSocket),
     /// By which rules a namespace sends again.
     Sysctls(Netns, Sysctls),
+    /// The path of a cgroup, before the first record that names it.
+    Cgroup(CgroupId, Vec<u8>),
 }
 
 /// A recording that cannot be read.
@@ -179,6 +198,14 @@ impl Recorder {
         write_line(&mut self.file, &Frame::Sysctls(netns, sysctls))
     }
 
+    /// Writes the path of a cgroup.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn cgroup(&mut self, id: CgroupId, path: &[u8]) -> io::Result<()> {
+        write_line(&mut self.file, &Frame::Cgroup(id, path.to_vec()))
+    }
+
     /// Writes out what may still be in memory: what was recorded until now is kept if the process is
     /// killed.
     ///
@@ -213,6 +240,8 @@ pub struct Recording<F> {
     pub header: Header,
     /// Sockets that existed.
     pub known: Vec<KnownSocket>,
+    /// Paths of their cgroups.
+    pub cgroups: Vec<(CgroupId, Vec<u8>)>,
     file: F,
     /// The line that was read last, and its number, from 1.
     text: Vec<u8>,
@@ -239,11 +268,12 @@ impl<F: BufRead> Recording<F> {
             return Err(RecordingError::Empty);
         }
         let header = header(&text)?;
-        let (known, first, cut) = (Vec::new(), None, None);
-        let mut recording = Self { header, known, file, text, line: 1, first, cut };
+        let (known, cgroups, first, cut) = (Vec::new(), Vec::new(), None, None);
+        let mut recording = Self { header, known, cgroups, file, text, line: 1, first, cut };
         while let Some(frame) = recording.next_frame()? {
             match frame {
                 Frame::Known(socket) => recording.known.push(socket),
+                Frame::Cgroup(id, path) => recording.cgroups.push((id, path)),
                 other => {
                     recording.first = other.item();
                     break;

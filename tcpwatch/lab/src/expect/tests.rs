@@ -80,6 +80,7 @@ impl Tale {
             socket: Some(Cookie(if remote { 1 } else { 2 })),
             netns: Netns(if host == Host::Client { 1 } else { 2 }),
             ends: ends(host, remote),
+            cgroup: None,
             direction: None,
             process: None,
             inherited: false,

@@ -21,6 +21,10 @@ pub(crate) struct Line {
     pub(crate) direction: Option<String>,
     #[serde(default)]
     pub(crate) process: Option<Owner>,
+    pub(crate) cgroup: Option<String>,
+    pub(crate) unit: Option<String>,
+    pub(crate) container: Option<String>,
+    pub(crate) runtime: Option<String>,
     #[serde(default)]
     pub(crate) from: String,
     #[serde(default)]

@@ -1,5 +1,6 @@
 //! What the tests are made of: namespaces, the program under test, sockets and processes.
 
+pub(crate) mod cgroup;
 pub(crate) mod churn;
 pub(crate) mod connections;
 pub(crate) mod exporter;

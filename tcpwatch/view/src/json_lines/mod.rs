@@ -1,14 +1,16 @@
 //! One JSON object a line; the form is described by `schema.json` in the folder above.
 
 mod life;
+mod place;
 mod segment;
 mod why;
 
-use std::{net::IpAddr, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use jiff::tz::TimeZone;
 use tcpwatch_core::{
-    event::{Cookie, Direction, Endpoint, KernelTime, Process, TcpState, WallClock},
+    event::{CgroupId, Cookie, Direction, Endpoint, KernelTime, Process, TcpState, WallClock},
+    place::{Place, Places},
     sink::{Loss, Sink, Summary},
     track::{Change, Existing, News, Restart, Subject},
 };
@@ -33,12 +35,22 @@ pub struct JsonLines {
     newest: KernelTime,
     /// The line that is being written is about an earlier moment.
     late: bool,
+    places: Places,
+    /// Where the owner of the socket runs that the line is about.
+    place: Option<Arc<Place>>,
 }
 
 impl Default for JsonLines {
     fn default() -> Self {
         let calendar = Calendar::new(TimeZone::UTC, "%Y-%m-%dT%H:%M:%S");
-        Self { calendar, host: None, newest: KernelTime(0), late: false }
+        Self {
+            calendar,
+            host: None,
+            newest: KernelTime(0),
+            late: false,
+            places: Places::default(),
+            place: None,
+        }
     }
 }
 
@@ -73,6 +85,9 @@ impl JsonLines {
                 line.word(key!("host"), host);
             }
             fill(line);
+            if let Some(place) = &self.place {
+                place::place(line, place);
+            }
             if self.late {
                 line.yes(key!("late"));
             }
@@ -87,7 +102,12 @@ fn spell(calendar: &mut Calendar, at: KernelTime, clock: &WallClock, out: &mut V
 }
 
 impl Sink for JsonLines {
+    fn place(&mut self, id: CgroupId, place: &Arc<Place>) {
+        self.places.learn(id, Some(Arc::clone(place)));
+    }
+
     fn news(&mut self, news: &News, clock: &WallClock, out: &mut Vec<u8>) {
+        self.place = news.subject().cgroup.and_then(|id| self.places.get(id)).cloned();
         self.late = news.at() < self.newest;
         self.newest = self.newest.max(news.at());
         match news {
@@ -123,7 +143,7 @@ impl Sink for JsonLines {
                 });
             }
         }
-        self.late = false;
+        (self.late, self.place) = (false, None);
     }
 
     fn loss(&mut self, loss: &Loss, clock: &WallClock, out: &mut Vec<u8>) {
@@ -209,7 +229,8 @@ fn write_subject(line: &mut Object<'_>, subject: &Subject) {
 }
 
 fn write_socket(line: &mut Object<'_>, subject: &Subject) {
-    let Subject { socket, netns, ends, direction: _, process: _, inherited: _ } = *subject;
+    let Subject { socket, netns, ends, cgroup: _, direction: _, process: _, inherited: _ } =
+        *subject;
     match socket {
         Some(Cookie(number)) => line.number(key!("socket"), number),
         None => line.null(key!("socket")),

@@ -138,6 +138,7 @@ mod tests {
             socket: None,
             netns: Netns(1),
             ends: Endpoints { local: end, remote: end },
+            cgroup: None,
             direction: None,
             process: Some(process),
             inherited: true,

@@ -10,7 +10,7 @@ use tcpwatch_core::{
 use super::{
     Humane, Terminal, TimeStyle, cell,
     columns::{BYTES, CLOSED_BY, HANDSHAKE, LASTED, OWNER, RETRIES, Titles},
-    style, write_elapsed,
+    place, style, write_elapsed,
 };
 
 impl Terminal {
@@ -39,7 +39,10 @@ impl Terminal {
         cell::text(by, CLOSED_BY, out);
         out.push(b' ');
         let start = out.len();
-        cell::owner(&connection.subject, OWNER, true, out);
+        let mut owner = Vec::new();
+        cell::owner(&connection.subject, OWNER, true, &mut owner);
+        place::append(&connection.subject, &mut self.places, OWNER, &mut owner);
+        out.append(&mut owner);
         cell::pad(start, OWNER, out);
         out.push(b' ');
         let look = if connection.end.is_failure() { style::FAILURE } else { style::PLAIN };

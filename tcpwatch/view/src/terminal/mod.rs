@@ -5,18 +5,20 @@ mod columns;
 mod duration;
 mod lives;
 mod namespaces;
+mod place;
 mod segment;
 pub mod style;
 #[cfg(test)]
 mod tests;
 mod why;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use anstyle::Style;
 use jiff::tz::TimeZone;
 use tcpwatch_core::{
-    event::{Direction, KernelTime, WallClock},
+    event::{CgroupId, Direction, KernelTime, WallClock},
+    place::{Place, Places},
     sink::{Loss, Sink, Summary},
     track::{Change, Existing, Handshake, News, Reason, Restart, Subject},
 };
@@ -72,6 +74,7 @@ pub struct Terminal {
     newest: KernelTime,
     /// The line that is being written is about an earlier moment.
     late: bool,
+    places: Places,
     since_header: Option<usize>,
     cell: Vec<u8>,
     owner: Vec<u8>,
@@ -120,6 +123,7 @@ impl Terminal {
             namespaces: Namespaces::new(|_| None),
             newest: KernelTime(0),
             late: false,
+            places: Places::default(),
             since_header: None,
             cell: Vec::new(),
             owner: Vec::new(),
@@ -156,6 +160,12 @@ impl Terminal {
             out.extend_from_slice(LATE);
         }
         out.extend_from_slice(self.namespaces.mark());
+    }
+
+    /// Columns that these take.
+    fn marked(&self) -> usize {
+        let late = if self.late { char_count(LATE) } else { 0 };
+        late + char_count(self.namespaces.mark())
     }
 
     fn moment(&mut self, at: KernelTime, clock: &WallClock, out: &mut Vec<u8>) {
@@ -198,6 +208,9 @@ impl Terminal {
         let room = self.layout.width.saturating_sub(taken);
         self.owner.clear();
         cell::owner(subject, room, self.layout.cut, &mut self.owner);
+        let meaning = remarks.meaning.map_or(0, |meaning| 2 + meaning.chars().count());
+        let room = room.saturating_sub(meaning + self.marked());
+        place::append(subject, &mut self.places, room, &mut self.owner);
         self.owner.append(&mut self.cell);
         if let Some(meaning) = remarks.meaning {
             self.owner.extend_from_slice(b": ");
@@ -313,6 +326,10 @@ impl Terminal {
 }
 
 impl Sink for Terminal {
+    fn place(&mut self, id: CgroupId, place: &Arc<Place>) {
+        self.places.learn(id, Some(Arc::clone(place)));
+    }
+
     fn news(&mut self, news: &News, clock: &WallClock, out: &mut Vec<u8>) {
         match news {
             News::Change(change) => self.change(change, clock, out),

@@ -63,6 +63,7 @@ fn a_change_that_raced_with_the_snapshot_is_no_gap() {
         socket: Cookie(1),
         netns: NETNS,
         ends: client_ends(),
+        cgroup: None,
         state: FinWait1,
         kind: KnownKind::Full,
         timer_left: None,

@@ -110,6 +110,7 @@ fn a_connect_that_waits_is_known_by_its_cookie_and_gets_its_port_from_the_kernel
         socket: Cookie(1),
         netns: NETNS,
         ends: client_ends(),
+        cgroup: None,
         state: SynSent,
         kind: KnownKind::Full,
         timer_left: None,

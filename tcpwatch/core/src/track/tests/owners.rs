@@ -9,6 +9,7 @@ fn owner(at: u64, socket: u64, pid: u32, via: Via) -> Event {
         socket: Cookie(socket),
         netns: NETNS,
         ends: server_ends(),
+        cgroup: None,
         process: process(pid, via).unwrap(),
     })
 }

@@ -12,6 +12,7 @@ fn reset(at: u64, direction: ResetDirection, state: TcpState) -> ResetEvent {
         socket: Some(Cookie(1)),
         netns: NETNS,
         ends: client_ends(),
+        cgroup: None,
         state: Some(state),
         direction,
         why: None,
@@ -80,6 +81,7 @@ fn a_reset_that_is_received_is_told_before_the_end_it_makes() {
         socket: Cookie(1),
         netns: NETNS,
         ends: client_ends(),
+        cgroup: None,
         state: Closed,
         error: CONNRESET,
     };

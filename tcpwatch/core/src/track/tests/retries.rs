@@ -13,6 +13,7 @@ fn again(at: u64, state: TcpState, segment: Segment, trigger: Trigger) -> Retran
         socket: Some(Cookie(1)),
         netns: NETNS,
         ends: client_ends(),
+        cgroup: None,
         state,
         segment,
         trigger,

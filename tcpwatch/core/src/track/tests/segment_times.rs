@@ -14,6 +14,7 @@ fn again(at: u64, segment: Segment, in_a_row: u8, times: Option<(Option<u64>, u6
         socket: Some(Cookie(1)),
         netns: NETNS,
         ends: client_ends(),
+        cgroup: None,
         state: if segment == Segment::Syn { SynSent } else { Established },
         segment,
         trigger: Trigger::Timeout { in_a_row, rto: RTO << (in_a_row - 1) },

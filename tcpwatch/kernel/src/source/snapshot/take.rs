@@ -104,6 +104,7 @@ mod tests {
             socket: Cookie(cookie),
             netns: Netns(1),
             ends: Endpoints { local: end, remote: end },
+            cgroup: None,
             state,
             kind: KnownKind::Full,
             timer_left: None,

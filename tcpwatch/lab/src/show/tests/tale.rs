@@ -171,6 +171,7 @@ impl Tale {
             socket: Some(Cookie(1 + u64::from(self.port) + u64::from(host == Host::Server))),
             netns: Netns(if host == Host::Client { 11 } else { 22 }),
             ends: self.ends(host),
+            cgroup: None,
             direction: Some(match host {
                 Host::Client => Direction::Outgoing,
                 Host::Server => Direction::Incoming,

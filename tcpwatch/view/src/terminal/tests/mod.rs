@@ -31,6 +31,7 @@ fn subject(direction: Direction) -> Subject {
         socket: Some(Cookie(1)),
         netns: Netns(7),
         ends: ends("192.168.2.105:43068", "192.168.2.100:11111"),
+        cgroup: None,
         direction: Some(direction),
         process: Some(Process::named(2410, Comm::from_text("nc"), Via::Connect)),
         inherited: false,

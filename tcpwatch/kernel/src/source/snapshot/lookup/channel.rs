@@ -184,6 +184,7 @@ mod tests {
             socket: Cookie(1),
             netns: Netns(1),
             ends,
+            cgroup: None,
             state: TcpState::Established,
             kind: KnownKind::Full,
             timer_left: None,

@@ -10,7 +10,7 @@ use netlink_packet_sock_diag::{
     constants::{INET_DIAG_INFO, INET_DIAG_SHUTDOWN, SOCK_DIAG_BY_FAMILY},
     inet::{InetResponseBuffer, InetResponseHeader, SocketId, SocketIdBuffer, Timer},
 };
-use tcpwatch_core::event::{Cookie, Endpoint, Endpoints, KernelTime, Netns, TcpState};
+use tcpwatch_core::event::{CgroupId, Cookie, Endpoint, Endpoints, KernelTime, Netns, TcpState};
 use tcpwatch_core::event::{KnownKind, KnownSocket};
 
 /// `sizeof(struct inet_diag_msg)` (`include/uapi/linux/inet_diag.h`).
@@ -141,6 +141,7 @@ fn socket(payload: &[u8], context: Context) -> Result<KnownSocket, MessageError>
         seen: context.seen,
         quiet: attributes.last_ack_received,
         inode: header.inode,
+        cgroup: attributes.cgroup.and_then(CgroupId::from_inode),
         owner: None,
     })
 }

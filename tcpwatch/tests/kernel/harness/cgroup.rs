@@ -1,0 +1,56 @@
+//! A cgroup of the second hierarchy that goes with its guard.
+
+use std::{
+    ffi::OsStr,
+    fs,
+    os::unix::ffi::OsStrExt as _,
+    path::{Path, PathBuf},
+};
+
+use super::poll;
+
+/// Goes with its guard; what is in it has to end before.
+pub(crate) struct Cgroup(PathBuf);
+
+impl Cgroup {
+    pub(crate) fn new(name: impl AsRef<OsStr>) -> Self {
+        Self::at(root().join(Path::new(name.as_ref())))
+    }
+
+    /// One below it.
+    pub(crate) fn below(&self, name: impl AsRef<OsStr>) -> Self {
+        Self::at(self.0.join(Path::new(name.as_ref())))
+    }
+
+    fn at(path: PathBuf) -> Self {
+        fs::create_dir(&path).unwrap();
+        Self(path)
+    }
+
+    /// From the root of the hierarchy.
+    pub(crate) fn path(&self) -> String {
+        let below = self.0.strip_prefix(root()).unwrap();
+        format!("/{}", String::from_utf8_lossy(below.as_os_str().as_bytes()))
+    }
+
+    pub(crate) fn take(&self, pid: u32) {
+        fs::write(self.0.join("cgroup.procs"), pid.to_string()).unwrap();
+    }
+
+    pub(crate) fn remove(&self) {
+        poll("an empty cgroup", || fs::remove_dir(&self.0).ok());
+    }
+}
+
+impl Drop for Cgroup {
+    fn drop(&mut self) {
+        // An error means that it was removed already.
+        drop(fs::remove_dir(&self.0));
+    }
+}
+
+fn root() -> PathBuf {
+    let roots = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"].map(PathBuf::from);
+    let root = roots.into_iter().find(|root| root.join("cgroup.controllers").exists());
+    root.expect("cgroup2 is mounted")
+}
