@@ -54,6 +54,13 @@ impl Evidence {
         })
     }
 
+    /// Was this state entered with a timer of its own, which only a mini-socket's hooks report?
+    pub(super) fn timed(&self, state: TcpState) -> bool {
+        self.any(
+            |news| matches!(news, News::Change(change) if change.to == state && change.ends_at.is_some()),
+        )
+    }
+
     /// Did this state end in this way?
     pub(super) fn ended(&self, state: TcpState, why: Reason) -> bool {
         self.any(|news| {

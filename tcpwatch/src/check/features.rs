@@ -65,10 +65,7 @@ pub(super) const FEATURES: [Feature; 16] = [
         unless(seen.entered(TcpState::TimeWait), "TIME_WAIT of a closed connection")
     }),
     feature("FIN_WAIT_2 without an application", MINIS, |seen| {
-        let is_seen = [Reason::ResetReceived, Reason::Timer, Reason::Unknown]
-            .iter()
-            .any(|why| seen.ended(TcpState::FinWait2, *why));
-        unless(is_seen, "FIN_WAIT_2 of a client that left")
+        unless(seen.timed(TcpState::FinWait2), "FIN_WAIT_2 of a client that left")
     }),
     Feature {
         takes: Takes::ShortFinWait2,

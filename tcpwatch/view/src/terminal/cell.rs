@@ -145,8 +145,8 @@ mod tests {
         };
         for (room, text) in [
             (27, "demo-server 1234 (listener)"),
-            (26, "demo-serve\u{2026} 1234 (listener)"),
-            (20, "demo\u{2026} 1234 (listener)"),
+            (26, "demo-serv\u{2026} 1234 (listener)"),
+            (20, "dem\u{2026} 1234 (listener)"),
             (3, "d\u{2026} 1234 (listener)"),
         ] {
             let mut out = Vec::new();

@@ -74,12 +74,12 @@ fn a_life_is_one_line_from_its_opening_to_its_end() {
     assert_eq!(
         shown(client()),
         "       0.4120 192.168.2.105:43068 → 192.168.2.100:11111  44.1 s    412 us  1.20 MB   312 kB       2 \
-         local     nc 2410              normal, 61.6 s in TIME_WAIT"
+         local     nc 2410                      normal, 61.6 s in TIME_WAIT"
     );
     assert_eq!(
         shown(deaf()),
         "       0.4120 192.168.2.105:43068 → 192.168.2.100:11111   2m07s         -        0        0       6 \
-         -         nc 2410              timed out after 7 SYNs"
+         -         nc 2410                      timed out after 7 SYNs"
     );
 }
 
@@ -103,7 +103,7 @@ fn a_life_over_ipv6_of_an_unknown_owner_that_began_before_has_dashes() {
     assert_eq!(
         shown(connection),
         "-             [2001:db8::1]:80 ← [2001:db8::2]:40000       -         -        -        -       0 \
-         remote    -                    normal"
+         remote    -                            normal"
     );
 }
 
