@@ -14,9 +14,8 @@ pub(crate) struct Target {
 }
 
 /// What kernels differ in most: names of functions, arguments of tracepoints, and the timers of mini-sockets.
-const CORE_LAB: &[&str] = &["older::", "scenarios::"];
-const CORE_KERNEL: &[&str] =
-    &["ends::", "metrics::connects::", "mini::", "why::ends::", "why::resets::"];
+const CORE_LAB: &[&str] = &["older::", "signals::"];
+const CORE_KERNEL: &[&str] = &["ends::", "lives::", "trial::"];
 
 /// Every target whose tests say something about a kernel.
 pub(crate) static TARGETS: &[Target] = &[

@@ -1,6 +1,9 @@
 //! A connection whose client has gone while the server stays: FIN_WAIT_2 without an application.
 
-use std::{fs, io};
+use std::{
+    fs,
+    io::{self, Read as _, Write as _},
+};
 
 use super::{
     Stage,
@@ -17,6 +20,9 @@ impl Stage {
     /// If a system call is refused.
     pub fn leave_in_fin_wait_2(&self) -> io::Result<Left> {
         let Pair { client, server } = Pair::to(&self.server)?;
+        // The server is known by what it receives from here on: it has made no other call yet.
+        (&client).write_all(b"?")?;
+        (&server).read_exact(&mut [0])?;
         pair::half_close(&client, &server)?;
         drop(client);
         Ok(Left(server))
