@@ -145,8 +145,9 @@ fn try_set_state(
     change.emit(head, &addresses, is_last.then_some(tcp), hook)
 }
 
-/// A change that is kept back will not be emitted.
+/// A change that is kept back will not be emitted; nor will this one.
 #[inline(always)]
+#[expect(clippy::unnecessary_wraps, reason = "the callers return it")]
 fn forget(sock: Sock, may_be_kept: bool) -> Result<(), Loss> {
     if may_be_kept {
         undecided::forget(sock.cookie());
