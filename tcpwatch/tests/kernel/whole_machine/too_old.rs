@@ -35,7 +35,7 @@ fn check_tells_what_it_has_and_what_it_lacks() {
         lines.find(|line| line.starts_with(start)).unwrap_or_else(|| panic!("{}", ended.stdout))
     };
     assert!(line("ring buffer").ends_with("ok"), "{}", ended.stdout);
-    let state = line("hook inet_sock_set_state");
+    let state = line("state changes of full sockets");
     for words in ["off: ", "bpf_get_socket_cookie", "since Linux 5.12"] {
         assert!(state.contains(words), "{words}: {state}");
     }
