@@ -3,7 +3,10 @@
 use aya_ebpf::{btf_maps::SkStorage, helpers::generated, programs::BtfTracePointContext};
 use tcpwatch_common::{Totals, totals::Numbers};
 
-use super::{Addresses, Common, Room, addresses, field, not_zero, probe, unchecked_argument};
+use super::{
+    Addresses, Common, Listener, Request, Room, addresses, field, not_zero, probe,
+    unchecked_argument,
+};
 use crate::maps;
 
 /// `IPPROTO_TCP`.
@@ -65,6 +68,18 @@ impl Sock {
     #[inline(always)]
     pub(crate) fn request(ctx: &BtfTracePointContext, n: usize) -> Self {
         Self::argument(ctx, n)
+    }
+
+    /// The same as a listener.
+    #[inline(always)]
+    pub(crate) fn as_listener(self) -> Listener {
+        Listener(self.0)
+    }
+
+    /// The same as a half-open connection's socket.
+    #[inline(always)]
+    pub(crate) fn as_request(self) -> Request {
+        Request(self.0)
     }
 
     /// Its address; never 0.

@@ -416,8 +416,12 @@ fn load(
     let (repair, repair_mask) = layout.repair.unwrap_or_default();
     loader.override_global("TCP_REPAIR", &repair, true);
     loader.override_global("TCP_REPAIR_MASK", &repair_mask, true);
+    let (acked, acked_mask) = layout.acked.unwrap_or_default();
+    loader.override_global("REQUEST_ACKED", &acked, true);
+    loader.override_global("REQUEST_ACKED_MASK", &acked_mask, true);
     let optional = [
         &layout.tw_room,
+        &layout.queues,
         &layout.minis,
         &layout.retransmits,
         &layout.sent_before,

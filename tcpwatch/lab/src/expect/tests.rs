@@ -110,6 +110,8 @@ impl Tale {
             ends_at: None,
             asked: false,
             handshake: None,
+            queue: None,
+            dropped: None,
             late_data: false,
             inferred: false,
             gap: false,
@@ -131,6 +133,7 @@ impl Tale {
             next: None,
             most: None,
             sent: true,
+            queue: None,
         };
         self.tell(milliseconds, host, What::News(Box::new(News::Retransmit(again))))
     }

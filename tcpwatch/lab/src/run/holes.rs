@@ -119,6 +119,7 @@ mod tests {
             next: None,
             most: None,
             sent: true,
+            queue: None,
         });
         Moment { at, host: Host::Client, what: What::News(Box::new(news)) }
     }
