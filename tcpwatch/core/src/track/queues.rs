@@ -95,8 +95,17 @@ impl Unclaimed {
         self.0.push_back((at, key, queue));
     }
 
-    /// Gives the reading to the socket that enters ESTABLISHED.
-    pub(super) fn claim(&mut self, event: &StateEvent, life: &mut Life) {
+    /// What was read on the occasion of this change; the socket that enters ESTABLISHED gets its own.
+    pub(super) fn take(
+        &mut self,
+        event: &StateEvent,
+        life: &mut Life,
+    ) -> Option<Box<ListenerQueue>> {
+        self.claim(event, life);
+        life.met.take_latest(event.at)
+    }
+
+    fn claim(&mut self, event: &StateEvent, life: &mut Life) {
         let too_old = |read: KernelTime| event.at.since(read) >= SETTLE;
         while self.0.pop_front_if(|(read, ..)| too_old(*read)).is_some() {}
         if (event.from, event.to) != (TcpState::SynRecv, TcpState::Established) {

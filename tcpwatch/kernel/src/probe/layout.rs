@@ -112,6 +112,26 @@ pub struct Layout {
     pub btf: Btf,
 }
 
+impl Layout {
+    /// All fields that were found.
+    pub(super) fn fields(&self) -> impl Iterator<Item = &FieldOffset> {
+        let optional = [
+            &self.tw_room,
+            &self.queues,
+            &self.minis,
+            &self.retransmits,
+            &self.sent_before,
+            &self.resets,
+            &self.totals,
+            &self.counting,
+            &self.mptcp,
+            &self.cgroups,
+        ];
+        let optional = optional.into_iter().flatten().flatten();
+        self.sockets.iter().chain(&self.owners).chain(optional)
+    }
+}
+
 /// Finds every field the kernel side reads.
 ///
 /// # Errors
