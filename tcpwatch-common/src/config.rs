@@ -82,7 +82,7 @@ pub const MAX_MPTCP: u32 = 4096;
 pub const FIRST_PID_NAMESPACE: u32 = 0xEFFF_FFFC;
 
 /// Fields that say why a socket enters CLOSED.
-pub const CLOSING_FIELDS: [KernelField; 11] = [
+pub const CLOSING_FIELDS: [KernelField; 12] = [
     field("SK_ERR_SOFT", "sock", "sk_err_soft"),
     field("SK_SOCKET", "tcp_sock", "inet_conn.icsk_inet.sk.sk_socket"),
     field("SOCKET_STATE", "socket", "state"),
@@ -94,6 +94,7 @@ pub const CLOSING_FIELDS: [KernelField; 11] = [
     field("TCP_SND_UNA", "tcp_sock", "snd_una"),
     field("TCP_SND_NXT", "tcp_sock", "snd_nxt"),
     field("TCP_WRITE_SEQ", "tcp_sock", "write_seq"),
+    field("TCP_TXHASH", "tcp_sock", "inet_conn.icsk_inet.sk.sk_txhash"),
 ];
 
 /// Fields that say whether there is room for a timewait socket (since 6.1).

@@ -291,6 +291,7 @@ globals! {
     TCP_SND_UNA: u32 = 0;
     TCP_SND_NXT: u32 = 0;
     TCP_WRITE_SEQ: u32 = 0;
+    TCP_TXHASH: u32 = 0;
     TW_REFCOUNT: u32 = 0;
     TW_MOST: u32 = 0;
     SK_ACK_BACKLOG: u32 = 0;

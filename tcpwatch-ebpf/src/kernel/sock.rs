@@ -365,10 +365,14 @@ impl TcpSock {
     /// the one that a disconnect has left, two at least from `snd_una` (`tcp_disconnect`). For a SYN they
     /// are made the same, and the SYN adds one (`tcp_connect_init` and `tcp_connect` in
     /// `net/ipv4/tcp_output.c`).
+    ///
+    /// A socket that was never connected before has no hash for its transmissions until a port was found; then
+    /// routing with that port may fail, before a number is chosen (`ip_route_newports` in `tcp_v4_connect`).
     #[inline(always)]
     pub(crate) fn unnumbered(self) -> u16 {
         let ahead = self.write_seq().wrapping_sub(field(self.0, &maps::TCP_SND_UNA));
-        let none = (1 - not_zero(self.write_seq())) | not_zero(ahead >> 1);
+        let txhash: u32 = field(self.0, &maps::TCP_TXHASH);
+        let none = (1 - not_zero(self.write_seq() | txhash)) | not_zero(ahead >> 1);
         none & self.never_sent()
     }
 

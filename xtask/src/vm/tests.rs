@@ -59,22 +59,25 @@ pub(crate) struct Way {
     /// What its kernel is told besides.
     pub(crate) command_line: &'static str,
     /// What the names of its tests begin with. They are ignored elsewhere.
-    pub(crate) tests: &'static str,
+    pub(crate) tests: &'static [&'static str],
 }
 
 /// With a kernel that tcpwatch refuses.
 pub(crate) static TOO_OLD: Way =
-    Way { name: "too-old", command_line: "", tests: "whole_machine::too_old::" };
+    Way { name: "too-old", command_line: "", tests: &["whole_machine::too_old::"] };
 
 /// As machines usually are: every test that is not ignored, and then those that change the machine.
-pub(crate) static USUAL: Way =
-    Way { name: "usual", command_line: "", tests: "whole_machine::symbols::" };
+pub(crate) static USUAL: Way = Way {
+    name: "usual",
+    command_line: "",
+    tests: &["whole_machine::orphans::", "whole_machine::symbols::"],
+};
 
 /// The odd ones.
 pub(crate) static ODD: [Way; 1] = [Way {
     name: "lockdown",
     command_line: "lsm=lockdown lockdown=confidentiality",
-    tests: "whole_machine::lockdown::",
+    tests: &["whole_machine::lockdown::"],
 }];
 
 /// What `--list` says, and `--list --ignored`.
@@ -128,7 +131,8 @@ impl Target {
 impl Way {
     /// Of a target's tests: those that need a machine like this.
     pub(crate) fn choose(&self, listed: &Listed, only: &[String]) -> Vec<String> {
-        let needs = names(&listed.ignored).filter(|name| name.starts_with(self.tests));
+        let is_its = |name: &&str| self.tests.iter().any(|prefix| name.starts_with(prefix));
+        let needs = names(&listed.ignored).filter(is_its);
         let wanted = needs.filter(|name| is_asked(name, only));
         wanted.map(str::to_owned).collect()
     }
@@ -139,7 +143,7 @@ mod unit {
     use super::*;
 
     const TARGET: Target = Target { name: "t", only: &[], core: &["a::"], without: &["churn"] };
-    const WAY: Way = Way { name: "w", command_line: "", tests: "odd::" };
+    const WAY: Way = Way { name: "w", command_line: "", tests: &["odd::"] };
 
     fn listed() -> Listed {
         let all = "a::quick: test\nchurn: test\nload::long: test\nodd::b: test\nslow: test\n";
