@@ -1,6 +1,6 @@
 //! What one run is to do.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use tcpwatch_core::track::News;
 use tcpwatch_kernel::probe::{Counting, Filters};
@@ -18,8 +18,8 @@ pub struct Plan {
     pub counting: Counting,
     /// End after this long.
     pub duration: Option<Duration>,
-    /// End after this many lines.
+    /// End after this many news.
     pub count: Option<u64>,
-    /// Write totals into the output.
-    pub summary_line: bool,
+    /// The file that takes a copy of everything that comes from the kernel.
+    pub record: Option<PathBuf>,
 }
