@@ -63,7 +63,7 @@ pub(crate) fn run(
         // Serves until it is dropped.
         let _serving =
             server.map(|server| serve::start(server, live.probes(), None)).transpose()?;
-        while let Some(batch) = live.next().await? {
+        while let Some(batch) = live.next_batch().await? {
             log.write(&batch)?;
         }
         anyhow::Ok(())
@@ -89,7 +89,7 @@ pub(crate) fn replay(file: &Path, filters: &FilterArgs, output: &OutputArgs) -> 
     let mut stdout = io::stdout().lock();
     let mut log = Log::new(sink.as_mut(), &mut stdout, has_summary_line(output));
     let mut replay = Replay::open(&plan, recording);
-    while let Some(batch) = replay.next()? {
+    while let Some(batch) = replay.next_batch()? {
         log.write(&batch)?;
     }
     say_summary(log.into_summary(), sink.as_mut(), output);

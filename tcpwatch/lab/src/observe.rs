@@ -51,7 +51,7 @@ pub fn laboratory(live: &mut Live<'_>) -> Result<Laboratory> {
 /// # Errors
 /// If the kernel side cannot be read.
 pub async fn observe(live: &mut Live<'_>, audience: &Audience) -> Result<()> {
-    while let Some(batch) = live.next().await? {
+    while let Some(batch) = live.next_batch().await? {
         for item in batch.items {
             audience.hear(item);
         }

@@ -79,7 +79,7 @@ pub(super) async fn make(
         tokio::select! {
             biased;
             result = &mut rehearsing, if rehearsed.is_none() => rehearsed = Some(result),
-            batch = live.next() => match (batch?, &mut evidence) {
+            batch = live.next_batch() => match (batch?, &mut evidence) {
                 (None, _) => return Ok(None),
                 (Some(batch), Some(evidence)) => evidence.add(&batch),
                 (Some(_), None) => {}
@@ -88,7 +88,7 @@ pub(super) async fn make(
         }
     }
     live.end();
-    while let Some(batch) = live.next().await? {
+    while let Some(batch) = live.next_batch().await? {
         if let Some(evidence) = &mut evidence {
             evidence.add(&batch);
         }

@@ -4,6 +4,8 @@
 //! [`comparison`](crate::comparison) for what has to be asked besides,
 //! [`live_recording`](crate::live_recording) for the recording.
 
+use std::sync::Arc;
+
 use anyhow::{Context as _, Result};
 use tcpwatch_core::{
     decode::{Names, decode},
@@ -97,7 +99,7 @@ impl<'a> Live<'a> {
             recording,
             questions: Questions::default(),
             comparison: Comparison::default(),
-            losses: LossWatch::new(probes.losses.clone()),
+            losses: LossWatch::new(Arc::clone(&probes.losses)),
             probes,
             road,
             stage: Stage::Running,
@@ -125,7 +127,7 @@ impl<'a> Live<'a> {
     ///
     /// # Errors
     /// If the kernel side cannot be read; after the totals, if the recording could not be written.
-    pub async fn next(&mut self) -> Result<Option<Batch<'_>>> {
+    pub async fn next_batch(&mut self) -> Result<Option<Batch<'_>>> {
         self.road.shown.clear();
         while self.road.shown.is_empty() {
             match (self.releasing, self.stage) {

@@ -52,7 +52,7 @@ impl<'a, F: BufRead> Replay<'a, F> {
     ///
     /// # Errors
     /// After the totals, if the recording could not be read to its end.
-    pub fn next(&mut self) -> Result<Option<Batch<'_>>> {
+    pub fn next_batch(&mut self) -> Result<Option<Batch<'_>>> {
         self.road.shown.clear();
         while !self.is_over && !self.road.shown.is_full() {
             if self.road.shown.is_complete() {

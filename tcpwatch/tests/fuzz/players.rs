@@ -45,7 +45,8 @@ fn play(recording: &[u8], tells: Tells, sink: &mut dyn Sink) -> Result<Played, S
     let mut replay = Replay::open(&plan, recording);
     let mut log = Log::new(sink, &mut text, true);
     let played = loop {
-        match replay.next().and_then(|batch| batch.map(|batch| log.write(&batch)).transpose()) {
+        match replay.next_batch().and_then(|batch| batch.map(|batch| log.write(&batch)).transpose())
+        {
             Ok(Some(())) => {}
             Ok(None) => break Ok(()),
             Err(error) => break Err(format!("{error:#}")),
