@@ -99,8 +99,9 @@ fn perform(asked: &LabRun) -> Result<ExitCode> {
         let laboratory = observe::laboratory(&mut live)?;
         tokio::select! {
             biased;
-            runs = work(&laboratory) => runs.map(Some),
+            // First: after a signal this ends at once, and no run goes on.
             observed = observe::observe(&mut live, &laboratory.audience) => observed.map(|()| None),
+            runs = work(&laboratory) => runs.map(Some),
         }
     })?;
     let Some(runs) = runs else {
