@@ -21,7 +21,7 @@ const fn field(global: &'static str, container: &'static str, path: &'static str
 
 /// Fields without which nothing works. `struct sock`, `inet_timewait_sock` and `request_sock` all
 /// begin with a `struct sock_common`, see [`COMMON_FIRST`].
-pub const SOCKET_FIELDS: [KernelField; 19] = [
+pub const SOCKET_FIELDS: [KernelField; 20] = [
     field("SKC_FAMILY", "sock_common", "skc_family"),
     field("SKC_DADDR", "sock_common", "skc_daddr"),
     field("SKC_RCV_SADDR", "sock_common", "skc_rcv_saddr"),
@@ -38,30 +38,57 @@ pub const SOCKET_FIELDS: [KernelField; 19] = [
     field("INET_SPORT", "tcp_sock", "inet_conn.icsk_inet.inet_sport"),
     field("TCP_LINGER2", "tcp_sock", "linger2"),
     field("TCP_BYTES_RECEIVED", "tcp_sock", "bytes_received"),
+    field("TCP_BYTES_ACKED", "tcp_sock", "bytes_acked"),
     field("NS_INUM", "net", "ns.inum"),
     field("TCP_SEGS_OUT", "tcp_sock", "segs_out"),
     field("TCP_FASTOPEN_REQ", "tcp_sock", "fastopen_req"),
 ];
 
+/// Fields that say why a socket enters CLOSED.
+pub const CLOSING_FIELDS: [KernelField; 11] = [
+    field("SK_ERR_SOFT", "sock", "sk_err_soft"),
+    field("SK_SOCKET", "tcp_sock", "inet_conn.icsk_inet.sk.sk_socket"),
+    field("SOCKET_STATE", "socket", "state"),
+    field("SK_ERRORS", "tcp_sock", "inet_conn.icsk_inet.sk.sk_error_queue.qlen"),
+    field("SK_LAST_ERROR", "tcp_sock", "inet_conn.icsk_inet.sk.sk_error_queue.prev"),
+    field("SKB_CB", "sk_buff", "cb"),
+    field("EE_ERRNO", "sock_exterr_skb", "ee.ee_errno"),
+    field("TCP_TOTAL_RETRANS", "tcp_sock", "total_retrans"),
+    field("TCP_SND_UNA", "tcp_sock", "snd_una"),
+    field("TCP_SND_NXT", "tcp_sock", "snd_nxt"),
+    field("TCP_WRITE_SEQ", "tcp_sock", "write_seq"),
+];
+
+/// Fields that say whether there is room for a timewait socket (since 6.1).
+pub const TW_ROOM_FIELDS: [KernelField; 2] = [
+    field("TW_REFCOUNT", "net", "ipv4.tcp_death_row.tw_refcount"),
+    field("TW_MOST", "net", "ipv4.tcp_death_row.sysctl_max_tw_buckets"),
+];
+
+/// The bit that says that a socket is under repair: `bool`-like, and a bit-field.
+pub const REPAIR_BIT: (&str, &str) = ("tcp_sock", "repair");
+
 /// Fields that the life of mini-sockets needs.
-pub const MINI_FIELDS: [KernelField; 7] = [
+pub const MINI_FIELDS: [KernelField; 8] = [
     field("TIMER_FUNCTION", "timer_list", "function"),
     field("TIMER_EXPIRES", "timer_list", "expires"),
     field("TW_TIMER", "inet_timewait_sock", "tw_timer"),
     field("TW_SUBSTATE", "inet_timewait_sock", "tw_substate"),
     field("RSK_TIMER", "request_sock", "rsk_timer"),
     field("RSK_NUM_RETRANS", "request_sock", "num_retrans"),
+    field("SKC_LISTENER", "sock_common", "skc_listener"),
     // `count` before 5.11, `__ns_ref` since 6.18.
     field("NS_COUNT", "net", "ns.count|ns.__ns_ref|count"),
 ];
 
 /// Fields that retransmissions need.
-pub const RETRANSMIT_FIELDS: [KernelField; 10] = [
+pub const RETRANSMIT_FIELDS: [KernelField; 11] = [
     field("ICSK_RTO", "tcp_sock", "inet_conn.icsk_rto"),
     field("ICSK_RETRANSMITS", "tcp_sock", "inet_conn.icsk_retransmits"),
     field("ICSK_USER_TIMEOUT", "tcp_sock", "inet_conn.icsk_user_timeout"),
     field("ICSK_SYN_RETRIES", "tcp_sock", "inet_conn.icsk_syn_retries"),
     field("TCP_TOTAL_RETRANS", "tcp_sock", "total_retrans"),
+    field("SKB_LEN", "sk_buff", "len"),
     field("SKB_CB", "sk_buff", "cb"),
     // One byte up to 6.14, two since; the first holds the flags that are read.
     field("TCB_FLAGS", "tcp_skb_cb", "tcp_flags"),
@@ -69,6 +96,29 @@ pub const RETRANSMIT_FIELDS: [KernelField; 10] = [
     field("RSK_NUM_TIMEOUT", "request_sock", "syncookie|cookie_ts"),
     field("RSK_TIMER", "request_sock", "rsk_timer"),
     field("TIMER_PPREV", "timer_list", "entry.pprev"),
+];
+
+/// Fields that say when a segment was sent before, and when its timer was due. The timer has moved twice
+/// (since 6.15 it has no second clock beside it, since 6.19 it is in `struct sock`).
+pub const SENT_BEFORE_FIELDS: [KernelField; 9] = [
+    field(
+        "RETRANSMIT_TIMER",
+        "tcp_sock",
+        "inet_conn.icsk_retransmit_timer|inet_conn.icsk_inet.sk.tcp_retransmit_timer",
+    ),
+    field(
+        "RETRANSMIT_DUE",
+        "tcp_sock",
+        "inet_conn.icsk_timeout|inet_conn.icsk_retransmit_timer.expires|\
+         inet_conn.icsk_inet.sk.tcp_retransmit_timer.expires",
+    ),
+    field("ICSK_PENDING", "tcp_sock", "inet_conn.icsk_pending"),
+    field("RTX_QUEUE", "tcp_sock", "inet_conn.icsk_inet.sk.tcp_rtx_queue.rb_node"),
+    field("RB_LEFT", "rb_node", "rb_left"),
+    field("RB_RIGHT", "rb_node", "rb_right"),
+    field("SKB_RBNODE", "sk_buff", "rbnode"),
+    field("SKB_MSTAMP", "sk_buff", "skb_mstamp_ns"),
+    field("TCB_SEQ", "tcp_skb_cb", "seq"),
 ];
 
 /// Fields that resets need: the segment that was answered.
@@ -81,9 +131,12 @@ pub const RESET_FIELDS: [KernelField; 5] = [
 ];
 
 /// Fields that a socket's totals need.
-pub const TOTALS_FIELDS: [KernelField; 6] = [
+pub const TOTALS_FIELDS: [KernelField; 9] = [
     field("TCP_BYTES_SENT", "tcp_sock", "bytes_sent"),
     field("TCP_BYTES_RETRANS", "tcp_sock", "bytes_retrans"),
+    field("TCP_SND_UNA", "tcp_sock", "snd_una"),
+    field("TCP_SND_NXT", "tcp_sock", "snd_nxt"),
+    field("TCP_WRITE_SEQ", "tcp_sock", "write_seq"),
     field("TCP_TOTAL_RETRANS", "tcp_sock", "total_retrans"),
     field("TCP_SRTT_US", "tcp_sock", "srtt_us"),
     // The first sample of the three is the smallest.

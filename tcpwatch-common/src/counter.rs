@@ -70,5 +70,15 @@ pub enum Hook {
     SetStateFifth = 14,
 }
 
+impl Hook {
+    /// The one with the highest number.
+    pub const LAST: Self = Self::SetStateFifth;
+}
+
 /// Number of slots in the map.
-pub const SLOTS: usize = 75;
+#[expect(clippy::as_conversions, reason = "small to large, and From is not const")]
+pub const SLOTS: usize = Counter::Recovered.slot(Hook::LAST) as usize + 1;
+
+const _: () = {
+    assert!(Counter::Recovered.slot(Hook::SetState) + 1 == Counter::PER_HOOK, "all of a hook's");
+};

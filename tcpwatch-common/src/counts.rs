@@ -4,6 +4,11 @@
 //! [`Block`] of [`WORDS`] counters for each kind of program that can interrupt another one, on every
 //! CPU; their sum is the count. Times are in nanoseconds, states are the kernel's numbers.
 
+use crate::{
+    Reason,
+    state::{CLOSED, FIN_WAIT_2, TIME_WAIT},
+};
+
 /// Who writes a block. Programs of the same kind never interrupt each other on a CPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
@@ -20,20 +25,17 @@ pub enum Block {
     FullFourth = 4,
     /// The fourth copy.
     FullFifth = 5,
+    /// `tcp_send_reset`, where it decides how a connection ended.
+    ResetSent = 6,
+    /// `tcp_receive_reset`, likewise.
+    ResetReceived = 7,
 }
 
 /// Blocks on every CPU.
-pub const BLOCKS: usize = 6;
+pub const BLOCKS: usize = 8;
 
 /// Room for all state numbers; a power of two, so that a mask keeps an index inside.
 pub const STATES: usize = 16;
-
-/// Kernel state number of FIN_WAIT_2, `include/net/tcp_states.h`.
-pub const FIN_WAIT_2: u8 = 5;
-/// Kernel state number of TIME_WAIT.
-pub const TIME_WAIT: u8 = 6;
-/// Kernel state number of CLOSED.
-pub const CLOSED: u8 = 7;
 
 /// Upper bounds of the buckets of the time in a state. The timers that end TIME_WAIT and, by default,
 /// FIN_WAIT_2 run 60 s and up to 5.12 s longer, by the timer wheel: two bounds enclose them.
@@ -101,12 +103,12 @@ pub const CONNECTED_NS: usize = CONNECTED + CONNECT_BOUNDS_NS.len() + 1;
 pub const SYNS: usize = CONNECTED_NS + 1;
 /// All SYNs of ended connect attempts.
 pub const SYNS_SUM: usize = SYNS + SYN_BOUND + 1;
-/// First word: connect attempts without success, by [`ConnectEnd`].
+/// First word: connect attempts without success, by [`Reason`].
 pub const CONNECT_ENDS: usize = SYNS_SUM + 1;
-/// First word: ended connections, by [`End`].
-pub const ENDS: usize = CONNECT_ENDS + 16;
+/// First word: ended connections, by [`Reason`].
+pub const ENDS: usize = CONNECT_ENDS + Reason::ROOM;
 /// First word: segments sent again, by [`Again`].
-pub const AGAIN: usize = ENDS + 16;
+pub const AGAIN: usize = ENDS + Reason::ROOM;
 /// Connections accepted.
 pub const ACCEPTS: usize = AGAIN + 4;
 /// Resets sent.
@@ -128,42 +130,6 @@ pub const MAX_MINIS: u32 = 65_536;
 /// Places for full sockets that become mini-sockets at this moment, two for each to choose from; a power
 /// of two.
 pub const BURIALS: usize = 4096;
-
-/// Why a connect had no success.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u32)]
-#[expect(missing_docs, reason = "the words say it")]
-pub enum ConnectEnd {
-    Refused = 0,
-    TimedOut = 1,
-    Reset = 2,
-    Unreachable = 3,
-    NoPort = 4,
-    Other = 5,
-    /// The application gave up: no failure.
-    Canceled = 6,
-}
-
-/// Why a connection ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u32)]
-#[expect(missing_docs, reason = "the words say it")]
-pub enum End {
-    /// Both sides closed; the last acknowledgment came.
-    Normal = 0,
-    /// The timer of TIME_WAIT or FIN_WAIT_2 fired.
-    Timer = 1,
-    /// A mini-socket ended before its timer: by a reset, a new connection, `ss -K`.
-    Early = 2,
-    NetnsGone = 3,
-    ResetReceived = 4,
-    ResetSent = 5,
-    TimedOut = 6,
-    Unreachable = 7,
-    Killed = 8,
-    TimeWaitOverflow = 9,
-    Unknown = 10,
-}
 
 /// What was sent again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -230,17 +196,21 @@ pub struct Pending {
     pub earlier_ns: u64,
     /// State: kernel number.
     pub state: u32,
-    /// [`End`], if it is one.
+    /// [`Reason`], if it is an end.
     pub end: u32,
     /// The state under which the mini-socket is in the table; 0 if it is not there.
     pub kept: u32,
     /// 1 if a full socket has come to where a mini-socket takes over since then, on this CPU.
     pub overtaken: u32,
+    /// 1 if the timer fired; otherwise it was disarmed.
+    pub expired: u32,
+    /// Local port in the upper half, remote port in the lower: the memory may soon be another mini-socket's.
+    pub ports: u32,
 }
 
 const _: () = assert!(size_of::<Pending>() == 8 * PENDING_WORDS, "no padding");
 /// 64-bit words of [`Pending`].
-pub const PENDING_WORDS: usize = 6;
+pub const PENDING_WORDS: usize = 7;
 
 impl Pending {
     /// From its words.
@@ -251,9 +221,21 @@ impl Pending {
         reason = "halves of a word, in the order of a little-endian machine"
     )]
     pub const fn from_words(words: [u64; PENDING_WORDS]) -> Self {
-        let [timer, at_ns, since_ns, earlier_ns, state_end, kept] = words;
+        let [timer, at_ns, since_ns, earlier_ns, state_end, kept, expired] = words;
         let (state, end) = (state_end as u32, (state_end >> 32) as u32);
-        Self { timer, at_ns, since_ns, earlier_ns, state, end, kept: kept as u32, overtaken: 0 }
+        let (kept, expired) = (kept as u32, expired as u32);
+        Self {
+            timer,
+            at_ns,
+            since_ns,
+            earlier_ns,
+            state,
+            end,
+            kept,
+            overtaken: 0,
+            expired,
+            ports: 0,
+        }
     }
 
     /// Did FIN_WAIT_2 become TIME_WAIT, and no event has told it?
@@ -276,7 +258,7 @@ impl Pending {
         }
         add(transition(state, CLOSED), 1);
         stay(state, between(self.since_ns, self.at_ns), add);
-        add(ENDS + (self.end & 15) as usize, 1);
+        add(ENDS + self.end as usize % Reason::ROOM, 1);
     }
 }
 
@@ -320,15 +302,16 @@ mod tests {
             since_ns: 10 * second,
             earlier_ns: 8 * second,
             state: 6,
-            end: 1,
+            end: 11,
             kept: 5,
-            overtaken: 0,
+            expired: 1,
+            ..Pending::default()
         });
         assert_eq!(words[transition(FIN_WAIT_2, TIME_WAIT)], 1);
         assert_eq!(words[transition(TIME_WAIT, CLOSED)], 1);
         assert_eq!(words[STAYS_NS + 5], 2 * second);
         assert_eq!(words[STAYS_NS + 6], 60 * second);
-        assert_eq!(words[ENDS + 1], 1);
+        assert_eq!(words[ENDS + 11], 1, "the timer");
         assert_eq!(words.iter().filter(|word| **word != 0).count(), 7);
     }
 

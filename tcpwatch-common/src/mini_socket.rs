@@ -29,6 +29,10 @@ pub enum MiniKind {
 
 /// [`RecordHead::flags`]: the network namespace is being torn down (`net->ns.count` is 0).
 pub const FLAG_NETNS_GONE: u16 = 1 << 0;
+/// [`RecordHead::flags`]: a half-open connection's timer fires, and its listener still listens.
+pub const FLAG_LISTENS: u16 = 1 << 1;
+/// [`RecordHead::flags`]: its timer fires, and its listener does not listen any more.
+pub const FLAG_LISTENER_CLOSED: u16 = 1 << 2;
 
 /// One timer event of a mini-socket. [`RecordHead::cookie`] is 0 if nobody has asked for one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

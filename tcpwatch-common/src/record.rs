@@ -22,6 +22,8 @@ pub enum RecordKind {
     SocketError = 7,
     /// A segment on a link of the laboratory: [`crate::Segment`].
     Segment = 8,
+    /// A full socket sent a segment again: [`crate::TimedRetransmit`].
+    TimedRetransmit = 9,
 }
 
 /// Address family on the wire. An IPv4 connection of an IPv6 socket (`::ffff:a.b.c.d`) is IPv4.
@@ -76,6 +78,7 @@ impl RecordKind {
             6 => Self::Reset,
             7 => Self::SocketError,
             8 => Self::Segment,
+            9 => Self::TimedRetransmit,
             _ => return None,
         })
     }

@@ -10,6 +10,16 @@ pub const FLAG_SENT: u16 = 1 << 0;
 /// [`RecordHead::flags`]: [`Reset::reason`] holds the kernel's reason (since 6.10, sent only).
 pub const FLAG_REASON: u16 = 1 << 1;
 
+/// Which way a reset went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum ResetWay {
+    /// This host sent it.
+    Sent = 1,
+    /// It came in.
+    Received = 2,
+}
+
 /// One reset. [`RecordHead::cookie`] is 0 where no connection's socket is concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]

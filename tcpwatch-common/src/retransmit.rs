@@ -39,7 +39,7 @@ pub struct Retransmit<const WORDS: usize> {
     pub total: u32,
     /// State in the kernel's numbers.
     pub state: u8,
-    /// [`TCP_FIN`], [`TCP_SYN`], [`TCP_ACK`] of the segment.
+    /// [`TCP_FIN`], [`TCP_SYN`], [`TCP_ACK`] of the segment, see [`kind_flags`].
     pub segment: u8,
     /// Retransmission timeouts in a row, this one included (`icsk_retransmits`); 0 for a segment that
     /// no timeout sent: a tail loss probe or a fast retransmission. For a half-open connection the
@@ -53,7 +53,45 @@ pub struct Retransmit<const WORDS: usize> {
     pub remote: [u32; WORDS],
 }
 
+/// When a segment was sent before, and when its timer was due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct RetransmitTimes {
+    /// When the segment was sent last before (`skb_mstamp_ns`, `CLOCK_MONOTONIC`), read when the timer
+    /// of the socket ran out; 0 if no timer of the socket led here, or it ran out while a system call
+    /// was at work on the socket.
+    pub sent_before_ns: u64,
+    /// The jiffy at which the socket's timer was due that was armed last.
+    pub due: u64,
+    /// The present jiffy.
+    pub jiffies: u64,
+    /// Sequence number of the segment.
+    pub seq: u32,
+    /// Always 0.
+    pub reserved: u32,
+}
+
+/// One retransmission of a full socket, with the times of its segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct TimedRetransmit<const WORDS: usize> {
+    /// The retransmission.
+    pub again: Retransmit<WORDS>,
+    /// The times.
+    pub times: RetransmitTimes,
+}
+
+/// The flags that say what a segment with `bytes` of data is: with data, a FIN is data. The kernel joins
+/// both when it sends them again (`tcp_retrans_try_collapse` in `net/ipv4/tcp_output.c`).
+#[must_use]
+pub const fn kind_flags(flags: u8, bytes: u32) -> u8 {
+    if bytes == 0 { flags } else { flags & !TCP_FIN }
+}
+
 const _: () = {
+    assert!(size_of::<RetransmitTimes>() == 32, "no padding");
+    assert!(size_of::<TimedRetransmit<1>>() == 56 + 32, "no padding between");
+    assert!(size_of::<TimedRetransmit<4>>() == 80 + 32, "no padding between");
     assert!(size_of::<Retransmit<1>>() == 56, "IPv4 record");
     assert!(size_of::<Retransmit<4>>() == 80, "IPv6 record");
     assert!(core::mem::offset_of!(Retransmit<1>, remote) + 4 == 56, "no tail padding");

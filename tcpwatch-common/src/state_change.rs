@@ -18,8 +18,37 @@ pub const FLAG_KEPT_BACK: u16 = 1 << 3;
 /// [`RecordHead::flags`]: the application wants no FIN_WAIT_2 after `close()` (`TCP_LINGER2` < 0).
 pub const FLAG_LINGER2_OFF: u16 = 1 << 4;
 
-/// [`RecordHead::flags`]: data came before the handshake was done (fast open).
+/// [`RecordHead::flags`]: data came before the handshake was done; leaving SYN_SENT, the answer to the
+/// SYN acknowledges data (fast open).
 pub const FLAG_FAST_OPEN: u16 = 1 << 5;
+
+// Set on the way to CLOSED only; `crate::closing` says what they mean.
+
+/// [`RecordHead::flags`]: [`StateChange::error`] is not `sk_err`, which is 0, but the last error that ICMP
+/// brought in SYN_SENT (`sk_err_soft`, or the last of `sk_error_queue`).
+pub const FLAG_SOFT_ERROR: u16 = 1 << 6;
+/// [`RecordHead::flags`]: the socket is under repair (`TCP_REPAIR`).
+pub const FLAG_REPAIR: u16 = 1 << 7;
+/// [`RecordHead::flags`]: `connect()` itself fails (`SS_UNCONNECTED` in SYN_SENT).
+pub const FLAG_CONNECT_FAILED: u16 = 1 << 8;
+/// [`RecordHead::flags`]: no sequence number was chosen yet (`write_seq` is 0).
+pub const FLAG_UNNUMBERED: u16 = 1 << 9;
+/// [`RecordHead::flags`]: the SYN was sent again.
+pub const FLAG_RETRIED: u16 = 1 << 10;
+/// [`RecordHead::flags`]: the application has never had the socket (`sk_socket` is null).
+pub const FLAG_NO_SOCKET: u16 = 1 << 11;
+/// [`RecordHead::flags`]: not all that was queued is acknowledged, the FIN included
+/// (`snd_una != write_seq`).
+pub const FLAG_UNACKED: u16 = 1 << 12;
+/// [`RecordHead::flags`]: not all that was queued was sent (`snd_nxt != write_seq`).
+pub const FLAG_UNSENT: u16 = 1 << 13;
+/// [`RecordHead::flags`]: there is room for another timewait socket (`tcp_max_tw_buckets`).
+pub const FLAG_TW_ROOM: u16 = 1 << 14;
+/// [`RecordHead::flags`]: the socket has no local port.
+pub const FLAG_NO_PORT: u16 = 1 << 15;
+
+/// Those from [`FLAG_SOFT_ERROR`] on.
+pub const CLOSING_FLAGS: u16 = !(FLAG_SOFT_ERROR - 1);
 
 /// A state change; an address is one 32-bit word for IPv4 and four for IPv6, as
 /// [`RecordHead::family`] says.
@@ -32,9 +61,11 @@ pub struct StateChange<const WORDS: usize> {
     pub old: u8,
     /// State that is entered.
     pub new: u8,
-    /// `sk_err`: a positive errno, 0 when there is none.
+    /// `sk_err`: a positive errno, 0 when there is none; see [`FLAG_SOFT_ERROR`].
     pub error: u16,
-    /// Process (thread group) id in the initial pid namespace; 0 without [`FLAG_TASK`].
+    /// Process (thread group) id in the initial pid namespace, with [`FLAG_TASK`]. From SYN_SENT to
+    /// ESTABLISHED, how long the answer to the SYN took, in microseconds: 0 if that is not known, as when
+    /// the SYN was sent again. Otherwise 0.
     pub pid: u32,
     /// Name of the task, padded with zeros; all zeros without [`FLAG_TASK`]. 16 bytes of text, in words
     /// so that the kernel side moves them in two steps.

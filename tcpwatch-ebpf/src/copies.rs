@@ -43,7 +43,7 @@ pub(crate) const FIFTH: Copy =
 impl Copy {
     /// Is it to handle this change? Notes that it does.
     #[inline(always)]
-    pub(crate) fn takes(self, sock: Sock, new: u32) -> bool {
+    pub(crate) fn takes(self, sock: Sock, new: u8) -> bool {
         if maps::PREEMPTIBLE.load() == 0 {
             return self.is_first;
         }
@@ -55,13 +55,13 @@ impl Copy {
         // SAFETY: the helper returned a live value, and changes of a socket are made one after the other.
         let before = unsafe { *entered };
         if !self.is_first {
-            if before == new {
+            if before == u32::from(new) {
                 return false;
             }
             emit::count(Counter::Recovered, self.hook);
         }
         // SAFETY: as above.
-        unsafe { *entered = new };
+        unsafe { *entered = new.into() };
         true
     }
 }

@@ -26,20 +26,6 @@ fn asked(switch: u32) -> bool {
     maps::FILTERS.load() & switch != 0
 }
 
-/// Is a change between these states wanted?
-#[inline(always)]
-pub(crate) fn states(old: u32, new: u32) -> bool {
-    let left = maps::FILTER_STATES_LEFT.load() >> (old & 31);
-    let entered = maps::FILTER_STATES_ENTERED.load() >> (new & 31);
-    (left | entered) & 1 != 0
-}
-
-/// Is what happens to a socket in this state wanted?
-#[inline(always)]
-pub(crate) fn state(state: u32) -> bool {
-    (maps::FILTER_STATES.load() >> (state & 31)) & 1 != 0
-}
-
 /// Is this network namespace wanted?
 #[inline(always)]
 pub(crate) fn netns(inode: u32) -> bool {
@@ -90,12 +76,12 @@ pub(crate) struct Wanted {
     pub(crate) netns: u32,
 }
 
-/// Is what happens to this socket in this state wanted, as far as its addresses do not matter? `tcp` is
-/// the socket itself, or the listener that has it.
+/// Is what happens to this socket wanted, as far as its addresses do not matter? `tcp` is the socket itself,
+/// or the listener that has it.
 #[inline(always)]
-pub(crate) fn socket(sock: Sock, tcp: TcpSock, in_state: u8) -> Option<Wanted> {
+pub(crate) fn socket(sock: Sock, tcp: TcpSock) -> Option<Wanted> {
     let ports = (sock.bound_port(), sock.remote_port());
-    if !state(in_state.into()) || !known_ports(ports) {
+    if !known_ports(ports) {
         return None;
     }
     let netns = tcp.netns();

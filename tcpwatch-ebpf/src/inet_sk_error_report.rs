@@ -34,7 +34,7 @@ fn try_error_report(ctx: &BtfTracePointContext) -> Result<(), Loss> {
     let (error, state) = (sock.error(), sock.state());
     // A blocking connect() that fails reports a second time, after it has wiped the socket
     // (inet_stream_connect() calls tcp_disconnect()).
-    if error == 0 || sock.remote_port() == 0 || !filter::state(state.into()) {
+    if error == 0 || sock.remote_port() == 0 {
         return Ok(());
     }
     let tcp = sock.as_tcp().ok_or(Loss::NotATcpSocket)?;

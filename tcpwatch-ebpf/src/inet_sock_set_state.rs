@@ -6,38 +6,24 @@
 
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 use tcpwatch_common::{
-    RecordHead, RecordKind, StateChange, StateChangeLast,
+    Closing, RecordHead, RecordKind, StateChange, StateChangeLast,
     config::KeptBack,
     counter::Hook,
+    state::{CLOSE_WAIT, CLOSED, ESTABLISHED, FIN_WAIT_1, LAST_ACK, LISTEN, SYN_RECV, SYN_SENT},
     state_change::{
         FLAG_DEAD, FLAG_DONE, FLAG_FAST_OPEN, FLAG_KEPT_BACK, FLAG_LINGER2_OFF, FLAG_TASK,
     },
 };
 
 use crate::{
+    closing,
     copies::{self, Copy},
     count,
     emit::{self, Loss},
     filter::{self, Verdict},
-    kernel::{self, Addresses, SOCK_DEAD, Sock, TcpSock},
-    maps, trial, undecided,
+    kernel::{self, Addresses, SOCK_DEAD, SOCK_DONE, Sock, TcpSock},
+    maps, sent_before, trial, undecided,
 };
-
-/// `enum sock_flags`.
-pub(crate) const SOCK_DONE: u64 = 1 << 1;
-
-// Kernel state numbers, `include/net/tcp_states.h`.
-pub(crate) const ESTABLISHED: u32 = 1;
-pub(crate) const SYN_SENT: u32 = 2;
-pub(crate) const SYN_RECV: u32 = 3;
-const FIN_WAIT1: u32 = 4;
-pub(crate) const FIN_WAIT2: u32 = 5;
-pub(crate) const TIME_WAIT: u32 = 6;
-pub(crate) const CLOSE: u32 = 7;
-pub(crate) const CLOSE_WAIT: u32 = 8;
-pub(crate) const LAST_ACK: u32 = 9;
-pub(crate) const LISTEN: u32 = 10;
-pub(crate) const CLOSING: u32 = 11;
 
 #[btf_tracepoint(function = "inet_sock_set_state")]
 fn set_state(ctx: BtfTracePointContext) -> i32 {
@@ -67,9 +53,9 @@ fn set_state_fifth(ctx: BtfTracePointContext) -> i32 {
 #[inline(always)]
 fn observe(ctx: &BtfTracePointContext, copy: Copy) -> i32 {
     let sock = Sock::argument(ctx, 0);
-    let (old, new) = (ctx.arg::<u32>(1), ctx.arg::<u32>(2));
+    let (old, new) = (ctx.arg::<u32>(1) as u8, ctx.arg::<u32>(2) as u8);
     // tcp_close_state() also "changes" FIN_WAIT_2 to FIN_WAIT_2: not a change.
-    if old == new || !(count::is_on() || filter::states(old, new)) || !sock.is_tcp() {
+    if old == new || !sock.is_tcp() {
         return 0;
     }
     if trial::has(sock, Hook::SetState) || !copy.takes(sock, new) {
@@ -92,19 +78,16 @@ fn observe(ctx: &BtfTracePointContext, copy: Copy) -> i32 {
 fn try_set_state(
     ctx: &BtfTracePointContext,
     sock: Sock,
-    (old, new): (u32, u32),
+    (old, new): (u8, u8),
     hook: Hook,
 ) -> Result<(), Loss> {
-    if count::is_on() && !filter::states(old, new) {
-        return Ok(());
-    }
     let ports = (local_port(sock, old, new)?, sock.remote_port());
     if old == LISTEN && new == SYN_RECV && ports.1 == 0 {
         // Up to 6.12 an accepted socket is still an exact copy of its listener here, cookie included
         // (inet_csk_clone_lock): nobody's change. Its next one has everything.
         return Ok(());
     }
-    let listens = new == LISTEN || old == LISTEN && new == CLOSE;
+    let listens = new == LISTEN || old == LISTEN && new == CLOSED;
     let verdict = if listens { filter::listener_port(ports.0) } else { filter::ports(ports) };
     let may_be_kept = filter::asks_ports() && old == SYN_SENT;
     let kept = if may_be_kept { undecided::take(sock.cookie()) } else { None };
@@ -112,6 +95,9 @@ fn try_set_state(
         return Ok(());
     }
     let tcp = sock.as_tcp().ok_or(Loss::NotATcpSocket)?;
+    if new == SYN_SENT || new == ESTABLISHED {
+        sent_before::learn(tcp);
+    }
     let netns = tcp.netns();
     if !filter::netns(netns) {
         return Ok(());
@@ -121,13 +107,23 @@ fn try_set_state(
         return Ok(());
     }
 
-    let flags = flags(sock, tcp, old);
+    let (error, flags) = if new == CLOSED && old != LISTEN {
+        let Closing { error, flags, .. } = closing::of(sock, tcp, old);
+        (error, flags)
+    } else {
+        (sock.error(), flags(sock, tcp, old))
+    };
     let head = emit::head(RecordKind::StateChange, sock.cookie(), netns, ports, flags);
-    let change = What { old: old as u8, new: new as u8, error: sock.error(), ..What::by(old, new) };
+    let change = What { old, new, error, ..What::by(old, new) };
+    let change = if old == SYN_SENT && new == ESTABLISHED && maps::WITH_TOTALS.load() != 0 {
+        What { pid: tcp.syn_round_trip_us(), ..change }
+    } else {
+        change
+    };
     // A listener waits here for nothing: user space asks for its port and decides.
     if verdict == Verdict::Undecided && !listens {
         // A connect that found no free port never gets one.
-        if new == CLOSE {
+        if new == CLOSED {
             return Ok(());
         }
         return undecided::keep(head.cookie, &change.kept_back(&head));
@@ -135,7 +131,7 @@ fn try_set_state(
     if let Some(kept) = kept {
         emit_kept_back(ctx, &kept, &head, &addresses, hook);
     }
-    let is_last = new == CLOSE && !listens && maps::WITH_TOTALS.load() != 0;
+    let is_last = new == CLOSED && !listens && maps::WITH_TOTALS.load() != 0;
     change.emit(head, &addresses, is_last.then_some(tcp), hook)
 }
 
@@ -146,11 +142,12 @@ fn try_set_state(
 /// again, `inet_sport` still holds the port of its life before (`inet_put_port` leaves it), also when a
 /// connect fails because no port is free, and so has sent nothing.
 #[inline(always)]
-fn local_port(sock: Sock, old: u32, new: u32) -> Result<u16, Loss> {
+fn local_port(sock: Sock, old: u8, new: u8) -> Result<u16, Loss> {
     match sock.bound_port() {
-        0 if old != CLOSE => {
+        0 if old != CLOSED => {
             let tcp = sock.as_tcp().ok_or(Loss::NotATcpSocket)?;
-            let no_port = old == SYN_SENT && new == CLOSE && sock.error() == 0 && tcp.never_sent();
+            let ends = old == SYN_SENT && new == CLOSED;
+            let no_port = ends && closing::found_no_port(sock, tcp) != 0;
             Ok(if no_port { 0 } else { tcp.local_port() })
         }
         port => Ok(port),
@@ -195,7 +192,7 @@ struct What {
 impl What {
     /// Who made the change.
     #[inline(always)]
-    fn by(old: u32, new: u32) -> Self {
+    fn by(old: u8, new: u8) -> Self {
         let nobody = Self { old: 0, new: 0, error: 0, pid: 0, comm: [0; 2], flags: 0 };
         if !by_system_call(old, new) {
             return nobody;
@@ -248,16 +245,18 @@ impl What {
         let change = StateChange { head, old, new, error, pid, comm, local, remote };
         match ending {
             None => emit::emit(change),
-            Some(tcp) => emit::emit(StateChangeLast { change, totals: tcp.totals() }),
+            Some(tcp) => emit::emit(StateChangeLast { change, totals: tcp.totals(old) }),
         }
     }
 }
 
 #[inline(always)]
-fn flags(sock: Sock, tcp: TcpSock, old: u32) -> u16 {
+fn flags(sock: Sock, tcp: TcpSock, old: u8) -> u16 {
     let kernel = sock.flags();
     let mut flags = if tcp.linger2() < 0 { FLAG_LINGER2_OFF } else { 0 };
-    if old == SYN_RECV && tcp.bytes_received() > 0 {
+    // The acknowledgment of a client's SYN alone counts as one byte. `syn_data_acked` is set later
+    // (`tcp_rcv_synsent_state_process` in `net/ipv4/tcp_input.c`).
+    if old == SYN_RECV && tcp.bytes_received() > 0 || old == SYN_SENT && tcp.bytes_acked() > 1 {
         flags |= FLAG_FAST_OPEN;
     }
     if kernel & SOCK_DEAD != 0 {
@@ -272,12 +271,12 @@ fn flags(sock: Sock, tcp: TcpSock, old: u32) -> u16 {
 /// Is this change only ever made by a system call of the task that owns the socket? All others can
 /// happen in a softirq, where the current task is a bystander.
 #[inline(always)]
-fn by_system_call(old: u32, new: u32) -> bool {
+fn by_system_call(old: u8, new: u8) -> bool {
     match new {
         // connect() in tcp_v4_connect() and tcp_v6_connect(); listen() in inet_csk_listen_start().
-        SYN_SENT | LISTEN => old == CLOSE,
+        SYN_SENT | LISTEN => old == CLOSED,
         // close() and shutdown() through tcp_close_state().
-        FIN_WAIT1 => old == ESTABLISHED || old == SYN_RECV,
+        FIN_WAIT_1 => old == ESTABLISHED || old == SYN_RECV,
         LAST_ACK => old == CLOSE_WAIT,
         _ => false,
     }

@@ -16,6 +16,7 @@
 #![expect(clippy::needless_pass_by_value, reason = "aya's macros hand contexts over by value")]
 
 mod accepting;
+mod closing;
 mod copies;
 mod count;
 mod emit;
@@ -25,6 +26,7 @@ mod inet_sock_set_state;
 mod kernel;
 mod lab_tap;
 mod maps;
+mod sent_before;
 mod tcp_receive_reset;
 mod tcp_retransmit_skb;
 mod tcp_retransmit_synack;

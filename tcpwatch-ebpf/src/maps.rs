@@ -8,13 +8,18 @@ use aya_ebpf::{
     macros::btf_map,
 };
 use tcpwatch_common::{
-    RecordHead, Rule, RuleCount,
+    Ending, RecordHead, Rule, RuleCount,
+    awaiting::{Awaiting, LastReset},
     config::{KeptBack, MAX_PREFIXES, MAX_UNDECIDED, PORT_WORDS, RING_BYTES},
     counter,
     counts::{self, Pending},
+    mini_closing::MAX_ENDINGS,
+    mini_socket::TRACE,
     rule::{MAX_LINKS, MAX_RULES, RuleKey},
     trial,
 };
+
+use crate::kernel::Due;
 
 /// Records on their way to user space.
 #[btf_map]
@@ -41,10 +46,42 @@ pub(crate) static COUNTS: PerCpuArray<[u64; counts::WORDS], { counts::BLOCKS }> 
 #[btf_map]
 pub(crate) static PENDING: PerCpuArray<Pending, 1> = PerCpuArray::new();
 
+/// The socket on this CPU whose end a reset may still decide.
+#[btf_map]
+pub(crate) static AWAITING: PerCpuArray<Awaiting, 1> = PerCpuArray::new();
+
+/// The last reset that this CPU sent without a full socket of the connection.
+#[btf_map]
+pub(crate) static LAST_RESET: PerCpuArray<LastReset, 1> = PerCpuArray::new();
+
+/// Kernel functions from which mini-sockets are ended.
+#[btf_map]
+pub(crate) static ENDINGS: Array<Ending, MAX_ENDINGS> = Array::new();
+
+/// Room for a call stack: a program's own stack is too small.
+#[btf_map]
+pub(crate) static CALL_TRACE: PerCpuArray<[u64; TRACE], 1> = PerCpuArray::new();
 /// Addresses of the functions that the timers of timewait sockets and of request sockets run; 0 until
 /// the timers are watched. Not frozen, because a program of this object finds them out.
 #[btf_map]
 pub(crate) static HANDLERS: Array<[u64; 2], 1> = Array::new();
+
+/// Address of the function that the retransmission timers of full sockets run; 0 until a socket was seen.
+#[btf_map]
+pub(crate) static WRITE_TIMER: Array<u64, 1> = Array::new();
+
+/// The segment that a retransmission timer which has run out will send again, per CPU.
+#[btf_map]
+pub(crate) static SENT_BEFORE: PerCpuArray<SentBefore, 1> = PerCpuArray::new();
+
+/// See [`SENT_BEFORE`].
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub(crate) struct SentBefore {
+    pub(crate) due: Due,
+    /// When the timer has run out.
+    pub(crate) at_ns: u64,
+}
 
 /// Since when a full socket is in its state; freed with the socket.
 #[btf_map]
@@ -135,12 +172,6 @@ macro_rules! globals {
 globals! {
     /// `FILTER_*` switches of [`tcpwatch_common::config`].
     FILTERS: u32 = 0;
-    /// Bit `n` set: changes that leave state number `n` are wanted.
-    FILTER_STATES_LEFT: u32 = u32::MAX;
-    /// Bit `n` set: changes that enter state number `n` are wanted.
-    FILTER_STATES_ENTERED: u32 = u32::MAX;
-    /// Bit `n` set: what happens to a socket in state number `n` is wanted.
-    FILTER_STATES: u32 = u32::MAX;
     /// Inode of the only wanted network namespace.
     FILTER_NETNS_INODE: u32 = 0;
 
@@ -157,6 +188,8 @@ globals! {
 
     /// 1 if a socket's last change is to bring its totals.
     WITH_TOTALS: u32 = 0;
+    /// 1 if it can be read when a segment was sent before it is sent again.
+    WITH_SENT_BEFORE: u32 = 0;
     /// 1 if `tcp_retransmit_skb` tells whether the segment was sent (since 6.17).
     RETRANSMIT_HAS_ERROR: u32 = 0;
     /// 1 if `tcp_send_reset` tells why (since 6.10).
@@ -187,6 +220,7 @@ globals! {
     TW_SUBSTATE: u32 = 0;
     RSK_TIMER: u32 = 0;
     RSK_NUM_RETRANS: u32 = 0;
+    SKC_LISTENER: u32 = 0;
     NS_COUNT: u32 = 0;
     SKC_STATE: u32 = 0;
     ICSK_RTO: u32 = 0;
@@ -197,14 +231,40 @@ globals! {
     RSK_NUM_TIMEOUT: u32 = 0;
     TIMER_PPREV: u32 = 0;
     SKB_CB: u32 = 0;
+    SKB_LEN: u32 = 0;
+    SKB_RBNODE: u32 = 0;
+    SKB_MSTAMP: u32 = 0;
+    TCB_SEQ: u32 = 0;
+    RETRANSMIT_TIMER: u32 = 0;
+    RETRANSMIT_DUE: u32 = 0;
+    ICSK_PENDING: u32 = 0;
+    RTX_QUEUE: u32 = 0;
+    RB_LEFT: u32 = 0;
+    RB_RIGHT: u32 = 0;
     TCB_FLAGS: u32 = 0;
     SKB_HEAD: u32 = 0;
     SKB_NETWORK_HEADER: u32 = 0;
     SKB_TRANSPORT_HEADER: u32 = 0;
     SKB_DEV: u32 = 0;
     NETDEV_NET: u32 = 0;
+    SK_ERR_SOFT: u32 = 0;
+    SK_SOCKET: u32 = 0;
+    SOCKET_STATE: u32 = 0;
+    SK_ERRORS: u32 = 0;
+    SK_LAST_ERROR: u32 = 0;
+    EE_ERRNO: u32 = 0;
+    TCP_SND_UNA: u32 = 0;
+    TCP_SND_NXT: u32 = 0;
+    TCP_WRITE_SEQ: u32 = 0;
+    TW_REFCOUNT: u32 = 0;
+    TW_MOST: u32 = 0;
+    /// The byte that holds the bit `repair` of a socket.
+    TCP_REPAIR: u32 = 0;
+    /// That bit in its byte; 0 if it was not found.
+    TCP_REPAIR_MASK: u32 = 0;
     TCP_BYTES_SENT: u32 = 0;
     TCP_BYTES_RETRANS: u32 = 0;
+    TCP_BYTES_ACKED: u32 = 0;
     TCP_SRTT_US: u32 = 0;
     TCP_RTT_MIN: u32 = 0;
     MINMAX_SAMPLE_V: u32 = 0;

@@ -18,11 +18,12 @@ use crate::{
 
 #[btf_tracepoint(function = "tcp_receive_reset")]
 fn receive_reset(ctx: BtfTracePointContext) -> i32 {
-    if trial::has(Sock::argument(&ctx, 0), Hook::ReceiveReset) {
+    let sock = Sock::argument(&ctx, 0);
+    if trial::has(sock, Hook::ReceiveReset) {
         return 0;
     }
-    if count::is_on() && count::wants(Sock::argument(&ctx, 0)) {
-        count::reset_received();
+    if count::is_on() && count::wants(sock) {
+        count::ends::reset_received(sock.address(), sock.state());
     }
     if emit::is_on()
         && let Err(loss) = try_receive_reset(&ctx)
@@ -37,7 +38,7 @@ fn try_receive_reset(ctx: &BtfTracePointContext) -> Result<(), Loss> {
     let sock = Sock::argument(ctx, 0);
     let state = sock.state();
     let tcp = sock.as_tcp().ok_or(Loss::NotATcpSocket)?;
-    let Some(Wanted { ports, netns }) = filter::socket(sock, tcp, state) else { return Ok(()) };
+    let Some(Wanted { ports, netns }) = filter::socket(sock, tcp) else { return Ok(()) };
     let head = emit::head(RecordKind::Reset, sock.cookie(), netns, ports, 0);
     let addresses = sock.addresses().ok_or(Loss::UnknownFamily)?;
     What { head, reason: 0, state }.emit(addresses, Hook::ReceiveReset)

@@ -6,19 +6,20 @@
 
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 use tcpwatch_common::{
-    RecordHead, RecordKind, Retransmit,
+    RecordHead, RecordKind, Retransmit, RetransmitTimes, TimedRetransmit,
     counter::Hook,
     counts,
     retransmit::{FLAG_NOT_SENT, FLAG_ORPHAN, TCP_ACK, TCP_FIN, TCP_SYN},
+    state::SYN_SENT,
 };
 
 use crate::{
     count,
     emit::{self, Loss},
     filter::{self, Wanted},
-    inet_sock_set_state::{SYN_SENT, tell_kept_back},
+    inet_sock_set_state::tell_kept_back,
     kernel::{Addresses, Segment, Sock},
-    maps, trial,
+    maps, sent_before, trial,
 };
 
 #[btf_tracepoint(function = "tcp_retransmit_skb")]
@@ -37,10 +38,13 @@ fn retransmit(ctx: BtfTracePointContext) -> i32 {
     0
 }
 
-/// A FIN may carry data.
 #[inline(always)]
 fn count_again(ctx: &BtfTracePointContext) {
     if !count::wants(Sock::argument(ctx, 0)) {
+        return;
+    }
+    // The kernel counts what was sent alone (`RetransSegs`).
+    if failed(ctx) {
         return;
     }
     let flags = Segment::argument(ctx, 1).outgoing_flags();
@@ -53,17 +57,25 @@ fn count_again(ctx: &BtfTracePointContext) {
     }
 }
 
+/// Did the network below not take it?
+#[inline(always)]
+fn failed(ctx: &BtfTracePointContext) -> bool {
+    maps::RETRANSMIT_HAS_ERROR.load() != 0 && ctx.arg::<i32>(2) != 0
+}
+
 #[inline(always)]
 fn try_retransmit(ctx: &BtfTracePointContext) -> Result<(), Loss> {
     let sock = Sock::argument(ctx, 0);
     let state = sock.state();
     let tcp = sock.as_tcp().ok_or(Loss::NotATcpSocket)?;
-    let Some(Wanted { ports, netns }) = filter::socket(sock, tcp, state) else { return Ok(()) };
-    let failed = maps::RETRANSMIT_HAS_ERROR.load() != 0 && ctx.arg::<i32>(2) != 0;
+    let Some(Wanted { ports, netns }) = filter::socket(sock, tcp) else { return Ok(()) };
     let orphan = if sock.is_orphan() { FLAG_ORPHAN } else { 0 };
-    let flags = if failed { orphan | FLAG_NOT_SENT } else { orphan };
-    let head = emit::head(RecordKind::Retransmit, sock.cookie(), netns, ports, flags);
-    if filter::asks_ports() && u32::from(state) == SYN_SENT {
+    let flags = if failed(ctx) { orphan | FLAG_NOT_SENT } else { orphan };
+    let segment = Segment::argument(ctx, 1);
+    let times = sent_before::is_on().then(|| sent_before::times(sock, tcp, segment));
+    let kind = if times.is_some() { RecordKind::TimedRetransmit } else { RecordKind::Retransmit };
+    let head = emit::head(kind, sock.cookie(), netns, ports, flags);
+    if filter::asks_ports() && state == SYN_SENT {
         tell_kept_back(ctx, sock, &head);
     }
     let again = Again {
@@ -72,9 +84,10 @@ fn try_retransmit(ctx: &BtfTracePointContext) -> Result<(), Loss> {
         user_timeout_ms: tcp.user_timeout_ms(),
         total: tcp.retransmits(),
         state,
-        segment: Segment::argument(ctx, 1).outgoing_flags(),
+        segment: segment.outgoing_flags(),
         timeouts: tcp.timeouts(),
         syn_retries: tcp.syn_retries(),
+        times,
     };
     again.emit(sock, Hook::Retransmit)
 }
@@ -90,6 +103,7 @@ pub(crate) struct Again {
     pub(crate) segment: u8,
     pub(crate) timeouts: u8,
     pub(crate) syn_retries: u8,
+    pub(crate) times: Option<RetransmitTimes>,
 }
 
 impl Again {
@@ -116,9 +130,8 @@ impl Again {
         hook: Hook,
     ) -> Result<(), Loss> {
         emit::attempt(hook);
-        let Self { head: _, rto, user_timeout_ms, total, state, segment, timeouts, syn_retries } =
-            self;
-        emit::emit(Retransmit {
+        let Self { rto, user_timeout_ms, total, state, segment, timeouts, syn_retries, .. } = self;
+        let again = Retransmit {
             head,
             rto,
             user_timeout_ms,
@@ -129,6 +142,10 @@ impl Again {
             syn_retries,
             local,
             remote,
-        })
+        };
+        match self.times {
+            None => emit::emit(again),
+            Some(times) => emit::emit(TimedRetransmit { again, times }),
+        }
     }
 }

@@ -10,6 +10,7 @@ use tcpwatch_common::{
     counter::Hook,
     counts,
     retransmit::{FLAG_REQUEST, FLAG_SYN_CAME_AGAIN, TCP_ACK, TCP_SYN},
+    state::SYN_RECV,
 };
 
 use crate::{
@@ -20,9 +21,6 @@ use crate::{
     tcp_retransmit_skb::Again,
     trial,
 };
-
-/// Kernel state number, `include/net/tcp_states.h`.
-const SYN_RECV: u8 = 3;
 
 #[btf_tracepoint(function = "tcp_retransmit_synack")]
 fn retransmit_synack(ctx: BtfTracePointContext) -> i32 {
@@ -45,7 +43,7 @@ fn try_retransmit_synack(ctx: &BtfTracePointContext) -> Result<(), Loss> {
     let request = Sock::request(ctx, 1);
     // The first argument is the listener, or the socket that fast open has made already.
     let listener = Sock::argument(ctx, 0).as_tcp().ok_or(Loss::NotATcpSocket)?;
-    let Some(Wanted { ports, netns }) = filter::socket(request, listener, SYN_RECV) else {
+    let Some(Wanted { ports, netns }) = filter::socket(request, listener) else {
         return Ok(());
     };
     let cookie = request.known_cookie();
@@ -64,6 +62,7 @@ fn try_retransmit_synack(ctx: &BtfTracePointContext) -> Result<(), Loss> {
         segment: TCP_SYN | TCP_ACK,
         timeouts,
         syn_retries: listener.syn_retries(),
+        times: None,
     };
     again.emit(request, Hook::RetransmitSynAck)
 }

@@ -41,14 +41,14 @@ fn try_send_reset(ctx: &BtfTracePointContext) -> Result<(), Loss> {
         return Ok(());
     }
     let netns = netns.ok_or(Loss::Unreadable)?;
+    let state = copy.map_or(0, Common::state);
     if count::is_on() && count::wants_netns(netns) {
-        count::reset_sent();
+        count::ends::reset_sent(sock.address(), state, segment.incoming_ports());
     }
     if !emit::is_on() {
         return Ok(());
     }
-    let state = copy.map_or(0, Common::state);
-    if !filter::state(state.into()) || !filter::netns(netns) {
+    if !filter::netns(netns) {
         return Ok(());
     }
     // A listener's cookie would name another socket than the one the reset is about.

@@ -10,8 +10,10 @@ use aya_ebpf::{
     helpers::generated::bpf_jiffies64, macros::btf_tracepoint, programs::BtfTracePointContext,
 };
 use tcpwatch_common::{
-    MiniKind, MiniSocket, RecordHead, RecordKind, TimerEvent, config::MINI_BYTES, counter::Hook,
-    mini_socket::FLAG_NETNS_GONE,
+    MiniKind, MiniSocket, RecordHead, RecordKind, TimerEvent,
+    config::MINI_BYTES,
+    counter::Hook,
+    mini_socket::{FLAG_LISTENER_CLOSED, FLAG_LISTENS, FLAG_NETNS_GONE},
 };
 
 use crate::{
@@ -19,7 +21,7 @@ use crate::{
     emit::{self, Loss},
     filter::{self, Verdict},
     kernel::{Addresses, Mini, Room, Timer},
-    trial,
+    sent_before, trial,
 };
 
 #[btf_tracepoint(function = "timer_start")]
@@ -34,6 +36,7 @@ fn timer_cancel(ctx: BtfTracePointContext) -> i32 {
 
 #[btf_tracepoint(function = "timer_expire_entry")]
 fn timer_expire(ctx: BtfTracePointContext) -> i32 {
+    sent_before::note(Timer::argument(&ctx, 0));
     observe(&ctx, TimerEvent::Expire, Hook::TimerExpire)
 }
 
@@ -67,7 +70,7 @@ fn try_observe(
     let canceled = event as u8 == TimerEvent::Cancel as u8;
     let accepted = canceled && is_accepted(kind, mini.common.ports().1);
     if count::is_on() {
-        count::mini::event(timer, kind, mini, event, accepted);
+        count::mini::event(ctx, (timer, kind, mini), event, accepted);
     }
     if emit::is_on() { tell(ctx, timer, (kind, mini), (event, accepted), hook) } else { Ok(()) }
 }
@@ -81,9 +84,6 @@ fn tell(
     hook: Hook,
 ) -> Result<(), Loss> {
     let state = mini.state();
-    if !filter::state(state.into()) {
-        return Ok(());
-    }
     let ports = mini.common.ports();
     if filter::ports(ports) == Verdict::Unwanted {
         return Ok(());
@@ -102,7 +102,15 @@ fn tell(
     let (expires, jiffies) = (timer.expires(), unsafe { bpf_jiffies64() });
     let canceled = event as u8 == TimerEvent::Cancel as u8;
     let early = canceled && jiffies < expires && !accepted;
-    let flags = if canceled && mini.common.netns_is_gone() { FLAG_NETNS_GONE } else { 0 };
+    let expires_request =
+        kind as u8 == MiniKind::Request as u8 && event as u8 == TimerEvent::Expire as u8;
+    let flags = if canceled && mini.common.netns_is_gone() {
+        FLAG_NETNS_GONE
+    } else if expires_request {
+        if mini.listens() { FLAG_LISTENS } else { FLAG_LISTENER_CLOSED }
+    } else {
+        0
+    };
     let tag = if early { RecordKind::MiniSocketCancel } else { RecordKind::MiniSocket };
     let head = emit::head(tag, mini.common.cookie(), netns, ports, flags);
     let what = What {

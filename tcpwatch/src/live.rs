@@ -105,6 +105,8 @@ fn plan(filters: &FilterArgs, output: &OutputArgs, netns: Option<Netns>) -> Plan
         duration: None,
         count: output.count.map(Into::into),
         record: None,
+        existing: output.existing || !filters.state.is_empty(),
+        unfinished: output.lives || output.failed,
     }
 }
 
@@ -114,8 +116,13 @@ const fn has_summary_line(output: &OutputArgs) -> bool {
 }
 
 fn say_summary(summary: Option<Summary>, sink: &mut dyn Sink, output: &OutputArgs) {
-    let is_wanted = output.format == Format::Text && (output.summary || io::stderr().is_terminal());
-    if let Some(summary) = summary.filter(|_| is_wanted) {
+    let Some(summary) = summary else { return };
+    if (output.lives || output.failed) && summary.open > 0 {
+        let open = summary.open;
+        let (are, s) = if open == 1 { ("is", "") } else { ("are", "s") };
+        exit::say(&format!("tcpwatch: {open} connection{s} {are} still open and not listed\n"));
+    }
+    if output.format == Format::Text && (output.summary || io::stderr().is_terminal()) {
         let mut text = Vec::new();
         sink.summary(&summary, &clock::read(), &mut text);
         exit::say(&String::from_utf8_lossy(&text));

@@ -58,22 +58,22 @@ impl Page {
     }
 }
 
-/// All files below a folder whose names end so, but for what is built and what is hidden.
-fn files(folder: &Path, ending: &str, found: &mut Vec<PathBuf>) {
+/// All files below a folder with this extension, but for what is built and what is hidden.
+fn files(folder: &Path, extension: &str, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_string_lossy();
         if path.is_dir() && !name.starts_with('.') && name != "target" {
-            files(&path, ending, found);
-        } else if name.ends_with(ending) {
+            files(&path, extension, found);
+        } else if path.extension().is_some_and(|it| it == extension) {
             found.push(path);
         }
     }
 }
 
-fn texts(ending: &str) -> BTreeMap<PathBuf, String> {
+fn texts(extension: &str) -> BTreeMap<PathBuf, String> {
     let mut found = Vec::new();
-    files(&cargo::workspace(), ending, &mut found);
+    files(cargo::workspace(), extension, &mut found);
     found.into_iter().map(|path| (path.clone(), fs::read_to_string(path).unwrap())).collect()
 }
 
@@ -109,7 +109,7 @@ fn named_in_comments(text: &str) -> impl Iterator<Item = &str> {
 
 #[test]
 fn every_link_in_markdown_leads_to_a_file_and_a_heading_of_this_repository() {
-    let pages: BTreeMap<_, _> = texts(".md")
+    let pages: BTreeMap<_, _> = texts("md")
         .into_iter()
         .map(|(path, text)| (path.canonicalize().unwrap(), Page::read(&text)))
         .collect();
@@ -118,7 +118,8 @@ fn every_link_in_markdown_leads_to_a_file_and_a_heading_of_this_repository() {
     for (path, page) in &pages {
         for (link, text) in &page.links {
             followed += 1;
-            let moved = text.ends_with(".rs") && !link.ends_with(text.as_str());
+            let names_a_file = Path::new(text).extension().is_some_and(|it| it == "rs");
+            let moved = names_a_file && !link.ends_with(text.as_str());
             let fault = fault(path, link, &pages)
                 .or_else(|| moved.then_some("leads to another file than its text names"));
             dead.extend(fault.map(|fault| format!("{}: {link}: {fault}", path.display())));
@@ -130,7 +131,7 @@ fn every_link_in_markdown_leads_to_a_file_and_a_heading_of_this_repository() {
 
 #[test]
 fn every_path_of_this_repository_in_markdown_and_in_comments_exists() {
-    let (markdown, sources) = (texts(".md"), texts(".rs"));
+    let (markdown, sources) = (texts("md"), texts("rs"));
     let in_markdown = markdown
         .iter()
         .flat_map(|(path, text)| Page::read(text).code.into_iter().map(move |word| (path, word)));

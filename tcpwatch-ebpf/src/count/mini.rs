@@ -4,18 +4,22 @@
 //! timer (the mini-socket ended early); the expiry of a half-open connection by a start (the
 //! SYN+ACK was sent again) or by another timer (it was given up).
 
-use aya_ebpf::helpers::{bpf_ktime_get_ns, generated::bpf_jiffies64};
+use aya_ebpf::{
+    helpers::{bpf_ktime_get_ns, generated::bpf_jiffies64},
+    programs::BtfTracePointContext,
+};
 use tcpwatch_common::{
-    MiniKind, TimerEvent,
-    counts::{self, Block, End, FIN_WAIT_2, Pending, TIME_WAIT, between, stay, transition},
+    EarlyEnd, MiniClosing, MiniKind, Reason, TimerEvent,
+    counts::{self, Block, Pending, between, stay, transition},
+    state::{FIN_WAIT_2, LISTEN, SYN_RECV, TIME_WAIT},
 };
 
 use super::{
-    Words,
+    Words, ends,
     full::{key, places},
 };
 use crate::{
-    kernel::{Mini, Timer},
+    kernel::{self, Mini, Timer},
     maps::{self, Burial, Clock, MINIS, PENDING},
 };
 
@@ -28,17 +32,14 @@ const MOVED_WITHIN_NS: u64 = 250_000;
 /// The same from the expiry of a half-open connection: its handler sends a SYN+ACK in between.
 const SENT_AGAIN_WITHIN_NS: u64 = 5_000_000;
 
-const SYN_RECV: u8 = 3;
-const LISTEN: u8 = 10;
 /// `TCP_TIMEWAIT_LEN` in `include/net/tcp.h`: compiled in.
 const TIME_WAIT_NS: u64 = 60_000_000_000;
 
 /// An event of a mini-socket's timer. `accepted` says that a half-open connection is no longer needed.
 #[inline(always)]
 pub(crate) fn event(
-    timer: Timer,
-    kind: MiniKind,
-    mini: Mini<'_>,
+    ctx: &BtfTracePointContext,
+    (timer, kind, mini): (Timer, MiniKind, Mini<'_>),
     event: TimerEvent,
     accepted: bool,
 ) {
@@ -52,7 +53,7 @@ pub(crate) fn event(
     let pending = unsafe { &mut *pending };
     let is_request = kind as u8 == MiniKind::Request as u8;
     match event {
-        TimerEvent::Start if is_moved(pending, timer) => moved(pending, mini.state(), words),
+        TimerEvent::Start if is_moved(pending, timer, mini) => moved(pending, mini.state(), words),
         TimerEvent::Start => {
             settle(pending, words);
             if is_request {
@@ -67,6 +68,8 @@ pub(crate) fn event(
             if accepted {
                 stay(SYN_RECV, between(pending.since_ns, pending.at_ns), &mut words.adder());
                 pending.timer = 0;
+            } else {
+                pending.end = canceled(ctx, timer, kind, mini, pending.at_ns) as u32;
             }
         }
         TimerEvent::Expire => {
@@ -74,12 +77,44 @@ pub(crate) fn event(
                 settle(pending, words);
                 *pending = seen(timer, is_request, mini);
             }
-            pending.end = if is_request { End::TimedOut } else { End::Timer } as u32;
+            pending.expired = 1;
+            pending.end = expired(kind, mini) as u32;
             if !is_request {
                 settle(pending, words);
             }
         }
     }
+}
+
+/// Why it ends, if its timer is disarmed for good.
+#[inline(always)]
+fn canceled(
+    ctx: &BtfTracePointContext,
+    timer: Timer,
+    kind: MiniKind,
+    mini: Mini<'_>,
+    now: u64,
+) -> Reason {
+    // SAFETY: the helper takes nothing and always succeeds (since 5.5).
+    let jiffies = unsafe { bpf_jiffies64() };
+    let ended_by = if mini.common.netns_is_gone() {
+        Some(EarlyEnd::NetnsGone)
+    } else if jiffies < timer.expires() {
+        EarlyEnd::from_number(kernel::early_end(ctx))
+    } else {
+        None
+    };
+    let reset_sent = ends::has_reset(mini.common.ports(), now);
+    let state = mini.state();
+    MiniClosing { kind, state, expired: false, ended_by, reset_sent, listens: false }.reason()
+}
+
+/// Why it ends, if its timer does not start anew.
+#[inline(always)]
+fn expired(kind: MiniKind, mini: Mini<'_>) -> Reason {
+    let listens = kind as u8 == MiniKind::Request as u8 && mini.listens();
+    let state = mini.state();
+    MiniClosing { kind, state, expired: true, ended_by: None, reset_sent: false, listens }.reason()
 }
 
 /// Nothing explains the last event any more: the mini-socket has ended.
@@ -95,15 +130,21 @@ fn settle(pending: &mut Pending, mut words: Words) {
     pending.timer = 0;
 }
 
+#[inline(always)]
+fn ports(mini: Mini<'_>) -> u32 {
+    let (local, remote) = mini.common.ports();
+    u32::from(local) << 16 | u32::from(remote)
+}
+
 /// Does the timer that was seen last run anew?
 #[inline(always)]
-fn is_moved(pending: &Pending, timer: Timer) -> bool {
-    if pending.timer != timer.address() {
+fn is_moved(pending: &Pending, timer: Timer, mini: Mini<'_>) -> bool {
+    if pending.timer != timer.address() || pending.ports != ports(mini) {
         return false;
     }
     // SAFETY: the helper takes nothing and always succeeds.
     let passed = unsafe { bpf_ktime_get_ns() }.saturating_sub(pending.at_ns);
-    if pending.end == End::TimedOut as u32 {
+    if pending.expired != 0 {
         return passed < SENT_AGAIN_WITHIN_NS;
     }
     passed < MOVED_WITHIN_NS && pending.overtaken == 0
@@ -184,16 +225,17 @@ fn born(timer: Timer, mini: Mini<'_>) {
 fn seen(timer: Timer, is_request: bool, mini: Mini<'_>) -> Pending {
     // SAFETY: the helper takes nothing and always succeeds.
     let now = unsafe { bpf_ktime_get_ns() };
-    let gone = mini.common.netns_is_gone();
     let mut pending = Pending {
         timer: timer.address(),
         at_ns: now,
         since_ns: 0,
         earlier_ns: 0,
         state: mini.state().into(),
-        end: if gone { End::NetnsGone } else { End::Early } as u32,
+        end: Reason::Unknown as u32,
         kept: 0,
         overtaken: 0,
+        expired: 0,
+        ports: ports(mini),
     };
     if is_request {
         pending.since_ns = timer.request_sent_ns();

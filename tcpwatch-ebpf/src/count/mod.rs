@@ -4,10 +4,11 @@
 //! A hook that counts does so before the filters of the log. Without `COUNT` the verifier removes
 //! all of it.
 
+pub(crate) mod ends;
 pub(crate) mod full;
 pub(crate) mod mini;
 
-use tcpwatch_common::counts::{self, Again, Block, STATES};
+use tcpwatch_common::counts::{self, Again, Block};
 
 use crate::{
     kernel::{Common, Sock},
@@ -47,18 +48,6 @@ pub(crate) fn again(what: Again) {
     add_once(counts::AGAIN + (what as usize & 3), 1);
 }
 
-/// A reset was sent.
-#[inline(always)]
-pub(crate) fn reset_sent() {
-    add_once(counts::RESETS_SENT, 1);
-}
-
-/// A reset was received.
-#[inline(always)]
-pub(crate) fn reset_received() {
-    add_once(counts::RESETS_RECEIVED, 1);
-}
-
 #[inline(always)]
 fn add_once(word: usize, number: u64) {
     if let Some(mut words) = Words::of(Block::Full) {
@@ -90,10 +79,4 @@ impl Words {
     fn adder(mut self) -> impl FnMut(usize, u64) {
         move |word, number| self.add(word, number)
     }
-}
-
-/// The word that counts changes, from numbers of any size.
-#[inline(always)]
-fn transition(from: u32, to: u32) -> usize {
-    counts::TRANSITIONS + (from as usize & 15) * STATES + (to as usize & 15)
 }

@@ -1,13 +1,10 @@
 //! A copy of the first bytes of any kind of socket: they all begin with a `struct sock_common`.
 
 use aya_ebpf::{Global, helpers::bpf_probe_read_kernel_buf};
-use tcpwatch_common::config::MINI_BYTES;
+use tcpwatch_common::{config::MINI_BYTES, state::TIME_WAIT};
 
 use super::{Addresses, addresses, field, probe};
 use crate::maps;
-
-/// Kernel state number, `include/net/tcp_states.h`.
-const TIME_WAIT: u8 = 6;
 
 /// Room for the copy. It is made once, in the hook: a program's stack has 512 bytes.
 #[repr(C, align(8))]

@@ -1,14 +1,17 @@
 //! Timers, and the mini-sockets around them.
 
 use aya_ebpf::programs::BtfTracePointContext;
-use tcpwatch_common::MiniKind;
+use tcpwatch_common::{
+    MiniKind,
+    state::{LISTEN, SYN_RECV},
+};
 
 use super::{Common, Room, field, probe};
 use crate::maps;
 
 /// `struct timer_list *` as a tracepoint handed it to us.
 #[derive(Clone, Copy)]
-pub(crate) struct Timer(*const u8);
+pub(crate) struct Timer(pub(super) *const u8);
 
 impl Timer {
     /// Argument `n` of a tracepoint whose type there is `struct timer_list *`.
@@ -20,12 +23,18 @@ impl Timer {
     /// What the timer belongs to, by its handler; `None` for all the other timers of the system.
     #[inline(always)]
     pub(crate) fn mini_kind(self) -> Option<MiniKind> {
-        let handler: u64 = field(self.0, &maps::TIMER_FUNCTION);
+        let handler = self.function();
         let [timewait, request] = handlers();
         if handler == timewait {
             return Some(MiniKind::TimeWait);
         }
         (handler == request).then_some(MiniKind::Request)
+    }
+
+    /// The function that it runs.
+    #[inline(always)]
+    pub(crate) fn function(self) -> u64 {
+        field(self.0, &maps::TIMER_FUNCTION)
     }
 
     /// Its address; never 0.
@@ -91,8 +100,16 @@ impl<'a> Mini<'a> {
     pub(crate) fn state(self) -> u8 {
         match self.kind {
             MiniKind::TimeWait => self.common.field(&maps::TW_SUBSTATE),
-            MiniKind::Request => 3,
+            MiniKind::Request => SYN_RECV,
         }
+    }
+
+    /// Does a half-open connection's listener still listen? (`reqsk_timer_handler` in
+    /// `net/ipv4/inet_connection_sock.c` asks the same.)
+    #[inline(always)]
+    pub(crate) fn listens(self) -> bool {
+        let listener: *const u8 = self.common.field(&maps::SKC_LISTENER);
+        probe::<u8>(listener, maps::SKC_STATE.load()) == Some(LISTEN)
     }
 
     /// SYN+ACKs sent again so far.

@@ -12,13 +12,14 @@ mod mini;
 mod packet;
 mod segment;
 mod sock;
+mod write_timer;
 
 use aya_ebpf::{
     EbpfContext as _, Global,
     helpers::{bpf_probe_read_kernel, generated},
     programs::BtfTracePointContext,
 };
-use tcpwatch_common::mini_socket::TRACE;
+use tcpwatch_common::{mini_closing::MAX_ENDINGS, mini_socket::TRACE};
 
 use crate::maps;
 
@@ -27,7 +28,8 @@ pub(crate) use common::{Common, Room};
 pub(crate) use mini::{Mini, Timer, are_watched};
 pub(crate) use packet::{Between, Packet, interface};
 pub(crate) use segment::Segment;
-pub(crate) use sock::{AnySock, SOCK_DEAD, Sock, TcpSock};
+pub(crate) use sock::{AnySock, SOCK_DEAD, SOCK_DONE, Sock, TcpSock};
+pub(crate) use write_timer::Due;
 
 /// Flags of `bpf_get_stack`: the kernel's stack without the program and its caller, so that fewer
 /// frames have to be found.
@@ -55,6 +57,12 @@ fn field<T: Copy>(base: *const u8, offset: &Global<u32>) -> T {
     unsafe { pointer.cast::<T>().read() }
 }
 
+/// 1 if a number is not 0, without a jump.
+#[inline(always)]
+pub(crate) fn not_zero(number: u32) -> u16 {
+    ((u64::from(number) + u64::from(u32::MAX)) >> 32) as u16
+}
+
 /// The value at `base + offset`; `None` if that cannot be read. For pointers that the verifier does
 /// not know or that may be null.
 #[inline(always)]
@@ -69,6 +77,13 @@ fn probe<T>(base: *const u8, offset: u32) -> Option<T> {
 #[inline(always)]
 fn unchecked_argument(ctx: &BtfTracePointContext, n: u32) -> *const u8 {
     probe(ctx.as_ptr().cast_const().cast(), n * 8).unwrap_or(core::ptr::null())
+}
+
+/// The present jiffy.
+#[inline(always)]
+pub(crate) fn jiffies() -> u64 {
+    // SAFETY: the helper takes nothing and always succeeds (since 5.5).
+    unsafe { generated::bpf_jiffies64() }
 }
 
 /// Name of the current task, 16 bytes padded with zeros.
@@ -91,6 +106,26 @@ pub(crate) fn write_call_trace(ctx: &BtfTracePointContext, trace: *mut [u64; TRA
     unsafe {
         generated::bpf_get_stack(ctx.as_ptr(), trace.cast(), bytes, KERNEL_STACK);
     }
+}
+
+/// The number of the [`tcpwatch_common::EarlyEnd`] that the functions under way stand for, innermost
+/// first; 0 for none. Not inlined: it takes room on the stack, and is rare.
+#[inline(never)]
+pub(crate) fn early_end(ctx: &BtfTracePointContext) -> u32 {
+    let Some(trace) = maps::CALL_TRACE.get_ptr_mut(0) else { return 0 };
+    write_call_trace(ctx, trace);
+    // SAFETY: the lookup returned a live value of this CPU, and programs on timers never interrupt each
+    // other.
+    let trace = unsafe { &*trace };
+    for address in trace {
+        for place in 0..MAX_ENDINGS as u32 {
+            let Some(ending) = maps::ENDINGS.get(place) else { return 0 };
+            if ending.start <= *address && *address < ending.end {
+                return ending.what as u32;
+            }
+        }
+    }
+    0
 }
 
 /// Addresses in the `struct sock_common` at `base`.

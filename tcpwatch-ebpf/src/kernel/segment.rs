@@ -1,6 +1,7 @@
 //! Segments: `struct sk_buff`, outgoing by its control block, incoming by its headers.
 
 use aya_ebpf::programs::BtfTracePointContext;
+use tcpwatch_common::retransmit::kind_flags;
 
 use super::{Addresses, field, probe, unchecked_argument};
 use crate::maps;
@@ -22,12 +23,29 @@ impl Segment {
         Self(unchecked_argument(ctx, n))
     }
 
-    /// TCP flags of an outgoing segment (`TCP_SKB_CB(skb)->tcp_flags`), the low byte of them.
+    /// TCP flags of an outgoing segment (`TCP_SKB_CB(skb)->tcp_flags`), as [`kind_flags`] has them.
     #[inline(always)]
     pub(crate) fn outgoing_flags(self) -> u8 {
+        kind_flags(field(self.control(), &maps::TCB_FLAGS), field(self.0, &maps::SKB_LEN))
+    }
+
+    /// Sequence number of an outgoing segment (`TCP_SKB_CB(skb)->seq`).
+    #[inline(always)]
+    pub(crate) fn outgoing_seq(self) -> u32 {
+        field(self.control(), &maps::TCB_SEQ)
+    }
+
+    /// The control block of an outgoing segment.
+    #[inline(always)]
+    fn control(self) -> *const u8 {
         // SAFETY: `cb` is a field of `struct sk_buff`, the type of the pointer.
-        let control = unsafe { self.0.add(maps::SKB_CB.load() as usize) };
-        field(control, &maps::TCB_FLAGS)
+        unsafe { self.0.add(maps::SKB_CB.load() as usize) }
+    }
+
+    /// Its address; never 0.
+    #[inline(always)]
+    pub(crate) fn address(self) -> u64 {
+        self.0.expose_provenance() as u64
     }
 
     /// Local and remote port of an incoming segment in host order; `None` if there is no segment.

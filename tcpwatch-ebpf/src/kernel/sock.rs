@@ -1,15 +1,19 @@
 //! Full sockets: `struct sock` and `struct tcp_sock`.
 
 use aya_ebpf::{btf_maps::SkStorage, helpers::generated, programs::BtfTracePointContext};
-use tcpwatch_common::Totals;
+use tcpwatch_common::{Totals, totals::Numbers};
 
-use super::{Addresses, Common, Room, addresses, field, probe, unchecked_argument};
+use super::{Addresses, Common, Room, addresses, field, not_zero, probe, unchecked_argument};
 use crate::maps;
 
 /// `IPPROTO_TCP`.
 const PROTOCOL_TCP: u16 = 6;
 /// `enum sock_flags`.
 pub(crate) const SOCK_DEAD: u64 = 1 << 0;
+/// See [`SOCK_DEAD`].
+pub(crate) const SOCK_DONE: u64 = 1 << 1;
+/// `SS_UNCONNECTED` in `include/uapi/linux/net.h`.
+const SS_UNCONNECTED: u32 = 1;
 
 /// `struct sock *` as a tracepoint handed it to us.
 #[derive(Clone, Copy)]
@@ -17,7 +21,7 @@ pub(crate) struct Sock(*const u8);
 
 /// `struct tcp_sock *`, checked by the kernel to be a full TCP socket.
 #[derive(Clone, Copy)]
-pub(crate) struct TcpSock(*const u8);
+pub(crate) struct TcpSock(pub(super) *const u8);
 
 /// `struct sock *` that may be null, or any kind of socket.
 #[derive(Clone, Copy)]
@@ -34,6 +38,12 @@ impl AnySock {
     #[inline(always)]
     pub(crate) fn copy(self, room: &mut Room) -> Option<Common<'_>> {
         Common::at(self.0, room)
+    }
+
+    /// Its address; 0 if there is no socket.
+    #[inline(always)]
+    pub(crate) fn address(self) -> u64 {
+        self.0.expose_provenance() as u64
     }
 
     /// Local port of a full socket, kept to the end.
@@ -55,6 +65,12 @@ impl Sock {
     #[inline(always)]
     pub(crate) fn request(ctx: &BtfTracePointContext, n: usize) -> Self {
         Self::argument(ctx, n)
+    }
+
+    /// Its address; never 0.
+    #[inline(always)]
+    pub(crate) fn address(self) -> u64 {
+        self.0.expose_provenance() as u64
     }
 
     #[inline(always)]
@@ -186,12 +202,12 @@ impl TcpSock {
         u16::from_be(field(self.0, &maps::INET_SPORT))
     }
 
-    /// Was nothing sent since the socket was made or disconnected, and is nothing put off until there are
-    /// data to send along (`TCP_FASTOPEN_CONNECT`)?
+    /// 1 if nothing was sent since the socket was made or disconnected, and nothing is put off until there
+    /// are data to send along (`TCP_FASTOPEN_CONNECT`).
     #[inline(always)]
-    pub(crate) fn never_sent(self) -> bool {
-        field::<u32>(self.0, &maps::TCP_SEGS_OUT) == 0
-            && field::<u64>(self.0, &maps::TCP_FASTOPEN_REQ) == 0
+    fn never_sent(self) -> u16 {
+        let put_off = u16::from(!field::<*const u8>(self.0, &maps::TCP_FASTOPEN_REQ).is_null());
+        (1 - not_zero(field(self.0, &maps::TCP_SEGS_OUT))) & (1 - put_off)
     }
 
     /// Bytes of data received so far. Fast open counts those of the SYN before anything else
@@ -231,20 +247,119 @@ impl TcpSock {
         field(self.0, &maps::TCP_TOTAL_RETRANS)
     }
 
-    /// What the socket has done so far.
+    /// How long the answer to its SYN took, in microseconds (at least 1); 0 if the SYN was sent again.
+    /// For a socket that enters ESTABLISHED: nothing else was measured.
     #[inline(always)]
-    pub(crate) fn totals(self) -> Totals {
+    pub(crate) fn syn_round_trip_us(self) -> u32 {
+        if self.retransmits() == 0 { field::<u32>(self.0, &maps::TCP_SRTT_US) / 8 } else { 0 }
+    }
+
+    /// Bytes of data acknowledged so far, the SYN of a connection that goes out counted as one.
+    #[inline(always)]
+    pub(crate) fn bytes_acked(self) -> u64 {
+        field(self.0, &maps::TCP_BYTES_ACKED)
+    }
+
+    /// What the socket has done so far, leaving a state.
+    #[inline(always)]
+    pub(crate) fn totals(self, state: u8) -> Totals {
         // SAFETY: `rtt_min.s` is a field of `struct tcp_sock`, the type of the pointer.
         let rtt_min = unsafe { self.0.add(maps::TCP_RTT_MIN.load() as usize) };
-        Totals {
+        let numbers = Numbers {
             bytes_sent: field(self.0, &maps::TCP_BYTES_SENT),
-            bytes_retransmitted: field(self.0, &maps::TCP_BYTES_RETRANS),
+            bytes_retrans: field(self.0, &maps::TCP_BYTES_RETRANS),
+            bytes_acked: self.bytes_acked(),
+            snd_una: field(self.0, &maps::TCP_SND_UNA),
+            snd_nxt: field(self.0, &maps::TCP_SND_NXT),
+            write_seq: field(self.0, &maps::TCP_WRITE_SEQ),
+            state,
+        };
+        let (bytes_retransmitted, undelivered) = numbers.judge();
+        Totals {
+            bytes_sent: numbers.bytes_sent,
+            bytes_retransmitted,
             bytes_received: self.bytes_received(),
             retransmits: self.retransmits(),
             srtt_us_8: field(self.0, &maps::TCP_SRTT_US),
             min_rtt_us: field(rtt_min, &maps::MINMAX_SAMPLE_V),
-            reserved: 0,
+            undelivered,
         }
+    }
+
+    /// 1 if it is under repair (`TCP_REPAIR`).
+    #[inline(always)]
+    pub(crate) fn repair(self) -> u16 {
+        not_zero(u32::from(field::<u8>(self.0, &maps::TCP_REPAIR)) & maps::TCP_REPAIR_MASK.load())
+    }
+
+    /// 1 if something that was queued is not acknowledged, the FIN included.
+    #[inline(always)]
+    pub(crate) fn unacked(self) -> u16 {
+        not_zero(self.write_seq() ^ field::<u32>(self.0, &maps::TCP_SND_UNA))
+    }
+
+    /// 1 if something that was queued is not sent, the FIN included.
+    #[inline(always)]
+    pub(crate) fn unsent(self) -> u16 {
+        not_zero(self.write_seq() ^ field::<u32>(self.0, &maps::TCP_SND_NXT))
+    }
+
+    /// 1 if nothing was sent, and no sequence number chosen for it: there is none (`tcp_v4_connect`), or
+    /// the one that a disconnect has left, two at least from `snd_una` (`tcp_disconnect`). For a SYN they
+    /// are made the same, and the SYN adds one (`tcp_connect_init` and `tcp_connect` in
+    /// `net/ipv4/tcp_output.c`).
+    #[inline(always)]
+    pub(crate) fn unnumbered(self) -> u16 {
+        let ahead = self.write_seq().wrapping_sub(field(self.0, &maps::TCP_SND_UNA));
+        let none = (1 - not_zero(self.write_seq())) | not_zero(ahead >> 1);
+        none & self.never_sent()
+    }
+
+    #[inline(always)]
+    fn write_seq(self) -> u32 {
+        field(self.0, &maps::TCP_WRITE_SEQ)
+    }
+
+    /// 1 if the application has it.
+    #[inline(always)]
+    pub(crate) fn has_socket(self) -> u16 {
+        u16::from(!field::<*const u8>(self.0, &maps::SK_SOCKET).is_null())
+    }
+
+    /// 1 if the first step of `connect()` is still at work (`__inet_stream_connect` in
+    /// `net/ipv4/af_inet.c`).
+    #[inline(always)]
+    pub(crate) fn connecting(self) -> u16 {
+        // A fault at run time, where the pointer is null, reads as 0, SS_FREE.
+        let socket: *const u8 = field(self.0, &maps::SK_SOCKET);
+        1 - not_zero(field::<u32>(socket, &maps::SOCKET_STATE) ^ SS_UNCONNECTED)
+    }
+
+    /// The last error that ICMP brought while a system call was at work on the socket; 0 for none. The
+    /// application may have read `sk_err_soft` (`SO_ERROR`), which clears it, but the message stays.
+    #[inline(always)]
+    pub(crate) fn soft_error(self, sock: Sock) -> u16 {
+        let soft: u32 = field(sock.0, &maps::SK_ERR_SOFT);
+        if soft != 0 || field::<u32>(self.0, &maps::SK_ERRORS) == 0 {
+            return soft as u16;
+        }
+        let message: *const u8 = field(self.0, &maps::SK_LAST_ERROR);
+        // SAFETY: `cb` is a field of `struct sk_buff`, the type of the pointer.
+        let control = unsafe { message.add(maps::SKB_CB.load() as usize) };
+        field::<u32>(control, &maps::EE_ERRNO) as u16
+    }
+
+    /// 1 if there is room for one more timewait socket in its namespace (`inet_twsk_alloc` in
+    /// `net/ipv4/inet_timewait_sock.c`); 0 also if that cannot be read.
+    #[inline(always)]
+    pub(crate) fn tw_room(self) -> u16 {
+        if maps::TW_REFCOUNT.load() == 0 {
+            return 0;
+        }
+        let net: *const u8 = field(self.0, &maps::SKC_NET);
+        // The count begins with 1.
+        let most = u64::from(field::<u32>(net, &maps::TW_MOST));
+        1 - (most.wrapping_sub(field::<u32>(net, &maps::TW_REFCOUNT).into()) >> 63) as u16
     }
 
     /// `TCP_LINGER2`: negative if the application wants no FIN_WAIT_2 after `close()`.

@@ -29,6 +29,8 @@ pub fn plan() -> Plan {
         duration: None,
         count: None,
         record: None,
+        existing: false,
+        unfinished: false,
         counting: Counting::Off,
     }
 }

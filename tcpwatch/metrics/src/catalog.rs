@@ -1,8 +1,8 @@
 //! The metrics that come from the kernel side: names, what they mean, and where their numbers are.
 
-use tcpwatch_common::counts::{
-    ACCEPTS, AGAIN, Again, CONNECT_ENDS, ConnectEnd, ENDS, End, RESETS_RECEIVED, RESETS_SENT,
-    UNKEPT,
+use tcpwatch_common::{
+    Reason,
+    counts::{ACCEPTS, AGAIN, Again, CONNECT_ENDS, ENDS, RESETS_RECEIVED, RESETS_SENT, UNKEPT},
 };
 use tcpwatch_core::event::TcpState;
 
@@ -14,80 +14,97 @@ pub(super) struct Count {
     pub(super) help: &'static str,
     /// Name of the label, if there is one.
     pub(super) label: &'static str,
-    /// Values of the label and the words that count.
-    pub(super) series: &'static [(&'static str, usize)],
+    /// Values of the label and the words that count, to be added.
+    pub(super) series: &'static [(&'static str, &'static [usize])],
 }
 
 /// Counters that are words of the kernel side as they are.
 pub(super) const COUNTS: [Count; 8] = [
     Count {
         name: "tcpwatch_connect_failures_total",
-        help: "Connect attempts that failed, by the error for the application. Not failed: those \
-               that the application gave up, see tcpwatch_connects_canceled_total.",
+        help: "Connect attempts that failed, by what the application was told, and gave_up: it waited no \
+               longer after the SYN had been sent again without an answer. Not failed: those that it gave \
+               up before, see tcpwatch_connects_canceled_total.",
         label: "reason",
         series: &[
-            ("refused", connect(ConnectEnd::Refused)),
-            ("timed_out", connect(ConnectEnd::TimedOut)),
-            ("reset", connect(ConnectEnd::Reset)),
-            ("unreachable", connect(ConnectEnd::Unreachable)),
-            ("no_port", connect(ConnectEnd::NoPort)),
-            ("other", connect(ConnectEnd::Other)),
+            ("refused", &[connect(Reason::Refused)]),
+            ("timed_out", &[connect(Reason::TimedOut)]),
+            ("gave_up", &[connect(Reason::GaveUp)]),
+            ("reset", &[connect(Reason::ResetReceived), connect(Reason::ResetSent)]),
+            ("unreachable", &[connect(Reason::Unreachable)]),
+            ("no_port", &[connect(Reason::NoPort)]),
+            ("tuple_in_use", &[connect(Reason::TupleInUse)]),
+            ("not_sent", &[connect(Reason::NotSent)]),
+            (
+                "other",
+                &[
+                    connect(Reason::Killed),
+                    connect(Reason::Unknown),
+                    connect(Reason::Repaired),
+                    connect(Reason::NeverAccepted),
+                ],
+            ),
         ],
     },
     Count {
         name: "tcpwatch_connects_canceled_total",
-        help: "Connect attempts that the application gave up before they succeeded or failed.",
+        help: "Connect attempts that the application gave up before they succeeded or failed, and before \
+               the first SYN was sent again.",
         label: "",
-        series: &[("", connect(ConnectEnd::Canceled))],
+        series: &[("", &[connect(Reason::Normal)])],
     },
     Count {
         name: "tcpwatch_accepts_total",
         help: "Connections that came in and were completed by the last segment of the handshake.",
         label: "",
-        series: &[("", ACCEPTS)],
+        series: &[("", &[ACCEPTS])],
     },
     Count {
         name: "tcpwatch_retransmits_total",
-        help: "Segments sent again, by kind; a FIN may carry data. Tail loss probes are among them.",
+        help: "Segments sent again, by kind; a FIN with data is data. Tail loss probes are among them; what the network below did not take is not (RetransSegs of the kernel).",
         label: "kind",
         series: &[
-            ("syn", again(Again::Syn)),
-            ("syn_ack", again(Again::SynAck)),
-            ("fin", again(Again::Fin)),
-            ("data", again(Again::Data)),
+            ("syn", &[again(Again::Syn)]),
+            ("syn_ack", &[again(Again::SynAck)]),
+            ("fin", &[again(Again::Fin)]),
+            ("data", &[again(Again::Data)]),
         ],
     },
     Count {
         name: "tcpwatch_resets_sent_total",
         help: "Resets sent; before Linux 6.10 only those of full sockets.",
         label: "",
-        series: &[("", RESETS_SENT)],
+        series: &[("", &[RESETS_SENT])],
     },
     Count {
         name: "tcpwatch_resets_received_total",
         help: "Resets accepted by full sockets.",
         label: "",
-        series: &[("", RESETS_RECEIVED)],
+        series: &[("", &[RESETS_RECEIVED])],
     },
     Count {
         name: "tcpwatch_connection_ends_total",
-        help: "Connections and half-open connections that are gone, by what ended them: timer is the \
-               end of TIME_WAIT or FIN_WAIT_2, early an end of these or of a half-open connection \
-               before its timer (a reset, a new connection). Listeners and connect attempts do not \
-               count.",
+        help: "Connections and half-open connections that are gone, by what ended them, in the words of \
+               the log: timer is the end of TIME_WAIT or FIN_WAIT_2, reused that of one of them by a new \
+               connection. Listeners and connect attempts do not count.",
         label: "reason",
         series: &[
-            ("normal", end(End::Normal)),
-            ("timer", end(End::Timer)),
-            ("early", end(End::Early)),
-            ("netns_gone", end(End::NetnsGone)),
-            ("reset_received", end(End::ResetReceived)),
-            ("reset_sent", end(End::ResetSent)),
-            ("timed_out", end(End::TimedOut)),
-            ("unreachable", end(End::Unreachable)),
-            ("killed", end(End::Killed)),
-            ("time_wait_overflow", end(End::TimeWaitOverflow)),
-            ("unknown", end(End::Unknown)),
+            ("normal", &[end(Reason::Normal)]),
+            ("timer", &[end(Reason::Timer)]),
+            ("reused", &[end(Reason::Reused)]),
+            ("listener_closed", &[end(Reason::ListenerClosed)]),
+            ("netns_gone", &[end(Reason::NetnsGone)]),
+            ("reset_received", &[end(Reason::ResetReceived), end(Reason::Refused)]),
+            ("reset_sent", &[end(Reason::ResetSent)]),
+            ("never_accepted", &[end(Reason::NeverAccepted)]),
+            ("timed_out", &[end(Reason::TimedOut)]),
+            ("unreachable", &[end(Reason::Unreachable)]),
+            ("killed", &[end(Reason::Killed)]),
+            ("time_wait_overflow", &[end(Reason::TimeWaitOverflow)]),
+            ("out_of_memory", &[end(Reason::OutOfMemory)]),
+            ("repaired", &[end(Reason::Repaired)]),
+            ("abandoned", &[end(Reason::Abandoned)]),
+            ("unknown", &[end(Reason::Unknown)]),
         ],
     },
     Count {
@@ -95,18 +112,18 @@ pub(super) const COUNTS: [Count; 8] = [
         help: "Sockets whose times in their states are not known, because the kernel had no memory \
                for them or the table of mini-sockets was full.",
         label: "",
-        series: &[("", UNKEPT)],
+        series: &[("", &[UNKEPT])],
     },
 ];
 
-const fn connect(end: ConnectEnd) -> usize {
+const fn connect(end: Reason) -> usize {
     #[expect(clippy::as_conversions, reason = "a fieldless enum with explicit numbers")]
     {
         CONNECT_ENDS + end as usize
     }
 }
 
-const fn end(end: End) -> usize {
+const fn end(end: Reason) -> usize {
     #[expect(clippy::as_conversions, reason = "a fieldless enum with explicit numbers")]
     {
         ENDS + end as usize
@@ -124,10 +141,10 @@ impl Count {
     /// With the values from `word`.
     pub(super) fn family(&self, scope: &str, word: impl Fn(usize) -> f64) -> Family {
         let mut family = Family::counter(self.name, &format!("{} {scope}", self.help));
-        for (value, index) in self.series {
+        for (value, words) in self.series {
             let label = (self.label, *value);
             let labels: &[_] = if self.label.is_empty() { &[] } else { &[label] };
-            family.add(labels, word(*index));
+            family.add(labels, words.iter().map(|index| word(*index)).sum());
         }
         family
     }

@@ -106,6 +106,8 @@ fn plan(filters: Filters) -> Plan {
         duration: None,
         count: None,
         record: None,
+        existing: false,
+        unfinished: false,
     }
 }
 

@@ -160,6 +160,9 @@ pub struct OutputArgs {
     /// Only what is sent again: SYN, SYN+ACK, FIN and data
     #[arg(long, conflicts_with_all = ["lives", "failed"])]
     pub retries: bool,
+    /// Begin with the sockets that exist; with --state, those in one of these states always are
+    #[arg(long, conflicts_with_all = ["lives", "failed", "retries"])]
+    pub existing: bool,
     /// Clock in text; JSON always has UTC and the kernel's clock
     #[arg(long, value_enum, default_value_t = Clock::Local)]
     pub time: Clock,
@@ -246,10 +249,10 @@ impl OutputArgs {
     #[must_use]
     pub fn tells(&self, filters: &FilterArgs) -> Tells {
         let connections = self.lives || self.failed || self.format == Format::Json;
-        match (self.retries, connections && filters.state.is_empty()) {
-            (true, _) => Tells::Retries,
-            (false, true) => Tells::Lives,
-            (false, false) => Tells::Happenings,
+        if connections && !self.retries && filters.state.is_empty() {
+            Tells::Lives
+        } else {
+            Tells::Happenings
         }
     }
 
@@ -266,7 +269,11 @@ impl OutputArgs {
             _ if self.retries => false,
             // The change to CLOSED has told why already.
             News::Error(error) => self.format == Format::Json || error.state != TcpState::Closed,
-            News::Change(_) | News::Restart(_) | News::Reset(_) | News::Segment(_) => true,
+            News::Existing(_)
+            | News::Change(_)
+            | News::Restart(_)
+            | News::Reset(_)
+            | News::Segment(_) => true,
         }
     }
 }
@@ -391,10 +398,10 @@ mod tests {
             (&["--lives"], Tells::Lives),
             (&["--failed"], Tells::Lives),
             (&["--lives", "--failed"], Tells::Lives),
-            (&["--retries"], Tells::Retries),
+            (&["--retries"], Tells::Happenings),
             (&["--state", "LISTEN"], Tells::Happenings),
             (&["--format", "json"], Tells::Lives),
-            (&["--format", "json", "--retries"], Tells::Retries),
+            (&["--format", "json", "--retries"], Tells::Happenings),
             (&["--format", "json", "--state", "LISTEN"], Tells::Happenings),
         ] {
             let cli = Cli::try_parse_from([&["tcpwatch"], words].concat()).unwrap();

@@ -46,7 +46,8 @@ pub(super) const COLUMNS: [Entry; 14] = [
     ),
     Entry::short(
         &["HANDSHAKE"],
-        "Time from the first SYN to ESTABLISHED; above 1 s at least one SYN or its answer was \
+        "Time from the first SYN to ESTABLISHED (with TCP_FASTOPEN_CONNECT the SYN is sent with the \
+         first write); above 1 s at least one SYN or its answer was \
          lost. - if it was not completed, or not seen. JSON: handshake_s.",
     ),
     Entry::short(
@@ -61,7 +62,8 @@ pub(super) const COLUMNS: [Entry; 14] = [
     Entry::short(
         &["RETRIES"],
         "Segments that were sent again, of every kind. More than a few of a hundred segments \
-         mean loss on the path. JSON: retransmits, retries.",
+         mean loss on the path. What the network below did not take is apart, behind END: not \
+         sent. JSON: retransmits, retries, not_sent.",
     ),
     Entry::short(
         &["CLOSED BY"],
@@ -70,7 +72,9 @@ pub(super) const COLUMNS: [Entry; 14] = [
     ),
     Entry::short(
         &["END"],
-        "How the connection ended, in words; `tcpwatch explain` has each. JSON: end.",
+        "How the connection ended, in words; `tcpwatch explain` has each. Behind it, bytes that the \
+         application handed over and the peer did not acknowledge (not delivered). JSON: end, \
+         bytes_undelivered.",
     ),
 ];
 

@@ -2,7 +2,7 @@
 
 use super::Entry;
 
-pub(super) const EVENTS: [Entry; 9] = [
+pub(super) const EVENTS: [Entry; 10] = [
     Entry::short(
         &["state", "state event", "change event"],
         "A socket has changed its state: from, to, how long the first one lasted, and on the way \
@@ -10,10 +10,17 @@ pub(super) const EVENTS: [Entry; 9] = [
          SYN_RECV.",
     ),
     Entry::short(
-        &["restart", "starts anew", "↻"],
+        &["existing", "existing socket"],
+        "A socket that was there before tcpwatch: its state, its owner, and how long it is in that \
+         state, or at least how long. --state begins with those that are in one of these states, \
+         --existing with all.",
+    ),
+    Entry::short(
+        &["restart", "starts anew", "timer starts", "↻"],
         "The kernel started the timer of TIME_WAIT or FIN_WAIT_2 again; the state goes on. It \
          happens when a segment comes that has to be answered, as a FIN that is repeated because \
-         the last ACK was lost.",
+         the last ACK was lost. Timer starts: after shutdown() a socket waits in FIN_WAIT_2 for \
+         ever, and now close() has given it a timer (tcp_fin_timeout).",
     ),
     Entry::short(
         &["retransmit", "retry", "retransmission"],

@@ -22,4 +22,8 @@ pub struct Plan {
     pub count: Option<u64>,
     /// The file that takes a copy of everything that comes from the kernel.
     pub record: Option<PathBuf>,
+    /// Begin with the sockets that exist and are to be seen.
+    pub existing: bool,
+    /// At the end, show the lives of connections that are over but for TIME_WAIT.
+    pub unfinished: bool,
 }

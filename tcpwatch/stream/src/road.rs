@@ -8,7 +8,7 @@ use tcpwatch_core::{
     order::{Order, WINDOW},
     track::Tracker,
 };
-use tcpwatch_kernel::{probe::Filters, source::recording::Header};
+use tcpwatch_kernel::source::recording::Header;
 
 use crate::{batch::Shown, losses::LossWatch, plan::Plan};
 
@@ -26,7 +26,7 @@ pub(crate) enum Unfiltered {
 
 /// Order, tracker and items.
 pub(crate) struct Road<'a> {
-    filters: &'a Filters,
+    plan: &'a Plan,
     unfiltered: Unfiltered,
     pub(crate) account: Account,
     order: Order,
@@ -37,7 +37,7 @@ pub(crate) struct Road<'a> {
 impl<'a> Road<'a> {
     pub(crate) fn new(plan: &'a Plan, header: &Header, unfiltered: Unfiltered) -> Self {
         Self {
-            filters: &plan.filters,
+            plan,
             unfiltered,
             account: Account::new(header.clock.kernel),
             order: Order::default(),
@@ -48,8 +48,11 @@ impl<'a> Road<'a> {
 
     /// Learns of the sockets that existed, as far as they are wanted; returns these.
     pub(crate) fn learn(&mut self, mut known: Vec<KnownSocket>) -> Vec<KnownSocket> {
-        known.retain(|known| self.filters.wants(known.netns, &known.ends));
+        known.retain(|known| self.plan.filters.wants(known.netns, &known.ends));
         self.tracker.learn(&known);
+        if self.plan.existing {
+            self.tracker.tell_existing(&known, |news| self.shown.news(news));
+        }
         known
     }
 
@@ -116,7 +119,7 @@ impl<'a> Road<'a> {
     fn is_stranger(&self, event: &Event) -> bool {
         let (netns, ends) = event.between();
         let listens = matches!(event, Event::State(change) if change.to == TcpState::Listen);
-        (self.unfiltered == Unfiltered::All || listens) && !self.filters.wants(netns, ends)
+        (self.unfiltered == Unfiltered::All || listens) && !self.plan.filters.wants(netns, ends)
     }
 
     /// Takes in the kernel's answer to a question about a socket.
@@ -129,8 +132,11 @@ impl<'a> Road<'a> {
         self.shown.losses(self.account.settle(totals, self.tracker.tally(), now));
     }
 
-    /// The last item.
+    /// The lives that are over but for TIME_WAIT, if they are wanted, and the last item.
     pub(crate) fn summarize(&mut self, end: KernelTime) -> Result<()> {
+        if self.plan.unfinished {
+            self.tracker.tell_unfinished(end, |news| self.shown.news(news));
+        }
         let mut summary = self.account.summary(end, self.tracker.tally());
         summary.out_of_order = self.order.late();
         summary.open = u64::try_from(self.tracker.open())?;

@@ -118,6 +118,7 @@ impl Play {
                     },
                     timer_left: None,
                     seen: at,
+                    quiet: None,
                     inode: 0,
                     owner: None,
                 };

@@ -34,6 +34,8 @@ fn plan(tells: Tells) -> Plan {
         duration: None,
         count: None,
         record: None,
+        existing: false,
+        unfinished: false,
     }
 }
 

@@ -24,6 +24,12 @@ mod ss;
 mod harness;
 
 #[cfg(test)]
+mod again;
+#[cfg(test)]
+mod agreement;
+#[cfg(test)]
+mod before;
+#[cfg(test)]
 mod claims;
 #[cfg(test)]
 mod ends;

@@ -9,7 +9,7 @@ use super::{
     series::Series,
 };
 
-/// The oldest kernels that tcpwatch runs on (README.md, "Requirements"); older ones it refuses in words.
+/// The oldest kernels that tcpwatch runs on (`docs/kernels.md`, "Needs"); older ones it refuses in words.
 const OLDEST: Series = Series::new(5, 12);
 
 /// How much is run on a kernel.

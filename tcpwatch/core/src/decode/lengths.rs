@@ -2,11 +2,11 @@
 
 use tcpwatch_common::{
     MiniSocket, MiniSocketCancel, RecordKind, Reset, Retransmit, Segment, SocketError, StateChange,
-    StateChangeLast,
+    StateChangeLast, TimedRetransmit,
 };
 
 /// Every kind with its two lengths: IPv4 and IPv6.
-pub(crate) const LENGTHS: [(RecordKind, [usize; 2]); 8] = [
+pub(crate) const LENGTHS: [(RecordKind, [usize; 2]); 9] = [
     (RecordKind::StateChange, [size_of::<StateChange<1>>(), size_of::<StateChange<4>>()]),
     (RecordKind::MiniSocket, [size_of::<MiniSocket<1>>(), size_of::<MiniSocket<4>>()]),
     (
@@ -18,6 +18,10 @@ pub(crate) const LENGTHS: [(RecordKind, [usize; 2]); 8] = [
         [size_of::<StateChangeLast<1>>(), size_of::<StateChangeLast<4>>()],
     ),
     (RecordKind::Retransmit, [size_of::<Retransmit<1>>(), size_of::<Retransmit<4>>()]),
+    (
+        RecordKind::TimedRetransmit,
+        [size_of::<TimedRetransmit<1>>(), size_of::<TimedRetransmit<4>>()],
+    ),
     (RecordKind::Reset, [size_of::<Reset<1>>(), size_of::<Reset<4>>()]),
     (RecordKind::SocketError, [size_of::<SocketError<1>>(), size_of::<SocketError<4>>()]),
     (RecordKind::Segment, [size_of::<Segment<1>>(), size_of::<Segment<4>>()]),

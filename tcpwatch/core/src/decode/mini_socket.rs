@@ -1,6 +1,9 @@
 //! [`MiniSocket`] and [`MiniSocketCancel`] become [`MiniEvent`].
 
-use tcpwatch_common::{MiniSocket, MiniSocketCancel, RecordHead, mini_socket::FLAG_NETNS_GONE};
+use tcpwatch_common::{
+    MiniSocket, MiniSocketCancel, RecordHead,
+    mini_socket::{FLAG_LISTENER_CLOSED, FLAG_LISTENS, FLAG_NETNS_GONE},
+};
 
 use super::{DecodeError, address, record};
 use crate::{
@@ -90,6 +93,11 @@ fn event<const WORDS: usize>(
         due: Jiffies(expires),
         tick: Jiffies(jiffies),
         ended_by: (head.flags & FLAG_NETNS_GONE != 0).then_some(EarlyEnd::NetnsGone),
+        listens: match head.flags & (FLAG_LISTENS | FLAG_LISTENER_CLOSED) {
+            FLAG_LISTENS => Some(true),
+            FLAG_LISTENER_CLOSED => Some(false),
+            _ => None,
+        },
         replaces: None,
     })
 }

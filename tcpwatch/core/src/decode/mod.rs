@@ -77,6 +77,9 @@ pub fn decode(bytes: &[u8], names: &Names) -> Result<Event, DecodeError> {
             state_change::decode_last(bytes, &head).map(Event::State)
         }
         Some(RecordKind::Retransmit) => retransmit::decode(bytes, &head).map(Event::Retransmit),
+        Some(RecordKind::TimedRetransmit) => {
+            retransmit::decode_timed(bytes, &head).map(Event::Retransmit)
+        }
         Some(RecordKind::Reset) => {
             reset::decode(bytes, &head, &names.reset_reasons).map(Event::Reset)
         }

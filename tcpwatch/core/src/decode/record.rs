@@ -4,7 +4,7 @@
 
 use tcpwatch_common::{
     MiniSocket, MiniSocketCancel, RecordHead, Reset, Retransmit, Segment, SocketError, StateChange,
-    StateChangeLast,
+    StateChangeLast, TimedRetransmit,
 };
 
 use super::DecodeError;
@@ -21,6 +21,7 @@ impl<const WORDS: usize> AnyBytes for StateChangeLast<WORDS> {}
 impl<const WORDS: usize> AnyBytes for MiniSocket<WORDS> {}
 impl<const WORDS: usize> AnyBytes for MiniSocketCancel<WORDS> {}
 impl<const WORDS: usize> AnyBytes for Retransmit<WORDS> {}
+impl<const WORDS: usize> AnyBytes for TimedRetransmit<WORDS> {}
 impl<const WORDS: usize> AnyBytes for Reset<WORDS> {}
 impl<const WORDS: usize> AnyBytes for SocketError<WORDS> {}
 impl<const WORDS: usize> AnyBytes for Segment<WORDS> {}

@@ -1,16 +1,18 @@
-//! [`Retransmit`] becomes [`RetransmitEvent`].
+//! [`Retransmit`] and [`TimedRetransmit`] become [`RetransmitEvent`].
 
 use std::{net::IpAddr, time::Duration};
 
 use tcpwatch_common::{
-    RecordHead, Retransmit,
+    RecordHead, Retransmit, RetransmitTimes, TimedRetransmit,
     retransmit::{
         FLAG_NOT_SENT, FLAG_ORPHAN, FLAG_REQUEST, FLAG_SYN_CAME_AGAIN, TCP_ACK, TCP_FIN, TCP_SYN,
     },
 };
 
 use super::{DecodeError, address, record};
-use crate::event::{KernelTime, Netns, RetransmitEvent, Segment, TcpState, Trigger};
+use crate::event::{
+    Jiffies, KernelTime, Netns, RetransmitEvent, Segment, SegmentTimes, TcpState, Trigger,
+};
 
 pub(super) fn decode(bytes: &[u8], head: &RecordHead) -> Result<RetransmitEvent, DecodeError> {
     if let Some(record) = record::whole::<Retransmit<1>>(bytes) {
@@ -20,6 +22,33 @@ pub(super) fn decode(bytes: &[u8], head: &RecordHead) -> Result<RetransmitEvent,
         return Ok(event(&record, address::v6(record.local), address::v6(record.remote)));
     }
     Err(DecodeError::Length { kind: head.kind, bytes: bytes.len() })
+}
+
+/// The same with the times of the segment.
+pub(super) fn decode_timed(
+    bytes: &[u8],
+    head: &RecordHead,
+) -> Result<RetransmitEvent, DecodeError> {
+    let (event, times) = if let Some(record) = record::whole::<TimedRetransmit<1>>(bytes) {
+        let again = record.again;
+        (event(&again, address::v4(again.local), address::v4(again.remote)), record.times)
+    } else if let Some(record) = record::whole::<TimedRetransmit<4>>(bytes) {
+        let again = record.again;
+        (event(&again, address::v6(again.local), address::v6(again.remote)), record.times)
+    } else {
+        return Err(DecodeError::Length { kind: head.kind, bytes: bytes.len() });
+    };
+    Ok(RetransmitEvent { times: Some(segment_times(&times)), ..event })
+}
+
+fn segment_times(times: &RetransmitTimes) -> SegmentTimes {
+    let RetransmitTimes { sent_before_ns, due, jiffies, seq, reserved: _ } = *times;
+    SegmentTimes {
+        sent_before: (sent_before_ns != 0).then_some(KernelTime(sent_before_ns)),
+        due: Jiffies(due),
+        tick: Jiffies(jiffies),
+        seq,
+    }
 }
 
 fn event<const WORDS: usize>(
@@ -54,5 +83,6 @@ fn event<const WORDS: usize>(
         orphan: has(FLAG_ORPHAN),
         sent: !has(FLAG_NOT_SENT),
         timer: None,
+        times: None,
     }
 }

@@ -5,8 +5,10 @@ use std::{net::IpAddr, time::Duration};
 use tcpwatch_common::{
     RecordHead, StateChange, StateChangeLast, StateChangeV4, StateChangeV6, Totals,
     state_change::{
-        FLAG_DEAD, FLAG_DONE, FLAG_FAST_OPEN, FLAG_KEPT_BACK, FLAG_LINGER2_OFF, FLAG_TASK,
+        CLOSING_FLAGS, FLAG_DEAD, FLAG_DONE, FLAG_FAST_OPEN, FLAG_KEPT_BACK, FLAG_LINGER2_OFF,
+        FLAG_TASK,
     },
+    totals::{SYN_COUNTED, UNDELIVERED_KNOWN, UNDELIVERED_MAX},
 };
 
 use super::{DecodeError, address, record};
@@ -45,6 +47,9 @@ fn counts(totals: &Totals, peer_finished: bool) -> event::Totals {
     let micros = |us: u32| Duration::from_micros(us.into());
     event::Totals {
         sent: totals.bytes_sent.saturating_sub(totals.bytes_retransmitted),
+        syn_counted: totals.undelivered & SYN_COUNTED != 0,
+        undelivered: (totals.undelivered & UNDELIVERED_KNOWN != 0)
+            .then_some(totals.undelivered & UNDELIVERED_MAX),
         received: totals.bytes_received.saturating_sub(peer_finished.into()),
         retransmits: totals.retransmits,
         srtt: (totals.srtt_us_8 != 0).then(|| micros(totals.srtt_us_8 / 8)),
@@ -77,10 +82,16 @@ fn event<const WORDS: usize>(
         }),
         no_fin_wait: head.flags & FLAG_LINGER2_OFF != 0,
         fast_open: head.flags & FLAG_FAST_OPEN != 0,
+        round_trip: (from == TcpState::SynSent
+            && to == TcpState::Established
+            && head.flags & FLAG_TASK == 0
+            && pid != 0)
+            .then(|| Duration::from_micros(pid.into())),
         timer: None,
         kept_back: head.flags & FLAG_KEPT_BACK != 0,
         totals: None,
         reset_sent: false,
+        closing: head.flags & CLOSING_FLAGS,
     }
 }
 

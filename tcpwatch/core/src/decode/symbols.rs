@@ -1,18 +1,22 @@
 //! The kernel functions that end mini-sockets, by their addresses.
 
 use serde::{Deserialize, Serialize};
+use tcpwatch_common::Ending;
 
 use crate::event::EarlyEnd;
 
 /// Functions from which a mini-socket is ended before its time, and what that means. Read in
 /// `net/ipv4/tcp_minisocks.c`, `tcp_ipv4.c`, `inet_hashtables.c`, `inet_timewait_sock.c`,
 /// `inet_connection_sock.c`, `tcp.c`.
-const ENDING: [(&str, EarlyEnd); 11] = [
+const ENDING: [(&str, EarlyEnd); 14] = [
     ("inet_csk_complete_hashdance", EarlyEnd::Accepted),
     ("tcp_check_req", EarlyEnd::ResetReceived),
     ("tcp_timewait_state_process", EarlyEnd::ResetReceived),
     ("tcp_v4_rcv", EarlyEnd::SegmentReceived),
     ("tcp_v6_rcv", EarlyEnd::SegmentReceived),
+    ("tcp_req_err", EarlyEnd::Unreachable),
+    ("tcp_v4_err", EarlyEnd::Unreachable),
+    ("tcp_v6_err", EarlyEnd::Unreachable),
     ("__inet_check_established", EarlyEnd::Connect),
     ("__inet6_check_established", EarlyEnd::Connect),
     ("__inet_hash_connect", EarlyEnd::Connect),
@@ -49,6 +53,16 @@ impl Symbols {
                 .iter()
                 .find(|function| (function.start..function.end).contains(address))?;
             ENDING.iter().find(|(name, _)| *name == function.name).map(|(_, end)| *end)
+        })
+    }
+
+    /// Where these functions lie, for the kernel side, and what they mean.
+    pub fn endings(&self) -> impl Iterator<Item = Ending> + '_ {
+        self.functions.iter().filter_map(|function| {
+            let (_, end) = ENDING.iter().find(|(name, _)| *name == function.name)?;
+            #[expect(clippy::as_conversions, reason = "a fieldless enum with explicit numbers")]
+            let what = *end as u64;
+            Some(Ending { start: function.start, end: function.end, what })
         })
     }
 

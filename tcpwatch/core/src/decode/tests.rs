@@ -139,7 +139,7 @@ const FLAGS: usize = std::mem::offset_of!(RecordHead, flags);
 fn last(flags: u16, totals: Totals) -> StateEvent {
     const AT: usize = std::mem::offset_of!(StateChangeLast<1>, totals);
     let Totals { bytes_sent, bytes_retransmitted, bytes_received, .. } = totals;
-    let Totals { retransmits, srtt_us_8, min_rtt_us, .. } = totals;
+    let Totals { retransmits, srtt_us_8, min_rtt_us, undelivered, .. } = totals;
     let event = record::<{ size_of::<StateChangeLast<1>>() }>(
         RecordKind::StateChangeLast,
         &[
@@ -150,6 +150,7 @@ fn last(flags: u16, totals: Totals) -> StateEvent {
             (AT + 24, &retransmits.to_ne_bytes()),
             (AT + 28, &srtt_us_8.to_ne_bytes()),
             (AT + 32, &min_rtt_us.to_ne_bytes()),
+            (AT + 36, &undelivered.to_ne_bytes()),
         ],
     );
     let Event::State(event) = event else { panic!("a change: {event:?}") };
@@ -163,7 +164,7 @@ const COUNTED: Totals = Totals {
     retransmits: 2,
     srtt_us_8: 8 * 412,
     min_rtt_us: 390,
-    reserved: 0,
+    undelivered: 0,
 };
 
 #[test]

@@ -37,6 +37,10 @@ pub struct KnownSocket {
     pub timer_left: Option<Duration>,
     /// When the kernel told it, within the few hundred microseconds that one answer takes.
     pub seen: KernelTime,
+    /// How long ago the last segment came from the peer, in whole milliseconds (`tcpi_last_ack_recv`), if
+    /// that was asked for.
+    #[serde(default)]
+    pub quiet: Option<Duration>,
     /// Inode of the socket's file, 0 when there is none (mini-sockets, orphans, connections not
     /// accepted yet).
     pub inode: u32,

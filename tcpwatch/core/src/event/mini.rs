@@ -1,5 +1,7 @@
 //! The life of a mini-socket, told by its timer.
 
+pub use tcpwatch_common::EarlyEnd;
+
 use super::{Cookie, Endpoints, KernelTime, Netns, TcpState};
 
 /// What the kernel keeps instead of a full socket.
@@ -20,24 +22,6 @@ pub enum TimerEvent {
     Cancel,
     /// Its handler was called.
     Expire,
-}
-
-/// Which part of the kernel ended a mini-socket before its time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EarlyEnd {
-    /// A reset that was accepted.
-    ResetReceived,
-    /// A segment: a SYN that opens a new connection in TIME_WAIT, data or a SYN that is answered
-    /// with a reset in FIN_WAIT_2, anything for a half-open connection without a listener.
-    SegmentReceived,
-    /// The handshake is done: an accepted socket replaces a half-open connection.
-    Accepted,
-    /// `connect()` took the four-tuple.
-    Connect,
-    /// An administrator destroyed it.
-    Killed,
-    /// Its network namespace went away.
-    NetnsGone,
 }
 
 /// A moment on the kernel's coarse clock, in ticks since it booted (`jiffies_64`).
@@ -67,6 +51,9 @@ pub struct MiniEvent {
     pub tick: Jiffies,
     /// What ended it, if it was disarmed early and that is known.
     pub ended_by: Option<EarlyEnd>,
+    /// Does a half-open connection's listener listen while its timer fires? `None` if the record does not
+    /// say.
+    pub listens: Option<bool>,
     /// The state that the full socket was in when a timewait socket took over, as its last change reports
     /// right after.
     pub replaces: Option<TcpState>,

@@ -1,5 +1,7 @@
 //! What happened, in the words of the field. Built by `decode`, read by `track` and `sink`; no I/O.
 
+use std::time::Duration;
+
 pub mod known;
 pub mod mini;
 pub mod process;
@@ -16,7 +18,7 @@ pub use known::{KnownKind, KnownSocket};
 pub use mini::{EarlyEnd, Jiffies, MiniEvent, MiniKind, TimerEvent};
 pub use process::{Process, Via};
 pub use reset::{ErrorEvent, ResetDirection, ResetEvent};
-pub use retransmit::{RetransmitEvent, Segment, Trigger};
+pub use retransmit::{RetransmitEvent, Segment, SegmentTimes, Trigger};
 pub use segment::{SegmentEvent, TcpFlags, TcpOptions, Way};
 pub use socket::{Cookie, Direction, Endpoint, Endpoints, Netns};
 pub use state::TcpState;
@@ -49,8 +51,10 @@ pub struct StateEvent {
     pub process: Option<Process>,
     /// The application wants no FIN_WAIT_2 after `close()` (`TCP_LINGER2` below 0).
     pub no_fin_wait: bool,
-    /// Data came before the handshake was done.
+    /// Data came before the handshake was done, or the answer to the SYN acknowledged data.
     pub fast_open: bool,
+    /// From SYN_SENT to ESTABLISHED, how long the answer to the SYN took; `None` if that is not known.
+    pub round_trip: Option<Duration>,
     /// The timer of the mini-socket that takes over in FIN_WAIT_2 at the same moment: when it was
     /// armed and when it is due.
     pub timer: Option<(Jiffies, Jiffies)>,
@@ -60,6 +64,8 @@ pub struct StateEvent {
     pub totals: Option<Box<Totals>>,
     /// This end sent a reset as it closed, told right after.
     pub reset_sent: bool,
+    /// What else is known of a socket that closes: `FLAG_*` of [`tcpwatch_common::state_change`].
+    pub closing: u16,
 }
 
 impl StateEvent {

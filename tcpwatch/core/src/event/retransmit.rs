@@ -11,9 +11,9 @@ pub enum Segment {
     Syn,
     /// The answer to a SYN.
     SynAck,
-    /// A FIN, alone or with the last data.
+    /// A FIN alone.
     Fin,
-    /// Data.
+    /// Data, the last of them perhaps with the FIN.
     Data,
 }
 
@@ -60,6 +60,21 @@ pub struct RetransmitEvent {
     pub sent: bool,
     /// Of a half-open connection, when its timer was armed and when it is due, told right after.
     pub timer: Option<(Jiffies, Jiffies)>,
+    /// Of a full socket, the times of the segment.
+    pub times: Option<SegmentTimes>,
+}
+
+/// Which segment of a full socket was sent again, and its times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SegmentTimes {
+    /// When it was sent last before; `None` if that could not be read.
+    pub sent_before: Option<KernelTime>,
+    /// When the socket's timer was due that was armed last.
+    pub due: Jiffies,
+    /// The kernel's tick at the time of the event.
+    pub tick: Jiffies,
+    /// Its sequence number.
+    pub seq: u32,
 }
 
 /// What made the kernel send a segment again.

@@ -169,6 +169,7 @@ fn syn_ack(trigger: Trigger) -> Event {
         orphan: false,
         sent: true,
         timer: None,
+        times: None,
     })
 }
 
@@ -185,6 +186,7 @@ fn armed(at_us: u64, due: u64) -> MiniEvent {
         due: Jiffies(due),
         tick: Jiffies(5),
         ended_by: None,
+        listens: None,
         replaces: None,
     }
 }

@@ -26,6 +26,8 @@ pub(super) struct Full {
     pub(super) from_snapshot: bool,
     /// A mini-socket has taken over; what the kernel still says of the full socket is its burial.
     pub(super) replaced: bool,
+    /// The timer of its state was shown with it.
+    pub(super) has_timer: bool,
     /// It was accepted, but no request socket was half-open before it.
     unrequested: bool,
     pub(super) life: Box<Life>,
@@ -64,6 +66,7 @@ impl Tracker {
             seen: known.seen,
             from_snapshot: true,
             replaced: false,
+            has_timer: false,
             unrequested: false,
             life: Box::default(),
         };
@@ -94,19 +97,24 @@ impl Tracker {
             None => Box::new(self.meet(event, out)),
         };
         connection.ends = event.ends;
-        if may_go_on(event, connection.life.reset) && self.may_go_on_unseen(event) {
+        if may_go_on(event, connection.life.reset_at_end(event.at)) && self.may_go_on_unseen(event)
+        {
             self.go_on(event, *connection);
             return;
         }
         self.identify(&mut connection, event);
         let handshake = self.take_request(&mut connection, event, met, out);
         let special = special_handshake(&mut connection, event);
-        let (to, reason) = reason::of_change(event, connection.life.reset, self.reliance.minis);
+        let since = connection.since;
+        connection.life.note_round_trip(event, since);
+        let (to, reason) =
+            reason::of_change(event, connection.life.reset_at_end(event.at), self.reliance.minis);
 
         if to != event.from && !handshake {
             connection.life.moves(event.at, (connection.state, connection.since), to);
             let mut change = connection.change(event.socket, event.at, to);
             change.reason = reason;
+            change.late_data = reason::is_by_late_data(event);
             change.ends_at =
                 event.timer.map(|(armed, due)| self.reliance.rate.fires_at((armed, event.at), due));
             change.handshake = special;
@@ -126,6 +134,7 @@ impl Tracker {
             return;
         }
         connection.state = event.to;
+        connection.has_timer = event.timer.is_some();
         if !handshake {
             connection.since = Some(event.at);
         }
@@ -187,6 +196,7 @@ impl Tracker {
             seen: event.at,
             from_snapshot: false,
             replaced: false,
+            has_timer: false,
             unrequested: false,
             life: Box::new(match event.from {
                 TcpState::Closed | TcpState::Listen => Life::begun(event.at),
@@ -263,9 +273,12 @@ impl Tracker {
     }
 }
 
-/// An accepted connection without a request socket is done with its handshake: by fast open, or by
-/// a SYN cookie. With a cookie the kernel's SYN_RECV lasts microseconds and means nothing.
+/// The SYN of a connect brought data, and its answer acknowledges them: fast open. An accepted connection
+/// without a request socket is done with its handshake: by fast open, or by a SYN cookie. With a cookie the kernel's SYN_RECV lasts microseconds and means nothing.
 fn special_handshake(connection: &mut Full, event: &StateEvent) -> Option<Handshake> {
+    if event.from == TcpState::SynSent && event.to == TcpState::Established && event.fast_open {
+        return Some(Handshake::FastOpen);
+    }
     let done = event.from == TcpState::SynRecv && event.to == TcpState::Established;
     if !done || !std::mem::take(&mut connection.unrequested) {
         return None;

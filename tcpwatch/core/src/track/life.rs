@@ -3,11 +3,19 @@
 use std::time::Duration;
 
 use super::{MissedChange, Reason, Subject, retry::Retry};
-use crate::event::{Direction, KernelTime, ResetDirection, Segment, TcpState, Totals};
+use crate::event::{
+    Direction, KernelTime, ResetDirection, RetransmitEvent, Segment, StateEvent, TcpState, Totals,
+    Trigger,
+};
+
+/// The longest time from a reset that a socket sends to the end that it goes with.
+const RESET_AND_END: Duration = Duration::from_nanos(tcpwatch_common::awaiting::WITHIN_NS);
 
 /// What is gathered while a connection lives.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Life {
+    /// It was there before the first event.
+    existed: bool,
     /// When it began, if that was seen.
     opened: Option<KernelTime>,
     /// Time spent in each state so far.
@@ -17,10 +25,14 @@ pub(super) struct Life {
     closed_by: Option<ClosedBy>,
     /// Segments sent again, in the order of [`Segment::ALL`].
     again: [u32; 4],
+    /// Attempts to send a segment again that the network below did not take.
+    not_sent: u32,
+    /// How long after SYN_SENT was entered the first SYN was sent.
+    syn_delay: Duration,
     /// The retransmission that is under way.
     pub(super) retry: Option<Retry>,
-    /// A reset that was seen.
-    pub(super) reset: Option<ResetDirection>,
+    /// The last reset that was seen, and when.
+    pub(super) reset: Option<(KernelTime, ResetDirection)>,
     pub(super) totals: Option<Totals>,
     /// Changes that were inferred.
     pub(super) inferred: Vec<MissedChange>,
@@ -70,7 +82,7 @@ pub enum ClosedBy {
     Remote,
     /// Both sent a FIN before they saw the other's.
     Both,
-    /// Nobody sent a FIN: a reset ended it.
+    /// A reset came before any FIN.
     Reset,
 }
 
@@ -87,105 +99,6 @@ impl ClosedBy {
     }
 }
 
-/// How a connection ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum End {
-    /// Both sides closed.
-    Normal,
-    /// The application gave up its attempt to connect.
-    Canceled,
-    /// The peer answered the SYN with a reset.
-    Refused,
-    /// The network said that the peer cannot be reached.
-    Unreachable,
-    /// Every local port that could be used was taken.
-    NoPort,
-    /// Nothing was answered for too long.
-    TimedOut,
-    /// This end sent a reset.
-    ResetSent,
-    /// The peer sent a reset.
-    ResetReceived,
-    /// The handshake was not done when this end gave it up.
-    HalfOpen,
-    /// The peer never closed its side after this end had closed.
-    HalfClosed,
-    /// An administrator destroyed it (`ss -K`).
-    Killed,
-    /// The listener was closed before the handshake was done.
-    ListenerClosed,
-    /// Its network namespace went away.
-    NetnsGone,
-    /// Nothing tells.
-    Unknown,
-}
-
-impl End {
-    /// From the state that was left last and the reason.
-    fn of(left: TcpState, reason: Reason) -> Self {
-        match (left, reason) {
-            // The connection is over when TIME_WAIT begins; nothing that ends it matters.
-            (TcpState::TimeWait, _) | (_, Reason::TimeWaitOverflow | Reason::Reused) => {
-                Self::Normal
-            }
-            (TcpState::SynSent, Reason::Normal) => Self::Canceled,
-            (TcpState::SynRecv, Reason::TimedOut) => Self::HalfOpen,
-            (_, Reason::Normal) => Self::Normal,
-            (_, Reason::Timer) => Self::HalfClosed,
-            (_, Reason::Refused) => Self::Refused,
-            (_, Reason::Unreachable) => Self::Unreachable,
-            (_, Reason::NoPort) => Self::NoPort,
-            (_, Reason::TimedOut) => Self::TimedOut,
-            (_, Reason::ResetReceived) => Self::ResetReceived,
-            (_, Reason::ResetSent) => Self::ResetSent,
-            (_, Reason::Killed) => Self::Killed,
-            (_, Reason::ListenerClosed) => Self::ListenerClosed,
-            (_, Reason::NetnsGone) => Self::NetnsGone,
-            (_, Reason::Unknown) => Self::Unknown,
-        }
-    }
-
-    /// The word used in JSON.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Normal => "normal",
-            Self::Canceled => "canceled",
-            Self::Refused => "refused",
-            Self::Unreachable => "unreachable",
-            Self::NoPort => "no_port",
-            Self::TimedOut => "timed_out",
-            Self::ResetSent => "reset_sent",
-            Self::ResetReceived => "reset_received",
-            Self::HalfOpen => "half_open",
-            Self::HalfClosed => "half_closed",
-            Self::Killed => "killed",
-            Self::ListenerClosed => "listener_closed",
-            Self::NetnsGone => "netns_gone",
-            Self::Unknown => "unknown",
-        }
-    }
-
-    /// Did something go wrong? An application that gives up has made up its mind, and what nothing
-    /// tells is not called a failure.
-    #[must_use]
-    pub const fn is_failure(self) -> bool {
-        match self {
-            Self::Normal | Self::Canceled | Self::NetnsGone | Self::Unknown => false,
-            Self::Refused
-            | Self::Unreachable
-            | Self::NoPort
-            | Self::TimedOut
-            | Self::ResetSent
-            | Self::ResetReceived
-            | Self::HalfOpen
-            | Self::HalfClosed
-            | Self::Killed
-            | Self::ListenerClosed => true,
-        }
-    }
-}
-
 /// A connection whose last trace is gone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Connection {
@@ -193,6 +106,8 @@ pub struct Connection {
     pub at: KernelTime,
     /// Whose.
     pub subject: Subject,
+    /// It was there before the first event.
+    pub existed: bool,
     /// When it began: SYN_SENT or SYN_RECV was entered. `None` if it existed before.
     pub opened: Option<KernelTime>,
     /// From there until it was closed on both sides or given up; TIME_WAIT is not counted.
@@ -203,19 +118,24 @@ pub struct Connection {
     pub handshake: Option<Duration>,
     /// Segments seen to be sent again: how many of each kind.
     pub again: [(Segment, u32); 4],
+    /// Attempts to send a segment again that the network below did not take.
+    pub not_sent: u32,
     /// What the socket has done; `None` without a full socket, or if its end was missed.
     pub totals: Option<Totals>,
     /// Who closed first.
     pub closed_by: Option<ClosedBy>,
     /// How it ended.
-    pub end: End,
+    pub end: Reason,
+    /// It is still in TIME_WAIT, until then: the run ended before.
+    pub ends_at: Option<KernelTime>,
     /// The changes that were not reported but inferred, in order; how long such a state lasted is not
     /// known.
     pub inferred: Vec<MissedChange>,
 }
 
 impl Connection {
-    /// Segments sent again: the kernel's count, or what was seen.
+    /// Segments sent again: the kernel's count, or what was seen. What the network below did not take
+    /// is not among them (the kernel counts it up to 6.16).
     #[must_use]
     pub fn retransmits(&self) -> u32 {
         let seen = self.again.iter().map(|(_, count)| count).sum();
@@ -234,6 +154,11 @@ impl Life {
     /// A connection that begins now.
     pub(super) fn begun(at: KernelTime) -> Self {
         Self { opened: Some(at), ..Self::default() }
+    }
+
+    /// It was there before the first event.
+    pub(super) const fn existed(&mut self) {
+        self.existed = true;
     }
 
     /// The connection leaves a state that it entered at `since`, for another.
@@ -258,11 +183,49 @@ impl Life {
         }
     }
 
-    pub(super) fn count(&mut self, segment: Segment) {
-        if let Some((_, count)) =
-            Segment::ALL.iter().zip(&mut self.again).find(|(known, _)| **known == segment)
+    /// A reset that can be why the connection ends now: one that was accepted, or sent a moment ago. A
+    /// socket may send one and live on, for an acknowledgment that does not belong to its handshake.
+    pub(super) fn reset_at_end(&self, at: KernelTime) -> Option<ResetDirection> {
+        let (when, direction) = self.reset?;
+        (direction == ResetDirection::Received || at.since(when) <= RESET_AND_END)
+            .then_some(direction)
+    }
+
+    pub(super) fn count(&mut self, event: &RetransmitEvent) {
+        if !event.sent {
+            self.not_sent += 1;
+        } else if let Some((_, count)) =
+            Segment::ALL.iter().zip(&mut self.again).find(|(known, _)| **known == event.segment)
         {
             *count += 1;
+        }
+    }
+
+    /// The first SYN that is sent again says when it was sent. With `TCP_FASTOPEN_CONNECT` that is when
+    /// the application writes, long after SYN_SENT was entered (`tcp_fastopen_defer_connect` in
+    /// `net/ipv4/tcp_fastopen.c`).
+    pub(super) fn note_first_syn(&mut self, event: &RetransmitEvent, since: Option<KernelTime>) {
+        let first = matches!(event.trigger, Trigger::Timeout { in_a_row: 1, .. });
+        let sent = event.times.and_then(|times| times.sent_before);
+        if event.segment == Segment::Syn
+            && first
+            && let Some((sent, since)) = sent.zip(since)
+        {
+            self.delay_syn(sent.since(since));
+        }
+    }
+
+    /// The same when the answer to the first SYN comes.
+    pub(super) fn note_round_trip(&mut self, event: &StateEvent, since: Option<KernelTime>) {
+        if let Some((round_trip, since)) = event.round_trip.zip(since) {
+            self.delay_syn(event.at.since(since).saturating_sub(round_trip));
+        }
+    }
+
+    /// Less than this is the kernel's own work.
+    fn delay_syn(&mut self, delay: Duration) {
+        if delay > Duration::from_millis(1) {
+            self.syn_delay = delay;
         }
     }
 
@@ -274,99 +237,52 @@ impl Life {
         (left, reason): (TcpState, Reason),
     ) -> Connection {
         let Self {
+            existed,
             opened,
             spent,
             closing_since,
             closed_by,
             again,
+            not_sent,
+            syn_delay,
             totals,
             inferred,
             retry: _,
-            reset: _,
+            reset,
         } = self;
         let [syn, syn_ack, fin, data] = again;
         let until = closing_since.unwrap_or(at);
-        let by_reset = matches!(reason, Reason::ResetReceived | Reason::ResetSent);
         let came_up = spent.time_in(TcpState::Established).is_some();
+        let by_reset = match reason {
+            Reason::ResetReceived | Reason::ResetSent | Reason::NeverAccepted => true,
+            // By a reset, or by ICMP; a socket that is destroyed or given up may send one.
+            Reason::Refused | Reason::Killed | Reason::OutOfMemory => reset.is_some(),
+            Reason::TimedOut => came_up && reset.is_some(),
+            _ => false,
+        };
         let setup = [TcpState::SynSent, TcpState::SynRecv];
         Connection {
             at,
             subject,
+            existed,
             opened,
             lasted: opened.map(|opened| until.since(opened)),
             spent,
             handshake: (came_up && opened.is_some())
-                .then(|| setup.iter().filter_map(|state| spent.time_in(*state)).sum()),
+                .then(|| setup.iter().filter_map(|state| spent.time_in(*state)).sum())
+                .map(|setup: Duration| setup.saturating_sub(syn_delay)),
             again: [
                 (Segment::Syn, syn),
                 (Segment::SynAck, syn_ack),
                 (Segment::Fin, fin),
                 (Segment::Data, data),
             ],
-            totals,
-            closed_by: closed_by.or_else(|| (by_reset && came_up).then_some(ClosedBy::Reset)),
-            end: End::of(left, reason),
+            not_sent,
+            totals: totals.map(|totals| totals.without_syn(subject.direction)),
+            closed_by: closed_by.or_else(|| by_reset.then_some(ClosedBy::Reset)),
+            end: reason.of_life(left.to_kernel()),
+            ends_at: None,
             inferred,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_state_that_was_left_and_the_reason_tell_how_a_connection_ended() {
-        for (left, reason, end) in [
-            (TcpState::LastAck, Reason::Normal, End::Normal),
-            (TcpState::FinWait2, Reason::TimeWaitOverflow, End::Normal),
-            (TcpState::TimeWait, Reason::Timer, End::Normal),
-            (TcpState::TimeWait, Reason::Reused, End::Normal),
-            (TcpState::TimeWait, Reason::ResetReceived, End::Normal),
-            (TcpState::TimeWait, Reason::Killed, End::Normal),
-            (TcpState::TimeWait, Reason::NetnsGone, End::Normal),
-            (TcpState::TimeWait, Reason::Unknown, End::Normal),
-            (TcpState::FinWait2, Reason::Reused, End::Normal),
-            (TcpState::SynSent, Reason::Normal, End::Canceled),
-            (TcpState::SynSent, Reason::Refused, End::Refused),
-            (TcpState::SynSent, Reason::Unreachable, End::Unreachable),
-            (TcpState::SynSent, Reason::NoPort, End::NoPort),
-            (TcpState::SynSent, Reason::TimedOut, End::TimedOut),
-            (TcpState::Established, Reason::TimedOut, End::TimedOut),
-            (TcpState::SynRecv, Reason::TimedOut, End::HalfOpen),
-            (TcpState::SynRecv, Reason::ListenerClosed, End::ListenerClosed),
-            (TcpState::SynRecv, Reason::ResetReceived, End::ResetReceived),
-            (TcpState::FinWait2, Reason::Timer, End::HalfClosed),
-            (TcpState::FinWait2, Reason::ResetSent, End::ResetSent),
-            (TcpState::Established, Reason::ResetReceived, End::ResetReceived),
-            (TcpState::Established, Reason::Killed, End::Killed),
-            (TcpState::Established, Reason::NetnsGone, End::NetnsGone),
-            (TcpState::Established, Reason::Unknown, End::Unknown),
-        ] {
-            assert_eq!(End::of(left, reason), end, "{left} {}", reason.word());
-        }
-    }
-
-    #[test]
-    fn an_end_that_somebody_wanted_or_nobody_knows_is_no_failure() {
-        let ends = [
-            (End::Normal, false),
-            (End::Canceled, false),
-            (End::NetnsGone, false),
-            (End::Unknown, false),
-            (End::Refused, true),
-            (End::Unreachable, true),
-            (End::NoPort, true),
-            (End::TimedOut, true),
-            (End::ResetSent, true),
-            (End::ResetReceived, true),
-            (End::HalfOpen, true),
-            (End::HalfClosed, true),
-            (End::Killed, true),
-            (End::ListenerClosed, true),
-        ];
-        for (end, failure) in ends {
-            assert_eq!(end.is_failure(), failure, "{}", end.word());
         }
     }
 }

@@ -7,6 +7,8 @@
 
 use std::{collections::VecDeque, time::Duration};
 
+use tcpwatch_common::MiniClosing;
+
 use super::{
     Change, Life, MissedChange, News, Reason, Restart, Subject, Tracker, key, past::Past, way::way,
 };
@@ -21,6 +23,8 @@ use crate::{
 /// How long a cancel or an expiry waits for what explains it. Both happen in one go in the kernel,
 /// within microseconds; an emulated machine was seen to take milliseconds.
 pub const SETTLE: Duration = Duration::from_millis(20);
+/// A timewait socket that takes over at once does so within this time of FIN_WAIT_2.
+const AT_ONCE: Duration = Duration::from_millis(1);
 /// `TCP_TIMEWAIT_LEN` in `include/net/tcp.h`: compiled in.
 pub(super) const TIME_WAIT_SECONDS: u64 = 60;
 
@@ -184,6 +188,7 @@ impl Mini {
                 state: self.state,
                 in_state: self.since.map(|since| started_at.since(since)),
                 ends_at: None,
+                starts: false,
                 inferred: true,
             }));
         }
@@ -201,7 +206,7 @@ impl Tracker {
             state: known.state,
             since: time_wait_since(known),
             due: None,
-            ends_at: None,
+            ends_at: known.timer_left.map(|left| known.seen.after(left)),
             silent_until: None,
             socket: Some(known.socket),
             direction,
@@ -291,6 +296,7 @@ impl Tracker {
                     state: mini.state,
                     in_state: mini.since.map(|since| event.at.since(since)),
                     ends_at,
+                    starts: false,
                     inferred: false,
                 }));
             } else {
@@ -353,6 +359,12 @@ impl Tracker {
     ) {
         let past = self.past_of(key, event);
         let left = left_state(event, past.as_ref());
+        // After shutdown() it was in FIN_WAIT_2 without a timer, until close(); otherwise both are one.
+        let waited = past.as_ref().is_some_and(|past| {
+            let here = event.state == TcpState::FinWait2 && past.state == event.state;
+            let at_once = past.since.is_some_and(|since| event.at.since(since) < AT_ONCE);
+            here && !past.has_timer && !at_once
+        });
         let mut mini = Mini::timewait(left.unwrap_or(event.state), event.at, event.socket);
         mini.due = Some(event.due);
         mini.ends_at = Some(ends_at(event, self.reliance.rate));
@@ -388,6 +400,17 @@ impl Tracker {
         }
         if mini.state == TcpState::FinWait2 {
             mini.silent_until = self.doubt(key, event);
+            if reported && waited {
+                out(News::Restart(Restart {
+                    at: event.at,
+                    subject: mini.subject(key),
+                    state: mini.state,
+                    in_state: mini.since.map(|since| event.at.since(since)),
+                    ends_at: mini.ends_at,
+                    starts: true,
+                    inferred: false,
+                }));
+            }
         }
         self.keep_mini(*key, mini);
     }
@@ -451,8 +474,10 @@ impl Tracker {
         };
         let MiniEvent { timer, ended_by, .. } = *event;
         // Asked now: the listener may close before the end is settled.
-        let listens = (mini.kind, timer) == (MiniKind::Request, TimerEvent::Expire)
-            && self.listeners.find(key.netns, &key.ends.local).is_some();
+        let listens = event.listens.unwrap_or_else(|| {
+            (mini.kind, timer) == (MiniKind::Request, TimerEvent::Expire)
+                && self.listeners.find(key.netns, &key.ends.local).is_some()
+        });
         mini.open = Some(Open { sight: event.into(), timer, ended_by, listens });
         mini.seen = event.at;
         match event.ended_by {
@@ -494,31 +519,19 @@ impl Tracker {
 
     fn reason_of_end(mini: &Mini) -> Reason {
         let Some(open) = mini.open else { return Reason::Unknown };
-        match (mini.kind, open.timer, open.ended_by) {
-            (_, _, Some(EarlyEnd::NetnsGone)) => Reason::NetnsGone,
-            (_, _, Some(EarlyEnd::Killed)) => Reason::Killed,
-            (_, _, Some(EarlyEnd::Connect)) => Reason::Reused,
-            // tcp_check_req() also sends one: the accept queue is full (`tcp_abort_on_overflow`), or
-            // a SYN came that does not belong.
-            (MiniKind::Request, _, Some(EarlyEnd::ResetReceived))
-                if mini.life.reset == Some(ResetDirection::Sent) =>
-            {
-                Reason::ResetSent
-            }
-            (_, _, Some(EarlyEnd::ResetReceived)) => Reason::ResetReceived,
-            // tcp_v4_rcv() itself: a SYN opens a new connection in TIME_WAIT (TCP_TW_SYN), what does
-            // not belong is answered with a reset in FIN_WAIT_2 (TCP_TW_RST), and a request whose
-            // listener no longer listens is dropped.
-            (MiniKind::TimeWait, _, Some(EarlyEnd::SegmentReceived)) => match mini.state {
-                TcpState::TimeWait => Reason::Reused,
-                _ => Reason::ResetSent,
+        let reset = mini.life.reset_at_end(open.sight.at);
+        let closing = MiniClosing {
+            kind: match mini.kind {
+                MiniKind::TimeWait => tcpwatch_common::MiniKind::TimeWait,
+                MiniKind::Request => tcpwatch_common::MiniKind::Request,
             },
-            // reqsk_timer_handler() gives up after the last SYN+ACK, or finds the listener closed.
-            (MiniKind::Request, TimerEvent::Expire, None) if open.listens => Reason::TimedOut,
-            (MiniKind::Request, TimerEvent::Expire, None)
-            | (MiniKind::Request, _, Some(EarlyEnd::SegmentReceived)) => Reason::ListenerClosed,
-            _ => Reason::Unknown,
-        }
+            state: mini.state.to_kernel(),
+            expired: open.timer == TimerEvent::Expire,
+            ended_by: open.ended_by,
+            reset_sent: reset == Some(ResetDirection::Sent),
+            listens: open.listens,
+        };
+        closing.reason()
     }
 
     pub(super) fn keep_mini(&mut self, key: Key, mini: Mini) {

@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use super::{
-    Census, Change, Full, Life, MissedChange, News, Reason, Tracker, key, mini::Mini, way::way,
+    Census, Change, Full, Life, MissedChange, News, Reason, Tracker, key, mini::Mini, reason,
+    way::way,
 };
 use crate::event::{
     Cookie, Direction, Endpoints, Event, KernelTime, ResetDirection, StateEvent, TcpState,
@@ -216,11 +217,7 @@ impl Tracker {
 /// May a timewait socket have taken over, whose beginning was missed? A full socket that it replaces is
 /// reported to be closed (`tcp_time_wait` in `net/ipv4/tcp_minisocks.c`).
 pub(super) fn may_go_on(event: &StateEvent, reset: Option<ResetDirection>) -> bool {
-    event.to == TcpState::Closed
-        && matches!(event.from, TcpState::FinWait2 | TcpState::Closing)
-        && event.error == 0
-        && reset.is_none()
-        && (event.peer_finished || event.orphaned && !event.no_fin_wait)
+    event.to == TcpState::Closed && reason::closing(event, reset).guessed_successor().is_some()
 }
 
 impl Tracker {

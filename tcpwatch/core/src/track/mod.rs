@@ -8,6 +8,7 @@ mod alone;
 mod census;
 mod connection;
 mod doubt;
+mod existing;
 mod life;
 mod listeners;
 mod mini;
@@ -34,8 +35,9 @@ use crate::{
 pub use census::Census;
 use connection::Full;
 use doubt::Doubts;
+pub use existing::Existing;
 use life::Life;
-pub use life::{ClosedBy, Connection, End, Spent};
+pub use life::{ClosedBy, Connection, Spent};
 use listeners::Listeners;
 use mini::{Key, Mini, Settling};
 pub use reason::Reason;
@@ -140,6 +142,7 @@ impl Tracker {
                 KnownKind::Full => self.learn_full(socket),
                 KnownKind::TimeWait | KnownKind::Request => self.learn_mini(socket),
             }
+            self.mark_existing(socket);
         }
     }
 
@@ -178,9 +181,9 @@ impl Tracker {
         let subject = Subject { ends: event.ends, ..subject };
         if let Some(full) = event.socket.and_then(|socket| self.sockets.get_mut(&socket)) {
             full.ends = event.ends;
-            full.life.reset = Some(event.direction);
+            full.life.reset = Some((event.at, event.direction));
         } else if let Some(mini) = self.minis.get_mut(&key(event.netns, event.ends)) {
-            mini.life.reset = Some(event.direction);
+            mini.life.reset = Some((event.at, event.direction));
         }
         let ResetEvent { at, state, direction, ref why, .. } = *event;
         out(News::Reset(Reset { at, subject, state, direction, why: why.clone() }));

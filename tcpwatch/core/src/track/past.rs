@@ -11,19 +11,23 @@ pub(super) struct Past {
     direction: Option<Direction>,
     process: Option<Process>,
     inherited: bool,
+    /// The timer of its state was shown already.
+    pub(super) has_timer: bool,
     life: Box<Life>,
 }
 
 impl Full {
     /// What it hands on.
     pub(super) fn past(&mut self) -> Past {
-        let Self { state, since, direction, process, inherited, ref mut life, .. } = *self;
-        Past { state, since, direction, process, inherited, life: std::mem::take(life) }
+        let Self { state, since, direction, process, inherited, has_timer, ref mut life, .. } =
+            *self;
+        let life = std::mem::take(life);
+        Past { state, since, direction, process, inherited, has_timer, life }
     }
 
     /// Goes on with what another socket has handed on.
     pub(super) fn goes_on(&mut self, past: Past) {
-        let Past { state, since, direction, process, inherited, life } = past;
+        let Past { state, since, direction, process, inherited, has_timer: _, life } = past;
         (self.state, self.since, self.life) = (state, since, life);
         (self.direction, self.process, self.inherited) = (direction, process, inherited);
     }
@@ -33,12 +37,13 @@ impl Mini {
     /// What it hands on.
     pub(super) fn past(&mut self) -> Past {
         let Self { state, since, direction, process, inherited, ref mut life, .. } = *self;
-        Past { state, since, direction, process, inherited, life: std::mem::take(life) }
+        let life = std::mem::take(life);
+        Past { state, since, direction, process, inherited, has_timer: true, life }
     }
 
     /// Goes on with what another socket has handed on.
     pub(super) fn goes_on(&mut self, past: Past) {
-        let Past { state, since, direction, process, inherited, life } = past;
+        let Past { state, since, direction, process, inherited, has_timer: _, life } = past;
         (self.state, self.since, self.life) = (state, since, life);
         (self.direction, self.process, self.inherited) = (direction, process, inherited);
     }

@@ -12,8 +12,10 @@ use crate::{
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Retry {
     segment: Segment,
+    /// Sequence number, if it is known.
+    seq: Option<u32>,
     at: KernelTime,
-    /// Timeouts in a row.
+    /// Timeouts in a row; of a half-open connection, runs of its timer.
     in_a_row: u8,
     /// A tail loss probe was first.
     probed: bool,
@@ -31,6 +33,7 @@ impl Retry {
     fn next(before: Option<Self>, event: &RetransmitEvent, rate: TickRate) -> Option<Self> {
         let before = before.filter(|before| before.segment == event.segment);
         let (segment, at) = (event.segment, event.at);
+        let seq = event.times.map(|times| times.seq);
         Some(match event.trigger {
             // The kernel counts; a tail loss probe came first and is not in its count. One whole
             // timeout begins with it, so that a probe long before was answered.
@@ -41,16 +44,22 @@ impl Retry {
                 };
                 let probed = before.is_some_and(|before| before.probed && goes_on(&before));
                 let number = u32::from(in_a_row) + u32::from(probed);
-                Self { segment, at, in_a_row, probed, number }
+                Self { segment, seq, at, in_a_row, probed, number }
             }
-            Trigger::Early { .. } => Self { segment, at, in_a_row: 0, probed: true, number: 1 },
+            Trigger::Early { .. } => {
+                Self { segment, seq, at, in_a_row: 0, probed: true, number: 1 }
+            }
             Trigger::RequestTimeout { .. } | Trigger::SynCameAgain => {
                 let crossed = before.is_some_and(|before| at.since(before.at) < CROSSED);
                 if crossed && event.trigger == Trigger::SynCameAgain {
                     return None;
                 }
                 let number = before.map_or(0, |before| before.number) + 1;
-                Self { segment, at, in_a_row: 0, probed: false, number }
+                let in_a_row = match event.trigger {
+                    Trigger::RequestTimeout { in_a_row } => in_a_row,
+                    _ => before.map_or(0, |before| before.in_a_row),
+                };
+                Self { segment, seq, at, in_a_row, probed: false, number }
             }
         })
     }
@@ -78,15 +87,9 @@ impl Tracker {
         let before = life.retry;
         let Some(retry) = Retry::next(before, event, rate) else { return };
         life.retry = Some(retry);
-        life.count(event.segment);
-
-        // The first transmission was when the state was entered; data may have been sent any time,
-        // and a FIN that is still under way in CLOSING was sent in FIN_WAIT_1.
-        let with_state = event.segment != Segment::Data && event.state != TcpState::Closing;
-        let first = since.filter(|_| with_state && retry.number == 1);
-        let last = before
-            .filter(|before| before.segment == event.segment && before.number + 1 == retry.number);
-        let last = last.map(|before| before.at).or(first);
+        life.count(event);
+        let last = last_sent(event, (before, &retry), since);
+        life.note_first_syn(event, since);
         let schedule = schedule(event, &sysctls, rate);
         out(News::Retransmit(Retransmit {
             at: event.at,
@@ -96,7 +99,7 @@ impl Tracker {
             attempt: retry.number,
             early: matches!(event.trigger, Trigger::Early { .. } | Trigger::SynCameAgain),
             since_last: last.map(|last| event.at.since(last)),
-            expected: expected(event, rate),
+            expected: expected(event, (before, last), rate),
             next: next(event, &schedule, rate),
             most: (event.segment == Segment::Syn)
                 .then(|| u32::try_from(schedule.attempts.len()).unwrap_or(u32::MAX)),
@@ -122,15 +125,81 @@ const fn stranger(event: &RetransmitEvent) -> Subject {
     }
 }
 
-/// How long the kernel meant to wait before it.
-fn expected(event: &RetransmitEvent, rate: TickRate) -> Option<Duration> {
+/// When the segment was sent last before, by the kernel or by what was seen.
+fn last_sent(
+    event: &RetransmitEvent,
+    (before, retry): (Option<Retry>, &Retry),
+    since: Option<KernelTime>,
+) -> Option<KernelTime> {
+    let told = event.times.and_then(|times| times.sent_before);
+    let again = before
+        .filter(|before| before.segment == event.segment && before.seq == retry.seq)
+        .filter(|before| before.number + 1 == retry.number);
+    // The first transmission was when the state was entered; data may have been sent any time, and a FIN
+    // that is still under way in CLOSING was sent in FIN_WAIT_1.
+    let with_state = match event.segment {
+        Segment::Syn | Segment::SynAck => true,
+        Segment::Fin => event.state != TcpState::Closing,
+        Segment::Data => false,
+    };
+    let first = since.filter(|_| with_state && retry.number == 1);
+    let seen = again.map(|before| before.at).or(first);
+    match (told, seen) {
+        // The same sending: its line has the moment of the event, which is a little later.
+        (Some(told), Some(seen)) if seen.since(told).max(told.since(seen)) < ONE_SENDING => {
+            seen.into()
+        }
+        (Some(told), _) => Some(told),
+        // Without the kernel's word a FIN may have waited behind data.
+        (None, Some(_))
+            if event.segment == Segment::Fin && again.is_none() && event.times.is_some() =>
+        {
+            None
+        }
+        (None, seen) => seen,
+    }
+}
+
+/// The kernel takes no longer to send a segment.
+const ONE_SENDING: Duration = Duration::from_millis(1);
+
+/// How long after the `last` sending the kernel meant to send it again.
+fn expected(
+    event: &RetransmitEvent,
+    (before, last): (Option<Retry>, Option<KernelTime>),
+    rate: TickRate,
+) -> Option<Duration> {
     match event.trigger {
-        Trigger::Timeout { rto, .. } => Some(rate.duration(rto.into())),
+        Trigger::Timeout { rto, .. } => {
+            let rto = rate.duration(rto.into());
+            let Some((times, last)) = event.times.zip(last) else { return Some(rto) };
+            // The timer need not have been armed for a whole timeout when the segment was sent.
+            let waited = rate.moment(times.due, (times.tick, event.at)).since(last);
+            Some(if waited.abs_diff(rto) <= rate.duration(SAME) { rto } else { waited })
+        }
         Trigger::RequestTimeout { in_a_row } => {
-            Some(Duration::from_secs(1 << u32::from(in_a_row.saturating_sub(1)).min(7)))
+            // Runs of the timer that sent nothing count (`TCP_DEFER_ACCEPT`).
+            let before = match (before, last) {
+                (Some(before), _) if before.segment == Segment::SynAck => before.in_a_row,
+                (None, Some(_)) => 0,
+                _ => in_a_row.saturating_sub(1),
+            };
+            Some((before..in_a_row).map(request_timeout).sum())
         }
         Trigger::Early { .. } | Trigger::SynCameAgain => None,
     }
+}
+
+/// Ticks by which two times are still the same: either is true to one.
+const SAME: u64 = 2;
+
+/// `TCP_RTO_MAX` in `include/net/tcp.h`: the longest run of the timer of a half-open connection.
+const LONGEST: Duration = Duration::from_mins(2);
+
+/// How long the timer of a half-open connection runs after so many runs (`reqsk_timer_handler` in
+/// `net/ipv4/inet_connection_sock.c`).
+fn request_timeout(runs: u8) -> Duration {
+    Duration::from_secs(1 << u32::from(runs).min(7)).min(LONGEST)
 }
 
 /// Everything that the kernel sends again from the first transmission on.

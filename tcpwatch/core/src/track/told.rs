@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Connection, Reason};
+use super::{Connection, Existing, Reason};
 use crate::{
     event::{
         Cookie, Direction, Endpoints, KernelTime, Netns, Process, ResetDirection, Segment,
@@ -39,6 +39,7 @@ impl Subject {
 
 /// A change of a socket's state, with everything that is known about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, none excludes another")]
 pub struct Change {
     /// When, by the kernel's clock.
     pub at: KernelTime,
@@ -52,6 +53,8 @@ pub struct Change {
     pub in_state: Option<Duration>,
     /// Why, on the way to CLOSED.
     pub reason: Option<Reason>,
+    /// The socket was reset because data came after the application had closed it.
+    pub late_data: bool,
     /// When the kernel's timer will end the entered state, if nothing else does before.
     pub ends_at: Option<KernelTime>,
     /// Learned by asking the kernel: the moment is exact to one of its ticks.
@@ -81,6 +84,7 @@ impl Change {
             to,
             in_state: since.map(|since| at.since(since)),
             reason: None,
+            late_data: false,
             ends_at: None,
             asked: false,
             handshake: None,
@@ -93,7 +97,7 @@ impl Change {
 /// A handshake without a request socket, so that nothing was half-open in the usual way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Handshake {
-    /// The SYN brought data and opened the connection at once.
+    /// The SYN brought data, and the server took them.
     FastOpen,
     /// The kernel kept no state until the final ACK: how long that took is not known.
     SynCookie,
@@ -110,7 +114,7 @@ impl Handshake {
     }
 }
 
-/// The kernel started the clock of a state again; the state goes on.
+/// The kernel started the timer of a state, again or at last; the state goes on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Restart {
     /// When.
@@ -123,6 +127,9 @@ pub struct Restart {
     pub in_state: Option<Duration>,
     /// When the timer will end it now.
     pub ends_at: Option<KernelTime>,
+    /// It had no timer before: a socket was in FIN_WAIT_2 after `shutdown()`, and now the application has
+    /// closed it.
+    pub starts: bool,
     /// Not reported when it happened: it follows from the end.
     pub inferred: bool,
 }
@@ -187,6 +194,8 @@ pub struct SocketError {
 pub enum News {
     /// A change of state.
     Change(Change),
+    /// A socket that existed before.
+    Existing(Existing),
     /// A clock that started again.
     Restart(Restart),
     /// A segment that was sent again.
@@ -207,6 +216,7 @@ impl News {
     pub const fn at(&self) -> KernelTime {
         match self {
             Self::Change(change) => change.at,
+            Self::Existing(existing) => existing.at,
             Self::Restart(restart) => restart.at,
             Self::Retransmit(again) => again.at,
             Self::Reset(reset) => reset.at,
@@ -221,6 +231,7 @@ impl News {
     pub const fn subject(&self) -> Subject {
         match self {
             Self::Change(change) => change.subject,
+            Self::Existing(existing) => existing.subject,
             Self::Restart(restart) => restart.subject,
             Self::Retransmit(again) => again.subject,
             Self::Reset(reset) => reset.subject,
@@ -236,7 +247,8 @@ impl News {
         match self {
             Self::Change(change) => change.inferred,
             Self::Restart(restart) => restart.inferred,
-            Self::Retransmit(_)
+            Self::Existing(_)
+            | Self::Retransmit(_)
             | Self::Reset(_)
             | Self::Error(_)
             | Self::Connection(_)
@@ -249,6 +261,7 @@ impl News {
     pub fn touches(&self, state: TcpState) -> bool {
         match self {
             Self::Change(change) => change.from == state || change.to == state,
+            Self::Existing(existing) => existing.state == state,
             Self::Restart(restart) => restart.state == state,
             Self::Retransmit(again) => again.state == state,
             Self::Reset(reset) => reset.state == Some(state),

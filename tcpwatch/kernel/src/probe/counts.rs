@@ -3,7 +3,11 @@
 use std::{fs, time::Duration};
 
 use aya::maps::{MapData, MapError, PerCpuArray};
-use tcpwatch_common::counts::{BLOCKS, MAX_MINIS, PENDING_WORDS, Pending, WORDS};
+use tcpwatch_common::{
+    Awaiting,
+    awaiting::AWAITING_WORDS,
+    counts::{BLOCKS, MAX_MINIS, PENDING_WORDS, Pending, WORDS},
+};
 use tcpwatch_core::event::Netns;
 
 use crate::clock;
@@ -24,10 +28,14 @@ pub enum Counting {
     Of(Netns),
 }
 
+/// What a CPU has not counted yet: the last event of a timer, and the last end of a full socket.
+type Open =
+    (PerCpuArray<MapData, [u64; PENDING_WORDS]>, PerCpuArray<MapData, [u64; AWAITING_WORDS]>);
+
 /// The kernel side's counts.
 pub struct Counts {
     blocks: PerCpuArray<MapData, [u64; WORDS]>,
-    pending: PerCpuArray<MapData, [u64; PENDING_WORDS]>,
+    open: Open,
     /// Mini-sockets that the kernel side's table has room for.
     pub room: u32,
     /// What was told last.
@@ -44,12 +52,8 @@ pub(super) fn room() -> u32 {
 const MAX_TIME_WAIT: &str = "/proc/sys/net/ipv4/tcp_max_tw_buckets";
 
 impl Counts {
-    pub(super) fn new(
-        blocks: PerCpuArray<MapData, [u64; WORDS]>,
-        pending: PerCpuArray<MapData, [u64; PENDING_WORDS]>,
-        room: u32,
-    ) -> Self {
-        Self { blocks, pending, room, told: Box::new([0; WORDS]) }
+    pub(super) fn new(blocks: PerCpuArray<MapData, [u64; WORDS]>, open: Open, room: u32) -> Self {
+        Self { blocks, open, room, told: Box::new([0; WORDS]) }
     }
 
     /// Sums of all words, see [`tcpwatch_common::counts`]: a few system calls, whatever there is to
@@ -70,14 +74,21 @@ impl Counts {
             }
         }
         let now = clock::now();
-        for words in self.pending.get(&0, 0)?.iter() {
+        let mut add = |word, number| {
+            if let Some(sum) = sums.get_mut(word) {
+                *sum += number;
+            }
+        };
+        for words in self.open.0.get(&0, 0)?.iter() {
             let pending = Pending::from_words(*words);
-            if has_ended(&pending, now.0) {
-                pending.settle(&mut |word, number| {
-                    if let Some(sum) = sums.get_mut(word) {
-                        *sum += number;
-                    }
-                });
+            if has_waited(pending.timer, pending.at_ns, now.0) {
+                pending.settle(&mut add);
+            }
+        }
+        for words in self.open.1.get(&0, 0)?.iter() {
+            let awaiting = Awaiting::from_words(*words);
+            if has_waited(awaiting.sock, awaiting.at_ns, now.0) {
+                awaiting.settle(&mut add);
             }
         }
         for (told, sum) in self.told.iter_mut().zip(sums.iter()) {
@@ -87,10 +98,10 @@ impl Counts {
     }
 }
 
-/// Nothing has explained the event for so long that nothing will.
-fn has_ended(pending: &Pending, now_ns: u64) -> bool {
-    let waited = Duration::from_nanos(now_ns.saturating_sub(pending.at_ns));
-    pending.timer != 0 && waited >= EXPLAINED_WITHIN
+/// Nothing has explained the event of this timer or socket (0: none) for so long that nothing will.
+fn has_waited(object: u64, at_ns: u64, now_ns: u64) -> bool {
+    let waited = Duration::from_nanos(now_ns.saturating_sub(at_ns));
+    object != 0 && waited >= EXPLAINED_WITHIN
 }
 
 #[cfg(test)]
@@ -98,10 +109,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_timer_event_is_an_end_when_nothing_has_explained_it_for_a_while() {
-        let pending = Pending { timer: 8, at_ns: 1_000, ..Pending::default() };
-        assert!(!has_ended(&pending, 19_000_000));
-        assert!(has_ended(&pending, 21_000_000));
-        assert!(!has_ended(&Pending::default(), 21_000_000), "nothing is pending");
+    fn an_event_is_an_end_when_nothing_has_explained_it_for_a_while() {
+        assert!(!has_waited(8, 1_000, 19_000_000));
+        assert!(has_waited(8, 1_000, 21_000_000));
+        assert!(!has_waited(0, 0, 21_000_000), "nothing is pending");
     }
 }

@@ -31,7 +31,8 @@ pub struct Filters {
     pub prefixes: Vec<IpNet>,
     /// Only this family on the wire.
     pub family: Option<Family>,
-    /// The change leaves or enters one of these.
+    /// What leaves, enters or happens in one of these is shown. The kernel side does not ask: how long a
+    /// state lasted and whose the socket is follow from all of its changes.
     pub states: Vec<TcpState>,
     /// Only this network namespace.
     pub netns: Option<Netns>,
@@ -47,8 +48,6 @@ pub enum Tells {
     Happenings,
     /// The same, and with its last change what each socket has done.
     Lives,
-    /// Retries, and the changes that tell whose they are.
-    Retries,
 }
 
 /// Address family on the wire.
@@ -72,9 +71,6 @@ impl fmt::Display for Family {
 /// The values of the kernel side's frozen globals.
 pub(super) struct Globals {
     switches: u32,
-    left: u32,
-    entered: u32,
-    any: u32,
     netns: u32,
     with_totals: u32,
 }
@@ -87,12 +83,6 @@ impl Globals {
 }
 
 impl Filters {
-    /// Does every change of a socket come that passes the filters?
-    #[must_use]
-    pub fn is_gapless(&self) -> bool {
-        self.states.is_empty() && self.tells != Tells::Retries
-    }
-
     pub(super) fn globals(&self) -> Globals {
         let mut switches = 0;
         for (asked, switch) in [
@@ -108,29 +98,9 @@ impl Filters {
                 switches |= switch;
             }
         }
-        let asked = self.states.iter().fold(0, |mask, state| mask | bit(*state));
-        // Retries need no change but those that always pass.
-        let wanted = if self.tells == Tells::Retries { 0 } else { asked };
-        let all = asked == 0 && self.tells != Tells::Retries;
-        // Owners are learned when SYN_SENT and LISTEN are entered, and the table of sockets shrinks
-        // when CLOSED is: those always pass, and the pipeline drops them again.
-        let mut tracking = bit(TcpState::SynSent) | bit(TcpState::Listen) | bit(TcpState::Closed);
-        if self.states.contains(&TcpState::TimeWait) {
-            // TIME_WAIT is entered from these, and from when on they lasted is wanted.
-            tracking |= bit(TcpState::FinWait2) | bit(TcpState::Closing);
-        }
-        // What waits for a port to become known waits until this is left.
-        let waiting = if switches & (FILTER_PORT | FILTER_LOCAL_PORT | FILTER_REMOTE_PORT) == 0 {
-            0
-        } else {
-            bit(TcpState::SynSent)
-        };
-        let (left, entered) =
-            if all { (u32::MAX, u32::MAX) } else { (wanted | waiting, wanted | tracking) };
-        let any = if asked == 0 { u32::MAX } else { asked | entered };
         let with_totals = u32::from(self.tells == Tells::Lives);
         let netns = self.netns.map_or(0, |netns| netns.0);
-        Globals { switches, left, entered, any, netns, with_totals }
+        Globals { switches, netns, with_totals }
     }
 
     /// Writes ports and prefixes into the maps of the loaded object.
@@ -218,25 +188,18 @@ impl Globals {
     pub(super) fn apply<'a>(&'a self, loader: &mut EbpfLoader<'a>) {
         loader
             .override_global("FILTERS", &self.switches, true)
-            .override_global("FILTER_STATES_LEFT", &self.left, true)
-            .override_global("FILTER_STATES_ENTERED", &self.entered, true)
-            .override_global("FILTER_STATES", &self.any, true)
             .override_global("WITH_TOTALS", &self.with_totals, true)
             .override_global("FILTER_NETNS_INODE", &self.netns, true);
     }
 }
 
-fn map<'a, T>(ebpf: &'a mut Ebpf, name: &str) -> Result<T, MapError>
+pub(super) fn map<'a, T>(ebpf: &'a mut Ebpf, name: &str) -> Result<T, MapError>
 where
     T: TryFrom<&'a mut aya::maps::Map, Error = MapError>,
 {
     ebpf.map_mut(name)
         .ok_or_else(|| MapError::InvalidName { name: name.to_owned() })
         .and_then(TryInto::try_into)
-}
-
-fn bit(state: TcpState) -> u32 {
-    1 << (state.to_kernel() & 31)
 }
 
 /// The words of a port set that are not zero.
@@ -258,16 +221,5 @@ mod tests {
         let base = tcpwatch_common::config::PORT_WORDS;
         let expected = [(base, 1 << 63), (base + 1, 1), (base + 1023, 1 << 63)];
         assert_eq!(words.into_iter().collect::<Vec<_>>(), expected);
-    }
-
-    #[test]
-    fn a_state_filter_still_lets_births_and_deaths_pass() {
-        let filters = Filters { states: vec![TcpState::CloseWait], ..Filters::default() };
-        let globals = filters.globals();
-        assert_eq!(globals.left, 1 << 8, "only CLOSE_WAIT is watched when left");
-        for state in [TcpState::CloseWait, TcpState::SynSent, TcpState::Listen, TcpState::Closed] {
-            assert_ne!(globals.entered & bit(state), 0, "{state} passes when entered");
-        }
-        assert_eq!(globals.entered & bit(TcpState::Established), 0);
     }
 }

@@ -95,6 +95,12 @@ impl KernelTypes {
         bits.is_multiple_of(8).then_some(bits / 8)
     }
 
+    /// The byte that holds a bit-field of one bit, a member of `container`, and its place there as a mask.
+    pub(super) fn bit_of(&self, container: &Struct, name: &str) -> Option<(u32, u32)> {
+        let (_, bits) = self.member_of(&Type::Struct(container.clone()), name)?;
+        Some((bits / 8, 1 << (bits % 8)))
+    }
+
     /// The type of a member and its offset in bits; looks into unnamed structs and unions.
     fn member_of(&self, container: &Type, name: &str) -> Option<(Type, u32)> {
         let (Type::Struct(container) | Type::Union(container)) = container else {

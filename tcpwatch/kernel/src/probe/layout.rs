@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use aya::{Btf, BtfError};
 use tcpwatch_common::config::{
-    COMMON_FIRST, COUNT_FIELDS, KernelField, MINI_BYTES, MINI_FIELDS, RESET_FIELDS,
-    RETRANSMIT_FIELDS, SOCKET_FIELDS, TOTALS_FIELDS,
+    CLOSING_FIELDS, COMMON_FIRST, COUNT_FIELDS, KernelField, MINI_BYTES, MINI_FIELDS, REPAIR_BIT,
+    RESET_FIELDS, RETRANSMIT_FIELDS, SENT_BEFORE_FIELDS, SOCKET_FIELDS, TOTALS_FIELDS,
+    TW_ROOM_FIELDS,
 };
 
 use super::{
@@ -77,10 +78,16 @@ pub struct FieldOffset {
 pub struct Layout {
     /// Offsets in full sockets.
     pub sockets: Vec<FieldOffset>,
+    /// Offsets that say whether there is room for a timewait socket.
+    pub tw_room: Result<Vec<FieldOffset>, LayoutError>,
+    /// Where a socket says that it is under repair: a byte, and the bit in it.
+    pub repair: Option<(u32, u32)>,
     /// Offsets in mini-sockets and timers, or why they cannot be read.
     pub minis: Result<Vec<FieldOffset>, LayoutError>,
     /// Offsets that retransmissions need.
     pub retransmits: Result<Vec<FieldOffset>, LayoutError>,
+    /// Offsets that say when a segment was sent before.
+    pub sent_before: Result<Vec<FieldOffset>, LayoutError>,
     /// Offsets that resets need.
     pub resets: Result<Vec<FieldOffset>, LayoutError>,
     /// Offsets that a socket's totals need.
@@ -100,10 +107,13 @@ pub struct Layout {
 /// # Errors
 /// If the type information cannot be read or a field of full sockets is missing.
 pub fn resolve(btf: &Path, release: &str) -> Result<Layout, LayoutError> {
-    let groups: [&[KernelField]; 6] = [
+    let groups: [&[KernelField]; 9] = [
         &SOCKET_FIELDS,
+        &CLOSING_FIELDS,
+        &TW_ROOM_FIELDS,
         &MINI_FIELDS,
         &RETRANSMIT_FIELDS,
+        &SENT_BEFORE_FIELDS,
         &RESET_FIELDS,
         &TOTALS_FIELDS,
         &COUNT_FIELDS,
@@ -117,10 +127,14 @@ pub fn resolve(btf: &Path, release: &str) -> Result<Layout, LayoutError> {
         .chain([RESET_REASONS, TRACEPOINT_GUARD]);
     let types = KernelTypes::read(btf, names)
         .map_err(|source| LayoutError::NoBtf { path: btf.to_owned(), source })?;
+    let sockets: Vec<_> = SOCKET_FIELDS.into_iter().chain(CLOSING_FIELDS).collect();
     Ok(Layout {
-        sockets: find(&types, &SOCKET_FIELDS, release)?,
+        sockets: find(&types, &sockets, release)?,
+        tw_room: find(&types, &TW_ROOM_FIELDS, release),
+        repair: types.structure(REPAIR_BIT.0).and_then(|tcp| types.bit_of(tcp, REPAIR_BIT.1)),
         minis: find_minis(&types, release),
         retransmits: find(&types, &RETRANSMIT_FIELDS, release),
+        sent_before: find(&types, &SENT_BEFORE_FIELDS, release),
         resets: find(&types, &RESET_FIELDS, release),
         totals: find(&types, &TOTALS_FIELDS, release),
         counting: find(&types, &COUNT_FIELDS, release),
@@ -185,8 +199,10 @@ mod tests {
         let layout = resolve(Path::new(VMLINUX_BTF), RELEASE).unwrap();
         let groups = [
             layout.sockets,
+            layout.tw_room.unwrap(),
             layout.minis.unwrap(),
             layout.retransmits.unwrap(),
+            layout.sent_before.unwrap(),
             layout.resets.unwrap(),
             layout.totals.unwrap(),
             layout.counting.unwrap(),
@@ -197,6 +213,15 @@ mod tests {
             let size = u32::try_from(types.structure(container).unwrap().size()).unwrap();
             assert!(offset.bytes < size, "{offset:?} lies inside {size} bytes");
         }
+    }
+
+    #[test]
+    fn the_bit_of_a_socket_under_repair_lies_inside_it() {
+        let (byte, mask) = resolve(Path::new(VMLINUX_BTF), RELEASE).unwrap().repair.unwrap();
+        let types = KernelTypes::read(Path::new(VMLINUX_BTF), ["tcp_sock"]).unwrap();
+        let size = types.structure("tcp_sock").unwrap().size();
+        assert!(usize::try_from(byte).unwrap() < size, "{byte} of {size}");
+        assert!(mask.is_power_of_two() && mask < 256, "{mask:#x}");
     }
 
     #[test]

@@ -41,7 +41,10 @@ pub use symbols::SymbolsError;
 pub use tap::{Drops, Tap};
 pub use trial::Trial;
 
-use tcpwatch_common::counter;
+use tcpwatch_common::{
+    Ending, counter,
+    mini_closing::{EndingWords, MAX_ENDINGS},
+};
 use tcpwatch_core::decode::Symbols;
 
 use crate::{clock, trial::Ground};
@@ -168,14 +171,23 @@ impl Probes {
             Some(list) => find_handlers(&mut ebpf, &layout, ground.as_ref(), list),
             None => Err(MinisOff::NotAsked),
         };
+        // What is counted needs the names from the first end on; records wait for them in user space.
+        let mut symbols = None;
+        if task.counts()
+            && let Some(list) = list.take()
+        {
+            symbols = Some(list.symbols());
+        }
+        if let Some(Ok(symbols)) = &symbols {
+            fill_endings(&mut ebpf, symbols)?;
+        }
         let Attached { hooks: attached, mut programs, off } =
             attach_hooks(&mut ebpf, task, &layout, &mut minis, &facts)?;
         if layout.preemptible {
             programs.extend(attach_copies(&mut ebpf, &layout.btf));
         }
         if let Ok(handlers) = minis {
-            let mut slot: Array<_, [u64; 2]> = take_map(&mut ebpf, "HANDLERS")?;
-            slot.set(0, [handlers.timewait, handlers.request], 0)?;
+            fill_handlers(&mut ebpf, handlers)?;
         }
         let counters: PerCpuArray<_, _> = take_map(&mut ebpf, "COUNTERS")?;
         let counts = task.take_counts(&mut ebpf)?;
@@ -185,7 +197,8 @@ impl Probes {
         let totals_off = layout.totals.err().map(|error| error.to_string());
         drop(layout.btf);
         // Last: the hooks do not wait for it.
-        let symbols = list.map_or_else(|| Ok(Symbols::default()), Reading::symbols);
+        let symbols = symbols
+            .unwrap_or_else(|| list.map_or_else(|| Ok(Symbols::default()), Reading::symbols));
         let early_ends_off = minis.is_ok().then(|| symbols.as_ref().err().map(ToString::to_string));
         memory::give_back();
         Ok(Self {
@@ -281,28 +294,17 @@ impl Task<'_> {
         if !self.counts() {
             return Ok(None);
         }
-        let (blocks, pending) = (take_map(ebpf, "COUNTS")?, take_map(ebpf, "PENDING")?);
-        Ok(Some(Counts::new(blocks, pending, self.room)))
+        let blocks = take_map(ebpf, "COUNTS")?;
+        let open = (take_map(ebpf, "PENDING")?, take_map(ebpf, "AWAITING")?);
+        Ok(Some(Counts::new(blocks, open, self.room)))
     }
 
     fn needs_minis(&self) -> bool {
-        let told = self.stream.is_some_and(|filters| filters.tells != Tells::Retries);
-        told || self.counts()
+        self.stream.is_some() || self.counts()
     }
 
     fn needs(&self, hook: Hook) -> bool {
-        let counted = self.counts() && hook.counts;
-        counted || self.stream.is_some_and(|filters| is_asked(hook, filters.tells))
-    }
-}
-
-/// Does what is to be told need this hook?
-fn is_asked(hook: Hook, tells: Tells) -> bool {
-    match hook.need {
-        Need::Required | Need::Optional(Reads::Retransmits) => true,
-        Need::MiniSockets | Need::Optional(Reads::Segments | Reads::Nothing) => {
-            tells != Tells::Retries
-        }
+        self.stream.is_some() || self.counts() && hook.counts
     }
 }
 
@@ -331,6 +333,25 @@ fn find_handlers(
         .or_else(|learned| list.handlers().map_err(|listed| MinisOff::Handlers { listed, learned }))
 }
 
+/// From then on the kernel side handles the timers of mini-sockets.
+fn fill_handlers(ebpf: &mut Ebpf, handlers: Handlers) -> Result<(), MapError> {
+    let mut slot: Array<_, [u64; 2]> = take_map(ebpf, "HANDLERS")?;
+    slot.set(0, [handlers.timewait, handlers.request], 0)
+}
+
+/// Tells the kernel side the functions that end mini-sockets.
+fn fill_endings(ebpf: &mut Ebpf, symbols: &Symbols) -> Result<(), MapError> {
+    let mut map: Array<_, EndingWords> = filters::map(ebpf, "ENDINGS")?;
+    for (place, Ending { start, end, what }) in (0..map.len()).zip(symbols.endings()) {
+        map.set(place, [start, end, what], 0)?;
+    }
+    let left_out = symbols.endings().skip(MAX_ENDINGS).count();
+    if left_out > 0 {
+        tracing::warn!("early ends by {left_out} parts of kernel functions are counted as unknown");
+    }
+    Ok(())
+}
+
 /// aya reads the kernel's type information for whoever makes a loader. The object has no relocations
 /// that need it.
 fn loader() -> EbpfLoader<'static> {
@@ -354,6 +375,8 @@ fn load(
     let has_error = u32::from(dialect.retransmit_has_error);
     let has_reason = u32::from(dialect.reset_has_reason);
     let preemptible = u32::from(layout.preemptible);
+    let sent_before = [&layout.minis, &layout.retransmits, &layout.sent_before];
+    let with_sent_before = u32::from(sent_before.iter().all(|group| group.is_ok()));
     let streams = u32::from(task.stream.is_some());
     let (counts, count_netns) = match task.counting {
         Counting::Off => (0, 0),
@@ -367,6 +390,7 @@ fn load(
     for (global, value) in [
         ("RETRANSMIT_HAS_ERROR", &has_error),
         ("RESET_HAS_REASON", &has_reason),
+        ("WITH_SENT_BEFORE", &with_sent_before),
         ("STREAM", &streams),
         ("COUNT", &counts),
         ("COUNT_NETNS", &count_netns),
@@ -375,8 +399,18 @@ fn load(
         loader.override_global(global, value, true);
     }
     loader.override_global("TICK_NS", &tick_ns, true);
-    let optional =
-        [&layout.minis, &layout.retransmits, &layout.resets, &layout.totals, &layout.counting];
+    let (repair, repair_mask) = layout.repair.unwrap_or_default();
+    loader.override_global("TCP_REPAIR", &repair, true);
+    loader.override_global("TCP_REPAIR_MASK", &repair_mask, true);
+    let optional = [
+        &layout.tw_room,
+        &layout.minis,
+        &layout.retransmits,
+        &layout.sent_before,
+        &layout.resets,
+        &layout.totals,
+        &layout.counting,
+    ];
     let optional = optional.into_iter().flatten().flatten();
     for FieldOffset { field, bytes } in layout.sockets.iter().chain(optional) {
         loader.override_global(field.global, bytes, true);

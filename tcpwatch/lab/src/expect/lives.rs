@@ -107,6 +107,7 @@ pub(super) fn lives(run: &Run, host: Host) -> Vec<Life<'_>> {
             }
         } else if let Some(life) = known {
             if let News::Restart(restart) = &**news
+                && !restart.starts
                 && let Some(stay) = life.stays.last_mut()
             {
                 stay.restarted = Some(restart.at);

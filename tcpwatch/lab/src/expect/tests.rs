@@ -109,6 +109,7 @@ impl Tale {
             ends_at: None,
             asked: false,
             handshake: None,
+            late_data: false,
             inferred: false,
             gap: false,
         };
@@ -306,6 +307,7 @@ fn a_clock_that_starts_again_can_be_what_counts() {
         state: FinWait2,
         in_state: None,
         ends_at: None,
+        starts: false,
         inferred: false,
     };
     let tale = Tale::new(expect)

@@ -98,7 +98,7 @@ impl Timeline {
             }
             News::Restart(restart) => {
                 let state = self.state(host, restart.state, &restart.subject.ends);
-                (Some(state), vec![Span::new("\u{21bb} starts anew", style::HIDDEN)])
+                (Some(state), vec![words::restart(restart)])
             }
             News::Retransmit(again) => {
                 let text = words::retry(again).into_iter().next()?;
@@ -107,7 +107,7 @@ impl Timeline {
             News::Reset(reset) => (None, vec![words::reset(reset)]),
             News::Error(error) => (None, vec![words::error(error)]),
             // A life repeats what was told before; segments are moments of their own.
-            News::Connection(_) | News::Segment(_) => return None,
+            News::Connection(_) | News::Segment(_) | News::Existing(_) => return None,
         })
     }
 

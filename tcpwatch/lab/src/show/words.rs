@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use tcpwatch_core::{
     event::{Endpoints, ResetDirection, Segment, SegmentEvent, TcpFlags, Way, reset_reason},
-    track::{Change, Reset, Retransmit, SocketError},
+    track::{Change, Reason, Reset, Restart, Retransmit, SocketError},
 };
 use tcpwatch_view::{
     terminal::{self, style},
@@ -16,6 +16,12 @@ use crate::{
     host::Host,
     scenario::{Scenario, Signal},
 };
+
+/// A timer that has started again, or at last.
+pub(super) fn restart(restart: &Restart) -> Span {
+    let text = if restart.starts { "\u{21bb} timer starts" } else { "\u{21bb} starts anew" };
+    Span::new(text, style::HIDDEN)
+}
 
 /// `60.27 s`, `0.204 s`: seconds with so many decimals, cut.
 pub(super) fn seconds(duration: Duration, decimals: usize) -> String {
@@ -182,11 +188,10 @@ pub(super) fn rule_released(scenario: &Scenario, slot: usize) -> Span {
 
 /// What is worth a word about a change.
 pub(super) fn remarks(change: &Change) -> Vec<Span> {
-    let odd = change.reason.is_some_and(terminal::is_failure);
+    let odd = change.reason.is_some_and(Reason::is_failure);
     let look = if odd { style::FAILURE } else { style::PLAIN };
     let mut remarks = Vec::new();
-    remarks
-        .extend(change.reason.and_then(terminal::reason_words).map(|word| Span::new(word, look)));
+    remarks.extend(terminal::change_words(change).map(|word| Span::new(word, look)));
     remarks.extend(change.handshake.map(|how| Span::plain(terminal::handshake_words(how))));
     remarks.extend(change.inferred.then(|| Span::new("inferred", style::FAILURE)));
     remarks

@@ -17,7 +17,7 @@ use super::{
     program::{spawn, tcpwatch},
 };
 
-const PAGE: &str = "tcpwatch: metrics at http://";
+pub(crate) const PAGE: &str = "tcpwatch: metrics at http://";
 
 /// A running tcpwatch that counts.
 pub(crate) struct Exporter {
@@ -63,16 +63,7 @@ impl Exporter {
 
     /// The page as text.
     pub(crate) fn page(&self) -> String {
-        let mut stream = TcpStream::connect(self.address).unwrap();
-        stream.set_read_timeout(Some(DEADLINE)).unwrap();
-        let request =
-            format!("GET /metrics HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.address);
-        stream.write_all(request.as_bytes()).unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
-        body.to_owned()
+        page(self.address)
     }
 
     pub(crate) fn samples(&self) -> Samples {
@@ -105,6 +96,19 @@ impl Exporter {
     }
 }
 
+/// The page that a tcpwatch shows at this address.
+fn page(address: SocketAddr) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    let request = format!("GET /metrics HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+    body.to_owned()
+}
+
 impl Drop for Exporter {
     fn drop(&mut self) {
         // An error means that it has ended already.
@@ -115,6 +119,11 @@ impl Drop for Exporter {
 }
 
 impl Samples {
+    /// Of a tcpwatch that shows its page at this address.
+    pub(crate) fn at(address: SocketAddr) -> Self {
+        Self::parse(&page(address))
+    }
+
     fn parse(page: &str) -> Self {
         let samples = page.lines().filter(|line| !line.starts_with('#')).map(|line| {
             let (series, value) = line.rsplit_once(' ').unwrap();

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, fmt, net::IpAddr, net::SocketAddr};
 use serde::{Deserialize, Deserializer};
 
 #[derive(Clone, Debug, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a field of the JSON")]
 pub(crate) struct Line {
     pub(crate) event: String,
     pub(crate) mono_ns: u64,
@@ -30,6 +31,7 @@ pub(crate) struct Line {
     pub(crate) in_state_s: Option<f64>,
     #[serde(default)]
     pub(crate) reason: Option<String>,
+    pub(crate) late_data: Option<bool>,
     #[serde(default)]
     pub(crate) ends_in_s: Option<f64>,
     #[serde(default)]
@@ -64,7 +66,14 @@ pub(crate) struct Line {
     pub(crate) bytes_received: Option<u64>,
     pub(crate) srtt_s: Option<f64>,
     pub(crate) min_rtt_s: Option<f64>,
+    pub(crate) bytes_undelivered: Option<u64>,
     pub(crate) retransmits: Option<u32>,
+    pub(crate) not_sent: Option<Sent>,
+    #[serde(default)]
+    pub(crate) existing: bool,
+    #[serde(default)]
+    pub(crate) starts: bool,
+    pub(crate) in_state_at_least_s: Option<f64>,
     #[serde(default)]
     pub(crate) retries: BTreeMap<String, u32>,
     pub(crate) closed_by: Option<String>,
@@ -82,6 +91,14 @@ pub(crate) struct Line {
 /// `null` stands for no socket, hence no state.
 fn or_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     Option::deserialize(deserializer).map(Option::unwrap_or_default)
+}
+
+/// Of a retry whether, of a connection how often.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Sent {
+    Not(bool),
+    NotOften(u32),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]

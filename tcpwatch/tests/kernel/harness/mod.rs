@@ -8,6 +8,7 @@ pub(crate) mod kernel;
 pub(crate) mod line;
 pub(crate) mod lives;
 pub(crate) mod netns;
+pub(crate) mod options;
 pub(crate) mod peer;
 pub(crate) mod program;
 pub(crate) mod scenarios;

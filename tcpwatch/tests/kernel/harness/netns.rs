@@ -112,13 +112,20 @@ impl Drop for Netns {
 
 /// Two namespaces joined by a cable: `10.9.0.1` and `10.9.0.2`.
 pub(crate) fn two_hosts() -> (Netns, Netns) {
-    let (left, right) = (Netns::new(), Netns::new());
+    let left = Netns::new();
+    let right = neighbour_of(&left);
+    (left, right)
+}
+
+/// A second host for one that is `10.9.0.1`.
+pub(crate) fn neighbour_of(left: &Netns) -> Netns {
+    let right = Netns::new();
     left.run(&format!("ip link add cable type veth peer name cable netns {}", right.holder));
-    for (host, address) in [(&left, "10.9.0.1/24"), (&right, "10.9.0.2/24")] {
+    for (host, address) in [(left, "10.9.0.1/24"), (&right, "10.9.0.2/24")] {
         host.run(&format!("ip address add {address} dev cable"));
         host.run("ip link set cable up");
     }
-    (left, right)
+    right
 }
 
 fn run(line: &str) {

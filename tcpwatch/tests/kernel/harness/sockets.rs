@@ -4,7 +4,7 @@
 use std::{
     io::Read as _,
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},
-    os::fd::AsFd,
+    os::fd::{AsFd, AsRawFd as _},
     time::Duration,
 };
 
@@ -60,6 +60,15 @@ pub(crate) fn close_first(first: TcpStream, mut second: TcpStream) {
 pub(crate) fn reset(stream: TcpStream) {
     SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
     drop(stream);
+}
+
+/// Sets an option of `tcp(7)` that no crate knows by type.
+pub(crate) fn set_tcp_option(socket: &impl AsFd, number: i32, value: i32) {
+    let length = u32::try_from(size_of_val(&value)).unwrap();
+    let (descriptor, value) = (socket.as_fd().as_raw_fd(), (&raw const value).cast());
+    // SAFETY: `value` points to an i32 that lives until after the call, and `length` is its size.
+    let done = unsafe { libc::setsockopt(descriptor, libc::IPPROTO_TCP, number, value, length) };
+    assert_eq!(done, 0, "option {number}: {}", std::io::Error::last_os_error());
 }
 
 /// Sends a FIN and keeps the socket.

@@ -3,6 +3,7 @@
 use std::{
     collections::VecDeque,
     io::{BufRead as _, BufReader, Read},
+    net::SocketAddr,
     process::{Child, Stdio},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread::{self, JoinHandle},
@@ -15,6 +16,7 @@ use tcpwatch_kernel::clock;
 
 use super::{
     DEADLINE,
+    exporter::PAGE,
     line::{Line, Summary},
     netns::Netns,
     program,
@@ -79,6 +81,14 @@ impl Watch {
 
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Where it shows its metrics, if it was started to.
+    pub(crate) fn metrics(&self) -> SocketAddr {
+        self.wait(DEADLINE, "the address of its metrics", |said| {
+            let address = said.stderr.iter().find_map(|line| line.strip_prefix(PAGE))?;
+            Some(address.trim().strip_suffix("/metrics").unwrap().parse().unwrap())
+        })
     }
 
     pub(crate) fn signal(&self, signal: Signal) {

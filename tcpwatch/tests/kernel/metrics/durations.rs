@@ -125,7 +125,7 @@ fn a_new_connection_ends_time_wait() {
         });
         exporter.wait_for(&before, TIME_WAIT_ENDS, 1)
     });
-    assert_eq!(grown.count("connection_ends_total{reason=\"early\"}"), 1);
+    assert_eq!(grown.count("connection_ends_total{reason=\"reused\"}"), 1);
     assert_eq!(grown.count("connection_ends_total{reason=\"reset_received\"}"), 1);
     assert_eq!(grown.count("connection_ends_total{reason=\"reset_sent\"}"), 1);
     assert_eq!(grown.count("accepts_total"), 2);

@@ -31,7 +31,17 @@ fn counted(scenario: impl Fn() -> Samples) -> Samples {
 }
 
 /// The series of connect failures, all of them.
-const REASONS: [&str; 6] = ["refused", "timed_out", "reset", "unreachable", "no_port", "other"];
+const REASONS: [&str; 9] = [
+    "refused",
+    "timed_out",
+    "gave_up",
+    "reset",
+    "unreachable",
+    "no_port",
+    "tuple_in_use",
+    "not_sent",
+    "other",
+];
 
 fn failure(reason: &str) -> String {
     format!("connect_failures_total{{reason=\"{reason}\"}}")

@@ -44,7 +44,7 @@ fn a_refused_connect_is_told_with_its_reset_on_both_sides() {
         let log = watch.stop();
         let line = only(&log);
         assert_eq!(line.end.as_deref(), Some("refused"), "{line}");
-        assert!(line.failed && line.closed_by.is_none(), "{line}");
+        assert!(line.failed && line.closed_by.as_deref() == Some("reset"), "{line}");
         assert_eq!(line.states_s.keys().collect::<Vec<_>>(), ["SYN_SENT"], "{line}");
         assert_eq!(line.remote, Some(to.into()), "{line}");
 

@@ -8,7 +8,7 @@ use std::{
 
 use crate::harness::{
     connections::{adds_up, await_connection, connection, same, turned},
-    info::info,
+    info::settled_info,
     line::Line,
     lives::life,
     netns::Netns,
@@ -128,7 +128,7 @@ fn what_was_measured_and_repeated_is_what_the_kernel_says_just_before_the_end() 
     lose_nothing(&pair.server);
     pair.server.read_exact(&mut [0; 5]).unwrap();
     exchange(&pair, 1, 1);
-    let (at_client, at_server) = (info(&netns, ends), info(&netns, turned(ends)));
+    let (at_client, at_server) = (settled_info(&netns, ends), settled_info(&netns, turned(ends)));
     assert!(at_client.retransmits >= 2, "{at_client:?}");
     // A reset is no measurement.
     sockets::reset(pair.client);

@@ -24,6 +24,16 @@ fn restart_line() -> Value {
     line["event"] = json!("restart");
     line["state"] = json!("TIME_WAIT");
     line["ends_in_s"] = json!(60.1);
+    line["starts"] = json!(true);
+    line
+}
+
+fn existing_line() -> Value {
+    let mut line = restart_line();
+    line["event"] = json!("existing");
+    line["in_state_s"] = json!(null);
+    line.as_object_mut().expect("an object").remove("starts");
+    line["in_state_at_least_s"] = json!(86_400);
     line
 }
 
@@ -90,9 +100,10 @@ fn connection_line() -> Value {
         json!({
             "opened": "2026-11-21T10:00:00.123456789Z", "opened_mono_ns": 4, "lasted_s": 44.1,
             "handshake_s": 0.000_412, "states_s": { "SYN_SENT": 0.000_412, "ESTABLISHED": 44.1 },
-            "bytes_sent": 5, "bytes_received": 0, "srtt_s": 0.000_412, "min_rtt_s": null,
-            "retransmits": 2, "retries": { "data": 2 }, "closed_by": "reset",
-            "end": "reset_received", "failed": true
+            "bytes_sent": 5, "bytes_received": 0, "bytes_undelivered": 7,
+            "srtt_s": 0.000_412, "min_rtt_s": null,
+            "retransmits": 2, "not_sent": 1, "retries": { "data": 2 }, "closed_by": "reset",
+            "end": "reset_received", "failed": true, "existing": true, "ends_in_s": 59.9
         }),
     )
 }
@@ -112,9 +123,10 @@ fn segment_line() -> Value {
     )
 }
 
-fn every_line() -> [Value; 9] {
+fn every_line() -> [Value; 10] {
     [
         state_line(),
+        existing_line(),
         restart_line(),
         retransmit_line(),
         reset_line(),
@@ -139,7 +151,17 @@ fn a_good_line_of_each_kind_is_accepted_also_with_a_field_more() {
 #[test]
 fn a_line_without_one_of_its_fields_is_refused() {
     let validator = validator();
-    let optional = ["ends_in_s", "expected_s", "early", "not_sent", "host"];
+    let optional = [
+        "ends_in_s",
+        "expected_s",
+        "early",
+        "not_sent",
+        "host",
+        "starts",
+        "existing",
+        "in_state_at_least_s",
+        "bytes_undelivered",
+    ];
     for line in every_line() {
         for field in line.as_object().expect("an object").keys() {
             let mut poorer = line.clone();
@@ -331,7 +353,9 @@ fn a_timer_that_runs_has_both_its_bounds_and_brings_one_thing() {
 fn a_life_of_which_little_is_known_keeps_to_the_schema() {
     let validator = validator();
     let mut line = connection_line();
-    for field in ["opened_mono_ns", "bytes_received", "srtt_s", "min_rtt_s", "failed"] {
+    for field in
+        ["opened_mono_ns", "bytes_received", "bytes_undelivered", "srtt_s", "min_rtt_s", "failed"]
+    {
         line.as_object_mut().expect("an object").remove(field);
     }
     let unknown = json!({

@@ -1,10 +1,12 @@
 //! The words of the program are those that `view/src/schema.json` lists.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 use tcpwatch_core::{
     event::{Segment, TcpState, Via},
     loss::Cause,
-    track::{ClosedBy, End, Handshake, Reason},
+    track::{ClosedBy, Handshake, Reason},
 };
 
 use super::schema;
@@ -34,11 +36,21 @@ macro_rules! all {
     }};
 }
 
+/// Reasons that only ever tell how a connection ended.
+const ONLY_OF_LIVES: [Reason; 3] = [Reason::Canceled, Reason::HalfOpen, Reason::HalfClosed];
+/// Reasons of a socket's last change that are others of a connection.
+const NOT_OF_LIVES: [Reason; 3] = [Reason::Timer, Reason::Reused, Reason::TimeWaitOverflow];
+
 #[test]
 fn the_schema_lists_every_reason() {
     let reasons = all!(Reason: Normal, Refused, TimedOut, ResetReceived, ResetSent, Unreachable, NoPort,
-        Killed, Timer, Reused, ListenerClosed, NetnsGone, TimeWaitOverflow, Unknown);
-    assert_eq!(listed("/$defs/reason/enum"), reasons.map(Reason::word));
+        TupleInUse, NotSent, GaveUp, Killed, Timer, Reused, ListenerClosed, NeverAccepted, NetnsGone,
+        TimeWaitOverflow, OutOfMemory, Repaired, Abandoned, Unknown,
+        Canceled, HalfOpen, HalfClosed);
+    let reasons: Vec<_> =
+        reasons.into_iter().filter(|reason| !ONLY_OF_LIVES.contains(reason)).collect();
+    assert_eq!(reasons, Reason::ALL);
+    assert_eq!(listed("/$defs/reason/enum"), Reason::ALL.map(Reason::word));
 }
 
 #[test]
@@ -67,11 +79,16 @@ fn the_schema_lists_every_kind_of_segment() {
 
 #[test]
 fn the_schema_lists_every_end_and_which_are_no_failures() {
-    let ends = all!(End: Normal, Canceled, Refused, Unreachable, NoPort, TimedOut, ResetSent,
-        ResetReceived, HalfOpen, HalfClosed, Killed, ListenerClosed, NetnsGone, Unknown);
-    assert_eq!(listed("/$defs/end/enum"), ends.map(End::word));
-    let good: Vec<&str> = ends.into_iter().filter(|end| !end.is_failure()).map(End::word).collect();
-    assert_eq!(listed("/$defs/connection_line/allOf/2/if/properties/end/enum"), good);
+    let reasons = Reason::ALL.into_iter().chain(ONLY_OF_LIVES);
+    let ends: BTreeSet<_> = reasons.filter(|end| !NOT_OF_LIVES.contains(end)).collect();
+    let words =
+        |ends: &mut dyn Iterator<Item = Reason>| ends.map(Reason::word).collect::<BTreeSet<_>>();
+    let schema = listed("/$defs/end/enum");
+    let sorted: BTreeSet<_> = schema.iter().map(String::as_str).collect();
+    assert_eq!(sorted, words(&mut ends.iter().copied()));
+    let good = words(&mut ends.into_iter().filter(|end| !end.is_failure()));
+    let fine = listed("/$defs/connection_line/allOf/2/if/properties/end/enum");
+    assert_eq!(fine.iter().map(String::as_str).collect::<BTreeSet<_>>(), good);
 }
 
 #[test]

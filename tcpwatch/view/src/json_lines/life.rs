@@ -31,6 +31,9 @@ pub(super) fn connection(line: &mut Object<'_>, connection: &Connection, opened:
         None => line.null(key!("bytes_sent")),
     }
     line.number(key!("retransmits"), connection.retransmits());
+    if connection.not_sent > 0 {
+        line.number(key!("not_sent"), connection.not_sent);
+    }
     line.object(key!("retries"), |retries| {
         for (segment, count) in connection.again.iter().filter(|(_, count)| *count > 0) {
             retries.number(segment.word(), *count);
@@ -41,6 +44,12 @@ pub(super) fn connection(line: &mut Object<'_>, connection: &Connection, opened:
         None => line.null(key!("closed_by")),
     }
     line.word(key!("end"), connection.end.word());
+    if let Some(ends_at) = connection.ends_at {
+        line.seconds(key!("ends_in_s"), ends_at.since(connection.at));
+    }
+    if connection.existed {
+        line.yes(key!("existing"));
+    }
     if !connection.inferred.is_empty() {
         line.array(key!("inferred_changes"), &connection.inferred, |link, out| {
             Object::write(out, |object| write_link(object, *link));
@@ -62,6 +71,9 @@ fn write_link(object: &mut Object<'_>, MissedChange { from, to, gap }: MissedCha
 fn write_totals(line: &mut Object<'_>, totals: &Totals) {
     line.number(key!("bytes_sent"), totals.sent);
     line.number(key!("bytes_received"), totals.received);
+    if let Some(undelivered) = totals.undelivered {
+        line.number(key!("bytes_undelivered"), undelivered);
+    }
     write_seconds(line, key!("srtt_s"), totals.srtt);
     write_seconds(line, key!("min_rtt_s"), totals.min_rtt);
 }

@@ -10,7 +10,7 @@ use jiff::tz::TimeZone;
 use tcpwatch_core::{
     event::{Cookie, Direction, Endpoint, KernelTime, Process, TcpState, WallClock},
     sink::{Loss, Sink, Summary},
-    track::{Change, News, Restart, Subject},
+    track::{Change, Existing, News, Restart, Subject},
 };
 
 use super::{
@@ -94,6 +94,11 @@ impl Sink for JsonLines {
             News::Change(change) => {
                 self.line("state", change.at, clock, out, |line| write_change(line, change));
             }
+            News::Existing(existing) => {
+                self.line("existing", existing.at, clock, out, |line| {
+                    write_existing(line, existing);
+                });
+            }
             News::Restart(restart) => {
                 self.line("restart", restart.at, clock, out, |line| write_restart(line, restart));
             }
@@ -141,6 +146,7 @@ fn write_change(line: &mut Object<'_>, change: &Change) {
         to,
         in_state,
         reason,
+        late_data,
         ends_at,
         asked,
         handshake,
@@ -153,6 +159,9 @@ fn write_change(line: &mut Object<'_>, change: &Change) {
     write_seconds(line, key!("in_state_s"), in_state);
     if let Some(reason) = reason {
         line.word(key!("reason"), reason.word());
+    }
+    if late_data {
+        line.yes(key!("late_data"));
     }
     if asked {
         line.yes(key!("asked"));
@@ -167,11 +176,25 @@ fn write_change(line: &mut Object<'_>, change: &Change) {
 }
 
 fn write_restart(line: &mut Object<'_>, restart: &Restart) {
-    let Restart { at, ref subject, state, in_state, ends_at, inferred } = *restart;
+    let Restart { at, ref subject, state, in_state, ends_at, starts, inferred } = *restart;
     write_subject(line, subject);
     write_state(line, key!("state"), state);
     write_seconds(line, key!("in_state_s"), in_state);
+    if starts {
+        line.yes(key!("starts"));
+    }
     write_end(line, at, ends_at, inferred);
+}
+
+fn write_existing(line: &mut Object<'_>, existing: &Existing) {
+    let Existing { at, ref subject, state, in_state, at_least, ends_at } = *existing;
+    write_subject(line, subject);
+    write_state(line, key!("state"), state);
+    write_seconds(line, key!("in_state_s"), in_state);
+    if let Some(at_least) = at_least {
+        line.seconds(key!("in_state_at_least_s"), at_least);
+    }
+    write_end(line, at, ends_at, false);
 }
 
 fn write_subject(line: &mut Object<'_>, subject: &Subject) {

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use tcpwatch_core::{
     event::{Segment, TcpState, WallClock},
-    track::{Connection, End, MissedChange},
+    track::{Connection, MissedChange, Reason},
 };
 
 use super::{
-    Humane, Terminal, cell,
+    Humane, Terminal, TimeStyle, cell,
     columns::{BYTES, CLOSED_BY, HANDSHAKE, LASTED, OWNER, RETRIES, Titles},
-    style,
+    style, write_elapsed,
 };
 
 impl Terminal {
@@ -43,9 +43,31 @@ impl Terminal {
         cell::pad(start, OWNER, out);
         out.push(b' ');
         let look = if connection.end.is_failure() { style::FAILURE } else { style::PLAIN };
-        style::paint(look, end(connection).as_bytes(), self.layout.color, out);
+        let end = self.life_ends(connection, clock);
+        style::paint(look, end.as_bytes(), self.layout.color, out);
         out.extend_from_slice(self.namespaces.mark());
         out.push(b'\n');
+    }
+}
+
+impl Terminal {
+    /// How it ended, and what is to be known of it besides.
+    fn life_ends(&mut self, connection: &Connection, clock: &WallClock) -> String {
+        let mut text = end(connection);
+        if let Some(ends_at) = connection.ends_at {
+            let mut moment = Vec::new();
+            if self.layout.time == TimeStyle::Elapsed {
+                write_elapsed(ends_at.since(self.layout.started), 1, &mut moment);
+            } else {
+                self.ends_calendar.write(clock.unix_ns(ends_at), 1, &mut moment);
+            }
+            text += " \u{b7} in TIME_WAIT until ";
+            text += &String::from_utf8_lossy(&moment);
+        }
+        if connection.existed {
+            text += " \u{b7} older than tcpwatch";
+        }
+        text
     }
 }
 
@@ -75,6 +97,17 @@ fn bytes(count: Option<u64>) -> String {
 /// How it ended, in words, and which changes are inferred.
 fn end(connection: &Connection) -> String {
     let mut text = ending(connection);
+    let undelivered = connection.totals.and_then(|totals| totals.undelivered);
+    if let Some(undelivered) = undelivered.filter(|undelivered| *undelivered > 0) {
+        text += " \u{b7} ";
+        text += &bytes(Some(undelivered.into()));
+        text += " not delivered";
+    }
+    if connection.not_sent > 0 {
+        text += " \u{b7} ";
+        text += &retries(connection.not_sent);
+        text += " not sent";
+    }
     let mut last = None;
     for MissedChange { from, to, gap } in &connection.inferred {
         if last != Some(*from) {
@@ -91,35 +124,42 @@ fn end(connection: &Connection) -> String {
 fn ending(connection: &Connection) -> String {
     let hidden = |state| connection.spent.time_in(state).filter(|time| *time > Duration::ZERO);
     match connection.end {
-        End::Normal => match hidden(TcpState::TimeWait) {
+        Reason::Normal => match hidden(TcpState::TimeWait).filter(|_| connection.ends_at.is_none())
+        {
             Some(time) => format!("normal, {} in TIME_WAIT", Humane(Some(time))),
             None => "normal".to_owned(),
         },
-        End::TimedOut => match (connection.syns(), connection.spent.time_in(TcpState::SynSent)) {
-            (Some(syns), Some(_)) if connection.handshake.is_none() => {
-                format!("timed out after {}", many(syns, "SYN"))
+        Reason::TimedOut => {
+            match (connection.syns(), connection.spent.time_in(TcpState::SynSent)) {
+                (Some(syns), Some(_)) if connection.handshake.is_none() => {
+                    format!("timed out after {}", many(syns, "SYN"))
+                }
+                _ => "timed out".to_owned(),
             }
-            _ => "timed out".to_owned(),
-        },
-        End::HalfOpen => {
+        }
+        Reason::HalfOpen => {
             let sent = 1 + count(connection, Segment::SynAck);
             format!("handshake given up after {}", many(sent, "SYN+ACK"))
         }
-        End::HalfClosed => match hidden(TcpState::FinWait2) {
+        Reason::HalfClosed => match hidden(TcpState::FinWait2) {
             Some(time) => format!("the peer never closed, {} in FIN_WAIT_2", Humane(Some(time))),
             None => "the peer never closed".to_owned(),
         },
-        End::Canceled => "canceled".to_owned(),
-        End::Refused => "refused".to_owned(),
-        End::Unreachable => "unreachable".to_owned(),
-        End::NoPort => "no local port left".to_owned(),
-        End::ResetSent => "reset".to_owned(),
-        End::ResetReceived => "reset by peer".to_owned(),
-        End::Killed => "killed".to_owned(),
-        End::ListenerClosed => "listener closed".to_owned(),
-        End::NetnsGone => "netns gone".to_owned(),
-        End::Unknown => "unknown end".to_owned(),
+        Reason::GaveUp => format!("given up{}", unanswered(connection)),
+        Reason::NeverAccepted => match connection.spent.time_in(TcpState::Established) {
+            Some(time) => format!("never accepted in {}", Humane(Some(time))),
+            None => "never accepted".to_owned(),
+        },
+        other => super::reason_words(other).unwrap_or_default().to_owned(),
     }
+}
+
+/// ` after 6.07 s and 5 SYNs without an answer`
+fn unanswered(connection: &Connection) -> String {
+    let time = connection.spent.time_in(TcpState::SynSent);
+    let time = time.map_or(String::new(), |time| format!("{} and ", Humane(Some(time))));
+    let syns = many(connection.syns().unwrap_or(0).max(connection.retransmits() + 1), "SYN");
+    format!(" after {time}{syns} without an answer")
 }
 
 fn count(connection: &Connection, segment: Segment) -> u32 {
@@ -128,6 +168,10 @@ fn count(connection: &Connection, segment: Segment) -> u32 {
 
 fn many(count: u32, what: &str) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}
+
+fn retries(count: u32) -> String {
+    if count == 1 { "1 retry".to_owned() } else { format!("{count} retries") }
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use jiff::tz::TimeZone;
 use tcpwatch_core::{
     event::{Direction, KernelTime, WallClock},
     sink::{Loss, Sink, Summary},
-    track::{Change, Handshake, News, Reason, Restart, Subject},
+    track::{Change, Existing, Handshake, News, Reason, Restart, Subject},
 };
 
 use self::{
@@ -77,6 +77,16 @@ pub struct Terminal {
     owner: Vec<u8>,
 }
 
+/// Was it there before the first event?
+#[derive(Clone, Copy, Default)]
+enum Existed {
+    #[default]
+    No,
+    Yes,
+    /// And it is at least so long in its state.
+    For(Duration),
+}
+
 /// What a line says besides the change itself.
 #[derive(Clone, Copy, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a remark that a line has or has not")]
@@ -87,6 +97,7 @@ struct Remarks {
     inferred: bool,
     /// Learned by asking the kernel: the moment is exact to one of its ticks.
     asked: bool,
+    existed: Existed,
     /// Explains what the cell ends with. It makes a line long, and costs the owner no letter of its name.
     meaning: Option<&'static str>,
     gap: bool,
@@ -200,8 +211,7 @@ impl Terminal {
 
     /// Puts the remarks into the cell.
     fn remark(&mut self, remarks: Remarks, clock: &WallClock) {
-        let Remarks { reason, ends_at, handshake, inferred, asked, gap, meaning: _, odd: _ } =
-            remarks;
+        let Remarks { reason, ends_at, handshake, inferred, asked, existed, gap, .. } = remarks;
         let cell = &mut self.cell;
         let mut word = |word: &str| {
             cell.extend_from_slice(" \u{b7} ".as_bytes());
@@ -212,6 +222,13 @@ impl Terminal {
         }
         if let Some(handshake) = handshake {
             word(handshake);
+        }
+        match existed {
+            Existed::No => {}
+            Existed::Yes => word("existing"),
+            Existed::For(time) => {
+                word(&format!("existing \u{b7} for {} or longer", Humane(Some(time))));
+            }
         }
         if inferred {
             word("inferred");
@@ -258,14 +275,15 @@ impl Terminal {
         cell::state(change.to, &mut self.cell);
         self.middle(style::of_change(change), change.in_state, out);
         let remarks = Remarks {
-            reason: change.reason.and_then(reason_words),
+            reason: change_words(change),
             ends_at: change.ends_at,
             handshake: change.handshake.map(handshake_words),
             inferred: change.inferred,
             asked: change.asked,
+            existed: Existed::No,
             meaning: None,
             gap: change.gap,
-            odd: change.inferred || change.reason.is_some_and(is_failure),
+            odd: change.inferred || change.reason.is_some_and(Reason::is_failure),
         };
         self.end(&change.subject, remarks, clock, out);
     }
@@ -273,7 +291,8 @@ impl Terminal {
     fn restart(&mut self, restart: &Restart, clock: &WallClock, out: &mut Vec<u8>) {
         self.begin(restart.at, &restart.subject, clock, out);
         cell::state(restart.state, &mut self.cell);
-        self.cell.extend_from_slice(" \u{21bb} starts anew".as_bytes());
+        let what = if restart.starts { " \u{21bb} timer starts" } else { " \u{21bb} starts anew" };
+        self.cell.extend_from_slice(what.as_bytes());
         self.middle(style::HIDDEN, restart.in_state, out);
         let Restart { ends_at, inferred, .. } = *restart;
         let remarks = Remarks { ends_at, inferred, odd: true, ..Remarks::default() };
@@ -281,10 +300,23 @@ impl Terminal {
     }
 }
 
+impl Terminal {
+    fn existing(&mut self, existing: &Existing, clock: &WallClock, out: &mut Vec<u8>) {
+        let Existing { at, ref subject, state, in_state, at_least, ends_at } = *existing;
+        self.begin(at, subject, clock, out);
+        cell::state(state, &mut self.cell);
+        self.middle(style::of_state(state), in_state, out);
+        let existed = at_least.map_or(Existed::Yes, Existed::For);
+        let remarks = Remarks { ends_at, existed, ..Remarks::default() };
+        self.end(subject, remarks, clock, out);
+    }
+}
+
 impl Sink for Terminal {
     fn news(&mut self, news: &News, clock: &WallClock, out: &mut Vec<u8>) {
         match news {
             News::Change(change) => self.change(change, clock, out),
+            News::Existing(existing) => self.existing(existing, clock, out),
             News::Restart(restart) => self.restart(restart, clock, out),
             News::Retransmit(again) => self.retransmit(again, clock, out),
             News::Reset(reset) => self.reset(reset, clock, out),
@@ -339,23 +371,42 @@ const fn arrow(direction: Option<Direction>) -> &'static str {
     }
 }
 
+/// Why the socket entered CLOSED, in words.
+#[must_use]
+pub fn change_words(change: &Change) -> Option<&'static str> {
+    if change.late_data {
+        return Some("reset: data came after close");
+    }
+    change.reason.and_then(reason_words)
+}
+
 /// Why a connection ended, in words; a normal end needs none.
 #[must_use]
 pub const fn reason_words(reason: Reason) -> Option<&'static str> {
     Some(match reason {
         Reason::Normal => return None,
+        Reason::Canceled => "canceled",
+        Reason::GaveUp => "given up without an answer",
         Reason::Refused => "refused",
         Reason::TimedOut => "timed out",
         Reason::ResetReceived => "reset by peer",
         Reason::ResetSent => "reset",
         Reason::Unreachable => "unreachable",
         Reason::NoPort => "no local port left",
+        Reason::TupleInUse => "the four-tuple is in use",
+        Reason::NotSent => "connect failed before a SYN",
         Reason::Killed => "killed",
         Reason::Timer => "timer",
         Reason::Reused => "reused",
         Reason::ListenerClosed => "listener closed",
+        Reason::NeverAccepted => "never accepted",
         Reason::NetnsGone => "netns gone",
         Reason::TimeWaitOverflow => "no room for TIME_WAIT",
+        Reason::OutOfMemory => "out of memory or orphans",
+        Reason::Repaired => "taken away by TCP_REPAIR",
+        Reason::Abandoned => "abandoned",
+        Reason::HalfOpen => "handshake given up",
+        Reason::HalfClosed => "the peer never closed",
         Reason::Unknown => "unknown end",
     })
 }
@@ -366,26 +417,5 @@ pub const fn handshake_words(handshake: Handshake) -> &'static str {
     match handshake {
         Handshake::FastOpen => "fast open",
         Handshake::SynCookie => "SYN cookie",
-    }
-}
-
-/// Did a connection that ended so fail?
-#[must_use]
-pub const fn is_failure(reason: Reason) -> bool {
-    match reason {
-        Reason::Normal
-        | Reason::Timer
-        | Reason::Reused
-        | Reason::ListenerClosed
-        | Reason::NetnsGone
-        | Reason::Unknown => false,
-        Reason::Refused
-        | Reason::TimedOut
-        | Reason::ResetReceived
-        | Reason::ResetSent
-        | Reason::Unreachable
-        | Reason::NoPort
-        | Reason::TimeWaitOverflow
-        | Reason::Killed => true,
     }
 }

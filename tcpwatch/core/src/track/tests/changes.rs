@@ -62,6 +62,7 @@ fn a_change_that_raced_with_the_snapshot_is_no_gap() {
         kind: KnownKind::Full,
         timer_left: None,
         seen: ms(20),
+        quiet: None,
         inode: 5,
         owner: process(42, Via::Procfs),
     }]);

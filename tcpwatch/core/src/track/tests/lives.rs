@@ -58,7 +58,15 @@ fn with_error(event: StateEvent, error: i32) -> Event {
 }
 
 fn totals() -> Totals {
-    Totals { sent: 5, received: 7, retransmits: 0, srtt: None, min_rtt: None }
+    Totals {
+        sent: 5,
+        syn_counted: false,
+        undelivered: Some(0),
+        received: 7,
+        retransmits: 0,
+        srtt: None,
+        min_rtt: None,
+    }
 }
 
 /// The client connects at 0 ms.
@@ -84,6 +92,7 @@ fn again(at: u64, state: TcpState, segment: Segment, trigger: Trigger) -> Event 
         orphan: false,
         sent: true,
         timer: None,
+        times: None,
     })
 }
 
@@ -159,7 +168,7 @@ fn a_connect_that_times_out_has_sent_one_syn_more_than_it_sent_again() {
         with_error(state(4100, 1, SynSent, Closed), libc::ETIMEDOUT),
     ];
     let connection = only_life(&mut life_tracker(), events);
-    assert_eq!((connection.end, connection.syns()), (End::TimedOut, Some(3)));
+    assert_eq!((connection.end, connection.syns()), (Reason::TimedOut, Some(3)));
     assert_eq!((connection.retransmits(), connection.again[0]), (2, (Segment::Syn, 2)));
 }
 
@@ -260,6 +269,7 @@ fn a_connection_older_than_the_run_has_no_invented_beginning() {
         kind: KnownKind::Full,
         timer_left: None,
         seen: ms(20),
+        quiet: None,
         inode: 5,
         owner: process(42, Via::Procfs),
     }]);
@@ -295,7 +305,10 @@ fn a_life_whose_end_was_missed_is_told_by_comparison() {
     tracker.reconcile(&nothing_left(200), |one| news.push(one));
     let told = lives(&news);
     let [connection] = told.as_slice() else { panic!("one life, and a listener: {news:?}") };
-    assert_eq!((connection.end, connection.at, connection.totals), (End::Unknown, ms(200), None));
+    assert_eq!(
+        (connection.end, connection.at, connection.totals),
+        (Reason::Unknown, ms(200), None)
+    );
     assert_eq!(connection.spent.time_in(FinWait1), Some(Duration::from_millis(10)));
 }
 
@@ -324,11 +337,11 @@ fn nobody_hears_of_lives_without_asking() {
 }
 
 #[test]
-fn a_handshake_that_is_reset_was_closed_by_neither_end() {
+fn a_handshake_that_is_reset_was_closed_by_the_reset() {
     let cancel =
         MiniEvent { ended_by: Some(EarlyEnd::ResetReceived), ..request(300, TimerEvent::Cancel) };
     let told = lived([request(0, TimerEvent::Start), cancel].map(Event::Mini));
-    let expected = "reset_received by - opened 0 lasted 300 handshake -: SYN_RECV 300";
+    let expected = "reset_received by reset opened 0 lasted 300 handshake -: SYN_RECV 300";
     assert_eq!(told, expected);
 }
 
@@ -343,6 +356,7 @@ fn a_handshake_whose_beginning_was_not_seen_has_no_length() {
         kind: KnownKind::Full,
         timer_left: None,
         seen: ms(0),
+        quiet: None,
         inode: 5,
         owner: None,
     }]);

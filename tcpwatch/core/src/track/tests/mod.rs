@@ -6,6 +6,7 @@ mod lives;
 mod missed;
 mod resets;
 mod retries;
+mod segment_times;
 mod segments;
 mod takeover;
 mod time_wait;
@@ -68,10 +69,12 @@ fn state(at: u64, socket: u64, from: TcpState, to: TcpState) -> StateEvent {
         process: None,
         no_fin_wait: false,
         fast_open: false,
+        round_trip: None,
         timer: None,
         kept_back: false,
         totals: None,
         reset_sent: false,
+        closing: 0,
     }
 }
 
@@ -88,6 +91,7 @@ fn timewait(at: u64, timer: TimerEvent, state: TcpState, due: Jiffies) -> MiniEv
         due,
         tick: tick(at),
         ended_by: None,
+        listens: None,
         replaces: None,
     }
 }
@@ -163,7 +167,11 @@ fn line(news: &News) -> String {
         }
         News::Restart(restart) => {
             let after = whole_ms(restart.in_state);
-            format!("{} again {after}{}", restart.state, inferred(restart.inferred))
+            let what = if restart.starts { "timed" } else { "again" };
+            format!("{} {what} {after}{}", restart.state, inferred(restart.inferred))
+        }
+        News::Existing(existing) => {
+            format!("{} existing {}", existing.state, whole_ms(existing.in_state))
         }
         News::Retransmit(again) => {
             format!("{} {} {}", again.segment.word(), again.attempt, whole_ms(again.since_last))

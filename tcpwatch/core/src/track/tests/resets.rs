@@ -43,6 +43,20 @@ fn a_reset_that_is_sent_right_after_the_end_is_its_reason_and_has_its_owner() {
 }
 
 #[test]
+fn data_after_close_are_told_as_what_the_reset_was_for() {
+    let closing = Event::State(state(40, 1, Established, FinWait1));
+    let waits = Event::State(state(45, 1, FinWait1, FinWait2));
+    let orphaned = StateEvent { orphaned: true, ..state(50, 1, FinWait2, Closed) };
+    for (reset_sent, expected) in [(true, Some("reset_sent")), (false, None)] {
+        let end = Event::State(StateEvent { reset_sent, ..orphaned.clone() });
+        let news = after_connect([closing.clone(), waits.clone(), end]);
+        let late = changes(&news).into_iter().find(|change| change.late_data);
+        let reason = late.and_then(|change| change.reason).map(Reason::word);
+        assert_eq!(reason, expected);
+    }
+}
+
+#[test]
 fn a_reset_error_is_put_down_to_whoever_sent_the_reset() {
     for (received, reset_sent, reason) in [
         (false, true, "reset_sent"),

@@ -21,6 +21,7 @@ fn again(at: u64, state: TcpState, segment: Segment, trigger: Trigger) -> Retran
         orphan: false,
         sent: true,
         timer: None,
+        times: None,
     }
 }
 

@@ -182,6 +182,7 @@ fn an_answer_tells_when_time_wait_was_entered() {
         kind: KnownKind::TimeWait,
         timer_left: Some(Duration::from_millis(59_980)),
         seen: ms(140),
+        quiet: None,
         inode: 0,
         owner: None,
     };

@@ -13,7 +13,10 @@ use netlink_packet_sock_diag::{
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_SOCK_DIAG};
 use tcpwatch_core::event::{Endpoints, KernelTime, KnownSocket, Netns};
 
-use super::message::{self, Context, MessageError, Progress};
+use super::{
+    Detail,
+    message::{self, Context, MessageError, Progress},
+};
 use crate::{clock, probe::filters::Family};
 
 /// Room for one datagram. The kernel fills no more than 32 KiB at a time, however much room it is
@@ -66,8 +69,12 @@ pub enum DumpError {
 /// Lists the TCP sockets of the calling thread's network namespace, which is `netns`.
 ///
 /// On an error the sockets found so far stay in `into`.
-pub(super) fn dump(netns: Netns, into: &mut Vec<KnownSocket>) -> Result<(), DumpError> {
-    let mut lister = Lister::new(netns)?;
+pub(super) fn dump(
+    netns: Netns,
+    detail: Detail,
+    into: &mut Vec<KnownSocket>,
+) -> Result<(), DumpError> {
+    let mut lister = Lister { detail, ..Lister::new(netns)? };
     FAMILIES.into_iter().try_for_each(|family| lister.list(family, into))
 }
 
@@ -151,12 +158,13 @@ impl Asking {
 pub struct Lister {
     asking: Asking,
     netns: Netns,
+    detail: Detail,
 }
 
 impl Lister {
     /// Opens the way to the kernel; the calling thread must be inside `netns`.
     pub fn new(netns: Netns) -> Result<Self, DumpError> {
-        Ok(Self { asking: Asking::open()?, netns })
+        Ok(Self { asking: Asking::open()?, netns, detail: Detail::Plain })
     }
 
     /// Lists the sockets of one family, from whichever thread.
@@ -167,7 +175,7 @@ impl Lister {
         let before = into.len();
         let netns = self.netns;
         loop {
-            let everything = all_in(family, StateFlags::all(), ExtensionFlags::empty());
+            let everything = all_in(family, StateFlags::all(), self.detail.extensions());
             let whole = self.asking.ask(everything, |datagram, seen, sequence| {
                 Ok(message::read(datagram, Context { netns, seen, sequence }, into)?)
             })?;

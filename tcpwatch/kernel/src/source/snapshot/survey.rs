@@ -19,6 +19,15 @@ pub enum Detail {
     Times,
 }
 
+impl Detail {
+    pub(super) fn extensions(self) -> ExtensionFlags {
+        match self {
+            Self::Plain => ExtensionFlags::empty(),
+            Self::Times => ExtensionFlags::INFO,
+        }
+    }
+}
+
 /// Adds the TCP sockets in these states, of the calling thread's network namespace, to a tally. Takes
 /// no privilege.
 pub fn survey<T: Default>(
@@ -29,10 +38,7 @@ pub fn survey<T: Default>(
     let bit = |state: &TcpState| 1_u32.checked_shl(state.to_kernel().into()).unwrap_or(0);
     let bits = states.iter().map(bit).fold(0, |all, bit| all | bit);
     let states = StateFlags::from_bits_truncate(bits);
-    let extensions = match detail {
-        Detail::Plain => ExtensionFlags::empty(),
-        Detail::Times => ExtensionFlags::INFO,
-    };
+    let extensions = detail.extensions();
     for _ in 0..TRIES {
         let mut tally = T::default();
         if dump(&states, &extensions, |socket| add(&mut tally, socket))? {

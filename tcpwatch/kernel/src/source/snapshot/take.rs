@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use tcpwatch_core::event::{KnownSocket, Netns};
 
 use super::{
-    Owners, Scope, SkipReason, SkippedNamespace, Snapshot, SnapshotError, namespaces, owners,
-    sock_diag,
+    Detail, Owners, Scope, SkipReason, SkippedNamespace, Snapshot, SnapshotError, namespaces,
+    owners, sock_diag,
 };
 use crate::clock;
 
@@ -24,12 +24,17 @@ pub fn take(scope: Scope, who: Owners) -> Result<Snapshot, SnapshotError> {
         skipped: Vec::new(),
         hidden_processes: 0,
     };
+    // Whoever asks for owners shows the sockets to people.
+    let detail = match who {
+        Owners::Find => Detail::Times,
+        Owners::Skip => Detail::Plain,
+    };
     if scope.covers(own) {
-        sock_diag::dump(own, &mut snapshot.sockets)?;
+        sock_diag::dump(own, detail, &mut snapshot.sockets)?;
         snapshot.namespaces.push(own);
     }
     if scope != Scope::Only(own) {
-        snapshot.visit_others(scope, own)?;
+        snapshot.visit_others(scope, own, detail)?;
     }
     keep_latest(&mut snapshot.sockets);
     if who == Owners::Find {
@@ -40,7 +45,12 @@ pub fn take(scope: Scope, who: Owners) -> Result<Snapshot, SnapshotError> {
 }
 
 impl Snapshot {
-    fn visit_others(&mut self, scope: Scope, own: Netns) -> Result<(), SnapshotError> {
+    fn visit_others(
+        &mut self,
+        scope: Scope,
+        own: Netns,
+        detail: Detail,
+    ) -> Result<(), SnapshotError> {
         let reachable = namespaces::reachable().map_err(SnapshotError::procfs("/proc"))?;
         self.hidden_processes = reachable.hidden_processes;
         for place in reachable.places {
@@ -49,7 +59,7 @@ impl Snapshot {
                 continue;
             }
             let dumped = place
-                .inside(|| sock_diag::dump(netns, &mut self.sockets))
+                .inside(|| sock_diag::dump(netns, detail, &mut self.sockets))
                 .map_err(SkipReason::from)
                 .and_then(|dumped| dumped.map_err(SkipReason::from));
             match dumped {
@@ -98,6 +108,7 @@ mod tests {
             kind: KnownKind::Full,
             timer_left: None,
             seen: KernelTime(0),
+            quiet: None,
             inode: 0,
             owner: None,
         }

@@ -241,7 +241,7 @@ impl<'a> Rows<'a> {
             }
             News::Restart(restart) => {
                 let panel = self.state(at, host, restart.state, &restart.subject.ends);
-                panel.notes.push(Span::new("\u{21bb} starts anew", style::HIDDEN));
+                panel.notes.push(words::restart(restart));
             }
             News::Retransmit(again) if !again.sent => {
                 let text = words::retry(again).into_iter().next().unwrap_or_default();

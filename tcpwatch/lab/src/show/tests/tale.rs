@@ -221,6 +221,7 @@ impl Tale {
             ends_at: None,
             asked: false,
             handshake: None,
+            late_data: false,
             inferred: false,
             gap: false,
         }

@@ -92,7 +92,7 @@ fn hook_of(record: &[u8]) -> Hook {
         RecordKind::MiniSocket if timer() == TimerEvent::Cancel as u8 => Hook::TimerCancel,
         RecordKind::MiniSocket => Hook::TimerExpire,
         RecordKind::Retransmit if flags & FLAG_REQUEST != 0 => Hook::RetransmitSynAck,
-        RecordKind::Retransmit => Hook::Retransmit,
+        RecordKind::Retransmit | RecordKind::TimedRetransmit => Hook::Retransmit,
         RecordKind::Reset if flags & FLAG_SENT != 0 => Hook::SendReset,
         RecordKind::Reset => Hook::ReceiveReset,
         RecordKind::SocketError => Hook::ErrorReport,

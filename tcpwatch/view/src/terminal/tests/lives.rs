@@ -2,7 +2,7 @@
 
 use tcpwatch_core::{
     event::{Segment, TcpState, Totals},
-    track::{ClosedBy, Connection, End, Spent},
+    track::{ClosedBy, Connection, Spent},
 };
 
 use super::*;
@@ -16,6 +16,7 @@ fn client() -> Connection {
     Connection {
         at: at(106_120),
         subject: subject(Direction::Outgoing),
+        existed: false,
         opened: Some(at(412)),
         lasted: Some(ms(44_100)),
         spent: Spent::of(&[
@@ -25,15 +26,19 @@ fn client() -> Connection {
         ]),
         handshake: Some(Duration::from_micros(412)),
         again: again(0, 0, 2),
+        not_sent: 0,
         totals: Some(Totals {
             sent: 1_200_000,
+            syn_counted: false,
+            undelivered: Some(0),
             received: 312_000,
             retransmits: 2,
             srtt: None,
             min_rtt: None,
         }),
         closed_by: Some(ClosedBy::Local),
-        end: End::Normal,
+        end: Reason::Normal,
+        ends_at: None,
         inferred: Vec::new(),
     }
 }
@@ -45,9 +50,17 @@ fn deaf() -> Connection {
         spent: Spent::of(&[(TcpState::SynSent, ms(127_000))]),
         handshake: None,
         again: again(6, 0, 0),
-        totals: Some(Totals { sent: 0, received: 0, retransmits: 6, srtt: None, min_rtt: None }),
+        totals: Some(Totals {
+            sent: 0,
+            syn_counted: false,
+            undelivered: Some(0),
+            received: 0,
+            retransmits: 6,
+            srtt: None,
+            min_rtt: None,
+        }),
         closed_by: None,
-        end: End::TimedOut,
+        end: Reason::TimedOut,
         ..client()
     }
 }
@@ -127,25 +140,25 @@ fn an_end_is_told_in_words_with_what_explains_it() {
         (client(), "normal, 61.6 s in TIME_WAIT"),
         (deaf(), "timed out after 7 SYNs"),
         (Connection { again: again(0, 0, 0), ..deaf() }, "timed out after 1 SYN"),
-        (Connection { end: End::TimedOut, spent: established, ..client() }, "timed out"),
+        (Connection { end: Reason::TimedOut, spent: established, ..client() }, "timed out"),
         (
-            Connection { end: End::HalfOpen, again: again(0, 5, 0), ..client() },
+            Connection { end: Reason::HalfOpen, again: again(0, 5, 0), ..client() },
             "handshake given up after 6 SYN+ACKs",
         ),
         (
-            Connection { end: End::HalfClosed, spent: waiting, ..client() },
+            Connection { end: Reason::HalfClosed, spent: waiting, ..client() },
             "the peer never closed, 60.2 s in FIN_WAIT_2",
         ),
-        (Connection { end: End::Canceled, ..deaf() }, "canceled"),
-        (Connection { end: End::Refused, ..deaf() }, "refused"),
-        (Connection { end: End::Unreachable, ..deaf() }, "unreachable"),
-        (Connection { end: End::NoPort, ..deaf() }, "no local port left"),
-        (Connection { end: End::ResetSent, ..client() }, "reset"),
-        (Connection { end: End::ResetReceived, ..client() }, "reset by peer"),
-        (Connection { end: End::Killed, ..client() }, "killed"),
-        (Connection { end: End::ListenerClosed, ..client() }, "listener closed"),
-        (Connection { end: End::NetnsGone, ..client() }, "netns gone"),
-        (Connection { end: End::Unknown, ..client() }, "unknown end"),
+        (Connection { end: Reason::Canceled, ..deaf() }, "canceled"),
+        (Connection { end: Reason::Refused, ..deaf() }, "refused"),
+        (Connection { end: Reason::Unreachable, ..deaf() }, "unreachable"),
+        (Connection { end: Reason::NoPort, ..deaf() }, "no local port left"),
+        (Connection { end: Reason::ResetSent, ..client() }, "reset"),
+        (Connection { end: Reason::ResetReceived, ..client() }, "reset by peer"),
+        (Connection { end: Reason::Killed, ..client() }, "killed"),
+        (Connection { end: Reason::ListenerClosed, ..client() }, "listener closed"),
+        (Connection { end: Reason::NetnsGone, ..client() }, "netns gone"),
+        (Connection { end: Reason::Unknown, ..client() }, "unknown end"),
     ] {
         let told = shown(connection);
         assert!(told.ends_with(&format!(" {words}")), "{words}: {told}");

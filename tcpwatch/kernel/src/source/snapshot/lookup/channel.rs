@@ -188,6 +188,7 @@ mod tests {
             kind: KnownKind::Full,
             timer_left: None,
             seen: KernelTime(0),
+            quiet: None,
             inode: 0,
             owner: None,
         }

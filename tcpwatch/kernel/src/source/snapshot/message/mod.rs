@@ -125,7 +125,8 @@ fn refusal(payload: &[u8]) -> Result<(), MessageError> {
 fn socket(payload: &[u8], context: Context) -> Result<KnownSocket, MessageError> {
     let header = InetResponseHeader::parse(payload)?;
     let state = TcpState::from_kernel(header.state);
-    let kind = kind(&header, state, || Ok(attributes(payload)?.shutdown))?;
+    let attributes = attributes(payload)?;
+    let kind = kind(&header, state, || Ok(attributes.shutdown))?;
     let timer_left = match kind {
         KnownKind::TimeWait => Some(Duration::from_millis(u64::from(word(payload, EXPIRES)?))),
         KnownKind::Full | KnownKind::Request => None,
@@ -138,6 +139,7 @@ fn socket(payload: &[u8], context: Context) -> Result<KnownSocket, MessageError>
         kind,
         timer_left,
         seen: context.seen,
+        quiet: attributes.last_ack_received,
         inode: header.inode,
         owner: None,
     })
