@@ -2,6 +2,7 @@
 
 use std::{ops::RangeInclusive, thread};
 
+use nix::sched::{CloneFlags, unshare};
 use tcpwatch_kernel::clock;
 
 use super::netns;
@@ -71,7 +72,12 @@ fn run<'a>(scenarios: &[Scenario<'a>]) -> Vec<Failed<'a>> {
 }
 
 /// `None` if it passed.
+///
+/// The thread and those it starts have a table of open files of their own. With a common one, a process that
+/// another scenario starts holds this one's sockets until it has called `execve`: a close here is not the last
+/// close then, and the process that is being started is the one that closes.
 fn attempt((name, scenario): Scenario<'_>) -> Option<Failed<'_>> {
+    unshare(CloneFlags::CLONE_FILES).unwrap();
     let begun = clock::now().0;
     let result = std::panic::catch_unwind(scenario);
     let netns = netns::take_made_here();
