@@ -61,10 +61,10 @@ impl<'a> Shown<'a> {
 
     /// Adds what is to be shown, until as much is shown as was asked for.
     pub(crate) fn news(&mut self, news: News) {
-        let is_wanted = |shown: &mut Self| {
-            (shown.plan.selection)(&news) && shown.whereabouts.is_wanted(news.subject().cgroup)
-        };
-        if self.is_complete() || !is_wanted(self) {
+        if self.is_complete()
+            || !(self.plan.selection)(&news)
+            || !self.whereabouts.is_wanted(news.subject().cgroup)
+        {
             return;
         }
         self.changes += 1;
