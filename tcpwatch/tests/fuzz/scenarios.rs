@@ -3,7 +3,7 @@
 use proptest::{prelude::*, sample::select};
 use tcpwatch_lab::{
     catalog, explain,
-    scenario::{Choices, Expression, expression::Context, read},
+    scenario::{Choices, Expression, expression::EvaluationContext, read},
     show::Layout,
 };
 
@@ -113,7 +113,7 @@ proptest! {
 fn try_expression(text: &str) {
     let Ok(expression) = Expression::parse(text) else { return };
     let choices = Choices::default();
-    let context = Context {
+    let context = EvaluationContext {
         sysctls: &choices.kernel,
         pinned: None,
         rate: choices.rate,

@@ -25,7 +25,7 @@ fn two_hosts_connect_and_the_first_socket_is_3() {
                 "accept(3) = 4",
             ];
             assert_eq!(lab.lines(), expected, "{family:?}");
-            let [client] = &lab.world.machine_mut(Host::Client).look().unwrap()[..] else {
+            let [client] = &lab.world.machine_mut(Host::Client).list().unwrap()[..] else {
                 panic!("one socket");
             };
             assert_eq!(client.state, TcpState::Established);

@@ -129,7 +129,7 @@ impl Lab {
         let mut seen = Vec::new();
         let looking = async {
             while seen != wanted {
-                let sockets = self.world.machine_mut(host).look().unwrap();
+                let sockets = self.world.machine_mut(host).list().unwrap();
                 seen = sockets.iter().map(|socket| socket.state).collect();
                 seen.sort_unstable_by_key(|state| state.to_kernel());
                 tokio::time::sleep(Duration::from_millis(1)).await;

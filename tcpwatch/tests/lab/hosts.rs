@@ -136,7 +136,7 @@ fn fifty_pairs_are_there_at_once_and_apart() {
         let begun = Instant::now();
         for lab in &mut labs {
             for host in Host::ALL {
-                assert!(!lab.world.machine_mut(host).look().unwrap().is_empty());
+                assert!(!lab.world.machine_mut(host).list().unwrap().is_empty());
             }
         }
         println!("100 looks took {:?}", begun.elapsed());

@@ -29,7 +29,7 @@ fn row(socket: &KnownSocket) -> (String, SocketAddr, SocketAddr, u64) {
 
 fn same_by_ss(lab: &mut Lab, host: Host) -> usize {
     let machine = lab.world.machine_mut(host);
-    let mut own = machine.look().unwrap();
+    let mut own = machine.list().unwrap();
     let netns = machine.netns_fd().try_clone_to_owned().unwrap();
     let mut seen = inside(&netns, ss::look);
     own.sort_by_key(row);
@@ -69,7 +69,7 @@ fn ss_sees_every_state_of_a_close_as_the_laboratory_does() {
             lab.call(Host::Client, "client", CallKind::Close).await;
             // Without its application FIN_WAIT_2 is a timewait socket.
             let orphaned = async {
-                while lab.world.machine_mut(Host::Client).look().unwrap()[0].timer_left.is_none() {
+                while lab.world.machine_mut(Host::Client).list().unwrap()[0].timer_left.is_none() {
                     tokio::time::sleep(Duration::from_millis(1)).await;
                 }
             };

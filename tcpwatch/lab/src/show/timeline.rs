@@ -1,4 +1,4 @@
-//! A run as it happens: one line a moment, on the page that the diagram uses too.
+//! Shows a run as it happens: one line per moment, in the layout of the diagram.
 
 use tcpwatch_core::{
     event::{Endpoints, KernelTime, SegmentEvent, TcpState, Way},
@@ -10,7 +10,7 @@ use tcpwatch_view::terminal::style;
 use super::{
     Layout,
     arrow::{Fate, Part, arrow},
-    grid::{Grid, Line, Pair, Span},
+    grid::{Grid, GridLine, PerHost, Span},
     words::{self, Connections, Namer},
 };
 use crate::{
@@ -19,7 +19,7 @@ use crate::{
     story::{Moment, SystemCall, What},
 };
 
-/// Writes a run's moments. The first line has the header above it.
+/// Writes a run's moments. The header precedes the first line.
 #[derive(Debug)]
 pub struct Timeline {
     grid: Grid,
@@ -27,13 +27,13 @@ pub struct Timeline {
     family: Family,
     started: KernelTime,
     begun: bool,
-    stopped: Pair<bool>,
+    stopped: PerHost<bool>,
     connections: Connections,
     namer: Namer,
 }
 
 impl Timeline {
-    /// Times are told in seconds since `started`.
+    /// Times are shown in seconds since `started`.
     #[must_use]
     pub fn new(layout: Layout, scenario: &Scenario, family: Family, started: KernelTime) -> Self {
         Self {
@@ -42,15 +42,16 @@ impl Timeline {
             family,
             started,
             begun: false,
-            stopped: Pair::default(),
+            stopped: PerHost::default(),
             connections: Connections::default(),
             namer: Namer::default(),
         }
     }
 
-    /// Appends a moment's line. Some have none: looks by `sock_diag`, a connection's life as a whole.
+    /// Appends a moment's line. Answers of `sock_diag` and the summary of a connection have none.
     pub fn moment(&mut self, moment: &Moment, out: &mut Vec<u8>) {
-        let mut line = Line { time: Some(moment.at.since(self.started)), ..Line::default() };
+        let mut line =
+            GridLine { time: Some(moment.at.since(self.started)), ..GridLine::default() };
         let panel = line.panels.of_mut(moment.host);
         match &moment.what {
             What::Called(call) | What::Returned(call) => panel.notes.push(called(call)),
@@ -62,8 +63,8 @@ impl Timeline {
                 panel.notes.push(words::signal(*signal, self.grid.room(moment.host)));
             }
             What::News(news) => {
-                let told = self.news(moment.host, news);
-                let Some((state, notes)) = told else { return };
+                let shown = self.news(moment.host, news);
+                let Some((state, notes)) = shown else { return };
                 let panel = line.panels.of_mut(moment.host);
                 panel.state = state;
                 panel.notes = notes;
@@ -106,7 +107,7 @@ impl Timeline {
             }
             News::Reset(reset) => (None, vec![words::reset(reset)]),
             News::Error(error) => (None, vec![words::error(error)]),
-            // A life repeats what was told before; segments are moments of their own.
+            // The summary of a connection repeats earlier events; segments are moments of their own.
             News::Connection(_) | News::Segment(_) | News::Existing(_) => return None,
         })
     }

@@ -1,5 +1,5 @@
-//! Moments of a story as JSON objects. What the live log tells is told in its own words, with the
-//! host added; `dropped_by` is the rule's place in the list of rules. See `tcpwatch/view/src/schema.json`.
+//! Writes the moments of a story as JSON objects. Events of the live log have the live log's format, with the host
+//! added; `dropped_by` is the index of the rule. See `tcpwatch/view/src/schema.json`.
 
 use tcpwatch_core::{
     event::{KernelTime, WallClock},
@@ -17,25 +17,25 @@ use crate::{
     story::{Moment, SystemCall, What},
 };
 
-/// Tells the moments of one run.
-pub(super) struct Teller<'a> {
+/// Writes the moments of one run.
+pub(super) struct MomentWriter<'a> {
     scenario: &'a Scenario,
     clock: &'a WallClock,
     lines: JsonLines,
 }
 
-impl<'a> Teller<'a> {
+impl<'a> MomentWriter<'a> {
     pub(super) fn new(scenario: &'a Scenario, clock: &'a WallClock) -> Self {
         Self { scenario, clock, lines: JsonLines::default() }
     }
 
-    /// A moment as text, in UTC.
+    /// A time as text, in UTC.
     pub(super) fn moment(&mut self, at: KernelTime) -> String {
         self.lines.moment(at, self.clock)
     }
 
     /// Appends a moment's object.
-    pub(super) fn tell(&mut self, moment: &Moment, out: &mut Vec<u8>) {
+    pub(super) fn write(&mut self, moment: &Moment, out: &mut Vec<u8>) {
         let Self { scenario, clock, lines } = self;
         lines.of_host(moment.host.name());
         let mut line = |event, fill: &dyn Fn(&mut Object<'_>)| {
@@ -65,7 +65,7 @@ impl<'a> Teller<'a> {
             }),
             What::News(news) => lines.news(news, clock, out),
         }
-        // Objects of a list have commas between them.
+        // The objects of an array are separated by commas, not by line feeds.
         if out.last() == Some(&b'\n') {
             out.pop();
         }
