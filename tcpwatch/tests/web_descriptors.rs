@@ -16,7 +16,7 @@ mod tests {
     use socket2::{Domain, Socket, Type};
     use tcpwatch_metrics::{
         collector::Collector as _,
-        family::Family,
+        family::ScrapeFamily,
         web::{Counters, Pages, Server},
     };
 
@@ -45,7 +45,7 @@ mod tests {
         fn metrics(&self) -> String {
             let mut families = Vec::new();
             self.0.clone().collect(&mut families).unwrap();
-            let families: Vec<_> = families.into_iter().filter_map(Family::finish).collect();
+            let families: Vec<_> = families.into_iter().filter_map(ScrapeFamily::finish).collect();
             TextEncoder::new().encode_to_string(&families).unwrap()
         }
 

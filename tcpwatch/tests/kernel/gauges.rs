@@ -11,7 +11,7 @@ use std::{
 };
 
 use prometheus::TextEncoder;
-use tcpwatch_metrics::{collector::Collector, family::Family, gauges};
+use tcpwatch_metrics::{collector::Collector, family::ScrapeFamily, gauges};
 
 use super::harness::{
     cgroup::Cgroup,
@@ -50,7 +50,7 @@ impl Gauges {
 
     /// The page, and which collectors failed.
     fn page_and_failures(&mut self) -> (Page, Vec<&'static str>) {
-        let mut families: Vec<Family> = Vec::new();
+        let mut families: Vec<ScrapeFamily> = Vec::new();
         let mut failed = Vec::new();
         for collector in &mut self.0 {
             if let Err(error) = collector.collect(&mut families) {
@@ -58,7 +58,7 @@ impl Gauges {
                 failed.push(collector.name());
             }
         }
-        let families: Vec<_> = families.into_iter().filter_map(Family::finish).collect();
+        let families: Vec<_> = families.into_iter().filter_map(ScrapeFamily::finish).collect();
         let text = TextEncoder::new().encode_to_string(&families).unwrap();
         let series = text.lines().filter(|line| !line.starts_with('#'));
         let pair = |line: &str| {

@@ -10,7 +10,7 @@ use std::{
 use prometheus::TextEncoder;
 use tcpwatch_metrics::{
     collector::Collector as _,
-    family::Family,
+    family::ScrapeFamily,
     web::{Counters, Handle, Limits, Pages, Server},
 };
 
@@ -29,7 +29,7 @@ impl Pages for Paper {
     fn metrics(&self) -> String {
         let mut families = Vec::new();
         self.counters.clone().collect(&mut families).unwrap();
-        let families: Vec<_> = families.into_iter().filter_map(Family::finish).collect();
+        let families: Vec<_> = families.into_iter().filter_map(ScrapeFamily::finish).collect();
         self.filling.clone() + &TextEncoder::new().encode_to_string(&families).unwrap()
     }
 
