@@ -1,4 +1,4 @@
-//! What the binary says of itself.
+//! The binary's help and version.
 
 use super::program::{Answer, tcpwatch};
 

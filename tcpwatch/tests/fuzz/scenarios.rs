@@ -1,4 +1,4 @@
-//! Scenario files that others wrote, and expressions in them.
+//! Foreign scenario files, and expressions in them.
 
 use proptest::{prelude::*, sample::select};
 use tcpwatch_lab::{
@@ -63,7 +63,7 @@ const WORDS: &[&str] = &[
     "1979-05-27",
 ];
 
-/// It is refused with a line that it has, or it can be read, explained and evaluated.
+/// It is refused with one of its lines, or it can be parsed, explained and evaluated.
 fn try_out(text: &str) {
     let choices = Choices::default();
     match read("mine.toml", text, &choices) {

@@ -1,4 +1,4 @@
-//! The gauges of the moment beside what the kernel, `ss` and the application say.
+//! The gauges agree with the kernel, `ss` and the application.
 
 use std::{
     collections::BTreeMap,
@@ -24,13 +24,13 @@ use super::harness::{
     },
 };
 
-/// What one scrape shows: series and values, as they are written.
+/// The result of one scrape: series and values, as written.
 type Page = BTreeMap<String, String>;
 
-/// A value that counts something.
+/// A value that is a count.
 type Count = u64;
 
-/// Collectors that are asked again and again.
+/// Collectors that are called repeatedly.
 struct Gauges(Vec<Box<dyn Collector>>);
 
 impl Gauges {
@@ -80,7 +80,7 @@ fn with_own_mounts(commands: &[&str]) {
     }
 }
 
-/// A first scrape, which knows nothing from before.
+/// A first scrape, without knowledge of earlier ones.
 fn fresh_page(netns: &Netns) -> Page {
     Gauges::new().page(netns)
 }
@@ -108,7 +108,7 @@ fn series(page: &Page, name: &str) -> Count {
     value.parse().unwrap()
 }
 
-/// Half a connection in each state, and who is needed to keep it there.
+/// One side of a connection in each state, and the sockets that keep it there.
 fn one_in_every_state(listener: &TcpListener) -> Vec<Box<dyn Send>> {
     let local = listener.local_addr().unwrap();
     let mut kept: Vec<Box<dyn Send>> = Vec::new();
@@ -123,7 +123,7 @@ fn one_in_every_state(listener: &TcpListener) -> Vec<Box<dyn Send>> {
     let client = TcpStream::connect(half_deaf.local_addr().unwrap()).unwrap();
     kept.push(Box::new((client, half_deaf)));
 
-    // Whoever connects to itself meets its own SYN: both open at once.
+    // A socket that connects to itself receives its own SYN: a simultaneous open.
     let own = bound(SocketAddr::new(local.ip(), 0));
     let itself = own.local_addr().unwrap().as_socket().unwrap();
     lose_syn_acks(&own);
@@ -232,7 +232,7 @@ fn the_accept_queue_of_a_listener_that_nobody_accepts_from_is_what_ss_says() {
     let (listener, clients) = netns.inside(|| {
         let listener = listen(V4, 4);
         let at = listener.local_addr().unwrap();
-        // The kernel lets in one more than the limit.
+        // The kernel admits one more than the limit.
         let clients: Vec<_> = (0..5).map(|_| TcpStream::connect(at).unwrap()).collect();
         (listener, clients)
     });
@@ -296,7 +296,7 @@ fn no_more_than_fifty_listeners_have_series_and_the_rest_is_counted() {
 const BUSIEST: &str = "tcpwatch_ephemeral_ports_busiest_destination";
 const OLDEST: &str = "tcpwatch_close_wait_oldest_timestamp_seconds";
 
-/// The kernel counts in ticks of up to 10 ms, late ones on a busy machine, where its answer takes its
+/// The kernel counts in ticks of up to 10 ms, late ones on a busy machine, where its answer takes time, too.
 /// time, too.
 const SLACK: f64 = 0.1;
 
@@ -363,7 +363,7 @@ fn the_oldest_close_wait_is_as_old_as_its_fin() {
     let told = oldest(&gauges.page(&netns)).unwrap();
     assert!(is_old(told), "{before} .. {after}, told {told}");
 
-    // An acknowledgment of data hides the FIN's time from those who had not looked before.
+    // An acknowledgment of data hides the FIN's time unless the socket was listed before.
     let written = unix_time();
     old.server.write_all(b"still here").unwrap();
     old.client.read_exact(&mut [0; 10]).unwrap();

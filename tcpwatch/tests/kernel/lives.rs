@@ -1,4 +1,4 @@
-//! Whole lives: every change of a connection, once and in order.
+//! Whole connections: every change, once and in order.
 
 use std::{collections::BTreeSet, net::TcpListener};
 
@@ -17,7 +17,7 @@ fn ends_in(state: &'static str) -> impl Fn(&Line) -> bool {
     move |line| line.is_state() && line.to == state
 }
 
-/// No change is told twice, and lines come in the order of time.
+/// No change is reported twice, and lines are in the order of time.
 fn is_told_once_and_in_order(lines: &[Line]) {
     let mut told = BTreeSet::new();
     for line in lines.iter().filter(|line| line.is_state()) {

@@ -1,4 +1,4 @@
-//! In which cgroup a socket is, and what that says: unit and container.
+//! The cgroup of a socket, with its unit and container.
 
 use std::{
     ffi::OsStr,
@@ -138,7 +138,7 @@ fn cgroup_unit_and_container_filters_show_what_is_there_and_nothing_else() {
     let by_path = Watch::with(&netns, &["--cgroup", &word]);
     let by_id = Watch::with(&netns, &["--container", "c0ffee00c"]);
     let by_unit = Watch::with(&netns, &["--unit", &own("api")]);
-    // Made when they are watching already.
+    // Made while it is being watched.
     let clients = slice.below(own("api.service"));
     let mut talk = Talk::begin(&netns, &servers, &clients);
     talk.end();
@@ -190,7 +190,7 @@ fn a_recording_has_the_paths_and_a_name_full_of_odd_bytes_reaches_no_terminal() 
     talk.end();
     let log = await_end(watch);
     assert_in(&log.lines, &odd);
-    // Nothing but the recording knows it any more.
+    // Only the recording still has it.
     drop(talk);
     odd.remove();
 

@@ -1,4 +1,4 @@
-//! System calls of a host's process: made for real, told as strace shows them.
+//! System calls of a host's process: really made, reported as strace shows them.
 
 use tcpwatch_core::event::TcpState;
 use tcpwatch_lab::{
@@ -103,7 +103,7 @@ fn a_call_that_blocks_is_told_when_it_begins_and_leaves_the_process_free() {
         });
         assert!(has_begun, "{:?}", lab.story);
         lab.call(Host::Server, "another", CallKind::Socket).await;
-        // `accept` has taken its number before it waits (`__sys_accept4_file`, `net/socket.c`).
+        // `accept` reserves its number before it waits (`__sys_accept4_file`, `net/socket.c`).
         assert_eq!(lab.lines().last().unwrap(), "socket() = 5");
         lab.call(Host::Client, "client", CallKind::Connect { port: PORT }).await;
         assert_eq!(lab.returned("server", "accept").await, "accept(3) = 4");

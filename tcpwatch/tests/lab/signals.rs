@@ -28,7 +28,7 @@ fn a_stopped_process_does_nothing_until_it_continues() {
         assert_eq!(state(pid), "T");
         let error = lab.try_call(Host::Server, "x", CallKind::Socket).await.unwrap_err();
         assert!(error.to_string().contains("stopped"), "{error}");
-        // The kernel shakes hands without the process.
+        // The kernel completes the handshake without the process.
         lab.call(Host::Client, "client", CallKind::Connect { port: crate::harness::PORT }).await;
         assert_eq!(lab.returned("client", "connect").await, "connect(3) = 0");
         let lines = lab.lines();

@@ -1,4 +1,4 @@
-//! Recordings put out of joint: lost, late, unknown and broken records.
+//! Corrupted recordings: lost, late, unknown and broken records.
 
 use serde_json::{Value, json};
 
@@ -68,7 +68,7 @@ fn a_record_that_comes_too_late_is_shown_and_counted() {
     assert!(played.changes().contains(&"ESTABLISHED -> CLOSE_WAIT".to_owned()));
 }
 
-/// A recording with a bad record in its middle is shown as if it were not there, but counts it.
+/// A recording with a bad record in its middle is shown without that record, which is counted.
 fn is_skipped_and_counted(spoil: impl Fn(Record) -> Record) {
     let whole = Played::named(NAME, &[]);
     let mut recording = Recording::read(NAME);

@@ -1,4 +1,4 @@
-//! Signals at any moment of the start.
+//! Signals at any time during the start.
 
 use std::{
     collections::BTreeSet, os::unix::process::ExitStatusExt as _, process::Stdio, time::Duration,
@@ -36,7 +36,7 @@ fn a_signal_at_any_moment_of_the_start_leaves_nothing_behind() {
         let status = poll("its end", || child.try_wait().unwrap());
         let said = std::io::read_to_string(child.stderr.take().unwrap()).unwrap();
         assert!(!said.contains("panicked"), "{said}");
-        // Before it catches signals there is nothing yet that an orderly end would take away.
+        // Before it catches signals there is nothing that an orderly end would remove.
         match (status.code(), status.signal()) {
             (Some(0), None) => in_order += 1,
             (None, Some(number)) if number == signal.as_raw() => by_signal += 1,

@@ -15,11 +15,11 @@ use crate::harness::{
     watch::Watch,
 };
 
-/// The longest patience below, and what the timer wheel adds.
+/// The longest time limit below, plus the lateness of the timer wheel.
 const LONG: Duration = Duration::from_secs(30);
 
-/// Sets a scene again and again, to last longer each time, until it outlives the start of tcpwatch:
-/// how long that takes depends on the machine.
+/// Sets up a situation again and again, longer each time, until it outlives the start of tcpwatch: how long that takes
+/// depends on the machine.
 fn older<T>(state: TcpState, patience: &[&str], scene: impl Fn(&Netns, &str) -> T) -> (Watch, T) {
     for long in patience {
         let netns = Netns::new();

@@ -133,7 +133,7 @@ fn a_reset_ends_it() {
     let client = deaf_client(&netns, listening);
     let connected = local(&client);
     watch.wait_count(1, "SYN_RECV", |line| line.is("LISTEN>SYN_RECV"));
-    // The repeated SYN+ACK finds nobody and is answered with a reset.
+    // The repeated SYN+ACK finds no socket and is answered with a reset.
     drop(client);
     given_up(&watch);
     let log = watch.stop();

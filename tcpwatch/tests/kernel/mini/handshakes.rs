@@ -26,7 +26,7 @@ fn server_side(all: &[Life], listening: SocketAddr) -> Life {
     all.iter().filter(accepted).find(connections).expect("the server's side").clone()
 }
 
-/// The path of an accepted socket that was no half-open connection before, from the listener on.
+/// The path of an accepted socket that was not a half-open connection before, from the listener on.
 fn server_path(life: &Life) -> String {
     let path = life.path();
     if path.starts_with("LISTEN") {

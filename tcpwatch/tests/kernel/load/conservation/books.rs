@@ -1,4 +1,4 @@
-//! The books of one path, whether they balance, and the table of all.
+//! The accounts of one path, whether they balance, and the table of all.
 
 use std::{fmt::Write as _, time::Duration};
 
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::coverage::PerTracepoint;
 
-/// One line of the table.
+/// One row of the table.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Row {
     pub(super) path: String,
@@ -24,15 +24,15 @@ pub(super) struct Row {
     pub(super) skipped: u64,
     pub(super) ring_full: u64,
     pub(super) otherwise_lost: u64,
-    /// Records that came in.
+    /// Records that arrived.
     pub(super) received: u64,
     pub(super) lines_due: u64,
-    /// Lines really printed, without those that are inferred.
+    /// Lines that were printed, without inferred ones.
     pub(super) lines: u64,
     pub(super) inferred: u64,
     /// Memory after the first quarter and at the end, in bytes.
     pub(super) memory: Option<(u64, u64)>,
-    /// Records of each hook that are due and did not come in.
+    /// Records of each hook that are due and did not arrive.
     pub(super) unknown: u64,
     /// Records of each hook that are due and were not attempted.
     pub(super) silent: u64,
@@ -45,13 +45,12 @@ pub(super) struct Row {
 }
 
 impl Row {
-    /// Due, but neither attempted nor counted as skipped. Negative when the kernel skipped runs that
-    /// were about something else.
+    /// Due, but neither attempted nor counted as skipped. Negative when the kernel skipped runs about something else.
     pub(super) fn untold(&self) -> i64 {
         signed(self.due) - signed(self.attempted) - signed(self.skipped)
     }
 
-    /// Notes what is wrong.
+    /// Adds an error if it does not hold.
     pub(super) fn check(&mut self, holds: bool, claim: impl Into<String>) {
         if !holds {
             self.faults.push(claim.into());
@@ -62,7 +61,7 @@ impl Row {
         self.check(left == right, format!("{claim}: {left} and {right}"));
     }
 
-    /// The kernel's side of the books: every hook against what the workload must have caused.
+    /// The kernel's side: every hook against what the workload must have caused.
     pub(super) fn kernel(&mut self, facts: Facts, kernel: &Instruments, uncovered: &PerTracepoint) {
         let total = kernel.total();
         self.attempted = total.attempted;
@@ -89,12 +88,12 @@ impl Row {
             );
         }
         if self.unknown > 0 {
-            // Timers that started once more hide as many that are not known.
+            // Timers that were restarted hide as many missing ones.
             self.unknown += facts.delayed;
         }
     }
 
-    /// The reader's side: what it says against what came out of it and against the kernel's side.
+    /// The reader's side: its totals against its lines and against the kernel's side.
     pub(super) fn reader(&mut self, printed: &Printed, summary: &Summary) {
         self.received = summary.received.unwrap_or(self.in_ring());
         self.lines = printed.lines - printed.inferred;
@@ -114,10 +113,10 @@ impl Row {
         self.equal(printed.lines, summary.changes, "lines that came out and lines told");
     }
 
-    /// Nothing is told that did not happen, but where a record that was lost made it look so; whoever
-    /// is still there at the end is there.
+    /// Nothing is reported that did not happen, unless a lost record made it look so; sockets that exist at the end are
+    /// reported as such.
     pub(super) fn truth(&mut self, facts: Facts, printed: &Printed, summary: &Summary) {
-        // Lines that put right what the kernel was silent about are marked, too, but nothing was missed.
+        // Lines that correct what the kernel did not report are marked, too, but nothing was missed.
         self.check(
             printed.inferred <= summary.inferred + facts.delayed,
             format!("{} lines are inferred, {} is told", printed.inferred, summary.inferred),
@@ -138,7 +137,7 @@ impl Row {
         );
     }
 
-    /// What is due is there, but for what the kernel skipped, ran no program for, or is silent about.
+    /// What is due is there, except for what the kernel skipped, ran no program for, or does not report.
     pub(super) fn told_by_most(&mut self, silent: u64) {
         let most = self.due + self.expired;
         self.check(self.received <= most, "no more is told than is due");
@@ -148,8 +147,8 @@ impl Row {
         );
     }
 
-    /// The lines against what the workload must have caused: each line that is missing is a record
-    /// that is counted as lost, or as skipped, or that nobody told, or another line that is inferred.
+    /// The lines against what the workload must have caused: each missing line is a record that is counted as lost or
+    /// as skipped, or that was not reported at all, or another line that is inferred.
     pub(super) fn lines(&mut self, due: u64) {
         self.lines_due = due;
         self.check(self.lines <= due + self.expired, format!("{} lines, {due} due", self.lines));
@@ -252,7 +251,7 @@ pub(super) fn table_of_hooks(kernel: &Instruments) -> String {
     markdown(HOOK_TITLES, cells)
 }
 
-/// A table in Markdown that is readable as it is: words to the left, numbers to the right.
+/// A Markdown table that is also readable as text: words left-aligned, numbers right-aligned.
 fn markdown<const N: usize>(titles: [&str; N], rows: impl Iterator<Item = [String; N]>) -> String {
     let lines: Vec<_> = [titles.map(str::to_owned)].into_iter().chain(rows).collect();
     let widths: [usize; N] = std::array::from_fn(|column| {

@@ -1,4 +1,4 @@
-//! The laboratory's tap: every segment, at both ends of a cable.
+//! The laboratory's tap: every segment, at both ends of a link.
 
 use std::time::Instant;
 
@@ -10,10 +10,10 @@ use crate::harness::{
     tapped::{Family, Tapped},
 };
 
-/// Connections while somebody reads, and between two looks.
+/// Connections while the ring is read, and between two readings.
 const READ: u64 = 4_000;
 const LOOK: u64 = 200;
-/// Connections while nobody does: more than the ring has room for.
+/// Connections while it is not: more than fit into the ring.
 const BURST: u64 = 10_000;
 
 pub(super) fn run() -> Row {
