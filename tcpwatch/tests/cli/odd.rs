@@ -321,7 +321,7 @@ fn without_a_thread_for_the_page_a_scrape_is_refused_with_words_and_the_server_g
     let mut said = BufReader::new(server.stderr.take().unwrap()).lines().map(Result::unwrap);
     let address = said
         .find_map(|line| Some(line.split_once("http://")?.1.strip_suffix("/metrics")?.to_owned()))
-        .expect("it says where it serves");
+        .expect("it prints its address");
     for (path, status, word) in
         [("/metrics", "500", "ulimit -u"), ("/-/healthy", "200", ""), ("/metrics", "500", "thread")]
     {

@@ -168,7 +168,7 @@ fn check_without_privileges_says_what_is_off_and_why() {
     let (ok, off) = verdicts(&answer.stdout);
     assert!(ok >= 1 && off >= 2, "{}", answer.stdout);
     let why = "off: loading eBPF programs needs CAP_BPF and CAP_PERFMON; run tcpwatch with sudo";
-    assert_eq!(answer.stdout.matches(why).count(), 1, "told once: {}", answer.stdout);
+    assert_eq!(answer.stdout.matches(why).count(), 1, "reported once: {}", answer.stdout);
     assert!(answer.stdout.contains("off: for the same reason"), "{}", answer.stdout);
 }
 

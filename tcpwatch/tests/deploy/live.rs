@@ -237,7 +237,7 @@ fn every_query_of_the_dashboard_has_an_answer() {
         (Pair::over(&listener), listener)
     });
     half_close(&leak.client);
-    assert_eq!(leak.server.read(&mut [0]).unwrap(), 0, "a FIN that nobody answers");
+    assert_eq!(leak.server.read(&mut [0]).unwrap(), 0, "a FIN without an answer");
     let queries = files::queries(&files::dashboard());
     assert!(queries.len() > 60, "{}", queries.len());
     for (title, query) in queries {

@@ -361,7 +361,7 @@ fn the_oldest_close_wait_is_as_old_as_its_fin() {
     let oldest = |page: &Page| of::<f64>(page, OLDEST).remove("{cgroup=\"/\"}");
     let is_old = |told: f64| told >= before - SLACK && told <= after + SLACK;
     let told = oldest(&gauges.page(&netns)).unwrap();
-    assert!(is_old(told), "{before} .. {after}, told {told}");
+    assert!(is_old(told), "{before} .. {after}, reported {told}");
 
     // An acknowledgment of data hides the FIN's time unless the socket was listed before.
     let written = unix_time();
@@ -371,7 +371,7 @@ fn the_oldest_close_wait_is_as_old_as_its_fin() {
         poll("the acknowledgment", || oldest(&fresh_page(&netns)).filter(|told| !is_old(*told)));
     assert!(forgot <= written + SLACK && forgot > after, "the young one's FIN: {forgot}");
     let told = oldest(&gauges.page(&netns)).unwrap();
-    assert!(is_old(told), "remembered: {before} .. {after}, told {told}");
+    assert!(is_old(told), "remembered: {before} .. {after}, reported {told}");
 
     drop((old.server, young.server));
     poll("no more CLOSE_WAIT", || of::<f64>(&gauges.page(&netns), OLDEST).is_empty().then_some(()));

@@ -23,7 +23,7 @@ fn is_told_once_and_in_order(lines: &[Line]) {
     for line in lines.iter().filter(|line| line.is_state()) {
         let ends = line.ends();
         let key = (line.socket, ends.0.port, ends.1.port, line.change());
-        assert!(told.insert(key), "told twice: {line}");
+        assert!(told.insert(key), "reported twice: {line}");
     }
     let times: Vec<u64> = lines.iter().map(|line| line.mono_ns).collect();
     assert!(times.is_sorted(), "in the order of time: {times:?}");

@@ -87,7 +87,7 @@ fn a_socket_whose_end_was_lost_is_found_to_be_gone() {
     }
     assert!(log.summary.lost["ring_full"] > 0);
     let inferred = log.lines.iter().filter(|line| line.inferred).count();
-    assert_eq!(log.summary.inferred, u64::try_from(inferred).unwrap(), "told is counted");
+    assert_eq!(log.summary.inferred, u64::try_from(inferred).unwrap(), "reported is counted");
     let open = lives(&log.lines)
         .iter()
         .filter(|life| life.lines.last().unwrap().to != "CLOSED")
@@ -162,7 +162,7 @@ fn five_seconds_of_churn_lose_nothing_and_every_time_wait_is_accounted_for() {
         |life: &&Life| !["CLOSED", "TIME_WAIT"].iter().any(|end| life.path().ends_with(end));
     let stuck: Vec<&Life> = lives.iter().filter(goes_on).collect();
     for life in stuck.iter().take(3) {
-        println!("not told to its end:\n{life}");
+        println!("not reported to its end:\n{life}");
     }
     assert_eq!(to("TIME_WAIT") + stuck.len(), from("TIME_WAIT") + open, "ended, alive, or stuck");
 

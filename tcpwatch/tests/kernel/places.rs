@@ -216,7 +216,7 @@ fn a_socket_that_was_there_before_has_the_cgroup_that_sock_diag_tells() {
     let found = take(Scope::Only(event::Netns(netns.inode)), Owners::Skip).unwrap();
     let mut listeners = found.sockets.iter().filter(|known| known.state == TcpState::Listen);
     let listener = listeners.find(|known| known.ends.local.port == at.port()).unwrap();
-    let id = listener.cgroup.expect("the kernel tells it since 5.9");
+    let id = listener.cgroup.expect("the kernel has it since 5.9");
     let path = CgroupPaths::new().path(id, std::time::Instant::now()).unwrap();
     assert_eq!(String::from_utf8(path).unwrap(), cgroup.path());
 }

@@ -221,5 +221,5 @@ fn a_named_namespace_without_any_process_is_resolved_and_dumped() {
     let snapshot = snapshot::take(Scope::Only(netns), Owners::Skip).unwrap();
     assert_eq!(snapshot.namespaces, [netns], "{:?}", snapshot.skipped);
     let error = snapshot::resolve("no-such-name").unwrap_err().to_string();
-    assert!(error.contains(&named.0), "the names that exist are told: {error}");
+    assert!(error.contains(&named.0), "the names that exist are listed: {error}");
 }

@@ -73,7 +73,7 @@ fn a_syn_ack_that_is_dropped_on_its_way_in_holds_the_client_in_syn_sent() {
         let came = pair.at(Host::Client, Way::In);
         let dropped = came.iter().filter(|segment| segment.dropped_by == Some(3)).count();
         let counted = pair.tap.dropped(pair.client.cable, 3).unwrap();
-        assert_eq!(u64::try_from(dropped).unwrap(), counted, "told and counted");
+        assert_eq!(u64::try_from(dropped).unwrap(), counted, "reported and counted");
         // The timers of both hosts may fire in the same tick, and a SYN that came again is answered, too.
         let passed = came.iter().filter(|segment| segment.dropped_by.is_none()).count();
         assert!((1..=2).contains(&passed), "{came:?}");

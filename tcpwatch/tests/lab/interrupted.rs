@@ -61,7 +61,7 @@ impl Running {
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let told = lines.by_ref().map(Result::unwrap);
         let line = { told }.find(|line| words.iter().all(|word| line.contains(word)));
-        assert!(line.is_some(), "{words:?} is told");
+        assert!(line.is_some(), "{words:?} is printed");
         let pid = child.id();
         let hosts = children(pid);
         let name = |pid: &u32| fs::read_to_string(format!("/proc/{pid}/comm")).unwrap();

@@ -24,9 +24,9 @@ fn a_lost_record_becomes_an_inferred_change_and_is_counted() {
     let [change] = inferred.as_slice() else { panic!("one inferred change: {inferred:?}") };
     assert_eq!(change["inferred"], true);
     assert_eq!((&change["from"], &change["to"]), (&json!("ESTABLISHED"), &json!("FIN_WAIT_1")));
-    assert_eq!(change["in_state_s"], Value::Null, "nobody saw how long it lasted");
+    assert_eq!(change["in_state_s"], Value::Null, "its duration is unknown");
     let next = played.lines.iter().find(|line| line["from"] == "FIN_WAIT_1");
-    assert_eq!(next.expect("its end")["in_state_s"], Value::Null, "nobody saw it begin");
+    assert_eq!(next.expect("its end")["in_state_s"], Value::Null, "its beginning is unknown");
     assert_eq!(played.summary["inferred"], 1);
     assert_eq!(played.lines.len(), whole.lines.len(), "no line is missing");
     assert_eq!(sorted(played.changes()), sorted(whole.changes()), "and none is wrong");

@@ -47,7 +47,7 @@ fn a_pid_chooses_the_sockets_of_this_process() {
         .lines
         .iter()
         .find_map(|line| line["process"]["pid"].as_u64())
-        .expect("somebody owns a socket");
+        .expect("a socket with an owner");
     choose(&["--pid", &pid.to_string()], |line| line["process"]["pid"] == pid);
 }
 

@@ -58,7 +58,7 @@ pub(crate) fn explains_resets() -> bool {
 
 /// Waits for the line about the whole connection.
 pub(crate) fn await_connection(watch: &Watch, span: Duration, ends: Ends) {
-    watch.wait_within(span, "the line that tells the connection", |lines| {
+    watch.wait_within(span, "the line about the connection", |lines| {
         about(lines, "connection", ends).next().map(drop)
     });
 }
@@ -77,8 +77,8 @@ pub(crate) fn lasted(took: f64, Window { promise, latest }: Window) {
 
 /// Two times that are equal.
 pub(crate) fn same(told: Option<f64>, expected: f64) {
-    let told = told.unwrap_or_else(|| panic!("{expected} s is not told"));
-    assert!((told - expected).abs() < EXACT, "{told} s is told, {expected} s it is");
+    let told = told.unwrap_or_else(|| panic!("{expected} s is not reported"));
+    assert!((told - expected).abs() < EXACT, "{told} s reported, {expected} s expected");
 }
 
 /// The line announces what comes next.
@@ -116,7 +116,7 @@ pub(crate) fn keeps_to(schedule: &Schedule, told: &[&Line], first_ns: u64, end_n
 /// The times in the states add up: to the time until both sides had closed, and with TIME_WAIT to the whole time.
 pub(crate) fn adds_up(line: &Line) {
     let near = |told: f64, expected: f64| {
-        assert!((told - expected).abs() < 0.001, "{told} s is told, {expected} s it is: {line}");
+        assert!((told - expected).abs() < 0.001, "{told} s reported, {expected} s expected: {line}");
     };
     let (time_wait, rest): (Vec<_>, Vec<_>) =
         line.states_s.iter().partition(|(state, _)| *state == "TIME_WAIT");

@@ -29,7 +29,7 @@ pub(crate) fn settled_info(netns: &Netns, ends: (SocketAddr, SocketAddr)) -> Inf
         if !said.split_whitespace().any(|word| word.starts_with("unacked:")) {
             return Info::read(&said);
         }
-        assert!(Instant::now() < deadline, "nothing acknowledges what is in flight: {said}");
+        assert!(Instant::now() < deadline, "the data in flight are not acknowledged: {said}");
         thread::sleep(Duration::from_millis(1));
     }
 }

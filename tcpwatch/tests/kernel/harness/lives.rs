@@ -67,7 +67,7 @@ impl Life {
     pub(crate) fn seconds_in(&self, state: &str) -> f64 {
         let told = self.left(state).in_state_s.unwrap_or_else(|| panic!("no duration:\n{self}"));
         let between = seconds(self.entered(state).mono_ns, self.left(state).mono_ns);
-        assert!((told - between).abs() < 1e-6, "{told} is told, {between} passed:\n{self}");
+        assert!((told - between).abs() < 1e-6, "{told} reported, {between} passed:\n{self}");
         told
     }
 

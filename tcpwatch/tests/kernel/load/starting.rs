@@ -45,7 +45,7 @@ fn a_signal_at_any_moment_of_the_start_leaves_nothing_behind() {
     }
     println!("measured: {in_order} ended in order, {by_signal} by the signal itself");
     assert!(in_order > 0, "some had begun");
-    poll("every program is gone or somebody else's", || {
+    poll("every program is gone or belongs to another process", || {
         let new: BTreeSet<u32> = loaded_programs().difference(&before).copied().collect();
         new.is_subset(&held_programs()).then_some(())
     });

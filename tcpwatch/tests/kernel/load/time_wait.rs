@@ -74,7 +74,7 @@ fn accounts_for(ended: &Ended, before: usize, after: usize) {
     assert!(open + refused + missed >= after, "{open} + {refused} + {missed} of {after}");
     assert!(open + refused <= before + missed, "{open} + {refused} of {before}");
     assert!(refused > 0, "some did not fit");
-    assert!(occurrences(text, r#""cause":"table_full""#) > 0, "and that was told");
+    assert!(occurrences(text, r#""cause":"table_full""#) > 0, "and that was reported");
 }
 
 #[test]

@@ -86,7 +86,7 @@ fn a_change_that_the_kernel_does_not_tell_is_counted_at_the_end() {
         drop(netns);
         exporter.wait_for(&before, TIME_WAIT_ENDS, 4)
     });
-    assert_eq!(grown.count(TIME_WAIT_BEGINS), 4, "told or not");
+    assert_eq!(grown.count(TIME_WAIT_BEGINS), 4, "reported or not");
     assert_eq!(grown.stays("fin_wait_2", ("0.1", "0.5")), 4, "150 ms, by the jiffy");
     assert_eq!(grown.count("state_duration_seconds_count{state=\"fin_wait_2\"}"), 4);
     assert_eq!(grown.count("state_duration_seconds_bucket{state=\"time_wait\",le=\"5\"}"), 4);

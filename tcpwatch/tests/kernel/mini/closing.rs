@@ -140,7 +140,7 @@ fn the_peers_fin_is_told_whenever_it_comes() {
         let apart = Duration::from_nanos(told.abs_diff(sent));
         assert!(apart < Duration::from_millis(10), "{apart:?} from the FIN:\n{ours}");
     }
-    assert!(missed.is_empty(), "{} never told:\n{}", missed.len(), transcript(&missed));
+    assert!(missed.is_empty(), "{} never reported:\n{}", missed.len(), transcript(&missed));
 }
 
 #[test]

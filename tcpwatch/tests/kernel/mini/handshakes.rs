@@ -62,7 +62,7 @@ fn with_syn_cookies_there_is_no_half_open_connection() {
             Some("syn_cookie"),
             "{theirs}"
         );
-        assert_eq!(theirs.left("SYN_RECV").in_state_s, None, "nobody knows since when: {theirs}");
+        assert_eq!(theirs.left("SYN_RECV").in_state_s, None, "its beginning is unknown: {theirs}");
     }
 }
 

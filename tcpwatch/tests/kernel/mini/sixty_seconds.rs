@@ -195,7 +195,7 @@ fn fin_again(enough: fn(&Watch)) {
     assert!(apart < Duration::from_millis(10), "{apart:?} from the end of LAST_ACK: {last}");
     lasts(seconds(last.mono_ns, ours.entered("CLOSED").mono_ns), 60);
     let took = ours.seconds_in("TIME_WAIT");
-    println!("measured: TIME_WAIT {took:.4} s with {} restarts told", restarts.len());
+    println!("measured: TIME_WAIT {took:.4} s with {} restarts reported", restarts.len());
     assert_eq!(log.summary.open, 0);
 }
 

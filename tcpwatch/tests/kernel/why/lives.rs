@@ -146,7 +146,7 @@ fn what_was_measured_and_repeated_is_what_the_kernel_says_just_before_the_end() 
         assert_eq!(line.retransmits, Some(info.retransmits), "{line}");
     }
     let seen = connection(&log.lines, ends).retries["data"];
-    assert_eq!(seen, at_client.retransmits, "each was told");
+    assert_eq!(seen, at_client.retransmits, "each was reported");
 }
 
 #[test]
@@ -172,7 +172,7 @@ fn a_connection_that_is_older_than_tcpwatch_is_told_at_its_end() {
         for line in [client, server] {
             assert_eq!((&line.opened, line.opened_mono_ns), (&None, None), "{line}");
             assert_eq!((line.lasted_s, line.handshake_s), (None, None), "{line}");
-            assert!(!line.states_s.contains_key("ESTABLISHED"), "nobody knows since when: {line}");
+            assert!(!line.states_s.contains_key("ESTABLISHED"), "its beginning is unknown: {line}");
         }
     }
 }

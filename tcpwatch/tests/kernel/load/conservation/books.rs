@@ -100,17 +100,17 @@ impl Row {
         self.inferred = printed.inferred;
         self.equal(self.received, self.in_ring(), "received is attempted without the lost");
         if let Some(attempted) = summary.attempted {
-            self.equal(attempted, self.attempted, "attempted, as told and in the kernel");
+            self.equal(attempted, self.attempted, "attempted, as reported and in the kernel");
         }
         self.equal(
             summary.lost("ring_full"),
             self.ring_full,
-            "ring full, as told and in the kernel",
+            "ring full, as reported and in the kernel",
         );
-        self.equal(summary.lost("recursion"), self.skipped, "skipped, as told and in the kernel");
+        self.equal(summary.lost("recursion"), self.skipped, "skipped, as reported and in the kernel");
         let lost: u64 = summary.lost.values().sum();
         self.equal(printed.losses, lost, "the lines of losses and the summary");
-        self.equal(printed.lines, summary.changes, "lines that came out and lines told");
+        self.equal(printed.lines, summary.changes, "lines that were printed and lines reported");
     }
 
     /// Nothing is reported that did not happen, unless a lost record made it look so; sockets that exist at the end are
@@ -119,14 +119,14 @@ impl Row {
         // Lines that correct what the kernel did not report are marked, too, but nothing was missed.
         self.check(
             printed.inferred <= summary.inferred + facts.delayed,
-            format!("{} lines are inferred, {} is told", printed.inferred, summary.inferred),
+            format!("{} lines are inferred, {} reported", printed.inferred, summary.inferred),
         );
         let due = facts.changes();
         for (change, told) in printed.changes() {
             let invented = told.saturating_sub(due.get(&change).copied().unwrap_or_default());
             self.check(
                 invented <= self.unknown + facts.expired,
-                format!("{change}: {told} told, {:?} due", due.get(&change)),
+                format!("{change}: {told} reported, {:?} due", due.get(&change)),
             );
         }
         let (open, alive) = (summary.open, facts.time_wait);
@@ -140,10 +140,10 @@ impl Row {
     /// What is due is there, except for what the kernel skipped, ran no program for, or does not report.
     pub(super) fn told_by_most(&mut self, silent: u64) {
         let most = self.due + self.expired;
-        self.check(self.received <= most, "no more is told than is due");
+        self.check(self.received <= most, "no more is reported than is due");
         self.check(
             self.received + self.skipped + self.uncovered + silent >= self.due,
-            format!("{} due, {} told, {} skipped", self.due, self.received, self.skipped),
+            format!("{} due, {} reported, {} skipped", self.due, self.received, self.skipped),
         );
     }
 
@@ -199,7 +199,7 @@ const TITLES: [&str; 14] = [
     "connects",
     "per s",
     "records due",
-    "not told by the kernel",
+    "not reported by the kernel",
     "missed: recursion",
     "attempted",
     "lost: ring full",

@@ -60,7 +60,7 @@ pub(super) fn run() -> [Row; 2] {
     row.equal(
         u64::try_from(grown.missed()).unwrap(),
         row.skipped,
-        "missed, as told and by the kernel",
+        "missed, as reported and by the kernel",
     );
     row.equal(
         u64::try_from(grown.count("connects_total")).unwrap(),

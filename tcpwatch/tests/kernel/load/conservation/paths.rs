@@ -246,7 +246,7 @@ pub(super) fn recorded(span: Duration) -> Row {
     for (hook, tracepoint) in outcome.kernel.hooks() {
         let told = outcome.kernel.counted(hook).told();
         let count = recorded.of(hook);
-        outcome.row.equal(count, told, &format!("{tracepoint}: recorded, and told to the ring"));
+        outcome.row.equal(count, told, &format!("{tracepoint}: recorded, and put into the ring"));
     }
     let lines = outcome.facts.happenings();
     outcome.row(lines)
