@@ -12,7 +12,7 @@ use crate::{
 };
 
 const HEADING: &str = "# Metrics\n\n\
-    What `tcpwatch serve` shows, in the words of the page itself. A test compares the two;\n\
+    The metrics of `tcpwatch serve` with their help texts. A test compares this file with the page;\n\
     `UPDATE_GOLDEN=1` makes it write this file.\n\n\
     | metric | kind | labels | is |\n|:--|:--|:--|:--|\n";
 
