@@ -168,7 +168,7 @@ impl Player<'_> {
         }
     }
 
-    /// sock_diag was queried; its answer is not a record and is never lost.
+    /// `sock_diag` was queried; its answer is not a record and is never lost.
     fn answer(&mut self, until: KernelTime) {
         while let Some(known) = self.answers.first().filter(|known| known.seen <= until) {
             self.tracker.answer(known, |news| self.told.push(news));

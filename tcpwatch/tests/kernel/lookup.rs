@@ -1,4 +1,4 @@
-//! Queries of single sockets by sock_diag: namespaces, mini-sockets, sockets bound to an interface.
+//! Queries of single sockets by `sock_diag`: namespaces, mini-sockets, sockets bound to an interface.
 
 use std::{
     fs,

@@ -66,7 +66,7 @@ pub(super) struct Recording {
     /// The lines before the records.
     head: Vec<String>,
     pub(super) records: Vec<Record>,
-    /// sock_diag was queried in between: the records alone are not the whole story.
+    /// `sock_diag` was queried in between: the records alone are not the whole story.
     has_answers: bool,
 }
 

@@ -116,7 +116,10 @@ pub(crate) fn keeps_to(schedule: &Schedule, told: &[&Line], first_ns: u64, end_n
 /// The times in the states add up: to the time until both sides had closed, and with TIME_WAIT to the whole time.
 pub(crate) fn adds_up(line: &Line) {
     let near = |told: f64, expected: f64| {
-        assert!((told - expected).abs() < 0.001, "{told} s reported, {expected} s expected: {line}");
+        assert!(
+            (told - expected).abs() < 0.001,
+            "{told} s reported, {expected} s expected: {line}"
+        );
     };
     let (time_wait, rest): (Vec<_>, Vec<_>) =
         line.states_s.iter().partition(|(state, _)| *state == "TIME_WAIT");

@@ -110,7 +110,11 @@ pub(crate) fn agree(looks: &[Look], lives: &[Life]) -> usize {
                     && look.from_ns <= stay.to_ns + SLACK
             });
             let at = look.from_ns;
-            assert!(told, "{ends:?} was seen in {state} at {at}, reported was\n{}", transcript(lives));
+            assert!(
+                told,
+                "{ends:?} was seen in {state} at {at}, reported was\n{}",
+                transcript(lives)
+            );
         }
     }
     let mut seen = 0;

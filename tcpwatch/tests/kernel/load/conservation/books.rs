@@ -107,7 +107,11 @@ impl Row {
             self.ring_full,
             "ring full, as reported and in the kernel",
         );
-        self.equal(summary.lost("recursion"), self.skipped, "skipped, as reported and in the kernel");
+        self.equal(
+            summary.lost("recursion"),
+            self.skipped,
+            "skipped, as reported and in the kernel",
+        );
         let lost: u64 = summary.lost.values().sum();
         self.equal(printed.losses, lost, "the lines of losses and the summary");
         self.equal(printed.lines, summary.changes, "lines that were printed and lines reported");

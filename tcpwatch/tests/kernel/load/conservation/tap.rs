@@ -48,7 +48,11 @@ pub(super) fn run() -> Row {
     row.ring_full = counted.iter().map(|hook| hook.ring_full).sum();
     row.otherwise_lost = counted.iter().map(|hook| hook.otherwise_lost).sum();
     row.received = told;
-    row.equal(told, counted.iter().map(|hook| hook.told()).sum(), "segments reported, and in the ring");
+    row.equal(
+        told,
+        counted.iter().map(|hook| hook.told()).sum(),
+        "segments reported, and in the ring",
+    );
     row.equal(row.attempted, row.due, "segments attempted, and by the kernel's count");
     (row.lines_due, row.lines) = (row.due, told);
     drop(kernel);
