@@ -34,7 +34,7 @@ use control::Control;
 use listening::Listening;
 
 /// The last events may be held back for some tens of milliseconds: to be put in order, or because a mini-socket's timer
-/// can still be moved. On a busy machine one pause can be over before the live log was scheduled, so it consists of many.
+/// can still be moved. On a busy machine one pause can be over before the live log was scheduled, so there are many.
 const SETTLES: (u32, Duration) = (8, Duration::from_millis(10));
 
 /// The interface index of the first run's first link; a network namespace's own interfaces are far below.
