@@ -11,6 +11,7 @@ mod replay {
     mod golden;
     mod lives;
     mod marks;
+    mod places;
     mod recording;
     mod schema;
     mod summary;

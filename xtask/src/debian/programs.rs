@@ -35,7 +35,7 @@ const fn package(name: &'static str, programs: &'static [&'static str]) -> Progr
 
 pub(crate) const BPFTRACE: ProgramPackage = package("bpftrace", &["bpftrace"]);
 pub(crate) const BUSYBOX: ProgramPackage = package("busybox-static", &["busybox"]);
-pub(crate) const IPROUTE: ProgramPackage = package("iproute2", &["ip", "ss"]);
+pub(crate) const IPROUTE: ProgramPackage = package("iproute2", &["ip", "ss", "tc"]);
 pub(crate) const LIBBPF_TOOLS: ProgramPackage = package("libbpf-tools", &["tcpstates", "tcplife"]);
 pub(crate) const NODE_EXPORTER: ProgramPackage =
     package("prometheus-node-exporter", &["prometheus-node-exporter"]);

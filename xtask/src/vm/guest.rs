@@ -30,7 +30,7 @@ const FILES: [&str; 2] = ["deploy/METRICS.md", "tcpwatch/tests/data/lab"];
 /// The directory of the package in the machine.
 const PACKAGE: &str = "tcpwatch";
 /// Programs that the tests start.
-const TOOLS: [&str; 2] = ["ip", "ss"];
+const TOOLS: [&str; 3] = ["ip", "ss", "tc"];
 /// Sysctls on which tcpwatch's expectations depend, and that not every kernel has.
 const SYSCTLS: [&str; 5] = [
     "tcp_syn_linear_timeouts",
