@@ -26,12 +26,12 @@ pub struct Moment {
     /// The host.
     pub host: Host,
     /// What happened.
-    pub what: What,
+    pub what: MomentKind,
 }
 
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum What {
+pub enum MomentKind {
     /// A system call began; only calls that may take long are reported twice.
     Called(SystemCall),
     /// A system call returned.

@@ -4,7 +4,7 @@ use tcpwatch_core::event::TcpState;
 use tcpwatch_lab::{
     host::Host,
     scenario::{CallKind, Shutdown},
-    story::What,
+    story::MomentKind,
 };
 
 use crate::harness::{FAMILIES, Lab, PORT, accept, listen, run};
@@ -98,7 +98,7 @@ fn a_call_that_blocks_is_told_when_it_begins_and_leaves_the_process_free() {
         lab.call(Host::Server, "listener", listen(16)).await;
         lab.call(Host::Server, "server", accept()).await;
         let has_begun = lab.so_far().iter().any(|moment| match &moment.what {
-            What::Called(call) => call.line() == "accept(3)",
+            MomentKind::Called(call) => call.line() == "accept(3)",
             _ => false,
         });
         assert!(has_begun, "{:?}", lab.story);
@@ -111,7 +111,7 @@ fn a_call_that_blocks_is_told_when_it_begins_and_leaves_the_process_free() {
             .so_far()
             .iter()
             .filter(|moment| match &moment.what {
-                What::Called(call) | What::Returned(call) => call.name == "accept",
+                MomentKind::Called(call) | MomentKind::Returned(call) => call.name == "accept",
                 _ => false,
             })
             .collect();

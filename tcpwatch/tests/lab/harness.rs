@@ -15,7 +15,7 @@ use tcpwatch_lab::{
     host::Host,
     hosts::{HostsError, Plan, World},
     scenario::{Call, CallKind},
-    story::{Moment, SystemCall, What},
+    story::{Moment, MomentKind, SystemCall},
 };
 use tokio::sync::mpsc;
 
@@ -85,7 +85,7 @@ impl Lab {
         let is_it = |call: &SystemCall| call.socket == socket && call.name == name;
         loop {
             for moment in &self.story {
-                if let What::Returned(call) = &moment.what
+                if let MomentKind::Returned(call) = &moment.what
                     && is_it(call)
                 {
                     return call.line();
@@ -109,7 +109,7 @@ impl Lab {
     /// All calls that have returned so far, as strace shows them.
     pub(crate) fn lines(&mut self) -> Vec<String> {
         let returned = self.so_far().iter().filter_map(|moment| match &moment.what {
-            What::Returned(call) => Some(call.line()),
+            MomentKind::Returned(call) => Some(call.line()),
             _ => None,
         });
         returned.collect()

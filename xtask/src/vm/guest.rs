@@ -100,11 +100,14 @@ impl Guest {
     }
 
     /// The tests for each configuration of a machine.
-    pub(crate) fn lists(&self, amount: Amount) -> Vec<(&'static MachineKind, Vec<Test>)> {
+    pub(crate) fn lists(&self, amount: Amount) -> Vec<(&'static MachineKind, Vec<GuestTest>)> {
         let tests = |choose: &dyn Fn(&Built) -> Vec<String>| {
             let of_target = |built: &Built| {
                 let target = built.target.name;
-                choose(built).into_iter().map(move |name| Test { target, name }).collect::<Vec<_>>()
+                choose(built)
+                    .into_iter()
+                    .map(move |name| GuestTest { target, name })
+                    .collect::<Vec<_>>()
             };
             self.targets.iter().flat_map(of_target).collect::<Vec<_>>()
         };
@@ -177,12 +180,12 @@ impl Guest {
 
 /// A test and its target.
 #[derive(Clone, Debug)]
-pub(crate) struct Test {
+pub(crate) struct GuestTest {
     target: &'static str,
     name: String,
 }
 
-impl Test {
+impl GuestTest {
     /// As reports name it.
     pub(crate) fn path(&self) -> String {
         format!("{}/{}", self.target, self.name)
@@ -195,7 +198,7 @@ pub(crate) struct MachineJob<'a> {
     pub(crate) kernel: &'a BootableKernel,
     pub(crate) way: &'static MachineKind,
     pub(crate) name: String,
-    pub(crate) tests: Vec<Test>,
+    pub(crate) tests: Vec<GuestTest>,
 }
 
 impl MachineJob<'_> {

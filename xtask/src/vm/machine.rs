@@ -13,7 +13,7 @@ use std::{
 use anyhow::{Context, Result};
 
 use super::{
-    guest::{MachineJob, Test},
+    guest::{GuestTest, MachineJob},
     report::{LineMeaning, MachineReport},
 };
 
@@ -33,7 +33,7 @@ pub(crate) fn run(qemu: &Path, job: &MachineJob<'_>, image: &Path) -> Result<Mac
     let console = image.with_extension(format!("{}.console", job.name));
     let mut machine = start(qemu, job, image, &console)?;
     let lines = machine.stdout.take().context("QEMU has no stdout")?;
-    let mut report = MachineReport::new(&job.kernel.name, job.tests.iter().map(Test::path));
+    let mut report = MachineReport::new(&job.kernel.name, job.tests.iter().map(GuestTest::path));
     let cut = follow(&follower(lines), &mut report);
     // An error means that it has already ended.
     drop(machine.kill());

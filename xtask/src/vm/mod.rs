@@ -20,7 +20,7 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 
 use self::{
-    guest::{Guest, MachineJob, Test},
+    guest::{Guest, GuestTest, MachineJob},
     kernels::BootableKernel,
     plan::Amount,
     report::MachineReport,
@@ -118,7 +118,7 @@ fn machines(
 fn part_of<'a>(
     kernel: &'a BootableKernel,
     way: &'static MachineKind,
-    tests: &[Test],
+    tests: &[GuestTest],
     (part, parts): (usize, usize),
 ) -> MachineJob<'a> {
     // Every `parts`-th test: neighbours take equally long.

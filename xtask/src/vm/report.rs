@@ -11,7 +11,7 @@ pub(crate) struct MachineReport {
     pub(crate) kernel: String,
     /// Lines of `tcpwatch check` and about sysctls: a feature, and `None` or what it lacks.
     pub(crate) features: Vec<(String, Option<String>)>,
-    pub(crate) tests: Vec<Test>,
+    pub(crate) tests: Vec<TestResult>,
     /// Why the machine did not run to its end.
     broken: Option<String>,
     is_done: bool,
@@ -19,7 +19,7 @@ pub(crate) struct MachineReport {
 
 /// One test on one kernel.
 #[derive(Debug)]
-pub(crate) struct Test {
+pub(crate) struct TestResult {
     pub(crate) name: String,
     pub(crate) outcome: TestOutcome,
     /// How long it took by the machine's clock, and for how much of that the processor was busy: the cost of emulating
@@ -51,7 +51,7 @@ pub(crate) enum LineMeaning {
 impl MachineReport {
     /// The empty report of a machine that is to run these tests.
     pub(crate) fn new(kernel: &str, tests: impl Iterator<Item = String>) -> Self {
-        let test = |name: String| Test {
+        let test = |name: String| TestResult {
             name,
             outcome: TestOutcome::NotRun,
             seconds: String::new(),
@@ -107,7 +107,7 @@ impl MachineReport {
     }
 
     /// Calls `act` with the test whose name is the first word, and with the rest.
-    fn with(&mut self, text: &str, act: impl FnOnce(&mut Test, &str)) {
+    fn with(&mut self, text: &str, act: impl FnOnce(&mut TestResult, &str)) {
         let (name, rest) = text.split_once(' ').unwrap_or((text, ""));
         if let Some(test) = self.tests.iter_mut().find(|test| test.name == name) {
             act(test, rest);
@@ -179,7 +179,7 @@ impl MachineReport {
     }
 }
 
-impl Test {
+impl TestResult {
     /// The result in one word.
     pub(crate) fn cell(&self) -> OutcomeCell {
         let left_out = self.output.iter().any(|line| lacking(line).is_some());

@@ -13,7 +13,7 @@ use crate::{
         expectation::{CallResult, Return, SegmentCount, Segments},
         expression::EvaluateError,
     },
-    story::{SystemCall, What},
+    story::{MomentKind, SystemCall},
     verdict::Verdict,
 };
 
@@ -54,8 +54,8 @@ impl Judge<'_> {
         let mut returns = Vec::new();
         for moment in self.run.story.iter().filter(|moment| moment.host == host) {
             match &moment.what {
-                What::Called(seen) if is_it(seen) => begun = Some(moment.at),
-                What::Returned(seen) if is_it(seen) => {
+                MomentKind::Called(seen) if is_it(seen) => begun = Some(moment.at),
+                MomentKind::Returned(seen) if is_it(seen) => {
                     returns.push((begun.take().unwrap_or(moment.at), moment.at, seen));
                 }
                 _ => {}
@@ -184,7 +184,7 @@ impl Judge<'_> {
     fn seen(&self, host: Host) -> impl Iterator<Item = &SegmentEvent> {
         let moments = self.run.story.iter().filter(move |moment| moment.host == host);
         moments.filter_map(|moment| match &moment.what {
-            What::Segment(segment) => Some(&**segment),
+            MomentKind::Segment(segment) => Some(&**segment),
             _ => None,
         })
     }
@@ -192,7 +192,7 @@ impl Judge<'_> {
     fn news(&self, host: Host) -> impl Iterator<Item = &News> {
         let moments = self.run.story.iter().filter(move |moment| moment.host == host);
         moments.filter_map(|moment| match &moment.what {
-            What::News(news) => Some(&**news),
+            MomentKind::News(news) => Some(&**news),
             _ => None,
         })
     }

@@ -7,7 +7,7 @@ use tcpwatch_core::{
 
 use crate::{
     host::Host,
-    story::{Run, What},
+    story::{MomentKind, Run},
 };
 
 /// A connection, or a listening socket.
@@ -94,7 +94,7 @@ impl Spell<'_> {
 pub(super) fn lives(run: &Run, host: Host) -> Vec<SocketHistory<'_>> {
     let mut lives: Vec<SocketHistory<'_>> = Vec::new();
     for moment in run.story.iter().filter(|moment| moment.host == host) {
-        let What::News(news) = &moment.what else { continue };
+        let MomentKind::News(news) = &moment.what else { continue };
         let subject = &news.subject();
         let known = lives.iter_mut().rev().find(|life| life.is(subject));
         if let News::Change(change) = &**news {

@@ -17,7 +17,7 @@ use crate::{
         expectation::{ExpectedStay, Lasts},
         expression::EvaluateError,
     },
-    story::What,
+    story::MomentKind,
     verdict::Verdict,
 };
 
@@ -199,7 +199,7 @@ impl Judge<'_> {
     fn was_seen(&self, host: Host, state: TcpState, from: KernelTime, until: KernelTime) -> bool {
         let answers = self.run.story.iter().filter(|moment| moment.host == host);
         let answers = answers.filter_map(|moment| match &moment.what {
-            What::Witness(states) => Some((moment.at, states.contains(&state))),
+            MomentKind::Witness(states) => Some((moment.at, states.contains(&state))),
             _ => None,
         });
         let mut holds_from = None;

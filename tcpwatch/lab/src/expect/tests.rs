@@ -17,7 +17,7 @@ use tcpwatch_kernel::probe::filters::Family;
 use super::*;
 use crate::{
     scenario::{self, Choices},
-    story::{Moment, Profile, SystemCall, What},
+    story::{Moment, MomentKind, Profile, SystemCall},
 };
 
 /// A run, made by hand, of a scenario with these expectations.
@@ -70,7 +70,7 @@ impl JudgedTale {
         Self { run }
     }
 
-    fn add(mut self, milliseconds: u64, host: Host, what: What) -> Self {
+    fn add(mut self, milliseconds: u64, host: Host, what: MomentKind) -> Self {
         self.run.story.push(Moment { at: at(milliseconds), host, what });
         self
     }
@@ -115,7 +115,7 @@ impl JudgedTale {
             gap: false,
         };
         edit(&mut change);
-        self.add(milliseconds, host, What::News(Box::new(News::Change(change))))
+        self.add(milliseconds, host, MomentKind::News(Box::new(News::Change(change))))
     }
 
     fn again(self, milliseconds: u64, host: Host, segment: Segment, rto_ms: Option<u64>) -> Self {
@@ -132,7 +132,7 @@ impl JudgedTale {
             most: None,
             sent: true,
         };
-        self.add(milliseconds, host, What::News(Box::new(News::Retransmit(again))))
+        self.add(milliseconds, host, MomentKind::News(Box::new(News::Retransmit(again))))
     }
 
     fn call(self, milliseconds: u64, name: &str, result: Option<Result<i64, &str>>) -> Self {
@@ -142,12 +142,13 @@ impl JudgedTale {
             call: format!("{name}(3)"),
             result: result.map(|result| result.map_err(str::to_owned)),
         };
-        let what = if result.is_none() { What::Called(call) } else { What::Returned(call) };
+        let what =
+            if result.is_none() { MomentKind::Called(call) } else { MomentKind::Returned(call) };
         self.add(milliseconds, Host::Client, what)
     }
 
     fn witness(self, milliseconds: u64, host: Host, states: &[TcpState]) -> Self {
-        self.add(milliseconds, host, What::Witness(states.to_vec()))
+        self.add(milliseconds, host, MomentKind::Witness(states.to_vec()))
     }
 
     /// The verdicts if the control timer was late by `late_ms`.
@@ -234,7 +235,7 @@ fn what_is_late_is_late_as_much_as_a_control_timer_of_the_same_run() {
 #[test]
 fn a_state_that_nobody_else_saw_does_not_count() {
     let mut tale = fin_wait_2(60_270);
-    tale.run.story.retain(|moment| !matches!(moment.what, What::Witness(_)));
+    tale.run.story.retain(|moment| !matches!(moment.what, MomentKind::Witness(_)));
     let verdict = tale.fails();
     assert!(verdict.measured.contains("sock_diag did not see it"), "{verdict:?}");
     // An earlier answer that did not change says nothing about later times.
@@ -320,7 +321,7 @@ fn a_clock_that_starts_again_can_be_what_counts() {
     let tale = JudgedTale::new(expect)
         .change(1000, Host::Client, FinWait1, FinWait2)
         .witness(1100, Host::Client, &[FinWait2])
-        .add(5000, Host::Client, What::News(Box::new(News::Restart(restart))))
+        .add(5000, Host::Client, MomentKind::News(Box::new(News::Restart(restart))))
         .change(65_500, Host::Client, FinWait2, Closed);
     assert!(tale.holds(), "{:#?}", tale.judged());
 }
@@ -460,8 +461,8 @@ fn calls_are_judged_by_what_they_return_and_how_long_they_take() {
     assert!(JudgedTale::new(ok).call(1, "connect", Some(Ok(0))).holds());
 }
 
-fn segment(way: Way, flags: TcpFlags, dropped_by: Option<u8>) -> What {
-    What::Segment(Box::new(SegmentEvent {
+fn segment(way: Way, flags: TcpFlags, dropped_by: Option<u8>) -> MomentKind {
+    MomentKind::Segment(Box::new(SegmentEvent {
         at: at(5),
         netns: Netns(2),
         ends: ends(Host::Server, true),
@@ -508,7 +509,7 @@ fn resets_are_judged_by_their_direction() {
         JudgedTale::new(&format!("{{ host = \"client\", reset = \"{expect}\" }}")).add(
             5,
             Host::Client,
-            What::News(Box::new(News::Reset(reset))),
+            MomentKind::News(Box::new(News::Reset(reset))),
         )
     };
     assert!(reset("sent").holds());

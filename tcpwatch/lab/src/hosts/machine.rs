@@ -38,7 +38,7 @@ use super::{
 use crate::{
     host::Host,
     scenario::{Call, CallKind, Signal},
-    story::{Moment, What},
+    story::{Moment, MomentKind},
 };
 
 /// Polling interval for a process that is about to stop or to end.
@@ -252,7 +252,7 @@ impl Machine {
             Signal::Kill => self.wait_for_end().await?,
         }
         // An error means that the run no longer reads its moments.
-        drop(self.moments.send(Moment { at, host, what: What::Signal(signal) }));
+        drop(self.moments.send(Moment { at, host, what: MomentKind::Signal(signal) }));
         Ok(())
     }
 
@@ -359,8 +359,8 @@ async fn pass_on(
 ) {
     loop {
         let (at, what) = match read_message(&mut messages).await {
-            Ok(Some(HostMessage::Called(at, call))) => (at, What::Called(call)),
-            Ok(Some(HostMessage::Returned(at, call))) => (at, What::Returned(call)),
+            Ok(Some(HostMessage::Called(at, call))) => (at, MomentKind::Called(call)),
+            Ok(Some(HostMessage::Returned(at, call))) => (at, MomentKind::Returned(call)),
             Ok(Some(HostMessage::Done(number, done))) => {
                 if answers.send((number, done)).is_err() {
                     return;

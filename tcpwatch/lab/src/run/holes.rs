@@ -14,7 +14,7 @@ use tcpwatch_core::{
 
 use crate::{
     host::Host,
-    story::{Moment, What},
+    story::{Moment, MomentKind},
 };
 
 /// The kernel reports a retransmission immediately after it has passed the segment down.
@@ -34,7 +34,9 @@ pub(super) fn count(story: &[Moment]) -> u64 {
     let mut holes = 0;
     for moment in story {
         match &moment.what {
-            What::Segment(segment) if segment.way == Way::Out && takes_sequence_space(segment) => {
+            MomentKind::Segment(segment)
+                if segment.way == Way::Out && takes_sequence_space(segment) =>
+            {
                 let syn = segment.flags.has(TcpFlags::SYN);
                 let it = (moment.host, segment.ends, segment.seq, syn);
                 holes += u64::from(sent.contains(&it) && !is_reported(moment.host, segment));
@@ -44,7 +46,7 @@ pub(super) fn count(story: &[Moment]) -> u64 {
                     sent.insert(it);
                 }
             }
-            What::News(news) => {
+            MomentKind::News(news) => {
                 holes += u64::from(matches!(&**news, News::Change(change) if change.inferred));
             }
             _ => {}
@@ -63,7 +65,7 @@ fn takes_sequence_space(segment: &SegmentEvent) -> bool {
 
 fn retransmission(moment: &Moment) -> Option<(Host, KernelTime, Endpoints)> {
     match &moment.what {
-        What::News(news) => match &**news {
+        MomentKind::News(news) => match &**news {
             News::Retransmit(again) => Some((moment.host, again.at, again.subject.ends)),
             _ => None,
         },
@@ -101,7 +103,7 @@ mod tests {
             dropped_by: None,
         };
         let at = segment.at;
-        Moment { at, host: Host::Client, what: What::Segment(Box::new(segment)) }
+        Moment { at, host: Host::Client, what: MomentKind::Segment(Box::new(segment)) }
     }
 
     fn retry(at: u64) -> Moment {
@@ -120,7 +122,7 @@ mod tests {
             most: None,
             sent: true,
         });
-        Moment { at, host: Host::Client, what: What::News(Box::new(news)) }
+        Moment { at, host: Host::Client, what: MomentKind::News(Box::new(news)) }
     }
 
     #[test]
@@ -132,7 +134,7 @@ mod tests {
     fn a_segment_that_was_dropped_before_it_left_is_not_sent_again_but_probed() {
         let dropped = |at| {
             let mut moment = syn(at);
-            let What::Segment(segment) = &mut moment.what else { unreachable!() };
+            let MomentKind::Segment(segment) = &mut moment.what else { unreachable!() };
             segment.dropped_by = Some(0);
             moment
         };

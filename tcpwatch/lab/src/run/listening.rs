@@ -15,7 +15,7 @@ use crate::{
     host::Host,
     hosts::World,
     scenario::{Condition, DropRule},
-    story::{Moment, What},
+    story::{Moment, MomentKind},
 };
 
 /// An event may arrive this much later than events that happened after it; until then nothing is shown.
@@ -176,7 +176,7 @@ impl<'a, S: FnMut(&Moment)> Listening<'a, S> {
         states.sort_unstable_by_key(|state| state.to_kernel());
         let Some(seen) = self.seen.get_mut(place).filter(|seen| **seen != states) else { return };
         seen.clone_from(&states);
-        self.take(Moment { at, host, what: What::Witness(states) });
+        self.take(Moment { at, host, what: MomentKind::Witness(states) });
     }
 
     fn catch_up(&mut self) {
@@ -187,7 +187,7 @@ impl<'a, S: FnMut(&Moment)> Listening<'a, S> {
 
     fn take(&mut self, moment: Moment) {
         self.progress.take(&moment);
-        if matches!(moment.what, What::News(_)) {
+        if matches!(moment.what, MomentKind::News(_)) {
             self.apart_since = None;
             self.next_query = self.next_query.min(Instant::now() + QUERY_AFTER);
         }
@@ -234,7 +234,7 @@ mod tests {
         let subject = Subject::unknown(Some(Cookie(1)), Netns(1), ends);
         let at = KernelTime(1);
         let change = Change::plain(at, subject, (from, None), to);
-        Moment { at, host: Host::Client, what: What::News(Box::new(News::Change(change))) }
+        Moment { at, host: Host::Client, what: MomentKind::News(Box::new(News::Change(change))) }
     }
 
     /// The result of a query that finds this state, so long after the last change in the live log.

@@ -23,12 +23,12 @@ use tokio::{
 };
 
 use super::{
-    audience::{Audience, Seat},
+    audience::{Audience, Subscription},
     expect,
     host::Host,
     hosts::{self, LINK, World},
     scenario::{Action, Condition, DropRule, Scenario, ScenarioStep},
-    story::{Moment, Profile, Run, What},
+    story::{Moment, MomentKind, Profile, Run},
 };
 use control::Control;
 use listening::Listening;
@@ -145,7 +145,7 @@ impl Laboratory {
         family: Family,
         number: u32,
         story: &mpsc::UnboundedSender<Moment>,
-    ) -> Result<(World, Vec<(Link, Seat)>)> {
+    ) -> Result<(World, Vec<(Link, Subscription)>)> {
         let plan = hosts::Plan {
             family,
             sysctls: &scenario.sysctls,
@@ -158,8 +158,9 @@ impl Laboratory {
         let mut watched = Vec::new();
         for host in Host::ALL {
             let machine = world.machine(host);
-            let seat = self.audience.seat(machine.netns(), host, story.clone());
-            watched.push((Link { tap: Rc::clone(&self.tap), index: machine.ifindex() }, seat));
+            let subscription = self.audience.subscribe(machine.netns(), host, story.clone());
+            watched
+                .push((Link { tap: Rc::clone(&self.tap), index: machine.ifindex() }, subscription));
             let mut tap = self.tap.borrow_mut();
             tap.attach(machine.netns_fd(), LINK, machine.ifindex(), machine.netns())?;
         }
@@ -308,7 +309,7 @@ impl<S: FnMut(&Moment)> RunInProgress<'_, S> {
                 if let Some(rule) = self.scenario.rules.get(*slot) {
                     let index = self.world.machine(rule.host).ifindex();
                     self.laboratory.tap.borrow_mut().release_rule(index, *slot)?;
-                    self.record(rule.host, What::RuleReleased(*slot));
+                    self.record(rule.host, MomentKind::RuleReleased(*slot));
                 }
             }
             Action::Wait { condition, within } => self.wait(condition, *within).await?,
@@ -319,7 +320,7 @@ impl<S: FnMut(&Moment)> RunInProgress<'_, S> {
     fn set_rule(&mut self, slot: usize, rule: &DropRule) -> Result<()> {
         let index = self.world.machine(rule.host).ifindex();
         self.laboratory.tap.borrow_mut().set_rule(index, slot, &rule.drops, clock::now())?;
-        self.record(rule.host, What::RuleSet(slot));
+        self.record(rule.host, MomentKind::RuleSet(slot));
         Ok(())
     }
 
@@ -345,7 +346,7 @@ impl<S: FnMut(&Moment)> RunInProgress<'_, S> {
         Ok(())
     }
 
-    fn record(&self, host: Host, what: What) {
+    fn record(&self, host: Host, what: MomentKind) {
         // The receiver lives as long as `self`.
         drop(self.story.send(Moment { at: clock::now(), host, what }));
     }

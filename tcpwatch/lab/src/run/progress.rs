@@ -11,7 +11,7 @@ use super::{present::Present, words};
 use crate::{
     host::Host,
     scenario::{Condition, DropRule},
-    story::{Moment, What},
+    story::{Moment, MomentKind},
 };
 
 /// Counts and states.
@@ -37,8 +37,8 @@ impl StepProgress {
     pub(super) fn take(&mut self, moment: &Moment) {
         let host = moment.host;
         match &moment.what {
-            What::News(news) => self.event(host, news),
-            What::Segment(segment) => {
+            MomentKind::News(news) => self.event(host, news),
+            MomentKind::Segment(segment) => {
                 if segment.way == Way::In {
                     self.arrived.push((host, segment.flags));
                 }
@@ -46,16 +46,19 @@ impl StepProgress {
                     *self.dropped.entry((host, slot)).or_default() += 1;
                 }
             }
-            What::Called(call) => {
+            MomentKind::Called(call) => {
                 let key = (host, call.socket.clone(), call.name.clone());
                 self.calls.insert(key, false);
             }
-            What::Returned(call) => {
+            MomentKind::Returned(call) => {
                 self.last = Some(format!("{host}: {}", call.line()));
                 let key = (host, call.socket.clone(), call.name.clone());
                 self.calls.insert(key, true);
             }
-            What::Signal(_) | What::RuleSet(_) | What::RuleReleased(_) | What::Witness(_) => {}
+            MomentKind::Signal(_)
+            | MomentKind::RuleSet(_)
+            | MomentKind::RuleReleased(_)
+            | MomentKind::Witness(_) => {}
         }
     }
 

@@ -4,13 +4,14 @@ use tcpwatch_core::event::TcpState;
 
 use crate::{
     scenario::{Condition, DropRule},
-    story::{Moment, What},
+    story::{Moment, MomentKind},
 };
 
 /// A warning for each rule that dropped nothing; `dropped` has the counts by slot.
 pub(super) fn idle_rules(rules: &[DropRule], dropped: &[u64], story: &[Moment]) -> Vec<String> {
-    let is_set =
-        |slot| story.iter().any(|moment| matches!(moment.what, What::RuleSet(set) if set == slot));
+    let is_set = |slot| {
+        story.iter().any(|moment| matches!(moment.what, MomentKind::RuleSet(set) if set == slot))
+    };
     let idle = rules.iter().zip(dropped).enumerate().filter(|(_, (_, dropped))| **dropped == 0);
     idle.map(|(slot, (DropRule { name, .. }, _))| {
         if is_set(slot) {

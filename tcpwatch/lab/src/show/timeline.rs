@@ -16,7 +16,7 @@ use super::{
 use crate::{
     host::Host,
     scenario::{Scenario, Signal},
-    story::{Moment, SystemCall, What},
+    story::{Moment, MomentKind, SystemCall},
 };
 
 /// Writes a run's moments. The header precedes the first line.
@@ -54,31 +54,31 @@ impl Timeline {
             GridLine { time: Some(moment.at.since(self.started)), ..GridLine::default() };
         let panel = line.panels.of_mut(moment.host);
         match &moment.what {
-            What::Called(call) | What::Returned(call) => panel.notes.push(called(call)),
-            What::Signal(signal) => {
+            MomentKind::Called(call) | MomentKind::Returned(call) => panel.notes.push(called(call)),
+            MomentKind::Signal(signal) => {
                 match signal {
                     Signal::Stop => *self.stopped.of_mut(moment.host) = true,
                     Signal::Continue | Signal::Kill => *self.stopped.of_mut(moment.host) = false,
                 }
                 panel.notes.push(words::signal(*signal, self.grid.room(moment.host)));
             }
-            What::News(news) => {
+            MomentKind::News(news) => {
                 let shown = self.news(moment.host, news);
                 let Some((state, notes)) = shown else { return };
                 let panel = line.panels.of_mut(moment.host);
                 panel.state = state;
                 panel.notes = notes;
             }
-            What::Segment(segment) => {
+            MomentKind::Segment(segment) => {
                 line.field = self.segment(moment.host, segment);
                 let rule = segment.dropped_by;
                 panel.notes.extend(rule.map(|slot| words::dropped(&self.scenario, slot)));
             }
-            What::RuleSet(slot) => panel.notes.push(words::rule_set(&self.scenario, *slot)),
-            What::RuleReleased(slot) => {
+            MomentKind::RuleSet(slot) => panel.notes.push(words::rule_set(&self.scenario, *slot)),
+            MomentKind::RuleReleased(slot) => {
                 panel.notes.push(words::rule_released(&self.scenario, *slot));
             }
-            What::Witness(_) => return,
+            MomentKind::Witness(_) => return,
         }
         if !self.begun {
             self.begun = true;

@@ -6,7 +6,7 @@ use tcpwatch_core::event::{TcpState, Way};
 use tcpwatch_view::terminal::style;
 
 use super::super::grid::Span;
-use crate::story::{Moment, SystemCall, What};
+use crate::story::{Moment, MomentKind, SystemCall};
 
 /// A call that took longer gets two remarks.
 const LONG: Duration = Duration::from_millis(50);
@@ -26,10 +26,12 @@ pub(super) enum Effect {
 pub(super) fn remark(story: &[Moment], place: usize) -> Option<Span> {
     let moment = story.get(place)?;
     match &moment.what {
-        What::Called(call) => {
+        MomentKind::Called(call) => {
             let later = story.get(place + 1..)?;
             let returned = later.iter().enumerate().find_map(|(after, later)| match &later.what {
-                What::Returned(result) if later.host == moment.host && is_same(call, result) => {
+                MomentKind::Returned(result)
+                    if later.host == moment.host && is_same(call, result) =>
+                {
                     Some((place + 1 + after, result))
                 }
                 _ => None,
@@ -41,9 +43,9 @@ pub(super) fn remark(story: &[Moment], place: usize) -> Option<Span> {
                 _ => Some(Span::plain(format!("{} \u{2026}", call.call))),
             }
         }
-        What::Returned(result) => {
+        MomentKind::Returned(result) => {
             let called = story.get(..place)?.iter().rposition(|before| match &before.what {
-                What::Called(call) => before.host == moment.host && is_same(call, result),
+                MomentKind::Called(call) => before.host == moment.host && is_same(call, result),
                 _ => false,
             });
             let is_shown = called.is_some_and(|called| is_one(story, called, place));
@@ -61,10 +63,10 @@ fn is_one(story: &[Moment], called: usize, returned: usize) -> bool {
     let mut has_come = || {
         between.any(|moment| {
             moment.host == call.host
-                && matches!(&moment.what, What::Segment(segment) if segment.way == Way::In)
+                && matches!(&moment.what, MomentKind::Segment(segment) if segment.way == Way::In)
         })
     };
-    let waited = matches!(&call.what, What::Called(call) if is_waiting(call)) && has_come();
+    let waited = matches!(&call.what, MomentKind::Called(call) if is_waiting(call)) && has_come();
     result.at.since(call.at) < LONG && !waited
 }
 

@@ -10,7 +10,7 @@ use tcpwatch_core::{
 use crate::{
     host::Host,
     show::arrow::Fate,
-    story::{Run, What},
+    story::{MomentKind, Run},
 };
 
 /// Maximal time between the report of a retransmission and its segment.
@@ -37,7 +37,7 @@ pub(super) struct Arrow<'a> {
 pub(super) fn arrows(run: &Run) -> Vec<Arrow<'_>> {
     let mut arrows: Vec<Arrow<'_>> = Vec::new();
     for (place, moment) in run.story.iter().enumerate() {
-        let What::Segment(segment) = &moment.what else { continue };
+        let MomentKind::Segment(segment) = &moment.what else { continue };
         match segment.way {
             Way::Out => arrows.push(Arrow {
                 from: moment.host,
@@ -52,7 +52,7 @@ pub(super) fn arrows(run: &Run) -> Vec<Arrow<'_>> {
         }
     }
     for moment in &run.story {
-        let What::News(news) = &moment.what else { continue };
+        let MomentKind::News(news) = &moment.what else { continue };
         let News::Retransmit(again) = &**news else { continue };
         let candidates = arrows.iter_mut().filter(|arrow| {
             arrow.from == moment.host

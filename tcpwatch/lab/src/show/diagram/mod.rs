@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     host::Host,
-    story::{Run, What},
+    story::{MomentKind, Run},
 };
 
 /// A longer wait is folded, with its duration.
@@ -62,10 +62,10 @@ fn connections(run: &Run) -> usize {
     let mut connections = Connections::default();
     for moment in &run.story {
         match &moment.what {
-            What::News(news) if matches!(**news, News::Change(_)) => {
+            MomentKind::News(news) if matches!(**news, News::Change(_)) => {
                 connections.number(moment.host, &news.subject().ends);
             }
-            What::Segment(segment) => {
+            MomentKind::Segment(segment) => {
                 connections.number(moment.host, &segment.ends);
             }
             _ => {}
@@ -177,7 +177,7 @@ fn still(run: &Run) -> PerHost<Vec<TcpState>> {
     let mut latest: Vec<(Host, Option<usize>, KernelTime, TcpState)> = Vec::new();
     let mut connections = Connections::default();
     for moment in &run.story {
-        let What::News(news) = &moment.what else { continue };
+        let MomentKind::News(news) = &moment.what else { continue };
         let News::Change(change) = &**news else { continue };
         let number = connections.number(moment.host, &change.subject.ends);
         latest.retain(|(host, known, ..)| (*host, *known) != (moment.host, number));

@@ -24,7 +24,7 @@ use crate::{
         grid::{Panel, PerHost, Span},
         words::{self, Connections, Namer},
     },
-    story::{Moment, Run, What},
+    story::{Moment, MomentKind, Run},
 };
 
 /// Maximal time between events of one row.
@@ -116,7 +116,7 @@ impl<'a> Rows<'a> {
         let mut row_of: Vec<Option<usize>> = vec![None; arrows.len()];
         for (place, moment) in run.story.iter().enumerate() {
             match &moment.what {
-                What::Segment(_) => {
+                MomentKind::Segment(_) => {
                     let arrow = arrows.iter().zip(&mut row_of).find(|(arrow, _)| {
                         arrow.left == Some(place) || arrow.arrived == Some(place)
                     });
@@ -124,16 +124,18 @@ impl<'a> Rows<'a> {
                         rows.segment(moment, arrow, row);
                     }
                 }
-                What::Called(_) | What::Returned(_) => rows.call(&run.story, place, moment),
-                What::Signal(signal) => rows.signal(moment, *signal),
-                What::News(news) => rows.news(moment, news),
-                What::RuleSet(slot) => {
+                MomentKind::Called(_) | MomentKind::Returned(_) => {
+                    rows.call(&run.story, place, moment);
+                }
+                MomentKind::Signal(signal) => rows.signal(moment, *signal),
+                MomentKind::News(news) => rows.news(moment, news),
+                MomentKind::RuleSet(slot) => {
                     rows.remark(moment, words::rule_set(&run.scenario, *slot));
                 }
-                What::RuleReleased(slot) => {
+                MomentKind::RuleReleased(slot) => {
                     rows.remark(moment, words::rule_released(&run.scenario, *slot));
                 }
-                What::Witness(_) => {}
+                MomentKind::Witness(_) => {}
             }
         }
         rows.made
@@ -183,7 +185,7 @@ impl<'a> Rows<'a> {
 
     fn call(&mut self, story: &[Moment], place: usize, moment: &Moment) {
         let Some(remark) = calls::remark(story, place) else { return };
-        let (What::Called(call) | What::Returned(call)) = &moment.what else { return };
+        let (MomentKind::Called(call) | MomentKind::Returned(call)) = &moment.what else { return };
         let host = moment.host;
         // The effect of a short call was reported before the call returned.
         let effect = calls::effect(call);

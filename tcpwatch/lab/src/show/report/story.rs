@@ -14,7 +14,7 @@ use tcpwatch_view::{
 use crate::{
     scenario::{Scenario, Signal},
     show::words,
-    story::{Moment, SystemCall, What},
+    story::{Moment, MomentKind, SystemCall},
 };
 
 /// Writes the moments of one run.
@@ -42,9 +42,9 @@ impl<'a> MomentWriter<'a> {
             lines.line(event, moment.at, clock, out, fill);
         };
         match &moment.what {
-            What::Called(call) => line("call", &|line| write_call(line, call)),
-            What::Returned(call) => line("return", &|line| write_call(line, call)),
-            What::Signal(signal) => line("signal", &|line| {
+            MomentKind::Called(call) => line("call", &|line| write_call(line, call)),
+            MomentKind::Returned(call) => line("return", &|line| write_call(line, call)),
+            MomentKind::Signal(signal) => line("signal", &|line| {
                 let name = match signal {
                     Signal::Stop => "SIGSTOP",
                     Signal::Continue => "SIGCONT",
@@ -52,18 +52,18 @@ impl<'a> MomentWriter<'a> {
                 };
                 line.word(key!("signal"), name);
             }),
-            What::Segment(segment) => lines.news(&News::Segment(segment.clone()), clock, out),
-            What::RuleSet(slot) => {
+            MomentKind::Segment(segment) => lines.news(&News::Segment(segment.clone()), clock, out),
+            MomentKind::RuleSet(slot) => {
                 line("rule_set", &|line| line.text(key!("rule"), &words::rule(scenario, *slot)));
             }
-            What::RuleReleased(slot) => {
+            MomentKind::RuleReleased(slot) => {
                 let name = words::rule(scenario, *slot);
                 line("rule_released", &|line| line.text(key!("rule"), &name));
             }
-            What::Witness(states) => line("witness", &|line| {
+            MomentKind::Witness(states) => line("witness", &|line| {
                 line.array(key!("states"), states, |state, out| escape(&state.to_string(), out));
             }),
-            What::News(news) => lines.news(news, clock, out),
+            MomentKind::News(news) => lines.news(news, clock, out),
         }
         // The objects of an array are separated by commas, not by line feeds.
         if out.last() == Some(&b'\n') {

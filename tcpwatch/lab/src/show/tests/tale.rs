@@ -15,7 +15,7 @@ use tcpwatch_kernel::probe::{Drops, filters::Family};
 use crate::{
     host::Host,
     scenario::{Action, Call, CallKind, DropRule, Scenario, ScenarioStep, Signal},
-    story::{Moment, Profile, Run, SystemCall, What},
+    story::{Moment, MomentKind, Profile, Run, SystemCall},
     verdict::{Times, Verdict},
 };
 
@@ -145,7 +145,7 @@ impl MadeUpRun {
         self.now = self.now.after(Duration::from_micros(microseconds));
     }
 
-    pub(super) fn add(&mut self, host: Host, what: What) -> &mut Self {
+    pub(super) fn add(&mut self, host: Host, what: MomentKind) -> &mut Self {
         self.run.story.push(Moment { at: self.now, host, what });
         self
     }
@@ -182,21 +182,21 @@ impl MadeUpRun {
     }
 
     pub(super) fn called(&mut self, host: Host, call: &str) -> &mut Self {
-        self.add(host, What::Called(system_call(call, None)))
+        self.add(host, MomentKind::Called(system_call(call, None)))
     }
 
     pub(super) fn returned(&mut self, host: Host, call: &str, result: i64) -> &mut Self {
         self.later(20);
-        self.add(host, What::Returned(system_call(call, Some(Ok(result)))))
+        self.add(host, MomentKind::Returned(system_call(call, Some(Ok(result)))))
     }
 
     pub(super) fn failed(&mut self, host: Host, call: &str, error: &str) -> &mut Self {
         self.later(20);
-        self.add(host, What::Returned(system_call(call, Some(Err(error.to_owned())))))
+        self.add(host, MomentKind::Returned(system_call(call, Some(Err(error.to_owned())))))
     }
 
     pub(super) fn signal(&mut self, host: Host, signal: Signal) -> &mut Self {
-        self.add(host, What::Signal(signal))
+        self.add(host, MomentKind::Signal(signal))
     }
 
     pub(super) fn listens(&mut self) -> &mut Self {
@@ -207,7 +207,7 @@ impl MadeUpRun {
         subject.ends.remote = unspecified;
         self.later(5);
         let change = self.change(subject, TcpState::Closed, TcpState::Listen);
-        self.add(host, What::News(Box::new(News::Change(change))));
+        self.add(host, MomentKind::News(Box::new(News::Change(change))));
         self.returned(host, "listen(3, 16)", 0)
     }
 
@@ -245,7 +245,7 @@ impl MadeUpRun {
         change.reason = (to == TcpState::Closed).then_some(reason);
         change.in_state = Some(self.now.since(self.since[side(host)]));
         self.since[side(host)] = self.now;
-        self.add(host, What::News(Box::new(News::Change(change))))
+        self.add(host, MomentKind::News(Box::new(News::Change(change))))
     }
 
     /// A segment as the link of `host` sees it.
@@ -255,8 +255,8 @@ impl MadeUpRun {
         way: Way,
         (flags, seq, ack, len): (TcpFlags, u32, u32, u32),
         dropped_by: Option<u8>,
-    ) -> What {
-        What::Segment(Box::new(SegmentEvent {
+    ) -> MomentKind {
+        MomentKind::Segment(Box::new(SegmentEvent {
             at: self.now,
             netns: Netns(if host == Host::Client { 11 } else { 22 }),
             ends: self.ends(host),
@@ -346,7 +346,7 @@ impl MadeUpRun {
         let at = self.now;
         self.add(
             from,
-            What::News(Box::new(News::Retransmit(Retransmit {
+            MomentKind::News(Box::new(News::Retransmit(Retransmit {
                 at,
                 subject,
                 state,
@@ -367,7 +367,7 @@ impl MadeUpRun {
         let segment = self.leaves(from, RST, 0, false, None);
         let reset = |at, subject, direction, why| {
             let state = Some(TcpState::Closed);
-            What::News(Box::new(News::Reset(Reset { at, subject, state, direction, why })))
+            MomentKind::News(Box::new(News::Reset(Reset { at, subject, state, direction, why })))
         };
         let subject = self.subject(from);
         let sent = reset(self.now, subject, ResetDirection::Sent, Some(why.into()));
@@ -382,7 +382,7 @@ impl MadeUpRun {
     pub(super) fn error(&mut self, host: Host, state: TcpState, error: u16) -> &mut Self {
         let (at, subject) = (self.now, self.subject(host));
         let error = SocketError { at, subject, state, error };
-        self.add(host, What::News(Box::new(News::Error(error))))
+        self.add(host, MomentKind::News(Box::new(News::Error(error))))
     }
 
     /// Listen, connect, accept: both sides are ESTABLISHED.

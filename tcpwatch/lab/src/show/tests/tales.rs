@@ -16,7 +16,7 @@ use super::tale::{ACK, DATA, FIN, MadeUpRun, SYN, SYN_ACK};
 use crate::{
     host::Host::{Client, Server},
     scenario::Signal,
-    story::{Run, What},
+    story::{MomentKind, Run},
 };
 
 pub(super) fn fin_wait_2() -> Run {
@@ -31,7 +31,7 @@ pub(super) fn fin_wait_2() -> Run {
     tale.at(0.2131).state(Client, Established, FinWait1).sends(Client, FIN, 0);
     tale.state(Server, Established, CloseWait).sends(Server, ACK, 0);
     tale.state(Client, FinWait1, FinWait2).returned(Client, "close(3)", 0);
-    tale.add(Client, What::Witness(vec![FinWait2]));
+    tale.add(Client, MomentKind::Witness(vec![FinWait2]));
     tale.at(60.4832).ends_by(Client, FinWait2, Closed, Reason::Timer);
     tale.judged("client enters FIN_WAIT_2", "after its FIN is acknowledged", "0.2132 s");
     tale.timed(
@@ -52,7 +52,7 @@ pub(super) fn syn_sent() -> Run {
     );
     tale.rule("no-syn-ack", Client, Way::In, SYN_ACK);
     tale.listens();
-    tale.at(0.01).add(Client, What::RuleSet(0));
+    tale.at(0.01).add(Client, MomentKind::RuleSet(0));
     tale.at(0.0101).returned(Client, "socket()", 3).called(Client, "connect(3)");
     tale.state(Client, Closed, SynSent).sends(Client, SYN, 0);
     tale.state(Server, Closed, SynRecv).loses(Server, SYN_ACK, 0);
@@ -63,7 +63,7 @@ pub(super) fn syn_sent() -> Run {
     tale.at(15.3401).error(Client, SynSent, 110);
     tale.ends_by(Client, SynSent, Closed, Reason::TimedOut);
     tale.failed(Client, "connect(3)", "ETIMEDOUT");
-    tale.at(15.341).add(Client, What::RuleReleased(0));
+    tale.at(15.341).add(Client, MomentKind::RuleReleased(0));
     for (number, promise, latest, measured) in
         [(1, 1.0, 1.042, 1.02), (2, 2.0, 2.074, 2.02), (3, 4.0, 4.138, 4.096)]
     {
