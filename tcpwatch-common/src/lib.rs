@@ -12,6 +12,7 @@ pub mod config;
 pub mod counter;
 pub mod counts;
 pub mod errno;
+pub mod mini_clock;
 pub mod mini_closing;
 pub mod mini_socket;
 pub mod owner;

@@ -50,109 +50,134 @@ fn set_state_fifth(ctx: BtfTracePointContext) -> i32 {
 
 #[inline(always)]
 fn observe(ctx: &BtfTracePointContext, copy: Copy) -> i32 {
-    let sock = Sock::argument(ctx, 0);
-    let (old, new) = (ctx.arg::<u32>(1) as u8, ctx.arg::<u32>(2) as u8);
-    // tcp_close_state() also "changes" FIN_WAIT_2 to FIN_WAIT_2: not a change.
-    if old == new || !sock.is_tcp() {
-        return 0;
-    }
-    if trial::has(sock, Hook::SetState) || !copy.takes(sock, new) {
-        return 0;
-    }
-    if old == LISTEN && new == SYN_RECV {
-        count::full::accepting(sock, copy.block);
-    } else if count::is_on() {
-        count::full::change(sock, (old, new), copy.block);
-    }
-    if emit::is_on()
-        && let Err(loss) = try_set_state(ctx, sock, (old, new), copy.hook)
+    // First of all, because it is all that a copy does as a rule.
+    if let Some(change) = Change::of(ctx)
+        && copy.takes(change.sock, change.new)
     {
-        emit::count_loss(ctx, loss, copy.hook);
+        change.observe(ctx, copy);
     }
     0
 }
 
-#[inline(always)]
-fn try_set_state(
-    ctx: &BtfTracePointContext,
+/// What the tracepoint reports of a TCP socket.
+#[derive(Clone, Copy)]
+struct Change {
     sock: Sock,
-    (old, new): (u8, u8),
-    hook: Hook,
-) -> Result<(), Loss> {
-    let ports = (local_port(sock, old, new)?, sock.remote_port());
-    if old == LISTEN && new == SYN_RECV && ports.1 == 0 {
-        // Up to 6.12 an accepted socket is still an exact copy of its listener here, cookie included
-        // (inet_csk_clone_lock): nobody's change. Its next one has everything.
-        return Ok(());
-    }
-    let listens = new == LISTEN || old == LISTEN && new == CLOSED;
-    let verdict = if listens { filter::listener_port(ports.0) } else { filter::ports(ports) };
-    let may_be_kept = filter::asks_ports() && old == SYN_SENT;
-    if verdict == Verdict::Unwanted {
-        return forget(sock, may_be_kept);
-    }
-    let tcp = sock.as_tcp().ok_or(Loss::NotATcpSocket)?;
-    if new == SYN_SENT || new == ESTABLISHED {
-        sent_before::learn(tcp);
-    }
-    let netns = tcp.netns();
-    if !filter::netns(netns) {
-        return forget(sock, may_be_kept);
-    }
-    let addresses = sock.addresses().ok_or(Loss::UnknownFamily)?;
-    if !filter::addresses(&addresses) {
-        return forget(sock, may_be_kept);
-    }
-
-    let (error, flags) = if new == CLOSED && old != LISTEN {
-        let Closing { error, flags, .. } = closing::of(sock, tcp, old);
-        (error, flags)
-    } else {
-        (sock.error(), flags(sock, tcp, old))
-    };
-    let head = emit::head(RecordKind::StateChange, sock.cookie(), netns, ports, flags);
-    let head = RecordHead { cgroup: tcp.cgroup(), ..head };
-    let opens = old == SYN_SENT && new == ESTABLISHED && maps::WITH_TOTALS.load() != 0;
-    let round_trip_us = if opens { tcp.syn_round_trip_us() } else { 0 };
-    let change = What { old, new, error, round_trip_us };
-    // No closure: one that is not inlined returns a type that the kernel's BTF does not take.
-    let owner = if let Some(via) = system_call(sock, old, new)
-        && let Some(task) = owner::of_system_call(tcp)
-    {
-        Some((task, via as u16))
-    } else {
-        None
-    };
-    // A listener waits here for nothing: user space asks for its port and decides.
-    if verdict == Verdict::Undecided && !listens {
-        // A connect that found no free port never gets one.
-        if new == CLOSED {
-            return forget(sock, may_be_kept);
-        }
-        return undecided::keep(head.cookie, &change.kept_back(&head, owner));
-    }
-    // Late, because a change that is carried through all of the above has no place in registers.
-    if may_be_kept && let Some(kept) = undecided::take(head.cookie) {
-        emit_kept_back(ctx, &kept, &head, &addresses, hook);
-    }
-    if let Some(owner) = owner {
-        let told = owner::tell(&head, &addresses, owner, hook);
-        if let Err(loss) = told {
-            emit::count_loss(ctx, loss, hook);
-        }
-    }
-    let is_last = new == CLOSED && !listens && maps::WITH_TOTALS.load() != 0;
-    change.emit(head, &addresses, is_last.then_some(tcp), hook)
+    old: u8,
+    new: u8,
 }
 
-/// A change that is kept back will not be emitted; nor will this one.
-#[inline(always)]
-#[expect(clippy::unnecessary_wraps, reason = "the callers return it")]
-fn forget(sock: Sock, may_be_kept: bool) -> Result<(), Loss> {
-    if may_be_kept {
-        undecided::forget(sock.cookie());
+/// What the filters let through.
+struct Wanted {
+    tcp: TcpSock,
+    netns: u32,
+    addresses: Addresses,
+    /// Only the socket's next change has the port that a filter asks for.
+    waits: bool,
+}
+
+impl Change {
+    /// `None` if it is none of TCP: `tcp_close_state()` also "changes" FIN_WAIT_2 to FIN_WAIT_2.
+    #[inline(always)]
+    fn of(ctx: &BtfTracePointContext) -> Option<Self> {
+        let sock = Sock::argument(ctx, 0);
+        let (old, new) = (ctx.arg::<u32>(1) as u8, ctx.arg::<u32>(2) as u8);
+        (old != new && sock.is_tcp()).then_some(Self { sock, old, new })
     }
-    Ok(())
+
+    #[inline(always)]
+    fn observe(self, ctx: &BtfTracePointContext, copy: Copy) {
+        let Self { sock, old, new } = self;
+        if trial::has(sock, Hook::SetState) {
+            return;
+        }
+        if old == LISTEN && new == SYN_RECV {
+            count::full::accepting(sock, copy.block);
+        } else if count::is_on() {
+            count::full::change(sock, (old, new), copy.block);
+        }
+        if emit::is_on()
+            && let Err(loss) = self.emit(ctx, copy.hook)
+        {
+            emit::count_loss(ctx, loss, copy.hook);
+        }
+    }
+
+    #[inline(always)]
+    fn emit(self, ctx: &BtfTracePointContext, hook: Hook) -> Result<(), Loss> {
+        let Self { sock, old, new } = self;
+        let ports = (local_port(sock, old, new)?, sock.remote_port());
+        if old == LISTEN && new == SYN_RECV && ports.1 == 0 {
+            // Up to 6.12 an accepted socket is still an exact copy of its listener here, cookie included
+            // (inet_csk_clone_lock): nobody's change. Its next one has everything.
+            return Ok(());
+        }
+        // So may the change before this one be.
+        let may_be_kept = filter::asks_ports() && old == SYN_SENT;
+        let Some(Wanted { tcp, netns, addresses, waits }) = self.wanted(ports)? else {
+            if may_be_kept {
+                undecided::forget(sock.cookie());
+            }
+            return Ok(());
+        };
+        let ends = new == CLOSED && old != LISTEN;
+        let (error, flags) = if ends {
+            let Closing { error, flags, .. } = closing::of(sock, tcp, old);
+            (error, flags)
+        } else {
+            (sock.error(), flags(sock, tcp, old))
+        };
+        let head = emit::head(RecordKind::StateChange, sock.cookie(), netns, ports, flags);
+        let head = RecordHead { cgroup: tcp.cgroup(), ..head };
+        let opens = old == SYN_SENT && new == ESTABLISHED && maps::WITH_TOTALS.load() != 0;
+        let round_trip_us = if opens { tcp.syn_round_trip_us() } else { 0 };
+        let what = What { old, new, error, round_trip_us };
+        // No closure: one that is not inlined returns a type that the kernel's BTF does not take.
+        let owner = if let Some(via) = system_call(sock, old, new)
+            && let Some(task) = owner::of_system_call(tcp)
+        {
+            Some((task, via as u16))
+        } else {
+            None
+        };
+        if waits {
+            return undecided::keep(head.cookie, &what.kept_back(&head, owner));
+        }
+        // Late, because a change that is carried through all of the above has no place in registers.
+        if may_be_kept && let Some(kept) = undecided::take(head.cookie) {
+            emit_kept_back(ctx, &kept, &head, &addresses, hook);
+        }
+        if let Some(owner) = owner
+            && let Err(loss) = owner::tell(&head, &addresses, owner, hook)
+        {
+            emit::count_loss(ctx, loss, hook);
+        }
+        let is_last = ends && maps::WITH_TOTALS.load() != 0;
+        what.emit(head, &addresses, is_last.then_some(tcp), hook)
+    }
+
+    #[inline(always)]
+    fn wanted(self, ports: (u16, u16)) -> Result<Option<Wanted>, Loss> {
+        let Self { sock, old, new } = self;
+        // A listener waits for nothing: user space asks for its port and decides.
+        let listens = new == LISTEN || old == LISTEN && new == CLOSED;
+        let verdict = if listens { filter::listener_port(ports.0) } else { filter::ports(ports) };
+        let waits = verdict == Verdict::Undecided && !listens;
+        // A connect that found no free port never gets one.
+        if verdict == Verdict::Unwanted || waits && new == CLOSED {
+            return Ok(None);
+        }
+        let tcp = sock.as_tcp().ok_or(Loss::NotATcpSocket)?;
+        if new == SYN_SENT || new == ESTABLISHED {
+            sent_before::learn(tcp);
+        }
+        let netns = tcp.netns();
+        if !filter::netns(netns) {
+            return Ok(None);
+        }
+        let addresses = sock.addresses().ok_or(Loss::UnknownFamily)?;
+        Ok(filter::addresses(&addresses).then_some(Wanted { tcp, netns, addresses, waits }))
+    }
 }
 
 /// The cheap way first; it fails only at the very end of a life, and while there is no port.
