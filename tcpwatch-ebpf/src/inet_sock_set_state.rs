@@ -24,26 +24,31 @@ use crate::{
 };
 
 #[btf_tracepoint(function = "inet_sock_set_state")]
+#[inline(always)]
 fn set_state(ctx: BtfTracePointContext) -> i32 {
     observe(&ctx, copies::FIRST)
 }
 
 #[btf_tracepoint(function = "inet_sock_set_state")]
+#[inline(always)]
 fn set_state_second(ctx: BtfTracePointContext) -> i32 {
     observe(&ctx, copies::SECOND)
 }
 
 #[btf_tracepoint(function = "inet_sock_set_state")]
+#[inline(always)]
 fn set_state_third(ctx: BtfTracePointContext) -> i32 {
     observe(&ctx, copies::THIRD)
 }
 
 #[btf_tracepoint(function = "inet_sock_set_state")]
+#[inline(always)]
 fn set_state_fourth(ctx: BtfTracePointContext) -> i32 {
     observe(&ctx, copies::FOURTH)
 }
 
 #[btf_tracepoint(function = "inet_sock_set_state")]
+#[inline(always)]
 fn set_state_fifth(ctx: BtfTracePointContext) -> i32 {
     observe(&ctx, copies::FIFTH)
 }
@@ -71,7 +76,6 @@ struct Change {
 struct Wanted {
     tcp: TcpSock,
     netns: u32,
-    addresses: Addresses,
     /// Only the socket's next change has the port that a filter asks for.
     waits: bool,
 }
@@ -114,7 +118,7 @@ impl Change {
         }
         // So may the change before this one be.
         let may_be_kept = filter::asks_ports() && old == SYN_SENT;
-        let Some(Wanted { tcp, netns, addresses, waits }) = self.wanted(ports)? else {
+        let Some(Wanted { tcp, netns, waits }) = self.wanted(ports)? else {
             if may_be_kept {
                 undecided::forget(sock.cookie());
             }
@@ -132,6 +136,9 @@ impl Change {
         let opens = old == SYN_SENT && new == ESTABLISHED && maps::WITH_TOTALS.load() != 0;
         let round_trip_us = if opens { tcp.syn_round_trip_us() } else { 0 };
         let what = What { old, new, error, round_trip_us };
+        if may_be_kept && let Some(kept) = undecided::take(head.cookie) {
+            emit_kept_back(ctx, &kept, &head, sock, hook);
+        }
         // No closure: one that is not inlined returns a type that the kernel's BTF does not take.
         let owner = if let Some(via) = system_call(sock, old, new)
             && let Some(task) = owner::of_system_call(tcp)
@@ -143,17 +150,11 @@ impl Change {
         if waits {
             return undecided::keep(head.cookie, &what.kept_back(&head, owner));
         }
-        // Late, because a change that is carried through all of the above has no place in registers.
-        if may_be_kept && let Some(kept) = undecided::take(head.cookie) {
-            emit_kept_back(ctx, &kept, &head, &addresses, hook);
-        }
-        if let Some(owner) = owner
-            && let Err(loss) = owner::tell(&head, &addresses, owner, hook)
-        {
-            emit::count_loss(ctx, loss, hook);
+        if let Some(owner) = owner {
+            tell_owner(ctx, &head, sock, owner, hook);
         }
         let is_last = ends && maps::WITH_TOTALS.load() != 0;
-        what.emit(head, &addresses, is_last.then_some(tcp), hook)
+        what.emit(head, sock, is_last.then_some(tcp), hook)
     }
 
     #[inline(always)]
@@ -176,7 +177,7 @@ impl Change {
             return Ok(None);
         }
         let addresses = sock.addresses().ok_or(Loss::UnknownFamily)?;
-        Ok(filter::addresses(&addresses).then_some(Wanted { tcp, netns, addresses, waits }))
+        Ok(filter::addresses(&addresses).then_some(Wanted { tcp, netns, waits }))
     }
 }
 
@@ -202,10 +203,8 @@ fn local_port(sock: Sock, old: u8, new: u8) -> Result<u16, Loss> {
 /// Tells a connect that was kept back until a port was known, if there is one: `now` has the ports.
 #[inline(always)]
 pub(crate) fn tell_kept_back(ctx: &BtfTracePointContext, sock: Sock, now: &RecordHead) {
-    if let Some(kept) = undecided::take(sock.cookie())
-        && let Some(addresses) = sock.addresses()
-    {
-        emit_kept_back(ctx, &kept, now, &addresses, Hook::SetState);
+    if let Some(kept) = undecided::take(sock.cookie()) {
+        emit_kept_back(ctx, &kept, now, sock, Hook::SetState);
     }
 }
 
@@ -214,17 +213,29 @@ fn emit_kept_back(
     ctx: &BtfTracePointContext,
     kept: &KeptBack,
     now: &RecordHead,
-    addresses: &Addresses,
+    sock: Sock,
     hook: Hook,
 ) {
     let (head, change) = What::at_last(kept, now);
     if kept.task.comm[0] != 0 || kept.task.pid != 0 {
-        let told = owner::tell(&head, addresses, (kept.task, OwnerVia::Connect as u16), hook);
-        if let Err(loss) = told {
-            emit::count_loss(ctx, loss, hook);
-        }
+        tell_owner(ctx, &head, sock, (kept.task, OwnerVia::Connect as u16), hook);
     }
-    if let Err(loss) = change.emit(head, addresses, None, hook) {
+    if let Err(loss) = change.emit(head, sock, None, hook) {
+        emit::count_loss(ctx, loss, hook);
+    }
+}
+
+#[inline(always)]
+fn tell_owner(
+    ctx: &BtfTracePointContext,
+    head: &RecordHead,
+    sock: Sock,
+    owner: (OwnerTask, u16),
+    hook: Hook,
+) {
+    if let Some(addresses) = sock.addresses()
+        && let Err(loss) = owner::tell(head, &addresses, owner, hook)
+    {
         emit::count_loss(ctx, loss, hook);
     }
 }
@@ -257,19 +268,21 @@ impl What {
         (head, Self { old, new, error: 0, round_trip_us: 0 })
     }
 
-    /// With `ending`, the totals of that socket go along.
+    /// With `ending`, the totals of that socket go along. Addresses are read for each record anew: carried through
+    /// the program, they would take an eighth of its stack.
     #[inline(always)]
     fn emit(
         self,
         head: RecordHead,
-        addresses: &Addresses,
+        sock: Sock,
         ending: Option<TcpSock>,
         hook: Hook,
     ) -> Result<(), Loss> {
+        let addresses = sock.addresses().ok_or(Loss::UnknownFamily)?;
         emit::attempt(hook);
         let kind = ending.map_or(head.kind, |_| RecordKind::StateChangeLast as u8);
         let head = RecordHead { kind, ..head };
-        match *addresses {
+        match addresses {
             Addresses::V4 { local, remote } => self.record(emit::v4(head), local, remote, ending),
             Addresses::V6 { local, remote } => self.record(emit::v6(head), local, remote, ending),
         }
