@@ -14,7 +14,7 @@ use tcpwatch_common::{
 };
 
 use crate::{
-    closing,
+    accepting, closing,
     copies::{self, Copy},
     count,
     emit::{self, Loss},
@@ -99,6 +99,9 @@ impl Change {
             count::full::accepting(sock, copy.block);
         } else if count::is_on() {
             count::full::change(sock, (old, new), copy.block);
+        }
+        if old == SYN_RECV {
+            accepting::is_over();
         }
         if emit::is_on()
             && let Err(loss) = self.emit(ctx, copy.hook)
