@@ -110,10 +110,14 @@ impl Watch {
         self.wait(span, what, |said| find(&said.lines))
     }
 
-    /// Waits for `count` lines that match.
+    /// Waits for `count` lines that match. Each is looked at once: on a kernel that wakes the waiting thread for
+    /// every line, looking at all of them again takes longer than what is waited for.
     pub(crate) fn wait_count(&self, count: usize, what: &str, fits: impl Fn(&Line) -> bool) {
-        self.wait_for(what, |lines| {
-            (lines.iter().filter(|line| fits(line)).count() >= count).then_some(())
+        let (mut seen, mut found) = (0, 0);
+        self.wait(DEADLINE, what, |said| {
+            found += said.lines[seen..].iter().filter(|line| fits(line)).count();
+            seen = said.lines.len();
+            (found >= count).then_some(())
         });
     }
 
@@ -152,7 +156,7 @@ impl Watch {
         self.child.wait().unwrap();
     }
 
-    fn wait<T>(&self, span: Duration, what: &str, find: impl Fn(&Said) -> Option<T>) -> T {
+    fn wait<T>(&self, span: Duration, what: &str, mut find: impl FnMut(&Said) -> Option<T>) -> T {
         let deadline = Instant::now() + span;
         let mut said: MutexGuard<'_, Said> = self.heard.said.lock().unwrap();
         loop {
