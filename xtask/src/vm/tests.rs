@@ -100,8 +100,9 @@ impl Target {
             let of_these = self.only.iter().any(|prefix| name.starts_with(prefix));
             (of_these || self.only.is_empty())
                 && !self.without.contains(name)
-                // The tier of its own.
+                // Tiers of their own.
                 && !name.starts_with("load::")
+                && !name.starts_with("servers::")
                 && is_asked(name, only)
         };
         let wanted = names(&listed.all).filter(is_wanted);
@@ -142,8 +143,8 @@ mod unit {
     const WAY: Way = Way { name: "w", command_line: "", tests: "odd::" };
 
     fn listed() -> Listed {
-        let all = "a::quick: test\nchurn: test\nload::long: test\nodd::b: test\nslow: test\n";
-        Listed { all: format!("{all}z: benchmark\n\n5 tests\n"), ignored: "odd::b: test\n".into() }
+        let all = "a::quick: test\nchurn: test\nload::long: test\nodd::b: test\nservers::a: test\nslow: test\n";
+        Listed { all: format!("{all}z: benchmark\n\n6 tests\n"), ignored: "odd::b: test\n".into() }
     }
 
     #[test]
