@@ -7,6 +7,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use tcpwatch_core::{
+    place::Place,
     sink::{Sink, Summary},
     track::Reliance,
 };
@@ -119,7 +120,7 @@ pub fn replay(
     let mut road = Road::new(plan, sink, output, &recording.header);
     road.filter_here();
     for (id, path) in std::mem::take(&mut recording.cgroups) {
-        road.learn_place(id, Some(&path));
+        road.learn_place(id, Some(Place::of(&path)));
     }
     road.learn(std::mem::take(&mut recording.known));
     let mut failed = None;
@@ -127,7 +128,7 @@ pub fn replay(
         match recording.next_item() {
             Ok(Some(Item::Record(bytes))) => road.take(&bytes),
             Ok(Some(Item::Answer(known))) => road.answer(&known)?,
-            Ok(Some(Item::Cgroup(id, path))) => road.learn_place(id, Some(&path)),
+            Ok(Some(Item::Cgroup(id, path))) => road.learn_place(id, Some(Place::of(&path))),
             Ok(Some(Item::Sysctls(netns, sysctls))) => road.learn_sysctls(netns, sysctls),
             Ok(None) => break,
             Err(error) => {

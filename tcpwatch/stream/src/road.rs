@@ -25,6 +25,7 @@ use tcpwatch_kernel::{
     probe::Losses,
     source::{
         cgroup_paths::CgroupPaths,
+        container_names::ContainerNames,
         containers::AmbiguousContainer,
         recording::{Header, Recorder, RecordingError},
         ring::RingSource,
@@ -69,6 +70,7 @@ pub(crate) struct Road<'a> {
     ports: HashMap<Cookie, u16>,
     account: Account,
     cgroups: CgroupPaths,
+    containers: ContainerNames,
     /// The container that is wanted, and another one that is meant as well.
     container: Option<Arc<str>>,
     ambiguous: Option<AmbiguousContainer>,
@@ -115,6 +117,7 @@ impl<'a> Road<'a> {
             ports: HashMap::new(),
             account: Account::new(header.clock.kernel),
             cgroups: CgroupPaths::new(),
+            containers: ContainerNames::new(),
             container: None,
             ambiguous: None,
             lines: Lines {
@@ -221,12 +224,16 @@ impl<'a> Road<'a> {
             self.record(|recorder| recorder.cgroup(id, path));
         }
         if path.is_some() || !self.cgroups.may_find_later() {
-            self.learn_place(id, path.as_deref());
+            let mut place = path.as_deref().map(Place::of);
+            if let Some(container) = place.as_mut().and_then(|place| place.container.as_mut()) {
+                container.name = self.containers.name(&container.id);
+            }
+            self.learn_place(id, place);
         }
     }
 
-    pub(crate) fn learn_place(&mut self, id: CgroupId, path: Option<&[u8]>) {
-        let place = path.map(|path| Arc::new(Place::of(path)));
+    pub(crate) fn learn_place(&mut self, id: CgroupId, place: Option<Place>) {
+        let place = place.map(Arc::new);
         if let Some(place) = &place {
             self.lines.sink.place(id, place);
             self.note_container(place);
@@ -243,7 +250,7 @@ impl<'a> Road<'a> {
             Some(known) if **known != *id => {
                 self.ambiguous = Some(AmbiguousContainer {
                     word: wanted.container.clone().unwrap_or_default(),
-                    ids: vec![known.to_string(), id.to_owned()],
+                    containers: vec![known.to_string(), id.to_owned()],
                 });
             }
             Some(_) => {}

@@ -113,6 +113,8 @@ fn a_socket_keeps_its_cgroup_when_its_process_moves_and_when_the_cgroup_is_gone(
     let watch = Watch::on(&netns);
     let mut talk = Talk::begin(&netns, &first, &second);
     second.take(talk.server.pid());
+    // A path is looked up when the first event of a cgroup is read.
+    watch.wait_count(2, "both ends", |line| line.to == "ESTABLISHED");
     first.remove();
     let late = Watch::on(&netns);
     talk.end();
@@ -161,8 +163,8 @@ fn cgroup_unit_and_container_filters_show_what_is_there_and_nothing_else() {
     }
     let path = "CLOSED SYN_SENT ESTABLISHED CLOSE_WAIT LAST_ACK CLOSED";
     assert_eq!(life(&by_unit.lines, talk.connected, talk.listening).path(), path);
-    refuses(&["--container", "c0ffee"], &[&wanted, &other, "more than one container's id"]);
-    refuses(&["--container", "my-app"], &["my-app", "docker inspect -f"]);
+    refuses(&["--container", "c0ffee"], &[&wanted, &other, "more than one container"]);
+    refuses(&["--container", "my-app"], &["my-app", "--cgroup or --unit"]);
     drop(neighbour);
 }
 

@@ -13,7 +13,7 @@ use crate::harness::{line::Line, netns::Netns, poll_within, sockets::V4, watch::
 /// Everywhere, since each server is alone in its namespace.
 pub(crate) const PORT: u16 = 8000;
 /// How long a server may take to start, and to end what it has.
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_mins(1);
 
 /// A server and how its clients speak.
 pub(crate) struct Talk {
@@ -40,7 +40,7 @@ pub(crate) fn compare<T>(talk: &Talk, start: impl FnOnce(&Netns) -> T) {
     let at = SocketAddr::from((Ipv4Addr::LOCALHOST, PORT));
     poll_within(LONG, "a server", || netns.inside(|| TcpStream::connect(at)).ok());
     await_none(&netns);
-    let is_used = |number: usize| number % 10 != 0;
+    let is_used = |number: usize| !number.is_multiple_of(10);
     let mut clients = Vec::new();
     for number in 0..talk.connections {
         let mut client = netns.inside(|| TcpStream::connect(at).unwrap());
@@ -57,7 +57,7 @@ pub(crate) fn compare<T>(talk: &Talk, start: impl FnOnce(&Netns) -> T) {
     });
     let late = Watch::with(&netns, &["--existing"]);
     for (number, client) in clients.into_iter().enumerate() {
-        if is_used(number) && number % 2 == 0 {
+        if is_used(number) && number.is_multiple_of(2) {
             (talk.end)(client);
         } else {
             drop(client);

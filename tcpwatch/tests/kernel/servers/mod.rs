@@ -4,6 +4,7 @@
 //! A tier of its own, `cargo xtask test servers`, which fetches the packages.
 
 mod agreement;
+mod containers;
 mod holders;
 mod http;
 mod nginx;

@@ -1,5 +1,5 @@
 //! Node's module `cluster`: the primary process listens, accepts, and hands each connection to a worker by
-//! SCM_RIGHTS.
+//! `SCM_RIGHTS`.
 
 use std::fs;
 

@@ -1,4 +1,4 @@
-//! PostgreSQL: the postmaster accepts, and forks a process for each connection.
+//! Postgres: the postmaster accepts, and forks a process for each connection.
 
 use std::{
     fs,
@@ -28,7 +28,7 @@ fn await_ready(stream: &mut TcpStream) {
     loop {
         let mut head = [0; 5];
         stream.read_exact(&mut head).unwrap();
-        let length = u32::from_be_bytes(head[1..].try_into().unwrap()) as usize;
+        let length = usize::try_from(u32::from_be_bytes(head[1..].try_into().unwrap())).unwrap();
         let mut body = vec![0; length - 4];
         stream.read_exact(&mut body).unwrap();
         match head[0] {

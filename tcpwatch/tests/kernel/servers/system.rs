@@ -16,13 +16,15 @@ use crate::harness::netns::Netns;
 const ENTER: &str = r#"
 mount -t tmpfs none "$1"
 cd "$1"
-mkdir bin dev etc proc run sys tmp usr var work
-chmod 1777 tmp
+mkdir -p bin dev etc/containers proc run sys tmp usr var/tmp work
+chmod 1777 tmp var/tmp
 cp "$4" bin/sh
 for name in lib lib64 sbin; do ln -s "usr/$name" "$name"; done
 mount --bind "$2/usr" usr
 mount --bind "$3" work
-for name in dev proc; do mount --rbind "/$name" "$name"; done
+for name in dev proc sys; do mount --rbind "/$name" "$name"; done
+mount -t cgroup2 none sys/fs/cgroup
+echo '{"default":[{"type":"insecureAcceptAnything"}]}' >etc/containers/policy.json
 echo 'root:x:0:0::/:/bin/sh
 nobody:x:65534:65534::/:/bin/sh' >etc/passwd
 echo 'root:x:0:
