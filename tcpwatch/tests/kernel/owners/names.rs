@@ -14,7 +14,7 @@ use crate::{
     carried,
     harness::{
         line::Line,
-        lives::life,
+        lives::{life, transcript},
         netns::Netns,
         peer::Peer,
         sockets::{Pair, V4},
@@ -85,7 +85,7 @@ fn a_subflow_that_the_kernel_opens_belongs_to_the_owner_of_its_mptcp_connection(
     netns.run("ip mptcp limits set subflow 2 add_addr_accepted 2");
     netns.run("ip mptcp endpoint add 10.9.0.2 dev lo subflow");
     let watch = Watch::on(&netns);
-    let made = netns.inside(|| {
+    let (listening, made) = netns.inside(|| {
         let server = mptcp().unwrap();
         server.bind(&"10.9.0.1:0".parse::<std::net::SocketAddr>().unwrap().into()).unwrap();
         server.listen(8).unwrap();
@@ -95,16 +95,21 @@ fn a_subflow_that_the_kernel_opens_belongs_to_the_owner_of_its_mptcp_connection(
         let (accepted, _) = server.accept().unwrap();
         client.send(&[0; 1000]).unwrap();
         accepted.recv(&mut [std::mem::MaybeUninit::uninit(); 1000]).unwrap();
-        (server, client, accepted)
+        let listening = server.local_addr().unwrap().as_socket().unwrap().port();
+        (listening, (server, client, accepted))
     });
+    // The accepted end may open one, too, to the client's port, which refuses it: nothing has said yet whose it is.
     let is_subflow = |line: &Line| {
-        line.is_state() && line.local.is_some_and(|end| end.addr.to_string() == "10.9.0.2")
+        line.is_state()
+            && line.local.is_some_and(|end| end.addr.to_string() == "10.9.0.2")
+            && line.remote.is_some_and(|end| end.port == listening)
     };
     watch.wait_count(2, "the subflow", |line| is_subflow(line));
     drop(made);
     let log = watch.stop();
     for line in log.lines.iter().filter(|line| is_subflow(line)) {
-        let owner = line.process.clone().unwrap_or_else(|| panic!("an owner: {line}"));
+        let owner = line.process.clone();
+        let owner = owner.unwrap_or_else(|| panic!("an owner: {line}\n{}", transcript(&log.lines)));
         assert_eq!(owner.pid, process::id(), "{line}");
     }
 }
