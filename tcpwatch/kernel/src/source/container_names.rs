@@ -254,12 +254,12 @@ mod tests {
         }
         let mut all = names.all();
         all.sort();
-        let mut named: Vec<_> = expected
+        let mut with_names: Vec<_> = expected
             .iter()
             .filter_map(|(digit, name)| Some((id(digit), (*name)?.to_owned())))
             .collect();
-        named.sort();
-        assert_eq!(all, named);
+        with_names.sort();
+        assert_eq!(all, with_names);
         assert_eq!(names.name("../../../../etc"), None, "only ids are parts of paths");
     }
 

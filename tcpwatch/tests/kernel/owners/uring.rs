@@ -19,17 +19,17 @@ use crate::harness::{lives::life, netns::Netns, sockets::V4, watch::Watch};
 
 /// A ring whose calls are made by threads that are called so.
 struct Ring {
-    ring: IoUring,
+    uring: IoUring,
     flags: Flags,
     threads: &'static str,
 }
 
 /// Has a thread of the ring make a call.
-fn call(Ring { ring, flags, .. }: &mut Ring, entry: Entry) {
+fn call(Ring { uring, flags, .. }: &mut Ring, entry: Entry) {
     // SAFETY: what the entry points to lives until its completion has come, below.
-    unsafe { ring.submission().push(&entry.flags(*flags)) }.unwrap();
-    ring.submit_and_wait(1).unwrap();
-    let result = ring.completion().next().unwrap().result();
+    unsafe { uring.submission().push(&entry.flags(*flags)) }.unwrap();
+    uring.submit_and_wait(1).unwrap();
+    let result = uring.completion().next().unwrap().result();
     assert!(result >= 0, "{}", io::Error::from_raw_os_error(-result));
 }
 
@@ -52,14 +52,14 @@ fn talk(ring: &mut Ring) -> (SocketAddr, SocketAddr) {
 
 /// In every line the owner is this process by its name.
 fn is_never_a_thread(ring: io::Result<IoUring>, flags: Flags, threads: &'static str) {
-    let ring = match ring {
+    let uring = match ring {
         Err(error) => {
             println!("measured: no io_uring here: {error}");
             return;
         }
         Ok(ring) => ring,
     };
-    let mut ring = Ring { ring, flags, threads };
+    let mut ring = Ring { uring, flags, threads };
     let netns = Netns::new();
     let watch = Watch::on(&netns);
     let (listening, connected) = netns.inside(|| talk(&mut ring));
