@@ -17,6 +17,7 @@ use crate::{
         lives::{life, transcript},
         netns::Netns,
         peer::Peer,
+        poll,
         sockets::{Pair, V4},
         watch::Watch,
     },
@@ -114,13 +115,14 @@ fn a_subflow_that_the_kernel_opens_belongs_to_the_owner_of_its_mptcp_connection(
     }
 }
 
-/// Runs tcpwatch in a pid namespace of its own, with a shell that connects, says its number there, and closes.
+/// Runs tcpwatch in a pid namespace of its own, with a shell that connects, says its number there, and closes. It
+/// ends as soon as tcpwatch does.
 const CONTAINER: &str = r#"
 "$1" --netns "$2" --format json --summary 2>err >log &
-until grep -q "Ctrl-C to stop" err; do sleep 0.02; done
+until grep -q "Ctrl-C to stop" err; do kill -0 $!; sleep 0.02; done
 exec 3<>"/dev/tcp/127.0.0.1/$3" && echo $$ >number && echo >&3
 exec 3>&-
-until grep -q '"LAST_ACK","to":"CLOSED"' log; do sleep 0.02; done
+until grep -q '"LAST_ACK","to":"CLOSED"' log; do kill -0 $!; sleep 0.02; done
 kill -INT $! && wait $!
 "#;
 
@@ -138,7 +140,12 @@ fn numbers_are_those_of_the_pid_namespace_that_tcpwatch_runs_in_and_others_have_
         .args([netns.word(), port.to_string()])
         .current_dir(&folder);
     let mut container = netns.inside(|| command.spawn().unwrap());
-    let (mut stream, _) = listener.accept().unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let (mut stream, _) = poll("the client", || {
+        assert_eq!(container.try_wait().unwrap(), None, "it connects before it ends");
+        listener.accept().ok()
+    });
+    stream.set_nonblocking(false).unwrap();
     stream.read_to_end(&mut Vec::new()).unwrap();
     drop(stream);
     assert!(container.wait().unwrap().success());

@@ -1,13 +1,13 @@
 //! Sockets whose process is another one than before, or another program.
 
 use std::{
-    env,
+    env, fs,
     io::{IoSlice, IoSliceMut, Read as _, Write as _},
     mem::MaybeUninit,
     net::{SocketAddr, TcpListener, TcpStream},
     os::{
         fd::{AsFd as _, OwnedFd},
-        unix::net::UnixStream,
+        unix::{net::UnixStream, process::CommandExt as _},
     },
     process::{self, Child, Command, Stdio},
 };
@@ -26,18 +26,22 @@ use crate::harness::{
 };
 
 const CHILD: &str = "TCPWATCH_CHILD";
+const CONNECTS: &str = "TCPWATCH_CONNECTS";
+const PROGRAM: &str = "owners::passed::a_program_connects_and_becomes_head";
 const RECEIVER: &str = "owners::passed::a_worker_receives_a_socket_and_reads_from_it";
 const LISTENER: &str = "owners::passed::a_starter_listens_and_exits";
 
 /// This test program again, as a process that does what one of its tests does.
-fn child(test: &str, input: OwnedFd) -> Child {
+fn again(test: &str) -> Command {
     let mut command = Command::new(env::current_exe().unwrap());
     command
         .args(["--exact", test, "--ignored", "--nocapture", "--test-threads=1"])
-        .env(CHILD, "1")
-        .stdin(Stdio::from(input))
         .stdout(Stdio::null());
-    command.spawn().unwrap()
+    command
+}
+
+fn child(test: &str, input: OwnedFd) -> Child {
+    again(test).env(CHILD, "1").stdin(Stdio::from(input)).spawn().unwrap()
 }
 
 fn input() -> OwnedFd {
@@ -69,6 +73,16 @@ fn a_starter_listens_and_exits() {
     if env::var_os(CHILD).is_some() {
         rustix::net::listen(input(), 8).unwrap();
     }
+}
+
+#[test]
+#[ignore = "runs in the child process of another test"]
+fn a_program_connects_and_becomes_head() {
+    let Some(at) = env::var_os(CONNECTS) else { return };
+    let stream = TcpStream::connect(at.to_str().unwrap()).unwrap();
+    let mut head = Command::new("head");
+    let error = head.args(["-c", "1"]).stdin(Stdio::from(OwnedFd::from(stream))).exec();
+    panic!("head: {error}");
 }
 
 /// Process and way of knowing, in the line of a change.
@@ -150,18 +164,14 @@ fn who_accepts_from_a_listener_whose_process_has_exited_owns_what_it_reads_and_c
     assert_eq!(owner_when(&theirs, "CLOSE_WAIT>LAST_ACK"), closed, "{theirs}");
 }
 
-/// Connects as bash, and closes as `head` when a byte has come.
-const BECOMES: &str = r#"exec 3<>"/dev/tcp/127.0.0.1/$1" && exec head -c 1 <&3 3>&-"#;
-
 #[test]
 fn after_exec_the_owner_has_its_new_name() {
     needs_root!();
     let netns = Netns::new();
     let listener = netns.inside(|| TcpListener::bind(V4).unwrap());
     let watch = Watch::on(&netns);
-    let port = listener.local_addr().unwrap().port().to_string();
-    let mut command = Command::new("bash");
-    command.args(["-c", BECOMES, "-", &port]).stdin(Stdio::null()).stdout(Stdio::null());
+    let mut command = again(PROGRAM);
+    command.env(CONNECTS, listener.local_addr().unwrap().to_string()).stdin(Stdio::null());
     let mut program = netns.inside(|| command.spawn().unwrap());
     let (mut accepted, _) = listener.accept().unwrap();
     let (local, remote) = ends(&accepted);
@@ -175,8 +185,9 @@ fn after_exec_the_owner_has_its_new_name() {
         let owner = line.process.clone().unwrap();
         (owner.pid, owner.comm, owner.thread)
     };
-    let before = named(ours.entered("ESTABLISHED"));
-    assert_eq!(before, (program.id(), "bash".to_owned(), None), "{ours}");
+    let (pid, before, _) = named(ours.entered("ESTABLISHED"));
+    let own = fs::read_to_string("/proc/self/comm").unwrap();
+    assert_eq!((pid, before.as_str()), (program.id(), own.trim_end()), "{ours}");
     for state in ["FIN_WAIT_1", "FIN_WAIT_2", "TIME_WAIT"] {
         let after = named(ours.entered(state));
         assert_eq!(after, (program.id(), "head".to_owned(), None), "{ours}");
