@@ -2,6 +2,7 @@
 
 mod life;
 mod place;
+mod queue;
 mod segment;
 mod why;
 
@@ -170,6 +171,8 @@ fn write_change(line: &mut Object<'_>, change: &Change) {
         ends_at,
         asked,
         handshake,
+        ref queue,
+        dropped,
         inferred,
         gap,
     } = *change;
@@ -189,6 +192,8 @@ fn write_change(line: &mut Object<'_>, change: &Change) {
     if let Some(handshake) = handshake {
         line.word(key!("handshake"), handshake.word());
     }
+    queue::queue(line, queue.as_deref());
+    queue::dropped(line, dropped);
     write_end(line, at, ends_at, inferred);
     if gap {
         line.yes(key!("gap"));
