@@ -4,7 +4,7 @@ use std::{
     collections::VecDeque,
     io::{BufRead as _, BufReader, Read},
     net::SocketAddr,
-    process::{Child, Stdio},
+    process::{Child, Command, Stdio},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
@@ -66,9 +66,13 @@ impl Watch {
     ///
     /// One at a time: loading uses much CPU time, and many at once would all be late.
     pub(crate) fn start(args: &[&str]) -> Self {
+        Self::start_by(program::tcpwatch(), args)
+    }
+
+    /// The same with a command that becomes tcpwatch.
+    pub(crate) fn start_by(mut command: Command, args: &[&str]) -> Self {
         static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
         let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut command = program::tcpwatch();
         command.args(["--format", "json", "--summary"]).args(args);
         let mut child = program::spawn(&mut command, Stdio::piped());
         let heard = Arc::new(Heard::default());
