@@ -10,7 +10,8 @@ use std::{collections::VecDeque, time::Duration};
 use tcpwatch_common::MiniClosing;
 
 use super::{
-    Change, Life, MissedChange, News, Reason, Restart, Subject, Tracker, key, past::Past, way::way,
+    Change, Life, MissedChange, News, Reason, Restart, Subject, Tracker, key, past::Past,
+    stays::Look, way::way,
 };
 use crate::{
     event::{
@@ -58,6 +59,8 @@ pub(super) struct Mini {
     pub(super) open: Option<Open>,
     /// A half-open connection was accepted, and nothing was reported of the socket yet.
     pub(super) accepted: bool,
+    /// When it is looked at again, if it stays.
+    pub(super) look_at: Look,
     pub(super) life: Box<Life>,
 }
 
@@ -115,6 +118,7 @@ impl Mini {
             seen,
             open: None,
             accepted: false,
+            look_at: Look::default(),
             life: Box::default(),
         }
     }
@@ -138,6 +142,13 @@ impl Mini {
     /// May it have this cookie?
     pub(super) fn is_known_as(&self, socket: Cookie) -> bool {
         self.socket.is_none_or(|mine| mine == socket)
+    }
+
+    /// It has this cookie from now on, if it had none.
+    pub(super) const fn learn_cookie(&mut self, socket: Cookie) {
+        if self.socket.is_none() {
+            self.socket = Some(socket);
+        }
     }
 
     /// Does the event belong to another mini-socket with the same four-tuple?
@@ -219,6 +230,7 @@ impl Tracker {
             seen: known.seen,
             open: None,
             accepted: false,
+            look_at: Look::default(),
             life: Box::default(),
         };
         self.keep_mini(key(known.netns, known.ends), mini);
@@ -336,6 +348,7 @@ impl Tracker {
             seen: event.at,
             open: None,
             accepted: false,
+            look_at: Look::default(),
             life: Box::new(Life::begun(event.at)),
         };
         let change = mini.change(key, event.at, TcpState::SynRecv);
@@ -546,8 +559,9 @@ impl Tracker {
         closing.reason()
     }
 
-    pub(super) fn keep_mini(&mut self, key: Key, mini: Mini) {
+    pub(super) fn keep_mini(&mut self, key: Key, mut mini: Mini) {
         if self.has_room(self.minis.len()) {
+            self.look_after_mini(&key, &mut mini);
             self.minis.insert(key, Box::new(mini));
         }
     }
