@@ -6,6 +6,7 @@ pub mod cgroups;
 pub mod complaints;
 pub mod containers;
 pub mod foreign;
+pub mod inquirer;
 pub mod recording;
 pub mod recording_file;
 pub mod recording_input;
