@@ -286,6 +286,12 @@ impl OutputArgs {
         }
     }
 
+    /// Are sockets shown that stay in a state?
+    #[must_use]
+    pub const fn shows_waits(&self) -> bool {
+        !self.lives && !self.failed && !self.retries
+    }
+
     /// Is this piece of news of the kind that is shown?
     #[must_use]
     pub fn shows(&self, news: &News) -> bool {
@@ -300,6 +306,8 @@ impl OutputArgs {
             // The change to CLOSED has told why already.
             News::Error(error) => self.format == Format::Json || error.state != TcpState::Closed,
             News::Existing(_)
+            | News::Still(_)
+            | News::Others(_)
             | News::Change(_)
             | News::Restart(_)
             | News::Reset(_)

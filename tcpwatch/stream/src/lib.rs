@@ -20,4 +20,5 @@ pub mod plan;
 mod questions;
 pub mod replay;
 mod road;
+mod waits;
 mod whereabouts;

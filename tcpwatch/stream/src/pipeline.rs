@@ -1,7 +1,8 @@
 //! The whole road on one page: a record of the kernel's ring becomes an event, is put in order, is tracked,
 //! and what is to be shown of it is yielded in batches. The steps have files of their own:
 //! [`road`](crate::road) from event to item, [`questions`](crate::questions) and
-//! [`comparison`](crate::comparison) for what has to be asked besides,
+//! [`comparison`](crate::comparison) for what has to be asked besides, [`waits`](crate::waits) for what
+//! sockets wait for,
 //! [`live_recording`](crate::live_recording) for the recording.
 
 use std::sync::Arc;
@@ -27,6 +28,7 @@ use crate::{
     plan::Plan,
     questions::Questions,
     road::{END_OF_TIME, Road, Unfiltered},
+    waits::Waits,
 };
 
 /// How far a live run has come.
@@ -51,6 +53,7 @@ pub struct Live<'a> {
     recording: LiveRecording,
     questions: Questions,
     comparison: Comparison,
+    waits: Waits,
     losses: LossWatch,
     road: Road<'a>,
     stage: Stage,
@@ -87,6 +90,7 @@ impl<'a> Live<'a> {
         let mut recording = LiveRecording::begin(plan.record.as_deref(), &header)?;
         let mut road = Road::new(plan, &header, Unfiltered::Listeners);
         let mut questions = Questions::default();
+        let waits = Waits::new(plan, &mut road);
         // The hooks are attached already, so that nothing falls between.
         if let Some(snapshot) = look_around(&plan.filters, Owners::Find) {
             let mut known = snapshot.sockets;
@@ -106,6 +110,7 @@ impl<'a> Live<'a> {
             recording,
             questions,
             comparison: Comparison::default(),
+            waits,
             losses: LossWatch::new(Arc::clone(&probes.losses)),
             probes,
             road,
@@ -169,6 +174,7 @@ impl<'a> Live<'a> {
             () = until(end) => return Ok(false),
             waited = self.source.wait() => waited?,
             () = until(question) => {}
+            () = self.waits.answered() => {}
             heard = self.complaints.heard() => heard?,
         }
         Ok(true)
@@ -176,7 +182,8 @@ impl<'a> Live<'a> {
 
     /// When the kernel has to be asked something.
     fn asks_at(&self) -> Option<Instant> {
-        let due = [self.questions.due_at(&self.road), self.comparison.due_at()];
+        let Self { questions, comparison, waits, road, .. } = self;
+        let due = [questions.due_at(road), comparison.due_at(), waits.due_at(road)];
         let at = due.into_iter().flatten().min()?;
         Some(Instant::now() + at.since(clock::now()))
     }
@@ -202,7 +209,7 @@ impl<'a> Live<'a> {
 
     /// Order to batch; when that is done, what else is due.
     fn release(&mut self, until: KernelTime) -> Result<()> {
-        let Self { questions, comparison, recording, losses, road, .. } = self;
+        let Self { questions, comparison, waits, recording, losses, road, .. } = self;
         if !road.release_some(until, Some(losses))? {
             return Ok(());
         }
@@ -210,6 +217,7 @@ impl<'a> Live<'a> {
         comparison.finish(until, road);
         if self.stage == Stage::Running {
             questions.ask(road, recording);
+            waits.go_on(until, road, recording);
             self.account(self.source.is_asleep())?;
         }
         self.recording.flush();
@@ -240,6 +248,7 @@ impl<'a> Live<'a> {
         self.questions.ask_all(&mut self.road, &mut self.recording);
         self.account(true)?;
         self.release_all()?;
+        self.waits.close(END_OF_TIME, &mut self.road, &mut self.recording);
         self.recording.flush();
         self.stage = Stage::Over;
         self.road.summarize(clock::now())

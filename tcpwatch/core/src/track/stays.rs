@@ -218,7 +218,7 @@ impl Tracker {
         &mut self,
         now: KernelTime,
         most: usize,
-        wanted: impl Fn(&News) -> bool,
+        mut wanted: impl FnMut(&News) -> bool,
     ) -> Sights {
         let mut sights = Sights::default();
         while sights.questions.len() < most {
@@ -236,6 +236,14 @@ impl Tracker {
         }
         self.drop_old_looks();
         sights
+    }
+
+    /// What was counted so far in rounds that are not over: the run ends at `now`.
+    pub fn counted_at_end(&mut self, now: KernelTime) -> Vec<Others> {
+        let mut others = Vec::new();
+        self.stays.end_rounds(NEVER, &mut others);
+        others.iter_mut().for_each(|others| others.at = others.at.min(now));
+        others
     }
 
     /// A look that was due: what the socket is, if it has stayed, and how long. The next look is planned; moments

@@ -106,8 +106,12 @@ impl Timeline {
             }
             News::Reset(reset) => (None, vec![words::reset(reset)]),
             News::Error(error) => (None, vec![words::error(error)]),
-            // A life repeats what was told before; segments are moments of their own.
-            News::Connection(_) | News::Segment(_) | News::Existing(_) => return None,
+            // A life repeats what was told before, segments are moments of their own, and a run asks by itself.
+            News::Connection(_)
+            | News::Segment(_)
+            | News::Existing(_)
+            | News::Still(_)
+            | News::Others(_) => return None,
         })
     }
 
