@@ -11,8 +11,7 @@ pub struct ProbeOptions {
     pub rto: Duration,
     /// How often the wait was doubled (`tcpi_backoff`).
     pub backoff: u8,
-    /// Probes that were not answered (`icsk_probes_out`). With none, the peer is taken to go on answering;
-    /// otherwise to go on being silent.
+    /// Probes since the last answer (`icsk_probes_out`).
     pub unanswered: u8,
     /// The application has closed it (`SOCK_DEAD`).
     pub orphan: bool,
@@ -29,12 +28,19 @@ pub struct ProbeOptions {
 /// `tcp_retries2` (`tcp_probe_timer`, `net/ipv4/tcp_timer.c`). The wait doubles up to `tcp_retries2` times
 /// (`tcp_send_probe0`, `net/ipv4/tcp_output.c`).
 ///
+/// A peer that has answered is taken to go on answering, although the latest probe be without an answer: what
+/// is not wanted is answered every 500 ms only (`tcp_invalid_ratelimit`). A peer that has not answered, or not the
+/// last two, is taken to go on being silent.
+///
 /// Limits: `TCP_USER_TIMEOUT` ends it earlier, orphans that are too many or take too much memory end at once,
 /// and a probe that cannot leave the machine is tried again after 500 ms.
 #[must_use]
 pub fn window_probes(sysctls: &Sysctls, options: ProbeOptions, rate: TickRate) -> Option<Window> {
     let ProbeOptions { rto, mut backoff, mut unanswered, orphan, left } = options;
-    let answered = unanswered == 0;
+    let answered = unanswered == 0 || unanswered == 1 && backoff > 1;
+    if answered {
+        unanswered = 0;
+    }
     let rto_max = sysctls.rto_max_ticks(rate);
     let rto = rate.ticks(rto).max(1);
     let mut now = Window::timer(left, rate);
@@ -102,6 +108,16 @@ mod tests {
         let end = window_probes(&Sysctls::default(), silent, RATE).unwrap();
         // 816 ms for the third probe; the eighth goes at the end of 204 << 7, and the wait after it ends it.
         assert_eq!(end.promise, ms(204 * (4 + 8 + 16 + 32 + 64 + 128 + 256)));
+    }
+
+    #[test]
+    fn a_peer_that_has_answered_before_is_taken_to_answer_again() {
+        let latest = ProbeOptions { backoff: 2, unanswered: 1, left: ms(816), ..CLOSED };
+        let all = ProbeOptions { unanswered: 0, ..latest };
+        let sysctls = Sysctls::default();
+        let end = |options| window_probes(&sysctls, options, RATE).unwrap();
+        assert_eq!(end(latest), end(all));
+        assert!(end(ProbeOptions { unanswered: 2, ..latest }).promise < end(all).promise);
     }
 
     #[test]

@@ -73,6 +73,7 @@ struct Kind {
     direction: Option<Direction>,
     cgroup: Option<CgroupId>,
     owner: Option<(Option<u32>, Comm)>,
+    inherited: bool,
 }
 
 #[derive(Debug)]
@@ -151,9 +152,9 @@ impl Stays {
 
     /// Counts a socket; is it one that is to be asked about?
     fn count(&mut self, one: Others) -> bool {
-        let Others { at, after, state, netns, direction, cgroup, process, .. } = one;
+        let Others { at, after, state, netns, direction, cgroup, process, inherited, .. } = one;
         let owner = process.map(|process| (process.pid, process.comm));
-        let kind = Kind { after, state, netns, direction, cgroup, owner };
+        let kind = Kind { after, state, netns, direction, cgroup, owner, inherited };
         let round = self.rounds.entry(kind).or_insert_with(|| {
             self.ends.push_back((at.after(ROUND), kind));
             Round { asked: 0, others: Others { count: 0, ..one } }
@@ -266,10 +267,13 @@ impl Tracker {
             return None;
         }
         *look = Look::default();
-        stays.plan(look, id, next(found.state, found.base, now));
         let passed = due.since(found.base);
-        let moment = MOMENTS.into_iter().find(|moment| *moment == passed)?;
-        is_waiting(found.state).then_some((found, moment))
+        let moment = MOMENTS.into_iter().find(|moment| *moment == passed);
+        let moment = moment.filter(|_| is_waiting(found.state));
+        // A look that another state has left behind says nothing of this one's moments.
+        let seen_until = if moment.is_some() { now } else { due };
+        stays.plan(look, id, next(found.state, found.base, seen_until));
+        Some((found, moment?))
     }
 
     /// A socket that is gone leaves its look behind.

@@ -87,8 +87,7 @@ impl Tracker {
         let at_least = existing::at_least(known).map_or(watched, |quiet| quiet.max(watched));
         out(News::Still(Box::new(Still {
             at: known.seen,
-            // SYN_SENT was entered before a local port was chosen.
-            subject: Subject { ends: known.ends, ..here.subject },
+            subject: here.subject,
             state: known.state,
             in_state,
             at_least: in_state.is_none().then_some(at_least),
@@ -97,15 +96,16 @@ impl Tracker {
         true
     }
 
-    fn full_here(&self, waiter: &Waiter) -> Option<Here> {
-        let full = self.sockets.get(&waiter.known.socket)?;
-        let same = !full.replaced && full.state == waiter.known.state;
-        same.then(|| Here {
-            subject: full.subject(waiter.known.socket),
-            since: full.since,
-            seen: full.seen,
-            ends_at: None,
-        })
+    fn full_here(&mut self, waiter: &Waiter) -> Option<Here> {
+        let known = &waiter.known;
+        let full = self.sockets.get_mut(&known.socket)?;
+        if full.replaced || full.state != known.state {
+            return None;
+        }
+        // SYN_SENT was entered before a local port was chosen.
+        full.ends = known.ends;
+        let subject = full.subject(known.socket);
+        Some(Here { subject, since: full.since, seen: full.seen, ends_at: None })
     }
 
     fn mini_here(&mut self, waiter: &Waiter, kind: MiniKind) -> Option<Here> {

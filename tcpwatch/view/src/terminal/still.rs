@@ -163,6 +163,7 @@ fn probes(Probes { sent, or_more, unanswered }: Probes) -> String {
         (0, _) => String::new(),
         (_, 0) => ", all answered".to_owned(),
         (sent, unanswered) if unanswered >= sent && !or_more => ", not answered".to_owned(),
+        (_, 1) => ", the last not answered".to_owned(),
         (_, unanswered) => format!(", the last {unanswered} not answered"),
     };
     format!("{sent}{more} {probes}{answers}")

@@ -11,7 +11,7 @@ use netlink_packet_sock_diag::{
     inet::{ExtensionFlags, InetRequest, SocketId, StateFlags},
 };
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_SOCK_DIAG};
-use tcpwatch_core::event::{Cookie, Endpoints, KernelTime, KnownSocket, Netns};
+use tcpwatch_core::event::{Cookie, Endpoints, KernelTime, KnownSocket, Netns, Waiter};
 
 use super::{
     Detail,
@@ -86,6 +86,19 @@ pub(super) fn listeners(netns: Netns, into: &mut Vec<KnownSocket>) -> Result<(),
         let question = all_in(family, StateFlags::LISTEN, ExtensionFlags::empty());
         asking.ask(question, |datagram, seen, sequence| {
             Ok(message::read(datagram, Context { netns, seen, sequence }, into)?)
+        })?;
+    }
+    Ok(())
+}
+
+/// Lists the sockets in SYN_SENT of the calling thread's network namespace, which is `netns`, in detail; one that
+/// comes or goes meanwhile may be missing.
+pub(super) fn connecting(netns: Netns, into: &mut Vec<Waiter>) -> Result<(), DumpError> {
+    let mut asking = Asking::open()?;
+    for family in FAMILIES {
+        let question = all_in(family, StateFlags::SYN_SENT, ExtensionFlags::INFO);
+        asking.ask(question, |datagram, seen, sequence| {
+            Ok(message::read_waiters(datagram, Context { netns, seen, sequence }, into)?)
         })?;
     }
     Ok(())

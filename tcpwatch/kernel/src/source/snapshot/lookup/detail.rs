@@ -1,14 +1,14 @@
 //! What single sockets wait for: their timers and queues, and the sysctls that decide how long.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use tcpwatch_core::{
-    event::{Netns, Waiter},
+    event::{Cookie, Netns, Waiter},
     timing::Sysctls,
     track::Question,
 };
 
-use super::{super::super::sysctls, Channel, Lookup};
+use super::{super::super::sysctls, Channel, Lookup, sock_diag};
 
 /// What was asked in some network namespaces.
 #[derive(Debug, Default)]
@@ -46,13 +46,32 @@ impl Lookup {
         wants_sysctls: bool,
     ) -> (Vec<Waiter>, Option<Sysctls>) {
         let sysctls = || wants_sysctls.then(|| sysctls::read_here().ok()).flatten();
+        let has_port = |question: &Question| question.ends.local.port != 0;
+        let (with_port, without): (Vec<_>, Vec<_>) = group.iter().copied().partition(has_port);
         if netns == self.own.netns() {
-            return (self.own.ask_in_detail(group), sysctls());
+            let mut waiters = self.own.ask_in_detail(&with_port);
+            waiters.extend(connecting(netns, &without));
+            return (waiters, sysctls());
         }
         let inside = self.inside(netns, || {
-            let waiters = Channel::open(netns).map(|mut channel| channel.ask_in_detail(group));
-            (waiters.unwrap_or_default(), sysctls())
+            let waiters = Channel::open(netns).map(|mut channel| channel.ask_in_detail(&with_port));
+            let mut waiters = waiters.unwrap_or_default();
+            waiters.extend(connecting(netns, &without));
+            (waiters, sysctls())
         });
         inside.unwrap_or_default()
     }
+}
+
+/// The sockets of these questions by their cookies. One that connects and has not been heard of since has no port
+/// that is known, because SYN_SENT is entered before it is chosen (`tcp_v4_connect`, `net/ipv4/tcp_ipv4.c`).
+fn connecting(netns: Netns, questions: &[Question]) -> Vec<Waiter> {
+    let mut found = Vec::new();
+    if !questions.is_empty() {
+        // What was found before an error counts.
+        let _whole = sock_diag::connecting(netns, &mut found).is_ok();
+    }
+    let asked: HashSet<Cookie> = questions.iter().filter_map(|question| question.socket).collect();
+    found.retain(|waiter| asked.contains(&waiter.known.socket));
+    found
 }
