@@ -12,6 +12,7 @@ mod metrics;
 mod page;
 mod resets;
 mod states;
+mod waits;
 
 use std::borrow::Cow;
 
@@ -93,12 +94,13 @@ pub fn list() -> String {
 }
 
 fn pages() -> Vec<Page> {
-    let tables: [(&str, &[Entry]); 9] = [
+    let tables: [(&str, &[Entry]); 10] = [
         ("state", &states::ENTRIES),
         ("reason, end", &ends::ENTRIES),
         ("event", &events::EVENTS),
         ("segment that is sent again", &events::SEGMENTS),
         ("handshake", &events::HANDSHAKES),
+        ("what a socket waits for", &waits::WAITS),
         ("column", &columns::COLUMNS),
         ("mark in a line", &columns::MARKS),
         ("who it is", &events::OWNERS),

@@ -77,7 +77,7 @@ fn phrases(state: TcpState, wait: &Wait) -> Vec<String> {
         phrases.push("the application has not closed it: no timer".to_owned());
     }
     phrases.extend(queues(wait));
-    phrases.extend(wait.retransmits.and_then(retransmits));
+    phrases.extend(wait.retransmits.and_then(|count| retransmits(count, wait.waits_for)));
     phrases.extend(wait.probes.map(probes));
     match wait.next_in {
         Some(left) if left.is_zero() => phrases.push("next now".to_owned()),
@@ -148,11 +148,15 @@ fn queues(wait: &Wait) -> Vec<String> {
     queues
 }
 
-fn retransmits(count: u8) -> Option<String> {
-    match count {
-        0 => None,
-        1 => Some("sent again once".to_owned()),
-        many => Some(format!("sent again {many} times")),
+/// The kernel counts timeouts; a tail loss probe, which sends the last segment again too, is none.
+fn retransmits(count: u8, waits_for: Option<WaitsFor>) -> Option<String> {
+    let handshake = matches!(waits_for, Some(WaitsFor::SynAck | WaitsFor::HandshakeAck));
+    match (count, handshake) {
+        (0, _) => None,
+        (1, true) => Some("sent again once".to_owned()),
+        (many, true) => Some(format!("sent again {many} times")),
+        (1, false) => Some("1 timeout".to_owned()),
+        (many, false) => Some(format!("{many} timeouts")),
     }
 }
 
