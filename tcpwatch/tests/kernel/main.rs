@@ -66,6 +66,8 @@ mod running;
 #[cfg(test)]
 mod snapshot;
 #[cfg(test)]
+mod stays;
+#[cfg(test)]
 mod strangers;
 #[cfg(test)]
 mod tap;
