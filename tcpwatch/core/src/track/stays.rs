@@ -157,13 +157,14 @@ impl Stays {
         let kind = Kind { after, state, netns, direction, cgroup, owner, inherited };
         let round = self.rounds.entry(kind).or_insert_with(|| {
             self.ends.push_back((at.after(ROUND), kind));
-            Round { asked: 0, others: Others { count: 0, ..one } }
+            Round { asked: 0, others: Others { count: 0, doubtful: false, ..one } }
         });
         if round.asked < MOST {
             round.asked += 1;
             return true;
         }
         round.others.count = round.others.count.saturating_add(1);
+        round.others.doubtful |= one.doubtful;
         false
     }
 
@@ -180,8 +181,18 @@ impl Found {
     /// A kind of one socket.
     const fn alone(&self, at: KernelTime, after: Duration) -> Others {
         let Subject { netns, direction, cgroup, process, inherited, .. } = self.subject;
-        let (state, count) = (self.state, 1);
-        Others { at, count, state, after, netns, direction, cgroup, process, inherited }
+        Others {
+            at,
+            count: 1,
+            state: self.state,
+            after,
+            netns,
+            direction,
+            cgroup,
+            process,
+            inherited,
+            doubtful: false,
+        }
     }
 }
 
@@ -229,7 +240,8 @@ impl Tracker {
             let Some(Reverse((_, id))) = next.filter(|_| due <= now) else { break };
             self.stays.looks.pop();
             let Some((found, moment)) = self.look(id, due, now) else { continue };
-            let kind = found.alone(due, moment);
+            let doubtful = self.may_lack_a_record(found.base);
+            let kind = Others { doubtful, ..found.alone(due, moment) };
             if wanted(&News::Others(kind)) && self.stays.count(kind) {
                 let Subject { netns, ends, socket, .. } = found.subject;
                 sights.questions.push(Question { netns, ends, socket });

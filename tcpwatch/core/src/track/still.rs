@@ -51,6 +51,9 @@ pub struct Others {
     pub process: Option<Process>,
     /// The owner is that of the listener that accepted them.
     pub inherited: bool,
+    /// Records were lost: some may have left the state.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub doubtful: bool,
 }
 
 impl Others {

@@ -77,4 +77,7 @@ pub(super) fn others(line: &mut Object<'_>, others: &Others) {
     write_state(line, key!("state"), others.state);
     line.number(key!("more"), others.count);
     line.seconds(key!("after_s"), others.after);
+    if others.doubtful {
+        line.yes(key!("estimate"));
+    }
 }

@@ -47,7 +47,8 @@ impl Terminal {
         }
         let start = format!(" and {} more of ", grouped(count));
         let after = Humane(Some(after)).round();
-        let end = format!(": {state}, still, after {after}");
+        let doubt = if others.doubtful { " (perhaps fewer: records were lost)" } else { "" };
+        let end = format!(": {state}, still, after {after}{doubt}");
         let text = [start.as_bytes(), &self.owner, end.as_bytes()].concat();
         style::paint(style::of_state(state), &text, self.layout.color, out);
         self.marks(out);

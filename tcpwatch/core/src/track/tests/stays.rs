@@ -134,6 +134,22 @@ fn above_twenty_of_one_kind_the_others_are_counted() {
 }
 
 #[test]
+fn after_a_loss_a_count_is_marked_until_it_is_of_later_changes_only() {
+    let mut tracker = watching();
+    for socket in 10..40 {
+        apply_all(&mut tracker, &left_open(0, socket, 4711));
+        apply_all(&mut tracker, &left_open(5000, 100 + socket, 4711));
+    }
+    tracker.lost(ms(3000));
+    let mut doubts = Vec::new();
+    for at in [2000, 7000] {
+        let sights = tracker.look_at_sockets(ms(at), 1000, |_| true);
+        doubts.extend(sights.others.iter().map(|others| (others.count, others.doubtful)));
+    }
+    assert_eq!(doubts, [(10, true), (10, false)]);
+}
+
+#[test]
 fn a_round_lasts_for_a_second_from_its_first_socket() {
     let mut tracker = watching();
     for socket in 10..35 {

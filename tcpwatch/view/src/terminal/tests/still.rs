@@ -151,12 +151,15 @@ fn others_of_one_kind_are_a_line_without_ends() {
         cgroup: None,
         process: subject.process,
         inherited: true,
+        doubtful: false,
     };
     let shown = |others| line(&News::Others(others), 80, true);
     assert_eq!(
         shown(others).trim_start(),
         "3.0000 and 1,204 more of nc 2410 (listener): CLOSE_WAIT, still, after 10 s"
     );
+    let doubtful = Others { doubtful: true, ..others };
+    assert!(shown(doubtful).ends_with("still, after 10 s (perhaps fewer: records were lost)"));
     let unknown = Others { process: None, inherited: false, count: 1, ..others };
     assert!(
         shown(unknown).ends_with("and 1 more of an unknown owner: CLOSE_WAIT, still, after 10 s")
