@@ -17,7 +17,7 @@ use crate::{live_recording::LiveRecording, plan::Plan, road::Road};
 /// Sockets asked about at a time.
 const AT_A_TIME: usize = 64;
 /// Asking takes this fraction of the time at most; other network namespaces have to be entered.
-const SHARE: u32 = 10;
+const SHARE: u32 = 5;
 
 /// Asks, and takes in the answers.
 pub(crate) struct Waits {
