@@ -19,8 +19,8 @@ const FULL: usize = 256;
 pub enum Item {
     /// What happened to a socket, if [`Plan::selection`] and [`Plan::places`] let it pass.
     News(News),
-    /// Where a cgroup is. Comes before all that happens to its sockets, whatever the plan asks for, and again
-    /// if it was forgotten meanwhile.
+    /// Where a cgroup is, whatever the plan asks for: before what happens to its sockets, if its path is found
+    /// by then, and again if it was forgotten meanwhile.
     Place(CgroupId, Arc<Place>),
     /// Records were lost.
     Loss(Loss),

@@ -12,6 +12,7 @@
 pub mod batch;
 mod comparison;
 pub mod ending;
+mod intake;
 mod live_recording;
 pub mod log;
 mod losses;

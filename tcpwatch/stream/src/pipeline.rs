@@ -1,17 +1,14 @@
 //! The whole road on one page: a record of the kernel's ring becomes an event, is put in order, is tracked,
 //! and what is to be shown of it is yielded in batches. The steps have files of their own:
-//! [`road`](crate::road) from event to item, [`questions`](crate::questions) and
-//! [`comparison`](crate::comparison) for what has to be asked besides, [`waits`](crate::waits) for what
-//! sockets wait for,
+//! [`intake`](crate::intake) from record to event, [`road`](crate::road) from event to item,
+//! [`questions`](crate::questions) and [`comparison`](crate::comparison) for what has to be asked besides,
+//! [`waits`](crate::waits) for what sockets wait for,
 //! [`live_recording`](crate::live_recording) for the recording.
 
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
-use tcpwatch_core::{
-    decode::{Names, decode},
-    event::{Event, KernelTime},
-};
+use tcpwatch_core::event::KernelTime;
 use tcpwatch_kernel::{
     clock,
     probe::{Probes, Ring},
@@ -23,10 +20,10 @@ use crate::{
     batch::Batch,
     comparison::Comparison,
     ending::Ending,
+    intake::Intake,
     live_recording::{LiveRecording, header},
     losses::LossWatch,
     plan::Plan,
-    questions::Questions,
     road::{END_OF_TIME, Road, Unfiltered},
     waits::Waits,
 };
@@ -49,9 +46,7 @@ pub struct Live<'a> {
     probes: Probes,
     source: RingSource,
     complaints: Complaints,
-    names: Names,
-    recording: LiveRecording,
-    questions: Questions,
+    intake: Intake,
     comparison: Comparison,
     waits: Waits,
     losses: LossWatch,
@@ -87,28 +82,22 @@ impl<'a> Live<'a> {
         let source = RingSource::new(ring)?;
         let complaints = Complaints::new(&mut probes)?;
         let header = header(plan, &probes);
-        let mut recording = LiveRecording::begin(plan.record.as_deref(), &header)?;
+        let recording = LiveRecording::begin(plan.record.as_deref(), &header)?;
         let mut road = Road::new(plan, &header, Unfiltered::Listeners);
-        let mut questions = Questions::default();
         let waits = Waits::new(plan, &mut road);
+        let mut intake = Intake::new(header, recording);
         // The hooks are attached already, so that nothing falls between.
         if let Some(snapshot) = look_around(&plan.filters, Owners::Find) {
             let mut known = snapshot.sockets;
             known.retain(|known| plan.filters.wants(known.netns, &known.ends));
-            for id in known.iter().filter_map(|known| known.cgroup) {
-                questions.locate(id, &mut road, &mut recording);
-            }
-            recording.known(&known);
-            road.learn(&known);
+            intake.learn(&known, &mut road);
         }
         Ok(Self {
             plan,
             ending,
             source,
             complaints,
-            names: Names { symbols: header.symbols, reset_reasons: header.reset_reasons },
-            recording,
-            questions,
+            intake,
             comparison: Comparison::default(),
             waits,
             losses: LossWatch::new(Arc::clone(&probes.losses)),
@@ -138,8 +127,8 @@ impl<'a> Live<'a> {
     /// begins when this waits first. A call that is dropped before it returns loses nothing.
     ///
     /// # Errors
-    /// If the kernel side cannot be read; after the totals, if the recording could not be written, or the
-    /// wanted container turned out to be two.
+    /// If the kernel side cannot be read; instead of the totals, if the wanted container turned out to be two;
+    /// after the totals, if the recording could not be written.
     pub async fn next_batch(&mut self) -> Result<Option<Batch<'_>>> {
         self.road.shown.clear();
         while self.road.shown.is_empty() {
@@ -150,8 +139,7 @@ impl<'a> Live<'a> {
                 (None, Stage::Ending) => self.drain()?,
                 (None, Stage::Closing) => self.close()?,
                 (None, Stage::Over) => {
-                    self.recording.result()?;
-                    self.road.shown.whereabouts.result()?;
+                    self.intake.recording.result()?;
                     return Ok(None);
                 }
             }
@@ -161,7 +149,7 @@ impl<'a> Live<'a> {
 
     /// Waits until there is something to be done; returns whether the run goes on.
     async fn goes_on(&mut self) -> Result<bool> {
-        if self.road.shown.is_complete() || self.recording.has_failed() {
+        if self.road.shown.is_complete() || self.intake.recording.has_failed() {
             return Ok(false);
         }
         let began = *self.began.get_or_insert_with(Instant::now);
@@ -182,8 +170,8 @@ impl<'a> Live<'a> {
 
     /// When the kernel has to be asked something.
     fn asks_at(&self) -> Option<Instant> {
-        let Self { questions, comparison, waits, road, .. } = self;
-        let due = [questions.due_at(road), comparison.due_at(), waits.due_at(road)];
+        let Self { intake, comparison, waits, road, .. } = self;
+        let due = [intake.questions.due_at(road), comparison.due_at(), waits.due_at(road)];
         let at = due.into_iter().flatten().min()?;
         Some(Instant::now() + at.since(clock::now()))
     }
@@ -192,16 +180,15 @@ impl<'a> Live<'a> {
     /// what explains an event of the present may be still in it.
     fn drain(&mut self) -> Result<()> {
         let begun = clock::now();
-        let Self { source, names, questions, recording, road, .. } = self;
+        let Self { source, intake, road, .. } = self;
         let before = road.account.received;
-        source
-            .drain(road.holds_back(), |record| take(record, names, questions, recording, road))?;
+        source.drain(road.holds_back(), |record| intake.take(record, road))?;
         if self.stage == Stage::Ending && road.account.received == before {
             self.stage = Stage::Closing;
         }
         clock::follow(&mut road.shown.clock);
         let complete = if source.is_behind() { road.newest() } else { begun };
-        recording.flush();
+        intake.recording.flush();
         self.losses.outdate();
         self.releasing = Some(complete);
         Ok(())
@@ -209,18 +196,18 @@ impl<'a> Live<'a> {
 
     /// Order to batch; when that is done, what else is due.
     fn release(&mut self, until: KernelTime) -> Result<()> {
-        let Self { questions, comparison, waits, recording, losses, road, .. } = self;
+        let Self { intake, comparison, waits, losses, road, .. } = self;
         if !road.release_some(until, Some(losses))? {
             return Ok(());
         }
         self.releasing = None;
         comparison.finish(until, road);
         if self.stage == Stage::Running {
-            questions.ask(road, recording);
-            waits.go_on(until, road, recording);
+            intake.questions.ask(road, &mut intake.recording);
+            waits.go_on(until, road, &mut intake.recording);
             self.account(self.source.is_asleep())?;
         }
-        self.recording.flush();
+        self.intake.recording.flush();
         Ok(())
     }
 
@@ -245,11 +232,13 @@ impl<'a> Live<'a> {
     /// word is asked about a last time.
     fn close(&mut self) -> Result<()> {
         self.release_all()?;
-        self.questions.ask_all(&mut self.road, &mut self.recording);
+        let Self { intake, road, .. } = self;
+        intake.questions.ask_all(road, &mut intake.recording);
         self.account(true)?;
         self.release_all()?;
-        self.waits.close(END_OF_TIME, &mut self.road, &mut self.recording);
-        self.recording.flush();
+        let Self { intake, waits, road, .. } = self;
+        waits.close(END_OF_TIME, road, &mut intake.recording);
+        intake.recording.flush();
         self.stage = Stage::Over;
         self.road.summarize(clock::now())
     }
@@ -259,31 +248,6 @@ impl<'a> Live<'a> {
         self.road.release(END_OF_TIME, Some(&mut self.losses))?;
         self.comparison.finish(END_OF_TIME, &mut self.road);
         Ok(())
-    }
-}
-
-/// A record of the ring becomes an event.
-fn take(
-    record: &[u8],
-    names: &Names,
-    questions: &mut Questions,
-    recording: &mut LiveRecording,
-    road: &mut Road<'_>,
-) {
-    let mut decoded = decode(record, names);
-    if let Ok(Event::State(change)) = &mut decoded {
-        questions.complete_port(change, recording);
-    }
-    if let Some(id) = decoded.as_ref().ok().and_then(Event::cgroup) {
-        questions.locate(id, road, recording);
-    }
-    recording.record(record);
-    match decoded {
-        Ok(event) => {
-            Questions::learn_sysctls(&event, road, recording);
-            road.push(event);
-        }
-        Err(_) => road.account.undecodable += 1,
     }
 }
 

@@ -58,8 +58,8 @@ impl<'a, F: BufRead> Replay<'a, F> {
     /// What comes next; `None` after the totals.
     ///
     /// # Errors
-    /// After the totals, if the recording could not be read to its end, or the wanted container turned out to be
-    /// two.
+    /// Instead of the totals, if the wanted container turned out to be two; after the totals, if the recording
+    /// could not be read to its end.
     pub fn next_batch(&mut self) -> Result<Option<Batch<'_>>> {
         self.road.shown.clear();
         while !self.is_over && !self.road.shown.is_full() {
@@ -77,9 +77,7 @@ impl<'a, F: BufRead> Replay<'a, F> {
             }
         }
         if self.road.shown.is_empty() {
-            self.failed.take().map_or(Ok(()), Err)?;
-            self.road.shown.whereabouts.result()?;
-            return Ok(None);
+            return self.failed.take().map_or(Ok(None), |error| Err(error.into()));
         }
         Ok(Some(self.road.shown.hand_out(!self.is_over)))
     }

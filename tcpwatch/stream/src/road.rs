@@ -135,8 +135,10 @@ impl<'a> Road<'a> {
         self.shown.losses(self.account.settle(totals, self.tracker.tally(), now));
     }
 
-    /// The lives that are over but for TIME_WAIT, if they are wanted, and the last item.
+    /// The lives that are over but for TIME_WAIT, if they are wanted, and the last item. Fails instead if the
+    /// wanted container turned out to be two.
     pub(crate) fn summarize(&mut self, end: KernelTime) -> Result<()> {
+        self.shown.whereabouts.result()?;
         if self.plan.unfinished {
             self.tracker.tell_unfinished(end, |news| self.shown.news(news));
         }

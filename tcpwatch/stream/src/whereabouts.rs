@@ -38,8 +38,8 @@ impl<'a> Whereabouts<'a> {
         place
     }
 
-    /// The beginning of an id may be that of two in a recording; of those that exist at the start of a live
-    /// run it was made whole.
+    /// The beginning of an id may be that of two in a recording. At the start of a live run it was made the
+    /// whole id of the only one that existed, or the name of one, with which the id of another may begin.
     fn note_container(&mut self, place: &Place) {
         let Some(id) = self.wanted.container_of(place) else { return };
         match &self.container {
@@ -63,12 +63,12 @@ impl<'a> Whereabouts<'a> {
         self.wanted.wants(place.map(AsRef::as_ref))
     }
 
-    /// The word for the wanted container means two, which ends the run.
+    /// The wanted container turned out to be two, which ends the run.
     pub(crate) const fn is_ambiguous(&self) -> bool {
         self.ambiguous.is_some()
     }
 
-    /// Says once whether the word for the wanted container means two.
+    /// Fails once if the wanted container turned out to be two.
     pub(crate) fn result(&mut self) -> Result<(), AmbiguousContainer> {
         self.ambiguous.take().map_or(Ok(()), Err)
     }
