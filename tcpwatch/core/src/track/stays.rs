@@ -106,8 +106,7 @@ pub struct Sights {
 struct Found {
     subject: Subject,
     state: TcpState,
-    /// From when on its time in the state is counted.
-    base: KernelTime,
+    base: Base,
 }
 
 /// Does something have to end this state, the peer, the application or a timer?
@@ -124,21 +123,26 @@ const fn is_waiting(state: TcpState) -> bool {
     )
 }
 
-/// The first moment after `now` for a socket that is in this state since `base`.
-fn next(state: TcpState, base: KernelTime, now: KernelTime) -> Option<KernelTime> {
-    let moments = MOMENTS.iter().map(|moment| base.after(*moment));
-    is_waiting(state).then(|| moments.into_iter().find(|moment| *moment > now)).flatten()
+/// Since when a socket is in its state.
+#[derive(Clone, Copy)]
+struct Base {
+    at: KernelTime,
+    /// That was when it was seen first: it may be in it for longer.
+    seen_only: bool,
 }
 
-impl Full {
-    fn base(&self) -> KernelTime {
-        self.since.unwrap_or(self.seen)
+impl Base {
+    const fn new(since: Option<KernelTime>, seen: KernelTime) -> Self {
+        match since {
+            Some(at) => Self { at, seen_only: false },
+            None => Self { at: seen, seen_only: true },
+        }
     }
-}
 
-impl Mini {
-    fn base(&self) -> KernelTime {
-        self.since.unwrap_or(self.seen)
+    /// The first moment after `now`. A socket that is older than what was seen of it is not new after a second.
+    fn next(self, now: KernelTime) -> Option<KernelTime> {
+        let moments = MOMENTS.iter().skip(usize::from(self.seen_only));
+        moments.map(|moment| self.at.after(*moment)).find(|moment| *moment > now)
     }
 }
 
@@ -204,14 +208,14 @@ impl Tracker {
 
     pub(super) fn look_after_full(&mut self, socket: Cookie, full: &mut Full) {
         if self.stays.wanted && is_waiting(full.state) {
-            let next = next(full.state, full.base(), full.seen);
+            let next = Base::new(full.since, full.seen).next(full.seen);
             self.stays.plan(&mut full.look_at, Id::Full(socket), next);
         }
     }
 
     pub(super) fn look_after_mini(&mut self, key: &Key, mini: &mut Mini) {
         if self.stays.wanted && is_waiting(mini.state) {
-            let next = next(mini.state, mini.base(), mini.seen);
+            let next = Base::new(mini.since, mini.seen).next(mini.seen);
             self.stays.plan(&mut mini.look_at, Id::Mini(*key), next);
         }
     }
@@ -240,7 +244,7 @@ impl Tracker {
             let Some(Reverse((_, id))) = next.filter(|_| due <= now) else { break };
             self.stays.looks.pop();
             let Some((found, moment)) = self.look(id, due, now) else { continue };
-            let doubtful = self.may_lack_a_record(found.base);
+            let doubtful = self.may_lack_a_record(found.base.at);
             let kind = Others { doubtful, ..found.alone(due, moment) };
             if wanted(&News::Others(kind)) && self.stays.count(kind) {
                 let Subject { netns, ends, socket, .. } = found.subject;
@@ -266,12 +270,14 @@ impl Tracker {
         let (look, found) = match id {
             Id::Full(socket) => {
                 let full = sockets.get_mut(&socket).filter(|full| !full.replaced)?;
-                let (subject, state, base) = (full.subject(socket), full.state, full.base());
+                let (subject, state, base) =
+                    (full.subject(socket), full.state, Base::new(full.since, full.seen));
                 (&mut full.look_at, Found { subject, state, base })
             }
             Id::Mini(key) => {
                 let mini = minis.get_mut(&key)?;
-                let (subject, state, base) = (mini.subject(&key), mini.state, mini.base());
+                let (subject, state, base) =
+                    (mini.subject(&key), mini.state, Base::new(mini.since, mini.seen));
                 (&mut mini.look_at, Found { subject, state, base })
             }
         };
@@ -279,12 +285,13 @@ impl Tracker {
             return None;
         }
         *look = Look::default();
-        let passed = due.since(found.base);
+        let passed = due.since(found.base.at);
         let moment = MOMENTS.into_iter().find(|moment| *moment == passed);
         let moment = moment.filter(|_| is_waiting(found.state));
         // A look that another state has left behind says nothing of this one's moments.
         let seen_until = if moment.is_some() { now } else { due };
-        stays.plan(look, id, next(found.state, found.base, seen_until));
+        let next = found.base.next(seen_until).filter(|_| is_waiting(found.state));
+        stays.plan(look, id, next);
         Some((found, moment?))
     }
 
