@@ -259,7 +259,9 @@ impl Tracker {
     pub fn counted_at_end(&mut self, now: KernelTime) -> Vec<Others> {
         let mut others = Vec::new();
         self.stays.end_rounds(NEVER, &mut others);
-        others.iter_mut().for_each(|others| others.at = others.at.min(now));
+        for kind in &mut others {
+            kind.at = kind.at.min(now);
+        }
         others
     }
 

@@ -202,11 +202,11 @@ fn waits_for(waiter: &Waiter, unsent: Option<u32>, in_flight: Option<u32>) -> Op
 /// A socket that no application holds any more. One that was not accepted yet has no file either, but can only be
 /// in ESTABLISHED, CLOSE_WAIT or SYN_RECV.
 fn is_orphan(waiter: &Waiter) -> bool {
-    let closed = match waiter.known.state {
-        TcpState::FinWait1 | TcpState::FinWait2 | TcpState::Closing | TcpState::LastAck => true,
-        _ => false,
-    };
-    closed && waiter.known.inode == 0
+    let closing = matches!(
+        waiter.known.state,
+        TcpState::FinWait1 | TcpState::FinWait2 | TcpState::Closing | TcpState::LastAck
+    );
+    closing && waiter.known.inode == 0
 }
 
 /// Bytes of data that were not sent, and that were not acknowledged, without SYN and FIN.
