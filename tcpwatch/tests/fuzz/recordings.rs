@@ -35,6 +35,8 @@ const WORDS: &[&str] = &[
     "\"rate\":0",
     "\"nanos\":4294967295",
     "{\"answer\":null}\n",
+    "{\"waiter\":null}\n",
+    "{\"others\":{\"count\":0}}\n",
     "{\"record\":\"00\"}\n",
 ];
 

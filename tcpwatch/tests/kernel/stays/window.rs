@@ -27,7 +27,7 @@ fn stuck(netns: &Netns) -> (TcpStream, TcpStream, Ends) {
         let mut client = TcpStream::connect(to).unwrap();
         let server = listener.accept().unwrap().0.into();
         client.set_nonblocking(true).unwrap();
-        while client.write(&[0; 1 << 16]).is_ok() {}
+        while client.write(&[0; 1 << 13]).is_ok() {}
         let ends = (client.local_addr().unwrap(), to);
         (client, server, ends)
     })

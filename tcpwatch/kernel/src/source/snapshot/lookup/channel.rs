@@ -90,7 +90,7 @@ impl Channel {
             self.find(&ends, question.socket, &mut interfaces)
         });
         let found = found.filter_map(|found| match found {
-            Found::Is(waiter) => Some(waiter),
+            Found::Is(waiter) => Some(*waiter),
             Found::Gone | Found::Unknown => None,
         });
         let found = found.collect();
@@ -180,9 +180,9 @@ fn identify(ends: &Endpoints, interface: u32) -> (u8, SocketId) {
 }
 
 /// What the kernel has for one question.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Found {
-    Is(Waiter),
+    Is(Box<Waiter>),
     /// No such socket.
     Gone,
     /// The kernel did not answer.
@@ -193,7 +193,7 @@ enum Found {
 /// (`__inet_lookup`, `include/net/inet_hashtables.h`), or says `ENOENT`.
 fn meaning(answer: Result<Option<Waiter>, DumpError>, asked: &Endpoints) -> Found {
     match answer {
-        Ok(Some(waiter)) if waiter.known.ends == *asked => Found::Is(waiter),
+        Ok(Some(waiter)) if waiter.known.ends == *asked => Found::Is(Box::new(waiter)),
         Ok(Some(_)) => Found::Gone,
         Err(DumpError::Answer(MessageError::Refused(error)))
             if error.raw_os_error() == Some(libc::ENOENT) =>
@@ -256,7 +256,7 @@ mod tests {
             Err(DumpError::Answer(MessageError::Refused(io::Error::from_raw_os_error(errno))))
         };
         for (answer, means) in [
-            (Ok(Some(waiter(asked))), Found::Is(waiter(asked))),
+            (Ok(Some(waiter(asked))), Found::Is(Box::new(waiter(asked)))),
             (Ok(Some(waiter(ends(Ipv4Addr::LOCALHOST, 80, 0)))), Found::Gone),
             (refused(libc::ENOENT), Found::Gone),
             (refused(libc::EPERM), Found::Unknown),
