@@ -1,4 +1,4 @@
-//! Recordings that are none, or no longer.
+//! Corrupted recordings.
 
 use std::{
     io::{BufReader, Read},
@@ -52,7 +52,7 @@ proptest! {
 
     #[test]
     fn a_spoiled_recording_is_played_up_to_what_is_wrong(
-        which in 0..12_usize,
+        which in 0..GOOD.len(),
         damages in with_words(WORDS),
     ) {
         let mut bytes = GOOD[which].1.clone();
@@ -65,7 +65,7 @@ proptest! {
 
     #[test]
     fn numbers_in_the_first_line_and_of_known_sockets_may_be_any(
-        which in 0..12_usize,
+        which in 0..GOOD.len(),
         places in vec((any::<proptest::sample::Index>(), select(vec![
             "0", "1", "255", "4294967295", "999999999", "9223372036854775807", "18446744073709551615",
             "-9223372036854775808",
@@ -91,8 +91,8 @@ proptest! {
     }
 }
 
-/// Text that is not expected in a name: what JSON has to escape, what a terminal obeys, what looks like
-/// a part of a line.
+/// Text that is unexpected in a name: what JSON has to escape, control characters of terminals, text that looks like a
+/// part of a line.
 const HOSTILE: &[&str] = &[
     "\u{0}",
     "\n{\"schema\":1}\n",
@@ -109,7 +109,7 @@ const HOSTILE: &[&str] = &[
     "",
 ];
 
-/// Puts hostile text into every string below this value that `chosen` chooses.
+/// Puts hostile text into every string below this value that `chosen` selects.
 fn spoil_text(value: &mut Value, chosen: &mut impl FnMut() -> Option<&'static str>) {
     match value {
         Value::String(text) => {
@@ -128,7 +128,7 @@ fn spoil_text(value: &mut Value, chosen: &mut impl FnMut() -> Option<&'static st
     }
 }
 
-/// The names of processes and reasons in a recording, and nothing else: what is refused is not shown.
+/// The names of processes and the reasons in a recording, and nothing else: refused parts are not shown.
 fn names(line: &mut Value) -> Vec<&mut Value> {
     let mut names = Vec::new();
     let Value::Object(members) = line else { return names };
@@ -159,7 +159,7 @@ proptest! {
 
     #[test]
     fn hostile_names_are_shown_and_no_terminal_obeys_them(
-        which in 0..12_usize,
+        which in 0..GOOD.len(),
         words in vec(select(HOSTILE), 1..5),
         everywhere: bool,
     ) {
@@ -187,7 +187,7 @@ proptest! {
     }
 }
 
-/// Bytes without end, and how many of them were taken.
+/// Bytes without end, and the number of bytes that were read.
 struct Endless<'t> {
     taken: &'t mut usize,
 }

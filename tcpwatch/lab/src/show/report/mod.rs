@@ -1,4 +1,4 @@
-//! All runs as one JSON document; its form is described by `schema.json` in this folder.
+//! Writes all runs as one JSON document; `schema.json` in this folder describes its format.
 
 mod story;
 
@@ -16,40 +16,40 @@ use tcpwatch_kernel::probe::filters::Family;
 use tcpwatch_view::json_object::{Object, escape, key};
 use thiserror::Error;
 
-use self::story::Teller;
+use self::story::MomentWriter;
 use crate::{
     host::Host,
     story::{Discarded, LeftOut, Profile, Run},
     verdict::Verdict,
 };
 
-/// Version of the form: grows when a field changes its meaning, not when one is added.
+/// Version of the format: incremented when a field changes its meaning, not when one is added.
 const SCHEMA: u8 = 1;
 
-/// Why there is no report.
+/// Why a report could not be written.
 #[derive(Debug, Error)]
 pub enum ReportError {
-    /// Told before anything is run.
+    /// The file cannot be opened; reported before anything runs.
     #[error(
         "cannot write the report {path}: {source}; name a file in a folder that you may write to"
     )]
     Open {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// Told at the end.
+    /// The file cannot be written; reported at the end.
     #[error("cannot finish the report {path}: {source}; it is incomplete")]
     Write {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
 }
 
-/// A file that is open for the report.
+/// An open file for the report.
 #[derive(Debug)]
 pub struct Report {
     path: PathBuf,
@@ -57,7 +57,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// Opens the file before anything is run, and empties it.
+    /// Opens the file before anything runs, and truncates it.
     ///
     /// # Errors
     /// If it cannot be written.
@@ -68,7 +68,7 @@ impl Report {
         }
     }
 
-    /// Writes all runs, made or not. `clock` turns the kernel's time into that of the calendar.
+    /// Writes all runs, made or not. `clock` converts the kernel's time to wall-clock time.
     ///
     /// # Errors
     /// If the file cannot be written, because the disk is full, say.
@@ -126,7 +126,7 @@ fn write_run(run: &Run, clock: &WallClock, object: &mut Object<'_>) {
         verdicts,
         warnings,
     } = run;
-    let mut teller = Teller::new(scenario, clock);
+    let mut writer = MomentWriter::new(scenario, clock);
     object.text(key!("scenario"), &scenario.name);
     object.text(key!("title"), &scenario.title);
     object.text(key!("claim"), &scenario.claim);
@@ -141,12 +141,12 @@ fn write_run(run: &Run, clock: &WallClock, object: &mut Object<'_>) {
             });
         }
     });
-    object.text(key!("started"), &teller.moment(*started));
+    object.text(key!("started"), &writer.moment(*started));
     object.number(key!("started_mono_ns"), started.0);
-    object.text(key!("ended"), &teller.moment(*ended));
+    object.text(key!("ended"), &writer.moment(*ended));
     object.number(key!("ended_mono_ns"), ended.0);
     object.seconds(key!("lasted_s"), ended.since(*started));
-    object.array(key!("story"), story, |moment, out| teller.tell(moment, out));
+    object.array(key!("story"), story, |moment, out| writer.write(moment, out));
     object.array(key!("rules"), scenario.rules.iter().zip(dropped), |(rule, dropped), out| {
         Object::write(out, |object| {
             object.text(key!("rule"), &rule.name);
@@ -180,7 +180,7 @@ const fn profile_word(profile: Profile) -> &'static str {
     }
 }
 
-/// What the timers were judged by.
+/// Appends the sysctls by which the timers were judged.
 fn write_sysctls(sysctls: &Sysctls, values: &mut Object<'_>) {
     let Sysctls {
         syn_retries,
@@ -204,7 +204,7 @@ fn write_sysctls(sysctls: &Sysctls, values: &mut Object<'_>) {
     values.number(key!("tcp_early_retrans"), early_retrans);
 }
 
-/// What is missing, and the runs that proved nothing for it.
+/// Appends the losses, and the runs that proved nothing because of them.
 fn write_losses(run: &Run, object: &mut Object<'_>) {
     object.object(key!("netns"), |hosts| write_netns(run.netns, hosts));
     object.number(key!("lost"), run.lost);
@@ -230,7 +230,7 @@ fn write_discarded(discarded: &Discarded, object: &mut Object<'_>) {
     object.text(key!("why"), why);
 }
 
-/// What the scenario set, as text.
+/// Appends the sysctls that the scenario set, as text.
 fn write_set(run: &Run, host: Host, values: &mut Object<'_>) {
     values.object(key!("set"), |set| {
         for (name, value) in run.scenario.sysctls.get(&host).into_iter().flatten() {

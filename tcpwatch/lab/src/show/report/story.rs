@@ -1,5 +1,5 @@
-//! Moments of a story as JSON objects. What the live log tells is told in its own words, with the
-//! host added; `dropped_by` is the rule's place in the list of rules. See `tcpwatch/view/src/schema.json`.
+//! Writes the moments of a story as JSON objects. Events of the live log have the live log's format, with the host
+//! added; `dropped_by` is the index of the rule. See `tcpwatch/view/src/schema.json`.
 
 use tcpwatch_core::{
     event::{KernelTime, WallClock},
@@ -14,37 +14,37 @@ use tcpwatch_view::{
 use crate::{
     scenario::{Scenario, Signal},
     show::words,
-    story::{Moment, SystemCall, What},
+    story::{Moment, MomentKind, SystemCall},
 };
 
-/// Tells the moments of one run.
-pub(super) struct Teller<'a> {
+/// Writes the moments of one run.
+pub(super) struct MomentWriter<'a> {
     scenario: &'a Scenario,
     clock: &'a WallClock,
     lines: JsonLines,
 }
 
-impl<'a> Teller<'a> {
+impl<'a> MomentWriter<'a> {
     pub(super) fn new(scenario: &'a Scenario, clock: &'a WallClock) -> Self {
         Self { scenario, clock, lines: JsonLines::default() }
     }
 
-    /// A moment as text, in UTC.
+    /// A time as text, in UTC.
     pub(super) fn moment(&mut self, at: KernelTime) -> String {
         self.lines.moment(at, self.clock)
     }
 
     /// Appends a moment's object.
-    pub(super) fn tell(&mut self, moment: &Moment, out: &mut Vec<u8>) {
+    pub(super) fn write(&mut self, moment: &Moment, out: &mut Vec<u8>) {
         let Self { scenario, clock, lines } = self;
         lines.of_host(moment.host.name());
         let mut line = |event, fill: &dyn Fn(&mut Object<'_>)| {
             lines.line(event, moment.at, clock, out, fill);
         };
         match &moment.what {
-            What::Called(call) => line("call", &|line| write_call(line, call)),
-            What::Returned(call) => line("return", &|line| write_call(line, call)),
-            What::Signal(signal) => line("signal", &|line| {
+            MomentKind::Called(call) => line("call", &|line| write_call(line, call)),
+            MomentKind::Returned(call) => line("return", &|line| write_call(line, call)),
+            MomentKind::Signal(signal) => line("signal", &|line| {
                 let name = match signal {
                     Signal::Stop => "SIGSTOP",
                     Signal::Continue => "SIGCONT",
@@ -52,20 +52,20 @@ impl<'a> Teller<'a> {
                 };
                 line.word(key!("signal"), name);
             }),
-            What::Segment(segment) => lines.news(&News::Segment(segment.clone()), clock, out),
-            What::RuleSet(slot) => {
+            MomentKind::Segment(segment) => lines.news(&News::Segment(segment.clone()), clock, out),
+            MomentKind::RuleSet(slot) => {
                 line("rule_set", &|line| line.text(key!("rule"), &words::rule(scenario, *slot)));
             }
-            What::RuleReleased(slot) => {
+            MomentKind::RuleReleased(slot) => {
                 let name = words::rule(scenario, *slot);
                 line("rule_released", &|line| line.text(key!("rule"), &name));
             }
-            What::Witness(states) => line("witness", &|line| {
+            MomentKind::Witness(states) => line("witness", &|line| {
                 line.array(key!("states"), states, |state, out| escape(&state.to_string(), out));
             }),
-            What::News(news) => lines.news(news, clock, out),
+            MomentKind::News(news) => lines.news(news, clock, out),
         }
-        // Objects of a list have commas between them.
+        // The objects of an array are separated by commas, not by line feeds.
         if out.last() == Some(&b'\n') {
             out.pop();
         }
