@@ -28,6 +28,8 @@ pub enum RecordKind {
     RequestStart = 10,
     /// A full socket sent a segment again: [`crate::TimedRetransmit`].
     TimedRetransmit = 11,
+    /// The queues of a half-open connection's listener: [`crate::ListenerQueue`].
+    ListenerQueue = 12,
 }
 
 /// Address family on the wire. An IPv4 connection of an IPv6 socket (`::ffff:a.b.c.d`) is IPv4.
@@ -90,6 +92,7 @@ impl RecordKind {
             9 => Self::Owner,
             10 => Self::RequestStart,
             11 => Self::TimedRetransmit,
+            12 => Self::ListenerQueue,
             _ => return None,
         })
     }

@@ -60,9 +60,13 @@ mod owners;
 #[cfg(test)]
 mod places;
 #[cfg(test)]
+mod queues;
+#[cfg(test)]
 mod recorded;
 #[cfg(test)]
 mod running;
+#[cfg(test)]
+mod servers;
 #[cfg(test)]
 mod snapshot;
 #[cfg(test)]

@@ -42,6 +42,8 @@ pub(crate) static TARGETS: &[Target] = &[
             "metrics::upheaval::a_thousand_namespaces_and_interfaces_come_and_go_without_a_trace_but_their_counts",
             "running::an_idle_system_lets_it_sleep_and_load_wakes_it_every_few_milliseconds_at_most",
             "running::the_first_record_after_quiet_time_reaches_stdout_at_once",
+            // It takes bash, which is not in the machines.
+            "owners::names::numbers_are_those_of_the_pid_namespace_that_tcpwatch_runs_in_and_others_have_none",
             // Does not depend on the kernel.
             "running::it_ends_by_itself_after_the_count_of_lines",
             "running::it_ends_by_itself_after_the_duration",
@@ -58,23 +60,26 @@ pub(crate) struct MachineKind {
     pub(crate) name: &'static str,
     /// Additional parameters of its kernel.
     pub(crate) command_line: &'static str,
-    /// Prefix of the names of its tests, which are ignored elsewhere.
-    pub(crate) tests: &'static str,
+    /// Prefixes of the names of its tests, which are ignored elsewhere.
+    pub(crate) tests: &'static [&'static str],
 }
 
 /// A kernel that tcpwatch refuses.
 pub(crate) static TOO_OLD: MachineKind =
-    MachineKind { name: "too-old", command_line: "", tests: "whole_machine::too_old::" };
+    MachineKind { name: "too-old", command_line: "", tests: &["whole_machine::too_old::"] };
 
 /// The usual configuration: every test that is not ignored, and then those that change the machine.
-pub(crate) static USUAL: MachineKind =
-    MachineKind { name: "usual", command_line: "", tests: "whole_machine::symbols::" };
+pub(crate) static USUAL: MachineKind = MachineKind {
+    name: "usual",
+    command_line: "",
+    tests: &["whole_machine::orphans::", "whole_machine::symbols::"],
+};
 
 /// The unusual configurations.
 pub(crate) static ODD: [MachineKind; 1] = [MachineKind {
     name: "lockdown",
     command_line: "lsm=lockdown lockdown=confidentiality",
-    tests: "whole_machine::lockdown::",
+    tests: &["whole_machine::lockdown::"],
 }];
 
 /// The output of `--list`, and of `--list --ignored`.
@@ -100,8 +105,9 @@ impl Target {
             let of_these = self.only.iter().any(|prefix| name.starts_with(prefix));
             (of_these || self.only.is_empty())
                 && !self.without.contains(name)
-                // A tier of its own.
+                // Tiers of their own.
                 && !name.starts_with("load::")
+                && !name.starts_with("servers::")
                 && is_asked(name, only)
         };
         let wanted = names(&listed.all).filter(is_wanted);
@@ -128,7 +134,8 @@ impl Target {
 impl MachineKind {
     /// The tests of a target that need a machine like this.
     pub(crate) fn choose(&self, listed: &ListedTests, only: &[String]) -> Vec<String> {
-        let needs = names(&listed.ignored).filter(|name| name.starts_with(self.tests));
+        let is_its = |name: &&str| self.tests.iter().any(|prefix| name.starts_with(prefix));
+        let needs = names(&listed.ignored).filter(is_its);
         let wanted = needs.filter(|name| is_asked(name, only));
         wanted.map(str::to_owned).collect()
     }
@@ -139,12 +146,12 @@ mod unit {
     use super::*;
 
     const TARGET: Target = Target { name: "t", only: &[], core: &["a::"], without: &["churn"] };
-    const WAY: MachineKind = MachineKind { name: "w", command_line: "", tests: "odd::" };
+    const WAY: MachineKind = MachineKind { name: "w", command_line: "", tests: &["odd::"] };
 
     fn listed() -> ListedTests {
-        let all = "a::quick: test\nchurn: test\nload::long: test\nodd::b: test\nslow: test\n";
+        let all = "a::quick: test\nchurn: test\nload::long: test\nodd::b: test\nservers::a: test\nslow: test\n";
         ListedTests {
-            all: format!("{all}z: benchmark\n\n5 tests\n"),
+            all: format!("{all}z: benchmark\n\n6 tests\n"),
             ignored: "odd::b: test\n".into(),
         }
     }

@@ -1,12 +1,12 @@
 //! How long records are, for the tests of the decoder and those with made-up records.
 
 use tcpwatch_common::{
-    MiniSocket, MiniSocketCancel, Owner, RecordKind, RequestStart, Reset, Retransmit, Segment,
-    SocketError, StateChange, StateChangeLast, TimedRetransmit,
+    ListenerQueue, MiniSocket, MiniSocketCancel, Owner, RecordKind, RequestStart, Reset,
+    Retransmit, Segment, SocketError, StateChange, StateChangeLast, TimedRetransmit,
 };
 
 /// Every kind with its two lengths: IPv4 and IPv6.
-pub(crate) const LENGTHS: [(RecordKind, [usize; 2]); 11] = [
+pub(crate) const LENGTHS: [(RecordKind, [usize; 2]); 12] = [
     (RecordKind::StateChange, [size_of::<StateChange<1>>(), size_of::<StateChange<4>>()]),
     (RecordKind::MiniSocket, [size_of::<MiniSocket<1>>(), size_of::<MiniSocket<4>>()]),
     (
@@ -27,4 +27,5 @@ pub(crate) const LENGTHS: [(RecordKind, [usize; 2]); 11] = [
     (RecordKind::Segment, [size_of::<Segment<1>>(), size_of::<Segment<4>>()]),
     (RecordKind::Owner, [size_of::<Owner<1>>(), size_of::<Owner<4>>()]),
     (RecordKind::RequestStart, [size_of::<RequestStart<1>>(), size_of::<RequestStart<4>>()]),
+    (RecordKind::ListenerQueue, [size_of::<ListenerQueue<1>>(), size_of::<ListenerQueue<4>>()]),
 ];

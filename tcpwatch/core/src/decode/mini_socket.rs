@@ -78,7 +78,7 @@ fn event<const WORDS: usize>(
         mini,
         state,
         retransmits: _,
-        reserved: _,
+        listener_dropped,
         local: _,
         remote: _,
     } = *record;
@@ -96,6 +96,7 @@ fn event<const WORDS: usize>(
         ends: address::ends(&head, local, remote),
         cgroup: address::cgroup(&head),
         listener: None,
+        listener_dropped,
         kind: match mini {
             1 => MiniKind::TimeWait,
             2 => MiniKind::Request,

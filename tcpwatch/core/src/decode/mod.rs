@@ -1,6 +1,7 @@
 //! Bytes of the ring become events: length checks, one copy, names for numbers.
 
 mod address;
+mod listener_queue;
 mod mini_socket;
 mod owner;
 mod record;
@@ -88,6 +89,7 @@ pub fn decode(bytes: &[u8], names: &Names) -> Result<Event, DecodeError> {
         Some(RecordKind::Segment) => segment::decode(bytes, &head).map(Event::Segment),
         Some(RecordKind::Owner) => owner::decode(bytes, &head).map(Event::Owner),
         Some(RecordKind::RequestStart) => mini_socket::decode_start(bytes, &head).map(Event::Mini),
+        Some(RecordKind::ListenerQueue) => listener_queue::decode(bytes, &head).map(Event::Queue),
         None => Err(DecodeError::Kind { kind: head.kind }),
     }?;
     let nobody = |what| DecodeError::Nobody { kind: head.kind, what };

@@ -3,8 +3,8 @@
 #![expect(unsafe_code, reason = "the one place where bytes become a type")]
 
 use tcpwatch_common::{
-    MiniSocket, MiniSocketCancel, Owner, RecordHead, RequestStart, Reset, Retransmit, Segment,
-    SocketError, StateChange, StateChangeLast, TimedRetransmit,
+    ListenerQueue, MiniSocket, MiniSocketCancel, Owner, RecordHead, RequestStart, Reset,
+    Retransmit, Segment, SocketError, StateChange, StateChangeLast, TimedRetransmit,
 };
 
 use super::DecodeError;
@@ -27,6 +27,7 @@ impl<const WORDS: usize> AnyBytes for SocketError<WORDS> {}
 impl<const WORDS: usize> AnyBytes for Segment<WORDS> {}
 impl<const WORDS: usize> AnyBytes for Owner<WORDS> {}
 impl<const WORDS: usize> AnyBytes for RequestStart<WORDS> {}
+impl<const WORDS: usize> AnyBytes for ListenerQueue<WORDS> {}
 
 /// The head of a record of any kind.
 pub(super) fn head(bytes: &[u8]) -> Result<RecordHead, DecodeError> {

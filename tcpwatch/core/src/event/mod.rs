@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 pub mod known;
+pub mod listener_queue;
 pub mod mini;
 pub mod owner;
 pub mod process;
@@ -17,6 +18,7 @@ pub mod totals;
 pub mod waiter;
 
 pub use known::{KnownKind, KnownSocket};
+pub use listener_queue::{ListenerQueue, QueueEvent};
 pub use mini::{EarlyEnd, Jiffies, MiniEvent, MiniKind, TimerEvent};
 pub use owner::OwnerEvent;
 pub use process::{Process, Via};
@@ -99,6 +101,8 @@ pub enum Event {
     Error(ErrorEvent),
     /// A process was seen to hold a socket.
     Owner(OwnerEvent),
+    /// The queues of a half-open connection's listener were read.
+    Queue(QueueEvent),
     /// A segment passed a link of the laboratory, or was dropped there.
     Segment(SegmentEvent),
 }
@@ -114,6 +118,7 @@ impl Event {
             Self::Reset(event) => event.at,
             Self::Error(event) => event.at,
             Self::Owner(event) => event.at,
+            Self::Queue(event) => event.at,
             Self::Segment(event) => event.at,
         }
     }
@@ -128,7 +133,7 @@ impl Event {
             Self::Reset(event) => event.cgroup,
             Self::Error(event) => event.cgroup,
             Self::Owner(event) => event.cgroup,
-            Self::Segment(_) => None,
+            Self::Queue(_) | Self::Segment(_) => None,
         }
     }
 
@@ -142,6 +147,7 @@ impl Event {
             Self::Reset(event) => (event.netns, &event.ends),
             Self::Error(event) => (event.netns, &event.ends),
             Self::Owner(event) => (event.netns, &event.ends),
+            Self::Queue(event) => (event.netns, &event.ends),
             Self::Segment(event) => (event.netns, &event.ends),
         }
     }

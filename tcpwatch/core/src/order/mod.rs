@@ -85,7 +85,11 @@ impl Order {
             },
             Event::Retransmit(again) => again.timer = self.next_timer(again),
             Event::Mini(mini) => mini.replaces = self.replaced_in(mini),
-            Event::Reset(_) | Event::Error(_) | Event::Segment(_) | Event::Owner(_) => {}
+            Event::Reset(_)
+            | Event::Error(_)
+            | Event::Segment(_)
+            | Event::Owner(_)
+            | Event::Queue(_) => {}
         }
     }
 
@@ -185,7 +189,8 @@ impl Order {
             | Event::Reset(_)
             | Event::Error(_)
             | Event::Segment(_)
-            | Event::Owner(_) => false,
+            | Event::Owner(_)
+            | Event::Queue(_) => false,
         })?;
         let Event::Mini(mini) = next else { return None };
         let is_born = mini.timer == TimerEvent::Start && mini.state == TcpState::FinWait2;

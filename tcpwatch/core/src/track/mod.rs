@@ -15,6 +15,7 @@ mod mini;
 mod missed;
 mod owner;
 mod past;
+mod queues;
 mod reason;
 mod retry;
 mod stays;
@@ -44,6 +45,8 @@ use life::Life;
 pub use life::{ClosedBy, Connection, Spent};
 use listeners::Listeners;
 use mini::{Key, Mini, Settling};
+pub use queues::Dropped;
+use queues::Unclaimed;
 pub use reason::Reason;
 use stays::Stays;
 pub use stays::{MOMENTS, Question, Sights};
@@ -117,6 +120,8 @@ pub struct Tracker {
     stopped: VecDeque<(KernelTime, Key)>,
     /// Owners of sockets that are not known yet.
     claims: VecDeque<(Cookie, Process)>,
+    /// Readings of queues for sockets that are being accepted.
+    unclaimed: Unclaimed,
     /// Up to here, records were lost.
     lost_until: Option<KernelTime>,
 }
@@ -138,6 +143,7 @@ impl Tracker {
             tally: Tally::default(),
             stopped: VecDeque::default(),
             claims: VecDeque::default(),
+            unclaimed: Unclaimed::default(),
             lost_until: None,
         }
     }
@@ -171,6 +177,7 @@ impl Tracker {
             Event::Reset(event) => self.apply_reset(event, &mut out),
             Event::Error(event) => self.apply_error(event, &mut out),
             Event::Owner(event) => self.apply_owner(event),
+            Event::Queue(event) => self.apply_queue(event),
             Event::Segment(event) => out(News::Segment(Box::new(event.clone()))),
         }
     }

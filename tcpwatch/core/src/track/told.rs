@@ -3,11 +3,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Connection, Existing, Others, Reason, Still};
+use super::{Connection, Dropped, Existing, Others, Reason, Still};
 use crate::{
     event::{
-        CgroupId, Cookie, Direction, Endpoints, KernelTime, Netns, Process, ResetDirection,
-        Segment, SegmentEvent, TcpState,
+        CgroupId, Cookie, Direction, Endpoints, KernelTime, ListenerQueue, Netns, Process,
+        ResetDirection, Segment, SegmentEvent, TcpState,
     },
     timing::Next,
 };
@@ -63,6 +63,10 @@ pub struct Change {
     pub asked: bool,
     /// How the handshake was done, on the way to ESTABLISHED, if not in the usual way.
     pub handshake: Option<Handshake>,
+    /// The queues of the listener, where there is something to be said of them.
+    pub queue: Option<Box<ListenerQueue>>,
+    /// When a SYN comes through, what its listener has dropped since the one before.
+    pub dropped: Option<Dropped>,
     /// The kernel did not report this change when it happened; it follows from what it reported
     /// later.
     pub inferred: bool,
@@ -90,6 +94,8 @@ impl Change {
             ends_at: None,
             asked: false,
             handshake: None,
+            queue: None,
+            dropped: None,
             inferred: false,
             gap: false,
         }
@@ -161,6 +167,8 @@ pub struct Retransmit {
     pub most: Option<u32>,
     /// The network below took it.
     pub sent: bool,
+    /// Of a half-open connection, the queues of the listener, where there is something to be said of them.
+    pub queue: Option<Box<ListenerQueue>>,
 }
 
 /// A reset was sent or received.

@@ -5,7 +5,7 @@ use tcpwatch_core::{
     track::{Connection, MissedChange},
 };
 
-use super::{Object, key, write_seconds, write_state, write_subject};
+use super::{Object, key, queue, write_seconds, write_state, write_subject};
 
 /// `opened` is the moment of [`Connection::opened`] as text.
 pub(super) fn connection(line: &mut Object<'_>, connection: &Connection, opened: Option<&str>) {
@@ -44,6 +44,7 @@ pub(super) fn connection(line: &mut Object<'_>, connection: &Connection, opened:
         None => line.null(key!("closed_by")),
     }
     line.word(key!("end"), connection.end.word());
+    queue::queue(line, connection.queue.as_deref());
     if let Some(ends_at) = connection.ends_at {
         line.seconds(key!("ends_in_s"), ends_at.since(connection.at));
     }

@@ -2,6 +2,7 @@
 
 mod life;
 mod place;
+mod queue;
 mod segment;
 mod still;
 mod why;
@@ -177,6 +178,8 @@ fn write_change(line: &mut Object<'_>, change: &Change) {
         ends_at,
         asked,
         handshake,
+        ref queue,
+        dropped,
         inferred,
         gap,
     } = *change;
@@ -196,6 +199,8 @@ fn write_change(line: &mut Object<'_>, change: &Change) {
     if let Some(handshake) = handshake {
         line.word(key!("handshake"), handshake.word());
     }
+    queue::queue(line, queue.as_deref());
+    queue::dropped(line, dropped);
     write_end(line, at, ends_at, inferred);
     if gap {
         line.yes(key!("gap"));

@@ -16,6 +16,9 @@ pub(super) fn place(line: &mut Object<'_>, place: &Place) {
         if let Some(runtime) = container.runtime {
             line.word(key!("runtime"), runtime.word());
         }
+        if let Some(name) = &container.name {
+            line.text(key!("container_name"), name);
+        }
     }
     if let Some(pod) = pod {
         line.text(key!("pod"), pod);

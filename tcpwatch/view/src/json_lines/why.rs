@@ -6,7 +6,9 @@ use tcpwatch_core::{
     track::{Reset, Retransmit, SocketError},
 };
 
-use super::{Object, key, write_owner, write_seconds, write_socket, write_state, write_subject};
+use super::{
+    Object, key, queue, write_owner, write_seconds, write_socket, write_state, write_subject,
+};
 use crate::words;
 
 pub(super) fn retransmit(line: &mut Object<'_>, again: &Retransmit) {
@@ -22,6 +24,7 @@ pub(super) fn retransmit(line: &mut Object<'_>, again: &Retransmit) {
         next,
         most,
         sent,
+        ref queue,
     } = *again;
     write_subject(line, subject);
     line.word(key!("kind"), segment.word());
@@ -48,6 +51,7 @@ pub(super) fn retransmit(line: &mut Object<'_>, again: &Retransmit) {
     if let Some(most) = most {
         line.number(key!("attempts_at_most"), most);
     }
+    queue::queue(line, queue.as_deref());
 }
 
 pub(super) fn reset(line: &mut Object<'_>, reset: &Reset) {

@@ -6,7 +6,7 @@ use tcpwatch_core::{
     track::{Reset, Retransmit, SocketError, Subject},
 };
 
-use super::{Humane, Remarks, Terminal, cell, char_count, columns::CHANGE, style};
+use super::{Humane, Remarks, Terminal, cell, char_count, columns::CHANGE, queue, style};
 use crate::words;
 
 impl Terminal {
@@ -126,5 +126,6 @@ fn schedule(again: &Retransmit) -> Vec<String> {
     if !again.sent {
         words.push("refused below TCP".to_owned());
     }
+    words.extend(again.queue.iter().flat_map(|queue| queue::phrases(queue)));
     words
 }
