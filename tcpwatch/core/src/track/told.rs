@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Connection, Dropped, Existing, Reason};
+use super::{Connection, Dropped, Existing, Others, Reason, Still};
 use crate::{
     event::{
         CgroupId, Cookie, Direction, Endpoints, KernelTime, ListenerQueue, Netns, Process,
@@ -206,6 +206,10 @@ pub enum News {
     Change(Change),
     /// A socket that existed before.
     Existing(Existing),
+    /// A socket that stays in a state.
+    Still(Box<Still>),
+    /// More of one kind that do.
+    Others(Others),
     /// A clock that started again.
     Restart(Restart),
     /// A segment that was sent again.
@@ -227,6 +231,8 @@ impl News {
         match self {
             Self::Change(change) => change.at,
             Self::Existing(existing) => existing.at,
+            Self::Still(still) => still.at,
+            Self::Others(others) => others.at,
             Self::Restart(restart) => restart.at,
             Self::Retransmit(again) => again.at,
             Self::Reset(reset) => reset.at,
@@ -242,6 +248,8 @@ impl News {
         match self {
             Self::Change(change) => change.subject,
             Self::Existing(existing) => existing.subject,
+            Self::Still(still) => still.subject,
+            Self::Others(others) => others.subject(),
             Self::Restart(restart) => restart.subject,
             Self::Retransmit(again) => again.subject,
             Self::Reset(reset) => reset.subject,
@@ -258,6 +266,8 @@ impl News {
             Self::Change(change) => change.inferred,
             Self::Restart(restart) => restart.inferred,
             Self::Existing(_)
+            | Self::Still(_)
+            | Self::Others(_)
             | Self::Retransmit(_)
             | Self::Reset(_)
             | Self::Error(_)
@@ -272,6 +282,8 @@ impl News {
         match self {
             Self::Change(change) => change.from == state || change.to == state,
             Self::Existing(existing) => existing.state == state,
+            Self::Still(still) => still.state == state,
+            Self::Others(others) => others.state == state,
             Self::Restart(restart) => restart.state == state,
             Self::Retransmit(again) => again.state == state,
             Self::Reset(reset) => reset.state == Some(state),

@@ -4,6 +4,7 @@ mod life;
 mod place;
 mod queue;
 mod segment;
+mod still;
 mod why;
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
@@ -120,6 +121,12 @@ impl Sink for JsonLines {
                     write_existing(line, existing);
                 });
             }
+            News::Still(still) => {
+                self.line("still", still.at, clock, out, |line| still::still(line, still));
+            }
+            News::Others(others) => {
+                self.line("still", others.at, clock, out, |line| still::others(line, others));
+            }
             News::Restart(restart) => {
                 self.line("restart", restart.at, clock, out, |line| write_restart(line, restart));
             }
@@ -224,13 +231,17 @@ fn write_existing(line: &mut Object<'_>, existing: &Existing) {
 
 fn write_subject(line: &mut Object<'_>, subject: &Subject) {
     write_socket(line, subject);
-    match subject.direction {
+    write_direction(line, subject.direction);
+    write_owner(line, subject);
+}
+
+fn write_direction(line: &mut Object<'_>, direction: Option<Direction>) {
+    match direction {
         Some(Direction::Outgoing) => line.whole(member!("direction", "outgoing")),
         Some(Direction::Incoming) => line.whole(member!("direction", "incoming")),
         Some(Direction::Both) => line.whole(member!("direction", "both")),
         None => line.null(key!("direction")),
     }
-    write_owner(line, subject);
 }
 
 fn write_socket(line: &mut Object<'_>, subject: &Subject) {

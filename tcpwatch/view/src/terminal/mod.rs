@@ -8,6 +8,7 @@ mod namespaces;
 mod place;
 mod queue;
 mod segment;
+mod still;
 pub mod style;
 #[cfg(test)]
 mod tests;
@@ -349,6 +350,8 @@ impl Sink for Terminal {
         match news {
             News::Change(change) => self.change(change, clock, out),
             News::Existing(existing) => self.existing(existing, clock, out),
+            News::Still(still) => self.still(still, clock, out),
+            News::Others(others) => self.others(others, clock, out),
             News::Restart(restart) => self.restart(restart, clock, out),
             News::Retransmit(again) => self.retransmit(again, clock, out),
             News::Reset(reset) => self.reset(reset, clock, out),
