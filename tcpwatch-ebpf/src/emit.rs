@@ -82,10 +82,17 @@ pub(crate) fn v6(head: RecordHead) -> RecordHead {
 /// Copies the record into the ring and hands it over.
 #[inline(always)]
 pub(crate) fn emit<R: 'static>(record: R) -> Result<(), Loss> {
-    let mut entry = EVENTS.reserve_untyped::<R>(0).ok_or(Loss::RingFull)?;
+    let mut entry = reserve()?;
     entry.write(record);
     hand_over(entry);
     Ok(())
+}
+
+/// Room in the ring for a record that is put together there, because the stack has none for it. It has to be
+/// given to [`hand_over`].
+#[inline(always)]
+pub(crate) fn reserve<R: 'static>() -> Result<RingBufEntry<R>, Loss> {
+    EVENTS.reserve_untyped::<R>(0).ok_or(Loss::RingFull)
 }
 
 /// The same, with the kernel functions that led here. They are written straight into the ring: the
@@ -108,8 +115,9 @@ pub(crate) fn emit_traced<const WORDS: usize>(
     Ok(())
 }
 
+/// Gives a record that is complete to user space.
 #[inline(always)]
-fn hand_over<R>(entry: RingBufEntry<R>) {
+pub(crate) fn hand_over<R>(entry: RingBufEntry<R>) {
     if wakeup::take_request() {
         entry.submit(u64::from(BPF_RB_FORCE_WAKEUP));
     } else {

@@ -48,27 +48,13 @@ pub(crate) fn tell(
     let flags = accepted | if ack_dropped { FLAG_ACK_DROPPED } else { 0 };
     let kind = RecordKind::ListenerQueue as u8;
     let head = RecordHead { kind, flags, cgroup: 0, ..*head };
-    let family = listener.family();
-    let record = ListenerQueue {
-        head,
-        listener: listener.cookie(),
-        waiting,
-        most,
-        half_open: listener.half_open(),
-        dropped: listener.dropped(),
-        address: listener.address(family),
-        port: listener.port(),
-        family,
-        hook: hook as u32,
-        local: [],
-        remote: [],
-    };
+    let queues = Queues { waiting, most };
     match *addresses {
         Addresses::V4 { local, remote } => {
-            emit::emit(between(record, emit::v4(head), local, remote))
+            emit((listener, queues), emit::v4(head), (local, remote), hook)
         }
         Addresses::V6 { local, remote } => {
-            emit::emit(between(record, emit::v6(head), local, remote))
+            emit((listener, queues), emit::v6(head), (local, remote), hook)
         }
     }
 }
@@ -80,37 +66,30 @@ fn is_crowded(listener: Listener, most: u32) -> bool {
     listener.half_open() >= most
 }
 
+/// The record is put together in the ring.
 #[inline(always)]
-fn between<const WORDS: usize>(
-    record: ListenerQueue<0>,
+fn emit<const WORDS: usize>(
+    (listener, queues): (Listener, Queues),
     head: RecordHead,
-    local: [u32; WORDS],
-    remote: [u32; WORDS],
-) -> ListenerQueue<WORDS> {
-    let ListenerQueue {
-        listener,
-        waiting,
-        most,
-        half_open,
-        dropped,
-        address,
-        port,
-        family,
-        hook,
-        ..
-    } = record;
-    ListenerQueue {
+    (local, remote): ([u32; WORDS], [u32; WORDS]),
+    hook: Hook,
+) -> Result<(), Loss> {
+    let mut entry = emit::reserve::<ListenerQueue<WORDS>>()?;
+    let family = listener.family();
+    entry.write(ListenerQueue {
         head,
-        listener,
-        waiting,
-        most,
-        half_open,
-        dropped,
-        address,
-        port,
+        listener: listener.cookie(),
+        waiting: queues.waiting,
+        most: queues.most,
+        half_open: listener.half_open(),
+        dropped: listener.dropped(),
+        address: listener.address(family),
+        port: listener.port(),
         family,
-        hook,
+        hook: hook as u32,
         local,
         remote,
-    }
+    });
+    emit::hand_over(entry);
+    Ok(())
 }
