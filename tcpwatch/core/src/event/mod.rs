@@ -82,65 +82,67 @@ impl StateEvent {
     }
 }
 
-/// What comes out of a source.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// A full socket changed its state.
-    State(StateEvent),
-    /// The timer of a mini-socket.
-    Mini(MiniEvent),
-    /// A segment was sent again.
-    Retransmit(RetransmitEvent),
-    /// A reset was sent or accepted.
-    Reset(ResetEvent),
-    /// The application will see an error.
-    Error(ErrorEvent),
-    /// A process was seen to hold a socket.
-    Owner(OwnerEvent),
-    /// A segment passed a link of the laboratory, or was dropped there.
-    Segment(SegmentEvent),
+macro_rules! events {
+    ($($(#[$what:meta])* $name:ident($event:ident) of $cgroup:tt,)*) => {
+        /// What comes out of a source.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub enum Event {
+            $($(#[$what])* $name($event),)*
+        }
+
+        $(
+            impl From<$event> for Event {
+                fn from(event: $event) -> Self {
+                    Self::$name(event)
+                }
+            }
+        )*
+
+        impl Event {
+            /// When it happened.
+            #[must_use]
+            pub const fn at(&self) -> KernelTime {
+                match self {
+                    $(Self::$name(event) => event.at,)*
+                }
+            }
+
+            /// The cgroup that it names.
+            #[must_use]
+            pub const fn cgroup(&self) -> Option<CgroupId> {
+                match self {
+                    $(Self::$name(event) => events!(@cgroup event $cgroup),)*
+                }
+            }
+
+            /// Between whom, and in which network namespace.
+            #[must_use]
+            pub const fn between(&self) -> (Netns, &Endpoints) {
+                match self {
+                    $(Self::$name(event) => (event.netns, &event.ends),)*
+                }
+            }
+        }
+    };
+    (@cgroup $event:ident cgroup) => { $event.cgroup };
+    (@cgroup $event:ident no_cgroup) => {{
+        let _none = $event;
+        None
+    }};
 }
-
-impl Event {
-    /// When it happened.
-    #[must_use]
-    pub const fn at(&self) -> KernelTime {
-        match self {
-            Self::State(event) => event.at,
-            Self::Mini(event) => event.at,
-            Self::Retransmit(event) => event.at,
-            Self::Reset(event) => event.at,
-            Self::Error(event) => event.at,
-            Self::Owner(event) => event.at,
-            Self::Segment(event) => event.at,
-        }
-    }
-
-    /// The cgroup that it names.
-    #[must_use]
-    pub const fn cgroup(&self) -> Option<CgroupId> {
-        match self {
-            Self::State(event) => event.cgroup,
-            Self::Mini(event) => event.cgroup,
-            Self::Retransmit(event) => event.cgroup,
-            Self::Reset(event) => event.cgroup,
-            Self::Error(event) => event.cgroup,
-            Self::Owner(event) => event.cgroup,
-            Self::Segment(_) => None,
-        }
-    }
-
-    /// Between whom, and in which network namespace.
-    #[must_use]
-    pub const fn between(&self) -> (Netns, &Endpoints) {
-        match self {
-            Self::State(event) => (event.netns, &event.ends),
-            Self::Mini(event) => (event.netns, &event.ends),
-            Self::Retransmit(event) => (event.netns, &event.ends),
-            Self::Reset(event) => (event.netns, &event.ends),
-            Self::Error(event) => (event.netns, &event.ends),
-            Self::Owner(event) => (event.netns, &event.ends),
-            Self::Segment(event) => (event.netns, &event.ends),
-        }
-    }
+events! {
+    /// A full socket changed its state.
+    State(StateEvent) of cgroup,
+    /// The timer of a mini-socket.
+    Mini(MiniEvent) of cgroup,
+    /// A segment was sent again.
+    Retransmit(RetransmitEvent) of cgroup,
+    /// A reset was sent or accepted.
+    Reset(ResetEvent) of cgroup,
+    /// The application will see an error.
+    Error(ErrorEvent) of cgroup,
+    /// A process was seen to hold a socket.
+    Owner(OwnerEvent) of cgroup,
+    /// A segment passed a link of the laboratory, or was dropped there.
+    Segment(SegmentEvent) of no_cgroup,
 }
