@@ -2,11 +2,6 @@
 //!
 //! Producer: `tcpwatch-ebpf/src/emit.rs`. Consumer: `tcpwatch/core/src/decode/`.
 
-use crate::{
-    MiniSocket, MiniSocketCancel, Owner, RequestStart, Reset, Retransmit, Segment, SocketError,
-    StateChange, StateChangeLast, TimedRetransmit,
-};
-
 /// A record of the table [`records!`](crate::records), with addresses of one family: `repr(C)`, without padding,
 /// made of integers and byte arrays, so that any bytes of its length are a value.
 pub trait Record: sealed::Sealed + Copy + 'static {
@@ -53,19 +48,19 @@ macro_rules! table {
             #[must_use]
             pub const fn lengths(self) -> [usize; 2] {
                 match self {
-                    $(Self::$record => [size_of::<$record<1>>(), size_of::<$record<4>>()],)*
+                    $(Self::$record => [size_of::<crate::$record<1>>(), size_of::<crate::$record<4>>()],)*
                 }
             }
         }
 
         $(
-            impl<const WORDS: usize> sealed::Sealed for $record<WORDS> {}
-            impl<const WORDS: usize> Record for $record<WORDS> {
+            impl<const WORDS: usize> sealed::Sealed for crate::$record<WORDS> {}
+            impl<const WORDS: usize> Record for crate::$record<WORDS> {
                 const KIND: RecordKind = RecordKind::$record;
             }
             const _: () = {
-                assert!(align_of::<$record<4>>() == 8, "ring records are 8-byte aligned");
-                assert!(size_of::<$record<1>>() < size_of::<$record<4>>(), "the length says the family");
+                assert!(align_of::<crate::$record<4>>() == 8, "ring records are 8-byte aligned");
+                assert!(size_of::<crate::$record<1>>() < size_of::<crate::$record<4>>(), "the length says the family");
             };
         )*
     };

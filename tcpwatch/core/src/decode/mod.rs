@@ -10,7 +10,6 @@ mod reset;
 mod reset_reasons;
 mod retransmit;
 mod segment;
-mod socket_error;
 mod state_change;
 mod symbols;
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+pub mod error;
 pub mod known;
 pub mod mini;
 pub mod owner;
@@ -10,18 +11,21 @@ pub mod reset;
 pub mod reset_reason;
 pub mod retransmit;
 pub mod segment;
+pub mod shown;
 pub mod socket;
 pub mod state;
 pub mod time;
 pub mod totals;
 
+pub use error::ErrorEvent;
 pub use known::{KnownKind, KnownSocket};
 pub use mini::{EarlyEnd, Jiffies, MiniEvent, MiniKind, TimerEvent};
 pub use owner::OwnerEvent;
 pub use process::{Process, Via};
-pub use reset::{ErrorEvent, ResetDirection, ResetEvent};
+pub use reset::{ResetDirection, ResetEvent};
 pub use retransmit::{RetransmitEvent, Segment, SegmentTimes, Trigger};
 pub use segment::{SegmentEvent, TcpFlags, TcpOptions, Way};
+pub use shown::{About, Shown, Subject};
 pub use socket::{CgroupId, Cookie, Direction, Endpoint, Endpoints, Netns};
 pub use state::TcpState;
 pub use time::{KernelTime, WallClock};
@@ -82,6 +86,38 @@ impl StateEvent {
     }
 }
 
+/// Events that are shown as they come, with what is known of their socket: calls the macro `$user` with this table.
+macro_rules! plain_events {
+    ($user:ident) => {
+        $user! {
+            /// The application will see an error.
+            Error(ErrorEvent),
+        }
+    };
+}
+pub(crate) use plain_events;
+
+/// All events, those of the table above behind the others.
+macro_rules! with_plain {
+    ($($(#[$what:meta])* $name:ident($event:ident),)*) => {
+        events! {
+            /// A full socket changed its state.
+            State(StateEvent) of cgroup,
+            /// The timer of a mini-socket.
+            Mini(MiniEvent) of cgroup,
+            /// A segment was sent again.
+            Retransmit(RetransmitEvent) of cgroup,
+            /// A reset was sent or accepted.
+            Reset(ResetEvent) of cgroup,
+            /// A process was seen to hold a socket.
+            Owner(OwnerEvent) of cgroup,
+            /// A segment passed a link of the laboratory, or was dropped there.
+            Segment(SegmentEvent) of no_cgroup,
+            $($(#[$what])* $name($event) of cgroup,)*
+        }
+    };
+}
+
 macro_rules! events {
     ($($(#[$what:meta])* $name:ident($event:ident) of $cgroup:tt,)*) => {
         /// What comes out of a source.
@@ -130,19 +166,4 @@ macro_rules! events {
         None
     }};
 }
-events! {
-    /// A full socket changed its state.
-    State(StateEvent) of cgroup,
-    /// The timer of a mini-socket.
-    Mini(MiniEvent) of cgroup,
-    /// A segment was sent again.
-    Retransmit(RetransmitEvent) of cgroup,
-    /// A reset was sent or accepted.
-    Reset(ResetEvent) of cgroup,
-    /// The application will see an error.
-    Error(ErrorEvent) of cgroup,
-    /// A process was seen to hold a socket.
-    Owner(OwnerEvent) of cgroup,
-    /// A segment passed a link of the laboratory, or was dropped there.
-    Segment(SegmentEvent) of no_cgroup,
-}
+plain_events!(with_plain);

@@ -105,9 +105,9 @@ impl Timeline {
                 (None, vec![Span::new(text, style::FAILURE)])
             }
             News::Reset(reset) => (None, vec![words::reset(reset)]),
-            News::Error(error) => (None, vec![words::error(error)]),
-            // A life repeats what was told before; segments are moments of their own.
-            News::Connection(_) | News::Segment(_) | News::Existing(_) => return None,
+            News::Error(error) => (None, vec![words::error(&error.event)]),
+            // A life repeats what was told before; segments are moments of their own. The others have no place.
+            _ => return None,
         })
     }
 

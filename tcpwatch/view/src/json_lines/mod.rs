@@ -129,7 +129,7 @@ impl Sink for JsonLines {
                 self.line("reset", reset.at, clock, out, |line| why::reset(line, reset));
             }
             News::Error(error) => {
-                self.line("error", error.at, clock, out, |line| why::error(line, error));
+                self.line("error", error.event.at, clock, out, |line| why::error(line, error));
             }
             News::Segment(segment) => {
                 self.line("segment", segment.at, clock, out, |line| {

@@ -1,9 +1,9 @@
 //! Members of the lines that say why: retries, resets, errors.
 
 use tcpwatch_core::{
-    event::{ResetDirection, reset_reason},
+    event::{About, ErrorEvent, ResetDirection, reset_reason},
     timing::Then,
-    track::{Reset, Retransmit, SocketError},
+    track::{Reset, Retransmit},
 };
 
 use super::{Object, key, write_owner, write_seconds, write_socket, write_state, write_subject};
@@ -71,8 +71,9 @@ pub(super) fn reset(line: &mut Object<'_>, reset: &Reset) {
     }
 }
 
-pub(super) fn error(line: &mut Object<'_>, error: &SocketError) {
-    write_subject(line, &error.subject);
+pub(super) fn error(line: &mut Object<'_>, about: &About<ErrorEvent>) {
+    let About { subject, event: error } = about;
+    write_subject(line, subject);
     write_state(line, key!("state"), error.state);
     line.number(key!("errno"), error.error);
     line.text(key!("error"), &words::error(error.error));

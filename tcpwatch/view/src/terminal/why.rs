@@ -1,9 +1,9 @@
 //! Lines that say why: retries, resets, errors.
 
 use tcpwatch_core::{
-    event::{ResetDirection, Segment, WallClock, reset_reason},
+    event::{About, ErrorEvent, ResetDirection, Segment, WallClock, reset_reason},
     timing::Then,
-    track::{Reset, Retransmit, SocketError, Subject},
+    track::{Reset, Retransmit, Subject},
 };
 
 use super::{Humane, Remarks, Terminal, cell, char_count, columns::CHANGE, style};
@@ -77,8 +77,14 @@ impl Terminal {
         self.end(&reset.subject, remarks, clock, out);
     }
 
-    pub(super) fn error(&mut self, error: &SocketError, clock: &WallClock, out: &mut Vec<u8>) {
-        self.begin(error.at, &error.subject, clock, out);
+    pub(super) fn error(
+        &mut self,
+        about: &About<ErrorEvent>,
+        clock: &WallClock,
+        out: &mut Vec<u8>,
+    ) {
+        let About { subject, event: error } = about;
+        self.begin(error.at, subject, clock, out);
         let start = self.cell.len();
         self.cell.extend_from_slice(b"error, ");
         cell::state(error.state, &mut self.cell);
@@ -87,7 +93,7 @@ impl Terminal {
         self.cell.extend_from_slice(" \u{b7} ".as_bytes());
         self.cell.extend_from_slice(words::error(error.error).as_bytes());
         let remarks = Remarks { odd: true, ..Remarks::default() };
-        self.end(&error.subject, remarks, clock, out);
+        self.end(subject, remarks, clock, out);
     }
 }
 
