@@ -23,12 +23,13 @@ use tcpwatch_lab::{
     catalog, explain,
     hosts::{HostsError, Plan, end_orphans, prepare_for},
     lacking::lacking,
-    observe::observe,
+    observe,
     run::Laboratory,
     scenario::{self, Choices, Scenario},
     show::{self, Layout, Progress, Report, Timeline},
     story::{LeftOut, Moment, Profile, Run},
 };
+use tcpwatch_stream::pipeline::Live;
 use tokio::{sync::Semaphore, task::JoinSet, time::interval};
 
 use crate::runtime;
@@ -86,17 +87,27 @@ fn perform(asked: &LabRun) -> Result<ExitCode> {
         ));
     }
     prepare_for(&Plan::this_program())?;
-    let work = async |laboratory: Laboratory| match jobs.as_slice() {
+    let work = async |laboratory: &Laboratory| match jobs.as_slice() {
         [job] if left_out.is_empty() => {
-            one(&laboratory, job, asked.profile, layout).await.map(|run| vec![run])
+            one(laboratory, job, asked.profile, layout).await.map(|run| vec![run])
         }
-        jobs => many(&laboratory, (jobs, &left_out), asked, layout).await,
+        jobs => many(laboratory, (jobs, &left_out), asked, layout).await,
     };
-    let Some(runs) = runtime.block_on(observe(work))? else {
+    let runs = runtime.block_on(async {
+        let plan = observe::plan();
+        let mut live = Live::attach(&plan)?;
+        let laboratory = observe::laboratory(&mut live)?;
+        tokio::select! {
+            biased;
+            // First: after a signal this ends at once, and no run goes on.
+            observed = observe::observe(&mut live, &laboratory.audience) => observed.map(|()| None),
+            runs = work(&laboratory) => runs.map(Some),
+        }
+    })?;
+    let Some(runs) = runs else {
         exit::say("tcpwatch: interrupted; the hosts and everything on them are gone\n");
         return Ok(ExitCode::FAILURE);
     };
-    let runs = runs?;
     if let Some(report) = report {
         report.write(&runs, &left_out, &clock::read())?;
     }

@@ -20,12 +20,10 @@ use tcpwatch_core::{
 use tcpwatch_kernel::{
     clock,
     probe::{Counting, Filters, Probes, Tells},
-    source::{
-        containers, recording::Recording, recording_file::RecordingFile, recording_input, snapshot,
-    },
+    source::{containers, recording::Recording, recording_input, snapshot},
 };
 use tcpwatch_metrics::web::Server;
-use tcpwatch_stream::{pipeline, plan::Plan};
+use tcpwatch_stream::{log::Log, pipeline::Live, plan::Plan, replay::Replay};
 use tcpwatch_view::{
     json_lines::JsonLines,
     terminal::{Layout, Naming, Terminal},
@@ -56,29 +54,25 @@ pub(crate) fn run(
         // Whoever plays it may ask for lives.
         plan.filters.tells = Tells::Lives;
     }
-    let record = || live.record.as_deref().map(create).transpose();
+    plan.record.clone_from(&live.record);
     let runtime = runtime::start()?;
     let mut sink = sink(output, clock::now(), snapshot::name_of);
-    // Locked and unbuffered: the pipeline collects lines and writes them at once.
+    // Locked and unbuffered: the log collects lines and writes them at once.
     let mut stdout = io::stdout().lock();
-    // Serves until it is dropped.
-    let mut serving = None;
-    let ready = |probes: &mut Probes| {
-        probes.try_out();
-        banner(&plan, probes);
-        serving = server.map(|server| serve::start(server, probes, None)).transpose()?;
-        Ok(())
-    };
-    let summary = runtime.block_on(pipeline::run(
-        &plan,
-        sink.as_mut(),
-        &mut stdout,
-        std::future::pending(),
-        record,
-        ready,
-    ))?;
-    drop(serving);
-    say_summary(&summary, sink.as_mut(), output);
+    let mut log = Log::new(sink.as_mut(), &mut stdout, has_summary_line(output));
+    runtime.block_on(async {
+        let mut live = Live::attach(&plan)?;
+        live.probes().try_out();
+        banner(&plan, live.probes());
+        // Serves until it is dropped.
+        let _serving =
+            server.map(|server| serve::start(server, live.probes(), None)).transpose()?;
+        while let Some(batch) = live.next_batch().await? {
+            log.write(&batch)?;
+        }
+        anyhow::Ok(())
+    })?;
+    say_summary(log.into_summary(), sink.as_mut(), output);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -97,8 +91,12 @@ pub(crate) fn replay(file: &Path, filters: &FilterArgs, output: &OutputArgs) -> 
     // Namespaces of the same inodes may be others here and now.
     let mut sink = sink(output, recording.header.clock.kernel, |_| None);
     let mut stdout = io::stdout().lock();
-    let summary = pipeline::replay(&plan, sink.as_mut(), &mut stdout, recording)?;
-    say_summary(&summary, sink.as_mut(), output);
+    let mut log = Log::new(sink.as_mut(), &mut stdout, has_summary_line(output));
+    let mut replay = Replay::open(&plan, recording);
+    while let Some(batch) = replay.next_batch()? {
+        log.write(&batch)?;
+    }
+    say_summary(log.into_summary(), sink.as_mut(), output);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -111,19 +109,19 @@ fn plan(filters: &FilterArgs, output: &OutputArgs, netns: Option<Netns>) -> Plan
         counting: Counting::Off,
         duration: None,
         count: output.count.map(Into::into),
+        record: None,
         existing: output.existing || !filters.state.is_empty(),
         unfinished: output.lives || output.failed,
-        summary_line: output.summary && output.format == Format::Json,
     }
 }
 
-fn create(path: &Path) -> Result<Box<dyn io::Write>> {
-    let file =
-        RecordingFile::create(path).with_context(|| format!("cannot create {}", path.display()))?;
-    Ok(Box::new(file))
+/// JSON has the totals as its last line; with text they go to stderr.
+const fn has_summary_line(output: &OutputArgs) -> bool {
+    output.summary && matches!(output.format, Format::Json)
 }
 
-fn say_summary(summary: &Summary, sink: &mut dyn Sink, output: &OutputArgs) {
+fn say_summary(summary: Option<Summary>, sink: &mut dyn Sink, output: &OutputArgs) {
+    let Some(summary) = summary else { return };
     if (output.lives || output.failed) && summary.open > 0 {
         let open = summary.open;
         let (are, s) = if open == 1 { ("is", "") } else { ("are", "s") };
@@ -131,7 +129,7 @@ fn say_summary(summary: &Summary, sink: &mut dyn Sink, output: &OutputArgs) {
     }
     if output.format == Format::Text && (output.summary || io::stderr().is_terminal()) {
         let mut text = Vec::new();
-        sink.summary(summary, &clock::read(), &mut text);
+        sink.summary(&summary, &clock::read(), &mut text);
         exit::say(&String::from_utf8_lossy(&text));
     }
 }

@@ -12,6 +12,7 @@ mod replay {
     mod golden;
     mod lives;
     mod marks;
+    mod places;
     mod recording;
     mod schema;
     mod summary;

@@ -278,7 +278,7 @@ fn listed(mut list: Command, what: &str) -> Result<Vec<String>> {
     Ok(text.lines().filter_map(|line| line.strip_suffix(": test")).map(Into::into).collect())
 }
 
-/// `PATH` for tests that start `ip` and `ss`; nothing where it has them.
+/// `PATH` for tests that start `ip`, `ss` and `tc`; nothing where it has them.
 fn path() -> Result<Option<OsString>> {
     let tools = IPROUTE.ensure()?;
     let mut dirs: Vec<_> = env::split_paths(&env::var_os("PATH").unwrap_or_default()).collect();

@@ -1,13 +1,10 @@
-//! What the live log tells, to the runs it concerns: news come in as from any pipeline and leave as
-//! moments, told apart by network namespace.
+//! What the live log yields, for the runs it concerns: news become moments, told apart by network
+//! namespace.
 
 use std::{cell::RefCell, collections::HashMap, rc::Rc};
 
-use tcpwatch_core::{
-    event::{Netns, WallClock},
-    sink::{Loss, Sink, Summary},
-    track::News,
-};
+use tcpwatch_core::{event::Netns, track::News};
+use tcpwatch_stream::batch::Item;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::{
@@ -36,16 +33,31 @@ impl Audience {
         Seat { audience: self.clone(), netns }
     }
 
-    /// Does somebody listen to this namespace?
-    #[must_use]
-    pub fn hears(&self, netns: Netns) -> bool {
-        self.hosts.borrow().contains_key(&netns)
-    }
-
     /// Records lost so far: any run may have missed some of them.
     #[must_use]
     pub fn lost(&self) -> u64 {
         *self.lost.borrow()
+    }
+
+    /// Takes in what the live log yields.
+    pub(super) fn hear(&self, item: &Item) {
+        match item {
+            Item::News(news) => self.pass_on(news),
+            Item::Loss(loss) => *self.lost.borrow_mut() += loss.count,
+            Item::Place(..) | Item::Summary(_) => {}
+        }
+    }
+
+    fn pass_on(&self, news: &News) {
+        let hosts = self.hosts.borrow();
+        let Some(listener) = hosts.get(&news.subject().netns) else { return };
+        let what = match news {
+            News::Segment(segment) => What::Segment(segment.clone()),
+            news => What::News(Box::new(news.clone())),
+        };
+        let moment = Moment { at: news.at(), host: listener.host, what };
+        // A run that is over has dropped the other end.
+        let _heard = listener.story.send(moment).is_ok();
     }
 }
 
@@ -60,24 +72,4 @@ impl Drop for Seat {
     fn drop(&mut self) {
         self.audience.hosts.borrow_mut().remove(&self.netns);
     }
-}
-
-impl Sink for Audience {
-    fn news(&mut self, news: &News, _clock: &WallClock, _out: &mut Vec<u8>) {
-        let hosts = self.hosts.borrow();
-        let Some(listener) = hosts.get(&news.subject().netns) else { return };
-        let what = match news {
-            News::Segment(segment) => What::Segment(segment.clone()),
-            news => What::News(Box::new(news.clone())),
-        };
-        let moment = Moment { at: news.at(), host: listener.host, what };
-        // A run that is over has dropped the other end.
-        let _heard = listener.story.send(moment).is_ok();
-    }
-
-    fn loss(&mut self, loss: &Loss, _clock: &WallClock, _out: &mut Vec<u8>) {
-        *self.lost.borrow_mut() += loss.count;
-    }
-
-    fn summary(&mut self, _summary: &Summary, _clock: &WallClock, _out: &mut Vec<u8>) {}
 }

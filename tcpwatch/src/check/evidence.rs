@@ -1,40 +1,41 @@
 //! What the hooks told of the trial's connections, as it came down the ordinary road.
 
-use std::{cell::RefCell, rc::Rc, sync::Arc};
-
 use tcpwatch_core::{
-    event::{CgroupId, Netns, ResetDirection, Segment, TcpState, Via, WallClock},
-    place::Place,
-    sink::{Loss, Sink, Summary},
+    event::{CgroupId, Netns, ResetDirection, Segment, TcpState, Via},
     track::{News, Reason},
 };
 use tcpwatch_kernel::trial::Ports;
-use tokio::sync::Notify;
+use tcpwatch_stream::batch::{Batch, Item};
 
-/// The end of the road.
-#[derive(Clone)]
+/// News of the trial's network namespace.
 pub(super) struct Evidence {
     netns: Netns,
     ports: Ports,
-    news: Rc<RefCell<Vec<News>>>,
+    news: Vec<News>,
     /// Cgroups whose paths are known.
-    cgroups: Rc<RefCell<Vec<CgroupId>>>,
-    /// There is more of it.
-    pub(super) more: Rc<Notify>,
+    cgroups: Vec<CgroupId>,
 }
 
 impl Evidence {
-    pub(super) fn of(netns: Netns, ports: Ports) -> Self {
-        Self { netns, ports, news: Rc::default(), cgroups: Rc::default(), more: Rc::default() }
+    pub(super) const fn of(netns: Netns, ports: Ports) -> Self {
+        Self { netns, ports, news: Vec::new(), cgroups: Vec::new() }
     }
 
-    /// Of no connections.
-    pub(super) fn nobodys() -> Self {
-        Self::of(Netns(0), Ports { server: 0, half_open: 0, closed: 0 })
+    /// Takes in what the run yields.
+    pub(super) fn add(&mut self, batch: &Batch<'_>) {
+        for item in batch.items {
+            match item {
+                Item::News(news) if news.subject().netns == self.netns => {
+                    self.news.push(news.clone());
+                }
+                Item::Place(id, _) => self.cgroups.push(*id),
+                _ => {}
+            }
+        }
     }
 
     fn any(&self, is_it: impl Fn(&News) -> bool) -> bool {
-        self.news.borrow().iter().any(is_it)
+        self.news.iter().any(is_it)
     }
 
     /// Was this state entered, reported by the kernel itself?
@@ -95,8 +96,7 @@ impl Evidence {
 
     /// Was the cgroup of a socket named, and its path found?
     pub(super) fn located(&self) -> bool {
-        let known = self.cgroups.borrow();
-        self.any(|news| news.subject().cgroup.is_some_and(|id| known.contains(&id)))
+        self.any(|news| news.subject().cgroup.is_some_and(|id| self.cgroups.contains(&id)))
     }
 
     /// Was an error told?
@@ -114,21 +114,4 @@ impl Evidence {
         };
         totals(|sent, _| sent > 0) && totals(|_, received| received > 0)
     }
-}
-
-impl Sink for Evidence {
-    fn place(&mut self, id: CgroupId, _place: &Arc<Place>) {
-        self.cgroups.borrow_mut().push(id);
-    }
-
-    fn news(&mut self, news: &News, _clock: &WallClock, _out: &mut Vec<u8>) {
-        if news.subject().netns == self.netns {
-            self.news.borrow_mut().push(news.clone());
-            self.more.notify_one();
-        }
-    }
-
-    fn loss(&mut self, _loss: &Loss, _clock: &WallClock, _out: &mut Vec<u8>) {}
-
-    fn summary(&mut self, _summary: &Summary, _clock: &WallClock, _out: &mut Vec<u8>) {}
 }

@@ -1,7 +1,7 @@
 //! The trial: connections of its own, watched by the hooks over the road that the live log takes.
 
 use std::{
-    io,
+    pin::pin,
     time::{Duration, Instant},
 };
 
@@ -18,8 +18,8 @@ use tcpwatch_kernel::{
     trial::NoGround,
 };
 use tcpwatch_lab::rehearsal::rehearse;
-use tcpwatch_stream::{ending::Ending, pipeline, plan::Plan};
-use tokio::time::timeout;
+use tcpwatch_stream::{ending::Ending, pipeline::Live, plan::Plan};
+use tokio::time::sleep;
 
 use super::{
     Actor, Attached, FEATURES, RING_BYTES,
@@ -64,28 +64,38 @@ pub(super) async fn make(
     attached: Attached,
     actor: Result<Actor, NoGround>,
 ) -> Result<Option<Trial>> {
-    let Attached { filters, mut probes, ring, uncounted } = attached;
+    let Attached { filters, probes, ring, uncounted } = attached;
     let ending = Ending::catch().context("cannot catch signals")?;
-    let asked = Asked::of(&mut probes);
-    let tap = probes.tap();
-    let place = actor.as_ref().ok().map(|actor| (actor.place.netns, actor.place.ports));
-    let evidence = place.map(|(netns, ports)| Evidence::of(netns, ports));
-    let mut sink = evidence.clone().unwrap_or_else(Evidence::nobodys);
-    let mut laboratory = None;
-    let watch = async {
-        if let (Ok(actor), Some(evidence)) = (&actor, &evidence) {
-            actor.begin();
-            let (rehearsed, ()) = tokio::join!(rehearse(tap), asked.wait(evidence, actor));
-            laboratory = Some(rehearsed);
-        } else {
-            laboratory = Some(rehearse(tap).await);
-        }
-    };
     let plan = plan(filters);
-    let attached = (ending, (probes, ring));
-    pipeline::follow(attached, &plan, &mut sink, &mut io::sink(), watch, || Ok(None), |_| Ok(()))
-        .await?;
-    let Some(laboratory) = laboratory else { return Ok(None) };
+    let mut live = Live::follow(&plan, ending, (probes, ring))?;
+    let asked = Asked::of(live.probes());
+    let mut rehearsing = pin!(rehearse(live.probes().tap()));
+    let mut rehearsed = None;
+    let place = actor.as_ref().ok().map(|actor| (actor.place.netns, actor.place.ports));
+    let mut evidence = place.map(|(netns, ports)| Evidence::of(netns, ports));
+    if let Ok(actor) = &actor {
+        actor.begin();
+    }
+    let begun = Instant::now();
+    while rehearsed.is_none() || asked.lacks(evidence.as_ref(), &actor, begun) {
+        tokio::select! {
+            biased;
+            result = &mut rehearsing, if rehearsed.is_none() => rehearsed = Some(result),
+            batch = live.next_batch() => match (batch?, &mut evidence) {
+                (None, _) => return Ok(None),
+                (Some(batch), Some(evidence)) => evidence.add(&batch),
+                (Some(_), None) => {}
+            },
+            () = sleep(LOOKS_EVERY) => {}
+        }
+    }
+    live.end();
+    while let Some(batch) = live.next_batch().await? {
+        if let Some(evidence) = &mut evidence {
+            evidence.add(&batch);
+        }
+    }
+    let Some(laboratory) = rehearsed else { return Ok(None) };
     Ok(Some(asked.judge(&actor, evidence.as_ref(), uncounted, laboratory)))
 }
 
@@ -98,7 +108,7 @@ fn plan(filters: Filters) -> Plan {
         counting: Counting::Off,
         duration: None,
         count: None,
-        summary_line: false,
+        record: None,
         existing: false,
         unfinished: false,
     }
@@ -120,16 +130,19 @@ impl Asked {
         }
     }
 
-    /// Waits until everything that can be tried was seen, or the time is over.
-    async fn wait(&self, evidence: &Evidence, actor: &Actor) {
-        let begun = Instant::now();
-        let end = || actor.made().map_or(begun + MADE_WITHIN, |made| made.at + LASTS);
+    /// Is there anything that can be tried and was not seen, and is there still time for it?
+    fn lacks(
+        &self,
+        evidence: Option<&Evidence>,
+        actor: &Result<Actor, NoGround>,
+        begun: Instant,
+    ) -> bool {
+        let (Some(evidence), Ok(actor)) = (evidence, actor) else { return false };
+        let end = actor.made().map_or(begun + MADE_WITHIN, |made| made.at + LASTS);
         let is_missing = |feature: &Feature| {
             self.can_try(feature, actor) && (feature.missing)(evidence).is_some()
         };
-        while FEATURES.iter().any(is_missing) && Instant::now() < end() {
-            let _more = timeout(LOOKS_EVERY, evidence.more.notified()).await.is_ok();
-        }
+        FEATURES.iter().any(is_missing) && Instant::now() < end
     }
 
     fn can_try(&self, feature: &Feature, actor: &Actor) -> bool {

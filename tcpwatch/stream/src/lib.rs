@@ -1,12 +1,24 @@
-//! One run, from the kernel's ring or a recording to lines.
+//! One run, from the kernel's ring or a recording to what is shown of it.
 //!
 //! - [`plan`]: what a run is to do
-//! - [`pipeline`]: the steps of a run on one page
+//! - [`pipeline`]: the steps of a live run on one page
+//! - [`replay`]: the same from a recording
+//! - [`batch`]: what it yields
+//! - [`log`]: lines of that, in the output
 //! - [`ending`]: the signals that end it
 
 #![deny(unsafe_code)]
 
+pub mod batch;
+mod comparison;
 pub mod ending;
+mod intake;
+mod live_recording;
+pub mod log;
+mod losses;
 pub mod pipeline;
 pub mod plan;
+mod questions;
+pub mod replay;
 mod road;
+mod whereabouts;

@@ -1,152 +1,244 @@
-//! The whole road on one page: records out of the kernel's ring, events, news, lines.
+//! The whole road on one page: a record of the kernel's ring becomes an event, is put in order, is tracked,
+//! and what is to be shown of it is yielded in batches. The steps have files of their own:
+//! [`intake`](crate::intake) from record to event, [`road`](crate::road) from event to item,
+//! [`questions`](crate::questions) and [`comparison`](crate::comparison) for what has to be asked besides,
+//! [`live_recording`](crate::live_recording) for the recording.
 
-use std::{
-    io::{BufRead, Write},
-    pin::pin,
-};
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
-use tcpwatch_core::{
-    sink::{Sink, Summary},
-    track::Reliance,
-};
+use tcpwatch_core::event::KernelTime;
 use tcpwatch_kernel::{
     clock,
-    probe::{Probes, Ring, Tells},
-    source::{
-        complaints::Complaints,
-        recording::{Header, Item, Recording},
-        ring::RingSource,
-    },
+    probe::{Probes, Ring},
+    source::{complaints::Complaints, ring::RingSource, snapshot::Owners, witness::look_around},
 };
 use tokio::time::{Instant, sleep_until};
 
 use crate::{
+    batch::Batch,
+    comparison::Comparison,
     ending::Ending,
+    intake::Intake,
+    live_recording::{LiveRecording, header},
+    losses::LossWatch,
     plan::Plan,
-    road::{END_OF_TIME, Road},
+    road::{END_OF_TIME, Road, Unfiltered},
 };
 
-/// The live log. Runs until a signal, `stop`, the duration or the count ends it, or the output is
-/// closed. `record` opens the file that takes a copy of everything that comes in; `ready` is called
-/// when nothing is missed any more.
-///
-/// # Errors
-/// If the kernel side cannot be attached, or the output cannot be written.
-pub async fn run(
-    plan: &Plan,
-    sink: &mut dyn Sink,
-    output: &mut dyn Write,
-    stop: impl Future<Output = ()>,
-    record: impl FnOnce() -> Result<Option<Box<dyn Write>>>,
-    ready: impl FnOnce(&mut Probes) -> Result<()>,
-) -> Result<Summary> {
-    let ending = Ending::catch().context("cannot catch signals")?;
-    let attached = Probes::attach(&plan.filters, plan.ring_bytes, plan.counting)?;
-    follow((ending, attached), plan, sink, output, stop, record, ready).await
+/// How far a live run has come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Running,
+    /// Detached; the ring may still hold records.
+    Ending,
+    /// The ring is empty for good.
+    Closing,
+    Over,
 }
 
-/// The same from hooks that are attached already, with the filters of `plan`.
-///
-/// # Errors
-/// If the kernel side cannot be read, or the output cannot be written.
-pub async fn follow(
-    (mut ending, (mut probes, ring)): (Ending, (Probes, Ring)),
-    plan: &Plan,
-    sink: &mut dyn Sink,
-    output: &mut dyn Write,
-    stop: impl Future<Output = ()>,
-    record: impl FnOnce() -> Result<Option<Box<dyn Write>>>,
-    ready: impl FnOnce(&mut Probes) -> Result<()>,
-) -> Result<Summary> {
-    let mut source = RingSource::new(ring)?;
-    let mut complaints = Complaints::new(&mut probes)?;
-    let header = Header {
-        version: Header::VERSION,
-        clock: clock::read(),
-        reliance: Reliance {
-            gapless: true,
-            minis: probes.minis.is_ok(),
-            lives: plan.filters.tells == Tells::Lives,
-            rate: clock::tick_rate(),
-        },
-        symbols: probes.symbols.clone(),
-        reset_reasons: probes.dialect.reset_reasons.clone(),
-    };
-    let mut road = Road::new(plan, sink, output, &header);
-    if let Some(file) = record()? {
-        road.record_to(file, &header);
-    }
-    // The hooks are attached already, so that nothing falls between.
-    road.learn_what_exists();
-    ready(&mut probes)?;
-    let mut stop = pin!(stop);
-    let end = plan.duration.map(|duration| Instant::now() + duration);
+/// A run on the running kernel. Dropped, it detaches everything.
+pub struct Live<'a> {
+    plan: &'a Plan,
+    ending: Ending,
+    probes: Probes,
+    source: RingSource,
+    complaints: Complaints,
+    intake: Intake,
+    comparison: Comparison,
+    losses: LossWatch,
+    road: Road<'a>,
+    stage: Stage,
+    /// Events up to this moment are on their way to the batch.
+    releasing: Option<KernelTime>,
+    /// When it was waited first.
+    began: Option<Instant>,
+}
 
-    while !road.is_done() {
-        // While records keep coming the loop turns often enough by itself.
-        let question = if source.is_asleep() { road.asks_at() } else { None };
-        tokio::select! {
-            biased;
-            () = ending.asked() => break,
-            () = &mut stop => break,
-            () = until(end) => break,
-            waited = source.wait() => waited?,
-            () = until(question) => {}
-            heard = complaints.heard() => heard?,
+impl<'a> Live<'a> {
+    /// Attaches all hooks. From its return on nothing is missed, and SIGINT, SIGTERM and SIGHUP end the run
+    /// in order.
+    ///
+    /// # Errors
+    /// If the kernel side cannot be attached or read, or the recording cannot be created.
+    pub fn attach(plan: &'a Plan) -> Result<Self> {
+        let ending = Ending::catch().context("cannot catch signals")?;
+        let attached = Probes::attach(&plan.filters, plan.ring_bytes, plan.counting)?;
+        Self::follow(plan, ending, attached)
+    }
+
+    /// The same with hooks that are attached already, with the filters of `plan`.
+    ///
+    /// # Errors
+    /// If the kernel side cannot be read, or the recording cannot be created.
+    pub fn follow(
+        plan: &'a Plan,
+        ending: Ending,
+        (mut probes, ring): (Probes, Ring),
+    ) -> Result<Self> {
+        let source = RingSource::new(ring)?;
+        let complaints = Complaints::new(&mut probes)?;
+        let header = header(plan, &probes);
+        let recording = LiveRecording::begin(plan.record.as_deref(), &header)?;
+        let mut road = Road::new(plan, &header, Unfiltered::Listeners);
+        let mut intake = Intake::new(header, recording);
+        // The hooks are attached already, so that nothing falls between.
+        if let Some(snapshot) = look_around(&plan.filters, Owners::Find) {
+            let mut known = snapshot.sockets;
+            known.retain(|known| plan.filters.wants(known.netns, &known.ends));
+            intake.learn(&known, &mut road);
         }
-        let complete = road.drain(&mut source)?;
-        road.release(complete, Some(&probes.losses))?;
-        road.ask();
-        road.account(&probes.losses, source.is_asleep())?;
-        road.write_out()?;
+        Ok(Self {
+            plan,
+            ending,
+            source,
+            complaints,
+            intake,
+            comparison: Comparison::default(),
+            losses: LossWatch::new(Arc::clone(&probes.losses)),
+            probes,
+            road,
+            stage: Stage::Running,
+            releasing: None,
+            began: None,
+        })
     }
-    let losses = probes.detach();
-    road.finish(&mut source, &losses)
-}
 
-/// The same road, from a recording.
-///
-/// # Errors
-/// If the recording cannot be read or the output cannot be written.
-pub fn replay(
-    plan: &Plan,
-    sink: &mut dyn Sink,
-    output: &mut dyn Write,
-    mut recording: Recording<impl BufRead>,
-) -> Result<Summary> {
-    recording.header.reliance.lives &= plan.filters.tells == Tells::Lives;
-    let mut road = Road::new(plan, sink, output, &recording.header);
-    road.filter_here();
-    for (id, path) in std::mem::take(&mut recording.cgroups) {
-        road.learn_place(id, Some(&path));
+    /// The kernel side.
+    pub const fn probes(&mut self) -> &mut Probes {
+        &mut self.probes
     }
-    road.learn(std::mem::take(&mut recording.known));
-    let mut failed = None;
-    while !road.is_done() {
-        match recording.next_item() {
-            Ok(Some(Item::Record(bytes))) => road.take(&bytes),
-            Ok(Some(Item::Answer(known))) => road.answer(&known)?,
-            Ok(Some(Item::Cgroup(id, path))) => road.learn_place(id, Some(&path)),
-            Ok(Some(Item::Sysctls(netns, sysctls))) => road.learn_sysctls(netns, sysctls),
-            Ok(None) => break,
-            Err(error) => {
-                failed = Some(error);
-                break;
+
+    /// Ends the run: what is left is yielded, and the totals. A signal, the duration and the count of the
+    /// plan, and a recording that cannot be written do the same.
+    pub fn end(&mut self) {
+        if self.stage == Stage::Running {
+            self.probes.detach();
+            self.stage = Stage::Ending;
+        }
+    }
+
+    /// What happens next, as soon as something does; `None` after the totals. The duration of the plan
+    /// begins when this waits first. A call that is dropped before it returns loses nothing.
+    ///
+    /// # Errors
+    /// If the kernel side cannot be read; instead of the totals, if the wanted container turned out to be two;
+    /// after the totals, if the recording could not be written.
+    pub async fn next_batch(&mut self) -> Result<Option<Batch<'_>>> {
+        self.road.shown.clear();
+        while self.road.shown.is_empty() {
+            match (self.releasing, self.stage) {
+                (Some(until), _) => self.release(until)?,
+                (None, Stage::Running) if self.goes_on().await? => self.drain()?,
+                (None, Stage::Running) => self.end(),
+                (None, Stage::Ending) => self.drain()?,
+                (None, Stage::Closing) => self.close()?,
+                (None, Stage::Over) => {
+                    self.intake.recording.result()?;
+                    return Ok(None);
+                }
             }
         }
-        road.release(road.newest(), None)?;
+        Ok(Some(self.road.shown.hand_out(self.releasing.is_some())))
     }
-    road.release(END_OF_TIME, None)?;
-    if let Some(line) = recording.cut_line() {
-        tracing::warn!(
-            "the recording ends within line {line}, which is left out and counted as lost: whoever \
-             wrote it was stopped, or this copy is not complete"
-        );
-        road.count_cut_line();
+
+    /// Waits until there is something to be done; returns whether the run goes on.
+    async fn goes_on(&mut self) -> Result<bool> {
+        if self.road.shown.is_complete() || self.intake.recording.has_failed() {
+            return Ok(false);
+        }
+        let began = *self.began.get_or_insert_with(Instant::now);
+        let end = self.plan.duration.map(|duration| began + duration);
+        // While records keep coming the loop turns often enough by itself.
+        let question = if self.source.is_asleep() { self.asks_at() } else { None };
+        tokio::select! {
+            biased;
+            () = self.ending.asked() => return Ok(false),
+            () = until(end) => return Ok(false),
+            waited = self.source.wait() => waited?,
+            () = until(question) => {}
+            heard = self.complaints.heard() => heard?,
+        }
+        Ok(true)
     }
-    let summary = road.end_replay()?;
-    failed.map_or(Ok(summary), |error| Err(error.into()))
+
+    /// When the kernel has to be asked something.
+    fn asks_at(&self) -> Option<Instant> {
+        let due = [self.intake.questions.due_at(&self.road), self.comparison.due_at()];
+        let at = due.into_iter().flatten().min()?;
+        Some(Instant::now() + at.since(clock::now()))
+    }
+
+    /// Ring to order. What may be released then is what is here completely: with a backlog in the ring,
+    /// what explains an event of the present may be still in it.
+    fn drain(&mut self) -> Result<()> {
+        let begun = clock::now();
+        let Self { source, intake, road, .. } = self;
+        let before = road.account.received;
+        source.drain(road.holds_back(), |record| intake.take(record, road))?;
+        if self.stage == Stage::Ending && road.account.received == before {
+            self.stage = Stage::Closing;
+        }
+        clock::follow(&mut road.shown.clock);
+        let complete = if source.is_behind() { road.newest() } else { begun };
+        intake.recording.flush();
+        self.losses.outdate();
+        self.releasing = Some(complete);
+        Ok(())
+    }
+
+    /// Order to batch; when that is done, what else is due.
+    fn release(&mut self, until: KernelTime) -> Result<()> {
+        let Self { intake, comparison, losses, road, .. } = self;
+        if !road.release_some(until, Some(losses))? {
+            return Ok(());
+        }
+        self.releasing = None;
+        comparison.finish(until, road);
+        if self.stage == Stage::Running {
+            intake.questions.ask(road, &mut intake.recording);
+            self.account(self.source.is_asleep())?;
+        }
+        self.intake.recording.flush();
+        Ok(())
+    }
+
+    /// Losses become items; after losses, sockets whose end was missed are found. `quiet` says that no
+    /// records are on their way.
+    fn account(&mut self, quiet: bool) -> Result<()> {
+        let Self { comparison, losses, road, .. } = self;
+        let now = clock::now();
+        let again = comparison.is_due_again(now);
+        if !road.account.is_due(now, quiet) && !again {
+            return Ok(());
+        }
+        let totals = losses.read(now, &mut road.tracker)?;
+        road.settle(totals, now);
+        if quiet && comparison.is_idle() && (road.account.take_suspicion() || again) {
+            comparison.begin(&self.plan.filters);
+        }
+        Ok(())
+    }
+
+    /// Nothing will come any more: what was held back is released, and what may have changed without a
+    /// word is asked about a last time.
+    fn close(&mut self) -> Result<()> {
+        self.release_all()?;
+        let Self { intake, road, .. } = self;
+        intake.questions.ask_all(road, &mut intake.recording);
+        self.account(true)?;
+        self.release_all()?;
+        self.intake.recording.flush();
+        self.stage = Stage::Over;
+        self.road.summarize(clock::now())
+    }
+
+    fn release_all(&mut self) -> Result<()> {
+        self.losses.outdate();
+        self.road.release(END_OF_TIME, Some(&mut self.losses))?;
+        self.comparison.finish(END_OF_TIME, &mut self.road);
+        Ok(())
+    }
 }
 
 async fn until(end: Option<Instant>) {

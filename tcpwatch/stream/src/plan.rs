@@ -1,6 +1,6 @@
 //! What one run is to do.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use tcpwatch_core::{place::PlaceFilter, track::News};
 use tcpwatch_kernel::probe::{Counting, Filters};
@@ -21,12 +21,12 @@ pub struct Plan {
     pub counting: Counting,
     /// End after this long.
     pub duration: Option<Duration>,
-    /// End after this many lines.
+    /// End after this many news.
     pub count: Option<u64>,
+    /// The file that takes a copy of everything that comes from the kernel.
+    pub record: Option<PathBuf>,
     /// Begin with the sockets that exist and are to be seen.
     pub existing: bool,
     /// At the end, show the lives of connections that are over but for TIME_WAIT.
     pub unfinished: bool,
-    /// Write totals into the output.
-    pub summary_line: bool,
 }

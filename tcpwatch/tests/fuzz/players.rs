@@ -13,7 +13,7 @@ use tcpwatch_kernel::{
     probe::{Counting, Filters, Tells},
     source::recording::Recording,
 };
-use tcpwatch_stream::{pipeline, plan::Plan};
+use tcpwatch_stream::{log::Log, plan::Plan, replay::Replay};
 use tcpwatch_view::{
     json_lines::JsonLines,
     terminal::{Layout, Terminal, TimeStyle},
@@ -35,9 +35,9 @@ fn plan(tells: Tells) -> Plan {
         counting: Counting::Off,
         duration: None,
         count: None,
+        record: None,
         existing: false,
         unfinished: false,
-        summary_line: true,
     }
 }
 
@@ -45,8 +45,19 @@ fn plan(tells: Tells) -> Plan {
 fn play(recording: &[u8], tells: Tells, sink: &mut dyn Sink) -> Result<Played, String> {
     let recording = Recording::open(recording).map_err(|error| error.to_string())?;
     let mut text = Vec::new();
-    let summary = pipeline::replay(&plan(tells), sink, &mut text, recording);
-    Ok(Played { text, summary: summary.map_err(|error| format!("{error:#}")) })
+    let plan = plan(tells);
+    let mut replay = Replay::open(&plan, recording);
+    let mut log = Log::new(sink, &mut text, true);
+    let played = loop {
+        match replay.next_batch().and_then(|batch| batch.map(|batch| log.write(&batch)).transpose())
+        {
+            Ok(Some(())) => {}
+            Ok(None) => break Ok(()),
+            Err(error) => break Err(format!("{error:#}")),
+        }
+    };
+    let summary = log.into_summary().ok_or("the totals come always")?;
+    Ok(Played { text, summary: played.map(|()| summary) })
 }
 
 /// Plays it as JSON, whose lines must keep to the schema, and as text; returns the JSON.

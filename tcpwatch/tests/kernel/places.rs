@@ -112,6 +112,8 @@ fn a_socket_keeps_its_cgroup_when_its_process_moves_and_when_the_cgroup_is_gone(
     let (first, second) = (Cgroup::new(own("first")), Cgroup::new(own("second")));
     let watch = Watch::on(&netns);
     let mut talk = Talk::begin(&netns, &first, &second);
+    // By then the path has been looked up.
+    watch.wait_count(1, "the connection", |line| line.is("SYN_RECV>ESTABLISHED"));
     second.take(talk.server.pid());
     first.remove();
     let late = Watch::on(&netns);

@@ -22,7 +22,7 @@ pub(super) fn replay(file: &Path, args: &[&str]) -> String {
     String::from_utf8(output.stdout).expect("output is UTF-8")
 }
 
-fn run(file: &Path, args: &[&str]) -> Output {
+pub(super) fn run(file: &Path, args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tcpwatch"));
     command.arg("replay").arg(file).args(args);
     command.env("TZ", "Asia/Tokyo").env_remove("NO_COLOR").output().expect("tcpwatch starts")
@@ -34,6 +34,8 @@ pub(super) struct Record(Vec<u8>);
 
 /// Offsets in a record, as `tcpwatch-common` lays it out.
 const KIND: usize = 20;
+const LOCAL_PORT: usize = 22;
+const CGROUP: usize = 28;
 const OLD: usize = 32;
 const NEW: usize = 33;
 
@@ -45,6 +47,15 @@ impl Record {
     /// Is this a full socket's change between these states, in the kernel's numbers?
     pub(super) fn is_change(&self, old: u8, new: u8) -> bool {
         (self.0[KIND], self.0[OLD], self.0[NEW]) == (1, old, new)
+    }
+
+    pub(super) fn local_port(&self) -> u16 {
+        u16::from_ne_bytes([self.0[LOCAL_PORT], self.0[LOCAL_PORT + 1]])
+    }
+
+    /// From now on of a socket in this cgroup.
+    pub(super) fn put_into(&mut self, cgroup: u32) {
+        self.0[CGROUP..CGROUP + 4].copy_from_slice(&cgroup.to_ne_bytes());
     }
 
     /// The same with another tag.
@@ -64,7 +75,7 @@ impl Record {
 #[derive(Clone, Debug)]
 pub(super) struct Recording {
     /// What comes before the records.
-    head: Vec<String>,
+    pub(super) head: Vec<String>,
     pub(super) records: Vec<Record>,
     /// The kernel was asked in between: the records alone are not the whole story.
     has_answers: bool,
@@ -93,6 +104,11 @@ impl Recording {
 
     /// Plays it; `--format json --summary`.
     pub(super) fn play(&self) -> Played {
+        Played::of(self.file().path(), &[])
+    }
+
+    /// As a file.
+    pub(super) fn file(&self) -> NamedTempFile {
         assert!(!self.has_answers, "answers would get out of place");
         let mut file = NamedTempFile::new().expect("a temporary file");
         for line in &self.head {
@@ -101,7 +117,7 @@ impl Recording {
         for Record(bytes) in &self.records {
             writeln!(file, "{{\"record\":\"{}\"}}", hex::encode(bytes)).expect("writable");
         }
-        Played::of(file.path(), &[])
+        file
     }
 }
 

@@ -35,7 +35,7 @@ const fn package(name: &'static str, programs: &'static [&'static str]) -> Packa
 
 pub(crate) const BPFTRACE: Package = package("bpftrace", &["bpftrace"]);
 pub(crate) const BUSYBOX: Package = package("busybox-static", &["busybox"]);
-pub(crate) const IPROUTE: Package = package("iproute2", &["ip", "ss"]);
+pub(crate) const IPROUTE: Package = package("iproute2", &["ip", "ss", "tc"]);
 pub(crate) const LIBBPF_TOOLS: Package = package("libbpf-tools", &["tcpstates", "tcplife"]);
 pub(crate) const NODE_EXPORTER: Package =
     package("prometheus-node-exporter", &["prometheus-node-exporter"]);

@@ -12,12 +12,16 @@ use anyhow::{Context, Result, ensure};
 /// Directories that packages name by two names, because Debian merged them into `usr`.
 const MERGED: [&str; 4] = ["bin", "lib", "lib64", "sbin"];
 
-/// Makes `dir` by filling a directory beside it: it is there with all that belongs to it, or not at all.
+/// Makes `dir` by filling a directory beside it: it is there with all that belongs to it, or not at all. What
+/// an older version left there, without some of it, is replaced.
 pub(crate) fn finish(dir: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     let unfinished = dir.with_extension(format!("unfinished-{}", id()));
     let attempt = || -> Result<()> {
         fs::create_dir_all(&unfinished).with_context(|| unfinished.display().to_string())?;
         fill(&unfinished)?;
+        if dir.exists() {
+            fs::remove_dir_all(dir).with_context(|| format!("cannot replace {}", dir.display()))?;
+        }
         fs::rename(&unfinished, dir).with_context(|| format!("cannot make {}", dir.display()))
     };
     let result = attempt();
@@ -61,4 +65,23 @@ pub(crate) fn packages_in(dir: &Path) -> Result<Vec<PathBuf>> {
         paths.collect::<Result<Vec<_>, _>>().with_context(|| dir.display().to_string())?;
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "deb"));
     Ok(paths)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::env;
+
+    use super::*;
+
+    #[test]
+    fn what_an_older_version_left_is_replaced_and_a_failure_leaves_it() {
+        let dir = env::temp_dir().join(format!("tcpwatch-finish-{}", id())).join("programs");
+        let fill = |name: &'static str| move |dir: &Path| Ok(fs::write(dir.join(name), "")?);
+        finish(&dir, fill("ip")).expect("it is new");
+        finish(&dir, |_| anyhow::bail!("no network")).expect_err("it cannot be filled");
+        assert!(dir.join("ip").exists(), "the old one stays");
+        finish(&dir, fill("tc")).expect("it is replaced");
+        assert!(dir.join("tc").exists() && !dir.join("ip").exists(), "all of the new one");
+        fs::remove_dir_all(dir.parent().expect("made above")).expect("it can be removed");
+    }
 }

@@ -31,7 +31,7 @@ const FILES: [&str; 2] = ["deploy/METRICS.md", "tcpwatch/tests/data/lab"];
 /// Where a test finds its package.
 const PACKAGE: &str = "tcpwatch";
 /// Programs that the tests start.
-const TOOLS: [&str; 2] = ["ip", "ss"];
+const TOOLS: [&str; 3] = ["ip", "ss", "tc"];
 /// Settings of the kernel that tcpwatch's expectations depend on, and that not every kernel has.
 const SYSCTLS: [&str; 5] = [
     "tcp_syn_linear_timeouts",

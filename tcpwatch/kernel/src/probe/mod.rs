@@ -24,7 +24,7 @@ use std::{collections::HashSet, path::Path, sync::Arc};
 use aya::{
     Btf, Ebpf, EbpfLoader,
     maps::{Array, Map, MapData, MapError, PerCpuArray, RingBuf},
-    programs::{BtfTracePoint, ProgramError, ProgramFd},
+    programs::{BtfTracePoint, Program, ProgramError, ProgramFd},
 };
 
 pub use counts::{Counting, Counts};
@@ -244,11 +244,14 @@ impl Probes {
             .chain(self.early_ends_off.iter().map(|why| (EARLY_ENDS, why.as_str())))
     }
 
-    /// Detaches everything; what was lost can still be read.
-    #[must_use]
-    pub fn detach(self) -> Arc<Losses> {
-        drop(self.ebpf);
-        self.losses
+    /// Detaches all hooks; what was lost can still be read.
+    pub fn detach(&mut self) {
+        for (_, program) in self.ebpf.programs_mut() {
+            if let Program::BtfTracePoint(hook) = program {
+                // One that was never loaded has nothing to detach.
+                let _detached = hook.unload().is_ok();
+            }
+        }
     }
 
     /// The kernel side's own complaints, as `log` records.

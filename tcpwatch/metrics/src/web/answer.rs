@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{
     HeaderMap, Method, Request, Response, StatusCode,
-    body::Bytes,
     header::{ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue, VARY},
 };
 use tokio::time::timeout;

@@ -9,8 +9,8 @@ use std::{
     time::Instant,
 };
 
+use bytes::Bytes;
 use flate2::{Compression, write::GzEncoder};
-use hyper::body::Bytes;
 use tokio::sync::{Mutex, oneshot};
 
 use super::Pages;

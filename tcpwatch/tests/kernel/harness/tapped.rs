@@ -202,16 +202,16 @@ impl Tapped {
         let own = programs_of(std::process::id());
         assert!(own.is_subset(&loaded_programs()) && own.len() > 2, "{own:?}");
         drop(self.tap);
-        let losses = self.probes.detach();
+        self.probes.detach();
         let mut received = u64::try_from(self.records.len()).unwrap();
         while self.ring.records.next().is_some() {
             received += 1;
         }
-        let totals = losses.read().unwrap();
+        let totals = self.probes.losses.read().unwrap();
         let lost: u64 = totals.lost.values().sum();
         let skipped = totals.lost.get(&tcpwatch_core::loss::Cause::Recursion).copied().unwrap_or(0);
         assert_eq!(totals.attempted, received + lost - skipped, "{totals:?}");
-        drop((losses, self.client, self.server));
+        drop((self.probes, self.client, self.server));
         all_gone(&own);
         totals
     }

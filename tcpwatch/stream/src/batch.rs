@@ -1,0 +1,116 @@
+//! What a run yields.
+
+use std::sync::Arc;
+
+use tcpwatch_core::{
+    event::{CgroupId, WallClock},
+    place::Place,
+    sink::{Loss, Summary},
+    track::News,
+};
+
+use crate::{plan::Plan, whereabouts::Whereabouts};
+
+/// Items after which a batch is handed out though there are more: as much as stays in a processor's cache.
+const FULL: usize = 256;
+
+/// Something that a run yields.
+#[derive(Clone, Debug)]
+pub enum Item {
+    /// What happened to a socket, if [`Plan::selection`] and [`Plan::places`] let it pass.
+    News(News),
+    /// Where a cgroup is, whatever the plan asks for: before what happens to its sockets, if its path is found
+    /// by then, and again if it was forgotten meanwhile.
+    Place(CgroupId, Arc<Place>),
+    /// Records were lost.
+    Loss(Loss),
+    /// Totals; the last item of a run.
+    Summary(Summary),
+}
+
+/// Items in the order in which they became known.
+#[derive(Clone, Copy, Debug)]
+pub struct Batch<'a> {
+    /// At least one.
+    pub items: &'a [Item],
+    /// For times of the kernel's clock in these items.
+    pub clock: &'a WallClock,
+    /// The next batch can be had without waiting for the kernel.
+    pub more: bool,
+}
+
+/// Collects the items of a batch. Its memory is used again for the next one.
+pub(crate) struct Shown<'a> {
+    plan: &'a Plan,
+    pub(crate) clock: WallClock,
+    pub(crate) whereabouts: Whereabouts<'a>,
+    items: Vec<Item>,
+    handed_out: bool,
+    /// News of this run so far.
+    changes: u64,
+    /// Of these, marked as inferred.
+    inferred: u64,
+}
+
+impl<'a> Shown<'a> {
+    pub(crate) fn new(plan: &'a Plan, clock: WallClock) -> Self {
+        let whereabouts = Whereabouts::new(&plan.places);
+        let items = Vec::with_capacity(2 * FULL);
+        Self { plan, clock, whereabouts, items, handed_out: false, changes: 0, inferred: 0 }
+    }
+
+    /// Adds what is to be shown, until as much is shown as was asked for.
+    pub(crate) fn news(&mut self, news: News) {
+        if self.is_complete()
+            || !(self.plan.selection)(&news)
+            || !self.whereabouts.is_wanted(news.subject().cgroup)
+        {
+            return;
+        }
+        self.changes += 1;
+        self.inferred += u64::from(news.is_inferred());
+        self.items.push(Item::News(news));
+    }
+
+    /// Adds where a cgroup is, `None` if its path cannot be found.
+    pub(crate) fn place(&mut self, id: CgroupId, path: Option<&[u8]>) {
+        let place = self.whereabouts.learn(id, path);
+        self.items.extend(place.map(|place| Item::Place(id, place)));
+    }
+
+    pub(crate) fn losses(&mut self, losses: impl IntoIterator<Item = Loss>) {
+        self.items.extend(losses.into_iter().map(Item::Loss));
+    }
+
+    /// Adds the totals, completed by what was shown.
+    pub(crate) fn summary(&mut self, summary: Summary) {
+        let (changes, inferred) = (self.changes, self.inferred);
+        self.items.push(Item::Summary(Summary { changes, inferred, ..summary }));
+    }
+
+    /// As many news as the plan asks for were shown, or what it asks for is ambiguous.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.plan.count.is_some_and(|count| self.changes >= count)
+            || self.whereabouts.is_ambiguous()
+    }
+
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    pub(crate) const fn is_full(&self) -> bool {
+        self.items.len() >= FULL
+    }
+
+    /// Drops the items of the batch that was handed out.
+    pub(crate) fn clear(&mut self) {
+        if std::mem::take(&mut self.handed_out) {
+            self.items.clear();
+        }
+    }
+
+    pub(crate) fn hand_out(&mut self, more: bool) -> Batch<'_> {
+        self.handed_out = true;
+        Batch { items: &self.items, clock: &self.clock, more }
+    }
+}

@@ -1,0 +1,116 @@
+//! What is asked of the running kernel because no record says it. Every answer goes into the recording, so
+//! that a replay needs no kernel.
+
+use std::time::Instant;
+
+use tcpwatch_core::{
+    event::{CgroupId, Event, KernelTime, StateEvent},
+    timing::Sysctls,
+};
+use tcpwatch_kernel::{
+    clock,
+    source::{cgroup_paths::CgroupPaths, sysctls, witness::Witness},
+};
+
+use crate::{
+    live_recording::LiveRecording,
+    road::{END_OF_TIME, Road},
+};
+
+/// Sockets asked about at a time.
+const AT_A_TIME: usize = 64;
+
+/// Asks, no more often than the kernel should be asked.
+#[derive(Default)]
+pub(crate) struct Questions {
+    witness: Witness,
+    cgroups: CgroupPaths,
+}
+
+impl Questions {
+    /// Finds the port of a listener that got it after it had entered LISTEN. The answer comes before the
+    /// change in a recording.
+    pub(crate) fn complete_port(&mut self, change: &mut StateEvent, recording: &mut LiveRecording) {
+        if change.lacks_its_port()
+            && let Some(known) = self.witness.listener(change.netns, change.socket)
+        {
+            change.ends.local.port = known.ends.local.port;
+            recording.answer(&known);
+        }
+    }
+
+    /// Looks up where a cgroup is, once: while it exists, and before what names it is in a recording.
+    pub(crate) fn locate(
+        &mut self,
+        id: CgroupId,
+        road: &mut Road<'_>,
+        recording: &mut LiveRecording,
+    ) {
+        if road.shown.whereabouts.is_known(id) {
+            return;
+        }
+        let path = self.cgroups.path(id, Instant::now());
+        if let Some(path) = &path {
+            recording.cgroup(id, path);
+        }
+        if path.is_some() || !self.cgroups.may_find_later() {
+            road.shown.place(id, path.as_deref());
+        }
+    }
+
+    /// Whatever is sent again follows the sysctls of its namespace, which are asked for once.
+    pub(crate) fn learn_sysctls(event: &Event, road: &mut Road<'_>, recording: &mut LiveRecording) {
+        let Event::Retransmit(again) = event else { return };
+        let netns = again.netns;
+        if road.tracker.knows_sysctls(netns) {
+            return;
+        }
+        let sysctls = sysctls::read(netns).unwrap_or_else(|error| {
+            tracing::warn!("retries in netns {} are judged by defaults: {error}", netns.0);
+            Sysctls::default()
+        });
+        recording.sysctls(netns, sysctls);
+        road.tracker.learn_sysctls(netns, sysctls);
+    }
+
+    /// When the kernel has to be asked about a socket whose timer is silent.
+    pub(crate) fn due_at(&self, road: &Road<'_>) -> Option<KernelTime> {
+        road.tracker.asks_at().map(|at| at.max(self.witness.rests_until()))
+    }
+
+    /// Asks about sockets that may have changed without a word, if it is time to.
+    pub(crate) fn ask(&mut self, road: &mut Road<'_>, recording: &mut LiveRecording) {
+        let now = clock::now();
+        if now >= self.witness.rests_until() {
+            self.ask_some(now, road, recording);
+        }
+    }
+
+    /// Asks about all sockets that may have changed without a word.
+    pub(crate) fn ask_all(&mut self, road: &mut Road<'_>, recording: &mut LiveRecording) {
+        while self.ask_some(END_OF_TIME, road, recording) {}
+    }
+
+    /// Asks what is due at `now`, as much as is asked at a time; returns whether there was any.
+    fn ask_some(
+        &mut self,
+        now: KernelTime,
+        road: &mut Road<'_>,
+        recording: &mut LiveRecording,
+    ) -> bool {
+        let questions = road.tracker.questions(now, AT_A_TIME);
+        if questions.is_empty() {
+            return false;
+        }
+        let (known, unknown) = self.witness.ask(&questions);
+        for known in known {
+            recording.answer(&known);
+            road.answer(&known);
+        }
+        // At the end nothing is asked again.
+        for question in unknown.into_iter().filter(|_| now < END_OF_TIME) {
+            road.tracker.unanswered(question, now);
+        }
+        true
+    }
+}

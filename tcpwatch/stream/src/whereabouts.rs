@@ -1,0 +1,75 @@
+//! Where the owners of sockets run, and whether the plan asks for what runs there.
+
+use std::sync::Arc;
+
+use tcpwatch_core::{
+    event::CgroupId,
+    place::{Place, PlaceFilter, Places},
+};
+use tcpwatch_kernel::source::containers::AmbiguousContainer;
+
+/// The places of cgroups that records named, and the filter on them.
+pub(crate) struct Whereabouts<'a> {
+    wanted: &'a PlaceFilter,
+    places: Places,
+    /// The id of the container that is wanted.
+    container: Option<Arc<str>>,
+    /// Another one has an id that begins with the same word.
+    ambiguous: Option<AmbiguousContainer>,
+}
+
+impl<'a> Whereabouts<'a> {
+    pub(crate) fn new(wanted: &'a PlaceFilter) -> Self {
+        Self { wanted, places: Places::default(), container: None, ambiguous: None }
+    }
+
+    /// Has this cgroup been looked up, whether or not its path was found?
+    pub(crate) fn is_known(&mut self, id: CgroupId) -> bool {
+        self.places.is_known(id)
+    }
+
+    /// Remembers the path of a cgroup, `None` if it cannot be found; returns the place.
+    pub(crate) fn learn(&mut self, id: CgroupId, path: Option<&[u8]>) -> Option<Arc<Place>> {
+        let place = path.map(|path| Arc::new(Place::of(path)));
+        if let Some(place) = &place {
+            self.note_container(place);
+        }
+        self.places.learn(id, place.clone());
+        place
+    }
+
+    /// The beginning of an id may be that of two in a recording. At the start of a live run it was made the
+    /// whole id of the only one that existed, or the name of one, with which the id of another may begin.
+    fn note_container(&mut self, place: &Place) {
+        let Some(id) = self.wanted.container_of(place) else { return };
+        match &self.container {
+            Some(known) if **known != *id => {
+                self.ambiguous = Some(AmbiguousContainer {
+                    word: self.wanted.container.clone().unwrap_or_default(),
+                    ids: vec![known.to_string(), id.to_owned()],
+                });
+            }
+            Some(_) => {}
+            None => self.container = Some(id.into()),
+        }
+    }
+
+    /// Is this where the plan asks for?
+    pub(crate) fn is_wanted(&mut self, id: Option<CgroupId>) -> bool {
+        if !self.wanted.asks() {
+            return true;
+        }
+        let place = id.and_then(|id| self.places.get(id));
+        self.wanted.wants(place.map(AsRef::as_ref))
+    }
+
+    /// The wanted container turned out to be two, which ends the run.
+    pub(crate) const fn is_ambiguous(&self) -> bool {
+        self.ambiguous.is_some()
+    }
+
+    /// Fails once if the wanted container turned out to be two.
+    pub(crate) fn result(&mut self) -> Result<(), AmbiguousContainer> {
+        self.ambiguous.take().map_or(Ok(()), Err)
+    }
+}

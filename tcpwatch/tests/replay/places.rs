@@ -1,0 +1,71 @@
+//! Where the owners of recorded sockets ran: the paths are in the recording, and the filters ask them.
+
+use super::recording::{Played, Recording, run};
+
+/// Numbers of states in `include/net/tcp_states.h`.
+const CLOSED: u8 = 7;
+const LISTEN: u8 = 10;
+
+/// The number and the path of a cgroup.
+type Cgroup<'a> = (u32, &'a str);
+
+/// The beginning of both containers' ids.
+const BOTH: &str = "c0ffee";
+
+fn container(digit: char) -> String {
+    format!("{BOTH}{}", digit.to_string().repeat(58))
+}
+
+/// A client and a server, each of them in a cgroup; the listener's port tells them apart.
+fn recording([server, client]: [Cgroup<'_>; 2]) -> Recording {
+    let mut recording = Recording::read("client_closes_first_v4");
+    let listens = recording.position(|record| record.is_change(CLOSED, LISTEN));
+    let port = recording.records[listens].local_port();
+    for record in &mut recording.records {
+        record.put_into(if record.local_port() == port { server.0 } else { client.0 });
+    }
+    for (number, path) in [server, client] {
+        recording.head.push(format!("{{\"cgroup\":[{number},\"{}\"]}}", hex::encode(path)));
+    }
+    recording
+}
+
+#[test]
+fn a_recordings_sockets_are_chosen_by_their_cgroup_unit_and_container() {
+    let id = container('1');
+    let server = format!("/shop.slice/docker-{id}.scope");
+    let client = "/shop.slice/order-api.service";
+    let recording = recording([(7, &server), (8, client)]);
+    let file = recording.file();
+    let whole = Played::of(file.path(), &[]);
+    assert!(whole.lines.iter().all(|line| line["cgroup"].is_string()), "{:?}", whole.lines);
+    for (args, of) in [
+        (["--cgroup", client], client),
+        (["--unit", "order-api"], client),
+        (["--cgroup", server.as_str()], &server),
+        (["--container", id.as_str()], &server),
+        (["--container", BOTH], &server),
+    ] {
+        let chosen = Played::of(file.path(), &args);
+        let expected: Vec<_> =
+            whole.lines.iter().filter(|line| line["cgroup"] == of).cloned().collect();
+        assert!(!expected.is_empty() && expected.len() < whole.lines.len(), "{args:?}");
+        assert_eq!(chosen.lines, expected, "{args:?}");
+    }
+    assert_eq!(Played::of(file.path(), &["--cgroup", "/shop.slice"]).lines, whole.lines);
+}
+
+#[test]
+fn the_beginning_of_two_containers_ids_in_a_recording_is_refused_with_both_and_nothing_is_shown() {
+    let ids = [container('1'), container('2')];
+    let [server, client] = ids.each_ref().map(|id| format!("/docker/{id}"));
+    let file = recording([(7, &server), (8, &client)]).file();
+    let output =
+        run(file.path(), &["--container", BOTH, "--format", "json", "--summary", "--existing"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "", "{said}");
+    for words in [&ids[0], &ids[1], "more than one container's id"] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+}
