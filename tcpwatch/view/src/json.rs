@@ -405,14 +405,17 @@ fn is_plain(text: &[u8]) -> bool {
 const fn has_only_plain(word: u64) -> bool {
     const ONES: u64 = u64::MAX / 0xff;
     const HIGH: u64 = ONES << 7;
-    // The highest bit of a byte is set where the byte is less than `than`, of bytes below 128.
+    // The highest bit of a byte is set where the byte is less than that of `than`, of bytes below 128.
     const fn less(word: u64, than: u64) -> u64 {
-        word.wrapping_sub(ONES * than) & !word & HIGH
+        word.wrapping_sub(than) & !word & HIGH
     }
-    let quotes = less(word ^ (ONES * b'"' as u64), 1);
-    let backslashes = less(word ^ (ONES * b'\\' as u64), 1);
-    let deletes = less(word ^ (ONES * 0x7f), 1);
-    (word & HIGH) | less(word, b' ' as u64) | quotes | backslashes | deletes == 0
+    const fn all(byte: u8) -> u64 {
+        u64::from_ne_bytes([byte; 8])
+    }
+    let quotes = less(word ^ all(b'"'), ONES);
+    let backslashes = less(word ^ all(b'\\'), ONES);
+    let deletes = less(word ^ all(0x7f), ONES);
+    (word & HIGH) | less(word, all(b' ')) | quotes | backslashes | deletes == 0
 }
 
 /// Appends text as JSON has it, in quotation marks, and in it nothing that a terminal obeys: beside the
