@@ -455,7 +455,7 @@ fn attach_hooks(
     facts: &Facts,
 ) -> Result<Attached, ProbeError> {
     let mut attached = Attached::default();
-    for hook in HOOKS.into_iter().filter(|hook| task.needs(*hook)) {
+    for hook in HOOKS.iter().copied().filter(|hook| task.needs(*hook)) {
         if let Some(why) = obstacle(hook, minis, layout) {
             attached.off.push((hook, why));
             continue;
@@ -497,7 +497,7 @@ impl Refusal {
 /// Attaches the copies behind the program that they are of. Without one, what it would have handled is
 /// counted as skipped.
 fn attach_copies(ebpf: &mut Ebpf, btf: &Btf) -> Vec<(counter::Hook, ProgramFd)> {
-    let [set_state, ..] = HOOKS;
+    let [set_state, ..] = *HOOKS else { return Vec::new() };
     let attach = |(program, counters): (&'static str, _)| match attach(
         ebpf,
         Hook { program, ..set_state },
