@@ -44,3 +44,13 @@ pub(crate) fn take_left_over() -> bool {
     unsafe { *slot = 0 };
     true
 }
+
+/// Removes the note of a connection whose request had no timer to disarm (SYN cookies, fast open), or whose
+/// timer was disarmed before the program on it was attached: it would be taken for that of another one.
+#[inline(always)]
+pub(crate) fn is_over() {
+    if let Some(slot) = ACCEPTING.get_ptr_mut(0) {
+        // SAFETY: as above.
+        unsafe { *slot = 0 };
+    }
+}

@@ -14,7 +14,7 @@ use tcpwatch_common::{
 };
 
 use crate::{
-    closing,
+    accepting, closing,
     copies::{self, Copy},
     count,
     emit::{self, Loss},
@@ -63,6 +63,9 @@ fn observe(ctx: &BtfTracePointContext, copy: Copy) -> i32 {
         count::full::accepting(sock, copy.block);
     } else if count::is_on() {
         count::full::change(sock, (old, new), copy.block);
+    }
+    if old == SYN_RECV {
+        accepting::is_over();
     }
     if emit::is_on()
         && let Err(loss) = try_set_state(ctx, sock, (old, new), copy.hook)

@@ -8,15 +8,21 @@ mod orphans;
 mod resets;
 
 use std::{
-    collections::BTreeMap, fs, io::ErrorKind, net::UdpSocket, process::Command, time::Duration,
+    collections::BTreeMap,
+    fs,
+    io::ErrorKind,
+    net::UdpSocket,
+    process::Command,
+    time::{Duration, Instant},
 };
 
 use crate::harness::{
+    DEADLINE,
     exporter::{Exporter, Samples},
     line::Line,
     lives::transcript,
     netns::{Netns, neighbour_of},
-    poll,
+    poll, poll_within,
     watch::{Log, Watch},
 };
 
@@ -62,11 +68,13 @@ impl Situation {
         let grown_in_kernel = kernel_counters(&netns);
         let log = watch.stop();
         let said = in_log(&log);
-        let grown = poll("metrics that count no less than the log", || {
+        let asked = Instant::now();
+        let grown = poll_within(SPAN, "metrics that count no less than the log", || {
             let grown = exporter.samples().since(&before);
             let counted = in_metrics(&grown);
             let enough = said.iter().all(|(series, count)| counted.get(series) >= Some(count));
-            (enough || grown.missed() > 0).then_some(grown)
+            // What is less for so long is shown below.
+            (enough || grown.missed() > 0 || asked.elapsed() > DEADLINE).then_some(grown)
         });
         let skipped = grown.missed() + i64::from(!log.summary.lost.is_empty());
         if skipped > 0 {

@@ -5,11 +5,13 @@ use std::{
     net::{SocketAddr, TcpListener, TcpStream},
 };
 
+use rustix::thread::{CpuSet, sched_setaffinity};
+
 use crate::harness::{
     kernel::ACCEPTED_IN_SYN_RECV,
     lives::{Life, life, lives},
     netns::Netns,
-    sockets::{self, V4, V6, lose_acks},
+    sockets::{self, V4, V6, lose_acks, lose_nothing, reset},
     watch::Watch,
 };
 
@@ -64,6 +66,36 @@ fn with_syn_cookies_there_is_no_half_open_connection() {
         );
         assert_eq!(theirs.left("SYN_RECV").in_state_s, None, "nobody knows since when: {theirs}");
     }
+}
+
+/// Both come from one port to one CPU, so that what the first leaves there would be found by the second.
+#[test]
+fn a_half_open_connection_after_one_by_cookie_says_what_ended_it() {
+    needs_root!();
+    let netns = Netns::with(&[("ipv4.tcp_syncookies", "2")]);
+    let watch = Watch::on(&netns);
+    let (_listeners, listening, connected) = netns.inside(|| {
+        let mut first_cpu = CpuSet::new();
+        first_cpu.set(0);
+        sched_setaffinity(None, &first_cpu).unwrap();
+        let (by_cookie, to) = listener(V4);
+        let client = TcpStream::connect(to).unwrap();
+        let connected = client.local_addr().unwrap();
+        let server = by_cookie.accept().unwrap();
+        reset(client);
+        drop(server);
+        netns.set("ipv4.tcp_syncookies", "0").unwrap();
+        let (half_open, listening) = listener(V4);
+        lose_acks(&half_open);
+        let client = sockets::connect_from(connected, listening);
+        lose_nothing(&half_open);
+        reset(client);
+        ([by_cookie, half_open], listening, connected)
+    });
+    watch.wait_count(1, "the end", |line| line.is("SYN_RECV>CLOSED"));
+    let theirs = life(&watch.stop().lines, listening, connected);
+    let end = (theirs.path(), theirs.reason());
+    assert_eq!(end, ("LISTEN SYN_RECV CLOSED".to_owned(), "reset_received"), "{theirs}");
 }
 
 #[test]
