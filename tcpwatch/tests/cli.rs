@@ -1,4 +1,4 @@
-//! What the binary says and how it ends when it is used wrongly or the machine lacks something.
+//! The binary's errors and exit status when it is used wrongly or the machine lacks something.
 
 #[cfg(test)]
 mod cli {

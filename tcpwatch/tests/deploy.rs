@@ -1,6 +1,6 @@
-//! What is in `deploy/` for Prometheus and Grafana, checked by a real Prometheus.
+//! Checks the files in `deploy/` for Prometheus and Grafana with a real Prometheus.
 //!
-//! `cargo xtask test deploy` brings Prometheus along and runs this as root.
+//! `cargo xtask test deploy` provides Prometheus and runs this as root.
 
 #[cfg(test)]
 #[expect(unused_macros, reason = "needs_prometheus asks for root, too")]

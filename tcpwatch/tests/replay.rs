@@ -1,9 +1,8 @@
-//! Recorded records in, exact lines out, by the real binary.
+//! Replays recordings with the real binary and compares the lines exactly.
 //!
-//! `data/NAME.jsonl` is a recording of one claim (`data/record.py` says how each was made);
-//! `NAME.text` and `NAME.json` are what it must be shown as. After an intended change of the
-//! output, make them anew with `UPDATE_GOLDEN=1 cargo test -p tcpwatch --test replay` and read the
-//! difference.
+//! `data/NAME.jsonl` is a recording of one claim (`data/record.py` shows how each was made); `NAME.text` and
+//! `NAME.json` are the expected output. After an intended change of the output, update them with `UPDATE_GOLDEN=1 cargo
+//! test -p tcpwatch --test replay` and read the difference.
 
 #[cfg(test)]
 mod replay {

@@ -16,7 +16,7 @@ mod tests {
     use socket2::{Domain, Socket, Type};
     use tcpwatch_metrics::{
         collector::Collector as _,
-        family::Family,
+        family::ScrapeFamily,
         web::{Counters, Pages, Server},
     };
 
@@ -45,7 +45,7 @@ mod tests {
         fn metrics(&self) -> String {
             let mut families = Vec::new();
             self.0.clone().collect(&mut families).unwrap();
-            let families: Vec<_> = families.into_iter().filter_map(Family::finish).collect();
+            let families: Vec<_> = families.into_iter().filter_map(ScrapeFamily::finish).collect();
             TextEncoder::new().encode_to_string(&families).unwrap()
         }
 
@@ -62,7 +62,7 @@ mod tests {
         reply
     }
 
-    /// Takes all file descriptors that are left, and lets go of the last `spare`.
+    /// Opens all file descriptors that are left, and closes the last `spare`.
     fn exhaust(spare: usize) -> Vec<File> {
         let mut taken: Vec<_> = std::iter::from_fn(|| File::open("/dev/null").ok()).collect();
         taken.truncate(taken.len() - spare);
@@ -81,7 +81,7 @@ mod tests {
         let sockets = [(); 4].map(|()| Socket::new(Domain::IPV4, Type::STREAM, None).unwrap());
         let [late, scrape, idle, other] = sockets;
 
-        // One descriptor is left for the server; the idle connection has it.
+        // The server has one descriptor left; the idle connection uses it.
         let taken = exhaust(1);
         idle.connect(&address).unwrap();
         other.connect(&address).unwrap();

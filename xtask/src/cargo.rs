@@ -1,4 +1,4 @@
-//! Arguments come in, the cargo that started us runs in the workspace, executables go out.
+//! Runs the cargo that started this program in the workspace, and finds the executables that it builds.
 
 use std::{
     env,
@@ -15,7 +15,7 @@ use serde_json::Value;
 pub(crate) struct Executable {
     /// The name of the cargo target: `tcpwatch`, `kernel`.
     pub(crate) target: String,
-    /// It runs tests, also of a library or a binary that has the same name as another target.
+    /// Whether it runs tests; a library or a binary has such a target with its own name.
     pub(crate) is_test: bool,
     /// Where the file is.
     pub(crate) path: PathBuf,
@@ -27,24 +27,24 @@ pub(crate) fn workspace() -> &'static Path {
     xtask.parent().unwrap_or(xtask)
 }
 
-/// The cargo that started us, run in the workspace.
+/// The cargo that started this program, to be run in the workspace.
 pub(crate) fn cargo() -> Command {
     let mut command = Command::new(program());
     command.current_dir(workspace());
     command
 }
 
-/// The full path of the cargo that started us; plain `cargo` when something else did.
+/// The full path of that cargo; plain `cargo` when this program was started otherwise.
 pub(crate) fn program() -> PathBuf {
     env::var_os("CARGO").unwrap_or("cargo".into()).into()
 }
 
-/// Runs a build and tells which executables it made or found up to date.
+/// Runs a build and returns the executables that it made or found up to date.
 pub(crate) fn build(args: &[&str]) -> Result<Vec<Executable>> {
     build_with(args, &[])
 }
 
-/// The same with more environment.
+/// The same with additional environment variables.
 pub(crate) fn build_with(args: &[&str], env: &[(&str, &str)]) -> Result<Vec<Executable>> {
     let typed = format!("cargo {}", args.join(" "));
     let mut child = cargo()
@@ -57,7 +57,7 @@ pub(crate) fn build_with(args: &[&str], env: &[(&str, &str)]) -> Result<Vec<Exec
     let mut executables = Vec::new();
     if let Some(stdout) = child.stdout.take() {
         for line in BufReader::new(stdout).lines() {
-            let line = line.with_context(|| format!("cannot read what `{typed}` says"))?;
+            let line = line.with_context(|| format!("cannot read the output of `{typed}`"))?;
             executables.extend(executable(&line));
         }
     }
@@ -66,14 +66,14 @@ pub(crate) fn build_with(args: &[&str], env: &[(&str, &str)]) -> Result<Vec<Exec
     Ok(executables)
 }
 
-/// Builds the release of tcpwatch and tells where it is.
+/// Builds the release of tcpwatch and returns its path.
 pub(crate) fn release() -> Result<PathBuf> {
     let executables = build(&["build", "--release", "--package", "tcpwatch"])?;
     let tcpwatch = executables.into_iter().find(|executable| executable.target == "tcpwatch");
     Ok(tcpwatch.context("the package tcpwatch has no binary of that name")?.path)
 }
 
-/// One message of cargo's: an executable, or something else.
+/// The executable in one of cargo's messages; `None` for other messages.
 fn executable(message: &str) -> Option<Executable> {
     let message: Value = serde_json::from_str(message).ok()?;
     Some(Executable {

@@ -1,5 +1,5 @@
-//! `cargo xtask check`: what is looked at after every change, in less than a minute when little has changed.
-//! It needs no BPF toolchain and no privilege.
+//! `cargo xtask check`: what to check after every change, in less than a minute when little has changed. It needs no
+//! BPF toolchain and no privilege.
 
 use std::process::ExitCode;
 
@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::cargo;
 
-/// What cargo is to do, the quickest first.
+/// Arguments for cargo, the quickest step first.
 const STEPS: [&[&str]; 3] = [
     &["fmt", "--all", "--check"],
     &["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"],

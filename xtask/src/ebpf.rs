@@ -1,4 +1,4 @@
-//! The kernel crate comes in, one BPF object file goes out; its path is printed.
+//! `cargo xtask ebpf`: builds the kernel side alone and prints the path of the object file.
 
 use std::{
     env::{self, consts::ARCH},
@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::{cargo, setup};
 
-/// Builds the kernel side as `tcpwatch/kernel/build.rs` does, to be looked at with `llvm-objdump`.
+/// Builds the kernel side as `tcpwatch/kernel/build.rs` does, for inspection with `llvm-objdump`.
 pub(crate) fn command() -> Result<ExitCode> {
     let toolchain = setup::ensure()?;
     let own = env::current_exe().context("cannot find the path of this program")?;

@@ -1,5 +1,5 @@
-//! Links in Markdown files lead somewhere, and paths of this repository that Markdown or a comment names exist.
-//! (Links in rustdoc are checked by `cargo doc`, see `.ci/run`.)
+//! Checks that links in Markdown files lead to existing targets, and that paths of this repository named in Markdown or
+//! in a comment exist. (`cargo doc` checks the links in rustdoc, see `.ci/run`.)
 
 use std::{
     collections::BTreeMap,
@@ -13,8 +13,8 @@ use crate::cargo;
 
 /// One Markdown file.
 #[derive(Debug, Default)]
-struct Page {
-    /// Where its links lead, with their texts.
+struct MarkdownPage {
+    /// The targets of its links, with their texts.
     links: Vec<(String, String)>,
     /// The anchors of its headings, as GitHub makes them.
     anchors: Vec<String>,
@@ -22,7 +22,7 @@ struct Page {
     code: Vec<String>,
 }
 
-impl Page {
+impl MarkdownPage {
     fn read(text: &str) -> Self {
         let mut page = Self::default();
         let mut spoken = String::new();
@@ -48,7 +48,7 @@ impl Page {
         page
     }
 
-    /// A heading that occurs again has its number behind it.
+    /// A heading that occurs again gets a number as suffix.
     fn add_anchor(&mut self, heading: &str) {
         let kept = heading.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
         let anchor = kept.collect::<String>().to_lowercase().replace(' ', "-");
@@ -58,7 +58,7 @@ impl Page {
     }
 }
 
-/// All files below a folder with this extension, but for what is built and what is hidden.
+/// All files below a folder with this extension, except hidden files and build output.
 fn files(folder: &Path, extension: &str, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -77,8 +77,8 @@ fn texts(extension: &str) -> BTreeMap<PathBuf, String> {
     found.into_iter().map(|path| (path.clone(), fs::read_to_string(path).unwrap())).collect()
 }
 
-/// Why a link is dead.
-fn fault(from: &Path, link: &str, pages: &BTreeMap<PathBuf, Page>) -> Option<&'static str> {
+/// Why a link is dead; `None` if it is not.
+fn fault(from: &Path, link: &str, pages: &BTreeMap<PathBuf, MarkdownPage>) -> Option<&'static str> {
     if link.contains("://") || link.starts_with("mailto:") {
         return None;
     }
@@ -93,7 +93,7 @@ fn fault(from: &Path, link: &str, pages: &BTreeMap<PathBuf, Page>) -> Option<&'s
     (!is_there).then_some("no such heading")
 }
 
-/// Is it a path of this repository, written from its top, that does not exist?
+/// Whether it is a path of this repository, from its top level, that does not exist.
 fn is_dead_path(word: &str) -> bool {
     let root = cargo::workspace();
     let Some((first, _)) = word.split_once('/') else { return false };
@@ -111,7 +111,7 @@ fn named_in_comments(text: &str) -> impl Iterator<Item = &str> {
 fn every_link_in_markdown_leads_to_a_file_and_a_heading_of_this_repository() {
     let pages: BTreeMap<_, _> = texts("md")
         .into_iter()
-        .map(|(path, text)| (path.canonicalize().unwrap(), Page::read(&text)))
+        .map(|(path, text)| (path.canonicalize().unwrap(), MarkdownPage::read(&text)))
         .collect();
     let mut dead = Vec::new();
     let mut followed = 0;
@@ -132,9 +132,9 @@ fn every_link_in_markdown_leads_to_a_file_and_a_heading_of_this_repository() {
 #[test]
 fn every_path_of_this_repository_in_markdown_and_in_comments_exists() {
     let (markdown, sources) = (texts("md"), texts("rs"));
-    let in_markdown = markdown
-        .iter()
-        .flat_map(|(path, text)| Page::read(text).code.into_iter().map(move |word| (path, word)));
+    let in_markdown = markdown.iter().flat_map(|(path, text)| {
+        MarkdownPage::read(text).code.into_iter().map(move |word| (path, word))
+    });
     let in_comments = sources
         .iter()
         .flat_map(|(path, text)| named_in_comments(text).map(move |word| (path, word.to_owned())));
@@ -149,7 +149,9 @@ fn every_path_of_this_repository_in_markdown_and_in_comments_exists() {
 #[test]
 fn a_link_that_leads_nowhere_is_found() {
     let root = cargo::workspace().canonicalize().unwrap();
-    let page = Page::read("# Here & `there`\n\n## Twice\n\n## Twice\n\n[a](README.md#none), `b/c`");
+    let page = MarkdownPage::read(
+        "# Here & `there`\n\n## Twice\n\n## Twice\n\n[a](README.md#none), `b/c`",
+    );
     assert_eq!(page.anchors, ["here--there", "twice", "twice-1"]);
     assert_eq!(page.links, [("README.md#none".to_owned(), "a".to_owned())]);
     assert_eq!(page.code, ["there", "b/c"]);

@@ -1,8 +1,12 @@
-//! `cargo xtask COMMAND`: what a developer types comes in, an exit status goes out.
+//! `cargo xtask COMMAND`: set-up, builds and tests of tcpwatch.
 //!
-//! 0 done; 1 something failed while running; 2 wrong usage; 3 the machine lacks something, with
-//! the commands that bring it. `run` passes on the exit status of tcpwatch.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool of our own")]
+//! Exit status: 0 done; 1 something failed while running; 2 wrong usage; 3 the machine lacks something, and the error
+//! gives the commands that install it. `run` passes on the exit status of tcpwatch.
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command line tool for developers"
+)]
 
 mod bench;
 mod cargo;
@@ -33,32 +37,32 @@ use crate::precondition::Precondition;
 /// Set-up, builds and tests of tcpwatch.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
-struct Cli {
+struct XtaskCli {
     #[command(subcommand)]
-    command: Task,
+    command: XtaskCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Task {
+enum XtaskCommand {
     /// Find what is missing to build the kernel side, and install it
     Setup,
     /// Build the kernel side alone and print where the object is
     Ebpf,
-    /// Build tcpwatch and run it on port 11111, with demo traffic to look at
-    Run(run::Args),
-    /// Format, clippy, unit tests: what is looked at after every change
+    /// Build tcpwatch and run it on port 11111, with demo traffic to watch
+    Run(run::RunArgs),
+    /// Format, clippy, unit tests: run it after every change
     Check,
     /// Run the tests, all tiers or the named ones
-    Test(tiers::Args),
+    Test(tiers::TestArgs),
     /// Measure what tcpwatch costs, beside the floor and its peers (as root)
     ///
     /// Measures what a state change costs, which takes 6 minutes and with the peers 8, or the sections
     /// that are named; with `--all --peers` a quarter of an hour.
-    Bench(bench::Args),
+    Bench(bench::BenchArgs),
 }
 
 fn main() -> ExitCode {
-    match start(&Cli::parse().command) {
+    match start(&XtaskCli::parse().command) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error:#}");
@@ -67,14 +71,14 @@ fn main() -> ExitCode {
     }
 }
 
-fn start(task: &Task) -> Result<ExitCode> {
+fn start(task: &XtaskCommand) -> Result<ExitCode> {
     match task {
-        Task::Setup => setup::command(),
-        Task::Ebpf => ebpf::command(),
-        Task::Run(args) => run::command(args),
-        Task::Check => check::command(),
-        Task::Test(args) => tiers::command(args),
-        Task::Bench(args) => bench::command(args),
+        XtaskCommand::Setup => setup::command(),
+        XtaskCommand::Ebpf => ebpf::command(),
+        XtaskCommand::Run(args) => run::command(args),
+        XtaskCommand::Check => check::command(),
+        XtaskCommand::Test(args) => tiers::command(args),
+        XtaskCommand::Bench(args) => bench::command(args),
     }
 }
 
@@ -84,6 +88,6 @@ mod tests {
 
     #[test]
     fn no_two_options_are_in_each_others_way() {
-        <Cli as clap::CommandFactory>::command().debug_assert();
+        <XtaskCli as clap::CommandFactory>::command().debug_assert();
     }
 }

@@ -1,9 +1,8 @@
-//! The error of a machine that lacks something: what is missing and what to do come in, exit
-//! status 3 goes out.
+//! The error for a machine that lacks something; it leads to exit status 3.
 
 use std::{error::Error, fmt};
 
-/// Something outside this program has to change first; the text says what, and how.
+/// Something outside this program has to change first; the text gives what is missing and what to do.
 #[derive(Debug)]
 pub(crate) struct Precondition(pub(crate) String);
 

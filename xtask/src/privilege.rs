@@ -1,4 +1,4 @@
-//! Who runs this comes in, a command that runs as root goes out.
+//! How to run a command as root.
 
 use std::{ffi::OsStr, process::Command};
 
@@ -11,7 +11,7 @@ use crate::precondition::Precondition;
 /// How a command can be run as root here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Privilege {
-    /// We are root already.
+    /// This process is root.
     Root,
     /// Through `sudo`, which may ask for a password.
     Sudo,
@@ -20,7 +20,7 @@ pub(crate) enum Privilege {
 }
 
 impl Privilege {
-    /// Asks the kernel who we are and looks for `sudo`.
+    /// Reads the effective user ID and searches `sudo`.
     pub(crate) fn of_this_process() -> Self {
         if rustix::process::geteuid().is_root() {
             Self::Root

@@ -1,4 +1,4 @@
-//! What tests ran again, and why: they note it as lines in a file that the environment names
+//! Which tests ran something again, and why: they write lines to a file that the environment names
 //! (`tcpwatch/tests/coverage/rerun.rs`).
 
 use std::{ffi::OsString, fs, path::PathBuf};
@@ -7,25 +7,25 @@ use anyhow::{Context as _, Result};
 
 use crate::cargo;
 
-/// The file of this process's tests.
+/// The file for the tests of this process.
 pub(crate) struct Reruns(PathBuf);
 
 impl Reruns {
-    /// Without any lines. It is made here, so that it belongs to the caller even where root writes to it.
+    /// An empty file. It is made here, so that it belongs to the caller even if root writes to it.
     pub(crate) fn none() -> Result<Self> {
         let path = cargo::workspace().join("target/reruns.txt");
         fs::write(&path, "").with_context(|| format!("cannot write {}", path.display()))?;
         Ok(Self(path))
     }
 
-    /// What the tests have to find in their environment, as `NAME=value`.
+    /// The environment variable that the tests read, as `NAME=value`.
     pub(crate) fn variable(&self) -> OsString {
         let mut variable = OsString::from("TCPWATCH_RERUNS=");
         variable.push(&self.0);
         variable
     }
 
-    /// One line for each rerun so far: which test, what of it, and the reason.
+    /// One line for each rerun so far: the test, what was run again, and the reason.
     pub(crate) fn lines(&self) -> Result<Vec<String>> {
         let text = fs::read_to_string(&self.0);
         let text = text.with_context(|| format!("cannot read {}", self.0.display()))?;

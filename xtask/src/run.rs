@@ -1,5 +1,5 @@
-//! Arguments for tcpwatch come in; it is built as the caller and run as root, with demo traffic
-//! where wanted, and its exit status goes out.
+//! `cargo xtask run`: builds tcpwatch as the caller and runs it as root, with demo traffic if requested; returns its
+//! exit status.
 
 use std::{
     ffi::OsString,
@@ -13,17 +13,17 @@ use anyhow::{Context, Result, bail};
 
 use crate::{
     cargo,
-    demo::{PORT, Reserved, Traffic},
+    demo::{DemoTraffic, PORT, Reserved},
     privilege::Privilege,
     setup,
-    watched::{self, Banner, Event},
+    watched::{self, Banner, ChildEvent},
 };
 
-/// When no banner is seen, the demo starts after this time all the same.
+/// The demo starts after this time even without a banner.
 const LATEST_START: Duration = Duration::from_secs(10);
 
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {
+pub(crate) struct RunArgs {
     /// Play the demo traffic on port 11111 although arguments for tcpwatch are given
     #[arg(long)]
     demo: bool,
@@ -32,8 +32,8 @@ pub(crate) struct Args {
     tcpwatch: Vec<OsString>,
 }
 
-impl Args {
-    fn wants_demo(&self) -> bool {
+impl RunArgs {
+    fn has_demo(&self) -> bool {
         self.demo || self.tcpwatch.is_empty()
     }
 
@@ -46,9 +46,9 @@ impl Args {
 }
 
 /// `cargo xtask run`.
-pub(crate) fn command(args: &Args) -> Result<ExitCode> {
-    // First of all, so that a taken port is told before the build and not after it.
-    let demo = args.wants_demo().then(Reserved::take).transpose()?;
+pub(crate) fn command(args: &RunArgs) -> Result<ExitCode> {
+    // Before the build, so that a taken port is reported at once.
+    let demo = args.has_demo().then(Reserved::take).transpose()?;
     setup::ensure()?;
     let mut command = Privilege::of_this_process()
         .command(cargo::release()?, "watch every connection of this machine")?;
@@ -58,8 +58,8 @@ pub(crate) fn command(args: &Args) -> Result<ExitCode> {
     Ok(exit_code(status))
 }
 
-/// Plays the demo from the banner on, or from `LATEST_START` on, until tcpwatch ends.
-fn follow(events: &Receiver<Event>, mut demo: Option<Reserved>) -> Result<ExitStatus> {
+/// Plays the demo from the banner, or after `LATEST_START`, until tcpwatch ends.
+fn follow(events: &Receiver<ChildEvent>, mut demo: Option<Reserved>) -> Result<ExitStatus> {
     let mut traffic = None;
     let latest_start = Instant::now() + LATEST_START;
     loop {
@@ -69,21 +69,21 @@ fn follow(events: &Receiver<Event>, mut demo: Option<Reserved>) -> Result<ExitSt
             events.recv().map_err(RecvTimeoutError::from)
         };
         match event {
-            Ok(Event::Ready) | Err(RecvTimeoutError::Timeout) => {
+            Ok(ChildEvent::Ready) | Err(RecvTimeoutError::Timeout) => {
                 if let Some(reserved) = demo.take() {
                     traffic = Some(reserved.start()?);
                 }
             }
-            Ok(Event::Ended(status)) => {
-                traffic.map(Traffic::stop).unwrap_or_default();
+            Ok(ChildEvent::Ended(status)) => {
+                traffic.map(DemoTraffic::stop).unwrap_or_default();
                 return status.context("cannot wait for tcpwatch");
             }
-            Err(RecvTimeoutError::Disconnected) => bail!("lost sight of tcpwatch"),
+            Err(RecvTimeoutError::Disconnected) => bail!("tcpwatch can no longer be watched"),
         }
     }
 }
 
-/// As a shell tells it: 128 and the signal's number for a process that a signal ended.
+/// As in a shell: 128 plus the signal's number for a process that a signal ended.
 fn exit_code(status: ExitStatus) -> ExitCode {
     let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
     ExitCode::from(code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
@@ -96,16 +96,16 @@ mod tests {
     use super::*;
 
     #[derive(Parser)]
-    struct Line {
+    struct RunLine {
         #[command(flatten)]
-        args: Args,
+        args: RunArgs,
     }
 
     fn parsed(line: &str) -> (bool, String) {
         let words = std::iter::once("run").chain(line.split_whitespace());
-        let args = Line::parse_from(words).args;
+        let args = RunLine::parse_from(words).args;
         let words = args.for_tcpwatch();
-        (args.wants_demo(), words.join(" ".as_ref()).into_string().expect("UTF-8"))
+        (args.has_demo(), words.join(" ".as_ref()).into_string().expect("UTF-8"))
     }
 
     #[test]

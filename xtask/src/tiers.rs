@@ -1,4 +1,4 @@
-//! Names of tiers and of tests come in, cargo runs the tests, one line per tier and an exit status go out.
+//! `cargo xtask test`: runs the tiers of tests and prints one line for each.
 
 use std::{
     env,
@@ -19,21 +19,21 @@ use crate::{
     setup, vm,
 };
 
-/// A tier and what it runs; all of it runs even when a part fails.
+/// A tier and what it runs; all of it is run even if a part fails.
 struct Tier {
     name: &'static str,
-    runs: &'static [Run],
+    runs: &'static [TierRun],
 }
 
 /// One run of tests.
-enum Run {
+enum TierRun {
     /// `cargo test` with these arguments.
     Cargo(&'static [&'static str]),
     /// A test target of the package tcpwatch, built as the caller and run as root with these arguments.
     AsRoot(&'static str, &'static [&'static str]),
-    /// The same, and as fast as a release: a reader that is slow in itself would lose what it should not.
+    /// The same, optimized as a release is: a slow reader would lose records that it should not.
     Fast(&'static str, &'static [&'static str]),
-    /// The same, with Prometheus at hand.
+    /// The same, with Prometheus in `PATH`.
     WithPrometheus(&'static str),
     /// The tests of other kernels, in virtual machines.
     InMachines,
@@ -44,39 +44,39 @@ const TIERS: &[Tier] = &[
     Tier {
         name: "unit",
         runs: &[
-            Run::Cargo(&["--workspace", "--lib", "--bins"]),
-            Run::Cargo(&["--workspace", "--doc"]),
-            Run::Cargo(&["--workspace", "--test", "cli"]),
-            Run::Cargo(&["--workspace", "--test", "web", "--test", "web_descriptors"]),
+            TierRun::Cargo(&["--workspace", "--lib", "--bins"]),
+            TierRun::Cargo(&["--workspace", "--doc"]),
+            TierRun::Cargo(&["--workspace", "--test", "cli"]),
+            TierRun::Cargo(&["--workspace", "--test", "web", "--test", "web_descriptors"]),
         ],
     },
     Tier {
         name: "replay",
-        runs: &[Run::Cargo(&["--workspace", "--test", "replay", "--test", "fuzz"])],
+        runs: &[TierRun::Cargo(&["--workspace", "--test", "replay", "--test", "fuzz"])],
     },
-    Tier { name: "lab", runs: &[Run::AsRoot("lab", &["--skip", "load::"])] },
-    Tier { name: "deploy", runs: &[Run::WithPrometheus("deploy")] },
-    Tier { name: "kernel", runs: &[Run::AsRoot("kernel", &["--skip", "load::"])] },
+    Tier { name: "lab", runs: &[TierRun::AsRoot("lab", &["--skip", "load::"])] },
+    Tier { name: "deploy", runs: &[TierRun::WithPrometheus("deploy")] },
+    Tier { name: "kernel", runs: &[TierRun::AsRoot("kernel", &["--skip", "load::"])] },
     Tier {
         name: "load",
-        // What they measure is for people to read; the table of all paths comes last.
+        // Their measurements are for people to read; the table of all paths comes last.
         runs: &[
-            Run::Fast("kernel", &["load::", "--skip", "load::conservation::", "--nocapture"]),
-            Run::Fast("lab", &["load::", "--nocapture"]),
-            Run::Fast("kernel", &["load::conservation::", "--nocapture"]),
+            TierRun::Fast("kernel", &["load::", "--skip", "load::conservation::", "--nocapture"]),
+            TierRun::Fast("lab", &["load::", "--nocapture"]),
+            TierRun::Fast("kernel", &["load::conservation::", "--nocapture"]),
         ],
     },
-    Tier { name: "vm", runs: &[Run::InMachines] },
+    Tier { name: "vm", runs: &[TierRun::InMachines] },
 ];
 
-/// It takes many minutes of a machine that has nothing else to do.
+/// It takes many minutes of an otherwise idle machine.
 const ONLY_BY_NAME: &str = "load";
 
 /// The exit status; clap uses the same number.
 const WRONG_USAGE: u8 = 2;
 
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {
+pub(crate) struct TestArgs {
     #[arg(value_name = "TIER|NAME", help = help())]
     words: Vec<String>,
     #[command(flatten)]
@@ -96,24 +96,24 @@ fn help() -> String {
     )
 }
 
-/// What is to run, by the words that were typed.
+/// What to run, from the words on the command line.
 #[derive(Debug, PartialEq, Eq)]
-struct Asked<'a> {
+struct Selection<'a> {
     tiers: Vec<&'a str>,
-    /// Parts of the names of tests; when empty, all tests run.
+    /// Parts of names of tests; when empty, all tests run.
     tests: Vec<&'a str>,
 }
 
-impl<'a> Asked<'a> {
-    /// Words that are no tiers are names of tests. A tier that is misspelled must not pass for a name of
-    /// which no tier has a test: at least one tier has to stand with them.
+impl<'a> Selection<'a> {
+    /// Words that are not tiers are names of tests. A misspelled tier must not count as a name that matches no test, so
+    /// at least one tier is required beside them.
     fn by(words: &'a [String]) -> Result<Self> {
         let (tiers, tests): (Vec<_>, Vec<_>) =
             words.iter().map(String::as_str).partition(|word| names().any(|name| name == *word));
         if let ([], [word, ..]) = (&tiers[..], &tests[..]) {
             let all: Vec<_> = names().collect();
             bail!(
-                "`{word}` is no tier ({}); the name of a test stands with its tier",
+                "`{word}` is not a tier ({}); give the tier before the name of a test",
                 all.join(", ")
             );
         }
@@ -122,7 +122,7 @@ impl<'a> Asked<'a> {
 }
 
 /// How a tier ended.
-struct Outcome {
+struct TierOutcome {
     tier: &'static str,
     took: Duration,
     failures: Vec<anyhow::Error>,
@@ -133,8 +133,8 @@ struct Outcome {
 }
 
 /// `cargo xtask test`.
-pub(crate) fn command(args: &Args) -> Result<ExitCode> {
-    let asked = match Asked::by(&args.words) {
+pub(crate) fn command(args: &TestArgs) -> Result<ExitCode> {
+    let asked = match Selection::by(&args.words) {
         Ok(asked) => asked,
         Err(wrong) => {
             eprintln!("error: {wrong}");
@@ -153,7 +153,7 @@ pub(crate) fn command(args: &Args) -> Result<ExitCode> {
     Ok(if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// The named tiers in the table's order, or all but the one that runs only when it is named.
+/// The named tiers in the table's order, or all but the one that runs only by name.
 fn chosen(names: &[&str]) -> impl Iterator<Item = &'static Tier> {
     TIERS.iter().filter(|tier| {
         let is_named = names.contains(&tier.name);
@@ -162,7 +162,7 @@ fn chosen(names: &[&str]) -> impl Iterator<Item = &'static Tier> {
 }
 
 impl Tier {
-    fn run(&self, asked: &Asked<'_>, vm: &vm::Options) -> Result<Outcome> {
+    fn run(&self, asked: &Selection<'_>, vm: &vm::Options) -> Result<TierOutcome> {
         eprintln!("==> {}", self.name);
         let start = Instant::now();
         let reruns = Reruns::none()?;
@@ -180,18 +180,18 @@ impl Tier {
         let (left_out, failures) =
             errors.into_iter().partition(|error| may_be_left_out(error, self.name, must_run));
         let (took, reruns) = (start.elapsed(), reruns.lines()?);
-        Ok(Outcome { tier: self.name, took, failures, left_out, reruns })
+        Ok(TierOutcome { tier: self.name, took, failures, left_out, reruns })
     }
 }
 
-/// Where virtual machines cannot be had, whoever did not ask for them has the other tiers. Root can
-/// have them, so that they are never left out where changes are judged.
+/// Virtual machines that are not available are left out, unless their tier was named or root runs the tests: root can
+/// have them, so they are never left out where changes are judged.
 fn may_be_left_out(error: &anyhow::Error, tier: &str, must_run: bool) -> bool {
     tier == "vm" && !must_run && error.is::<Precondition>()
 }
 
-impl Run {
-    /// Runs its tests, or those that have one of `names` in theirs; false if there are none.
+impl TierRun {
+    /// Runs its tests, or those with one of `names` in their names; returns false if there are none.
     fn start(&self, names: &[&str], vm: &vm::Options, reruns: &Reruns) -> Result<bool> {
         let env = [reruns.variable()];
         match self {
@@ -217,7 +217,7 @@ impl Run {
 
 fn cargo_test(args: &[&str], names: &[&str]) -> Result<bool> {
     let what = format!("cargo test {}", args.join(" "));
-    // Within one run a failing test binary must not hide the others.
+    // A failed test binary must not keep the others from running.
     let test = || {
         let mut command = cargo::cargo();
         command.arg("test").args(args).arg("--no-fail-fast");
@@ -236,7 +236,7 @@ fn cargo_test(args: &[&str], names: &[&str]) -> Result<bool> {
     succeed(command, &what).map(|()| true)
 }
 
-/// Root only runs the finished test binary, so that no file in the target directory is root's.
+/// Root runs only the finished test binary, so that no file in the target directory belongs to root.
 fn as_root(
     target: &str,
     profile: &[&str],
@@ -263,7 +263,7 @@ fn as_root(
         if chosen.is_empty() {
             return Ok(false);
         }
-        // By their whole names: a filter among `args` would bring the others back.
+        // By their full names: a filter among `args` would include the others again.
         command.arg("--exact").args(chosen);
     }
     succeed(command, &what).map(|()| true)
@@ -278,7 +278,7 @@ fn listed(mut list: Command, what: &str) -> Result<Vec<String>> {
     Ok(text.lines().filter_map(|line| line.strip_suffix(": test")).map(Into::into).collect())
 }
 
-/// `PATH` for tests that start `ip`, `ss` and `tc`; nothing where it has them.
+/// `PATH` for tests that start `ip`, `ss` and `tc`; `None` if it already has them.
 fn path() -> Result<Option<OsString>> {
     let tools = IPROUTE.ensure()?;
     let mut dirs: Vec<_> = env::split_paths(&env::var_os("PATH").unwrap_or_default()).collect();
@@ -287,19 +287,19 @@ fn path() -> Result<Option<OsString>> {
     }
     dirs.push(tools);
     let mut setting = OsString::from("PATH=");
-    setting.push(env::join_paths(dirs).context("PATH cannot have the tools of the tests")?);
+    setting.push(env::join_paths(dirs).context("cannot add the tools of the tests to PATH")?);
     Ok(Some(setting))
 }
 
-/// As `cargo test` would run it, but one test at a time: they all watch the same kernel. A test
-/// that cannot run must fail here instead of being skipped.
+/// As `cargo test` would run it, but one test at a time, because all of them watch the same kernel. A test that cannot
+/// run fails here instead of being skipped.
 fn test_as_root(
     privilege: Privilege,
     env: &[OsString],
     binary: &Path,
     package: &Path,
 ) -> Result<Command> {
-    // `env`, because sudo starts with a clean environment.
+    // `env`, because sudo resets the environment.
     let mut command = privilege.command("env", "test on the live kernel")?;
     let mut manifest_dir = OsString::from("CARGO_MANIFEST_DIR=");
     manifest_dir.push(package);
@@ -314,7 +314,7 @@ fn succeed(mut command: Command, what: &str) -> Result<()> {
     Ok(())
 }
 
-impl Outcome {
+impl TierOutcome {
     fn line(&self) -> String {
         let result = match (self.failures.is_empty(), self.left_out.is_empty()) {
             (false, _) => "FAILED",
@@ -345,14 +345,17 @@ mod tests {
     #[test]
     fn words_that_are_no_tiers_are_names_of_tests_of_those_that_are() {
         let typed = words(&["kernel", "why::", "lab", "refused"]);
-        let asked = Asked::by(&typed).unwrap();
-        assert_eq!(asked, Asked { tiers: vec!["kernel", "lab"], tests: vec!["why::", "refused"] });
+        let asked = Selection::by(&typed).unwrap();
+        assert_eq!(
+            asked,
+            Selection { tiers: vec!["kernel", "lab"], tests: vec!["why::", "refused"] }
+        );
     }
 
     #[test]
     fn a_tier_that_is_misspelled_is_an_error_that_lists_the_tiers() {
-        let error = Asked::by(&words(&["kernal"])).unwrap_err().to_string();
-        assert!(error.contains("`kernal` is no tier (unit, replay, "), "{error}");
+        let error = Selection::by(&words(&["kernal"])).unwrap_err().to_string();
+        assert!(error.contains("`kernal` is not a tier (unit, replay, "), "{error}");
     }
 
     #[test]
@@ -370,7 +373,7 @@ mod tests {
     #[test]
     fn a_failed_tier_tells_what_failed() {
         let failures = vec![anyhow::anyhow!("cargo test --doc: exit status: 101")];
-        let outcome = Outcome {
+        let outcome = TierOutcome {
             tier: "unit",
             took: Duration::from_millis(1234),
             failures,
@@ -386,11 +389,11 @@ mod tests {
     fn machines_that_cannot_be_had_are_left_out_only_by_whoever_did_not_ask_for_them() {
         let lacking = anyhow::Error::from(Precondition("no apt".into()));
         let broken = anyhow::anyhow!("Linux 6.1: kernel/a FAILED");
-        assert!(may_be_left_out(&lacking, "vm", false), "and it is told");
+        assert!(may_be_left_out(&lacking, "vm", false), "and it is reported");
         assert!(!may_be_left_out(&lacking, "vm", true), "asked for by name, or by root");
         assert!(!may_be_left_out(&lacking, "kernel", false), "another tier");
         assert!(!may_be_left_out(&broken, "vm", false), "it did run");
-        let outcome = Outcome {
+        let outcome = TierOutcome {
             tier: "vm",
             took: Duration::ZERO,
             failures: Vec::new(),

@@ -1,4 +1,4 @@
-//! The table of crates in ARCHITECTURE.md is what their manifests say.
+//! Checks that the table of crates in ARCHITECTURE.md agrees with the manifests.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,17 +9,17 @@ use serde_json::Value;
 
 use crate::cargo;
 
-/// What a crate names: by the table, or by its manifest.
+/// The crates that a crate uses, by the table or by its manifest.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Named {
+struct CrateNames {
     /// Crates of this workspace.
     own: BTreeSet<String>,
-    /// Others.
+    /// Other crates.
     outside: BTreeSet<String>,
 }
 
-/// By the name of the package, its row: the crates that it uses, and those that it alone names.
-fn table(text: &str) -> BTreeMap<String, Named> {
+/// For each package, its row of the table: the crates that it uses, and those that it alone names.
+fn table(text: &str) -> BTreeMap<String, CrateNames> {
     let rows = text.lines().filter_map(|line| line.strip_prefix("| [")?.strip_suffix('|'));
     rows.filter_map(|row| {
         let (folder, _) = row.split_once(']')?;
@@ -29,13 +29,13 @@ fn table(text: &str) -> BTreeMap<String, Named> {
         };
         let own = words(cells.next()?).iter().map(|name| format!("tcpwatch-{name}")).collect();
         let outside = words(cells.next()?).into_iter().collect();
-        Some((folder.replace('/', "-"), Named { own, outside }))
+        Some((folder.replace('/', "-"), CrateNames { own, outside }))
     })
     .collect()
 }
 
-/// By the name of each package of this workspace, what it names; tests may name what they like.
-fn manifests() -> BTreeMap<String, Named> {
+/// For each package of this workspace, the crates in its manifest, without those for tests only.
+fn manifests() -> BTreeMap<String, CrateNames> {
     let mut command = cargo::cargo();
     let output = command.args(["metadata", "--no-deps", "--format-version=1"]).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -43,7 +43,7 @@ fn manifests() -> BTreeMap<String, Named> {
     let packages = metadata["packages"].as_array().unwrap();
     let named = |package: &Value| {
         let dependencies = package["dependencies"].as_array().unwrap().iter();
-        let mut named = Named::default();
+        let mut named = CrateNames::default();
         for dependency in dependencies.filter(|dependency| dependency["kind"].is_null()) {
             let is_own = !dependency["path"].is_null();
             let set = if is_own { &mut named.own } else { &mut named.outside };
@@ -57,7 +57,7 @@ fn manifests() -> BTreeMap<String, Named> {
 #[test]
 fn every_crate_uses_those_that_the_table_in_architecture_lists_for_it() {
     let text = fs::read_to_string(cargo::workspace().join("ARCHITECTURE.md")).unwrap();
-    let own = |named: BTreeMap<String, Named>| -> BTreeMap<_, _> {
+    let own = |named: BTreeMap<String, CrateNames>| -> BTreeMap<_, _> {
         named.into_iter().map(|(name, named)| (name, named.own)).collect()
     };
     assert_eq!(own(table(&text)), own(manifests()), "the table, and the manifests");
@@ -76,5 +76,5 @@ fn what_a_crate_alone_names_by_the_table_no_other_does() {
         assert_eq!(by.map(|(name, _)| name).collect::<Vec<_>>(), [name], "{outside}");
         count += 1;
     }
-    assert!(count > 5, "{count} crates stand in the last column");
+    assert!(count > 5, "{count} crates are in the last column");
 }

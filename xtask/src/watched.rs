@@ -1,7 +1,7 @@
-//! A command comes in and runs in the foreground; what happens to it goes out as events.
+//! Runs a command in the foreground and reports what happens to it as events.
 //!
-//! The terminal sends its Ctrl-C to us and to the child alike. We stay to tidy up, and only
-//! step in when the child does not end by itself.
+//! The terminal sends Ctrl-C to this process and to the child alike. This process stays to clean up, and intervenes
+//! only if the child does not end by itself.
 
 use std::{
     io::{self, BufRead, BufReader, Write},
@@ -19,17 +19,17 @@ use signal_hook::{
     iterator::Signals,
 };
 
-/// tcpwatch's first line on stderr starts with this; by then it is attached.
+/// tcpwatch's first line on stderr begins with this; by then it is attached.
 const BANNER: &str = "tcpwatch ";
-/// After Ctrl-C the child has this long to end by itself.
+/// Time for the child to end by itself after Ctrl-C.
 const GRACE: Duration = Duration::from_secs(2);
 
 /// What happened to the child.
 #[derive(Debug)]
-pub(crate) enum Event {
+pub(crate) enum ChildEvent {
     /// It has written its banner.
     Ready,
-    /// It is gone.
+    /// It has ended.
     Ended(io::Result<ExitStatus>),
 }
 
@@ -40,30 +40,30 @@ pub(crate) enum Banner {
     Ignored,
 }
 
-/// Starts `command`, which gets our stdin and stdout.
-pub(crate) fn start(mut command: Command, banner: Banner) -> Result<mpsc::Receiver<Event>> {
+/// Starts `command` with the stdin and stdout of this process.
+pub(crate) fn start(mut command: Command, banner: Banner) -> Result<mpsc::Receiver<ChildEvent>> {
     let name = command.get_program().display().to_string();
-    // Before the child starts, so that no Ctrl-C falls between.
+    // Before the child starts, so that no Ctrl-C is missed.
     let signals = Signals::new([SIGINT, SIGTERM]).context("cannot catch Ctrl-C")?;
     if banner == Banner::Awaited {
         command.stderr(Stdio::piped());
     }
     let mut child = command.spawn().with_context(|| format!("cannot start {name}"))?;
-    let pidfd = open(&child).with_context(|| format!("cannot hold on to {name}"))?;
+    let pidfd = open(&child).with_context(|| format!("cannot open a pidfd of {name}"))?;
     let (sender, events) = mpsc::channel();
     let stderr = child.stderr.take();
     let forwarder = stderr.map(|stderr| {
         let ready = sender.clone();
-        thread::spawn(move || forward(stderr, || report(&ready, Event::Ready)))
+        thread::spawn(move || forward(stderr, || report(&ready, ChildEvent::Ready)))
     });
     thread::spawn(move || pass_on(signals, &pidfd));
     thread::spawn(move || {
         let status = child.wait();
-        // What it wrote last is shown before its end is told.
+        // Its last lines are shown before its end is reported.
         if let Some(Err(_)) = forwarder.map(thread::JoinHandle::join) {
             eprintln!("the thread that shows the messages of tcpwatch panicked");
         }
-        report(&sender, Event::Ended(status));
+        report(&sender, ChildEvent::Ended(status));
     });
     Ok(events)
 }
@@ -73,12 +73,12 @@ fn open(child: &Child) -> io::Result<Arc<OwnedFd>> {
     Ok(Arc::new(pidfd_open(pid, PidfdFlags::empty())?))
 }
 
-/// Nobody listens any more once `run` is about to return: then the event is of no use.
-fn report(events: &mpsc::Sender<Event>, event: Event) {
+/// The receiver is gone when `run` is about to return: then the event has no use.
+fn report(events: &mpsc::Sender<ChildEvent>, event: ChildEvent) {
     drop(events.send(event));
 }
 
-/// Copies lines to our stderr; calls `ready` at the banner.
+/// Copies lines to stderr; calls `ready` at the banner.
 fn forward(stderr: ChildStderr, ready: impl Fn()) {
     let mut stderr = BufReader::new(stderr);
     let mut line = Vec::new();
@@ -93,8 +93,7 @@ fn forward(stderr: ChildStderr, ready: impl Fn()) {
     }
 }
 
-/// SIGTERM goes to the child at once; Ctrl-C has reached it already, unless it was sent to us
-/// alone.
+/// Sends SIGTERM to the child at once. Ctrl-C has already reached it, unless it was sent to this process only.
 fn pass_on(mut signals: Signals, child: &OwnedFd) {
     for signal in signals.forever() {
         if signal == SIGINT {

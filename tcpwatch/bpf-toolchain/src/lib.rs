@@ -1,8 +1,8 @@
-//! The machine comes in, the compiler and the linker of the kernel side go out.
+//! Finds the compiler and the linker that build the kernel side.
 //!
-//! Used by `tcpwatch/kernel/build.rs` to build it and by `cargo xtask setup` to know what is missing.
-//! Two roads lead to an object file. Debian packages a stable compiler together with a
-//! precompiled `core` for BPF. Elsewhere rustup's nightly compiles `core` from source.
+//! `tcpwatch/kernel/build.rs` uses it to build the kernel side, `cargo xtask setup` to find out what is missing. There
+//! are two ways to an object file: Debian packages a stable compiler together with a precompiled `core` for BPF;
+//! elsewhere rustup's nightly compiles `core` from source.
 
 use std::{
     env,
@@ -33,7 +33,7 @@ pub enum Compiler {
 /// A part that is not installed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Missing {
-    /// No compiler of either road.
+    /// Neither compiler is installed.
     Compiler,
     /// `bpf-linker` is neither in `PATH` nor in cargo's bin directory.
     Linker,
@@ -53,7 +53,7 @@ impl Error for Missing {}
 /// Everything needed to build the kernel side.
 #[derive(Clone, Debug)]
 pub struct BpfToolchain {
-    /// Where the code comes from.
+    /// The compiler that produces the code.
     pub compiler: Compiler,
     /// Full path of `bpf-linker`.
     pub linker: PathBuf,
@@ -69,14 +69,14 @@ impl fmt::Display for BpfToolchain {
     }
 }
 
-/// Where `cargo install` puts programs.
+/// The directory into which `cargo install` puts programs.
 fn installed() -> Option<PathBuf> {
     let home = || env::var_os("HOME").map(|home| Path::new(&home).join(".cargo"));
     let cargo_home = env::var_os("CARGO_HOME").map(PathBuf::from).or_else(home)?;
     Some(cargo_home.join("bin"))
 }
 
-/// A program's full path, when a directory of `PATH` holds it.
+/// A program's full path, if a directory of `PATH` holds it.
 #[must_use]
 pub fn in_path(program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH")?;
@@ -84,7 +84,7 @@ pub fn in_path(program: &str) -> Option<PathBuf> {
 }
 
 impl BpfToolchain {
-    /// Looks at the machine; takes a few milliseconds and changes nothing.
+    /// Searches `PATH` and the usual places; takes a few milliseconds and changes nothing.
     pub fn find() -> Result<Self, Missing> {
         Ok(Self {
             compiler: Self::find_compiler().ok_or(Missing::Compiler)?,
@@ -92,7 +92,7 @@ impl BpfToolchain {
         })
     }
 
-    /// The compiler, Debian's first: it needs no network.
+    /// The compiler that is installed; Debian's is preferred because it needs no network.
     #[must_use]
     pub fn find_compiler() -> Option<Compiler> {
         if Path::new(DEBIAN_RUSTC).exists() && Path::new(DEBIAN_CORE).exists() {
@@ -113,8 +113,8 @@ impl BpfToolchain {
         in_path(LINKER).or_else(|| Some(installed()?.join(LINKER)).filter(|path| path.is_file()))
     }
 
-    /// Of a toolchain that is not complete, paths one of which changes when it becomes so. A path that
-    /// does not exist stands for a change that only another look shows.
+    /// Paths to watch while the toolchain is incomplete: at least one of them changes when it becomes complete. A path
+    /// that does not exist means that only another search shows the change.
     #[must_use]
     pub fn awaited() -> Vec<PathBuf> {
         if Self::find_linker().is_some() {

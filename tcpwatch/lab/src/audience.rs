@@ -1,5 +1,4 @@
-//! What the live log yields, for the runs it concerns: news become moments, told apart by network
-//! namespace.
+//! Distributes the events of the live log to the runs that they concern, by network namespace.
 
 use std::{cell::RefCell, collections::HashMap, rc::Rc};
 
@@ -9,28 +8,33 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::{
     host::Host,
-    story::{Moment, What},
+    story::{Moment, MomentKind},
 };
 
-/// The hosts of all runs that go on.
+/// The hosts of all runs in progress.
 #[derive(Clone, Debug, Default)]
 pub struct Audience {
-    hosts: Rc<RefCell<HashMap<Netns, Listener>>>,
+    hosts: Rc<RefCell<HashMap<Netns, Subscriber>>>,
     lost: Rc<RefCell<u64>>,
 }
 
 #[derive(Debug)]
-struct Listener {
+struct Subscriber {
     host: Host,
     story: UnboundedSender<Moment>,
 }
 
 impl Audience {
-    /// From now on `story` gets what happens in `netns`, until the [`Seat`] is dropped.
-    #[must_use = "whoever drops the seat hears no more"]
-    pub fn seat(&self, netns: Netns, host: Host, story: UnboundedSender<Moment>) -> Seat {
-        self.hosts.borrow_mut().insert(netns, Listener { host, story });
-        Seat { audience: self.clone(), netns }
+    /// Sends the events in `netns` to `story` until the [`Subscription`] is dropped.
+    #[must_use = "dropping it ends the subscription"]
+    pub fn subscribe(
+        &self,
+        netns: Netns,
+        host: Host,
+        story: UnboundedSender<Moment>,
+    ) -> Subscription {
+        self.hosts.borrow_mut().insert(netns, Subscriber { host, story });
+        Subscription { audience: self.clone(), netns }
     }
 
     /// Records lost so far: any run may have missed some of them.
@@ -39,7 +43,7 @@ impl Audience {
         *self.lost.borrow()
     }
 
-    /// Takes in what the live log yields.
+    /// Passes on an item of the live log.
     pub(super) fn hear(&self, item: &Item) {
         match item {
             Item::News(news) => self.pass_on(news),
@@ -50,25 +54,25 @@ impl Audience {
 
     fn pass_on(&self, news: &News) {
         let hosts = self.hosts.borrow();
-        let Some(listener) = hosts.get(&news.subject().netns) else { return };
+        let Some(subscriber) = hosts.get(&news.subject().netns) else { return };
         let what = match news {
-            News::Segment(segment) => What::Segment(segment.clone()),
-            news => What::News(Box::new(news.clone())),
+            News::Segment(segment) => MomentKind::Segment(segment.clone()),
+            news => MomentKind::News(Box::new(news.clone())),
         };
-        let moment = Moment { at: news.at(), host: listener.host, what };
-        // A run that is over has dropped the other end.
-        let _heard = listener.story.send(moment).is_ok();
+        let moment = Moment { at: news.at(), host: subscriber.host, what };
+        // An error means that the run is over and has dropped the receiver.
+        drop(subscriber.story.send(moment));
     }
 }
 
-/// A host that listens.
+/// A host that gets its events.
 #[derive(Debug)]
-pub struct Seat {
+pub struct Subscription {
     audience: Audience,
     netns: Netns,
 }
 
-impl Drop for Seat {
+impl Drop for Subscription {
     fn drop(&mut self) {
         self.audience.hosts.borrow_mut().remove(&self.netns);
     }

@@ -1,4 +1,4 @@
-//! The scenarios that are built in, and how one is found by its name.
+//! The built-in scenarios, and the search for one by its name.
 
 use super::{
     nearest,
@@ -8,9 +8,9 @@ use super::{
 /// A file of `scenarios/`.
 #[derive(Clone, Copy, Debug)]
 pub struct BuiltIn {
-    /// What it is run by.
+    /// The name by which it is run.
     pub name: &'static str,
-    /// Its text.
+    /// The text of its file.
     pub text: &'static str,
 }
 
@@ -20,7 +20,7 @@ macro_rules! built_in {
     };
 }
 
-/// In the order of a connection's life.
+/// In the order of a connection's states.
 static ALL: [BuiltIn; 38] = built_in![
     "listen",
     "client-closes-first",
@@ -62,7 +62,7 @@ static ALL: [BuiltIn; 38] = built_in![
     "fast-open",
 ];
 
-/// All of them, in the order of a connection's life.
+/// All built-in scenarios, in the order of a connection's states.
 #[must_use]
 pub fn all() -> &'static [BuiltIn] {
     &ALL
@@ -72,12 +72,12 @@ pub fn all() -> &'static [BuiltIn] {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("there is no scenario \"{}\"; {advice}", name.escape_debug())]
 pub struct Unknown {
-    /// The name.
+    /// The name that was searched for.
     pub name: String,
     advice: String,
 }
 
-/// The scenario with this name, or the nearest name.
+/// The scenario with this name; otherwise an error with the nearest name.
 pub fn find(name: &str) -> Result<&'static BuiltIn, Unknown> {
     let found = ALL.iter().find(|built_in| built_in.name == name);
     found.ok_or_else(|| {
@@ -91,7 +91,7 @@ pub fn find(name: &str) -> Result<&'static BuiltIn, Unknown> {
 }
 
 impl BuiltIn {
-    /// Reads it.
+    /// Parses its file.
     pub fn read(&self, choices: &Choices) -> Result<Scenario, FileError> {
         let scenario = scenario::read(&format!("{}.toml", self.name), self.text, choices)?;
         Ok(Scenario { word: self.name.to_owned(), ..scenario })

@@ -1,4 +1,4 @@
-//! The two hosts of the laboratory and their addresses, which are those of the procedures by hand.
+//! The two hosts of the laboratory and their addresses, which are those of the recipes by hand.
 
 use std::{
     fmt,
@@ -25,17 +25,17 @@ use tcpwatch_kernel::probe::filters::Family;
 )]
 #[serde(rename_all = "lowercase")]
 pub enum Host {
-    /// The one that connects, usually.
+    /// The host that usually connects.
     Client,
-    /// The one that listens, usually.
+    /// The host that usually listens.
     Server,
 }
 
 impl Host {
-    /// Both.
+    /// Both hosts.
     pub const ALL: [Self; 2] = [Self::Client, Self::Server];
 
-    /// Its name, in scenario files and everywhere else.
+    /// Its name, in scenario files and in all output.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -44,7 +44,7 @@ impl Host {
         }
     }
 
-    /// The other one.
+    /// The other host.
     #[must_use]
     pub const fn peer(self) -> Self {
         match self {

@@ -1,5 +1,5 @@
-//! Sysctls that only newer kernels have: where a scenario sets one to what older kernels do anyway, there is
-//! nothing to set; where it sets another value, it cannot be run there.
+//! Sysctls that only newer kernels have. Where a scenario sets one to the fixed behaviour of older kernels, it need not
+//! be set; where it sets another value, the scenario cannot run there.
 
 use std::{
     collections::BTreeMap,
@@ -10,12 +10,12 @@ use super::host::Host;
 
 const DIRECTORY: &str = "/proc/sys/net/ipv4";
 
-/// A sysctl that came later than the kernels that tcpwatch runs on.
+/// A sysctl that is newer than the oldest kernel that tcpwatch runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Newer {
     name: &'static str,
     since: &'static str,
-    /// The value that a kernel without it behaves as.
+    /// The value that corresponds to the behaviour of a kernel without it.
     before: &'static str,
 }
 
@@ -23,7 +23,7 @@ const fn newer(name: &'static str, since: &'static str, before: &'static str) ->
     Newer { name, since, before }
 }
 
-/// `net/ipv4/sysctl_net_ipv4.c`, from version to version.
+/// `net/ipv4/sysctl_net_ipv4.c`, compared from version to version.
 const NEWER: [Newer; 4] = [
     newer("tcp_syn_linear_timeouts", "6.5", "0"),
     newer("tcp_rto_min_us", "6.11", "200000"),
@@ -34,8 +34,8 @@ const NEWER: [Newer; 4] = [
 /// A scenario cannot be run on this kernel.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "this kernel has no net.ipv4.{name} (since Linux {since}): it does as with {before}, and the {host}'s is to \
-     be {value}"
+    "this kernel has no net.ipv4.{name} (since Linux {since}): it behaves as with {before}, but the scenario \
+     sets the {host}'s to {value}"
 )]
 pub struct Lacking {
     name: &'static str,
@@ -46,15 +46,15 @@ pub struct Lacking {
 }
 
 /// Per host, names below `/proc/sys/net/ipv4` and their values.
-pub type Sysctls = BTreeMap<Host, BTreeMap<String, String>>;
+pub type SysctlValues = BTreeMap<Host, BTreeMap<String, String>>;
 
-/// The first of these sysctls that this kernel neither has nor can do without.
+/// The first of these sysctls that this kernel lacks and whose value differs from the kernel's behaviour.
 #[must_use]
-pub fn lacking(sysctls: &Sysctls) -> Option<Lacking> {
+pub fn lacking(sysctls: &SysctlValues) -> Option<Lacking> {
     lacking_in(Path::new(DIRECTORY), sysctls)
 }
 
-fn lacking_in(directory: &Path, sysctls: &Sysctls) -> Option<Lacking> {
+fn lacking_in(directory: &Path, sysctls: &SysctlValues) -> Option<Lacking> {
     let of_hosts = sysctls
         .iter()
         .flat_map(|(host, values)| values.iter().map(move |(name, value)| (*host, name, value)));
@@ -64,7 +64,7 @@ fn lacking_in(directory: &Path, sysctls: &Sysctls) -> Option<Lacking> {
     })
 }
 
-/// Does this kernel behave as if the sysctl had the value, without having it?
+/// Whether this kernel lacks the sysctl and behaves as if it had this value.
 pub(super) fn is_needless(name: &str, value: &str) -> bool {
     absent(Path::new(DIRECTORY), name).is_some_and(|newer| newer.before == value)
 }
@@ -79,11 +79,11 @@ fn absent(directory: &Path, name: &str) -> Option<Newer> {
 mod tests {
     use super::*;
 
-    fn set(name: &str, value: &str) -> Sysctls {
-        Sysctls::from([(Host::Client, BTreeMap::from([(name.to_owned(), value.to_owned())]))])
+    fn set(name: &str, value: &str) -> SysctlValues {
+        SysctlValues::from([(Host::Client, BTreeMap::from([(name.to_owned(), value.to_owned())]))])
     }
 
-    /// What a kernel of 6.4 has.
+    /// The sysctls of a kernel 6.4.
     fn old_kernel() -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("tcp_fin_timeout"), "60\n").unwrap();
@@ -94,8 +94,8 @@ mod tests {
     fn a_value_that_an_old_kernel_cannot_take_is_told_with_the_version_that_can() {
         let kernel = old_kernel();
         let found = lacking_in(kernel.path(), &set("tcp_syn_linear_timeouts", "4")).unwrap();
-        let words = "this kernel has no net.ipv4.tcp_syn_linear_timeouts (since Linux 6.5): it does as with 0, \
-                     and the client's is to be 4";
+        let words = "this kernel has no net.ipv4.tcp_syn_linear_timeouts (since Linux 6.5): it behaves as with 0, \
+                     but the scenario sets the client's to 4";
         assert_eq!(found.to_string(), words);
     }
 

@@ -1,17 +1,17 @@
 //! The laboratory: two hosts in network namespaces of their own, real sockets, real timers.
 //!
-//! The road of one run:
+//! The parts of the laboratory:
 //!
-//! - [`scenario`]: a TOML file becomes steps, rules and expectations
-//! - [`explain`]: what there is and what a scenario does, without running it
-//! - [`host`]: who the two hosts are
-//! - [`lacking`]: what this kernel is too old for
+//! - [`scenario`]: parses a TOML file into steps, rules and expectations
+//! - [`explain`]: describes scenarios without running them
+//! - [`host`]: the names and addresses of the two hosts
+//! - [`lacking`]: the sysctls that this kernel is too old for
 //! - [`hosts`]: their namespaces, links and processes
 //! - [`story`]: everything that happened, on one time axis
-//! - [`run`]: the steps are done, and what is told becomes a story, with one live log for all runs
-//!   ([`observe`], [`audience`])
-//! - [`expect`]: the story against the expectations, which makes [`verdict`]s
-//! - [`show`]: story and verdicts become what the reader sees
+//! - [`run`]: does the steps and collects events into a story, with one live log for all runs ([`observe`],
+//!   [`audience`])
+//! - [`expect`]: judges the story by the expectations, which gives [`verdict`]s
+//! - [`show`]: formats story and verdicts
 
 #![deny(unsafe_code)]
 

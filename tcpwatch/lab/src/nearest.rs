@@ -1,9 +1,9 @@
-//! A word that nobody knows becomes the nearest one that is known.
+//! Finds the known word that is nearest to an unknown one.
 
-/// As much alike as two words must be (Jaro-Winkler) for one to be a slip of the other.
+/// Minimal similarity (Jaro-Winkler) of two words for one to be a misspelling of the other.
 const ALIKE: f64 = 0.75;
 
-/// The candidate that is most like a word, if one is like it at all.
+/// The candidate that is most similar to a word; `None` if none is similar enough.
 #[must_use]
 pub fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
     candidates
@@ -14,7 +14,7 @@ pub fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) ->
         .map(|(_, candidate)| candidate)
 }
 
-/// The nearest word as a question, or else all there are.
+/// The nearest word as a question, otherwise the list of all candidates.
 pub(super) fn advice(word: &str, candidates: &[&str]) -> String {
     if let Some(near) = nearest(word, candidates.iter().copied()) {
         return format!("did you mean `{near}`?");

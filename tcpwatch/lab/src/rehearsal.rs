@@ -1,4 +1,4 @@
-//! Can the laboratory work here? Builds two hosts, taps their links, and takes both down again.
+//! Checks whether the laboratory works here: builds two hosts, taps their links, and removes both.
 
 use std::collections::BTreeMap;
 
@@ -12,10 +12,10 @@ use super::{
     run::FIRST_INDEX,
 };
 
-/// Tries namespaces, veth and tc; `tap` is one that has not tapped anything yet.
+/// Tries namespaces, veth and tc; `tap` has not tapped a link yet.
 ///
 /// # Errors
-/// With the first of them that does not work, and what it takes.
+/// The first of them that does not work, and what it needs.
 pub async fn rehearse(tap: Result<Tap, ProbeError>) -> Result<()> {
     let plan = Plan {
         family: Family::V4,

@@ -1,5 +1,5 @@
-//! Everything that happened in a run, on the time axis of the kernel's clock: what the processes
-//! called, what the live log told, which segments passed or were dropped.
+//! The events of a run on the kernel's clock: system calls, events of the live log, segments that passed or were
+//! dropped.
 
 use std::sync::Arc;
 
@@ -18,36 +18,36 @@ use super::{
     verdict::Verdict,
 };
 
-/// Something that happened on a host.
+/// An event on a host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Moment {
-    /// When.
+    /// When it happened.
     pub at: KernelTime,
-    /// Where.
+    /// The host.
     pub host: Host,
-    /// What.
-    pub what: What,
+    /// What happened.
+    pub what: MomentKind,
 }
 
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum What {
-    /// A system call began; only calls that may take long are told twice.
+pub enum MomentKind {
+    /// A system call began; only calls that may take long are reported twice.
     Called(SystemCall),
     /// A system call returned.
     Returned(SystemCall),
     /// The process got a signal.
     Signal(Signal),
-    /// What the live log tells: a change, a retransmission, a reset, an error.
+    /// An event of the live log: a change, a retransmission, a reset, an error.
     News(Box<News>),
     /// A segment passed the host's link, or was dropped there.
     Segment(Box<SegmentEvent>),
     /// A rule was set on the host's link, by its slot.
     RuleSet(usize),
-    /// A rule was taken away.
+    /// A rule was removed.
     RuleReleased(usize),
-    /// An independent look by `sock_diag` found sockets of the host in these states, listeners
-    /// included. Told when it differs from the look before.
+    /// `sock_diag` listed sockets of the host in these states, listeners included. Only if the states differ from those
+    /// of the previous query.
     Witness(Vec<TcpState>),
 }
 
@@ -80,11 +80,11 @@ impl SystemCall {
 /// A run from its beginning to its end.
 #[derive(Clone, Debug)]
 pub struct Run {
-    /// What was run.
+    /// The scenario.
     pub scenario: Arc<Scenario>,
-    /// The profile's name.
+    /// The profile.
     pub profile: Profile,
-    /// Over which protocol.
+    /// The protocol of the addresses.
     pub family: Family,
     /// The client's and the server's sysctls during the run.
     pub sysctls: [Sysctls; 2],
@@ -94,36 +94,35 @@ pub struct Run {
     pub started: KernelTime,
     /// When the last step was done.
     pub ended: KernelTime,
-    /// What happened, in order.
+    /// Its events, in order.
     pub story: Vec<Moment>,
     /// Segments that each rule dropped, by slot.
     pub dropped: Vec<u64>,
     /// The client's and the server's network namespace.
     pub netns: [Netns; 2],
-    /// Records that were lost, so that the story may have holes: those counted as lost, and those whose
-    /// absence shows by other events of the run.
+    /// Lost records, so that the story may have holes: those counted as lost, and those that must have existed by other
+    /// events of the run.
     pub lost: u64,
-    /// Of these, the ones that were counted as lost.
+    /// Of these, the records that were counted as lost.
     pub counted: u64,
-    /// Earlier runs of the scenario that proved nothing, in whose place this one was made.
+    /// Earlier runs of the scenario that proved nothing, and that this one replaces.
     pub discarded: Vec<Discarded>,
-    /// A step that could not be done, or a wait that was too long: what was waited for and what was
-    /// seen instead.
+    /// A step that could not be done, or a wait that was too long: the condition, and the state instead.
     pub failure: Option<String>,
-    /// Expectations and what became of them.
+    /// The verdicts on its expectations.
     pub verdicts: Vec<Verdict>,
-    /// What a reader should know: a rule that never matched.
+    /// Notes for the reader, for example about a rule that never matched.
     pub warnings: Vec<String>,
 }
 
 impl Run {
-    /// Did everything hold?
+    /// Whether all verdicts hold and no step failed.
     #[must_use]
     pub fn holds(&self) -> bool {
         self.failure.is_none() && self.verdicts.iter().all(|verdict| verdict.holds)
     }
 
-    /// This run, made in place of `first`, which proved nothing: it warns of that.
+    /// This run as a replacement of `first`, which proved nothing; it has a warning about that.
     #[must_use]
     pub fn in_place_of(mut self, first: Self) -> Self {
         let discarded = Discarded::from(&first);
@@ -182,11 +181,11 @@ impl From<&Run> for Discarded {
 /// A run that is not made.
 #[derive(Clone, Debug)]
 pub struct LeftOut {
-    /// What was to be run.
+    /// The scenario.
     pub scenario: Arc<Scenario>,
-    /// Over which protocol.
+    /// The protocol of the addresses.
     pub family: Family,
-    /// Why it is not.
+    /// Why it is not made.
     pub why: Lacking,
 }
 

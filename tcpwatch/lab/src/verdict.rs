@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tcpwatch_core::timing::Window;
 
-/// What became of one expectation.
+/// The result of one expectation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
     /// What is judged: `client stays in FIN_WAIT_2`.
@@ -15,17 +15,17 @@ pub struct Verdict {
     pub measured: String,
     /// For times: what the kernel allows, and what it took.
     pub times: Option<Times>,
-    /// Where the expected comes from: `tcp_fin_timeout = 60, timer wheel 2.05 s`.
+    /// The origin of the expected value: `tcp_fin_timeout = 60, timer wheel 2.05 s`.
     pub because: Option<String>,
-    /// It holds.
+    /// Whether the expectation holds.
     pub holds: bool,
 }
 
 /// A measured time and what is allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Times {
-    /// From the promise to the latest, tolerances included.
+    /// From the nominal time to the latest one, tolerances included.
     pub allowed: Window,
-    /// What it took.
+    /// The measured time.
     pub measured: Duration,
 }

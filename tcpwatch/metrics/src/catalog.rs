@@ -1,4 +1,4 @@
-//! The metrics that come from the kernel side: names, what they mean, and where their numbers are.
+//! The metrics from the kernel side: names, help texts, and the words that count them.
 
 use tcpwatch_common::{
     Reason,
@@ -6,25 +6,25 @@ use tcpwatch_common::{
 };
 use tcpwatch_core::event::TcpState;
 
-use crate::family::Family;
+use crate::family::ScrapeFamily;
 
 /// A counter, or a family of them with one label.
-pub(super) struct Count {
+pub(super) struct CounterSpec {
     pub(super) name: &'static str,
     pub(super) help: &'static str,
     /// Name of the label, if there is one.
     pub(super) label: &'static str,
-    /// Values of the label and the words that count, to be added.
+    /// Values of the label, and the words whose sum is the value.
     pub(super) series: &'static [(&'static str, &'static [usize])],
 }
 
-/// Counters that are words of the kernel side as they are.
-pub(super) const COUNTS: [Count; 8] = [
-    Count {
+/// Counters that are sums of words of the kernel side.
+pub(super) const COUNTS: [CounterSpec; 8] = [
+    CounterSpec {
         name: "tcpwatch_connect_failures_total",
-        help: "Connect attempts that failed, by what the application was told, and gave_up: it waited no \
-               longer after the SYN had been sent again without an answer. Not failed: those that it gave \
-               up before, see tcpwatch_connects_canceled_total.",
+        help: "Connect attempts that failed, by the error that the application got; gave_up: \
+        the application closed the socket after the SYN had been sent again without an answer. \
+        Those that it closed before that are not failures, see tcpwatch_connects_canceled_total.",
         label: "reason",
         series: &[
             ("refused", &[connect(Reason::Refused)]),
@@ -46,22 +46,23 @@ pub(super) const COUNTS: [Count; 8] = [
             ),
         ],
     },
-    Count {
+    CounterSpec {
         name: "tcpwatch_connects_canceled_total",
         help: "Connect attempts that the application gave up before they succeeded or failed, and before \
                the first SYN was sent again.",
         label: "",
         series: &[("", &[connect(Reason::Normal)])],
     },
-    Count {
+    CounterSpec {
         name: "tcpwatch_accepts_total",
         help: "Connections that came in and were completed by the last segment of the handshake.",
         label: "",
         series: &[("", &[ACCEPTS])],
     },
-    Count {
+    CounterSpec {
         name: "tcpwatch_retransmits_total",
-        help: "Segments sent again, by kind; a FIN with data is data. Tail loss probes are among them; what the network below did not take is not (RetransSegs of the kernel).",
+        help: "Segments sent again, by kind; a FIN with data is data. Tail loss probes are \
+        included; segments that the layers below did not accept are not (RetransSegs of the kernel).",
         label: "kind",
         series: &[
             ("syn", &[again(Again::Syn)]),
@@ -70,22 +71,22 @@ pub(super) const COUNTS: [Count; 8] = [
             ("data", &[again(Again::Data)]),
         ],
     },
-    Count {
+    CounterSpec {
         name: "tcpwatch_resets_sent_total",
         help: "Resets sent; before Linux 6.10 only those of full sockets.",
         label: "",
         series: &[("", &[RESETS_SENT])],
     },
-    Count {
+    CounterSpec {
         name: "tcpwatch_resets_received_total",
         help: "Resets accepted by full sockets.",
         label: "",
         series: &[("", &[RESETS_RECEIVED])],
     },
-    Count {
+    CounterSpec {
         name: "tcpwatch_connection_ends_total",
-        help: "Connections and half-open connections that are gone, by what ended them, in the words of \
-               the log: timer is the end of TIME_WAIT or FIN_WAIT_2, reused that of one of them by a new \
+        help: "Connections and half-open connections that have ended, by reason, in the words \
+        of the log: timer is the end of TIME_WAIT or FIN_WAIT_2, reused that of one of them by a new \
                connection. Listeners and connect attempts do not count.",
         label: "reason",
         series: &[
@@ -107,7 +108,7 @@ pub(super) const COUNTS: [Count; 8] = [
             ("unknown", &[end(Reason::Unknown)]),
         ],
     },
-    Count {
+    CounterSpec {
         name: "tcpwatch_sockets_untimed_total",
         help: "Sockets whose times in their states are not known, because the kernel had no memory \
                for them or the table of mini-sockets was full.",
@@ -137,10 +138,10 @@ const fn again(what: Again) -> usize {
     }
 }
 
-impl Count {
-    /// With the values from `word`.
-    pub(super) fn family(&self, scope: &str, word: impl Fn(usize) -> f64) -> Family {
-        let mut family = Family::counter(self.name, &format!("{} {scope}", self.help));
+impl CounterSpec {
+    /// The family, with the values that `word` returns.
+    pub(super) fn family(&self, scope: &str, word: impl Fn(usize) -> f64) -> ScrapeFamily {
+        let mut family = ScrapeFamily::counter(self.name, &format!("{} {scope}", self.help));
         for (value, words) in self.series {
             let label = (self.label, *value);
             let labels: &[_] = if self.label.is_empty() { &[] } else { &[label] };
@@ -150,7 +151,7 @@ impl Count {
     }
 }
 
-/// Changes that are known to happen; others are added when they do.
+/// Changes that have a series from the start; others get one when they happen.
 pub(super) const KNOWN_CHANGES: [(TcpState, TcpState); 25] = {
     use TcpState::{
         CloseWait, Closed, Closing, Established, FinWait1, FinWait2, LastAck, Listen, SynRecv,
@@ -185,7 +186,7 @@ pub(super) const KNOWN_CHANGES: [(TcpState, TcpState); 25] = {
     ]
 };
 
-/// States in which the time is taken.
+/// States whose durations are measured.
 pub(super) const TIMED: [TcpState; 9] = [
     TcpState::SynSent,
     TcpState::SynRecv,

@@ -1,4 +1,4 @@
-//! One metric with all its series, built anew for every scrape, so that no stale series stays.
+//! One metric with all its series, built for each scrape, so that no stale series stays.
 
 use prometheus::proto::{
     Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType,
@@ -7,14 +7,14 @@ use prometheus::proto::{
 /// A label's name and value.
 pub type Label<'a> = (&'a str, &'a str);
 
-/// A metric family in the making.
+/// A metric family under construction.
 #[derive(Clone, Debug)]
-pub struct Family {
+pub struct ScrapeFamily {
     proto: MetricFamily,
     series: Vec<Metric>,
 }
 
-impl Family {
+impl ScrapeFamily {
     /// A counter; its name ends in `_total`.
     #[must_use]
     pub fn counter(name: &str, help: &str) -> Self {
@@ -56,15 +56,15 @@ impl Family {
         self.series.push(metric);
     }
 
-    /// The same for a family that is finished with it.
+    /// The same, returning the family.
     #[must_use]
     pub fn with(mut self, labels: &[Label<'_>], value: f64) -> Self {
         self.add(labels, value);
         self
     }
 
-    /// Adds a series of a histogram: how many observations fell into each bucket (not
-    /// cumulative), with the last count for those above all `bounds`, and their sum.
+    /// Adds a series of a histogram: the number of observations in each bucket (not cumulative), with the last count
+    /// for those above all `bounds`, and the sum of all observations.
     pub fn add_histogram(
         &mut self,
         labels: &[Label<'_>],
@@ -91,7 +91,7 @@ impl Family {
         self.series.push(metric);
     }
 
-    /// The finished family; `None` without any series, which the text format does not know.
+    /// The finished family; `None` without any series, because the text format has no empty families.
     #[must_use]
     pub fn finish(mut self) -> Option<MetricFamily> {
         if self.series.is_empty() {
@@ -118,13 +118,13 @@ mod tests {
 
     use super::*;
 
-    fn text(family: Family) -> String {
+    fn text(family: ScrapeFamily) -> String {
         TextEncoder::new().encode_to_string(&[family.finish().unwrap()]).unwrap()
     }
 
     #[test]
     fn a_counter_has_a_series_per_set_of_labels() {
-        let family = Family::counter("tcpwatch_x_total", "How many.")
+        let family = ScrapeFamily::counter("tcpwatch_x_total", "How many.")
             .with(&[("from", "closed"), ("to", "listen")], 3.0)
             .with(&[("from", "listen"), ("to", "closed")], 0.0);
         assert_eq!(
@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn a_histogram_is_cumulative_and_counts_what_is_above_all_bounds() {
-        let mut family = Family::histogram("tcpwatch_x_seconds", "How long.");
+        let mut family = ScrapeFamily::histogram("tcpwatch_x_seconds", "How long.");
         family.add_histogram(&[], &[0.5, 1.0], &[1, 2, 4], 30.5);
         assert_eq!(
             text(family),
@@ -150,6 +150,6 @@ mod tests {
 
     #[test]
     fn a_family_without_series_is_left_out() {
-        assert!(Family::gauge("tcpwatch_x", "Nothing.").finish().is_none());
+        assert!(ScrapeFamily::gauge("tcpwatch_x", "Nothing.").finish().is_none());
     }
 }

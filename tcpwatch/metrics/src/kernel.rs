@@ -1,5 +1,5 @@
-//! What the kernel side counted, as metrics: the sums of its maps, so that a scrape costs the same
-//! whatever happens. Every series that is known to come is there from the start, with 0.
+//! The kernel side's counts as metrics: sums over its maps, so that the cost of a scrape does not depend on the rate of
+//! events. Every series that is certain to occur exists from the start, with 0.
 
 use anyhow::{Context as _, Result};
 use tcpwatch_common::counts::{
@@ -10,7 +10,7 @@ use tcpwatch_core::event::{Netns, TcpState};
 use tcpwatch_kernel::probe::Counts;
 
 use super::catalog::{COUNTS, KNOWN_CHANGES, TIMED, word};
-use crate::{collector::Collector, family::Family};
+use crate::{collector::Collector, family::ScrapeFamily};
 
 /// The kernel side's counts.
 pub struct Kernel {
@@ -19,14 +19,14 @@ pub struct Kernel {
 }
 
 impl Kernel {
-    /// Of all network namespaces, or of one.
+    /// The counts of all network namespaces, or of one.
     #[must_use]
     pub fn new(counts: Counts, netns: Option<Netns>) -> Self {
         Self { counts, scope: scope(netns) }
     }
 }
 
-/// Where the numbers come from, for the end of every help.
+/// What the numbers cover, for the end of every help text.
 fn scope(netns: Option<Netns>) -> String {
     let of = netns.map_or("all network namespaces".to_owned(), |netns| {
         format!("network namespace {}", netns.0)
@@ -39,37 +39,37 @@ impl Collector for Kernel {
         "kernel"
     }
 
-    fn collect(&mut self, families: &mut Vec<Family>) -> Result<()> {
+    fn collect(&mut self, families: &mut Vec<ScrapeFamily>) -> Result<()> {
         let room = self.counts.room;
         let words = self.counts.read().context("cannot read the kernel side's counts")?;
-        families.extend(Page { words, scope: &self.scope }.families());
+        families.extend(KernelMetrics { words, scope: &self.scope }.families());
         families.extend(table(words, room));
         Ok(())
     }
 }
 
-/// How full the table of mini-sockets is.
-fn table(words: &[u64; WORDS], room: u32) -> [Family; 2] {
+/// The use of the table of mini-sockets.
+fn table(words: &[u64; WORDS], room: u32) -> [ScrapeFamily; 2] {
     let [kept, taken] =
         [MINIS_KEPT, MINIS_TAKEN].map(|word| words.get(word).copied().unwrap_or_default());
     let labels = [("map", "minis")];
-    let entries = "Mini-sockets whose begin is remembered in the kernel side's table.";
-    let limit = "Mini-sockets that the kernel side's table has room for.";
+    let entries = "Mini-sockets whose start time is in the kernel side's table.";
+    let limit = "Mini-sockets for which the kernel side's table has room.";
     [
-        Family::gauge("tcpwatch_map_entries", entries)
+        ScrapeFamily::gauge("tcpwatch_map_entries", entries)
             .with(&labels, number(kept.saturating_sub(taken))),
-        Family::gauge("tcpwatch_map_max_entries", limit).with(&labels, room.into()),
+        ScrapeFamily::gauge("tcpwatch_map_max_entries", limit).with(&labels, room.into()),
     ]
 }
 
-/// Words that become families.
-struct Page<'a> {
+/// Converts words into families.
+struct KernelMetrics<'a> {
     words: &'a [u64; WORDS],
     scope: &'a str,
 }
 
-impl Page<'_> {
-    fn families(&self) -> Vec<Family> {
+impl KernelMetrics<'_> {
+    fn families(&self) -> Vec<ScrapeFamily> {
         let mut families = vec![self.transitions(), self.durations(), self.untimed()];
         families.push(self.counter(
             "tcpwatch_connects_total",
@@ -95,16 +95,16 @@ impl Page<'_> {
         format!("{help} {}", self.scope)
     }
 
-    fn counter(&self, name: &str, help: &str, value: f64) -> Family {
-        Family::counter(name, &self.help(help)).with(&[], value)
+    fn counter(&self, name: &str, help: &str, value: f64) -> ScrapeFamily {
+        ScrapeFamily::counter(name, &self.help(help)).with(&[], value)
     }
 
-    fn transitions(&self) -> Family {
-        let mut family = Family::counter(
+    fn transitions(&self) -> ScrapeFamily {
+        let mut family = ScrapeFamily::counter(
             "tcpwatch_state_transitions_total",
             &self.help(
-                "State changes as they are in truth: with TIME_WAIT, FIN_WAIT_2 after the \
-                 application has gone, and half-open connections.",
+                "State changes, including those of mini-sockets: TIME_WAIT, FIN_WAIT_2 after \
+                 the application has closed, and half-open connections.",
             ),
         );
         for from in TcpState::ALL {
@@ -118,13 +118,13 @@ impl Page<'_> {
         family
     }
 
-    fn durations(&self) -> Family {
-        let mut family = Family::histogram(
+    fn durations(&self) -> ScrapeFamily {
+        let mut family = ScrapeFamily::histogram(
             "tcpwatch_state_duration_seconds",
             &self.help(
-                "Time in a state, when it ends. Where the kernel starts TIME_WAIT anew without telling, \
-                 it is counted from then on. FIN_WAIT_2 that became TIME_WAIT without being told \
-                 is counted when TIME_WAIT ends.",
+                "Time in a state, recorded when it ends. Where the kernel restarts TIME_WAIT \
+                 and no event reports it, the time counts from the restart. FIN_WAIT_2 that \
+                 became TIME_WAIT without an event is counted when TIME_WAIT ends.",
             ),
         );
         for state in TIMED {
@@ -137,12 +137,12 @@ impl Page<'_> {
         family
     }
 
-    fn untimed(&self) -> Family {
-        let mut family = Family::counter(
+    fn untimed(&self) -> ScrapeFamily {
+        let mut family = ScrapeFamily::counter(
             "tcpwatch_state_durations_unknown_total",
             &self.help(
                 "Times in a state that are not known, because it was entered before tcpwatch \
-                 started or its begin was missed; not in tcpwatch_state_duration_seconds.",
+                 started or its beginning was missed; not in tcpwatch_state_duration_seconds.",
             ),
         );
         for state in TIMED {
@@ -152,8 +152,8 @@ impl Page<'_> {
         family
     }
 
-    fn connect_durations(&self) -> Family {
-        let mut family = Family::histogram(
+    fn connect_durations(&self) -> ScrapeFamily {
+        let mut family = ScrapeFamily::histogram(
             "tcpwatch_connect_duration_seconds",
             &self.help(
                 "Time from the first SYN to ESTABLISHED of connects that succeeded; more than 1 s \
@@ -166,8 +166,8 @@ impl Page<'_> {
         family
     }
 
-    fn syns(&self) -> Family {
-        let mut family = Family::histogram(
+    fn syns(&self) -> ScrapeFamily {
+        let mut family = ScrapeFamily::histogram(
             "tcpwatch_connect_syn_attempts",
             &self.help("SYNs of a connect attempt until it ended, whatever its end."),
         );
@@ -178,8 +178,8 @@ impl Page<'_> {
         family
     }
 
-    /// Told by the first change that leaves ESTABLISHED or SYN_RECV.
-    fn closed_first(&self) -> Family {
+    /// Counted at the first change that leaves ESTABLISHED or SYN_RECV.
+    fn closed_first(&self) -> ScrapeFamily {
         let leaves = |to: TcpState| {
             [TcpState::SynRecv, TcpState::Established]
                 .iter()
@@ -188,9 +188,9 @@ impl Page<'_> {
         };
         let aborted = transition(TcpState::Established.to_kernel(), TcpState::Closed.to_kernel());
         let name = "tcpwatch_connections_closed_total";
-        let help = "Connections that began to close, by who was first: local and remote sent a \
-                    FIN, nobody: a reset or a timeout ended it at once.";
-        Family::counter(name, &self.help(help))
+        let help = "Connections that began to close, by who was first: local and remote sent \
+        the first FIN; nobody means that a reset or a timeout ended it at once.";
+        ScrapeFamily::counter(name, &self.help(help))
             .with(&[("initiator", "local")], number(leaves(TcpState::FinWait1)))
             .with(&[("initiator", "remote")], number(leaves(TcpState::CloseWait)))
             .with(&[("initiator", "nobody")], self.number(aborted))
@@ -221,8 +221,8 @@ mod tests {
     use super::*;
 
     fn page(words: &[u64; WORDS]) -> String {
-        let families = Page { words, scope: "Scope." }.families();
-        let families: Vec<_> = families.into_iter().filter_map(Family::finish).collect();
+        let families = KernelMetrics { words, scope: "Scope." }.families();
+        let families: Vec<_> = families.into_iter().filter_map(ScrapeFamily::finish).collect();
         TextEncoder::new().encode_to_string(&families).unwrap()
     }
 

@@ -1,7 +1,6 @@
-//! Numbers for Prometheus, and the server that hands them out ([`web`]). Each
-//! [`Collector`](collector::Collector) reads one source (the kernel side's maps, `sock_diag`, `/proc`) when a
-//! scrape asks, and hands out finished [`Family`](family::Family)s; nothing is kept from scrape to scrape but
-//! what must not go backwards.
+//! Metrics for Prometheus, and the server for them ([`web`]). Each [`Collector`](collector::Collector) reads one source
+//! (the kernel side's maps, `sock_diag`, `/proc`) at each scrape and returns finished
+//! [`ScrapeFamily`](family::ScrapeFamily)s; nothing is kept between scrapes except what must not decrease.
 
 #![deny(unsafe_code)]
 

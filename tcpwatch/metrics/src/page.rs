@@ -1,6 +1,5 @@
-//! The page for Prometheus: every collector is run, one after the other, and what each took goes along.
-//! A collector that fails or panics leaves what it had added, and says so in
-//! `tcpwatch_collector_success`.
+//! The page for Prometheus: runs all collectors, one after the other, and adds the duration of each. A collector that
+//! fails or panics leaves what it had added; `tcpwatch_collector_success` shows the failure.
 
 use std::{
     collections::HashSet,
@@ -14,9 +13,9 @@ use prometheus::{TextEncoder, proto::MetricFamily};
 use tcpwatch_core::event::Netns;
 use tcpwatch_kernel::probe::Probes;
 
-use super::{gauges, kernel::Kernel, probes::Attached, process::Process};
+use super::{gauges, kernel::Kernel, probes::ProbeHealth, process::ProcessCollector};
 use crate::web::{Counters, Pages};
-use crate::{collector::Collector, family::Family};
+use crate::{collector::Collector, family::ScrapeFamily};
 
 /// All collectors.
 pub struct Page {
@@ -24,14 +23,14 @@ pub struct Page {
 }
 
 impl Page {
-    /// Of these collectors.
+    /// A page with these collectors.
     #[must_use]
     pub fn new(collectors: Vec<Box<dyn Collector>>) -> Self {
         Self { collectors: Mutex::new(collectors) }
     }
 
-    /// Everything there is to tell: what the kernel side counts (taken from `probes`), of `netns` or
-    /// of all network namespaces; gauges of the moment; tcpwatch itself.
+    /// A page with everything: the kernel side's counts (taken from `probes`) of `netns` or of all network namespaces,
+    /// the gauges, and tcpwatch's own metrics.
     ///
     /// # Errors
     /// If `/proc` cannot be read.
@@ -41,8 +40,8 @@ impl Page {
             collectors.push(Box::new(Kernel::new(counts, netns)));
         }
         collectors.extend(gauges::collectors());
-        collectors.push(Box::new(Attached::new(probes)));
-        collectors.push(Box::new(Process::new()?));
+        collectors.push(Box::new(ProbeHealth::new(probes)));
+        collectors.push(Box::new(ProcessCollector::new()?));
         collectors.push(Box::new(server));
         Ok(Self::new(collectors))
     }
@@ -50,16 +49,16 @@ impl Page {
 
 impl Pages for Page {
     fn metrics(&self) -> String {
-        // What a panic has left behind is whole: a collector keeps nothing that is half done.
+        // A panic leaves the collectors usable: they keep no partial state.
         let mut collectors = self.collectors.lock().unwrap_or_else(PoisonError::into_inner);
         let mut families = Vec::new();
-        let mut took = Family::gauge(
+        let mut took = ScrapeFamily::gauge(
             "tcpwatch_collector_duration_seconds",
             "Time that a collector took for this page.",
         );
-        let mut success = Family::gauge(
+        let mut success = ScrapeFamily::gauge(
             "tcpwatch_collector_success",
-            "1 if a collector told all it has to tell on this page.",
+            "1 if the collector added all its metrics to this page.",
         );
         for collector in collectors.iter_mut() {
             let started = Instant::now();
@@ -77,23 +76,23 @@ impl Pages for Page {
     }
 
     fn ready(&self) -> Result<(), String> {
-        // The page exists only when the kernel side is attached.
+        // The page exists only while the kernel side is attached.
         Ok(())
     }
 }
 
-fn run(collector: &mut dyn Collector, families: &mut Vec<Family>) -> Result<()> {
+fn run(collector: &mut dyn Collector, families: &mut Vec<ScrapeFamily>) -> Result<()> {
     catch_unwind(AssertUnwindSafe(|| collector.collect(families)))
         .unwrap_or_else(|_| Err(anyhow!("it panicked")))
 }
 
-/// Each family by itself, so that one that cannot be written costs no other.
-fn encode(families: Vec<Family>) -> String {
+/// Encodes each family by itself, so that one that cannot be encoded does not affect the others.
+fn encode(families: Vec<ScrapeFamily>) -> String {
     let mut page = String::new();
-    let mut told = HashSet::new();
-    for family in families.into_iter().filter_map(Family::finish) {
+    let mut written = HashSet::new();
+    for family in families.into_iter().filter_map(ScrapeFamily::finish) {
         let name = MetricFamily::name(&family).to_owned();
-        if !told.insert(name.clone()) {
+        if !written.insert(name.clone()) {
             tracing::warn!("the metrics are not complete: {name} came twice");
             continue;
         }
@@ -110,20 +109,20 @@ fn encode(families: Vec<Family>) -> String {
 mod tests {
     use super::*;
 
-    struct Fake(&'static str, fn(&mut Vec<Family>) -> Result<()>);
+    struct Fake(&'static str, fn(&mut Vec<ScrapeFamily>) -> Result<()>);
 
     impl Collector for Fake {
         fn name(&self) -> &'static str {
             self.0
         }
 
-        fn collect(&mut self, families: &mut Vec<Family>) -> Result<()> {
+        fn collect(&mut self, families: &mut Vec<ScrapeFamily>) -> Result<()> {
             (self.1)(families)
         }
     }
 
-    fn gauge(name: &str) -> Family {
-        Family::gauge(name, "Help.").with(&[], 1.0)
+    fn gauge(name: &str) -> ScrapeFamily {
+        ScrapeFamily::gauge(name, "Help.").with(&[], 1.0)
     }
 
     fn page() -> Page {
@@ -142,7 +141,7 @@ mod tests {
             })),
             Box::new(Fake("again", |families| {
                 families.push(gauge("tcpwatch_well"));
-                families.push(Family::gauge("tcpwatch_empty", "Help."));
+                families.push(ScrapeFamily::gauge("tcpwatch_empty", "Help."));
                 Ok(())
             })),
         ])

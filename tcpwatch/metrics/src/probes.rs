@@ -1,4 +1,4 @@
-//! tcpwatch's own health: its version, which hooks are attached, what they lost.
+//! tcpwatch's own health: its version, the attached hooks, and their losses.
 
 use std::sync::Arc;
 
@@ -7,18 +7,18 @@ use tcpwatch_core::loss::Cause;
 use tcpwatch_kernel::probe::{Losses, Probes, hooks::Hook, trial::Tried};
 
 use super::kernel::number;
-use crate::{collector::Collector, family::Family};
+use crate::{collector::Collector, family::ScrapeFamily};
 
 /// The attached kernel side.
-pub struct Attached {
+pub struct ProbeHealth {
     losses: Arc<Losses>,
     hooks: Vec<(Hook, bool)>,
     /// Features that were tried or have no hook.
     features: Vec<(&'static str, bool)>,
 }
 
-impl Attached {
-    /// Of this kernel side.
+impl ProbeHealth {
+    /// The health of this kernel side.
     #[must_use]
     pub fn new(probes: &Probes) -> Self {
         let attached = probes.attached.iter().map(|hook| (*hook, true));
@@ -35,8 +35,8 @@ impl Attached {
         }
     }
 
-    fn works(&self) -> Family {
-        let mut works = Family::gauge(
+    fn works(&self) -> ScrapeFamily {
+        let mut works = ScrapeFamily::gauge(
             "tcpwatch_feature_works",
             "1 if this was seen when tcpwatch made it happen at its start, 0 if it was not seen or its \
              hook is not attached; no series where it could not be tried. What is 0 is missing in all \
@@ -49,20 +49,20 @@ impl Attached {
     }
 }
 
-impl Collector for Attached {
+impl Collector for ProbeHealth {
     fn name(&self) -> &'static str {
         "probes"
     }
 
-    fn collect(&mut self, families: &mut Vec<Family>) -> Result<()> {
+    fn collect(&mut self, families: &mut Vec<ScrapeFamily>) -> Result<()> {
         families.push(
-            Family::gauge("tcpwatch_build_info", "1, with the version of tcpwatch.")
+            ScrapeFamily::gauge("tcpwatch_build_info", "1, with the version of tcpwatch.")
                 .with(&[("version", env!("CARGO_PKG_VERSION"))], 1.0),
         );
-        let mut attached = Family::gauge(
+        let mut attached = ScrapeFamily::gauge(
             "tcpwatch_probe_attached",
-            "1 if the hook on this tracepoint is attached, 0 if it is wanted and refused; `tcpwatch \
-             check` says why.",
+            "1 if the hook on this tracepoint is attached, 0 if the kernel refused it; \
+             `tcpwatch check` shows why.",
         );
         for (hook, is_attached) in &self.hooks {
             attached.add(&[("probe", hook.tracepoint)], f64::from(u8::from(*is_attached)));
@@ -70,17 +70,18 @@ impl Collector for Attached {
         families.push(attached);
         families.push(self.works());
 
-        let totals = self.losses.read().context("cannot read what the kernel side lost")?;
+        let totals =
+            self.losses.read().context("cannot read the kernel side's counts of losses")?;
         families.push(
-            Family::counter(
+            ScrapeFamily::counter(
                 "tcpwatch_events_total",
                 "Records for the live log that the kernel side made; none without a live log.",
             )
             .with(&[], number(totals.attempted)),
         );
-        let mut lost = Family::counter(
+        let mut lost = ScrapeFamily::counter(
             "tcpwatch_events_lost_total",
-            "What did not reach its goal. recursion: the kernel skipped a hook inside an interrupt, \
+            "Losses by cause. recursion: the kernel skipped a hook inside an interrupt, \
              which is missing in the metrics, too; all others are missing in the live log only.",
         );
         for cause in Cause::ALL.into_iter().filter(|cause| cause.is_of_kernel_side()) {

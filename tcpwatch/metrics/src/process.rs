@@ -10,18 +10,18 @@ use rustix::{
 };
 use tcpwatch_kernel::own_process;
 
-use crate::{collector::Collector, family::Family};
+use crate::{collector::Collector, family::ScrapeFamily};
 
-/// The process that asks.
+/// This process.
 #[derive(Debug)]
-pub struct Process {
-    /// Seconds since 1970. Found once: the kernel reckons the time of boot anew when the clock is
-    /// set, and a start that moves looks like a restart.
+pub struct ProcessCollector {
+    /// Seconds since 1970. Read once: the kernel recalculates the boot time when the clock is set, and a changed start
+    /// time looks like a restart.
     start: f64,
 }
 
-impl Process {
-    /// Finds out when this process started.
+impl ProcessCollector {
+    /// Reads when this process started.
     ///
     /// # Errors
     /// If `/proc` cannot be read.
@@ -30,21 +30,21 @@ impl Process {
     }
 }
 
-impl Collector for Process {
+impl Collector for ProcessCollector {
     fn name(&self) -> &'static str {
         "process"
     }
 
-    fn collect(&mut self, families: &mut Vec<Family>) -> Result<()> {
+    fn collect(&mut self, families: &mut Vec<ScrapeFamily>) -> Result<()> {
         families.push(
-            Family::counter(
+            ScrapeFamily::counter(
                 "process_cpu_seconds_total",
                 "Total user and system CPU time spent in seconds.",
             )
             .with(&[], cpu_seconds()),
         );
         let mut gauge = |name, help, value| {
-            families.push(Family::gauge(name, help).with(&[], value));
+            families.push(ScrapeFamily::gauge(name, help).with(&[], value));
         };
         gauge(
             "process_start_time_seconds",
@@ -66,7 +66,7 @@ impl Collector for Process {
     }
 }
 
-/// Without the one that reads the list.
+/// Does not count the one that reads the directory.
 fn open_fds() -> Result<u64> {
     let list = fs::read_dir("/proc/self/fd").context("cannot read /proc/self/fd")?;
     Ok(u64::try_from(list.count())?.saturating_sub(1))
@@ -91,10 +91,10 @@ mod tests {
 
     use super::*;
 
-    fn collect(process: &mut Process) -> BTreeMap<String, f64> {
+    fn collect(process: &mut ProcessCollector) -> BTreeMap<String, f64> {
         let mut families = Vec::new();
         process.collect(&mut families).unwrap();
-        let families: Vec<_> = families.into_iter().filter_map(Family::finish).collect();
+        let families: Vec<_> = families.into_iter().filter_map(ScrapeFamily::finish).collect();
         let text = TextEncoder::new().encode_to_string(&families).unwrap();
         let samples = text.lines().filter(|line| !line.starts_with('#'));
         samples
@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn the_names_are_those_of_the_client_libraries() {
-        let names: Vec<_> = collect(&mut Process::new().unwrap()).into_keys().collect();
+        let names: Vec<_> = collect(&mut ProcessCollector::new().unwrap()).into_keys().collect();
         assert_eq!(
             names,
             [
@@ -124,7 +124,7 @@ mod tests {
 
     #[test]
     fn cpu_time_grows_with_less_than_a_tick_of_work() {
-        let mut process = Process::new().unwrap();
+        let mut process = ProcessCollector::new().unwrap();
         let before = collect(&mut process)["process_cpu_seconds_total"];
         let after = collect(&mut process)["process_cpu_seconds_total"];
         assert!(before > 0.0 && after > before, "{before} {after}");
@@ -132,19 +132,19 @@ mod tests {
 
     #[test]
     fn it_started_before_now_and_stays_so() {
-        let mut process = Process::new().unwrap();
+        let mut process = ProcessCollector::new().unwrap();
         let start = collect(&mut process)["process_start_time_seconds"];
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs_f64();
-        // The kernel tells the time of boot in whole seconds.
+        // The kernel gives the boot time in whole seconds.
         assert!(start < now + 1.0 && start > now - 86400.0, "{start} {now}");
         assert!((collect(&mut process)["process_start_time_seconds"] - start).abs() < f64::EPSILON);
     }
 
     #[test]
     fn memory_threads_and_descriptors_are_those_the_kernel_tells() {
-        // Other tests open files, too: enough of them that theirs do not hide ours.
+        // Other tests open files, too: these are enough not to be hidden by theirs.
         let files: Vec<_> = (0..200).map(|_| File::open("/proc/self/stat").unwrap()).collect();
-        let samples = collect(&mut Process::new().unwrap());
+        let samples = collect(&mut ProcessCollector::new().unwrap());
         assert!(samples["process_open_fds"] >= 200.0, "{samples:?}");
         assert!(samples["process_max_fds"] > samples["process_open_fds"], "{samples:?}");
         assert!(samples["process_threads"] >= 1.0, "{samples:?}");

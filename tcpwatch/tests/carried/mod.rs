@@ -1,18 +1,18 @@
-//! Where the tests find the program and their files: as cargo built them, or where both were carried to.
-//! Shared by the test targets that run inside virtual machines, too.
+//! Finds the program and the files of the tests: where cargo built them, or where both were copied to. Shared by all
+//! test targets that run inside virtual machines.
 
 use std::{
     env,
     path::{Path, PathBuf},
 };
 
-/// tcpwatch: as cargo built it with this test, or the one that the environment names.
+/// The path of tcpwatch: built by cargo with this test, or named by the environment.
 pub(crate) fn program() -> PathBuf {
     let elsewhere = env::var_os("TCPWATCH_PROGRAM");
     elsewhere.unwrap_or_else(|| env!("CARGO_BIN_EXE_tcpwatch").into()).into()
 }
 
-/// A file of the package: where its sources are, or where the environment says.
+/// A file of the package: in its source directory, or in the directory that the environment names.
 pub(crate) fn file(path: impl AsRef<Path>) -> PathBuf {
     let elsewhere = env::var_os("CARGO_MANIFEST_DIR");
     PathBuf::from(elsewhere.unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into())).join(path)

@@ -122,7 +122,7 @@ fn a_reader_that_has_seen_enough_is_a_normal_end() {
     drop(reader);
     assert!(first.starts_with("{\"schema\":1,"), "{first}");
     let stderr = io::read_to_string(child.stderr.take().expect("a pipe")).expect("UTF-8");
-    assert_eq!(stderr, "", "nobody did anything wrong");
+    assert_eq!(stderr, "", "no error");
     assert_eq!(child.wait().expect("it ends").code(), Some(0));
 }
 

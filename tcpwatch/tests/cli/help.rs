@@ -1,4 +1,4 @@
-//! What the binary says of itself.
+//! The binary's help and version.
 
 use super::program::{Answer, tcpwatch};
 
@@ -30,7 +30,7 @@ fn the_help_names_every_filter_and_every_form_of_output() {
     for args in [["--help"].as_slice(), &["-h"], &["replay", "--help"]] {
         let help = told(args);
         for option in FILTERS.iter().chain(&OUTPUT) {
-            assert!(help.contains(option), "{args:?} tells of {option}:\n{help}");
+            assert!(help.contains(option), "{args:?} mentions {option}:\n{help}");
         }
         let live = !args.contains(&"replay");
         for option in LIVE {

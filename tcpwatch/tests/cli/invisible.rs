@@ -1,6 +1,6 @@
-//! A kernel whose types are not what they say they are: hooks attach, and see nothing of what they are
-//! attached for. Names of members change places in the type information, for one process. Where the timers'
-//! functions cannot be learned at such places, their names serve, so that the hooks are attached all the same.
+//! A kernel whose type information is wrong: hooks are attached, and do not see their events. Names of members are
+//! exchanged in the type information, for one process. Where the timers' functions cannot be learned at such offsets,
+//! their names are used, so that the hooks are attached all the same.
 
 use std::{fs, process::Stdio};
 
@@ -9,7 +9,7 @@ use super::{
     program::{Answer, is_root_or_say, tcpwatch},
 };
 
-/// The kernel's type information with two names of the same length in each other's place.
+/// The kernel's type information with two names of the same length exchanged.
 fn types_with_swapped(one: &str, other: &str) -> Vec<u8> {
     assert_eq!(one.len(), other.len());
     let mut types = fs::read(BTF).unwrap();
@@ -23,7 +23,7 @@ fn types_with_swapped(one: &str, other: &str) -> Vec<u8> {
     types
 }
 
-/// What `check` says of this feature.
+/// The line of `check` about this feature.
 #[track_caller]
 fn verdict<'a>(report: &'a Answer, feature: &str) -> &'a str {
     let line = report.stdout.lines().find(|line| line.starts_with(feature));
@@ -95,7 +95,7 @@ fn the_connections_that_tcpwatch_makes_at_its_start_are_not_in_its_log() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // Whoever connects, listens or accepts is in the line.
+    // The process that connects, listens or accepts is in the line.
     let own = format!("\"pid\":{},", log.id());
     let ended = log.wait_with_output().unwrap();
     let [lines, said] = [ended.stdout, ended.stderr].map(|text| String::from_utf8(text).unwrap());

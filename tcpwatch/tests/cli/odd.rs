@@ -1,5 +1,5 @@
-//! Machines, containers and limits that are not as usual, made for one process each: what it cannot do
-//! without ends it with status 3, what it can do without is told and left out.
+//! Unusual machines, containers and limits, made for one process each: what tcpwatch cannot do without ends it with
+//! status 3, what it can do without is reported and left out.
 
 use std::{
     fs,
@@ -21,7 +21,7 @@ const LIVE: &[&str] = &["--duration", "0.1"];
 const SERVE: &[&str] = &["serve", "--web.listen-address", "127.0.0.1:0"];
 const LABORATORY: &[&str] = &["lab", "run", "refused", "-4"];
 
-/// The binary behind a program that starts it.
+/// The binary, started by another program.
 fn behind(starter: &[&str], args: &[&str]) -> Command {
     behind_of(starter, Path::new(env!("CARGO_BIN_EXE_tcpwatch")), args)
 }
@@ -32,13 +32,13 @@ fn behind_of(starter: &[&str], binary: &Path, args: &[&str]) -> Command {
     command
 }
 
-/// The binary where these commands have changed what is mounted, for it alone.
+/// The binary in a mount namespace changed by these commands.
 fn where_mounts(change: &str, args: &[&str]) -> Command {
     let script = format!("{change} && exec \"$0\" \"$@\"");
     behind(&["unshare", "--mount", "sh", "-c", &script], args)
 }
 
-/// The binary where a file holds something else.
+/// The binary with a file replaced by another content.
 pub(super) fn where_file(path: &str, holds: &[u8], args: &[&str]) -> Answer {
     let (_folder, other) = file(holds);
     let mount = format!("mount --bind {} {path}", other.display());
@@ -52,7 +52,7 @@ fn file(holds: &[u8]) -> (TempDir, PathBuf) {
     (folder, path)
 }
 
-/// The kernel's type information with another name for a tracepoint's type: as if there were none.
+/// The kernel's type information with a tracepoint's type renamed: as if the tracepoint did not exist.
 fn types_without(tracepoint: &str) -> Vec<u8> {
     let mut types = fs::read(BTF).unwrap();
     let name = format!("\0btf_trace_{tracepoint}\0");
@@ -61,7 +61,7 @@ fn types_without(tracepoint: &str) -> Vec<u8> {
     types
 }
 
-/// It ended with this status, without a crash, and all these words are on stderr.
+/// It ended with this status, without a crash, and stderr contains all these words.
 #[track_caller]
 fn assert_ends(answer: &Answer, status: i32, words: &[&str]) {
     assert_eq!(answer.status, Some(status), "{answer:?}");
@@ -71,7 +71,7 @@ fn assert_ends(answer: &Answer, status: i32, words: &[&str]) {
     assert!(!answer.stderr.contains("panicked"), "{answer:?}");
 }
 
-/// `check` tells why this feature is off, and tells it once.
+/// `check` reports why this feature is off, and reports it once.
 #[track_caller]
 fn assert_off(report: &Answer, feature: &str, word: &str) {
     assert_eq!(report.stderr, "", "{report:?}");
@@ -231,7 +231,7 @@ fn two_capabilities_are_enough_for_the_log_and_what_they_hide_is_told_once() {
     answer.refuses(3, &["CAP_SYS_ADMIN and CAP_NET_ADMIN", "sudo"]);
 }
 
-/// The binary where a filter answers every `bpf()` with an error.
+/// The binary with a seccomp filter that fails every `bpf()` with an error.
 fn where_bpf_is_refused(number: i32, args: &[&str]) -> Answer {
     let number = u32::try_from(number).unwrap();
     let filter = SeccompFilter::new(
@@ -241,7 +241,7 @@ fn where_bpf_is_refused(number: i32, args: &[&str]) -> Answer {
         std::env::consts::ARCH.try_into().unwrap(),
     );
     let program: BpfProgram = filter.unwrap().try_into().unwrap();
-    // It holds for the thread that asks for it and for what it starts.
+    // The filter applies to the calling thread and to what it starts.
     let refused = || {
         apply_filter(&program).unwrap();
         Answer::of(&mut behind(&["env"], args))
@@ -321,7 +321,7 @@ fn without_a_thread_for_the_page_a_scrape_is_refused_with_words_and_the_server_g
     let mut said = BufReader::new(server.stderr.take().unwrap()).lines().map(Result::unwrap);
     let address = said
         .find_map(|line| Some(line.split_once("http://")?.1.strip_suffix("/metrics")?.to_owned()))
-        .expect("it says where it serves");
+        .expect("it prints its address");
     for (path, status, word) in
         [("/metrics", "500", "ulimit -u"), ("/-/healthy", "200", ""), ("/metrics", "500", "thread")]
     {
@@ -389,7 +389,7 @@ fn an_exporter_that_may_not_have_its_address_says_which_it_may() {
     answer.refuses(3, &["127.0.0.1:80", "CAP_NET_BIND_SERVICE", "ip_unprivileged_port_start"]);
 }
 
-/// A library that lets a program see another release: the C library's `uname`, which aya calls.
+/// A library that makes a program see another release: it replaces the C library's `uname`, which aya calls.
 const UNAME: &str = r#"
 #define _GNU_SOURCE
 #include <string.h>

@@ -1,10 +1,10 @@
-//! What the machine or the caller lacks: status 3, what is missing and what to do.
+//! Missing features of the machine or privileges of the caller: status 3, what is missing and what to do.
 
 use std::process::Command;
 
 use super::program::{Answer, is_root_or_say, tcpwatch, unprivileged};
 
-/// A shell in its own mount namespace, in which the kernel shows no type information.
+/// A shell in its own mount namespace, in which the kernel's type information is not visible.
 fn without_btf(args: &[&str]) -> Command {
     let mut command = Command::new("unshare");
     let hide = "mount -t tmpfs none /sys/kernel/btf && exec \"$0\" \"$@\"";
@@ -69,8 +69,8 @@ fn hidden_kernel_addresses_hide_why_mini_sockets_end_early_and_nothing_else() {
     }
 }
 
-/// What tcpwatch says on stderr and writes as lines in a network namespace of its own, without the
-/// capability to make another; its loopback interface is up or down.
+/// stderr and the printed lines of tcpwatch in a network namespace of its own, without the capability to make another;
+/// its loopback interface is up or down.
 fn without_another_namespace(loopback: &str, capabilities: &str) -> Answer {
     let lacking = format!("-sys_admin,{capabilities}");
     let mut command = Command::new("unshare");
@@ -168,7 +168,7 @@ fn check_without_privileges_says_what_is_off_and_why() {
     let (ok, off) = verdicts(&answer.stdout);
     assert!(ok >= 1 && off >= 2, "{}", answer.stdout);
     let why = "off: loading eBPF programs needs CAP_BPF and CAP_PERFMON; run tcpwatch with sudo";
-    assert_eq!(answer.stdout.matches(why).count(), 1, "told once: {}", answer.stdout);
+    assert_eq!(answer.stdout.matches(why).count(), 1, "reported once: {}", answer.stdout);
     assert!(answer.stdout.contains("off: for the same reason"), "{}", answer.stdout);
 }
 

@@ -1,4 +1,4 @@
-//! The binary, run with its three ways to answer caught.
+//! Runs the binary and captures its status, stdout and stderr.
 
 use std::{
     env, fs,
@@ -11,7 +11,7 @@ use std::{
 use caps::{CapSet, Capability};
 use tempfile::TempDir;
 
-/// What a run left behind.
+/// The results of a run.
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) status: Option<i32>,
@@ -29,7 +29,7 @@ impl Answer {
         Self { status: status.code(), stdout: text(stdout), stderr: text(stderr) }
     }
 
-    /// It ended with this status, said all these words on stderr, and nothing on stdout.
+    /// It ended with this status, stderr contains all these words, and stdout is empty.
     pub(super) fn refuses(&self, status: i32, words: &[&str]) {
         assert_eq!(self.status, Some(status), "{self:?}");
         assert_eq!(self.stdout, "", "{self:?}");
@@ -54,7 +54,7 @@ pub(super) fn recording() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/client_closes_first_v4.jsonl")
 }
 
-/// Does this process have the privileges of root, and not only the name?
+/// Whether this process has root's privileges, not only its user id.
 pub(super) fn is_root() -> bool {
     let may_all = [Capability::CAP_SYS_ADMIN, Capability::CAP_SETPCAP, Capability::CAP_BPF]
         .into_iter()
@@ -62,31 +62,31 @@ pub(super) fn is_root() -> bool {
     rustix::process::geteuid().is_root() && may_all
 }
 
-/// A test that takes root says so when it is not run; `TCPWATCH_REQUIRE_ROOT=1` makes it fail.
+/// Reports a test that needs root and is not run; `TCPWATCH_REQUIRE_ROOT=1` makes it fail.
 pub(super) fn is_root_or_say(claim: &str) -> bool {
     if is_root() {
         return true;
     }
     let demanded = env::var_os("TCPWATCH_REQUIRE_ROOT").is_some_and(|value| value == "1");
     assert!(!demanded, "TCPWATCH_REQUIRE_ROOT=1, but this is not root: {claim}");
-    // Not eprintln!, which the test harness keeps to itself when a test passes.
+    // Not eprintln!, whose output the test harness captures when a test passes.
     writeln!(io::stderr(), "NOT TESTED, because it takes root: {claim}").expect("stderr is open");
     false
 }
 
-/// The binary as a user without privileges runs it.
+/// The binary, run by a user without privileges.
 pub(super) fn unprivileged(args: &[&str]) -> (TempDir, Command) {
     let (folder, binary) = for_everybody();
     let mut command = Command::new(binary);
     command.args(args).current_dir("/");
     if rustix::process::geteuid().is_root() {
-        // nobody, who has nothing: the kernel takes the capabilities with the user id.
+        // The user `nobody`: the kernel removes the capabilities with the user id.
         command.uid(65534).gid(65534);
     }
     (folder, command)
 }
 
-/// A copy of the binary that every user may run: where it is built, others may not go.
+/// A copy of the binary that every user can execute: other users may not enter the build directory.
 pub(super) fn for_everybody() -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let open = || fs::Permissions::from_mode(0o755);

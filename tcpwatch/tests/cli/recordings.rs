@@ -1,4 +1,4 @@
-//! Files that are given to `replay`: recordings in odd forms are replayed, and others are named.
+//! Files given to `replay`: recordings in unusual forms are replayed, other files are recognized.
 
 use std::{
     fs,
@@ -29,7 +29,7 @@ fn replayed(bytes: &[u8]) -> Answer {
     Answer::of(tcpwatch(JSON).arg(file.path()))
 }
 
-/// It is replayed as the good recording is, and nothing is said about it.
+/// It is replayed like the good recording, with nothing on stderr.
 #[track_caller]
 fn assert_whole(answer: &Answer) {
     let whole = Answer::of(tcpwatch(JSON).arg(recording()));
@@ -103,7 +103,7 @@ fn a_recording_that_ends_within_a_line_is_replayed_up_to_there_and_what_is_missi
         assert!(answer.stderr.contains(&said), "{answer:?}");
         let (shown, lost) = counted(&answer);
         assert_eq!(lost, serde_json::json!({ "undecodable": 1 }));
-        // One more about the loss; the change and the connection that the record was about may be missing.
+        // One more about the loss; the change and the connection of the record may be missing.
         assert!((whole - 1..=whole + 1).contains(&shown), "{shown} of {whole} lines");
     }
 }

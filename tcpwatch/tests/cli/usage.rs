@@ -1,4 +1,4 @@
-//! Bad words on the command line: each has its own message, and the status is 2.
+//! Wrong command lines: each has its own message, and the status is 2.
 
 use super::program::{Answer, recording, tcpwatch};
 

@@ -1,4 +1,4 @@
-//! The harness's own BPF programs: loads them, attaches them, and reads what they saw.
+//! The harness's own BPF programs: loads them, attaches them, and reads their records.
 
 use std::{
     fs,
@@ -49,7 +49,7 @@ pub(super) struct Programs {
 }
 
 impl Programs {
-    /// With a record of each run, or counting only.
+    /// Attaches them, to record each run or only to count.
     pub(super) fn attach(places: &Places, with_records: bool) -> Result<Self, String> {
         let mut ebpf = EbpfLoader::new()
             .override_global("WITH_RECORDS", &u8::from(with_records), true)
@@ -69,24 +69,24 @@ impl Programs {
         Ok(Self { ebpf, seen, runs })
     }
 
-    /// Appends what is new.
+    /// Appends the new runs.
     pub(super) fn drain(&mut self, into: &mut Vec<Ran>) {
         while let Some(record) = self.seen.next() {
             into.push(parsed(record.as_array().unwrap()));
         }
     }
 
-    /// How often the program on each tracepoint ran.
+    /// The number of runs on each tracepoint.
     pub(super) fn runs(&self) -> [u64; TRACEPOINTS.len()] {
         std::array::from_fn(|slot| self.sum(slot))
     }
 
-    /// Runs whose record found no room.
+    /// Runs without room for a record.
     pub(super) fn dropped(&self) -> u64 {
         self.sum(TRACEPOINTS.len())
     }
 
-    /// How often the kernel skipped the program on each tracepoint because it was running already
+    /// The number of runs on each tracepoint that the kernel skipped because the program was already running
     /// (`bpf_prog_show_fdinfo` in `kernel/bpf/syscall.c`).
     pub(super) fn skipped(&self) -> [u64; TRACEPOINTS.len()] {
         PROGRAMS.map(|name| {

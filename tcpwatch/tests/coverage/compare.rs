@@ -1,16 +1,15 @@
-//! Which events of ftrace have no run of a BPF program. Pure.
+//! Finds the events of ftrace without a run of a BPF program. Pure.
 
 use std::collections::HashMap;
 
 use super::{bpf::Ran, ftrace::Fired};
 
-/// ftrace and BPF take the time of one event one after the other; an interrupt may come between them.
+/// ftrace and BPF read the clock one after the other for an event; an interrupt may come between them.
 const APART: u64 = 20_000_000;
 
 type Key = (usize, u64, (u32, u32));
 
-/// Events without a run, each with the network namespace of its socket where another run about the same
-/// socket tells it.
+/// Events without a run, each with the network namespace of its socket if another run about the same socket has it.
 pub(super) fn without_run(fired: &[Fired], ran: &[Ran]) -> Vec<(Fired, Option<u32>)> {
     let mut runs: HashMap<Key, Vec<u64>> = HashMap::new();
     for it in ran {

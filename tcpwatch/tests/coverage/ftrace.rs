@@ -1,5 +1,5 @@
-//! What the kernel's own tracing has of the tracepoints: ftrace, in which neither BPF nor `perf` takes part.
-//! (`perf` would not do: where the kernel runs no BPF program it was seen to make no sample either.)
+//! Reads the events of the tracepoints from ftrace, which uses neither BPF nor `perf`. (`perf` does not help: where the
+//! kernel ran no BPF program, it made no sample either.)
 
 use std::{
     collections::HashSet,
@@ -15,7 +15,7 @@ use super::{
     tracefs::{Format, Instance},
 };
 
-/// Room for events of each CPU, in kilobytes: for all of them, and where they are only counted.
+/// Buffer size for each CPU, in kilobytes: to keep all events, and only to count them.
 const ROOM: u32 = 8192;
 const LEAST_ROOM: u32 = 16;
 
@@ -24,16 +24,16 @@ const LEAST_ROOM: u32 = 16;
 pub(super) struct Fired {
     pub(super) at: u64,
     pub(super) tracepoint: usize,
-    /// As in [`super::bpf::Ran`]; 0 if the event does not say.
+    /// As in [`super::bpf::Ran`]; 0 if the event does not have it.
     pub(super) object: u64,
     pub(super) states: (u32, u32),
     pub(super) ports: (u16, u16),
     pub(super) cpu: usize,
-    /// The thread that was current.
+    /// The current thread.
     pub(super) thread: u32,
 }
 
-/// Where a tracepoint's fields are in an event.
+/// Offsets of a tracepoint's fields in an event.
 struct Fields {
     id: u16,
     object: Option<usize>,
@@ -43,14 +43,14 @@ struct Fields {
 
 /// Events of all tracepoints on all CPUs.
 pub(super) struct Events {
-    /// Before the instance, which cannot go while they are open.
+    /// Declared before the instance, which cannot be removed while they are open.
     pipes: Vec<(usize, File)>,
     instance: Instance,
     fields: Vec<Fields>,
 }
 
 impl Events {
-    /// Of timers, only those with one of these handlers where the event says that.
+    /// Of timers, only those with one of these handlers, where the event has the handler.
     pub(super) fn collect(handlers: [u64; 2]) -> Result<Self, String> {
         let instance = Instance::new(ROOM)?;
         let flags = OFlags::RDONLY | OFlags::NONBLOCK;
@@ -62,7 +62,7 @@ impl Events {
         Ok(Self { pipes, instance, fields })
     }
 
-    /// Nothing is collected any more.
+    /// Stops collecting.
     pub(super) fn stop(&self) -> Result<(), String> {
         self.instance.write("tracing_on", "0")
     }
@@ -72,7 +72,7 @@ impl Events {
         self.pipes.iter().map(|(cpu, _)| Ok(self.instance.collected(*cpu)?.1)).sum()
     }
 
-    /// Appends what is new.
+    /// Appends the new events.
     pub(super) fn drain(&mut self, into: &mut Vec<Fired>) -> Result<(), String> {
         let mut page = vec![0; rustix::param::page_size()];
         for (cpu, pipe) in &mut self.pipes {
@@ -90,8 +90,8 @@ impl Events {
     }
 }
 
-/// Without timers that are no mini-socket's: `timer_cancel` does not say whose timer it is, but that timer
-/// was started.
+/// Removes timers other than those of mini-sockets: `timer_cancel` does not have the handler, but that timer was
+/// started before.
 pub(super) fn of_sockets(mut fired: Vec<Fired>) -> Vec<Fired> {
     let is_cancel = |it: &Fired| TRACEPOINTS[it.tracepoint] == "timer/timer_cancel";
     let known: HashSet<u64> =
@@ -125,7 +125,7 @@ fn bytes<const N: usize>(event: &[u8], at: usize) -> Option<[u8; N]> {
     event.get(at..at.checked_add(N)?)?.try_into().ok()
 }
 
-/// How often each tracepoint fired, all CPUs together.
+/// The number of events of each tracepoint on all CPUs together.
 pub(super) struct Counts {
     instances: Vec<Instance>,
     cpus: Vec<usize>,
@@ -161,7 +161,7 @@ fn fields(format: &Format) -> Result<Fields, String> {
     })
 }
 
-/// `0-1,4`, as numbers.
+/// `0-1,4` as numbers.
 fn cpus() -> Result<Vec<usize>, String> {
     let path = "/sys/devices/system/cpu/online";
     let text = fs::read_to_string(path).map_err(|error| format!("{path}: {error}"))?;

@@ -1,5 +1,5 @@
-//! Places in kernel memory that the programs need, read from the running kernel: from its type
-//! information and its list of symbols, not through tcpwatch.
+//! Offsets and addresses that the programs need, read from the running kernel's type information and list of symbols,
+//! not through tcpwatch.
 
 use std::{fs, path::Path};
 
@@ -10,9 +10,9 @@ pub(super) struct Places {
     pub(super) skc_net: u32,
     pub(super) net_inum: u32,
     pub(super) timer_function: u32,
-    /// Of the timer in a timewait socket and in a request socket.
+    /// Offsets of the timer in a timewait socket and in a request socket.
     pub(super) timer_in: [u32; 2],
-    /// The functions that such a timer calls.
+    /// The functions of these timers.
     pub(super) handlers: [u64; 2],
 }
 

@@ -1,13 +1,12 @@
-//! Did the kernel run BPF programs for every event? A witness beside tcpwatch, on two roads of its own.
+//! Whether the kernel ran BPF programs for every event: a witness beside tcpwatch, by two independent methods.
 //!
-//! Some hardened kernels run no BPF program on a tracepoint, and make no `perf` sample, while a shielded
-//! task is current: what a softirq does that interrupts such a task reaches no BPF tool and no counter.
-//! Whether that happened is not guessed here: [`ftrace`] has every event of the tracepoints that tcpwatch
-//! uses, [`bpf`] has those for which another, tiny BPF program ran. An event that only the first has is
-//! one that tcpwatch cannot have seen. One that both have and tcpwatch has not is tcpwatch's fault.
+//! Some hardened kernels run no BPF program on a tracepoint, and make no `perf` sample, while a shielded task is
+//! current: events in a softirq that interrupts such a task reach no BPF tool and no counter. This module measures
+//! that: [`ftrace`] has every event of the tracepoints that tcpwatch uses, [`bpf`] has those for which another, minimal
+//! BPF program ran. An event that only ftrace has is one that tcpwatch cannot have seen. If both have an event and
+//! tcpwatch has not, it is tcpwatch's fault.
 //!
-//! Where there is no tracefs or no room for what it says, there is no such witness, and nothing is
-//! excused.
+//! Without tracefs, or without room for its events, there is no such witness, and no failure is excused.
 
 mod bpf;
 mod compare;
@@ -36,7 +35,7 @@ use self::{
     kernel::Places,
 };
 
-/// What is watched. The programs have the same numbers (`tcpwatch-ebpf/src/bin/coverage.rs`).
+/// The watched tracepoints. The programs use the same numbers (`tcpwatch-ebpf/src/bin/coverage.rs`).
 const TRACEPOINTS: [&str; 9] = [
     "sock/inet_sock_set_state",
     "tcp/tcp_retransmit_skb",
@@ -46,19 +45,19 @@ const TRACEPOINTS: [&str; 9] = [
     "timer/timer_start",
     "timer/timer_cancel",
     "timer/timer_expire_entry",
-    // Its events do not say which socket it is about: such events are counted, but not compared.
+    // Its events do not have the socket: they are counted, but not compared.
     "sock/inet_sk_error_report",
 ];
 
-/// How often both rings are emptied.
+/// How often both buffers are emptied.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// An event that the kernel traced and ran no BPF program for.
+/// An event that the kernel traced without running a BPF program.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Uncovered {
     /// On the kernel's clock, in nanoseconds.
     pub(crate) at: u64,
-    /// Inode of the socket's network namespace, if an event that was covered tells it.
+    /// Inode of the socket's network namespace, if another run about the socket has it.
     pub(crate) netns: Option<u32>,
     fired: Fired,
 }
@@ -83,13 +82,13 @@ pub(crate) struct Coverage {
 }
 
 impl Coverage {
-    /// Everything from now on is compared.
+    /// Starts to compare.
     ///
     /// # Errors
-    /// Why this machine cannot say.
+    /// Why this machine cannot measure it.
     pub(crate) fn start() -> Result<Self, String> {
         let places = places()?;
-        // In this order: what happens meanwhile has a run and no event, which excuses nothing.
+        // In this order: an event in between has a run and no trace, which excuses nothing.
         let programs = Programs::attach(places, true)?;
         let events = Events::collect(places.handlers)?;
         let (stop, stopped) = mpsc::channel();
@@ -101,14 +100,14 @@ impl Coverage {
     /// The events for which no program ran.
     ///
     /// # Errors
-    /// Why this cannot be said.
+    /// Why that is not known.
     pub(crate) fn stop(self) -> Result<Vec<Uncovered>, String> {
         drop(self.stop);
         self.thread.join().unwrap()
     }
 }
 
-/// Looked for once: the kernel stays the same.
+/// Determined once: the kernel stays the same.
 fn places() -> Result<&'static Places, String> {
     static PLACES: OnceLock<Result<Places, String>> = OnceLock::new();
     PLACES.get_or_init(Places::find).as_ref().map_err(Clone::clone)
@@ -139,8 +138,8 @@ fn follow(
     Ok(unexplained(found, programs.skipped()))
 }
 
-/// Without those of tracepoints whose program the kernel skipped as often because it was running: such
-/// runs are missing for another reason, and which they are is not known.
+/// Without those of tracepoints whose program the kernel skipped as often because it was running: such runs are missing
+/// for another reason, and which ones is not known.
 fn unexplained(
     found: Vec<(Fired, Option<u32>)>,
     skipped: [u64; TRACEPOINTS.len()],
@@ -155,10 +154,10 @@ fn unexplained(
     found.into_iter().filter(is_unexplained).map(uncovered).collect()
 }
 
-/// How often, by the name of the tracepoint.
+/// The number of events by the name of the tracepoint.
 pub(crate) type PerTracepoint = BTreeMap<&'static str, u64>;
 
-/// The same in numbers only, for loads of which not each event can be kept.
+/// Only counts, for loads of which not every event can be kept.
 pub(crate) struct Tally {
     programs: Programs,
     counts: Counts,
@@ -167,22 +166,22 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    /// Counts from now on.
+    /// Starts to count.
     ///
     /// # Errors
-    /// Why this machine cannot say.
+    /// Why this machine cannot measure it.
     pub(crate) fn start() -> Result<Self, String> {
         let places = places()?;
         let programs = Programs::attach(places, false)?;
         let counts = Counts::open(places.handlers)?;
-        // In this order: what happens between the two is a run without an event, which excuses nothing.
+        // In this order: an event between the two has a run and no trace, which excuses nothing.
         let ran = programs.runs();
         let fired = counts.read();
         Ok(Self { programs, counts, ran, fired })
     }
 
-    /// Events so far for which no program ran, whatever socket they are about, without those that the
-    /// kernel skipped because the program was running. Of `timer_cancel` they are about any timer.
+    /// Events so far for which no program ran, of any socket, without those that the kernel skipped because the program
+    /// was running. Those of `timer_cancel` are of any timer.
     pub(crate) fn uncovered(&self) -> PerTracepoint {
         let fired = self.counts.read();
         let (ran, skipped) = (self.programs.runs(), self.programs.skipped());

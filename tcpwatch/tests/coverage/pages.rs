@@ -1,17 +1,17 @@
-//! Pages of ftrace's ring buffer, as `trace_pipe_raw` hands them out (`Documentation/trace/ring-buffer-map`
-//! and `include/linux/ring_buffer.h`). Pure.
+//! Parses pages of ftrace's ring buffer, as read from `trace_pipe_raw` (`Documentation/trace/ring-buffer-map` and
+//! `include/linux/ring_buffer.h`). Pure.
 
-/// Bits of a page's second word that are its length.
+/// Bits of a page's second word that hold its length.
 const LENGTH: u64 = (1 << 27) - 1;
 /// Bytes before the first event: the time and the length.
 const HEAD: usize = 16;
 
-/// Kinds of entries that are no events: nothing, more time than fits into an event, a whole time.
+/// Kinds of entries that are not events: padding, a time extension, an absolute time.
 const PADDING: u32 = 0x1d;
 const TIME_EXTEND: u32 = 0x1e;
 const TIME_STAMP: u32 = 0x1f;
 
-/// Time and bytes of every event of a page, which begin with the event's number.
+/// Time and bytes of every event of a page; the bytes begin with the event's number.
 pub(super) fn events(page: &[u8]) -> Vec<(u64, &[u8])> {
     let mut found = Vec::new();
     let Some((mut time, commit)) = long(page, 0).zip(long(page, 8)) else { return found };
@@ -22,7 +22,7 @@ pub(super) fn events(page: &[u8]) -> Vec<(u64, &[u8])> {
         let next = word(page, at + 4);
         let length = |word: Option<u32>| usize::try_from(word.unwrap_or(u32::MAX)).unwrap();
         match kind {
-            // The rest of the page, or an event that was taken back.
+            // The rest of the page, or a discarded event.
             PADDING if delta == 0 => break,
             PADDING => at = at.saturating_add(4 + length(next)),
             TIME_EXTEND => {
@@ -33,7 +33,7 @@ pub(super) fn events(page: &[u8]) -> Vec<(u64, &[u8])> {
                 time = (u64::from(next.unwrap_or_default()) << 27) + delta;
                 at += 8;
             }
-            // The length follows, and counts its own four bytes.
+            // The length follows, including its own four bytes.
             0 => {
                 time += delta;
                 let whole = at.saturating_add(4 + length(next));

@@ -10,7 +10,8 @@ use std::{
 
 use super::Uncovered;
 
-/// Where each rerun is noted as a line; `cargo xtask test` names the file and prints their number.
+/// The variable with the file to which each rerun is written as a line; `cargo xtask test` sets it and prints their
+/// number.
 pub(crate) const NOTED_IN: &str = "TCPWATCH_RERUNS";
 
 /// Why something may be run again.
@@ -21,7 +22,7 @@ impl Reason {
     /// The kernel ran no BPF program for events of these network namespaces in this span of its clock.
     ///
     /// # Errors
-    /// Why it may not: a program ran for every event there, or that is not known.
+    /// Why a rerun is not allowed: a program ran for every event there, or that is not known.
     pub(crate) fn uncovered(
         found: &Result<Vec<Uncovered>, String>,
         span: &RangeInclusive<u64>,
@@ -50,7 +51,7 @@ impl Reason {
     }
 }
 
-/// Notes that `what` is run again.
+/// Reports that `what` is run again.
 pub(crate) fn note(what: &str, reason: &Reason) {
     let test = thread::current().name().unwrap_or("a test").to_owned();
     let line = format!("{test}: {what}: {}", reason.0);

@@ -1,10 +1,10 @@
-//! Can it tell? Real connections, with the programs attached and without.
+//! Tests of the witness itself: real connections, with the programs attached and without.
 
 use std::net::{TcpListener, TcpStream};
 
 use super::*;
 
-/// How many connections are made at a time.
+/// The number of connections made at a time.
 const CONNECTIONS: usize = 50;
 
 /// Makes connections on loopback, one after the other; returns the port that all of them have.
@@ -44,7 +44,7 @@ fn what_happens_without_a_program_is_found_and_nothing_else() {
     let found = compare::without_run(&fired, &ran);
     let found = |port| found.iter().filter(|(it, _)| it.tracepoint == 0 && of(it, port)).count();
     assert_eq!(found(uncovered), count(uncovered));
-    // A shielded task may have been the current one now and then.
+    // A shielded task may have been current now and then.
     assert!(found(covered) < CONNECTIONS, "{} of {}", found(covered), count(covered));
     let timers = |at| ran.iter().filter(|it: &&bpf::Ran| it.tracepoint == at).count();
     assert!(timers(5) >= CONNECTIONS && timers(6) >= CONNECTIONS, "mini-sockets have timers");

@@ -1,4 +1,4 @@
-//! ftrace through a tracefs of our own: an instance that collects events, and the files of each event.
+//! ftrace through a private tracefs: an instance that collects events, and the files of each event.
 
 use std::{
     fs::File,
@@ -12,19 +12,18 @@ use rustix::{
     mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsmount, fsopen},
 };
 
-/// What the names of our instances begin with; the number of the process follows.
+/// The prefix of the instances' names; the process id follows.
 const PREFIX: &str = "tcpwatch-tests-";
 
-/// An ftrace instance, which ends with this value. What a test leaves behind that was killed, the next
-/// one removes.
+/// An ftrace instance, which is removed with this value. What a killed test leaves behind, the next one removes.
 pub(super) struct Instance {
-    /// A tracefs that is mounted nowhere and ends with its descriptor.
+    /// A detached tracefs mount, which ends with its descriptor.
     tracefs: OwnedFd,
     name: String,
 }
 
 impl Instance {
-    /// One that collects nothing yet, with this room for each CPU, on the clock `CLOCK_MONOTONIC`.
+    /// An instance that collects nothing yet, with this buffer for each CPU and the clock `CLOCK_MONOTONIC`.
     pub(super) fn new(kilobytes: u32) -> Result<Self, String> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let tracefs = mount().map_err(|error| format!("no tracefs: {error}"))?;
@@ -57,8 +56,8 @@ impl Instance {
         written.map_err(|error| format!("tracefs {file}: {text}: {error}"))
     }
 
-    /// Collects events of a tracepoint such as `sock/inet_sock_set_state` from now on; where they have a
-    /// field `function`, only those with one of these.
+    /// Starts to collect events of a tracepoint such as `sock/inet_sock_set_state`; if they have a field `function`,
+    /// only those with one of these.
     pub(super) fn collect(&self, tracepoint: &str, functions: [u64; 2]) -> Result<Format, String> {
         let format = Format(self.read(&format!("events/{tracepoint}/format"))?);
         if format.offset("function").is_some() {
@@ -70,7 +69,7 @@ impl Instance {
         Ok(format)
     }
 
-    /// Events that this CPU has collected so far, and how many of them were overwritten unread.
+    /// The number of events that this CPU has collected so far, and how many of them were overwritten unread.
     pub(super) fn collected(&self, cpu: usize) -> Result<(u64, u64), String> {
         let text = self.read(&format!("per_cpu/cpu{cpu}/stats"))?;
         let number = |name: &str| {
@@ -99,7 +98,7 @@ fn mount() -> rustix::io::Result<OwnedFd> {
     fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())
 }
 
-/// Removes the instances of processes that are gone.
+/// Removes the instances of processes that have ended.
 fn remove_leftovers(tracefs: &OwnedFd) -> io::Result<()> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let folder = openat(tracefs, "instances", flags, Mode::empty())?;
@@ -122,7 +121,7 @@ impl Format {
         self.0.lines().find_map(|line| line.strip_prefix("ID:"))?.trim().parse().ok()
     }
 
-    /// Where a field begins in an event.
+    /// The offset of a field in an event.
     pub(super) fn offset(&self, field: &str) -> Option<usize> {
         self.0.lines().filter_map(|line| line.trim().strip_prefix("field:")).find_map(|line| {
             let mut parts = line.split(';').map(str::trim);

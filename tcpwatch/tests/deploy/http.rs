@@ -1,11 +1,11 @@
-//! Questions over HTTP to a server on loopback, from inside its network namespace.
+//! HTTP requests to a server on loopback, from inside its network namespace.
 
 use std::{
     io::{Read as _, Write as _},
     net::TcpStream,
 };
 
-/// The body of a page, if the server answers 200. HTTP 1.0, so that nothing comes in chunks.
+/// The body of a page, if the server answers 200. HTTP 1.0, so that the body is not chunked.
 pub(crate) fn get(port: u16, path: &str) -> Option<String> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
     write!(stream, "GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n").ok()?;
@@ -16,7 +16,7 @@ pub(crate) fn get(port: u16, path: &str) -> Option<String> {
     (status == "200").then(|| body.to_owned())
 }
 
-/// As a value in a query string.
+/// Encoded as a value in a query string.
 pub(crate) fn escaped(text: &str) -> String {
     text.bytes().fold(String::new(), |escaped, byte| escaped + &format!("%{byte:02X}"))
 }

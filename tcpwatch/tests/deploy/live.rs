@@ -1,4 +1,4 @@
-//! A real Prometheus scrapes a real tcpwatch while connections come and go, and is asked afterwards.
+//! A real Prometheus scrapes a real tcpwatch while connections are opened and closed, and is queried afterwards.
 
 use std::{
     io::Read as _,
@@ -20,7 +20,7 @@ use super::{
     tools::{needs_prometheus, promtool},
 };
 
-/// What a load generator did.
+/// The operations of a load generator.
 #[derive(Debug, Default)]
 struct Done {
     connected: u32,
@@ -41,7 +41,7 @@ fn be_refused(closed: SocketAddr) {
     assert_eq!(error.raw_os_error(), Some(libc::ECONNREFUSED), "{error}");
 }
 
-/// Until `stop`, and at least once each: connections that are closed, refused, given up, reset.
+/// Until `stop`, and at least once each: connections that are closed, refused, abandoned, reset.
 fn load(stop: &AtomicBool) -> Done {
     let mut done = Done::default();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -73,7 +73,7 @@ fn load(stop: &AtomicBool) -> Done {
     done
 }
 
-/// What is counted of it, as queries.
+/// The expected counts, as queries.
 fn counts(done: &Done) -> impl Iterator<Item = (String, u32)> {
     let (connects, closed) = (done.connects(), done.connected - done.reset);
     [
@@ -93,7 +93,7 @@ fn counts(done: &Done) -> impl Iterator<Item = (String, u32)> {
     .map(|(query, count)| (query.to_owned(), count))
 }
 
-/// All changes of state that this makes, as queries, when TIME_WAIT has ended.
+/// All changes of state that this makes, as queries, after TIME_WAIT has ended.
 fn changes(done: &Done) -> impl Iterator<Item = (String, u32)> {
     let closed = done.connected - done.reset;
     [
@@ -124,13 +124,13 @@ fn changes(done: &Done) -> impl Iterator<Item = (String, u32)> {
 enum Told {
     /// All of it.
     Exactly,
-    /// The kernel skipped runs of a hook, and said so: what happened then is in no metric.
+    /// The kernel skipped runs of a hook, and counted them: those events are in no metric.
     Skipped,
-    /// Less than all, for good, though nothing says so: the queries and what they lack.
+    /// Less than all, although nothing was counted as lost: the queries and the missing numbers.
     Short(Vec<String>),
 }
 
-/// How often the load is run at most.
+/// The maximal number of attempts.
 const TRIES: usize = 4;
 
 #[test]
@@ -144,7 +144,7 @@ fn prometheus_has_exactly_what_happened() {
     }
 }
 
-/// If Prometheus has not all of it: what it lacks, and why the load may be run again or may not.
+/// If Prometheus does not have all of it: what it lacks, and why the load may be run again or may not.
 fn told_of_a_load() -> Result<(), (Vec<String>, Result<Reason, String>)> {
     let stage = Stage::new();
     assert_eq!(stage.value("tcpwatch_connects_total > 0"), None, "nothing yet");
@@ -186,7 +186,7 @@ fn now() -> u64 {
     u64::try_from(time.tv_sec).unwrap() * 1_000_000_000 + u64::try_from(time.tv_nsec).unwrap()
 }
 
-/// `None` while there may be more to come.
+/// `None` while more may still come.
 fn told(stage: &Stage, counted: &[(String, u32)]) -> Option<Told> {
     if stage.value("tcpwatch_events_lost_total{cause=\"recursion\"} > 0").is_some() {
         return Some(Told::Skipped);
@@ -199,7 +199,7 @@ fn told(stage: &Stage, counted: &[(String, u32)]) -> Option<Told> {
     if short.is_empty() {
         return Some(Told::Exactly);
     }
-    // Some of them tell what they are when they end, which would take a minute.
+    // The final state of some of them is known only when they end, which would take a minute.
     stage.end_time_waits();
     let quiet = "count_over_time(tcpwatch_connects_total[10s]) >= 8 \
                  and sum without (from, to) (changes(tcpwatch_state_transitions_total[10s])) == 0";
@@ -207,7 +207,7 @@ fn told(stage: &Stage, counted: &[(String, u32)]) -> Option<Told> {
     Some(Told::Short(short))
 }
 
-/// One socket through every state that has a time, and one with each kind of trouble.
+/// One socket through every state whose time is measured, and one with each kind of failure.
 fn something_of_everything() -> impl Send {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     Pair::over(&listener).close_client_first();
@@ -222,7 +222,7 @@ fn something_of_everything() -> impl Send {
     (closing, listener)
 }
 
-/// A query as Grafana would send it, over everything there is.
+/// A query as Grafana would send it, over the whole time.
 fn filled_in(query: &str) -> String {
     query.replace("$job", ".*").replace("$instance", ".*").replace("$__rate_interval", "10m")
 }
@@ -237,7 +237,7 @@ fn every_query_of_the_dashboard_has_an_answer() {
         (Pair::over(&listener), listener)
     });
     half_close(&leak.client);
-    assert_eq!(leak.server.read(&mut [0]).unwrap(), 0, "a FIN that nobody answers");
+    assert_eq!(leak.server.read(&mut [0]).unwrap(), 0, "a FIN without an answer");
     let queries = files::queries(&files::dashboard());
     assert!(queries.len() > 60, "{}", queries.len());
     for (title, query) in queries {
@@ -267,7 +267,7 @@ fn an_accept_queue_that_nobody_empties_raises_its_alerts_and_no_others() {
         socket.listen(4).unwrap();
         let listener: TcpListener = socket.into();
         let at = listener.local_addr().unwrap();
-        // Five fit; the others' SYNs are dropped again and again.
+        // Five fit; the SYNs of the others are dropped repeatedly.
         let clients = [(); 8].map(|()| start_connect(unbound(at), at));
         (listener, clients)
     });

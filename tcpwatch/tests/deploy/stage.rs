@@ -1,5 +1,5 @@
-//! A network namespace with tcpwatch and a Prometheus that scrapes it every second; tcpwatch counts
-//! what happens in another one.
+//! A network namespace with tcpwatch and a Prometheus that scrapes it every second; tcpwatch counts the events of
+//! another one.
 
 use std::{
     fs::{self, File},
@@ -19,13 +19,13 @@ use super::{files, http, netns::Netns, tools::program};
 const TCPWATCH: u16 = 10911;
 const PROMETHEUS: u16 = 9090;
 
-/// How long anything may take to come: what ends with TIME_WAIT takes more than a minute.
+/// Time limit for anything to appear: what ends with TIME_WAIT takes more than a minute.
 const DEADLINE: Duration = Duration::from_secs(100);
 
 pub(crate) struct Stage {
     /// Where both run; the gauges are about this one.
     pub(crate) outside: Netns,
-    /// What is counted.
+    /// The namespace that is counted.
     pub(crate) inside: Netns,
     folder: TempDir,
     children: Vec<Child>,
@@ -42,8 +42,7 @@ impl Stage {
         stage
     }
 
-    /// Ends what is in TIME_WAIT, which has more than it tells before. The namespace stays: another one
-    /// would soon have its number, and be counted, too.
+    /// Ends what is in TIME_WAIT. The namespace stays: another one would soon get its inode, and be counted, too.
     pub(crate) fn end_time_waits(&self) {
         self.inside.run("ss --kill --tcp --numeric --no-header state time-wait");
     }
@@ -59,7 +58,7 @@ impl Stage {
         thread::spawn(move || stderr.for_each(|line| println!("{}", line.unwrap())));
     }
 
-    /// With the example of a configuration and the rules, but quick.
+    /// With the example configuration and the rules, but short intervals.
     fn start_prometheus(&mut self) {
         let folder = self.folder.path();
         let config = files::text("prometheus/prometheus.yml").replace("15s", "1s");
@@ -82,12 +81,12 @@ impl Stage {
         self.poll("the first scrape", || self.value("up{job=\"tcpwatch\"} == 1").map(drop));
     }
 
-    /// The page as Prometheus sees it.
+    /// The page as Prometheus gets it.
     pub(crate) fn page(&self) -> String {
         self.outside.inside(|| http::get(TCPWATCH, "/metrics").unwrap())
     }
 
-    /// What Prometheus answers to a query: the series that have numbers.
+    /// The result of a query: the series that have numbers.
     pub(crate) fn query(&self, query: &str) -> Vec<(Value, f64)> {
         let answer = self.ask(&format!("query?query={}", http::escaped(query)));
         let answer = answer.unwrap_or_else(|| panic!("no answer to {query}"));
@@ -99,7 +98,7 @@ impl Stage {
         series.map(number).filter(|(_, value)| f64::is_finite(*value)).collect()
     }
 
-    /// The one number that is the answer.
+    /// The result of a query with one number.
     pub(crate) fn value(&self, query: &str) -> Option<f64> {
         match &self.query(query)[..] {
             [] => None,
@@ -108,8 +107,8 @@ impl Stage {
         }
     }
 
-    /// The alerts that fire, with their labels; but not that a scrape took longer than a second, as it
-    /// may on a busy machine.
+    /// The firing alerts with their labels, without the one for a scrape of more than a second, which may happen on a
+    /// busy machine.
     pub(crate) fn firing(&self) -> Vec<Value> {
         let answer = self.ask("alerts").unwrap();
         let alerts = answer["alerts"].as_array().unwrap().iter();
@@ -125,7 +124,7 @@ impl Stage {
         Some(answer["data"].clone())
     }
 
-    /// Asks until there is an answer: what Prometheus has comes with its next scrape.
+    /// Repeats a query until it has a result: Prometheus has new values after its next scrape.
     pub(crate) fn poll<T: Send>(&self, what: &str, ask: impl Fn() -> Option<T> + Sync) -> T {
         let deadline = Instant::now() + DEADLINE;
         loop {
@@ -148,7 +147,7 @@ fn argument(name: &str, path: &Path) -> String {
 impl Drop for Stage {
     fn drop(&mut self) {
         for child in &mut self.children {
-            // An error means that it has ended already.
+            // An error means that it has already ended.
             if child.kill().is_ok() {
                 drop(child.wait());
             }

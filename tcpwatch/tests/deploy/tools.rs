@@ -1,4 +1,4 @@
-//! The programs of Prometheus: the ones that `cargo xtask test deploy` names, or those in `PATH`.
+//! The programs of Prometheus: those that `cargo xtask test deploy` names, or those in `PATH`.
 
 use std::{
     env,
@@ -8,8 +8,8 @@ use std::{
     thread,
 };
 
-/// Leaves the test with a loud word if Prometheus is not here, or where a network namespace is made
-/// (`as root`), if this process is not root's.
+/// Skips the test with a message if Prometheus is not here, or, where a network namespace is made (`as root`), if this
+/// process is not root's.
 macro_rules! needs_prometheus {
     () => {
         if !$crate::deploy::tools::is_here(true, "Prometheus") {
@@ -33,7 +33,7 @@ fn directory() -> Option<PathBuf> {
     places.find(|place| place.join("promtool").is_file() && place.join("prometheus").is_file())
 }
 
-/// If not, says so past the test runner's capture, or fails where a test that cannot run is no pass.
+/// Prints a message past the test runner's capture if it is not, or fails where a skipped test is a failure.
 pub(crate) fn is_here(everything_else: bool, needs: &str) -> bool {
     if everything_else && directory().is_some() {
         return true;
@@ -49,7 +49,7 @@ pub(crate) fn program(name: &str) -> Command {
     Command::new(directory().unwrap().join(name))
 }
 
-/// Runs promtool with this on its standard input; it must be content and find nothing to say.
+/// Runs promtool with this on its standard input; it must succeed without findings.
 pub(crate) fn promtool(args: &[&str], input: &str) -> String {
     let mut child = program("promtool")
         .args(args)

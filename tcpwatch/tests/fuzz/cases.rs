@@ -1,8 +1,8 @@
-//! How many inputs a test tries.
+//! The number of inputs of a test.
 
 use proptest::prelude::*;
 
-/// `usual` many, for a test whose inputs take long; `PROPTEST_CASES` decides if it is set.
+/// `usual`, for a test whose inputs take long, unless `PROPTEST_CASES` is set.
 pub(crate) fn cases(usual: u32) -> ProptestConfig {
     let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::default() };
     let asked = std::env::var_os("PROPTEST_CASES").is_some();

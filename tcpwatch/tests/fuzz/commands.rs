@@ -1,4 +1,4 @@
-//! Any word as the value of a filter or of another option.
+//! Arbitrary words as the value of a filter or of another option.
 
 use clap::{Parser as _, error::ErrorKind};
 use proptest::{prelude::*, sample::select};
@@ -39,7 +39,7 @@ fn is_asked_for(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::DisplayHelp | ErrorKind::DisplayVersion)
 }
 
-/// Words that nearly are ports, prefixes, states, durations or sizes, and any others.
+/// Words that are nearly ports, prefixes, states, durations or sizes, and arbitrary ones.
 fn words() -> impl Strategy<Value = String> {
     prop_oneof![
         "[-0-9,]{0,14}",

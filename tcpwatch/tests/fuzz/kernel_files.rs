@@ -1,4 +1,4 @@
-//! Type information and symbol lists as no kernel shows them.
+//! Type information and symbol lists that no kernel has.
 
 use std::{fs, io::Write as _, path::Path, sync::LazyLock};
 
@@ -21,7 +21,7 @@ fn file(bytes: &[u8]) -> NamedTempFile {
     file
 }
 
-/// It has a layout or says why not.
+/// It has a layout, or an error that explains why not.
 fn try_types(bytes: &[u8]) {
     let file = file(bytes);
     if let Err(error) = resolve(file.path(), "fuzz") {
@@ -32,11 +32,11 @@ fn try_types(bytes: &[u8]) {
 static RUNNING: LazyLock<Vec<u8>> =
     LazyLock::new(|| fs::read(VMLINUX_BTF).expect("the kernel this test runs on has BTF"));
 
-/// The head of BTF (`struct btf_header`, `include/uapi/linux/btf.h`) before any bytes.
+/// The header of BTF (`struct btf_header`, `include/uapi/linux/btf.h`) before arbitrary bytes.
 fn small_types() -> impl Strategy<Value = Vec<u8>> {
     let numbers = || prop_oneof![3 => 0..200_u32, 1 => any::<u32>(), 1 => Just(u32::MAX)];
     let sizes = (numbers(), numbers(), numbers(), numbers());
-    // Kinds in the upper half of `info`, so that chains and loops of types come about.
+    // Kinds in the upper half of `info`, so that chains and cycles of types occur.
     let types = vec((0..64_u32, 0..20_u32, 0..4_u32, 0..20_u32), 0..30);
     (sizes, types, any::<bool>()).prop_map(
         |((type_off, type_len, str_off, str_len), types, fits)| {
@@ -103,7 +103,7 @@ proptest! {
 }
 
 proptest! {
-    // Megabytes each.
+    // Each has some megabytes.
     #![proptest_config(cases(12))]
 
     #[test]

@@ -1,5 +1,5 @@
-//! Recordings of which any records are missing, played beside the whole: what is told of the rest is true
-//! as far as it is told, and what is inferred is marked.
+//! Recordings without some of their records, compared with the complete ones: what is shown of the rest is true, and
+//! what is inferred is marked.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -18,13 +18,13 @@ use tcpwatch_kernel::source::recording::{Header, Item, Recording};
 
 use super::{cases::cases, players::play_all, spoiled::recordings};
 
-/// Everything that has been seen is settled by then.
+/// By then everything that was seen is settled.
 const END: KernelTime = KernelTime(u64::MAX);
 
 static PLAYS: LazyLock<Vec<Play>> =
     LazyLock::new(|| recordings().iter().map(|(name, bytes)| Play::read(name, bytes)).collect());
 
-/// A recording, and what is told of the whole of it.
+/// A recording, and the events shown from all of it.
 struct Play {
     name: String,
     header: Header,
@@ -56,8 +56,8 @@ impl Play {
         play
     }
 
-    /// What is told without the records at these places. After each of `looks` (a number of records) the
-    /// kernel's list is compared with.
+    /// The events shown without the records at these places. After each of `looks` (a number of records) the kernel's
+    /// list is compared with.
     fn told(&self, missing: &HashSet<usize>, looks: &[usize]) -> Vec<News> {
         let mut player = Player {
             play: self,
@@ -89,7 +89,7 @@ impl Play {
         player.told
     }
 
-    /// The sockets that exist at a moment, by what is told of the whole recording.
+    /// The sockets that exist at a time, by the events shown from the complete recording.
     fn alive(&self, at: KernelTime) -> Vec<KnownSocket> {
         let mut alive: HashMap<Who, KnownSocket> = self
             .known
@@ -130,7 +130,7 @@ impl Play {
     }
 }
 
-/// A socket as it can be told from others: by its cookie, or without one by its ends.
+/// The identity of a socket: its cookie, or without one its endpoints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 enum Who {
     Cookie(u64),
@@ -147,7 +147,7 @@ impl Who {
     }
 }
 
-/// One play under way.
+/// A replay in progress.
 struct Player<'a> {
     play: &'a Play,
     tracker: Tracker,
@@ -168,7 +168,7 @@ impl Player<'_> {
         }
     }
 
-    /// The kernel was asked; what it answered is no record and is never lost.
+    /// `sock_diag` was queried; its answer is not a record and is never lost.
     fn answer(&mut self, until: KernelTime) {
         while let Some(known) = self.answers.first().filter(|known| known.seen <= until) {
             self.tracker.answer(known, |news| self.told.push(news));
@@ -176,7 +176,7 @@ impl Player<'_> {
         }
     }
 
-    /// Compares with what existed at `at`, once all is applied that happened before.
+    /// Compares with the sockets that existed at `at`, after everything before that has been applied.
     fn compare(&mut self, at: KernelTime) {
         self.release(at.after(WINDOW));
         let netns: HashSet<Netns> =
@@ -203,12 +203,12 @@ fn ends(news: &[News]) -> BTreeMap<Who, Vec<KernelTime>> {
     ends
 }
 
-/// What has to hold of what is told of a part.
+/// Checks the events shown from a part.
 fn check(play: &Play, told: &[News]) {
     let shown = || format!("{}\n{}", play.name, told.iter().map(spelled).collect::<String>());
     let truth = ends(&play.truth);
     for (who, moments) in ends(told) {
-        // Of a connection without a cookie the whole recording may know it.
+        // If the connection has no cookie, the complete recording may have one.
         let really: Vec<KernelTime> = match (truth.get(&who), who) {
             (Some(moments), _) => moments.clone(),
             (None, Who::Ends(..)) => changes(&play.truth)
@@ -227,7 +227,7 @@ fn check(play: &Play, told: &[News]) {
     for change in changes(told).filter(|change| !change.inferred) {
         let (at, mut ends, from, to) = essence(change);
         let mut known = reported.contains(&(at, ends, from, to));
-        // A port that is told with the next record only.
+        // The port comes only with the next record.
         if ends.local.port == 0 && from == TcpState::Closed {
             known = changes(&play.truth).any(|real| {
                 ends.local.port = real.subject.ends.local.port;
@@ -247,12 +247,12 @@ fn check(play: &Play, told: &[News]) {
     assert_eq!(lives, over, "each end is the end of one life\n{}", shown());
 }
 
-/// A change, whoever tells it.
+/// A change, from any kind of event.
 fn essence(change: &Change) -> (KernelTime, Endpoints, TcpState, TcpState) {
     (change.at, change.subject.ends, change.from, change.to)
 }
 
-/// Every two changes of one socket in a row.
+/// Every two successive changes of one socket.
 fn chains(told: &[News]) -> Vec<[&Change; 2]> {
     let mut last: HashMap<Cookie, &Change> = HashMap::new();
     let mut pairs = Vec::new();

@@ -1,9 +1,8 @@
-//! Made-up and spoiled input for everything that reads what others wrote: nothing panics, hangs, or
-//! takes memory beyond bounds, and whatever is refused is refused in words. Needs no privilege.
+//! Generated and corrupted input for everything that reads foreign data: nothing panics, hangs, or uses unbounded
+//! memory, and whatever is refused has an error message. Needs no privilege.
 //!
-//! As they are, each test tries some hundred inputs. For a night's run, with every overflow seen:
-//! `PROPTEST_CASES=1000000 cargo test -p tcpwatch --profile checked --test fuzz`; a name after `--` chooses
-//! one test.
+//! By default, each test tries some hundred inputs. For a long run, with overflow checks: `PROPTEST_CASES=1000000 cargo
+//! test -p tcpwatch --profile checked --test fuzz`; a name after `--` selects one test.
 
 #[cfg(test)]
 mod cases;

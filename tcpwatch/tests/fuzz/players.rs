@@ -1,4 +1,4 @@
-//! Plays a recording that is in memory through the whole road, into every form of output.
+//! Replays a recording in memory through the whole pipeline, into every output format.
 
 use std::sync::LazyLock;
 
@@ -19,10 +19,10 @@ use tcpwatch_view::{
     terminal::{Layout, Terminal, TimeStyle},
 };
 
-/// What a form of output was made of a recording.
+/// The output of a recording in one format.
 pub(crate) struct Played {
     pub(crate) text: Vec<u8>,
-    /// Or why the recording broke off.
+    /// Why the replay ended early, if it did.
     pub(crate) summary: Result<Summary, String>,
 }
 
@@ -41,7 +41,7 @@ fn plan(tells: Tells) -> Plan {
     }
 }
 
-/// Fails if the recording cannot even be opened.
+/// Fails if the recording cannot be opened.
 fn play(recording: &[u8], tells: Tells, sink: &mut dyn Sink) -> Result<Played, String> {
     let recording = Recording::open(recording).map_err(|error| error.to_string())?;
     let mut text = Vec::new();
@@ -60,7 +60,7 @@ fn play(recording: &[u8], tells: Tells, sink: &mut dyn Sink) -> Result<Played, S
     Ok(Played { text, summary: played.map(|()| summary) })
 }
 
-/// Plays it as JSON, whose lines must keep to the schema, and as text; returns the JSON.
+/// Replays it as JSON, whose lines must match the schema, and as text; returns the JSON.
 pub(crate) fn play_all(recording: &[u8]) -> Result<Played, String> {
     for (tells, color) in [(Tells::Happenings, false), (Tells::Lives, true)] {
         let layout = Layout {
@@ -81,7 +81,7 @@ pub(crate) fn play_all(recording: &[u8]) -> Result<Played, String> {
     Ok(played)
 }
 
-/// Nothing that a terminal obeys but the ends of lines and, if wanted, colours.
+/// No control characters other than line feeds and, if requested, colours.
 fn check_text(text: &[u8], color: bool) {
     let text = std::str::from_utf8(text).expect("text is UTF-8");
     let mut plain = String::new();

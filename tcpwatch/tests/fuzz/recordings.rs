@@ -1,4 +1,4 @@
-//! Recordings that are none, or no longer.
+//! Corrupted recordings.
 
 use std::{
     io::{BufReader, Read},
@@ -89,8 +89,8 @@ proptest! {
     }
 }
 
-/// Text that is not expected in a name: what JSON has to escape, what a terminal obeys, what looks like
-/// a part of a line.
+/// Text that is unexpected in a name: what JSON has to escape, control characters of terminals, text that looks like a
+/// part of a line.
 const HOSTILE: &[&str] = &[
     "\u{0}",
     "\n{\"schema\":1}\n",
@@ -107,7 +107,7 @@ const HOSTILE: &[&str] = &[
     "",
 ];
 
-/// Puts hostile text into every string below this value that `chosen` chooses.
+/// Puts hostile text into every string below this value that `chosen` selects.
 fn spoil_text(value: &mut Value, chosen: &mut impl FnMut() -> Option<&'static str>) {
     match value {
         Value::String(text) => {
@@ -126,7 +126,7 @@ fn spoil_text(value: &mut Value, chosen: &mut impl FnMut() -> Option<&'static st
     }
 }
 
-/// The names of processes and reasons in a recording, and nothing else: what is refused is not shown.
+/// The names of processes and the reasons in a recording, and nothing else: refused parts are not shown.
 fn names(line: &mut Value) -> Vec<&mut Value> {
     let mut names = Vec::new();
     let Value::Object(members) = line else { return names };
@@ -185,7 +185,7 @@ proptest! {
     }
 }
 
-/// Bytes without end, and how many of them were taken.
+/// Bytes without end, and the number of bytes that were read.
 struct Endless<'t> {
     taken: &'t mut usize,
 }

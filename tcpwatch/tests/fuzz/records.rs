@@ -1,4 +1,4 @@
-//! Records as the kernel would never send them, one by one and through the whole road.
+//! Records that the kernel would never send, one by one and through the whole pipeline.
 
 use std::{fmt::Write as _, mem::offset_of, sync::LazyLock};
 
@@ -13,7 +13,7 @@ use super::{
     spoiled::{Damage, damages, recordings, spoil},
 };
 
-/// The first line of a good recording, and all good records there are.
+/// The first line of a good recording, and all good records.
 struct Good {
     heads: Vec<String>,
     records: Vec<Vec<u8>>,
@@ -35,7 +35,7 @@ static GOOD: LazyLock<Good> = LazyLock::new(|| {
     good
 });
 
-/// Moments that are near each other, in any order, and those at the ends of time.
+/// Times that are close to each other, in any order, and those at both ends of the range.
 fn moments() -> impl Strategy<Value = u64> {
     const STARTED: u64 = 4_864_455_678_569;
     prop_oneof![
@@ -46,8 +46,8 @@ fn moments() -> impl Strategy<Value = u64> {
     ]
 }
 
-/// A record with a known kind and length whose fields are made up from few values, so that records are
-/// about the same sockets.
+/// A record with a known kind and length whose fields have few different values, so that records concern the same
+/// sockets.
 fn made_up() -> impl Strategy<Value = Vec<u8>> {
     let number = || {
         prop_oneof![
@@ -85,7 +85,7 @@ fn made_up() -> impl Strategy<Value = Vec<u8>> {
                 _ => {}
             }
             let length = kind.lengths()[usize::from(ipv6)];
-            // Addresses come last: all the same, mostly.
+            // Addresses come last: mostly the same.
             let addresses = if ipv6 { 32 } else { 8 };
             if state > 0
                 && ![RecordKind::MiniSocketCancel, RecordKind::RequestStart].contains(&kind)
@@ -98,7 +98,7 @@ fn made_up() -> impl Strategy<Value = Vec<u8>> {
     )
 }
 
-/// Any bytes, made-up records, and records of real connections, some of them spoiled.
+/// Arbitrary bytes, generated records, and records of real connections, some of them corrupted.
 fn records() -> impl Strategy<Value = Vec<u8>> {
     let real = (0..GOOD.records.len(), damages(), proptest::option::weighted(0.3, moments()))
         .prop_map(|(which, damages, at)| {
@@ -106,7 +106,7 @@ fn records() -> impl Strategy<Value = Vec<u8>> {
             if let Some(at) = at {
                 bytes[..8].copy_from_slice(&at.to_ne_bytes());
             }
-            // Few of them, so that most are still understood.
+            // Few of them, so that most can still be decoded.
             let damages: Vec<Damage> = damages.into_iter().take(1).collect();
             spoil(&mut bytes, &damages);
             bytes
@@ -114,7 +114,7 @@ fn records() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![1 => vec(any::<u8>(), 0..256), 8 => made_up(), 4 => real]
 }
 
-/// A recording that holds these records.
+/// A recording with these records.
 fn recording(head: &str, records: &[Vec<u8>]) -> Vec<u8> {
     let mut text = format!("{head}\n");
     for record in records {

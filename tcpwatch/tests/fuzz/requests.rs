@@ -21,7 +21,7 @@ use super::{
     spoiled::{spoil, with_words},
 };
 
-/// What a client may take to ask, and what a test waits beyond all limits.
+/// The time limit for a client's request, and the time a test waits beyond all limits.
 const ASK: Duration = Duration::from_millis(700);
 const DEADLINE: Duration = Duration::from_secs(10);
 
@@ -81,7 +81,7 @@ const WORDS: &[&str] = &[
     "*",
 ];
 
-/// Some requests one after the other, spoiled as one text.
+/// Some requests in a row, corrupted as one text.
 fn requests() -> impl Strategy<Value = Vec<u8>> {
     let several = vec(select(GOOD), 0..5).prop_map(|requests| requests.concat().into_bytes());
     let spoiled = (several, with_words(WORDS)).prop_map(|(mut bytes, damages)| {
@@ -91,8 +91,7 @@ fn requests() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![1 => vec(any::<u8>(), 0..300), 6 => spoiled]
 }
 
-/// Sends the pieces, each when the one before is on its way; returns what comes back until the server
-/// closes, which it must.
+/// Sends the pieces one after the other; returns the response until the server closes, which it must.
 fn talk(address: SocketAddr, bytes: &[u8], cuts: &[Index], closes: bool) -> Vec<u8> {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_nodelay(true).unwrap();
@@ -102,7 +101,7 @@ fn talk(address: SocketAddr, bytes: &[u8], cuts: &[Index], closes: bool) -> Vec<
     places.sort_unstable();
     let mut from = 0;
     for place in places {
-        // The server may have closed already.
+        // The server may already have closed.
         if stream.write_all(&bytes[from..place]).is_err() {
             break;
         }
@@ -152,7 +151,7 @@ fn who_keeps_the_connection_open_is_let_go_in_time() {
     let server = start();
     let address = server.local_addr();
     let input = vec((requests(), vec(any::<Index>(), 0..4)), 32);
-    // Each round takes as long as a client may; all clients of a round at once.
+    // Each round takes as long as a client may; all clients of a round run at once.
     TestRunner::new(ProptestConfig { cases: 3.max(cases(3).cases / 100), ..cases(3) })
         .run(&input, |clients| {
             let begun = Instant::now();

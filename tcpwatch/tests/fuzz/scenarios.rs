@@ -1,9 +1,9 @@
-//! Scenario files that others wrote, and expressions in them.
+//! Foreign scenario files, and expressions in them.
 
 use proptest::{prelude::*, sample::select};
 use tcpwatch_lab::{
     catalog, explain,
-    scenario::{Choices, Expression, expression::Context, read},
+    scenario::{Choices, Expression, expression::EvaluationContext, read},
     show::Layout,
 };
 
@@ -63,7 +63,7 @@ const WORDS: &[&str] = &[
     "1979-05-27",
 ];
 
-/// It is refused with a line that it has, or it can be read, explained and evaluated.
+/// It is refused with one of its lines, or it can be parsed, explained and evaluated.
 fn try_out(text: &str) {
     let choices = Choices::default();
     match read("mine.toml", text, &choices) {
@@ -113,7 +113,7 @@ proptest! {
 fn try_expression(text: &str) {
     let Ok(expression) = Expression::parse(text) else { return };
     let choices = Choices::default();
-    let context = Context {
+    let context = EvaluationContext {
         sysctls: &choices.kernel,
         pinned: None,
         rate: choices.rate,

@@ -1,25 +1,25 @@
-//! Good bytes put out of joint.
+//! Corrupts good bytes.
 
 use std::{fs, path::Path};
 
 use proptest::{collection::vec, prelude::*, sample::Index};
 
-/// One thing that is done to some bytes.
+/// One kind of corruption.
 #[derive(Clone, Debug)]
 pub(crate) enum Damage {
-    /// A bit turns over.
+    /// A bit is flipped.
     Flip(Index, u8),
     /// A byte becomes another.
     Set(Index, u8),
-    /// Eight bytes become a number at the edge of what fits.
+    /// Eight bytes become a number at the limit of a type.
     Edge(Index, u64),
     /// Everything from here on is missing.
     Cut(Index),
     /// A part is missing.
     Remove(Index, usize),
-    /// A part comes twice.
+    /// A part is repeated.
     Repeat(Index, usize),
-    /// Something is put in between.
+    /// Something is inserted.
     Insert(Index, Vec<u8>),
 }
 
@@ -42,7 +42,7 @@ pub(crate) fn damages() -> impl Strategy<Value = Vec<Damage>> {
     vec(damage(), 0..6)
 }
 
-/// Puts words of the input's own language into it, which random bytes would hardly ever be.
+/// Inserts words of the input's own language, which random bytes would hardly ever contain.
 pub(crate) fn with_words(words: &'static [&'static str]) -> impl Strategy<Value = Vec<Damage>> {
     let word = (any::<Index>(), proptest::sample::select(words))
         .prop_map(|(at, word)| Damage::Insert(at, word.as_bytes().to_vec()));

@@ -1,4 +1,4 @@
-//! What began before tcpwatch, and what is not over when it stops.
+//! Connections that began before tcpwatch, and connections that are open when it stops.
 
 use std::{net::TcpListener, time::Duration};
 
@@ -11,7 +11,7 @@ use crate::harness::{
     watch::Watch,
 };
 
-/// A service that leaks: its peers have closed.
+/// A service with a leak: its peers have closed.
 fn leaks(netns: &Netns) -> Vec<Pair> {
     let listener = netns.inside(|| TcpListener::bind(V4).unwrap());
     let leaks: Vec<_> = netns.inside(|| (0..3).map(|_| Pair::over(&listener)).collect());

@@ -1,4 +1,4 @@
-//! What the code claims of a kernel and no scenario shows: which arguments the tracepoints have.
+//! Claims of the code about the kernel that no scenario shows: the arguments of the tracepoints.
 
 use btf_rs::{Btf, BtfType, Type};
 use tcpwatch_kernel::probe::{Dialect, hooks::HOOKS, layout};
@@ -7,7 +7,7 @@ use crate::harness::kernel::{
     ERROR_REPORTS, Feature, RESETS_EXPLAINED, RETRANSMITS_WITH_ERROR, SEND_LENGTHS,
 };
 
-/// Per tracepoint, the arguments that programs of the kernel side take, in their order: the structure that is
+/// For each tracepoint, the arguments that programs of the kernel side take, in their order: the structure that is
 /// pointed to, or the kind of a number (`include/trace/events/{sock,tcp,timer}.h`).
 const ARGUMENTS: [(&str, &[&str]); 11] = [
     ("inet_sock_set_state", &["sock", "int", "int"]),
@@ -33,7 +33,7 @@ fn kernel() -> Btf {
     Btf::from_file(layout::VMLINUX_BTF).expect("the kernel this test runs on has BTF")
 }
 
-/// The name of what an argument is, without `const` and pointers.
+/// The name of an argument's type, without `const` and pointers.
 fn name(types: &Btf, argument: &dyn BtfType) -> String {
     let found = types.resolve_chained_type(argument).unwrap();
     match &found {
@@ -43,7 +43,7 @@ fn name(types: &Btf, argument: &dyn BtfType) -> String {
     }
 }
 
-/// The arguments of a tracepoint; `None` if there is no such one.
+/// The arguments of a tracepoint; `None` if it does not exist.
 fn arguments(types: &Btf, tracepoint: &str) -> Option<Vec<String>> {
     let probe = format!("btf_trace_{tracepoint}");
     let found = types.resolve_types_by_name(&probe).ok()?.into_iter();

@@ -1,4 +1,4 @@
-//! Why connections end, from the kernel's error.
+//! The reason of a connection's end, from the kernel's error.
 
 use std::{
     net::{SocketAddr, TcpListener, TcpStream},
@@ -12,7 +12,7 @@ use crate::harness::{
     watch::Watch,
 };
 
-/// The only life in a namespace where `act` happens, once it has ended.
+/// The only connection in a namespace where `act` runs, after it has ended.
 fn only_life(netns: &Netns, act: impl FnOnce() + Send) -> Life {
     let watch = Watch::on(netns);
     netns.inside(act);
@@ -59,7 +59,7 @@ fn a_connect_that_the_application_gives_up_ends_normal() {
 fn a_connect_that_nobody_answers_ends_timed_out_when_the_sysctls_say() {
     needs_root!();
     let netns = Netns::with(&[("ipv4.tcp_syn_retries", "1")]);
-    // Since 6.5; before, there were none.
+    // Since 6.5; older kernels had none.
     drop(netns.set("ipv4.tcp_syn_linear_timeouts", "0"));
     let life = only_life(&netns, || {
         let deaf = TcpListener::bind(V4).unwrap();

@@ -1,4 +1,4 @@
-//! Filters: what passes is shown whole, and nothing else is.
+//! Filters: what matches is shown completely, and nothing else is.
 
 use std::{
     collections::BTreeSet,
@@ -34,7 +34,7 @@ fn traffic(netns: &Netns) {
     });
 }
 
-/// Waits for the last change of a life that is to be seen, then ends tcpwatch.
+/// Waits for the last change that is to be seen, then ends tcpwatch.
 fn logged(netns: &Netns, args: &[&str], last: impl Fn(&Line) -> bool) -> Log {
     let watch = Watch::with(netns, args);
     traffic(netns);
@@ -42,7 +42,7 @@ fn logged(netns: &Netns, args: &[&str], last: impl Fn(&Line) -> bool) -> Log {
     watch.stop()
 }
 
-/// Local ports of the connections that are shown, listeners not counted.
+/// Local ports of the connections that are shown, without listeners.
 fn shown(log: &Log) -> BTreeSet<u16> {
     let lives = lives(&log.lines);
     let connections = lives.iter().filter(|life| life.lines[0].remote.unwrap().port != 0);
@@ -63,8 +63,7 @@ fn ends(number: usize) -> (SocketAddr, SocketAddr) {
     (client.parse().unwrap(), server.parse().unwrap())
 }
 
-/// A filter, the port of the last connection it shows, local ports of connections, ports of
-/// listeners.
+/// A filter, the port of the last connection that it shows, local ports of connections, ports of listeners.
 type Case<'a> = (&'a [&'a str], u16, &'a [u16], &'a [u16]);
 
 #[test]
@@ -189,7 +188,7 @@ fn ipv4_through_ipv6_sockets_passes_the_ipv4_filter_and_not_the_ipv6_filter() {
             let listener = TcpListener::bind("[::]:7001").unwrap();
             Pair::over_port(&listener, "127.0.0.1").close_client_first();
             drop(listener);
-            // Something of each family that ends last and must be seen.
+            // Connections of each family that end last and must be seen.
             for address in [sockets::V4, sockets::V6] {
                 drop(TcpListener::bind(address).unwrap());
             }

@@ -1,4 +1,4 @@
-//! The gauges of the moment beside what the kernel, `ss` and the application say.
+//! The gauges agree with the kernel, `ss` and the application.
 
 use std::{
     collections::BTreeMap,
@@ -11,7 +11,7 @@ use std::{
 };
 
 use prometheus::TextEncoder;
-use tcpwatch_metrics::{collector::Collector, family::Family, gauges};
+use tcpwatch_metrics::{collector::Collector, family::ScrapeFamily, gauges};
 
 use super::harness::{
     cgroup::Cgroup,
@@ -24,13 +24,13 @@ use super::harness::{
     },
 };
 
-/// What one scrape shows: series and values, as they are written.
+/// The result of one scrape: series and values, as written.
 type Page = BTreeMap<String, String>;
 
-/// A value that counts something.
+/// A value that is a count.
 type Count = u64;
 
-/// Collectors that are asked again and again.
+/// Collectors that are called repeatedly.
 struct Gauges(Vec<Box<dyn Collector>>);
 
 impl Gauges {
@@ -50,7 +50,7 @@ impl Gauges {
 
     /// The page, and which collectors failed.
     fn page_and_failures(&mut self) -> (Page, Vec<&'static str>) {
-        let mut families: Vec<Family> = Vec::new();
+        let mut families: Vec<ScrapeFamily> = Vec::new();
         let mut failed = Vec::new();
         for collector in &mut self.0 {
             if let Err(error) = collector.collect(&mut families) {
@@ -58,7 +58,7 @@ impl Gauges {
                 failed.push(collector.name());
             }
         }
-        let families: Vec<_> = families.into_iter().filter_map(Family::finish).collect();
+        let families: Vec<_> = families.into_iter().filter_map(ScrapeFamily::finish).collect();
         let text = TextEncoder::new().encode_to_string(&families).unwrap();
         let series = text.lines().filter(|line| !line.starts_with('#'));
         let pair = |line: &str| {
@@ -80,7 +80,7 @@ fn with_own_mounts(commands: &[&str]) {
     }
 }
 
-/// A first scrape, which knows nothing from before.
+/// A first scrape, without knowledge of earlier ones.
 fn fresh_page(netns: &Netns) -> Page {
     Gauges::new().page(netns)
 }
@@ -108,7 +108,7 @@ fn series(page: &Page, name: &str) -> Count {
     value.parse().unwrap()
 }
 
-/// Half a connection in each state, and who is needed to keep it there.
+/// One side of a connection in each state, and the sockets that keep it there.
 fn one_in_every_state(listener: &TcpListener) -> Vec<Box<dyn Send>> {
     let local = listener.local_addr().unwrap();
     let mut kept: Vec<Box<dyn Send>> = Vec::new();
@@ -123,7 +123,7 @@ fn one_in_every_state(listener: &TcpListener) -> Vec<Box<dyn Send>> {
     let client = TcpStream::connect(half_deaf.local_addr().unwrap()).unwrap();
     kept.push(Box::new((client, half_deaf)));
 
-    // Whoever connects to itself meets its own SYN: both open at once.
+    // A socket that connects to itself receives its own SYN: a simultaneous open.
     let own = bound(SocketAddr::new(local.ip(), 0));
     let itself = own.local_addr().unwrap().as_socket().unwrap();
     lose_syn_acks(&own);
@@ -232,7 +232,7 @@ fn the_accept_queue_of_a_listener_that_nobody_accepts_from_is_what_ss_says() {
     let (listener, clients) = netns.inside(|| {
         let listener = listen(V4, 4);
         let at = listener.local_addr().unwrap();
-        // The kernel lets in one more than the limit.
+        // The kernel admits one more than the limit.
         let clients: Vec<_> = (0..5).map(|_| TcpStream::connect(at).unwrap()).collect();
         (listener, clients)
     });
@@ -296,7 +296,7 @@ fn no_more_than_fifty_listeners_have_series_and_the_rest_is_counted() {
 const BUSIEST: &str = "tcpwatch_ephemeral_ports_busiest_destination";
 const OLDEST: &str = "tcpwatch_close_wait_oldest_timestamp_seconds";
 
-/// The kernel counts in ticks of up to 10 ms, late ones on a busy machine, where its answer takes its
+/// The kernel counts in ticks of up to 10 ms, late ones on a busy machine, where its answer takes time, too.
 /// time, too.
 const SLACK: f64 = 0.1;
 
@@ -361,9 +361,9 @@ fn the_oldest_close_wait_is_as_old_as_its_fin() {
     let oldest = |page: &Page| of::<f64>(page, OLDEST).remove("{cgroup=\"/\"}");
     let is_old = |told: f64| told >= before - SLACK && told <= after + SLACK;
     let told = oldest(&gauges.page(&netns)).unwrap();
-    assert!(is_old(told), "{before} .. {after}, told {told}");
+    assert!(is_old(told), "{before} .. {after}, reported {told}");
 
-    // An acknowledgment of data hides the FIN's time from those who had not looked before.
+    // An acknowledgment of data hides the FIN's time unless the socket was listed before.
     let written = unix_time();
     old.server.write_all(b"still here").unwrap();
     old.client.read_exact(&mut [0; 10]).unwrap();
@@ -371,7 +371,7 @@ fn the_oldest_close_wait_is_as_old_as_its_fin() {
         poll("the acknowledgment", || oldest(&fresh_page(&netns)).filter(|told| !is_old(*told)));
     assert!(forgot <= written + SLACK && forgot > after, "the young one's FIN: {forgot}");
     let told = oldest(&gauges.page(&netns)).unwrap();
-    assert!(is_old(told), "remembered: {before} .. {after}, told {told}");
+    assert!(is_old(told), "remembered: {before} .. {after}, reported {told}");
 
     drop((old.server, young.server));
     poll("no more CLOSE_WAIT", || of::<f64>(&gauges.page(&netns), OLDEST).is_empty().then_some(()));

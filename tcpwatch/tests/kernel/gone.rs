@@ -1,4 +1,4 @@
-//! Network namespaces that nothing holds any more but their sockets: they cannot be entered.
+//! Network namespaces that are held only by their sockets: they cannot be entered.
 
 use std::{
     io::Read as _,
@@ -23,7 +23,7 @@ fn a_namespace_that_has_gone_is_warned_about_once_however_much_is_sent_again_in_
         (listener, connecting)
     });
     drop(netns);
-    // Each SYN is sent again after one second and after two.
+    // Each SYN is retransmitted after one second and after two.
     assert!(child.wait().unwrap().success());
     let mut said = String::new();
     stderr.read_to_string(&mut said).unwrap();

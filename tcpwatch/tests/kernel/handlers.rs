@@ -1,4 +1,4 @@
-//! The functions by which the timers of mini-sockets are known.
+//! The functions by which the timers of mini-sockets are recognized.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! Whole lives: every change of a connection, once and in order.
+//! Whole connections: every change, once and in order.
 
 use std::{collections::BTreeSet, net::TcpListener};
 
@@ -17,13 +17,13 @@ fn ends_in(state: &'static str) -> impl Fn(&Line) -> bool {
     move |line| line.is_state() && line.to == state
 }
 
-/// No change is told twice, and lines come in the order of time.
+/// No change is reported twice, and lines are in the order of time.
 fn is_told_once_and_in_order(lines: &[Line]) {
     let mut told = BTreeSet::new();
     for line in lines.iter().filter(|line| line.is_state()) {
         let ends = line.ends();
         let key = (line.socket, ends.0.port, ends.1.port, line.change());
-        assert!(told.insert(key), "told twice: {line}");
+        assert!(told.insert(key), "reported twice: {line}");
     }
     let times: Vec<u64> = lines.iter().map(|line| line.mono_ns).collect();
     assert!(times.is_sorted(), "in the order of time: {times:?}");

@@ -1,5 +1,4 @@
-//! What the kernel says about single sockets: namespaces, mini-sockets, sockets bound to an
-//! interface.
+//! Queries of single sockets by `sock_diag`: namespaces, mini-sockets, sockets bound to an interface.
 
 use std::{
     fs,
@@ -20,7 +19,7 @@ const CLIENT: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 const SERVER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// A network namespace that is held by one thread, and by nothing else.
+/// A network namespace that only one thread holds.
 struct Inside {
     netns: Netns,
     path: String,
@@ -100,7 +99,7 @@ fn found(answer: Answer) -> KnownSocket {
     known
 }
 
-/// Asks in the own namespace until the socket is as `wanted`.
+/// Queries in the own namespace until the socket is as `wanted`.
 fn until(
     lookup: &mut Lookup,
     ends: Endpoints,
@@ -117,7 +116,7 @@ fn until(
     }
 }
 
-/// Asks until the answer is `wanted`.
+/// Queries until the answer is `wanted`.
 fn until_it_is(wanted: Answer, lookup: &mut Lookup, netns: Netns, ends: Endpoints) {
     let start = Instant::now();
     while ask(lookup, netns, ends) != wanted {
@@ -160,8 +159,8 @@ fn a_closed_connection_is_gone_also_where_a_listener_would_match() {
     assert_eq!(found(ask(&mut lookup, own(), client_ends)).state, TcpState::TimeWait);
 }
 
-/// Claim: a half-open connection is found while its SYN+ACK goes astray (the server has a wrong
-/// hardware address for the client).
+/// Claim: a half-open connection is found while its SYN+ACK is lost (the server has a wrong hardware address for the
+/// client).
 #[test]
 fn a_request_is_found() {
     needs_root!();
@@ -225,7 +224,7 @@ fn a_namespace_is_entered_while_it_lives_and_unknown_after() {
     until_it_is(Answer::Unknown, &mut lookup, netns, asked[0]);
 }
 
-/// Claim: a question without an interface does not find these; tcpwatch does.
+/// Claim: a query without an interface does not find these; tcpwatch does.
 #[test]
 fn sockets_bound_to_an_interface_are_found() {
     needs_root!();

@@ -1,4 +1,4 @@
-//! Nothing is lost in silence.
+//! No loss without a counter.
 
 use std::{
     collections::BTreeMap,
@@ -20,7 +20,7 @@ use crate::{
     },
 };
 
-/// Connections that are open before anything is lost; half of them end then.
+/// Connections that are open before the losses; half of them end during the losses.
 const OLD: usize = 20;
 
 #[test]
@@ -87,7 +87,7 @@ fn a_socket_whose_end_was_lost_is_found_to_be_gone() {
     }
     assert!(log.summary.lost["ring_full"] > 0);
     let inferred = log.lines.iter().filter(|line| line.inferred).count();
-    assert_eq!(log.summary.inferred, u64::try_from(inferred).unwrap(), "told is counted");
+    assert_eq!(log.summary.inferred, u64::try_from(inferred).unwrap(), "reported is counted");
     let open = lives(&log.lines)
         .iter()
         .filter(|life| life.lines.last().unwrap().to != "CLOSED")
@@ -96,7 +96,7 @@ fn a_socket_whose_end_was_lost_is_found_to_be_gone() {
     assert_eq!(log.summary.open, u64::try_from(open).unwrap(), "open is what has not ended");
 }
 
-/// From Ctrl-C to the end, with this many connections waiting in the ring.
+/// The time from Ctrl-C to the end, with this many connections waiting in the ring.
 fn time_to_end(connections: usize) -> Duration {
     let netns = Netns::new();
     let watch = Watch::with(&netns, &["--buffer", "64M"]);
@@ -118,7 +118,7 @@ fn a_backlog_at_the_end_takes_time_in_proportion() {
     needs_root!();
     let (short, long) = (time_to_end(2_000), time_to_end(12_000));
     println!("measured: 2,000 connections {short:?}, 12,000 connections {long:?}");
-    // Six times as much; the square would be 36.
+    // Six times as much; quadratic time would be 36 times as much.
     assert!(long < 15 * short, "{short:?}, {long:?}");
 }
 
@@ -162,11 +162,11 @@ fn five_seconds_of_churn_lose_nothing_and_every_time_wait_is_accounted_for() {
         |life: &&Life| !["CLOSED", "TIME_WAIT"].iter().any(|end| life.path().ends_with(end));
     let stuck: Vec<&Life> = lives.iter().filter(goes_on).collect();
     for life in stuck.iter().take(3) {
-        println!("not told to its end:\n{life}");
+        println!("not reported to its end:\n{life}");
     }
     assert_eq!(to("TIME_WAIT") + stuck.len(), from("TIME_WAIT") + open, "ended, alive, or stuck");
 
-    // What is not there was counted by the kernel, or is one that it ran no BPF program for.
+    // What is missing was counted by the kernel, or the kernel ran no BPF program for it.
     let skipped = log.summary.lost.values().sum::<u64>();
     let excused = usize::try_from(skipped + uncovered.values().sum::<u64>()).unwrap();
     let client = "CLOSED SYN_SENT ESTABLISHED FIN_WAIT_1 FIN_WAIT_2 TIME_WAIT";
@@ -184,6 +184,6 @@ fn five_seconds_of_churn_lose_nothing_and_every_time_wait_is_accounted_for() {
         .iter()
         .map(|(path, due)| due.saturating_sub(paths.get(path).copied().unwrap_or_default()))
         .sum();
-    // One change belongs to one life; a life that is open though it ended is missing among both.
+    // One change belongs to one connection; a connection that is open though it ended is missing in both.
     assert!(missing <= 2 * excused, "{missing} chains are not full, {excused} events are missing");
 }

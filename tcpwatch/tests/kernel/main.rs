@@ -1,4 +1,4 @@
-//! What tcpwatch says, against the running kernel. Needs root; run with `--test-threads=1`.
+//! tcpwatch's output, compared with the running kernel. Needs root; run with `--test-threads=1`.
 //!
 //! Every scenario has a network namespace of its own, real sockets in it, and the real program
 //! watching it. Scenarios that take long run side by side inside one test.

@@ -1,4 +1,4 @@
-//! In which cgroup a socket is, and what that says: unit and container.
+//! The cgroup of a socket, with its unit and container.
 
 use std::{
     ffi::OsStr,
@@ -140,7 +140,7 @@ fn cgroup_unit_and_container_filters_show_what_is_there_and_nothing_else() {
     let by_path = Watch::with(&netns, &["--cgroup", &word]);
     let by_id = Watch::with(&netns, &["--container", "c0ffee00c"]);
     let by_unit = Watch::with(&netns, &["--unit", &own("api")]);
-    // Made when they are watching already.
+    // Made while it is being watched.
     let clients = slice.below(own("api.service"));
     let mut talk = Talk::begin(&netns, &servers, &clients);
     talk.end();
@@ -192,7 +192,7 @@ fn a_recording_has_the_paths_and_a_name_full_of_odd_bytes_reaches_no_terminal() 
     talk.end();
     let log = await_end(watch);
     assert_in(&log.lines, &odd);
-    // Nothing but the recording knows it any more.
+    // Only the recording still has it.
     drop(talk);
     odd.remove();
 
@@ -218,7 +218,7 @@ fn a_socket_that_was_there_before_has_the_cgroup_that_sock_diag_tells() {
     let found = take(Scope::Only(event::Netns(netns.inode)), Owners::Skip).unwrap();
     let mut listeners = found.sockets.iter().filter(|known| known.state == TcpState::Listen);
     let listener = listeners.find(|known| known.ends.local.port == at.port()).unwrap();
-    let id = listener.cgroup.expect("the kernel tells it since 5.9");
+    let id = listener.cgroup.expect("the kernel has it since 5.9");
     let path = CgroupPaths::new().path(id, std::time::Instant::now()).unwrap();
     assert_eq!(String::from_utf8(path).unwrap(), cgroup.path());
 }

@@ -1,4 +1,4 @@
-//! What `--record` leaves behind, whatever ends it, and the kernel's words in it.
+//! The recording that `--record` leaves, however the run ends, and the kernel's words in it.
 
 use std::{
     fs,
@@ -55,7 +55,7 @@ fn a_recording_that_is_made_has_what_the_log_has_and_keeps_it_when_tcpwatch_is_k
     needs_root!();
     let recorded = Recorded::new();
     let _pair = recorded.netns.inside(|| Pair::over(&TcpListener::bind(V4).unwrap()));
-    // Both ends of the handshake, by the records' own lines: nothing makes it write but the events.
+    // Both ends of the handshake, by the records' own lines: only events make it write.
     recorded.watch.wait_count(2, "both ends", |line| line.to == "ESTABLISHED");
     poll("both ends are in the file", || {
         let entered = entered(&recorded.path);

@@ -46,7 +46,7 @@ fn everything_in_the_ring_is_printed_before_the_end() {
         let netns = Netns::new();
         let watch = Watch::on(&netns);
         churn::connections(&netns, 300);
-        // No waiting here: what has happened by now has to be told.
+        // Without waiting: what has happened so far must be reported.
         let log = watch.stop_with(signal);
         let count = |change: &str| log.lines.iter().filter(|line| line.is(change)).count();
         assert_eq!(count("CLOSED>SYN_SENT"), 300, "{signal:?}");
@@ -93,7 +93,7 @@ fn an_idle_system_lets_it_sleep_and_load_wakes_it_every_few_milliseconds_at_most
     println!("measured: {idle} wakeups in 2 s of quiet");
     drop(watch);
 
-    // Tracks everything and prints nothing: waiting for the reader of a full pipe is not meant.
+    // Tracks everything and prints nothing: waiting for the reader of a full pipe is not the subject.
     let watch = Watch::with(&netns, &["--comm", "nobody's"]);
     let before = sleeps(watch.pid());
     churn::for_a_while(&netns, span);

@@ -31,8 +31,8 @@ fn find(snapshot: &Snapshot, local: SocketAddr, remote: Option<SocketAddr>) -> K
     seen(snapshot, local, remote).unwrap_or_else(|| panic!("{local} is not in the snapshot"))
 }
 
-/// The same, where it may be missed: a socket that becomes a mini-socket meanwhile can be in neither
-/// part of a dump.
+/// The same, for a socket that may be missed: one that becomes a mini-socket during a dump can be in neither part of
+/// it.
 fn seen(snapshot: &Snapshot, local: SocketAddr, remote: Option<SocketAddr>) -> Option<KnownSocket> {
     let mut found = snapshot.sockets.iter().filter(|known| {
         known.netns == own_netns()
@@ -221,5 +221,5 @@ fn a_named_namespace_without_any_process_is_resolved_and_dumped() {
     let snapshot = snapshot::take(Scope::Only(netns), Owners::Skip).unwrap();
     assert_eq!(snapshot.namespaces, [netns], "{:?}", snapshot.skipped);
     let error = snapshot::resolve("no-such-name").unwrap_err().to_string();
-    assert!(error.contains(&named.0), "the names that exist are told: {error}");
+    assert!(error.contains(&named.0), "the names that exist are listed: {error}");
 }

@@ -33,7 +33,7 @@ fn the_first_change_of_an_old_connection_has_its_state_and_its_owner_but_no_dura
     for (life, peer, direction) in [(&ours, &client, None), (&theirs, &server, Some("incoming"))] {
         assert_eq!(life.lines[0].in_state_s, None, "{life}");
         assert!(life.lines[1..].iter().all(|line| line.in_state_s.is_some()), "{life}");
-        assert_eq!(life.direction(), direction, "only a listener tells: {life}");
+        assert_eq!(life.direction(), direction, "only a listener gives the direction: {life}");
         for line in &life.lines {
             let owner = line.process.as_ref().unwrap_or_else(|| panic!("an owner: {life}"));
             let via = if line.to == "CLOSE_WAIT" { "fd" } else { "close" };

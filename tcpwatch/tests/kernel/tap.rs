@@ -1,5 +1,4 @@
-//! The tap on the laboratory's links: it tells every segment, and its rules drop those that they name
-//! and no others.
+//! The tap on the laboratory's links: it reports every segment, and its rules drop only the segments that they match.
 
 use std::{
     env,
@@ -74,7 +73,7 @@ fn a_syn_ack_that_is_dropped_on_its_way_in_holds_the_client_in_syn_sent() {
         let came = pair.at(Host::Client, Way::In);
         let dropped = came.iter().filter(|segment| segment.dropped_by == Some(3)).count();
         let counted = pair.tap.dropped(pair.client.cable, 3).unwrap();
-        assert_eq!(u64::try_from(dropped).unwrap(), counted, "told and counted");
+        assert_eq!(u64::try_from(dropped).unwrap(), counted, "reported and counted");
         // The timers of both hosts may fire in the same tick, and a SYN that came again is answered, too.
         let passed = came.iter().filter(|segment| segment.dropped_by.is_none()).count();
         assert!((1..=2).contains(&passed), "{came:?}");
@@ -96,7 +95,7 @@ fn a_rule_with_a_count_drops_so_many_and_no_more() {
     assert_eq!(fates, [Some(0), None]);
     assert_eq!(pair.tap.dropped(pair.server.cable, 0).unwrap(), 1);
 
-    // The slot's count goes on; the rule's own begins anew.
+    // The slot's count continues; the rule's own begins at zero.
     pair.set(Host::Server, 0, &first);
     drop(pair.connect(&listener));
     assert_eq!(pair.tap.dropped(pair.server.cable, 0).unwrap(), 2);
@@ -205,7 +204,7 @@ fn a_syn_that_is_dropped_on_its_way_out_is_repeated_every_half_second() {
     pair.end();
 }
 
-/// Opens, says `hello`, and closes, client first; returns what the taps told.
+/// Opens, sends `hello`, and closes, client first; returns the segments of the taps.
 fn whole_life(pair: &mut Tapped, family: Family) -> [Vec<SegmentEvent>; 4] {
     let listener = pair.server.listen(family);
     let mut client = pair.connect(&listener);
@@ -229,7 +228,7 @@ fn whole_life(pair: &mut Tapped, family: Family) -> [Vec<SegmentEvent>; 4] {
     ]
 }
 
-/// Flags, sequence number, acknowledgment number and bytes, the numbers counted from those of the SYNs.
+/// Flags, sequence number, acknowledgment number and bytes, with numbers relative to those of the SYNs.
 type Numbers = (String, u32, Option<u32>, u32);
 
 fn relative(told: &[OnTheWire], own: u32, other: u32) -> Vec<Numbers> {
@@ -267,7 +266,7 @@ fn options_are_those_of_a_handshake(sent: &[OnTheWire], answered: &[OnTheWire], 
         assert_eq!(options.window_scale.is_some(), is_syn, "{one:?}");
         assert!(one.window > 0, "{one:?}");
     }
-    // Each answers with the timestamp it got last.
+    // Each answers with the timestamp that it received last.
     let stamp = |one: &OnTheWire| one.options.timestamps.expect("timestamps");
     assert_eq!(stamp(&answered[0]).1, stamp(&sent[0]).0);
     assert_eq!(stamp(&sent[1]).1, stamp(&answered[0]).0);

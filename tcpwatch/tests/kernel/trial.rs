@@ -1,4 +1,4 @@
-//! The connections that tcpwatch makes to find out what its hooks see on this kernel.
+//! The connections by which tcpwatch finds out what its hooks see on this kernel.
 
 use std::process::Output;
 

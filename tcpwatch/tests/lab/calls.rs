@@ -1,10 +1,10 @@
-//! System calls of a host's process: made for real, told as strace shows them.
+//! System calls of a host's process: really made, reported as strace shows them.
 
 use tcpwatch_core::event::TcpState;
 use tcpwatch_lab::{
     host::Host,
     scenario::{CallKind, Shutdown},
-    story::What,
+    story::MomentKind,
 };
 
 use crate::harness::{FAMILIES, Lab, PORT, accept, listen, run};
@@ -25,7 +25,7 @@ fn two_hosts_connect_and_the_first_socket_is_3() {
                 "accept(3) = 4",
             ];
             assert_eq!(lab.lines(), expected, "{family:?}");
-            let [client] = &lab.world.machine_mut(Host::Client).look().unwrap()[..] else {
+            let [client] = &lab.world.machine_mut(Host::Client).list().unwrap()[..] else {
                 panic!("one socket");
             };
             assert_eq!(client.state, TcpState::Established);
@@ -98,12 +98,12 @@ fn a_call_that_blocks_is_told_when_it_begins_and_leaves_the_process_free() {
         lab.call(Host::Server, "listener", listen(16)).await;
         lab.call(Host::Server, "server", accept()).await;
         let has_begun = lab.so_far().iter().any(|moment| match &moment.what {
-            What::Called(call) => call.line() == "accept(3)",
+            MomentKind::Called(call) => call.line() == "accept(3)",
             _ => false,
         });
         assert!(has_begun, "{:?}", lab.story);
         lab.call(Host::Server, "another", CallKind::Socket).await;
-        // `accept` has taken its number before it waits (`__sys_accept4_file`, `net/socket.c`).
+        // `accept` reserves its number before it waits (`__sys_accept4_file`, `net/socket.c`).
         assert_eq!(lab.lines().last().unwrap(), "socket() = 5");
         lab.call(Host::Client, "client", CallKind::Connect { port: PORT }).await;
         assert_eq!(lab.returned("server", "accept").await, "accept(3) = 4");
@@ -111,7 +111,7 @@ fn a_call_that_blocks_is_told_when_it_begins_and_leaves_the_process_free() {
             .so_far()
             .iter()
             .filter(|moment| match &moment.what {
-                What::Called(call) | What::Returned(call) => call.name == "accept",
+                MomentKind::Called(call) | MomentKind::Returned(call) => call.name == "accept",
                 _ => false,
             })
             .collect();

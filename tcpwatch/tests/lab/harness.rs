@@ -1,4 +1,4 @@
-//! Two hosts, orders to them, and what they tell.
+//! Two hosts, commands to them, and their events.
 
 use std::{
     collections::BTreeMap,
@@ -15,13 +15,13 @@ use tcpwatch_lab::{
     host::Host,
     hosts::{HostsError, Plan, World},
     scenario::{Call, CallKind},
-    story::{Moment, SystemCall, What},
+    story::{Moment, MomentKind, SystemCall},
 };
 use tokio::sync::mpsc;
 
 use crate::carried;
 
-/// How long a test waits for what has to come. A deadline, never a pace.
+/// How long a test waits for an expected event. A deadline, never a pace.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(10);
 
 pub(crate) const PORT: u16 = 11111;
@@ -41,7 +41,7 @@ pub(crate) fn sysctls(pairs: &[(&str, &str)]) -> Sysctls {
     Host::ALL.into_iter().map(|host| (host, pairs.clone())).collect()
 }
 
-/// Two hosts and all that they have told.
+/// Two hosts and all their events so far.
 pub(crate) struct Lab {
     pub(crate) world: World,
     told: mpsc::UnboundedReceiver<Moment>,
@@ -80,12 +80,12 @@ impl Lab {
         self.try_call(host, socket, kind).await.unwrap();
     }
 
-    /// Waits until this call on this socket has returned; says how strace would show it.
+    /// Waits until this call on this socket has returned; returns it as strace would show it.
     pub(crate) async fn returned(&mut self, socket: &str, name: &str) -> String {
         let is_it = |call: &SystemCall| call.socket == socket && call.name == name;
         loop {
             for moment in &self.story {
-                if let What::Returned(call) = &moment.what
+                if let MomentKind::Returned(call) = &moment.what
                     && is_it(call)
                 {
                     return call.line();
@@ -98,7 +98,7 @@ impl Lab {
         }
     }
 
-    /// All that has been told so far.
+    /// All events so far.
     pub(crate) fn so_far(&mut self) -> &[Moment] {
         while let Ok(moment) = self.told.try_recv() {
             self.story.push(moment);
@@ -106,10 +106,10 @@ impl Lab {
         &self.story
     }
 
-    /// Everything that returned so far, as strace shows it.
+    /// All calls that have returned so far, as strace shows them.
     pub(crate) fn lines(&mut self) -> Vec<String> {
         let returned = self.so_far().iter().filter_map(|moment| match &moment.what {
-            What::Returned(call) => Some(call.line()),
+            MomentKind::Returned(call) => Some(call.line()),
             _ => None,
         });
         returned.collect()
@@ -124,12 +124,12 @@ impl Lab {
         assert_eq!(self.returned("server", "accept").await, "accept(3) = 4");
     }
 
-    /// Looks until the host's sockets are in these states.
+    /// Lists the host's sockets until they are in these states.
     pub(crate) async fn see(&mut self, host: Host, wanted: &[TcpState]) {
         let mut seen = Vec::new();
         let looking = async {
             while seen != wanted {
-                let sockets = self.world.machine_mut(host).look().unwrap();
+                let sockets = self.world.machine_mut(host).list().unwrap();
                 seen = sockets.iter().map(|socket| socket.state).collect();
                 seen.sort_unstable_by_key(|state| state.to_kernel());
                 tokio::time::sleep(Duration::from_millis(1)).await;
@@ -148,7 +148,7 @@ pub(crate) fn accept() -> CallKind {
     CallKind::Accept { listener: "listener".to_owned() }
 }
 
-/// Does it in a thread inside a network namespace.
+/// Runs it in a thread inside a network namespace.
 pub(crate) fn inside<T: Send>(netns: &OwnedFd, act: impl FnOnce() -> T + Send) -> T {
     thread::scope(|scope| {
         let thread = scope.spawn(|| {

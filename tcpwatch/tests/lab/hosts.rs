@@ -1,4 +1,4 @@
-//! The hosts' networks: there, as planned, and nowhere else.
+//! The hosts' networks exist as planned, and nowhere else.
 
 use std::{collections::BTreeSet, fs, process::Command, time::Instant};
 
@@ -30,7 +30,7 @@ pub(crate) fn outside() -> (String, Vec<(String, String)>) {
     (String::from_utf8(output.stdout).unwrap(), sysctls)
 }
 
-/// Every link that comes or goes outside is in here, however short its life.
+/// Contains every link that comes or goes outside, however briefly.
 fn link_events(during: impl FnOnce()) -> String {
     let mut monitor = Command::new("ip")
         .args(["-o", "monitor", "link"])
@@ -136,7 +136,7 @@ fn fifty_pairs_are_there_at_once_and_apart() {
         let begun = Instant::now();
         for lab in &mut labs {
             for host in Host::ALL {
-                assert!(!lab.world.machine_mut(host).look().unwrap().is_empty());
+                assert!(!lab.world.machine_mut(host).list().unwrap().is_empty());
             }
         }
         println!("100 looks took {:?}", begun.elapsed());

@@ -1,5 +1,5 @@
-//! A run that is ended in its middle, by whatever: no process, network namespace, socket, link,
-//! program or map of it is left, and the caller's own network is as before.
+//! A run that is ended at any point and by any means: no process, network namespace, socket, link, program or map of it
+//! is left, and the caller's own network is as before.
 
 use std::{
     collections::BTreeSet,
@@ -19,13 +19,13 @@ use crate::{
     program::{file, lab, path},
 };
 
-/// A run that goes on, and what exists because of it.
+/// A run in progress, and everything that exists because of it.
 struct Running {
     child: Child,
     lines: Lines<BufReader<ChildStdout>>,
     hosts: Vec<u32>,
     netns: Vec<u32>,
-    /// Held open, so that one can look what is in there.
+    /// Held open to list the sockets in it.
     inside: Vec<OwnedFd>,
     programs: BTreeSet<u32>,
     links: BTreeSet<u32>,
@@ -44,7 +44,7 @@ fn children(pid: u32) -> Vec<u32> {
         .collect()
 }
 
-/// What its open files say under this key.
+/// The values that its open files have under this key.
 fn numbers(pid: u32, key: &str) -> BTreeSet<u32> {
     let files = fs::read_dir(format!("/proc/{pid}/fdinfo")).unwrap().flatten();
     let texts: Vec<_> = files.filter_map(|file| fs::read_to_string(file.path()).ok()).collect();
@@ -61,7 +61,7 @@ impl Running {
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let told = lines.by_ref().map(Result::unwrap);
         let line = { told }.find(|line| words.iter().all(|word| line.contains(word)));
-        assert!(line.is_some(), "{words:?} is told");
+        assert!(line.is_some(), "{words:?} is printed");
         let pid = child.id();
         let hosts = children(pid);
         let name = |pid: &u32| fs::read_to_string(format!("/proc/{pid}/comm")).unwrap();
@@ -69,7 +69,7 @@ impl Running {
         assert!(names.contains("lab-client\n") && names.contains("lab-server\n"), "{names:?}");
         let own = fs::read_link("/proc/self/ns/net").unwrap();
         let mut ways: Vec<_> = hosts.iter().map(|pid| format!("/proc/{pid}/ns/net")).collect();
-        // Its threads may stand in namespaces of their own.
+        // Its threads may be in namespaces of their own.
         for task in fs::read_dir(format!("/proc/{pid}/task")).unwrap().flatten() {
             ways.push(format!("{}/ns/net", task.path().display()));
         }
@@ -92,7 +92,7 @@ impl Running {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
-    /// Waits for its end and until nothing is left of it; returns how it ended and its last words.
+    /// Waits for its end and until nothing is left of it; returns its exit status and its last lines.
     fn ended(mut self) -> (ExitStatus, String) {
         drop(self.lines);
         let status = self.child.wait().unwrap();
@@ -108,7 +108,7 @@ impl Running {
                 if sockets.lines().count() == 2 { Ok(()) } else { Err(sockets) }
             });
         }
-        // What holds them now is this test alone.
+        // Now only this test holds them.
         drop(self.inside);
         wait_until_gone(&self.hosts, &self.netns);
         wait_for(|| {
@@ -126,7 +126,7 @@ impl Running {
     }
 }
 
-/// Waits until nothing is left, which the kernel does after the end of a process.
+/// Waits until nothing is left, which the kernel frees after the end of a process.
 fn wait_for(mut left: impl FnMut() -> Result<(), String>) {
     let begun = Instant::now();
     while let Err(what) = left() {
@@ -140,7 +140,7 @@ fn long() -> Running {
     Running::until(&["fin-wait-2"], &["FIN_WAIT_2 \u{25cf}"])
 }
 
-/// An orphan in FIN_WAIT_1 tries for a minute and a half.
+/// An orphan in FIN_WAIT_1 retransmits for a minute and a half.
 fn retrying() -> Running {
     Running::until(&["fin-wait-1"], &["FIN retry 1"])
 }
@@ -185,7 +185,7 @@ fn many_runs_at_once_are_interrupted_like_one() {
 #[test]
 fn a_reader_that_goes_away_is_a_normal_end_at_once() {
     needs_root!();
-    // After the line that is waited for others come: the reader is missed soon.
+    // Further lines follow the one that is waited for, so that the missing reader is noticed soon.
     let text = fs::read_to_string("lab/src/scenarios/fin-wait-1.toml").unwrap();
     let retries = file(&text);
     let begun = Instant::now();

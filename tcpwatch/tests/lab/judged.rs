@@ -1,5 +1,5 @@
-//! Runs that are judged: tcpwatch makes a run again that proved nothing, and so do these tests, but only
-//! where the kernel is seen to have run no BPF program, or where the loss was counted.
+//! Runs that are judged: tcpwatch repeats a run that proved nothing, and so do these tests, but only where the kernel
+//! was seen to run no BPF program, or where the loss was counted.
 
 use std::ops::RangeInclusive;
 
@@ -16,8 +16,8 @@ use crate::{
 /// Events for which no BPF program ran, or why that is not known.
 type Found = Result<Vec<Uncovered>, String>;
 
-/// `tcpwatch lab run` with these arguments: its answer, its report, and what it cannot have seen. Each run
-/// that it made again had a reason to be.
+/// `tcpwatch lab run` with these arguments: its result, its report, and what it cannot have seen. Each run that it
+/// repeated had a reason.
 pub(crate) fn made(args: &[&str]) -> (Answer, Value, Found) {
     let coverage = Coverage::start();
     let (answer, report) = written(args);
@@ -31,8 +31,8 @@ pub(crate) fn made(args: &[&str]) -> (Answer, Value, Found) {
     (answer, report, found)
 }
 
-/// The same; all its runs hold. One that does not is made again alone, if there is a reason to; `verdicts`
-/// tells what a run says of itself.
+/// The same; all its runs hold. One that does not is repeated alone, if there is a reason to; `verdicts` returns the
+/// verdicts in a run's report.
 pub(crate) fn hold(args: &[&str], verdicts: impl Fn(&Value) -> String) -> Value {
     let (answer, report, found) = made(args);
     let failed = failed(&report);
@@ -59,7 +59,7 @@ fn failed(report: &Value) -> Vec<&Value> {
     list(report, "runs").iter().filter(|run| run["holds"] != true).collect()
 }
 
-/// Notes that a run is made again, if there is a reason.
+/// Reports that a run is repeated, if there is a reason.
 fn note(run: &Value, what: &str, found: &Found) -> Result<(), String> {
     let counted = run["counted_lost"].as_u64().unwrap();
     let reason = if counted > 0 {

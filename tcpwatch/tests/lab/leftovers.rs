@@ -1,4 +1,4 @@
-//! Whatever ends the laboratory, neither a process nor a network namespace is left.
+//! However the laboratory ends, neither a process nor a network namespace is left.
 
 use std::{
     env, fs,
@@ -46,7 +46,7 @@ fn holders(netns: u32) -> Vec<String> {
     holders
 }
 
-/// Who may run the test binary and tcpwatch, and nothing else.
+/// Can execute the test binary and tcpwatch, and nothing else.
 const NOBODY: u32 = 65534;
 
 #[test]
@@ -84,7 +84,7 @@ pub(crate) fn wait_until_gone(pids: &[u32], netns: &[u32]) {
     }
 }
 
-/// Another process builds two hosts, one of them stopped, says which they are, and dies.
+/// Another process builds two hosts, stops one of them, prints their ids, and dies.
 fn die(how: &str) {
     let mut victim = Command::new(env::current_exe().unwrap())
         .args(["--exact", "leftovers::a_laboratory_that_dies", "--ignored", "--nocapture"])
@@ -201,7 +201,7 @@ fn no_socket_that_retries_holds_the_namespace_of_dropped_hosts() {
     }
 }
 
-/// A process that looks like a host's, made by `maker`.
+/// A process that resembles a host's, started by `maker`.
 fn impostor(folder: &Path, maker: u32) -> Child {
     fs::write(folder.join("lab-peer"), "read word").unwrap();
     Command::new("/bin/sh")

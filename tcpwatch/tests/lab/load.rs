@@ -1,5 +1,5 @@
-//! The long ones: every scenario with the kernel's own time limits, which takes minutes.
-//! `cargo xtask test load` runs it.
+//! The long runs: every scenario with the kernel's own time limits, which takes minutes. `cargo xtask test load` runs
+//! it.
 
 use crate::{judged, scenarios::verdicts};
 

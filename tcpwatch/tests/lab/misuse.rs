@@ -1,10 +1,10 @@
-//! What a user may get wrong: each has words of its own, and the exit status that fits.
+//! Mistakes of users: each has its own message and the right exit status.
 
 use std::fs;
 
 use crate::program::{Answer, answers, file, lab, list, path, reported};
 
-/// A scenario that holds, with room for mistakes.
+/// A scenario that holds, with gaps for mistakes.
 const GOOD: &str = r#"title = "two shake hands"
 claim = "A connection comes to ESTABLISHED."
 steps = [

@@ -1,10 +1,10 @@
-//! A scenario for which this kernel may be too old: then it is not run, and that is told.
+//! A scenario for which this kernel may be too old: then it is not run, and that is reported.
 
 use std::fs;
 
 use crate::program::{Answer, file, lab, list, path, reported, text};
 
-/// Since 6.5; any value but 0 makes a kernel without it unfit.
+/// Since 6.5; an older kernel cannot run a scenario that sets it to any value but 0.
 const NEEDS_SYN_LINEAR_TIMEOUTS: &str = r#"
 title = "a connection"
 claim = "A connection is made."

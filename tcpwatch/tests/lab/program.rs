@@ -1,4 +1,4 @@
-//! The binary's `lab`, run for real, with its three ways to answer caught.
+//! Runs the binary's `lab` and captures its status, stdout and stderr.
 
 use std::{
     io::Write as _,
@@ -12,7 +12,7 @@ use tempfile::{Builder, NamedTempFile};
 
 use crate::{carried, judged};
 
-/// What a run left behind.
+/// The results of a run.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: Option<i32>,
@@ -31,7 +31,7 @@ impl Answer {
         answer
     }
 
-    /// It ended with this status and said all these words on stderr.
+    /// It ended with this status, and stderr contains all these words.
     pub(crate) fn refuses(&self, status: i32, words: &[&str]) {
         assert_eq!(self.status, Some(status), "{self:?}");
         for word in words {
@@ -47,7 +47,7 @@ pub(crate) fn lab(args: &[&str]) -> Command {
     command
 }
 
-/// The answers to all of them, which run side by side.
+/// The results of all of them, which run side by side.
 pub(crate) fn answers<const N: usize>(commands: [Command; N]) -> [Answer; N] {
     thread::scope(|scope| {
         let threads = commands.map(|mut command| scope.spawn(move || Answer::of(&mut command)));
@@ -55,14 +55,14 @@ pub(crate) fn answers<const N: usize>(commands: [Command; N]) -> [Answer; N] {
     })
 }
 
-/// A scenario of our own.
+/// A scenario of the test's own.
 pub(crate) fn file(text: &str) -> NamedTempFile {
     let mut file = Builder::new().prefix("mine-").suffix(".toml").tempfile().unwrap();
     file.write_all(text.as_bytes()).unwrap();
     file
 }
 
-/// Its path as a word of the command line.
+/// Its path as an argument.
 pub(crate) fn path(file: &NamedTempFile) -> &str {
     file.path().to_str().unwrap()
 }
@@ -72,13 +72,13 @@ pub(crate) fn data(name: &str) -> PathBuf {
     carried::file("tests/data/lab").join(name)
 }
 
-/// Runs, and reads the report besides. A run that tcpwatch made again had a reason to be.
+/// Runs, and reads the report, too. A run that tcpwatch repeated had a reason.
 pub(crate) fn reported(args: &[&str]) -> (Answer, Value) {
     let (answer, report, _) = judged::made(args);
     (answer, report)
 }
 
-/// The same, whatever was made again.
+/// The same, whatever was repeated.
 pub(crate) fn written(args: &[&str]) -> (Answer, Value) {
     let report = Builder::new().suffix(".json").tempfile().unwrap();
     let mut command = lab(&["run"]);

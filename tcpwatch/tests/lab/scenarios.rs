@@ -1,5 +1,5 @@
-//! The built-in scenarios: all hold over both families, and between them every state is seen by the
-//! live log and by `sock_diag`.
+//! The built-in scenarios: all hold over both families, and together they show every state in the live log and in
+//! `sock_diag`.
 
 use std::fmt::Write as _;
 
@@ -21,7 +21,7 @@ fn seen(run: &Value, host: &str, state: &str) -> (bool, bool) {
     (told, looked)
 }
 
-/// The verdicts of a run and what else was said of it.
+/// The verdicts of a run and its warnings.
 pub(crate) fn verdicts(run: &Value) -> String {
     let mut told = format!("{} over {}\n", text(run, "scenario"), text(run, "family"));
     for verdict in list(run, "verdicts") {
@@ -62,7 +62,7 @@ fn every_built_in_scenario_holds_and_every_state_is_seen_twice() {
             assert_eq!(runs.iter().filter(of).count(), 1, "{} {family}", built_in.name);
         }
     }
-    // Not even one is left out on a kernel without the newest sysctls.
+    // None is left out even on a kernel without the newest sysctls.
     assert!(list(&report, "not_run").is_empty(), "{report}");
     for (scenario, host, state) in [
         ("listen", "server", "LISTEN"),

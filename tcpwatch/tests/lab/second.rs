@@ -1,5 +1,5 @@
-//! `ss` of iproute2 as a second witness: inside both hosts it finds the sockets that the laboratory's own
-//! reader of `sock_diag` finds, in the same states, with the same cookies and timers.
+//! `ss` of iproute2 as a second witness: inside both hosts it lists the same sockets as the laboratory's own reader of
+//! `sock_diag`, in the same states, with the same cookies and timers.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -14,7 +14,7 @@ use crate::{
     ss,
 };
 
-/// `ss` looks later, and cuts to whole seconds.
+/// `ss` runs later, and truncates to whole seconds.
 const APART: Duration = Duration::from_secs(3);
 
 fn address(end: Endpoint) -> SocketAddr {
@@ -29,7 +29,7 @@ fn row(socket: &KnownSocket) -> (String, SocketAddr, SocketAddr, u64) {
 
 fn same_by_ss(lab: &mut Lab, host: Host) -> usize {
     let machine = lab.world.machine_mut(host);
-    let mut own = machine.look().unwrap();
+    let mut own = machine.list().unwrap();
     let netns = machine.netns_fd().try_clone_to_owned().unwrap();
     let mut seen = inside(&netns, ss::look);
     own.sort_by_key(row);
@@ -67,9 +67,9 @@ fn ss_sees_every_state_of_a_close_as_the_laboratory_does() {
             lab.call(Host::Client, "client", CallKind::Shutdown(Shutdown::Write)).await;
             compare(&mut lab, &[FinWait2], &[CloseWait, Listen]).await;
             lab.call(Host::Client, "client", CallKind::Close).await;
-            // Without its application FIN_WAIT_2 is a timewait socket.
+            // As an orphan, FIN_WAIT_2 is a timewait socket.
             let orphaned = async {
-                while lab.world.machine_mut(Host::Client).look().unwrap()[0].timer_left.is_none() {
+                while lab.world.machine_mut(Host::Client).list().unwrap()[0].timer_left.is_none() {
                     tokio::time::sleep(Duration::from_millis(1)).await;
                 }
             };

@@ -4,7 +4,7 @@ use tcpwatch_core::event::TcpState;
 use tcpwatch_lab::{
     host::Host,
     scenario::{CallKind, Signal},
-    story::What,
+    story::MomentKind,
 };
 
 use crate::harness::{FAMILIES, Lab, accept, listen, run};
@@ -28,7 +28,7 @@ fn a_stopped_process_does_nothing_until_it_continues() {
         assert_eq!(state(pid), "T");
         let error = lab.try_call(Host::Server, "x", CallKind::Socket).await.unwrap_err();
         assert!(error.to_string().contains("stopped"), "{error}");
-        // The kernel shakes hands without the process.
+        // The kernel completes the handshake without the process.
         lab.call(Host::Client, "client", CallKind::Connect { port: crate::harness::PORT }).await;
         assert_eq!(lab.returned("client", "connect").await, "connect(3) = 0");
         let lines = lab.lines();
@@ -39,7 +39,7 @@ fn a_stopped_process_does_nothing_until_it_continues() {
             .so_far()
             .iter()
             .filter_map(|moment| match moment.what {
-                What::Signal(signal) => Some((moment.host, signal)),
+                MomentKind::Signal(signal) => Some((moment.host, signal)),
                 _ => None,
             })
             .collect();
@@ -58,7 +58,7 @@ fn a_killed_process_leaves_its_sockets_to_the_kernel_and_the_network_stays() {
         lab.world.machine_mut(Host::Client).signal(Signal::Stop).await.unwrap();
         lab.world.machine_mut(Host::Client).signal(Signal::Kill).await.unwrap();
         assert_eq!(state(pid), "Z");
-        assert!(matches!(lab.so_far().last().unwrap().what, What::Signal(Signal::Kill)));
+        assert!(matches!(lab.so_far().last().unwrap().what, MomentKind::Signal(Signal::Kill)));
         lab.see(Host::Client, &[TcpState::FinWait2]).await;
         lab.see(Host::Server, &[TcpState::CloseWait, TcpState::Listen]).await;
         let error = lab.world.machine_mut(Host::Client).signal(Signal::Kill).await.unwrap_err();

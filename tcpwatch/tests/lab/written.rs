@@ -1,5 +1,5 @@
-//! Scenarios as a user writes them, from `tcpwatch lab format` alone; and what becomes of one, built in or
-//! not, in which something is broken on purpose.
+//! Scenarios that a user writes by `tcpwatch lab format` alone; and the result of a scenario, built in or not, in which
+//! something is deliberately wrong.
 
 use std::fs;
 
@@ -17,14 +17,14 @@ fn failed(run: &Value) -> Vec<&str> {
         .collect()
 }
 
-/// The whole scenario that stands in the format's text.
+/// The complete scenario in the format's text.
 fn example() -> String {
     let lines = FORMAT.lines().skip_while(|line| !line.starts_with("    title"));
     let lines = lines.take_while(|line| line.is_empty() || line.starts_with("    "));
     lines.map(str::trim_start).collect::<Vec<_>>().join("\n")
 }
 
-/// A file of a newcomer's, with one place replaced.
+/// A beginner's file, with one place replaced.
 fn broken(name: &str, good: &str, bad: &str) -> tempfile::NamedTempFile {
     let scenario = fs::read_to_string(data(name)).unwrap();
     assert_eq!(scenario.matches(good).count(), 1, "{good}");

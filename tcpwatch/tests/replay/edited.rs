@@ -1,4 +1,4 @@
-//! Recordings put out of joint: lost, late, unknown and broken records.
+//! Corrupted recordings: lost, late, unknown and broken records.
 
 use serde_json::{Value, json};
 
@@ -24,9 +24,9 @@ fn a_lost_record_becomes_an_inferred_change_and_is_counted() {
     let [change] = inferred.as_slice() else { panic!("one inferred change: {inferred:?}") };
     assert_eq!(change["inferred"], true);
     assert_eq!((&change["from"], &change["to"]), (&json!("ESTABLISHED"), &json!("FIN_WAIT_1")));
-    assert_eq!(change["in_state_s"], Value::Null, "nobody saw how long it lasted");
+    assert_eq!(change["in_state_s"], Value::Null, "its duration is unknown");
     let next = played.lines.iter().find(|line| line["from"] == "FIN_WAIT_1");
-    assert_eq!(next.expect("its end")["in_state_s"], Value::Null, "nobody saw it begin");
+    assert_eq!(next.expect("its end")["in_state_s"], Value::Null, "its beginning is unknown");
     assert_eq!(played.summary["inferred"], 1);
     assert_eq!(played.lines.len(), whole.lines.len(), "no line is missing");
     assert_eq!(sorted(played.changes()), sorted(whole.changes()), "and none is wrong");
@@ -68,7 +68,7 @@ fn a_record_that_comes_too_late_is_shown_and_counted() {
     assert!(played.changes().contains(&"ESTABLISHED -> CLOSE_WAIT".to_owned()));
 }
 
-/// A recording with a bad record in its middle is shown as if it were not there, but counts it.
+/// A recording with a bad record in its middle is shown without that record, which is counted.
 fn is_skipped_and_counted(spoil: impl Fn(Record) -> Record) {
     let whole = Played::named(NAME, &[]);
     let mut recording = Recording::read(NAME);

@@ -1,4 +1,4 @@
-//! The filters that choose among the lines of a recording.
+//! The filters that select among the lines of a recording.
 
 use serde_json::Value;
 
@@ -6,7 +6,7 @@ use super::recording::{Played, data, replay};
 
 const NAME: &str = "client_closes_first_v4";
 
-/// The lines that `args` leave are those of the whole run for which `wanted` holds.
+/// The lines that `args` leave are those of the whole run for which `wanted` is true.
 fn choose(args: &[&str], wanted: impl Fn(&Value) -> bool) -> Vec<Value> {
     let whole = Played::named(NAME, &[]);
     let expected: Vec<Value> = whole.lines.into_iter().filter(wanted).collect();
@@ -47,7 +47,7 @@ fn a_pid_chooses_the_sockets_of_this_process() {
         .lines
         .iter()
         .find_map(|line| line["process"]["pid"].as_u64())
-        .expect("somebody owns a socket");
+        .expect("a socket with an owner");
     choose(&["--pid", &pid.to_string()], |line| line["process"]["pid"] == pid);
 }
 

@@ -1,4 +1,4 @@
-//! Each recording is shown as exactly this.
+//! Compares the output of each recording with the expected one.
 
 use std::{env, fs, path::Path};
 
@@ -137,7 +137,7 @@ fn an_ipv4_line_fits_120_columns() {
     for recording in ["client_closes_first_v4", "half_open_is_given_up", "both_close_at_once"] {
         let file = data(&format!("{recording}.jsonl"));
         for line in replay(&file, &["--time", "local"]).lines() {
-            // A guess is marked whatever that costs.
+            // A guess is marked, whatever the width.
             let most = if line.contains("(listener) \u{b7} ") { 131 } else { 120 };
             assert!(line.chars().count() <= most, "{line}");
         }

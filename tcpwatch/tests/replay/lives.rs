@@ -1,4 +1,4 @@
-//! Lives, retries and failures of a recording, each chosen by its option.
+//! Lives, retransmissions and failures of a recording, each selected by its option.
 
 use serde_json::Value;
 

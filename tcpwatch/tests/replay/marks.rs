@@ -1,4 +1,4 @@
-//! What JSON marks about a line, text marks too.
+//! Everything that JSON marks about a line, text marks, too.
 
 use super::recording::{Played, data, replay};
 

@@ -1,4 +1,4 @@
-//! A recording to play: as it was made, or with records taken out, added or moved.
+//! A recording to replay: unchanged, or with records removed, added or moved.
 
 use std::{
     io::Write as _,
@@ -9,12 +9,12 @@ use std::{
 use serde_json::Value;
 use tempfile::NamedTempFile;
 
-/// Where recordings and expected output are.
+/// The directory of recordings and expected output.
 pub(super) fn data(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(file)
 }
 
-/// `tcpwatch replay FILE ARGS`, which must succeed in silence.
+/// `tcpwatch replay FILE ARGS`, which must succeed without messages.
 pub(super) fn replay(file: &Path, args: &[&str]) -> String {
     let output = run(file, args);
     let complaint = String::from_utf8_lossy(&output.stderr);
@@ -44,7 +44,7 @@ impl Record {
         u64::from_ne_bytes(self.0[..8].try_into().expect("eight bytes"))
     }
 
-    /// Is this a full socket's change between these states, in the kernel's numbers?
+    /// Whether this is a full socket's change between these states, in the kernel's numbers.
     pub(super) fn is_change(&self, old: u8, new: u8) -> bool {
         (self.0[KIND], self.0[OLD], self.0[NEW]) == (1, old, new)
     }
@@ -74,10 +74,10 @@ impl Record {
 /// A recording in memory.
 #[derive(Clone, Debug)]
 pub(super) struct Recording {
-    /// What comes before the records.
+    /// The lines before the records.
     pub(super) head: Vec<String>,
     pub(super) records: Vec<Record>,
-    /// The kernel was asked in between: the records alone are not the whole story.
+    /// `sock_diag` was queried in between: the records alone are not the whole story.
     has_answers: bool,
 }
 
@@ -102,7 +102,7 @@ impl Recording {
         self.records.iter().position(what).expect("the recording has such a record")
     }
 
-    /// Plays it; `--format json --summary`.
+    /// Replays it; `--format json --summary`.
     pub(super) fn play(&self) -> Played {
         Played::of(self.file().path(), &[])
     }
@@ -132,7 +132,7 @@ pub(super) struct Played {
 }
 
 impl Played {
-    /// Plays a file with `--format json --summary` and these arguments.
+    /// Replays a file with `--format json --summary` and these arguments.
     pub(super) fn of(file: &Path, args: &[&str]) -> Self {
         let text = replay(file, &[&["--format", "json", "--summary"], args].concat());
         let mut lines: Vec<Value> =
@@ -143,7 +143,7 @@ impl Played {
         Self { lines, losses, summary }
     }
 
-    /// Plays a recording of `data/`.
+    /// Replays a recording of `data/`.
     pub(super) fn named(name: &str, args: &[&str]) -> Self {
         Self::of(&data(&format!("{name}.jsonl")), args)
     }

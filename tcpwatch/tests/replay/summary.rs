@@ -40,7 +40,7 @@ fn connections_are_four_tuples_and_what_has_not_closed_is_open() {
         let Played { lines, summary, .. } = Played::named(name, &[]);
         let connections = |to_closed: bool| {
             let mut ends = BTreeSet::new();
-            // A reset without a socket is no connection; a connect may not know its port yet.
+            // A reset without a socket is not a connection; a connect may not have its port yet.
             let whole = |line: &&Value| {
                 line["event"] == "state"
                     && line["remote"]["port"] != 0
@@ -82,8 +82,8 @@ fn a_recording_is_as_long_as_the_time_it_tells_of() {
 
 #[test]
 fn lines_come_in_the_order_of_the_kernels_clock() {
-    // What the kernel had to be asked for comes when it is known; the end of a half-open connection,
-    // when nothing has explained it otherwise for a while.
+    // A result of a query is shown when it is known; the end of a half-open connection, when no other event has
+    // explained it for a while.
     let late = ["server_closes_soon", "much_goes_wrong"];
     for name in NAMES.into_iter().filter(|name| !late.contains(name)) {
         let moments: Vec<u64> = Played::named(name, &[])

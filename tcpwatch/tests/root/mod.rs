@@ -1,5 +1,5 @@
-//! Tests that need root: run as root they run, otherwise they say so. Shared by the test targets that have
-//! such tests.
+//! Tests that need root: without root they report that they are skipped. Shared by the test targets that have such
+//! tests.
 
 use std::{
     env,
@@ -7,7 +7,7 @@ use std::{
     thread,
 };
 
-/// Leaves the test with a loud word if it cannot run here.
+/// Skips the test with a message if it cannot run here.
 macro_rules! needs_root {
     () => {
         if !$crate::root::is_root() {
@@ -16,8 +16,8 @@ macro_rules! needs_root {
     };
 }
 
-/// Is this process root? If not, says so past the test runner's capture, or fails where a test that
-/// cannot run is no pass.
+/// Whether this process is root's. If not, prints a message past the test runner's capture, or fails where a skipped
+/// test is a failure.
 pub(crate) fn is_root() -> bool {
     if rustix::process::geteuid().is_root() {
         return true;

@@ -1,4 +1,4 @@
-//! What `ss` of iproute2 says of the sockets of a network namespace: a witness that shares no code with
+//! The output of `ss` of iproute2 about the sockets of a network namespace: a witness that shares no code with
 //! tcpwatch's own reader of `sock_diag`.
 
 use std::{
@@ -11,14 +11,14 @@ use std::{
 /// One line of `ss`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Socket {
-    /// As tcpwatch spells it.
+    /// In tcpwatch's spelling.
     pub(crate) state: String,
     pub(crate) local: SocketAddr,
-    /// Without address and port for a listener.
+    /// The peer; `None` for a listener.
     pub(crate) remote: SocketAddr,
     /// The number after `sk:`.
     pub(crate) cookie: u64,
-    /// The kind of its timer and what is left of it, if it has one; `ss` cuts that to seconds above nine.
+    /// The kind of its timer and the remaining time, if it has one; `ss` truncates that to seconds above nine.
     pub(crate) timer: Option<(String, Duration)>,
 }
 

@@ -1,4 +1,4 @@
-//! A scrape as it is on the wire, and the server it goes to.
+//! A scrape as on the wire, and the server for it.
 
 use std::{
     io::{self, Read, Write},
@@ -10,14 +10,14 @@ use std::{
 use prometheus::TextEncoder;
 use tcpwatch_metrics::{
     collector::Collector as _,
-    family::Family,
+    family::ScrapeFamily,
     web::{Counters, Handle, Limits, Pages, Server},
 };
 
-/// What Prometheus waits for a page by default.
+/// Prometheus's default time limit for a page.
 const SCRAPE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Pages of which the test decides the size, with the server's own counters at the end.
+/// Pages whose size the test chooses, with the server's own counters at the end.
 pub struct Paper {
     pub counters: Counters,
     /// Lines before the counters.
@@ -29,7 +29,7 @@ impl Pages for Paper {
     fn metrics(&self) -> String {
         let mut families = Vec::new();
         self.counters.clone().collect(&mut families).unwrap();
-        let families: Vec<_> = families.into_iter().filter_map(Family::finish).collect();
+        let families: Vec<_> = families.into_iter().filter_map(ScrapeFamily::finish).collect();
         self.filling.clone() + &TextEncoder::new().encode_to_string(&families).unwrap()
     }
 
@@ -42,7 +42,7 @@ pub fn server() -> Server {
     Server::bind("127.0.0.1:0".parse().unwrap()).unwrap()
 }
 
-/// A page of 400 kB, as a host with many series has it.
+/// A page of 400 kB, as of a host with many series.
 pub fn paper(server: &Server) -> Arc<Paper> {
     let line =
         "tcpwatch_filling{state=\"time_wait\",cgroup=\"system.slice/some.service\"} 1234567\n";
@@ -50,7 +50,7 @@ pub fn paper(server: &Server) -> Arc<Paper> {
     Arc::new(Paper { counters: server.counters(), filling, not_ready: Mutex::default() })
 }
 
-/// A running server with short limits, so that the tests see their end.
+/// A running server with short time limits, so that the tests reach them.
 pub fn start(limits: Limits) -> Handle {
     let server = server().with_limits(limits);
     let paper = paper(&server);
@@ -119,7 +119,7 @@ pub fn get(address: SocketAddr, path: &str) -> Reply {
     ask(address, &format!("GET {path} HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n"))
 }
 
-/// One whole scrape, on a connection of its own, within Prometheus's timeout.
+/// One whole scrape, on a connection of its own, within Prometheus's time limit.
 pub fn scrape(address: SocketAddr) -> Reply {
     let reply = get(address, "/metrics");
     assert_eq!(reply.status, 200);

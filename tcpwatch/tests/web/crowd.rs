@@ -26,7 +26,7 @@ pub fn alone() -> MutexGuard<'static, ()> {
     guard
 }
 
-/// Limits that end within a test; `connections` stays the default.
+/// Time limits that a test reaches; `connections` stays the default.
 pub fn short() -> Limits {
     Limits { ask: Duration::from_secs(1), take: Duration::from_secs(1), ..Limits::default() }
 }
@@ -34,12 +34,12 @@ pub fn short() -> Limits {
 /// How many connections of `wanted` this process has file descriptors for.
 pub fn affordable(wanted: usize) -> usize {
     let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    // What the server and the other tests need stays free.
+    // The server and the other tests need some, too.
     wanted.min(usize::try_from(limit).unwrap().saturating_sub(2000))
 }
 
-/// Runs `misuse` again and again on another thread, and scrapes meanwhile: at least so many times,
-/// and until the misuse has been done once. Every scrape must succeed.
+/// Runs `misuse` repeatedly on another thread, and scrapes at the same time: at least this many times, and until the
+/// misuse has been done once. Every scrape must succeed.
 pub fn beside(
     address: SocketAddr,
     scrapes: usize,
@@ -48,7 +48,7 @@ pub fn beside(
     let (done_once, enough) = (AtomicBool::new(false), AtomicBool::new(false));
     let times = thread::scope(|scope| {
         scope.spawn(|| {
-            // Also when the misuse panics, or the scrapes would never end.
+            // Also when the misuse panics, because the scrapes would never end otherwise.
             let _once = Set(&done_once);
             while !enough.load(Ordering::Relaxed) {
                 misuse();
@@ -76,7 +76,7 @@ impl Drop for Set<'_> {
     }
 }
 
-/// Waits until the server ends the connection, in order or not; what it says until then.
+/// Waits until the server ends the connection, in order or not; returns what it sent.
 pub fn ended(mut stream: &TcpStream) -> Vec<u8> {
     let mut said = Vec::new();
     match stream.read_to_end(&mut said) {

@@ -1,4 +1,4 @@
-//! Clients that hold what they can get: connections, headers, answers.
+//! Clients that occupy as much as possible: connections, headers, responses.
 
 use std::{
     io::{self, Read as _, Write as _},
@@ -104,7 +104,7 @@ fn readers_that_never_read_are_reset_and_keep_nobody_out() {
     let _alone = alone();
     let limits = short();
     let server = start(limits);
-    // Many requests, so that the answers do not fit into the kernel's buffers.
+    // Many requests, so that the responses do not fit into the kernel's buffers.
     let requests = "GET /metrics HTTP/1.1\r\nHost: t\r\n\r\n".repeat(40);
     let mut crowd = Vec::new();
     beside(server.local_addr(), 20, || {
@@ -118,7 +118,7 @@ fn readers_that_never_read_are_reset_and_keep_nobody_out() {
             thread::yield_now();
         }
     });
-    // The kernel keeps nothing of them: no unsent answer, no socket.
+    // The kernel keeps nothing of them: no unsent response, no socket.
     let begun = Instant::now();
     while sockets_at(server.local_addr()) > 0 {
         assert!(begun.elapsed() < PATIENCE, "{} are left", sockets_at(server.local_addr()));
@@ -132,7 +132,7 @@ fn readers_that_never_read_are_reset_and_keep_nobody_out() {
     assert_eq!(aborted("slow") + aborted("cap"), u64::try_from(crowd.len()).unwrap());
 }
 
-/// Sockets of the server that have a peer, with unfinished business.
+/// Sockets of the server that have a peer and have not ended in order.
 fn sockets_at(address: SocketAddr) -> usize {
     let table = std::fs::read_to_string("/proc/self/net/tcp").unwrap();
     let local = format!(":{:04X}", address.port());
@@ -153,7 +153,7 @@ fn a_reader_that_takes_some_now_and_then_is_cut_off_though_it_makes_progress() {
     let server = server.spawn(Arc::new(pages)).unwrap();
     let mut stream = connect(server.local_addr());
     stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n").unwrap();
-    // 6 MB/s: often enough that no single write waits for a second, too slow for all of it.
+    // 6 MB/s: enough that no single write waits for a second, too slow for the whole response.
     let mut bytes = vec![0; 64 << 10];
     let mut taken = 0;
     let cut = loop {

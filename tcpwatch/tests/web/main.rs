@@ -1,5 +1,5 @@
-//! The HTTP server of the library on loopback, with real sockets: what it answers, and what hostile
-//! clients can do to a scrape beside them. Needs no privilege.
+//! The HTTP server of the library on loopback, with real sockets: its responses, and the effect of hostile clients on a
+//! scrape. Needs no privilege.
 
 #[cfg(test)]
 mod client;

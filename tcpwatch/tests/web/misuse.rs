@@ -1,4 +1,4 @@
-//! Clients that speak no HTTP, or break off.
+//! Clients that do not speak HTTP, or break off.
 
 use std::{
     io::{Read as _, Write as _},
@@ -19,7 +19,7 @@ fn a_header_too_large_is_refused_with_its_status() {
     let server = start(Limits::default());
     beside(server.local_addr(), 20, || {
         let mut stream = connect(server.local_addr());
-        // Just above the limit, so that no byte is left unread and the answer is not lost.
+        // Just above the limit, so that no byte is left unread and the response is not lost.
         let long = "x".repeat(8192 - b"GET /metrics HTTP/1.1\r\nX: ".len());
         stream.write_all(format!("GET /metrics HTTP/1.1\r\nX: {long}").as_bytes()).unwrap();
         let said = ended(&stream);

@@ -1,4 +1,4 @@
-//! What is answered to whom.
+//! The response to each kind of request.
 
 use std::io::Read as _;
 
@@ -34,7 +34,7 @@ fn gzip_holds_the_same_page_and_only_for_who_takes_it() {
     assert!(packed.body.len() < plain.body.len() / 4);
     let mut text = String::new();
     GzDecoder::new(packed.body.as_slice()).read_to_string(&mut text).unwrap();
-    // The counters at the end count the second request.
+    // The counters at the end include the second request.
     assert_eq!(text.lines().count(), plain.text().lines().count());
     let refused = asking("gzip;q=0, *");
     assert_eq!(refused.header("content-encoding"), None);

@@ -1,4 +1,4 @@
-//! How pages are made: one at a time, shared by who waits, and whatever happens to one.
+//! Pages are made one at a time and shared by all waiting requests, whatever happens to one of them.
 
 use std::{
     io::Write as _,
@@ -14,7 +14,7 @@ use tcpwatch_metrics::web::{Handle, Limits, Pages};
 
 use super::client::{answer, connect, get, server};
 
-/// Pages that are finished when the test lets them.
+/// Pages that are finished when the test releases them.
 #[derive(Default)]
 struct Gate {
     begun: AtomicUsize,
@@ -30,7 +30,7 @@ impl Gate {
         self.changed.notify_all();
     }
 
-    /// Waits until so many pages were begun.
+    /// Waits until this many pages were begun.
     fn begun(&self, pages: usize) {
         while self.begun.load(Ordering::Acquire) < pages {
             thread::yield_now();
@@ -61,7 +61,8 @@ fn start(gate: &Arc<Gate>, limits: Limits) -> Handle {
 
 const ASK: &[u8] = b"GET /metrics HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n";
 
-/// Until the server has read all that was sent to it: the answer on a later connection says so, since
+/// Waits until the server has read everything that was sent to it: the response on a later connection shows that,
+/// because the server reads its connections in the order in which bytes arrived.
 /// the server reads its connections in the order in which bytes came.
 fn settle(server: &Handle) {
     for _ in 0..3 {
@@ -97,7 +98,7 @@ fn who_asks_while_a_page_is_made_shares_the_next_one() {
 fn a_page_whose_reader_went_away_is_finished_before_the_next_is_begun() {
     let gate = Arc::new(Gate::default());
     let server = start(&gate, Limits { make: Duration::from_millis(50), ..Limits::default() });
-    // Given up by the server, too, after so short a time.
+    // Ended by the server, too, after so short a time.
     let reply = get(server.local_addr(), "/metrics");
     assert_eq!((reply.status, reply.text()), (503, "the page was not made within 50ms\n"));
     gate.begun(1);
@@ -139,7 +140,7 @@ fn an_answer_in_flight_is_finished_before_the_server_stops() {
     let idle = connect(address);
     settle(&server);
     let stop = thread::spawn(move || server.stop());
-    // The idle one is let go at once, and nobody new is let in.
+    // The idle one is closed at once, and no new one is accepted.
     assert_eq!(super::crowd::ended(&idle), b"");
     assert!(std::net::TcpStream::connect(address).is_err());
     gate.open();

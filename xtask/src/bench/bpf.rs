@@ -1,7 +1,7 @@
-//! Commands for the system call `bpf` come in, descriptors go out: those that the bench needs.
+//! The commands of the system call `bpf` that the bench needs, as functions that return descriptors.
 //!
-//! The layouts are those of `union bpf_attr` in `include/uapi/linux/bpf.h`; what lies behind the
-//! fields given here is zero for the kernel.
+//! The layouts are those of `union bpf_attr` in `include/uapi/linux/bpf.h`; the kernel takes every field after those
+//! given here as zero.
 
 use std::{
     io,
@@ -17,7 +17,7 @@ const PROG_TYPE_TRACING: u32 = 26;
 const TRACE_RAW_TP: u32 = 23;
 const STATS_RUN_TIME: u32 = 0;
 
-/// One instruction of BPF as it lies in memory.
+/// One BPF instruction as it lies in memory.
 pub(crate) type Instruction = [u8; 8];
 
 /// The part of `union bpf_attr` for `BPF_PROG_LOAD` up to `attach_btf_id`.
@@ -41,7 +41,7 @@ struct ProgLoad {
 
 const _: () = assert!(std::mem::offset_of!(ProgLoad, attach_btf_id) == 108, "as in bpf.h");
 
-/// The part for `BPF_RAW_TRACEPOINT_OPEN`; a tracing program brings its tracepoint's name along.
+/// The part for `BPF_RAW_TRACEPOINT_OPEN`; a tracing program already names its tracepoint.
 #[repr(C)]
 struct RawTracepointOpen {
     name: u64,
@@ -66,14 +66,14 @@ pub(crate) fn load_tracing(instructions: &[Instruction], btf_id: u32) -> io::Res
     )
 }
 
-/// Attaches a tracing program; it is detached when the descriptor is closed.
+/// Attaches a tracing program; closing the descriptor detaches it.
 pub(crate) fn attach_tracing(program: &OwnedFd) -> io::Result<OwnedFd> {
     let open = RawTracepointOpen { name: 0, prog_fd: program.as_raw_fd(), padding: 0 };
     bpf(RAW_TRACEPOINT_OPEN, &open)
 }
 
-/// Has the kernel time every run of every program for as long as the descriptor is open (since
-/// 5.8). A sysctl would outlive us if we were killed; this cannot.
+/// Makes the kernel time every run of every program while the descriptor is open (`BPF_ENABLE_STATS`, since 5.8). The
+/// sysctl for the same would stay set if this process were killed.
 pub(crate) fn enable_statistics() -> io::Result<OwnedFd> {
     bpf(ENABLE_STATS, &STATS_RUN_TIME)
 }
@@ -128,15 +128,15 @@ fn address<T>(pointer: *const T) -> io::Result<u64> {
     u64::try_from(pointer.addr()).map_err(io::Error::other)
 }
 
-/// All commands used here answer with a new descriptor.
+/// Calls `bpf` with a command that returns a new descriptor, as all commands used here do.
 fn bpf<T>(command: libc::c_int, attributes: &T) -> io::Result<OwnedFd> {
     let attributes: *const T = attributes;
-    // SAFETY: the kernel reads `size_of::<T>()` bytes of a live value; the pointers inside it are
-    // those of slices that the callers hold until we return.
+    // SAFETY: the kernel reads `size_of::<T>()` bytes of a live value; the pointers inside it are those of slices that
+    // the callers hold until this returns.
     let answer = unsafe { libc::syscall(libc::SYS_bpf, command, attributes, size_of::<T>()) };
     match RawFd::try_from(answer) {
         Ok(fd) if fd >= 0 => {
-            // SAFETY: the kernel has just made this descriptor for us; nobody else has it.
+            // SAFETY: the kernel has just made this descriptor, and nothing else uses it.
             Ok(unsafe { OwnedFd::from_raw_fd(fd) })
         }
         _ => Err(io::Error::last_os_error()),

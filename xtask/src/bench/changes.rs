@@ -1,20 +1,20 @@
-//! What a state change costs with every mode of tcpwatch, the floor and the peers attached in turn, and
-//! what each program does.
+//! What a state change costs with nothing attached, with an empty program, with every mode of tcpwatch and with its
+//! peers, and what each of tcpwatch's programs takes.
 
 use std::{fmt::Write as _, time::Duration};
 
 use anyhow::Result;
 
 use super::{
-    case::{self, Case, JSON, SERVE},
+    case::{self, ChangeCase, JSON, SERVE},
     command::Bench,
     hooks,
-    measure::{self, Lengths, Round},
-    report::{self, Measured},
+    measure::{self, ChangeRound, Lengths},
+    report::{self, MeasuredChange},
     tap,
 };
 
-/// How often each case is measured.
+/// The number of rounds for each case.
 const ROUNDS: u32 = 9;
 
 fn lengths(bench: &Bench) -> Lengths {
@@ -22,7 +22,7 @@ fn lengths(bench: &Bench) -> Lengths {
     Lengths { round: Duration::from_millis(round), losses: Duration::from_millis(losses) }
 }
 
-/// The table of all cases, and one for each kind of program.
+/// The table of all cases, and a table of programs for each kind of attachment.
 pub(super) fn tables(bench: &Bench) -> Result<String> {
     let cases = case::all(&bench.tcpwatch)?;
     let (lengths, rounds, form) = (lengths(bench), bench.rounds(ROUNDS), bench.form);
@@ -47,9 +47,13 @@ pub(super) fn tables(bench: &Bench) -> Result<String> {
     Ok(text)
 }
 
-/// All cases in every round, each time another one first, so that neither a slow change of the
-/// machine nor a neighbour in the order favours one of them.
-fn interleaved(cases: &[Case], rounds: u32, length: Duration) -> Result<Vec<Vec<Round>>> {
+/// Measures all cases in every round, each time starting with another case, so that neither a slow change of the
+/// machine nor the preceding case favours one of them.
+fn interleaved(
+    cases: &[ChangeCase],
+    rounds: u32,
+    length: Duration,
+) -> Result<Vec<Vec<ChangeRound>>> {
     let mut measured: Vec<_> = cases.iter().map(|case| (case, Vec::new())).collect();
     for number in 1..=rounds {
         eprintln!("bench: round {number} of {rounds}");
@@ -58,16 +62,16 @@ fn interleaved(cases: &[Case], rounds: u32, length: Duration) -> Result<Vec<Vec<
         }
         measured.rotate_left(1);
     }
-    // Back into the order of the table.
+    // Restores the order of the table.
     let turns = usize::try_from(rounds)? % cases.len();
     measured.rotate_right(turns);
     Ok(measured.into_iter().map(|(_, rounds)| rounds).collect())
 }
 
-/// What is measured once and would disturb the rounds.
-fn finish(case: &Case, rounds: Vec<Round>, lengths: Lengths) -> Result<Measured> {
+/// Adds what is measured once, because measuring it would disturb the rounds.
+fn finish(case: &ChangeCase, rounds: Vec<ChangeRound>, lengths: Lengths) -> Result<MeasuredChange> {
     eprintln!("bench: program and losses of {}", case.label);
     let run_ns = measure::time_of_a_run(&case.attached, lengths.round)?;
     let losses = measure::losses(&case.attached, lengths.losses)?;
-    Ok(Measured { label: case.label, rounds, run_ns, losses })
+    Ok(MeasuredChange { label: case.label, rounds, run_ns, losses })
 }

@@ -1,4 +1,4 @@
-//! Arguments come in; the bench runs from the build to the tables, section by section.
+//! `cargo xtask bench`: builds tcpwatch, measures section by section, prints the tables.
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -10,9 +10,9 @@ use super::{
 use crate::{cargo, precondition::Precondition, setup};
 
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {
+pub(crate) struct BenchArgs {
     #[command(flatten)]
-    wanted: Wanted,
+    wanted: SectionFlags,
     /// Compare with other tools, which are fetched where they are missing (Debian's, and not installed)
     #[arg(long)]
     peers: bool,
@@ -29,7 +29,7 @@ pub(crate) struct Args {
 
 #[expect(clippy::struct_excessive_bools, reason = "switches of a command line")]
 #[derive(Debug, clap::Args)]
-struct Wanted {
+struct SectionFlags {
     /// What a connection costs, beside tools that look at packets or ask again and again
     #[arg(long)]
     connections: bool,
@@ -51,7 +51,7 @@ struct Wanted {
     all: bool,
 }
 
-/// What is measured and how.
+/// How to measure, and what.
 #[derive(Debug)]
 pub(crate) struct Bench {
     pub(crate) tcpwatch: PathBuf,
@@ -61,17 +61,17 @@ pub(crate) struct Bench {
 }
 
 impl Bench {
-    /// As many as were asked for, or as `usual`.
+    /// The number of rounds that was given on the command line, or `usual`.
     pub(crate) fn rounds(&self, usual: u32) -> u32 {
         let rounds = self.rounds.unwrap_or(usual);
         if self.quick { rounds.min(3) } else { rounds }
     }
 }
 
-/// A title, and what measures the tables below it.
+/// A title, and the function that measures the tables below it.
 type Section = (&'static str, fn(&Bench) -> Result<String>);
 
-impl Wanted {
+impl SectionFlags {
     fn sections(&self) -> Vec<Section> {
         let Self { connections, start, growth, instructions, scrape, all } = *self;
         let any = connections || start || growth || instructions || scrape;
@@ -89,7 +89,7 @@ impl Wanted {
 }
 
 /// `cargo xtask bench`.
-pub(crate) fn command(args: &Args) -> Result<ExitCode> {
+pub(crate) fn command(args: &BenchArgs) -> Result<ExitCode> {
     if !rustix::process::geteuid().is_root() {
         let text = "root is needed to attach programs to the kernel and to measure them; run \
                     `cargo xtask bench` as root";
@@ -100,7 +100,7 @@ pub(crate) fn command(args: &Args) -> Result<ExitCode> {
         peers::ensure()?;
     }
     let form = if args.markdown { Form::Markdown } else { Form::Plain };
-    let Args { ref wanted, peers: _, rounds, quick, markdown: _ } = *args;
+    let BenchArgs { ref wanted, peers: _, rounds, quick, markdown: _ } = *args;
     let bench = Bench { tcpwatch: cargo::release()?, form, quick, rounds };
     come_first();
     println!("{}", machine::describe());
@@ -113,7 +113,7 @@ pub(crate) fn command(args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Whatever else runs here has to wait for the workload and the tools, which inherit this.
+/// Raises the priority of this process and of its children, so that other programs wait for them.
 fn come_first() {
     if let Err(error) = rustix::process::setpriority_process(None, -20) {
         eprintln!("bench: no priority over other programs ({error}); they may disturb more");
@@ -127,9 +127,9 @@ mod tests {
     use super::*;
 
     #[derive(Parser)]
-    struct Line {
+    struct BenchLine {
         #[command(flatten)]
-        args: Args,
+        args: BenchArgs,
     }
 
     #[test]
@@ -141,14 +141,14 @@ mod tests {
             ("--scrape", vec!["What a scrape costs"]),
         ] {
             let words = std::iter::once("bench").chain(line.split_whitespace());
-            let sections = Line::parse_from(words).args.wanted.sections();
+            let sections = BenchLine::parse_from(words).args.wanted.sections();
             assert_eq!(
                 sections.iter().map(|(title, _)| *title).collect::<Vec<_>>(),
                 titles,
                 "{line:?}"
             );
         }
-        let all = Line::parse_from(["bench", "--all"]).args.wanted.sections();
+        let all = BenchLine::parse_from(["bench", "--all"]).args.wanted.sections();
         assert_eq!(all.len(), 6, "every section");
     }
 }

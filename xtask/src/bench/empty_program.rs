@@ -1,4 +1,4 @@
-//! The floor: a program of two instructions, `r0 = 0; exit`, attached where tcpwatch attaches.
+//! The lower bound: a program of two instructions, `r0 = 0; exit`, attached where tcpwatch attaches.
 
 use std::os::fd::OwnedFd;
 
@@ -7,23 +7,23 @@ use btf_rs::Btf;
 
 use super::bpf::{self, Instruction};
 
-/// Where the kernel shows its types.
+/// Where the kernel exports its type information.
 const VMLINUX_BTF: &str = "/sys/kernel/btf/vmlinux";
 /// The type of the tracepoint `sock:inet_sock_set_state`.
 const TRACEPOINT_TYPE: &str = "btf_trace_inet_sock_set_state";
 /// `mov64 r0, 0` and `exit`.
 const RETURN_ZERO: [Instruction; 2] = [[0xb7, 0, 0, 0, 0, 0, 0, 0], [0x95, 0, 0, 0, 0, 0, 0, 0]];
 
-/// Attached while it lives.
+/// The attached program; dropping it detaches it.
 #[derive(Debug)]
 pub(crate) struct EmptyProgram {
-    /// Closing it detaches.
+    /// Closing it detaches the program.
     _link: OwnedFd,
-    /// Open so that its statistics can be read in our own `/proc/self/fdinfo`.
+    /// Kept open so that its statistics can be read in `/proc/self/fdinfo`.
     _program: OwnedFd,
 }
 
-/// The number by which the kernel knows the tracepoint's type; looking it up takes a while.
+/// The BTF id of the tracepoint's type; finding it takes a while.
 pub(crate) fn tracepoint() -> Result<u32> {
     let types =
         Btf::from_file(VMLINUX_BTF).with_context(|| format!("cannot read {VMLINUX_BTF}"))?;
@@ -34,7 +34,7 @@ pub(crate) fn tracepoint() -> Result<u32> {
 }
 
 impl EmptyProgram {
-    /// Loads and attaches it.
+    /// Loads and attaches the program.
     pub(crate) fn attach(tracepoint: u32) -> Result<Self> {
         let program =
             bpf::load_tracing(&RETURN_ZERO, tracepoint).context("cannot load the empty program")?;

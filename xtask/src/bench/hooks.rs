@@ -1,5 +1,4 @@
-//! tcpwatch comes in; what one run of each of its programs takes goes out, while everything happens
-//! that they tell of.
+//! The time that one run of each of tcpwatch's programs takes, while a workload triggers every hook.
 
 use std::{fmt::Write as _, time::Duration};
 
@@ -7,7 +6,7 @@ use anyhow::{Context, Result};
 
 use super::{
     bpf,
-    case::Attached,
+    case::Attachment,
     proc_files,
     statistics::per,
     table::{Form, Table},
@@ -21,7 +20,7 @@ One run of each program by the kernel's own measure, its own cost (some 20 ns) i
 connections are opened and closed, 5,000 are refused and the answers to 250 are lost.
 ";
 
-/// A table of programs without any yet.
+/// An empty table of programs.
 pub(super) fn runs() -> Table {
     Table::new(&["program", "runs", "ns/run"])
 }
@@ -32,12 +31,12 @@ pub(super) fn row(name: String, runs: u64, time: Duration) -> Vec<String> {
     vec![name, runs.to_string(), nanos]
 }
 
-/// The programs of what is attached, the first loaded first.
-pub(super) fn table(attached: &Attached, form: Form) -> Result<String> {
+/// The table of the attached programs, in the order in which they were loaded.
+pub(super) fn table(attached: &Attachment, form: Form) -> Result<String> {
     let running = attached.start(Stdout::Discarded)?;
     let holder = running.holder().context("nothing is attached")?;
     let before = proc_files::programs(holder)?;
-    let timed = bpf::enable_statistics().context("cannot have programs timed")?;
+    let timed = bpf::enable_statistics().context("cannot enable BPF statistics")?;
     workload::troubles()?;
     drop(timed);
     let after = proc_files::programs(holder)?;

@@ -1,12 +1,12 @@
-//! What a tool said comes in, the number of events that it knows it lost goes out.
+//! The number of events that a tool itself reports as lost, from its output.
 
 use serde_json::Value;
 
-use super::tool::Said;
+use super::tool::ToolOutput;
 
-/// Where a tool tells its losses.
+/// Where a tool reports its losses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Tells {
+pub(crate) enum LossReport {
     /// tcpwatch's totals in text, on stderr.
     TextSummary,
     /// tcpwatch's totals in JSON, the last line on stdout.
@@ -21,15 +21,14 @@ pub(crate) enum Tells {
     Nothing,
 }
 
-impl Tells {
-    /// Its stdout has to be read to know.
+impl LossReport {
+    /// Whether its stdout has to be read for that.
     pub(crate) fn on_stdout(self) -> bool {
         matches!(self, Self::JsonSummary | Self::OnStdout)
     }
 
-    /// Events that did not reach the tool's output although its program ran; `None` if it did not
-    /// say.
-    pub(crate) fn lost(self, stderr: &Said, stdout: &Said) -> Option<u64> {
+    /// Events that did not reach the tool's output although its program ran; `None` if the tool did not report it.
+    pub(crate) fn lost(self, stderr: &ToolOutput, stdout: &ToolOutput) -> Option<u64> {
         match self {
             Self::TextSummary => stderr.about_losses.iter().find_map(|line| in_text(line)),
             Self::JsonSummary => in_json(&stdout.last),
@@ -51,7 +50,7 @@ fn in_text(line: &str) -> Option<u64> {
     part?.0.parse().ok()
 }
 
-/// Every cause but `recursion`: those are counted for all tools in the same way, by the kernel.
+/// Every cause but `recursion`: the kernel counts those for all tools alike.
 fn in_json(line: &str) -> Option<u64> {
     let summary: Value = serde_json::from_str(line).ok()?;
     let causes = summary.get("lost")?.as_object()?;
@@ -71,30 +70,38 @@ fn of_peer(line: &str) -> Option<u64> {
 mod tests {
     use super::*;
 
-    fn said(line: &str) -> Said {
-        Said { about_losses: vec![line.to_owned()], last: line.to_owned(), lines: 1 }
+    fn output(line: &str) -> ToolOutput {
+        ToolOutput { about_losses: vec![line.to_owned()], last: line.to_owned(), lines: 1 }
     }
 
     #[test]
     fn each_tools_words_are_understood() {
         let text = "9 changes in 1 s \u{b7} 12 lost, 3 missed \u{b7} 0 connections seen, 0 open";
         let json = r#"{"event":"summary","lost":{"recursion":3,"ring_full":12}}"#;
-        for (tells, line) in [
-            (Tells::TextSummary, text),
-            (Tells::JsonSummary, json),
-            (Tells::OnStderr, "lost 12 events on CPU #0!"),
-            (Tells::OnStdout, "Lost 12 events"),
-            (Tells::Dropped, "12 packets dropped by kernel"),
+        for (loss_report, line) in [
+            (LossReport::TextSummary, text),
+            (LossReport::JsonSummary, json),
+            (LossReport::OnStderr, "lost 12 events on CPU #0!"),
+            (LossReport::OnStdout, "Lost 12 events"),
+            (LossReport::Dropped, "12 packets dropped by kernel"),
         ] {
-            assert_eq!(tells.lost(&said(line), &said(line)), Some(12), "{tells:?}: {line}");
+            assert_eq!(
+                loss_report.lost(&output(line), &output(line)),
+                Some(12),
+                "{loss_report:?}: {line}"
+            );
         }
     }
 
     #[test]
     fn silence_of_a_peer_is_no_loss_and_silence_of_tcpwatch_is_unknown() {
-        let nothing = Said::default();
-        assert_eq!(Tells::OnStderr.lost(&nothing, &nothing), Some(0), "it only speaks of losses");
-        assert_eq!(Tells::TextSummary.lost(&nothing, &nothing), None, "no totals");
-        assert_eq!(Tells::JsonSummary.lost(&nothing, &said("{}")), None, "no totals");
+        let nothing = ToolOutput::default();
+        assert_eq!(
+            LossReport::OnStderr.lost(&nothing, &nothing),
+            Some(0),
+            "it only speaks of losses"
+        );
+        assert_eq!(LossReport::TextSummary.lost(&nothing, &nothing), None, "no totals");
+        assert_eq!(LossReport::JsonSummary.lost(&nothing, &output("{}")), None, "no totals");
     }
 }

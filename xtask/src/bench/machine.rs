@@ -1,4 +1,4 @@
-//! The machine comes in, the line that has to stand above its figures goes out.
+//! Describes the machine on which the figures were measured.
 
 use std::{
     fs, thread,
@@ -18,7 +18,7 @@ pub(crate) fn describe() -> String {
     )
 }
 
-/// How many threads wanted to run in the last minute, on average: others disturb.
+/// The average number of runnable threads in the last minute: others disturb the measurement.
 pub(crate) fn load() -> String {
     let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     text.split_whitespace().next().unwrap_or("?").to_owned()
@@ -30,7 +30,7 @@ fn cpu_model(cpuinfo: &str) -> Option<&str> {
     models.next().map(|(_, model)| model.trim())
 }
 
-/// In UTC.
+/// The date, in UTC.
 fn today() -> String {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let (year, month, day) = civil(since.as_secs() / 86_400);
@@ -71,6 +71,6 @@ mod tests {
     fn the_first_cpus_model_is_taken() {
         let text = "processor\t: 0\nmodel\t\t: 2\nmodel name\t: AMD EPYC\nmodel name\t: other\n";
         assert_eq!(cpu_model(text), Some("AMD EPYC"), "not `model`");
-        assert_eq!(cpu_model("processor : 0\n"), None, "not told on every architecture");
+        assert_eq!(cpu_model("processor : 0\n"), None, "not reported on every architecture");
     }
 }

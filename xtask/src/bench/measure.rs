@@ -1,4 +1,4 @@
-//! Cases come in; each is attached and given work, and what was measured goes out.
+//! Measures each case: attaches it, runs the workloads, reads the clocks and counters.
 
 use std::time::Duration;
 
@@ -6,18 +6,18 @@ use anyhow::{Context, Result};
 
 use super::{
     bpf,
-    case::{Attached, Case, Running},
-    losses::Tells,
-    proc_files::{self, Programs},
+    case::{Attachment, ChangeCase, RunningCase},
+    losses::LossReport,
+    proc_files::{self, ProgramsById},
     statistics::{Micros, number, per},
     tool::Stdout,
     workload::Workload,
 };
 
-/// How long things are done.
+/// How long each part runs.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Lengths {
-    /// Each workload of a round.
+    /// Each workload of one round.
     pub(crate) round: Duration,
     /// The churn in which losses are counted.
     pub(crate) losses: Duration,
@@ -26,52 +26,52 @@ pub(crate) struct Lengths {
 /// One workload of one round.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Phase {
-    /// Time of a state change by the wall clock.
+    /// Wall-clock time of a state change.
     pub(crate) wall: Micros,
-    /// CPU time of a state change in the thread that makes it.
+    /// CPU time of a state change, in the thread that makes it.
     pub(crate) cpu: Micros,
     /// CPU time of the tool for each state change.
     pub(crate) tool_cpu: Option<Micros>,
-    /// How often the tool woke in a second.
+    /// How often the tool woke up in a second.
     pub(crate) wakeups: Option<f64>,
 }
 
 /// Both workloads.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Round {
+pub(crate) struct ChangeRound {
     pub(crate) listen_close: Phase,
     pub(crate) churn: Phase,
 }
 
-/// What was lost in a long churn.
+/// Losses in a long churn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Losses {
+pub(crate) struct ChurnLosses {
     pub(crate) ran: Duration,
     pub(crate) transitions: u64,
-    /// By the tool's own account.
+    /// As the tool itself reports.
     pub(crate) lost: Option<u64>,
     /// Runs of its programs that the kernel skipped.
     pub(crate) missed: u64,
 }
 
-/// One round of a case; its losses are not asked for.
-pub(crate) fn round(case: &Case, length: Duration) -> Result<Round> {
+/// One round of a case, without its losses.
+pub(crate) fn round(case: &ChangeCase, length: Duration) -> Result<ChangeRound> {
     let of_case = || format!("with {}", case.label);
     let running = case.attached.start(Stdout::Discarded).with_context(of_case)?;
     let listen_close = phase(&running, Workload::ListenClose, length).with_context(of_case)?;
     let churn = phase(&running, Workload::Churn, length).with_context(of_case)?;
     running.end()?;
-    Ok(Round { listen_close, churn })
+    Ok(ChangeRound { listen_close, churn })
 }
 
-fn phase(running: &Running, workload: Workload, length: Duration) -> Result<Phase> {
+fn phase(running: &RunningCase, workload: Workload, length: Duration) -> Result<Phase> {
     let usage = || match running {
-        Running::Tool(tool) => tool.settle().and_then(|()| tool.usage()).map(Some),
-        Running::Nothing | Running::Empty(_) => Ok(None),
+        RunningCase::Tool(tool) => tool.settle().and_then(|()| tool.usage()).map(Some),
+        RunningCase::Nothing | RunningCase::Empty(_) => Ok(None),
     };
     let before = usage()?;
     let work = workload.run(length)?;
-    // What it still holds when the work ends belongs to the work.
+    // The tool's backlog at the end belongs to the workload.
     let used = before.zip(usage()?);
     let tool_cpu = used.map(|(before, after)| after.cpu.saturating_sub(before.cpu));
     let sleeps = used.map(|(before, after)| after.sleeps.saturating_sub(before.sleeps));
@@ -83,13 +83,12 @@ fn phase(running: &Running, workload: Workload, length: Duration) -> Result<Phas
     })
 }
 
-/// Nanoseconds for a run of the case's busiest program. Timing the runs costs, too, so that this
-/// is never done in a round.
-pub(crate) fn time_of_a_run(attached: &Attached, length: Duration) -> Result<Option<f64>> {
+/// Nanoseconds for a run of the case's busiest program. Timing runs has a cost, too, so this is not part of a round.
+pub(crate) fn time_of_a_run(attached: &Attachment, length: Duration) -> Result<Option<f64>> {
     let running = attached.start(Stdout::Discarded)?;
     let Some(holder) = running.holder() else { return Ok(None) };
     let before = proc_files::programs(holder)?;
-    let timed = bpf::enable_statistics().context("cannot have programs timed")?;
+    let timed = bpf::enable_statistics().context("cannot enable BPF statistics")?;
     Workload::ListenClose.run(length)?;
     drop(timed);
     let after = proc_files::programs(holder)?;
@@ -97,7 +96,7 @@ pub(crate) fn time_of_a_run(attached: &Attached, length: Duration) -> Result<Opt
     Ok(busiest(&before, &after))
 }
 
-fn busiest(before: &Programs, after: &Programs) -> Option<f64> {
+fn busiest(before: &ProgramsById, after: &ProgramsById) -> Option<f64> {
     let new = after.iter().map(|(id, after)| {
         let before = before.get(id).copied().unwrap_or_default();
         (after.run_time.saturating_sub(before.run_time), after.runs.saturating_sub(before.runs))
@@ -106,26 +105,26 @@ fn busiest(before: &Programs, after: &Programs) -> Option<f64> {
     (runs > 0).then(|| per(time, runs) * 1000.0)
 }
 
-/// A long churn, all losses counted; `None` for what prints nothing that could be lost.
-pub(crate) fn losses(attached: &Attached, length: Duration) -> Result<Option<Losses>> {
-    let stdout = match attached.tells() {
-        Tells::Nothing => return Ok(None),
-        tells if tells.on_stdout() => Stdout::Read,
+/// Counts all losses in a long churn; `None` for a tool that prints nothing that could be lost.
+pub(crate) fn losses(attached: &Attachment, length: Duration) -> Result<Option<ChurnLosses>> {
+    let stdout = match attached.loss_report() {
+        LossReport::Nothing => return Ok(None),
+        loss_report if loss_report.on_stdout() => Stdout::Read,
         _ => Stdout::Discarded,
     };
     let running = attached.start(stdout)?;
-    let missed = |running: &Running| -> Result<u64> {
+    let missed = |running: &RunningCase| -> Result<u64> {
         let programs = running.holder().map(proc_files::programs).transpose()?;
         Ok(programs.unwrap_or_default().values().map(|counts| counts.missed).sum())
     };
     let before = missed(&running)?;
     let work = Workload::Churn.run(length)?;
-    if let Running::Tool(tool) = &running {
+    if let RunningCase::Tool(tool) = &running {
         tool.settle()?;
     }
     let missed = missed(&running)?.saturating_sub(before);
     let lost = running.end()?.lost;
-    Ok(Some(Losses { ran: work.ran, transitions: work.transitions, lost, missed }))
+    Ok(Some(ChurnLosses { ran: work.ran, transitions: work.transitions, lost, missed }))
 }
 
 #[cfg(test)]
@@ -137,8 +136,8 @@ mod tests {
     fn the_busiest_program_is_the_one_that_is_told_of() {
         let counts =
             |nanos, runs| ProgramCounts { run_time: Duration::from_nanos(nanos), runs, missed: 0 };
-        let before = Programs::from([(1, counts(1000, 10))]);
-        let after = Programs::from([(1, counts(9000, 50)), (2, counts(500, 100))]);
+        let before = ProgramsById::from([(1, counts(1000, 10))]);
+        let after = ProgramsById::from([(1, counts(9000, 50)), (2, counts(500, 100))]);
         let run = busiest(&before, &after).expect("it ran");
         assert!((run - 200.0).abs() < 1e-6, "8000 ns by 40 runs: {run}");
         assert_eq!(busiest(&after, &after), None, "no runs, no time");

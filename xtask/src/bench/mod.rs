@@ -1,8 +1,7 @@
-//! The machine comes in; what tcpwatch and its peers cost on it goes out as tables.
+//! Measures what tcpwatch and its peers cost on this machine, as tables.
 //!
-//! `command` goes through the sections. `changes` is the first one: a `case` says what is attached while
-//! a `workload` makes state changes, and `measure` puts the two together. Each of the others stands in
-//! the file or folder of its name.
+//! `command` runs the sections. `changes` is the first one: a `case` defines what is attached while a `workload` makes
+//! state changes, and `measure` combines the two. Each of the others is in the file or folder of its name.
 
 mod bpf;
 mod case;
@@ -28,4 +27,4 @@ mod tap;
 mod tool;
 mod workload;
 
-pub(crate) use command::{Args, command};
+pub(crate) use command::{BenchArgs, command};

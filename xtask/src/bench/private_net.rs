@@ -1,7 +1,7 @@
-//! A thread comes in; it goes on in a network namespace of its own, whose loopback is up.
+//! Moves the calling thread into a new network namespace and brings its loopback up.
 //!
-//! The namespace ends with the thread, and with it the thousands of sockets in `TIME_WAIT` that
-//! churn leaves behind: neither this machine's ports nor its tables fill up.
+//! The namespace ends with the thread, and so do the thousands of sockets in `TIME_WAIT` that the churn leaves behind:
+//! neither the machine's ports nor its tables fill up.
 
 use std::{fs, io, os::fd::AsRawFd};
 
@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 use socket2::{Domain, Socket, Type};
 
-/// Beyond this many sockets in `TIME_WAIT` the kernel complains; of this namespace alone.
+/// The kernel logs a warning beyond this number of sockets in `TIME_WAIT`; it is set for this namespace only.
 const MAX_TIME_WAIT: (&str, &str) = ("/proc/sys/net/ipv4/tcp_max_tw_buckets", "4000000");
 
 /// `struct ifreq` for `SIOCSIFFLAGS`, see netdevice(7).
@@ -22,15 +22,15 @@ struct InterfaceFlags {
 
 const _: () = assert!(size_of::<InterfaceFlags>() == size_of::<libc::ifreq>(), "as the kernel's");
 
-/// Moves the calling thread, and it alone.
+/// Moves the calling thread only.
 pub(crate) fn enter() -> Result<()> {
-    // SAFETY: no descriptor table and no memory is unshared, only the network of this thread.
+    // SAFETY: neither the descriptor table nor memory is unshared, only the network namespace of this thread.
     unsafe { unshare_unsafe(UnshareFlags::NEWNET) }.context("cannot make a network namespace")?;
-    loopback_up().context("cannot set the loopback of the new network namespace up")?;
+    loopback_up().context("cannot bring up the loopback of the new network namespace")?;
     let (file, value) = MAX_TIME_WAIT;
-    // Where the file is missing the kernel's own limit is one of many buckets already.
+    // Where the file is missing, the kernel's own limit already is one of many buckets.
     if let Err(error) = fs::write(file, value) {
-        eprintln!("bench: {file} stays as it is: {error}");
+        eprintln!("bench: cannot set {file}: {error}");
     }
     Ok(())
 }

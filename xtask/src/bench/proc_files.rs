@@ -1,4 +1,4 @@
-//! A process comes in, what the kernel says about it goes out: under `/proc`, and by its clock.
+//! Reads what the kernel reports about a process: files under `/proc`, and its CPU clock.
 
 use std::{collections::BTreeMap, fs, io, path::PathBuf, time::Duration};
 
@@ -8,12 +8,12 @@ use nix::{
     unistd::Pid,
 };
 
-/// What a process has used since it started.
+/// What a process has used since its start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Usage {
-    /// CPU time of all threads, in user space and in the kernel; of those that have ended, too.
+pub(crate) struct ProcessUsage {
+    /// CPU time of all threads, in user space and in the kernel, including threads that have ended.
     pub(crate) cpu: Duration,
-    /// How often a thread that is still there went to sleep by itself, and so was woken again.
+    /// Voluntary context switches of all live threads: how often they slept and were woken.
     pub(crate) sleeps: u64,
 }
 
@@ -26,7 +26,7 @@ pub(crate) struct Memory {
     pub(crate) peak: u64,
 }
 
-/// What the kernel counts for a program.
+/// The kernel's counts for a BPF program.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ProgramCounts {
     pub(crate) run_time: Duration,
@@ -35,24 +35,24 @@ pub(crate) struct ProgramCounts {
     pub(crate) missed: u64,
 }
 
-/// The programs of a process, by the kernel's number for them.
-pub(crate) type Programs = BTreeMap<u32, ProgramCounts>;
+/// The programs of a process, by their BPF id.
+pub(crate) type ProgramsById = BTreeMap<u32, ProgramCounts>;
 
-/// Reads the usage of a process. Its clock counts nanoseconds, where `stat` counts ticks.
-pub(crate) fn usage(pid: u32) -> Result<Usage> {
+/// Reads the usage of a process. Its CPU clock counts nanoseconds, `stat` only ticks.
+pub(crate) fn usage(pid: u32) -> Result<ProcessUsage> {
     let clock = clock_getcpuclockid(Pid::from_raw(pid.try_into()?));
     let cpu = clock.and_then(ClockId::now).context("cannot read the clock of a process")?;
     let mut sleeps = 0;
     for thread in entries(pid, "task")? {
-        // A thread may end while we look.
+        // A thread may end in the meantime.
         let Ok(status) = fs::read_to_string(thread.join("status")) else { continue };
         sleeps += value(&status, "voluntary_ctxt_switches").unwrap_or(0);
     }
-    Ok(Usage { cpu: cpu.into(), sleeps })
+    Ok(ProcessUsage { cpu: cpu.into(), sleeps })
 }
 
 /// Reads the programs that a process holds descriptors of.
-pub(crate) fn programs(pid: u32) -> Result<Programs> {
+pub(crate) fn programs(pid: u32) -> Result<ProgramsById> {
     let files = entries(pid, "fdinfo")?.into_iter();
     let texts = files.filter_map(|file| fs::read_to_string(file).ok());
     Ok(texts.filter_map(|text| parse_program(&text)).collect())
@@ -68,25 +68,25 @@ pub(crate) fn memory(pid: u32) -> Result<Memory> {
         .context("no VmRSS or VmHWM in the status of a process")
 }
 
-/// Reads how often a process has called `write()` and its kin.
+/// Reads how often a process has called `write()` and related system calls.
 pub(crate) fn writes(pid: u32) -> Result<u64> {
     value(&read(&format!("/proc/{pid}/io"))?, "syscw").context("no syscw in the io of a process")
 }
 
-/// CPU time of all our children that have ended; in steps of 10 ms.
+/// CPU time of all children that have ended, in steps of 10 ms.
 pub(crate) fn ended_children() -> Result<Duration> {
     children_ticks(&read("/proc/self/stat")?).context("no time of children in /proc/self/stat")
 }
 
-/// `cutime` and `cstime`, in ticks of `USER_HZ`, which is 100 everywhere; the name before them may hold
-/// spaces and parentheses.
+/// `cutime` and `cstime`, in ticks of `USER_HZ`, which is 100 on all architectures here; the process name before them
+/// may contain spaces and parentheses.
 fn children_ticks(stat: &str) -> Option<Duration> {
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(13);
     let mut ticks = || fields.next()?.parse::<u64>().ok();
     Some(Duration::from_millis(10 * (ticks()? + ticks()?)))
 }
 
-/// A line `key:` and white space, a number and `kB`.
+/// The number in a line `key:`, white space, number, `kB`.
 fn kilobytes(text: &str, key: &str) -> Option<u64> {
     let of_line = |line: &str| {
         let value = line.strip_prefix(key)?.strip_prefix(':')?;
@@ -118,7 +118,7 @@ fn parse_program(text: &str) -> Option<(u32, ProgramCounts)> {
     Some((id, counts))
 }
 
-/// A line `key:` and white space and a number.
+/// The number in a line `key:`, white space, number.
 fn value(text: &str, key: &str) -> Option<u64> {
     let of_line = |line: &str| line.strip_prefix(key)?.strip_prefix(':')?.trim().parse().ok();
     text.lines().find_map(of_line)

@@ -1,8 +1,8 @@
-//! Everything that was measured comes in, the table and the lines below it go out.
+//! Writes the table of state changes and the lines below it.
 
 use super::{
     case::{NOTHING, TCPSTATES, TEXT},
-    measure::{Losses, Phase, Round},
+    measure::{ChangeRound, ChurnLosses, Phase},
     statistics::{Micros, best, median, spread},
     table::{Form, Table},
     workload::CHURN_TRANSITIONS,
@@ -10,16 +10,16 @@ use super::{
 
 /// All that was measured of a case.
 #[derive(Debug)]
-pub(crate) struct Measured {
+pub(crate) struct MeasuredChange {
     pub(crate) label: &'static str,
-    pub(crate) rounds: Vec<Round>,
+    pub(crate) rounds: Vec<ChangeRound>,
     pub(crate) run_ns: Option<f64>,
-    pub(crate) losses: Option<Losses>,
+    pub(crate) losses: Option<ChurnLosses>,
 }
 
-type Workload = fn(&Round) -> Phase;
-const LISTEN_CLOSE: Workload = |round| round.listen_close;
-const CHURN: Workload = |round| round.churn;
+type PhaseOf = fn(&ChangeRound) -> Phase;
+const LISTEN_CLOSE: PhaseOf = |round| round.listen_close;
+const CHURN: PhaseOf = |round| round.churn;
 
 const HEADING: [&str; 14] = [
     "attached",
@@ -50,7 +50,7 @@ kernel skipped, both in one long churn.
 ";
 
 /// The table, its legend and the line about the churn.
-pub(crate) fn write(cases: &[Measured], form: Form) -> String {
+pub(crate) fn write(cases: &[MeasuredChange], form: Form) -> String {
     let mut table = Table::new(&HEADING);
     for case in cases {
         table.push(row(case, cases));
@@ -64,7 +64,7 @@ pub(crate) fn write(cases: &[Measured], form: Form) -> String {
     format!("{text}\n{LEGEND}\n{}", churns.collect::<String>())
 }
 
-fn row(case: &Measured, all: &[Measured]) -> Vec<String> {
+fn row(case: &MeasuredChange, all: &[MeasuredChange]) -> Vec<String> {
     let of = |label| all.iter().find(|other| other.label == label);
     let nothing = of(NOTHING).filter(|nothing| nothing.label != case.label);
     let added = |workload, clock| Some(differences(case, nothing?, workload, clock));
@@ -96,29 +96,37 @@ fn row(case: &Measured, all: &[Measured]) -> Vec<String> {
     ]
 }
 
-/// `31x`; an addition that is lost in the noise has no ratio.
+/// `31x`; `None` if the addition is within the noise.
 fn ratio(peer: Micros, own: Micros) -> Option<String> {
     const NOISE: Micros = 0.02;
     (own > NOISE).then(|| format!("{:.0}x", peer / own))
 }
 
-fn times(case: &Measured, workload: Workload, time: impl Fn(&Phase) -> Option<f64>) -> Vec<f64> {
+fn times(
+    case: &MeasuredChange,
+    workload: PhaseOf,
+    time: impl Fn(&Phase) -> Option<f64>,
+) -> Vec<f64> {
     case.rounds.iter().filter_map(|round| time(&workload(round))).collect()
 }
 
-/// Round by round, so that slow changes of the machine cancel out.
+/// The difference in each round, so that slow changes of the machine cancel out.
 fn differences(
-    case: &Measured,
-    nothing: &Measured,
-    workload: Workload,
+    case: &MeasuredChange,
+    nothing: &MeasuredChange,
+    workload: PhaseOf,
     clock: fn(&Phase) -> Micros,
 ) -> Vec<f64> {
     let pairs = case.rounds.iter().zip(&nothing.rounds);
     pairs.map(|(case, nothing)| clock(&workload(case)) - clock(&workload(nothing))).collect()
 }
 
-/// The best round of each, compared: what remains when nothing else disturbs.
-fn best_difference(case: &Measured, nothing: &Measured, workload: Workload) -> Option<Micros> {
+/// The difference of the best rounds: what remains when nothing else disturbs.
+fn best_difference(
+    case: &MeasuredChange,
+    nothing: &MeasuredChange,
+    workload: PhaseOf,
+) -> Option<Micros> {
     let best_of = |case| best(&times(case, workload, |phase| Some(phase.cpu)));
     Some(best_of(case)? - best_of(nothing)?)
 }
@@ -131,7 +139,7 @@ fn cell<T>(value: Option<T>, text: impl FnOnce(T) -> String) -> String {
     value.map_or_else(|| "-".to_owned(), text)
 }
 
-fn churn(label: &str, losses: &Losses) -> String {
+fn churn(label: &str, losses: &ChurnLosses) -> String {
     let name = if label == TEXT { String::new() } else { format!(", {label}") };
     format!(
         "churn {:.0} s{name}: {} connections, {} transitions, lost {}, missed {}\n",
@@ -149,16 +157,20 @@ mod tests {
 
     use super::*;
 
-    fn case(label: &'static str, walls: &[f64], losses: Option<Losses>) -> Measured {
+    fn case(label: &'static str, walls: &[f64], losses: Option<ChurnLosses>) -> MeasuredChange {
         let phase = |wall| Phase { wall, cpu: wall, tool_cpu: Some(0.5), wakeups: Some(300.0) };
         let rounds =
-            walls.iter().map(|wall| Round { listen_close: phase(*wall), churn: phase(9.0) });
-        Measured { label, rounds: rounds.collect(), run_ns: Some(99.6), losses }
+            walls.iter().map(|wall| ChangeRound { listen_close: phase(*wall), churn: phase(9.0) });
+        MeasuredChange { label, rounds: rounds.collect(), run_ns: Some(99.6), losses }
     }
 
     fn text() -> String {
-        let losses =
-            Losses { ran: Duration::from_secs(10), transitions: 120, lost: Some(0), missed: 3 };
+        let losses = ChurnLosses {
+            ran: Duration::from_secs(10),
+            transitions: 120,
+            lost: Some(0),
+            missed: 3,
+        };
         let cases = [
             case(NOTHING, &[4.0, 5.0, 4.0], None),
             case(TEXT, &[4.25, 5.25, 4.75], Some(losses)),

@@ -1,18 +1,18 @@
-//! Series of numbers come in, the few that describe them go out.
+//! Descriptive statistics of series of numbers.
 
 use std::time::Duration;
 
 /// Microseconds, with a fraction.
 pub(crate) type Micros = f64;
 
-/// A duration shared out among `count`.
+/// The share of each of `count` in a duration.
 pub(crate) fn per(duration: Duration, count: u64) -> Micros {
     duration.as_secs_f64() * 1e6 / number(count)
 }
 
-/// A count as a number to compute with; exact up to 2^53.
+/// A count as a floating-point number; exact up to 2^53.
 pub(crate) fn number(count: u64) -> f64 {
-    // A duration knows how to become a number of seconds.
+    // `Duration` has the conversion to seconds as `f64`.
     Duration::from_secs(count).as_secs_f64()
 }
 
@@ -31,12 +31,12 @@ pub(crate) fn best(values: &[f64]) -> Option<f64> {
     values.iter().copied().min_by(f64::total_cmp)
 }
 
-/// Half of the distance between the quartiles: how far apart equal rounds were.
+/// Half of the distance between the quartiles: how far apart rounds under equal conditions were.
 pub(crate) fn spread(values: &[f64]) -> Option<f64> {
     Some((quantile(values, 0.75)? - quantile(values, 0.25)?) / 2.0)
 }
 
-/// The value that this share of the others is below, by linear interpolation between the two nearest values.
+/// The value below which this share of the values lies, by linear interpolation between its two neighbours.
 pub(crate) fn quantile(values: &[f64], share: f64) -> Option<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);

@@ -1,12 +1,12 @@
-//! Cells come in, aligned text or Markdown goes out.
+//! Writes tables as aligned text or as Markdown.
 
-/// A heading and rows of the same width; the first column is words, all others are numbers.
+/// A heading and rows of the same width; the first column is text, all others are numbers.
 #[derive(Debug, Default)]
 pub(crate) struct Table {
     rows: Vec<Vec<String>>,
 }
 
-/// How the table is written.
+/// The output format of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Form {
     Plain,
@@ -14,7 +14,7 @@ pub(crate) enum Form {
 }
 
 impl Form {
-    /// What stands above tables.
+    /// A heading above tables.
     pub(crate) fn title(self, text: &str) -> String {
         match self {
             Self::Plain => format!("{}\n{}", text.to_uppercase(), "=".repeat(text.chars().count())),
@@ -24,7 +24,7 @@ impl Form {
 }
 
 impl Table {
-    /// A table with nothing below its heading.
+    /// A table without rows.
     pub(crate) fn new<T: ToString>(heading: &[T]) -> Self {
         Self { rows: vec![heading.iter().map(ToString::to_string).collect()] }
     }
@@ -33,7 +33,7 @@ impl Table {
         self.rows.push(row);
     }
 
-    /// Every line ends with a line end.
+    /// The table, with a line feed at the end of every line.
     pub(crate) fn text(&self, form: Form) -> String {
         let widths = self.widths();
         let (left, between, right) = match form {
@@ -63,7 +63,7 @@ impl Table {
     }
 }
 
-/// The line below the heading, which also says how columns are aligned.
+/// The line below the heading, which in Markdown sets the alignment of the columns.
 fn rule(widths: &[usize]) -> String {
     let column = |(index, width): (usize, &usize)| {
         let dashes = "-".repeat(width.saturating_sub(1));

@@ -1,5 +1,4 @@
-//! A run of the laboratory comes in; what a segment costs at the tap on its links goes out, by the
-//! kernel's own measure.
+//! What a segment costs at the tap on the laboratory's links, by the kernel's own statistics.
 
 use std::{
     collections::BTreeMap,
@@ -16,13 +15,13 @@ use super::{
     bpf,
     command::Bench,
     hooks,
-    proc_files::{self, Programs},
+    proc_files::{self, ProgramsById},
     tool::die_with_this_thread,
 };
 
-/// What goes to and fro: each is a segment with data and one that acknowledges it.
+/// Number of round trips: each is a data segment and one that acknowledges it.
 const PINGS: usize = 500;
-/// Between two looks at the counts of the programs, which end with the run.
+/// Interval between two readings of the programs' counts, which end with the run.
 const LOOK: Duration = Duration::from_millis(20);
 
 const LEGEND: &str = "\
@@ -30,22 +29,22 @@ As above, while a run of the laboratory sends 1,000 segments over its two links,
 rule for resets.
 ";
 
-/// The programs of the tap.
+/// The table of the tap's programs.
 pub(super) fn table(bench: &Bench) -> Result<String> {
     let file = std::env::temp_dir().join(format!("tcpwatch-bench-{}.toml", std::process::id()));
     fs::write(&file, scenario()).with_context(|| format!("cannot write {}", file.display()))?;
-    let timed = bpf::enable_statistics().context("cannot have programs timed")?;
+    let timed = bpf::enable_statistics().context("cannot enable BPF statistics")?;
     let mut command = Command::new(&bench.tcpwatch);
     command.args(["lab", "run"]).arg(&file);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     die_with_this_thread(&mut command);
     let mut child = command.spawn().context("cannot start the laboratory")?;
-    let (mut seen, mut names) = (Programs::new(), BTreeMap::new());
+    let (mut seen, mut names) = (ProgramsById::new(), BTreeMap::new());
     let status = loop {
         if let Some(status) = child.try_wait().context("cannot wait for the laboratory")? {
             break status;
         }
-        // It may end while we look.
+        // The run may end in the meantime.
         for (id, counts) in proc_files::programs(child.id()).unwrap_or_default() {
             seen.insert(id, counts);
             if let Ok(name) = bpf::program_name(id) {
@@ -56,7 +55,7 @@ pub(super) fn table(bench: &Bench) -> Result<String> {
     };
     drop(timed);
     fs::remove_file(&file).with_context(|| format!("cannot remove {}", file.display()))?;
-    ensure!(status.success(), "the run of the laboratory does not hold ({status})");
+    ensure!(status.success(), "the run of the laboratory failed ({status})");
     let mut table = hooks::runs();
     for (id, name) in names.into_iter().filter(|(_, name)| name.starts_with("tap_")) {
         let counts = seen.get(&id).copied().unwrap_or_default();
@@ -67,7 +66,7 @@ pub(super) fn table(bench: &Bench) -> Result<String> {
     Ok(text)
 }
 
-/// A run with many segments.
+/// A scenario with many segments.
 fn scenario() -> String {
     let ping = "    { client = \"send\", bytes = 100 },\n    { server = \"recv\", bytes = 100 },\n    \
                 { wait = \"server\", returned = \"recv\" },\n";

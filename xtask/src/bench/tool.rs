@@ -1,4 +1,4 @@
-//! A command comes in; it runs attached until it is ended, and what it said goes out.
+//! Runs a tool until it is ended, and collects its output.
 
 use std::{
     ffi::OsString,
@@ -13,8 +13,8 @@ use anyhow::{Context, Result, anyhow, bail};
 use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal};
 
 use super::{
-    losses::Tells,
-    proc_files::{self, Usage},
+    losses::LossReport,
+    proc_files::{self, ProcessUsage},
 };
 
 /// How a tool is started.
@@ -23,63 +23,63 @@ pub(crate) struct Spec {
     pub(crate) program: OsString,
     pub(crate) args: Vec<OsString>,
     pub(crate) ready: Ready,
-    pub(crate) tells: Tells,
+    pub(crate) loss_report: LossReport,
 }
 
-/// How one sees that a tool is attached.
+/// How to detect that a tool is attached.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Ready {
-    /// It writes a line to stderr that starts like this.
+    /// It writes a line to stderr that begins with this text.
     Banner(&'static str),
-    /// It has loaded a program and come to rest.
+    /// It has loaded a program and is idle.
     Programs,
 }
 
-/// Where the lines of a tool go.
+/// Where a tool's stdout goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stdout {
     /// To `/dev/null`.
     Discarded,
-    /// To us: lines are counted, and what it says about losses is kept.
+    /// To the bench: lines are counted, those about losses are kept.
     Read,
 }
 
-/// A tool that runs.
+/// A running tool.
 #[derive(Debug)]
 pub(crate) struct Tool {
     child: Child,
-    stderr: JoinHandle<io::Result<Said>>,
-    stdout: Option<JoinHandle<io::Result<Said>>>,
-    tells: Tells,
-    /// From its start until it was attached, as far as that is seen.
+    stderr: JoinHandle<io::Result<ToolOutput>>,
+    stdout: Option<JoinHandle<io::Result<ToolOutput>>>,
+    loss_report: LossReport,
+    /// Time from its start until it was attached, as far as that is detected.
     pub(crate) attached_after: Duration,
 }
 
-/// What a tool leaves behind.
+/// What is known of a tool after its end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Ended {
-    /// Lost by its own account, if it gave one.
+pub(crate) struct ToolEnd {
+    /// Lost, as the tool itself reports.
     pub(crate) lost: Option<u64>,
     /// Lines on stdout, if they were read.
     pub(crate) lines: u64,
 }
 
-/// What is kept of a stream.
+/// What is kept of an output stream.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Said {
+pub(crate) struct ToolOutput {
     /// Lines with the word `lost`, which are few.
     pub(crate) about_losses: Vec<String>,
     pub(crate) last: String,
     pub(crate) lines: u64,
 }
 
-/// For a tool to be attached, or to end. Missing it is a failure.
+/// Time limit for a tool to be attached, or to end. Exceeding it is a failure.
 const DEADLINE: Duration = Duration::from_secs(20);
-/// A tool that uses less than a hundredth of a CPU for this long has come to rest.
+/// A tool that uses less than a hundredth of a CPU for this long is idle.
 const REST: Duration = Duration::from_millis(100);
 const LOOK: Duration = Duration::from_millis(10);
 
-/// Has the kernel end the process when the thread that starts it ends, however that comes.
+/// Makes the kernel end the process when the thread that starts it ends, for whatever cause.
 pub(crate) fn die_with_this_thread(command: &mut Command) {
     let die = || Ok(set_parent_process_death_signal(Some(Signal::KILL))?);
     // SAFETY: between fork and exec this makes one system call and nothing else.
@@ -87,7 +87,7 @@ pub(crate) fn die_with_this_thread(command: &mut Command) {
 }
 
 impl Tool {
-    /// Returns when it is attached and has come to rest.
+    /// Starts a tool; returns when it is attached and idle.
     pub(crate) fn start(spec: &Spec, stdout: Stdout) -> Result<Self> {
         let name = spec.program.display();
         let mut command = Command::new(&spec.program);
@@ -102,7 +102,7 @@ impl Tool {
         let stderr = child.stderr.take().context("no stderr")?;
         let stdout = child.stdout.take();
         if let Some(pipe) = &stdout {
-            // The largest that is allowed without privilege, so that our reading disturbs little.
+            // The largest size that is allowed without privilege, so that reading disturbs little.
             rustix::pipe::fcntl_setpipe_size(pipe, 1 << 20).context("cannot enlarge a pipe")?;
         }
         let (announce, banner) = std::sync::mpsc::channel();
@@ -110,15 +110,15 @@ impl Tool {
         let mut tool = Self {
             child,
             stderr: thread::spawn(move || {
-                listen(stderr, |line| {
+                read_stream(stderr, |line| {
                     if matches!(ready, Ready::Banner(start) if line.starts_with(start.as_bytes())) {
-                        // Nobody waits any more for a second one.
+                        // Nothing waits for a second one any more.
                         announce.send(()).unwrap_or_default();
                     }
                 })
             }),
-            stdout: stdout.map(|stdout| thread::spawn(move || listen(stdout, |_| {}))),
-            tells: spec.tells,
+            stdout: stdout.map(|stdout| thread::spawn(move || read_stream(stdout, |_| {}))),
+            loss_report: spec.loss_report,
             attached_after: Duration::ZERO,
         };
         let attached = match ready {
@@ -126,9 +126,9 @@ impl Tool {
             Ready::Programs => tool.await_programs(),
         };
         if let Err(error) = attached {
-            tool.child.kill().context("cannot end it")?;
-            let said = heard(tool.stderr)?.last;
-            return Err(error.context(format!("{name} is not attached; it said: {said}")));
+            tool.child.kill().context("cannot end the tool")?;
+            let output = join_reader(tool.stderr)?.last;
+            return Err(error.context(format!("{name} is not attached; its last line: {output}")));
         }
         tool.attached_after = started.elapsed();
         tool.settle()?;
@@ -139,7 +139,7 @@ impl Tool {
         self.child.id()
     }
 
-    pub(crate) fn usage(&self) -> Result<Usage> {
+    pub(crate) fn usage(&self) -> Result<ProcessUsage> {
         proc_files::usage(self.pid())
     }
 
@@ -154,14 +154,14 @@ impl Tool {
         Ok(())
     }
 
-    /// Waits until it has worked off what it was given.
+    /// Waits until it has processed its backlog.
     pub(crate) fn settle(&self) -> Result<()> {
         let start = Instant::now();
         let mut before = self.usage()?.cpu;
         let mut quiet_since = start;
         while quiet_since.elapsed() < REST {
             if start.elapsed() > DEADLINE {
-                bail!("the tool does not come to rest");
+                bail!("the tool does not become idle");
             }
             sleep(LOOK);
             let now = self.usage()?.cpu;
@@ -172,43 +172,44 @@ impl Tool {
         Ok(())
     }
 
-    /// Ends it as Ctrl-C does; tells what can be read from what it said.
-    pub(crate) fn end(mut self) -> Result<Ended> {
+    /// Ends it with SIGINT, as Ctrl-C does; returns its losses and the number of its lines.
+    pub(crate) fn end(mut self) -> Result<ToolEnd> {
         kill_process(Pid::from_child(&self.child), Signal::INT).context("cannot end the tool")?;
         let start = Instant::now();
         while self.child.try_wait().context("cannot wait for the tool")?.is_none() {
             if start.elapsed() > DEADLINE {
-                self.child.kill().context("cannot end the tool by force")?;
-                bail!("the tool does not end at Ctrl-C");
+                self.child.kill().context("cannot kill the tool")?;
+                bail!("the tool does not end on SIGINT");
             }
             sleep(LOOK);
         }
-        let stderr = heard(self.stderr)?;
-        let stdout = self.stdout.map(heard).transpose()?.unwrap_or_default();
-        Ok(Ended { lost: self.tells.lost(&stderr, &stdout), lines: stdout.lines })
+        let stderr = join_reader(self.stderr)?;
+        let stdout = self.stdout.map(join_reader).transpose()?.unwrap_or_default();
+        Ok(ToolEnd { lost: self.loss_report.lost(&stderr, &stdout), lines: stdout.lines })
     }
 }
 
-fn heard(thread: JoinHandle<io::Result<Said>>) -> Result<Said> {
-    let said = thread.join().map_err(|_panic| anyhow!("the thread that reads a tool panicked"))?;
-    said.context("cannot read what the tool says")
+fn join_reader(thread: JoinHandle<io::Result<ToolOutput>>) -> Result<ToolOutput> {
+    let output =
+        thread.join().map_err(|_panic| anyhow!("the thread that reads a tool panicked"))?;
+    output.context("cannot read the tool's output")
 }
 
-/// Reads to the end, fast enough for a hundred thousand lines a second.
-fn listen(stream: impl Read, mut hear: impl FnMut(&[u8])) -> io::Result<Said> {
+/// Reads to the end of the stream, fast enough for a hundred thousand lines per second.
+fn read_stream(stream: impl Read, mut on_line: impl FnMut(&[u8])) -> io::Result<ToolOutput> {
     let mut stream = BufReader::with_capacity(1 << 18, stream);
-    let (mut said, mut line, mut last) = (Said::default(), Vec::new(), Vec::new());
+    let (mut output, mut line, mut last) = (ToolOutput::default(), Vec::new(), Vec::new());
     while stream.read_until(b'\n', &mut line)? > 0 {
-        hear(&line);
-        said.lines += 1;
+        on_line(&line);
+        output.lines += 1;
         if is_about_losses(&line) {
-            said.about_losses.push(String::from_utf8_lossy(&line).trim_end().to_owned());
+            output.about_losses.push(String::from_utf8_lossy(&line).trim_end().to_owned());
         }
         std::mem::swap(&mut line, &mut last);
         line.clear();
     }
-    String::from_utf8_lossy(&last).trim_end().clone_into(&mut said.last);
-    Ok(said)
+    String::from_utf8_lossy(&last).trim_end().clone_into(&mut output.last);
+    Ok(output)
 }
 
 /// `Lost 3 events`, `lost 3 events on CPU #0!`, `3 packets dropped by kernel`, and tcpwatch's totals.
@@ -227,15 +228,15 @@ mod tests {
     #[test]
     fn of_many_lines_those_about_losses_and_the_last_are_kept() {
         let text = "1 2 3 4\nLost 5 events\n7 10 0 0\n{\"event\":\"summary\"}\n";
-        let mut heard = 0;
-        let said = listen(text.as_bytes(), |_| heard += 1).expect("memory can be read");
-        let expected = Said {
+        let mut calls = 0;
+        let output = read_stream(text.as_bytes(), |_| calls += 1).expect("memory can be read");
+        let expected = ToolOutput {
             about_losses: vec!["Lost 5 events".into()],
             last: "{\"event\":\"summary\"}".into(),
             lines: 4,
         };
-        assert_eq!(said, expected, "one about losses, the last, four in all");
-        assert_eq!(heard, 4, "each was heard");
+        assert_eq!(output, expected, "one about losses, the last, four in all");
+        assert_eq!(calls, 4, "`on_line` was called for each");
     }
 
     #[test]
@@ -244,7 +245,7 @@ mod tests {
             program: "true".into(),
             args: Vec::new(),
             ready: Ready::Banner("tcpwatch "),
-            tells: Tells::Nothing,
+            loss_report: LossReport::Nothing,
         };
         let error = Tool::start(&spec, Stdout::Discarded).expect_err("`true` attaches nothing");
         assert!(error.to_string().contains("true is not attached"), "{error:#}");

@@ -1,8 +1,8 @@
 //! apt with a state of its own: it reads the machine's sources and keeps its lists, its packages and its record
 //! of installed packages in the user's cache.
 //!
-//! That record is empty, so that the resolver finds everything that a package needs, whatever the machine has
-//! installed. What is fetched is verified as the machine's apt does it. No root is needed.
+//! That record is empty, so that the resolver includes everything that a package needs, whatever the machine has
+//! installed. Packages are verified as the machine's apt verifies them. No root is needed.
 
 use std::{
     fs,
@@ -16,22 +16,22 @@ use anyhow::{Context, Result, ensure};
 
 use tcpwatch_bpf_toolchain::in_path;
 
-/// Where the machine's sources are named.
+/// The machine's lists of sources.
 const SOURCES: [&str; 2] = ["/etc/apt/sources.list", "/etc/apt/sources.list.d"];
-/// Suites with kernels that the machine's own sources need not have; those of security are on another mirror.
+/// Suites with kernels that the machine's own sources may lack; the security suites are on another mirror.
 const KERNEL_SUITES: [&str; 3] = ["bullseye-security", "bookworm-security", "trixie-backports"];
-/// Debian's keys. Since Debian 12 they are in this package's file on every system.
+/// Debian's keys; since Debian 12 every system has them in this file.
 const KEYS: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 /// The file that names those suites.
 const KERNELS_LIST: &str = "kernels.list";
 /// Lists older than this are refreshed before they are used.
 const FRESH: Duration = Duration::from_hours(24);
 
-/// An apt with a state of its own.
+/// apt with its own state.
 #[derive(Debug)]
 pub(crate) struct Apt {
     dir: PathBuf,
-    /// One at a time; the lock ends with this.
+    /// Only one process at a time uses the state; the lock ends with this value.
     _lock: fs::File,
 }
 
@@ -44,12 +44,12 @@ struct Repository<'a> {
 }
 
 impl Apt {
-    /// The one in the user's cache, beside the machine's sources.
+    /// The one in the user's cache, with the machine's sources.
     pub(crate) fn open() -> Result<Self> {
         Self::open_in(&super::cache()?.join("apt"), &SOURCES.map(Path::new))
     }
 
-    /// One whose state is in `dir`, with these source files, or directories of them.
+    /// The one with its state in `dir` and these source files, or directories of source files.
     pub(super) fn open_in(dir: &Path, sources: &[&Path]) -> Result<Self> {
         ensure!(in_path("apt-get").is_some(), "this system has no apt-get");
         let make = || -> Result<Self> {
@@ -66,7 +66,7 @@ impl Apt {
         make().with_context(|| format!("cannot keep the state of apt in {}", dir.display()))
     }
 
-    /// Acts on lists that are fresh; a failure may come from lists that are not fresh enough.
+    /// Calls `act` with fresh lists; if it fails, refreshes the lists and calls it again.
     pub(crate) fn with_lists<T>(&self, act: impl Fn() -> Result<T>) -> Result<T> {
         if self.is_fresh()
             && let Ok(result) = act()
@@ -84,9 +84,9 @@ impl Apt {
         refreshed.is_ok_and(|time| time.elapsed().is_ok_and(|age| age < FRESH))
     }
 
-    /// Brings the lists up to date; where the sources are Debian's, also those of the suites with kernels.
+    /// Updates the lists; if the machine's sources are Debian's, also those of the suites with kernels.
     fn refresh(&self) -> Result<()> {
-        eprintln!("apt: reading the lists of packages");
+        eprintln!("apt: updating the lists of packages");
         let update = || {
             let mut update = self.apt_get();
             update.args(["-o", "APT::Update::Error-Mode=any", "update"]);
@@ -107,23 +107,23 @@ impl Apt {
         fs::write(&stamp, "").with_context(|| stamp.display().to_string())
     }
 
-    /// Names of packages that begin like this.
+    /// Names of packages that begin with `prefix`.
     pub(crate) fn names(&self, prefix: &str) -> Result<Vec<String>> {
         let mut command = self.command("apt-cache");
         command.args(["pkgnames", prefix]);
         Ok(output(command)?.lines().map(str::to_owned).collect())
     }
 
-    /// The version of a package that would be fetched.
+    /// The version of a package that `download` would fetch.
     pub(crate) fn version(&self, name: &str) -> Result<String> {
         let mut command = self.command("apt-cache");
         command.args(["show", "--no-all-versions", name]);
         let shown = output(command)?;
         let version = shown.lines().find_map(|line| line.strip_prefix("Version: "));
-        Ok(version.with_context(|| format!("apt knows no version of {name}"))?.to_owned())
+        Ok(version.with_context(|| format!("apt has no version of {name}"))?.to_owned())
     }
 
-    /// Fetches these packages and nothing else into `dir`.
+    /// Fetches exactly these packages into `dir`.
     pub(crate) fn download(&self, names: &[&str], dir: &Path) -> Result<()> {
         eprintln!("apt: fetching {}", names.join(", "));
         let mut download = self.apt_get();
@@ -131,9 +131,9 @@ impl Apt {
         succeed(download)
     }
 
-    /// Fetches a package with everything that it needs, down to the C library, into `dir`.
+    /// Fetches a package and all its dependencies, down to the C library, into `dir`.
     pub(crate) fn download_with_dependencies(&self, name: &str, dir: &Path) -> Result<()> {
-        eprintln!("apt: fetching {name} and what it needs");
+        eprintln!("apt: fetching {name} and its dependencies");
         fs::create_dir_all(dir.join("partial")).with_context(|| dir.display().to_string())?;
         let mut install = self.apt_get();
         let archives = format!("Dir::Cache::archives={}", dir.display());
@@ -151,13 +151,13 @@ impl Apt {
     fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         command.env("APT_CONFIG", self.dir.join("apt.conf")).env("LC_ALL", "C");
-        // Results of the bench are on stdout.
+        // stdout is for the results of the bench.
         command.stdout(std::io::stderr());
         command
     }
 }
 
-/// Makes `dir` name the machine's sources; what else is in it stays.
+/// Links the machine's sources into `dir`; other files in it stay.
 fn link_sources(sources: &[&Path], dir: &Path) -> Result<()> {
     for entry in fs::read_dir(dir)? {
         let path = entry?.path();
@@ -181,8 +181,8 @@ fn link_sources(sources: &[&Path], dir: &Path) -> Result<()> {
     Ok(())
 }
 
-/// How the machine's apt gets things (its proxies above all), and where this one keeps them. Hooks and pins of
-/// the machine have no part in it.
+/// The machine's settings for downloads (above all its proxies), and where this apt keeps its state. The machine's
+/// hooks and pins do not apply.
 fn configuration(dir: &Path) -> Result<String> {
     let mut dump = Command::new("apt-config");
     dump.args(["dump", "Acquire"]).env("LC_ALL", "C");
@@ -191,7 +191,7 @@ fn configuration(dir: &Path) -> Result<String> {
     ensure!(!dir.to_string().contains(['"', '\n']), "apt cannot be given the path {dir}");
     Ok(format!(
         r#"{acquire}
-// A suite that gets no more updates is dated, and signed as before.
+// A suite that gets no more updates has an old date; its signature is still valid.
 Acquire::Check-Valid-Until "false";
 Acquire::Languages "none";
 Acquire::IndexTargets::deb::DEP-11::DefaultEnabled "false";
@@ -209,7 +209,7 @@ Dir::State::status "{dir}/status";
     ))
 }
 
-/// Sources of the suites with kernels that the machine's own (`targets`) lack, on the mirrors that they name.
+/// Sources of the suites with kernels that the machine's own (`targets`) lack, on the mirrors that those name.
 fn more_suites(targets: &str) -> String {
     let own: Vec<_> = targets
         .lines()
@@ -226,7 +226,7 @@ fn more_suites(targets: &str) -> String {
     lacking.filter_map(source).collect()
 }
 
-/// `URI CODENAME LABEL FILE`, once for each component.
+/// A line `URI CODENAME LABEL FILE`, one for each component.
 fn repository(line: &str) -> Option<Repository<'_>> {
     let mut words = line.split(' ');
     Some(Repository { uri: words.next()?, codename: words.next()?, label: words.next()? })
@@ -246,7 +246,7 @@ fn output(mut command: Command) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// A command as one would type it.
+/// A command line as a user would type it.
 fn typed(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")

@@ -1,5 +1,5 @@
-//! What Debian's archive has and the tests and the bench need: programs and kernels, fetched by apt into
-//! the user's cache. No package of the machine is added, replaced or removed.
+//! Programs and kernels from Debian's archive that the tests and the bench need, fetched by apt into the user's cache.
+//! No package of the machine is added, replaced or removed.
 
 mod apt;
 mod programs;
@@ -13,12 +13,12 @@ use anyhow::{Context, Result};
 
 pub(crate) use apt::Apt;
 pub(crate) use programs::{
-    BPFTRACE, BUSYBOX, IPROUTE, LIBBPF_TOOLS, NODE_EXPORTER, PROMETHEUS, Part, QEMU, TCPDUMP,
-    VALGRIND, parts,
+    BPFTRACE, BUSYBOX, IPROUTE, LIBBPF_TOOLS, NODE_EXPORTER, PROMETHEUS, ProgramFile, QEMU,
+    TCPDUMP, VALGRIND, parts,
 };
 pub(crate) use unpack::{finish, packages_in, unpack};
 
-/// Where fetched things are kept: `tcpwatch` in `XDG_CACHE_HOME`, or in `.cache` of `HOME`.
+/// The cache: `tcpwatch` in `XDG_CACHE_HOME`, or in `.cache` of `HOME`.
 pub(crate) fn cache() -> Result<PathBuf> {
     let home = || env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
     let caches = env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(home);

@@ -1,5 +1,5 @@
-//! Programs that the tests and the bench start, and the packages that have them. A program in `PATH` is used
-//! as it is; any other is fetched with all its libraries, unpacked in the user's cache, and run from there.
+//! Programs that the tests and the bench start, and their packages. A program in `PATH` is used; any other is fetched
+//! with all its libraries, unpacked in the user's cache, and run from there.
 
 use std::{
     env,
@@ -18,48 +18,48 @@ use super::{
 };
 use crate::precondition::Precondition;
 
-/// A package and what is run of it. Paths are relative to where it is unpacked.
+/// A package and its programs. Paths are relative to the directory into which it is unpacked.
 #[derive(Debug)]
-pub(crate) struct Package {
+pub(crate) struct ProgramPackage {
     name: &'static str,
     programs: &'static [&'static str],
-    /// Variables with which a program finds its own files.
+    /// Environment variables by which a program finds its own files.
     variables: &'static [(&'static str, &'static str)],
-    /// Options for the same.
+    /// Options for the same purpose.
     options: &'static [(&'static str, &'static str)],
 }
 
-const fn package(name: &'static str, programs: &'static [&'static str]) -> Package {
-    Package { name, programs, variables: &[], options: &[] }
+const fn package(name: &'static str, programs: &'static [&'static str]) -> ProgramPackage {
+    ProgramPackage { name, programs, variables: &[], options: &[] }
 }
 
-pub(crate) const BPFTRACE: Package = package("bpftrace", &["bpftrace"]);
-pub(crate) const BUSYBOX: Package = package("busybox-static", &["busybox"]);
-pub(crate) const IPROUTE: Package = package("iproute2", &["ip", "ss", "tc"]);
-pub(crate) const LIBBPF_TOOLS: Package = package("libbpf-tools", &["tcpstates", "tcplife"]);
-pub(crate) const NODE_EXPORTER: Package =
+pub(crate) const BPFTRACE: ProgramPackage = package("bpftrace", &["bpftrace"]);
+pub(crate) const BUSYBOX: ProgramPackage = package("busybox-static", &["busybox"]);
+pub(crate) const IPROUTE: ProgramPackage = package("iproute2", &["ip", "ss", "tc"]);
+pub(crate) const LIBBPF_TOOLS: ProgramPackage = package("libbpf-tools", &["tcpstates", "tcplife"]);
+pub(crate) const NODE_EXPORTER: ProgramPackage =
     package("prometheus-node-exporter", &["prometheus-node-exporter"]);
-pub(crate) const PROMETHEUS: Package = package("prometheus", &["prometheus", "promtool"]);
-pub(crate) const QEMU: Package = Package {
+pub(crate) const PROMETHEUS: ProgramPackage = package("prometheus", &["prometheus", "promtool"]);
+pub(crate) const QEMU: ProgramPackage = ProgramPackage {
     variables: &[("QEMU_MODULE_DIR", "usr/lib/x86_64-linux-gnu/qemu")],
     options: &[("-L", "usr/share/qemu"), ("-L", "usr/share/seabios")],
     ..package("qemu-system-x86", &["qemu-system-x86_64"])
 };
-pub(crate) const TCPDUMP: Package = package("tcpdump", &["tcpdump"]);
-pub(crate) const VALGRIND: Package = Package {
+pub(crate) const TCPDUMP: ProgramPackage = package("tcpdump", &["tcpdump"]);
+pub(crate) const VALGRIND: ProgramPackage = ProgramPackage {
     variables: &[("VALGRIND_LIB", "usr/libexec/valgrind")],
     ..package("valgrind", &["valgrind"])
 };
 
-/// Where an unpacked package has its programs ready to be started.
+/// Where an unpacked package has its programs ready to run.
 const READY: &str = "ready";
-/// What is not unpacked: no program reads it.
+/// Files that are not unpacked, because no program reads them.
 const LEFT: [&str; 3] =
     ["--exclude=./usr/share/doc", "--exclude=./usr/share/man", "--exclude=./usr/share/locale"];
 
-impl Package {
-    /// The directory with its programs, if they are here: one of `PATH` that has all of them, or where they
-    /// were fetched to before.
+impl ProgramPackage {
+    /// The directory with its programs, if they are on this machine: a directory of `PATH` that has all of them, or
+    /// where they were fetched to before.
     pub(crate) fn find(&self) -> Option<PathBuf> {
         let path = env::var_os("PATH").unwrap_or_default();
         let fetched = cache().ok().map(|cache| self.tree(&cache).join(READY));
@@ -67,7 +67,7 @@ impl Package {
         env::split_paths(&path).chain(fetched).find(is_in)
     }
 
-    /// The same; they are fetched if they are not here.
+    /// The same, but fetches them if they are missing.
     pub(crate) fn ensure(&self) -> Result<PathBuf> {
         if let Some(found) = self.find() {
             return Ok(found);
@@ -83,12 +83,12 @@ impl Package {
         })
     }
 
-    /// Where it is unpacked.
+    /// The directory into which it is unpacked.
     fn tree(&self, cache: &Path) -> PathBuf {
         cache.join("programs").join(self.name)
     }
 
-    /// Fetches it and tells where its programs are.
+    /// Fetches it and returns the directory of its programs.
     pub(super) fn fetch(&self, apt: &Apt, cache: &Path) -> Result<PathBuf> {
         let tree = self.tree(cache);
         finish(&tree, |unfinished| {
@@ -104,14 +104,14 @@ impl Package {
         Ok(tree.join(READY))
     }
 
-    /// A program that brings its libraries needs the loader that belongs to them; `tree` is where
-    /// `unfinished` will be.
+    /// A program with its own libraries needs the loader that belongs to them; `tree` is the final path of
+    /// `unfinished`.
     fn make_ready(&self, program: &str, unfinished: &Path, tree: &Path) -> Result<()> {
         let ready = unfinished.join(READY).join(program);
         let file = file_of(program, unfinished)?;
         let Some(loader) = loader_for(&file, unfinished)? else {
             let file = Path::new("..").join(file.strip_prefix(unfinished)?);
-            return symlink(file, ready).context("cannot make a link");
+            return symlink(file, ready).context("cannot make a symbolic link");
         };
         let start = self.script(&file, &loader, unfinished, tree)?;
         fs::write(&ready, start)?;
@@ -138,18 +138,18 @@ impl Package {
     }
 }
 
-/// A file that is needed where a program is to run, and where it belongs there.
+/// A file that a program needs on another system, and its path there.
 #[derive(Debug)]
-pub(crate) struct Part {
+pub(crate) struct ProgramFile {
     pub(crate) file: PathBuf,
     /// Relative to the root.
     pub(crate) place: PathBuf,
 }
 
-/// What another system needs to run this program: the program itself, which is to be `bin/NAME` there, and
-/// the libraries that its loader takes, with the loader.
-pub(crate) fn parts(program: &Path) -> Result<Vec<Part>> {
-    let name = program.file_name().context("a program without a name")?;
+/// What another system needs to run this program: the program itself, which becomes `bin/NAME` there, the libraries
+/// that its loader loads, and the loader.
+pub(crate) fn parts(program: &Path) -> Result<Vec<ProgramFile>> {
+    let name = program.file_name().context("the path of a program has no file name")?;
     let ready = program.parent().filter(|dir| dir.ends_with(READY));
     let tree = ready.and_then(Path::parent);
     let file = match tree {
@@ -167,20 +167,20 @@ pub(crate) fn parts(program: &Path) -> Result<Vec<Part>> {
         None => Command::new("ldd"),
     };
     let output = list.arg(&file).output().context("cannot start ldd")?;
-    let said = String::from_utf8_lossy(&output.stdout);
-    let libraries = said.lines().filter_map(library).map(PathBuf::from);
+    let printed = String::from_utf8_lossy(&output.stdout);
+    let libraries = printed.lines().filter_map(library).map(PathBuf::from);
     let part = |file: PathBuf| {
         let below = tree.and_then(|tree| file.strip_prefix(tree).ok());
         let place = below.unwrap_or(&file).strip_prefix("/").unwrap_or(below.unwrap_or(&file));
-        Part { place: place.to_owned(), file }
+        ProgramFile { place: place.to_owned(), file }
     };
     let mut parts: Vec<_> = libraries.map(part).collect();
     if let Some(loader) = loader {
-        // Where the program says that it is.
+        // At the path that the program names.
         let place = Path::new("lib64").join(loader.file_name().unwrap_or_default());
-        parts.push(Part { place, file: loader });
+        parts.push(ProgramFile { place, file: loader });
     }
-    parts.push(Part { place: Path::new("bin").join(name), file });
+    parts.push(ProgramFile { place: Path::new("bin").join(name), file });
     Ok(parts)
 }
 
@@ -190,7 +190,7 @@ fn library(line: &str) -> Option<&str> {
     path.rsplit_once(" (").map(|(path, _)| path).filter(|path| path.starts_with('/'))
 }
 
-/// A program in an unpacked tree, behind a script of the package where it is started by one.
+/// The path of a program in an unpacked tree. If a script of the package starts the program, it is not the script's.
 fn file_of(program: &str, tree: &Path) -> Result<PathBuf> {
     let names = [format!("{program}.bin"), program.to_owned()];
     let files =
@@ -199,7 +199,7 @@ fn file_of(program: &str, tree: &Path) -> Result<PathBuf> {
     file.with_context(|| format!("the package lacks {program}"))
 }
 
-/// The loader of an unpacked tree, if it takes this program: one that is linked statically needs none.
+/// The loader of an unpacked tree, if this program uses it; a statically linked program has none.
 fn loader_for(program: &Path, tree: &Path) -> Result<Option<PathBuf>> {
     let Some(loader) = loader(tree)? else { return Ok(None) };
     let verified = Command::new(&loader).arg("--verify").arg(program).status();
@@ -207,7 +207,7 @@ fn loader_for(program: &Path, tree: &Path) -> Result<Option<PathBuf>> {
     Ok(verified.success().then_some(loader))
 }
 
-/// `usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2`, or another machine's.
+/// `usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2`, or that of another architecture.
 fn loader(tree: &Path) -> Result<Option<PathBuf>> {
     for dir in fs::read_dir(tree.join("usr/lib"))? {
         let dir = dir?.path();
@@ -227,7 +227,7 @@ mod tests {
     use super::*;
     use crate::debian::test_archive::Archive;
 
-    const EMULATOR: Package = Package {
+    const EMULATOR: ProgramPackage = ProgramPackage {
         variables: &[("EMULATOR_DATA", "usr/share/emulator")],
         options: &[("-L", "usr/share/emulator")],
         ..package("emulator", &["emulator"])
@@ -238,17 +238,17 @@ mod tests {
         let archive = Archive::new("conflict");
         let installed = archive.status(&[("utils", "2.0", "Breaks: emulator (<< 2.0)\n")]);
         let install = |more: &[&str]| archive.machine_installs("emulator", more);
-        let (alone, said) = install(&["--no-remove"]);
-        assert!(!alone, "this is the conflict: {said}");
-        let (with_removal, said) = install(&[]);
-        assert!(with_removal && said.contains("Remv utils"), "it would be removed: {said}");
+        let (alone, printed) = install(&["--no-remove"]);
+        assert!(!alone, "this is the conflict: {printed}");
+        let (with_removal, printed) = install(&[]);
+        assert!(with_removal && printed.contains("Remv utils"), "it would be removed: {printed}");
 
         let ready = EMULATOR.fetch(&archive.apt(), &archive.dir).expect("it is fetched");
         let output = Command::new(ready.join("emulator")).arg("hello").output().expect("it starts");
         let tree = EMULATOR.tree(&archive.dir);
         let data = tree.join("usr/share/emulator").display().to_string();
-        let said = String::from_utf8_lossy(&output.stdout);
-        assert_eq!(said.trim(), format!("-L {data} hello"), "its options and ours");
+        let printed = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(printed.trim(), format!("-L {data} hello"), "its options and ours");
         let start = fs::read_to_string(ready.join("emulator")).expect("a script");
         assert!(start.contains(&format!("export EMULATOR_DATA='{data}'\n")), "{start}");
         assert!(start.contains("--library-path"), "with the libraries that came along: {start}");

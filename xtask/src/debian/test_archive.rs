@@ -1,4 +1,4 @@
-//! An archive of a few small packages on this file system, and a machine that has some of them installed.
+//! A package archive on this file system with a few small packages, and a system that has some of them installed.
 
 use std::{
     fs,
@@ -8,13 +8,13 @@ use std::{
 
 use super::{Apt, parts};
 
-/// It is removed when this is dropped.
+/// Its directory is removed when this is dropped.
 pub(super) struct Archive {
     pub(super) dir: PathBuf,
 }
 
 impl Archive {
-    /// Holds `emulator`, which is this system's `echo`, and `library`, which it needs.
+    /// Contains `emulator`, which is this system's `echo`, and `library`, which it needs.
     pub(super) fn new(name: &str) -> Self {
         let dir = std::env::temp_dir().join(format!("tcpwatch-{name}-{}", std::process::id()));
         let archive = Self { dir };
@@ -27,7 +27,7 @@ impl Archive {
             if part.place.starts_with("bin") {
                 of_emulator.push((PathBuf::from("usr/bin/emulator"), part.file));
             } else {
-                // Where Debian's libraries are; the loader's other name is a link.
+                // Debian's path of the library; the loader is also linked under another name.
                 let file = fs::canonicalize(part.file).expect("a library");
                 of_library.push((file.strip_prefix("/").expect("a path").to_owned(), file));
             }
@@ -43,12 +43,12 @@ impl Archive {
         archive
     }
 
-    /// apt that has this archive alone.
+    /// An apt whose only source is this archive.
     pub(super) fn apt(&self) -> Apt {
         Apt::open_in(&self.dir.join("apt"), &[&self.dir.join("sources")]).expect("an apt")
     }
 
-    /// Makes packages installed: name, version, more fields; returns what the machine's record is then.
+    /// Marks packages as installed: name, version, more fields; returns the system's package database afterwards.
     pub(super) fn status(&self, packages: &[(&str, &str, &str)]) -> String {
         let paragraph = |(name, version, more): &(&str, &str, &str)| {
             let control = control(name, version, more);
@@ -63,7 +63,7 @@ impl Archive {
         fs::read_to_string(self.dir.join("machine/status")).expect("the record")
     }
 
-    /// Would the machine's apt install this, and what does it say?
+    /// Whether the system's apt would install this package, and its output.
     pub(super) fn machine_installs(&self, name: &str, more: &[&str]) -> (bool, String) {
         let machine = self.dir.join("machine");
         let options = [
@@ -83,11 +83,11 @@ impl Archive {
         };
         assert!(apt_get(&["update"]).status.success(), "it reads the archive");
         let output = apt_get(&[&["install", "--simulate", "--yes", name], more].concat());
-        let said = [output.stdout, output.stderr].concat();
-        (output.status.success(), String::from_utf8_lossy(&said).into_owned())
+        let printed = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8_lossy(&printed).into_owned())
     }
 
-    /// Makes a package of these files and returns its paragraph of the index.
+    /// Makes a package of these files and returns its entry in the index.
     fn pack(&self, name: &str, more: &str, files: &[(PathBuf, PathBuf)]) -> String {
         let root = self.dir.join(name);
         fs::create_dir_all(root.join("DEBIAN")).expect("a directory");

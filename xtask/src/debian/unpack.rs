@@ -1,4 +1,4 @@
-//! Packages in a directory become the files that they have, there.
+//! Unpacks Debian packages.
 
 use std::{
     fs,
@@ -9,11 +9,11 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 
-/// Directories that packages name by two names, because Debian merged them into `usr`.
+/// Directories that packages name by two paths, because Debian merged them into `usr`.
 const MERGED: [&str; 4] = ["bin", "lib", "lib64", "sbin"];
 
-/// Makes `dir` by filling a directory beside it: it is there with all that belongs to it, or not at all. What
-/// an older version left there, without some of it, is replaced.
+/// Makes `dir` by filling a temporary directory beside it, so that it is complete or does not exist. An incomplete one
+/// of an older version is replaced.
 pub(crate) fn finish(dir: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     let unfinished = dir.with_extension(format!("unfinished-{}", id()));
     let attempt = || -> Result<()> {
@@ -31,7 +31,7 @@ pub(crate) fn finish(dir: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Resu
     result
 }
 
-/// Unpacks a package below `root`; `tar` is what else tar is given: which files.
+/// Unpacks a package below `root`; `tar` are further arguments for tar, which select files.
 pub(crate) fn unpack(package: &Path, root: &Path, tar: &[&str]) -> Result<()> {
     for name in MERGED {
         let merged = Path::new("usr").join(name);
@@ -46,9 +46,9 @@ pub(crate) fn unpack(package: &Path, root: &Path, tar: &[&str]) -> Result<()> {
         .stdout(Stdio::piped())
         .spawn()
         .context("cannot start dpkg-deb")?;
-    let files = dpkg.stdout.take().context("dpkg-deb writes nothing")?;
+    let files = dpkg.stdout.take().context("dpkg-deb has no stdout")?;
     let mut command = Command::new("tar");
-    // Nothing belongs to another user or runs as one, whatever the package says.
+    // No file gets another owner or a set-user-ID bit, whatever the package contains.
     command.args(["-x", "--no-same-owner", "--no-same-permissions", "--keep-directory-symlink"]);
     let unpacked = command.args(tar).current_dir(root).stdin(files).status();
     let unpacked = unpacked.context("cannot start tar")?;

@@ -1,7 +1,7 @@
-//! Nothing comes in; connections on loopback go out, to be looked at with tcpwatch.
+//! Demo traffic: connections on loopback to be watched with tcpwatch.
 
 mod scene;
 mod server;
 mod traffic;
 
-pub(crate) use traffic::{PORT, Reserved, Traffic};
+pub(crate) use traffic::{DemoTraffic, PORT, Reserved};

@@ -1,4 +1,4 @@
-//! One life of a connection, from the client's side: a scene comes in, its segments go out.
+//! The scenes of the demo, played from the client's side.
 
 use std::{
     fmt,
@@ -12,36 +12,36 @@ use anyhow::{Context, Result, bail};
 
 use super::server::{ANSWER, First, PAUSE};
 
-/// A server on this machine answers at once; this is a failure, not a pace.
+/// A server on this machine answers at once; exceeding this is a failure.
 const DEADLINE: Duration = Duration::from_secs(5);
 
-/// What is shown once.
+/// One kind of connection that the demo shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Scene {
     /// A whole connection, closed by one side after the other.
     Life { server: SocketAddr, first: First },
-    /// A connection to an address where nobody listens.
-    Refused { nobody: SocketAddr },
+    /// A connection to an address without a listener.
+    Refused { closed: SocketAddr },
 }
 
 impl fmt::Display for Scene {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Life { server, first } => write!(f, "to {server}, {first}"),
-            Self::Refused { nobody } => write!(f, "to {nobody}, where nobody listens"),
+            Self::Refused { closed } => write!(f, "to {closed}, which has no listener"),
         }
     }
 }
 
 impl Scene {
-    /// Plays the scene, in about half a second.
+    /// Plays the scene; takes about half a second.
     pub(crate) fn play(self) -> Result<()> {
         match self {
             Self::Life { server, first } => live(server, first),
-            Self::Refused { nobody } => match TcpStream::connect_timeout(&nobody, DEADLINE) {
+            Self::Refused { closed } => match TcpStream::connect_timeout(&closed, DEADLINE) {
                 Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(()),
-                Err(error) => Err(error).context("it should have been refused"),
-                Ok(_) => bail!("somebody listens there"),
+                Err(error) => Err(error).context("the connection was not refused"),
+                Ok(_) => bail!("there is a listener"),
             },
         }
     }
@@ -49,7 +49,7 @@ impl Scene {
 
 fn live(server: SocketAddr, first: First) -> Result<()> {
     let mut stream = TcpStream::connect_timeout(&server, DEADLINE).context("cannot connect")?;
-    stream.set_read_timeout(Some(DEADLINE)).context("cannot set a deadline")?;
+    stream.set_read_timeout(Some(DEADLINE)).context("cannot set a timeout")?;
     writeln!(stream, "{first}").context("cannot send")?;
     let mut answers = BufReader::new(stream);
     let mut answer = String::new();
@@ -59,11 +59,11 @@ fn live(server: SocketAddr, first: First) -> Result<()> {
     }
     if first == First::Client {
         thread::sleep(PAUSE);
-        answers.get_ref().shutdown(Shutdown::Write).context("cannot close our side")?;
+        answers.get_ref().shutdown(Shutdown::Write).context("cannot close the client's side")?;
     }
     let rest = answers.read_to_end(&mut Vec::new()).context("the server does not close")?;
     if rest > 0 {
-        bail!("{rest} bytes more than the answer");
+        bail!("{rest} bytes after the answer");
     }
     if first == First::Server {
         thread::sleep(PAUSE);
@@ -94,10 +94,10 @@ mod tests {
     #[test]
     fn an_address_where_nobody_listens_refuses() {
         let server = running_server("127.0.0.1:0").expect("IPv4 loopback");
-        let nobody = SocketAddr::from(([127, 0, 0, 2], server.port()));
-        Scene::Refused { nobody }.play().expect("refused");
-        let error = Scene::Refused { nobody: server }.play().expect_err("the server listens");
-        assert_eq!(error.to_string(), "somebody listens there", "a scene that went wrong");
+        let closed = SocketAddr::from(([127, 0, 0, 2], server.port()));
+        Scene::Refused { closed }.play().expect("refused");
+        let error = Scene::Refused { closed: server }.play().expect_err("the server listens");
+        assert_eq!(error.to_string(), "there is a listener", "a scene that went wrong");
     }
 
     #[test]

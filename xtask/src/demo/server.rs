@@ -1,5 +1,4 @@
-//! A bound socket comes in; every connection to it is answered and closed in the order that the
-//! client asks for.
+//! A server that answers every connection and closes it in the order that the client asks for.
 
 use std::{
     fmt,
@@ -13,11 +12,11 @@ use std::{
 use anyhow::{Context, Result};
 use socket2::{Domain, Socket, Type};
 
-/// How long a side holds a state, so that its duration can be read in the log.
+/// How long each side stays in a state, so that its duration can be read in the log.
 pub(crate) const PAUSE: Duration = Duration::from_millis(250);
 /// The name of every thread that owns a server's socket; the kernel shows it as `comm`.
 const THREAD: &str = "demo-server";
-/// What the server answers, whatever it is asked.
+/// The server's answer to every request.
 pub(crate) const ANSWER: &str = "hello from the demo\n";
 
 /// The side that closes first.
@@ -36,7 +35,7 @@ impl fmt::Display for First {
     }
 }
 
-/// Takes the address, so that nobody else gets it; nothing listens yet.
+/// Binds the address, which reserves it; nothing listens yet.
 ///
 /// Old connections of an earlier demo may still be in `TIME_WAIT`: `SO_REUSEADDR` allows them.
 pub(crate) fn bind(address: SocketAddr) -> io::Result<Socket> {
@@ -46,8 +45,8 @@ pub(crate) fn bind(address: SocketAddr) -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// Listens in a thread of its own, so that the log shows that thread's name as the listener's;
-/// it ends with the process.
+/// Listens in a thread of its own, so that the log shows that thread's name as the listener's; the thread ends with the
+/// process.
 pub(crate) fn start(socket: Socket) -> Result<()> {
     let (sender, listening) = mpsc::channel();
     let listen_and_accept = move || {
@@ -68,7 +67,7 @@ pub(crate) fn start(socket: Socket) -> Result<()> {
 fn accept(listener: &TcpListener) {
     for stream in listener.incoming() {
         if let Err(error) = stream.and_then(serve_in_thread) {
-            eprintln!("demo: the server cannot take a connection: {error}");
+            eprintln!("demo: the server cannot accept a connection: {error}");
         }
     }
 }
@@ -82,8 +81,8 @@ fn serve_in_thread(stream: TcpStream) -> io::Result<()> {
     thread::Builder::new().name(THREAD.into()).spawn(serve).map(drop)
 }
 
-/// Answers one line and closes. Whoever comes with another request than ours (`nc`, a browser)
-/// is answered, too, and closes when it likes.
+/// Answers one line and closes. A client with another request than the demo's (`nc`, a browser) also gets the answer,
+/// and closes when it chooses.
 fn serve(mut stream: TcpStream) -> io::Result<()> {
     let mut request = String::new();
     BufReader::new((&stream).take(1024)).read_line(&mut request)?;

@@ -1,4 +1,4 @@
-//! A free port comes in; scenes are played on it, again and again, until the traffic is stopped.
+//! Plays the scenes on a reserved port, again and again, until the traffic is stopped.
 
 use std::{
     io,
@@ -17,19 +17,19 @@ use super::{
 };
 use crate::precondition::Precondition;
 
-/// The port of the server, and of the address where nobody listens.
+/// The port of the server, and of the address without a listener.
 pub(crate) const PORT: u16 = 11111;
 const IPV4: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), PORT);
 const IPV6: SocketAddr = SocketAddr::new(std::net::IpAddr::V6(Ipv6Addr::LOCALHOST), PORT);
-/// Loopback, too, but the server is bound to 127.0.0.1 alone.
-const NOBODY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2)), PORT);
+/// A loopback address, too, but the server is bound to 127.0.0.1 only.
+const CLOSED: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2)), PORT);
 
-/// Between the end of one scene and the start of the next.
+/// Pause between the end of one scene and the start of the next.
 const BETWEEN_SCENES: Duration = Duration::from_millis(500);
-/// Between the last scene and the first.
+/// Pause between the last scene and the first.
 const BETWEEN_ROUNDS: Duration = Duration::from_secs(2);
 
-/// The port is ours; nothing listens yet.
+/// The port is bound; nothing listens yet.
 #[derive(Debug)]
 pub(crate) struct Reserved {
     ipv4: Socket,
@@ -37,7 +37,7 @@ pub(crate) struct Reserved {
 }
 
 impl Reserved {
-    /// Takes the port on the loopback addresses; without IPv6 on this machine, of IPv4 alone.
+    /// Binds the port on the loopback addresses; only of IPv4 if this machine has no IPv6.
     pub(crate) fn take() -> Result<Self> {
         let ipv4 = server::bind(IPV4).map_err(|error| taken_or_failed(IPV4, error))?;
         let ipv6 = match server::bind(IPV6) {
@@ -53,8 +53,8 @@ impl Reserved {
         Ok(Self { ipv4, ipv6 })
     }
 
-    /// Starts to listen, and to play.
-    pub(crate) fn start(self) -> Result<Traffic> {
+    /// Starts to listen and to play.
+    pub(crate) fn start(self) -> Result<DemoTraffic> {
         let scenes = scenes(self.ipv6.is_some());
         let sockets = [(IPV4, Some(self.ipv4)), (IPV6, self.ipv6)];
         for (address, socket) in sockets {
@@ -67,19 +67,19 @@ impl Reserved {
             .name("demo-client".into())
             .spawn(move || play(&scenes, &stopped))
             .context("cannot start a thread for the demo's client")?;
-        Ok(Traffic { stop, client })
+        Ok(DemoTraffic { stop, client })
     }
 }
 
 /// The demo while it plays.
 #[derive(Debug)]
-pub(crate) struct Traffic {
+pub(crate) struct DemoTraffic {
     stop: Sender<()>,
     client: JoinHandle<()>,
 }
 
-impl Traffic {
-    /// Ends after the scene that is being played, within a second or so.
+impl DemoTraffic {
+    /// Ends after the current scene, within about a second.
     pub(crate) fn stop(self) {
         drop(self.stop);
         if self.client.join().is_err() {
@@ -88,12 +88,12 @@ impl Traffic {
     }
 }
 
-/// Both families, both orders of closing and a refusal, the most different ones first.
+/// Both families, both orders of closing and a refusal; successive scenes differ most.
 fn scenes(with_ipv6: bool) -> Vec<Scene> {
     let life = |server, first| Scene::Life { server, first };
     let all = [
         life(IPV4, First::Client),
-        Scene::Refused { nobody: NOBODY },
+        Scene::Refused { closed: CLOSED },
         life(IPV6, First::Server),
         life(IPV4, First::Server),
         life(IPV6, First::Client),
@@ -107,7 +107,7 @@ fn play(scenes: &[Scene], stopped: &Receiver<()>) {
         for scene in scenes {
             eprintln!("demo: {scene}");
             if let Err(error) = scene.play() {
-                eprintln!("demo: that went wrong: {error:#}");
+                eprintln!("demo: {error:#}");
             }
             if is_stopped_within(BETWEEN_SCENES, stopped) {
                 return;
@@ -119,7 +119,7 @@ fn play(scenes: &[Scene], stopped: &Receiver<()>) {
     }
 }
 
-/// Waits for the stop, and tells whether it came.
+/// Waits for up to `pause`; returns true if the traffic was stopped.
 fn is_stopped_within(pause: Duration, stopped: &Receiver<()>) -> bool {
     stopped.recv_timeout(pause) != Err(RecvTimeoutError::Timeout)
 }
@@ -128,7 +128,7 @@ fn taken_or_failed(address: SocketAddr, error: io::Error) -> anyhow::Error {
     if error.kind() == io::ErrorKind::AddrInUse {
         return Precondition(format!(
             "{address} is taken by another program, so that the demo cannot listen there\n\
-             `ss -ltnp sport = :{PORT}` shows whose it is; end it, or look at your own \
+             `ss -ltnp sport = :{PORT}` shows which; end it, or look at your own \
              connections with `cargo xtask run -- --port PORT`"
         ))
         .into();
@@ -149,7 +149,7 @@ mod tests {
                 assert!(round.contains(&scene), "{scene} is in {round:?}");
             }
         }
-        assert!(round.contains(&Scene::Refused { nobody: NOBODY }), "a refusal in {round:?}");
+        assert!(round.contains(&Scene::Refused { closed: CLOSED }), "a refusal in {round:?}");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Package names come in, what apt knows of them goes out; nothing is changed here.
+//! What apt has for a list of packages; changes nothing.
 
 use std::process::Command;
 
@@ -6,31 +6,31 @@ use anyhow::{Context, Result, ensure};
 
 use super::road::DEBIAN_COMPILER;
 
-/// A package that apt knows.
+/// A package in apt's lists.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Package {
+pub(super) struct AptPackage {
     name: String,
     installed: Option<String>,
-    /// The version that `apt-get install` would bring.
+    /// The version that `apt-get install` would install.
     candidate: Option<String>,
 }
 
 /// What apt can do for a list of packages.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Offer<'a> {
-    /// These are to be installed; none means that all are there.
+    /// These have to be installed; empty if all are installed.
     Install(Vec<&'a str>),
-    /// Its lists do not have these.
+    /// The lists do not contain these.
     Unknown(Vec<&'a str>),
-    /// Its compiler is older than the workspace demands.
+    /// The compiler in the lists is older than the workspace demands.
     TooOld { version: String },
 }
 
 /// The oldest compiler that the workspace accepts.
 const OLDEST: &str = env!("CARGO_PKG_RUST_VERSION");
 
-/// Asks apt about `names`; takes no lock and needs no root.
-pub(super) fn policy(names: &[&str]) -> Result<Vec<Package>> {
+/// Runs `apt-cache policy` for `names`; takes no lock and needs no root.
+pub(super) fn policy(names: &[&str]) -> Result<Vec<AptPackage>> {
     let output = Command::new("apt-cache")
         .arg("policy")
         .args(names)
@@ -41,8 +41,8 @@ pub(super) fn policy(names: &[&str]) -> Result<Vec<Package>> {
     Ok(parse_policy(&String::from_utf8_lossy(&output.stdout)))
 }
 
-/// What apt can do for `wanted`, given what it knows.
-pub(super) fn offer<'a>(wanted: &[&'a str], known: &[Package]) -> Offer<'a> {
+/// What apt can do for `wanted`, given its lists.
+pub(super) fn offer<'a>(wanted: &[&'a str], known: &[AptPackage]) -> Offer<'a> {
     let find = |name: &str| known.iter().find(|package| package.name == name);
     let (offered, unknown): (Vec<_>, Vec<_>) = wanted
         .iter()
@@ -66,12 +66,12 @@ pub(super) fn offer<'a>(wanted: &[&'a str], known: &[Package]) -> Offer<'a> {
 }
 
 /// The blocks of `apt-cache policy`: a name at the line's start, its facts indented below.
-fn parse_policy(text: &str) -> Vec<Package> {
-    let mut packages: Vec<Package> = Vec::new();
+fn parse_policy(text: &str) -> Vec<AptPackage> {
+    let mut packages: Vec<AptPackage> = Vec::new();
     for line in text.lines() {
         if !line.starts_with(' ') {
             let name = line.trim_end_matches(':').to_owned();
-            packages.push(Package { name, installed: None, candidate: None });
+            packages.push(AptPackage { name, installed: None, candidate: None });
             continue;
         }
         let Some((package, (key, value))) = packages.last_mut().zip(line.trim().split_once(": "))
@@ -121,8 +121,8 @@ virtual:
   Version table:
 ";
 
-    fn compiler(installed: Option<&str>, candidate: &str) -> [Package; 1] {
-        [Package {
+    fn compiler(installed: Option<&str>, candidate: &str) -> [AptPackage; 1] {
+        [AptPackage {
             name: "rustc-web".into(),
             installed: installed.map(Into::into),
             candidate: Some(candidate.into()),

@@ -1,4 +1,4 @@
-//! What this machine lacks comes in, commands run, and a toolchain that was found goes out.
+//! `cargo xtask setup`: installs what this machine lacks.
 
 use std::process::{Command, ExitCode, Stdio};
 
@@ -24,11 +24,11 @@ pub(crate) fn command() -> Result<ExitCode> {
             " (but not prometheus)".to_owned()
         }
     };
-    eprintln!("everything is here: {toolchain}{lint_tools}{prometheus}");
+    eprintln!("everything is installed: {toolchain}{lint_tools}{prometheus}");
     Ok(ExitCode::SUCCESS)
 }
 
-/// The toolchain for the kernel side; installs what is missing and is silent when nothing is.
+/// The toolchain for the kernel side; installs what is missing, and prints nothing if nothing is.
 pub(crate) fn ensure() -> Result<BpfToolchain> {
     let missing = match BpfToolchain::find() {
         Ok(toolchain) => return Ok(toolchain),
@@ -44,8 +44,8 @@ pub(crate) fn ensure() -> Result<BpfToolchain> {
         match result.and_then(|()| Ok(BpfToolchain::find()?)) {
             Ok(toolchain) => return Ok(toolchain),
             Err(obstacle) => {
-                eprintln!("setup: not by {name}: {obstacle:#}");
-                obstacles.push(format!("\n  not by {name}: {obstacle:#}"));
+                eprintln!("setup: cannot use {name}: {obstacle:#}");
+                obstacles.push(format!("\n  cannot use {name}: {obstacle:#}"));
             }
         }
     }
@@ -54,7 +54,7 @@ pub(crate) fn ensure() -> Result<BpfToolchain> {
     Err(Precondition(format!("the kernel side cannot be built here{obstacles}\n{by_hand}")).into())
 }
 
-/// Debian's compiler, and bpf-linker built against Debian's LLVM.
+/// Installs Debian's compiler, and bpf-linker built against Debian's LLVM.
 fn by_debian() -> Result<()> {
     if in_path("apt-get").is_none() {
         bail!("this system has no apt-get");
@@ -66,8 +66,8 @@ fn by_debian() -> Result<()> {
     if needs.linker { road::linker_with_debian_llvm().run() } else { Ok(()) }
 }
 
-/// Installs `wanted`. Apt's lists are refreshed where they lack a package, and where the
-/// installation fails: old lists name files that are no longer offered.
+/// Installs `wanted`. Refreshes apt's lists if they lack a package, or if the installation fails: old lists name files
+/// that are no longer offered.
 fn install_packages(wanted: &[&str], purpose: &'static str) -> Result<()> {
     if let Offer::Install(names) = apt::offer(wanted, &apt::policy(wanted)?) {
         let Err(error) = install_offered(&names, purpose) else {
@@ -75,12 +75,12 @@ fn install_packages(wanted: &[&str], purpose: &'static str) -> Result<()> {
         };
         eprintln!("setup: {error:#}; the lists of packages may be old");
     }
-    // One broken list of many is no obstacle as long as the others have all the packages.
+    // A failed update of one list does not matter as long as the others have all the packages.
     let updated = refresh_packages();
     match (apt::offer(wanted, &apt::policy(wanted)?), updated) {
         (Offer::Install(names), _) => install_offered(&names, purpose),
         (Offer::Unknown(_) | Offer::TooOld { .. }, Err(error)) => Err(error),
-        (Offer::Unknown(names), Ok(())) => bail!("apt does not have {} here", names.join(", ")),
+        (Offer::Unknown(names), Ok(())) => bail!("apt does not offer {} here", names.join(", ")),
         (Offer::TooOld { version }, Ok(())) => bail!("apt's compiler is too old ({version})"),
     }
 }
@@ -94,17 +94,17 @@ fn install_offered(names: &[&str], purpose: &'static str) -> Result<()> {
     if names.is_empty() { Ok(()) } else { road::apt_install(names, purpose).run() }
 }
 
-/// Rustup's nightly, and a bpf-linker from wherever cargo gets it.
+/// Installs rustup's nightly, and bpf-linker through cargo.
 fn by_rustup() -> Result<()> {
     let needs = needs(Compiler::Nightly);
     if needs.compiler && in_path("rustup").is_none() {
         bail!("rustup is not installed");
     }
     let linker = if has_binstall() { LinkerFrom::Binstall } else { LinkerFrom::Source };
-    road::rustup_steps(needs, linker).iter().try_for_each(super::step::Step::run)
+    road::rustup_steps(needs, linker).iter().try_for_each(super::step::SetupStep::run)
 }
 
-/// What is missing on the road that `compiler` stands for.
+/// What is missing if `compiler` is used.
 fn needs(compiler: Compiler) -> Needs {
     let found = BpfToolchain::find_compiler();
     Needs {

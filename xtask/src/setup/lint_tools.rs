@@ -1,20 +1,20 @@
-//! The cargo that started us comes in; whether it has clippy and rustfmt goes out.
+//! Installs clippy and rustfmt if they are missing.
 //!
-//! Only checking the code needs them, so that their absence is said and never stops a build.
+//! Only checks of the code need them, so their absence is reported and never stops a build.
 
 use std::process::Stdio;
 
-use super::step::{RunsAs, Step};
+use super::step::{RunsAs, SetupStep};
 use crate::cargo;
 
-/// Installs clippy and rustfmt where they are missing; the answer ends a list of what is here.
+/// Installs clippy and rustfmt if they are missing; the returned text completes a list of what is installed.
 pub(crate) fn ensure() -> &'static str {
     const HERE: &str = ", clippy and rustfmt";
     if are_here() {
         return HERE;
     }
-    let install = Step {
-        purpose: "installing clippy and rustfmt, with which the code is checked",
+    let install = SetupStep {
+        purpose: "installing clippy and rustfmt to check the code",
         env: Vec::new(),
         program: "rustup",
         args: ["component", "add", "clippy", "rustfmt"].map(Into::into).to_vec(),

@@ -1,4 +1,4 @@
-//! The machine as it is comes in, one that can build the kernel side goes out.
+//! Prepares a machine to build the kernel side.
 
 mod apt;
 mod install;

@@ -1,8 +1,8 @@
-//! What is missing comes in, the commands that bring it go out: nothing is run here.
+//! The commands that install what is missing; nothing is run here.
 
-use super::step::{RunsAs, Step};
+use super::step::{RunsAs, SetupStep};
 
-/// What the set-up has to bring.
+/// What the set-up has to install.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Needs {
     pub(crate) compiler: bool,
@@ -13,7 +13,7 @@ impl Needs {
     pub(crate) const EVERYTHING: Self = Self { compiler: true, linker: true };
 }
 
-/// The Debian package whose version decides whether its compiler is new enough.
+/// The Debian package whose version decides whether the compiler is new enough.
 pub(crate) const DEBIAN_COMPILER: &str = "rustc-web";
 
 /// Debian's compiler and its precompiled `core` for BPF.
@@ -21,18 +21,16 @@ const COMPILER_PACKAGES: [&str; 2] = [DEBIAN_COMPILER, "libstd-rust-web-dev-bpf"
 /// What bpf-linker is built from; its LLVM must be at least as new as the compiler's.
 const LINKER_PACKAGES: [&str; 3] = ["llvm-22-dev", "zlib1g-dev", "libzstd-dev"];
 
-/// Debian's packages for `needs`. The compiler is always among them: the linker's LLVM is
-/// chosen to go with it.
+/// Debian's packages for `needs`. The compiler is always among them: the linker's LLVM has to match it.
 pub(crate) fn debian_packages(needs: Needs) -> Vec<&'static str> {
     let linker = if needs.linker { LINKER_PACKAGES.as_slice() } else { &[] };
     COMPILER_PACKAGES.iter().chain(linker).copied().collect()
 }
 
-/// Brings apt's lists of packages up to date, and fails when one of them cannot be had: by
-/// default apt only warns.
-pub(crate) fn apt_update() -> Step {
-    Step {
-        purpose: "reading the lists of packages",
+/// Updates apt's lists, and fails if one of them cannot be fetched: by default apt only warns.
+pub(crate) fn apt_update() -> SetupStep {
+    SetupStep {
+        purpose: "updating the lists of packages",
         env: Vec::new(),
         program: "apt-get",
         args: to_args(&["-o", "APT::Update::Error-Mode=any", "update"]),
@@ -40,17 +38,16 @@ pub(crate) fn apt_update() -> Step {
     }
 }
 
-/// What packages are installed for to build the kernel side.
-pub(crate) const KERNEL_SIDE: &str =
-    "installing what the kernel side is built with from this system's packages";
+/// The purpose of packages for the build of the kernel side.
+pub(crate) const KERNEL_SIDE: &str = "installing the packages to build the kernel side";
 
-/// Installs `packages`, and removes none.
-pub(crate) fn apt_install(packages: &[&str], purpose: &'static str) -> Step {
+/// Installs `packages` and removes none.
+pub(crate) fn apt_install(packages: &[&str], purpose: &'static str) -> SetupStep {
     let options = ["-o", "DPkg::Lock::Timeout=300", "install", "--yes", "--no-remove"];
     let mut args = to_args(&options);
     args.push("--no-install-recommends".into());
     args.extend(to_args(packages));
-    Step {
+    SetupStep {
         purpose,
         env: vec![("DEBIAN_FRONTEND", "noninteractive".into())],
         program: "apt-get",
@@ -60,10 +57,10 @@ pub(crate) fn apt_install(packages: &[&str], purpose: &'static str) -> Step {
 }
 
 /// Builds bpf-linker against Debian's LLVM.
-pub(crate) fn linker_with_debian_llvm() -> Step {
+pub(crate) fn linker_with_debian_llvm() -> SetupStep {
     let args = ["install", "bpf-linker", "--version", "0.13.0", "--locked"];
     let features = ["--no-default-features", "--features", "llvm-22"];
-    Step {
+    SetupStep {
         purpose: "building bpf-linker, which takes a minute or two",
         env: vec![("LLVM_PREFIX", "/usr/lib/llvm-22".into())],
         program: "cargo",
@@ -72,9 +69,9 @@ pub(crate) fn linker_with_debian_llvm() -> Step {
     }
 }
 
-/// Everything by rustup's nightly and a bpf-linker that brings its own LLVM.
-pub(crate) fn rustup_steps(needs: Needs, linker: LinkerFrom) -> Vec<Step> {
-    let nightly = Step {
+/// Everything through rustup's nightly and a bpf-linker that contains its own LLVM.
+pub(crate) fn rustup_steps(needs: Needs, linker: LinkerFrom) -> Vec<SetupStep> {
+    let nightly = SetupStep {
         purpose: "installing rustup's nightly with the sources of `core`",
         env: Vec::new(),
         program: "rustup",
@@ -94,7 +91,7 @@ pub(crate) fn rustup_steps(needs: Needs, linker: LinkerFrom) -> Vec<Step> {
             cargo_step("downloading bpf-linker", &["binstall", "--no-confirm", "bpf-linker"])
         }
         LinkerFrom::Source => cargo_step(
-            "building bpf-linker, which needs its LLVM on this system",
+            "building bpf-linker, which needs LLVM on this system",
             &["install", "bpf-linker", "--locked"],
         ),
     };
@@ -102,16 +99,16 @@ pub(crate) fn rustup_steps(needs: Needs, linker: LinkerFrom) -> Vec<Step> {
     steps.into_iter().filter_map(|(needed, step)| needed.then_some(step)).collect()
 }
 
-/// Where the linker comes from when Debian does not help.
+/// Where the linker comes from if Debian's LLVM is not used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LinkerFrom {
-    /// `cargo binstall`, a finished binary.
+    /// `cargo binstall`, a prebuilt binary.
     Binstall,
-    /// `cargo install`.
+    /// `cargo install`, from source.
     Source,
 }
 
-/// Both roads from the start, as one would type them.
+/// The commands of both ways from the start, as a user would type them.
 pub(crate) fn by_hand() -> String {
     let debian = [
         apt_update(),
@@ -119,7 +116,7 @@ pub(crate) fn by_hand() -> String {
         linker_with_debian_llvm(),
     ];
     let mut elsewhere = rustup_steps(Needs::EVERYTHING, LinkerFrom::Binstall);
-    // A finished binary asks for no LLVM of one certain version.
+    // A prebuilt binary does not depend on the version of an installed LLVM.
     let binstall = cargo_step("building cargo-binstall", &["install", "cargo-binstall"]);
     elsewhere.insert(1, binstall);
     format!(
@@ -129,16 +126,16 @@ pub(crate) fn by_hand() -> String {
     )
 }
 
-fn lines(steps: &[Step]) -> String {
-    let line = |step: &Step| match step.runs_as {
+fn lines(steps: &[SetupStep]) -> String {
+    let line = |step: &SetupStep| match step.runs_as {
         RunsAs::Root => format!("\n    sudo {step}"),
         RunsAs::Caller => format!("\n    {step}"),
     };
     steps.iter().map(line).collect()
 }
 
-fn cargo_step(purpose: &'static str, args: &[&str]) -> Step {
-    Step {
+fn cargo_step(purpose: &'static str, args: &[&str]) -> SetupStep {
+    SetupStep {
         purpose,
         env: Vec::new(),
         program: "cargo",

@@ -1,4 +1,4 @@
-//! A command of the set-up comes in; it is shown as one would type it, and run.
+//! A command of the set-up: it is shown as a user would type it, then run.
 
 use std::{fmt, process::Command};
 
@@ -8,10 +8,10 @@ use crate::{cargo, privilege::Privilege};
 
 /// One command, the reason for it, and whether root has to run it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Step {
-    /// What it is good for, as a sentence without its full stop.
+pub(crate) struct SetupStep {
+    /// Its purpose, as a sentence without the full stop.
     pub(crate) purpose: &'static str,
-    /// Extra environment. Values and arguments hold nothing that a shell would need quoted.
+    /// Additional environment. Values and arguments contain nothing that a shell would need quoted.
     pub(crate) env: Vec<(&'static str, String)>,
     /// Program and arguments.
     pub(crate) program: &'static str,
@@ -19,16 +19,16 @@ pub(crate) struct Step {
     pub(crate) runs_as: RunsAs,
 }
 
-/// Who has to run a step.
+/// The user that runs a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RunsAs {
-    /// Whoever we are.
+    /// The user of this process.
     Caller,
-    /// Root, through `sudo` when we are not root.
+    /// Root, through `sudo` if this process is not root's.
     Root,
 }
 
-impl fmt::Display for Step {
+impl fmt::Display for SetupStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (key, value) in &self.env {
             write!(f, "{key}={value} ")?;
@@ -38,8 +38,8 @@ impl fmt::Display for Step {
     }
 }
 
-impl Step {
-    /// Says what it does, then does it.
+impl SetupStep {
+    /// Prints what it does, then does it.
     pub(crate) fn run(&self) -> Result<()> {
         eprintln!("setup: {}:\n    {self}", self.purpose);
         let mut command = self.command()?;
@@ -51,7 +51,7 @@ impl Step {
     fn command(&self) -> Result<Command> {
         let mut command = match (self.runs_as, self.program) {
             (RunsAs::Root, program) => {
-                // `env`, because sudo starts with a clean environment.
+                // `env`, because sudo resets the environment.
                 let mut command =
                     Privilege::of_this_process().command("env", "install packages")?;
                 command.args(self.env.iter().map(|(key, value)| format!("{key}={value}")));
@@ -69,8 +69,8 @@ impl Step {
     }
 }
 
-/// Our cargo with the compiler that lies beside it, and without the workspace's own settings: a
-/// system's `/usr/bin/rustc` earlier in `PATH` must not take part in a mixed build.
+/// The cargo that started this program, with the compiler from the same directory, and without the workspace's
+/// settings: a system's `/usr/bin/rustc` earlier in `PATH` must not take part in the build.
 fn cargo_outside_the_workspace() -> Command {
     let program = cargo::program();
     let rustc = program.with_file_name("rustc");
@@ -88,7 +88,7 @@ mod tests {
 
     #[test]
     fn a_step_reads_as_it_would_be_typed() {
-        let step = Step {
+        let step = SetupStep {
             purpose: "building it",
             env: vec![("LLVM_PREFIX", "/usr/lib/llvm-22".into())],
             program: "cargo",
@@ -101,7 +101,7 @@ mod tests {
 
     #[test]
     fn a_failing_step_names_its_command_and_status() {
-        let step = Step {
+        let step = SetupStep {
             purpose: "failing",
             env: Vec::new(),
             program: "false",

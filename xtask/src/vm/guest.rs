@@ -1,5 +1,4 @@
-//! Test targets and a kernel's modules come in, the file system a virtual machine starts from goes
-//! out.
+//! Builds the file system from which a virtual machine starts: test targets, tools, a kernel's modules.
 
 use std::{
     ffi::OsStr,
@@ -13,26 +12,26 @@ use std::{
 use anyhow::{Context, Result, ensure};
 
 use super::{
-    kernels::{Kernel, MODULES},
+    kernels::{BootableKernel, MODULES},
     plan::Amount,
-    tests::{Listed, ODD, TARGETS, TOO_OLD, Target, USUAL, Way},
+    tests::{ListedTests, MachineKind, ODD, TARGETS, TOO_OLD, Target, USUAL},
 };
 use crate::{
     cargo::{self, Executable},
-    debian::{BUSYBOX, IPROUTE, Part, parts},
+    debian::{BUSYBOX, IPROUTE, ProgramFile, parts},
 };
 
 const INIT: &str = include_str!("init.sh");
-/// Directories that have to be there before anything is mounted or copied.
+/// Directories that have to exist before anything is mounted or copied.
 const DIRS: [&str; 11] =
     ["bin", "dev", "lib", "lib64", "modules", "proc", "run", "sys", "tests", "tmp", "usr"];
-/// What tests read of the workspace, relative to it. It stands in [`PACKAGE`]'s parent.
+/// Files of the workspace that tests read, relative to [`PACKAGE`]'s parent.
 const FILES: [&str; 2] = ["deploy/METRICS.md", "tcpwatch/tests/data/lab"];
-/// Where a test finds its package.
+/// The directory of the package in the machine.
 const PACKAGE: &str = "tcpwatch";
 /// Programs that the tests start.
 const TOOLS: [&str; 3] = ["ip", "ss", "tc"];
-/// Settings of the kernel that tcpwatch's expectations depend on, and that not every kernel has.
+/// Sysctls on which tcpwatch's expectations depend, and that not every kernel has.
 const SYSCTLS: [&str; 5] = [
     "tcp_syn_linear_timeouts",
     "tcp_rto_min_us",
@@ -40,33 +39,33 @@ const SYSCTLS: [&str; 5] = [
     "tcp_rto_max_ms",
     "tcp_child_ehash_entries",
 ];
-/// How long one test may take, by the machine's own clock, on which waiting costs nothing. The slowest runs
-/// all scenarios, some at a time.
+/// Time limit for one test, by the machine's own clock, on which waiting costs nothing. The slowest test runs all
+/// scenarios, several at a time.
 const TEST_SECONDS: u32 = 1000;
 
-/// Everything a virtual machine runs but its kernel.
+/// Everything that a virtual machine runs except its kernel.
 pub(crate) struct Guest {
     tcpwatch: PathBuf,
     targets: Vec<Built>,
-    /// Words of which a test has to have one in its name.
+    /// Words; a test runs if its name contains one of them.
     only: Vec<String>,
-    /// The shell and its tools.
+    /// The shell and basic tools.
     busybox: PathBuf,
     /// Other programs that the tests start.
     tools: PathBuf,
-    /// Where the machines are put together.
+    /// The directory in which the file systems are built.
     dir: PathBuf,
 }
 
-/// A test target, and what it says about its tests.
+/// A test target, and the list of its tests.
 struct Built {
     target: &'static Target,
     path: PathBuf,
-    listed: Listed,
+    listed: ListedTests,
 }
 
 impl Guest {
-    /// Builds the tests and the program, as this machine's own tests are built.
+    /// Builds the tests and the program as for the host.
     pub(crate) fn build(only: &[String]) -> Result<Self> {
         let mut args = vec!["test", "--workspace"];
         args.extend(TARGETS.iter().flat_map(|target| ["--test", target.name]));
@@ -81,9 +80,13 @@ impl Guest {
         let mut targets = Vec::new();
         for target in TARGETS {
             let path = find(target.name, true)?;
-            let listed = Listed { all: list(&path, &[])?, ignored: list(&path, &["--ignored"])? };
+            let listed =
+                ListedTests { all: list(&path, &[])?, ignored: list(&path, &["--ignored"])? };
             let unknown = target.unknown(&listed);
-            ensure!(unknown.is_empty(), "xtask/src/vm/tests.rs names {unknown:?}, which are gone");
+            ensure!(
+                unknown.is_empty(),
+                "xtask/src/vm/tests.rs names {unknown:?}, which do not exist"
+            );
             targets.push(Built { target, path, listed });
         }
         Ok(Self {
@@ -96,16 +99,19 @@ impl Guest {
         })
     }
 
-    /// What each way to start a machine is for.
-    pub(crate) fn lists(&self, amount: Amount) -> Vec<(&'static Way, Vec<Test>)> {
+    /// The tests for each configuration of a machine.
+    pub(crate) fn lists(&self, amount: Amount) -> Vec<(&'static MachineKind, Vec<GuestTest>)> {
         let tests = |choose: &dyn Fn(&Built) -> Vec<String>| {
             let of_target = |built: &Built| {
                 let target = built.target.name;
-                choose(built).into_iter().map(move |name| Test { target, name }).collect::<Vec<_>>()
+                choose(built)
+                    .into_iter()
+                    .map(move |name| GuestTest { target, name })
+                    .collect::<Vec<_>>()
             };
             self.targets.iter().flat_map(of_target).collect::<Vec<_>>()
         };
-        let of_way = |way: &Way| tests(&|built| way.choose(&built.listed, &self.only));
+        let of_way = |way: &MachineKind| tests(&|built| way.choose(&built.listed, &self.only));
         let mut lists = match amount {
             Amount::All => {
                 let mut usual = tests(&|built| built.target.choose(&built.listed, &self.only));
@@ -123,8 +129,12 @@ impl Guest {
         lists
     }
 
-    /// Puts together what the machines of this kernel start from; each finds its tests by its name.
-    pub(crate) fn image(&self, kernel: &Kernel, jobs: &[Job<'_>]) -> Result<PathBuf> {
+    /// Builds the file system for the machines of this kernel; each reads its list of tests by the name of its job.
+    pub(crate) fn image(
+        &self,
+        kernel: &BootableKernel,
+        jobs: &[MachineJob<'_>],
+    ) -> Result<PathBuf> {
         let root = self.dir.join(&kernel.name);
         if root.exists() {
             fs::remove_dir_all(&root).with_context(|| root.display().to_string())?;
@@ -143,7 +153,7 @@ impl Guest {
         Ok(image)
     }
 
-    fn fill(&self, root: &Path, kernel: &Kernel, jobs: &[Job<'_>]) -> Result<()> {
+    fn fill(&self, root: &Path, kernel: &BootableKernel, jobs: &[MachineJob<'_>]) -> Result<()> {
         let bin = root.join("bin");
         fs::write(root.join("init"), INIT)?;
         fs::set_permissions(root.join("init"), fs::Permissions::from_mode(0o755))?;
@@ -170,13 +180,13 @@ impl Guest {
 
 /// A test and its target.
 #[derive(Clone, Debug)]
-pub(crate) struct Test {
+pub(crate) struct GuestTest {
     target: &'static str,
     name: String,
 }
 
-impl Test {
-    /// As it stands in reports.
+impl GuestTest {
+    /// As reports name it.
     pub(crate) fn path(&self) -> String {
         format!("{}/{}", self.target, self.name)
     }
@@ -184,14 +194,14 @@ impl Test {
 
 /// What one machine does.
 #[derive(Debug)]
-pub(crate) struct Job<'a> {
-    pub(crate) kernel: &'a Kernel,
-    pub(crate) way: &'static Way,
+pub(crate) struct MachineJob<'a> {
+    pub(crate) kernel: &'a BootableKernel,
+    pub(crate) way: &'static MachineKind,
     pub(crate) name: String,
-    pub(crate) tests: Vec<Test>,
+    pub(crate) tests: Vec<GuestTest>,
 }
 
-impl Job<'_> {
+impl MachineJob<'_> {
     fn list(&self) -> String {
         let lines = self.tests.iter().map(|test| format!("{} {}", test.target, test.name));
         lines.chain([String::new()]).collect::<Vec<_>>().join("\n")
@@ -212,7 +222,7 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// What the first process has to know, in the words of a shell.
+/// The settings of the init script, as shell assignments.
 fn settings() -> String {
     let (modules, sysctls) = (MODULES.join(" "), SYSCTLS.join(" "));
     format!(
@@ -227,9 +237,9 @@ fn list(tests: &Path, more: &[&str]) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// Copies what a program needs on another system.
+/// Copies a program with everything that it needs on another system.
 fn with_libraries(program: &Path, root: &Path) -> Result<()> {
-    for Part { file, place } in parts(program)? {
+    for ProgramFile { file, place } in parts(program)? {
         let copy = root.join(place);
         if let Some(dir) = copy.parent() {
             fs::create_dir_all(dir)?;
@@ -239,7 +249,7 @@ fn with_libraries(program: &Path, root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Copies a program without what is for debuggers: the machine has it in its memory.
+/// Copies a program without debug information: the machine holds it in memory.
 fn strip(program: &Path, copy: &Path) -> Result<()> {
     let status = Command::new("strip").arg("-o").arg(copy).arg(program).status();
     let status = status.context("cannot start strip, which comes with the linker")?;
@@ -247,7 +257,7 @@ fn strip(program: &Path, copy: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Puts a module into `dir`, unpacked.
+/// Writes a module into `dir`, decompressed.
 fn unpack(module: &Path, dir: &Path, busybox: &Path) -> Result<()> {
     let file = module.file_name().unwrap_or_default().to_string_lossy();
     let name = file.split('.').next().unwrap_or(&file);
@@ -271,7 +281,7 @@ fn unpack(module: &Path, dir: &Path, busybox: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Everything below `root`, in the form that a kernel unpacks; it belongs to root there.
+/// Packs everything below `root` into an initramfs, owned by root.
 fn archive(root: &Path, image: &Path, busybox: &Path) -> Result<()> {
     let file = fs::File::create(image).with_context(|| image.display().to_string())?;
     let mut cpio = Command::new(busybox)
@@ -285,14 +295,14 @@ fn archive(root: &Path, image: &Path, busybox: &Path) -> Result<()> {
     let mut names = String::new();
     collect(root, root, &mut names)?;
     if let Some(mut stdin) = cpio.stdin.take() {
-        stdin.write_all(names.as_bytes()).context("cpio does not listen")?;
+        stdin.write_all(names.as_bytes()).context("cpio has no stdin")?;
     }
     let status = cpio.wait().context("cannot wait for cpio")?;
     ensure!(status.success(), "cpio: {status}");
     Ok(())
 }
 
-/// Names relative to `root`, a directory before what it holds.
+/// Adds the names below `dir`, relative to `root`, a directory before its contents.
 fn collect(dir: &Path, root: &Path, names: &mut String) -> Result<()> {
     for entry in fs::read_dir(dir)? {
         let path = entry?.path();

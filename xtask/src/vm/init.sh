@@ -1,6 +1,6 @@
 #!/bin/busybox sh
-# The first process of a virtual machine: the kernel comes in, lines about it and about every test
-# in /tests/$JOB go out by the second serial port, as vm/report.rs reads them.
+# The first process of a virtual machine: runs every test in /tests/$JOB and writes lines about the
+# kernel and the tests to the second serial port; vm/report.rs reads them.
 
 /bin/busybox --install -s /bin
 export PATH=/bin
@@ -16,10 +16,10 @@ exec </dev/null >/dev/ttyS1 2>&1
 
 . /settings
 export TCPWATCH_PROGRAM=/bin/tcpwatch TCPWATCH_REQUIRE_ROOT=1 CARGO_MANIFEST_DIR="$PACKAGE"
-# The whole machine is the tests' own.
+# The machine is used for nothing else, so no test has to restore it.
 export TCPWATCH_MACHINE="$JOB"
 
-# Where each thread is that is not the kernel's own, and how much memory is left.
+# Prints where each user thread waits in the kernel, and how much memory is left.
 whereabouts() {
     for process in /proc/[0-9]*; do
         [ -e "$process/exe" ] || continue
@@ -30,7 +30,7 @@ whereabouts() {
     grep -E '^Mem(Total|Available)' /proc/meminfo
 }
 
-# Seconds on the machine's clock, and of these at work, since this was told before.
+# Seconds on the machine's clock since the given uptime, and for how many of them the processor was busy.
 since() {
     echo "$1 $(cat /proc/uptime)" |
         awk '{ printf "%.1f s, work %.1f", $3 - $1, ($3 - $1) - ($4 - $2) }'
@@ -41,21 +41,21 @@ run() {
     echo "@begin $test"
     begun=$(cat /proc/uptime)
     rm -f /tmp/hung
-    "/bin/$1" --exact "$2" --include-ignored --test-threads=1 --nocapture >/tmp/said 2>&1 &
+    "/bin/$1" --exact "$2" --include-ignored --test-threads=1 --nocapture >/tmp/output 2>&1 &
     process=$!
     (
         sleep "$TEST_SECONDS"
         touch /tmp/hung
-        { echo "cut after $TEST_SECONDS s" && whereabouts; } >>/tmp/said
+        { echo "cut after $TEST_SECONDS s" && whereabouts; } >>/tmp/output
         kill -KILL "$process"
     ) &
     watchdog=$!
     if wait "$process"; then how=ok; else how=failed; fi
     kill "$watchdog"
     [ -e /tmp/hung ] && how=hung
-    # What it said is shown unless it passed; what it left out or ran again is shown always.
-    if [ "$how" = ok ]; then grep -E 'SKIPPED: |RERUN: ' /tmp/said; else tail -c 16000 /tmp/said; fi |
-        sed "s|^|@said $test |"
+    # Its output is shown unless it passed; what it left out or ran again is always shown.
+    if [ "$how" = ok ]; then grep -E 'SKIPPED: |RERUN: ' /tmp/output; else tail -c 16000 /tmp/output; fi |
+        sed "s|^|@output $test |"
     echo "@end $test $how $(since "$begun")"
 }
 
@@ -64,8 +64,8 @@ for module in $MODULES; do
     insmod "/modules/$module.ko" || echo "@missing $module"
 done
 ip link set lo up
-# The first connect after a boot draws 256 KiB of random numbers (inet_hash_connect): no test is to
-# be late for that.
+# The first connect after a boot generates 256 KiB of random numbers (inet_hash_connect): done here, so
+# that it delays no test.
 nc 127.0.0.1 9 </dev/null >/dev/null 2>&1
 case $JOB in
 usual-0 | too-old-0)
@@ -79,8 +79,8 @@ esac
 grep -A1 -E ' (tw_|reqsk|__?inet|tcp|_etext)' /proc/kallsyms >/tmp/kallsyms
 short=
 while read -r target name; do
-    # At each start of tcpwatch the kernel would write out all its symbols, which is a third of the
-    # instructions of a start. What only the file itself can prove is left with the file.
+    # At each start of tcpwatch the kernel would format all its symbols, which takes a third of the
+    # instructions of a start. Tests that need the file itself keep it.
     case $target/$name in
     */whole_machine::*)
         [ -z "$short" ] || umount /proc/kallsyms

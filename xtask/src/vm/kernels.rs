@@ -1,4 +1,4 @@
-//! Kernels with the modules that the tests need: Debian's, in the user's cache, or a file of the developer's.
+//! Kernels with the modules that the tests need: Debian's, in the user's cache, or a file that the developer names.
 
 use std::{
     fs,
@@ -13,27 +13,27 @@ use crate::{
     precondition::Precondition,
 };
 
-/// What the tests need and a kernel may have as a module, in the order of loading.
+/// Modules that the tests need unless the kernel has them built in, in the order of loading.
 pub(crate) const MODULES: [&str; 5] = ["inet_diag", "tcp_diag", "veth", "sch_ingress", "cls_bpf"];
 /// The kernel itself in a package: `boot/vmlinuz-VERSION`, or `usr/lib/modules/VERSION/vmlinuz`.
 const VMLINUZ: &[&str] = &["*/vmlinuz*"];
-/// The modules among which those are.
+/// The modules that include those above.
 const MODULE_FILES: &[&str] =
     &["*/kernel/net/ipv4/*", "*/kernel/net/sched/*", "*/kernel/drivers/net/veth.ko*"];
 
 /// A kernel that can be booted.
 #[derive(Debug)]
-pub(crate) struct Kernel {
+pub(crate) struct BootableKernel {
     /// For people: its release.
     pub(crate) name: String,
     pub(crate) vmlinuz: PathBuf,
-    /// Files of [`MODULES`] that were found.
+    /// Files of those [`MODULES`] that were found.
     pub(crate) modules: Vec<PathBuf>,
 }
 
-impl Kernel {
-    /// A file named by the developer: `boot/vmlinuz-VERSION`, whose modules are looked for in
-    /// `../lib/modules/VERSION`, or `lib/modules/VERSION/vmlinuz`, whose modules are beside it.
+impl BootableKernel {
+    /// A kernel file: `boot/vmlinuz-VERSION`, with its modules in `../lib/modules/VERSION`, or
+    /// `lib/modules/VERSION/vmlinuz`, with its modules beside it.
     pub(crate) fn in_file(vmlinuz: &Path) -> Result<Self> {
         ensure!(vmlinuz.is_file(), "{}: no such kernel", vmlinuz.display());
         let dir = vmlinuz.parent().unwrap_or(Path::new("."));
@@ -57,20 +57,20 @@ impl Kernel {
         Ok(Self { name, vmlinuz: vmlinuz.to_owned(), modules: found.collect() })
     }
 
-    /// One that was fetched.
+    /// A kernel that was fetched before.
     fn in_cache(dir: &Path) -> Result<Self> {
         let is_kernel = |path: &PathBuf| {
             path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("vmlinuz"))
         };
         let vmlinuz = files_below(dir)?.into_iter().find(is_kernel);
-        Self::in_file(&vmlinuz.with_context(|| format!("{}: holds no kernel", dir.display()))?)
+        Self::in_file(&vmlinuz.with_context(|| format!("{}: contains no kernel", dir.display()))?)
     }
 }
 
-/// Debian's kernels: those of its archive, and those that were fetched from there.
+/// Debian's kernels: those in its archive, and those in the cache.
 pub(crate) struct Kernels {
     cache: PathBuf,
-    /// What the archive offers, or why that is not known.
+    /// What the archive offers, or why that is unknown.
     offered: Result<(Apt, Vec<Image>)>,
 }
 
@@ -89,7 +89,7 @@ impl Kernels {
         Ok(Self { cache: debian::cache()?.join("kernels"), offered: offered() })
     }
 
-    /// Every series that can be had, oldest first.
+    /// Every series that is available, oldest first.
     pub(crate) fn series(&self) -> Result<Vec<Series>> {
         let images = match &self.offered {
             Ok((_, images)) => images.clone(),
@@ -101,8 +101,8 @@ impl Kernels {
         Ok(series)
     }
 
-    /// The newest of a series; one from the cache where the archive has none.
-    pub(crate) fn newest(&self, series: Series) -> Result<Kernel> {
+    /// The newest kernel of a series; from the cache if the archive has none.
+    pub(crate) fn newest(&self, series: Series) -> Result<BootableKernel> {
         let fetched = match &self.offered {
             Ok((apt, images)) => self.fetch(apt, images, series),
             Err(error) => Err(anyhow::anyhow!("{error:#}")),
@@ -114,13 +114,13 @@ impl Kernels {
                     "no Linux {series} to test on: {error:#}; name one with --kernel FILE"
                 ))
             })?;
-            eprintln!("vm: {error:#}; one that was fetched before is in the cache");
+            eprintln!("vm: {error:#}; using the one in the cache");
             anyhow::Ok(dir)
         })?;
-        Kernel::in_cache(&dir)
+        BootableKernel::in_cache(&dir)
     }
 
-    /// The directory of the newest one of a series; fetched where it is not there yet.
+    /// The directory of the newest kernel of a series, which is fetched if it is missing.
     fn fetch(&self, apt: &Apt, images: &[Image], series: Series) -> Result<PathBuf> {
         let newest = images.iter().filter(|image| image.series() == series).max();
         let Some(image) = newest else { bail!("apt offers no kernel of the series {series}") };
@@ -133,7 +133,7 @@ impl Kernels {
         Ok(dir)
     }
 
-    /// Those in the cache.
+    /// The kernels in the cache.
     fn kept(&self) -> Result<Vec<(Image, PathBuf)>> {
         let Ok(entries) = fs::read_dir(&self.cache) else { return Ok(Vec::new()) };
         let dirs = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
@@ -145,8 +145,8 @@ impl Kernels {
     }
 }
 
-/// Packages and what is taken of each. Since 6.19 the kernel itself is in one of its own, since 7.2 the modules
-/// are, too; a package `linux-image-VERSION` then only names them.
+/// Packages and the files to unpack of each. Since 6.19 the kernel itself is in a package of its own, since 7.2 the
+/// modules are, too; the package `linux-image-VERSION` then only depends on them.
 fn parts(apt: &Apt, image: &Image) -> Result<Vec<(String, Vec<&'static str>)>> {
     let mut parts: Vec<(String, Vec<_>)> = Vec::new();
     for (kind, files) in [("binary", VMLINUZ), ("modules", MODULE_FILES)] {
@@ -174,7 +174,7 @@ fn download(apt: &Apt, parts: &[(String, Vec<&str>)], dir: &Path) -> Result<()> 
     Ok(())
 }
 
-/// Every file below a directory; none where there is no such directory.
+/// Every file below a directory; none if the directory does not exist.
 fn files_below(dir: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     let Ok(entries) = fs::read_dir(dir) else { return Ok(files) };
@@ -195,7 +195,7 @@ mod unit {
 
     #[test]
     fn a_file_that_is_not_there_is_named() {
-        let error = Kernel::in_file(Path::new("/nowhere/vmlinuz")).unwrap_err().to_string();
+        let error = BootableKernel::in_file(Path::new("/nowhere/vmlinuz")).unwrap_err().to_string();
         assert_eq!(error, "/nowhere/vmlinuz: no such kernel");
     }
 }

@@ -1,9 +1,9 @@
-//! Reports of machines come in; a table of tests by kernel, or of features by kernel, goes out.
+//! Tables of tests by kernel and of features by kernel.
 
-use super::report::{Outcome, Report};
+use super::report::{MachineReport, TestOutcome};
 
 /// Tests by kernel, for a terminal.
-pub(crate) fn tests(reports: &[Report]) -> String {
+pub(crate) fn tests(reports: &[MachineReport]) -> String {
     let heads: Vec<String> = reports.iter().map(|report| report.kernel.clone()).collect();
     let widths: Vec<usize> = heads.iter().map(|head| head.len().max(10)).collect();
     let row = |cells: &[String], name: &str| {
@@ -16,7 +16,7 @@ pub(crate) fn tests(reports: &[Report]) -> String {
     names.dedup();
     let mut rows = vec![row(&heads, "")];
     rows.extend(names.into_iter().map(|name| {
-        let cell = |report: &Report| {
+        let cell = |report: &MachineReport| {
             let test = report.tests.iter().find(|test| test.name == name);
             test.map_or_else(|| "-".to_owned(), |test| test.cell().to_string())
         };
@@ -26,7 +26,7 @@ pub(crate) fn tests(reports: &[Report]) -> String {
 }
 
 /// Features by kernel, as Markdown.
-pub(crate) fn features(reports: &[Report]) -> String {
+pub(crate) fn features(reports: &[MachineReport]) -> String {
     let row = |name: &str, cells: &[String]| format!("| {name} | {} |", cells.join(" | "));
     let heads: Vec<_> = reports.iter().map(|report| report.kernel.clone()).collect();
     let mut lines = vec![row("", &heads), format!("|---|{}", "---|".repeat(reports.len()))];
@@ -34,12 +34,12 @@ pub(crate) fn features(reports: &[Report]) -> String {
     lines.join("\n")
 }
 
-/// Each feature with what each kernel says about it.
-fn rows(reports: &[Report]) -> Vec<(String, Vec<String>)> {
+/// Each feature with its cell for each kernel.
+fn rows(reports: &[MachineReport]) -> Vec<(String, Vec<String>)> {
     let mut names: Vec<&str> = Vec::new();
-    let told = reports.iter().flat_map(|report| &report.features);
-    let lacking = reports.iter().flat_map(Report::lacking).map(|(name, _)| name);
-    for name in told.map(|(name, _)| name.as_str()).chain(lacking) {
+    let reported = reports.iter().flat_map(|report| &report.features);
+    let lacking = reports.iter().flat_map(MachineReport::lacking).map(|(name, _)| name);
+    for name in reported.map(|(name, _)| name.as_str()).chain(lacking) {
         if !names.contains(&name) {
             names.push(name);
         }
@@ -47,15 +47,15 @@ fn rows(reports: &[Report]) -> Vec<(String, Vec<String>)> {
     let is_checked = |name: &str| {
         reports.iter().flat_map(|report| &report.features).any(|(feature, _)| feature == name)
     };
-    let answer = |report: &Report, name: &str| {
-        let told = report.features.iter().find(|(feature, _)| feature == name);
+    let answer = |report: &MachineReport, name: &str| {
+        let reported = report.features.iter().find(|(feature, _)| feature == name);
         let asked = report.lacking().into_iter().find(|(feature, _)| *feature == name);
-        match (asked, told.and_then(|(_, off)| off.as_deref())) {
+        match (asked, reported.and_then(|(_, off)| off.as_deref())) {
             (Some((_, since)), _) => format!("no, {since}"),
             (None, Some("")) => "no".to_owned(),
             (None, Some(why)) => format!("no: {why}"),
-            // Told by the kernel itself, or only asked for by tests, which found it.
-            (None, None) if told.is_some() || !is_checked(name) => "yes".to_owned(),
+            // Reported on that kernel, or known only from tests, which found it.
+            (None, None) if reported.is_some() || !is_checked(name) => "yes".to_owned(),
             (None, None) => "not known".to_owned(),
         }
     };
@@ -67,8 +67,8 @@ fn rows(reports: &[Report]) -> Vec<(String, Vec<String>)> {
     rows
 }
 
-fn passed(report: &Report) -> String {
-    let passed = report.tests.iter().filter(|test| test.outcome == Outcome::Passed).count();
+fn passed(report: &MachineReport) -> String {
+    let passed = report.tests.iter().filter(|test| test.outcome == TestOutcome::Passed).count();
     format!("{passed} of {}", report.tests.len())
 }
 
@@ -76,11 +76,11 @@ fn passed(report: &Report) -> String {
 mod unit {
     use super::*;
 
-    fn reports() -> [Report; 2] {
+    fn reports() -> [MachineReport; 2] {
         let report = |lines: &[&str]| {
-            let mut report = Report::new("vmlinuz", ["kernel/a".to_owned()].into_iter());
+            let mut report = MachineReport::new("vmlinuz", ["kernel/a".to_owned()].into_iter());
             for line in lines {
-                report.hear(line);
+                report.read_line(line);
             }
             report
         };
@@ -90,7 +90,7 @@ mod unit {
                 "@check hook x  ok",
                 "@check resets  off: since 6.10",
                 "@check sysctl z  off:",
-                "@said kernel/a SKIPPED: Linux 6.1 has no y (since 6.5): a",
+                "@output kernel/a SKIPPED: Linux 6.1 has no y (since 6.5): a",
                 "@end kernel/a ok 1.0",
             ]),
             report(&[
@@ -119,9 +119,9 @@ mod unit {
 
     #[test]
     fn what_a_kernel_did_not_tell_is_not_taken_for_granted() {
-        let [told, mut silent] = reports();
+        let [reported, mut silent] = reports();
         silent.features.clear();
-        let table = features(&[told, silent]);
+        let table = features(&[reported, silent]);
         assert!(table.contains("| hook x | yes | not known |"), "{table}");
     }
 

@@ -1,4 +1,4 @@
-//! Kernels come in, the tests run in a virtual machine of each, a matrix of tests by kernel goes out.
+//! The tier `vm`: runs the tests in a virtual machine of each kernel and prints tables of the results.
 
 mod guest;
 mod kernels;
@@ -20,19 +20,19 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 
 use self::{
-    guest::{Guest, Job, Test},
-    kernels::Kernel,
+    guest::{Guest, GuestTest, MachineJob},
+    kernels::BootableKernel,
     plan::Amount,
-    report::Report,
-    tests::Way,
+    report::MachineReport,
+    tests::MachineKind,
 };
 use crate::{debian::QEMU, precondition::Precondition};
 
-/// What the tier `vm` is told.
+/// Options of the tier `vm`.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Options {
     #[command(flatten)]
-    wanted: plan::Wanted,
+    wanted: plan::KernelOptions,
     /// In tier `vm`, run only the tests that have this, or another WORD, in their name
     #[arg(long, value_name = "WORD")]
     pub(crate) only: Vec<String>,
@@ -41,10 +41,10 @@ pub(crate) struct Options {
     markdown: bool,
 }
 
-/// So few tests are done before another machine has started.
+/// This few tests finish sooner than a further machine starts.
 const FEW: usize = 10;
 
-/// Boots every kernel, a machine for each processor at the same time; fails when a test failed on any.
+/// Boots every kernel, as many machines at a time as there are processors; fails if a test failed on any.
 pub(crate) fn run(options: &Options) -> Result<()> {
     if ARCH != "x86_64" {
         return Err(Precondition(format!("the virtual machines are x86_64, this is {ARCH}")).into());
@@ -66,7 +66,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 }
 
 /// One report for each kernel.
-fn machines(qemu: &Path, guest: &Guest, kernels: &[(Kernel, Amount)]) -> Result<Vec<Report>> {
+fn machines(
+    qemu: &Path,
+    guest: &Guest,
+    kernels: &[(BootableKernel, Amount)],
+) -> Result<Vec<MachineReport>> {
     let processors = available_parallelism().map_or(1, NonZero::get);
     let parts = processors.div_ceil(kernels.len()).max(1);
     let mut images = Vec::new();
@@ -82,18 +86,18 @@ fn machines(qemu: &Path, guest: &Guest, kernels: &[(Kernel, Amount)]) -> Result<
     }
     let number: usize = jobs.iter().map(|(_, job)| job.tests.len()).sum();
     eprintln!("vm: {number} tests in {} machines, {processors} at a time", jobs.len());
-    // Those with most to do begin.
+    // The largest jobs start first.
     jobs.sort_by_key(|(_, job)| job.tests.len());
-    let reports = Mutex::new(kernels.iter().map(|_| None::<Report>).collect::<Vec<_>>());
+    let reports = Mutex::new(kernels.iter().map(|_| None::<MachineReport>).collect::<Vec<_>>());
     let jobs = Mutex::new(jobs);
     let next = || locked(&jobs).pop();
     let work = || -> Result<()> {
         while let Some((kernel, job)) = next() {
             let image = images.get(kernel).context("every kernel has an image")?;
-            let told = machine::run(qemu, &job, image)?;
+            let reported = machine::run(qemu, &job, image)?;
             match locked(&reports).get_mut(kernel) {
-                Some(Some(report)) => report.join(told),
-                Some(empty) => *empty = Some(told),
+                Some(Some(report)) => report.join(reported),
+                Some(empty) => *empty = Some(reported),
                 None => bail!("a machine of an unknown kernel"),
             }
         }
@@ -107,22 +111,22 @@ fn machines(qemu: &Path, guest: &Guest, kernels: &[(Kernel, Amount)]) -> Result<
         workers.into_iter().try_for_each(join).context("a machine did not run")
     })?;
     let mut reports = reports.into_inner().unwrap_or_else(PoisonError::into_inner);
-    reports.iter_mut().flatten().for_each(Report::sort);
+    reports.iter_mut().flatten().for_each(MachineReport::sort);
     reports.into_iter().map(|report| report.context("a kernel without a machine")).collect()
 }
 
 fn part_of<'a>(
-    kernel: &'a Kernel,
-    way: &'static Way,
-    tests: &[Test],
+    kernel: &'a BootableKernel,
+    way: &'static MachineKind,
+    tests: &[GuestTest],
     (part, parts): (usize, usize),
-) -> Job<'a> {
-    // Every so manieth: neighbours take equally long.
+) -> MachineJob<'a> {
+    // Every `parts`-th test: neighbours take equally long.
     let tests = tests.iter().skip(part).step_by(parts).cloned().collect();
-    Job { kernel, way, name: format!("{}-{part}", way.name), tests }
+    MachineJob { kernel, way, name: format!("{}-{part}", way.name), tests }
 }
 
-/// A thread that panicked is told of when it is joined.
+/// A thread that panicked is reported when it is joined.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -5,27 +5,27 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 
 use super::{
-    kernels::{Kernel, Kernels},
+    kernels::{BootableKernel, Kernels},
     series::Series,
 };
 
-/// The oldest kernels that tcpwatch runs on (`docs/kernels.md`, "Needs"); older ones it refuses in words.
+/// The oldest kernels that tcpwatch runs on (`docs/kernels.md`, "Needs"); it refuses older ones with an error.
 const OLDEST: Series = Series::new(5, 12);
 
 /// How much is run on a kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Amount {
-    /// Every test, on all kinds of machines.
+    /// Every test, on all configurations of a machine.
     All,
-    /// Tests of what depends on the kernel most (`tests.rs` names them).
+    /// Tests of what depends most on the kernel (`tests.rs` names them).
     Core,
-    /// That tcpwatch refuses to run.
+    /// Only that tcpwatch refuses to run.
     Refusal,
 }
 
-/// What is run where nothing else is asked for, besides the core on the newest series there is. All tests run
-/// on series that are named: they take a quarter of an hour on each.
-/// The compilers differ, too: Debian 12's up to 6.12, Debian 13's after that.
+/// What runs by default, beside the core on the newest series. All tests run on series that are named on the command
+/// line: they take a quarter of an hour on each. The kernels also differ in their compilers: Debian 12's up to 6.12,
+/// Debian 13's after that.
 const USUAL: [(Series, Amount); 4] = [
     (Series::new(5, 10), Amount::Refusal),
     (Series::new(6, 1), Amount::Core),
@@ -33,9 +33,9 @@ const USUAL: [(Series, Amount); 4] = [
     (Series::new(6, 18), Amount::Core),
 ];
 
-/// What the tier `vm` is told about kernels.
+/// Options of the tier `vm` that select kernels.
 #[derive(Clone, Debug, clap::Args)]
-pub(crate) struct Wanted {
+pub(crate) struct KernelOptions {
     /// A kernel to boot in tier `vm` instead of Debian's: boot/vmlinuz-VERSION, whose modules are looked
     /// for in ../lib/modules/VERSION, or lib/modules/VERSION/vmlinuz
     #[arg(long, value_name = "FILE")]
@@ -45,15 +45,15 @@ pub(crate) struct Wanted {
     series: Vec<Option<Series>>,
 }
 
-/// One, or nothing for all.
+/// One series, or `None` for all.
 fn series(text: &str) -> Result<Option<Series>> {
     if text == "all" { Ok(None) } else { text.parse().map(Some) }
 }
 
-impl Wanted {
-    pub(crate) fn kernels(&self) -> Result<Vec<(Kernel, Amount)>> {
+impl KernelOptions {
+    pub(crate) fn kernels(&self) -> Result<Vec<(BootableKernel, Amount)>> {
         if !self.kernel.is_empty() {
-            let kernel = |file: &PathBuf| Ok((Kernel::in_file(file)?, Amount::All));
+            let kernel = |file: &PathBuf| Ok((BootableKernel::in_file(file)?, Amount::All));
             return self.kernel.iter().map(kernel).collect();
         }
         let kernels = Kernels::of_debian()?;
@@ -62,7 +62,7 @@ impl Wanted {
     }
 }
 
-/// What to run on which series, given those there are.
+/// What to run on which series, given those that are available.
 fn plan(wanted: &[Option<Series>], there_are: &[Series]) -> Result<Vec<(Series, Amount)>> {
     let of = |series| (series, if series < OLDEST { Amount::Refusal } else { Amount::All });
     if wanted.contains(&None) {

@@ -1,4 +1,4 @@
-//! Names of Debian's kernels, and the series that they belong to.
+//! Names of Debian's kernels and the series to which they belong.
 
 use std::{cmp::Ordering, fmt, str::FromStr};
 
@@ -30,7 +30,7 @@ impl FromStr for Series {
         let numbers = text.split_once('.').and_then(|(major, minor)| {
             Some(Self { major: major.parse().ok()?, minor: minor.parse().ok()? })
         });
-        numbers.with_context(|| format!("`{text}` is no series like 6.12"))
+        numbers.with_context(|| format!("`{text}` is not a series such as 6.12"))
     }
 }
 
@@ -42,8 +42,8 @@ pub(crate) struct Image {
 }
 
 impl Image {
-    /// Of a package `linux-image-RELEASE`, if that is a plain kernel for this machine: neither for clouds, nor
-    /// for real time, nor unsigned, nor a package that stands for the newest.
+    /// The kernel of a package `linux-image-RELEASE`, if that is a plain kernel for this architecture: neither for
+    /// clouds, nor for real time, nor unsigned, nor a metapackage.
     pub(crate) fn of(package: &str) -> Option<Self> {
         let release = package.strip_prefix("linux-image-")?;
         let version = release.strip_suffix("-amd64")?;

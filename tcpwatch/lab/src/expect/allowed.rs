@@ -1,21 +1,20 @@
-//! What a measured time may be, and how times are written in a verdict.
+//! The allowed range of a measured time, and the format of times in a verdict.
 
 use std::time::Duration;
 
 use tcpwatch_core::timing::{Window, wheel::TickRate};
 
-use super::Context;
+use super::EvaluationContext;
 use crate::{
     scenario::Expression,
     verdict::{Times, Verdict},
 };
 
-/// A softirq, the records' way and a process that is woken take some time of their own: on an idle
-/// machine less than a millisecond, so this is much, and far below the 12.5 % that the timer wheel
-/// is known for.
+/// A softirq, the path of a record to user space and the wakeup of a process take less than a millisecond on an idle
+/// machine. This allowance is generous, and still far below the timer wheel's granularity of 12.5 %.
 const LATE: Duration = Duration::from_millis(10);
 
-/// By how much a measured time may miss the kernel's own window.
+/// By how much a measured time may be outside the kernel's own window.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Tolerance {
     early: Duration,
@@ -23,13 +22,13 @@ pub(super) struct Tolerance {
 }
 
 impl Tolerance {
-    /// Timers count ticks: one that is armed just before a tick is due a tick earlier, seen by a
-    /// clock that is exact. Late is what was late in the same run, too.
+    /// Timers count ticks: one that is armed just before a tick is due a tick earlier on an exact clock. The lateness
+    /// of the control timer in the same run is allowed, too.
     pub(super) fn new(rate: TickRate, control: Duration) -> Self {
         Self { early: rate.duration(1), late: LATE.saturating_add(control) }
     }
 
-    /// After so many timers, one after the other.
+    /// The allowed window after this many successive timers.
     pub(super) fn of(self, window: Window, timers: usize) -> Window {
         let timers = u32::try_from(timers).unwrap_or(u32::MAX);
         Window {
@@ -38,7 +37,7 @@ impl Tolerance {
         }
     }
 
-    /// The verdict about a time.
+    /// The verdict on a measured time.
     pub(super) fn verdict(
         self,
         what: String,
@@ -59,7 +58,7 @@ impl Tolerance {
     }
 }
 
-/// `60 s`: what the reader of a manual expects; the allowed times say the rest.
+/// `60 s`: the time that a manual gives; the allowed times give the tolerance.
 fn promised(window: Window) -> String {
     if window.promise.is_zero() { in_words(window) } else { round(window.promise) }
 }
@@ -75,7 +74,7 @@ pub(crate) fn in_words(window: Window) -> String {
     }
 }
 
-/// `62.05 s`, `204 ms`: what was set, without zeros behind the point.
+/// `62.05 s`, `204 ms`: a configured time, without trailing zeros.
 pub(crate) fn round(time: Duration) -> String {
     if time < Duration::from_secs(1) {
         return format!("{} ms", time.as_millis());
@@ -84,7 +83,7 @@ pub(crate) fn round(time: Duration) -> String {
     format!("{} s", text.trim_end_matches('0').trim_end_matches('.'))
 }
 
-/// `60.270 s`, `0.42 ms`: what was measured.
+/// `60.270 s`, `0.42 ms`: a measured time.
 pub(super) fn precise(time: Duration) -> String {
     if time >= Duration::from_secs(1) {
         format!("{:.3} s", time.as_secs_f64())
@@ -93,10 +92,10 @@ pub(super) fn precise(time: Duration) -> String {
     }
 }
 
-/// Where a window comes from: `tcp_fin_timeout = 60, timer wheel 2.05 s`.
+/// The origin of a window: `tcp_fin_timeout = 60, timer wheel 2.05 s`.
 pub(crate) fn because(
     expression: &Expression,
-    context: &Context<'_>,
+    context: &EvaluationContext<'_>,
     window: Window,
 ) -> Option<String> {
     let mut parts: Vec<String> = expression

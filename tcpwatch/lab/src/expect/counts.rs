@@ -1,4 +1,4 @@
-//! Expectations that are no times: paths, states that are never entered, calls, segments, resets.
+//! Expectations other than times: paths, states that are never entered, calls, segments, resets.
 
 use tcpwatch_core::{
     event::{KernelTime, ResetDirection, SegmentEvent, TcpFlags, TcpState, Way},
@@ -10,16 +10,16 @@ use crate::{
     host::Host,
     scenario::{
         Expectation,
-        expectation::{CallResult, Count, Return, Segments},
+        expectation::{CallResult, Return, SegmentCount, Segments},
         expression::EvaluateError,
     },
-    story::{SystemCall, What},
+    story::{MomentKind, SystemCall},
     verdict::Verdict,
 };
 
 impl Judge<'_> {
     pub(super) fn path(&self, expect: &Expectation, path: &[TcpState]) -> Verdict {
-        let seen = self.connections(expect).next().map(super::lives::Life::states);
+        let seen = self.connections(expect).next().map(super::lives::SocketHistory::states);
         let words = |states: &[TcpState]| {
             states.iter().map(ToString::to_string).collect::<Vec<_>>().join(" → ")
         };
@@ -54,8 +54,8 @@ impl Judge<'_> {
         let mut returns = Vec::new();
         for moment in self.run.story.iter().filter(|moment| moment.host == host) {
             match &moment.what {
-                What::Called(seen) if is_it(seen) => begun = Some(moment.at),
-                What::Returned(seen) if is_it(seen) => {
+                MomentKind::Called(seen) if is_it(seen) => begun = Some(moment.at),
+                MomentKind::Returned(seen) if is_it(seen) => {
                     returns.push((begun.take().unwrap_or(moment.at), moment.at, seen));
                 }
                 _ => {}
@@ -106,11 +106,11 @@ impl Judge<'_> {
         let seen = u64::try_from(seen).unwrap_or(u64::MAX);
         let context = self.context(expect.host, None);
         let (expected, holds) = match count {
-            Count::Exactly(count) => {
+            SegmentCount::Exactly(count) => {
                 let count = count.number(&context)?;
                 (count.to_string(), seen == count)
             }
-            Count::AtLeast(count) => {
+            SegmentCount::AtLeast(count) => {
                 let count = count.number(&context)?;
                 (format!("at least {count}"), seen >= count)
             }
@@ -135,7 +135,7 @@ impl Judge<'_> {
             })
             .collect();
         let found = resets.iter().find(|reset| direction.is_none_or(|way| reset.direction == way));
-        // A reset without a socket is told since Linux 6.10; its segment is seen on every kernel.
+        // The kernel reports a reset without a socket only since Linux 6.10; the tap sees its segment on every kernel.
         let is_on_link = found.is_none()
             && direction == Some(ResetDirection::Sent)
             && self
@@ -155,8 +155,8 @@ impl Judge<'_> {
     }
 
     pub(super) fn restarts(&self, expect: &Expectation, state: TcpState, count: u64) -> Verdict {
-        let told = self.connections(expect).flat_map(|life| &life.told);
-        let seen = told
+        let events = self.connections(expect).flat_map(|life| &life.events);
+        let seen = events
             .filter(|(_, news)| matches!(news, News::Restart(restart) if restart.state == state));
         let seen = u64::try_from(seen.count()).unwrap_or(u64::MAX);
         let what = format!("{}: the clock of {state} starts again", expect.host);
@@ -174,7 +174,7 @@ impl Judge<'_> {
         plain(what, handshake.word().to_owned(), measured, seen == Some(handshake))
     }
 
-    /// When the data that was sent again at some moment went out first.
+    /// The time of the first transmission of the data that was retransmitted at `again`.
     pub(super) fn first_data(&self, host: Host, again: KernelTime) -> Option<KernelTime> {
         let data = || self.seen(host).filter(|segment| segment.way == Way::Out && segment.len > 0);
         let seq = data().take_while(|segment| segment.at <= again).last()?.seq;
@@ -184,7 +184,7 @@ impl Judge<'_> {
     fn seen(&self, host: Host) -> impl Iterator<Item = &SegmentEvent> {
         let moments = self.run.story.iter().filter(move |moment| moment.host == host);
         moments.filter_map(|moment| match &moment.what {
-            What::Segment(segment) => Some(&**segment),
+            MomentKind::Segment(segment) => Some(&**segment),
             _ => None,
         })
     }
@@ -192,7 +192,7 @@ impl Judge<'_> {
     fn news(&self, host: Host) -> impl Iterator<Item = &News> {
         let moments = self.run.story.iter().filter(move |moment| moment.host == host);
         moments.filter_map(|moment| match &moment.what {
-            What::News(news) => Some(&**news),
+            MomentKind::News(news) => Some(&**news),
             _ => None,
         })
     }

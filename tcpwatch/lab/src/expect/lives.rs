@@ -1,4 +1,4 @@
-//! The changes of a host, sorted: which socket was in which state, from when to when.
+//! The state changes of a host by socket: which socket was in which state, from when to when.
 
 use tcpwatch_core::{
     event::{Cookie, Endpoints, KernelTime, TcpState},
@@ -7,52 +7,52 @@ use tcpwatch_core::{
 
 use crate::{
     host::Host,
-    story::{Run, What},
+    story::{MomentKind, Run},
 };
 
 /// A connection, or a listening socket.
 #[derive(Debug)]
-pub(super) struct Life<'r> {
+pub(super) struct SocketHistory<'r> {
     pub(super) listener: bool,
     socket: Option<Cookie>,
     ends: Endpoints,
-    /// In order.
+    /// Its stays in states, in order.
     pub(super) stays: Vec<Spell<'r>>,
-    /// Everything else that is told of it.
-    pub(super) told: Vec<(KernelTime, &'r News)>,
+    /// All other events of this connection.
+    pub(super) events: Vec<(KernelTime, &'r News)>,
 }
 
 /// One stay in one state.
 #[derive(Clone, Debug)]
 pub(super) struct Spell<'r> {
     pub(super) state: TcpState,
-    /// When it began; `None` if that was not seen.
+    /// When it began; `None` if its beginning was not observed.
     pub(super) from: Option<KernelTime>,
     pub(super) entered_by: Option<&'r Change>,
     pub(super) left_by: Option<&'r Change>,
-    /// When its clock started again, the last time.
+    /// When the clock of the state was last restarted.
     pub(super) restarted: Option<KernelTime>,
 }
 
 impl Spell<'_> {
-    /// When it ended.
+    /// When it ended; `None` if it had not ended when the run ended.
     pub(super) fn until(&self) -> Option<KernelTime> {
         self.left_by.map(|change| change.at)
     }
 }
 
-impl<'r> Life<'r> {
+impl<'r> SocketHistory<'r> {
     fn new(subject: &Subject) -> Self {
         Self {
             listener: subject.ends.remote.port == 0,
             socket: subject.socket,
             ends: subject.ends,
             stays: Vec::new(),
-            told: Vec::new(),
+            events: Vec::new(),
         }
     }
 
-    /// Is it the one that something is told of? Ends decide where a cookie is missing.
+    /// Whether an event with this subject belongs to this connection; endpoints are compared where a cookie is missing.
     fn is(&self, subject: &Subject) -> bool {
         match (self.socket, subject.socket) {
             (Some(one), Some(other)) => one == other,
@@ -91,17 +91,17 @@ impl Spell<'_> {
 }
 
 /// The sockets of a host, in the order in which they appeared.
-pub(super) fn lives(run: &Run, host: Host) -> Vec<Life<'_>> {
-    let mut lives: Vec<Life<'_>> = Vec::new();
+pub(super) fn lives(run: &Run, host: Host) -> Vec<SocketHistory<'_>> {
+    let mut lives: Vec<SocketHistory<'_>> = Vec::new();
     for moment in run.story.iter().filter(|moment| moment.host == host) {
-        let What::News(news) = &moment.what else { continue };
+        let MomentKind::News(news) = &moment.what else { continue };
         let subject = &news.subject();
         let known = lives.iter_mut().rev().find(|life| life.is(subject));
         if let News::Change(change) = &**news {
             if let Some(life) = known.filter(|life| !life.is_over()) {
                 life.change(change);
             } else {
-                let mut life = Life::new(subject);
+                let mut life = SocketHistory::new(subject);
                 life.change(change);
                 lives.push(life);
             }
@@ -112,7 +112,7 @@ pub(super) fn lives(run: &Run, host: Host) -> Vec<Life<'_>> {
             {
                 stay.restarted = Some(restart.at);
             }
-            life.told.push((moment.at, news));
+            life.events.push((moment.at, news));
         }
     }
     lives

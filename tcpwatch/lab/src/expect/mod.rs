@@ -1,7 +1,7 @@
-//! The story of a run against the scenario's expectations: each becomes one or more verdicts. Pure.
+//! Judges the story of a run by the scenario's expectations: each gives one or more verdicts. Pure.
 //!
-//! - `lives`: the story's changes, sorted by connection and state
-//! - `allowed`: what a measured time may be
+//! - `lives`: the story's changes by connection and state
+//! - `allowed`: the allowed range of a measured time
 //! - `stay`, `retries`, `counts`: one kind of expectation each
 
 pub(super) mod allowed;
@@ -21,18 +21,18 @@ use super::{
     scenario::{
         Expectation,
         expectation::{Claim, Lasts},
-        expression::{Context, EvaluateError, FirstRto},
+        expression::{EvaluateError, EvaluationContext, FirstRto},
     },
     story::Run,
     verdict::Verdict,
 };
 use allowed::Tolerance;
-use lives::Life;
+use lives::SocketHistory;
 
 /// Judges a run: fills in its verdicts.
 ///
-/// `control` is by how much a control timer of the same run was late beyond what its own timer wheel
-/// allows: on a busy machine softirqs are late as well, and how much is measured, not guessed.
+/// `control` is by how much a control timer of the same run was late beyond its own timer wheel's granularity: on a
+/// busy machine softirqs are late, too, and this measures by how much.
 pub fn judge(run: &mut Run, control: Duration) {
     let judge = Judge::new(run, control);
     run.verdicts = run.scenario.expect.iter().flat_map(|expect| judge.verdicts(expect)).collect();
@@ -40,7 +40,7 @@ pub fn judge(run: &mut Run, control: Duration) {
 
 struct Judge<'r> {
     run: &'r Run,
-    lives: [Vec<Life<'r>>; 2],
+    lives: [Vec<SocketHistory<'r>>; 2],
     tolerance: Tolerance,
 }
 
@@ -50,21 +50,24 @@ impl<'r> Judge<'r> {
         Self { run, lives, tolerance: Tolerance::new(run.rate, control) }
     }
 
-    fn lives(&self, host: Host) -> &[Life<'r>] {
+    fn lives(&self, host: Host) -> &[SocketHistory<'r>] {
         let [client, server] = &self.lives;
         if host == Host::Client { client } else { server }
     }
 
-    /// The host's connections that an expectation is about, in the order in which they appeared.
-    fn connections<'j>(&'j self, expect: &Expectation) -> impl Iterator<Item = &'j Life<'r>> {
+    /// The host's connections that an expectation concerns, in the order in which they appeared.
+    fn connections<'j>(
+        &'j self,
+        expect: &Expectation,
+    ) -> impl Iterator<Item = &'j SocketHistory<'r>> {
         let chosen = expect.connection;
         let connections = self.lives(expect.host).iter().filter(|life| !life.listener);
         let numbered = connections.zip(1..);
         numbered.filter(move |(_, n)| chosen.is_none_or(|it| it == *n)).map(|(life, _)| life)
     }
 
-    fn context(&self, host: Host, rto: Option<FirstRto>) -> Context<'_> {
-        Context {
+    fn context(&self, host: Host, rto: Option<FirstRto>) -> EvaluationContext<'_> {
+        EvaluationContext {
             sysctls: self.run.sysctls(host),
             pinned: self.run.scenario.sysctls.get(&host),
             rate: self.run.rate,
@@ -88,10 +91,10 @@ impl<'r> Judge<'r> {
     }
 }
 
-/// With what a connection began to send FIN or data again, as its retransmissions tell.
-fn first_rto(life: &Life<'_>) -> Option<FirstRto> {
+/// The timeout with which a connection began to retransmit a FIN or data, from its retransmissions.
+fn first_rto(life: &SocketHistory<'_>) -> Option<FirstRto> {
     let again = || {
-        life.told.iter().filter_map(|(_, news)| match news {
+        life.events.iter().filter_map(|(_, news)| match news {
             News::Retransmit(again) => Some(again),
             _ => None,
         })
@@ -108,7 +111,7 @@ fn first_rto(life: &Life<'_>) -> Option<FirstRto> {
     Some(FirstRto { rto, probe: first.early })
 }
 
-/// An expectation whose expression has no value.
+/// The verdict on an expectation whose expression has no value.
 fn not_known(expect: &Expectation, error: &EvaluateError) -> Verdict {
     Verdict {
         what: format!("{} (line {})", expect.host, expect.line),

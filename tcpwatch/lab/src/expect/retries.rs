@@ -1,5 +1,5 @@
-//! Retransmissions against their schedule: each in its window, none missing, none too many, and the
-//! end after the last.
+//! Retransmissions against their schedule: each in its window, neither too few nor too many, and the end after the
+//! last.
 
 use std::time::Duration;
 
@@ -9,13 +9,13 @@ use tcpwatch_core::{
     track::News,
 };
 
-use super::{Judge, allowed, first_rto, lives::Life};
+use super::{Judge, allowed, first_rto, lives::SocketHistory};
 use crate::{
     host::Host,
     scenario::{
         Expectation, Expression,
         expectation::Retries,
-        expression::{Context, EvaluateError},
+        expression::{EvaluateError, EvaluationContext},
     },
     verdict::Verdict,
 };
@@ -27,7 +27,7 @@ impl Judge<'_> {
         retries: &Retries,
     ) -> Result<Vec<Verdict>, EvaluateError> {
         let (host, word) = (expect.host, name(retries.segment));
-        let of_life = |life: &&Life<'_>| times(life, retries.segment).next().is_some();
+        let of_life = |life: &&SocketHistory<'_>| times(life, retries.segment).next().is_some();
         let life = self.connections(expect).find(of_life);
         let mut verdicts = Vec::new();
         if let Some(count) = &retries.count {
@@ -71,11 +71,11 @@ impl Judge<'_> {
         host: Host,
         retries: &Retries,
         expression: &Expression,
-        life: &Life<'_>,
+        life: &SocketHistory<'_>,
     ) -> Result<Vec<Verdict>, EvaluateError> {
         let context = self.context(host, first_rto(life));
         let schedule = expression.schedule(&context)?;
-        let row = Row { judge: self, host, expression, context: &context };
+        let row = ScheduleVerdicts { judge: self, host, expression, context: &context };
         let seen: Vec<KernelTime> = times(life, retries.segment).collect();
         let mut last = self.first_sent(host, life, retries.segment);
         let most = retries.first.unwrap_or(usize::MAX);
@@ -89,7 +89,7 @@ impl Judge<'_> {
                     verdicts.push(row.verdict(&what, attempt.gap, gap, "it was sent"));
                     last = Some(*at);
                 }
-                // A kernel whose timers were late gives up here, as it may.
+                // A kernel whose timers were late may give up here.
                 None if !attempt.certain => break,
                 None => verdicts.push(row.verdict(&what, attempt.gap, None, "not sent")),
             }
@@ -101,8 +101,13 @@ impl Judge<'_> {
         Ok(verdicts)
     }
 
-    /// When the segment was sent for the first time.
-    fn first_sent(&self, host: Host, life: &Life<'_>, segment: Segment) -> Option<KernelTime> {
+    /// When the segment was first sent.
+    fn first_sent(
+        &self,
+        host: Host,
+        life: &SocketHistory<'_>,
+        segment: Segment,
+    ) -> Option<KernelTime> {
         let entered = |states: &[TcpState]| {
             life.stays.iter().find(|spell| states.contains(&spell.state))?.from
         };
@@ -115,15 +120,15 @@ impl Judge<'_> {
     }
 }
 
-/// What every verdict about one schedule has in common.
-struct Row<'j> {
+/// The context of all verdicts on one schedule.
+struct ScheduleVerdicts<'j> {
     judge: &'j Judge<'j>,
     host: Host,
     expression: &'j Expression,
-    context: &'j Context<'j>,
+    context: &'j EvaluationContext<'j>,
 }
 
-impl Row<'_> {
+impl ScheduleVerdicts<'_> {
     fn verdict(
         &self,
         what: &str,
@@ -140,7 +145,7 @@ impl Row<'_> {
         self.judge.tolerance.verdict(what, gap, 1, measured, because)
     }
 
-    /// Attempts that are in no schedule.
+    /// A verdict on attempts beyond the schedule.
     fn too_many(
         &self,
         schedule: &Schedule,
@@ -149,22 +154,23 @@ impl Row<'_> {
     ) -> Option<Verdict> {
         let more = seen.len().checked_sub(schedule.attempts.len()).filter(|more| *more > 0)?;
         let what = format!("{}: {}", self.host, retry(segment, AttemptKind::Timer, seen.len()));
-        Some(missing(what, "none".to_owned(), &format!("{more} more than there should be")))
+        Some(missing(what, "none".to_owned(), &format!("{more} more than expected")))
     }
 
-    /// The end after the last attempt.
+    /// The verdict on the end after the last attempt.
     fn end(
         &self,
         schedule: &Schedule,
         attempts: usize,
         last: Option<KernelTime>,
-        life: &Life<'_>,
+        life: &SocketHistory<'_>,
     ) -> Verdict {
         let closed = life.stays.iter().rev().find(|spell| spell.state == TcpState::Closed);
         let closed = closed.and_then(|spell| spell.from).filter(|at| Some(*at) >= last);
         let measured = last.zip(closed).map(|(last, closed)| closed.since(last));
         let what = format!("gives up after retry {attempts}");
-        let otherwise = if closed.is_none() { "not given up" } else { "not known since when" };
+        let otherwise =
+            if closed.is_none() { "not given up" } else { "its beginning is not known" };
         match schedule.after(attempts.min(schedule.attempts.len())) {
             Some(next) => self.verdict(&what, next.wait, measured, otherwise),
             None => missing(what, "never".to_owned(), otherwise),
@@ -172,9 +178,9 @@ impl Row<'_> {
     }
 }
 
-/// When the segment was sent again, in order.
-fn times(life: &Life<'_>, segment: Segment) -> impl Iterator<Item = KernelTime> {
-    life.told.iter().filter_map(move |(at, news)| match news {
+/// The times of the segment's retransmissions, in order.
+fn times(life: &SocketHistory<'_>, segment: Segment) -> impl Iterator<Item = KernelTime> {
+    life.events.iter().filter_map(move |(at, news)| match news {
         News::Retransmit(again) if again.segment == segment => Some(*at),
         _ => None,
     })

@@ -1,5 +1,4 @@
-//! How long a state lasts, what its timer is set to, how it ends; and that an independent look by
-//! `sock_diag` saw it, too.
+//! How long a state lasts, for how long its timer is set, how it ends, and whether `sock_diag` independently shows it.
 
 use std::time::Duration;
 
@@ -9,27 +8,27 @@ use super::{
     Judge, allowed,
     allowed::precise,
     first_rto,
-    lives::{Life, Spell},
+    lives::{SocketHistory, Spell},
 };
 use crate::{
     host::Host,
     scenario::{
         Expectation, Expression,
-        expectation::{Lasts, Stay},
+        expectation::{ExpectedStay, Lasts},
         expression::EvaluateError,
     },
-    story::What,
+    story::MomentKind,
     verdict::Verdict,
 };
 
-/// `sock_diag` is asked several times a second: a state that lasts so long has to be seen.
+/// `sock_diag` is queried several times a second: it must have shown a state that lasts this long.
 const WITNESSED: Duration = Duration::from_millis(500);
 
 impl Judge<'_> {
     pub(super) fn stay(
         &self,
         expect: &Expectation,
-        stay: &Stay,
+        stay: &ExpectedStay,
     ) -> Result<Vec<Verdict>, EvaluateError> {
         let (host, state) = (expect.host, stay.state);
         let Some((life, spell)) = self.find(expect, stay) else {
@@ -60,7 +59,7 @@ impl Judge<'_> {
             verdicts.push(left(host, stay, spell));
         }
         if let Some(verdict) = verdicts.last_mut() {
-            self.ask_witness(host, spell, verdict);
+            self.check_sock_diag(host, spell, verdict);
         }
         Ok(verdicts)
     }
@@ -68,10 +67,10 @@ impl Judge<'_> {
     fn find<'j>(
         &'j self,
         expect: &Expectation,
-        stay: &Stay,
-    ) -> Option<(&'j Life<'j>, &'j Spell<'j>)> {
+        stay: &ExpectedStay,
+    ) -> Option<(&'j SocketHistory<'j>, &'j Spell<'j>)> {
         let listeners = stay.state == TcpState::Listen;
-        let mut found: Vec<(&Life<'_>, &Spell<'_>)> = if listeners {
+        let mut found: Vec<(&SocketHistory<'_>, &Spell<'_>)> = if listeners {
             let listeners = self.lives(expect.host).iter().filter(|life| life.listener);
             spells(listeners, stay.state)
         } else {
@@ -85,7 +84,7 @@ impl Judge<'_> {
         &self,
         host: Host,
         timer: &Expression,
-        life: &Life<'_>,
+        life: &SocketHistory<'_>,
         spell: &Spell<'_>,
     ) -> Result<Verdict, EvaluateError> {
         let context = self.context(host, first_rto(life));
@@ -109,9 +108,9 @@ impl Judge<'_> {
     fn lasts(
         &self,
         expect: &Expectation,
-        stay: &Stay,
+        stay: &ExpectedStay,
         time: &Expression,
-        (life, spell): (&Life<'_>, &Spell<'_>),
+        (life, spell): (&SocketHistory<'_>, &Spell<'_>),
     ) -> Result<Verdict, EvaluateError> {
         let (host, state) = (expect.host, stay.state);
         let what = if stay.from_restart {
@@ -179,16 +178,16 @@ impl Judge<'_> {
         }
     }
 
-    /// A state that lasts has to be seen by an independent look; sockets in CLOSED are not there.
-    fn ask_witness(&self, host: Host, spell: &Spell<'_>, verdict: &mut Verdict) {
+    /// Requires that `sock_diag` showed a state that lasts; it lists no sockets in CLOSED.
+    fn check_sock_diag(&self, host: Host, spell: &Spell<'_>, verdict: &mut Verdict) {
         let from = spell.from.unwrap_or(self.run.started);
         let until = spell.until().unwrap_or(self.run.ended);
         if spell.state == TcpState::Closed || until.since(from) < WITNESSED {
             return;
         }
         if self.was_seen(host, spell.state, from, until) {
-            let told = verdict.because.take().map_or_else(String::new, |why| format!("{why}; "));
-            verdict.because = Some(format!("{told}sock_diag saw it, too"));
+            let before = verdict.because.take().map_or_else(String::new, |why| format!("{why}; "));
+            verdict.because = Some(format!("{before}sock_diag saw it, too"));
         } else {
             verdict.holds = false;
             verdict.times = None;
@@ -196,15 +195,15 @@ impl Judge<'_> {
         }
     }
 
-    /// Did a look find the state between these moments? A look holds until the next that differs.
+    /// Whether `sock_diag` showed the state between these times. An answer holds until the next one that differs.
     fn was_seen(&self, host: Host, state: TcpState, from: KernelTime, until: KernelTime) -> bool {
-        let looks = self.run.story.iter().filter(|moment| moment.host == host);
-        let looks = looks.filter_map(|moment| match &moment.what {
-            What::Witness(states) => Some((moment.at, states.contains(&state))),
+        let answers = self.run.story.iter().filter(|moment| moment.host == host);
+        let answers = answers.filter_map(|moment| match &moment.what {
+            MomentKind::Witness(states) => Some((moment.at, states.contains(&state))),
             _ => None,
         });
         let mut holds_from = None;
-        for (at, seen) in looks {
+        for (at, seen) in answers {
             if holds_from.is_some_and(|begun| begun <= until && from <= at) {
                 return true;
             }
@@ -215,16 +214,16 @@ impl Judge<'_> {
 }
 
 fn spells<'j>(
-    lives: impl Iterator<Item = &'j Life<'j>>,
+    lives: impl Iterator<Item = &'j SocketHistory<'j>>,
     state: TcpState,
-) -> Vec<(&'j Life<'j>, &'j Spell<'j>)> {
+) -> Vec<(&'j SocketHistory<'j>, &'j Spell<'j>)> {
     lives
         .flat_map(|life| life.stays.iter().map(move |spell| (life, spell)))
         .filter(|(_, spell)| spell.state == state)
         .collect()
 }
 
-fn left(host: Host, stay: &Stay, spell: &Spell<'_>) -> Verdict {
+fn left(host: Host, stay: &ExpectedStay, spell: &Spell<'_>) -> Verdict {
     let way = |then: Option<TcpState>, why: Option<&'static str>| {
         let then = then.map(|then| format!("for {then}"));
         let why = why.map(|why| format!("by {why}"));

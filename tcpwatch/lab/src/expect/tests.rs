@@ -1,4 +1,4 @@
-//! Hand-made stories and what is said of them.
+//! Verdicts on stories made by hand.
 
 use std::sync::Arc;
 
@@ -17,11 +17,11 @@ use tcpwatch_kernel::probe::filters::Family;
 use super::*;
 use crate::{
     scenario::{self, Choices},
-    story::{Moment, Profile, SystemCall, What},
+    story::{Moment, MomentKind, Profile, SystemCall},
 };
 
-/// A run of a scenario with these expectations, told by hand.
-struct Tale {
+/// A run, made by hand, of a scenario with these expectations.
+struct JudgedTale {
     run: Run,
 }
 
@@ -41,7 +41,7 @@ fn ends(host: Host, remote: bool) -> Endpoints {
     }
 }
 
-impl Tale {
+impl JudgedTale {
     fn new(expect: &str) -> Self {
         let text = format!(
             "title = \"t\"\nclaim = \"c\"\nsteps = []\nexpect = [\n{expect}\n]\n\
@@ -70,7 +70,7 @@ impl Tale {
         Self { run }
     }
 
-    fn tell(mut self, milliseconds: u64, host: Host, what: What) -> Self {
+    fn add(mut self, milliseconds: u64, host: Host, what: MomentKind) -> Self {
         self.run.story.push(Moment { at: at(milliseconds), host, what });
         self
     }
@@ -115,7 +115,7 @@ impl Tale {
             gap: false,
         };
         edit(&mut change);
-        self.tell(milliseconds, host, What::News(Box::new(News::Change(change))))
+        self.add(milliseconds, host, MomentKind::News(Box::new(News::Change(change))))
     }
 
     fn again(self, milliseconds: u64, host: Host, segment: Segment, rto_ms: Option<u64>) -> Self {
@@ -132,7 +132,7 @@ impl Tale {
             most: None,
             sent: true,
         };
-        self.tell(milliseconds, host, What::News(Box::new(News::Retransmit(again))))
+        self.add(milliseconds, host, MomentKind::News(Box::new(News::Retransmit(again))))
     }
 
     fn call(self, milliseconds: u64, name: &str, result: Option<Result<i64, &str>>) -> Self {
@@ -142,15 +142,16 @@ impl Tale {
             call: format!("{name}(3)"),
             result: result.map(|result| result.map_err(str::to_owned)),
         };
-        let what = if result.is_none() { What::Called(call) } else { What::Returned(call) };
-        self.tell(milliseconds, Host::Client, what)
+        let what =
+            if result.is_none() { MomentKind::Called(call) } else { MomentKind::Returned(call) };
+        self.add(milliseconds, Host::Client, what)
     }
 
     fn witness(self, milliseconds: u64, host: Host, states: &[TcpState]) -> Self {
-        self.tell(milliseconds, host, What::Witness(states.to_vec()))
+        self.add(milliseconds, host, MomentKind::Witness(states.to_vec()))
     }
 
-    /// With a control timer that was late by so much.
+    /// The verdicts if the control timer was late by `late_ms`.
     fn judged_by(&self, late_ms: u64) -> Vec<Verdict> {
         let mut run = self.run.clone();
         judge(&mut run, Duration::from_millis(late_ms));
@@ -167,7 +168,7 @@ impl Tale {
         verdicts.iter().all(|verdict| verdict.holds)
     }
 
-    /// What is said of the one expectation that fails.
+    /// The verdict on the one expectation that fails.
     fn fails(&self) -> Verdict {
         let mut failed: Vec<_> =
             self.judged().into_iter().filter(|verdict| !verdict.holds).collect();
@@ -178,9 +179,9 @@ impl Tale {
 
 const LASTS: &str = "{ host = \"client\", state = \"FIN_WAIT_2\", lasts = \"tcp_fin_timeout\", ends = \"timer\", then = \"CLOSED\" }";
 
-/// A client that waits in `FIN_WAIT_2` so long.
-fn fin_wait_2(milliseconds: u64) -> Tale {
-    Tale::new(LASTS)
+/// A client that stays in `FIN_WAIT_2` for this long.
+fn fin_wait_2(milliseconds: u64) -> JudgedTale {
+    JudgedTale::new(LASTS)
         .change(1000, Host::Client, FinWait1, FinWait2)
         .witness(1100, Host::Client, &[FinWait2])
         .changed(1000 + milliseconds, Host::Client, FinWait2, Closed, |change| {
@@ -207,7 +208,7 @@ fn a_time_tells_where_it_comes_from() {
     assert_eq!(
         verdict.because.as_deref(),
         Some("tcp_fin_timeout = 60, timer wheel 2.05 s"),
-        "the witness is told with the last verdict about a state"
+        "sock_diag is mentioned in the last verdict on a state"
     );
     let last = fin_wait_2(60_270).judged().pop().unwrap();
     assert_eq!(last.because.as_deref(), Some("sock_diag saw it, too"));
@@ -218,7 +219,7 @@ fn sysctls_are_those_of_the_run_and_textbook_numbers_are_what_they_are() {
     let mut shortened = fin_wait_2(30_100);
     shortened.run.sysctls[0].fin_timeout = Duration::from_secs(30);
     assert!(shortened.holds());
-    let mut textbook = Tale::new(&LASTS.replace("tcp_fin_timeout", "60s"));
+    let mut textbook = JudgedTale::new(&LASTS.replace("tcp_fin_timeout", "60s"));
     textbook.run.story = shortened.run.story.clone();
     textbook.run.sysctls = shortened.run.sysctls;
     assert_eq!(textbook.fails().expected, "60 s");
@@ -234,31 +235,31 @@ fn what_is_late_is_late_as_much_as_a_control_timer_of_the_same_run() {
 #[test]
 fn a_state_that_nobody_else_saw_does_not_count() {
     let mut tale = fin_wait_2(60_270);
-    tale.run.story.retain(|moment| !matches!(moment.what, What::Witness(_)));
+    tale.run.story.retain(|moment| !matches!(moment.what, MomentKind::Witness(_)));
     let verdict = tale.fails();
     assert!(verdict.measured.contains("sock_diag did not see it"), "{verdict:?}");
-    // A look from before that did not change says nothing about afterwards.
+    // An earlier answer that did not change says nothing about later times.
     tale = tale.witness(62_000, Host::Client, &[FinWait2]);
     assert!(!tale.holds());
 }
 
 #[test]
 fn a_state_that_never_came_or_never_ended_is_told() {
-    let verdict = Tale::new(LASTS).fails();
+    let verdict = JudgedTale::new(LASTS).fails();
     assert_eq!(
         (verdict.what.as_str(), verdict.measured.as_str()),
         ("client enters FIN_WAIT_2", "never")
     );
     let mut endless = fin_wait_2(60_270);
     endless.run.story.truncate(2);
-    let told: Vec<_> = endless.judged().into_iter().map(|verdict| verdict.measured).collect();
-    assert_eq!(told, ["still there after 999.000 s when the run ended", "not at all"]);
+    let measured: Vec<_> = endless.judged().into_iter().map(|verdict| verdict.measured).collect();
+    assert_eq!(measured, ["still there after 999.000 s when the run ended", "not at all"]);
 }
 
 #[test]
 fn another_end_than_expected_is_told() {
     let tale = fin_wait_2(60_270);
-    let reset = Tale::new(LASTS)
+    let reset = JudgedTale::new(LASTS)
         .change(1000, Host::Client, FinWait1, FinWait2)
         .witness(1100, Host::Client, &[FinWait2])
         .changed(61_270, Host::Client, FinWait2, Closed, |change| {
@@ -273,7 +274,7 @@ fn another_end_than_expected_is_told() {
 #[test]
 fn what_stays_to_the_end_must_not_end() {
     let expect = "{ host = \"client\", state = \"FIN_WAIT_2\", lasts = \"to the end\" }";
-    let stays = Tale::new(expect).change(1000, Host::Client, FinWait1, FinWait2).witness(
+    let stays = JudgedTale::new(expect).change(1000, Host::Client, FinWait1, FinWait2).witness(
         1100,
         Host::Client,
         &[FinWait2],
@@ -287,14 +288,20 @@ fn what_stays_to_the_end_must_not_end() {
 fn a_timer_is_judged_when_it_is_set() {
     let expect = "{ host = \"client\", state = \"TIME_WAIT\", timer = \"60s\" }";
     let set = |milliseconds: u64| {
-        Tale::new(expect).changed(1000, Host::Client, FinWait2, TcpState::TimeWait, |change| {
-            change.ends_at = Some(at(1000 + milliseconds));
-        })
+        JudgedTale::new(expect).changed(
+            1000,
+            Host::Client,
+            FinWait2,
+            TcpState::TimeWait,
+            |change| {
+                change.ends_at = Some(at(1000 + milliseconds));
+            },
+        )
     };
-    let seen = |tale: Tale| tale.witness(1100, Host::Client, &[TcpState::TimeWait]);
+    let seen = |tale: JudgedTale| tale.witness(1100, Host::Client, &[TcpState::TimeWait]);
     assert!(seen(set(61_000)).holds());
     assert!(!seen(set(30_000)).holds());
-    let none = Tale::new(expect).change(1000, Host::Client, FinWait2, TcpState::TimeWait);
+    let none = JudgedTale::new(expect).change(1000, Host::Client, FinWait2, TcpState::TimeWait);
     assert_eq!(seen(none).fails().measured, "no timer was seen");
 }
 
@@ -304,24 +311,24 @@ fn a_clock_that_starts_again_can_be_what_counts() {
                   { host = \"client\", restarts = \"FIN_WAIT_2\" }";
     let restart = Restart {
         at: at(5000),
-        subject: Tale::subject(Host::Client, true),
+        subject: JudgedTale::subject(Host::Client, true),
         state: FinWait2,
         in_state: None,
         ends_at: None,
         starts: false,
         inferred: false,
     };
-    let tale = Tale::new(expect)
+    let tale = JudgedTale::new(expect)
         .change(1000, Host::Client, FinWait1, FinWait2)
         .witness(1100, Host::Client, &[FinWait2])
-        .tell(5000, Host::Client, What::News(Box::new(News::Restart(restart))))
+        .add(5000, Host::Client, MomentKind::News(Box::new(News::Restart(restart))))
         .change(65_500, Host::Client, FinWait2, Closed);
     assert!(tale.holds(), "{:#?}", tale.judged());
 }
 
-/// A SYN that is sent again after these gaps, and given up after the last.
-fn syn(expect: &str, gaps_ms: &[u64]) -> Tale {
-    let mut tale = Tale::new(expect).change(0, Host::Client, Closed, SynSent);
+/// A SYN that is retransmitted after these gaps, and given up after the last.
+fn syn(expect: &str, gaps_ms: &[u64]) -> JudgedTale {
+    let mut tale = JudgedTale::new(expect).change(0, Host::Client, Closed, SynSent);
     let (last, gaps_ms) = gaps_ms.split_last().unwrap();
     let mut now = 0;
     for gap in gaps_ms {
@@ -372,10 +379,7 @@ fn attempts_that_are_early_late_missing_or_too_many_fail_by_themselves() {
     );
     let more = failed(&[1020, 2040, 4100, 8200, 16_400]);
     assert!(
-        more.contains(&(
-            "client: SYN retry 4".to_owned(),
-            "1 more than there should be".to_owned()
-        )),
+        more.contains(&("client: SYN retry 4".to_owned(), "1 more than expected".to_owned())),
         "{more:?}"
     );
 }
@@ -391,10 +395,10 @@ fn the_sysctls_of_the_run_make_the_schedule_of_a_syn() {
     assert!(tale.holds(), "{:#?}", tale.judged());
 }
 
-/// A FIN of an orphan with a tail loss probe first.
-fn orphan(gaps_ms: &[u64]) -> Tale {
+/// The FIN of an orphan, with a tail loss probe first.
+fn orphan(gaps_ms: &[u64]) -> JudgedTale {
     let expect = "{ host = \"client\", retransmits = \"fin\", schedule = \"orphan_schedule\" }";
-    let mut tale = Tale::new(expect).change(0, Host::Client, Established, FinWait1);
+    let mut tale = JudgedTale::new(expect).change(0, Host::Client, Established, FinWait1);
     tale.run.sysctls[0].orphan_retries = 1;
     let (last, gaps_ms) = gaps_ms.split_last().unwrap();
     let (mut now, mut rto) = (0, None);
@@ -425,7 +429,7 @@ fn without_a_retransmission_there_is_no_rto_to_judge_by() {
 #[test]
 fn paths_are_exact_and_leave_listeners_apart() {
     let expect = "{ host = \"server\", path = [\"LISTEN\", \"SYN_RECV\", \"ESTABLISHED\"] }";
-    let tale = Tale::new(expect)
+    let tale = JudgedTale::new(expect)
         .change(0, Host::Server, Closed, Listen)
         .change(10, Host::Server, Listen, SynRecv)
         .change(11, Host::Server, SynRecv, Established);
@@ -437,8 +441,8 @@ fn paths_are_exact_and_leave_listeners_apart() {
 #[test]
 fn a_state_that_must_not_come_is_told_with_its_moment() {
     let expect = "{ host = \"client\", never = \"FIN_WAIT_2\" }";
-    assert!(Tale::new(expect).holds());
-    let entered = Tale::new(expect).change(1500, Host::Client, FinWait1, FinWait2);
+    assert!(JudgedTale::new(expect).holds());
+    let entered = JudgedTale::new(expect).change(1500, Host::Client, FinWait1, FinWait2);
     assert_eq!(entered.fails().measured, "at 1.5000 s");
 }
 
@@ -446,19 +450,19 @@ fn a_state_that_must_not_come_is_told_with_its_moment() {
 fn calls_are_judged_by_what_they_return_and_how_long_they_take() {
     let refused = "{ host = \"client\", returned = \"connect\", result = \"ECONNREFUSED\", takes = \"at_once\" }";
     let run = |took: u64, result| {
-        Tale::new(refused).call(0, "connect", None).call(took, "connect", Some(result))
+        JudgedTale::new(refused).call(0, "connect", None).call(took, "connect", Some(result))
     };
     assert!(run(1, Err("ECONNREFUSED")).holds());
     assert_eq!(run(1, Ok(0)).fails().measured, "0");
     assert_eq!(run(1, Err("ETIMEDOUT")).fails().measured, "ETIMEDOUT");
     assert_eq!(run(61, Err("ECONNREFUSED")).fails().what, "client's connect() takes");
-    assert_eq!(Tale::new(refused).fails().measured, "it did not return");
+    assert_eq!(JudgedTale::new(refused).fails().measured, "it did not return");
     let ok = "{ host = \"client\", returned = \"connect\", result = 0 }";
-    assert!(Tale::new(ok).call(1, "connect", Some(Ok(0))).holds());
+    assert!(JudgedTale::new(ok).call(1, "connect", Some(Ok(0))).holds());
 }
 
-fn segment(way: Way, flags: TcpFlags, dropped_by: Option<u8>) -> What {
-    What::Segment(Box::new(SegmentEvent {
+fn segment(way: Way, flags: TcpFlags, dropped_by: Option<u8>) -> MomentKind {
+    MomentKind::Segment(Box::new(SegmentEvent {
         at: at(5),
         netns: Netns(2),
         ends: ends(Host::Server, true),
@@ -479,12 +483,12 @@ fn segments_are_counted_by_flags_way_and_rule() {
         let expect = format!(
             "{{ host = \"server\", segments = \"SYN\", count = {count}, dropped_by = \"no-syn\" }}"
         );
-        Tale::new(&expect)
-            .tell(5, Host::Server, segment(Way::In, TcpFlags::SYN, Some(0)))
-            .tell(6, Host::Server, segment(Way::In, TcpFlags::SYN, Some(0)))
-            .tell(7, Host::Server, segment(Way::In, TcpFlags::SYN, None))
-            .tell(8, Host::Server, segment(Way::In, TcpFlags::ACK, Some(0)))
-            .tell(9, Host::Client, segment(Way::In, TcpFlags::SYN, Some(0)))
+        JudgedTale::new(&expect)
+            .add(5, Host::Server, segment(Way::In, TcpFlags::SYN, Some(0)))
+            .add(6, Host::Server, segment(Way::In, TcpFlags::SYN, Some(0)))
+            .add(7, Host::Server, segment(Way::In, TcpFlags::SYN, None))
+            .add(8, Host::Server, segment(Way::In, TcpFlags::ACK, Some(0)))
+            .add(9, Host::Client, segment(Way::In, TcpFlags::SYN, Some(0)))
     };
     assert!(tale(2).holds());
     let verdict = tale(3).fails();
@@ -495,30 +499,30 @@ fn segments_are_counted_by_flags_way_and_rule() {
 #[test]
 fn resets_are_judged_by_their_direction() {
     let reset = |expect: &str| {
-        let told = Reset {
+        let reset = Reset {
             at: at(5),
-            subject: Tale::subject(Host::Client, true),
+            subject: JudgedTale::subject(Host::Client, true),
             state: Some(Established),
             direction: ResetDirection::Sent,
             why: None,
         };
-        Tale::new(&format!("{{ host = \"client\", reset = \"{expect}\" }}")).tell(
+        JudgedTale::new(&format!("{{ host = \"client\", reset = \"{expect}\" }}")).add(
             5,
             Host::Client,
-            What::News(Box::new(News::Reset(told))),
+            MomentKind::News(Box::new(News::Reset(reset))),
         )
     };
     assert!(reset("sent").holds());
     assert_eq!(reset("received").fails().measured, "sent");
     assert_eq!(reset("none").fails().measured, "sent");
-    assert!(Tale::new("{ host = \"client\", reset = \"none\" }").holds());
+    assert!(JudgedTale::new("{ host = \"client\", reset = \"none\" }").holds());
 }
 
 #[test]
 fn a_reset_that_the_kernel_does_not_tell_of_is_seen_on_the_link() {
     let on_link = |way, expect: &str| {
-        let tale = Tale::new(&format!("{{ host = \"server\", reset = \"{expect}\" }}"));
-        tale.tell(5, Host::Server, segment(way, TcpFlags::RST, None))
+        let tale = JudgedTale::new(&format!("{{ host = \"server\", reset = \"{expect}\" }}"));
+        tale.add(5, Host::Server, segment(way, TcpFlags::RST, None))
     };
     assert!(on_link(Way::Out, "sent").holds());
     assert_eq!(on_link(Way::In, "sent").fails().measured, "none");
@@ -527,7 +531,7 @@ fn a_reset_that_the_kernel_does_not_tell_of_is_seen_on_the_link() {
 
 #[test]
 fn any_time_is_no_window() {
-    let mut tale = Tale::new(&LASTS.replace("tcp_fin_timeout", "any"));
+    let mut tale = JudgedTale::new(&LASTS.replace("tcp_fin_timeout", "any"));
     tale.run.story = fin_wait_2(90_000).run.story;
     let verdict = tale.judged().remove(0);
     assert!(verdict.holds);

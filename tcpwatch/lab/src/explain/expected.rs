@@ -1,4 +1,4 @@
-//! Expectations in words, with the times that this kernel's sysctls make of them.
+//! Expectations in words, with the times that follow from this kernel's sysctls.
 
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ use crate::{
     expect::allowed,
     scenario::{
         Choices, Expectation, Expression, LOCAL_RTO, Scenario,
-        expectation::{CallResult, Claim, Count, Lasts, Retries, Stay},
-        expression::Context,
+        expectation::{CallResult, Claim, ExpectedStay, Lasts, Retries, SegmentCount},
+        expression::EvaluationContext,
     },
 };
 
@@ -20,14 +20,15 @@ use crate::{
 pub(super) fn line(expect: &Expectation, scenario: &Scenario, choices: &Choices) -> String {
     let pinned = scenario.sysctls.get(&expect.host);
     let sysctls = choices.effective(pinned);
-    let context = Context { sysctls: &sysctls, pinned, rate: choices.rate, rto: Some(LOCAL_RTO) };
+    let context =
+        EvaluationContext { sysctls: &sysctls, pinned, rate: choices.rate, rto: Some(LOCAL_RTO) };
     let connection =
         expect.connection.map_or_else(String::new, |number| format!("connection {number}: "));
     let claim = claim(&expect.claim, scenario, &context);
     format!("{:<7} {connection}{claim}", expect.host.name())
 }
 
-fn claim(claim: &Claim, scenario: &Scenario, context: &Context<'_>) -> String {
+fn claim(claim: &Claim, scenario: &Scenario, context: &EvaluationContext<'_>) -> String {
     match claim {
         Claim::Path(path) => {
             path.iter().map(ToString::to_string).collect::<Vec<_>>().join(" \u{2192} ")
@@ -46,8 +47,8 @@ fn claim(claim: &Claim, scenario: &Scenario, context: &Context<'_>) -> String {
         }
         Claim::Segments(it) => {
             let count = match &it.count {
-                Count::Exactly(count) => number(count, context),
-                Count::AtLeast(count) => format!("at least {}", number(count, context)),
+                SegmentCount::Exactly(count) => number(count, context),
+                SegmentCount::AtLeast(count) => format!("at least {}", number(count, context)),
             };
             let way = if it.way == Way::In { "come in" } else { "go out" };
             let rule = it.dropped_by.and_then(|slot| scenario.rules.get(slot));
@@ -64,7 +65,7 @@ fn claim(claim: &Claim, scenario: &Scenario, context: &Context<'_>) -> String {
     }
 }
 
-fn stay(stay: &Stay, context: &Context<'_>) -> String {
+fn stay(stay: &ExpectedStay, context: &EvaluationContext<'_>) -> String {
     let mut parts = Vec::new();
     if let Some(timer) = &stay.timer {
         parts.push(format!("its timer is set to {}", time(timer, context)));
@@ -83,7 +84,7 @@ fn stay(stay: &Stay, context: &Context<'_>) -> String {
     format!("{}: {}", stay.state, parts.join("; "))
 }
 
-fn retries(retries: &Retries, context: &Context<'_>) -> String {
+fn retries(retries: &Retries, context: &EvaluationContext<'_>) -> String {
     let times = |count| format!(", {} times", number(count, context));
     let times = retries.count.as_ref().map_or_else(String::new, times);
     let schedule = retries.schedule.as_ref().and_then(|it| it.schedule(context).ok());
@@ -110,13 +111,13 @@ fn gaps(schedule: &Schedule, most: usize) -> String {
 }
 
 /// `60 s, at most 62.05 s (tcp_fin_timeout = 60, timer wheel 2.05 s)`
-fn time(expression: &Expression, context: &Context<'_>) -> String {
+fn time(expression: &Expression, context: &EvaluationContext<'_>) -> String {
     let Ok(window) = expression.window(context) else { return expression.to_string() };
     let why = allowed::because(expression, context, window);
     let why = why.map_or_else(String::new, |why| format!(" ({why})"));
     format!("{}{why}", allowed::in_words(window))
 }
 
-fn number(expression: &Expression, context: &Context<'_>) -> String {
+fn number(expression: &Expression, context: &EvaluationContext<'_>) -> String {
     expression.number(context).map_or_else(|_| expression.to_string(), |number| number.to_string())
 }

@@ -1,5 +1,4 @@
-//! What the laboratory has and what a scenario does, told without running it: `lab list`, `lab show`,
-//! `lab format`.
+//! Describes the laboratory's scenarios without running them: `lab list`, `lab show`, `lab format`.
 
 mod expected;
 mod steps;
@@ -17,13 +16,13 @@ use super::{
     story::Profile,
 };
 
-/// How a scenario is written: the one place where that is told.
+/// The documentation of the scenario format.
 pub const FORMAT: &str = include_str!("../scenarios/README.md");
 
-/// Columns that the text of `lab show` takes at most, however wide the terminal is.
+/// Maximal width of the text of `lab show`, in columns, however wide the terminal is.
 const WIDTH: usize = 100;
 
-/// Every built-in scenario with what it takes in each profile.
+/// Every built-in scenario with its duration in each profile.
 #[must_use]
 pub fn list(choices: &Choices, color: bool) -> String {
     let mut text = String::new();
@@ -51,8 +50,8 @@ fn takes(built_in: &BuiltIn, profile: Profile, choices: &Choices) -> String {
     }
 }
 
-/// A scenario: the claim, what it teaches, the same by hand, its steps, and what is expected with the
-/// sysctls of `choices`. Lines of prose are as wide as the layout says, but not wider than 100.
+/// A scenario: the claim, what it teaches, the commands by hand, its steps, and what is expected with the sysctls of
+/// `choices`. Prose is wrapped at the layout's width, at most at 100 columns.
 #[must_use]
 pub fn show(scenario: &Scenario, choices: &Choices, layout: Layout) -> String {
     let Layout { color, width } = layout;
@@ -87,7 +86,7 @@ fn sysctls(scenario: &Scenario) -> impl Iterator<Item = String> {
     })
 }
 
-/// Nothing if it has no lines.
+/// Appends a titled section; nothing if it has no lines.
 fn section(text: &mut String, title: &str, lines: impl Iterator<Item = String>, color: bool) {
     let mut lines = lines.peekable();
     if lines.peek().is_none() {
@@ -108,7 +107,7 @@ fn heading(text: &mut String, line: &str, color: bool) {
     text.push('\n');
 }
 
-/// Lines of at most so many columns.
+/// Appends the text in lines of at most `width` columns.
 fn paragraph(text: &mut String, words: &str, width: usize) {
     let mut column = 0;
     for word in words.split_whitespace() {

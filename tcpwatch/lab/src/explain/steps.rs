@@ -2,10 +2,10 @@
 
 use tcpwatch_core::event::{TcpFlags, Way};
 
-use crate::scenario::{Action, CallKind, Condition, Rule, Shutdown, Signal, Step};
+use crate::scenario::{Action, CallKind, Condition, DropRule, ScenarioStep, Shutdown, Signal};
 
 /// `client  close()`
-pub(super) fn step(step: &Step, rules: &[Rule]) -> String {
+pub(super) fn step(step: &ScenarioStep, rules: &[DropRule]) -> String {
     let name = |slot: usize| rules.get(slot).map_or("?", |rule| rule.name.as_str());
     match &step.action {
         Action::Call(host, call) => format!("{:<7} {}", host.name(), words(&call.kind)),
@@ -78,8 +78,8 @@ fn recv(bytes: Option<u32>) -> String {
     format!("recv() {}", what.as_deref().unwrap_or("until the end of data"))
 }
 
-/// `no-fin: drops what has FIN that comes in at the server`
-pub(super) fn rule(rule: &Rule) -> String {
+/// `no-fin: drops segments with FIN that come in at the server`
+pub(super) fn rule(rule: &DropRule) -> String {
     let way = if rule.drops.way == Way::In { "come in" } else { "go out" };
     let what = if rule.drops.mask == TcpFlags::default() {
         "all segments".to_owned()

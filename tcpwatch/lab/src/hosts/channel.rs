@@ -1,31 +1,31 @@
-//! What the laboratory and a host's process say to each other: one JSON document a line, over a
-//! pair of connected stream sockets.
+//! The messages between the laboratory and a host's process: one JSON document a line, over a pair of connected stream
+//! sockets.
 
 use serde::{Deserialize, Serialize};
 use tcpwatch_core::event::KernelTime;
 
 use crate::{scenario::Call, story::SystemCall};
 
-/// To the process.
+/// To the host's process.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Order {
-    /// Comes back with the answer.
+pub(super) struct HostCommand {
+    /// Repeated in the answer.
     pub(super) number: u64,
-    /// What is to be called.
+    /// The call to make.
     pub(super) call: Call,
 }
 
-/// From the process.
+/// From the host's process.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) enum Told {
-    /// It is in a network namespace of its own and waits for orders.
+pub(super) enum HostMessage {
+    /// It is in a network namespace of its own and waits for commands.
     Ready,
-    /// It is not; why.
+    /// It could not be set up; the reason.
     NotReady(String),
-    /// A system call that may take long began.
+    /// A system call that may take long has begun.
     Called(KernelTime, SystemCall),
-    /// A system call returned.
+    /// A system call has returned.
     Returned(KernelTime, SystemCall),
-    /// A step is done, or why it could not be.
+    /// The command with this number is done, or why it could not be.
     Done(u64, Result<(), String>),
 }

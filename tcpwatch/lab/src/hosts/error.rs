@@ -1,4 +1,4 @@
-//! Why the hosts could not be built, or not do what they were asked.
+//! Why the hosts could not be built, or could not do a step.
 
 use std::{io, path::PathBuf};
 
@@ -6,8 +6,9 @@ use tcpwatch_kernel::source::snapshot::{DumpError, EnterError};
 
 use crate::host::Host;
 
-/// The hosts are not there, or did not do what was asked.
+/// The hosts could not be built, or could not do a step.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages explain the fields")]
 pub enum HostsError {
     /// The kernel refuses a network namespace.
     #[error(
@@ -16,57 +17,31 @@ pub enum HostsError {
         no_namespace(.0)
     )]
     Namespace(#[source] io::Error),
-    /// Leftovers of killed runs cannot be looked for.
-    #[error("cannot look for leftovers in /proc: {0}; mount it with `mount -t proc proc /proc`")]
+    /// `/proc` cannot be searched for leftovers of killed runs.
+    #[error("cannot search /proc for leftovers: {0}; mount it with `mount -t proc proc /proc`")]
     Leftovers(#[source] io::Error),
     /// The thread that starts processes does not run.
     #[error("cannot start the thread that starts the hosts' processes: {}{}", .0, room(.0))]
     Thread(#[source] io::Error),
-    /// The process that clears up after a killed laboratory does not run.
+    /// The process that cleans up after a killed laboratory does not run.
     #[error(
-        "cannot start the process that clears up after a laboratory that is killed: {}{}",
+        "cannot start the process that cleans up after a killed laboratory: {}{}",
         .0,
         room(.0)
     )]
     Janitor(#[source] io::Error),
     /// The process cannot be started.
     #[error("cannot start the {host}'s process ({}): {source}{}", program.display(), room(source))]
-    Start {
-        /// Whose.
-        host: Host,
-        /// What was to be executed.
-        program: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The process did not come as far as it should.
+    Start { host: Host, program: PathBuf, source: io::Error },
+    /// The process could not be set up.
     #[error("the {host}'s process could not be set up: {why}")]
-    SetUp {
-        /// Whose.
-        host: Host,
-        /// Why not.
-        why: String,
-    },
+    SetUp { host: Host, why: String },
     /// The namespace cannot be entered.
     #[error("cannot enter the {host}'s network namespace: {source}")]
-    Enter {
-        /// Whose.
-        host: Host,
-        /// Why not.
-        source: EnterError,
-    },
+    Enter { host: Host, source: EnterError },
     /// A sysctl cannot be set.
     #[error("cannot set the {host}'s {name} to \"{value}\": {why}")]
-    Sysctl {
-        /// Whose.
-        host: Host,
-        /// Its name, as sysctl(8) takes it.
-        name: String,
-        /// The value that was asked for.
-        value: String,
-        /// Why not.
-        why: String,
-    },
+    Sysctl { host: Host, name: String, value: String, why: String },
     /// Sysctls cannot be written at all.
     #[error(
         "cannot set the {host}'s {name}: {source}; {}",
@@ -78,92 +53,41 @@ pub enum HostsError {
             _ => PRIVILEGES,
         }
     )]
-    SysctlsLocked {
-        /// Whose.
-        host: Host,
-        /// Its name, as sysctl(8) takes it.
-        name: String,
-        /// What the system said.
-        source: io::Error,
-    },
+    SysctlsLocked { host: Host, name: String, source: io::Error },
     /// The kernel has no veth.
     #[error(
         "this kernel cannot make a pair of links: {0}; the laboratory needs CONFIG_VETH (module \
          veth)"
     )]
     NoVeth(rtnetlink::Error),
-    /// The kernel refuses to change links.
+    /// The kernel refuses to change links (`EPERM`).
     #[error("cannot {what} on the {host}: {source}; {PRIVILEGES}")]
-    LinkRefused {
-        /// Where.
-        host: Host,
-        /// What was tried.
-        what: &'static str,
-        /// What the kernel said.
-        source: io::Error,
-    },
-    /// Something about a link.
+    LinkRefused { host: Host, what: &'static str, source: io::Error },
+    /// A request about a link failed.
     #[error("cannot {what} on the {host}: {source}")]
-    Link {
-        /// Where.
-        host: Host,
-        /// What was tried.
-        what: &'static str,
-        /// What the kernel said.
-        source: rtnetlink::Error,
-    },
-    /// The links were made and never came up.
+    Link { host: Host, what: &'static str, source: rtnetlink::Error },
+    /// The links were set up and did not come up in time.
     #[error("the {host}'s link was set up but does not pass segments after {seconds} s")]
-    LinkStaysDown {
-        /// Whose.
-        host: Host,
-        /// How long it was waited for.
-        seconds: u64,
-    },
-    /// A netlink socket is missing.
+    LinkStaysDown { host: Host, seconds: u64 },
+    /// A netlink socket cannot be opened.
     #[error("cannot open a NETLINK_ROUTE socket on the {host}: {source}")]
-    Netlink {
-        /// Where.
-        host: Host,
-        /// What the system said.
-        source: io::Error,
-    },
+    Netlink { host: Host, source: io::Error },
     /// The sockets of a host cannot be listed.
-    #[error("cannot look at the {host}'s sockets: {source}")]
-    Look {
-        /// Whose.
-        host: Host,
-        /// Why not.
-        source: DumpError,
-    },
-    /// The process cannot be reached any more.
-    #[error("the {host}'s process does not answer any more: {why}")]
-    Silent {
-        /// Whose.
-        host: Host,
-        /// What is known.
-        why: String,
-    },
-    /// The step makes no sense as things are.
+    #[error("cannot list the {host}'s sockets: {source}")]
+    Look { host: Host, source: DumpError },
+    /// The process no longer answers.
+    #[error("the {host}'s process no longer answers: {why}")]
+    Silent { host: Host, why: String },
+    /// The step is impossible in the present state of the host.
     #[error("the {host} cannot do that: {why}")]
-    Impossible {
-        /// Who.
-        host: Host,
-        /// Why not.
-        why: String,
-    },
+    Impossible { host: Host, why: String },
     /// The signal cannot be sent.
     #[error("cannot send a signal to the {host}'s process: {source}")]
-    Signal {
-        /// Whose.
-        host: Host,
-        /// What the system said.
-        source: io::Error,
-    },
+    Signal { host: Host, source: io::Error },
 }
 
 impl HostsError {
-    /// Is something missing on this machine, rather than broken in tcpwatch or in the scenario?
+    /// Whether something is missing on this machine, rather than an error in tcpwatch or in the scenario.
     #[must_use]
     pub fn is_precondition(&self) -> bool {
         match self {
@@ -182,9 +106,9 @@ impl HostsError {
     }
 }
 
-/// Who may build hosts.
+/// The privileges that the laboratory needs.
 const PRIVILEGES: &str =
-    "the laboratory takes CAP_SYS_ADMIN and CAP_NET_ADMIN: run tcpwatch with sudo";
+    "the laboratory needs CAP_SYS_ADMIN and CAP_NET_ADMIN: run tcpwatch with sudo";
 
 fn no_namespace(error: &io::Error) -> &'static str {
     match error.raw_os_error() {
@@ -196,7 +120,7 @@ fn no_namespace(error: &io::Error) -> &'static str {
     }
 }
 
-/// What to do when there is no room for another process or thread; nothing if that is not it.
+/// What to do if there is no room for another process or thread; empty for any other error.
 pub(super) fn room(error: &io::Error) -> &'static str {
     match error.raw_os_error() {
         Some(libc::EAGAIN) => {

@@ -1,6 +1,6 @@
-//! A process that outlives a killed laboratory by moments. The kernel ends the hosts' processes with
-//! the laboratory, but a socket that still tries to reach its peer would hold its network namespace
-//! until its retries are used up, which can take minutes; whoever holds the namespace can end it.
+//! A process that outlives a killed laboratory for a moment. The kernel ends the hosts' processes with the laboratory,
+//! but a socket that still retransmits to its peer would hold its network namespace until its retries are used up,
+//! which can take minutes. This process holds the namespaces, too, and ends such sockets.
 
 use std::{
     collections::BTreeMap,
@@ -17,16 +17,16 @@ use std::{
 use rustix::{process::setsid, thread::set_name};
 use tcpwatch_kernel::{netns, probe::filters::Family, source::snapshot::namespaces};
 
-use super::witness::Witness;
+use super::witness::HostSockDiag;
 
-/// The command that makes tcpwatch a janitor.
+/// The command that runs tcpwatch as a janitor.
 const COMMAND: &str = "lab-janitor";
 
-/// A process that is being ended may leave sockets while others are cleared away.
+/// A process that is being ended may leave sockets while others are destroyed.
 const MOST_TRIES: u32 = 100;
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// The laboratory's side. When it is gone, whatever ended it, the pipe to the process closes.
+/// The laboratory's end. When the laboratory ends, for whatever cause, the pipe to the process closes.
 #[derive(Clone, Debug)]
 pub(super) struct Janitor(Arc<Mutex<Child>>);
 
@@ -42,30 +42,34 @@ impl Janitor {
         Ok(Self(Arc::new(Mutex::new(child))))
     }
 
-    /// From now on the network namespace of this process is its charge.
+    /// From now on the janitor cleans up the network namespace of this process.
     pub(super) fn charge(&self, pid: u32) {
-        self.tell(&format!("+{pid}\n"));
+        self.send(&format!("+{pid}\n"));
     }
 
-    /// The laboratory takes care of it.
+    /// The laboratory itself cleans it up.
     pub(super) fn discharge(&self, pid: u32) {
-        self.tell(&format!("-{pid}\n"));
+        self.send(&format!("-{pid}\n"));
     }
 
-    fn tell(&self, line: &str) {
+    fn send(&self, line: &str) {
         let mut child = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // Without a janitor the kernel clears away, later.
-        let _told =
-            child.stdin.as_mut().is_some_and(|pipe| pipe.write_all(line.as_bytes()).is_ok());
+        if let Some(pipe) = child.stdin.as_mut() {
+            // Without a janitor the kernel removes the namespace later.
+            drop(pipe.write_all(line.as_bytes()));
+        }
     }
 }
 
-/// Is a janitor until the laboratory has gone, and clears what it left.
+/// Runs as a janitor until the laboratory has ended, then destroys the sockets that it left.
 #[must_use]
 pub fn run() -> ExitCode {
-    // What ends the laboratory's group of processes does not end this one.
-    let _own_session = setsid().is_ok();
-    let _named = set_name(c"lab-janitor").is_ok();
+    // A signal to the laboratory's process group does not end this process.
+    if let Err(error) = setsid() {
+        tracing::debug!("setsid: {error}");
+    }
+    // The name is only for people.
+    set_name(c"lab-janitor").unwrap_or_default();
     let mut charges = BTreeMap::new();
     for line in io::stdin().lines().map_while(Result::ok) {
         if let Some(pid) = line.strip_prefix('+') {
@@ -82,14 +86,14 @@ pub fn run() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Ends all sockets in there. Where the kernel cannot do that they end with their retries.
+/// Destroys all sockets in the namespace. Where the kernel cannot do that, they end when their retries are used up.
 fn clear(netns: &File) {
     let Ok(number) = netns.metadata().and_then(|about| namespaces::inode(&about)) else { return };
     let _cleared = netns::enter(netns, || {
         for family in [Family::V4, Family::V6] {
-            let Ok(mut witness) = Witness::new(number, family) else { continue };
+            let Ok(mut witness) = HostSockDiag::new(number, family) else { continue };
             for _ in 0..MOST_TRIES {
-                if witness.clear().is_err() || witness.look().is_ok_and(|left| left.is_empty()) {
+                if witness.clear().is_err() || witness.list().is_ok_and(|left| left.is_empty()) {
                     break;
                 }
                 thread::sleep(PAUSE);

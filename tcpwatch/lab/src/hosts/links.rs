@@ -1,5 +1,5 @@
-//! The cable between the two hosts: a pair of virtual Ethernet links, each made in its host's
-//! network namespace, with addresses, and with each other's hardware address known beforehand.
+//! The link between the two hosts: a veth pair, each end made in its host's network namespace, with addresses and with
+//! static neighbour entries for each other.
 
 use std::{
     net::{IpAddr, Ipv6Addr},
@@ -18,28 +18,28 @@ use tcpwatch_kernel::probe::filters::Family;
 use super::error::HostsError;
 use crate::host::Host;
 
-/// The name of a host's link.
+/// The name of a host's interface.
 pub const LINK: &str = "lab0";
 
 /// `ifindex` of the loopback link in every network namespace (`LOOPBACK_IFINDEX`).
 const LOOPBACK: u32 = 1;
 
-/// Coming up is a matter of microseconds.
+/// Coming up takes microseconds.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// One end of the cable.
-pub(super) struct End {
+/// One end of the veth pair.
+pub(super) struct LinkEnd {
     pub(super) host: Host,
-    /// A way to the kernel inside the host's network namespace.
+    /// A netlink socket in the host's network namespace.
     pub(super) route: Handle,
-    /// The link's number.
+    /// The interface's index.
     pub(super) ifindex: u32,
 }
 
 /// Joins two hosts and waits until segments pass.
 pub(super) async fn join(
-    client: &End,
-    server: &End,
+    client: &LinkEnd,
+    server: &LinkEnd,
     server_netns: BorrowedFd<'_>,
     family: Family,
 ) -> Result<(), HostsError> {
@@ -53,7 +53,7 @@ pub(super) async fn join(
     Ok(())
 }
 
-impl End {
+impl LinkEnd {
     fn failed(&self, what: &'static str) -> impl FnOnce(rtnetlink::Error) -> HostsError {
         let host = self.host;
         move |source| match refused(&source) {
@@ -89,7 +89,7 @@ impl End {
         let prefix = if address.is_ipv4() { 24 } else { 64 };
         let mut request = self.route.address().add(self.ifindex, address, prefix);
         if address.is_ipv6() {
-            // Valid at once, without duplicate address detection.
+            // The address is valid at once, without duplicate address detection.
             let message = request.message_mut();
             message.header.flags |= AddressHeaderFlags::Nodad;
             message.attributes.push(AddressAttribute::Flags(AddressFlags::Nodad));
@@ -106,8 +106,8 @@ impl End {
         neighbour.execute().await.map_err(self.failed("add the neighbour"))
     }
 
-    /// A link whose other end comes up later starts to work a little after that
-    /// (`linkwatch_do_dev`, `net/core/link_watch.c`); what is sent before is lost.
+    /// A link whose other end comes up later starts to work a little after that (`linkwatch_do_dev`,
+    /// `net/core/link_watch.c`); segments sent before are lost.
     async fn wait_until_up(&self) -> Result<(), HostsError> {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -131,7 +131,7 @@ fn passes(link: &LinkMessage) -> bool {
         && !has(|about| matches!(about, LinkAttribute::Qdisc(name) if name == "noop"))
 }
 
-/// Locally administered, and telling: its last octets are those of the host's IPv4 address.
+/// Locally administered; its last octets are those of the host's IPv4 address.
 fn hardware_address(host: Host) -> Vec<u8> {
     let mut octets = vec![2, 0];
     match host.address(Family::V4) {
@@ -141,7 +141,7 @@ fn hardware_address(host: Host) -> Vec<u8> {
     octets
 }
 
-/// The error number with which the kernel refused, positive.
+/// The error number with which the kernel refused a request, positive.
 fn refused(error: &rtnetlink::Error) -> Option<i32> {
     match error {
         rtnetlink::Error::NetlinkError(message) => message.code.map(|code| -code.get()),

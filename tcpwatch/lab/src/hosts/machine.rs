@@ -1,5 +1,5 @@
-//! One host, from the laboratory's side: its process, which does what it is told, and its network
-//! namespace, which lasts as long as this does.
+//! One host, from the laboratory's side: its process, which executes commands, and its network namespace, which lasts
+//! as long as this value.
 
 use std::{
     fs::File,
@@ -28,38 +28,38 @@ use tokio::{
 };
 
 use super::{
-    channel::{Order, Told},
+    channel::{HostCommand, HostMessage},
     error::HostsError,
     janitor::Janitor,
     orphans::{self, PARENT, PEER},
     spawner::Spawner,
-    witness::Witness,
+    witness::HostSockDiag,
 };
 use crate::{
     host::Host,
     scenario::{Call, CallKind, Signal},
-    story::{Moment, What},
+    story::{Moment, MomentKind},
 };
 
-/// How often a process is looked at that is about to stop or to end.
-const GLANCE: Duration = Duration::from_millis(1);
+/// Polling interval for a process that is about to stop or to end.
+const POLL_INTERVAL: Duration = Duration::from_millis(1);
 
-/// What a process is at.
+/// The state of a host's process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Condition {
+enum ProcessState {
     Running,
     Stopped,
     /// It has ended, by itself or by a signal; its network namespace is still there.
     Ended,
 }
 
-/// A host that exists. Ends with its process when it is dropped.
+/// A running host. Dropping it ends its process.
 #[derive(Debug)]
 pub struct Machine {
     host: Host,
     child: Child,
     handle: OwnedFd,
-    condition: Condition,
+    condition: ProcessState,
     orders: OwnedWriteHalf,
     number: u64,
     answers: mpsc::UnboundedReceiver<(u64, Result<(), String>)>,
@@ -67,7 +67,7 @@ pub struct Machine {
     netns_file: File,
     netns: Netns,
     ifindex: u32,
-    witness: Option<Witness>,
+    witness: Option<HostSockDiag>,
     janitor: Janitor,
 }
 
@@ -96,13 +96,13 @@ impl Machine {
         let mut child = EndedOnDrop(Some(child));
         let handle = child.open().map_err(cannot_start)?;
         ours.set_nonblocking(true).map_err(cannot_start)?;
-        let (told, orders) = UnixStream::from_std(ours).map_err(cannot_start)?.into_split();
-        let mut told = BufReader::new(told);
+        let (messages, orders) = UnixStream::from_std(ours).map_err(cannot_start)?.into_split();
+        let mut messages = BufReader::new(messages);
         let set_up = |why| HostsError::SetUp { host, why };
-        match listen(&mut told).await.map_err(set_up)? {
-            Some(Told::Ready) => {}
-            Some(Told::NotReady(why)) => return Err(set_up(why)),
-            other => return Err(set_up(format!("its first word was {other:?}"))),
+        match read_message(&mut messages).await.map_err(set_up)? {
+            Some(HostMessage::Ready) => {}
+            Some(HostMessage::NotReady(why)) => return Err(set_up(why)),
+            other => return Err(set_up(format!("its first message was {other:?}"))),
         }
         let way = format!("/proc/{}/ns/net", child.id());
         let cannot_enter = |source| HostsError::Enter { host, source };
@@ -111,7 +111,7 @@ impl Machine {
         let netns = netns_file.metadata().and_then(|about| namespaces::inode(&about));
         let netns = netns.map_err(namespaces::EnterError::Open).map_err(cannot_enter)?;
         let (answer, answers) = mpsc::unbounded_channel();
-        tokio::spawn(pass_on(host, told, answer, moments.clone()));
+        tokio::spawn(pass_on(host, messages, answer, moments.clone()));
         let child = child.take().map_err(cannot_start)?;
         let janitor = spawner.janitor.clone();
         janitor.charge(child.id());
@@ -119,7 +119,7 @@ impl Machine {
             host,
             child,
             handle,
-            condition: Condition::Running,
+            condition: ProcessState::Running,
             orders,
             number: 0,
             answers,
@@ -132,8 +132,8 @@ impl Machine {
         })
     }
 
-    /// Does `work` in a thread inside its network namespace, while the calling thread goes on with
-    /// other runs: the kernel lets only one at a time set up network devices.
+    /// Runs `work` in a thread inside its network namespace, while the calling thread continues with other runs: the
+    /// kernel lets only one thread at a time set up network devices.
     pub(super) async fn inside<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
@@ -146,18 +146,18 @@ impl Machine {
         entered.map_err(panicked).map_err(cannot)?.map_err(cannot)
     }
 
-    pub(super) fn equip(&mut self, ifindex: u32, witness: Witness) {
+    pub(super) fn equip(&mut self, ifindex: u32, witness: HostSockDiag) {
         self.ifindex = ifindex;
         self.witness = Some(witness);
     }
 
-    /// Which one it is.
+    /// Which host it is.
     #[must_use]
     pub const fn host(&self) -> Host {
         self.host
     }
 
-    /// Its process.
+    /// The process id of its process.
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.child.id()
@@ -169,43 +169,43 @@ impl Machine {
         self.netns
     }
 
-    /// A way into its network namespace, for `setns`.
+    /// A descriptor of its network namespace, for `setns`.
     #[must_use]
     pub fn netns_fd(&self) -> BorrowedFd<'_> {
         self.netns_file.as_fd()
     }
 
-    /// The number of its link, which no other link of this process's hosts has.
+    /// The index of its interface, which no other interface of this process's hosts has.
     #[must_use]
     pub const fn ifindex(&self) -> u32 {
         self.ifindex
     }
 
-    /// Makes system calls. Returns when they have returned; `connect`, `accept`, `recv` and whatever
-    /// else blocks only have to be on their way: begun, and asleep in the kernel.
+    /// Makes system calls. Returns when they have returned; `connect`, `accept`, `recv` and other blocking calls only
+    /// have to have begun and to sleep in the kernel.
     ///
-    /// What was called arrives as moments before this returns. A call that is told once has the time
-    /// when it began, so that it comes before its effects; a call that is told twice has both times.
+    /// The calls arrive as moments before this returns. A call that is reported once has the time when it began, so
+    /// that it precedes its effects; a call that is reported twice has both times.
     ///
     /// # Errors
-    /// If the process cannot do that as things are, or has ended. That a system call failed is an
-    /// error only if the step makes no sense without it (`socket`, `bind`, `listen`, `setsockopt`);
-    /// otherwise it is what happened.
+    /// If the process cannot do that in its present state, or has ended. A failed system call is an error only if the
+    /// step is pointless without it (`socket`, `bind`, `read_message`, `setsockopt`); otherwise it is a result like any
+    /// other.
     pub async fn call(&mut self, call: &Call) -> Result<(), HostsError> {
         let host = self.host;
         match self.condition {
-            Condition::Running => {}
-            Condition::Stopped => {
+            ProcessState::Running => {}
+            ProcessState::Stopped => {
                 let why = "its process is stopped and calls nothing until it continues".to_owned();
                 return Err(HostsError::Impossible { host, why });
             }
-            Condition::Ended => {
+            ProcessState::Ended => {
                 let why = "its process has ended".to_owned();
                 return Err(HostsError::Impossible { host, why });
             }
         }
         self.number += 1;
-        let order = Order { number: self.number, call: call.clone() };
+        let order = HostCommand { number: self.number, call: call.clone() };
         let silent = |why: String| HostsError::Silent { host, why };
         let mut line = serde_json::to_vec(&order).map_err(|error| silent(error.to_string()))?;
         line.push(b'\n');
@@ -218,20 +218,20 @@ impl Machine {
                 Some((number, done)) if number == self.number => {
                     return done.map_err(|why| HostsError::Impossible { host, why });
                 }
-                Some(_) => {} // of a call that nobody waits for any more
+                Some(_) => {} // of a call that is no longer waited for
                 None => return Err(silent("it has ended unexpectedly".to_owned())),
             }
         }
     }
 
-    /// Sends a signal. Returns when the process is stopped, or has been told to go on, or has ended
-    /// and the kernel has closed its sockets. The moment's time is when the signal was sent.
+    /// Sends a signal. Returns when the process is stopped, or is continued, or has ended and the kernel has closed its
+    /// sockets. The moment's time is when the signal was sent.
     ///
     /// # Errors
     /// If the process has ended before.
     pub async fn signal(&mut self, signal: Signal) -> Result<(), HostsError> {
         let host = self.host;
-        if self.condition == Condition::Ended {
+        if self.condition == ProcessState::Ended {
             let why = "its process has ended already".to_owned();
             return Err(HostsError::Impossible { host, why });
         }
@@ -246,33 +246,33 @@ impl Machine {
         match signal {
             Signal::Stop => {
                 self.wait_for(WaitIdOptions::STOPPED | WaitIdOptions::EXITED).await?;
-                self.condition = Condition::Stopped;
+                self.condition = ProcessState::Stopped;
             }
-            Signal::Continue => self.condition = Condition::Running,
+            Signal::Continue => self.condition = ProcessState::Running,
             Signal::Kill => self.wait_for_end().await?,
         }
-        // Without a listener there is nobody to tell.
-        let _told = self.moments.send(Moment { at, host, what: What::Signal(signal) }).is_ok();
+        // An error means that the run no longer reads its moments.
+        drop(self.moments.send(Moment { at, host, what: MomentKind::Signal(signal) }));
         Ok(())
     }
 
-    /// Its sockets as `sock_diag` tells them now, listeners, half-open connections and mini-sockets
-    /// included; a question to the kernel that is independent of every hook.
+    /// Its sockets as `sock_diag` lists them now, including listeners, half-open connections and mini-sockets; this is
+    /// independent of every hook.
     ///
     /// # Errors
     /// If the kernel does not answer.
-    pub fn look(&mut self) -> Result<Vec<KnownSocket>, HostsError> {
+    pub fn list(&mut self) -> Result<Vec<KnownSocket>, HostsError> {
         let host = self.host;
         match self.witness.as_mut() {
-            Some(witness) => witness.look().map_err(|source| HostsError::Look { host, source }),
+            Some(witness) => witness.list().map_err(|source| HostsError::Look { host, source }),
             None => Ok(Vec::new()),
         }
     }
 
     async fn wait_for_end(&mut self) -> Result<(), HostsError> {
         self.wait_for(WaitIdOptions::EXITED).await?;
-        self.condition = Condition::Ended;
-        // Its last words.
+        self.condition = ProcessState::Ended;
+        // Its last messages.
         while self.answers.recv().await.is_some() {}
         Ok(())
     }
@@ -282,7 +282,7 @@ impl Machine {
         loop {
             match waitid(WaitId::PidFd(self.handle.as_fd()), options) {
                 Ok(Some(_)) => return Ok(()),
-                Ok(None) => tokio::time::sleep(GLANCE).await,
+                Ok(None) => tokio::time::sleep(POLL_INTERVAL).await,
                 Err(error) => {
                     return Err(HostsError::Signal { host: self.host, source: error.into() });
                 }
@@ -294,10 +294,10 @@ impl Machine {
 impl Drop for Machine {
     fn drop(&mut self) {
         end(&mut self.child);
-        // What the process leaves to the kernel holds the network namespace for as long as it tries
-        // to reach the peer. Where it cannot be ended it ends by itself, with its retries.
+        // A socket that the process leaves to the kernel holds the network namespace for as long as it retransmits.
+        // Where it cannot be destroyed, it ends when its retries are used up.
         if let Some(witness) = self.witness.as_mut() {
-            let _cleared = witness.clear().is_ok();
+            drop(witness.clear());
         }
         self.janitor.discharge(self.pid());
     }
@@ -306,11 +306,12 @@ impl Drop for Machine {
 fn end(child: &mut Child) {
     // An error means that it has ended and been waited for.
     if child.kill().is_ok() {
-        let _ended = child.wait().is_ok();
+        // It was this process's child, so waiting cannot fail for a reason that could be mended here.
+        drop(child.wait());
     }
 }
 
-/// A process that nobody has taken charge of yet.
+/// A process without an owner yet.
 struct EndedOnDrop(Option<Child>);
 
 impl EndedOnDrop {
@@ -337,41 +338,43 @@ impl Drop for EndedOnDrop {
     }
 }
 
-/// One line; nothing at the end.
-async fn listen(told: &mut BufReader<OwnedReadHalf>) -> Result<Option<Told>, String> {
+/// Reads one message; `None` at the end.
+async fn read_message(
+    messages: &mut BufReader<OwnedReadHalf>,
+) -> Result<Option<HostMessage>, String> {
     let mut line = String::new();
-    match told.read_line(&mut line).await {
+    match messages.read_line(&mut line).await {
         Ok(0) => Ok(None),
         Ok(_) => serde_json::from_str(&line).map(Some).map_err(|error| format!("{error}: {line}")),
         Err(error) => Err(error.to_string()),
     }
 }
 
-/// Passes on what the process tells, until it ends.
+/// Passes on the messages of the process until it ends.
 async fn pass_on(
     host: Host,
-    mut told: BufReader<OwnedReadHalf>,
+    mut messages: BufReader<OwnedReadHalf>,
     answers: mpsc::UnboundedSender<(u64, Result<(), String>)>,
     moments: mpsc::UnboundedSender<Moment>,
 ) {
     loop {
-        let (at, what) = match listen(&mut told).await {
-            Ok(Some(Told::Called(at, call))) => (at, What::Called(call)),
-            Ok(Some(Told::Returned(at, call))) => (at, What::Returned(call)),
-            Ok(Some(Told::Done(number, done))) => {
+        let (at, what) = match read_message(&mut messages).await {
+            Ok(Some(HostMessage::Called(at, call))) => (at, MomentKind::Called(call)),
+            Ok(Some(HostMessage::Returned(at, call))) => (at, MomentKind::Returned(call)),
+            Ok(Some(HostMessage::Done(number, done))) => {
                 if answers.send((number, done)).is_err() {
                     return;
                 }
                 continue;
             }
-            Ok(Some(Told::Ready | Told::NotReady(_))) => continue,
+            Ok(Some(HostMessage::Ready | HostMessage::NotReady(_))) => continue,
             Ok(None) => return,
             Err(error) => {
-                tracing::warn!("the {host}'s process said something odd: {error}");
+                tracing::warn!("the {host}'s process sent an invalid message: {error}");
                 return;
             }
         };
-        // Without a listener there is nobody to tell.
-        let _told = moments.send(Moment { at, host, what }).is_ok();
+        // An error means that the run no longer reads its moments.
+        drop(moments.send(Moment { at, host, what }));
     }
 }

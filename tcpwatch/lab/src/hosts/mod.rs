@@ -1,10 +1,10 @@
-//! The two hosts of a run, built: a scenario's sysctls go in, two processes in network namespaces of
-//! their own and a cable between them come out.
+//! Builds the two hosts of a run: two processes in network namespaces of their own, with the scenario's sysctls, and a
+//! link between them.
 //!
-//! A host *is* a process (`machine.rs` is the laboratory's side of it, `peer/` its own): it makes
-//! its network namespace itself, and the namespace has no name and no mount. It ends with the last
-//! process, open file or socket that holds it, so whatever ends a run, the kernel clears it away.
-//! Nothing is ever made in the caller's own network namespace.
+//! A host *is* a process (`machine.rs` is the laboratory's side of it, `peer/` the process itself): it makes its
+//! network namespace itself, and the namespace has no name and no mount. It ends with the last process, open file or
+//! socket that holds it, so the kernel removes it however a run ends. Nothing is ever made in the caller's own network
+//! namespace.
 
 mod channel;
 mod error;
@@ -31,19 +31,19 @@ pub use machine::Machine;
 pub use orphans::end_orphans;
 
 use super::{host::Host, story::Moment};
-use links::End;
+use links::LinkEnd;
 use spawner::Spawner;
-use witness::Witness;
+use witness::HostSockDiag;
 
-/// What the hosts are to be like.
+/// The properties of the hosts.
 #[derive(Clone, Debug)]
 pub struct Plan<'a> {
-    /// The one protocol that they speak.
+    /// The protocol of their addresses.
     pub family: Family,
     /// Per host, names below `/proc/sys/net/ipv4` and their values.
     pub sysctls: &'a BTreeMap<Host, BTreeMap<String, String>>,
-    /// The numbers of the client's link and, one more, of the server's; from 2, and not in use by
-    /// any other run of this process. Hosts with neighbouring numbers get different processors.
+    /// The interface index of the client; the server's is one more. From 2, and not in use by any other run of this
+    /// process. Hosts with neighbouring indexes run on different processors.
     pub ifindex_base: u32,
     /// The program whose command `lab-peer` a host's process executes: tcpwatch.
     pub program: PathBuf,
@@ -57,7 +57,7 @@ impl Plan<'_> {
     }
 }
 
-/// Makes ready for hosts, of this program: whether they can be had shows at once.
+/// Prepares to start hosts of this program, so that missing privileges are reported at once.
 ///
 /// # Errors
 /// Without the privilege to make network namespaces.
@@ -65,7 +65,7 @@ pub fn prepare_for(program: &Path) -> Result<(), HostsError> {
     Spawner::get(program).map(drop)
 }
 
-/// Two hosts joined by a cable. Dropping it ends both; the kernel then removes their namespaces.
+/// Two hosts joined by a link. Dropping it ends both; the kernel then removes their namespaces.
 #[derive(Debug)]
 pub struct World {
     client: Machine,
@@ -73,12 +73,10 @@ pub struct World {
 }
 
 impl World {
-    /// Builds both, and waits until segments pass between them. What happens on them is told by
-    /// `moments`.
+    /// Builds both hosts, and waits until segments pass between them. Their events are sent to `moments`.
     ///
-    /// # Errors
-    /// Without the privilege to make network namespaces, if a sysctl does not exist or refuses its
-    /// value, or if the kernel has no veth links.
+    /// Without the privilege to make network namespaces, if a sysctl does not exist or refuses its value, or if the
+    /// kernel has no veth links.
     pub async fn build(
         plan: &Plan<'_>,
         moments: mpsc::UnboundedSender<Moment>,
@@ -96,7 +94,7 @@ impl World {
         Ok(Self { client, server })
     }
 
-    /// One of them.
+    /// One of the hosts.
     #[must_use]
     pub const fn machine(&self, host: Host) -> &Machine {
         match host {
@@ -105,7 +103,7 @@ impl World {
         }
     }
 
-    /// One of them, to make it do something.
+    /// One of the hosts, to give it commands.
     pub const fn machine_mut(&mut self, host: Host) -> &mut Machine {
         match host {
             Host::Client => &mut self.client,
@@ -114,13 +112,13 @@ impl World {
     }
 }
 
-/// Pins the sysctls and opens what talks to the kernel from inside the host's network namespace.
+/// Sets the sysctls and opens the sockets that need to be in the host's network namespace.
 async fn prepare(
     machine: &mut Machine,
     plan: &Plan<'_>,
     ifindex: u32,
     spawner: &Spawner,
-) -> Result<End, HostsError> {
+) -> Result<LinkEnd, HostsError> {
     let (host, netns) = (machine.host(), machine.netns());
     let runtime = Handle::current();
     let names = plan.sysctls.get(&host).into_iter().flatten();
@@ -132,7 +130,7 @@ async fn prepare(
         let pinned = pinned.iter().map(|(name, value)| (&**name, &**value));
         sysctls::pin(host, family, pinned)?;
         let witness =
-            Witness::new(netns, family).map_err(|source| HostsError::Look { host, source })?;
+            HostSockDiag::new(netns, family).map_err(|source| HostsError::Look { host, source })?;
         let _inside_the_runtime = runtime.enter();
         let (talk, route, _unasked) =
             rtnetlink::new_connection().map_err(|source| HostsError::Netlink { host, source })?;
@@ -142,5 +140,5 @@ async fn prepare(
     machine.equip(ifindex, witness);
     // Ends with `route`.
     tokio::spawn(talk);
-    Ok(End { host, route, ifindex })
+    Ok(LinkEnd { host, route, ifindex })
 }

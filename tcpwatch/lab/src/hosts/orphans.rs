@@ -1,5 +1,5 @@
-//! Ends hosts' processes whose laboratory has gone. The kernel ends them with it, so there should
-//! be none; whatever kept one alive, the next run does not build upon it.
+//! Ends hosts' processes whose laboratory has ended. The kernel ends them with it, so there should be none; if one is
+//! left for any reason, the next run does not build upon it.
 
 use std::{fs, io, os::unix::fs::MetadataExt as _, path::Path};
 
@@ -7,9 +7,9 @@ use rustix::process::{Pid, PidfdFlags, Signal, getppid, pidfd_open, pidfd_send_s
 
 use crate::host::Host;
 
-/// The command that makes tcpwatch a host's process.
+/// The command that runs tcpwatch as a host's process.
 pub(super) const PEER: &str = "lab-peer";
-/// Its argument: the process that it must not survive.
+/// Its argument: the process that it must not outlive.
 pub(super) const PARENT: &str = "--parent";
 
 /// Ends those that execute `program`; returns their process ids.
@@ -27,7 +27,7 @@ pub fn end_orphans(program: &Path) -> io::Result<Vec<u32>> {
         else {
             continue;
         };
-        // With the handle held, what is read next is of the same process or of none.
+        // With the pidfd open, what is read next belongs to the same process or to none.
         let is_ours = fs::metadata(format!("/proc/{pid}/exe"))
             .is_ok_and(|exe| (exe.dev(), exe.ino()) == (program.dev(), program.ino()));
         if is_ours && is_orphan(pid) && pidfd_send_signal(&handle, Signal::KILL).is_ok() {
@@ -49,7 +49,7 @@ fn is_orphan(pid: i32) -> bool {
     parent.trim() != maker
 }
 
-/// The process that made a host's process, by its command line; nothing if it is no host's.
+/// The process that started a host's process, by its command line; `None` if it is not a host's.
 fn maker(line: &[u8]) -> Option<&str> {
     let words: Option<Vec<&str>> =
         line.split(|byte| *byte == 0).map(|word| std::str::from_utf8(word).ok()).collect();
@@ -59,12 +59,12 @@ fn maker(line: &[u8]) -> Option<&str> {
     (is_host && words.get(1) == Some(&PEER)).then(|| words.get(at + 1).copied()).flatten()
 }
 
-/// What a host's process calls itself.
+/// The name of a host's process.
 pub(super) fn name(host: Host) -> String {
     format!("lab-{host}")
 }
 
-/// Has the process that made this one gone already?
+/// Whether the process that started this one has already ended.
 pub(super) fn is_left_alone(maker: i32) -> bool {
     getppid().map(Pid::as_raw_pid) != Some(maker)
 }

@@ -1,4 +1,4 @@
-//! Sets the sysctls of a host, from inside its network namespace; each is read back.
+//! Sets the sysctls of a host, from inside its network namespace, and reads each one back.
 
 use std::{fs, io, path::Path};
 
@@ -9,13 +9,13 @@ use crate::{host::Host, lacking};
 
 const DIRECTORY: &str = "/proc/sys/net";
 
-/// Values for IPv4 and IPv6 alike that make a run like the one before.
+/// Sysctls for IPv4 and IPv6 that make runs repeatable.
 const ALWAYS: [(&str, &str); 1] = [
-    // What one connection learns of the path must not change the next one.
+    // What one connection learns about the path must not change the next one.
     ("ipv4/tcp_no_metrics_save", "1"),
 ];
 
-/// No time passes before an address may be used, and nothing but TCP is on the link.
+/// An address can be used at once, and nothing but TCP is on the link.
 const V6: [(&str, &str); 6] = [
     ("ipv6/conf/all/accept_dad", "0"),
     ("ipv6/conf/default/accept_dad", "0"),
@@ -36,8 +36,10 @@ pub(super) fn pin<'a>(
     let set = |path: &str, value: &str| {
         let name = || format!("net.{}", path.replace('/', "."));
         write(Path::new(DIRECTORY), path, value).map_err(|refusal| match refusal {
-            Refusal::Locked(source) => HostsError::SysctlsLocked { host, name: name(), source },
-            Refusal::Other(why) => {
+            SysctlRefusal::Locked(source) => {
+                HostsError::SysctlsLocked { host, name: name(), source }
+            }
+            SysctlRefusal::Other(why) => {
                 HostsError::Sysctl { host, name: name(), value: value.to_owned(), why }
             }
         })
@@ -63,21 +65,21 @@ pub(super) fn pin<'a>(
 
 /// Why a sysctl does not have its value.
 #[derive(Debug)]
-enum Refusal {
+enum SysctlRefusal {
     /// No sysctl could be written.
     Locked(io::Error),
     Other(String),
 }
 
-impl From<String> for Refusal {
+impl From<String> for SysctlRefusal {
     fn from(why: String) -> Self {
         Self::Other(why)
     }
 }
 
-fn write(directory: &Path, name: &str, value: &str) -> Result<(), Refusal> {
+fn write(directory: &Path, name: &str, value: &str) -> Result<(), SysctlRefusal> {
     if name.split('/').any(|part| part.is_empty() || part == "..") {
-        return Err("that is no name of a sysctl".to_owned().into());
+        return Err("that is not the name of a sysctl".to_owned().into());
     }
     let path = directory.join(name);
     match fs::OpenOptions::new().write(true).open(&path) {
@@ -90,11 +92,11 @@ fn write(directory: &Path, name: &str, value: &str) -> Result<(), Refusal> {
                     .into(),
             );
         }
-        Err(error) => return Err(Refusal::Locked(error)),
+        Err(error) => return Err(SysctlRefusal::Locked(error)),
     }
     fs::write(&path, value).map_err(|error| match error.raw_os_error() {
         Some(libc::EINVAL) => {
-            "the kernel refuses this value; it is no number or out of range".into()
+            "the kernel refuses this value; it is not a number, or out of range".into()
         }
         _ => format!("cannot write {}: {error}", path.display()),
     })?;
@@ -103,7 +105,7 @@ fn write(directory: &Path, name: &str, value: &str) -> Result<(), Refusal> {
     if now.split_whitespace().eq(value.split_whitespace()) {
         return Ok(());
     }
-    Err(format!("it is \"{}\" after that; the kernel keeps another value", now.trim()).into())
+    Err(format!("it is \"{}\" afterwards; the kernel keeps another value", now.trim()).into())
 }
 
 #[cfg(test)]
@@ -115,17 +117,17 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("ipv4")).unwrap();
         fs::write(folder.path().join("secret"), "1").unwrap();
-        let Err(Refusal::Other(why)) = write(folder.path(), "ipv4/../secret", "2") else {
+        let Err(SysctlRefusal::Other(why)) = write(folder.path(), "ipv4/../secret", "2") else {
             panic!("it is refused");
         };
-        assert!(why.contains("no name"), "{why}");
+        assert!(why.contains("not the name"), "{why}");
         assert_eq!(fs::read_to_string(folder.path().join("secret")).unwrap(), "1");
     }
 
     #[test]
     fn a_name_that_does_not_exist_is_told_and_not_made() {
         let folder = tempfile::tempdir().unwrap();
-        let Err(Refusal::Other(why)) = write(folder.path(), "tcp_fin_timeuot", "2") else {
+        let Err(SysctlRefusal::Other(why)) = write(folder.path(), "tcp_fin_timeuot", "2") else {
             panic!("it is refused");
         };
         assert!(why.contains("misspelt"), "{why}");

@@ -1,4 +1,4 @@
-//! An independent look at a host's sockets: asks `sock_diag` inside its network namespace.
+//! Lists a host's sockets by `sock_diag`, inside its network namespace, independently of every hook.
 
 use tcpwatch_core::event::{KnownSocket, Netns};
 use tcpwatch_kernel::{
@@ -6,28 +6,28 @@ use tcpwatch_kernel::{
     source::snapshot::{DumpError, Lister},
 };
 
-/// Looks at one host.
+/// The `sock_diag` socket of one host.
 #[derive(Debug)]
-pub(super) struct Witness {
+pub(super) struct HostSockDiag {
     lister: Lister,
     family: Family,
 }
 
-impl Witness {
+impl HostSockDiag {
     /// The calling thread must be inside `netns`.
     pub(super) fn new(netns: Netns, family: Family) -> Result<Self, DumpError> {
         Ok(Self { lister: Lister::new(netns)?, family })
     }
 
-    pub(super) fn look(&mut self) -> Result<Vec<KnownSocket>, DumpError> {
+    pub(super) fn list(&mut self) -> Result<Vec<KnownSocket>, DumpError> {
         let mut sockets = Vec::new();
         self.lister.list(self.family, &mut sockets)?;
         Ok(sockets)
     }
 
-    /// Ends every socket, as far as the kernel can.
+    /// Destroys every socket, as far as the kernel can.
     pub(super) fn clear(&mut self) -> Result<(), DumpError> {
-        for socket in self.look()? {
+        for socket in self.list()? {
             self.lister.destroy(&socket)?;
         }
         Ok(())

@@ -1,5 +1,5 @@
-//! A timer whose promise is known, beside those that are judged: how late this machine's timers are
-//! beyond what the timer wheel explains, because its processors are busy.
+//! A control timer beside those that are judged: it measures how late this machine's timers are beyond the timer
+//! wheel's granularity, because its processors are busy.
 
 use std::{
     io::{self, Read as _},
@@ -14,15 +14,15 @@ use std::{
 
 use tcpwatch_core::timing::wheel::{TickRate, lateness};
 
-/// How long each timer runs.
+/// The timeout of each timer.
 const WAIT: Duration = Duration::from_millis(100);
 
-/// A thread that reads from a silent socket with a timeout, again and again: `schedule_timeout`
-/// (`kernel/time/sleep_timeout.c`, before 6.14 `kernel/time/timer.c`) takes the timer wheel, as TCP
-/// does. What it measures includes the wait for a processor. Ends when it is dropped.
+/// A thread that repeatedly reads from a silent socket with a timeout: `schedule_timeout`
+/// (`kernel/time/sleep_timeout.c`, before 6.14 `kernel/time/timer.c`) uses the timer wheel, as TCP does. The measured
+/// lateness includes the wait for a processor. The thread ends when this is dropped.
 pub(super) struct Control {
     worst_ns: Arc<AtomicU64>,
-    /// The other end, whose end is the thread's end.
+    /// The other end of the socket; closing it ends the thread.
     _silent: UnixStream,
 }
 
@@ -37,7 +37,7 @@ impl Control {
         thread::Builder::new().name("control".to_owned()).spawn(move || {
             loop {
                 let began = Instant::now();
-                // Nobody ever writes: it times out, or has come to its end.
+                // Nothing is ever written: this is either the timeout or the end of the other side.
                 if socket.read(&mut [0]).is_ok() {
                     return;
                 }
@@ -51,7 +51,7 @@ impl Control {
         Ok(Self { worst_ns, _silent: silent })
     }
 
-    /// By how much the worst of the timers was later than the wheel explains.
+    /// The greatest lateness of a timer beyond the wheel's granularity.
     pub(super) fn worst(&self) -> Duration {
         Duration::from_nanos(self.worst_ns.load(Ordering::Relaxed))
     }

@@ -1,9 +1,9 @@
-//! Holes in a story: what must have happened by what else is in it, and was not told. Pure.
+//! Counts the holes in a story: events that must have happened, judged by the events around them, but that no record
+//! reported. Pure.
 //!
-//! Some hardened kernels run no BPF program on a tracepoint while a shielded task is the current one,
-//! whatever an interrupt handles meanwhile, and count that nowhere. The tap is no tracepoint, and its
-//! program runs: a segment that it saw twice was sent again, so the live log must have told a
-//! retransmission at that moment.
+//! Some hardened kernels run no BPF program on a tracepoint while a shielded task is the current one, whatever an
+//! interrupt handles then, and count that nowhere. The tap is not on a tracepoint, and its program does run: a segment
+//! that it saw twice was retransmitted, so the live log must have reported a retransmission at that time.
 
 use std::{collections::HashSet, time::Duration};
 
@@ -14,17 +14,17 @@ use tcpwatch_core::{
 
 use crate::{
     host::Host,
-    story::{Moment, What},
+    story::{Moment, MomentKind},
 };
 
-/// The kernel tells a retransmission right after it handed the segment down.
+/// The kernel reports a retransmission immediately after it has passed the segment down.
 const AT_ONCE: Duration = Duration::from_millis(2);
 
-/// How many changes and retransmissions are missing.
+/// The number of missing changes and retransmissions.
 pub(super) fn count(story: &[Moment]) -> u64 {
-    let told: Vec<_> = story.iter().filter_map(retransmission).collect();
-    let is_told = |host: Host, segment: &SegmentEvent| {
-        told.iter().any(|(on, at, ends)| {
+    let reported: Vec<_> = story.iter().filter_map(retransmission).collect();
+    let is_reported = |host: Host, segment: &SegmentEvent| {
+        reported.iter().any(|(on, at, ends)| {
             *on == host
                 && *ends == segment.ends
                 && at.since(segment.at).max(segment.at.since(*at)) < AT_ONCE
@@ -34,17 +34,19 @@ pub(super) fn count(story: &[Moment]) -> u64 {
     let mut holes = 0;
     for moment in story {
         match &moment.what {
-            What::Segment(segment) if segment.way == Way::Out && takes_sequence_space(segment) => {
+            MomentKind::Segment(segment)
+                if segment.way == Way::Out && takes_sequence_space(segment) =>
+            {
                 let syn = segment.flags.has(TcpFlags::SYN);
                 let it = (moment.host, segment.ends, segment.seq, syn);
-                holes += u64::from(sent.contains(&it) && !is_told(moment.host, segment));
-                // What was dropped before it left was never sent, and comes again as a probe
-                // (tcp_write_wakeup in net/ipv4/tcp_output.c), which is no retransmission.
+                holes += u64::from(sent.contains(&it) && !is_reported(moment.host, segment));
+                // A segment that was dropped before it left was never sent. It is sent later as a probe
+                // (tcp_write_wakeup in net/ipv4/tcp_output.c), which is not a retransmission.
                 if segment.dropped_by.is_none() {
                     sent.insert(it);
                 }
             }
-            What::News(news) => {
+            MomentKind::News(news) => {
                 holes += u64::from(matches!(&**news, News::Change(change) if change.inferred));
             }
             _ => {}
@@ -53,7 +55,7 @@ pub(super) fn count(story: &[Moment]) -> u64 {
     holes
 }
 
-/// Of a SYN+ACK that is sent twice at once only one is told.
+/// Of a SYN+ACK that is sent twice at once, only one is reported.
 fn takes_sequence_space(segment: &SegmentEvent) -> bool {
     let SegmentEvent { flags, len, .. } = segment;
     let is_syn_ack = flags.has(TcpFlags(TcpFlags::SYN.0 | TcpFlags::ACK.0));
@@ -63,7 +65,7 @@ fn takes_sequence_space(segment: &SegmentEvent) -> bool {
 
 fn retransmission(moment: &Moment) -> Option<(Host, KernelTime, Endpoints)> {
     match &moment.what {
-        What::News(news) => match &**news {
+        MomentKind::News(news) => match &**news {
             News::Retransmit(again) => Some((moment.host, again.at, again.subject.ends)),
             _ => None,
         },
@@ -101,7 +103,7 @@ mod tests {
             dropped_by: None,
         };
         let at = segment.at;
-        Moment { at, host: Host::Client, what: What::Segment(Box::new(segment)) }
+        Moment { at, host: Host::Client, what: MomentKind::Segment(Box::new(segment)) }
     }
 
     fn retry(at: u64) -> Moment {
@@ -120,7 +122,7 @@ mod tests {
             most: None,
             sent: true,
         });
-        Moment { at, host: Host::Client, what: What::News(Box::new(news)) }
+        Moment { at, host: Host::Client, what: MomentKind::News(Box::new(news)) }
     }
 
     #[test]
@@ -132,7 +134,7 @@ mod tests {
     fn a_segment_that_was_dropped_before_it_left_is_not_sent_again_but_probed() {
         let dropped = |at| {
             let mut moment = syn(at);
-            let What::Segment(segment) = &mut moment.what else { unreachable!() };
+            let MomentKind::Segment(segment) = &mut moment.what else { unreachable!() };
             segment.dropped_by = Some(0);
             moment
         };

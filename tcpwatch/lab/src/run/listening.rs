@@ -1,5 +1,5 @@
-//! Hears what a run's hosts and the live log tell, looks at the hosts' sockets through `sock_diag`
-//! besides, and puts all of it in order.
+//! Collects the events of a run's hosts and of the live log, lists the hosts' sockets by `sock_diag` besides, and puts
+//! all of it in order.
 
 use std::{collections::BTreeMap, pin::pin, time::Duration};
 
@@ -10,87 +10,86 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::{progress::Progress, words};
+use super::{progress::StepProgress, words};
 use crate::{
     host::Host,
     hosts::World,
-    scenario::{Condition, Rule},
-    story::{Moment, What},
+    scenario::{Condition, DropRule},
+    story::{Moment, MomentKind},
 };
 
-/// News may come this much later than what happened after them; until then nothing is shown.
+/// An event may arrive this much later than events that happened after it; until then nothing is shown.
 const HELD: Duration = Duration::from_millis(30);
-/// An independent look follows a change after this long, when it is likely to last…
-const LOOKS_AFTER: Duration = Duration::from_millis(10);
-/// …and in any case so often.
-const LOOKS_EVERY: Duration = Duration::from_secs(1);
-/// What the live log has not told by then, it has missed. Some changes it has to ask for, and it does
-/// not ask at once.
+/// A `sock_diag` query follows a change after this delay, when the state is likely to last…
+const QUERY_AFTER: Duration = Duration::from_millis(10);
+/// …and is made at least this often.
+const QUERY_EVERY: Duration = Duration::from_secs(1);
+/// A change that the live log has not reported by then was missed. Some changes it has to query, with a delay.
 const MISSED: Duration = Duration::from_secs(3);
 
 pub(super) struct Listening<'a, S> {
-    rules: &'a [Rule],
-    heard: UnboundedReceiver<Moment>,
-    progress: Progress,
-    /// Not shown yet, in order; the number keeps those of the same nanosecond apart.
+    rules: &'a [DropRule],
+    moments: UnboundedReceiver<Moment>,
+    progress: StepProgress,
+    /// Events not shown yet, in order; the number separates those of the same nanosecond.
     held: BTreeMap<(KernelTime, u64), Moment>,
     number: u64,
     story: Vec<Moment>,
     show: S,
     seen: [Vec<TcpState>; 2],
-    looks_at: Instant,
-    /// Since when the looks and the live log do not agree.
+    next_query: Instant,
+    /// Since when `sock_diag` and the live log disagree.
     apart_since: Option<Instant>,
     warnings: Vec<String>,
 }
 
 impl<'a, S: FnMut(&Moment)> Listening<'a, S> {
-    pub(super) fn new(rules: &'a [Rule], heard: UnboundedReceiver<Moment>, show: S) -> Self {
+    pub(super) fn new(rules: &'a [DropRule], moments: UnboundedReceiver<Moment>, show: S) -> Self {
         Self {
             rules,
-            heard,
-            progress: Progress::default(),
+            moments,
+            progress: StepProgress::default(),
             held: BTreeMap::new(),
             number: 0,
             story: Vec::new(),
             show,
             seen: [Vec::new(), Vec::new()],
-            looks_at: Instant::now() + LOOKS_EVERY,
+            next_query: Instant::now() + QUERY_EVERY,
             apart_since: None,
             warnings: Vec::new(),
         }
     }
 
-    /// A step that is not a wait begins.
+    /// To be called when a step other than a wait begins.
     pub(super) fn mark(&mut self) {
         self.catch_up();
         self.progress.mark();
     }
 
-    /// Does it hold by what has been heard?
+    /// Whether the condition holds by the events so far.
     pub(super) fn holds(&self, condition: &Condition) -> bool {
         self.progress.holds(condition, self.rules)
     }
 
-    /// What is to be seen instead of what was waited for.
+    /// The state of the run, for the message about a wait that was too long.
     pub(super) fn describe(&self) -> String {
         self.progress.describe()
     }
 
-    /// Hears one moment or takes one look; false if the deadline came before.
+    /// Takes one event or makes one query; false if the deadline came first.
     pub(super) async fn once(&mut self, world: &mut World, deadline: Instant) -> bool {
         loop {
             let shows_at = if self.held.is_empty() { deadline } else { Instant::now() + HELD };
             tokio::select! {
                 biased;
-                Some(moment) = self.heard.recv() => {
+                Some(moment) = self.moments.recv() => {
                     self.take(moment);
                     self.show_until(clock::now().before(HELD));
                     return true;
                 }
                 () = sleep_until(deadline) => return false,
-                () = sleep_until(self.looks_at) => {
-                    self.look(world);
+                () = sleep_until(self.next_query) => {
+                    self.query(world);
                     return true;
                 }
                 () = sleep_until(shows_at) => self.show_until(clock::now().before(HELD)),
@@ -98,19 +97,19 @@ impl<'a, S: FnMut(&Moment)> Listening<'a, S> {
         }
     }
 
-    /// Hears everything until then.
+    /// Takes all events until the deadline.
     pub(super) async fn until(&mut self, world: &mut World, deadline: Instant) {
         while self.once(world, deadline).await {}
     }
 
-    /// Hears what comes while something is done.
+    /// Takes events while `done` is in progress.
     pub(super) async fn attend<T>(&mut self, done: impl Future<Output = T>) -> T {
         let mut done = pin!(done);
         loop {
             tokio::select! {
                 biased;
                 result = &mut done => return result,
-                Some(moment) = self.heard.recv() => {
+                Some(moment) = self.moments.recv() => {
                     self.take(moment);
                     self.show_until(clock::now().before(HELD));
                 }
@@ -118,12 +117,12 @@ impl<'a, S: FnMut(&Moment)> Listening<'a, S> {
         }
     }
 
-    /// Looks at the sockets of both hosts.
-    pub(super) fn look(&mut self, world: &mut World) {
-        self.looks_at = Instant::now() + LOOKS_EVERY;
+    /// Queries the sockets of both hosts.
+    pub(super) fn query(&mut self, world: &mut World) {
+        self.next_query = Instant::now() + QUERY_EVERY;
         for (host, seen) in Host::ALL.into_iter().zip(0..) {
             let at = clock::now();
-            match world.machine_mut(host).look() {
+            match world.machine_mut(host).list() {
                 Ok(sockets) => {
                     let states = sockets.iter().map(|socket| socket.state).collect();
                     self.witness(at, host, seen, states);
@@ -139,8 +138,8 @@ impl<'a, S: FnMut(&Moment)> Listening<'a, S> {
         self.compare();
     }
 
-    /// Has the live log missed a change? Says which states it has not told. Nothing is said as long as
-    /// it can still come.
+    /// The states that the live log failed to report, if it has missed a change. `None` as long as the report can still
+    /// come.
     pub(super) fn missed(&self) -> Option<String> {
         let since = self.apart_since.filter(|since| since.elapsed() >= MISSED)?;
         let found = self.apart().map(|(host, found)| {
@@ -153,14 +152,14 @@ impl<'a, S: FnMut(&Moment)> Listening<'a, S> {
         Some(format!("a change of state was missed: for {long}, {}", found.join(", ")))
     }
 
-    /// A look at the very end: hosts on which it does not agree with the live log.
+    /// Queries at the end: the number of hosts on which `sock_diag` disagrees with the live log.
     pub(super) fn disagreements(&mut self, world: &mut World) -> u64 {
         self.catch_up();
-        self.look(world);
+        self.query(world);
         u64::try_from(self.apart().count()).unwrap_or(u64::MAX)
     }
 
-    /// The hosts whose sockets are in other states than the live log tells, and what a look found.
+    /// The hosts whose sockets are in other states than the live log reported, with the states that `sock_diag` shows.
     fn apart(&self) -> impl Iterator<Item = (Host, &Vec<TcpState>)> {
         let looked = Host::ALL.into_iter().zip(&self.seen);
         looked.filter(|(host, seen)| **seen != self.progress.states(*host))
@@ -172,25 +171,25 @@ impl<'a, S: FnMut(&Moment)> Listening<'a, S> {
     }
 
     fn witness(&mut self, at: KernelTime, host: Host, place: usize, mut states: Vec<TcpState>) {
-        // A socket in CLOSED is told by nobody.
+        // sock_diag does not list sockets in CLOSED.
         states.retain(|state| *state != TcpState::Closed);
         states.sort_unstable_by_key(|state| state.to_kernel());
         let Some(seen) = self.seen.get_mut(place).filter(|seen| **seen != states) else { return };
         seen.clone_from(&states);
-        self.take(Moment { at, host, what: What::Witness(states) });
+        self.take(Moment { at, host, what: MomentKind::Witness(states) });
     }
 
     fn catch_up(&mut self) {
-        while let Ok(moment) = self.heard.try_recv() {
+        while let Ok(moment) = self.moments.try_recv() {
             self.take(moment);
         }
     }
 
     fn take(&mut self, moment: Moment) {
         self.progress.take(&moment);
-        if matches!(moment.what, What::News(_)) {
+        if matches!(moment.what, MomentKind::News(_)) {
             self.apart_since = None;
-            self.looks_at = self.looks_at.min(Instant::now() + LOOKS_AFTER);
+            self.next_query = self.next_query.min(Instant::now() + QUERY_AFTER);
         }
         self.held.insert((moment.at, self.number), moment);
         self.number += 1;
@@ -207,7 +206,7 @@ impl<'a, S: FnMut(&Moment)> Listening<'a, S> {
         }
     }
 
-    /// Everything in order, and what went wrong beside it.
+    /// All events in order, and warnings.
     pub(super) fn into_story(mut self) -> (Vec<Moment>, Vec<String>) {
         self.catch_up();
         self.show_until(KernelTime(u64::MAX));
@@ -228,21 +227,21 @@ mod tests {
     use super::*;
     use TcpState::{Established, FinWait1, FinWait2};
 
-    fn told(from: TcpState, to: TcpState) -> Moment {
+    fn change(from: TcpState, to: TcpState) -> Moment {
         let end = |host: Host, port| Endpoint { address: host.address(Family::V4), port };
         let ends =
             Endpoints { local: end(Host::Client, 40_000), remote: end(Host::Server, 11_111) };
         let subject = Subject::unknown(Some(Cookie(1)), Netns(1), ends);
         let at = KernelTime(1);
         let change = Change::plain(at, subject, (from, None), to);
-        Moment { at, host: Host::Client, what: What::News(Box::new(News::Change(change))) }
+        Moment { at, host: Host::Client, what: MomentKind::News(Box::new(News::Change(change))) }
     }
 
-    /// A look at the client that finds this, so long after the live log told the last change.
+    /// The result of a query that finds this state, so long after the last change in the live log.
     fn missed_after(found: TcpState, since: Duration) -> Option<String> {
-        let (_tell, heard) = unbounded_channel();
-        let mut listening = Listening::new(&[], heard, |_: &Moment| {});
-        listening.take(told(Established, FinWait1));
+        let (_sender, moments) = unbounded_channel();
+        let mut listening = Listening::new(&[], moments, |_: &Moment| {});
+        listening.take(change(Established, FinWait1));
         listening.witness(KernelTime(2), Host::Client, 0, vec![found]);
         listening.compare();
         if listening.apart_since.is_some() {
@@ -265,12 +264,12 @@ mod tests {
 
     #[test]
     fn whatever_is_told_starts_the_wait_again() {
-        let (_tell, heard) = unbounded_channel();
-        let mut listening = Listening::new(&[], heard, |_: &Moment| {});
+        let (_sender, moments) = unbounded_channel();
+        let mut listening = Listening::new(&[], moments, |_: &Moment| {});
         listening.witness(KernelTime(2), Host::Client, 0, vec![FinWait2]);
         listening.apart_since = Instant::now().checked_sub(MISSED);
         assert!(listening.missed().is_some());
-        listening.take(told(FinWait1, FinWait2));
+        listening.take(change(FinWait1, FinWait2));
         assert_eq!(listening.missed(), None);
     }
 }

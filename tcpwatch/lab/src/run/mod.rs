@@ -1,5 +1,5 @@
-//! One run: a scenario comes in, the hosts do its steps, what they and the live log tell becomes a
-//! story, and the story is judged.
+//! One run: the hosts do a scenario's steps, the events of the hosts and of the live log are collected into a story,
+//! and the story is judged.
 
 mod control;
 mod holes;
@@ -23,50 +23,49 @@ use tokio::{
 };
 
 use super::{
-    audience::{Audience, Seat},
+    audience::{Audience, Subscription},
     expect,
     host::Host,
     hosts::{self, LINK, World},
-    scenario::{Action, Condition, Rule, Scenario, Step},
-    story::{Moment, Profile, Run, What},
+    scenario::{Action, Condition, DropRule, Scenario, ScenarioStep},
+    story::{Moment, MomentKind, Profile, Run},
 };
 use control::Control;
 use listening::Listening;
 
-/// What is told last may be held back for some tens of milliseconds: to be put in order, or because a
-/// mini-socket's timer can still be moved. On a busy machine a pause can be over before the live log
-/// had its turn, so it is made of many.
+/// The last events may be held back for some tens of milliseconds: to be put in order, or because a mini-socket's timer
+/// can still be moved. On a busy machine one pause can be over before the live log was scheduled, so there are many.
 const SETTLES: (u32, Duration) = (8, Duration::from_millis(10));
 
-/// The number of the first run's first link; what a network namespace has by itself is far below.
+/// The interface index of the first run's first link; a network namespace's own interfaces are far below.
 pub(super) const FIRST_INDEX: u32 = 1000;
 
-/// Who takes as long as this cannot be run again without making everybody wait.
+/// Runs that take this long are not repeated afterwards: they would delay the whole suite.
 const LONG: Duration = Duration::from_mins(1);
 
-/// So much later begins the second run.
+/// The second run begins this much later.
 const APART: Duration = Duration::from_secs(5);
 
-/// Added to the number of a run for its second at the same time.
+/// Added to the number of a run for a second run at the same time.
 const SPARES: u32 = 10_000;
 
-/// A run is made so often at most.
+/// The maximal number of attempts at a run.
 const MOST_TRIES: u32 = 3;
 
 /// What all runs share: one kernel side, one live log.
 #[derive(Clone)]
 pub struct Laboratory {
-    /// Packet rules and segments.
+    /// Drop rules and segments.
     pub tap: Rc<RefCell<Tap>>,
-    /// The live log's way to the runs.
+    /// Distributes the live log's events to the runs.
     pub audience: Audience,
     /// Ticks of the kernel per second.
     pub rate: TickRate,
-    /// Room for those that build their hosts, which keeps the thread of all runs busy.
+    /// Permits to build hosts, which keeps the thread of all runs busy.
     pub building: Rc<Semaphore>,
 }
 
-/// A link under the tap; without it when dropped.
+/// A tapped link; dropping it removes the tap.
 struct Link {
     tap: Rc<RefCell<Tap>>,
     index: u32,
@@ -75,15 +74,15 @@ struct Link {
 impl Drop for Link {
     fn drop(&mut self) {
         if let Err(error) = self.tap.borrow_mut().detach(self.index) {
-            tracing::warn!("a link stays under the tap until the laboratory ends: {error}");
+            tracing::warn!("the tap stays on a link until the laboratory ends: {error}");
         }
     }
 }
 
 impl Laboratory {
-    /// Runs a scenario, and runs it again if its story has holes and it does not hold: that proves
-    /// nothing. One that takes long is run twice at the same time, and the second counts only if the
-    /// first proves nothing. Arguments as for [`Self::run_once`].
+    /// Runs a scenario, and repeats it if its story has holes and it does not hold: that proves nothing. A long one is
+    /// run twice at the same time, and the second run counts only if the first proves nothing. Arguments as for
+    /// [`Self::run_once`].
     ///
     /// # Errors
     /// As [`Self::run_once`].
@@ -108,7 +107,7 @@ impl Laboratory {
         Ok(run)
     }
 
-    /// A second run begins a little later, so that not the same tick ends timers of both.
+    /// Starts a second run a little later, so that timers of both do not end with the same tick.
     async fn run_with_a_spare(
         &self,
         scenario: &Arc<Scenario>,
@@ -139,14 +138,14 @@ impl Laboratory {
         Ok(in_place_of(run, second))
     }
 
-    /// Two hosts that are watched as long as the second of what is returned lives.
+    /// Two hosts that are watched as long as the second returned value lives.
     async fn build(
         &self,
         scenario: &Scenario,
         family: Family,
         number: u32,
         story: &mpsc::UnboundedSender<Moment>,
-    ) -> Result<(World, Vec<(Link, Seat)>)> {
+    ) -> Result<(World, Vec<(Link, Subscription)>)> {
         let plan = hosts::Plan {
             family,
             sysctls: &scenario.sysctls,
@@ -159,19 +158,20 @@ impl Laboratory {
         let mut watched = Vec::new();
         for host in Host::ALL {
             let machine = world.machine(host);
-            let seat = self.audience.seat(machine.netns(), host, story.clone());
-            watched.push((Link { tap: Rc::clone(&self.tap), index: machine.ifindex() }, seat));
+            let subscription = self.audience.subscribe(machine.netns(), host, story.clone());
+            watched
+                .push((Link { tap: Rc::clone(&self.tap), index: machine.ifindex() }, subscription));
             let mut tap = self.tap.borrow_mut();
             tap.attach(machine.netns_fd(), LINK, machine.ifindex(), machine.netns())?;
         }
         Ok((world, watched))
     }
 
-    /// Runs a scenario. `number` is another one for every run of this process; `show` gets what
-    /// happens, in order, some tens of milliseconds later.
+    /// Runs a scenario. `number` is different for every run of this process; `show` gets the events in order, some tens
+    /// of milliseconds later.
     ///
     /// # Errors
-    /// If the hosts cannot be built or watched. A step that fails is not an error but part of the run.
+    /// If the hosts cannot be built or watched. A step that fails is not an error but a result of the run.
     pub async fn run_once(
         &self,
         scenario: &Arc<Scenario>,
@@ -179,7 +179,7 @@ impl Laboratory {
         number: u32,
         show: impl FnMut(&Moment),
     ) -> Result<Run> {
-        let (story, heard) = mpsc::unbounded_channel();
+        let (story, moments) = mpsc::unbounded_channel();
         let (mut world, _watched) = self.build(scenario, family, number, &story).await?;
         let read = |host| {
             let machine = world.machine(host);
@@ -187,11 +187,11 @@ impl Laboratory {
         };
         let sysctls = [read(Host::Client)?, read(Host::Server)?];
         let control = Control::start(self.rate)?;
-        let mut running = Running {
+        let mut running = RunInProgress {
             laboratory: self,
             lost_before: self.audience.lost(),
             missed: 0,
-            listening: Listening::new(&scenario.rules, heard, show),
+            listening: Listening::new(&scenario.rules, moments, show),
             scenario,
             story,
             world: &mut world,
@@ -207,7 +207,7 @@ impl Laboratory {
         warnings.extend(words::idle_rules(&scenario.rules, &dropped, &story));
         let lost = counted + missed + holes::count(&story);
         let netns = Host::ALL.map(|host| world.machine(host).netns());
-        // As whoever saw it happen has counted.
+        // The time of the first event was taken where it happened.
         let started = story.first().map_or(started, |first| first.at);
         let mut run = Run {
             sysctls,
@@ -237,7 +237,7 @@ fn proves_something(run: &Run) -> bool {
     run.holds() || run.lost == 0
 }
 
-/// The second run, which says that it was made in place of the first; so does stderr, at once.
+/// The second run, with a warning that it replaces the first; the warning is also printed to stderr at once.
 fn in_place_of(first: Run, second: Run) -> Run {
     let (name, family) = (first.scenario.name.clone(), first.family);
     let run = second.in_place_of(first);
@@ -247,7 +247,7 @@ fn in_place_of(first: Run, second: Run) -> Run {
     run
 }
 
-struct Running<'a, S> {
+struct RunInProgress<'a, S> {
     laboratory: &'a Laboratory,
     scenario: &'a Scenario,
     world: &'a mut World,
@@ -258,7 +258,7 @@ struct Running<'a, S> {
     listening: Listening<'a, S>,
 }
 
-impl<S: FnMut(&Moment)> Running<'_, S> {
+impl<S: FnMut(&Moment)> RunInProgress<'_, S> {
     async fn all_steps(&mut self) -> Result<()> {
         for (slot, rule) in self.scenario.rules.iter().enumerate() {
             if rule.from_start {
@@ -278,8 +278,8 @@ impl<S: FnMut(&Moment)> Running<'_, S> {
         }
     }
 
-    /// Hosts whose sockets are in other states than the live log has told. What changes just now may
-    /// be seen before it is told.
+    /// Number of hosts whose sockets are in other states than the live log has reported. A change may be visible
+    /// shortly before it is reported.
     async fn disagreements(&mut self) -> u64 {
         if self.listening.disagreements(self.world) > 0 {
             self.settle().await;
@@ -287,7 +287,7 @@ impl<S: FnMut(&Moment)> Running<'_, S> {
         self.listening.disagreements(self.world)
     }
 
-    async fn step(&mut self, step: &Step) -> Result<()> {
+    async fn step(&mut self, step: &ScenarioStep) -> Result<()> {
         if !matches!(step.action, Action::Wait { .. }) {
             self.listening.mark();
         }
@@ -309,7 +309,7 @@ impl<S: FnMut(&Moment)> Running<'_, S> {
                 if let Some(rule) = self.scenario.rules.get(*slot) {
                     let index = self.world.machine(rule.host).ifindex();
                     self.laboratory.tap.borrow_mut().release_rule(index, *slot)?;
-                    self.tell(rule.host, What::RuleReleased(*slot));
+                    self.record(rule.host, MomentKind::RuleReleased(*slot));
                 }
             }
             Action::Wait { condition, within } => self.wait(condition, *within).await?,
@@ -317,10 +317,10 @@ impl<S: FnMut(&Moment)> Running<'_, S> {
         Ok(())
     }
 
-    fn set_rule(&mut self, slot: usize, rule: &Rule) -> Result<()> {
+    fn set_rule(&mut self, slot: usize, rule: &DropRule) -> Result<()> {
         let index = self.world.machine(rule.host).ifindex();
         self.laboratory.tap.borrow_mut().set_rule(index, slot, &rule.drops, clock::now())?;
-        self.tell(rule.host, What::RuleSet(slot));
+        self.record(rule.host, MomentKind::RuleSet(slot));
         Ok(())
     }
 
@@ -341,14 +341,14 @@ impl<S: FnMut(&Moment)> Running<'_, S> {
                 );
             }
         }
-        // What holds now is looked at before it is changed.
-        self.listening.look(self.world);
+        // The present state is queried before it is changed.
+        self.listening.query(self.world);
         Ok(())
     }
 
-    fn tell(&self, host: Host, what: What) {
-        // The other end lives as long as this.
-        let _heard = self.story.send(Moment { at: clock::now(), host, what }).is_ok();
+    fn record(&self, host: Host, what: MomentKind) {
+        // The receiver lives as long as `self`.
+        drop(self.story.send(Moment { at: clock::now(), host, what }));
     }
 
     fn dropped(&self) -> Result<Vec<u64>> {

@@ -1,4 +1,4 @@
-//! Which sockets the hosts have, and in which states, by what the live log tells. Pure.
+//! The hosts' sockets and their states, by the events of the live log. Pure.
 
 use tcpwatch_core::{
     event::{Cookie, Endpoints, TcpState},
@@ -7,17 +7,17 @@ use tcpwatch_core::{
 
 use crate::host::Host;
 
-/// A socket that exists.
+/// A live socket.
 #[derive(Clone, Copy, Debug)]
-struct Socket {
+struct LiveSocket {
     host: Host,
     cookie: Option<Cookie>,
     ends: Endpoints,
     state: TcpState,
 }
 
-impl Socket {
-    /// Is it the one that changed? A mini-socket may have no cookie: then its ends tell.
+impl LiveSocket {
+    /// Whether it is the socket that changed. A mini-socket may have no cookie: then endpoints are compared.
     fn is(&self, host: Host, change: &Change) -> bool {
         let subject = &change.subject;
         self.host == host
@@ -28,16 +28,16 @@ impl Socket {
     }
 }
 
-/// All of them.
+/// All live sockets.
 #[derive(Debug, Default)]
-pub(super) struct Present(Vec<Socket>);
+pub(super) struct Present(Vec<LiveSocket>);
 
 impl Present {
     pub(super) fn change(&mut self, host: Host, change: &Change) {
         let known = self.0.iter().position(|socket| socket.is(host, change));
         let before = known.map(|place| self.0.swap_remove(place));
         if change.to != TcpState::Closed {
-            self.0.push(Socket {
+            self.0.push(LiveSocket {
                 host,
                 cookie: change.subject.socket.or(before.and_then(|socket| socket.cookie)),
                 ends: change.subject.ends,

@@ -1,4 +1,4 @@
-//! What has happened so far in a run, as far as steps wait for it. Pure.
+//! The events of a run so far, as far as steps wait for them. Pure.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -10,15 +10,15 @@ use tcpwatch_core::{
 use super::{present::Present, words};
 use crate::{
     host::Host,
-    scenario::{Condition, Rule},
-    story::{Moment, What},
+    scenario::{Condition, DropRule},
+    story::{Moment, MomentKind},
 };
 
 /// Counts and states.
 #[derive(Debug, Default)]
-pub(super) struct Progress {
+pub(super) struct StepProgress {
     present: Present,
-    /// States entered since the last step that was not a wait.
+    /// States entered since the last step other than a wait.
     entered: Vec<(Host, TcpState)>,
     again: BTreeMap<(Host, Segment), u32>,
     arrived: Vec<(Host, TcpFlags)>,
@@ -28,8 +28,8 @@ pub(super) struct Progress {
     last: Option<String>,
 }
 
-impl Progress {
-    /// A step that is not a wait begins: states entered before it do not count any more.
+impl StepProgress {
+    /// To be called when a step other than a wait begins: states entered before it no longer count.
     pub(super) fn mark(&mut self) {
         self.entered.clear();
     }
@@ -37,8 +37,8 @@ impl Progress {
     pub(super) fn take(&mut self, moment: &Moment) {
         let host = moment.host;
         match &moment.what {
-            What::News(news) => self.hear(host, news),
-            What::Segment(segment) => {
+            MomentKind::News(news) => self.event(host, news),
+            MomentKind::Segment(segment) => {
                 if segment.way == Way::In {
                     self.arrived.push((host, segment.flags));
                 }
@@ -46,20 +46,23 @@ impl Progress {
                     *self.dropped.entry((host, slot)).or_default() += 1;
                 }
             }
-            What::Called(call) => {
+            MomentKind::Called(call) => {
                 let key = (host, call.socket.clone(), call.name.clone());
                 self.calls.insert(key, false);
             }
-            What::Returned(call) => {
+            MomentKind::Returned(call) => {
                 self.last = Some(format!("{host}: {}", call.line()));
                 let key = (host, call.socket.clone(), call.name.clone());
                 self.calls.insert(key, true);
             }
-            What::Signal(_) | What::RuleSet(_) | What::RuleReleased(_) | What::Witness(_) => {}
+            MomentKind::Signal(_)
+            | MomentKind::RuleSet(_)
+            | MomentKind::RuleReleased(_)
+            | MomentKind::Witness(_) => {}
         }
     }
 
-    fn hear(&mut self, host: Host, news: &News) {
+    fn event(&mut self, host: Host, news: &News) {
         match news {
             News::Change(change) => self.change(host, change),
             News::Retransmit(again) => {
@@ -74,7 +77,7 @@ impl Progress {
         self.entered.push((host, change.to));
     }
 
-    pub(super) fn holds(&self, condition: &Condition, rules: &[Rule]) -> bool {
+    pub(super) fn holds(&self, condition: &Condition, rules: &[DropRule]) -> bool {
         match condition {
             Condition::State(host, state) => {
                 self.entered.contains(&(*host, *state)) || self.present.has(*host, *state)
@@ -99,14 +102,14 @@ impl Progress {
         u32::try_from(arrived.count()).unwrap_or(u32::MAX)
     }
 
-    fn dropped(&self, rule: usize, rules: &[Rule]) -> u32 {
-        let (Some(Rule { host, .. }), Ok(slot)) = (rules.get(rule), u8::try_from(rule)) else {
+    fn dropped(&self, rule: usize, rules: &[DropRule]) -> u32 {
+        let (Some(DropRule { host, .. }), Ok(slot)) = (rules.get(rule), u8::try_from(rule)) else {
             return 0;
         };
         self.dropped.get(&(*host, slot)).copied().unwrap_or(0)
     }
 
-    /// What is to be seen instead of what was waited for.
+    /// The state of the run, for the message about a wait that was too long.
     pub(super) fn describe(&self) -> String {
         let mut parts = Host::ALL.map(|host| self.states_of(host)).to_vec();
         for ((host, socket, call), _) in self.calls.iter().filter(|(_, returned)| !**returned) {

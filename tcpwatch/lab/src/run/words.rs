@@ -1,18 +1,19 @@
-//! What a step waits for, what there is instead, and what a rule did not do, in words.
+//! Texts about waits and about rules that dropped nothing.
 
 use tcpwatch_core::event::TcpState;
 
 use crate::{
-    scenario::{Condition, Rule},
-    story::{Moment, What},
+    scenario::{Condition, DropRule},
+    story::{Moment, MomentKind},
 };
 
-/// A warning for each rule that dropped nothing; what was dropped is counted by slot.
-pub(super) fn idle_rules(rules: &[Rule], dropped: &[u64], story: &[Moment]) -> Vec<String> {
-    let is_set =
-        |slot| story.iter().any(|moment| matches!(moment.what, What::RuleSet(set) if set == slot));
+/// A warning for each rule that dropped nothing; `dropped` has the counts by slot.
+pub(super) fn idle_rules(rules: &[DropRule], dropped: &[u64], story: &[Moment]) -> Vec<String> {
+    let is_set = |slot| {
+        story.iter().any(|moment| matches!(moment.what, MomentKind::RuleSet(set) if set == slot))
+    };
     let idle = rules.iter().zip(dropped).enumerate().filter(|(_, (_, dropped))| **dropped == 0);
-    idle.map(|(slot, (Rule { name, .. }, _))| {
+    idle.map(|(slot, (DropRule { name, .. }, _))| {
         if is_set(slot) {
             format!(
                 "rule \"{name}\" never matched: no segment was dropped by it; look at its `on`, \
@@ -33,7 +34,7 @@ pub(super) fn states(states: &[TcpState]) -> String {
     words.join(", ")
 }
 
-pub(super) fn condition(condition: &Condition, rules: &[Rule]) -> String {
+pub(super) fn condition(condition: &Condition, rules: &[DropRule]) -> String {
     match condition {
         Condition::State(host, state) => format!("{state} on the {host}"),
         Condition::Retransmits { host, segment, count } => {

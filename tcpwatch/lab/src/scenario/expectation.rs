@@ -1,4 +1,4 @@
-//! What a scenario expects of one host. Judged by `lab/expect`.
+//! What a scenario expects of one host. `lab/expect` judges it.
 
 use tcpwatch_core::{
     event::{ResetDirection, Segment, TcpFlags, TcpState, Way},
@@ -13,9 +13,9 @@ use crate::host::Host;
 pub struct Expectation {
     /// Its line in the file, from 1.
     pub line: usize,
-    /// Of which host.
+    /// The host that it concerns.
     pub host: Host,
-    /// Of which connection, counted from 1 as they appeared; `None` for all of them.
+    /// The connection that it concerns, counted from 1 as they appear; `None` for all connections.
     pub connection: Option<usize>,
     /// What is expected.
     pub claim: Claim,
@@ -26,11 +26,11 @@ pub struct Expectation {
 pub enum Claim {
     /// A connection goes through exactly these states.
     Path(Vec<TcpState>),
-    /// A state is entered, and what becomes of it.
-    Stay(Stay),
+    /// A state is entered, and how the stay in it goes on and ends.
+    Stay(ExpectedStay),
     /// A state is never entered.
     Never(TcpState),
-    /// Something is sent again.
+    /// A segment is retransmitted.
     Retransmits(Retries),
     /// A system call returns.
     Returned(Return),
@@ -38,29 +38,29 @@ pub enum Claim {
     Segments(Segments),
     /// A reset is sent or received; `None` for no reset at all.
     Reset(Option<ResetDirection>),
-    /// The clock of a state starts again so often.
+    /// The clock of a state is restarted this often.
     Restarts {
-        /// Which state.
+        /// The state.
         state: TcpState,
-        /// How often.
+        /// The number of restarts.
         count: u64,
     },
-    /// The handshake is not done in the usual way.
+    /// The handshake is completed in an unusual way.
     Handshake(Handshake),
 }
 
 /// A stay in a state.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stay {
-    /// Which state.
+pub struct ExpectedStay {
+    /// The state.
     pub state: TcpState,
-    /// The how manieth stay in it, from 1.
+    /// Which of the stays in this state, from 1.
     pub nth: usize,
     /// How long it lasts.
     pub lasts: Option<Lasts>,
-    /// Its time counts from the last start of its clock, not from its beginning.
+    /// Its time counts from the last restart of its clock, not from its beginning.
     pub from_restart: bool,
-    /// For how long the kernel sets its timer.
+    /// The timeout to which the kernel sets its timer.
     pub timer: Option<Expression>,
     /// Why it ends.
     pub ends: Option<Reason>,
@@ -80,24 +80,24 @@ pub enum Lasts {
 /// Retransmissions of a segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Retries {
-    /// Of what.
+    /// The segment.
     pub segment: Segment,
     /// When each is sent, and when the kernel gives up.
     pub schedule: Option<Expression>,
-    /// Only so many are looked at, because the scenario ends them.
+    /// Only this many are judged, because the scenario ends them.
     pub first: Option<usize>,
-    /// How many there are.
+    /// Their number.
     pub count: Option<Expression>,
 }
 
 /// The return of a system call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Return {
-    /// Which call.
+    /// The name of the call.
     pub call: String,
     /// The socket's name.
     pub socket: String,
-    /// The how manieth return, from 1.
+    /// Which of its returns, from 1.
     pub nth: usize,
     /// What it returns.
     pub result: CallResult,
@@ -119,23 +119,23 @@ pub enum CallResult {
 /// Segments on a host's link.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Segments {
-    /// Flags that are looked at.
+    /// The flags that are compared.
     pub mask: TcpFlags,
-    /// How they are set.
+    /// Their values.
     pub value: TcpFlags,
-    /// Which way.
+    /// The direction.
     pub way: Way,
-    /// How many.
-    pub count: Count,
+    /// Their number.
+    pub count: SegmentCount,
     /// Only those that this rule dropped, by its slot.
     pub dropped_by: Option<usize>,
 }
 
-/// How many.
+/// A number of segments.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Count {
-    /// Neither more nor less.
+pub enum SegmentCount {
+    /// This number.
     Exactly(Expression),
-    /// So many or more.
+    /// This number or more.
     AtLeast(Expression),
 }

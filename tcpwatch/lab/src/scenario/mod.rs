@@ -1,4 +1,4 @@
-//! A scenario: one claim about TCP, and how to make it true. Read from TOML, run by `lab/run`.
+//! A scenario: one claim about TCP, and the steps that make it true. Parsed from TOML, run by `lab/run`.
 
 pub mod expectation;
 pub mod expression;
@@ -13,14 +13,14 @@ use super::host::Host;
 pub use expectation::Expectation;
 pub use expression::Expression;
 pub use file::{Choices, FileError, LOCAL_RTO, read};
-pub use step::{Action, Call, CallKind, Condition, Shutdown, Signal, Step};
+pub use step::{Action, Call, CallKind, Condition, ScenarioStep, Shutdown, Signal};
 
 /// A scenario with one profile chosen.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scenario {
-    /// The name it is run by: the stem of its file.
+    /// The name by which it is run: the stem of its file.
     pub name: String,
-    /// The word that `lab run` and `lab show` take for it: its name if it is built in, or its file.
+    /// What to give to `lab run` and `lab show`: its name if it is built in, otherwise its file.
     pub word: String,
     /// A few words.
     pub title: String,
@@ -28,29 +28,29 @@ pub struct Scenario {
     pub claim: String,
     /// What it teaches.
     pub teaches: String,
-    /// The same by hand: commands, line by line.
+    /// Commands that do the same by hand, line by line.
     pub by_hand: Vec<String>,
     /// Per host, names below `/proc/sys/net/ipv4` and their values.
     pub sysctls: BTreeMap<Host, BTreeMap<String, String>>,
-    /// Packet rules; a rule's place in this list is its slot.
-    pub rules: Vec<Rule>,
-    /// What is done, in order.
-    pub steps: Vec<Step>,
-    /// What is expected.
+    /// Drop rules; the index of a rule is its slot.
+    pub rules: Vec<DropRule>,
+    /// The steps, in order.
+    pub steps: Vec<ScenarioStep>,
+    /// The expectations.
     pub expect: Vec<Expectation>,
-    /// How long the steps wait, as they say: not less than this will a run take.
+    /// The sum of the waits that the steps declare: a run takes at least this long.
     pub takes: Duration,
 }
 
 /// Drops segments on one host's link.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rule {
+pub struct DropRule {
     /// Its name.
     pub name: String,
-    /// On whose link.
+    /// The host on whose link it drops.
     pub host: Host,
-    /// Which segments.
+    /// The segments that it drops.
     pub drops: Drops,
-    /// It is there from the beginning; otherwise a step sets it.
+    /// Whether it is set from the beginning; otherwise a step sets it.
     pub from_start: bool,
 }

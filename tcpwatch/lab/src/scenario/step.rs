@@ -9,74 +9,72 @@ use crate::host::Host;
 
 /// One step.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Step {
+pub struct ScenarioStep {
     /// Its line in the file, from 1.
     pub line: usize,
-    /// What is done.
+    /// What it does.
     pub action: Action,
 }
 
-/// What is done in a step.
+/// What a step does.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
-    /// A host's process makes system calls. The step is done when they are begun (`connect`,
-    /// `accept` and `recv` may take long; wait for them to return with a condition) or, for all
-    /// others, when they have returned.
+    /// A host's process makes system calls. The step is done when the calls have begun (`connect`, `accept` and `recv`
+    /// may take long; a condition waits for their return) or, for all others, when they have returned.
     Call(Host, Call),
     /// A host's process gets a signal.
     Signal(Host, Signal),
-    /// A packet rule is set, by its slot.
+    /// A drop rule is set, by its slot.
     SetRule(usize),
-    /// A packet rule is taken away, by its slot.
+    /// A drop rule is removed, by its slot.
     ReleaseRule(usize),
-    /// Nothing is done until this has happened.
+    /// Waits until a condition holds.
     Wait {
-        /// What is waited for.
+        /// The condition.
         condition: Condition,
-        /// Waiting longer is a failure.
+        /// A longer wait is a failure.
         within: Duration,
     },
 }
 
-/// What is waited for. Whatever has happened since the last step that was not a wait counts, and so
-/// does a state that holds now.
+/// What a step waits for. Events since the last step other than a wait count, and so does a present state.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Condition {
     /// A socket of the host (a mini-socket included) is in the state or has entered it.
     State(Host, TcpState),
-    /// The host has sent something again so often (counted from the beginning of the run).
+    /// The host has retransmitted a segment this often (since the beginning of the run).
     Retransmits {
         /// Which host.
         host: Host,
-        /// What was sent.
+        /// The segment.
         segment: Segment,
-        /// How often.
+        /// The number of retransmissions.
         count: u32,
     },
-    /// A segment with these flags has reached the host or was dropped on its link, so often (counted
-    /// from the beginning of the run).
+    /// This many segments with these flags have reached the host or were dropped on its link (since the beginning of
+    /// the run).
     Segment {
-        /// Which host.
+        /// The host.
         host: Host,
         /// Flags that are all set.
         flags: TcpFlags,
-        /// How often.
+        /// The number of segments.
         count: u32,
     },
     /// The host's latest call of this kind on this socket has returned.
     Returned {
-        /// Which host.
+        /// The host.
         host: Host,
         /// The socket's name in the scenario.
         socket: String,
         /// The call's name: `connect`, `accept`, `recv`.
         call: String,
     },
-    /// The rule in this slot has dropped so many segments.
+    /// The rule in this slot has dropped this many segments.
     Dropped {
-        /// Which rule.
+        /// The slot of the rule.
         rule: usize,
-        /// How many.
+        /// The number of segments.
         count: u32,
     },
 }
@@ -93,37 +91,37 @@ pub enum Signal {
     Kill,
 }
 
-/// System calls on one socket of a host's process. Sent to the process as it is.
+/// System calls on one socket of a host's process. It is sent to the process unchanged.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Call {
     /// The socket's name in the scenario.
     pub socket: String,
-    /// What is called.
+    /// The calls.
     pub kind: CallKind,
 }
 
-/// What is called.
+/// The kinds of calls.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CallKind {
-    /// `socket()`, with options set before anything else.
+    /// `socket()`, so that options can be set before any other call.
     Socket,
     /// `setsockopt()`; the name of the option in lower case without its prefix (`keepalive`,
     /// `user_timeout`) and its value.
     SetOption {
-        /// Which.
+        /// The option's name.
         name: String,
-        /// What.
+        /// Its value.
         value: i64,
     },
     /// `bind()` to the host's address and this port.
     Bind {
-        /// Which.
+        /// The port.
         port: u16,
     },
     /// `listen()`, with `socket()` and `bind()` before it where they have not been called.
     Listen {
-        /// The port, if it is not bound yet.
+        /// The port, unless the socket is bound.
         port: u16,
         /// Connections that may wait to be accepted.
         backlog: u32,
@@ -133,9 +131,9 @@ pub enum CallKind {
         /// Port of the other host.
         port: u16,
     },
-    /// The same, at the same time as the other host: the server waits for a datagram that the client
-    /// sends just before, as the timer wheel turns (`kernel/time/timer.c`), so that the timers of
-    /// both SYNs run out with the same tick.
+    /// `connect()` at the same time as the other host. The server waits for a datagram that the client sends just
+    /// before a tick that advances the timer wheel (`kernel/time/timer.c`), so that the timers of both SYNs run out
+    /// with the same tick.
     ConnectTogether {
         /// Port of the other host.
         port: u16,
@@ -157,14 +155,14 @@ pub enum CallKind {
         /// Bytes of data.
         bytes: u32,
     },
-    /// `recv()` until so many bytes have come, or the end of data.
+    /// `recv()` until this many bytes have come, or until the end of data.
     Recv {
-        /// How many; `None` for the end of data.
+        /// The number of bytes; `None` for the end of data.
         bytes: Option<u32>,
     },
-    /// The same, and `close()` as soon as it has returned, without another order.
+    /// The same, followed by `close()` immediately in the process.
     RecvThenClose {
-        /// How many; `None` for the end of data.
+        /// The number of bytes; `None` for the end of data.
         bytes: Option<u32>,
     },
     /// `shutdown()`.
@@ -173,11 +171,11 @@ pub enum CallKind {
     Close,
     /// `close()` with `SO_LINGER` on and 0 seconds, which resets the connection.
     Reset,
-    /// `_exit()`: the kernel closes the process's sockets. The name of the socket does not matter.
+    /// `_exit()`: the kernel closes the process's sockets. The name of the socket is ignored.
     Exit,
 }
 
-/// Which half is shut down.
+/// Which direction is shut down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Shutdown {

@@ -1,11 +1,11 @@
-//! An arrow in the field between the lifelines.
+//! Draws an arrow in the field between the lifelines.
 
 use tcpwatch_view::terminal::style;
 
 use super::grid::Span;
 use crate::host::Host;
 
-/// How a segment's way ends.
+/// What became of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fate {
     /// It reached the other host.
@@ -14,28 +14,28 @@ pub(super) enum Fate {
     DroppedThere,
     /// A rule on the sender's own link dropped it.
     DroppedHere,
-    /// It left, and nothing more is known.
+    /// It left; whether it arrived is unknown.
     Unknown,
 }
 
-/// Which part of the way is drawn.
+/// Which part of the arrow is drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part {
     /// All of it.
     Whole,
-    /// The sender's half, down to where it goes on in a later line.
+    /// The sender's half, down to where it continues in a later line.
     Departure,
     /// The receiver's half.
     Arrival,
 }
 
-/// Columns from the sender's lifeline to where an arrow goes on in a later line.
+/// Columns from the sender's lifeline to where an arrow continues in a later line.
 pub(super) const fn elbow(field: usize) -> usize {
     field * 2 / 3
 }
 
-/// Draws an arrow with the longest of the labels that fits. `passing` are columns, counted from the
-/// client's lifeline, where arrows of earlier lines go on in later ones.
+/// Draws an arrow with the longest of the labels that fits. `passing` are columns, counted from the client's lifeline,
+/// where arrows of earlier lines continue.
 pub(super) fn arrow(
     field: usize,
     from: Host,
@@ -100,7 +100,7 @@ pub(super) fn nothing(field: usize, passing: &[usize]) -> Vec<Span> {
     crossed(&[Span::plain(" ".repeat(field))], passing)
 }
 
-/// Arrows that go on in a later line pass in these columns.
+/// Draws the arrows of earlier lines that pass in these columns.
 fn crossed(spans: &[Span], passing: &[usize]) -> Vec<Span> {
     let mut column = 0;
     spans

@@ -1,5 +1,5 @@
-//! The page of timeline and diagram: time, the client's panel, two lifelines with a field between
-//! them, the server's panel. Calls stand at the outer edges, states beside the lifelines.
+//! The layout of timeline and diagram: time, the client's panel, two lifelines with a field between them, the server's
+//! panel. Calls are at the outer edges, states beside the lifelines.
 
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ impl Span {
         self.text.chars().count()
     }
 
-    /// At most so many columns.
+    /// The text cut to at most `width` columns.
     fn cut(&self, width: usize) -> Self {
         if self.width() <= width {
             return self.clone();
@@ -49,14 +49,14 @@ impl Span {
     }
 }
 
-/// One thing for each host.
+/// A value for each host.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Pair<T> {
+pub(super) struct PerHost<T> {
     client: T,
     server: T,
 }
 
-impl<T> Pair<T> {
+impl<T> PerHost<T> {
     pub(super) const fn of(&self, host: Host) -> &T {
         match host {
             Host::Client => &self.client,
@@ -75,38 +75,38 @@ impl<T> Pair<T> {
 /// What one host shows in a line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Panel {
-    /// Entered at this moment.
+    /// The state entered at this time.
     pub(super) state: Option<Span>,
     /// Calls and remarks.
     pub(super) notes: Vec<Span>,
     /// The host's process is stopped.
     pub(super) stopped: bool,
-    /// The state is not entered here; it goes on.
+    /// The state was entered earlier and continues.
     pub(super) still: bool,
 }
 
-/// A line of the page.
+/// A line of the output.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Line {
+pub(super) struct GridLine {
     pub(super) time: Option<Duration>,
-    pub(super) panels: Pair<Panel>,
-    /// Between the lifelines: as wide as the field, or nothing.
+    pub(super) panels: PerHost<Panel>,
+    /// The text between the lifelines: as wide as the field, or empty.
     pub(super) field: Vec<Span>,
-    /// Time passes, and the lifelines are not drawn to scale.
+    /// Time passes; the lifelines are not drawn to scale.
     pub(super) folded: bool,
-    /// To this host comes a segment: what it remarks follows from that.
+    /// The host that a segment reaches in this line: its remarks follow from that.
     pub(super) brings: Option<Host>,
 }
 
-/// Widths of the page, and what was written last.
+/// The widths of the columns, and the last time that was written.
 #[derive(Debug)]
 pub(super) struct Grid {
     color: bool,
     width: usize,
     state: usize,
-    /// The client's panel.
+    /// Width of the client's panel.
     left: usize,
-    /// The server's panel, a little wider: its calls stand in a column of their own.
+    /// Width of the server's panel, which is a little wider: its calls have a column of their own.
     right: usize,
     field: usize,
     last_time: String,
@@ -124,12 +124,12 @@ impl Grid {
         Self { color: layout.color, width, state, left, right, field, last_time: String::new() }
     }
 
-    /// Columns between the lifelines.
+    /// Width of the field between the lifelines.
     pub(super) const fn field(&self) -> usize {
         self.field
     }
 
-    /// Columns of a remark.
+    /// Width of a remark.
     pub(super) const fn room(&self, host: Host) -> usize {
         match host {
             Host::Client => self.left.saturating_sub(1),
@@ -137,7 +137,7 @@ impl Grid {
         }
     }
 
-    /// Columns of a remark beside a state.
+    /// Width of a remark beside a state.
     fn beside(&self, host: Host, state: &Span) -> usize {
         let taken = match host {
             Host::Client => state.width(),
@@ -146,7 +146,7 @@ impl Grid {
         self.room(host).saturating_sub(taken + 2)
     }
 
-    /// What is shown, and who stands where.
+    /// The title, and the hosts above their columns.
     pub(super) fn header(
         &self,
         title: &str,
@@ -177,11 +177,12 @@ impl Grid {
         out.push(b'\n');
     }
 
-    /// Appends a line. Remarks that do not fit beside the state stand on lines of their own: above,
-    /// or below where they follow from a segment that comes in.
-    pub(super) fn write(&mut self, line: &Line, out: &mut Vec<u8>) {
+    /// Appends a line. Remarks that do not fit beside the state get lines of their own: above, or below if they follow
+    /// from a segment that arrives.
+    pub(super) fn write(&mut self, line: &GridLine, out: &mut Vec<u8>) {
         let mut line = line.clone();
-        let (mut above, mut below) = (Pair::<Vec<Span>>::default(), Pair::<Vec<Span>>::default());
+        let (mut above, mut below) =
+            (PerHost::<Vec<Span>>::default(), PerHost::<Vec<Span>>::default());
         for host in Host::ALL {
             let room = self.room(host);
             let panel = line.panels.of_mut(host);
@@ -206,11 +207,12 @@ impl Grid {
         self.extra(&line, &below, out);
     }
 
-    /// Lines of nothing but remarks.
-    fn extra(&mut self, line: &Line, notes: &Pair<Vec<Span>>, out: &mut Vec<u8>) {
+    /// Appends lines of remarks only.
+    fn extra(&mut self, line: &GridLine, notes: &PerHost<Vec<Span>>, out: &mut Vec<u8>) {
         let count = Host::ALL.map(|host| notes.of(host).len()).into_iter().max();
         for number in 0..count.unwrap_or_default() {
-            let mut extra = Line { time: line.time, folded: line.folded, ..Line::default() };
+            let mut extra =
+                GridLine { time: line.time, folded: line.folded, ..GridLine::default() };
             for host in Host::ALL {
                 let panel = extra.panels.of_mut(host);
                 panel.stopped = line.panels.of(host).stopped;
@@ -220,7 +222,7 @@ impl Grid {
         }
     }
 
-    fn write_one(&mut self, line: &Line, out: &mut Vec<u8>) {
+    fn write_one(&mut self, line: &GridLine, out: &mut Vec<u8>) {
         let mut spans = vec![self.time(line.time)];
         self.client(line.panels.of(Host::Client), &mut spans);
         spans.push(lifeline(line, Host::Client));
@@ -240,7 +242,7 @@ impl Grid {
         out.push(b'\n');
     }
 
-    /// A moment that stood on the line above is dim.
+    /// A time that equals that of the line above is dim.
     fn time(&mut self, time: Option<Duration>) -> Span {
         let Some(time) = time else { return Span::plain(" ".repeat(TIME)) };
         let text = format!("{:>4}.{:04}  ", time.as_secs(), time.subsec_micros() / 100);
@@ -249,7 +251,7 @@ impl Grid {
         Span::new(text, look)
     }
 
-    /// Calls at the outer edge, the state at the lifeline.
+    /// The client's panel: calls at the outer edge, the state at the lifeline.
     fn client(&self, panel: &Panel, spans: &mut Vec<Span>) {
         let state = panel.state.as_ref();
         let taken = state.map_or(0, |state| state.width() + 1);
@@ -263,7 +265,7 @@ impl Grid {
         }
     }
 
-    /// The state at the lifeline; calls in a column of their own, or where they have room.
+    /// The server's panel: the state at the lifeline; calls in a column of their own, or where they have room.
     fn server(&self, panel: &Panel, spans: &mut Vec<Span>) {
         let state = panel.state.as_ref();
         let taken = state.map_or(0, |state| state.width() + 1);
@@ -293,7 +295,7 @@ fn port(scenario: &Scenario, wanted: Host) -> Option<u16> {
     })
 }
 
-fn lifeline(line: &Line, host: Host) -> Span {
+fn lifeline(line: &GridLine, host: Host) -> Span {
     let panel = line.panels.of(host);
     match (&panel.state, line.folded || panel.still, panel.stopped) {
         (Some(state), false, _) => Span::new("\u{25cf}", state.style),
@@ -307,15 +309,15 @@ fn width_of(spans: &[Span]) -> usize {
     spans.iter().map(Span::width).sum()
 }
 
-/// With commas between them.
+/// The notes, separated by commas.
 fn joined(notes: &[Span]) -> Span {
     let text = notes.iter().map(|note| note.text.as_str()).collect::<Vec<_>>().join(", ");
     let look = notes.iter().map(|note| note.style).find(|look| !look.is_plain());
     Span::new(text, look.unwrap_or_default())
 }
 
-/// Remarks in as few lines as they need, wrapped where one is too long; `beside` is the room where
-/// there is a state, which the last line has.
+/// Remarks in as few lines as they need, wrapped if too long; `beside` is the width beside a state, which the last line
+/// has.
 fn flowed(notes: &[Span], beside: usize, room: usize) -> Vec<Span> {
     let mut lines: Vec<Vec<Span>> = Vec::new();
     for note in notes.iter().rev() {
@@ -333,7 +335,7 @@ fn flowed(notes: &[Span], beside: usize, room: usize) -> Vec<Span> {
     wrapped.collect()
 }
 
-/// Cut where there is too little room.
+/// Remarks cut to the available width.
 fn fitted(notes: &[Span], room: usize) -> Vec<Span> {
     notes.iter().map(|note| note.cut(room)).collect()
 }

@@ -1,6 +1,5 @@
-//! Story and verdicts of runs become what the reader sees: lines as it happens, the sequence diagram
-//! of what was measured, the table of verdicts, one line for many runs at once, and a JSON document.
-//! Everything is appended to bytes; who calls writes them.
+//! Formats the story and the verdicts of runs: lines as it happens, the sequence diagram, the table of verdicts, one
+//! line for many runs at once, and a JSON document. Everything is appended to a buffer, which the caller writes.
 
 mod arrow;
 mod diagram;
@@ -24,20 +23,20 @@ pub use verdicts::verdicts;
 
 use crate::scenario::Scenario;
 
-/// What the laboratory may assume about its reader.
+/// Properties of the terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Layout {
-    /// Colours are wanted.
+    /// Whether to use colours.
     pub color: bool,
-    /// Columns that a line should not exceed; 100 without a terminal. Below
-    /// [`LEAST_WIDTH`](Self::LEAST_WIDTH) it counts as that.
+    /// Maximal width of a line, in columns; 100 without a terminal. A value below [`LEAST_WIDTH`](Self::LEAST_WIDTH)
+    /// counts as that.
     pub width: usize,
 }
 
 impl Layout {
-    /// Columns without a terminal.
+    /// Width without a terminal.
     pub const USUAL_WIDTH: usize = 100;
-    /// What two lifelines, an arrow and the longest state take.
+    /// Width of two lifelines, an arrow and the longest state.
     pub const LEAST_WIDTH: usize = 80;
 
     const fn columns(self) -> usize {
@@ -45,7 +44,7 @@ impl Layout {
     }
 }
 
-/// Appends what stands above a run: its name, title and claim.
+/// Appends the heading of a run: its name, title and claim.
 pub fn heading(layout: Layout, scenario: &Scenario, out: &mut Vec<u8>) {
     use tcpwatch_view::terminal::style;
     let name = format!("{} \u{b7} {}\n", scenario.name, scenario.title);
@@ -57,7 +56,7 @@ pub fn heading(layout: Layout, scenario: &Scenario, out: &mut Vec<u8>) {
     out.push(b'\n');
 }
 
-/// A state that a reader looks out for at the end of a run.
+/// Whether a socket in this state at the end of a run is shown as open.
 const fn is_open(state: TcpState) -> bool {
     !matches!(state, TcpState::Closed | TcpState::Listen)
 }

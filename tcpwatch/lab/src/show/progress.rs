@@ -1,5 +1,5 @@
-//! Many runs at once: a line that is rewritten on a terminal, a line per finished run without one,
-//! and at the end a line per run.
+//! The progress of many runs: a line that is rewritten on a terminal, or a line per finished run without one, and at
+//! the end a line per run.
 
 use std::time::Duration;
 
@@ -17,42 +17,43 @@ use crate::story::{LeftOut, Profile, Run};
 
 /// A run that has not ended yet.
 #[derive(Clone, Debug)]
-struct Running {
+struct UnfinishedRun {
     name: String,
     family: Family,
     since: KernelTime,
     about: Option<Duration>,
 }
 
-/// How far many runs are.
+/// The progress of many runs.
 #[derive(Debug)]
 pub struct Progress {
     layout: Layout,
-    /// The line can be rewritten.
+    /// Whether the line can be rewritten.
     terminal: bool,
     total: usize,
     done: usize,
     failed: usize,
-    running: Vec<Running>,
+    running: Vec<UnfinishedRun>,
     shown: bool,
 }
 
 impl Progress {
-    /// So many runs, none of them begun. `terminal` tells whether a line can be rewritten.
+    /// The progress before the first run; `terminal` is whether a line can be rewritten.
     #[must_use]
     pub const fn new(layout: Layout, terminal: bool, total: usize) -> Self {
         Self { layout, terminal, total, done: 0, failed: 0, running: Vec::new(), shown: false }
     }
 
-    /// A run began; `about` is how long it will take, if that is known.
+    /// A run began; `about` is its expected duration, if known.
     pub fn began(&mut self, name: &str, family: Family, at: KernelTime, about: Option<Duration>) {
-        self.running.push(Running { name: name.to_owned(), family, since: at, about });
+        self.running.push(UnfinishedRun { name: name.to_owned(), family, since: at, about });
     }
 
     /// A run ended. Without a terminal its line is appended.
     pub fn ended(&mut self, run: &Run, out: &mut Vec<u8>) {
-        let its =
-            |running: &Running| running.name == run.scenario.name && running.family == run.family;
+        let its = |running: &UnfinishedRun| {
+            running.name == run.scenario.name && running.family == run.family
+        };
         if let Some(place) = self.running.iter().position(its) {
             self.running.remove(place);
         }
@@ -71,7 +72,7 @@ impl Progress {
             return;
         }
         self.shown = true;
-        // One column less: a full line would make some terminals go on to the next.
+        // One column less: some terminals wrap after a full line.
         let room = self.layout.width.saturating_sub(1);
         let text: String = self.text(now).chars().take(room).collect();
         out.extend_from_slice(b"\r\x1b[K");
@@ -79,7 +80,7 @@ impl Progress {
         style::paint(look, text.as_bytes(), self.layout.color, out);
     }
 
-    /// Takes the line away, so that something else can be written.
+    /// Appends what erases the line, so that something else can be written.
     pub fn clear(&mut self, out: &mut Vec<u8>) {
         if std::mem::take(&mut self.shown) {
             out.extend_from_slice(b"\r\x1b[K");
@@ -93,7 +94,7 @@ impl Progress {
             0 => String::new(),
             count => format!(", {count} failed"),
         };
-        let left = |run: &Running| {
+        let left = |run: &UnfinishedRun| {
             run.about.map_or(Duration::ZERO, |about| run.since.after(about).since(now))
         };
         let longest =
@@ -109,13 +110,13 @@ impl Progress {
         format!("{done} of {total} done{failed}, {running} running{}", longest.unwrap_or_default())
     }
 
-    /// Appends what became of all runs: a line for each, those that were not made with the reason, and the
-    /// tables of those that do not hold.
+    /// Appends the results of all runs: a line for each, those that were not made with the reason, and the tables of
+    /// those that do not hold.
     pub fn summary(&mut self, runs: &[Run], left_out: &[LeftOut], out: &mut Vec<u8>) {
         self.clear(out);
         let mut sorted: Vec<&Run> = runs.iter().collect();
         sorted.sort_by_key(|run| (&run.scenario.name, run.family == Family::V6));
-        // Without a terminal they have had their lines.
+        // Without a terminal their lines have been written.
         if self.terminal {
             let rows: Vec<_> = sorted.iter().map(|run| (row(run).to_vec(), None)).collect();
             table(&rows, self.layout.columns(), self.layout.color, out);
@@ -155,7 +156,7 @@ fn total(runs: &[Run], left_out: usize) -> (String, anstyle::Style) {
         Profile::Full => "",
     };
     let name = &first.scenario.word;
-    let closer = format!("look closer: tcpwatch lab run {name}{family}{profile}");
+    let closer = format!("for details: tcpwatch lab run {name}{family}{profile}");
     (format!("{text} \u{b7} {failed} {unit} failed \u{b7} {closer}"), style::FAILURE)
 }
 

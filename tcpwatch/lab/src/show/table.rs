@@ -1,4 +1,4 @@
-//! A table whose cells are wrapped by words where the page is too narrow, never cut.
+//! A table whose cells are wrapped between words to fit the width, never cut.
 
 use anstyle::Style;
 
@@ -6,10 +6,10 @@ use tcpwatch_view::terminal::style;
 
 /// Spaces between columns.
 const GAP: usize = 2;
-/// A column is not made narrower.
+/// Minimal width of a column.
 const LEAST: usize = 12;
 
-/// A cell.
+/// A cell: a text and its style.
 #[derive(Clone, Debug)]
 pub(super) struct Cell {
     pub(super) text: String,
@@ -22,8 +22,8 @@ impl Cell {
     }
 }
 
-/// Appends rows of cells, all with the same number of columns, in at most `width` columns if that
-/// can be. A row's note, if it has one, stands below it.
+/// Appends rows of cells, all with the same number of columns, in at most `width` columns if possible. A row's note, if
+/// it has one, is below it.
 pub(super) fn table(
     rows: &[(Vec<Cell>, Option<Cell>)],
     width: usize,
@@ -57,12 +57,12 @@ pub(super) fn table(
     }
 }
 
-/// Does everything fit without wrapping?
+/// Whether everything fits without wrapping.
 pub(super) fn fits(rows: &[(Vec<Cell>, Option<Cell>)], width: usize) -> bool {
     widths(rows, width) == widths(rows, usize::MAX)
 }
 
-/// Each column as wide as its widest cell; where that is too much, the widest are narrowed.
+/// The width of each column: that of its widest cell; if the sum is too large, the widest are narrowed.
 fn widths(rows: &[(Vec<Cell>, Option<Cell>)], width: usize) -> Vec<usize> {
     let columns = rows.iter().map(|(row, _)| row.len()).max().unwrap_or_default();
     let widest = |column| {
@@ -80,7 +80,7 @@ fn widths(rows: &[(Vec<Cell>, Option<Cell>)], width: usize) -> Vec<usize> {
     widths
 }
 
-/// The text in lines of at most so many characters, broken between words where there are any.
+/// The text in lines of at most `width` characters, broken between words where possible.
 pub(super) fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut words: Vec<String> = Vec::new();
     for word in text.split_whitespace() {

@@ -1,4 +1,4 @@
-//! A run as it happens: one line a moment, on the page that the diagram uses too.
+//! Shows a run as it happens: one line per moment, in the layout of the diagram.
 
 use tcpwatch_core::{
     event::{Endpoints, KernelTime, SegmentEvent, TcpState, Way},
@@ -10,16 +10,16 @@ use tcpwatch_view::terminal::style;
 use super::{
     Layout,
     arrow::{Fate, Part, arrow},
-    grid::{Grid, Line, Pair, Span},
+    grid::{Grid, GridLine, PerHost, Span},
     words::{self, Connections, Namer},
 };
 use crate::{
     host::Host,
     scenario::{Scenario, Signal},
-    story::{Moment, SystemCall, What},
+    story::{Moment, MomentKind, SystemCall},
 };
 
-/// Writes a run's moments. The first line has the header above it.
+/// Writes a run's moments. The header precedes the first line.
 #[derive(Debug)]
 pub struct Timeline {
     grid: Grid,
@@ -27,13 +27,13 @@ pub struct Timeline {
     family: Family,
     started: KernelTime,
     begun: bool,
-    stopped: Pair<bool>,
+    stopped: PerHost<bool>,
     connections: Connections,
     namer: Namer,
 }
 
 impl Timeline {
-    /// Times are told in seconds since `started`.
+    /// Times are shown in seconds since `started`.
     #[must_use]
     pub fn new(layout: Layout, scenario: &Scenario, family: Family, started: KernelTime) -> Self {
         Self {
@@ -42,42 +42,43 @@ impl Timeline {
             family,
             started,
             begun: false,
-            stopped: Pair::default(),
+            stopped: PerHost::default(),
             connections: Connections::default(),
             namer: Namer::default(),
         }
     }
 
-    /// Appends a moment's line. Some have none: looks by `sock_diag`, a connection's life as a whole.
+    /// Appends a moment's line. Answers of `sock_diag` and the summary of a connection have none.
     pub fn moment(&mut self, moment: &Moment, out: &mut Vec<u8>) {
-        let mut line = Line { time: Some(moment.at.since(self.started)), ..Line::default() };
+        let mut line =
+            GridLine { time: Some(moment.at.since(self.started)), ..GridLine::default() };
         let panel = line.panels.of_mut(moment.host);
         match &moment.what {
-            What::Called(call) | What::Returned(call) => panel.notes.push(called(call)),
-            What::Signal(signal) => {
+            MomentKind::Called(call) | MomentKind::Returned(call) => panel.notes.push(called(call)),
+            MomentKind::Signal(signal) => {
                 match signal {
                     Signal::Stop => *self.stopped.of_mut(moment.host) = true,
                     Signal::Continue | Signal::Kill => *self.stopped.of_mut(moment.host) = false,
                 }
                 panel.notes.push(words::signal(*signal, self.grid.room(moment.host)));
             }
-            What::News(news) => {
-                let told = self.news(moment.host, news);
-                let Some((state, notes)) = told else { return };
+            MomentKind::News(news) => {
+                let shown = self.news(moment.host, news);
+                let Some((state, notes)) = shown else { return };
                 let panel = line.panels.of_mut(moment.host);
                 panel.state = state;
                 panel.notes = notes;
             }
-            What::Segment(segment) => {
+            MomentKind::Segment(segment) => {
                 line.field = self.segment(moment.host, segment);
                 let rule = segment.dropped_by;
                 panel.notes.extend(rule.map(|slot| words::dropped(&self.scenario, slot)));
             }
-            What::RuleSet(slot) => panel.notes.push(words::rule_set(&self.scenario, *slot)),
-            What::RuleReleased(slot) => {
+            MomentKind::RuleSet(slot) => panel.notes.push(words::rule_set(&self.scenario, *slot)),
+            MomentKind::RuleReleased(slot) => {
                 panel.notes.push(words::rule_released(&self.scenario, *slot));
             }
-            What::Witness(_) => return,
+            MomentKind::Witness(_) => return,
         }
         if !self.begun {
             self.begun = true;
@@ -106,7 +107,7 @@ impl Timeline {
             }
             News::Reset(reset) => (None, vec![words::reset(reset)]),
             News::Error(error) => (None, vec![words::error(&error.event)]),
-            // A life repeats what was told before; segments are moments of their own. The others have no place.
+            // The summary of a connection repeats earlier events; segments are moments of their own.
             _ => return None,
         })
     }

@@ -15,7 +15,7 @@ use crate::{
     verdict::{Times, Verdict},
 };
 
-/// Appends a run's verdicts, what its reader should know, and in the last line the sum of it.
+/// Appends a run's verdicts, its notes, and in the last line the totals.
 pub fn verdicts(layout: Layout, run: &Run, out: &mut Vec<u8>) {
     judged(layout, run, out);
     notes(layout, run, out);
@@ -34,8 +34,7 @@ pub(super) fn sum(run: &Run) -> String {
     format!("{held} of {} hold{failed}", run.verdicts.len())
 }
 
-/// The table itself. Where an expectation comes from stands in the last column if the page is wide
-/// enough, otherwise below.
+/// The table itself. The origin of an expectation is in the last column if the width suffices, otherwise below.
 fn judged(layout: Layout, run: &Run, out: &mut Vec<u8>) {
     if run.verdicts.is_empty() {
         return;
@@ -102,7 +101,7 @@ fn expected(verdict: &Verdict, times: &Times) -> String {
     format!("{promise}, at most {}", round_seconds(times.allowed.latest))
 }
 
-/// `+0.270 s of 2.05 s`; what is too early or too late is told as that.
+/// `+0.270 s of 2.05 s`; or by how much it is too early or too late.
 fn difference(times: &Times) -> String {
     let Times { allowed, measured } = *times;
     let later = measured.checked_sub(allowed.promise);
@@ -120,7 +119,7 @@ fn difference(times: &Times) -> String {
     }
 }
 
-/// Warnings, losses, and why a run could not go on.
+/// Appends warnings, losses, and why a run failed.
 pub(super) fn notes(layout: Layout, run: &Run, out: &mut Vec<u8>) {
     let mut note = |word: &str, text: &str, look: Style| {
         out.push(b'\n');
@@ -149,7 +148,7 @@ pub(super) fn notes(layout: Layout, run: &Run, out: &mut Vec<u8>) {
     }
 }
 
-/// What a run without all its verdicts shows among others: the table and the notes.
+/// Appends what is shown of a run that does not hold, among others: the table and the notes.
 pub(super) fn details(layout: Layout, run: &Run, out: &mut Vec<u8>) {
     judged(layout, run, out);
     notes(layout, run, out);

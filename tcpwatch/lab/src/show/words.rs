@@ -1,4 +1,4 @@
-//! Words of the laboratory: segments, retries, signals, rules, times.
+//! Texts of the laboratory's output: segments, retransmissions, signals, rules, times.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -13,27 +13,27 @@ use tcpwatch_view::{
     words,
 };
 
-use super::grid::{Pair, Span};
+use super::grid::{PerHost, Span};
 use crate::{
     host::Host,
     scenario::{Scenario, Signal},
 };
 
-/// A timer that has started again, or at last.
+/// A timer that has been restarted, or has started.
 pub(super) fn restart(restart: &Restart) -> Span {
     let text = if restart.starts { "\u{21bb} timer starts" } else { "\u{21bb} starts anew" };
     Span::new(text, style::HIDDEN)
 }
 
-/// `60.27 s`, `0.204 s`: seconds with so many decimals, cut.
+/// `60.27 s`, `0.204 s`: seconds with `decimals` decimals, truncated.
 pub(super) fn seconds(duration: Duration, decimals: usize) -> String {
     let mut fraction = format!("{:09}", duration.subsec_nanos());
     fraction.truncate(decimals);
     format!("{}.{fraction} s", duration.as_secs())
 }
 
-/// Seconds that somebody has set, without needless zeros: `60 s`, `62.05 s`; rounded up to 10 ms
-/// above a second, to a millisecond below.
+/// A configured time without trailing zeros: `60 s`, `62.05 s`; rounded up to 10 ms above a second, to a millisecond
+/// below.
 pub(super) fn round_seconds(duration: Duration) -> String {
     let step = if duration < Duration::from_secs(1) { 1_000_000 } else { 10_000_000 };
     let steps = duration.as_nanos().div_ceil(step) * step;
@@ -41,7 +41,7 @@ pub(super) fn round_seconds(duration: Duration) -> String {
     format!("{} s", text.trim_end_matches('0').trim_end_matches('.'))
 }
 
-/// Which connection of a run, from 1: in the order in which they come up.
+/// Numbers the connections of a run, from 1 in the order in which they appear.
 #[derive(Debug, Default)]
 pub(super) struct Connections {
     known: Vec<(u16, u16)>,
@@ -65,17 +65,17 @@ impl Connections {
         Some(index + 1)
     }
 
-    /// How many there are so far.
+    /// The number of connections so far.
     pub(super) const fn count(&self) -> usize {
         self.known.len()
     }
 }
 
-/// Names segments; counts from each side's SYN, as long as that was seen.
+/// Names segments, with sequence numbers relative to each side's SYN, if that was seen.
 #[derive(Debug, Default)]
 pub(super) struct Namer {
     connections: Connections,
-    sides: BTreeMap<usize, Pair<SideOf>>,
+    sides: BTreeMap<usize, PerHost<SideOf>>,
 }
 
 /// What one side of a connection has sent.
@@ -86,8 +86,8 @@ pub(super) struct SideOf {
 }
 
 impl Namer {
-    /// `SYN+ACK`; `FIN, seq 1`; `ACK 2`; `5 bytes, seq 1`, longest first. Every FIN carries an
-    /// acknowledgment; it is named only if it tells the peer something new.
+    /// `SYN+ACK`; `FIN, seq 1`; `ACK 2`; `5 bytes, seq 1`, longest first. Every FIN carries an acknowledgment; it is
+    /// shown only if it acknowledges something new.
     pub(super) fn labels(&mut self, from: Host, segment: &SegmentEvent) -> Vec<String> {
         let host = match segment.way {
             Way::Out => from,
@@ -150,13 +150,13 @@ pub(super) fn retry(again: &Retransmit) -> Vec<String> {
     gap.into_iter().chain([short]).collect()
 }
 
-/// The longest that has room.
+/// The longest text that fits.
 pub(super) fn fitting(room: usize, texts: &[&str]) -> String {
     let fits = |text: &&&str| text.chars().count() <= room;
     texts.iter().find(fits).or(texts.last()).map_or_else(String::new, |text| (*text).to_owned())
 }
 
-/// A signal, in so many columns if that can be.
+/// A signal, in at most `room` columns if possible.
 pub(super) fn signal(signal: Signal, room: usize) -> Span {
     let texts: &[&str] = match signal {
         Signal::Stop => {
@@ -188,7 +188,7 @@ pub(super) fn rule_released(scenario: &Scenario, slot: usize) -> Span {
     Span::new(format!("rule {} released", rule(scenario, slot)), style::HIDDEN)
 }
 
-/// What is worth a word about a change.
+/// Remarks on a change.
 pub(super) fn remarks(change: &Change) -> Vec<Span> {
     let odd = change.reason.is_some_and(Reason::is_failure);
     let look = if odd { style::FAILURE } else { style::PLAIN };
@@ -212,7 +212,7 @@ pub(super) fn reset(reset: &Reset) -> Span {
     Span::new(format!("{direction}{text}"), style::FAILURE)
 }
 
-/// What the application will see: `Connection timed out`.
+/// The error that the application gets: `Connection timed out`.
 pub(super) fn error(error: &ErrorEvent) -> Span {
     Span::new(words::error(error.error), style::FAILURE)
 }

@@ -1,4 +1,4 @@
-//! Whose the sockets are: by systemd unit or container, in the states that pile up.
+//! Sockets by owner: by systemd unit or container, in the states in which sockets accumulate.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -10,22 +10,22 @@ use tcpwatch_core::event::TcpState;
 use tcpwatch_kernel::source::{cgroups::CgroupNames, snapshot::Surveyed};
 
 use super::{
-    slots::{Overflow, Slots},
+    slots::{Overflow, SeriesSlots},
     states,
 };
-use crate::family::Family;
+use crate::family::ScrapeFamily;
 
-/// The states that are told, each in its column.
+/// The states that are counted, each in its column.
 pub(super) const STATES: [TcpState; 4] =
     [TcpState::Established, TcpState::CloseWait, TcpState::FinWait2, TcpState::TimeWait];
 
-/// So many names have series of their own.
+/// The maximal number of names with series of their own.
 const MOST: usize = 20;
 
-/// The label of those without a name: mini-sockets, which tell no cgroup, and cgroups that have gone
-/// or cannot be seen from here.
+/// The label of sockets without a known cgroup: mini-sockets, which have none, and cgroups that were removed or are not
+/// visible from here.
 pub(super) const UNKNOWN: &str = "unknown";
-/// The label of all that have no series of their own.
+/// The label of all cgroups that have no series of their own.
 pub(super) const OTHER: &str = "other";
 
 /// Counts by cgroup number and by column of [`STATES`].
@@ -53,19 +53,19 @@ impl Cgroups {
         }
     }
 
-    /// The numbers of all cgroups.
+    /// The ids of all cgroups.
     pub(super) fn ids(&self) -> impl Iterator<Item = u64> {
         self.0.keys().copied().flatten()
     }
 }
 
-/// Which cgroups have series of their own.
+/// The cgroups that have series of their own.
 #[derive(Debug)]
-pub(super) struct Owners(Slots<Arc<str>>);
+pub(super) struct OwnerLabels(SeriesSlots<Arc<str>>);
 
-impl Owners {
+impl OwnerLabels {
     pub(super) fn new(overflow: Overflow) -> Self {
-        Self(Slots::new(MOST, overflow))
+        Self(SeriesSlots::new(MOST, overflow))
     }
 
     /// The label of a cgroup.
@@ -77,7 +77,7 @@ impl Owners {
         }
     }
 
-    /// Those with most sockets come first when several are new.
+    /// Of several new cgroups, those with most sockets are admitted first.
     fn admit(&mut self, cgroups: &Cgroups, names: &CgroupNames) {
         let mut sizes: BTreeMap<&Arc<str>, u32> = BTreeMap::new();
         for (id, counts) in &cgroups.0 {
@@ -92,14 +92,14 @@ impl Owners {
         });
     }
 
-    /// The sockets by cgroup in the states that could be counted.
+    /// Sockets by cgroup, in those states that could be listed.
     pub(super) fn family(
         &mut self,
         cgroups: &Cgroups,
         counted: &[TcpState],
         names: &mut CgroupNames,
         now: Instant,
-    ) -> Family {
+    ) -> ScrapeFamily {
         names.learn(cgroups.ids(), now);
         self.admit(cgroups, names);
         let mut rows: BTreeMap<&str, [u32; STATES.len()]> = BTreeMap::new();
@@ -110,7 +110,7 @@ impl Owners {
             let row = rows.entry(self.label(*id, names)).or_default();
             row.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
         }
-        let mut family = Family::gauge(
+        let mut family = ScrapeFamily::gauge(
             "tcpwatch_cgroup_sockets",
             "TCP sockets by cgroup (systemd unit, container) and state (sock_diag). The first 20 \
              cgroups have series of their own while they exist, the rest is other; unknown are \
@@ -138,8 +138,8 @@ mod tests {
     /// Label, established sockets.
     type Row = (String, f64);
 
-    fn told(
-        owners: &mut Owners,
+    fn rows_of(
+        owners: &mut OwnerLabels,
         names: &mut CgroupNames,
         sockets: &[(Option<u64>, u32)],
         now: Instant,
@@ -171,24 +171,24 @@ mod tests {
         }
         let mut names = CgroupNames::under(Some(root.path().to_owned()));
         let overflow = Overflow::default();
-        let mut owners = Owners::new(Arc::clone(&overflow));
+        let mut owners = OwnerLabels::new(Arc::clone(&overflow));
         let start = Instant::now();
 
-        let rows = told(&mut owners, &mut names, &sockets, start);
+        let rows = rows_of(&mut owners, &mut names, &sockets, start);
         assert_eq!(rows.len(), 22, "{rows:?}");
         assert_eq!(of(&rows, UNKNOWN), Some(1000.0));
         assert_eq!(of(&rows, OTHER), Some(1.0 + 2.0 + 3.0 + 4.0 + 5.0), "the smallest five");
         assert_eq!(of(&rows, "unit-24.service"), Some(25.0));
         assert_eq!(overflow.load(std::sync::atomic::Ordering::Relaxed), 5);
 
-        let rows = told(&mut owners, &mut names, &sockets[1..6], start);
+        let rows = rows_of(&mut owners, &mut names, &sockets[1..6], start);
         assert_eq!(rows.len(), 22, "series stay while their cgroups exist: {rows:?}");
         assert_eq!(of(&rows, "unit-24.service"), Some(0.0));
-        assert_eq!(of(&rows, OTHER), Some(15.0), "and nobody takes their seats");
+        assert_eq!(of(&rows, OTHER), Some(15.0), "and no other takes their slots");
 
         fs::remove_dir(root.path().join("unit-24.service")).unwrap();
         let later = start + Duration::from_mins(2);
-        let rows = told(&mut owners, &mut names, &sockets, later);
+        let rows = rows_of(&mut owners, &mut names, &sockets, later);
         assert_eq!(of(&rows, "unit-24.service"), None, "it has gone");
         assert_eq!(of(&rows, UNKNOWN), Some(1025.0), "and left its sockets");
         assert_eq!(of(&rows, "unit-4.service"), Some(5.0), "the next one has its seat");

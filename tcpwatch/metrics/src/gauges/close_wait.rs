@@ -1,9 +1,8 @@
-//! How long the peer's FIN has waited for the application: the oldest CLOSE_WAIT of each cgroup.
+//! How long sockets have been in CLOSE_WAIT: the oldest of each cgroup.
 //!
-//! The kernel keeps no time of entry. The FIN acknowledged something, so it is no later than the
-//! last acknowledgment (`tcp_ack`, `net/ipv4/tcp_input.c`, sets `rcv_tstamp`); it is later only if
-//! the peer acknowledged data or a keepalive probe since. A socket that was seen in CLOSE_WAIT
-//! before keeps the earlier time.
+//! The kernel does not keep the time of entry. The FIN acknowledged something, so it is no later than the last
+//! acknowledgment (`tcp_ack`, `net/ipv4/tcp_input.c`, sets `rcv_tstamp`); it is earlier only if the peer has
+//! acknowledged data or a keepalive probe since. A socket that was listed in CLOSE_WAIT before keeps the earlier time.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -13,10 +12,10 @@ use std::{
 use tcpwatch_core::event::Cookie;
 use tcpwatch_kernel::source::{cgroups::CgroupNames, snapshot::Surveyed};
 
-use super::cgroups::Owners;
-use crate::family::Family;
+use super::cgroups::OwnerLabels;
+use crate::family::ScrapeFamily;
 
-/// The sockets in CLOSE_WAIT: which, whose, and how long ago the last acknowledgment came.
+/// The sockets in CLOSE_WAIT: cookie, cgroup, and time since the last acknowledgment.
 #[derive(Clone, Debug, Default)]
 pub(super) struct CloseWait(Vec<(Cookie, Option<u64>, Duration)>);
 
@@ -27,26 +26,26 @@ impl CloseWait {
     }
 }
 
-/// Since when at the latest sockets are in CLOSE_WAIT.
+/// The latest time at which each socket can have entered CLOSE_WAIT.
 #[derive(Debug, Default)]
 pub(super) struct Since(HashMap<Cookie, Instant>);
 
 impl Since {
-    /// The oldest of each cgroup, of sockets that were told at `now`; the names have been learned.
+    /// The oldest socket of each cgroup, among those listed at `now`; `names` must know their cgroups.
     pub(super) fn family(
         &mut self,
         sockets: &CloseWait,
-        owners: &Owners,
+        owners: &OwnerLabels,
         names: &CgroupNames,
         now: Instant,
-    ) -> Family {
+    ) -> ScrapeFamily {
         let (wall, this_moment) = (SystemTime::now(), Instant::now());
         let mut oldest: BTreeMap<&str, Instant> = BTreeMap::new();
         self.update(sockets, now, |cgroup, since| {
             let entry = oldest.entry(owners.label(cgroup, names)).or_insert(since);
             *entry = since.min(*entry);
         });
-        let mut family = Family::gauge(
+        let mut family = ScrapeFamily::gauge(
             "tcpwatch_close_wait_oldest_timestamp_seconds",
             "Since when, at the latest, the oldest socket in CLOSE_WAIT waits for its application \
              to close it, as Unix time; no series where there is none. It is the time of the last \
@@ -66,14 +65,14 @@ impl Since {
         &mut self,
         sockets: &CloseWait,
         now: Instant,
-        mut tell: impl FnMut(Option<u64>, Instant),
+        mut each: impl FnMut(Option<u64>, Instant),
     ) {
         let mut current = HashMap::with_capacity(sockets.0.len());
         for (socket, cgroup, age) in &sockets.0 {
             let acknowledged = now.checked_sub(*age).unwrap_or(now);
             let since = self.0.get(socket).map_or(acknowledged, |seen| acknowledged.min(*seen));
             current.insert(*socket, since);
-            tell(*cgroup, since);
+            each(*cgroup, since);
         }
         self.0 = current;
     }
@@ -86,9 +85,9 @@ mod tests {
     fn since(of: &mut Since, now: Instant, ages: &[(u64, u64)]) -> Vec<Instant> {
         let rows =
             ages.iter().map(|(cookie, age)| (Cookie(*cookie), None, Duration::from_secs(*age)));
-        let mut told = Vec::new();
-        of.update(&CloseWait(rows.collect()), now, |_, since| told.push(since));
-        told
+        let mut times = Vec::new();
+        of.update(&CloseWait(rows.collect()), now, |_, since| times.push(since));
+        times
     }
 
     #[test]

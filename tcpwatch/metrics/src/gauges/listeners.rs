@@ -1,4 +1,4 @@
-//! How full the listeners' accept queues are.
+//! The accept queues of listeners.
 
 use std::{
     collections::BTreeMap,
@@ -14,17 +14,17 @@ use tcpwatch_kernel::source::{
 
 use super::{
     cgroups::UNKNOWN,
-    slots::{Overflow, Slots},
+    slots::{Overflow, SeriesSlots},
 };
-use crate::{collector::Collector, family::Family};
+use crate::{collector::Collector, family::ScrapeFamily};
 
-/// So many listeners have series of their own.
+/// The maximal number of listeners with series of their own.
 const MOST: usize = 50;
 
 /// Cgroup and port.
-type Key = (Arc<str>, u16);
+type ListenerKey = (Arc<str>, u16);
 
-/// How many connections wait, and how many may.
+/// The length of the queue and its limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Queue {
     waiting: u32,
@@ -32,29 +32,29 @@ struct Queue {
 }
 
 impl Queue {
-    /// The one that is closer to its limit, or over it.
+    /// The one that is closer to its limit, or further above it.
     fn fuller(self, other: Self) -> Self {
         let load = |a: Self, b: Self| u64::from(a.waiting) * u64::from(b.limit.max(1));
         if load(self, other) >= load(other, self) { self } else { other }
     }
 }
 
-/// Asks for the listeners.
+/// Lists the listeners.
 #[derive(Debug)]
-pub(super) struct Listeners {
+pub(super) struct AcceptQueues {
     names: Arc<Mutex<CgroupNames>>,
-    slots: Slots<Key>,
+    slots: SeriesSlots<ListenerKey>,
 }
 
-impl Listeners {
+impl AcceptQueues {
     pub(super) fn new(names: Arc<Mutex<CgroupNames>>, overflow: Overflow) -> Self {
-        Self { names, slots: Slots::new(MOST, overflow) }
+        Self { names, slots: SeriesSlots::new(MOST, overflow) }
     }
 
-    fn named(&self, queues: Vec<(Option<u64>, u16, Queue)>) -> BTreeMap<Key, Queue> {
+    fn named(&self, queues: Vec<(Option<u64>, u16, Queue)>) -> BTreeMap<ListenerKey, Queue> {
         let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
         names.learn(queues.iter().filter_map(|(id, ..)| *id), Instant::now());
-        let mut found: BTreeMap<Key, Queue> = BTreeMap::new();
+        let mut found: BTreeMap<ListenerKey, Queue> = BTreeMap::new();
         for (id, port, queue) in queues {
             let name = id.and_then(|id| names.name(id)).cloned();
             let key = (name.unwrap_or_else(|| UNKNOWN.into()), port);
@@ -64,25 +64,25 @@ impl Listeners {
     }
 }
 
-impl Collector for Listeners {
+impl Collector for AcceptQueues {
     fn name(&self) -> &'static str {
         "listeners"
     }
 
-    fn collect(&mut self, families: &mut Vec<Family>) -> anyhow::Result<()> {
+    fn collect(&mut self, families: &mut Vec<ScrapeFamily>) -> anyhow::Result<()> {
         let add = |queues: &mut Vec<_>, socket: &Surveyed| {
             let queue = Queue { waiting: socket.receive_queue, limit: socket.send_queue };
             queues.push((socket.cgroup, socket.ends.local.port, queue));
         };
         let queues = self.named(survey(&[TcpState::Listen], Detail::Plain, add)?);
         self.slots.settle(queues.keys().cloned(), |key| queues.contains_key(key));
-        let mut waiting = Family::gauge(
+        let mut waiting = ScrapeFamily::gauge(
             "tcpwatch_listener_backlog",
             "Connections in a listener's accept queue, by cgroup and port; of several listeners \
              the fullest one (sock_diag). The first 50 have series of their own while they exist. \
              Network namespace of this process.",
         );
-        let mut limit = Family::gauge(
+        let mut limit = ScrapeFamily::gauge(
             "tcpwatch_listener_backlog_limit",
             "The limit of the same accept queue, the smaller one of listen's argument and \
              somaxconn; the kernel lets in one connection more. Network namespace of this process.",

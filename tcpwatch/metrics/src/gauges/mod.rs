@@ -1,9 +1,8 @@
-//! Gauges of the moment, read from the kernel when a scrape asks: sockets by state, owner and port,
-//! accept queues, and the kernel's own counters of what it turned away.
+//! Gauges that are read from the kernel at each scrape: sockets by state, owner and port, accept queues, and the
+//! kernel's own counters of refused connections.
 //!
-//! Everything here is about the network namespace of the calling thread, which is that of the
-//! process, and takes no privilege. Memory: a few dozen bytes for each destination that is
-//! connected to and each socket in CLOSE_WAIT.
+//! All of them are about the network namespace of the calling thread, which is that of the process, and need no
+//! privilege. Memory: a few dozen bytes for each destination that is connected to and each socket in CLOSE_WAIT.
 
 mod cgroups;
 mod close_wait;
@@ -20,18 +19,19 @@ use std::sync::{Arc, Mutex};
 use tcpwatch_kernel::source::cgroups::CgroupNames;
 
 use self::{
-    listeners::Listeners, netstat::Netstat, overflows::Overflows, slots::Overflow, sockets::Sockets,
+    listeners::AcceptQueues, netstat::Netstat, overflows::Overflows, slots::Overflow,
+    sockets::SocketGauges,
 };
 use crate::collector::Collector;
 
-/// All of them; the one that counts left out label values comes last.
+/// All of them; the one that counts omitted label values comes last.
 #[must_use]
 pub fn collectors() -> Vec<Box<dyn Collector>> {
     let names = Arc::new(Mutex::new(CgroupNames::new()));
     let (cgroup, listener) = (Overflow::default(), Overflow::default());
     vec![
-        Box::new(Sockets::new(Arc::clone(&names), Arc::clone(&cgroup))),
-        Box::new(Listeners::new(names, Arc::clone(&listener))),
+        Box::new(SocketGauges::new(Arc::clone(&names), Arc::clone(&cgroup))),
+        Box::new(AcceptQueues::new(names, Arc::clone(&listener))),
         Box::new(Netstat),
         Box::new(Overflows(vec![("cgroup", cgroup), ("local_port", listener)])),
     ]

@@ -1,10 +1,10 @@
-//! What the kernel counts by itself, in `/proc/net/netstat`, and no other exporter shows by default.
+//! Counters of `/proc/net/netstat` that no other exporter shows by default.
 
 use std::fs;
 
 use anyhow::{Context as _, bail};
 
-use crate::{collector::Collector, family::Family};
+use crate::{collector::Collector, family::ScrapeFamily};
 
 /// Of the thread's network namespace; `/proc/net` is that of the process's first thread.
 const NETSTAT: &str = "/proc/thread-self/net/netstat";
@@ -14,10 +14,11 @@ const LIMIT: &str = "/proc/sys/net/ipv4/tcp_max_tw_buckets";
 /// The line of `/proc/net/netstat` that these are in.
 const GROUP: &str = "TcpExt:";
 
-/// Metric, label, the kernel's name, and what it says. Those of one metric stand together.
-type Counter = (&'static str, &'static [(&'static str, &'static str)], &'static str, &'static str);
+/// Metric, labels, the kernel's name, help text. Counters of one metric are adjacent.
+type NetstatCounter =
+    (&'static str, &'static [(&'static str, &'static str)], &'static str, &'static str);
 
-const COUNTERS: [Counter; 6] = [
+const COUNTERS: [NetstatCounter; 6] = [
     (
         "tcpwatch_listen_overflows_total",
         &[],
@@ -52,12 +53,12 @@ const COUNTERS: [Counter; 6] = [
         "tcpwatch_time_wait_reused_total",
         &[],
         "TWRecycled",
-        "Sockets in TIME_WAIT that gave way to a new outgoing connection (TWRecycled of \
+        "Sockets in TIME_WAIT that were replaced by a new outgoing connection (TWRecycled of \
          /proc/net/netstat). Network namespace of this process.",
     ),
 ];
 
-/// Reads both.
+/// Reads the counters and the limit.
 #[derive(Debug)]
 pub(super) struct Netstat;
 
@@ -66,16 +67,16 @@ impl Collector for Netstat {
         "netstat"
     }
 
-    fn collect(&mut self, families: &mut Vec<Family>) -> anyhow::Result<()> {
+    fn collect(&mut self, families: &mut Vec<ScrapeFamily>) -> anyhow::Result<()> {
         let limit = fs::read_to_string(LIMIT).with_context(|| format!("cannot read {LIMIT}"));
         let limit = limit.and_then(|text| {
             text.trim().parse::<u32>().with_context(|| format!("{LIMIT} holds {text:?}"))
         });
         if let Ok(limit) = limit {
             families.push(
-                Family::gauge(
+                ScrapeFamily::gauge(
                     "tcpwatch_time_wait_limit",
-                    "Timewait mini-sockets that the kernel keeps at most (tcp_max_tw_buckets). \
+                    "Maximal number of timewait mini-sockets (tcp_max_tw_buckets). \
                      Network namespace of this process.",
                 )
                 .with(&[], f64::from(limit)),
@@ -87,12 +88,12 @@ impl Collector for Netstat {
     }
 }
 
-/// Counters that this kernel does not have are left out, and an error names them.
-fn counters(text: &str, families: &mut Vec<Family>) -> anyhow::Result<()> {
+/// Adds the counters that this kernel has; an error names the others.
+fn counters(text: &str, families: &mut Vec<ScrapeFamily>) -> anyhow::Result<()> {
     let mut missing = Vec::new();
     for metric in COUNTERS.chunk_by(|(a, ..), (b, ..)| a == b) {
         let Some((name, _, _, help)) = metric.first() else { continue };
-        let mut family = Family::counter(name, help);
+        let mut family = ScrapeFamily::counter(name, help);
         for (_, labels, kernel, _) in metric {
             match value(text, kernel) {
                 Some(value) => family.add(labels, value),
@@ -131,7 +132,7 @@ IpExt: 9
     fn page(text: &str) -> (String, anyhow::Result<()>) {
         let mut families = Vec::new();
         let result = counters(text, &mut families);
-        let families: Vec<_> = families.into_iter().filter_map(Family::finish).collect();
+        let families: Vec<_> = families.into_iter().filter_map(ScrapeFamily::finish).collect();
         (prometheus::TextEncoder::new().encode_to_string(&families).unwrap(), result)
     }
 

@@ -1,11 +1,11 @@
-//! Which label had more values than series.
+//! Counts label values without a series of their own.
 
 use std::sync::atomic::Ordering;
 
 use super::slots::Overflow;
-use crate::{collector::Collector, family::Family};
+use crate::{collector::Collector, family::ScrapeFamily};
 
-/// Tells the counts of labels.
+/// The counts, by label.
 #[derive(Debug)]
 pub(super) struct Overflows(pub(super) Vec<(&'static str, Overflow)>);
 
@@ -14,8 +14,8 @@ impl Collector for Overflows {
         "labels"
     }
 
-    fn collect(&mut self, families: &mut Vec<Family>) -> anyhow::Result<()> {
-        let mut family = Family::counter(
+    fn collect(&mut self, families: &mut Vec<ScrapeFamily>) -> anyhow::Result<()> {
+        let mut family = ScrapeFamily::counter(
             "tcpwatch_label_overflows_total",
             "Label values that got no series of their own because there were too many.",
         );

@@ -1,7 +1,7 @@
-//! How close a destination is to having used up the ports of this host.
+//! How close a destination is to exhausting the ephemeral ports of this host.
 //!
-//! A connection is known by its four-tuple, so that every local port can serve once for each
-//! destination; timewait mini-sockets keep theirs occupied.
+//! A connection is identified by its four-tuple, so every local port can be used once for each destination; timewait
+//! mini-sockets keep theirs occupied.
 
 use std::{collections::HashMap, fs, io, net::IpAddr, ops::RangeInclusive};
 
@@ -9,9 +9,9 @@ use anyhow::Context as _;
 use tcpwatch_core::event::{Endpoint, TcpState};
 use tcpwatch_kernel::source::snapshot::Surveyed;
 
-use crate::family::Family;
+use crate::family::ScrapeFamily;
 
-/// Both are those of the thread's network namespace.
+/// Both files are those of the thread's network namespace.
 const RANGE: &str = "/proc/sys/net/ipv4/ip_local_port_range";
 const RESERVED: &str = "/proc/sys/net/ipv4/ip_local_reserved_ports";
 
@@ -23,7 +23,7 @@ pub(super) struct Ephemeral {
 }
 
 impl Ephemeral {
-    /// As they are set now.
+    /// Reads the present settings.
     pub(super) fn read() -> anyhow::Result<Self> {
         let range = fs::read_to_string(RANGE).with_context(|| format!("cannot read {RANGE}"))?;
         let reserved = match fs::read_to_string(RESERVED) {
@@ -31,7 +31,7 @@ impl Ephemeral {
             read => read.with_context(|| format!("cannot read {RESERVED}"))?,
         };
         Self::parse(&range, &reserved).with_context(|| {
-            format!("{RANGE} holds {range:?} and {RESERVED} {reserved:?}, which are no ports")
+            format!("{RANGE} holds {range:?} and {RESERVED} {reserved:?}, which are not ports")
         })
     }
 
@@ -50,7 +50,7 @@ impl Ephemeral {
         self.range.contains(&port) && !self.reserved.iter().any(|span| span.contains(&port))
     }
 
-    /// How many there are.
+    /// The number of ports.
     fn size(&self) -> usize {
         self.range.clone().filter(|port| self.contains(*port)).count()
     }
@@ -79,10 +79,10 @@ impl Destinations {
     }
 }
 
-/// How many ports there are.
-pub(super) fn size_family(ephemeral: &Ephemeral) -> Family {
+/// The number of ports.
+pub(super) fn size_family(ephemeral: &Ephemeral) -> ScrapeFamily {
     let size = u32::try_from(ephemeral.size()).unwrap_or(u32::MAX);
-    Family::gauge(
+    ScrapeFamily::gauge(
         "tcpwatch_ephemeral_ports",
         "Ports that a connection can be made from (ip_local_port_range without \
          ip_local_reserved_ports): so many connections can exist from one address to one \
@@ -91,9 +91,9 @@ pub(super) fn size_family(ephemeral: &Ephemeral) -> Family {
     .with(&[], size.into())
 }
 
-/// How many of them the busiest destination uses.
-pub(super) fn busiest_family(destinations: &Destinations) -> Family {
-    Family::gauge(
+/// The number of ports that the busiest destination uses.
+pub(super) fn busiest_family(destinations: &Destinations) -> ScrapeFamily {
+    ScrapeFamily::gauge(
         "tcpwatch_ephemeral_ports_busiest_destination",
         "Ephemeral ports in use, TIME_WAIT included, from one local address to the one remote \
          address and port that uses most (sock_diag). Network namespace of this process.",

@@ -1,5 +1,5 @@
-//! Who gets a series of its own, when there may be only so many: who comes first, for as long as it
-//! exists, so that no series comes and goes.
+//! Assigns a bounded number of series to label values: first come, first served, for as long as the value exists, so
+//! that no series comes and goes.
 
 use std::{
     collections::BTreeSet,
@@ -9,25 +9,25 @@ use std::{
     },
 };
 
-/// How many label values got no series of their own.
+/// The number of label values without a series of their own.
 pub(super) type Overflow = Arc<AtomicU64>;
 
-/// Seats for a bounded number of label values.
+/// A bounded number of slots for label values.
 #[derive(Debug)]
-pub(super) struct Slots<K> {
+pub(super) struct SeriesSlots<K> {
     most: usize,
     admitted: BTreeSet<K>,
     refused: BTreeSet<K>,
     overflow: Overflow,
 }
 
-impl<K: Ord + Clone> Slots<K> {
+impl<K: Ord + Clone> SeriesSlots<K> {
     pub(super) fn new(most: usize, overflow: Overflow) -> Self {
         Self { most, admitted: BTreeSet::new(), refused: BTreeSet::new(), overflow }
     }
 
-    /// Takes the seats of those that do not exist any more, and gives free ones to those that are
-    /// `present`, the most important first. One that is refused is counted once.
+    /// Frees the slots of values that no longer exist, and gives free ones to those that are `present`, the most
+    /// important first. A value that gets none is counted once.
     pub(super) fn settle(
         &mut self,
         present: impl IntoIterator<Item = K>,
@@ -64,14 +64,14 @@ impl<K: Ord + Clone> Slots<K> {
 mod tests {
     use super::*;
 
-    fn settled(slots: &mut Slots<u8>, present: &[u8], existing: &[u8]) -> (Vec<u8>, u64) {
+    fn settled(slots: &mut SeriesSlots<u8>, present: &[u8], existing: &[u8]) -> (Vec<u8>, u64) {
         slots.settle(present.iter().copied(), |key| existing.contains(key));
         (slots.admitted().copied().collect(), slots.overflow.load(Ordering::Relaxed))
     }
 
     #[test]
     fn a_seat_is_kept_while_its_holder_exists_and_the_refused_are_counted_once() {
-        let mut slots = Slots::new(2, Overflow::default());
+        let mut slots = SeriesSlots::new(2, Overflow::default());
         assert_eq!(settled(&mut slots, &[3, 1, 2], &[1, 2, 3]), (vec![1, 3], 1), "first come");
         assert_eq!(settled(&mut slots, &[2, 1], &[1, 2, 3]), (vec![1, 3], 1), "absent, not gone");
         assert_eq!(settled(&mut slots, &[4, 2, 2], &[1, 2, 3, 4]), (vec![1, 3], 2), "4 is new");

@@ -1,9 +1,8 @@
-//! What the sockets of this moment tell: how many are in each state, whose they are, which ports they
-//! use, and since when the application owes a `close`.
+//! Gauges from lists of sockets: how many are in each state, their owners, the ports they use, and since when the
+//! application has not closed them.
 //!
-//! Three questions to the kernel, because they cost differently: about the sockets at work, about
-//! those in CLOSE_WAIT with their times, and, no more often than [`PAUSE`], about those that only
-//! wait, of which there can be a hundred thousand.
+//! Three lists, because their costs differ: the sockets at work, those in CLOSE_WAIT with their times, and, no more
+//! often than every [`PAUSE`], those that only wait, which can be a hundred thousand.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -18,15 +17,15 @@ use tcpwatch_kernel::source::{
 };
 
 use super::{
-    cgroups::{Cgroups, Owners},
+    cgroups::{Cgroups, OwnerLabels},
     close_wait::{CloseWait, Since},
     ports::{self, Destinations, Ephemeral},
     slots::Overflow,
     states::{self, States},
 };
-use crate::{collector::Collector, family::Family};
+use crate::{collector::Collector, family::ScrapeFamily};
 
-/// What is asked at every scrape.
+/// States listed at every scrape.
 const LIVE: [TcpState; 8] = [
     TcpState::Closed,
     TcpState::Listen,
@@ -38,47 +37,47 @@ const LIVE: [TcpState; 8] = [
     TcpState::LastAck,
 ];
 const CLOSE_WAIT: [TcpState; 1] = [TcpState::CloseWait];
-/// What is asked now and then.
+/// States listed at longer intervals.
 const WAITING: [TcpState; 2] = [TcpState::FinWait2, TcpState::TimeWait];
 
-/// The last answer about [`WAITING`] sockets is good for so long,
+/// The last list of [`WAITING`] sockets is used for this long,
 const PAUSE: Duration = Duration::from_secs(5);
-/// and longer if it took more than this fraction of that.
+/// or longer: for this many times the duration of the listing, if that is more.
 const SHARE: u32 = 20;
 
-/// What one answer of the kernel tells.
+/// The counts from one list.
 #[derive(Clone, Debug, Default)]
-struct Tally {
+struct SocketTally {
     states: States,
     cgroups: Cgroups,
     destinations: Destinations,
     close_wait: CloseWait,
 }
 
-/// A tally and what it cost.
+/// The counts and the cost of one list.
 #[derive(Debug)]
 struct Dump {
-    tally: Tally,
+    tally: SocketTally,
     at: SystemTime,
     began: Instant,
     took: Duration,
 }
 
-/// Asks for all sockets.
+/// Lists all sockets.
 #[derive(Debug)]
-pub(super) struct Sockets {
+pub(super) struct SocketGauges {
     names: Arc<Mutex<CgroupNames>>,
-    owners: Owners,
+    owners: OwnerLabels,
     since: Since,
     waiting: Option<Dump>,
 }
 
-impl Sockets {
+impl SocketGauges {
     pub(super) fn new(names: Arc<Mutex<CgroupNames>>, overflow: Overflow) -> Self {
-        Self { names, owners: Owners::new(overflow), since: Since::default(), waiting: None }
+        Self { names, owners: OwnerLabels::new(overflow), since: Since::default(), waiting: None }
     }
 
-    /// Asks again about those that wait, if the last answer is too old.
+    /// Lists the waiting sockets again if the last list is too old.
     fn refresh(&mut self, ephemeral: Option<&Ephemeral>) -> Result<()> {
         let is_fresh = |dump: &Dump| dump.began.elapsed() < PAUSE.max(dump.took * SHARE);
         if self.waiting.as_ref().is_some_and(is_fresh) {
@@ -89,12 +88,12 @@ impl Sockets {
     }
 }
 
-impl Collector for Sockets {
+impl Collector for SocketGauges {
     fn name(&self) -> &'static str {
         "sockets"
     }
 
-    fn collect(&mut self, families: &mut Vec<Family>) -> Result<()> {
+    fn collect(&mut self, families: &mut Vec<ScrapeFamily>) -> Result<()> {
         let ephemeral = Ephemeral::read();
         let ports = ephemeral.as_ref().ok();
         let live = dump(&LIVE, Detail::Plain, ports);
@@ -145,7 +144,7 @@ impl Collector for Sockets {
 
 fn dump(states: &[TcpState], detail: Detail, ephemeral: Option<&Ephemeral>) -> Result<Dump> {
     let (at, began) = (SystemTime::now(), Instant::now());
-    let tally = survey(states, detail, |tally: &mut Tally, socket| {
+    let tally = survey(states, detail, |tally: &mut SocketTally, socket| {
         tally.states.add(socket);
         tally.cgroups.add(socket);
         if let Some(ephemeral) = ephemeral {
@@ -162,14 +161,14 @@ fn dump(states: &[TcpState], detail: Detail, ephemeral: Option<&Ephemeral>) -> R
     Ok(Dump { tally, at, began, took: began.elapsed() })
 }
 
-/// What the answers cost, and how old they are.
-fn costs(answered: &[(&str, &[TcpState], &Dump)], families: &mut Vec<Family>) {
-    let mut took = Family::gauge(
+/// Adds the duration of the lists and their age.
+fn costs(answered: &[(&str, &[TcpState], &Dump)], families: &mut Vec<ScrapeFamily>) {
+    let mut took = ScrapeFamily::gauge(
         "tcpwatch_socket_dump_duration_seconds",
         "How long it took to list the sockets of this process's network namespace: those \
          at work (live), in CLOSE_WAIT, and in FIN_WAIT_2 or TIME_WAIT (waiting).",
     );
-    let mut at = Family::gauge(
+    let mut at = ScrapeFamily::gauge(
         "tcpwatch_socket_dump_timestamp_seconds",
         "When they were listed, as Unix time: waiting sockets are listed again after 5 s, or after \
          20 times what it took.",

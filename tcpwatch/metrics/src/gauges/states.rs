@@ -1,11 +1,11 @@
-//! How many sockets are in each state.
+//! The number of sockets in each state.
 
 use tcpwatch_core::event::{KnownKind, TcpState};
 use tcpwatch_kernel::source::snapshot::Surveyed;
 
-use crate::family::Family;
+use crate::family::ScrapeFamily;
 
-/// The label for half-open connections, which the kernel counts to `SYN_RECV`.
+/// The label of half-open connections, which the kernel includes in `SYN_RECV`.
 const HALF_OPEN: &str = "half_open";
 
 /// A count for each state, and one for request mini-sockets.
@@ -34,9 +34,9 @@ impl States {
     }
 }
 
-/// The sockets in the states that each tally was made for.
-pub(super) fn family(tallies: &[(&[TcpState], &States)]) -> Family {
-    let mut family = Family::gauge(
+/// The sockets in the states of each list.
+pub(super) fn family(tallies: &[(&[TcpState], &States)]) -> ScrapeFamily {
+    let mut family = ScrapeFamily::gauge(
         "tcpwatch_sockets",
         "TCP sockets by state, half_open being connections that wait for the last segment of \
          their handshake (sock_diag; time_wait and fin_wait_2 at tcpwatch_socket_dump_timestamp_\

@@ -1,8 +1,8 @@
-//! Whether a client takes gzip: the header Accept-Encoding of RFC 9110, section 12.5.3.
+//! Whether a client accepts gzip: the header Accept-Encoding of RFC 9110, section 12.5.3.
 
 use hyper::{HeaderMap, header::ACCEPT_ENCODING};
 
-/// Is gzip allowed, and not liked less than the plain text?
+/// Whether gzip is accepted and its weight is not below that of the uncompressed form.
 pub(super) fn takes_gzip(headers: &HeaderMap) -> bool {
     let (mut gzip, mut any, mut identity) = (None, None, None);
     let lines = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
@@ -20,7 +20,7 @@ pub(super) fn takes_gzip(headers: &HeaderMap) -> bool {
     gzip > 0 && gzip >= identity.unwrap_or(0)
 }
 
-/// `q=0.123` as 123; what is no weight is 0.
+/// `q=0.123` as 123; an invalid weight is 0.
 fn thousandths(weight: &str) -> Option<u16> {
     let weight = weight.trim();
     let value = weight.strip_prefix("q=").or_else(|| weight.strip_prefix("Q="))?;

@@ -1,4 +1,4 @@
-//! From a request to its answer.
+//! Makes the response to a request.
 
 use std::sync::Arc;
 
@@ -14,12 +14,12 @@ use super::{
     Limits, Pages,
     accept_encoding::takes_gzip,
     counters::Counters,
-    page::{Coding, Press},
+    page::{Coding, PageMaker},
 };
 
 const HTML: &str = "text/html; charset=utf-8";
 const TEXT: &str = "text/plain; charset=utf-8";
-/// What Prometheus 3 wants to see before it reads a page.
+/// The content type that Prometheus 3 requires.
 const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 const LANDING: &str = concat!(
@@ -33,7 +33,7 @@ const LANDING: &str = concat!(
     "</ul>\n</body>\n</html>\n",
 );
 
-/// What is asked for.
+/// The requested resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Route {
     Landing,
@@ -55,23 +55,23 @@ fn route(method: &Method, path: &str) -> Route {
     if *method == Method::GET || *method == Method::HEAD { found } else { Route::OtherMethod }
 }
 
-pub(super) type Answer = Response<Full<Bytes>>;
+pub(super) type WebResponse = Response<Full<Bytes>>;
 
-/// Everything an answer is made from.
-pub(super) struct Desk {
+/// What responses are made from.
+pub(super) struct Responder {
     pages: Arc<dyn Pages>,
-    press: Press,
+    maker: PageMaker,
     counters: Counters,
     limits: Limits,
 }
 
-impl Desk {
+impl Responder {
     pub(super) fn new(pages: Arc<dyn Pages>, counters: Counters, limits: Limits) -> Self {
-        Self { press: Press::new(Arc::clone(&pages)), pages, counters, limits }
+        Self { maker: PageMaker::new(Arc::clone(&pages)), pages, counters, limits }
     }
 
-    /// Answers. A request's body is not read, and hyper leaves that of an answer to HEAD out.
-    pub(super) async fn answer<B>(&self, request: &Request<B>) -> Answer {
+    /// Responds to a request. A request's body is not read, and hyper omits the body of a response to HEAD.
+    pub(super) async fn answer<B>(&self, request: &Request<B>) -> WebResponse {
         let answer = match route(request.method(), request.uri().path()) {
             Route::Landing => answer(StatusCode::OK, HTML, LANDING),
             Route::Metrics => self.metrics(request.headers()).await,
@@ -85,7 +85,7 @@ impl Desk {
                 ),
             },
             Route::OtherMethod => with(
-                answer(StatusCode::METHOD_NOT_ALLOWED, TEXT, "only GET and HEAD\n"),
+                answer(StatusCode::METHOD_NOT_ALLOWED, TEXT, "only GET and HEAD are allowed\n"),
                 ALLOW,
                 "GET, HEAD",
             ),
@@ -95,9 +95,9 @@ impl Desk {
         answer
     }
 
-    async fn metrics(&self, headers: &HeaderMap) -> Answer {
+    async fn metrics(&self, headers: &HeaderMap) -> WebResponse {
         let coding = if takes_gzip(headers) { Coding::Gzip } else { Coding::Plain };
-        let answer = match timeout(self.limits.make, self.press.page(coding)).await {
+        let answer = match timeout(self.limits.make, self.maker.page(coding)).await {
             Ok(Ok(page)) => {
                 let answer = answer(StatusCode::OK, METRICS, page);
                 match coding {
@@ -116,13 +116,13 @@ impl Desk {
     }
 }
 
-fn answer(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Answer {
+fn answer(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> WebResponse {
     let mut answer = Response::new(Full::new(body.into()));
     *answer.status_mut() = status;
     with(answer, CONTENT_TYPE, kind)
 }
 
-fn with(mut answer: Answer, name: HeaderName, value: &'static str) -> Answer {
+fn with(mut answer: WebResponse, name: HeaderName, value: &'static str) -> WebResponse {
     answer.headers_mut().insert(name, HeaderValue::from_static(value));
     answer
 }

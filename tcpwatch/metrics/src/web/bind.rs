@@ -1,4 +1,4 @@
-//! The listening socket, and why there is none.
+//! Opens the listening socket, or explains why it cannot.
 
 use std::{
     io,
@@ -7,25 +7,24 @@ use std::{
 
 use rustix::net::sockopt::set_socket_send_buffer_size;
 
-/// Connections that wait to be accepted; the kernel takes `net.core.somaxconn` if that is less
-/// (`__sys_listen`, net/socket.c).
+/// The accept queue; the kernel takes `net.core.somaxconn` if that is less (`__sys_listen`, net/socket.c).
 const BACKLOG: i32 = 4096;
 
-/// What the kernel may hold of an answer that is not taken. Every accepted socket inherits it; left to
-/// itself the kernel would hold up to `net.ipv4.tcp_wmem`, 4 MB, for each.
+/// The send buffer of a connection. Every accepted socket inherits it; by default the kernel would hold up to
+/// `net.ipv4.tcp_wmem`, 4 MB, for each.
 const SEND_BUFFER_BYTES: usize = 128 << 10;
 
-/// The server cannot listen.
+/// Why the server cannot listen.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
-    /// Somebody else does.
+    /// The address is in use.
     #[error(
         "cannot listen on {address}: it is in use; `ss -ltnp sport = :{port}` shows by whom; stop \
          that, or choose another address with --web.listen-address",
         port = address.port()
     )]
     Busy {
-        /// What was tried.
+        /// The address that was tried.
         address: SocketAddr,
     },
     /// No interface has the address.
@@ -34,7 +33,7 @@ pub enum BindError {
          there are; --web.listen-address takes one of them, or 0.0.0.0 or [::] for all"
     )]
     NotLocal {
-        /// What was tried.
+        /// The address that was tried.
         address: SocketAddr,
     },
     /// The port needs a privilege.
@@ -43,17 +42,17 @@ pub enum BindError {
          `sysctl net.ipv4.ip_unprivileged_port_start` on with --web.listen-address"
     )]
     Privileged {
-        /// What was tried.
+        /// The address that was tried.
         address: SocketAddr,
     },
-    /// Something else.
+    /// Any other error.
     #[error(
         "cannot listen on {address}: {source}; choose another address with --web.listen-address"
     )]
     Other {
-        /// What was tried.
+        /// The address that was tried.
         address: SocketAddr,
-        /// What the kernel said.
+        /// The kernel's error.
         source: io::Error,
     },
 }
@@ -63,7 +62,7 @@ pub(super) fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {
         let listener = TcpListener::bind(address)?;
         listener.set_nonblocking(true)?;
         set_socket_send_buffer_size(&listener, SEND_BUFFER_BYTES)?;
-        // Again, for a longer queue than the standard library asks for.
+        // Once more, for a longer queue than that of the standard library.
         rustix::net::listen(&listener, BACKLOG)?;
         Ok(listener)
     };

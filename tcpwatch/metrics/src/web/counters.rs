@@ -1,4 +1,4 @@
-//! What the server counts of itself, as a [`Collector`].
+//! The server's own counters, as a [`Collector`].
 
 use std::{
     error::Error,
@@ -11,9 +11,9 @@ use std::{
 
 use hyper::StatusCode;
 
-use crate::{collector::Collector, family::Family};
+use crate::{collector::Collector, family::ScrapeFamily};
 
-/// The answers there are; hyper's own to what is no request (400, 431) count as malformed.
+/// The status codes of responses; hyper's own for malformed requests (400, 431) count as malformed connections.
 const CODES: [(StatusCode, &str); 5] = [
     (StatusCode::OK, "200"),
     (StatusCode::NOT_FOUND, "404"),
@@ -23,7 +23,7 @@ const CODES: [(StatusCode, &str); 5] = [
 ];
 
 #[derive(Debug, Default)]
-struct Counts {
+struct WebCounts {
     answers: [AtomicU64; CODES.len()],
     accepted: AtomicU64,
     open: AtomicU64,
@@ -34,9 +34,9 @@ struct Counts {
     broken: AtomicU64,
 }
 
-/// The server's counters; clones count together.
+/// The server's counters; clones share them.
 #[derive(Clone, Debug, Default)]
-pub struct Counters(Arc<Counts>);
+pub struct Counters(Arc<WebCounts>);
 
 impl Counters {
     pub(super) fn answered(&self, status: StatusCode) {
@@ -51,12 +51,12 @@ impl Counters {
         add(&self.0.accepted);
     }
 
-    /// The kernel refused to hand out a connection.
+    /// The kernel refused to accept a connection.
     pub(super) fn not_accepted(&self) {
         add(&self.0.not_accepted);
     }
 
-    /// An open connection was given up for a new one.
+    /// An open connection was closed for a new one.
     pub(super) fn made_room(&self) {
         add(&self.0.made_room);
     }
@@ -65,7 +65,7 @@ impl Counters {
         self.0.open.store(u64::try_from(connections).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
-    /// A connection ended out of order.
+    /// A connection ended with an error.
     pub(super) fn ended_by(&self, error: &hyper::Error) {
         let took_too_long = || {
             let source = error.source().and_then(|source| source.downcast_ref::<io::Error>());
@@ -86,9 +86,9 @@ impl Collector for Counters {
         "http"
     }
 
-    fn collect(&mut self, families: &mut Vec<Family>) -> anyhow::Result<()> {
+    fn collect(&mut self, families: &mut Vec<ScrapeFamily>) -> anyhow::Result<()> {
         let counts = &self.0;
-        let mut answers = Family::counter(
+        let mut answers = ScrapeFamily::counter(
             "tcpwatch_http_requests_total",
             "Requests answered by this page's server, by status code.",
         );
@@ -97,22 +97,25 @@ impl Collector for Counters {
         }
         families.push(answers);
         families.push(
-            Family::counter(
+            ScrapeFamily::counter(
                 "tcpwatch_http_connections_total",
                 "Connections accepted by this page's server.",
             )
             .with(&[], read(&counts.accepted)),
         );
         families.push(
-            Family::gauge("tcpwatch_http_connections", "Connections open at this page's server.")
-                .with(&[], read(&counts.open)),
+            ScrapeFamily::gauge(
+                "tcpwatch_http_connections",
+                "Connections open at this page's server.",
+            )
+            .with(&[], read(&counts.open)),
         );
         families.push(
-            Family::counter(
+            ScrapeFamily::counter(
                 "tcpwatch_http_connections_aborted_total",
-                "Connections to this page's server that did not end in order: given up for a newer \
-                 one at the cap (cap), too slow in asking or in taking the answer (slow), no HTTP \
-                 (malformed), broken off by the client (broken).",
+                "Connections to this page's server that did not end in order: closed for a \
+                 newer one at the cap (cap), too slow to send the request or to take the response \
+                 (slow), not HTTP (malformed), aborted by the client (broken).",
             )
             .with(&[("reason", "cap")], read(&counts.made_room))
             .with(&[("reason", "slow")], read(&counts.too_slow))
@@ -120,9 +123,9 @@ impl Collector for Counters {
             .with(&[("reason", "broken")], read(&counts.broken)),
         );
         families.push(
-            Family::counter(
+            ScrapeFamily::counter(
                 "tcpwatch_http_accept_failures_total",
-                "Tries of this page's server to accept a connection that the kernel refused, for \
+                "Attempts of this page's server to accept a connection that the kernel refused, for \
                  example for lack of file descriptors.",
             )
             .with(&[], read(&counts.not_accepted)),

@@ -1,4 +1,4 @@
-//! How much and how long: what a client may ask of the server.
+//! Limits on clients.
 
 use std::time::Duration;
 
@@ -7,21 +7,21 @@ use rustix::process::{Resource, getrlimit};
 /// Bounds of a server.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Connections open at a time. The kernel's queue holds some more until they are accepted.
+    /// Connections open at a time. The kernel's accept queue holds some more.
     pub connections: usize,
-    /// From the start of a connection, or from the last answer, to the end of the request's header.
+    /// From the start of a connection, or from the last response, to the end of the request's header.
     pub ask: Duration,
-    /// Making the page, with the wait for the page before it.
+    /// To make the page, including the wait for the previous page.
     pub make: Duration,
-    /// From the first byte of an answer that the peer's window had no room for to its last byte.
+    /// From the first byte of a response that did not fit into the peer's window to its last byte.
     pub take: Duration,
-    /// From the word to stop to the end of what is in flight.
+    /// From the stop request to the end of the responses in progress.
     pub stop: Duration,
 }
 
 impl Default for Limits {
-    /// 512 connections, or half of the file descriptors this process may have; 25 s to ask, 30 s
-    /// each to make and to take an answer, 3 s to stop.
+    /// 512 connections, or half of this process's limit of descriptors; 25 s for a request, 30 s each to make and to
+    /// transfer a response, 3 s to stop.
     fn default() -> Self {
         let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
         Self {

@@ -1,6 +1,6 @@
-//! The page for Prometheus: made when somebody asks, by one thread at a time. Whoever asks while it
-//! is being made waits for the next one and shares that with all others who wait, so that every answer
-//! is of a moment after its request, and a crowd costs no more than two pages.
+//! Makes the page for Prometheus on request, on one thread at a time. Requests that arrive while it is being made share
+//! the next one, so that the values of every response are later than its request, and any number of simultaneous
+//! requests costs no more than two pages.
 
 use std::{
     io::{self, Write as _},
@@ -22,13 +22,13 @@ pub(super) enum Coding {
 }
 
 /// The page made last.
-struct Page {
+struct EncodedPage {
     begun: Instant,
     plain: Bytes,
     gzip: Option<Bytes>,
 }
 
-impl Page {
+impl EncodedPage {
     fn coded(&self, coding: Coding) -> Option<Bytes> {
         match coding {
             Coding::Plain => Some(self.plain.clone()),
@@ -37,13 +37,13 @@ impl Page {
     }
 }
 
-pub(super) struct Press {
+pub(super) struct PageMaker {
     pages: Arc<dyn Pages>,
-    /// Held while a page is made.
-    last: Arc<Mutex<Option<Page>>>,
+    /// Locked while a page is made.
+    last: Arc<Mutex<Option<EncodedPage>>>,
 }
 
-impl Press {
+impl PageMaker {
     pub(super) fn new(pages: Arc<dyn Pages>) -> Self {
         Self { pages, last: Arc::default() }
     }
@@ -51,7 +51,7 @@ impl Press {
     /// The page as of now.
     ///
     /// # Errors
-    /// If it could not be made, in words.
+    /// If it could not be made, the reason as text.
     pub(super) async fn page(&self, coding: Coding) -> Result<Bytes, String> {
         let asked = Instant::now();
         let mut last = Arc::clone(&self.last).lock_owned().await;
@@ -61,9 +61,9 @@ impl Press {
             *last = fresh;
             return Ok(made);
         }
-        // The lock moves along: a client that goes away does not let a second thread begin.
-        let press = move || {
-            let page = last.insert(fresh.unwrap_or_else(|| Page {
+        // The lock moves into the thread: if the client goes away, no second thread can begin.
+        let render = move || {
+            let page = last.insert(fresh.unwrap_or_else(|| EncodedPage {
                 begun: Instant::now(),
                 plain: pages.metrics().into(),
                 gzip: None,
@@ -74,10 +74,10 @@ impl Press {
             }
         };
         let (give, given) = oneshot::channel();
-        // Not the runtime's own threads: it panics where it cannot have one.
+        // Not `spawn_blocking`: the runtime panics if it cannot start a thread.
         thread::Builder::new()
             .name("tcpwatch-page".to_owned())
-            .spawn(move || drop(give.send(press())))
+            .spawn(move || drop(give.send(render())))
             .map_err(|error| {
                 format!(
                     "cannot start a thread to make the page: {error}; are there as many as \

@@ -1,4 +1,4 @@
-//! The server: accepts connections until it is told to stop, whatever happens to any of them.
+//! The server: accepts connections until it is stopped, independently of errors on any of them.
 
 use std::{
     io,
@@ -11,12 +11,14 @@ use std::{
 use rustix::io::Errno;
 use tokio::{select, task::yield_now, time::sleep};
 
-use super::{BindError, Counters, Limits, Pages, answer::Desk, bind::bind, slots::Slots};
+use super::{
+    BindError, Counters, Limits, Pages, answer::Responder, bind::bind, slots::ConnectionSlots,
+};
 
-/// Between two tries, while the kernel hands out no connection for a reason that may last.
+/// Pause between attempts while the kernel refuses to accept connections for a reason that may last.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// A listening server that does not run yet.
+/// A listening server that is not running yet.
 #[derive(Debug)]
 pub struct Server {
     listener: TcpListener,
@@ -26,7 +28,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Listens on `address`, with no need for a runtime: before privileges are dropped.
+    /// Listens on `address`; needs no runtime, so that it can be called before privileges are dropped.
     ///
     /// # Errors
     /// If the kernel refuses.
@@ -44,30 +46,30 @@ impl Server {
         self
     }
 
-    /// Where it listens; the port the kernel chose if it was bound to port 0.
+    /// Its address; with the port that the kernel chose if it was bound to port 0.
     #[must_use]
     pub const fn local_addr(&self) -> SocketAddr {
         self.address
     }
 
-    /// What it counts of itself, also while it runs.
+    /// Its own counters, which are also updated while it runs.
     #[must_use]
     pub fn counters(&self) -> Counters {
         self.counters.clone()
     }
 
-    /// Serves `pages` until `stop`, then finishes what is in flight.
+    /// Serves `pages` until `stop`, then finishes the responses in progress.
     ///
     /// # Errors
-    /// If the runtime refuses to wait for the listening socket; never for a client's sake.
+    /// If the runtime cannot wait for the listening socket; never because of a client.
     pub async fn run(
         self,
         pages: Arc<dyn Pages>,
         stop: impl Future<Output = ()>,
     ) -> io::Result<()> {
         let listener = tokio::net::TcpListener::from_std(self.listener)?;
-        let desk = Desk::new(pages, self.counters.clone(), self.limits);
-        let mut slots = Slots::new(desk, self.counters.clone(), self.limits);
+        let responder = Responder::new(pages, self.counters.clone(), self.limits);
+        let mut slots = ConnectionSlots::new(responder, self.counters.clone(), self.limits);
         let mut stop = pin!(stop);
         loop {
             select! {
@@ -77,14 +79,14 @@ impl Server {
                 accepted = listener.accept(), if slots.have_room() => match accepted {
                     Ok((tcp, _)) => {
                         slots.admit(tcp);
-                        // It may have asked already; only then may others push it out.
+                        // Its request may already have arrived; new connections may displace it only after that.
                         yield_now().await;
                     }
                     Err(error) => {
                         self.counters.not_accepted();
-                        // Nobody makes room at once: without descriptors the kernel fails before it
-                        // looks for a connection (__sys_accept4_file, net/socket.c), so that this may be
-                        // for nobody, and who has just come needs the time to ask.
+                        // No connection is closed at once: without descriptors the kernel fails before it checks the
+                        // queue (__sys_accept4_file, net/socket.c), so there may be no new connection, and one that has
+                        // just been accepted needs time for its request.
                         sleep(PAUSE).await;
                         if out_of_descriptors(&error) && slots.make_room() {
                             yield_now().await;

@@ -1,5 +1,5 @@
-//! The open connections, at most so many: at the cap, who kept the server waiting for longest makes
-//! room. While the server itself is what all wait for, newcomers stay in the kernel's queue.
+//! A bounded number of open connections: at the cap, the one whose peer has kept the server waiting for longest is
+//! closed. While all wait for the server itself, new connections stay in the kernel's accept queue.
 
 use std::{convert::Infallible, sync::Arc};
 
@@ -18,13 +18,13 @@ use tokio::{
 
 use super::{
     Limits,
-    answer::Desk,
+    answer::Responder,
     counters::Counters,
     stream::Stream,
     turn::{Turn, Turns},
 };
 
-/// hyper reads no more at a time, and so keeps no more per connection.
+/// The size of hyper's read buffer, and so of the memory per connection.
 const READ_BYTES: usize = 8 << 10;
 
 struct Slot {
@@ -32,30 +32,30 @@ struct Slot {
     task: AbortHandle,
 }
 
-pub(super) struct Slots {
+pub(super) struct ConnectionSlots {
     open: FxHashMap<Id, Slot>,
     tasks: JoinSet<()>,
     turns: Arc<Turns>,
     graceful: GracefulShutdown,
-    desk: Arc<Desk>,
+    responder: Arc<Responder>,
     counters: Counters,
     limits: Limits,
 }
 
-impl Slots {
-    pub(super) fn new(desk: Desk, counters: Counters, limits: Limits) -> Self {
+impl ConnectionSlots {
+    pub(super) fn new(responder: Responder, counters: Counters, limits: Limits) -> Self {
         Self {
             open: FxHashMap::default(),
             tasks: JoinSet::new(),
             turns: Arc::default(),
             graceful: GracefulShutdown::new(),
-            desk: Arc::new(desk),
+            responder: Arc::new(responder),
             counters,
             limits,
         }
     }
 
-    /// Is there room for one more, or can there be?
+    /// Whether there is a free slot, or one can be freed.
     pub(super) fn have_room(&self) -> bool {
         self.open.len() < self.limits.connections || self.next_to_go().is_some()
     }
@@ -75,12 +75,13 @@ impl Slots {
     fn serve(&mut self, tcp: TcpStream, turn: Arc<Turn>) -> AbortHandle {
         let turns = Arc::clone(&self.turns);
         let stream = Stream::new(tcp, Arc::clone(&turn), Arc::clone(&turns), self.limits.take);
-        let desk = Arc::clone(&self.desk);
+        let responder = Arc::clone(&self.responder);
         let service = service_fn(move |request| {
             turn.begin_answer();
-            let (desk, turn, turns) = (Arc::clone(&desk), Arc::clone(&turn), Arc::clone(&turns));
+            let (responder, turn, turns) =
+                (Arc::clone(&responder), Arc::clone(&turn), Arc::clone(&turns));
             async move {
-                let answer = desk.answer(&request).await;
+                let answer = responder.answer(&request).await;
                 turn.hand_over(&turns);
                 Ok::<_, Infallible>(answer)
             }
@@ -88,7 +89,7 @@ impl Slots {
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(self.limits.ask)
-            // A client that has said all it will may still wait for its answer.
+            // A client that has shut down its side may still wait for its response.
             .half_close(true)
             .max_buf_size(READ_BYTES)
             .serve_connection(TokioIo::new(stream), service);
@@ -101,7 +102,7 @@ impl Slots {
         })
     }
 
-    /// Gives a connection up for a newer one; `false` if the server is what all of them wait for.
+    /// Closes a connection for a new one; returns false if all of them wait for the server.
     pub(super) fn make_room(&mut self) -> bool {
         let Some(slot) = self.next_to_go().and_then(|id| self.open.remove(&id)) else {
             return false;
@@ -116,7 +117,7 @@ impl Slots {
         ranks.min().map(|(_, id)| id)
     }
 
-    /// Waits until a connection is gone, or until one may have to go.
+    /// Waits until a connection has ended, or until one may be closed.
     pub(super) async fn change(&mut self) {
         select! {
             Some(gone) = self.tasks.join_next_with_id() => {
@@ -131,7 +132,7 @@ impl Slots {
         }
     }
 
-    /// Finishes the answers in flight, and ends what is not finished within the limit.
+    /// Finishes the responses in progress, and closes what is not finished within the limit.
     pub(super) async fn finish(self) {
         let Self { open, mut tasks, graceful, limits, .. } = self;
         for slot in open.values().filter(|slot| slot.turn.asks()) {

@@ -1,6 +1,6 @@
-//! A connection's socket, for hyper: bounds the time an answer takes, and resets the connection if it
-//! does not end in order. A socket that is merely closed would stay in the kernel with all that was
-//! not taken from it, for as long as its peer likes.
+//! A connection's socket, for hyper: bounds the duration of a response, and resets the connection if it does not end in
+//! order. If the socket were only closed, the kernel would keep it, with the data that the peer has not taken, for as
+//! long as the peer likes.
 
 use std::{
     io::{self, IoSlice},
@@ -23,7 +23,7 @@ pub(super) struct Stream {
     turn: Arc<Turn>,
     turns: Arc<Turns>,
     take: Duration,
-    /// Runs from the first write that had to wait to the end of the answer.
+    /// Runs from the first write that had to wait to the end of the response.
     bound: Option<Pin<Box<Sleep>>>,
     closed: bool,
 }
@@ -81,7 +81,7 @@ impl AsyncWrite for Stream {
         self.tcp.is_write_vectored()
     }
 
-    /// hyper flushes when it has written all it had.
+    /// hyper flushes when it has written everything it had.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.bound = None;
         self.turn.written();

@@ -1,4 +1,4 @@
-//! The server on a thread and a runtime of its own, beside a pipeline that it must not slow down.
+//! Runs the server on a thread with its own runtime, beside a pipeline that it must not slow down.
 
 use std::{
     io,
@@ -11,7 +11,7 @@ use tokio::{runtime, sync::oneshot};
 
 use super::{Pages, Server};
 
-/// A running server; dropped, it stops.
+/// A running server; dropping it stops it.
 #[derive(Debug)]
 pub struct Handle {
     address: SocketAddr,
@@ -27,20 +27,20 @@ impl Server {
     pub fn spawn(self, pages: Arc<dyn Pages>) -> io::Result<Handle> {
         let address = self.local_addr();
         let (stop, stopped) = oneshot::channel();
-        let (tell, told) = mpsc::channel();
-        // A runtime must not be dropped by a thread that drives another, so it is made where it runs.
+        let (sender, receiver) = mpsc::channel();
+        // A runtime must not be dropped by a thread that drives another one, so it is made on its own thread.
         let thread = thread::Builder::new().name("tcpwatch-http".to_owned()).spawn(move || {
             let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-            if tell.send(()).is_err() {
+            if sender.send(()).is_err() {
                 return Ok(());
             }
             runtime.block_on(self.run(pages, async {
-                // A handle that is gone has said the same.
+                // A dropped handle means the same.
                 drop(stopped.await);
             }))
         })?;
         let mut handle = Handle { address, stop: Some(stop), thread: Some(thread) };
-        if told.recv().is_err() {
+        if receiver.recv().is_err() {
             handle.end()?;
         }
         Ok(handle)
@@ -48,16 +48,16 @@ impl Server {
 }
 
 impl Handle {
-    /// Where the server listens.
+    /// The address of the server.
     #[must_use]
     pub const fn local_addr(&self) -> SocketAddr {
         self.address
     }
 
-    /// Stops the server and waits for it: until the answers in flight are finished, within the limit.
+    /// Stops the server and waits for the responses in progress, within the limit.
     ///
     /// # Errors
-    /// Why it ended before.
+    /// The error if it had ended before.
     pub fn stop(mut self) -> io::Result<()> {
         self.end()
     }

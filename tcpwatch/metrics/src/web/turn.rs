@@ -1,44 +1,44 @@
-//! Whose turn it is on a connection, and who has kept the server waiting for longest.
+//! Which side a connection waits for, and which peer has kept the server waiting for longest.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::Notify;
 
-/// The server's turn: it makes an answer.
+/// The server makes a response.
 const OURS: u64 = u64::MAX;
-/// Set while the peer takes an answer; ranks it behind all that have not asked.
+/// Set while the peer takes a response; orders it after all that have sent no request.
 const TAKES: u64 = 1 << 63;
 
-/// Numbers the turns of all connections in the order in which they began.
+/// Numbers the waits of all connections in the order in which they began.
 #[derive(Debug, Default)]
 pub(super) struct Turns {
     next: AtomicU64,
-    /// Told when a connection begins to wait for its peer again.
+    /// Notified when a connection begins to wait for its peer again.
     pub(super) theirs: Notify,
 }
 
-/// The turn of one connection.
+/// The state of one connection.
 #[derive(Debug)]
 pub(super) struct Turn(AtomicU64);
 
 impl Turn {
-    /// A new connection: its peer is to ask.
+    /// A new connection, which waits for a request.
     pub(super) fn new(turns: &Turns) -> Self {
         Self(AtomicU64::new(turns.next()))
     }
 
-    /// The request is here.
+    /// The request has arrived.
     pub(super) fn begin_answer(&self) {
         self.0.store(OURS, Ordering::Relaxed);
     }
 
-    /// The answer is made, or the peer took some more of it.
+    /// The response is made, or the peer took some more of it.
     pub(super) fn hand_over(&self, turns: &Turns) {
         self.0.store(TAKES | turns.next(), Ordering::Relaxed);
         turns.theirs.notify_one();
     }
 
-    /// The answer is written, if there was one.
+    /// The response is written, if there was one.
     pub(super) fn written(&self) {
         let taken = self.0.load(Ordering::Relaxed);
         if taken != OURS {
@@ -46,12 +46,12 @@ impl Turn {
         }
     }
 
-    /// Is the peer to ask?
+    /// Whether it waits for a request.
     pub(super) fn asks(&self) -> bool {
         self.0.load(Ordering::Relaxed) & TAKES == 0
     }
 
-    /// The lower, the sooner it makes room; `None` while the server has its turn.
+    /// The connection with the lowest rank is closed first; `None` while the server makes a response.
     pub(super) fn rank(&self) -> Option<u64> {
         Some(self.0.load(Ordering::Relaxed)).filter(|rank| *rank != OURS)
     }
@@ -84,7 +84,7 @@ mod tests {
         let turns = Turns::default();
         let [first, second] = [(); 2].map(|()| Turn::new(&turns));
         first.begin_answer();
-        // hyper flushes while the answer is being made, too.
+        // hyper flushes while the response is being made, too.
         first.written();
         assert_eq!(first.rank(), None);
         first.hand_over(&turns);

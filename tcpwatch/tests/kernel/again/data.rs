@@ -1,4 +1,4 @@
-//! Data and FIN.
+//! Retransmissions of data and FIN.
 
 use std::{
     io::{Read as _, Write as _},
@@ -29,7 +29,7 @@ fn pair(netns: &Netns) -> (Pair, (SocketAddr, SocketAddr)) {
     (pair, ends)
 }
 
-/// The probe repeats the FIN alone; the timeout repeats both in one segment.
+/// The probe repeats only the FIN; the timeout repeats both in one segment.
 pub(super) fn a_fin_that_is_sent_again_with_data_is_data() {
     let netns = Netns::new();
     let watch = Watch::on(&netns);
@@ -43,7 +43,7 @@ pub(super) fn a_fin_that_is_sent_again_with_data_is_data() {
     assert_eq!(kinds.take(3).collect::<Vec<_>>(), ["fin", "data", "data"]);
 }
 
-/// The own queue drops them: each time, the kernel counts those bytes as sent.
+/// The host's own queue drops them: each time, the kernel counts those bytes as sent.
 pub(super) fn bytes_count_once_whatever_the_own_network_drops() {
     let netns = Netns::new();
     let watch = Watch::on(&netns);
@@ -106,7 +106,7 @@ pub(super) fn the_time_since_the_last_is_that_of_the_segment() {
     lose_nothing(&pair.server);
 }
 
-/// Nobody has the address: three SYNs are not sent.
+/// No host has the address: three SYNs are not sent.
 pub(super) fn what_is_not_sent_is_no_retransmission() {
     let (left, _right) = two_hosts();
     let watch = Watch::on(&left);

@@ -1,4 +1,4 @@
-//! SYN, SYN+ACK and fast open.
+//! Retransmissions of SYN and SYN+ACK, and fast open.
 
 use std::{
     io::{Read as _, Write as _},
@@ -40,8 +40,8 @@ pub(super) fn a_deferred_accept_passes_one_timeout_without_a_segment() {
     assert!((3.0..3.6).contains(&since), "{line}");
 }
 
-/// A client forgets its connection and connects from the same port: a challenge ACK comes, it is reset, and
-/// the SYN is sent at once (`tcp_rcv_synsent_state_process` in `net/ipv4/tcp_input.c`).
+/// A client loses its connection and connects from the same port: it gets a challenge ACK, resets it, and sends the SYN
+/// again at once (`tcp_rcv_synsent_state_process` in `net/ipv4/tcp_input.c`).
 pub(super) fn a_syn_that_follows_a_challenge_was_not_expected_later() {
     let netns = Netns::new();
     let watch = Watch::on(&netns);
@@ -83,7 +83,7 @@ pub(super) fn fast_open_is_named_at_both_ends() {
     }
 }
 
-/// `TCP_FASTOPEN_CONNECT`: the SYN is sent with the first write, a while after `connect()`.
+/// `TCP_FASTOPEN_CONNECT`: the SYN is sent with the first write, some time after `connect()`.
 pub(super) fn a_handshake_begins_with_the_syn_and_not_with_connect() {
     let netns = Netns::with(&FAST_OPEN);
     let watch = Watch::on(&netns);
@@ -133,7 +133,7 @@ pub(super) fn a_late_syn_that_is_lost_is_counted_from_its_sending() {
     let ends = (connected, listening);
     await_connection(&watch, SOON, ends);
     let log = watch.stop();
-    // The data of the SYN are sent again, too.
+    // The data of the SYN are retransmitted, too.
     let line = about(&log.lines, "retransmit", ends).next().unwrap();
     assert_eq!((line.kind.as_deref(), line.expected_s), (Some("syn"), Some(1.0)), "{line}");
     assert!((0.99..1.3).contains(&line.since_last_s.unwrap()), "{line}");

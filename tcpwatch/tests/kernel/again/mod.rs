@@ -1,4 +1,4 @@
-//! What is sent again, told of its own segment: which one, since when, and what was expected.
+//! Retransmissions are reported for their own segment: which one, since when, and what was expected.
 
 mod data;
 mod handshake;

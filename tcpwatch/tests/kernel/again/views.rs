@@ -1,4 +1,4 @@
-//! The log and `--retries`, side by side.
+//! The log and `--retries` agree.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
 
@@ -9,7 +9,7 @@ use crate::harness::{
     watch::Watch,
 };
 
-/// What a line says of a retry, without what differs by some microseconds: two programs on one hook.
+/// The parts of a line about a retransmission that do not differ by some microseconds between two programs on one hook.
 #[derive(Debug, PartialEq)]
 struct Said {
     attempt: Option<u32>,

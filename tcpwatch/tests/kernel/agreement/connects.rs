@@ -1,4 +1,4 @@
-//! A connect without success: as the application is told.
+//! Failed connects: the log has the error that the application gets.
 
 use std::{
     io,
@@ -48,7 +48,7 @@ fn refused(netns: &Netns, address: &str) {
     });
 }
 
-/// A listener that hears nothing.
+/// A listener that receives nothing.
 fn deaf() -> (TcpListener, SocketAddr) {
     let deaf = TcpListener::bind(V4).unwrap();
     lose_all(&deaf);
@@ -69,7 +69,7 @@ const TIMED_OUT: Situation = Situation {
     counters: &[],
 };
 
-/// A second and a half: the kernel has sent the SYN again.
+/// A second and a half: the kernel has retransmitted the SYN.
 const GAVE_UP: Situation = Situation {
     sysctls: &[],
     act: |netns| give_up_after(netns, Duration::from_millis(1500)),
@@ -131,7 +131,7 @@ const TUPLE_IN_USE: Situation = Situation {
     counters: &[],
 };
 
-/// A router's ICMP comes before `connect()` returns.
+/// A router's ICMP arrives before `connect()` returns.
 const UNREACHABLE_AT_ONCE: Situation = Situation {
     sysctls: &[],
     act: |netns| {
@@ -148,7 +148,7 @@ const UNREACHABLE_AT_ONCE: Situation = Situation {
     counters: &[("TCPSynRetrans", 0)],
 };
 
-/// What the application reads (`SO_ERROR`), which clears it.
+/// The error that the application reads (`SO_ERROR`), which clears it.
 fn told(client: &Socket) -> Option<io::Error> {
     client.take_error().unwrap()
 }

@@ -1,14 +1,14 @@
-//! All scenarios of the laboratory, beside one tcpwatch that logs and counts all namespaces.
+//! All scenarios of the laboratory, with one tcpwatch that logs and counts all namespaces.
 
 use std::{collections::BTreeSet, process::Command, time::Duration};
 
 use super::{Counts, ends, in_log_lines, in_metrics};
 use crate::harness::{exporter::Samples, poll_within, program::tcpwatch, watch::Watch};
 
-/// A machine that does something else as well is quiet between two of its connections.
+/// A machine with other work, too, is quiet between two of its connections.
 const SPAN: Duration = Duration::from_secs(30);
 
-/// The same tcpwatch makes lines and counts, so that both begin with the same event.
+/// The same tcpwatch prints lines and counts, so that both begin with the same event.
 #[test]
 fn every_scenario_of_the_laboratory_ends_the_same_in_log_and_metrics() {
     needs_root!();

@@ -1,4 +1,4 @@
-//! Half-open connections and timewait sockets that end before their time, and by it.
+//! Half-open connections and timewait sockets that end before their time, and by their timer.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
 
@@ -20,7 +20,7 @@ fn a_half_open_connection_says_what_ended_it() {
     ]);
 }
 
-/// A listener that hears no acknowledgment, and its client.
+/// A listener that receives no acknowledgment, and its client.
 fn half_open(netns: &Netns) -> (TcpListener, TcpStream) {
     netns.inside(|| {
         let listener = TcpListener::bind(V4).unwrap();
@@ -66,7 +66,7 @@ const RESET_BY_PEER: Situation = Situation {
     counters: &[],
 };
 
-/// The SYN comes from an address that nothing reaches: a router answers the SYN+ACK by ICMP.
+/// The SYN comes from an unreachable address: a router answers the SYN+ACK by ICMP.
 const UNREACHABLE: Situation = Situation {
     sysctls: &[],
     act: |netns| {
@@ -95,7 +95,7 @@ fn time_wait_says_what_ended_it() {
     ]);
 }
 
-/// The server closes first, so that its side is in TIME_WAIT when the client comes again.
+/// The server closes first, so that its side is in TIME_WAIT when the client connects again.
 const REUSED: Situation = Situation {
     sysctls: &[],
     act: |netns| {

@@ -1,5 +1,5 @@
-//! Every way in which a connection ends: the log says why, the metrics count the same, and the kernel's own
-//! counters say that it is true.
+//! For every way in which a connection ends, log and metrics have the same reason, and the kernel's own counters
+//! confirm it.
 
 mod connects;
 mod laboratory;
@@ -28,17 +28,17 @@ use crate::harness::{
 
 /// The longest situation waits for two timers of a handshake.
 const SPAN: Duration = Duration::from_secs(15);
-/// How often a situation is made until the kernel has skipped no run of a hook, which it counts.
+/// The maximal number of attempts until the kernel has skipped no run of a hook, which it counts.
 const TRIES: usize = 3;
 
-/// Something that ends connections.
+/// A situation in which connections end.
 struct Situation {
     sysctls: &'static [(&'static str, &'static str)],
-    /// Makes it in the namespace; no socket is left when it returns.
+    /// Creates it in the namespace; no socket is left when it returns.
     act: fn(&Netns),
-    /// State and reason of every end, listeners apart, sorted.
+    /// State and reason of every end, without listeners, sorted.
     ends: &'static [&'static str],
-    /// By how much counters of the kernel (`TcpExt`) grow.
+    /// The increments of the kernel's counters (`TcpExt`).
     counters: &'static [(&'static str, u64)],
 }
 
@@ -105,7 +105,7 @@ fn end(line: &Line) -> String {
     format!("{} {}", line.from, line.reason.as_deref().unwrap_or_default())
 }
 
-/// What the metrics have to count by what the log says, without zeros.
+/// The counts that the metrics must have by the log, without zeros.
 fn in_log(log: &Log) -> Counts {
     in_log_lines(&log.lines)
 }
@@ -152,7 +152,7 @@ fn in_metrics(grown: &Samples) -> Counts {
     counts
 }
 
-/// Waits until there is a socket in this state, as `ss` names it. A FIN may be acknowledged 40 ms later.
+/// Waits until there is a socket in this state, in the spelling of `ss`. A FIN may be acknowledged 40 ms later.
 fn await_one(netns: &Netns, state: &str) {
     poll(state, || (sockets_in(netns, state) > 0).then_some(()));
 }
@@ -167,7 +167,7 @@ fn sockets_in(netns: &Netns, state: &str) -> usize {
     String::from_utf8(output.unwrap().stdout).unwrap().lines().count()
 }
 
-/// A neighbour that answers for 10.9.1.0/24 that it cannot be reached, and whose link address is known.
+/// A neighbour that reports 10.9.1.0/24 as unreachable, and whose link address is known.
 fn router_to_nowhere(netns: &Netns) -> Netns {
     let router = neighbour_of(netns);
     router.set("ipv4.ip_forward", "1").unwrap();

@@ -1,4 +1,4 @@
-//! A socket that the application has closed, on each way from FIN_WAIT_1, FIN_WAIT_2 and LAST_ACK to CLOSED.
+//! Orphans, on each way from FIN_WAIT_1, FIN_WAIT_2 and LAST_ACK to CLOSED.
 
 use std::{
     io::{Read as _, Write as _},
@@ -41,7 +41,7 @@ const ANSWERED: Situation = Situation {
 const ANSWERED_OVER_V6: Situation =
     Situation { act: |netns| answer_after_close(netns, V6), ..ANSWERED };
 
-/// The answer brings the acknowledgment of the FIN.
+/// The answer acknowledges the FIN.
 fn answer_after_close(netns: &Netns, address: &str) {
     let Pair { mut client, mut server } = pair(netns, address);
     client.write_all(b"question").unwrap();
@@ -50,7 +50,7 @@ fn answer_after_close(netns: &Netns, address: &str) {
     server.write_all(b"answer").unwrap();
 }
 
-/// The socket waits in full, because the time is longer than a mini-socket's may be.
+/// The full socket waits, because the time is longer than a mini-socket's may be.
 const LATE_FOR_A_FULL_SOCKET: Situation = Situation {
     sysctls: &[("ipv4.tcp_fin_timeout", "120")],
     act: late_data,
@@ -69,7 +69,7 @@ fn late_data(netns: &Netns) {
     server.write_all(b"late").unwrap();
 }
 
-/// The FIN is lost, and data cross it.
+/// The FIN is lost, and crosses with data.
 const BEFORE_THE_ACKNOWLEDGMENT: Situation = Situation {
     sysctls: &[],
     act: |netns| {
@@ -78,7 +78,7 @@ const BEFORE_THE_ACKNOWLEDGMENT: Situation = Situation {
         drop(client);
         server.write_all(b"crossing").unwrap();
         lose_nothing(&server);
-        // Its own segment, sent again, meets nobody.
+        // Its own retransmission finds no socket.
         assert!(server.read(&mut [0]).is_err(), "a reset");
     },
     ends: &["ESTABLISHED reset_received", "FIN_WAIT_1 reset_sent"],
@@ -120,7 +120,7 @@ const NO_ROOM: Situation = Situation {
     counters: &[("TCPTimeWaitOverflow", 1), ("TCPAbortOnData", 0)],
 };
 
-/// The peer's FIN finds nobody.
+/// The peer's FIN finds no socket.
 const NO_ROOM_FOR_FIN_WAIT_2: Situation = Situation {
     act: |netns| {
         let Pair { client, server } = pair(netns, V4);
@@ -171,7 +171,7 @@ const RESET_IN_A_FULL_FIN_WAIT_2: Situation = Situation {
     counters: &[],
 };
 
-/// The application disconnects while its FIN is under way: the kernel sends nothing.
+/// The application disconnects after its FIN was sent: the kernel sends nothing.
 const ABANDONED_LAST_ACK: Situation = Situation {
     sysctls: &[],
     act: |netns| {

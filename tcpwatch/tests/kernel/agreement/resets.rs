@@ -1,4 +1,4 @@
-//! A connection that the application, its listener or an administrator ends at once.
+//! Connections that the application, its listener or an administrator ends at once.
 
 use std::{
     io::Write as _,

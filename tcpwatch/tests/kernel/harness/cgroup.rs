@@ -1,4 +1,4 @@
-//! A cgroup of the second hierarchy that goes with its guard.
+//! A cgroup of the second hierarchy, removed with its guard.
 
 use std::{
     ffi::OsStr,
@@ -9,7 +9,7 @@ use std::{
 
 use super::poll;
 
-/// Goes with its guard; what is in it has to end before.
+/// It is removed with its guard; processes in it have to end before.
 pub(crate) struct Cgroup(PathBuf);
 
 impl Cgroup {
@@ -17,7 +17,7 @@ impl Cgroup {
         Self::at(root().join(Path::new(name.as_ref())))
     }
 
-    /// One below it.
+    /// A cgroup below it.
     pub(crate) fn below(&self, name: impl AsRef<OsStr>) -> Self {
         Self::at(self.0.join(Path::new(name.as_ref())))
     }
@@ -27,7 +27,7 @@ impl Cgroup {
         Self(path)
     }
 
-    /// From the root of the hierarchy.
+    /// Its path from the root of the hierarchy.
     pub(crate) fn path(&self) -> String {
         let below = self.0.strip_prefix(root()).unwrap();
         format!("/{}", String::from_utf8_lossy(below.as_os_str().as_bytes()))
@@ -44,7 +44,7 @@ impl Cgroup {
 
 impl Drop for Cgroup {
     fn drop(&mut self) {
-        // An error means that it was removed already.
+        // An error means that it has already been removed.
         drop(fs::remove_dir(&self.0));
     }
 }

@@ -17,7 +17,7 @@ pub(crate) fn connections(netns: &Netns, count: usize) {
     });
 }
 
-/// The same for a span of time; returns how many there were.
+/// The same for a span of time; returns their number.
 pub(crate) fn for_a_while(netns: &Netns, span: Duration) -> usize {
     netns.inside(|| {
         let listener = TcpListener::bind(V4).unwrap();

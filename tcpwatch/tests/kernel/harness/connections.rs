@@ -1,4 +1,4 @@
-//! Lines that tell why, and lines that tell a whole connection.
+//! Checks of lines about retransmissions, resets and errors, and of lines about whole connections.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -11,9 +11,9 @@ use super::{
     watch::Watch,
 };
 
-/// How much later than the timer wheel allows something may be on a busy machine.
+/// By how much more than the timer wheel allows an event may be late on a busy machine.
 const BUSY: f64 = 0.3;
-/// Times are told in nanoseconds and read as floating point numbers.
+/// Times are written in nanoseconds and read as floating-point numbers.
 const EXACT: f64 = 1e-6;
 
 type Ends = (SocketAddr, SocketAddr);
@@ -27,21 +27,21 @@ pub(crate) fn about<'a>(
     lines.iter().filter(move |line| line.event == event && line.joins(local, remote))
 }
 
-/// Everything that the socket sent again, all of one kind.
+/// Everything that the socket retransmitted, all of one kind.
 pub(crate) fn retries<'a>(lines: &'a [Line], kind: &str, ends: Ends) -> Vec<&'a Line> {
     let found: Vec<_> = about(lines, "retransmit", ends).collect();
     assert!(found.iter().all(|line| line.kind.as_deref() == Some(kind)), "{}", transcript(lines));
     found
 }
 
-/// The line that tells the connection, of which there is one.
+/// The one line about the whole connection.
 pub(crate) fn connection(lines: &[Line], ends: Ends) -> &Line {
     let found: Vec<_> = about(lines, "connection", ends).collect();
     let [line] = found[..] else { panic!("one line for {ends:?}:\n{}", transcript(lines)) };
     line
 }
 
-/// Errors that the application sees.
+/// Errors that the application gets.
 pub(crate) fn sees(lines: &[Line], ends: Ends, errno: i32) {
     let errors: Vec<_> = about(lines, "error", ends).map(|line| line.errno).collect();
     if errors.is_empty() {
@@ -51,37 +51,37 @@ pub(crate) fn sees(lines: &[Line], ends: Ends, errno: i32) {
     }
 }
 
-/// Does the kernel tell why it sends a reset, and of resets without a full socket?
+/// Whether the kernel reports why it sends a reset, and resets without a full socket.
 pub(crate) fn explains_resets() -> bool {
     RESETS_EXPLAINED.is_there()
 }
 
-/// Waits for the line that tells the connection.
+/// Waits for the line about the whole connection.
 pub(crate) fn await_connection(watch: &Watch, span: Duration, ends: Ends) {
-    watch.wait_within(span, "the line that tells the connection", |lines| {
+    watch.wait_within(span, "the line about the connection", |lines| {
         about(lines, "connection", ends).next().map(drop)
     });
 }
 
-/// The other side's view.
+/// The endpoints as the other side has them.
 pub(crate) const fn turned((local, remote): Ends) -> Ends {
     (remote, local)
 }
 
-/// A timer of the kernel: never early, late as the wheel allows and as a busy machine is.
+/// A timer of the kernel: never early, late only as the wheel and a busy machine allow.
 pub(crate) fn lasted(took: f64, Window { promise, latest }: Window) {
     let tick = tcpwatch_kernel::clock::tick_rate().duration(1).as_secs_f64();
     assert!(took >= promise.as_secs_f64() - tick, "{took} s is earlier than {promise:?}");
     assert!(took <= latest.as_secs_f64() + BUSY, "{took} s is later than {latest:?}");
 }
 
-/// Two times that are the same.
+/// Two times that are equal.
 pub(crate) fn same(told: Option<f64>, expected: f64) {
-    let told = told.unwrap_or_else(|| panic!("{expected} s is not told"));
-    assert!((told - expected).abs() < EXACT, "{told} s is told, {expected} s it is");
+    let told = told.unwrap_or_else(|| panic!("{expected} s is not reported"));
+    assert!((told - expected).abs() < EXACT, "{told} s reported, {expected} s expected");
 }
 
-/// The line says what comes next.
+/// The line announces what comes next.
 pub(crate) fn announces(line: &Line, Next { wait, then }: Next) {
     let (attempt, end) = (
         (line.next_in_s, line.next_in_at_most_s),
@@ -96,8 +96,8 @@ pub(crate) fn announces(line: &Line, Next { wait, then }: Next) {
     same(latest, wait.latest.as_secs_f64());
 }
 
-/// What was first sent at `first_ns` and given up at `end_ns` was sent again as the schedule says:
-/// each attempt was told once, with its number, at its time, and with what comes next.
+/// What was first sent at `first_ns` and given up at `end_ns` was retransmitted by the schedule: each attempt was
+/// reported once, with its number, at its time, and with what comes next.
 pub(crate) fn keeps_to(schedule: &Schedule, told: &[&Line], first_ns: u64, end_ns: u64) {
     assert_eq!(told.len(), schedule.attempts.len(), "{schedule:?}\n{}", transcript(told));
     let mut before = first_ns;
@@ -113,11 +113,13 @@ pub(crate) fn keeps_to(schedule: &Schedule, told: &[&Line], first_ns: u64, end_n
     lasted(seconds(before, end_ns), schedule.after(told.len()).unwrap().wait);
 }
 
-/// The times in the states add up: to the life until both sides had closed, and with TIME_WAIT to
-/// all of it.
+/// The times in the states add up: to the time until both sides had closed, and with TIME_WAIT to the whole time.
 pub(crate) fn adds_up(line: &Line) {
     let near = |told: f64, expected: f64| {
-        assert!((told - expected).abs() < 0.001, "{told} s is told, {expected} s it is: {line}");
+        assert!(
+            (told - expected).abs() < 0.001,
+            "{told} s reported, {expected} s expected: {line}"
+        );
     };
     let (time_wait, rest): (Vec<_>, Vec<_>) =
         line.states_s.iter().partition(|(state, _)| *state == "TIME_WAIT");

@@ -1,4 +1,4 @@
-//! `tcpwatch serve` itself, running, and what its page says.
+//! A running `tcpwatch serve`, and the content of its page.
 
 use std::{
     collections::BTreeMap,
@@ -23,11 +23,11 @@ pub(crate) const PAGE: &str = "tcpwatch: metrics at http://";
 pub(crate) struct Exporter {
     child: Child,
     address: SocketAddr,
-    /// Kept open: a closed pipe is no reason to end, but an odd one.
+    /// Kept open: a closed pipe does not end it, but is unusual.
     _stderr: BufReader<ChildStderr>,
 }
 
-/// The samples of a page, by name and labels as they stand there.
+/// The samples of a page, by name and labels as written.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Samples(pub(crate) BTreeMap<String, f64>);
 
@@ -37,7 +37,7 @@ impl Exporter {
         Self::start(&["serve", "--netns", &netns.word(), "--web.listen-address", "127.0.0.1:0"])
     }
 
-    /// With these arguments, which have it listen on a port of the kernel's choice.
+    /// Starts it with these arguments, which make it listen on a port that the kernel chooses.
     pub(crate) fn start(args: &[&str]) -> Self {
         let mut child = spawn(tcpwatch().args(args), Stdio::null());
         let mut stderr = BufReader::new(child.stderr.take().unwrap());
@@ -70,12 +70,12 @@ impl Exporter {
         Samples::parse(&self.page())
     }
 
-    /// Waits until a series has grown by `number` since `before`; returns what has grown by then.
+    /// Waits until a series has grown by `number` since `before`; returns all increments.
     pub(crate) fn wait_for(&self, before: &Samples, series: &str, number: i64) -> Samples {
         self.wait_within(DEADLINE, before, series, number)
     }
 
-    /// The same, for what takes longer.
+    /// The same with a longer time limit.
     pub(crate) fn wait_within(
         &self,
         span: Duration,
@@ -89,14 +89,14 @@ impl Exporter {
         })
     }
 
-    /// Ends it; it ends well.
+    /// Ends it; it must end with success.
     pub(crate) fn stop(mut self, signal: Signal) -> ExitStatus {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
         poll("its end", || self.child.try_wait().unwrap())
     }
 }
 
-/// The page that a tcpwatch shows at this address.
+/// The page that a tcpwatch serves at this address.
 fn page(address: SocketAddr) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(DEADLINE)).unwrap();
@@ -111,7 +111,7 @@ fn page(address: SocketAddr) -> String {
 
 impl Drop for Exporter {
     fn drop(&mut self) {
-        // An error means that it has ended already.
+        // An error means that it has already ended.
         if self.child.kill().is_ok() {
             drop(self.child.wait());
         }
@@ -119,7 +119,7 @@ impl Drop for Exporter {
 }
 
 impl Samples {
-    /// Of a tcpwatch that shows its page at this address.
+    /// The page of a tcpwatch at this address.
     pub(crate) fn at(address: SocketAddr) -> Self {
         Self::parse(&page(address))
     }
@@ -141,12 +141,12 @@ impl Samples {
         *self.0.get(&format!("tcpwatch_{series}")).unwrap_or_else(|| panic!("no series {series}"))
     }
 
-    /// The value of a series that counts: a whole number.
+    /// The value of a series of counts: a whole number.
     pub(crate) fn count(&self, series: &str) -> i64 {
         self.get(series).to_string().parse().unwrap()
     }
 
-    /// What has changed since an earlier page.
+    /// The increments since an earlier page.
     pub(crate) fn since(&self, before: &Self) -> Self {
         let grown = self.0.iter().map(|(series, value)| {
             (series.clone(), value - before.0.get(series).copied().unwrap_or_default())
@@ -175,7 +175,7 @@ impl Samples {
         up_to(at_most) - if above == "0" { 0 } else { up_to(above) }
     }
 
-    /// Runs that the kernel skipped: what happened then is counted nowhere.
+    /// Runs that the kernel skipped: their events are not counted.
     pub(crate) fn missed(&self) -> i64 {
         self.count("events_lost_total{cause=\"recursion\"}")
     }

@@ -1,4 +1,4 @@
-//! What the kernel tells of a socket when it is asked (`TCP_INFO`), through `ss`.
+//! The kernel's answer about a socket (`TCP_INFO`), through `ss`.
 
 use std::{
     net::SocketAddr,
@@ -16,12 +16,12 @@ pub(crate) struct Info {
     pub(crate) min_rtt: f64,
     pub(crate) rto: f64,
     pub(crate) retransmits: u32,
-    /// Bytes of data, as often as they were sent.
+    /// Bytes of data, including retransmissions.
     pub(crate) bytes_sent: u64,
 }
 
-/// Of the socket between these ends, once all that it sent is acknowledged: an acknowledgment that is still
-/// to come (after 40 ms where the peer delays it) is one more measurement of the round-trip time.
+/// Of the socket between these endpoints, when everything that it sent is acknowledged: an outstanding acknowledgment
+/// (after 40 ms where the peer delays it) is one more measurement of the round-trip time.
 pub(crate) fn settled_info(netns: &Netns, ends: (SocketAddr, SocketAddr)) -> Info {
     let deadline = Instant::now() + Duration::from_secs(10);
     loop {
@@ -29,7 +29,7 @@ pub(crate) fn settled_info(netns: &Netns, ends: (SocketAddr, SocketAddr)) -> Inf
         if !said.split_whitespace().any(|word| word.starts_with("unacked:")) {
             return Info::read(&said);
         }
-        assert!(Instant::now() < deadline, "nothing acknowledges what is in flight: {said}");
+        assert!(Instant::now() < deadline, "the data in flight are not acknowledged: {said}");
         thread::sleep(Duration::from_millis(1));
     }
 }
@@ -39,7 +39,7 @@ pub(crate) fn info(netns: &Netns, ends: (SocketAddr, SocketAddr)) -> Info {
     Info::read(&ask(netns, ends))
 }
 
-/// What `ss` says of it.
+/// The output of `ss` about it.
 fn ask(netns: &Netns, (local, remote): (SocketAddr, SocketAddr)) -> String {
     let ports = format!("( sport = :{} and dport = :{} )", local.port(), remote.port());
     let output = netns.inside(|| {
@@ -62,7 +62,7 @@ impl Info {
             min_rtt: milliseconds("minrtt:"),
             rto: milliseconds("rto:"),
             bytes_sent: word("bytes_sent:").map_or(0, |text| text.parse().unwrap()),
-            // Not shown while there is none.
+            // Not shown if there is none.
             retransmits: word("retrans:")
                 .map_or(0, |text| text.split('/').nth(1).unwrap().parse().unwrap()),
         }

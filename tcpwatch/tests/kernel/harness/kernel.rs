@@ -1,4 +1,4 @@
-//! What the running kernel has. A test that leaves something out for the lack of it says so, and
+//! Features of the running kernel. A test that leaves something out because a feature is missing reports that, and
 //! fails where the kernel is new enough.
 
 use std::{
@@ -6,7 +6,7 @@ use std::{
     thread,
 };
 
-/// Something that every kernel has since a version, and an older one may have too.
+/// A feature of every kernel since a version; an older one may have it, too.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Feature {
     name: &'static str,
@@ -30,7 +30,7 @@ pub(crate) const ACCEPTED_IN_SYN_RECV: Feature =
     since(6, 17, "ends of an accepted socket as it enters SYN_RECV");
 
 impl Feature {
-    /// Does this kernel have it for sure? If not, that is said, as by [`Self::is_lacking`].
+    /// Whether this kernel certainly has it. If not, that is reported, as by [`Self::is_lacking`].
     pub(crate) fn is_there(self) -> bool {
         let is_there = version() >= self.since;
         if !is_there {
@@ -39,7 +39,7 @@ impl Feature {
         is_there
     }
 
-    /// This kernel was seen not to have it: says so past the test runner's capture.
+    /// This kernel was seen not to have it: reports that past the test runner's capture.
     pub(crate) fn is_lacking(self) {
         let Self { name, since: (major, minor) } = self;
         let kernel = release();

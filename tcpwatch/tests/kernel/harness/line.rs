@@ -1,4 +1,4 @@
-//! One line of tcpwatch's JSON, as far as the tests look at it.
+//! One line of tcpwatch's JSON, with the fields that the tests use.
 
 use std::{collections::BTreeMap, fmt, net::IpAddr, net::SocketAddr};
 
@@ -87,7 +87,7 @@ pub(crate) struct Line {
     /// When it was read, by the kernel's clock.
     #[serde(skip)]
     pub(crate) read_ns: u64,
-    /// The line itself, unless it tells a change.
+    /// The line itself, unless it is a change.
     #[serde(skip)]
     pub(crate) text: String,
 }
@@ -101,7 +101,7 @@ fn or_zero<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> 
     Option::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
-/// Of a retry whether, of a connection how often.
+/// Of a retransmission, whether it is one; of a connection, their number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(untagged)]
 pub(crate) enum Sent {
@@ -155,7 +155,7 @@ impl Line {
         (self.local.unwrap(), self.remote.unwrap())
     }
 
-    /// Is it about a socket with these ends, in this order?
+    /// Whether it is about a socket with these endpoints, in this order.
     pub(crate) fn joins(&self, local: SocketAddr, remote: SocketAddr) -> bool {
         self.local == Some(local.into()) && self.remote == Some(remote.into())
     }
@@ -166,8 +166,8 @@ impl Line {
 }
 
 impl Summary {
-    /// Everything the kernel side wanted to send arrived or was counted. A run that the kernel
-    /// skipped was never counted as an attempt.
+    /// Everything that the kernel side tried to send arrived or was counted as lost. A run that the kernel skipped was
+    /// never counted as an attempt.
     pub(crate) fn balance(&self) {
         let in_queues: u64 = ["ring_full", "unreadable", "undecided"]
             .iter()

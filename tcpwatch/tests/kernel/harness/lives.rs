@@ -1,4 +1,4 @@
-//! Lines sorted into lives: what happened to one socket, mini-sockets included.
+//! Lines sorted by socket, mini-sockets included.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -22,7 +22,7 @@ impl Life {
         self.lines.iter().find_map(|line| line.socket)
     }
 
-    /// Is this the next change of a life at the same ends?
+    /// Whether this is the next change of a connection between the same endpoints.
     fn goes_on_with(&self, line: &Line) -> bool {
         let no_contradiction = line.socket.is_none() || self.cookie().is_none();
         no_contradiction && self.last().to != "CLOSED" && self.last().to == line.from
@@ -32,7 +32,7 @@ impl Life {
         self.lines.iter().any(|line| line.joins(local, remote))
     }
 
-    /// The states it passed through, each change taken once and each leading on from the last.
+    /// The states it passed through, each change taken once and each continuing the last.
     pub(crate) fn path(&self) -> String {
         let mut path = self.lines[0].from.clone();
         let mut state = &self.lines[0].from;
@@ -44,7 +44,7 @@ impl Life {
         path
     }
 
-    /// Was every change reported when it happened?
+    /// Whether every change was reported when it happened.
     pub(crate) fn is_complete(&self) -> bool {
         self.lines.iter().all(|line| !line.inferred)
     }
@@ -63,11 +63,11 @@ impl Life {
         line
     }
 
-    /// Seconds spent in `state`, as told; the difference of the two lines' times says the same.
+    /// Seconds in `state`, as reported; the difference of the two lines' times is the same.
     pub(crate) fn seconds_in(&self, state: &str) -> f64 {
         let told = self.left(state).in_state_s.unwrap_or_else(|| panic!("no duration:\n{self}"));
         let between = seconds(self.entered(state).mono_ns, self.left(state).mono_ns);
-        assert!((told - between).abs() < 1e-6, "{told} is told, {between} passed:\n{self}");
+        assert!((told - between).abs() < 1e-6, "{told} reported, {between} passed:\n{self}");
         told
     }
 
@@ -77,7 +77,7 @@ impl Life {
         end.reason.as_deref().unwrap_or_else(|| panic!("an end has a reason:\n{self}"))
     }
 
-    /// The owner that its last line names.
+    /// The owner in its last line.
     pub(crate) fn owner(&self) -> Option<&Owner> {
         self.last().process.as_ref()
     }
@@ -93,7 +93,7 @@ impl std::fmt::Display for Life {
     }
 }
 
-/// Sorts the changes into lives, by cookie, and by four-tuple for mini-sockets without one.
+/// Sorts the changes by cookie, and by four-tuple for mini-sockets without one.
 pub(crate) fn lives(lines: &[Line]) -> Vec<Life> {
     let mut changes: Vec<&Line> = lines.iter().filter(|line| line.is_state()).collect();
     changes.sort_by_key(|line| line.mono_ns);
@@ -117,7 +117,7 @@ pub(crate) fn lives(lines: &[Line]) -> Vec<Life> {
     found
 }
 
-/// How many lives took which path.
+/// The number of connections on each path.
 pub(crate) fn paths(lives: &[Life]) -> BTreeMap<String, usize> {
     let mut paths = BTreeMap::new();
     for life in lives {
@@ -126,21 +126,21 @@ pub(crate) fn paths(lives: &[Life]) -> BTreeMap<String, usize> {
     paths
 }
 
-/// The lives between these ends, seen from `local`.
+/// The connections between these endpoints, seen from `local`.
 pub(crate) fn lives_between(lines: &[Line], local: SocketAddr, remote: SocketAddr) -> Vec<Life> {
     let mut found = lives(lines);
     found.retain(|life| life.is_between(local, remote));
     found
 }
 
-/// The one life between these ends, seen from `local`.
+/// The one connection between these endpoints, seen from `local`.
 pub(crate) fn life(lines: &[Line], local: SocketAddr, remote: SocketAddr) -> Life {
     let mut found = lives_between(lines, local, remote);
     assert_eq!(found.len(), 1, "one life from {local} to {remote} in\n{}", transcript(lines));
     found.remove(0)
 }
 
-/// The one life of the listener at `local`.
+/// The one listener at `local`.
 pub(crate) fn listener_life(lines: &[Line], local: SocketAddr) -> Life {
     let own = |life: &Life| {
         life.lines[0].local == Some(End::from(local))

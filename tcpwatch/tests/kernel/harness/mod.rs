@@ -1,4 +1,4 @@
-//! What the tests are made of: namespaces, the program under test, sockets and processes.
+//! The parts of the tests: namespaces, the program under test, sockets and processes.
 
 pub(crate) mod cgroup;
 pub(crate) mod churn;
@@ -26,15 +26,15 @@ use std::{
 
 pub(crate) use scenarios::side_by_side;
 
-/// How long a test waits for what has to come. A deadline, never a pace.
+/// How long a test waits for an expected event. A deadline, never a pace.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(10);
 
-/// Asks again and again until there is an answer, for what sends no event.
+/// Polls until there is a result, for what sends no event.
 pub(crate) fn poll<T>(what: &str, ask: impl FnMut() -> Option<T>) -> T {
     poll_within(DEADLINE, what, ask)
 }
 
-/// The same, for what takes longer.
+/// The same with a longer time limit.
 pub(crate) fn poll_within<T>(span: Duration, what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + span;
     loop {
@@ -46,7 +46,7 @@ pub(crate) fn poll_within<T>(span: Duration, what: &str, mut ask: impl FnMut() -
     }
 }
 
-/// Lets a span of time pass that is part of the scenario itself.
+/// Lets time pass that is part of the scenario itself.
 pub(crate) fn let_pass(span: Duration) {
     thread::sleep(span);
 }

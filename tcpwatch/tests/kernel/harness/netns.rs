@@ -1,5 +1,5 @@
-//! A network namespace that lives as long as its guard: a thread of this process holds it, so the
-//! kernel removes it whatever happens.
+//! A network namespace that lives as long as its guard: a thread of this process holds it, so the kernel removes it
+//! however the test ends.
 
 use std::{
     cell::RefCell,
@@ -19,7 +19,7 @@ thread_local! {
     static MADE_HERE: RefCell<Vec<u32>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Inodes of the namespaces that this thread has made since it was last asked.
+/// Inodes of the namespaces that this thread has made since the last call.
 pub(crate) fn take_made_here() -> Vec<u32> {
     MADE_HERE.take()
 }
@@ -28,9 +28,9 @@ const OWN: &str = "/proc/thread-self/ns/net";
 
 /// A private network namespace with a loopback interface.
 pub(crate) struct Netns {
-    /// Its inode, by which tcpwatch knows it.
+    /// Its inode, by which tcpwatch identifies it.
     pub(crate) inode: u32,
-    /// The thread that holds it, as `ip` takes it for a process.
+    /// The thread that holds it; `ip` accepts its id as that of a process.
     pub(crate) holder: i32,
     file: Option<File>,
     release: Option<mpsc::Sender<()>>,
@@ -91,7 +91,7 @@ impl Netns {
         self.inside(|| run(line));
     }
 
-    /// The argument that makes tcpwatch watch this namespace alone.
+    /// The argument by which tcpwatch watches only this namespace.
     pub(crate) fn word(&self) -> String {
         self.inode.to_string()
     }
@@ -110,7 +110,7 @@ impl Drop for Netns {
     }
 }
 
-/// Two namespaces joined by a cable: `10.9.0.1` and `10.9.0.2`.
+/// Two namespaces joined by a link: `10.9.0.1` and `10.9.0.2`.
 pub(crate) fn two_hosts() -> (Netns, Netns) {
     let left = Netns::new();
     let right = neighbour_of(&left);

@@ -1,4 +1,4 @@
-//! A process of its own that owns sockets and does as it is told: this test program, started again.
+//! A separate process that owns sockets and executes commands: this test program, started again.
 
 use std::{
     env,
@@ -16,7 +16,7 @@ use super::netns::Netns;
 
 const NAME: &str = "TCPWATCH_PEER";
 const SCRIPT: &str = "harness::peer::a_peer_does_as_it_is_told";
-/// What the parent listens for among the words of the test runner.
+/// The text that the parent searches in the output of the test runner.
 const ANSWER: &str = "answer> ";
 
 /// Another process, with at most one listener and one connection.
@@ -26,7 +26,7 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    /// Starts it inside `netns`; its task calls itself `name`.
+    /// Starts it inside `netns`; `name` becomes the name of its task.
     pub(crate) fn start(netns: &Netns, name: &str) -> Self {
         let mut command = Command::new(env::current_exe().unwrap());
         command
@@ -77,7 +77,7 @@ impl Peer {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
-    /// The kernel closes what it had.
+    /// Ends the process: the kernel closes its sockets.
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
@@ -98,7 +98,7 @@ impl Peer {
 
 impl Drop for Peer {
     fn drop(&mut self) {
-        // An error means that it has ended already.
+        // An error means that it has already ended.
         if self.child.kill().is_ok() {
             drop(self.child.wait());
         }
@@ -150,7 +150,7 @@ impl Sockets {
     }
 }
 
-/// A listener; one that shares its port lets others listen there.
+/// A listener; with a shared port, others can listen there, too.
 pub(crate) fn listen(at: SocketAddr, shares: bool) -> TcpListener {
     let socket = Socket::new(Domain::for_address(at), Type::STREAM, None).unwrap();
     socket.set_reuse_address(true).unwrap();
@@ -164,7 +164,7 @@ pub(crate) fn listen(at: SocketAddr, shares: bool) -> TcpListener {
 #[ignore = "runs in the child processes of other tests"]
 fn a_peer_does_as_it_is_told() {
     let Some(name) = env::var_os(NAME) else { return };
-    // The process has its name from its first thread, which is not the one that runs a test.
+    // The process has the name of its first thread, which is not the one that runs a test.
     fs::write("/proc/self/comm", name.as_encoded_bytes()).unwrap();
     let name = CString::new(name.into_encoded_bytes()).unwrap();
     rustix::thread::set_name(&name).unwrap();

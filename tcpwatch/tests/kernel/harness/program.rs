@@ -1,4 +1,4 @@
-//! The program under test, and what the kernel knows of it while it runs: its programs, its switches.
+//! The program under test, and the kernel's information about it: its programs, its switches.
 
 use std::{
     collections::BTreeSet,
@@ -17,12 +17,12 @@ pub(crate) fn tcpwatch() -> Command {
     Command::new(carried::program())
 }
 
-/// Starts it with nothing to read, so that what it says to people can be read.
+/// Starts it without input, so that its messages can be read.
 pub(crate) fn spawn(command: &mut Command, stdout: impl Into<Stdio>) -> Child {
     command.stdin(Stdio::null()).stdout(stdout).stderr(Stdio::piped()).spawn().unwrap()
 }
 
-/// The same, and returns when it has said that nothing is missed any more.
+/// The same; returns when it has reported that nothing is missed any more.
 pub(crate) fn started(
     command: &mut Command,
     stdout: impl Into<Stdio>,
@@ -36,7 +36,7 @@ pub(crate) fn started(
     (child, stderr)
 }
 
-/// Stops a process while `act` happens.
+/// Stops a process while `act` runs.
 pub(crate) fn while_stopped(pid: u32, act: impl FnOnce()) {
     signal(pid, Signal::STOP);
     poll("it stops", || {
@@ -51,12 +51,12 @@ pub(crate) fn signal(pid: u32, signal: Signal) {
     kill_process(Pid::from_raw(pid.try_into().unwrap()).unwrap(), signal).unwrap();
 }
 
-/// Numbers of the kernel programs that the process holds.
+/// Ids of the BPF programs that the process holds.
 pub(crate) fn programs_of(pid: u32) -> BTreeSet<u32> {
     ids_of(pid, "prog_id:")
 }
 
-/// The same of every process that may be asked.
+/// The same of every readable process.
 pub(crate) fn held_programs() -> BTreeSet<u32> {
     let entries = fs::read_dir("/proc").unwrap();
     let names = entries.filter_map(|entry| entry.unwrap().file_name().into_string().ok());
@@ -64,7 +64,7 @@ pub(crate) fn held_programs() -> BTreeSet<u32> {
     pids.flat_map(|pid| held_by(pid, "prog_id:").unwrap_or_default()).collect()
 }
 
-/// The numbers that its open files have under this key: `prog_id:`, `map_id:`, `link_id:`.
+/// The ids that its open files have under this key: `prog_id:`, `map_id:`, `link_id:`.
 pub(crate) fn ids_of(pid: u32, key: &str) -> BTreeSet<u32> {
     held_by(pid, key).unwrap()
 }
@@ -76,12 +76,12 @@ fn held_by(pid: u32, key: &str) -> io::Result<BTreeSet<u32>> {
     Ok(ids.map(|id| u32::try_from(id).unwrap()).collect())
 }
 
-/// Numbers of all kernel programs that are loaded.
+/// Ids of all loaded BPF programs.
 pub(crate) fn loaded_programs() -> BTreeSet<u32> {
     aya::programs::loaded_programs().filter_map(|info| info.ok().map(|info| info.id())).collect()
 }
 
-/// How often the process has gone to sleep by itself, all its threads together.
+/// Voluntary context switches of all threads of the process.
 pub(crate) fn sleeps(pid: u32) -> u64 {
     let threads = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
     threads

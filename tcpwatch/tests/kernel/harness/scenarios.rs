@@ -14,7 +14,7 @@ use crate::coverage::{
 /// A name and what to do.
 pub(crate) type Scenario<'a> = (&'a str, fn());
 
-/// How often a scenario is run at most.
+/// The maximal number of runs of a scenario.
 const TRIES: usize = 3;
 
 /// One that failed.

@@ -1,4 +1,4 @@
-//! Segments seen and segments made: what a strange peer would send. IPv4 only.
+//! Captures segments, and sends segments that an unusual peer would send. IPv4 only.
 
 use std::{
     io::{self, Read as _},
@@ -15,7 +15,7 @@ pub(crate) const ACK: u8 = 0x10;
 const HEADER: u16 = 20;
 const TCP: u16 = 6;
 
-/// What the tests look at in a segment.
+/// The fields of a segment that the tests use.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Segment {
     pub(crate) from: SocketAddrV4,
@@ -25,7 +25,7 @@ pub(crate) struct Segment {
     pub(crate) flags: u8,
 }
 
-/// Hears every segment that arrives in the namespace where it was made, and can send some.
+/// Captures every segment that arrives in the namespace where it was made, and can send segments.
 pub(crate) struct Wire(Socket);
 
 impl Wire {

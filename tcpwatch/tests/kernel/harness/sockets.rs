@@ -1,5 +1,5 @@
-//! Sockets, and filters that make them deaf: a segment that a socket's own filter drops is lost on
-//! the receiver's side, unseen by the sender, as on a real network.
+//! Sockets, and filters by which they lose segments: a segment that a socket's own filter drops is lost on the
+//! receiver's side, invisible to the sender, as on a real network.
 
 use std::{
     io::Read as _,
@@ -62,7 +62,7 @@ pub(crate) fn reset(stream: TcpStream) {
     drop(stream);
 }
 
-/// Sets an option of `tcp(7)` that no crate knows by type.
+/// Sets an option of `tcp(7)` that no crate has a type for.
 pub(crate) fn set_tcp_option(socket: &impl AsFd, number: i32, value: i32) {
     let length = u32::try_from(size_of_val(&value)).unwrap();
     let (descriptor, value) = (socket.as_fd().as_raw_fd(), (&raw const value).cast());
@@ -76,7 +76,7 @@ pub(crate) fn half_close(stream: &TcpStream) {
     stream.shutdown(Shutdown::Write).unwrap();
 }
 
-/// A socket bound to `local`, which may be in TIME_WAIT still.
+/// A socket bound to `local`, which may still be in TIME_WAIT.
 pub(crate) fn bound(local: SocketAddr) -> Socket {
     let socket =
         Socket::new(Domain::for_address(local), Type::STREAM, Some(Protocol::TCP)).unwrap();
@@ -105,17 +105,17 @@ pub(crate) fn unbound(remote: SocketAddr) -> Socket {
     Socket::new(Domain::for_address(remote), Type::STREAM, Some(Protocol::TCP)).unwrap()
 }
 
-/// Loses every segment that comes for the socket.
+/// Drops every segment for the socket.
 pub(crate) fn lose_all(socket: &impl AsFd) {
     filter(socket, &[RETURN_NOTHING]);
 }
 
-/// Loses every segment that acknowledges without a SYN.
+/// Drops every segment with ACK and without SYN.
 pub(crate) fn lose_acks(socket: &impl AsFd) {
     lose_with(socket, ACK);
 }
 
-/// Loses every segment that answers a SYN.
+/// Drops every segment that answers a SYN.
 pub(crate) fn lose_syn_acks(socket: &impl AsFd) {
     lose_with(socket, SYN | ACK);
 }
@@ -123,7 +123,7 @@ pub(crate) fn lose_syn_acks(socket: &impl AsFd) {
 const SYN: u32 = 0x02;
 const ACK: u32 = 0x10;
 
-/// Loses every segment with these of the two flags.
+/// Drops every segment with these of the two flags.
 fn lose_with(socket: &impl AsFd, flags: u32) {
     const FLAGS_OF_TCP: u32 = 13;
     filter(
@@ -138,7 +138,7 @@ fn lose_with(socket: &impl AsFd, flags: u32) {
     );
 }
 
-/// Loses nothing any more.
+/// Drops nothing any more.
 pub(crate) fn lose_nothing(socket: &impl AsFd) {
     SockRef::from(socket).detach_filter().unwrap();
 }

@@ -1,4 +1,4 @@
-//! Two hosts joined by a cable that is tapped at both ends, as in the laboratory.
+//! Two hosts joined by a link that is tapped at both ends, as in the laboratory.
 
 use std::{
     collections::BTreeSet,
@@ -33,26 +33,26 @@ use super::{
 /// A host of the pair.
 pub(crate) struct Station {
     pub(crate) netns: Netns,
-    /// Index of its end of the cable.
+    /// Index of its end of the link.
     pub(crate) cable: u32,
     /// Its addresses.
     pub(crate) v4: &'static str,
     pub(crate) v6: &'static str,
 }
 
-/// The pair, and what the taps have told so far.
+/// The pair, and the records of the taps so far.
 pub(crate) struct Tapped {
     pub(crate) client: Station,
     pub(crate) server: Station,
     pub(crate) tap: Tap,
     probes: Probes,
     ring: tcpwatch_kernel::probe::Ring,
-    /// Records of every kind, as they came.
+    /// Records of every kind, in order of arrival.
     pub(crate) records: Vec<Vec<u8>>,
     segments: Vec<SegmentEvent>,
 }
 
-/// What is the same at both ends of the cable.
+/// What is the same at both ends of the link.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct OnTheWire {
     pub(crate) from: event::Endpoint,
@@ -107,7 +107,7 @@ impl Tapped {
         Self::with_ring(RING_BYTES)
     }
 
-    /// The same, with a ring of so many bytes.
+    /// The same, with a ring of this size in bytes.
     pub(crate) fn with_ring(bytes: u32) -> Self {
         let client = Station::new(101, "10.9.0.1", "fd00:9::1");
         let server = Station::new(102, "10.9.0.2", "fd00:9::2");
@@ -126,7 +126,7 @@ impl Tapped {
         Self { client, server, tap, probes, ring, records: Vec::new(), segments: Vec::new() }
     }
 
-    /// Sets a rule on a host's end of the cable.
+    /// Sets a rule on a host's end of the link.
     pub(crate) fn set(&mut self, host: Host, slot: usize, rule: &Drops) {
         let cable = self.host(host).cable;
         self.tap.set_rule(cable, slot, rule, clock::now()).unwrap();
@@ -139,7 +139,7 @@ impl Tapped {
         }
     }
 
-    /// What a recording of this pair begins with.
+    /// The header of a recording of this pair.
     pub(crate) fn header(&self) -> Header {
         Header {
             version: Header::VERSION,
@@ -161,7 +161,7 @@ impl Tapped {
         self.client.netns.inside(|| TcpStream::connect(to).unwrap())
     }
 
-    /// What both taps have told so far, in the order of the kernel's clock.
+    /// The segments of both taps so far, in the order of the kernel's clock.
     pub(crate) fn told(&mut self) -> &[SegmentEvent] {
         let names = Names::default();
         while let Some(record) = self.ring.records.next() {
@@ -174,14 +174,14 @@ impl Tapped {
         &self.segments
     }
 
-    /// The segments so far that went this way on this host's end of the cable.
+    /// The segments so far in this direction on this host's end of the link.
     pub(crate) fn at(&mut self, host: Host, way: Way) -> Vec<SegmentEvent> {
         let netns = self.host(host).inode();
         let told = self.told().iter();
         told.filter(|segment| segment.netns == netns && segment.way == way).cloned().collect()
     }
 
-    /// Waits until so many of them fit, and hands those out.
+    /// Waits until this many of them match, and returns those.
     pub(crate) fn await_at(
         &mut self,
         (host, way): (Host, Way),
@@ -196,8 +196,8 @@ impl Tapped {
         })
     }
 
-    /// Takes everything off; every record was received or counted as lost, and no program is left once
-    /// the hosts are gone, with which filters end.
+    /// Takes everything off; every record was received or counted as lost, and no program is left once the hosts, with
+    /// which filters end, have ended.
     pub(crate) fn end(mut self) -> Totals {
         let own = programs_of(std::process::id());
         assert!(own.is_subset(&loaded_programs()) && own.len() > 2, "{own:?}");
@@ -217,7 +217,7 @@ impl Tapped {
     }
 }
 
-/// The kernel frees a program a moment after its last user is gone.
+/// The kernel frees a program a moment after its last user has gone.
 pub(crate) fn all_gone(programs: &BTreeSet<u32>) {
     poll("the kernel drops the programs", || {
         programs.is_disjoint(&loaded_programs()).then_some(())
@@ -229,7 +229,7 @@ fn attach(tap: &mut Tap, host: &Station) {
     tap.attach(netns.as_fd(), "cable", host.cable, host.inode()).unwrap();
 }
 
-/// A rule for everything that goes this way.
+/// A rule for everything in this direction.
 pub(crate) fn rule(way: Way) -> Drops {
     Drops {
         way,
@@ -242,7 +242,7 @@ pub(crate) fn rule(way: Way) -> Drops {
     }
 }
 
-/// The segment as it is on the wire, whichever end told it.
+/// The segment as it is on the wire, independent of the end that reported it.
 pub(crate) fn on_the_wire(segment: &SegmentEvent) -> OnTheWire {
     let (local, remote) = (segment.ends.local, segment.ends.remote);
     let (from, to) = match segment.way {

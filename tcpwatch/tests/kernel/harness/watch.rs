@@ -1,4 +1,4 @@
-//! tcpwatch itself, running: its lines as they come, its end and its account.
+//! A running tcpwatch: its lines as they arrive, its end and its totals.
 
 use std::{
     collections::VecDeque,
@@ -29,7 +29,7 @@ pub(crate) struct Watch {
     readers: Vec<JoinHandle<()>>,
 }
 
-/// What a tcpwatch that has ended has said.
+/// The output of a tcpwatch that has ended.
 pub(crate) struct Log {
     pub(crate) lines: Vec<Line>,
     pub(crate) summary: Summary,
@@ -64,7 +64,7 @@ impl Watch {
 
     /// Starts it with these arguments and waits for its banner.
     ///
-    /// One at a time: loading takes the machine's power, and many at once would all be late.
+    /// One at a time: loading uses much CPU time, and many at once would all be late.
     pub(crate) fn start(args: &[&str]) -> Self {
         static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
         let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
@@ -83,7 +83,7 @@ impl Watch {
         self.child.id()
     }
 
-    /// Where it shows its metrics, if it was started to.
+    /// The address of its metrics, if it was started with one.
     pub(crate) fn metrics(&self) -> SocketAddr {
         self.wait(DEADLINE, "the address of its metrics", |said| {
             let address = said.stderr.iter().find_map(|line| line.strip_prefix(PAGE))?;
@@ -95,12 +95,12 @@ impl Watch {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
-    /// Waits until the lines so far hold an answer.
+    /// Waits until `found` returns a result for the lines so far.
     pub(crate) fn wait_for<T>(&self, what: &str, find: impl Fn(&[Line]) -> Option<T>) -> T {
         self.wait_within(DEADLINE, what, find)
     }
 
-    /// The same, for what takes longer.
+    /// The same with a longer time limit.
     pub(crate) fn wait_within<T>(
         &self,
         span: Duration,
@@ -110,14 +110,14 @@ impl Watch {
         self.wait(span, what, |said| find(&said.lines))
     }
 
-    /// Waits for `count` lines that fit.
+    /// Waits for `count` lines that match.
     pub(crate) fn wait_count(&self, count: usize, what: &str, fits: impl Fn(&Line) -> bool) {
         self.wait_for(what, |lines| {
             (lines.iter().filter(|line| fits(line)).count() >= count).then_some(())
         });
     }
 
-    /// Ends it with Ctrl-C; its account must balance.
+    /// Ends it with Ctrl-C; its totals must add up.
     pub(crate) fn stop(self) -> Log {
         self.stop_with(Signal::INT)
     }
@@ -146,7 +146,7 @@ impl Watch {
         Log { lines, summary }
     }
 
-    /// Ends it in the hard way and waits until it is gone.
+    /// Kills it and waits until it has ended.
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
@@ -168,7 +168,7 @@ impl Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        // An error means that it has ended already.
+        // An error means that it has already ended.
         if self.child.kill().is_ok() {
             drop(self.child.wait());
         }

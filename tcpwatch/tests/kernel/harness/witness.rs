@@ -1,5 +1,5 @@
-//! An independent witness: `ss` looks at all sockets of a namespace again and again, and is asked
-//! afterwards whether it agrees with what tcpwatch told.
+//! An independent witness: runs `ss` repeatedly for all sockets of a namespace, and compares its output with what
+//! tcpwatch reported.
 
 use std::{
     collections::HashMap,
@@ -17,18 +17,18 @@ use super::{
 };
 use crate::ss;
 
-/// A change and a look that are closer than this say nothing about each other.
+/// A change and a run of `ss` that are closer than this do not contradict each other.
 const SLACK: u64 = 5_000_000;
 
 type Ends = (End, End);
 
-/// Looks until it is stopped.
+/// Runs `ss` until it is stopped.
 pub(crate) struct Witness {
     stop: mpsc::Sender<()>,
     thread: JoinHandle<Vec<Look>>,
 }
 
-/// What existed between two moments.
+/// The sockets that existed between two moments.
 #[derive(Debug)]
 pub(crate) struct Look {
     from_ns: u64,
@@ -37,7 +37,7 @@ pub(crate) struct Look {
 }
 
 impl Witness {
-    /// `pause` is that between two looks.
+    /// `pause` is the time between two runs.
     pub(crate) fn start(netns: &Netns, pause: Duration) -> Self {
         let (stop, stopped) = mpsc::channel();
         let (tell, told) = mpsc::channel();
@@ -74,7 +74,7 @@ fn look() -> Look {
     Look { from_ns, to_ns, sockets }
 }
 
-/// A state that tcpwatch told, and when it was entered and left.
+/// A state that tcpwatch reported, and when it was entered and left.
 #[derive(Debug)]
 struct Stay<'a> {
     ends: Ends,
@@ -97,8 +97,8 @@ fn stays(lives: &[Life]) -> Vec<Stay<'_>> {
     stays
 }
 
-/// Every state that was seen was told at that time, and every state that was told for long enough
-/// was seen. Returns how many states were seen at all.
+/// Every state that `ss` showed was reported at that time, and every state that was reported as long enough was shown.
+/// Returns the number of states that were shown.
 pub(crate) fn agree(looks: &[Look], lives: &[Life]) -> usize {
     let stays = stays(lives);
     for look in looks {
@@ -110,7 +110,11 @@ pub(crate) fn agree(looks: &[Look], lives: &[Life]) -> usize {
                     && look.from_ns <= stay.to_ns + SLACK
             });
             let at = look.from_ns;
-            assert!(told, "{ends:?} was seen in {state} at {at}, told was\n{}", transcript(lives));
+            assert!(
+                told,
+                "{ends:?} was seen in {state} at {at}, reported was\n{}",
+                transcript(lives)
+            );
         }
     }
     let mut seen = 0;

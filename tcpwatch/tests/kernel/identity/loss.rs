@@ -1,5 +1,5 @@
-//! After a loss, what lives is not told to have ended, and nothing ends twice. What lives is what the test
-//! itself holds open.
+//! After losses, no live socket is reported as ended, and none ends twice. Live sockets are those that the test itself
+//! holds open.
 
 use std::net::{SocketAddr, TcpListener};
 
@@ -18,7 +18,7 @@ use crate::harness::{
 /// Sockets of each kind; half of them is even, so that every second one of each half was refused.
 const MANY: usize = 12;
 
-/// Loses records while `act` happens.
+/// Loses records while `act` runs.
 fn lose(netns: &Netns, watch: &Watch, act: impl FnOnce()) {
     while_stopped(watch.pid(), || {
         churn::connections(netns, 1000);
@@ -32,7 +32,7 @@ fn ended(lines: &[Line], cookie: u64) -> usize {
     lines.iter().filter(of_it).filter(|line| line.to == "CLOSED").count()
 }
 
-/// Connects that nobody answers; those that come second were refused before.
+/// Connects without an answer; every second of the sockets was refused before.
 fn waiting(netns: &Netns, silent: SocketAddr, closed: SocketAddr) -> Vec<Socket> {
     netns.inside(|| {
         let connect = |number| {

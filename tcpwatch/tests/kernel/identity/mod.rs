@@ -1,4 +1,4 @@
-//! Which socket it is, and which port it has: also when one socket is used again, and after losses.
+//! The identity of a socket and its port, also when a socket is reused, and after losses.
 
 mod loss;
 mod ports;
@@ -8,7 +8,7 @@ use socket2::Socket;
 
 use crate::harness::{line::Line, watch::Log};
 
-/// The number by which tcpwatch and `ss -e` know the socket.
+/// The cookie by which tcpwatch and `ss -e` identify the socket.
 fn cookie(socket: &Socket) -> u64 {
     socket_cookie(socket).unwrap()
 }
@@ -17,7 +17,7 @@ fn port(socket: &Socket) -> u16 {
     socket.local_addr().unwrap().as_socket().unwrap().port()
 }
 
-/// `connect()` to `AF_UNSPEC`: the socket is as new, and its port is given back.
+/// `connect()` to `AF_UNSPEC`: the socket is as new, and its port is released.
 fn disconnect(socket: &Socket) {
     rustix::net::connect_unspec(socket).unwrap();
 }

@@ -1,5 +1,5 @@
-//! A port that the kernel has not chosen yet is not that of the socket's life before. What is right is what
-//! `getsockname()` says.
+//! A port that the kernel has not chosen yet is not that of the socket's former connection. The truth is what
+//! `getsockname()` returns.
 
 use std::net::{SocketAddr, TcpListener};
 
@@ -14,10 +14,10 @@ use crate::harness::{
 
 const OLD: u16 = 45_001;
 const NEW: u16 = 45_000;
-/// Of both families, where nobody listens at first.
+/// Of both families, at first without a listener.
 const SERVERS: [&str; 2] = ["127.0.0.1:7009", "[::1]:7009"];
 
-/// The kernel can choose this port only.
+/// The only port that the kernel can choose.
 fn only_port(netns: &Netns, port: u16) {
     netns.set("ipv4.ip_local_port_range", &format!("{port} {port}")).unwrap();
 }

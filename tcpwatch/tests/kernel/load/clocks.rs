@@ -1,4 +1,4 @@
-//! Clocks that are not what they seem.
+//! Clocks with an offset.
 
 use std::{
     process::Command,

@@ -14,7 +14,7 @@ use crate::harness::{churn, exporter::Exporter, netns::Netns, program::tcpwatch}
 
 const CONNECTIONS: usize = 300;
 
-/// Every change, by socket: what all must tell alike. Each stamps it with its own time.
+/// Every change, by socket: all must report the same. Each has its own timestamps.
 fn changes(text: &str) -> BTreeSet<String> {
     let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     lines

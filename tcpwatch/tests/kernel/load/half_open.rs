@@ -1,4 +1,4 @@
-//! Connections that are never completed, from as many addresses: SYNs whose answers nobody reads.
+//! Connections that are never completed, from as many addresses: SYNs whose answers are not received.
 
 use std::{
     net::{Ipv4Addr, SocketAddr, SocketAddrV4},
@@ -37,13 +37,13 @@ fn listen(backlog: i32) -> Socket {
     socket
 }
 
-/// Counts and is asked inside.
+/// Counts, and is scraped, inside.
 fn serve(netns: &Netns) -> Exporter {
     let args = ["serve", "--netns", &netns.word(), "--web.listen-address", V4];
     netns.inside(|| Exporter::start(&args))
 }
 
-/// One SYN each, from addresses of their own.
+/// One SYN from each of many addresses.
 fn flood(count: u32) {
     let raw =
         Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::from(libc::IPPROTO_RAW))).unwrap();
@@ -155,7 +155,7 @@ fn with_syn_cookies_only_what_the_queue_holds_is_half_open_and_told() {
     assert!((1..=QUEUE + 1).contains(&half_open), "{half_open}");
     assert_eq!(cookies + i64::try_from(half_open).unwrap(), i64::from(CONNECTIONS));
     drop(listener);
-    // Their timers find that nobody listens any more.
+    // Their timers find that the listener is gone.
     watch.wait_count(WHILE, r#""reason":"listener_closed""#, half_open);
     let ended = watch.stop();
     let told = occurrences(&ended.text, r#""from":"LISTEN","to":"SYN_RECV""#);

@@ -1,4 +1,4 @@
-//! As much as the machine can do, for as long as it takes: a tier of its own, because it takes minutes.
+//! Full load for minutes: therefore a tier of its own.
 
 mod clocks;
 mod conservation;

@@ -1,4 +1,4 @@
-//! Network namespaces that come and go while every one is watched.
+//! Network namespaces that are created and removed while every one is watched.
 
 use std::{net::TcpListener, thread, time::Duration};
 
@@ -9,16 +9,16 @@ use crate::harness::{
 };
 
 const NAMESPACES: usize = 1000;
-/// At a time.
+/// At the same time.
 const TOGETHER: usize = 50;
-/// In every namespace; by it the traffic of the rest of this machine is left out.
+/// The port in every namespace, which excludes the traffic of the rest of this machine.
 const PORT: u16 = 4747;
 const WHILE: Duration = Duration::from_mins(1);
-/// Kibibytes by which memory may grow once tables and caches have their size: sysctls of a namespace take
-/// some hundred bytes, and are kept for 4,096 of them.
+/// Kibibytes by which memory may grow once tables and caches have their size: the sysctls of a namespace take some
+/// hundred bytes, and are kept for 4,096 of them.
 const FLAT: u64 = 4096;
 
-/// A connection that is closed, and one whose SYN is sent again: the rules of each namespace are asked for.
+/// A connection that is closed, and one whose SYN is retransmitted: for this the sysctls of each namespace are read.
 fn live(round: usize, watch: &Run) {
     let all: Vec<Netns> = thread::scope(|scope| {
         let born: Vec<_> = (0..TOGETHER).map(|_| scope.spawn(Netns::new)).collect();
@@ -54,7 +54,7 @@ fn a_thousand_namespaces_come_and_go_and_nothing_of_them_stays() {
     for round in 2..rounds {
         live(round, &watch);
     }
-    // A namespace is taken down some time after its last process has left it.
+    // A namespace is removed some time after its last process has left it.
     watch.wait_count(WHILE, r#""reason":"netns_gone""#, NAMESPACES * 99 / 100);
     let late = measure();
     println!("measured: descriptors and KiB of its own: {early:?}, then {late:?}");

@@ -1,4 +1,4 @@
-//! Output that cannot be written, or that nobody reads.
+//! Output that cannot be written, or that is not read.
 
 use std::{
     fs::{self, File},
@@ -19,7 +19,7 @@ use crate::harness::{
     program::{started, tcpwatch},
 };
 
-/// A log of this namespace with these arguments, once it says that nothing is missed.
+/// A log of this namespace with these arguments, after it has reported that nothing is missed.
 fn log(
     netns: &Netns,
     args: &[&str],
@@ -30,7 +30,7 @@ fn log(
     started(&mut command, stdout)
 }
 
-/// How it ended and what it said.
+/// Its exit status and its messages.
 fn end(mut child: Child, mut stderr: impl io::Read) -> (ExitStatus, String) {
     let status = poll("its end", || child.try_wait().unwrap());
     let mut said = String::new();
@@ -127,7 +127,7 @@ fn a_reader_that_pauses_loses_nothing_that_is_not_counted() {
         let netns = Netns::new();
         let (mut child, stderr) =
             log(&netns, &["--format", format, "--buffer", "16K"], Stdio::piped());
-        // Nobody reads: the pipe fills up, and then the ring.
+        // The pipe is not read: it fills up, and then the ring.
         churn::connections(&netns, 2000);
         kill_process(Pid::from_child(&child), Signal::INT).unwrap();
         let text = io::read_to_string(child.stdout.take().unwrap()).unwrap();

@@ -1,4 +1,4 @@
-//! tcpwatch with its output in a file, for as many lines as there may be, and what it weighs meanwhile.
+//! tcpwatch with its output in a file, for any number of lines, and its use of memory.
 
 use std::{
     fs::{self, File},
@@ -21,24 +21,23 @@ pub(super) struct Run {
     pub(super) started_in: Duration,
 }
 
-/// What it has left.
+/// What it leaves.
 pub(super) struct Ended {
     pub(super) text: String,
     pub(super) summary: Summary,
-    /// Kibibytes of its own memory, as many as it ever had in the end.
+    /// Kibibytes of its own memory, its peak.
     pub(super) most_kib: u64,
 }
 
 impl Run {
-    /// Writes JSON and a summary, with these arguments; returns when it says that nothing is missed any
-    /// more.
+    /// Writes JSON and a summary, with these arguments; returns when it has reported that nothing is missed any more.
     pub(super) fn start(args: &[&str]) -> Self {
         let mut command = program::tcpwatch();
         command.args(["--format", "json", "--summary"]).args(args);
         Self::command(command)
     }
 
-    /// The same with a command that ends up as tcpwatch.
+    /// The same with a command that executes tcpwatch.
     pub(super) fn command(mut command: Command) -> Self {
         let stdout = NamedTempFile::new().unwrap();
         let begun = Instant::now();
@@ -56,7 +55,7 @@ impl Run {
         fs::read_to_string(self.stdout.path()).unwrap()
     }
 
-    /// Waits until what it has written holds so many lines with these words.
+    /// Waits until its output contains this many lines with these words.
     pub(super) fn wait_count(&self, span: Duration, words: &str, count: usize) {
         poll_within(span, words, || (occurrences(&self.text(), words) >= count).then_some(()));
     }
@@ -81,20 +80,20 @@ impl Run {
 
 impl Drop for Run {
     fn drop(&mut self) {
-        // An error means that it has ended already.
+        // An error means that it has already ended.
         if self.child.kill().is_ok() {
             drop(self.child.wait());
         }
     }
 }
 
-/// How many lines hold these words.
+/// The number of lines with these words.
 pub(super) fn occurrences(text: &str, words: &str) -> usize {
     text.lines().filter(|line| line.contains(words)).count()
 }
 
-/// Kibibytes of memory that are a process's own: neither its program nor the ring that it shares with
-/// the kernel. Nothing if it has ended.
+/// Kibibytes of memory that are a process's own: without its program and without the ring that it shares with the
+/// kernel. `None` if it has ended.
 pub(super) fn own_kib(pid: u32) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"))?;

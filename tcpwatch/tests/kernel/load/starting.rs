@@ -1,4 +1,4 @@
-//! Signals at any moment of the start.
+//! Signals at any time during the start.
 
 use std::{
     collections::BTreeSet, os::unix::process::ExitStatusExt as _, process::Stdio, time::Duration,
@@ -36,7 +36,7 @@ fn a_signal_at_any_moment_of_the_start_leaves_nothing_behind() {
         let status = poll("its end", || child.try_wait().unwrap());
         let said = std::io::read_to_string(child.stderr.take().unwrap()).unwrap();
         assert!(!said.contains("panicked"), "{said}");
-        // Before it catches signals there is nothing yet that an orderly end would take away.
+        // Before it catches signals there is nothing that an orderly end would remove.
         match (status.code(), status.signal()) {
             (Some(0), None) => in_order += 1,
             (None, Some(number)) if number == signal.as_raw() => by_signal += 1,
@@ -45,7 +45,7 @@ fn a_signal_at_any_moment_of_the_start_leaves_nothing_behind() {
     }
     println!("measured: {in_order} ended in order, {by_signal} by the signal itself");
     assert!(in_order > 0, "some had begun");
-    poll("every program is gone or somebody else's", || {
+    poll("every program is gone or belongs to another process", || {
         let new: BTreeSet<u32> = loaded_programs().difference(&before).copied().collect();
         new.is_subset(&held_programs()).then_some(())
     });

@@ -1,4 +1,4 @@
-//! More sockets in TIME_WAIT than are tracked at most.
+//! More sockets in TIME_WAIT than can be tracked.
 
 use std::{
     fs,
@@ -13,13 +13,13 @@ use tcpwatch_core::track::MAX_SOCKETS;
 use super::run::{Ended, Run, occurrences, own_kib};
 use crate::harness::{exporter::Exporter, let_pass, netns::Netns, poll_within, sockets::V4};
 
-/// As many as are wanted, and some that do not fit.
+/// As many as can be tracked, and some that do not fit.
 const SOCKETS: usize = MAX_SOCKETS + 4096;
 /// Clients at a time.
 const CLIENTS: usize = 4;
-/// Addresses that each client connects to: the ports to each last for all.
+/// Addresses that each client connects to: the ports towards each suffice for all.
 const HOSTS: u8 = 8;
-/// TIME_WAIT lasts for a minute: by then all have to be there, or the first are gone again.
+/// TIME_WAIT lasts for a minute: all must exist by then, before the first ones end.
 const MINUTE: Duration = Duration::from_mins(1);
 
 /// Makes that many, the client closing first.
@@ -53,15 +53,14 @@ fn make(netns: &Netns, count: usize) {
     });
 }
 
-/// How many the kernel has.
+/// The kernel's number of sockets in TIME_WAIT.
 fn there(netns: &Netns) -> usize {
     let text = netns.inside(|| fs::read_to_string("/proc/thread-self/net/sockstat").unwrap());
     let line = text.lines().find_map(|line| line.strip_prefix("TCP: ")).unwrap();
     line.split_whitespace().skip_while(|word| *word != "tw").nth(1).unwrap().parse().unwrap()
 }
 
-/// What is tracked and what had no room is what there was between the two moments, but for what the
-/// kernel skipped.
+/// What is tracked and what had no room is what existed between the two moments, except for what the kernel skipped.
 fn accounts_for(ended: &Ended, before: usize, after: usize) {
     let Ended { text, summary, .. } = ended;
     let lost = |cause: &str| summary.lost.get(cause).copied().unwrap_or(0);
@@ -75,7 +74,7 @@ fn accounts_for(ended: &Ended, before: usize, after: usize) {
     assert!(open + refused + missed >= after, "{open} + {refused} + {missed} of {after}");
     assert!(open + refused <= before + missed, "{open} + {refused} of {before}");
     assert!(refused > 0, "some did not fit");
-    assert!(occurrences(text, r#""cause":"table_full""#) > 0, "and that was told");
+    assert!(occurrences(text, r#""cause":"table_full""#) > 0, "and that was reported");
 }
 
 #[test]
@@ -89,7 +88,7 @@ fn more_sockets_in_time_wait_than_are_tracked_are_counted_told_and_served() {
     ]);
     let exporter = netns.inside(|| Exporter::start(&["serve", "--web.listen-address", V4]));
     let word = netns.word();
-    // Everything is tracked, and only what nobody owns is printed: nothing.
+    // Everything is tracked, and only sockets without an owner are printed: none.
     let args = ["--netns", &word, "--state", "TIME_WAIT", "--comm", "nobody's", "--buffer", "256M"];
     let watch = Run::start(&args);
     let small = own_kib(watch.pid()).unwrap();
@@ -112,7 +111,7 @@ fn more_sockets_in_time_wait_than_are_tracked_are_counted_told_and_served() {
     // Each page is a connection, too.
     let (mut served, mut pages) = (told, 1);
     poll_within(MINUTE, "a page with those that are there", || {
-        // Sockets that wait are listed anew after some seconds.
+        // Sockets that wait are listed again after some seconds.
         let_pass(Duration::from_millis(500));
         let after = there(&netns);
         served = usize::try_from(netns.inside(|| exporter.samples()).count(series)).unwrap();
@@ -132,7 +131,7 @@ fn more_sockets_in_time_wait_than_are_tracked_are_counted_told_and_served() {
     for (name, ended) in [("from the beginning", &ended), ("at start", &later)] {
         let more = ended.most_kib - small;
         println!("measured: {name}: {} KiB of its own, {more} of them for sockets", ended.most_kib);
-        // What ARCHITECTURE.md states for one of the two tables, and as much for what is on its way.
+        // What ARCHITECTURE.md gives for one of the two tables, and as much for what is in transit.
         assert!(more < (2 * 190) << 10, "{more} KiB");
     }
 }

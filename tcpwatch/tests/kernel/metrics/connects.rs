@@ -1,4 +1,4 @@
-//! Connect attempts: successes, failures by reason, and what is no failure.
+//! Connect attempts: successes, failures by reason, and what does not count as a failure.
 
 use std::{
     collections::BTreeMap,
@@ -28,7 +28,7 @@ fn a_thousand_short_connects_are_a_thousand_successes_and_no_failure() {
         let netns = Netns::new();
         let (exporter, before) = begin(&netns);
         churn::connections(&netns, MANY);
-        // A FIN_WAIT_2 that became TIME_WAIT without a word is counted when TIME_WAIT ends.
+        // A FIN_WAIT_2 that became TIME_WAIT without an event is counted when TIME_WAIT ends.
         drop(netns);
         exporter.wait_for(&before, TIME_WAIT_ENDS, 1000)
     });
@@ -73,10 +73,10 @@ fn a_thousand_short_connects_are_a_thousand_successes_and_no_failure() {
     assert_eq!(grown.changes(), expected);
 }
 
-/// Addresses from which connections are made at once.
+/// Addresses from which connections are made simultaneously.
 const AT_ONCE: u8 = 4;
 
-/// On all CPUs, and with TIME_WAIT sockets whose memory serves for new ones at once.
+/// On all CPUs, with TIME_WAIT sockets whose memory is reused at once.
 #[test]
 fn connections_on_all_cpus_at_once_are_counted_one_by_one() {
     needs_root!();
@@ -129,7 +129,7 @@ fn nobody() -> SocketAddr {
     TcpListener::bind(V4).unwrap().local_addr().unwrap()
 }
 
-/// What has grown when a socket that tried to connect from `netns` has closed.
+/// The increments when a socket that tried to connect from `netns` has closed.
 fn after(netns: &Netns, act: impl Fn() + Send + Sync) -> Samples {
     counted(|| {
         let (exporter, before) = begin(netns);
@@ -150,7 +150,7 @@ fn refused() {
 
 fn timed_out() {
     let netns = Netns::with(&[("ipv4.tcp_syn_retries", "1")]);
-    // Since 6.5; before, there were none.
+    // Since 6.5; older kernels had none.
     drop(netns.set("ipv4.tcp_syn_linear_timeouts", "0"));
     let grown = after(&netns, || {
         let deaf = TcpListener::bind(V4).unwrap();
@@ -174,7 +174,7 @@ fn unreachable() {
     failed_once(&grown, "unreachable");
 }
 
-/// A SYN crosses ours, and then a reset comes.
+/// A SYN crosses the client's, followed by a reset.
 fn reset() {
     let netns = Netns::new();
     let grown = after(&netns, || {

@@ -1,4 +1,4 @@
-//! How long states last, those of mini-sockets most of all, and changes that the log tells too.
+//! How long states last, above all those of mini-sockets, and changes that the log has, too.
 
 use std::{
     collections::BTreeMap,
@@ -86,7 +86,7 @@ fn a_change_that_the_kernel_does_not_tell_is_counted_at_the_end() {
         drop(netns);
         exporter.wait_for(&before, TIME_WAIT_ENDS, 4)
     });
-    assert_eq!(grown.count(TIME_WAIT_BEGINS), 4, "told or not");
+    assert_eq!(grown.count(TIME_WAIT_BEGINS), 4, "reported or not");
     assert_eq!(grown.stays("fin_wait_2", ("0.1", "0.5")), 4, "150 ms, by the jiffy");
     assert_eq!(grown.count("state_duration_seconds_count{state=\"fin_wait_2\"}"), 4);
     assert_eq!(grown.count("state_duration_seconds_bucket{state=\"time_wait\",le=\"5\"}"), 4);
@@ -105,7 +105,7 @@ fn a_namespace_that_goes_away_ends_its_time_waits() {
     assert_eq!(grown.count("state_durations_unknown_total{state=\"time_wait\"}"), 0);
 }
 
-/// The server closes first, so that its side is in TIME_WAIT when the client comes again.
+/// The server closes first, so that its side is in TIME_WAIT when the client connects again.
 fn a_new_connection_ends_time_wait() {
     let grown = counted(|| {
         let netns = Netns::new();
@@ -214,7 +214,7 @@ fn time_wait_lasts_a_minute() {
         let netns = Netns::new();
         let (exporter, before) = begin(&netns);
         churn::connections(&netns, 30);
-        // Not asked a thousand times meanwhile.
+        // Not queried a thousand times in between.
         let_pass(Duration::from_secs(59));
         exporter.wait_within(Duration::from_secs(15), &before, TIME_WAIT_ENDS, 30)
     });

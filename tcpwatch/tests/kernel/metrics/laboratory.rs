@@ -1,10 +1,10 @@
-//! The laboratory makes trouble in namespaces of its own; the series that stand for it rise.
+//! The laboratory causes failures in namespaces of its own, and the corresponding series increase.
 
 use super::begin_on_all;
 use crate::harness::{exporter::Samples, program::tcpwatch, side_by_side};
 
-/// Runs a scenario, which passes, beside an exporter of all namespaces. Others are counted, too: what
-/// has grown is at least what the scenario did.
+/// Runs a scenario, which passes, beside an exporter of all namespaces. Others are counted, too: the increments are at
+/// least those of the scenario.
 fn after(scenario: &str) -> Samples {
     let (exporter, before) = begin_on_all();
     let run = tcpwatch()
@@ -32,7 +32,7 @@ fn scenarios_of_the_laboratory_raise_the_series_of_their_trouble() {
     ]);
 }
 
-/// Beyond the end of its peer's `FIN_WAIT_2`, of 3 s.
+/// Longer than its peer's `FIN_WAIT_2` of 3 s.
 fn close_wait() {
     let grown = after("close-wait");
     let changes = grown.changes();

@@ -1,4 +1,4 @@
-//! The list of metrics in `deploy/` is what the page says.
+//! The list of metrics in `deploy/` agrees with the page.
 
 use std::{collections::BTreeSet, env, fs, net::TcpListener};
 
@@ -12,7 +12,7 @@ use crate::{
 };
 
 const HEADING: &str = "# Metrics\n\n\
-    What `tcpwatch serve` shows, in the words of the page itself. A test compares the two;\n\
+    The metrics of `tcpwatch serve` with their help texts. A test compares this file with the page;\n\
     `UPDATE_GOLDEN=1` makes it write this file.\n\n\
     | metric | kind | labels | is |\n|:--|:--|:--|:--|\n";
 
@@ -43,7 +43,7 @@ fn the_list_of_metrics_has_every_family_with_its_kind_its_labels_and_its_help() 
     needs_root!();
     let netns = Netns::new();
     let exporter = netns.inside(|| Exporter::start(&["serve", "--web.listen-address", V4]));
-    // What has no series without it: a socket in CLOSE_WAIT.
+    // Has no series without one: a socket in CLOSE_WAIT.
     let page = netns.inside(|| {
         let pair = Pair::over(&TcpListener::bind(V4).unwrap());
         half_close(&pair.client);

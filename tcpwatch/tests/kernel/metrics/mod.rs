@@ -1,4 +1,4 @@
-//! `tcpwatch serve`: what it counts is what happened, exactly, in a namespace of its own.
+//! `tcpwatch serve` counts exactly what happens in a namespace of its own.
 
 mod connects;
 mod durations;
@@ -12,11 +12,11 @@ use crate::{
     harness::exporter::{Exporter, Samples},
 };
 
-/// How often a scenario is run until the kernel has skipped no run of a hook, which it counts.
+/// The maximal number of attempts until the kernel has skipped no run of a hook, which it counts.
 const TRIES: usize = 3;
 
-/// What has grown in a scenario. What the kernel skipped is in no metric, but its number is: then the
-/// scenario is run again.
+/// The increments in a scenario. What the kernel skipped is in no metric, but its number is: then the scenario is run
+/// again.
 fn counted(scenario: impl Fn() -> Samples) -> Samples {
     for _ in 1..TRIES {
         let grown = scenario();
@@ -30,7 +30,7 @@ fn counted(scenario: impl Fn() -> Samples) -> Samples {
     scenario()
 }
 
-/// The series of connect failures, all of them.
+/// All series of connect failures.
 const REASONS: [&str; 9] = [
     "refused",
     "timed_out",

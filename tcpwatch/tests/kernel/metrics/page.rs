@@ -1,4 +1,4 @@
-//! The page as a whole: it never goes backwards, ends soon, and stands beside a log.
+//! The page as a whole: counters never decrease, it is sent soon, and it works beside a log.
 
 use std::{net::TcpListener, thread};
 
@@ -13,7 +13,7 @@ use crate::harness::{
     program::{loaded_programs, programs_of, tcpwatch},
 };
 
-/// Pages that each of several readers looks at while connections come and go.
+/// Pages that each of several readers fetches while connections are opened and closed.
 const PAGES: usize = 40;
 const READERS: usize = 4;
 
@@ -42,7 +42,7 @@ fn no_counter_goes_backwards_while_connections_come_and_go() {
     assert_eq!(new, Vec::<String>::new(), "every series was there before");
 }
 
-/// Counters that have fallen, or have gone.
+/// Counters that have decreased or disappeared.
 pub(super) fn backwards(before: &Samples, now: &Samples) -> Vec<String> {
     let counters = |series: &&String| {
         ["_total", "_bucket", "_count", "_sum"].iter().any(|part| series.contains(part))

@@ -1,5 +1,5 @@
-//! Restarts, and namespaces and interfaces that come and go: no counter goes backwards, no label is
-//! new, nothing is left behind.
+//! Restarts, and namespaces and interfaces that are created and removed: no counter decreases, no label is new, nothing
+//! is left behind.
 
 use std::{
     net::TcpListener,
@@ -15,10 +15,10 @@ use crate::harness::{
     sockets::{Pair, V4},
 };
 
-/// Network namespaces that come and go, and how many at a time.
+/// Number of network namespaces, and how many at a time.
 const NAMESPACES: usize = 1000;
 const AT_A_TIME: usize = 4;
-/// Descriptors that may be open at one page and not at another: connections of scrapes.
+/// Descriptors that may be open during one page and not during another: connections of scrapes.
 const FEW: f64 = 3.0;
 
 /// One namespace after another, with a connection in each.
@@ -36,7 +36,7 @@ fn interfaces_come_and_go(netns: &Netns, is_over: impl Fn() -> bool) {
     }
 }
 
-/// The names of all series but those of listeners, whose ports are of the kernel's choice.
+/// The names of all series except those of listeners, whose ports the kernel chooses.
 fn names(samples: &Samples) -> Vec<&String> {
     samples.0.keys().filter(|series| !series.starts_with("tcpwatch_listener_backlog")).collect()
 }

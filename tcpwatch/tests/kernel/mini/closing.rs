@@ -1,4 +1,4 @@
-//! FIN_WAIT_2 whose application has gone, and TIME_WAIT that cannot be.
+//! Orphans in FIN_WAIT_2, and TIME_WAIT that is not possible.
 
 use std::{net::TcpListener, time::Duration};
 
@@ -15,7 +15,7 @@ use crate::harness::{
 
 use super::{came_as_predicted, lasts, side_by_side};
 
-/// Enough to cover the time in which nothing is reported.
+/// Longer than the time in which nothing is reported.
 const ORPHANS: u32 = 110;
 const ORPHAN: &str = "CLOSED SYN_SENT ESTABLISHED FIN_WAIT_1 FIN_WAIT_2";
 
@@ -140,7 +140,7 @@ fn the_peers_fin_is_told_whenever_it_comes() {
         let apart = Duration::from_nanos(told.abs_diff(sent));
         assert!(apart < Duration::from_millis(10), "{apart:?} from the FIN:\n{ours}");
     }
-    assert!(missed.is_empty(), "{} never told:\n{}", missed.len(), transcript(&missed));
+    assert!(missed.is_empty(), "{} never reported:\n{}", missed.len(), transcript(&missed));
 }
 
 #[test]

@@ -15,11 +15,11 @@ use crate::harness::{
     watch::Watch,
 };
 
-/// The longest patience below, and what the timer wheel adds.
+/// The longest time limit below, plus the lateness of the timer wheel.
 const LONG: Duration = Duration::from_secs(30);
 
-/// Sets a scene again and again, to last longer each time, until it outlives the start of tcpwatch:
-/// how long that takes depends on the machine.
+/// Sets up a situation again and again, longer each time, until it outlives the start of tcpwatch: how long that takes
+/// depends on the machine.
 fn older<T>(state: TcpState, patience: &[&str], scene: impl Fn(&Netns, &str) -> T) -> (Watch, T) {
     for long in patience {
         let netns = Netns::new();
@@ -51,7 +51,7 @@ fn an_old_orphan_in_fin_wait_2_is_told_to_end() {
         let log = watch.stop();
         let ours = life(&log.lines, client, server);
         assert_eq!((ours.path().as_str(), ours.reason()), ("FIN_WAIT_2 CLOSED", "timer"));
-        assert_eq!(ours.lines[0].in_state_s, None, "nobody knows since when: {ours}");
+        assert_eq!(ours.lines[0].in_state_s, None, "its beginning is unknown: {ours}");
     }
 }
 
@@ -72,7 +72,7 @@ fn an_old_half_open_connection_is_told_to_be_given_up() {
         let listening = listener.local_addr().unwrap();
         let theirs = life(&log.lines, listening, client.local_addr().unwrap());
         assert_eq!((theirs.path().as_str(), theirs.reason()), ("SYN_RECV CLOSED", "timed_out"));
-        assert_eq!(theirs.lines[0].in_state_s, None, "nobody knows since when: {theirs}");
+        assert_eq!(theirs.lines[0].in_state_s, None, "its beginning is unknown: {theirs}");
         assert_eq!(theirs.direction(), Some("incoming"));
     }
 }

@@ -68,7 +68,7 @@ fn ack_lost(retries: &str, promised: u64, address: &str) {
     let earliest = Duration::from_secs(promised).as_secs_f64() - tick;
     assert!(took >= earliest && took <= latest + super::LATE, "{took} s, at most {latest}");
     let ours = life(&log.lines, connected, listening);
-    assert_eq!(ours.path(), "CLOSED SYN_SENT ESTABLISHED", "the client knows of nothing");
+    assert_eq!(ours.path(), "CLOSED SYN_SENT ESTABLISHED", "the client is not affected");
     let syn = ours.entered("SYN_SENT").mono_ns;
     let arrival = seconds(syn, theirs.entered("SYN_RECV").mono_ns);
     assert!(arrival < 0.002, "SYN_RECV begins when the SYN arrives: {arrival}");
@@ -133,7 +133,7 @@ fn a_reset_ends_it() {
     let client = deaf_client(&netns, listening);
     let connected = local(&client);
     watch.wait_count(1, "SYN_RECV", |line| line.is("LISTEN>SYN_RECV"));
-    // The repeated SYN+ACK finds nobody and is answered with a reset.
+    // The repeated SYN+ACK finds no socket and is answered with a reset.
     drop(client);
     given_up(&watch);
     let log = watch.stop();

@@ -28,7 +28,7 @@ fn server_side(all: &[Life], listening: SocketAddr) -> Life {
     all.iter().filter(accepted).find(connections).expect("the server's side").clone()
 }
 
-/// The path of an accepted socket that was no half-open connection before, from the listener on.
+/// The path of an accepted socket that was not a half-open connection before, from the listener on.
 fn server_path(life: &Life) -> String {
     let path = life.path();
     if path.starts_with("LISTEN") {
@@ -64,7 +64,7 @@ fn with_syn_cookies_there_is_no_half_open_connection() {
             Some("syn_cookie"),
             "{theirs}"
         );
-        assert_eq!(theirs.left("SYN_RECV").in_state_s, None, "nobody knows since when: {theirs}");
+        assert_eq!(theirs.left("SYN_RECV").in_state_s, None, "its beginning is unknown: {theirs}");
     }
 }
 

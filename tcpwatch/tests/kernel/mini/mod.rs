@@ -18,12 +18,12 @@ use tcpwatch_kernel::clock;
 
 use crate::harness::{lives::Life, side_by_side};
 
-/// How late a softirq may run on a machine that has other things to do.
+/// How late a softirq may run on a machine with other work.
 const LATE: f64 = 0.03;
 /// How far a prediction may be off: two ticks at 250 Hz.
 const TICKS: f64 = 0.008;
 
-/// The longest that a timer of this many seconds can take, by the wheel's granularity.
+/// The longest time of a timer of this many seconds, by the wheel's granularity.
 fn longest(seconds: u64) -> f64 {
     let rate: TickRate = clock::tick_rate();
     // Arming takes place inside a tick; a timer near a level's border may land one level up.
@@ -32,7 +32,7 @@ fn longest(seconds: u64) -> f64 {
     rate.duration(ticks.max().unwrap() + 1).as_secs_f64()
 }
 
-/// A timer of this many seconds, by its kernel time: never early, late by the wheel at most.
+/// A timer of this many seconds, by its kernel time: never early, late at most by the wheel.
 fn lasts(took: f64, seconds: u64) {
     let tick = clock::tick_rate().duration(1).as_secs_f64();
     let promised = Duration::from_secs(seconds).as_secs_f64();
@@ -41,7 +41,7 @@ fn lasts(took: f64, seconds: u64) {
     assert!(took <= latest, "{took} s is later than {latest} s");
 }
 
-/// The end was predicted when the state was entered, and came then.
+/// The end was predicted when the state was entered, and came at that time.
 fn came_as_predicted(life: &Life, state: &str) {
     let predicted = life.entered(state).ends_in_s.unwrap_or_else(|| panic!("predicted: {life}"));
     let took = life.seconds_in(state);

@@ -124,7 +124,7 @@ fn a_connect_that_finds_no_other_port_takes_over_a_time_wait() {
     for address in ["127.0.0.1:7001", "[::1]:7001"] {
         let netns =
             Netns::with(&[("ipv4.tcp_tw_reuse", "1"), ("ipv4.ip_local_port_range", "45000 45000")]);
-        // Since 6.14; before, a second has to pass.
+        // Since 6.14; older kernels require a second.
         let needed = if netns.set("ipv4.tcp_tw_reuse_delay", "1").is_ok() {
             Duration::from_millis(20)
         } else {

@@ -75,7 +75,7 @@ fn ordinary(address: &str) {
     assert_eq!(ours.path(), CLIENT);
     a_minute(&ours);
     assert_eq!(log.summary.open, 0);
-    // A look is a process of its own: six hundred in a minute, and some fewer on a busy machine.
+    // Each query is a process of its own: six hundred in a minute, fewer on a busy machine.
     let seen = agree(&looks, &lives(&log.lines));
     assert!(seen > 100, "seen all the time: {seen} agreements");
 }
@@ -126,7 +126,7 @@ fn an_old_time_wait_is_told_to_end() {
     let log = end(watch);
     let ours = life(&log.lines, client, server);
     assert_eq!((ours.path().as_str(), ours.reason()), ("TIME_WAIT CLOSED", "timer"));
-    // The timer tells since when.
+    // The timer gives the time of the entry.
     if let Some(took) = ours.lines[0].in_state_s {
         println!("measured: TIME_WAIT {took:.4} s, older than tcpwatch");
         lasts(took, 60);
@@ -159,7 +159,7 @@ fn a_server_that_goes_on_after_a_second_leads_to_time_wait() {
     assert_eq!(ours.owner().map(|process| process.pid), Some(owner), "{ours}");
 }
 
-/// TIME_WAIT whose peer does not hear the last ACK and repeats its FIN until `enough`.
+/// TIME_WAIT whose peer does not receive the last ACK and retransmits its FIN until `enough`.
 fn fin_again(enough: fn(&Watch)) {
     let netns = Netns::new();
     let watch = Watch::on(&netns);
@@ -189,13 +189,13 @@ fn fin_again(enough: fn(&Watch)) {
             "the clock goes on: {restart}"
         );
     }
-    // The FIN that was heard at last is the one whose ACK was.
+    // The FIN that finally arrived is the one whose ACK did.
     let heard = theirs.entered("CLOSED").mono_ns;
     let apart = Duration::from_nanos(last.mono_ns.abs_diff(heard));
     assert!(apart < Duration::from_millis(10), "{apart:?} from the end of LAST_ACK: {last}");
     lasts(seconds(last.mono_ns, ours.entered("CLOSED").mono_ns), 60);
     let took = ours.seconds_in("TIME_WAIT");
-    println!("measured: TIME_WAIT {took:.4} s with {} restarts told", restarts.len());
+    println!("measured: TIME_WAIT {took:.4} s with {} restarts reported", restarts.len());
     assert_eq!(log.summary.open, 0);
 }
 

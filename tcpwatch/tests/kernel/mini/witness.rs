@@ -35,7 +35,7 @@ fn a_witness_that_looks_every_few_milliseconds_agrees() {
     assert_eq!(log.summary.inferred, 0);
 }
 
-/// Everything that takes at most some seconds, all sockets closed in the end.
+/// Everything that takes at most some seconds, with all sockets closed in the end.
 fn scenes(address: &str) {
     let moment = || let_pass(Duration::from_millis(60));
     let listener = TcpListener::bind(address).unwrap();

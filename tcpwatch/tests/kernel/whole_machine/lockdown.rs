@@ -1,5 +1,5 @@
-//! A kernel that was started with `lockdown=confidentiality` lets no program read memory by address. Changes
-//! of full sockets are read by types, which it allows.
+//! A kernel that was started with `lockdown=confidentiality` lets no program read memory by address. Changes of full
+//! sockets are read through typed pointers, which it allows.
 
 use std::{fs, net::TcpListener};
 

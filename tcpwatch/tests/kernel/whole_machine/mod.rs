@@ -1,5 +1,5 @@
-//! What changes or needs a whole machine: how its kernel was started, its sysctls, its processors. Runs in
-//! the virtual machines of `cargo xtask test vm` and nowhere else.
+//! Tests that change or need a whole machine: how its kernel was started, its sysctls, its processors. They run only in
+//! the virtual machines of `cargo xtask test vm`.
 
 mod lockdown;
 mod processors;
@@ -10,13 +10,13 @@ use std::env;
 
 use crate::harness::program::tcpwatch;
 
-/// Fails where the machine belongs to somebody.
+/// Fails on a machine that is used for anything else.
 fn is_ours() {
     let machine = env::var_os("TCPWATCH_MACHINE");
     assert!(machine.is_some(), "this changes the whole machine; `cargo xtask test vm` runs it");
 }
 
-/// How tcpwatch ended, and what it said.
+/// The exit status of tcpwatch, and its messages.
 struct Ended {
     status: Option<i32>,
     stdout: String,

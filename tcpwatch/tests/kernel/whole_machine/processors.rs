@@ -15,7 +15,7 @@ use crate::harness::{
     watch::Watch,
 };
 
-/// The first one cannot be taken away.
+/// The first one cannot be taken offline.
 const SECOND: &str = "/sys/devices/system/cpu/cpu1/online";
 /// Connections in each of the three parts.
 const CONNECTIONS: usize = 50;
@@ -42,7 +42,7 @@ fn connections_on(processor: usize, netns: &Netns) {
     thread::scope(|scope| scope.spawn(work).join().unwrap());
 }
 
-/// Both are told all of them by now.
+/// Log and metrics have all of them by now.
 fn all_are_told(parts: usize, watch: &Watch, (exporter, before): (&Exporter, &Samples)) {
     let count = parts * CONNECTIONS;
     watch.wait_count(count, "TIME_WAIT of every client", |line| line.to == "TIME_WAIT");

@@ -1,4 +1,4 @@
-//! A kernel that shows the addresses of its functions to nobody.
+//! A kernel that hides the addresses of its functions.
 
 use std::fs;
 

@@ -1,9 +1,9 @@
-//! A kernel older than 5.12 has a ring buffer (since 5.8), but none of its programs on tracepoints may ask for
-//! a socket's cookie (since 5.12) or storage (since 5.11). tcpwatch refuses it and says so.
+//! A kernel older than 5.12 has a ring buffer (since 5.8), but its programs on tracepoints cannot get a socket's cookie
+//! (since 5.12) or storage (since 5.11). tcpwatch refuses it with an error.
 
 use super::{is_ours, run};
 
-/// What a command that needs the kernel side ends with, and the function that its programs may not call.
+/// The exit status of a command that needs the kernel side, and the function that its programs may not call.
 const REFUSED: [(&[&str], &str); 3] = [
     (&["--duration", "1"], "bpf_get_socket_cookie"),
     (&["serve"], "bpf_sk_storage_get"),

@@ -1,4 +1,4 @@
-//! Each way in which a connect fails has its own word; what goes well has none.
+//! Each way in which a connect fails has its own word; a success has none.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
 
@@ -78,12 +78,12 @@ fn a_connect_that_finds_no_free_port_is_told_as_that() {
     let failed: Vec<_> = connections(&log.lines).into_iter().filter(|line| line.failed).collect();
     let [line] = failed[..] else { panic!("one failed: {failed:?}") };
     assert_eq!(line.end.as_deref(), Some("no_port"), "{line}");
-    // It never had the port that is asked for.
+    // It never had the port of the filter.
     let log = asks_for_a_port.stop();
     assert!(!log.lines.iter().any(|line| line.is("SYN_SENT>CLOSED")), "{:?}", log.lines);
 }
 
-/// A reset is sent without a socket and received by the socket that `refused` tells of.
+/// A reset is sent without a socket and received by the socket whose end is `refused`.
 fn reset_of_nobody(netns: &Netns, lines: &[Line], refused: &Line) {
     let (local, remote) = refused.ends();
     let resets: Vec<_> = lines.iter().filter(|line| line.event == "reset").collect();
@@ -148,7 +148,7 @@ fn no_one_of_a_thousand_connections_that_went_well_is_told_to_have_failed() {
     }
     assert_eq!(by_local, MANY, "the clients closed first");
 
-    // What has failed after them is the first that is told.
+    // A failure after them is the first that is reported.
     netns.inside(|| drop(TcpStream::connect(nobody(V4)).unwrap_err()));
     failures.wait_count(1, "a failure", |_| true);
     let log = failures.stop();
@@ -173,7 +173,7 @@ fn a_connect_that_the_application_gives_up_is_canceled() {
     assert_eq!((line.closed_by.as_deref(), line.handshake_s), (None, None), "{line}");
 }
 
-/// Connects from the left host; the error is what the network says.
+/// Connects from the left host; the error is the network's.
 fn is_unreachable(left: &Netns, to: SocketAddr) {
     let watch = Watch::on(left);
     let client = left.inside(|| sockets::start_connect(sockets::unbound(to), to));
@@ -196,7 +196,7 @@ fn a_connect_that_a_router_answers_is_unreachable() {
     is_unreachable(&left, "10.9.1.1:80".parse().unwrap());
 }
 
-/// Takes three seconds: the kernel asks three times who has the address.
+/// Takes three seconds: the kernel sends three ARP requests for the address.
 pub(super) fn a_host_that_does_not_answer_on_its_link_is_unreachable() {
     let (left, _right) = two_hosts();
     is_unreachable(&left, "10.9.0.77:80".parse().unwrap());

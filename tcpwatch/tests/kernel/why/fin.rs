@@ -1,4 +1,4 @@
-//! A FIN that nobody acknowledges, and data.
+//! A FIN, and data, that are not acknowledged.
 
 use std::{
     io::{Read as _, Write as _},
@@ -20,10 +20,10 @@ use crate::harness::{
 
 use super::{SOON, rate};
 
-/// The least RTO.
+/// The minimal RTO.
 const RTO_MIN: Duration = Duration::from_millis(200);
 
-/// When the FIN of an orphan is sent again, or of a socket that its application keeps.
+/// When the FIN of an orphan is retransmitted, or of a socket that its application holds.
 fn schedule(retries: u8, orphan: bool, sack: bool, info: &Info) -> Schedule {
     let sysctls = Sysctls { orphan_retries: retries, retries2: retries, ..Sysctls::default() };
     let first_rto = Duration::from_secs_f64(info.rto);
@@ -39,7 +39,7 @@ fn pair(netns: &Netns, address: &str) -> (Pair, (SocketAddr, SocketAddr)) {
     (pair, ends)
 }
 
-/// The FIN that was sent in `state` was sent again as planned, until the end.
+/// The FIN that was sent in `state` was retransmitted by the schedule, until the end.
 fn is_given_up(lines: &[Line], ends: (SocketAddr, SocketAddr), state: &str, plan: &Schedule) {
     let life = life(lines, ends.0, ends.1);
     assert_eq!(life.reason(), "timed_out", "{life}");
@@ -78,7 +78,7 @@ pub(super) fn lost_in_fin_wait_1(address: &str, orphan_retries: u8, sack: bool) 
     assert_eq!(connection(&log.lines, ends).closed_by.as_deref(), Some("local"));
 }
 
-/// The application closes its side only and keeps the socket.
+/// The application shuts down its side only and keeps the socket.
 pub(super) fn lost_in_fin_wait_1_of_a_kept_socket() {
     let netns = Netns::with(&[("ipv4.tcp_retries2", "2"), ("ipv4.tcp_orphan_retries", "1")]);
     let watch = Watch::on(&netns);

@@ -1,4 +1,4 @@
-//! The line that tells a whole connection.
+//! The line about a whole connection.
 
 use std::{
     io::{Read as _, Write as _},
@@ -26,7 +26,7 @@ fn pair(netns: &Netns, address: &str) -> (Pair, Ends) {
     (pair, ends)
 }
 
-/// Shortens the minute in TIME_WAIT and waits until both sides of a connection were told.
+/// Shortens the minute in TIME_WAIT and waits until both sides of a connection were reported.
 fn end(watch: Watch, netns: &Netns, ends: Ends) -> Log {
     watch.wait_count(1, "TIME_WAIT", |line| line.to == "TIME_WAIT");
     netns.run("ss --kill --tcp state time-wait");
@@ -35,14 +35,14 @@ fn end(watch: Watch, netns: &Netns, ends: Ends) -> Log {
     watch.stop()
 }
 
-/// It ended so, and was closed by that side.
+/// It ended this way, and was closed by that side.
 fn ended(line: &Line, end: &str, closed_by: &str) {
     assert_eq!(line.end.as_deref(), Some(end), "{line}");
     assert_eq!(line.closed_by.as_deref(), Some(closed_by), "{line}");
     assert_eq!(line.failed, end != "normal", "{line}");
 }
 
-/// Sends so many bytes each way at the same time.
+/// Sends this many bytes each way at the same time.
 fn exchange(Pair { client, server }: &Pair, up: usize, down: usize) {
     let send = |mut stream: &TcpStream, count| stream.write_all(&vec![7; count]).unwrap();
     let hear = |mut stream: &TcpStream, count| stream.read_exact(&mut vec![0; count]).unwrap();
@@ -108,7 +108,7 @@ fn a_close_from_both_sides_at_once_is_told_by_the_side_that_saw_it() {
     watch.wait_count(2, "both in TIME_WAIT", |line| line.to == "TIME_WAIT");
     let log = end(watch, &netns, ends);
     ended(connection(&log.lines, ends), "normal", "both");
-    // The FIN that the server hears at last acknowledges its own.
+    // The FIN that the server finally receives acknowledges its own.
     ended(connection(&log.lines, turned(ends)), "normal", "local");
     for ends in [ends, turned(ends)] {
         adds_up(connection(&log.lines, ends));
@@ -130,7 +130,7 @@ fn what_was_measured_and_repeated_is_what_the_kernel_says_just_before_the_end() 
     exchange(&pair, 1, 1);
     let (at_client, at_server) = (settled_info(&netns, ends), settled_info(&netns, turned(ends)));
     assert!(at_client.retransmits >= 2, "{at_client:?}");
-    // A reset is no measurement.
+    // A reset is not a measurement.
     sockets::reset(pair.client);
     await_connection(&watch, SOON, ends);
     await_connection(&watch, SOON, turned(ends));
@@ -146,7 +146,7 @@ fn what_was_measured_and_repeated_is_what_the_kernel_says_just_before_the_end() 
         assert_eq!(line.retransmits, Some(info.retransmits), "{line}");
     }
     let seen = connection(&log.lines, ends).retries["data"];
-    assert_eq!(seen, at_client.retransmits, "each was told");
+    assert_eq!(seen, at_client.retransmits, "each was reported");
 }
 
 #[test]
@@ -172,7 +172,7 @@ fn a_connection_that_is_older_than_tcpwatch_is_told_at_its_end() {
         for line in [client, server] {
             assert_eq!((&line.opened, line.opened_mono_ns), (&None, None), "{line}");
             assert_eq!((line.lasted_s, line.handshake_s), (None, None), "{line}");
-            assert!(!line.states_s.contains_key("ESTABLISHED"), "nobody knows since when: {line}");
+            assert!(!line.states_s.contains_key("ESTABLISHED"), "its beginning is unknown: {line}");
         }
     }
 }
@@ -183,8 +183,8 @@ fn a_peer_that_never_closes_leaves_a_connection_half_closed() {
     a_peer_that_never_closes("1", 1);
 }
 
-/// FIN_WAIT_2 lasts so many seconds. With a `tcp_fin_timeout` of more than a minute the full socket
-/// waits for what is above the minute, and then a mini-socket as long again.
+/// FIN_WAIT_2 lasts this many seconds. With a `tcp_fin_timeout` of more than a minute the full socket waits for the
+/// excess over a minute, and then a mini-socket as long again.
 pub(super) fn a_peer_that_never_closes(fin_timeout: &str, lasts: u32) {
     let netns = Netns::with(&[("ipv4.tcp_fin_timeout", fin_timeout)]);
     let watch = Watch::on(&netns);

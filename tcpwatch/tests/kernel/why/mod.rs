@@ -1,4 +1,4 @@
-//! Why: what is sent again and when, resets, errors, and the line that tells a whole connection.
+//! Retransmissions and their times, resets, errors, and the line about a whole connection.
 
 mod ends;
 mod fin;

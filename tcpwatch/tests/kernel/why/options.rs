@@ -15,7 +15,7 @@ use crate::harness::{
 /// How the connections of [`everything`] end.
 const ENDS: [&str; 5] = ["canceled", "normal", "refused", "reset_received", "reset_sent"];
 
-/// Something of each kind: connections that end in five ways, resets, errors, data that are lost.
+/// One of each kind: connections that end in five ways, resets, errors, lost data.
 fn everything(netns: &Netns, watch: &Watch, wait: impl FnOnce(&Watch)) {
     let (to, kept) = netns.inside(|| {
         let listener = TcpListener::bind(V4).unwrap();
@@ -38,7 +38,7 @@ fn everything(netns: &Netns, watch: &Watch, wait: impl FnOnce(&Watch)) {
     });
 }
 
-/// Not told by what was asked for: waits by a second program.
+/// Not visible in the output of the tested options: waits by a second program.
 fn time_wait_ends(netns: &Netns, all: &Watch) {
     all.wait_count(1, "TIME_WAIT", |line| line.to == "TIME_WAIT");
     netns.run("ss --kill --tcp state time-wait");

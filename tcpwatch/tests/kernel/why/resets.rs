@@ -1,4 +1,4 @@
-//! Resets, from either side and in every way an application can cause one.
+//! Resets, from either side and in every way in which an application can cause one.
 
 use std::{
     io::{Read as _, Write as _},
@@ -20,11 +20,11 @@ use super::SOON;
 
 type Ends = (SocketAddr, SocketAddr);
 
-/// What a reset looks like from one side.
+/// A reset as seen from one side.
 #[derive(Clone, Copy, Debug)]
 struct Side {
     direction: &'static str,
-    /// In which state the socket is as the reset passes.
+    /// The state of the socket when the reset passes.
     state: &'static str,
     why: Option<&'static str>,
     closed_by: &'static str,
@@ -40,9 +40,9 @@ const IS_ABORTED: Side =
     Side { direction: "received", state: "ESTABLISHED", why: None, closed_by: "reset" };
 
 impl Side {
-    /// Is it told of the socket with these ends, with its state, its end and its owner?
+    /// Whether it is reported for the socket with these endpoints, with its state, its end and its owner.
     fn is_told(self, lines: &[Line], ends: Ends) {
-        // What comes afterwards is answered without a socket.
+        // Later segments are answered without a socket.
         let resets = about(lines, "reset", ends).filter(|line| line.socket.is_some());
         let resets: Vec<_> = resets.collect();
         match resets[..] {
@@ -79,8 +79,7 @@ impl Side {
     }
 }
 
-/// What is told of a connection in which `act` happens: to the client, to the server. What `act`
-/// returns stays open.
+/// The lines about a connection in which `act` runs: client and server. What `act` returns stays open.
 fn happens(
     address: &str,
     act: impl FnOnce(&Watch, Pair) -> Option<TcpStream>,
@@ -172,7 +171,7 @@ fn data_for_an_orphan_whose_fin_was_lost_are_answered_with_a_reset() {
         drop(client);
         server.write_all(b"too late").unwrap();
         watch.wait_count(1, "the orphan's end", |line| line.is("FIN_WAIT_1>CLOSED"));
-        // Hears the answer to the data when they are sent again.
+        // Receives the answer when the data are retransmitted.
         sockets::lose_nothing(&server);
         Some(server)
     };

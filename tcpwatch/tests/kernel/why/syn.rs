@@ -1,4 +1,4 @@
-//! The SYN and its answer, lost.
+//! Lost SYNs and lost answers.
 
 use std::{
     io::{self, Write as _},
@@ -23,8 +23,7 @@ use crate::harness::{
 
 use super::{SOON, rate};
 
-/// A namespace with these retries of a SYN; `None` with a loud word if the kernel has no linear
-/// ones.
+/// A namespace with these retransmissions of a SYN; `None`, with a message, if the kernel has no linear ones.
 fn netns(retries: u8, linear: u8) -> Option<Netns> {
     let netns = Netns::with(&[("ipv4.tcp_syn_retries", &retries.to_string())]);
     match netns.set("ipv4.tcp_syn_linear_timeouts", &linear.to_string()) {
@@ -54,10 +53,10 @@ pub(super) fn lost(address: &str, (retries, linear): (u8, u8), at: &[u64], end: 
     }
 }
 
-/// How long an application wants to wait.
+/// The application's own time limit.
 const PATIENCE: Option<Duration> = Some(Duration::from_millis(2500));
 
-/// The SYN is lost, and the application does not want to wait for long.
+/// The SYN is lost, and the application has a short time limit.
 pub(super) fn lost_with_a_user_timeout() {
     let Some(netns) = netns(6, 0) else { return };
     let sysctls = Sysctls { syn_linear_timeouts: 0, ..Sysctls::default() };
@@ -69,7 +68,7 @@ pub(super) fn lost_with_a_user_timeout() {
     });
 }
 
-/// The SYN is lost, and the kernel chooses a local port that the filter asks for only afterwards.
+/// The SYN is lost, and the kernel chooses the local port of the filter only afterwards.
 pub(super) fn lost_while_the_port_is_asked_for() {
     let Some(netns) = netns(1, 0) else { return };
     netns.set("ipv4.ip_local_port_range", "40000 40100").unwrap();
@@ -125,7 +124,7 @@ fn is_repeated(
     assert_eq!((connection.srtt_s, connection.min_rtt_s), (None, None), "nothing was measured");
 }
 
-/// What was sent again, by the process that runs this test or its listener.
+/// Retransmissions by the process that runs this test, or its listener.
 fn told<'a>(lines: &'a [Line], kind: &str, ends: (SocketAddr, SocketAddr)) -> Vec<&'a Line> {
     let told = retries(lines, kind, ends);
     for line in &told {
@@ -135,7 +134,7 @@ fn told<'a>(lines: &'a [Line], kind: &str, ends: (SocketAddr, SocketAddr)) -> Ve
     told
 }
 
-/// The SYN+ACK is lost: the client repeats its SYN and the listener its answer, at the same time.
+/// The SYN+ACK is lost: the client retransmits its SYN and the listener its answer, at the same time.
 pub(super) fn a_syn_that_crosses_its_answer_is_one_attempt() {
     let Some(netns) = netns(2, 0) else { return };
     netns.set("ipv4.tcp_synack_retries", "2").unwrap();
@@ -159,7 +158,7 @@ pub(super) fn a_syn_that_crosses_its_answer_is_one_attempt() {
     let (first, last) = (client.entered("SYN_SENT").mono_ns, client.entered("CLOSED").mono_ns);
     keeps_to(&schedule, &told(&log.lines, "syn", ours), first, last);
 
-    // A SYN that comes before the timer runs out moves it: which of both is first decides when.
+    // A SYN that arrives before the timer runs out moves it: which of them is first decides when.
     let request = life(&log.lines, theirs.0, theirs.1);
     assert_eq!(
         (request.path().as_str(), request.reason()),
@@ -187,7 +186,7 @@ pub(super) fn a_syn_that_crosses_its_answer_is_one_attempt() {
     assert_eq!(connection(&log.lines, ours).end.as_deref(), Some("timed_out"));
 }
 
-/// The listener's side of a handshake that is never done, with two retries of the SYN+ACK.
+/// The listener's side of a handshake that is never completed, with two retransmissions of the SYN+ACK.
 fn stays_half_open(watch: Watch, ends: (SocketAddr, SocketAddr)) {
     let sysctls = Sysctls { synack_retries: 2, ..Sysctls::default() };
     let schedule = timing::syn_ack(&sysctls, None, rate());
@@ -204,7 +203,7 @@ fn stays_half_open(watch: Watch, ends: (SocketAddr, SocketAddr)) {
         same(line.since_last_s, passed);
         same(line.expected_s, gap.promise.as_secs_f64());
         assert_eq!(line.attempt, Some(u32::try_from(number).unwrap()), "{line}");
-        // Told by the timer itself: closer than the schedule, which knows no bucket.
+        // By the timer itself: more exact than the schedule, which ignores buckets.
         let (soonest, latest) = match (line.next_in_s, line.gives_up_in_s) {
             (Some(soonest), None) => (soonest, line.next_in_at_most_s.unwrap()),
             (None, Some(soonest)) => (soonest, line.gives_up_in_at_most_s.unwrap()),
@@ -240,8 +239,8 @@ pub(super) fn an_ack_that_is_lost_leaves_a_connection_half_open(address: &str) {
     stays_half_open(watch, (listening, client.local_addr().unwrap()));
 }
 
-/// A queue for two that nobody empties, with one in it already. Of two more that finish their
-/// handshake the last finds it full, as soon as it sends again: that one is returned.
+/// A queue for two that is not emptied, with one in it. Of two more that finish their handshake, the last one finds it
+/// full; when that one sends again, it is returned.
 fn overflow(netns: &Netns, watch: &Watch) -> (Socket, TcpStream, [TcpStream; 2]) {
     let listener = netns.inside(|| {
         let listener = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP)).unwrap();
@@ -267,13 +266,13 @@ pub(super) fn a_full_accept_queue_leaves_a_connection_half_open() {
     stays_half_open(watch, (local(&listener), third.local_addr().unwrap()));
 }
 
-/// An administrator wants a reset where a queue is full (`tcp_abort_on_overflow`).
+/// An administrator demands a reset where a queue is full (`tcp_abort_on_overflow`).
 pub(super) fn a_full_accept_queue_can_reset_a_connection() {
     let netns = Netns::with(&[("ipv4.tcp_abort_on_overflow", "1")]);
     let watch = Watch::on(&netns);
     let (listener, third, _queued) = overflow(&netns, &watch);
     let ends = (local(&listener), third.local_addr().unwrap());
-    // Repeated, the SYN+ACK is acknowledged once more.
+    // Retransmitted, the SYN+ACK is acknowledged once more.
     await_connection(&watch, SOON, ends);
     await_connection(&watch, SOON, turned(ends));
     let log = watch.stop();
@@ -284,7 +283,7 @@ pub(super) fn a_full_accept_queue_can_reset_a_connection() {
     assert_eq!(client.end.as_deref(), Some("reset_received"), "{client}");
 }
 
-/// Two sockets that connect to each other and hear nothing, until one of them hears a SYN.
+/// Two sockets that connect to each other and receive nothing, until one of them receives a SYN.
 pub(super) fn a_simultaneous_open_is_given_up() {
     let Some(netns) = netns(2, 0) else { return };
     let watch = Watch::on(&netns);

@@ -1,4 +1,4 @@
-//! Timeouts that the application asked for.
+//! Timeouts that the application has set.
 
 use std::{io::Write as _, net::TcpListener, time::Duration};
 
@@ -42,7 +42,7 @@ pub(super) fn keepalive() {
         "a probe is no retry: {connection}"
     );
     sees(&log.lines, ends, libc::ETIMEDOUT);
-    // The kernel says goodbye to whoever may be there.
+    // The kernel sends a reset in case the peer is still there.
     let resets: Vec<_> = about(&log.lines, "reset", ends).collect();
     let [reset] = resets[..] else { panic!("one reset: {resets:?}") };
     let direction = reset.direction.as_deref();
@@ -72,7 +72,7 @@ pub(super) fn user_timeout() {
     let life = life(&log.lines, ends.0, ends.1);
     assert_eq!(life.reason(), "timed_out", "{life}");
     let told = retries(&log.lines, "data", ends);
-    // A probe goes first; the schedule begins with it.
+    // A probe precedes; the schedule begins with it.
     assert!(told[0].early, "{}", told[0]);
     assert_eq!(told.len(), 1 + plan.attempts.len(), "{plan:?} {life}");
     let end = life.entered("CLOSED").mono_ns;

@@ -1,4 +1,4 @@
-//! Lines that keep to the schema and lines that do not, made up.
+//! Lines that match the schema and lines that do not, made by hand.
 
 use jsonschema::Validator;
 use serde_json::{Value, json};
@@ -52,7 +52,7 @@ fn summary_line() -> Value {
     })
 }
 
-/// A line about a socket, without what only a change has.
+/// A line about a socket, without the fields that only a change has.
 fn socket_line(event: &str) -> Value {
     let mut line = state_line();
     for field in ["from", "to", "reason", "in_state_s"] {
@@ -62,7 +62,7 @@ fn socket_line(event: &str) -> Value {
     line
 }
 
-/// The line with these members besides.
+/// The line with these additional members.
 fn with(mut line: Value, members: Value) -> Value {
     let Value::Object(members) = members else { panic!("members: {members}") };
     line.as_object_mut().expect("an object").extend(members);
@@ -172,7 +172,7 @@ fn a_line_without_one_of_its_fields_is_refused() {
     }
 }
 
-/// The value at `pointer` becomes `bad`, and the line is refused.
+/// The line with `bad` at `pointer` is refused.
 fn refused(validator: &Validator, mut line: Value, pointer: &str, bad: &Value) {
     *line.pointer_mut(pointer).unwrap_or_else(|| panic!("{pointer} exists")) = bad.clone();
     assert!(!validator.is_valid(&line), "{pointer} = {bad}");

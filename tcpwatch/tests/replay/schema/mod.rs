@@ -1,5 +1,5 @@
-//! Recordings, and lines made up: their form is what `view/src/schema.json` says, and that says enough
-//! to fail.
+//! Recordings, and lines made by hand, are valid by `view/src/schema.json`, and the schema is strict enough to reject
+//! errors.
 
 mod lines;
 mod words;
@@ -56,7 +56,7 @@ fn every_kind_of_line_is_in_the_recordings() {
     let show = |file| replay(&data(file), &["--format", "json", "--summary"]);
     let shown = show("much_goes_wrong.jsonl") + &show("syn_ack_is_lost_on_a_link.jsonl");
     for kind in kinds.expect("kinds of lines") {
-        // Nothing was lost, no timer was moved, and nothing was asked about what was there before.
+        // Nothing was lost, no timer was moved, and nothing existed before.
         if kind != "restart" && kind != "loss" && kind != "existing" {
             assert!(shown.contains(&format!("\"event\":{kind},")), "{kind}");
         }

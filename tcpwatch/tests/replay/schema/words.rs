@@ -11,7 +11,7 @@ use tcpwatch_core::{
 
 use super::schema;
 
-/// The words a definition of the schema lists; null is none.
+/// The words that a definition of the schema lists, without null.
 fn listed(definition: &str) -> Vec<String> {
     let schema = schema();
     let words = schema.pointer(definition).and_then(Value::as_array).expect("a list of words");
@@ -24,7 +24,7 @@ fn the_schema_lists_every_state() {
     assert_eq!(listed("/$defs/named_state/enum"), names);
 }
 
-/// Every variant, and a function that no longer compiles when there is one more.
+/// Every variant, and a function that does not compile when there is one more.
 macro_rules! all {
     ($type:ident: $($variant:ident),+ $(,)?) => {{
         const fn complete(one: $type) -> $type {
@@ -36,9 +36,9 @@ macro_rules! all {
     }};
 }
 
-/// Reasons that only ever tell how a connection ended.
+/// Reasons that only whole connections have.
 const ONLY_OF_LIVES: [Reason; 3] = [Reason::Canceled, Reason::HalfOpen, Reason::HalfClosed];
-/// Reasons of a socket's last change that are others of a connection.
+/// Reasons of a socket's last change that differ from the connection's.
 const NOT_OF_LIVES: [Reason; 3] = [Reason::Timer, Reason::Reused, Reason::TimeWaitOverflow];
 
 #[test]

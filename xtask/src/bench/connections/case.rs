@@ -1,4 +1,4 @@
-//! tcpwatch and the installed tools come in; how each watches goes out.
+//! The tools that watch connections: tcpwatch and those that are installed.
 
 use std::{path::Path, time::Duration};
 
@@ -9,70 +9,72 @@ use tcpwatch_bpf_toolchain::in_path;
 
 use crate::bench::{
     case::{self, NOTHING, TCPSTATES},
-    losses::Tells,
+    losses::LossReport,
     peers::{self, TCPLIFE},
-    tool::{Ended as Said, Ready, Spec, Stdout, Tool},
+    tool::{Ready, Spec, Stdout, Tool, ToolEnd},
 };
 use crate::debian::TCPDUMP;
 
-/// The server's port.
+/// The port of the server.
 pub(super) const PORT: u16 = 11111;
 
-/// A tool, and how the table calls it.
+/// A tool, and its name in the table.
 #[derive(Debug)]
-pub(super) struct Case {
+pub(super) struct ConnectionCase {
     pub(super) label: &'static str,
-    pub(super) watcher: Watcher,
+    pub(super) watcher: ConnectionWatcher,
 }
 
 /// How it watches.
 #[derive(Debug)]
-pub(super) enum Watcher {
+pub(super) enum ConnectionWatcher {
     Nothing,
-    /// It runs all the time.
+    /// It runs throughout.
     Tool(Spec),
-    /// It is started again and again.
+    /// `ss` is started again and again.
     Poll,
 }
 
-/// It watches while this lives.
+/// A tool that is watching; it stops when this is dropped.
 #[derive(Debug)]
-pub(super) enum Running {
+pub(super) enum RunningWatcher {
     Nothing,
     Tool(Tool, Duration),
     Poll(Poll),
 }
 
-/// What is known of a tool when it has ended.
+/// What is known of a tool after its end.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Ended {
+pub(super) struct WatcherEnd {
     /// CPU time while it watched.
     pub(super) cpu: Option<Duration>,
     /// Lines, or states.
     pub(super) shown: Option<u64>,
-    /// By its own account.
+    /// Losses that the tool itself reports.
     pub(super) lost: Option<u64>,
 }
 
-/// All that can be done here.
-pub(super) fn all(program: &Path) -> Vec<Case> {
+/// All cases whose tools are on this machine.
+pub(super) fn all(program: &Path) -> Vec<ConnectionCase> {
     let port = PORT.to_string();
     let of_tcpwatch = |label, args: &[&str]| {
         let args: Vec<_> =
             args.iter().copied().chain(["--summary", "--port", port.as_str()]).collect();
-        let spec = case::tcpwatch(program, Tells::TextSummary, &args);
-        Some(Case { label, watcher: Watcher::Tool(spec) })
+        let spec = case::tcpwatch(program, LossReport::TextSummary, &args);
+        Some(ConnectionCase { label, watcher: ConnectionWatcher::Tool(spec) })
     };
-    let peer = |label| Some(Case { label, watcher: Watcher::Tool(peers::spec(label)?) });
+    let peer = |label| {
+        Some(ConnectionCase { label, watcher: ConnectionWatcher::Tool(peers::spec(label)?) })
+    };
     let tcpdump = |label, banner, args: &[&str]| {
         let program = TCPDUMP.find()?.join("tcpdump").into();
         let args = ["-i", "lo", "-n"].iter().chain(args).map(Into::into).collect();
         let ready = Ready::Banner(banner);
-        let spec = Spec { program, args, ready, tells: Tells::Dropped };
-        Some(Case { label, watcher: Watcher::Tool(spec) })
+        let spec = Spec { program, args, ready, loss_report: LossReport::Dropped };
+        Some(ConnectionCase { label, watcher: ConnectionWatcher::Tool(spec) })
     };
     let cases = [
-        Some(Case { label: NOTHING, watcher: Watcher::Nothing }),
+        Some(ConnectionCase { label: NOTHING, watcher: ConnectionWatcher::Nothing }),
         of_tcpwatch("tcpwatch --port P", &[]),
         of_tcpwatch("tcpwatch --lives --port P", &["--lives"]),
         peer(TCPSTATES),
@@ -83,41 +85,44 @@ pub(super) fn all(program: &Path) -> Vec<Case> {
             "listening on",
             &["tcp[tcpflags] & (tcp-syn|tcp-fin|tcp-rst) != 0"],
         ),
-        // From `PATH` alone: what starts a fetched one would be a good part of what is measured.
-        in_path("ss").map(|_| Case { label: "ss -tan every 10 ms", watcher: Watcher::Poll }),
+        // Only from `PATH`: the script that starts a fetched one would be a good part of what is measured.
+        in_path("ss").map(|_| ConnectionCase {
+            label: "ss -tan every 10 ms",
+            watcher: ConnectionWatcher::Poll,
+        }),
     ];
     cases.into_iter().flatten().collect()
 }
 
-impl Watcher {
+impl ConnectionWatcher {
     /// Starts it in the network namespace of this thread.
-    pub(super) fn start(&self) -> Result<Running> {
+    pub(super) fn start(&self) -> Result<RunningWatcher> {
         Ok(match self {
-            Self::Nothing => Running::Nothing,
+            Self::Nothing => RunningWatcher::Nothing,
             Self::Tool(spec) => {
                 let tool = Tool::start(spec, Stdout::Read)?;
                 let used = tool.usage()?.cpu;
-                Running::Tool(tool, used)
+                RunningWatcher::Tool(tool, used)
             }
-            Self::Poll => Running::Poll(Poll::start()?),
+            Self::Poll => RunningWatcher::Poll(Poll::start()?),
         })
     }
 }
 
-impl Running {
-    /// Ends it when it has worked off what it was given.
-    pub(super) fn end(self) -> Result<Ended> {
+impl RunningWatcher {
+    /// Ends it after it has processed its backlog.
+    pub(super) fn end(self) -> Result<WatcherEnd> {
         match self {
-            Self::Nothing => Ok(Ended::default()),
+            Self::Nothing => Ok(WatcherEnd::default()),
             Self::Tool(tool, before) => {
                 tool.settle()?;
                 let cpu = tool.usage()?.cpu.saturating_sub(before);
-                let Said { lost, lines } = tool.end()?;
-                Ok(Ended { cpu: Some(cpu), shown: (lines > 0).then_some(lines), lost })
+                let ToolEnd { lost, lines } = tool.end()?;
+                Ok(WatcherEnd { cpu: Some(cpu), shown: (lines > 0).then_some(lines), lost })
             }
             Self::Poll(poll) => {
                 let polled = poll.end()?;
-                Ok(Ended { cpu: Some(polled.cpu), shown: Some(polled.shown), lost: None })
+                Ok(WatcherEnd { cpu: Some(polled.cpu), shown: Some(polled.shown), lost: None })
             }
         }
     }

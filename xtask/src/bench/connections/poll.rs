@@ -1,4 +1,4 @@
-//! `ss` comes in; it is asked every 10 ms, as long as wanted, and what it showed goes out.
+//! Runs `ss` every 10 ms and counts the states that it shows.
 
 use std::{
     collections::HashSet,
@@ -18,10 +18,10 @@ use crate::bench::{
     workload::{self, Working},
 };
 
-/// From the start of one `ss` to the start of the next, if that has ended by then.
+/// Time from the start of one `ss` to the start of the next, if the first has ended by then.
 const INTERVAL: Duration = Duration::from_millis(10);
 
-/// `ss` that is asked again and again.
+/// A thread that runs `ss` repeatedly.
 #[derive(Debug)]
 pub(super) struct Poll {
     stop: Arc<AtomicBool>,
@@ -29,18 +29,18 @@ pub(super) struct Poll {
     before: Duration,
 }
 
-/// What came of it.
+/// The cost and the result of polling.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Polled {
-    /// CPU time of all `ss` together.
+    /// CPU time of all runs of `ss` together.
     pub(super) cpu: Duration,
-    /// Different stays of a socket in a state that were shown; those in LISTEN and TIME_WAIT, which last,
-    /// are not counted.
+    /// Number of different stays of a socket in a state that were shown; stays in LISTEN and TIME_WAIT, which last, are
+    /// not counted.
     pub(super) shown: u64,
 }
 
 impl Poll {
-    /// In the network namespace of this thread.
+    /// Starts to poll in the network namespace of this thread.
     pub(super) fn start() -> Result<Self> {
         let before = proc_files::ended_children()?;
         let stop = Arc::new(AtomicBool::new(false));
@@ -69,7 +69,7 @@ fn poll(stop: &AtomicBool) -> Result<u64> {
     u64::try_from(shown.len()).context("too many states")
 }
 
-/// State and both ends of a line, if the state is one that does not last.
+/// State and both endpoints of a line, unless it is a state that lasts.
 fn stay(line: &str) -> Option<(String, String, String)> {
     let mut words = line.split_whitespace();
     let state = words.next().filter(|state| !matches!(*state, "LISTEN" | "TIME-WAIT"))?;

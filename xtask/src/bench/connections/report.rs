@@ -1,6 +1,6 @@
-//! What was measured comes in, the table and what its columns mean goes out.
+//! Writes the table of tools that watch connections, and its legend.
 
-use super::{Measured, Round};
+use super::{ConnectionRound, MeasuredConnection};
 use crate::bench::{
     statistics::{median, spread},
     table::{Form, Table},
@@ -15,8 +15,8 @@ connections a second, its output read by another process. `shown` are lines for 
 of ss, how many of the 8 short stays in a state are in any of its answers.
 ";
 
-/// The table and its legend; the first case is the one that all others are compared to.
-pub(super) fn write(measured: &[Measured], form: Form) -> String {
+/// The table and its legend; all others are compared with the first case.
+pub(super) fn write(measured: &[MeasuredConnection], form: Form) -> String {
     let heading =
         ["watched by", "connection us", "added us", "\u{b1}", "lost", "tool CPU us", "shown"];
     let mut table = Table::new(&heading);
@@ -26,10 +26,10 @@ pub(super) fn write(measured: &[Measured], form: Form) -> String {
     format!("{}\n{LEGEND}", table.text(form))
 }
 
-fn row(case: &Measured, nothing: Option<&Measured>) -> Vec<String> {
+fn row(case: &MeasuredConnection, nothing: Option<&MeasuredConnection>) -> Vec<String> {
     let pairs = case.rounds.iter().zip(nothing.map_or(&[][..], |nothing| &nothing.rounds));
     let added: Vec<_> = pairs.map(|(case, nothing)| case.connection - nothing.connection).collect();
-    let of = |value: fn(&Round) -> Option<f64>| {
+    let of = |value: fn(&ConnectionRound) -> Option<f64>| {
         median(&case.rounds.iter().filter_map(value).collect::<Vec<_>>())
     };
     vec![
@@ -54,12 +54,13 @@ mod tests {
     #[test]
     fn what_is_added_is_paired_by_round() {
         let rounds = |times: [f64; 3], shown| {
-            let round = |connection| Round { connection, lost: shown, tool: shown, shown };
+            let round =
+                |connection| ConnectionRound { connection, lost: shown, tool: shown, shown };
             times.map(round).to_vec()
         };
         let measured = [
-            Measured { label: "nothing", rounds: rounds([10.0, 20.0, 30.0], None) },
-            Measured { label: "ss", rounds: rounds([13.0, 22.0, 33.0], Some(0.5)) },
+            MeasuredConnection { label: "nothing", rounds: rounds([10.0, 20.0, 30.0], None) },
+            MeasuredConnection { label: "ss", rounds: rounds([13.0, 22.0, 33.0], Some(0.5)) },
         ];
         let text = write(&measured, Form::Plain);
         let words = |line: Option<&str>| {

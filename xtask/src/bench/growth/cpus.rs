@@ -1,4 +1,4 @@
-//! Connections on one CPU and on two at once: what a change costs, and how many there are.
+//! What a change costs with connections on one CPU and on two CPUs at once, and how many are made.
 
 use std::time::Duration;
 
@@ -6,9 +6,9 @@ use anyhow::{Context, Result};
 
 use super::ROUNDS;
 use crate::bench::{
-    case::{self, ANY_PORT, Attached, Case, JSON, NOTHING, SERVE, TCPSTATES, TEXT, WEB},
+    case::{self, ANY_PORT, Attachment, ChangeCase, JSON, NOTHING, SERVE, TCPSTATES, TEXT, WEB},
     command::Bench,
-    losses::Tells,
+    losses::LossReport,
     peers,
     statistics::{median, number},
     table::Table,
@@ -21,13 +21,13 @@ const LENGTH: Duration = Duration::from_millis(400);
 const LEGEND: &str = "\
 Connections that come and go as fast as one thread on each CPU can, each in a network namespace of its
 own; with two of two CPUs busy the tool's own work slows them down as well. `changes/s` is by the wall
-clock, all CPUs together; its share is of what there is with nothing attached, `added` is CPU time of the
+clock, all CPUs together; its share is relative to nothing attached, `added` is CPU time of the
 threads for a change.
 ";
 
-/// What was seen in a round.
+/// The measurements of one round.
 #[derive(Clone, Copy, Debug)]
-struct Round {
+struct CpuRound {
     per_second: f64,
     micros: f64,
 }
@@ -37,7 +37,7 @@ pub(super) fn table(bench: &Bench) -> Result<String> {
     let mut table = Table::new(&["attached", "CPUs", "changes/s", "share", "added us"]);
     let all = workload::cpus()?;
     for count in 1..=all.len().min(2) {
-        // The last ones, as everywhere: the first serves more interrupts.
+        // The last CPUs, as in all sections: the first one serves more interrupts.
         let cpus = all.get(all.len() - count..).unwrap_or_default();
         let mut measured = vec![Vec::new(); cases.len()];
         for number in 1..=bench.rounds(ROUNDS) {
@@ -54,12 +54,13 @@ pub(super) fn table(bench: &Bench) -> Result<String> {
     Ok(format!("{}\n{LEGEND}", table.text(bench.form)))
 }
 
-fn cases(bench: &Bench) -> Vec<Case> {
-    let tool = |label, spec| Case { label, attached: Attached::Tool(spec) };
-    let of_tcpwatch =
-        |label, args: &[&str]| tool(label, case::tcpwatch(&bench.tcpwatch, Tells::Nothing, args));
+fn cases(bench: &Bench) -> Vec<ChangeCase> {
+    let tool = |label, spec| ChangeCase { label, attached: Attachment::Tool(spec) };
+    let of_tcpwatch = |label, args: &[&str]| {
+        tool(label, case::tcpwatch(&bench.tcpwatch, LossReport::Nothing, args))
+    };
     let mut cases = vec![
-        Case { label: NOTHING, attached: Attached::Nothing },
+        ChangeCase { label: NOTHING, attached: Attachment::Nothing },
         of_tcpwatch(TEXT, &[]),
         of_tcpwatch(JSON, &["--format", "json"]),
         of_tcpwatch(SERVE, &["serve", WEB, ANY_PORT]),
@@ -68,20 +69,20 @@ fn cases(bench: &Bench) -> Vec<Case> {
     cases
 }
 
-fn round(case: &Case, cpus: &[usize]) -> Result<Round> {
+fn round(case: &ChangeCase, cpus: &[usize]) -> Result<CpuRound> {
     let running = case.attached.start(Stdout::Discarded)?;
     let begun: Vec<_> =
         cpus.iter().map(|cpu| Workload::Churn.begin(*cpu, LENGTH)).collect::<Result<_>>()?;
     let done: Vec<_> = begun.into_iter().map(workload::Working::end).collect::<Result<_>>()?;
     running.end()?;
-    let times: Vec<_> = done.iter().map(workload::Work::cpu).collect();
-    Ok(Round {
+    let times: Vec<_> = done.iter().map(workload::TimedWork::cpu).collect();
+    Ok(CpuRound {
         per_second: done.iter().map(|work| number(work.transitions) / work.ran.as_secs_f64()).sum(),
-        micros: median(&times).context("nothing was done")?,
+        micros: median(&times).context("no change was made")?,
     })
 }
 
-fn row(case: &Case, cpus: usize, rounds: &[Round], nothing: &[Round]) -> Vec<String> {
+fn row(case: &ChangeCase, cpus: usize, rounds: &[CpuRound], nothing: &[CpuRound]) -> Vec<String> {
     let pairs = || rounds.iter().zip(nothing);
     let is_nothing = case.label == NOTHING;
     let of = |values: Vec<f64>, text: fn(f64) -> String| match median(&values) {

@@ -1,8 +1,7 @@
-//! A number comes in; so many TCP sockets live until they are let go.
+//! A given number of live TCP sockets, held until they are closed.
 //!
-//! A process may have fewer descriptors than this needs, so that each thread that holds sockets has a
-//! descriptor table of its own; and the server's end of a connection waits to be accepted, which takes
-//! none.
+//! The limit of descriptors of a process may be below this number. So each thread that holds sockets has a descriptor
+//! table of its own, and the server's ends of the connections stay in the accept queue, where they need no descriptor.
 
 use std::{
     fs,
@@ -17,26 +16,26 @@ use socket2::Socket;
 
 use crate::bench::workload::{self, Working};
 
-/// Of each thread, below the 20,000 descriptors that are a usual limit.
+/// Connections of each thread, below the usual limit of 20,000 descriptors.
 const CONNECTIONS_IN_A_THREAD: u32 = 15_000;
-/// Connections that may wait to be accepted, of this network namespace.
+/// The limit of the accept queue of this network namespace.
 const SOMAXCONN: &str = "/proc/sys/net/core/somaxconn";
 
-/// Sockets that live.
+/// Live sockets.
 #[derive(Debug)]
 pub(super) struct Held {
-    holders: Vec<Holder>,
+    holders: Vec<HolderThread>,
 }
 
 #[derive(Debug)]
-struct Holder {
+struct HolderThread {
     let_go: Sender<()>,
     working: Working<()>,
 }
 
 impl Held {
-    /// Returns when all are there, in the network namespace of this thread: a listening one, and both
-    /// ends of connections.
+    /// Opens a listening socket and both ends of connections in the network namespace of this thread; returns when all
+    /// exist.
     pub(super) fn open(sockets: u32) -> Result<Self> {
         fs::write(SOMAXCONN, CONNECTIONS_IN_A_THREAD.to_string())
             .with_context(|| format!("cannot set {SOMAXCONN}"))?;
@@ -44,7 +43,7 @@ impl Held {
         let mut left = sockets / 2;
         loop {
             let connections = left.min(CONNECTIONS_IN_A_THREAD);
-            holders.push(Holder::open(connections)?);
+            holders.push(HolderThread::open(connections)?);
             left -= connections;
             if left == 0 {
                 return Ok(Self { holders });
@@ -52,7 +51,7 @@ impl Held {
         }
     }
 
-    /// Returns when none is there any more.
+    /// Closes them; returns when none is left.
     pub(super) fn close(self) -> Result<()> {
         self.holders.into_iter().try_for_each(|holder| {
             drop(holder.let_go);
@@ -61,12 +60,12 @@ impl Held {
     }
 }
 
-impl Holder {
+impl HolderThread {
     fn open(connections: u32) -> Result<Self> {
         let (let_go, wait) = channel();
         let (announce, opened) = channel();
         let working = workload::begin(move || hold(connections, &announce, &wait))?;
-        // An error means that the thread has one to tell.
+        // An error means that the thread has ended with an error, which joining it returns.
         if opened.recv().is_err() {
             working.end()?;
             anyhow::bail!("a thread that holds sockets has ended");
@@ -76,10 +75,10 @@ impl Holder {
 }
 
 fn hold(connections: u32, opened: &Sender<()>, let_go: &Receiver<()>) -> Result<()> {
-    // SAFETY: what this thread opens from here on it also closes; no descriptor goes from it to another
-    // thread or comes from one.
+    // SAFETY: this thread closes all descriptors that it opens from here on; none is passed to another thread or comes
+    // from one.
     unsafe { unshare_unsafe(UnshareFlags::FILES) }
-        .context("cannot have a descriptor table of its own")?;
+        .context("cannot unshare the descriptor table")?;
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("cannot listen")?;
     let address: SocketAddr = listener.local_addr().context("the listener has no address")?;
     let backlog = i32::try_from(CONNECTIONS_IN_A_THREAD)?;
@@ -88,7 +87,7 @@ fn hold(connections: u32, opened: &Sender<()>, let_go: &Receiver<()>) -> Result<
     let connections: Vec<_> =
         (0..connections).map(connect).collect::<Result<_, _>>().context("cannot connect")?;
     if opened.send(()).is_ok() {
-        // Nothing is ever sent: it ends when the other end is dropped.
+        // Nothing is sent: this ends when the other end of the channel is dropped.
         let_go.recv().unwrap_or_default();
     }
     drop(connections);

@@ -1,4 +1,4 @@
-//! More and more live sockets, and more CPUs, come in; what grows with them goes out as two tables.
+//! What grows with the number of live sockets and of CPUs.
 
 mod cpus;
 mod held;
@@ -8,7 +8,7 @@ use anyhow::Result;
 
 use super::command::Bench;
 
-/// How often each case is measured.
+/// The number of rounds for each case.
 const ROUNDS: u32 = 5;
 
 /// Both tables, one after the other.

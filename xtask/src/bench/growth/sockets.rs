@@ -1,4 +1,4 @@
-//! 1 to 100,000 live sockets: what a change, a line and a start cost with so many to keep track of.
+//! What a change, a line and a start cost with 1 to 100,000 live sockets to track.
 
 use std::{thread, time::Duration};
 
@@ -8,29 +8,29 @@ use super::{ROUNDS, held::Held};
 use crate::bench::{
     case,
     command::Bench,
-    losses::Tells,
+    losses::LossReport,
     private_net,
     proc_files::{self, Memory},
     statistics::{Micros, median, megabytes, per, spread},
     table::Table,
     tool::{Stdout, Tool},
-    workload::{Work, Workload},
+    workload::{TimedWork, Workload},
 };
 
 const SOCKETS: [u32; 4] = [1, 1000, 10_000, 100_000];
 const CHURN: Duration = Duration::from_millis(300);
 
 const LEGEND: &str = "\
-tcpwatch --format json to /dev/null, started when so many sockets are there, while other connections
-come and go. `added` is CPU time of the thread that makes the changes, against nothing attached with the
+tcpwatch --format json to /dev/null, started when so many sockets exist, while other connections
+are opened and closed. `added` is CPU time of the thread that makes the changes, against nothing attached with the
 same sockets: the median round and half of the distance between the quartiles (\u{b1}). The tool's CPU time
-is user and system. `attached after` is from the start of the process; memory is what is resident then,
+is user and system. `attached after` is from the start of the process; memory is the resident size then,
 and after the churn.
 ";
 
-/// One round with so many sockets.
+/// One round with this number of sockets.
 #[derive(Clone, Copy, Debug)]
-struct Round {
+struct SocketRound {
     nothing: Micros,
     watched: Micros,
     tool: Micros,
@@ -52,9 +52,8 @@ pub(super) fn table(bench: &Bench) -> Result<String> {
     Ok(format!("{}\n{LEGEND}", table.text(bench.form)))
 }
 
-/// The sockets, the tool and nothing else are in a network namespace of their own; the tool looks into
-/// that first of all.
-fn measure(bench: &Bench, sockets: u32) -> Result<Vec<Round>> {
+/// Only the sockets and the tool are in a new network namespace; the tool lists the sockets of that namespace first.
+fn measure(bench: &Bench, sockets: u32) -> Result<Vec<SocketRound>> {
     let measure = || {
         private_net::enter()?;
         let held = Held::open(sockets)?;
@@ -66,19 +65,19 @@ fn measure(bench: &Bench, sockets: u32) -> Result<Vec<Round>> {
     joined.map_err(|_panic| anyhow!("the thread that measures panicked"))?
 }
 
-fn round(bench: &Bench) -> Result<Round> {
+fn round(bench: &Bench) -> Result<SocketRound> {
     let nothing = Workload::Churn.run(CHURN)?.cpu();
-    let spec = case::tcpwatch(&bench.tcpwatch, Tells::Nothing, &["--format", "json"]);
+    let spec = case::tcpwatch(&bench.tcpwatch, LossReport::Nothing, &["--format", "json"]);
     let tool = Tool::start(&spec, Stdout::Discarded)?;
     let before = proc_files::memory(tool.pid())?;
     let used = tool.usage()?.cpu;
-    let work: Work = Workload::Churn.run(CHURN)?;
+    let work: TimedWork = Workload::Churn.run(CHURN)?;
     tool.settle()?;
     let used = tool.usage()?.cpu.saturating_sub(used);
     let after = proc_files::memory(tool.pid())?;
     let attached_after = tool.attached_after;
     tool.end()?;
-    Ok(Round {
+    Ok(SocketRound {
         nothing,
         watched: work.cpu(),
         tool: per(used, work.transitions),
@@ -88,8 +87,8 @@ fn round(bench: &Bench) -> Result<Round> {
     })
 }
 
-fn row(sockets: u32, rounds: &[Round]) -> Vec<String> {
-    let of = |value: fn(&Round) -> f64| rounds.iter().map(value).collect::<Vec<_>>();
+fn row(sockets: u32, rounds: &[SocketRound]) -> Vec<String> {
+    let of = |value: fn(&SocketRound) -> f64| rounds.iter().map(value).collect::<Vec<_>>();
     let added = of(|round| round.watched - round.nothing);
     let cell = |value: Option<f64>, digits: usize, unit: &str| {
         value.map_or_else(|| "-".to_owned(), |value| format!("{value:.digits$}{unit}"))

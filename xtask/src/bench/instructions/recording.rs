@@ -1,4 +1,4 @@
-//! One connection, as it was recorded for the tests, becomes a recording of many.
+//! Makes a recording of many connections from one connection that was recorded for the tests.
 
 use std::{fs, io::Write as _, mem::offset_of, path::PathBuf};
 
@@ -10,26 +10,26 @@ const RECORDED: &str = include_str!(concat!(
     env!("CARGO_MANIFEST_DIR"),
     "/../tcpwatch/tests/data/client_closes_first_v4.jsonl"
 ));
-/// The port of the client in it.
+/// The port of the client in that recording.
 const CLIENT: u16 = 45992;
 /// Lines of the log about a connection, up to its TIME_WAIT.
 const LINES: u32 = 10;
-/// From one connection to the next, in nanoseconds: longer than it lives, so that all is in order.
+/// Nanoseconds from one connection to the next: longer than a connection lasts, so that all records are in order.
 const STEP: u64 = 2_000_000;
 
-/// A file that is removed in the end.
+/// A temporary file; it is removed when this is dropped.
 #[derive(Debug)]
-pub(super) struct Recording {
+pub(super) struct SyntheticRecording {
     path: PathBuf,
     connections: u32,
 }
 
-impl Recording {
-    /// Writes a recording of so many connections.
+impl SyntheticRecording {
+    /// Writes a recording of that many connections.
     pub(super) fn write(connections: u32) -> Result<Self> {
         let name = format!("tcpwatch-bench-{}-{connections}.jsonl", std::process::id());
         let path = std::env::temp_dir().join(name);
-        let text = many(connections).context("the recording of the tests is not as it was")?;
+        let text = many(connections).context("the recording of the tests has changed")?;
         let written = fs::File::create(&path).and_then(|mut file| file.write_all(text.as_bytes()));
         written.with_context(|| format!("cannot write {}", path.display()))?;
         Ok(Self { path, connections })
@@ -39,22 +39,22 @@ impl Recording {
         &self.path
     }
 
-    /// Lines of the log that it makes, the listener's not counted.
+    /// Number of lines that a replay of it prints, without those of the listener.
     pub(super) fn lines(&self) -> u32 {
         LINES * self.connections
     }
 }
 
-impl Drop for Recording {
+impl Drop for SyntheticRecording {
     fn drop(&mut self) {
         if let Err(error) = fs::remove_file(&self.path) {
-            eprintln!("bench: {} stays: {error}", self.path.display());
+            eprintln!("bench: cannot remove {}: {error}", self.path.display());
         }
     }
 }
 
-/// The header and the listener, and then copies of the connection, each later than the one before, with
-/// sockets and a port of its own.
+/// The header and the listener, then copies of the connection, each later than the one before, with other cookies and
+/// another port.
 fn many(connections: u32) -> Option<String> {
     let mut lines = RECORDED.lines();
     let mut text = format!("{}\n{}\n", lines.next()?, lines.next()?);
@@ -73,7 +73,7 @@ fn many(connections: u32) -> Option<String> {
     Some(text)
 }
 
-/// The bytes of a line.
+/// The bytes that a line of the recording stands for.
 fn record(line: &str) -> Option<Vec<u8>> {
     let digits = line.strip_prefix("{\"record\":\"")?.strip_suffix("\"}")?;
     let byte = |at| u8::from_str_radix(digits.get(at..at + 2)?, 16).ok();

@@ -1,4 +1,4 @@
-//! A recording comes in; it is replayed by `tcpwatch` under valgrind, and what was counted goes out.
+//! Replays a recording under valgrind and reads its counts.
 
 use std::{
     path::Path,
@@ -7,18 +7,18 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 
-use super::recording::Recording;
+use super::recording::SyntheticRecording;
 use crate::bench::statistics::number;
 
-/// What a run does, or its share of it.
+/// The counts of a run, or its share of each line.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct Counts {
+pub(super) struct ValgrindCounts {
     pub(super) instructions: f64,
     pub(super) allocations: f64,
     pub(super) bytes: f64,
 }
 
-impl Counts {
+impl ValgrindCounts {
     pub(super) fn less(self, other: Self) -> Self {
         Self {
             instructions: self.instructions - other.instructions,
@@ -38,19 +38,19 @@ impl Counts {
     }
 }
 
-/// Replays twice: once for the instructions, once for the allocations.
+/// Replays the recording twice: once to count instructions, once to count allocations.
 pub(super) fn count(
     valgrind: &Path,
     program: &Path,
-    recording: &Recording,
+    recording: &SyntheticRecording,
     args: &[&str],
-) -> Result<Counts> {
+) -> Result<ValgrindCounts> {
     let run = |tool: &[&str]| run(valgrind, tool, program, recording, args);
-    let said = run(&["--tool=callgrind", "--callgrind-out-file=/dev/null"])?;
-    let instructions = collected(&said).with_context(|| format!("no count in: {said}"))?;
-    let said = run(&["--tool=dhat", "--dhat-out-file=/dev/null"])?;
-    let (bytes, allocations) = total(&said).with_context(|| format!("no total in: {said}"))?;
-    Ok(Counts {
+    let report = run(&["--tool=callgrind", "--callgrind-out-file=/dev/null"])?;
+    let instructions = collected(&report).with_context(|| format!("no count in: {report}"))?;
+    let report = run(&["--tool=dhat", "--dhat-out-file=/dev/null"])?;
+    let (bytes, allocations) = total(&report).with_context(|| format!("no total in: {report}"))?;
+    Ok(ValgrindCounts {
         instructions: number(instructions),
         allocations: number(allocations),
         bytes: number(bytes),
@@ -61,28 +61,28 @@ fn run(
     valgrind: &Path,
     tool: &[&str],
     program: &Path,
-    recording: &Recording,
+    recording: &SyntheticRecording,
     args: &[&str],
 ) -> Result<String> {
     let mut command = Command::new(valgrind);
     command.args(tool).arg(program).arg("replay").arg(recording.path()).args(args);
     command.stdin(Stdio::null()).stdout(Stdio::null());
     let output = command.output().context("cannot start valgrind")?;
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    ensure!(output.status.success(), "valgrind failed: {said}");
-    Ok(said)
+    let report = String::from_utf8_lossy(&output.stderr).into_owned();
+    ensure!(output.status.success(), "valgrind failed: {report}");
+    Ok(report)
 }
 
 /// `==7== Collected : 451665553`
-fn collected(said: &str) -> Option<u64> {
+fn collected(report: &str) -> Option<u64> {
     let mut counts =
-        said.lines().filter_map(|line| line.split_once("Collected :")?.1.trim().parse().ok());
+        report.lines().filter_map(|line| line.split_once("Collected :")?.1.trim().parse().ok());
     counts.next()
 }
 
 /// `==7== Total:     1,234 bytes in 56 blocks`
-fn total(said: &str) -> Option<(u64, u64)> {
-    let line = said.lines().find_map(|line| line.split_once("Total:"))?.1;
+fn total(report: &str) -> Option<(u64, u64)> {
+    let line = report.lines().find_map(|line| line.split_once("Total:"))?.1;
     let mut numbers =
         line.split_whitespace().filter_map(|word| word.replace(',', "").parse::<u64>().ok());
     Some((numbers.next()?, numbers.next()?))

@@ -1,4 +1,4 @@
-//! tcpwatch at work comes in; how often it calls `write()` for its lines goes out, in a sentence.
+//! Counts how often tcpwatch calls `write()` for its lines.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use anyhow::Result;
 use crate::bench::{
     case,
     command::Bench,
-    losses::Tells,
+    losses::LossReport,
     proc_files,
     statistics::number,
     tool::{Stdout, Tool},
@@ -17,7 +17,7 @@ use crate::bench::{
 const LENGTH: Duration = Duration::from_secs(2);
 
 pub(super) fn sentence(bench: &Bench) -> Result<String> {
-    let spec = case::tcpwatch(&bench.tcpwatch, Tells::Nothing, &["--format", "json"]);
+    let spec = case::tcpwatch(&bench.tcpwatch, LossReport::Nothing, &["--format", "json"]);
     let tool = Tool::start(&spec, Stdout::Discarded)?;
     let before = proc_files::writes(tool.pid())?;
     let work = Workload::Churn.run(LENGTH)?;

@@ -1,4 +1,4 @@
-//! A program that serves metrics on loopback comes in; it is scraped as Prometheus does.
+//! Starts a program that serves metrics on loopback, and scrapes it as Prometheus does.
 
 use std::{
     io::{Read as _, Write as _},
@@ -12,27 +12,27 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::bench::{proc_files, tool::die_with_this_thread};
 
-/// For the exporter to answer, and for each answer.
+/// Time limit for the exporter to come up, and for each answer.
 const DEADLINE: Duration = Duration::from_secs(20);
 
-/// An exporter that runs.
+/// A running exporter.
 #[derive(Debug)]
-pub(super) struct Exporter {
+pub(super) struct ScrapedExporter {
     child: Child,
     port: u16,
 }
 
-/// An answer.
+/// What one scrape took.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Page {
-    /// From the first segment of the connection to the last byte.
+pub(super) struct ScrapedPage {
+    /// From the SYN to the last byte.
     pub(super) took: Duration,
-    /// Of the body as it came over the wire.
+    /// Size of the body as transferred.
     pub(super) bytes: u64,
 }
 
-impl Exporter {
-    /// Returns when it answers.
+impl ScrapedExporter {
+    /// Starts it; returns when it answers.
     pub(super) fn start(mut command: Command, port: u16) -> Result<Self> {
         let name = command.get_program().display().to_string();
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -41,7 +41,9 @@ impl Exporter {
         let mut exporter = Self { child, port };
         let start = Instant::now();
         while let Err(error) = exporter.scrape() {
-            if let Some(status) = exporter.child.try_wait().context("cannot wait for it")? {
+            if let Some(status) =
+                exporter.child.try_wait().context("cannot wait for the exporter")?
+            {
                 bail!("{name} has ended ({status})");
             }
             if start.elapsed() > DEADLINE {
@@ -52,8 +54,8 @@ impl Exporter {
         Ok(exporter)
     }
 
-    /// A page as Prometheus asks for it: compressed.
-    pub(super) fn scrape(&self) -> Result<Page> {
+    /// Fetches a page as Prometheus does: compressed.
+    pub(super) fn scrape(&self) -> Result<ScrapedPage> {
         self.get("Accept-Encoding: gzip\r\n")
     }
 
@@ -61,18 +63,18 @@ impl Exporter {
         Ok(self.get("")?.bytes)
     }
 
-    /// CPU time of all its threads since it started.
+    /// CPU time of all its threads since its start.
     pub(super) fn cpu(&self) -> Result<Duration> {
         Ok(proc_files::usage(self.child.id())?.cpu)
     }
 
-    /// Memory that it has now.
+    /// Its resident memory now.
     pub(super) fn resident_bytes(&self) -> Result<u64> {
         Ok(proc_files::memory(self.child.id())?.resident)
     }
 
-    /// By HTTP 1.0, so that the body ends with the connection.
-    fn get(&self, header: &str) -> Result<Page> {
+    /// Uses HTTP 1.0, so that the body ends with the connection.
+    fn get(&self, header: &str) -> Result<ScrapedPage> {
         let start = Instant::now();
         let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port))?;
         stream.set_read_timeout(Some(DEADLINE))?;
@@ -86,13 +88,13 @@ impl Exporter {
             end.and_then(|end| answer.split_at_checked(end + 4)).context("no head")?;
         let status = String::from_utf8_lossy(head);
         ensure!(status.split(' ').nth(1) == Some("200"), "{status}");
-        Ok(Page { took, bytes: u64::try_from(body.len())? })
+        Ok(ScrapedPage { took, bytes: u64::try_from(body.len())? })
     }
 }
 
-impl Drop for Exporter {
+impl Drop for ScrapedExporter {
     fn drop(&mut self) {
-        // An error means that it has ended already.
+        // An error means that it has already ended.
         if self.child.kill().is_ok() {
             drop(self.child.wait());
         }

@@ -1,5 +1,5 @@
-//! Short connections over loopback, at a rate, each closed by the client first; so many sockets as
-//! are wanted are in `TIME_WAIT`, because the kernel makes no more of them.
+//! Short connections over loopback at a fixed rate, each closed by the client first, with a fixed number of sockets in
+//! `TIME_WAIT`: the kernel's limit.
 
 use std::{
     fs,
@@ -11,27 +11,27 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-/// Connections in a second.
+/// Connections per second.
 pub(super) const RATE: u32 = 10_000;
 /// Sockets in `TIME_WAIT`.
 pub(super) const TIME_WAITS: u32 = 100_000;
 
 const LIMIT: &str = "/proc/sys/net/ipv4/tcp_max_tw_buckets";
-/// Of the network namespace of this thread.
+/// Socket statistics of the network namespace of this thread.
 const SOCKSTAT: &str = "/proc/thread-self/net/sockstat";
-/// Addresses that are connected to: the ports to each last for all that may be in `TIME_WAIT`.
+/// Number of server addresses: the ports towards each must suffice for all sockets in `TIME_WAIT`.
 const HOSTS: u8 = 16;
-/// For the sockets in `TIME_WAIT` to be there. Each lasts for a minute.
+/// Time limit for the sockets in `TIME_WAIT` to accumulate. Each lasts for a minute.
 const DEADLINE: Duration = Duration::from_mins(1);
 
-/// What was made.
+/// What the load was.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Load {
     pub(super) connections: u32,
     pub(super) length: Duration,
 }
 
-/// Makes connections until `stop`.
+/// Makes connections until `stop` is set.
 pub(super) fn run(stop: &AtomicBool) -> Result<Load> {
     fs::write(LIMIT, TIME_WAITS.to_string()).with_context(|| format!("cannot set {LIMIT}"))?;
     let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).context("cannot listen")?;
@@ -54,7 +54,7 @@ pub(super) fn run(stop: &AtomicBool) -> Result<Load> {
     Ok(Load { connections, length: start.elapsed() })
 }
 
-/// Returns when nearly all are there, or when the load `has_ended` and says why.
+/// Returns when nearly all exist; an error if `has_ended` becomes true before.
 pub(super) fn await_time_waits(has_ended: impl Fn() -> bool) -> Result<()> {
     let start = Instant::now();
     loop {

@@ -1,5 +1,4 @@
-//! `tcpwatch serve` and `node_exporter` come in; what a scrape of each costs, idle and under load, goes
-//! out as a table.
+//! What a scrape of `tcpwatch serve` and of `node_exporter` costs, idle and under load.
 
 mod exporter;
 mod load;
@@ -16,38 +15,37 @@ use std::{
 use anyhow::{Context, Result, anyhow};
 
 use self::{
-    exporter::{Exporter, Page},
+    exporter::{ScrapedExporter, ScrapedPage},
     load::Load,
 };
 use super::{command::Bench, private_net};
 use crate::debian::NODE_EXPORTER;
 
-/// From one scrape to the next: tcpwatch lists waiting sockets anew after 5 s, so that it does here
-/// for every page.
+/// Time from one scrape to the next. tcpwatch lists waiting sockets again after 5 s, so here it does for every page.
 const INTERVAL: Duration = Duration::from_millis(5500);
 
-/// What an exporter was seen to do in one condition.
+/// Measurements of an exporter under one load.
 #[derive(Debug)]
-struct Measured {
-    pages: Vec<Page>,
+struct MeasuredScrape {
+    pages: Vec<ScrapedPage>,
     /// CPU time of the process for one scrape.
     cpu: Duration,
-    /// Of the page when it is not compressed.
+    /// Size of the uncompressed page.
     plain_bytes: u64,
     resident_bytes: u64,
 }
 
-/// Idle and under load: what each exporter did, in the order of the table.
-type Condition = [Measured; 2];
+/// Idle and under load: the measurements of each exporter, in the order of the table.
+type BothExporters = [MeasuredScrape; 2];
 
-/// How often each is asked.
+/// Number of scrapes of each.
 const SCRAPES: u32 = 15;
 
-/// Measures both, side by side in a network namespace of their own; returns the finished table.
+/// Measures both side by side in a new network namespace; returns the finished table.
 pub(crate) fn table(bench: &Bench) -> Result<String> {
     let (scrapes, form) = (bench.rounds(SCRAPES), bench.form);
     let node_exporter = NODE_EXPORTER.ensure()?.join("prometheus-node-exporter");
-    // The exporters die with the thread that starts them, and the namespace with all of them.
+    // The exporters end with the thread that starts them, and the namespace with all of them.
     let measure = || -> Result<String> {
         private_net::enter()?;
         let exporters = start(&bench.tcpwatch, &node_exporter)?;
@@ -63,12 +61,12 @@ pub(crate) fn table(bench: &Bench) -> Result<String> {
     joined.map_err(|_panic| anyhow!("the thread that measures panicked"))?
 }
 
-fn start(tcpwatch: &Path, node_exporter: &Path) -> Result<[Exporter; 2]> {
+fn start(tcpwatch: &Path, node_exporter: &Path) -> Result<[ScrapedExporter; 2]> {
     let mut ours = Command::new(tcpwatch);
     ours.args(["serve", "--web.listen-address", "127.0.0.1:10911"]);
     let mut theirs = Command::new(node_exporter);
     theirs.args(["--collector.tcpstat", "--web.listen-address=127.0.0.1:9100"]);
-    Ok([Exporter::start(ours, 10911)?, Exporter::start(theirs, 9100)?])
+    Ok([ScrapedExporter::start(ours, 10911)?, ScrapedExporter::start(theirs, 9100)?])
 }
 
 /// Runs `measure` while connections come and go.
@@ -83,7 +81,7 @@ fn under_load<T>(measure: impl FnOnce() -> Result<T>) -> Result<(Load, T)> {
     })
 }
 
-fn scrape(exporters: &[Exporter; 2], scrapes: u32) -> Result<Condition> {
+fn scrape(exporters: &[ScrapedExporter; 2], scrapes: u32) -> Result<BothExporters> {
     let mut pages = [Vec::new(), Vec::new()];
     let before = cpu(exporters)?;
     let mut next = Instant::now();
@@ -100,13 +98,13 @@ fn scrape(exporters: &[Exporter; 2], scrapes: u32) -> Result<Condition> {
     let measured = exporters.iter().zip(pages).zip(used).map(|((exporter, pages), used)| {
         let plain_bytes = exporter.plain_bytes()?;
         let resident_bytes = exporter.resident_bytes()?;
-        Ok(Measured { pages, cpu: used / scrapes, plain_bytes, resident_bytes })
+        Ok(MeasuredScrape { pages, cpu: used / scrapes, plain_bytes, resident_bytes })
     });
     let measured: Vec<_> = measured.collect::<Result<_>>()?;
-    measured.try_into().ok().context("two exporters were not two measurements")
+    measured.try_into().ok().context("two exporters did not give two measurements")
 }
 
-fn cpu(exporters: &[Exporter; 2]) -> Result<[Duration; 2]> {
+fn cpu(exporters: &[ScrapedExporter; 2]) -> Result<[Duration; 2]> {
     let [ours, theirs] = exporters;
     Ok([ours.cpu()?, theirs.cpu()?])
 }

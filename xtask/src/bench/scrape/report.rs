@@ -1,9 +1,9 @@
-//! What was measured comes in, the table and the line above it go out.
+//! Writes the table of scrapes and the line above it.
 
 use std::time::Duration;
 
 use super::{
-    Condition, Measured,
+    BothExporters, MeasuredScrape,
     load::{Load, TIME_WAITS},
 };
 use crate::bench::{
@@ -11,10 +11,10 @@ use crate::bench::{
     table::{Form, Table},
 };
 
-/// A row: its name, its number, and how that is written.
-type Row = (&'static str, fn(&Measured) -> f64, fn(f64) -> String);
+/// A row: its name, its number, and how the number is formatted.
+type ScrapeRow = (&'static str, fn(&MeasuredScrape) -> f64, fn(f64) -> String);
 
-const ROWS: [Row; 6] = [
+const ROWS: [ScrapeRow; 6] = [
     ("scrape, median", |it| median(&times(it)).unwrap_or_default(), milliseconds),
     ("scrape, longest", |it| times(it).into_iter().fold(0.0, f64::max), milliseconds),
     ("CPU per scrape", |it| it.cpu.as_secs_f64(), milliseconds),
@@ -23,7 +23,7 @@ const ROWS: [Row; 6] = [
     ("memory", |it| number(it.resident_bytes), megabytes),
 ];
 
-fn times(of: &Measured) -> Vec<f64> {
+fn times(of: &MeasuredScrape) -> Vec<f64> {
     of.pages.iter().map(|page| page.took.as_secs_f64()).collect()
 }
 
@@ -39,7 +39,7 @@ fn megabytes(bytes: f64) -> String {
     format!("{:.1} MB", bytes / 1e6)
 }
 
-pub(super) fn write(idle: &Condition, busy: &Condition, load: &Load, form: Form) -> String {
+pub(super) fn write(idle: &BothExporters, busy: &BothExporters, load: &Load, form: Form) -> String {
     let mut table = Table::new(&["", "tcpwatch serve", "node_exporter", "ratio"]);
     for (condition, measured) in [("idle", idle), ("load", busy)] {
         for row in &ROWS {
@@ -54,7 +54,11 @@ pub(super) fn write(idle: &Condition, busy: &Condition, load: &Load, form: Form)
     )
 }
 
-fn cells(condition: &str, [ours, theirs]: &Condition, (name, of, written): &Row) -> Vec<String> {
+fn cells(
+    condition: &str,
+    [ours, theirs]: &BothExporters,
+    (name, of, written): &ScrapeRow,
+) -> Vec<String> {
     let (ours, theirs) = (of(ours), of(theirs));
     vec![
         format!("{condition}: {name}"),
@@ -70,11 +74,12 @@ fn rate(load: &Load) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::exporter::Page, *};
+    use super::{super::exporter::ScrapedPage, *};
 
-    fn measured(millis: u64) -> Measured {
-        let page = |factor| Page { took: Duration::from_millis(factor * millis), bytes: 9000 };
-        Measured {
+    fn measured(millis: u64) -> MeasuredScrape {
+        let page =
+            |factor| ScrapedPage { took: Duration::from_millis(factor * millis), bytes: 9000 };
+        MeasuredScrape {
             pages: [1, 5, 2].map(page).into(),
             cpu: Duration::from_micros(500),
             plain_bytes: 40_000,

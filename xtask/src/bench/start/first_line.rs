@@ -1,5 +1,4 @@
-//! A tool comes in; it is started while changes come as fast as one thread can make them, and the time to
-//! its first line about one goes out.
+//! The time from a tool's start to its first line about a change, while one thread makes changes as fast as it can.
 
 use std::{
     io::{BufRead, BufReader},
@@ -20,13 +19,13 @@ use crate::bench::{
 
 /// Sockets that begin to listen and are closed.
 #[derive(Debug)]
-pub(super) struct Traffic {
+pub(super) struct ListenTraffic {
     stop: Arc<AtomicBool>,
     working: Working<()>,
 }
 
-impl Traffic {
-    /// On the last CPU, so that the tool has another one.
+impl ListenTraffic {
+    /// Runs on the last CPU, so that the tool has another one.
     pub(super) fn start() -> Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
@@ -51,21 +50,21 @@ pub(super) fn first_line(spec: &Spec) -> Result<Duration> {
     command.args(&spec.args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     die_with_this_thread(&mut command);
     let start = Instant::now();
-    let mut child = command.spawn().context("cannot start it")?;
+    let mut child = command.spawn().context("cannot start the tool")?;
     let mut lines = BufReader::new(child.stdout.take().context("no stdout")?);
     let (mut line, mut after) = (Vec::new(), None);
     while after.is_none()
-        && lines.read_until(b'\n', &mut line).context("cannot read its lines")? > 0
+        && lines.read_until(b'\n', &mut line).context("cannot read the tool's output")? > 0
     {
         after = is_about_a_change(&line).then(|| start.elapsed());
         line.clear();
     }
-    // It has done its part; what it holds ends with it.
-    child.kill().context("cannot end it")?;
-    child.wait().context("cannot wait for it")?;
+    // The measurement is complete; the kernel releases what the child holds.
+    child.kill().context("cannot end the tool")?;
+    child.wait().context("cannot wait for the tool")?;
     match after {
         Some(after) => Ok(after),
-        None => bail!("it has ended without a line about a change"),
+        None => bail!("the tool has ended without a line about a change"),
     }
 }
 

@@ -1,5 +1,4 @@
-//! Programs come in; how long each takes from its start to its first line, and what it keeps in memory,
-//! goes out as a table.
+//! How long programs take from their start to their first line, and how much memory they use.
 
 mod first_line;
 
@@ -15,7 +14,7 @@ use anyhow::{Context, Result, ensure};
 use super::{
     case::{self, ANY_PORT, JSON, SERVE, TCPSTATES, TEXT, WEB},
     command::Bench,
-    losses::Tells,
+    losses::LossReport,
     peers::{self, ONE_LINER_LABEL, TCPLIFE},
     proc_files::{self, Memory},
     statistics::{median, megabytes, spread},
@@ -23,22 +22,22 @@ use super::{
     tool::{Ready, Spec, Stdout, Tool},
     workload::Workload,
 };
-use first_line::{Traffic, first_line};
+use first_line::{ListenTraffic, first_line};
 use tcpwatch_bpf_toolchain::in_path;
 
-/// How often each is started.
+/// The number of starts of each.
 const ROUNDS: u32 = 9;
 
 const LEGEND: &str = "\
-All from the start of the process. `first line` is when the first line about a change was read from it,
-while changes come as fast as one thread can make them; `attached` is when it said so, with nothing
-going on: the median and half of the distance between the quartiles (\u{b1}). Memory is what is resident of
-it before, and after connections have come and gone for 5 seconds, and the most that it ever was.
+All times are from the start of the process. `first line` is when its first line about a change was read,
+while one thread makes changes as fast as it can; `attached` is when its banner was read, without any
+changes: the median and half of the distance between the quartiles (\u{b1}). Memory is its resident size
+before, and after connections were opened and closed for 5 seconds, and its peak.
 ";
 
-/// What was seen of a program.
+/// Measurements of a program.
 #[derive(Debug)]
-struct Seen {
+struct StartFigures {
     first_line: Vec<f64>,
     attached: Vec<f64>,
     idle: Memory,
@@ -66,7 +65,7 @@ pub(super) fn table(bench: &Bench) -> Result<String> {
 
 fn specs(bench: &Bench) -> Vec<(&'static str, Spec)> {
     let of_tcpwatch =
-        |label, args: &[&str]| (label, case::tcpwatch(&bench.tcpwatch, Tells::Nothing, args));
+        |label, args: &[&str]| (label, case::tcpwatch(&bench.tcpwatch, LossReport::Nothing, args));
     let mut specs = vec![
         of_tcpwatch(TEXT, &[]),
         of_tcpwatch(JSON, &["--format", "json"]),
@@ -77,13 +76,13 @@ fn specs(bench: &Bench) -> Vec<(&'static str, Spec)> {
     specs
 }
 
-fn see(bench: &Bench, label: &str, spec: &Spec) -> Result<Seen> {
+fn see(bench: &Bench, label: &str, spec: &Spec) -> Result<StartFigures> {
     let rounds = bench.rounds(ROUNDS);
     let first_line = if [SERVE, TCPLIFE].contains(&label) {
-        // Nothing that is listened for makes it print a line.
+        // A tool that watches nothing here prints no line about a change.
         Vec::new()
     } else {
-        let traffic = Traffic::start()?;
+        let traffic = ListenTraffic::start()?;
         let lines = (0..rounds).map(|_| Ok(millis(first_line(spec)?))).collect::<Result<_>>()?;
         traffic.stop()?;
         lines
@@ -98,7 +97,7 @@ fn see(bench: &Bench, label: &str, spec: &Spec) -> Result<Seen> {
     tool.settle()?;
     let busy = proc_files::memory(tool.pid())?;
     tool.end()?;
-    Ok(Seen { first_line, attached, idle, busy })
+    Ok(StartFigures { first_line, attached, idle, busy })
 }
 
 fn attached_after(spec: &Spec) -> Result<f64> {
@@ -108,8 +107,8 @@ fn attached_after(spec: &Spec) -> Result<f64> {
     Ok(after)
 }
 
-fn row(label: &str, seen: &Seen) -> Vec<String> {
-    let Seen { first_line, attached, idle, busy } = seen;
+fn row(label: &str, seen: &StartFigures) -> Vec<String> {
+    let StartFigures { first_line, attached, idle, busy } = seen;
     let cell =
         |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.0}"));
     let memory = |bytes| format!("{:.1} MB", megabytes(bytes));
@@ -125,7 +124,7 @@ fn row(label: &str, seen: &Seen) -> Vec<String> {
     ]
 }
 
-/// Milliseconds from the start to the end of a program, the median.
+/// Median of the milliseconds from the start to the end of a program.
 fn run(bench: &Bench, program: &Path, args: &[&str]) -> Result<f64> {
     let once = |_| {
         let mut command = Command::new(program);
@@ -143,14 +142,14 @@ fn run(bench: &Bench, program: &Path, args: &[&str]) -> Result<f64> {
 /// A sentence about the size of the program.
 fn size(program: &Path) -> Result<String> {
     let bytes = |path: &Path| Ok::<_, std::io::Error>(megabytes(fs::metadata(path)?.len()));
-    let whole = bytes(program).context("cannot ask for the size of the program")?;
+    let whole = bytes(program).context("cannot read the size of the program")?;
     if in_path("strip").is_none() {
         return Ok(format!("The program is {whole:.1} MB with symbols and line tables."));
     }
     let stripped = std::env::temp_dir().join(format!("tcpwatch-bench-{}", std::process::id()));
     let status = Command::new("strip").arg("-o").args([&stripped, program]).status();
     ensure!(status.context("cannot start strip")?.success(), "strip failed");
-    let small = bytes(&stripped).context("cannot ask for the size of the stripped program")?;
+    let small = bytes(&stripped).context("cannot read the size of the stripped program")?;
     fs::remove_file(&stripped).context("cannot remove the stripped program")?;
     Ok(format!("The program is {small:.1} MB, and {whole:.1} MB with symbols and line tables."))
 }

@@ -1,4 +1,4 @@
-//! Something to repeat comes in, the time of each lap of repetitions goes out.
+//! Repeats an action in laps and times each lap.
 
 use std::{
     io,
@@ -11,10 +11,10 @@ use crate::bench::statistics::{Micros, per, quantile};
 
 /// What was done, and how long it took.
 #[derive(Clone, Debug)]
-pub(crate) struct Work {
+pub(crate) struct TimedWork {
     laps: Vec<Lap>,
     transitions_in_a_lap: u64,
-    /// From the first lap's start to the last one's end.
+    /// From the start of the first lap to the end of the last one.
     pub(crate) ran: Duration,
     /// State changes made, those of the warm-up too.
     pub(crate) transitions: u64,
@@ -26,19 +26,19 @@ struct Lap {
     cpu: Duration,
 }
 
-impl Work {
-    /// Time of a change by the wall clock.
+impl TimedWork {
+    /// Wall-clock time of a change.
     pub(crate) fn wall(&self) -> Micros {
         self.undisturbed(|lap| lap.wall)
     }
 
-    /// CPU time of the working thread for a change, the kernel's part included.
+    /// CPU time of the working thread for a change, including the kernel's part.
     pub(crate) fn cpu(&self) -> Micros {
         self.undisturbed(|lap| lap.cpu)
     }
 
-    /// Of the lap that is slower than the fastest tenth. Other programs, and other guests of the same
-    /// host, only ever make laps slower, and for seconds on end: a median would tell of them.
+    /// The lap that is slower than the fastest tenth. Other programs, and other guests of the same host, only make laps
+    /// slower, and for seconds at a time: a median would show them.
     fn undisturbed(&self, time: impl Fn(&Lap) -> Duration) -> Micros {
         let times = self.laps.iter().map(|lap| per(time(lap), self.transitions_in_a_lap));
         quantile(&times.collect::<Vec<_>>(), 0.1).unwrap_or(f64::NAN)
@@ -51,7 +51,7 @@ pub(super) fn laps(
     iterations: u32,
     transitions: u32,
     mut iterate: impl FnMut() -> io::Result<()>,
-) -> io::Result<Work> {
+) -> io::Result<TimedWork> {
     let mut lap = || (0..iterations).try_for_each(|_| iterate());
     lap()?;
     let mut laps = Vec::new();
@@ -64,7 +64,7 @@ pub(super) fn laps(
     let ran = start.elapsed();
     let transitions_in_a_lap = u64::from(iterations) * u64::from(transitions);
     let count = u64::try_from(laps.len()).unwrap_or(u64::MAX).saturating_add(1);
-    Ok(Work { laps, transitions_in_a_lap, ran, transitions: count * transitions_in_a_lap })
+    Ok(TimedWork { laps, transitions_in_a_lap, ran, transitions: count * transitions_in_a_lap })
 }
 
 fn thread_cpu() -> Duration {
@@ -90,7 +90,7 @@ mod tests {
     #[test]
     fn disturbed_laps_do_not_count() {
         let lap = |millis| Lap { wall: Duration::from_millis(millis), cpu: Duration::ZERO };
-        let work = Work {
+        let work = TimedWork {
             laps: [2, 2, 2, 90, 95, 99].map(lap).to_vec(),
             transitions_in_a_lap: 1000,
             ran: Duration::ZERO,

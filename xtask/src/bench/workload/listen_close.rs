@@ -8,20 +8,20 @@ use std::{
 use anyhow::{Context, Result};
 use socket2::{Domain, SockAddr, Socket, Type};
 
-use super::lap::{Work, laps};
+use super::lap::{TimedWork, laps};
 
 /// Changes in one iteration.
 const TRANSITIONS: u32 = 2;
-/// Seven milliseconds when nothing is attached: longer than a tool's reader sleeps between two
-/// looks, so that each lap holds its share of wakeups.
+/// A lap takes seven milliseconds when nothing is attached: longer than a tool's reader sleeps between two reads, so
+/// that each lap contains its share of wakeups.
 const ITERATIONS_IN_A_LAP: u32 = 1000;
 
-pub(super) fn run(length: Duration) -> Result<Work> {
+pub(super) fn run(length: Duration) -> Result<TimedWork> {
     let any_port = SockAddr::from(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
     laps(length, ITERATIONS_IN_A_LAP, TRANSITIONS, || {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
         socket.bind(&any_port)?;
         socket.listen(1)
     })
-    .context("the listen/close loop cannot go on")
+    .context("the listen/close loop failed")
 }

@@ -1,4 +1,4 @@
-//! A length of time comes in, TCP state changes happen on one CPU, and what each took goes out.
+//! Makes TCP state changes on one CPU for a given time, and measures what each took.
 
 mod churn;
 mod lap;
@@ -14,8 +14,8 @@ use anyhow::{Context, Result, anyhow};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 use super::private_net;
-pub(crate) use churn::{Churn, TRANSITIONS as CHURN_TRANSITIONS};
-pub(crate) use lap::Work;
+pub(crate) use churn::{ConnectionChurn, TRANSITIONS as CHURN_TRANSITIONS};
+pub(crate) use lap::TimedWork;
 
 /// What makes the state changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub(crate) enum Workload {
     Churn,
 }
 
-/// Everything happens that any hook tells of.
+/// Triggers every hook.
 pub(crate) fn troubles() -> Result<()> {
     begin(|| {
         private_net::enter()?;
@@ -36,29 +36,28 @@ pub(crate) fn troubles() -> Result<()> {
 }
 
 impl Workload {
-    /// Runs in a thread of its own, on the last CPU that we may use; a tool's reader then finds
-    /// another one free.
-    pub(crate) fn run(self, length: Duration) -> Result<Work> {
-        let last = cpus()?.last().copied().context("no CPU that we may use")?;
+    /// Runs in a thread of its own on the last CPU that is available; another one remains for a tool's reader.
+    pub(crate) fn run(self, length: Duration) -> Result<TimedWork> {
+        let last = cpus()?.last().copied().context("no CPU is available to this process")?;
         self.begin(last, length)?.end()
     }
 
-    /// The same on this CPU; the caller goes on.
-    pub(crate) fn begin(self, cpu: usize, length: Duration) -> Result<Working<Work>> {
+    /// The same on this CPU, without waiting for the end.
+    pub(crate) fn begin(self, cpu: usize, length: Duration) -> Result<Working<TimedWork>> {
         begin(move || {
             pin(cpu)?;
             match self {
                 Self::ListenClose => listen_close::run(length),
                 Self::Churn => {
                     private_net::enter()?;
-                    Churn::new(0)?.run(length)
+                    ConnectionChurn::new(0)?.run(length)
                 }
             }
         })
     }
 }
 
-/// A thread that works.
+/// A working thread.
 #[derive(Debug)]
 pub(crate) struct Working<T>(JoinHandle<Result<T>>);
 
@@ -69,7 +68,7 @@ impl<T> Working<T> {
     }
 }
 
-/// Starts work in a thread of its own, which begins in the network namespace of the caller.
+/// Starts work in a new thread, which begins in the network namespace of the caller.
 pub(crate) fn begin<T: Send + 'static>(
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<Working<T>> {
@@ -80,9 +79,10 @@ pub(crate) fn begin<T: Send + 'static>(
     Ok(Working(thread))
 }
 
-/// The CPUs that we may use.
+/// The CPUs that this process may use.
 pub(crate) fn cpus() -> Result<Vec<usize>> {
-    let allowed = sched_getaffinity(None).context("cannot ask which CPUs we may use")?;
+    let allowed =
+        sched_getaffinity(None).context("cannot read the CPU affinity of this process")?;
     Ok((0..CpuSet::MAX_CPU).filter(|cpu| allowed.is_set(*cpu)).collect())
 }
 
@@ -90,5 +90,5 @@ pub(crate) fn cpus() -> Result<Vec<usize>> {
 pub(crate) fn pin(cpu: usize) -> Result<()> {
     let mut one = CpuSet::new();
     one.set(cpu);
-    sched_setaffinity(None, &one).context("cannot stay on one CPU")
+    sched_setaffinity(None, &one).context("cannot pin the thread to one CPU")
 }

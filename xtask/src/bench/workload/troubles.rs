@@ -1,5 +1,5 @@
-//! What every hook tells of: whole lives over loopback, refused connects, and connects whose answer
-//! is lost, so that SYNs and SYN+ACKs are sent again.
+//! Triggers every hook: complete connections over loopback, refused connects, and connects whose answer is dropped, so
+//! that SYNs and SYN+ACKs are retransmitted.
 
 use std::{
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
@@ -10,11 +10,11 @@ use std::{
 use anyhow::{Context, Result};
 use socket2::{Domain, SockFilter, Socket, Type};
 
-/// A program of classic BPF that keeps nothing of a segment: `BPF_RET | BPF_K`, 0 bytes.
+/// A classic BPF program that drops every segment: `BPF_RET | BPF_K`, 0 bytes.
 const LOSE_ALL: SockFilter = SockFilter::new(0x06, 0, 0, 0);
-/// Connects whose answer is lost.
+/// Connects whose answer is dropped.
 const UNANSWERED: usize = 250;
-/// Lives, and refused connects.
+/// Complete connections, and refused connects.
 const LIVES: usize = 5000;
 /// The first retries come after one second.
 const RETRIES: Duration = Duration::from_millis(3500);
@@ -42,11 +42,11 @@ pub(super) fn run() -> Result<()> {
         let client = Socket::new(Domain::IPV4, Type::STREAM, None)?;
         client.attach_filter(&[LOSE_ALL])?;
         client.set_nonblocking(true)?;
-        // It is under way, whatever this says.
+        // The connect is in progress (`EINPROGRESS`).
         drop(client.connect(&address));
         waiting.push(client);
     }
-    // The kernel's timers have to pass: this is what is measured, not waited for.
+    // The kernel's timers have to run out: their events are what is measured.
     thread::sleep(RETRIES);
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! System calls that may take long: each has a thread of its own, and the order is done when the
-//! call has returned or sleeps in the kernel. So a call that comes next comes after it for certain.
+//! System calls that may take long: each has a thread of its own, and a command is done when the call has returned or
+//! sleeps in the kernel. So the next call is certain to come after it.
 
 use std::{
     fs, io,
@@ -15,55 +15,55 @@ use std::{
 use nix::sched::{CloneFlags, unshare};
 use rustix::thread::gettid;
 
-/// Between two looks. A thread that only yielded would keep a processor for itself for a quarter of a
-/// second on kernels before 6.6: it has slept, the scheduler owes it 3 ms at nice 0, and at nice -20 they
-/// last 87 times as long (`place_entity` in `kernel/sched/fair.c`).
+/// Pause between two readings. A thread that only yielded would occupy a processor for a quarter of a second on kernels
+/// before 6.6: after its sleep the scheduler credits it with 3 ms at nice 0, and at nice -20 they last 87 times as long
+/// (`place_entity` in `kernel/sched/fair.c`).
 const PAUSE: Duration = Duration::from_micros(20);
 
-/// Finds out that system calls have begun.
+/// Detects that system calls have begun.
 pub(super) struct Watcher(mpsc::Sender<Watched>);
 
 /// A thread that makes a system call.
 struct Watched {
     thread: i32,
-    /// Numbers of system calls in which it is where it should be.
+    /// Numbers of the system calls in which it may sleep.
     numbers: &'static [libc::c_long],
     has_returned: Arc<AtomicBool>,
     has_begun: mpsc::Sender<()>,
 }
 
 impl Watcher {
-    /// Starts the thread that looks. It has a table of open files of its own: what it opens must
-    /// not take a number away from a socket that is accepted meanwhile.
+    /// Starts the thread that detects them. It has a descriptor table of its own, so that it takes no number from a
+    /// socket that is accepted at the same time.
     pub(super) fn start() -> io::Result<Self> {
-        let (ask, asked) = mpsc::channel::<Watched>();
-        let (tell, told) = mpsc::channel();
+        let (queue, requests) = mpsc::channel::<Watched>();
+        let (sender, receiver) = mpsc::channel();
         let watch = move || {
             let is_apart = unshare(CloneFlags::CLONE_FILES).map_err(io::Error::from);
             let goes_on = is_apart.is_ok();
-            if tell.send(is_apart).is_ok() && goes_on {
-                for watched in asked {
+            if sender.send(is_apart).is_ok() && goes_on {
+                for watched in requests {
                     watched.wait();
                 }
             }
         };
         thread::Builder::new().name("watcher".to_owned()).spawn(watch)?;
-        told.recv().map_err(io::Error::other)??;
-        Ok(Self(ask))
+        receiver.recv().map_err(io::Error::other)??;
+        Ok(Self(queue))
     }
 
-    /// Runs `work` in a thread until it has returned, or sleeps in one of these system calls.
+    /// Runs `work` in a thread; returns when it has returned or sleeps in one of these system calls.
     pub(super) fn begin(
         &self,
         numbers: &'static [libc::c_long],
         work: impl FnOnce() + Send + 'static,
     ) -> Result<(), String> {
         let has_returned = Arc::new(AtomicBool::new(false));
-        let (tell, told) = mpsc::channel();
+        let (sender, receiver) = mpsc::channel();
         let run = {
             let has_returned = Arc::clone(&has_returned);
             move || {
-                if tell.send(gettid().as_raw_nonzero().get()).is_ok() {
+                if sender.send(gettid().as_raw_nonzero().get()).is_ok() {
                     work();
                 }
                 has_returned.store(true, Ordering::Release);
@@ -72,7 +72,7 @@ impl Watcher {
         let failed = |error: io::Error| format!("its process cannot start a thread: {error}");
         thread::Builder::new().name("call".to_owned()).spawn(run).map_err(failed)?;
         let ended = |_| "a thread of its process has ended too early".to_owned();
-        let thread = told.recv().map_err(ended)?;
+        let thread = receiver.recv().map_err(ended)?;
         let (has_begun, begun) = mpsc::channel();
         let watched = Watched { thread, numbers, has_returned, has_begun };
         self.0.send(watched).map_err(|_unsent| "the thread that watches system calls has ended")?;
@@ -84,8 +84,8 @@ impl Watched {
     fn wait(&self) {
         let file = format!("/proc/self/task/{}/syscall", self.thread);
         while !self.has_returned.load(Ordering::Acquire) {
-            // `running`, or the number of the system call that it sleeps in (proc(5)). A kernel
-            // without this file, or one that hides it, does not tell.
+            // `running`, or the number of the system call that it sleeps in (proc(5)). A kernel without this file, or
+            // one that hides it, does not show that.
             let Ok(text) = fs::read_to_string(&file) else { break };
             let number = text.split_whitespace().next().and_then(|word| word.parse().ok());
             if number.is_some_and(|number| self.numbers.contains(&number)) {
@@ -93,7 +93,7 @@ impl Watched {
             }
             thread::sleep(PAUSE);
         }
-        // Whoever asked waits for it.
-        let _told = self.has_begun.send(()).is_ok();
+        // The receiver waits for this; it has gone only if the process ends.
+        self.has_begun.send(()).unwrap_or_default();
     }
 }

@@ -1,4 +1,4 @@
-//! One order becomes system calls; each is told with the kernel's time and as strace shows it.
+//! Turns one command into system calls; each is reported with the kernel's time and as strace shows it.
 
 use std::{
     io,
@@ -16,34 +16,34 @@ use tcpwatch_core::event::KernelTime;
 use tcpwatch_kernel::{clock, probe::filters::Family};
 
 use super::{
-    Mouth, address,
+    Reporter, address,
     begun::Watcher,
     option::SocketOption,
-    sockets::{Shared, Sockets},
+    sockets::{NamedSockets, Shared},
     tick::Tick,
 };
 use crate::{
     host::Host,
-    hosts::channel::Told,
+    hosts::channel::HostMessage,
     scenario::{Call, CallKind, Shutdown},
     story::SystemCall,
 };
 
-/// Where the server waits for the client's word (UDP).
+/// Where the server waits for the client's datagram (UDP).
 const MEETING_PORT: u16 = 11_112;
 
 /// Data is sent and received in pieces of this many bytes at most.
 const PIECE: usize = 64 * 1024;
 
-/// `sendto()` with it opens the connection and takes data along; rustix does not know it.
+/// Makes `sendto()` open the connection and carry data; rustix does not define it.
 const MSG_FASTOPEN: u32 = 0x2000_0000;
 
-/// A host's process and what it has.
-pub(super) struct Peer {
+/// A host's process and its resources.
+pub(super) struct HostProcess {
     host: Host,
     family: Family,
-    sockets: Sockets,
-    mouth: Mouth,
+    sockets: NamedSockets,
+    reporter: Reporter,
     watcher: Watcher,
     tick: Tick,
 }
@@ -52,20 +52,20 @@ pub(super) struct Peer {
 struct Begun {
     at: KernelTime,
     call: SystemCall,
-    mouth: Mouth,
-    /// Its beginning was told, so its end has a time of its own.
-    is_told: bool,
+    reporter: Reporter,
+    /// Its beginning was reported, so its end is reported with its own time.
+    is_reported: bool,
 }
 
 impl Begun {
-    fn new(mouth: &Mouth, socket: &str, name: &str, call: String) -> Self {
+    fn new(reporter: &Reporter, socket: &str, name: &str, call: String) -> Self {
         let call =
             SystemCall { socket: socket.to_owned(), name: name.to_owned(), call, result: None };
-        Self { at: clock::now(), call, mouth: mouth.clone(), is_told: false }
+        Self { at: clock::now(), call, reporter: reporter.clone(), is_reported: false }
     }
 
     fn returned<T: TryInto<i64>>(self, result: Result<T, Errno>) {
-        let at = if self.is_told { clock::now() } else { self.at };
+        let at = if self.is_reported { clock::now() } else { self.at };
         self.returned_at(at, result);
     }
 
@@ -74,32 +74,32 @@ impl Begun {
             Ok(value) => Ok(value.try_into().unwrap_or(i64::MAX)),
             Err(error) => Err(name_of(error)),
         });
-        self.mouth.tell(&Told::Returned(at, self.call));
+        self.reporter.send(&HostMessage::Returned(at, self.call));
     }
 
-    fn told(mut self) -> Self {
-        self.is_told = true;
-        self.mouth.tell(&Told::Called(self.at, self.call.clone()));
+    fn reported(mut self) -> Self {
+        self.is_reported = true;
+        self.reporter.send(&HostMessage::Called(self.at, self.call.clone()));
         self
     }
 }
 
-/// `ECONNREFUSED`.
+/// The name of an error: `ECONNREFUSED`.
 fn name_of(error: Errno) -> String {
     format!("{:?}", Named::from_raw(error.raw_os_error()))
 }
 
-impl Peer {
+impl HostProcess {
     pub(super) fn new(
         host: Host,
         family: Family,
-        mouth: Mouth,
+        reporter: Reporter,
         (watcher, tick): (Watcher, Tick),
     ) -> Self {
-        Self { host, family, sockets: Sockets::default(), mouth, watcher, tick }
+        Self { host, family, sockets: NamedSockets::default(), reporter, watcher, tick }
     }
 
-    pub(super) fn obey(&mut self, call: &Call) -> Result<(), String> {
+    pub(super) fn execute(&mut self, call: &Call) -> Result<(), String> {
         let name = &*call.socket;
         match &call.kind {
             CallKind::Socket => self.socket(name).map(drop),
@@ -121,10 +121,10 @@ impl Peer {
     }
 
     fn begin(&self, socket: &str, name: &str, call: String) -> Begun {
-        Begun::new(&self.mouth, socket, name, call)
+        Begun::new(&self.reporter, socket, name, call)
     }
 
-    /// A system call that returns at once, and without which the step makes no sense.
+    /// Makes a system call that returns at once and without which the step is pointless.
     fn must<T>(
         &self,
         socket: &str,
@@ -153,7 +153,7 @@ impl Peer {
         Ok(self.sockets.add(name, socket))
     }
 
-    /// The socket of that name, made if there is none, and whether it is bound.
+    /// The socket with that name, made if there is none, and whether it is bound.
     fn socket_if_none(&self, name: &str) -> Result<(Shared, bool), String> {
         match self.sockets.find(name) {
             Some(found) => Ok(found),
@@ -181,9 +181,9 @@ impl Peer {
     fn listen(&self, name: &str, port: u16, backlog: u32) -> Result<(), String> {
         let (socket, is_bound) = self.socket_if_none(name)?;
         if !is_bound {
-            // A connection of an earlier listener may be in TIME_WAIT still. Not worth telling: any
-            // server does it.
-            let _set = sockopt::set_socket_reuseaddr(&socket, true).is_ok();
+            // A connection of an earlier listener may still be in TIME_WAIT. Not reported: any server sets this option,
+            // and if it could not be set, `bind()` fails.
+            sockopt::set_socket_reuseaddr(&socket, true).unwrap_or_default();
             self.bind(name, &socket, port)?;
         }
         let call = format!("listen({}, {backlog})", socket.as_raw_fd());
@@ -200,9 +200,9 @@ impl Peer {
         let remote = self.remote(port);
         let begun = self.begin(name, "connect", format!("connect({})", socket.as_raw_fd()));
         self.watcher.begin(&[libc::SYS_connect], move || {
-            let begun = begun.told();
+            let begun = begun.reported();
             let result = net::connect(&socket, &remote);
-            // Before it is told: whoever hears of it may close the socket.
+            // Before the report: a reader of the report may close the socket.
             drop(socket);
             begun.returned(result.map(|()| 0));
         })
@@ -220,13 +220,13 @@ impl Peer {
         }
         let word =
             UdpSocket::bind(address(self.host, self.family, MEETING_PORT)).map_err(cannot)?;
-        let (remote, mouth, name) = (self.remote(port), self.mouth.clone(), name.to_owned());
+        let (remote, reporter, name) = (self.remote(port), self.reporter.clone(), name.to_owned());
         self.watcher.begin(&[libc::SYS_recvfrom, libc::SYS_connect], move || {
-            // If nothing can come any more, it connects alone.
-            let _heard = word.recv(&mut [0]).is_ok();
+            // If no datagram can come any more, it connects alone.
+            drop(word.recv(&mut [0]));
             drop(word);
             let call = format!("connect({})", socket.as_raw_fd());
-            let begun = Begun::new(&mouth, &name, "connect", call).told();
+            let begun = Begun::new(&reporter, &name, "connect", call).reported();
             let result = net::connect(&socket, &remote);
             drop(socket);
             begun.returned(result.map(|()| 0));
@@ -240,7 +240,7 @@ impl Peer {
         let call = format!("sendto({}, {bytes}, MSG_FASTOPEN)", socket.as_raw_fd());
         let begun = self.begin(name, "sendto", call);
         self.watcher.begin(&[libc::SYS_sendto], move || {
-            let begun = begun.told();
+            let begun = begun.reported();
             let flags = SendFlags::from_bits_retain(MSG_FASTOPEN) | SendFlags::NOSIGNAL;
             let result = net::sendto(&socket, &data, flags, &remote);
             drop(socket);
@@ -255,7 +255,7 @@ impl Peer {
         let begun = self.begin(name, "accept", format!("accept({})", listener.as_raw_fd()));
         let name = name.to_owned();
         self.watcher.begin(&[libc::SYS_accept, libc::SYS_accept4], move || {
-            let begun = begun.told();
+            let begun = begun.reported();
             let result = net::accept_with(&listener, SocketFlags::CLOEXEC);
             drop(listener);
             begun.returned(result.map(|socket| sockets.add(&name, socket).as_raw_fd()));
@@ -267,7 +267,7 @@ impl Peer {
         let data = data(bytes)?;
         let begun = self.begin(name, "send", format!("send({}, {bytes})", socket.as_raw_fd()));
         self.watcher.begin(&[libc::SYS_sendto], move || {
-            let begun = begun.told();
+            let begun = begun.reported();
             let result = net::send(&socket, &data, SendFlags::NOSIGNAL);
             drop(socket);
             begun.returned(result);
@@ -277,17 +277,18 @@ impl Peer {
     fn recv(&self, name: &str, bytes: Option<u32>, then_close: bool) -> Result<(), String> {
         let socket = self.sockets.get(name)?;
         let begun = self.begin(name, "recv", format!("recv({})", socket.as_raw_fd()));
-        let (sockets, mouth, name) = (self.sockets.clone(), self.mouth.clone(), name.to_owned());
+        let (sockets, reporter, name) =
+            (self.sockets.clone(), self.reporter.clone(), name.to_owned());
         self.watcher.begin(&[libc::SYS_recvfrom], move || {
-            let begun = begun.told();
+            let begun = begun.reported();
             let result = receive(&socket, bytes);
             drop(socket);
-            // Nobody else takes it away: the scenario's steps were checked before.
+            // No other call takes it away: the scenario's steps were checked before.
             let socket = then_close.then(|| sockets.take(&name).ok()).flatten();
             let Some(socket) = socket else { return begun.returned(result) };
-            // Both are told afterwards: the kernel waits for nobody who writes first.
+            // Both are reported afterwards: a report in between would delay the close.
             let received_at = clock::now();
-            let closing = Begun::new(&mouth, &name, "close", close_call(&socket));
+            let closing = Begun::new(&reporter, &name, "close", close_call(&socket));
             let closed = close_now(socket);
             begun.returned_at(received_at, result);
             closing.returned(closed);
@@ -324,7 +325,7 @@ impl Peer {
     }
 
     fn exit(&self, name: &str) -> Result<(), String> {
-        drop(self.begin(name, "exit", "exit_group(0)".to_owned()).told());
+        drop(self.begin(name, "exit", "exit_group(0)".to_owned()).reported());
         process::exit(0)
     }
 }
@@ -341,14 +342,14 @@ fn to_errno(error: &io::Error) -> Errno {
     Errno::from_io_error(error).unwrap_or(Errno::IO)
 }
 
-/// Letters of the alphabet, over and over.
+/// Letters of the alphabet, repeated.
 fn data(bytes: u32) -> Result<Vec<u8>, String> {
     let length = usize::try_from(bytes).map_err(|error| error.to_string())?;
     Ok((b'a'..=b'z').cycle().take(length).collect())
 }
 
-/// Receives so many bytes, or all until the end of data; returns how many came. After an error that
-/// comes before the first byte, that error.
+/// Receives this many bytes, or all until the end of data; returns how many came. An error counts only before the first
+/// byte.
 fn receive(socket: &OwnedFd, bytes: Option<u32>) -> Result<u64, Errno> {
     let mut piece = vec![0; PIECE];
     let wanted = bytes.map_or(u64::MAX, u64::from);

@@ -1,7 +1,7 @@
-//! A host's process: orders come in, system calls are made, and what was called goes back.
+//! A host's process: executes commands by system calls and reports the calls.
 //!
-//! `birth.rs` makes a host of it, `sockets.rs` knows its sockets by the scenario's names, `calls.rs`
-//! does one order, `begun.rs` makes those system calls that may take long.
+//! `birth.rs` turns a process into a host, `sockets.rs` maps the scenario's names to its sockets, `calls.rs` executes
+//! one command, `begun.rs` makes those system calls that may take long.
 
 mod begun;
 mod birth;
@@ -21,36 +21,37 @@ use std::{
 use tcpwatch_kernel::probe::filters::Family;
 
 use super::{
-    channel::{Order, Told},
+    channel::{HostCommand, HostMessage},
     error::room,
 };
 use crate::host::Host;
 use begun::Watcher;
-use calls::Peer;
+use calls::HostProcess;
 use tick::Tick;
 
-/// What makes a program a host's process; said by the laboratory alone.
+/// The arguments of a host's process; only the laboratory uses them.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub struct Args {
     host: Host,
     #[arg(short = '6')]
     v6: bool,
-    /// The process that it must not survive.
+    /// The process that it must not outlive.
     #[arg(long)]
     parent: i32,
-    /// Which of the processors that it may use; counted on from the first after the last.
+    /// The index of its processor among those that it may use; counted round.
     #[arg(long)]
     cpu: u32,
 }
 
 impl Args {
-    /// Becomes a host and does as it is told, until whoever tells it has gone.
+    /// Becomes a host and executes commands until the laboratory has ended.
     #[must_use]
     pub fn run(self) -> ExitCode {
         let family = if self.v6 { Family::V6 } else { Family::V4 };
-        // Started by hand, it has nobody to tell what is wrong.
+        // Started by hand, it has no channel to report the error to.
         let Ok(control) = birth::control(self.host, self.parent) else { return ExitCode::FAILURE };
-        let Ok(mouth) = birth::out_of_the_way(&control).map(|file| Mouth::of(file.into())) else {
+        let Ok(reporter) = birth::out_of_the_way(&control).map(|file| Reporter::of(file.into()))
+        else {
             return ExitCode::FAILURE;
         };
         let tools = || {
@@ -63,38 +64,38 @@ impl Args {
             Ok(tools) => tools,
             Err(error) => {
                 let error: std::io::Error = error;
-                mouth.tell(&Told::NotReady(format!("{error}{}", room(&error))));
+                reporter.send(&HostMessage::NotReady(format!("{error}{}", room(&error))));
                 return ExitCode::FAILURE;
             }
         };
-        mouth.tell(&Told::Ready);
-        let mut peer = Peer::new(self.host, family, mouth.clone(), tools);
+        reporter.send(&HostMessage::Ready);
+        let mut peer = HostProcess::new(self.host, family, reporter.clone(), tools);
         for line in BufReader::new(control).lines() {
             let Ok(Ok(order)) = line.map(|line| serde_json::from_str(&line)) else {
                 return ExitCode::FAILURE;
             };
-            let Order { number, call } = order;
-            mouth.tell(&Told::Done(number, peer.obey(&call)));
+            let HostCommand { number, call } = order;
+            reporter.send(&HostMessage::Done(number, peer.execute(&call)));
         }
         ExitCode::SUCCESS
     }
 }
 
-/// Tells what happens, from whichever thread.
+/// Sends messages to the laboratory, from any thread.
 #[derive(Clone)]
-struct Mouth(Arc<Mutex<UnixStream>>);
+struct Reporter(Arc<Mutex<UnixStream>>);
 
-impl Mouth {
+impl Reporter {
     fn of(control: UnixStream) -> Self {
         Self(Arc::new(Mutex::new(control)))
     }
 
-    fn tell(&self, told: &Told) {
-        let Ok(mut line) = serde_json::to_vec(told) else { return };
+    fn send(&self, message: &HostMessage) {
+        let Ok(mut line) = serde_json::to_vec(message) else { return };
         line.push(b'\n');
         let mut control = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // Nobody listens any more: the reading side sees that too, and ends the process.
-        let _told = control.write_all(&line).is_ok();
+        // An error means that the laboratory has ended: the reading side sees that, too, and ends the process.
+        drop(control.write_all(&line));
     }
 }
 

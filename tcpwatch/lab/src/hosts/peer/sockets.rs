@@ -1,4 +1,4 @@
-//! The sockets of a host's process by the names that the scenario gives them.
+//! The sockets of a host's process, by their names in the scenario.
 
 use std::{
     collections::HashMap,
@@ -8,25 +8,25 @@ use std::{
 
 use rustix::net::sockopt::socket_cookie;
 
-/// A socket: shared with the system calls that are going on.
+/// A socket: shared with the system calls that are in progress on it.
 pub(super) type Shared = Arc<OwnedFd>;
 
-/// A socket and what was done with it.
+/// A socket, and whether it is bound.
 struct Known {
     socket: Shared,
     is_bound: bool,
 }
 
-/// All of them.
+/// All sockets of the process.
 #[derive(Clone, Default)]
-pub(super) struct Sockets(Arc<Mutex<HashMap<String, Known>>>);
+pub(super) struct NamedSockets(Arc<Mutex<HashMap<String, Known>>>);
 
-impl Sockets {
+impl NamedSockets {
     fn all(&self) -> MutexGuard<'_, HashMap<String, Known>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A name that is taken cannot be given again.
+    /// An error if the name is taken.
     pub(super) fn must_be_new(&self, name: &str) -> Result<(), String> {
         match self.all().get(name) {
             None => Ok(()),
@@ -36,8 +36,8 @@ impl Sockets {
         }
     }
 
-    /// A new socket. It is asked for its cookie, because only a socket that has one passes it on to
-    /// the mini-socket that takes over from it (`sock_gen_cookie`, `net/core/sock_diag.c`).
+    /// Adds a new socket. Its cookie is requested, because only a socket that has one passes it on to the mini-socket
+    /// that replaces it (`sock_gen_cookie`, `net/core/sock_diag.c`).
     pub(super) fn add(&self, name: &str, socket: OwnedFd) -> Shared {
         let _cookie = socket_cookie(&socket).ok();
         let socket = Arc::new(socket);
@@ -63,10 +63,10 @@ impl Sockets {
         }
     }
 
-    /// Takes a socket away, to close it.
+    /// Removes a socket, to close it.
     ///
-    /// While a system call on it goes on in another thread, `close` takes away its number only and
-    /// tells the peer nothing (`__fput` comes with the last reference): no scenario means that.
+    /// While a system call on it is in progress in another thread, `close` releases only the number and sends nothing
+    /// to the peer (`__fput` comes with the last reference): no scenario means that.
     pub(super) fn take(&self, name: &str) -> Result<OwnedFd, String> {
         let mut all = self.all();
         let Some(known) = all.remove(name) else { return Err(no_such(&all, name)) };

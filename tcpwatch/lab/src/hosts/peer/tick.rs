@@ -1,10 +1,9 @@
-//! Waits for a tick of the kernel, so that what is called then is done long before the next, or at
-//! the same place of the timer wheel in every run.
+//! Waits for a tick of the kernel, so that the next call is finished long before the tick after it, or is at the same
+//! position of the timer wheel in every run.
 //!
-//! A FIN without data is acknowledged with the first tick after it (`tcp_send_delayed_ack`,
-//! `net/ipv4/tcp_output.c`). If that ACK comes while `close()` still holds the socket, FIN_WAIT_2 takes
-//! another road: the full socket waits, and resets in the end (`sock_owned_by_user` in
-//! `tcp_rcv_state_process`, `net/ipv4/tcp_input.c`).
+//! A FIN without data is acknowledged with the first tick after it (`tcp_send_delayed_ack`, `net/ipv4/tcp_output.c`).
+//! If that ACK comes while `close()` still holds the socket, FIN_WAIT_2 takes another path: the full socket waits, and
+//! resets in the end (`sock_owned_by_user` in `tcp_rcv_state_process`, `net/ipv4/tcp_input.c`).
 
 use std::{
     io::{self, Read as _},
@@ -15,13 +14,13 @@ use std::{
     time::Duration,
 };
 
-/// A tick is longer.
+/// Not longer than a tick.
 const NEXT_TICK: Duration = Duration::from_millis(1);
-/// The first timeout of a SYN: its timers are as coarse as this one.
+/// The first timeout of a SYN: its timer has the same granularity.
 const COARSE: Duration = Duration::from_secs(1);
 
-/// Sockets on which nobody ever writes. The timeout of a read is a timer of the wheel, which a tick
-/// runs (`schedule_timeout`); a sleep would end between two ticks.
+/// Sockets on which nothing is ever written. The timeout of a read is a timer of the wheel, which a tick runs
+/// (`schedule_timeout`); a sleep would end between two ticks.
 pub(super) struct Tick {
     next: UnixStream,
     coarse: UnixStream,
@@ -29,7 +28,7 @@ pub(super) struct Tick {
 }
 
 impl Tick {
-    /// `out_of_the_way` gives the sockets numbers that no socket of the scenario gets.
+    /// `out_of_the_way` moves the sockets to numbers that no socket of the scenario gets.
     pub(super) fn new(
         out_of_the_way: impl Fn(&dyn AsFd) -> io::Result<OwnedFd>,
     ) -> io::Result<Self> {
@@ -45,13 +44,15 @@ impl Tick {
         Ok(Self { next, coarse, _other_ends: [other, another] })
     }
 
-    /// Until a tick has just begun.
+    /// Returns just after a tick.
     pub(super) fn wait(&self) {
-        let _timed_out = (&self.next).read(&mut [0]).is_err();
+        // The read times out.
+        drop((&self.next).read(&mut [0]));
     }
 
-    /// Until a tick has just begun with which the timer wheel turns for timers of a second.
+    /// Returns just after a tick that advances the timer wheel's level for timers of a second.
     pub(super) fn wait_for_the_wheel(&self) {
-        let _timed_out = (&self.coarse).read(&mut [0]).is_err();
+        // The read times out.
+        drop((&self.coarse).read(&mut [0]));
     }
 }

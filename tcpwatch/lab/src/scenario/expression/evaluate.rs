@@ -1,5 +1,4 @@
-//! A tree becomes a value, for one host: by its sysctls as they are, and by the RTO that the story of
-//! the run tells.
+//! Evaluates an expression for one host, by its sysctls and by the RTO that the run's retransmissions show.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -9,24 +8,24 @@ use tcpwatch_core::timing::{
 
 use super::{Expression, Node, Operator, is_sysctl};
 
-/// Whatever a softirq and a system call take together, when no timer has to run out.
+/// Upper bound for a softirq and a system call together when no timer is involved.
 const AT_ONCE: Duration = Duration::from_millis(50);
 
-/// What an expression is evaluated with.
+/// The inputs of an evaluation.
 #[derive(Clone, Copy, Debug)]
-pub struct Context<'c> {
-    /// The host's sysctls as they are.
+pub struct EvaluationContext<'c> {
+    /// The host's sysctls during the run.
     pub sysctls: &'c Sysctls,
-    /// What the scenario sets, for sysctls that are not among those.
+    /// The scenario's settings, for sysctls that are not in `sysctls`.
     pub pinned: Option<&'c BTreeMap<String, String>>,
     /// Ticks per second.
     pub rate: TickRate,
-    /// The retransmission timeout, if it is known.
+    /// The retransmission timeout, if known.
     pub rto: Option<FirstRto>,
 }
 
-impl Context<'_> {
-    /// The value of a sysctl, in the unit that it has there.
+impl EvaluationContext<'_> {
+    /// The value of a sysctl, in its own unit.
     #[must_use]
     pub fn sysctl(&self, name: &str) -> Option<u64> {
         let pinned = || self.pinned?.get(name)?.parse().ok();
@@ -34,19 +33,19 @@ impl Context<'_> {
     }
 }
 
-/// With what a socket begins to send again.
+/// The timeout with which a socket begins to retransmit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FirstRto {
     /// Its retransmission timeout at the first transmission.
     pub rto: Duration,
-    /// A tail loss probe went first.
+    /// Whether a tail loss probe preceded the first retransmission.
     pub probe: bool,
 }
 
-/// An expression has no value.
+/// Why an expression has no value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EvaluateError {
-    /// Two things do not go together.
+    /// A type error.
     #[error("`{text}`: {problem}")]
     Kind {
         /// The expression.
@@ -54,10 +53,10 @@ pub enum EvaluateError {
         /// What does not fit.
         problem: String,
     },
-    /// A sysctl that is neither one of those that are read nor set by the scenario.
+    /// A sysctl that is neither among those that are read nor set by the scenario.
     #[error("`{0}` is not known here: let the scenario set it for this host")]
     Sysctl(String),
-    /// It depends on the RTO, and nothing was sent again.
+    /// It depends on the RTO, and nothing was retransmitted.
     #[error("nothing was sent again, so the retransmission timeout is not known")]
     NoRto,
 }
@@ -82,9 +81,8 @@ impl Value {
 }
 
 impl Expression {
-    /// As the time that something takes: a bare time is one timer, a schedule the time until the
-    /// kernel gives up.
-    pub fn window(&self, context: &Context<'_>) -> Result<Window, EvaluateError> {
+    /// The value as a duration: a bare time is one timer, a schedule is the time until the kernel gives up.
+    pub fn window(&self, context: &EvaluationContext<'_>) -> Result<Window, EvaluateError> {
         match self.value(context)? {
             Value::Time(time) => Ok(Window::timer(time, context.rate)),
             Value::Window(window) => Ok(window),
@@ -93,31 +91,31 @@ impl Expression {
         }
     }
 
-    /// As a schedule.
-    pub fn schedule(&self, context: &Context<'_>) -> Result<Schedule, EvaluateError> {
+    /// The value as a schedule.
+    pub fn schedule(&self, context: &EvaluationContext<'_>) -> Result<Schedule, EvaluateError> {
         match self.value(context)? {
             Value::Schedule(schedule) => Ok(schedule),
             other => Err(self.misfit(&other, "a schedule")),
         }
     }
 
-    /// As a number.
-    pub fn number(&self, context: &Context<'_>) -> Result<u64, EvaluateError> {
+    /// The value as a number.
+    pub fn number(&self, context: &EvaluationContext<'_>) -> Result<u64, EvaluateError> {
         match self.value(context)? {
             Value::Number(number) => Ok(number),
             other => Err(self.misfit(&other, "a number")),
         }
     }
 
-    /// How many timers run one after the other.
-    pub fn timers(&self, context: &Context<'_>) -> Result<usize, EvaluateError> {
+    /// The number of successive timers.
+    pub fn timers(&self, context: &EvaluationContext<'_>) -> Result<usize, EvaluateError> {
         Ok(match self.value(context)? {
             Value::Schedule(schedule) => schedule.attempts.len() + 1,
             _ => 1,
         })
     }
 
-    fn value(&self, context: &Context<'_>) -> Result<Value, EvaluateError> {
+    fn value(&self, context: &EvaluationContext<'_>) -> Result<Value, EvaluateError> {
         value(&self.root, context).map_err(|error| match error {
             EvaluateError::Kind { problem, .. } => {
                 EvaluateError::Kind { text: self.text.clone(), problem }
@@ -136,7 +134,7 @@ fn kind(problem: impl Into<String>) -> EvaluateError {
     EvaluateError::Kind { text: String::new(), problem: problem.into() }
 }
 
-fn value(node: &Node, context: &Context<'_>) -> Result<Value, EvaluateError> {
+fn value(node: &Node, context: &EvaluationContext<'_>) -> Result<Value, EvaluateError> {
     match node {
         Node::Number(number) => Ok(Value::Number(*number)),
         Node::Time(time) => Ok(Value::Time(*time)),
@@ -153,8 +151,8 @@ fn value(node: &Node, context: &Context<'_>) -> Result<Value, EvaluateError> {
     }
 }
 
-/// Its unit is in its name, but for these (`Documentation/networking/ip-sysctl.rst`).
-fn sysctl(name: &str, context: &Context<'_>) -> Result<Value, EvaluateError> {
+/// The unit of a sysctl is part of its name, except for these (`Documentation/networking/ip-sysctl.rst`).
+fn sysctl(name: &str, context: &EvaluationContext<'_>) -> Result<Value, EvaluateError> {
     let number = context.sysctl(name).ok_or_else(|| EvaluateError::Sysctl(name.to_owned()))?;
     Ok(match name {
         "tcp_fin_timeout" | "tcp_keepalive_time" | "tcp_keepalive_intvl" => {
@@ -167,8 +165,8 @@ fn sysctl(name: &str, context: &Context<'_>) -> Result<Value, EvaluateError> {
     })
 }
 
-fn named(name: &str, context: &Context<'_>) -> Result<Value, EvaluateError> {
-    let Context { sysctls, rate, rto, .. } = *context;
+fn named(name: &str, context: &EvaluationContext<'_>) -> Result<Value, EvaluateError> {
+    let EvaluationContext { sysctls, rate, rto, .. } = *context;
     let unanswered = |orphan| unacknowledged(context, orphan, None).map(Value::Schedule);
     match name {
         "any" => Ok(Value::Window(Window { promise: Duration::ZERO, latest: Duration::MAX })),
@@ -178,12 +176,16 @@ fn named(name: &str, context: &Context<'_>) -> Result<Value, EvaluateError> {
         "syn_ack_schedule" => Ok(Value::Schedule(timing::syn_ack(sysctls, None, rate))),
         "orphan_schedule" => unanswered(true),
         "retries2_schedule" => unanswered(false),
-        _ => Err(kind(format!("nothing has the name `{name}`"))),
+        _ => Err(kind(format!("`{name}` is not known"))),
     }
 }
 
-fn call(name: &str, arguments: Vec<Value>, context: &Context<'_>) -> Result<Value, EvaluateError> {
-    let Context { sysctls, rate, .. } = *context;
+fn call(
+    name: &str,
+    arguments: Vec<Value>,
+    context: &EvaluationContext<'_>,
+) -> Result<Value, EvaluateError> {
+    let EvaluationContext { sysctls, rate, .. } = *context;
     if matches!(name, "min" | "max") {
         let least = name == "min";
         let all = arguments.into_iter().map(Ok).reduce(|one, other| extreme(one?, other?, least));
@@ -216,10 +218,10 @@ fn time(function: &str, value: &Value) -> Result<Duration, EvaluateError> {
     }
 }
 
-/// A tail loss probe comes after the least RTO and twice the round trip, but no later than the RTO
-/// (`tcp_schedule_loss_probe`, `net/ipv4/tcp_output.c`); the round trip is not known here.
+/// A tail loss probe is sent after at least the minimal RTO and twice the round trip, but not later than the RTO
+/// (`tcp_schedule_loss_probe`, `net/ipv4/tcp_output.c`); the round-trip time is not known here.
 fn unacknowledged(
-    context: &Context<'_>,
+    context: &EvaluationContext<'_>,
     orphan: bool,
     user_timeout: Option<Duration>,
 ) -> Result<Schedule, EvaluateError> {
@@ -252,12 +254,12 @@ fn extreme(one: Value, other: Value, least: bool) -> Result<Value, EvaluateError
             latest: if least { a.latest.min(b.latest) } else { a.latest.max(b.latest) },
         }),
         (one, other) => {
-            return Err(kind(format!("{} and {} do not compare", one.kind(), other.kind())));
+            return Err(kind(format!("{} and {} cannot be compared", one.kind(), other.kind())));
         }
     })
 }
 
-/// Beside a window, a time is an exact one and a schedule is its end.
+/// Converts for an operation with a window: a time becomes an exact window, a schedule its end.
 fn alike(one: Value, other: Value) -> (Value, Value) {
     let widen = |value| match value {
         Value::Time(time) => Value::Window(Window { promise: time, latest: time }),
@@ -294,7 +296,7 @@ fn pair(left: Value, operator: Operator, right: Value) -> Result<Value, Evaluate
         (Value::Window(a), Add, Value::Window(b)) => Some(Value::Window(a.then(b))),
         _ => {
             let (left, right) = kinds;
-            return Err(kind(format!("{left} and {right} do not go together so")));
+            return Err(kind(format!("{left} and {right} cannot be combined like this")));
         }
     };
     result.ok_or_else(|| kind("the result is below zero, too large, or divided by zero"))

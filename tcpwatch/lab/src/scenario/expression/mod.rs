@@ -1,16 +1,16 @@
 //! Times and numbers as a scenario writes them: `tcp_fin_timeout`, `60s`, `syn_schedule`.
 //!
-//! Text becomes a tree when the file is read (`parse.rs`); the tree becomes a window, a schedule or a
-//! number when the sysctls of the host are known (`evaluate.rs`).
+//! `parse.rs` parses the text into a tree when the file is read; `evaluate.rs` evaluates the tree to a window, a
+//! schedule or a number when the sysctls of the host are known.
 
 mod evaluate;
 mod parse;
 
 use std::{fmt, time::Duration};
 
-pub use evaluate::{Context, EvaluateError, FirstRto};
+pub use evaluate::{EvaluateError, EvaluationContext, FirstRto};
 
-/// An expression and the text it was read from.
+/// An expression and its text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expression {
     text: String,
@@ -36,7 +36,7 @@ enum Operator {
     Divide,
 }
 
-/// Names that are no sysctls.
+/// Names that are not sysctls.
 pub(crate) const NAMES: [&str; 7] = [
     "any",
     "at_once",
@@ -46,17 +46,17 @@ pub(crate) const NAMES: [&str; 7] = [
     "syn_ack_schedule",
     "syn_schedule",
 ];
-/// What can be called.
+/// Functions.
 pub(crate) const FUNCTIONS: [&str; 7] =
     ["fin_wait_2", "max", "min", "syn_user_timeout", "timer", "user_timeout", "waits"];
 
 impl Expression {
-    /// Reads an expression; the error says what is wrong and what to do.
+    /// Parses an expression; the error gives what is wrong and what to do.
     pub fn parse(text: &str) -> Result<Self, ParseError> {
         Ok(Self { text: text.to_owned(), root: parse::parse(text)? })
     }
 
-    /// The sysctls that decide it, each once.
+    /// The sysctls on which it depends, each once.
     #[must_use]
     pub fn sysctls(&self) -> Vec<&str> {
         let mut found: Vec<&str> = Vec::new();
@@ -78,7 +78,7 @@ impl Expression {
         found
     }
 
-    /// Does the retransmission timeout of the connection decide it?
+    /// Whether it depends on the retransmission timeout of the connection.
     #[must_use]
     pub fn needs_rto(&self) -> bool {
         let mut needs = false;
@@ -91,7 +91,7 @@ impl Expression {
 }
 
 impl Node {
-    /// Shows every name in it.
+    /// Calls `see` with every name in it.
     fn visit<'e>(&'e self, see: &mut impl FnMut(&'e str)) {
         match self {
             Self::Number(_) | Self::Time(_) => {}
@@ -120,7 +120,7 @@ impl fmt::Display for Expression {
     }
 }
 
-/// A text that is no expression.
+/// A text that is not an expression.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{problem}: {fix}")]
 pub struct ParseError {

@@ -1,15 +1,14 @@
-//! Text becomes a tree: numbers, times, names, calls and the four operations, by precedence
-//! climbing.
+//! Parses numbers, times, names, calls and the four operations, by precedence climbing.
 
 use std::{iter::Peekable, str::CharIndices, time::Duration};
 
 use super::{FUNCTIONS, NAMES, Node, Operator, ParseError, is_sysctl};
 use crate::nearest::advice;
 
-/// Parentheses and calls inside each other at most.
+/// Maximal nesting of parentheses and calls.
 const DEEPEST: u32 = 16;
 
-/// Bytes at most: the tree of a chain of operations is as deep as the chain is long.
+/// Maximal length in bytes: the tree of a chain of operations is as deep as the chain is long.
 const LONGEST: usize = 1000;
 
 struct Parser<'t> {
@@ -21,7 +20,7 @@ struct Parser<'t> {
 pub(super) fn parse(text: &str) -> Result<Node, ParseError> {
     if text.len() > LONGEST {
         let problem = format!("an expression of {} bytes is too long", text.len());
-        return Err(error(problem, "write it simpler"));
+        return Err(error(problem, "simplify it"));
     }
     let mut parser = Parser { text, rest: text.char_indices().peekable(), depth: 0 };
     let node = parser.sum(0)?;
@@ -32,7 +31,7 @@ pub(super) fn parse(text: &str) -> Result<Node, ParseError> {
 }
 
 impl<'t> Parser<'t> {
-    /// The next character that is no blank, not taken yet.
+    /// The next character that is not a blank, without taking it.
     fn next_char(&mut self) -> Option<char> {
         while self.rest.next_if(|(_, c)| c.is_whitespace()).is_some() {}
         self.rest.peek().map(|(_, c)| *c)
@@ -42,7 +41,7 @@ impl<'t> Parser<'t> {
         self.next_char() == Some(wanted) && self.rest.next().is_some()
     }
 
-    /// Operands joined by operators that bind at least so tightly.
+    /// Operands joined by operators of at least this precedence.
     fn sum(&mut self, binding: u8) -> Result<Node, ParseError> {
         let mut left = self.operand()?;
         loop {
@@ -82,7 +81,7 @@ impl<'t> Parser<'t> {
         let seconds = match unit {
             "" => {
                 return digits.parse().map(Node::Number).map_err(|why| {
-                    let problem = format!("`{digits}` is no whole number: {why}");
+                    let problem = format!("`{digits}` is not a whole number: {why}");
                     error(problem, "write a number, or a time such as `1.5s`")
                 });
             }
@@ -93,7 +92,7 @@ impl<'t> Parser<'t> {
             "h" => 3600.0,
             _ => {
                 return Err(error(
-                    format!("`{unit}` is no unit of time"),
+                    format!("`{unit}` is not a unit of time"),
                     &advice(unit, &["us", "ms", "s", "min", "h"]),
                 ));
             }
@@ -101,7 +100,7 @@ impl<'t> Parser<'t> {
         let time = digits.parse::<f64>().ok();
         let time = time.and_then(|number| Duration::try_from_secs_f64(number * seconds).ok());
         time.map(Node::Time).ok_or_else(|| {
-            error(format!("`{digits}{unit}` is no time"), "write for example `60s` or `1.5s`")
+            error(format!("`{digits}{unit}` is not a time"), "write for example `60s` or `1.5s`")
         })
     }
 
@@ -109,9 +108,9 @@ impl<'t> Parser<'t> {
         let name = self.word(|c| c.is_ascii_alphanumeric() || c == '_').to_owned();
         if !self.take_if('(') {
             let known = NAMES.contains(&name.as_str()) || is_sysctl(&name);
-            return known.then(|| Node::Name(name.clone())).ok_or_else(|| {
-                error(format!("nothing has the name `{name}`"), &advice(&name, &NAMES))
-            });
+            return known
+                .then(|| Node::Name(name.clone()))
+                .ok_or_else(|| error(format!("`{name}` is not known"), &advice(&name, &NAMES)));
         }
         if !FUNCTIONS.contains(&name.as_str()) {
             return Err(error(format!("`{name}` cannot be called"), &advice(&name, &FUNCTIONS)));
@@ -131,7 +130,7 @@ impl<'t> Parser<'t> {
         inner: impl FnOnce(&mut Self) -> Result<T, ParseError>,
     ) -> Result<T, ParseError> {
         if self.depth == DEEPEST {
-            return Err(error("too many parentheses inside each other".into(), "write it simpler"));
+            return Err(error("parentheses are nested too deeply".into(), "simplify it"));
         }
         self.depth += 1;
         let inner = inner(self);
@@ -139,7 +138,7 @@ impl<'t> Parser<'t> {
         inner
     }
 
-    /// The characters from here on that belong to it.
+    /// The following characters as long as `belongs` is true.
     fn word(&mut self, belongs: impl Fn(char) -> bool) -> &'t str {
         let start = self.rest.peek().map_or(self.text.len(), |(at, _)| *at);
         while self.rest.next_if(|(_, c)| belongs(*c)).is_some() {}
@@ -149,7 +148,7 @@ impl<'t> Parser<'t> {
 
     fn wrong(&self, found: char) -> ParseError {
         error(
-            format!("`{found}` makes no sense here in `{}`", self.text),
+            format!("`{found}` is not expected here in `{}`", self.text),
             "times, numbers, names, `+ - * /` and parentheses make an expression",
         )
     }

@@ -1,22 +1,22 @@
-//! A step of a host's process: which system calls, on which socket.
+//! Parses a step of a host's process: which system calls, on which socket.
 
 use super::{
-    fields::{Fields, Item},
+    fields::{TomlFields, TomlItem},
     source::FileError,
 };
 use crate::scenario::{Call, CallKind, Shutdown};
 
-/// The port, unless the file says otherwise: that of the procedures by hand.
+/// The default port: that of the recipes by hand.
 const PORT: u16 = 11_111;
-/// Connections that may wait to be accepted. With few, the kernel answers with SYN cookies as soon as
-/// some are half-open.
+/// The default backlog. With a small one, the kernel answers with SYN cookies as soon as some connections are
+/// half-open.
 const BACKLOG: u32 = 16;
-/// The name of a listening socket, unless the file says otherwise.
+/// The default name of a listening socket.
 pub(super) const LISTENER: &str = "listener";
-/// The name of every other socket, unless the file says otherwise.
+/// The default name of every other socket.
 pub(super) const CONNECTION: &str = "connection";
 
-/// What a process can be told to call.
+/// The calls that a step can name.
 const NAMES: [&str; 13] = [
     "socket",
     "set_option",
@@ -33,7 +33,7 @@ const NAMES: [&str; 13] = [
     "exit",
 ];
 
-/// The system calls behind them, as strace names them.
+/// The corresponding system calls, as strace names them.
 pub(super) const SYSTEM_CALLS: [&str; 11] = [
     "socket",
     "setsockopt",
@@ -48,7 +48,7 @@ pub(super) const SYSTEM_CALLS: [&str; 11] = [
     "close",
 ];
 
-pub(super) fn call(item: &Item<'_>, fields: &mut Fields<'_>) -> Result<Call, FileError> {
+pub(super) fn call(item: &TomlItem<'_>, fields: &mut TomlFields<'_>) -> Result<Call, FileError> {
     let usual = if item.text()? == "listen" { LISTENER } else { CONNECTION };
     let socket = fields.name("socket", usual)?;
     let known = NAMES.into_iter().chain(["stop", "continue", "kill"]);
@@ -56,7 +56,7 @@ pub(super) fn call(item: &Item<'_>, fields: &mut Fields<'_>) -> Result<Call, Fil
         "socket" => CallKind::Socket,
         "set_option" => {
             let name = fields.need("option", "name it, for example \"keepalive\"")?;
-            let value = fields.need("value", "say to what it is set, for example 1")?;
+            let value = fields.need("value", "give its value, for example 1")?;
             CallKind::SetOption {
                 name: name.text()?.to_owned(),
                 value: value.number(i64::from(i32::MIN)..1 << 31)?,
@@ -100,10 +100,10 @@ pub(super) fn call(item: &Item<'_>, fields: &mut Fields<'_>) -> Result<Call, Fil
     Ok(Call { socket, kind })
 }
 
-fn port(fields: &mut Fields<'_>) -> Result<u16, FileError> {
+fn port(fields: &mut TomlFields<'_>) -> Result<u16, FileError> {
     Ok(fields.number("port", 1..65_536)?.unwrap_or(PORT))
 }
 
-fn bytes(fields: &mut Fields<'_>) -> Result<u32, FileError> {
+fn bytes(fields: &mut TomlFields<'_>) -> Result<u32, FileError> {
     Ok(fields.number("bytes", 1..1 << 31)?.unwrap_or(1))
 }

@@ -1,4 +1,4 @@
-//! `[[expect]]`: what is expected of a host.
+//! Parses `[[expect]]`: what is expected of a host.
 
 use tcpwatch_core::{
     event::{ResetDirection, Segment, Way},
@@ -6,8 +6,8 @@ use tcpwatch_core::{
 };
 
 use super::{
-    Reading, calls,
-    fields::{Fields, Item},
+    ScenarioParts, calls,
+    fields::{TomlFields, TomlItem},
     rules,
     source::FileError,
     steps,
@@ -16,30 +16,31 @@ use crate::{
     host::Host,
     scenario::{
         expectation::{
-            CallResult, Claim, Count, Expectation, Lasts, Retries, Return, Segments, Stay,
+            CallResult, Claim, Expectation, ExpectedStay, Lasts, Retries, Return, SegmentCount,
+            Segments,
         },
         expression::{EvaluateError, Expression},
     },
 };
 
-/// As a duration: the state is still there when the run ends.
+/// As a duration: the state has not ended when the run ends.
 const TO_THE_END: &str = "to the end";
 
 /// The expectations of the chosen profile.
 pub(super) fn expectations(
-    item: &Item<'_>,
-    reading: &Reading<'_>,
+    item: &TomlItem<'_>,
+    reading: &ScenarioParts<'_>,
 ) -> Result<Vec<Expectation>, FileError> {
     let mut expectations = Vec::new();
     for element in item.elements()? {
         let mut fields = element.fields()?;
-        let wanted = reading.wants(&mut fields)?;
-        let host = fields.need("host", "say of whom: \"client\" or \"server\"")?.host()?;
+        let is_chosen = reading.is_chosen(&mut fields)?;
+        let host = fields.need("host", "give the host: \"client\" or \"server\"")?.host()?;
         let connection = fields.number("connection", 1..1 << 16)?;
         let claim = claim(host, &mut fields, reading)?;
         let line = reading.source.line(element.value.span().start);
         fields.finish()?;
-        if wanted {
+        if is_chosen {
             expectations.push(Expectation { line, host, connection, claim });
         }
     }
@@ -50,8 +51,12 @@ pub(super) fn expectations(
     Ok(expectations)
 }
 
-/// The one of these keys that is there.
-fn claim(host: Host, fields: &mut Fields<'_>, reading: &Reading<'_>) -> Result<Claim, FileError> {
+/// Parses the one of these keys that is present.
+fn claim(
+    host: Host,
+    fields: &mut TomlFields<'_>,
+    reading: &ScenarioParts<'_>,
+) -> Result<Claim, FileError> {
     if let Some(item) = fields.take("path") {
         let states: Result<Vec<_>, _> = item.elements()?.map(|item| item.state()).collect();
         return Ok(Claim::Path(states?));
@@ -96,11 +101,11 @@ fn claim(host: Host, fields: &mut Fields<'_>, reading: &Reading<'_>) -> Result<C
 }
 
 fn stay(
-    item: &Item<'_>,
+    item: &TomlItem<'_>,
     host: Host,
-    fields: &mut Fields<'_>,
-    reading: &Reading<'_>,
-) -> Result<Stay, FileError> {
+    fields: &mut TomlFields<'_>,
+    reading: &ScenarioParts<'_>,
+) -> Result<ExpectedStay, FileError> {
     let lasts = match fields.take("lasts") {
         None => None,
         Some(item) if item.value.get_ref().as_str() == Some(TO_THE_END) => Some(Lasts::ToTheEnd),
@@ -113,7 +118,7 @@ fn stay(
     let counted_from = fields
         .take("counted_from")
         .map(|item| item.word([("the beginning", false), ("the last restart", true)]));
-    Ok(Stay {
+    Ok(ExpectedStay {
         state: item.state()?,
         nth: fields.number("nth", 1..1 << 16)?.unwrap_or(1),
         lasts,
@@ -128,10 +133,10 @@ fn stay(
 }
 
 fn retries(
-    item: &Item<'_>,
+    item: &TomlItem<'_>,
     host: Host,
-    fields: &mut Fields<'_>,
-    reading: &Reading<'_>,
+    fields: &mut TomlFields<'_>,
+    reading: &ScenarioParts<'_>,
 ) -> Result<Retries, FileError> {
     let schedule = fields.expression("schedule")?;
     if let Some((item, expression)) = &schedule {
@@ -146,12 +151,12 @@ fn retries(
 }
 
 fn returned(
-    item: &Item<'_>,
+    item: &TomlItem<'_>,
     host: Host,
-    fields: &mut Fields<'_>,
-    reading: &Reading<'_>,
+    fields: &mut TomlFields<'_>,
+    reading: &ScenarioParts<'_>,
 ) -> Result<Return, FileError> {
-    let result = fields.need("result", "say what it returns: 0, \"ok\", or an error's name")?;
+    let result = fields.need("result", "give what it returns: 0, \"ok\", or an error's name")?;
     let result = if result.value.get_ref().is_integer() {
         CallResult::Value(result.number(0..i64::MAX)?)
     } else {
@@ -160,7 +165,7 @@ fn returned(
             error if is_error_name(error) => CallResult::Error(error.to_owned()),
             _ => {
                 let fix = "write 0, \"ok\", or for example \"ECONNREFUSED\"";
-                return Err(result.error("is nothing that a system call returns", fix));
+                return Err(result.error("is not a result of a system call", fix));
             }
         }
     };
@@ -180,20 +185,20 @@ fn is_error_name(word: &str) -> bool {
 }
 
 fn segments(
-    item: &Item<'_>,
+    item: &TomlItem<'_>,
     host: Host,
-    fields: &mut Fields<'_>,
-    reading: &Reading<'_>,
+    fields: &mut TomlFields<'_>,
+    reading: &ScenarioParts<'_>,
 ) -> Result<Segments, FileError> {
     let (mask, value) = rules::flags(item)?;
     let exactly = number(fields, "count", host, reading)?;
     let at_least = number(fields, "at_least", host, reading)?;
     let count = match (exactly, at_least) {
-        (Some(count), None) => Count::Exactly(count),
-        (None, Some(count)) => Count::AtLeast(count),
+        (Some(count), None) => SegmentCount::Exactly(count),
+        (None, Some(count)) => SegmentCount::AtLeast(count),
         _ => {
-            let fix = "say how many by either `count` or `at_least`";
-            return Err(item.error("are not counted, or twice", fix));
+            let fix = "give their number by either `count` or `at_least`";
+            return Err(item.error("need a number, and only one", fix));
         }
     };
     let dropped_by = fields.take("dropped_by");
@@ -209,10 +214,10 @@ fn segments(
 }
 
 fn window(
-    fields: &mut Fields<'_>,
+    fields: &mut TomlFields<'_>,
     key: &'static str,
     host: Host,
-    reading: &Reading<'_>,
+    reading: &ScenarioParts<'_>,
 ) -> Result<Option<Expression>, FileError> {
     let Some((item, expression)) = fields.expression(key)? else { return Ok(None) };
     fits(&item, expression.window(&reading.context(host)))?;
@@ -220,18 +225,18 @@ fn window(
 }
 
 fn number(
-    fields: &mut Fields<'_>,
+    fields: &mut TomlFields<'_>,
     key: &'static str,
     host: Host,
-    reading: &Reading<'_>,
+    reading: &ScenarioParts<'_>,
 ) -> Result<Option<Expression>, FileError> {
     let Some((item, expression)) = fields.expression(key)? else { return Ok(None) };
     fits(&item, expression.number(&reading.context(host)))?;
     Ok(Some(expression))
 }
 
-/// It has a value of the right kind by the sysctls that the file sets.
-fn fits<T>(item: &Item<'_>, value: Result<T, EvaluateError>) -> Result<T, FileError> {
+/// The value, or an error at the item if it has none of the right kind with the sysctls that the file sets.
+fn fits<T>(item: &TomlItem<'_>, value: Result<T, EvaluateError>) -> Result<T, FileError> {
     let fix = "`tcpwatch lab format` lists names, functions and units";
     value.map_err(|error| item.error(error.to_string(), fix))
 }

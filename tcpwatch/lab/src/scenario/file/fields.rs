@@ -1,4 +1,4 @@
-//! A table of the file is taken apart key by key; what is left over at the end is an error.
+//! Takes a table of the file key by key; an error for keys that are left over.
 
 use std::{collections::BTreeMap, ops::Range, time::Duration};
 
@@ -12,51 +12,51 @@ use super::source::{FileError, Source};
 use crate::{
     host::Host,
     nearest::advice,
-    scenario::expression::{Context, Expression},
+    scenario::expression::{EvaluationContext, Expression},
 };
 
-/// A table that is being taken apart.
-pub(super) struct Fields<'t> {
+/// A table and its remaining keys.
+pub(super) struct TomlFields<'t> {
     pub(super) source: Source<'t>,
-    /// Where the table is.
+    /// The table's place in the file.
     pub(super) span: Range<usize>,
-    left: BTreeMap<&'t str, Item<'t>>,
-    /// Keys that were asked for: all that are known.
+    left: BTreeMap<&'t str, TomlItem<'t>>,
+    /// The keys that were requested so far, which are all known ones.
     known: Vec<&'static str>,
 }
 
 /// A key and its value.
 #[derive(Clone)]
-pub(super) struct Item<'t> {
+pub(super) struct TomlItem<'t> {
     source: Source<'t>,
     pub(super) key: &'t str,
     pub(super) key_span: Range<usize>,
     pub(super) value: &'t Spanned<DeValue<'t>>,
 }
 
-impl<'t> Fields<'t> {
+impl<'t> TomlFields<'t> {
     pub(super) fn new(source: Source<'t>, table: &'t DeTable<'t>, span: Range<usize>) -> Self {
         let left = table
             .iter()
             .map(|(key, value)| {
                 let name = key.get_ref().as_ref();
-                (name, Item { source, key: name, key_span: key.span(), value })
+                (name, TomlItem { source, key: name, key_span: key.span(), value })
             })
             .collect();
         Self { source, span, left, known: Vec::new() }
     }
 
-    pub(super) fn take(&mut self, key: &'static str) -> Option<Item<'t>> {
+    pub(super) fn take(&mut self, key: &'static str) -> Option<TomlItem<'t>> {
         self.known.push(key);
         self.left.remove(key)
     }
 
-    /// What has not been taken, whatever its name.
-    pub(super) fn take_rest(&mut self) -> Vec<Item<'t>> {
+    /// The remaining items, whatever their keys.
+    pub(super) fn take_rest(&mut self) -> Vec<TomlItem<'t>> {
         std::mem::take(&mut self.left).into_values().collect()
     }
 
-    pub(super) fn need(&mut self, key: &'static str, why: &str) -> Result<Item<'t>, FileError> {
+    pub(super) fn need(&mut self, key: &'static str, why: &str) -> Result<TomlItem<'t>, FileError> {
         let (source, span) = (self.source, self.span.clone());
         self.take(key).ok_or_else(|| source.error(span, key, "is missing", why))
     }
@@ -65,12 +65,12 @@ impl<'t> Fields<'t> {
         self.take(key).map(|item| item.text()).transpose()
     }
 
-    /// A name, or the usual one.
+    /// A name, or the default.
     pub(super) fn name(&mut self, key: &'static str, usual: &str) -> Result<String, FileError> {
         let Some(item) = self.take(key) else { return Ok(usual.to_owned()) };
         let name = item.text()?;
         if name.is_empty() || name.chars().any(char::is_control) {
-            return Err(item.error("is no name", "write a word, for example \"connection\""));
+            return Err(item.error("is not a name", "write a word, for example \"connection\""));
         }
         Ok(name.to_owned())
     }
@@ -86,17 +86,17 @@ impl<'t> Fields<'t> {
     pub(super) fn expression(
         &mut self,
         key: &'static str,
-    ) -> Result<Option<(Item<'t>, Expression)>, FileError> {
+    ) -> Result<Option<(TomlItem<'t>, Expression)>, FileError> {
         let Some(item) = self.take(key) else { return Ok(None) };
         let expression = item.expression()?;
         Ok(Some((item, expression)))
     }
 
-    /// A fixed time, not one that sysctls decide.
+    /// A constant time, independent of sysctls.
     pub(super) fn time(
         &mut self,
         key: &'static str,
-        context: &Context<'_>,
+        context: &EvaluationContext<'_>,
     ) -> Result<Option<Duration>, FileError> {
         let Some((item, expression)) = self.expression(key)? else { return Ok(None) };
         let window = expression.window(context);
@@ -105,7 +105,7 @@ impl<'t> Fields<'t> {
             .map_err(|error| item.error(error.to_string(), "write a time, for example \"2s\""))
     }
 
-    /// Nothing may be left.
+    /// An error if a key is left over.
     pub(super) fn finish(self) -> Result<(), FileError> {
         let first = self.left.values().min_by_key(|item| item.key_span.start);
         first.map_or(Ok(()), |item| {
@@ -115,12 +115,12 @@ impl<'t> Fields<'t> {
     }
 }
 
-impl<'t> Item<'t> {
+impl<'t> TomlItem<'t> {
     pub(super) fn error(&self, problem: impl Into<String>, fix: impl Into<String>) -> FileError {
         self.source.error(self.value.span(), self.key, problem, fix)
     }
 
-    /// A text that can be shown on a terminal as it is.
+    /// A text without control characters, which can be shown on a terminal.
     pub(super) fn text(&self) -> Result<&'t str, FileError> {
         let text = self.value.get_ref().as_str();
         let text =
@@ -140,7 +140,7 @@ impl<'t> Item<'t> {
         let number = number.filter(|number| allowed.contains(number));
         number.and_then(|number| T::try_from(number).ok()).ok_or_else(|| {
             let fix = format!("write a whole number from {} to {}", allowed.start, allowed.end - 1);
-            self.error("is no number that is possible here", fix)
+            self.error("is not a valid number here", fix)
         })
     }
 
@@ -149,16 +149,16 @@ impl<'t> Item<'t> {
         truth.ok_or_else(|| self.error(self.is_not("true or false"), "write `true` or `false`"))
     }
 
-    /// A table, ready to be taken apart.
-    pub(super) fn fields(&self) -> Result<Fields<'t>, FileError> {
+    /// A table, as its fields.
+    pub(super) fn fields(&self) -> Result<TomlFields<'t>, FileError> {
         let table = self.value.get_ref().as_table();
         let table = table.ok_or_else(|| {
             self.error(self.is_not("a table"), "write `{ key = value, … }`, or a section `[…]`")
         })?;
-        Ok(Fields::new(self.source, table, self.value.span()))
+        Ok(TomlFields::new(self.source, table, self.value.span()))
     }
 
-    /// The elements of an array, each under the array's key.
+    /// The elements of an array, each with the array's key.
     pub(super) fn elements(&self) -> Result<impl Iterator<Item = Self> + use<'t>, FileError> {
         let array = self.value.get_ref().as_array();
         let array = array.ok_or_else(|| self.error(self.is_not("an array"), "write `[ …, … ]`"))?;
@@ -186,7 +186,7 @@ impl<'t> Item<'t> {
         self.word(Host::ALL.map(|host| (host.name(), host)))
     }
 
-    /// One of some words.
+    /// One of the given words.
     pub(super) fn word<T>(
         &self,
         known: impl IntoIterator<Item = (&'static str, T)>,

@@ -1,5 +1,5 @@
-//! A scenario's file, TOML, becomes a [`Scenario`] with one profile chosen. Strict: what is not known
-//! is refused with the nearest that is, and what cannot be done is found before it is tried.
+//! Parses a scenario's file, TOML, into a [`Scenario`] with one profile. Strict: an unknown word is refused with the
+//! nearest known one, and a step that is impossible is found before anything runs.
 
 mod calls;
 mod expectations;
@@ -20,22 +20,22 @@ use toml::de::DeTable;
 pub use source::FileError;
 
 use super::{
-    Rule, Scenario,
-    expression::{Context, FirstRto},
+    DropRule, Scenario,
+    expression::{EvaluationContext, FirstRto},
 };
 use crate::{host::Host, story::Profile};
-use fields::Fields;
+use fields::TomlFields;
 use source::Source;
 use sysctls::Pinned;
 
-/// What a run decides beyond the file.
+/// The parameters of a run that are not in the file.
 #[derive(Clone, Debug)]
 pub struct Choices {
     /// Which profile.
     pub profile: Profile,
-    /// Sysctls that take the place of the file's.
+    /// Sysctls that override the file's.
     pub set: BTreeMap<Host, BTreeMap<String, String>>,
-    /// What this kernel does in a new network namespace.
+    /// The sysctls of a new network namespace on this kernel.
     pub kernel: Sysctls,
     /// Ticks per second.
     pub rate: TickRate,
@@ -53,7 +53,7 @@ impl Default for Choices {
 }
 
 impl Choices {
-    /// What a host's sysctls will be if these are set.
+    /// A host's sysctls after these have been set.
     #[must_use]
     pub fn effective(&self, pinned: Option<&BTreeMap<String, String>>) -> Sysctls {
         Sysctls::from_lookup(|name| {
@@ -63,22 +63,22 @@ impl Choices {
     }
 }
 
-/// Whatever has been read that the rest depends on.
-struct Reading<'t> {
+/// The parts of the file that the others depend on.
+struct ScenarioParts<'t> {
     source: Source<'t>,
     choices: &'t Choices,
     pinned: Pinned,
     sysctls: [Sysctls; 2],
-    rules: Vec<Rule>,
+    rules: Vec<DropRule>,
 }
 
-/// The RTO of a pair of local interfaces, near enough to say how long something takes.
+/// The RTO of a pair of local interfaces, accurate enough for an estimate of the duration.
 pub const LOCAL_RTO: FirstRto = FirstRto { rto: Duration::from_millis(204), probe: true };
 
-impl Reading<'_> {
-    fn context(&self, host: Host) -> Context<'_> {
+impl ScenarioParts<'_> {
+    fn context(&self, host: Host) -> EvaluationContext<'_> {
         let [client, server] = &self.sysctls;
-        Context {
+        EvaluationContext {
             sysctls: if host == Host::Client { client } else { server },
             pinned: self.pinned.get(&host),
             rate: self.choices.rate,
@@ -86,30 +86,29 @@ impl Reading<'_> {
         }
     }
 
-    /// Is this part of the chosen profile?
-    fn wants(&self, fields: &mut Fields<'_>) -> Result<bool, FileError> {
+    /// Whether the item is part of the chosen profile.
+    fn is_chosen(&self, fields: &mut TomlFields<'_>) -> Result<bool, FileError> {
         let only = fields.take("only");
         let only = only.map(|item| item.word([("quick", Profile::Quick), ("full", Profile::Full)]));
         Ok(only.transpose()?.is_none_or(|only| only == self.choices.profile))
     }
 }
 
-/// Reads a scenario. `file` is its file's name, as the reader knows it; its stem is the scenario's
-/// name.
+/// Parses a scenario. `file` is the file's name for error messages; its stem is the scenario's name.
 pub fn read(file: &str, text: &str, choices: &Choices) -> Result<Scenario, FileError> {
     let source = Source { name: file, text };
     let document = DeTable::parse(text).map_err(|error| {
         let span = error.span().unwrap_or(0..0);
         source.error(span, "", format!("no TOML: {}", error.message()), "see https://toml.io")
     })?;
-    let mut fields = Fields::new(source, document.get_ref(), 0..0);
+    let mut fields = TomlFields::new(source, document.get_ref(), 0..0);
 
     let title = fields.need("title", "say in a few words what it is about")?.text()?.to_owned();
     let claim = fields.need("claim", "say in one sentence what is claimed")?.text()?.to_owned();
     let teaches = fields.text("teaches")?.unwrap_or_default().trim().to_owned();
     let by_hand = fields.text("by_hand")?.unwrap_or_default().trim().lines().map(str::to_owned);
 
-    let mut reading = Reading {
+    let mut reading = ScenarioParts {
         source,
         choices,
         pinned: pinned(&mut fields, choices)?,
@@ -123,7 +122,7 @@ pub fn read(file: &str, text: &str, choices: &Choices) -> Result<Scenario, FileE
     let expect = fields.need("expect", "nothing would be judged: add an `[[expect]]`")?;
     let expect = expectations::expectations(&expect, &reading)?;
     fields.finish()?;
-    let Reading { pinned: sysctls, rules, .. } = reading;
+    let ScenarioParts { pinned: sysctls, rules, .. } = reading;
     let name = Path::new(file).file_stem().map_or(file.into(), |stem| stem.to_string_lossy());
     Ok(Scenario {
         name: name.into_owned(),
@@ -140,8 +139,8 @@ pub fn read(file: &str, text: &str, choices: &Choices) -> Result<Scenario, FileE
     })
 }
 
-/// The file's sysctls, then those of its profile, then those of the run.
-fn pinned(fields: &mut Fields<'_>, choices: &Choices) -> Result<Pinned, FileError> {
+/// The file's sysctls, overridden by its profile's, overridden by the run's.
+fn pinned(fields: &mut TomlFields<'_>, choices: &Choices) -> Result<Pinned, FileError> {
     let mut pinned = Pinned::new();
     sysctls::sysctls(fields.take("sysctls"), &mut pinned)?;
     for (key, profile) in [("quick", Profile::Quick), ("full", Profile::Full)] {

@@ -1,16 +1,15 @@
-//! Steps that cannot be done are found before anything is run: the hosts' sockets, processes and
-//! rules are followed from step to step.
+//! Finds impossible steps before anything runs, by following the hosts' sockets, processes and rules from step to step.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{fields::Item, source::FileError};
+use super::{fields::TomlItem, source::FileError};
 use crate::{
     host::Host,
-    scenario::{Action, Call, CallKind, Condition, Rule, Signal},
+    scenario::{Action, Call, CallKind, Condition, DropRule, Signal},
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Socket {
+enum SocketStatus {
     /// Made, perhaps bound.
     Idle,
     Listening,
@@ -20,29 +19,29 @@ enum Socket {
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Process {
+enum ProcessStatus {
     #[default]
     Running,
     Stopped,
     Gone,
 }
 
-/// What has been done so far.
-pub(super) struct Order<'r> {
-    rules: &'r [Rule],
+/// The state after the steps so far.
+pub(super) struct StepOrder<'r> {
+    rules: &'r [DropRule],
     set: BTreeSet<usize>,
-    processes: BTreeMap<Host, Process>,
-    sockets: BTreeMap<(Host, String), Socket>,
+    processes: BTreeMap<Host, ProcessStatus>,
+    sockets: BTreeMap<(Host, String), SocketStatus>,
     called: BTreeSet<(Host, String, &'static str)>,
-    /// The server waits for the client, to connect together.
+    /// The server waits for the client, to connect simultaneously.
     server_waits: bool,
 }
 
 type Impossible = (String, String);
 
-impl<'r> Order<'r> {
-    pub(super) fn new(rules: &'r [Rule]) -> Self {
-        let from_start = |(slot, rule): (usize, &Rule)| rule.from_start.then_some(slot);
+impl<'r> StepOrder<'r> {
+    pub(super) fn new(rules: &'r [DropRule]) -> Self {
+        let from_start = |(slot, rule): (usize, &DropRule)| rule.from_start.then_some(slot);
         Self {
             rules,
             set: rules.iter().enumerate().filter_map(from_start).collect(),
@@ -53,8 +52,8 @@ impl<'r> Order<'r> {
         }
     }
 
-    /// Does the step; the error is that of the step's line.
-    pub(super) fn check(&mut self, action: &Action, item: &Item<'_>) -> Result<(), FileError> {
+    /// Applies the step; an error refers to the step's line.
+    pub(super) fn check(&mut self, action: &Action, item: &TomlItem<'_>) -> Result<(), FileError> {
         let done = match action {
             Action::Call(host, call) => self.call(*host, call),
             Action::Signal(host, signal) => self.signal(*host, *signal),
@@ -65,28 +64,28 @@ impl<'r> Order<'r> {
         done.map_err(|(problem, fix)| item.error(problem, fix))
     }
 
-    fn process(&self, host: Host) -> Process {
+    fn process(&self, host: Host) -> ProcessStatus {
         self.processes.get(&host).copied().unwrap_or_default()
     }
 
     fn call(&mut self, host: Host, call: &Call) -> Result<(), Impossible> {
         match self.process(host) {
-            Process::Running => {}
-            Process::Stopped => {
+            ProcessStatus::Running => {}
+            ProcessStatus::Stopped => {
                 let fix = format!("put `{{ {host} = \"continue\" }}` before it");
                 return Err((format!("the {host} is stopped and calls nothing"), fix));
             }
-            Process::Gone => return Err(gone(host)),
+            ProcessStatus::Gone => return Err(gone(host)),
         }
         let key = (host, call.socket.clone());
         let before = self.sockets.get(&key).copied();
         let after = after(before, &call.kind).map_err(|fix| {
             let now = match before {
                 None => "is not there yet",
-                Some(Socket::Idle) => "is not connected",
-                Some(Socket::Listening) => "listens",
-                Some(Socket::Connection) => "is a connection already",
-                Some(Socket::Closed) => "is closed",
+                Some(SocketStatus::Idle) => "is not connected",
+                Some(SocketStatus::Listening) => "listens",
+                Some(SocketStatus::Connection) => "is a connection already",
+                Some(SocketStatus::Closed) => "is closed",
             };
             let problem = format!(
                 "{}() is not possible: the {host}'s socket \"{}\" {now}",
@@ -96,7 +95,7 @@ impl<'r> Order<'r> {
             (problem, fix.to_owned())
         })?;
         if let CallKind::Accept { listener } = &call.kind
-            && self.sockets.get(&(host, listener.clone())) != Some(&Socket::Listening)
+            && self.sockets.get(&(host, listener.clone())) != Some(&SocketStatus::Listening)
         {
             let problem = format!(
                 "accept() needs a socket that listens, and the {host}'s \"{listener}\" does not"
@@ -106,7 +105,7 @@ impl<'r> Order<'r> {
         if matches!(call.kind, CallKind::ConnectTogether { .. }) {
             let client_is_alone = host == Host::Client && !self.server_waits;
             if client_is_alone {
-                let problem = "the client connects together with nobody".to_owned();
+                let problem = "the server does not wait to connect together".to_owned();
                 let fix = "put `{ server = \"connect\", together = true }` before it";
                 return Err((problem, fix.to_owned()));
             }
@@ -117,7 +116,7 @@ impl<'r> Order<'r> {
             self.called.insert((host, call.socket.clone(), name(&CallKind::Close)));
         }
         if call.kind == CallKind::Exit {
-            self.processes.insert(host, Process::Gone);
+            self.processes.insert(host, ProcessStatus::Gone);
         } else {
             self.sockets.insert(key, after);
         }
@@ -126,14 +125,14 @@ impl<'r> Order<'r> {
 
     fn signal(&mut self, host: Host, signal: Signal) -> Result<(), Impossible> {
         let after = match (self.process(host), signal) {
-            (Process::Gone, _) => return Err(gone(host)),
-            (Process::Running, Signal::Stop) => Process::Stopped,
-            (Process::Stopped, Signal::Continue) => Process::Running,
-            (_, Signal::Kill) => Process::Gone,
-            (Process::Stopped, Signal::Stop) => {
+            (ProcessStatus::Gone, _) => return Err(gone(host)),
+            (ProcessStatus::Running, Signal::Stop) => ProcessStatus::Stopped,
+            (ProcessStatus::Stopped, Signal::Continue) => ProcessStatus::Running,
+            (_, Signal::Kill) => ProcessStatus::Gone,
+            (ProcessStatus::Stopped, Signal::Stop) => {
                 return Err((format!("the {host} is stopped already"), "leave it out".into()));
             }
-            (Process::Running, Signal::Continue) => {
+            (ProcessStatus::Running, Signal::Continue) => {
                 let fix = format!("put `{{ {host} = \"stop\" }}` before it");
                 return Err((format!("the {host} is not stopped"), fix));
             }
@@ -187,9 +186,9 @@ fn gone(host: Host) -> Impossible {
     (format!("the {host}'s process has ended"), "put the step before that".into())
 }
 
-/// What becomes of a socket by a call, or what to do if that is not possible.
-fn after(before: Option<Socket>, kind: &CallKind) -> Result<Socket, &'static str> {
-    use Socket::{Closed, Connection, Idle, Listening};
+/// The socket's state after a call, or what to do if the call is not possible.
+fn after(before: Option<SocketStatus>, kind: &CallKind) -> Result<SocketStatus, &'static str> {
+    use SocketStatus::{Closed, Connection, Idle, Listening};
     let new_name = "give the new socket a name of its own by `socket`";
     let on_connection = matches!(
         kind,

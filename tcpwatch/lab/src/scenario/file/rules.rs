@@ -1,39 +1,48 @@
-//! `[[rule]]`: which segments are dropped.
+//! Parses `[[rule]]`: which segments are dropped.
 
 use tcpwatch_core::event::{TcpFlags, Way};
 use tcpwatch_kernel::probe::Drops;
 
 use super::{
-    fields::{Fields, Item},
+    fields::{TomlFields, TomlItem},
     source::FileError,
 };
-use crate::scenario::{Rule, expression::Context};
+use crate::scenario::{DropRule, expression::EvaluationContext};
 
-/// Slots that the kernel side has.
+/// The number of slots of the kernel side.
 const MOST: usize = 8;
-/// Flags that are looked at when a rule or an expectation names flags by `flags`.
+/// The flags that are compared when a rule or an expectation gives `flags`.
 const LOOKED_AT: TcpFlags =
     TcpFlags(TcpFlags::SYN.0 | TcpFlags::ACK.0 | TcpFlags::FIN.0 | TcpFlags::RST.0);
 
-pub(super) fn rules(item: Option<Item<'_>>, context: &Context<'_>) -> Result<Vec<Rule>, FileError> {
+pub(super) fn rules(
+    item: Option<TomlItem<'_>>,
+    context: &EvaluationContext<'_>,
+) -> Result<Vec<DropRule>, FileError> {
     let Some(item) = item else { return Ok(Vec::new()) };
-    let mut rules: Vec<Rule> = Vec::new();
+    let mut rules: Vec<DropRule> = Vec::new();
     for element in item.elements()? {
         let rule = rule(element.fields()?, context)?;
         if rules.iter().any(|other| other.name == rule.name) {
             return Err(element.error("has a name that another rule has", "give it one of its own"));
         }
         if rules.len() == MOST {
-            return Err(element.error("is one rule too many", format!("{MOST} are possible")));
+            return Err(
+                element.error("exceeds the number of rules", format!("{MOST} are possible"))
+            );
         }
         rules.push(rule);
     }
     Ok(rules)
 }
 
-fn rule(mut fields: Fields<'_>, context: &Context<'_>) -> Result<Rule, FileError> {
+fn rule(
+    mut fields: TomlFields<'_>,
+    context: &EvaluationContext<'_>,
+) -> Result<DropRule, FileError> {
     let name = fields.need("name", "give the rule a name, for example \"no-syn-ack\"")?;
-    let host = fields.need("on", "say on whose link: \"client\" or \"server\"")?.host()?;
+    let host =
+        fields.need("on", "give the host whose link it is on: \"client\" or \"server\"")?.host()?;
     let way = way(&mut fields)?.unwrap_or(Way::In);
     let flags = fields.take("flags").map(|item| flags(&item)).transpose()?;
     let mask = fields.take("mask").map(|item| set_of_flags(&item)).transpose()?;
@@ -47,15 +56,15 @@ fn rule(mut fields: Fields<'_>, context: &Context<'_>) -> Result<Rule, FileError
             return Err(fields.source.error(
                 fields.span.clone(),
                 "flags",
-                "goes without `mask` and `value`, which need each other",
+                "cannot be combined with `mask` and `value`, which need each other",
                 "write either `flags`, or `mask` and `value`, or none of them for every segment",
             ));
         }
     };
     if let Some(item) = value_item.filter(|_| !mask.has(value)) {
-        return Err(item.error("has flags that `mask` has not", "it would never match"));
+        return Err(item.error("has flags that are not in `mask`", "it would never match"));
     }
-    let rule = Rule {
+    let rule = DropRule {
         name: name.text()?.to_owned(),
         host,
         drops: Drops {
@@ -75,17 +84,17 @@ fn rule(mut fields: Fields<'_>, context: &Context<'_>) -> Result<Rule, FileError
     Ok(rule)
 }
 
-pub(super) fn way(fields: &mut Fields<'_>) -> Result<Option<Way>, FileError> {
+pub(super) fn way(fields: &mut TomlFields<'_>) -> Result<Option<Way>, FileError> {
     fields.take("way").map(|item| item.word([("in", Way::In), ("out", Way::Out)])).transpose()
 }
 
 /// `"SYN+ACK"`: these are set, and others of [`LOOKED_AT`] are not.
-pub(super) fn flags(item: &Item<'_>) -> Result<(TcpFlags, TcpFlags), FileError> {
+pub(super) fn flags(item: &TomlItem<'_>) -> Result<(TcpFlags, TcpFlags), FileError> {
     let value = set_of_flags(item)?;
     Ok((TcpFlags(LOOKED_AT.0 | value.0), value))
 }
 
-pub(super) fn set_of_flags(item: &Item<'_>) -> Result<TcpFlags, FileError> {
+pub(super) fn set_of_flags(item: &TomlItem<'_>) -> Result<TcpFlags, FileError> {
     let mut set = TcpFlags::default();
     for word in item.text()?.split('+') {
         let flag = match word.trim() {
@@ -96,7 +105,7 @@ pub(super) fn set_of_flags(item: &Item<'_>) -> Result<TcpFlags, FileError> {
             "ACK" => TcpFlags::ACK,
             "URG" => TcpFlags::URG,
             other => {
-                let problem = format!("\"{}\" is no flag", other.escape_debug());
+                let problem = format!("\"{}\" is not a flag", other.escape_debug());
                 return Err(item.error(
                     problem,
                     "write for example \"SYN+ACK\"; the flags are FIN SYN RST PSH ACK URG",

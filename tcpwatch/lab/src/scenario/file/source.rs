@@ -1,15 +1,15 @@
-//! A scenario's file and what is wrong with it: line, key, and what to do.
+//! A scenario's file, and its errors: line, key, and what to do.
 
 use std::{fmt, ops::Range};
 
-/// A file: its name, as the reader knows it, and its text.
+/// A file: its name for error messages, and its text.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Source<'t> {
     pub(super) name: &'t str,
     pub(super) text: &'t str,
 }
 
-/// A scenario's file cannot be used.
+/// Why a scenario's file cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileError(Box<Details>);
 
@@ -17,7 +17,7 @@ pub struct FileError(Box<Details>);
 struct Details {
     file: String,
     line: usize,
-    /// The line's text, and which of its characters are meant.
+    /// The line's text, and the range of its characters to mark.
     shown: String,
     marked: Range<usize>,
     key: String,
@@ -26,7 +26,7 @@ struct Details {
 }
 
 impl Source<'_> {
-    /// What is wrong at some bytes of the text. An empty key is not told.
+    /// An error at some bytes of the text. An empty key is not shown.
     pub(super) fn error(
         &self,
         span: Range<usize>,
@@ -64,7 +64,7 @@ impl Source<'_> {
 }
 
 impl FileError {
-    /// The line, from 1.
+    /// Its line, from 1.
     #[must_use]
     pub fn line(&self) -> usize {
         self.0.line

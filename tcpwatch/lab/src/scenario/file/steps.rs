@@ -1,48 +1,51 @@
-//! `steps`: what is done and what is waited for, one inline table per line.
+//! Parses `steps`: actions and waits, one inline table per line.
 
 use std::time::Duration;
 
 use tcpwatch_core::event::Segment;
 
 use super::{
-    Reading, calls,
-    fields::{Fields, Item},
-    order::Order,
+    ScenarioParts, calls,
+    fields::{TomlFields, TomlItem},
+    order::StepOrder,
     rules,
     source::FileError,
 };
 use crate::{
     host::Host,
     nearest::advice,
-    scenario::{Action, Condition, Signal, Step},
+    scenario::{Action, Condition, ScenarioStep, Signal},
 };
 
-/// How much longer than it may take is waited, so that what comes late is measured and judged.
+/// Added to the time that a wait may take, so that a late event is measured and judged.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The steps of the chosen profile, and how long they wait as they say.
+/// The steps of the chosen profile, and the sum of their declared waits.
 pub(super) fn steps(
-    item: &Item<'_>,
-    reading: &Reading<'_>,
-) -> Result<(Vec<Step>, Duration), FileError> {
-    let mut order = Order::new(&reading.rules);
+    item: &TomlItem<'_>,
+    reading: &ScenarioParts<'_>,
+) -> Result<(Vec<ScenarioStep>, Duration), FileError> {
+    let mut order = StepOrder::new(&reading.rules);
     let (mut steps, mut takes) = (Vec::new(), Duration::ZERO);
     for element in item.elements()? {
         let mut fields = element.fields()?;
-        let wanted = reading.wants(&mut fields)?;
+        let is_chosen = reading.is_chosen(&mut fields)?;
         let (action, wait) = step(&mut fields, reading)?;
         fields.finish()?;
-        if wanted {
+        if is_chosen {
             order.check(&action, &element)?;
             takes += wait;
             let line = reading.source.line(element.value.span().start);
-            steps.push(Step { line, action });
+            steps.push(ScenarioStep { line, action });
         }
     }
     Ok((steps, takes))
 }
 
-fn step(fields: &mut Fields<'_>, reading: &Reading<'_>) -> Result<(Action, Duration), FileError> {
+fn step(
+    fields: &mut TomlFields<'_>,
+    reading: &ScenarioParts<'_>,
+) -> Result<(Action, Duration), FileError> {
     for (key, host) in [("client", Host::Client), ("server", Host::Server)] {
         let Some(item) = fields.take(key) else { continue };
         let signal = match item.text()? {
@@ -75,8 +78,8 @@ fn step(fields: &mut Fields<'_>, reading: &Reading<'_>) -> Result<(Action, Durat
 
 fn wait(
     host: Host,
-    fields: &mut Fields<'_>,
-    reading: &Reading<'_>,
+    fields: &mut TomlFields<'_>,
+    reading: &ScenarioParts<'_>,
 ) -> Result<(Action, Duration), FileError> {
     let within = fields.expression("within")?;
     let within = within.map(|(item, expression)| {
@@ -95,11 +98,11 @@ fn wait(
     Ok((action, within.promise))
 }
 
-/// The one of these keys that is there.
+/// Parses the one of these keys that is present.
 fn condition(
     host: Host,
-    fields: &mut Fields<'_>,
-    reading: &Reading<'_>,
+    fields: &mut TomlFields<'_>,
+    reading: &ScenarioParts<'_>,
 ) -> Result<Condition, FileError> {
     if let Some(item) = fields.take("state") {
         return Ok(Condition::State(host, item.state()?));
@@ -137,7 +140,7 @@ fn condition(
 }
 
 /// The slot of a rule.
-pub(super) fn rule(item: &Item<'_>, reading: &Reading<'_>) -> Result<usize, FileError> {
+pub(super) fn rule(item: &TomlItem<'_>, reading: &ScenarioParts<'_>) -> Result<usize, FileError> {
     let name = item.text()?;
     reading.rules.iter().position(|rule| rule.name == name).ok_or_else(|| {
         let known: Vec<_> = reading.rules.iter().map(|rule| rule.name.as_str()).collect();

@@ -1,9 +1,9 @@
-//! `[sysctls]`: what is set in the hosts' network namespaces.
+//! Parses `[sysctls]`: settings of the hosts' network namespaces.
 
 use std::collections::BTreeMap;
 
 use super::{
-    fields::{Fields, Item},
+    fields::{TomlFields, TomlItem},
     source::FileError,
 };
 use crate::host::Host;
@@ -11,8 +11,8 @@ use crate::host::Host;
 /// Per host, names below `/proc/sys/net/ipv4` and their values.
 pub(super) type Pinned = BTreeMap<Host, BTreeMap<String, String>>;
 
-/// Known for being one for the whole machine: a namespace does not have them
-/// (`tcp_net_ops`, `ipv4_table`, `net/ipv4/sysctl_net_ipv4.c`).
+/// Sysctls known to be global: a namespace does not have them (`tcp_net_ops`, `ipv4_table`,
+/// `net/ipv4/sysctl_net_ipv4.c`).
 const NOT_PER_NAMESPACE: [&str; 9] = [
     "inet_peer_maxttl",
     "inet_peer_minttl",
@@ -26,7 +26,7 @@ const NOT_PER_NAMESPACE: [&str; 9] = [
 ];
 
 /// `client.tcp_fin_timeout = 60`, `both.…` for both hosts.
-pub(super) fn sysctls(item: Option<Item<'_>>, pinned: &mut Pinned) -> Result<(), FileError> {
+pub(super) fn sysctls(item: Option<TomlItem<'_>>, pinned: &mut Pinned) -> Result<(), FileError> {
     let Some(item) = item else { return Ok(()) };
     let mut fields = item.fields()?;
     for (key, hosts) in
@@ -42,16 +42,16 @@ pub(super) fn sysctls(item: Option<Item<'_>>, pinned: &mut Pinned) -> Result<(),
     fields.finish()
 }
 
-fn of_host(mut fields: Fields<'_>) -> Result<BTreeMap<String, String>, FileError> {
+fn of_host(mut fields: TomlFields<'_>) -> Result<BTreeMap<String, String>, FileError> {
     let mut values = BTreeMap::new();
     for item in fields.take_rest() {
         let letters = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
         if item.key.is_empty() || !item.key.chars().all(letters) {
             let fix = "write the name below /proc/sys/net/ipv4, for example `tcp_fin_timeout`";
-            return Err(item.error("is no sysctl's name", fix));
+            return Err(item.error("is not the name of a sysctl", fix));
         }
         if NOT_PER_NAMESPACE.contains(&item.key) {
-            let fix = "leave it out: the laboratory touches nothing outside its namespaces";
+            let fix = "leave it out: the laboratory changes nothing outside its namespaces";
             return Err(item.error("belongs to the whole machine, not to a host", fix));
         }
         let value = match item.value.get_ref().as_integer() {

@@ -1,11 +1,11 @@
-//! What files are read as, and what is said of those that cannot be used.
+//! Parsed files, and the errors of files that cannot be used.
 
 use proptest::prelude::*;
 use tcpwatch_core::event::{TcpFlags, TcpState, Way};
 use tcpwatch_kernel::probe::Drops;
 
 use super::*;
-use crate::scenario::{Action, Call, CallKind, Condition, Step};
+use crate::scenario::{Action, Call, CallKind, Condition, ScenarioStep};
 
 const HEAD: &str = "title = \"t\"\nclaim = \"c\"\n";
 const EXPECT: &str = "expect = [{ host = \"client\", never = \"CLOSING\" }]\n";
@@ -35,11 +35,11 @@ fn steps_have_the_usual_port_and_sockets() {
     assert_eq!(
         scenario.steps,
         [
-            Step {
+            ScenarioStep {
                 line: 4,
                 action: call("listener", CallKind::Listen { port: 11_111, backlog: 16 })
             },
-            Step {
+            ScenarioStep {
                 line: 5,
                 action: call("connection", CallKind::Accept { listener: "listener".to_owned() })
             },
@@ -68,7 +68,7 @@ fn a_rule_drops_what_has_its_flags_and_no_others() {
     let scenario = read_full(&text).unwrap();
     assert_eq!(
         scenario.rules,
-        [Rule {
+        [DropRule {
             name: "no-syn-ack".to_owned(),
             host: Host::Client,
             drops: Drops {
@@ -92,7 +92,8 @@ fn a_wait_lasts_ten_seconds_longer_than_what_it_waits_for() {
         with_steps("{ wait = \"client\", state = \"FIN-WAIT-2\", within = \"tcp_fin_timeout\" }")
     );
     let scenario = read_full(&text).unwrap();
-    let Some(Step { action: Action::Wait { condition, within }, .. }) = scenario.steps.first()
+    let Some(ScenarioStep { action: Action::Wait { condition, within }, .. }) =
+        scenario.steps.first()
     else {
         panic!("no wait");
     };
@@ -141,8 +142,8 @@ fn an_error_shows_the_line_and_the_fix() {
 fn what_cannot_be_meant_is_refused_with_what_to_do() {
     for (steps, line, parts) in [
         ("{ server = \"listn\" }", 4, ["\"listn\" is not known", "did you mean `listen`?"]),
-        ("{ server = \"listen\", port = 0 }", 4, ["no number that is possible", "from 1 to 65535"]),
-        ("{ server = \"listen\", port = \"x\" }", 4, ["no number that is possible", "from 1 to"]),
+        ("{ server = \"listen\", port = 0 }", 4, ["not a valid number", "from 1 to 65535"]),
+        ("{ server = \"listen\", port = \"x\" }", 4, ["not a valid number", "from 1 to"]),
         (
             "{ wait = \"server\", state = \"FIN_WAIT_3\" }",
             4,
@@ -152,7 +153,7 @@ fn what_cannot_be_meant_is_refused_with_what_to_do() {
         (
             "{ wait = \"server\", state = \"LISTEN\", within = \"1 parsec\" }",
             4,
-            ["no unit of time", "`us`"],
+            ["not a unit of time", "`us`"],
         ),
         (
             "{ wait = \"server\", state = \"LISTEN\", within = \"3\" }",
@@ -162,7 +163,7 @@ fn what_cannot_be_meant_is_refused_with_what_to_do() {
         ("{ wait = \"nobody\", state = \"LISTEN\" }", 4, ["\"nobody\" is not known", "`client`"]),
         ("{ set = \"x\" }", 4, ["no rule \"x\"", "there is none"]),
         ("{ }", 4, ["does nothing", "begin a step with"]),
-        ("{ client = \"send\", bytes = 0 }", 4, ["no number", "from 1"]),
+        ("{ client = \"send\", bytes = 0 }", 4, ["not a valid number", "from 1"]),
         ("7", 4, ["is integer, not a table", "{ key = value"]),
     ] {
         let message = refusal(&with_steps(steps));
@@ -209,7 +210,7 @@ fn steps_that_cannot_be_done_are_refused_with_what_to_do() {
         (
             "{ client = \"connect\", together = true }",
             4,
-            ["together with nobody", "{ server = \"connect\", together = true }"],
+            ["does not wait to connect together", "{ server = \"connect\", together = true }"],
         ),
         (
             "{ wait = \"client\", returned = \"connect\" }",
@@ -241,12 +242,12 @@ fn rules_that_cannot_be_meant_are_refused_with_what_to_do() {
     let many: Vec<_> =
         (0..9).map(|n| format!("[[rule]]\nname = \"r{n}\"\non = \"client\"\n")).collect();
     for (rules, steps, parts) in [
-        (rule("flags = \"SIN\""), "", ["\"SIN\" is no flag", "FIN SYN RST"]),
-        (rule("flags = \"SYN\"\nmask = \"SYN\""), "", ["goes without", "either `flags`"]),
-        (rule("mask = \"SYN\"\nvalue = \"ACK\""), "", ["`mask` has not", "never match"]),
+        (rule("flags = \"SIN\""), "", ["\"SIN\" is not a flag", "FIN SYN RST"]),
+        (rule("flags = \"SYN\"\nmask = \"SYN\""), "", ["cannot be combined", "either `flags`"]),
+        (rule("mask = \"SYN\"\nvalue = \"ACK\""), "", ["not in `mask`", "never match"]),
         (rule("way = \"up\""), "", ["\"up\" is not known", "`in`"]),
         (rule("") + &rule(""), "", ["another rule has", "of its own"]),
-        (many.concat(), "", ["one rule too many", "8 are possible"]),
+        (many.concat(), "", ["exceeds the number of rules", "8 are possible"]),
         (rule(""), "{ release = \"r\" }", ["\"r\" is not set", "{ set = \"r\" }"]),
         (rule("from_start = true"), "{ set = \"r\" }", ["is set already", "leave it out"]),
         (rule(""), "{ set = \"rr\" }", ["no rule \"rr\"", "did you mean `r`?"]),
@@ -267,7 +268,7 @@ fn rules_that_cannot_be_meant_are_refused_with_what_to_do() {
 fn sysctls_that_cannot_be_set_are_refused_with_what_to_do() {
     for (sysctls, parts) in [
         ("client.tcp_max_orphans = 1", ["belongs to the whole machine", "leave it out"]),
-        ("client.\"../x\" = 1", ["is no sysctl's name", "/proc/sys/net/ipv4"]),
+        ("client.\"../x\" = 1", ["is not the name of a sysctl", "/proc/sys/net/ipv4"]),
         ("client.tcp_fin_timeout = true", ["is boolean, not a text", "quotation marks"]),
         ("host.tcp_fin_timeout = 1", ["is not known here", "`client`"]),
     ] {

@@ -1,4 +1,4 @@
-//! A call and its return become one remark, or two if it took long.
+//! Combines a call and its return into one remark, or two if it took long.
 
 use std::time::Duration;
 
@@ -6,12 +6,12 @@ use tcpwatch_core::event::{TcpState, Way};
 use tcpwatch_view::terminal::style;
 
 use super::super::grid::Span;
-use crate::story::{Moment, SystemCall, What};
+use crate::story::{Moment, MomentKind, SystemCall};
 
-/// A call that took longer is shown twice.
+/// A call that took longer gets two remarks.
 const LONG: Duration = Duration::from_millis(50);
 
-/// What a call is for, as far as a row can show it.
+/// The visible effect of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Effect {
     /// It makes the socket enter one of these.
@@ -22,58 +22,60 @@ pub(super) enum Effect {
     None,
 }
 
-/// The remark about the call at this place of the story, if there is one.
+/// The remark on the call at this index of the story, if there is one.
 pub(super) fn remark(story: &[Moment], place: usize) -> Option<Span> {
     let moment = story.get(place)?;
     match &moment.what {
-        What::Called(call) => {
+        MomentKind::Called(call) => {
             let later = story.get(place + 1..)?;
             let returned = later.iter().enumerate().find_map(|(after, later)| match &later.what {
-                What::Returned(result) if later.host == moment.host && is_same(call, result) => {
+                MomentKind::Returned(result)
+                    if later.host == moment.host && is_same(call, result) =>
+                {
                     Some((place + 1 + after, result))
                 }
                 _ => None,
             });
             match returned {
                 Some((at, result)) if is_one(story, place, at) => Some(text(result)),
-                // What waits for the peer is told when it has come.
+                // A call that waits for the peer is shown when it has returned.
                 Some(_) if is_waiting(call) => None,
                 _ => Some(Span::plain(format!("{} \u{2026}", call.call))),
             }
         }
-        What::Returned(result) => {
+        MomentKind::Returned(result) => {
             let called = story.get(..place)?.iter().rposition(|before| match &before.what {
-                What::Called(call) => before.host == moment.host && is_same(call, result),
+                MomentKind::Called(call) => before.host == moment.host && is_same(call, result),
                 _ => false,
             });
-            let told = called.is_some_and(|called| is_one(story, called, place));
-            (!told).then(|| text(result))
+            let is_shown = called.is_some_and(|called| is_one(story, called, place));
+            (!is_shown).then(|| text(result))
         }
         _ => None,
     }
 }
 
-/// Are the call and its return, at these places, shown as one? Not if it took long, nor if it waited
-/// for a segment: its result would stand before its cause.
+/// Whether the call and its return, at these indexes, are shown as one remark. Not if it took long, nor if it waited
+/// for a segment: then its result would precede its cause.
 fn is_one(story: &[Moment], called: usize, returned: usize) -> bool {
     let (Some(call), Some(result)) = (story.get(called), story.get(returned)) else { return false };
     let mut between = story.iter().take(returned).skip(called);
     let mut has_come = || {
         between.any(|moment| {
             moment.host == call.host
-                && matches!(&moment.what, What::Segment(segment) if segment.way == Way::In)
+                && matches!(&moment.what, MomentKind::Segment(segment) if segment.way == Way::In)
         })
     };
-    let waited = matches!(&call.what, What::Called(call) if is_waiting(call)) && has_come();
+    let waited = matches!(&call.what, MomentKind::Called(call) if is_waiting(call)) && has_come();
     result.at.since(call.at) < LONG && !waited
 }
 
-/// It returns when the peer has done something.
+/// Whether it returns only when the peer has done something.
 fn is_waiting(call: &SystemCall) -> bool {
     matches!(call.name.as_str(), "accept" | "recv")
 }
 
-/// What may be seen of a call.
+/// The effect of a call.
 pub(super) fn effect(call: &SystemCall) -> Effect {
     match call.name.as_str() {
         "listen" => Effect::Enters(&[TcpState::Listen]),
@@ -90,7 +92,7 @@ fn is_same(called: &SystemCall, returned: &SystemCall) -> bool {
     (&called.socket, &called.name) == (&returned.socket, &returned.name)
 }
 
-/// As strace shows it; a 0 that only says that it worked is left out.
+/// As strace shows it; a result of 0 that only means success is left out.
 fn text(call: &SystemCall) -> Span {
     match &call.result {
         Some(Ok(0)) if call.name != "recv" => Span::plain(call.call.clone()),

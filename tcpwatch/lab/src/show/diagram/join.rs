@@ -1,4 +1,4 @@
-//! What left one host and what reached the other become one arrow.
+//! Joins the sight of a segment at its sender with that at its receiver into one arrow.
 
 use std::time::Duration;
 
@@ -10,26 +10,26 @@ use tcpwatch_core::{
 use crate::{
     host::Host,
     show::arrow::Fate,
-    story::{Run, What},
+    story::{MomentKind, Run},
 };
 
-/// A report of a retransmission and the segment it is about are no farther apart.
+/// Maximal time between the report of a retransmission and its segment.
 const SAME: Duration = Duration::from_millis(2);
 
-/// A segment on its way.
+/// A segment's way from one host to the other.
 #[derive(Debug)]
 pub(super) struct Arrow<'a> {
     pub(super) from: Host,
-    /// As the sender's link saw it, or the receiver's if the sender's did not.
+    /// The segment at the sender's link, or at the receiver's if the sender's did not see it.
     pub(super) segment: &'a SegmentEvent,
-    /// Place in the story.
+    /// Index in the story of its departure.
     pub(super) left: Option<usize>,
-    /// Place in the story.
+    /// Index in the story of its arrival.
     pub(super) arrived: Option<usize>,
     pub(super) fate: Fate,
     /// The rule that dropped it.
     pub(super) rule: Option<u8>,
-    /// It was sent again.
+    /// The report that it was a retransmission.
     pub(super) again: Option<&'a Retransmit>,
 }
 
@@ -37,7 +37,7 @@ pub(super) struct Arrow<'a> {
 pub(super) fn arrows(run: &Run) -> Vec<Arrow<'_>> {
     let mut arrows: Vec<Arrow<'_>> = Vec::new();
     for (place, moment) in run.story.iter().enumerate() {
-        let What::Segment(segment) = &moment.what else { continue };
+        let MomentKind::Segment(segment) = &moment.what else { continue };
         match segment.way {
             Way::Out => arrows.push(Arrow {
                 from: moment.host,
@@ -52,7 +52,7 @@ pub(super) fn arrows(run: &Run) -> Vec<Arrow<'_>> {
         }
     }
     for moment in &run.story {
-        let What::News(news) = &moment.what else { continue };
+        let MomentKind::News(news) = &moment.what else { continue };
         let News::Retransmit(again) = &**news else { continue };
         let candidates = arrows.iter_mut().filter(|arrow| {
             arrow.from == moment.host
@@ -67,7 +67,7 @@ pub(super) fn arrows(run: &Run) -> Vec<Arrow<'_>> {
     arrows
 }
 
-/// Completes the arrow of a segment that came in, or makes half of one.
+/// Completes the arrow of a segment that arrived, or makes a new one.
 fn arrive<'a>(arrows: &mut Vec<Arrow<'a>>, place: usize, from: Host, segment: &'a SegmentEvent) {
     let fate = if segment.dropped_by.is_some() { Fate::DroppedThere } else { Fate::Arrived };
     let under_way = arrows.iter_mut().find(|arrow| {
@@ -91,7 +91,7 @@ fn arrive<'a>(arrows: &mut Vec<Arrow<'a>>, place: usize, from: Host, segment: &'
     }
 }
 
-/// Are these two sights of the same segment, from either end?
+/// Whether these are the same segment, seen at either end.
 fn is_same(out: &SegmentEvent, into: &SegmentEvent) -> bool {
     (out.ends.local, out.ends.remote) == (into.ends.remote, into.ends.local)
         && (out.seq, out.ack, out.len, out.flags) == (into.seq, into.ack, into.len, into.flags)

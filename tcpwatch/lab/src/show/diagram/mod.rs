@@ -1,9 +1,9 @@
-//! A run's story becomes the sequence diagram of what was measured.
+//! Draws a run's story as a sequence diagram.
 //!
-//! - [`join`]: what left one host and what reached the other become one arrow
-//! - [`calls`]: a call and its return become one remark, or two if it took long
-//! - [`rows`]: arrows, states and remarks that belong together share a row
-//! - here: rows become lines, long waits are folded
+//! - [`join`]: joins departure and arrival of a segment into one arrow
+//! - [`calls`]: combines a call and its return into one remark, or two if it took long
+//! - [`rows`]: groups arrows, states and remarks that belong together into rows
+//! - here: formats rows as lines, and folds long waits
 
 mod calls;
 mod join;
@@ -17,28 +17,28 @@ use tcpwatch_core::{
 };
 use tcpwatch_view::terminal::style;
 
-use self::rows::{Row, Rows};
+use self::rows::{DiagramRow, Rows};
 use super::{
     Layout,
     arrow::{Part, arrow, elbow, nothing},
-    grid::{Grid, Line, Pair, Span},
+    grid::{Grid, GridLine, PerHost, Span},
     is_open,
     words::{self, Connections},
 };
 use crate::{
     host::Host,
-    story::{Run, What},
+    story::{MomentKind, Run},
 };
 
-/// A longer wait is folded and told.
+/// A longer wait is folded, with its duration.
 const FOLD: Duration = Duration::from_millis(500);
 
-/// Appends the sequence diagram of a run. Times are seconds since the run's start; an arrow has the
-/// time when its segment left.
+/// Appends the sequence diagram of a run. Times are seconds since the run's start; an arrow has the time when its
+/// segment left.
 pub fn diagram(layout: Layout, run: &Run, out: &mut Vec<u8>) {
     let numbered = connections(run) > 1;
     let mut grid = Grid::new(layout, numbered);
-    let mut room = Pair::default();
+    let mut room = PerHost::default();
     for host in Host::ALL {
         *room.of_mut(host) = grid.room(host);
     }
@@ -46,7 +46,7 @@ pub fn diagram(layout: Layout, run: &Run, out: &mut Vec<u8>) {
     let last = end(run, rows.last_mut());
     rows.extend(last);
     grid.header("what was measured", &run.scenario, run.family, out);
-    let mut before: Option<&Row> = None;
+    let mut before: Option<&DiagramRow> = None;
     let mut passing = Vec::new();
     for row in &rows {
         if let Some(before) = before {
@@ -57,15 +57,15 @@ pub fn diagram(layout: Layout, run: &Run, out: &mut Vec<u8>) {
     }
 }
 
-/// How many connections there are.
+/// The number of connections.
 fn connections(run: &Run) -> usize {
     let mut connections = Connections::default();
     for moment in &run.story {
         match &moment.what {
-            What::News(news) if matches!(**news, News::Change(_)) => {
+            MomentKind::News(news) if matches!(**news, News::Change(_)) => {
                 connections.number(moment.host, &news.subject().ends);
             }
-            What::Segment(segment) => {
+            MomentKind::Segment(segment) => {
                 connections.number(moment.host, &segment.ends);
             }
             _ => {}
@@ -74,7 +74,7 @@ fn connections(run: &Run) -> usize {
     connections.count()
 }
 
-fn line(grid: &Grid, run: &Run, row: &Row, passing: &mut Vec<usize>) -> Line {
+fn line(grid: &Grid, run: &Run, row: &DiagramRow, passing: &mut Vec<usize>) -> GridLine {
     let field = grid.field();
     let field = match &row.arrow {
         None if passing.is_empty() => Vec::new(),
@@ -96,7 +96,7 @@ fn line(grid: &Grid, run: &Run, row: &Row, passing: &mut Vec<usize>) -> Line {
             spans
         }
     };
-    Line {
+    GridLine {
         time: Some(row.at.since(run.started)),
         panels: row.panels.clone(),
         field,
@@ -105,12 +105,18 @@ fn line(grid: &Grid, run: &Run, row: &Row, passing: &mut Vec<usize>) -> Line {
     }
 }
 
-/// A wait, if it was long.
-fn fold(grid: &mut Grid, before: &Row, wait: Duration, passing: &[usize], out: &mut Vec<u8>) {
+/// Appends a folded wait if it was long.
+fn fold(
+    grid: &mut Grid,
+    before: &DiagramRow,
+    wait: Duration,
+    passing: &[usize],
+    out: &mut Vec<u8>,
+) {
     if wait <= FOLD {
         return;
     }
-    let mut line = Line { folded: true, ..Line::default() };
+    let mut line = GridLine { folded: true, ..GridLine::default() };
     for host in Host::ALL {
         line.panels.of_mut(host).stopped = before.panels.of(host).stopped;
     }
@@ -126,8 +132,8 @@ fn fold(grid: &mut Grid, before: &Row, wait: Duration, passing: &[usize], out: &
     grid.write(&line, out);
 }
 
-/// States that outlast the run: in the last row if there is room, otherwise in one of their own.
-fn end(run: &Run, last: Option<&mut Row>) -> Option<Row> {
+/// States that outlast the run: in the last row if there is room, otherwise in a row of their own.
+fn end(run: &Run, last: Option<&mut DiagramRow>) -> Option<DiagramRow> {
     let states = still(run);
     let last = last?;
     let panels = Host::ALL.map(|host| {
@@ -146,7 +152,7 @@ fn end(run: &Run, last: Option<&mut Row>) -> Option<Row> {
     let panels = panels.into_iter().filter_map(|(host, state)| Some((host, state?)));
     let mut panels = panels.peekable();
     panels.peek()?;
-    let mut fill = |row: &mut Row| {
+    let mut fill = |row: &mut DiagramRow| {
         for (host, state) in panels.by_ref() {
             let panel = row.panels.of_mut(host);
             panel.state = Some(state);
@@ -161,23 +167,23 @@ fn end(run: &Run, last: Option<&mut Row>) -> Option<Row> {
         fill(last);
         return None;
     }
-    let mut row = Row::new(run.ended.max(last.at));
+    let mut row = DiagramRow::new(run.ended.max(last.at));
     fill(&mut row);
     Some(row)
 }
 
-/// The states in which connections are at the end.
-fn still(run: &Run) -> Pair<Vec<TcpState>> {
+/// The states of connections at the end.
+fn still(run: &Run) -> PerHost<Vec<TcpState>> {
     let mut latest: Vec<(Host, Option<usize>, KernelTime, TcpState)> = Vec::new();
     let mut connections = Connections::default();
     for moment in &run.story {
-        let What::News(news) = &moment.what else { continue };
+        let MomentKind::News(news) = &moment.what else { continue };
         let News::Change(change) = &**news else { continue };
         let number = connections.number(moment.host, &change.subject.ends);
         latest.retain(|(host, known, ..)| (*host, *known) != (moment.host, number));
         latest.push((moment.host, number, moment.at, change.to));
     }
-    let mut states: Pair<Vec<TcpState>> = Pair::default();
+    let mut states: PerHost<Vec<TcpState>> = PerHost::default();
     for (host, .., state) in latest.into_iter().filter(|(.., state)| is_open(*state)) {
         states.of_mut(host).push(state);
     }

@@ -1,8 +1,8 @@
-//! Arrows, states and remarks that belong together share a row.
+//! Groups arrows, states and remarks that belong together into rows.
 //!
-//! A row has the time of what came first in it. Within each host the rows keep the order of the
-//! story: a segment that arrives after its receiver has done something else goes on in a row of its
-//! own, so that segments that cross are seen to cross.
+//! A row has the time of its first event. Within each host the rows keep the order of the story: a segment that arrives
+//! after its receiver has done something else continues in a row of its own, so that crossing segments are visible as
+//! such.
 
 use std::time::Duration;
 
@@ -21,25 +21,25 @@ use crate::{
     scenario::{Scenario, Signal},
     show::{
         arrow::{Fate, Part},
-        grid::{Pair, Panel, Span},
+        grid::{Panel, PerHost, Span},
         words::{self, Connections, Namer},
     },
-    story::{Moment, Run, What},
+    story::{Moment, MomentKind, Run},
 };
 
-/// What belongs together is no farther apart.
+/// Maximal time between events of one row.
 const TOGETHER: Duration = Duration::from_millis(2);
-/// Calls in a row are no farther apart.
+/// Maximal time between calls of one row.
 const CALLS: Duration = Duration::from_millis(50);
 
-/// An arrow as it is drawn.
+/// An arrow to be drawn.
 #[derive(Clone, Debug)]
 pub(super) struct Drawn {
     pub(super) from: Host,
     pub(super) labels: Vec<String>,
     pub(super) part: Part,
     pub(super) fate: Fate,
-    /// When it got there.
+    /// When it arrived.
     arrived: Option<KernelTime>,
     data: bool,
     reset: bool,
@@ -47,20 +47,20 @@ pub(super) struct Drawn {
 
 /// One row.
 #[derive(Clone, Debug)]
-pub(super) struct Row {
+pub(super) struct DiagramRow {
     pub(super) at: KernelTime,
-    pub(super) panels: Pair<Panel>,
+    pub(super) panels: PerHost<Panel>,
     pub(super) arrow: Option<Drawn>,
-    /// When the host's state was entered, and which.
-    entered: Pair<Option<TcpState>>,
+    /// When the host's state was entered, and the state.
+    entered: PerHost<Option<TcpState>>,
 }
 
-impl Row {
+impl DiagramRow {
     pub(super) fn new(at: KernelTime) -> Self {
-        Self { at, panels: Pair::default(), arrow: None, entered: Pair::default() }
+        Self { at, panels: PerHost::default(), arrow: None, entered: PerHost::default() }
     }
 
-    /// Nothing but remarks of this host.
+    /// Whether the row has nothing but remarks of this host.
     fn is_remark_of(&self, host: Host) -> bool {
         let peer = self.panels.of(host.peer());
         self.arrow.is_none()
@@ -69,13 +69,13 @@ impl Row {
             && peer.notes.is_empty()
     }
 
-    /// Nothing but a state or remarks of this host.
+    /// Whether the row has nothing but a state or remarks of this host.
     fn is_alone(&self, host: Host) -> bool {
         let peer = self.panels.of(host.peer());
         self.arrow.is_none() && peer.state.is_none() && peer.notes.is_empty()
     }
 
-    /// A segment came to the host in this row, just now.
+    /// Whether a segment reached the host in this row, just before `at`.
     fn brought(&self, host: Host, at: KernelTime) -> bool {
         self.arrow.as_ref().is_some_and(|arrow| {
             arrow.from == host.peer()
@@ -85,30 +85,30 @@ impl Row {
     }
 }
 
-/// Rows in the making.
+/// The rows so far.
 pub(super) struct Rows<'a> {
     scenario: &'a Scenario,
-    /// Connections have numbers.
+    /// Whether connections are numbered.
     numbered: bool,
-    room: Pair<usize>,
-    made: Vec<Row>,
-    /// The last row with something of the host.
-    last: Pair<Option<usize>>,
-    stopped: Pair<bool>,
+    room: PerHost<usize>,
+    made: Vec<DiagramRow>,
+    /// The last row with something of each host.
+    last: PerHost<Option<usize>>,
+    stopped: PerHost<bool>,
     connections: Connections,
     namer: Namer,
 }
 
 impl<'a> Rows<'a> {
-    /// The rows of a run; a remark has so much room.
-    pub(super) fn of(run: &'a Run, numbered: bool, room: Pair<usize>) -> Vec<Row> {
+    /// The rows of a run; `room` is the width of a remark.
+    pub(super) fn of(run: &'a Run, numbered: bool, room: PerHost<usize>) -> Vec<DiagramRow> {
         let mut rows = Self {
             scenario: &run.scenario,
             numbered,
             room,
             made: Vec::new(),
-            last: Pair::default(),
-            stopped: Pair::default(),
+            last: PerHost::default(),
+            stopped: PerHost::default(),
             connections: Connections::default(),
             namer: Namer::default(),
         };
@@ -116,7 +116,7 @@ impl<'a> Rows<'a> {
         let mut row_of: Vec<Option<usize>> = vec![None; arrows.len()];
         for (place, moment) in run.story.iter().enumerate() {
             match &moment.what {
-                What::Segment(_) => {
+                MomentKind::Segment(_) => {
                     let arrow = arrows.iter().zip(&mut row_of).find(|(arrow, _)| {
                         arrow.left == Some(place) || arrow.arrived == Some(place)
                     });
@@ -124,24 +124,26 @@ impl<'a> Rows<'a> {
                         rows.segment(moment, arrow, row);
                     }
                 }
-                What::Called(_) | What::Returned(_) => rows.call(&run.story, place, moment),
-                What::Signal(signal) => rows.signal(moment, *signal),
-                What::News(news) => rows.news(moment, news),
-                What::RuleSet(slot) => {
+                MomentKind::Called(_) | MomentKind::Returned(_) => {
+                    rows.call(&run.story, place, moment);
+                }
+                MomentKind::Signal(signal) => rows.signal(moment, *signal),
+                MomentKind::News(news) => rows.news(moment, news),
+                MomentKind::RuleSet(slot) => {
                     rows.remark(moment, words::rule_set(&run.scenario, *slot));
                 }
-                What::RuleReleased(slot) => {
+                MomentKind::RuleReleased(slot) => {
                     rows.remark(moment, words::rule_released(&run.scenario, *slot));
                 }
-                What::Witness(_) => {}
+                MomentKind::Witness(_) => {}
             }
         }
         rows.made
     }
 
-    /// A row for something of the host.
-    fn begin(&mut self, at: KernelTime, host: Host) -> &mut Row {
-        let mut row = Row::new(at);
+    /// Appends a row for an event of the host.
+    fn begin(&mut self, at: KernelTime, host: Host) -> &mut DiagramRow {
+        let mut row = DiagramRow::new(at);
         for host in Host::ALL {
             row.panels.of_mut(host).stopped = *self.stopped.of(host);
         }
@@ -153,18 +155,18 @@ impl<'a> Rows<'a> {
     }
 
     /// The host's last row.
-    fn last_of(&mut self, host: Host) -> Option<&mut Row> {
+    fn last_of(&mut self, host: Host) -> Option<&mut DiagramRow> {
         let place = (*self.last.of(host))?;
         self.made.get_mut(place)
     }
 
-    /// The last row of all, if it is the host's.
-    fn newest_of(&mut self, host: Host) -> Option<&mut Row> {
+    /// The last row, if it is the host's.
+    fn newest_of(&mut self, host: Host) -> Option<&mut DiagramRow> {
         let newest = self.made.len().checked_sub(1)?;
         if *self.last.of(host) == Some(newest) { self.made.last_mut() } else { None }
     }
 
-    /// A remark in the row of calls just before, or in a row of its own.
+    /// Adds a remark to the preceding row of calls, or to a new row.
     fn remark(&mut self, moment: &Moment, remark: Span) {
         let (at, host) = (moment.at, moment.host);
         match self.newest_of(host) {
@@ -183,9 +185,9 @@ impl<'a> Rows<'a> {
 
     fn call(&mut self, story: &[Moment], place: usize, moment: &Moment) {
         let Some(remark) = calls::remark(story, place) else { return };
-        let (What::Called(call) | What::Returned(call)) = &moment.what else { return };
+        let (MomentKind::Called(call) | MomentKind::Returned(call)) = &moment.what else { return };
         let host = moment.host;
-        // What a quick call did was told before it had returned.
+        // The effect of a short call was reported before the call returned.
         let effect = calls::effect(call);
         let caused = self.made.iter_mut().rev().find(|row| {
             apart(moment.at, row.at) < TOGETHER
@@ -233,7 +235,7 @@ impl<'a> Rows<'a> {
     fn news(&mut self, moment: &Moment, news: &News) {
         let (at, host) = (moment.at, moment.host);
         match news {
-            // The same state again: an application that lets go of a socket in FIN_WAIT_2.
+            // The same state again: the application closes a socket in FIN_WAIT_2, which becomes an orphan.
             News::Change(change) if change.from == change.to => {}
             News::Change(change) => {
                 let panel = self.state(at, host, change.to, &change.subject.ends);
@@ -268,7 +270,7 @@ impl<'a> Rows<'a> {
                 }
                 _ => self.remark(moment, words::error(&error.event)),
             },
-            // A retransmission stands at its arrow; a life repeats what was told before.
+            // A retransmission is shown at its arrow; the summary of a connection repeats earlier events.
             _ => {}
         }
     }

@@ -1,4 +1,4 @@
-//! All runs as one JSON document; its form is described by `schema.json` in this folder.
+//! Writes all runs as one JSON document; `schema.json` in this folder describes its format.
 
 mod form;
 mod story;
@@ -16,37 +16,37 @@ use thiserror::Error;
 
 use self::{
     form::{Begins, NotRun, RunBegins, RunEnds},
-    story::Teller,
+    story::MomentWriter,
 };
 use crate::story::{LeftOut, Profile, Run};
 
-/// Version of the form: grows when a field changes its meaning, not when one is added.
+/// Version of the format: incremented when a field changes its meaning, not when one is added.
 const SCHEMA: u8 = 1;
 
-/// Why there is no report.
+/// Why a report could not be written.
 #[derive(Debug, Error)]
 pub enum ReportError {
-    /// Told before anything is run.
+    /// The file cannot be opened; reported before anything runs.
     #[error(
         "cannot write the report {path}: {source}; name a file in a folder that you may write to"
     )]
     Open {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// Told at the end.
+    /// The file cannot be written; reported at the end.
     #[error("cannot finish the report {path}: {source}; it is incomplete")]
     Write {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
 }
 
-/// A file that is open for the report.
+/// An open file for the report.
 #[derive(Debug)]
 pub struct Report {
     path: PathBuf,
@@ -54,7 +54,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// Opens the file before anything is run, and empties it.
+    /// Opens the file before anything runs, and truncates it.
     ///
     /// # Errors
     /// If it cannot be written.
@@ -65,7 +65,7 @@ impl Report {
         }
     }
 
-    /// Writes all runs, made or not. `clock` turns the kernel's time into that of the calendar.
+    /// Writes all runs, made or not. `clock` converts the kernel's time to wall-clock time.
     ///
     /// # Errors
     /// If the file cannot be written, because the disk is full, say.
@@ -105,10 +105,10 @@ fn document(runs: &[Run], left_out: &[LeftOut], clock: &WallClock, out: &mut Vec
 }
 
 fn write_run(run: &Run, clock: &WallClock, object: &mut Object<'_>) {
-    let mut teller = Teller::new(&run.scenario, clock);
-    let (started, ended) = (teller.moment(run.started), teller.moment(run.ended));
+    let mut writer = MomentWriter::new(&run.scenario, clock);
+    let (started, ended) = (writer.moment(run.started), writer.moment(run.ended));
     object.add(&RunBegins::of(run, &started, &ended));
-    object.list("story", &run.story, |moment, out| teller.tell(moment, out));
+    object.list("story", &run.story, |moment, out| writer.write(moment, out));
     object.add(&RunEnds::of(run));
 }
 

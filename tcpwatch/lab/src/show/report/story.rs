@@ -1,5 +1,5 @@
-//! Moments of a story as JSON objects. What the live log tells is told in its own words, with the
-//! host added; `dropped_by` is the rule's place in the list of rules. See `tcpwatch/view/src/schema.json`.
+//! Writes the moments of a story as JSON objects. Events of the live log have the live log's format, with the host
+//! added; `dropped_by` is the index of the rule. See `tcpwatch/view/src/schema.json`.
 
 use serde::Serialize;
 use tcpwatch_core::{
@@ -12,28 +12,28 @@ use tcpwatch_view::json_lines::JsonLines;
 use crate::{
     scenario::{Scenario, Signal},
     show::words,
-    story::{Moment, SystemCall, What},
+    story::{Moment, MomentKind, SystemCall},
 };
 
-/// Tells the moments of one run.
-pub(super) struct Teller<'a> {
+/// Writes the moments of one run.
+pub(super) struct MomentWriter<'a> {
     scenario: &'a Scenario,
     clock: &'a WallClock,
     lines: JsonLines,
 }
 
-impl<'a> Teller<'a> {
+impl<'a> MomentWriter<'a> {
     pub(super) fn new(scenario: &'a Scenario, clock: &'a WallClock) -> Self {
         Self { scenario, clock, lines: JsonLines::default() }
     }
 
-    /// A moment as text, in UTC.
+    /// A time as text, in UTC.
     pub(super) fn moment(&mut self, at: KernelTime) -> String {
         self.lines.moment(at, self.clock)
     }
 
     /// Appends a moment's object.
-    pub(super) fn tell(&mut self, moment: &Moment, out: &mut Vec<u8>) {
+    pub(super) fn write(&mut self, moment: &Moment, out: &mut Vec<u8>) {
         let Self { scenario, clock, lines } = self;
         lines.of_host(moment.host.name());
         let mut line = |event, member: &Member<'_>| {
@@ -41,9 +41,9 @@ impl<'a> Teller<'a> {
         };
         let rule = |slot| words::rule(scenario, slot);
         match &moment.what {
-            What::Called(call) => line("call", &Member::Call(Called::of(call))),
-            What::Returned(call) => line("return", &Member::Call(Called::of(call))),
-            What::Signal(signal) => {
+            MomentKind::Called(call) => line("call", &Member::Call(Called::of(call))),
+            MomentKind::Returned(call) => line("return", &Member::Call(Called::of(call))),
+            MomentKind::Signal(signal) => {
                 let name = match signal {
                     Signal::Stop => "SIGSTOP",
                     Signal::Continue => "SIGCONT",
@@ -51,13 +51,15 @@ impl<'a> Teller<'a> {
                 };
                 line("signal", &Member::Signal { signal: name });
             }
-            What::Segment(segment) => lines.news(&News::Segment(segment.clone()), clock, out),
-            What::RuleSet(slot) => line("rule_set", &Member::Rule { rule: rule(*slot) }),
-            What::RuleReleased(slot) => line("rule_released", &Member::Rule { rule: rule(*slot) }),
-            What::Witness(states) => line("witness", &Member::Witness { states }),
-            What::News(news) => lines.news(news, clock, out),
+            MomentKind::Segment(segment) => lines.news(&News::Segment(segment.clone()), clock, out),
+            MomentKind::RuleSet(slot) => line("rule_set", &Member::Rule { rule: rule(*slot) }),
+            MomentKind::RuleReleased(slot) => {
+                line("rule_released", &Member::Rule { rule: rule(*slot) });
+            }
+            MomentKind::Witness(states) => line("witness", &Member::Witness { states }),
+            MomentKind::News(news) => lines.news(news, clock, out),
         }
-        // Objects of a list have commas between them.
+        // The objects of an array are separated by commas, not by line feeds.
         if out.last() == Some(&b'\n') {
             out.pop();
         }

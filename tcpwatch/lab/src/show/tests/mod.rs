@@ -1,4 +1,4 @@
-//! Runs that are made up, and exactly what is shown of them.
+//! Compares the output for runs made by hand with expected output.
 
 mod progress;
 mod report;

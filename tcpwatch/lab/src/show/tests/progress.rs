@@ -17,7 +17,7 @@ fn run_of(mut run: Run, family: Family) -> Run {
     run
 }
 
-/// One of three has ended, and failed.
+/// Three runs, of which one has ended and failed.
 fn under_way(terminal: bool, out: &mut Vec<u8>) -> Progress {
     let mut progress = Progress::new(PLAIN, terminal, 3);
     progress.began("two-clients", Family::V4, at(0), None);

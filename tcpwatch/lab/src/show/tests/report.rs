@@ -1,4 +1,4 @@
-//! The JSON document: its form is what `report/schema.json` says, and that says enough to fail.
+//! The JSON document is valid by `report/schema.json`, and the schema is strict enough to reject errors.
 
 use jsonschema::{Registry, Validator};
 use serde_json::{Value, json};
@@ -36,7 +36,7 @@ fn validated<T>(look: impl FnOnce(&Validator) -> T) -> T {
     look(&validator)
 }
 
-/// What stands in the file.
+/// The content of the written file.
 fn reported(runs: &[Run]) -> Value {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("report.json");

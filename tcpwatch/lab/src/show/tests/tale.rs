@@ -1,4 +1,4 @@
-//! Makes up runs, with the times that the kernel would take.
+//! Makes runs by hand, with the times that the kernel would take.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,8 +14,8 @@ use tcpwatch_kernel::probe::{Drops, filters::Family};
 
 use crate::{
     host::Host,
-    scenario::{Action, Call, CallKind, Rule, Scenario, Signal, Step},
-    story::{Moment, Profile, Run, SystemCall, What},
+    scenario::{Action, Call, CallKind, DropRule, Scenario, ScenarioStep, Signal},
+    story::{Moment, MomentKind, Profile, Run, SystemCall},
     verdict::{Times, Verdict},
 };
 
@@ -34,27 +34,27 @@ pub(super) fn seconds(seconds: f64) -> Duration {
     Duration::from_secs_f64(seconds)
 }
 
-/// The number of each side's SYN.
+/// The initial sequence number of each side.
 fn first(host: Host) -> u32 {
     if host == Host::Client { 1_000_000 } else { 5_000_000 }
 }
 
-/// Numbers that a segment takes.
+/// Sequence numbers that a segment occupies.
 fn takes(flags: TcpFlags, len: u32) -> u32 {
     len + u32::from(flags.has(SYN)) + u32::from(flags.has(TcpFlags::FIN))
 }
 
-/// A run in the making.
-pub(super) struct Tale {
+/// A run under construction.
+pub(super) struct MadeUpRun {
     pub(super) run: Run,
     scenario: Scenario,
     now: KernelTime,
-    /// What each side sends next, counted from its SYN.
+    /// The next sequence number of each side, relative to its SYN.
     next: [u32; 2],
-    /// What each side has received, counted likewise.
+    /// What each side has received, relative likewise.
     received: [u32; 2],
     port: u16,
-    /// Since when each side is in its state.
+    /// When each side entered its state.
     since: [KernelTime; 2],
 }
 
@@ -62,7 +62,7 @@ fn side(host: Host) -> usize {
     usize::from(host == Host::Server)
 }
 
-impl Tale {
+impl MadeUpRun {
     pub(super) fn new(name: &str, title: &str, claim: &str) -> Self {
         let listen = CallKind::Listen { port: SERVER_PORT, backlog: 16 };
         let call = Call { socket: "listener".to_owned(), kind: listen };
@@ -78,7 +78,7 @@ impl Tale {
             expect: Vec::new(),
             takes: Duration::ZERO,
             rules: Vec::new(),
-            steps: vec![Step { line: 1, action: Action::Call(Host::Server, call) }],
+            steps: vec![ScenarioStep { line: 1, action: Action::Call(Host::Server, call) }],
         };
         let run = Run {
             scenario: Arc::new(scenario.clone()),
@@ -109,7 +109,7 @@ impl Tale {
         }
     }
 
-    /// The run, which ends now.
+    /// The finished run.
     pub(super) fn end(mut self) -> Run {
         self.run.scenario = Arc::new(self.scenario);
         self.run.ended = self.now;
@@ -117,7 +117,7 @@ impl Tale {
     }
 
     pub(super) fn rule(&mut self, name: &str, host: Host, way: Way, value: TcpFlags) {
-        self.scenario.rules.push(Rule {
+        self.scenario.rules.push(DropRule {
             name: name.to_owned(),
             host,
             drops: Drops {
@@ -134,23 +134,23 @@ impl Tale {
         self.run.dropped.push(0);
     }
 
-    /// At so many seconds since the start.
+    /// Sets the time to this many seconds since the start.
     pub(super) fn at(&mut self, since_start: f64) -> &mut Self {
         self.now = STARTED.after(seconds(since_start));
         self
     }
 
-    /// So many microseconds later.
+    /// Advances the time.
     fn later(&mut self, microseconds: u64) {
         self.now = self.now.after(Duration::from_micros(microseconds));
     }
 
-    pub(super) fn tell(&mut self, host: Host, what: What) -> &mut Self {
+    pub(super) fn add(&mut self, host: Host, what: MomentKind) -> &mut Self {
         self.run.story.push(Moment { at: self.now, host, what });
         self
     }
 
-    /// From now on, another connection.
+    /// The following events are of another connection.
     pub(super) fn next_connection(&mut self) -> &mut Self {
         self.port += 1;
         self.next = [0; 2];
@@ -182,32 +182,32 @@ impl Tale {
     }
 
     pub(super) fn called(&mut self, host: Host, call: &str) -> &mut Self {
-        self.tell(host, What::Called(system_call(call, None)))
+        self.add(host, MomentKind::Called(system_call(call, None)))
     }
 
     pub(super) fn returned(&mut self, host: Host, call: &str, result: i64) -> &mut Self {
         self.later(20);
-        self.tell(host, What::Returned(system_call(call, Some(Ok(result)))))
+        self.add(host, MomentKind::Returned(system_call(call, Some(Ok(result)))))
     }
 
     pub(super) fn failed(&mut self, host: Host, call: &str, error: &str) -> &mut Self {
         self.later(20);
-        self.tell(host, What::Returned(system_call(call, Some(Err(error.to_owned())))))
+        self.add(host, MomentKind::Returned(system_call(call, Some(Err(error.to_owned())))))
     }
 
     pub(super) fn signal(&mut self, host: Host, signal: Signal) -> &mut Self {
-        self.tell(host, What::Signal(signal))
+        self.add(host, MomentKind::Signal(signal))
     }
 
     pub(super) fn listens(&mut self) -> &mut Self {
         let host = Host::Server;
         self.returned(host, "socket()", 3).returned(host, "bind(3)", 0);
         let mut subject = self.subject(host);
-        let nobody = Endpoint { address: std::net::Ipv4Addr::UNSPECIFIED.into(), port: 0 };
-        subject.ends.remote = nobody;
+        let unspecified = Endpoint { address: std::net::Ipv4Addr::UNSPECIFIED.into(), port: 0 };
+        subject.ends.remote = unspecified;
         self.later(5);
         let change = self.change(subject, TcpState::Closed, TcpState::Listen);
-        self.tell(host, What::News(Box::new(News::Change(change))));
+        self.add(host, MomentKind::News(Box::new(News::Change(change))));
         self.returned(host, "listen(3, 16)", 0)
     }
 
@@ -245,7 +245,7 @@ impl Tale {
         change.reason = (to == TcpState::Closed).then_some(reason);
         change.in_state = Some(self.now.since(self.since[side(host)]));
         self.since[side(host)] = self.now;
-        self.tell(host, What::News(Box::new(News::Change(change))))
+        self.add(host, MomentKind::News(Box::new(News::Change(change))))
     }
 
     /// A segment as the link of `host` sees it.
@@ -255,8 +255,8 @@ impl Tale {
         way: Way,
         (flags, seq, ack, len): (TcpFlags, u32, u32, u32),
         dropped_by: Option<u8>,
-    ) -> What {
-        What::Segment(Box::new(SegmentEvent {
+    ) -> MomentKind {
+        MomentKind::Segment(Box::new(SegmentEvent {
             at: self.now,
             netns: Netns(if host == Host::Client { 11 } else { 22 }),
             ends: self.ends(host),
@@ -295,11 +295,11 @@ impl Tale {
         self.later(10);
         let segment = (flags, seq, ack, len);
         let sight = self.sight(from, Way::Out, segment, dropped_by);
-        self.tell(from, sight);
+        self.add(from, sight);
         segment
     }
 
-    /// It reaches the other side.
+    /// The segment reaches the other side.
     pub(super) fn arrives(
         &mut self,
         from: Host,
@@ -314,7 +314,7 @@ impl Tale {
             self.received[side(from.peer())] = seq + takes(flags, len) - first(from);
         }
         let sight = self.sight(from.peer(), Way::In, segment, dropped_by);
-        self.tell(from.peer(), sight)
+        self.add(from.peer(), sight)
     }
 
     pub(super) fn sends(&mut self, from: Host, flags: TcpFlags, len: u32) -> &mut Self {
@@ -327,7 +327,7 @@ impl Tale {
         self.arrives(from, segment, Some(rule))
     }
 
-    /// A segment is sent again, and dropped if a rule says so.
+    /// A segment is retransmitted, and dropped if there is a rule.
     pub(super) fn again(
         &mut self,
         from: Host,
@@ -344,9 +344,9 @@ impl Tale {
         let sent = self.leaves(from, flags, len, true, None);
         let subject = self.subject(from);
         let at = self.now;
-        self.tell(
+        self.add(
             from,
-            What::News(Box::new(News::Retransmit(Retransmit {
+            MomentKind::News(Box::new(News::Retransmit(Retransmit {
                 at,
                 subject,
                 state,
@@ -367,16 +367,16 @@ impl Tale {
         let segment = self.leaves(from, RST, 0, false, None);
         let reset = |at, subject, direction, why| {
             let state = Some(TcpState::Closed);
-            What::News(Box::new(News::Reset(Reset { at, subject, state, direction, why })))
+            MomentKind::News(Box::new(News::Reset(Reset { at, subject, state, direction, why })))
         };
         let subject = self.subject(from);
         let sent = reset(self.now, subject, ResetDirection::Sent, Some(why.into()));
-        self.tell(from, sent);
+        self.add(from, sent);
         self.arrives(from, segment, None);
         self.later(4);
         let subject = self.subject(from.peer());
         let received = reset(self.now, subject, ResetDirection::Received, None);
-        self.tell(from.peer(), received)
+        self.add(from.peer(), received)
     }
 
     pub(super) fn error(&mut self, host: Host, state: TcpState, error: u16) -> &mut Self {
@@ -384,7 +384,7 @@ impl Tale {
         let Subject { socket, netns, ends, cgroup, .. } = subject;
         let socket = socket.expect("a full socket");
         let event = ErrorEvent { at, socket, netns, ends, cgroup, state, error };
-        self.tell(host, What::News(Box::new(News::Error(About { subject, event }))))
+        self.add(host, MomentKind::News(Box::new(News::Error(About { subject, event }))))
     }
 
     /// Listen, connect, accept: both sides are ESTABLISHED.
@@ -412,7 +412,7 @@ impl Tale {
         self
     }
 
-    /// A time; it holds if it is inside what is allowed.
+    /// A verdict on a time; it holds if the time is within what is allowed.
     pub(super) fn timed(
         &mut self,
         what: &str,

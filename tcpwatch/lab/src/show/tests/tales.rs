@@ -1,4 +1,4 @@
-//! Runs as they happen in the laboratory, made up.
+//! Runs made by hand after real ones.
 
 use tcpwatch_core::{
     event::{
@@ -12,15 +12,15 @@ use tcpwatch_core::{
     track::Reason,
 };
 
-use super::tale::{ACK, DATA, FIN, SYN, SYN_ACK, Tale};
+use super::tale::{ACK, DATA, FIN, MadeUpRun, SYN, SYN_ACK};
 use crate::{
     host::Host::{Client, Server},
     scenario::Signal,
-    story::{Run, What},
+    story::{MomentKind, Run},
 };
 
 pub(super) fn fin_wait_2() -> Run {
-    let mut tale = Tale::new(
+    let mut tale = MadeUpRun::new(
         "fin-wait-2",
         "the peer never closes",
         "A stopped server cannot answer our FIN with its own. The client waits in FIN_WAIT_2, but \
@@ -31,7 +31,7 @@ pub(super) fn fin_wait_2() -> Run {
     tale.at(0.2131).state(Client, Established, FinWait1).sends(Client, FIN, 0);
     tale.state(Server, Established, CloseWait).sends(Server, ACK, 0);
     tale.state(Client, FinWait1, FinWait2).returned(Client, "close(3)", 0);
-    tale.tell(Client, What::Witness(vec![FinWait2]));
+    tale.add(Client, MomentKind::Witness(vec![FinWait2]));
     tale.at(60.4832).ends_by(Client, FinWait2, Closed, Reason::Timer);
     tale.judged("client enters FIN_WAIT_2", "after its FIN is acknowledged", "0.2132 s");
     tale.timed(
@@ -45,14 +45,14 @@ pub(super) fn fin_wait_2() -> Run {
 }
 
 pub(super) fn syn_sent() -> Run {
-    let mut tale = Tale::new(
+    let mut tale = MadeUpRun::new(
         "syn-sent",
         "the answer to a SYN is lost",
         "A client whose SYN is not answered sends it again after 1, 2, 4 s and then gives up.",
     );
     tale.rule("no-syn-ack", Client, Way::In, SYN_ACK);
     tale.listens();
-    tale.at(0.01).tell(Client, What::RuleSet(0));
+    tale.at(0.01).add(Client, MomentKind::RuleSet(0));
     tale.at(0.0101).returned(Client, "socket()", 3).called(Client, "connect(3)");
     tale.state(Client, Closed, SynSent).sends(Client, SYN, 0);
     tale.state(Server, Closed, SynRecv).loses(Server, SYN_ACK, 0);
@@ -63,7 +63,7 @@ pub(super) fn syn_sent() -> Run {
     tale.at(15.3401).error(Client, SynSent, 110);
     tale.ends_by(Client, SynSent, Closed, Reason::TimedOut);
     tale.failed(Client, "connect(3)", "ETIMEDOUT");
-    tale.at(15.341).tell(Client, What::RuleReleased(0));
+    tale.at(15.341).add(Client, MomentKind::RuleReleased(0));
     for (number, promise, latest, measured) in
         [(1, 1.0, 1.042, 1.02), (2, 2.0, 2.074, 2.02), (3, 4.0, 4.138, 4.096)]
     {
@@ -79,7 +79,7 @@ pub(super) fn syn_sent() -> Run {
 }
 
 pub(super) fn time_wait() -> Run {
-    let mut tale = Tale::new(
+    let mut tale = MadeUpRun::new(
         "time-wait",
         "who closes first waits",
         "The side that sends the first FIN keeps the connection in TIME_WAIT for 60 s.",
@@ -100,7 +100,7 @@ pub(super) fn time_wait() -> Run {
 
 /// Both SYNs and both FINs cross on their way.
 pub(super) fn simultaneous() -> Run {
-    let mut tale = Tale::new(
+    let mut tale = MadeUpRun::new(
         "simultaneous-close",
         "both close at once",
         "FINs that cross lead through CLOSING to TIME_WAIT on both sides.",
@@ -123,7 +123,7 @@ pub(super) fn simultaneous() -> Run {
 }
 
 pub(super) fn reset() -> Run {
-    let mut tale = Tale::new(
+    let mut tale = MadeUpRun::new(
         "reset-by-client",
         "a close that resets",
         "close() with a linger time of 0 sends RST instead of FIN; nobody waits for anything.",
@@ -139,7 +139,7 @@ pub(super) fn reset() -> Run {
 
 /// Two connections, a segment dropped at the sender's own link, a timer that comes too late.
 pub(super) fn failing() -> Run {
-    let mut tale = Tale::new(
+    let mut tale = MadeUpRun::new(
         "two-clients",
         "a second connection in the shadow of the first",
         "Made up, so that something fails.",

@@ -1,4 +1,4 @@
-//! The books of one path, whether they balance, and the table of all.
+//! The accounts of one path, whether they balance, and the table of all.
 
 use std::{fmt::Write as _, time::Duration};
 
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::coverage::PerTracepoint;
 
-/// One line of the table.
+/// One row of the table.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Row {
     pub(super) path: String,
@@ -24,15 +24,15 @@ pub(super) struct Row {
     pub(super) skipped: u64,
     pub(super) ring_full: u64,
     pub(super) otherwise_lost: u64,
-    /// Records that came in.
+    /// Records that arrived.
     pub(super) received: u64,
     pub(super) lines_due: u64,
-    /// Lines really printed, without those that are inferred.
+    /// Lines that were printed, without inferred ones.
     pub(super) lines: u64,
     pub(super) inferred: u64,
     /// Memory after the first quarter and at the end, in bytes.
     pub(super) memory: Option<(u64, u64)>,
-    /// Records of each hook that are due and did not come in.
+    /// Records of each hook that are due and did not arrive.
     pub(super) unknown: u64,
     /// Records of each hook that are due and were not attempted.
     pub(super) silent: u64,
@@ -45,13 +45,12 @@ pub(super) struct Row {
 }
 
 impl Row {
-    /// Due, but neither attempted nor counted as skipped. Negative when the kernel skipped runs that
-    /// were about something else.
+    /// Due, but neither attempted nor counted as skipped. Negative when the kernel skipped runs about something else.
     pub(super) fn untold(&self) -> i64 {
         signed(self.due) - signed(self.attempted) - signed(self.skipped)
     }
 
-    /// Notes what is wrong.
+    /// Adds an error if it does not hold.
     pub(super) fn check(&mut self, holds: bool, claim: impl Into<String>) {
         if !holds {
             self.faults.push(claim.into());
@@ -62,7 +61,7 @@ impl Row {
         self.check(left == right, format!("{claim}: {left} and {right}"));
     }
 
-    /// The kernel's side of the books: every hook against what the workload must have caused.
+    /// The kernel's side: every hook against what the workload must have caused.
     pub(super) fn kernel(&mut self, facts: Facts, kernel: &Instruments, uncovered: &PerTracepoint) {
         let total = kernel.total();
         self.attempted = total.attempted;
@@ -89,45 +88,49 @@ impl Row {
             );
         }
         if self.unknown > 0 {
-            // Timers that started once more hide as many that are not known.
+            // Timers that were restarted hide as many missing ones.
             self.unknown += facts.delayed;
         }
     }
 
-    /// The reader's side: what it says against what came out of it and against the kernel's side.
+    /// The reader's side: its totals against its lines and against the kernel's side.
     pub(super) fn reader(&mut self, printed: &Printed, summary: &Summary) {
         self.received = summary.received.unwrap_or(self.in_ring());
         self.lines = printed.lines - printed.inferred;
         self.inferred = printed.inferred;
         self.equal(self.received, self.in_ring(), "received is attempted without the lost");
         if let Some(attempted) = summary.attempted {
-            self.equal(attempted, self.attempted, "attempted, as told and in the kernel");
+            self.equal(attempted, self.attempted, "attempted, as reported and in the kernel");
         }
         self.equal(
             summary.lost("ring_full"),
             self.ring_full,
-            "ring full, as told and in the kernel",
+            "ring full, as reported and in the kernel",
         );
-        self.equal(summary.lost("recursion"), self.skipped, "skipped, as told and in the kernel");
+        self.equal(
+            summary.lost("recursion"),
+            self.skipped,
+            "skipped, as reported and in the kernel",
+        );
         let lost: u64 = summary.lost.values().sum();
         self.equal(printed.losses, lost, "the lines of losses and the summary");
-        self.equal(printed.lines, summary.changes, "lines that came out and lines told");
+        self.equal(printed.lines, summary.changes, "lines that were printed and lines reported");
     }
 
-    /// Nothing is told that did not happen, but where a record that was lost made it look so; whoever
-    /// is still there at the end is there.
+    /// Nothing is reported that did not happen, unless a lost record made it look so; sockets that exist at the end are
+    /// reported as such.
     pub(super) fn truth(&mut self, facts: Facts, printed: &Printed, summary: &Summary) {
-        // Lines that put right what the kernel was silent about are marked, too, but nothing was missed.
+        // Lines that correct what the kernel did not report are marked, too, but nothing was missed.
         self.check(
             printed.inferred <= summary.inferred + facts.delayed,
-            format!("{} lines are inferred, {} is told", printed.inferred, summary.inferred),
+            format!("{} lines are inferred, {} reported", printed.inferred, summary.inferred),
         );
         let due = facts.changes();
         for (change, told) in printed.changes() {
             let invented = told.saturating_sub(due.get(&change).copied().unwrap_or_default());
             self.check(
                 invented <= self.unknown + facts.expired,
-                format!("{change}: {told} told, {:?} due", due.get(&change)),
+                format!("{change}: {told} reported, {:?} due", due.get(&change)),
             );
         }
         let (open, alive) = (summary.open, facts.time_wait);
@@ -138,18 +141,18 @@ impl Row {
         );
     }
 
-    /// What is due is there, but for what the kernel skipped, ran no program for, or is silent about.
+    /// What is due is there, except for what the kernel skipped, ran no program for, or does not report.
     pub(super) fn told_by_most(&mut self, silent: u64) {
         let most = self.due + self.expired;
-        self.check(self.received <= most, "no more is told than is due");
+        self.check(self.received <= most, "no more is reported than is due");
         self.check(
             self.received + self.skipped + self.uncovered + silent >= self.due,
-            format!("{} due, {} told, {} skipped", self.due, self.received, self.skipped),
+            format!("{} due, {} reported, {} skipped", self.due, self.received, self.skipped),
         );
     }
 
-    /// The lines against what the workload must have caused: each line that is missing is a record
-    /// that is counted as lost, or as skipped, or that nobody told, or another line that is inferred.
+    /// The lines against what the workload must have caused: each missing line is a record that is counted as lost or
+    /// as skipped, or that was not reported at all, or another line that is inferred.
     pub(super) fn lines(&mut self, due: u64) {
         self.lines_due = due;
         self.check(self.lines <= due + self.expired, format!("{} lines, {due} due", self.lines));
@@ -200,7 +203,7 @@ const TITLES: [&str; 14] = [
     "connects",
     "per s",
     "records due",
-    "not told by the kernel",
+    "not reported by the kernel",
     "missed: recursion",
     "attempted",
     "lost: ring full",
@@ -252,7 +255,7 @@ pub(super) fn table_of_hooks(kernel: &Instruments) -> String {
     markdown(HOOK_TITLES, cells)
 }
 
-/// A table in Markdown that is readable as it is: words to the left, numbers to the right.
+/// A Markdown table that is also readable as text: words left-aligned, numbers right-aligned.
 fn markdown<const N: usize>(titles: [&str; N], rows: impl Iterator<Item = [String; N]>) -> String {
     let lines: Vec<_> = [titles.map(str::to_owned)].into_iter().chain(rows).collect();
     let widths: [usize; N] = std::array::from_fn(|column| {

@@ -1,5 +1,5 @@
-//! What the workload must have caused: records by hook, and lines. Derived from what was made, not
-//! from anything that tcpwatch says.
+//! What the workload must have caused: records by hook, and lines. Derived from the workload, not from any output of
+//! tcpwatch.
 
 use std::collections::BTreeMap;
 
@@ -7,25 +7,24 @@ use tcpwatch_common::counter::Hook;
 
 use super::workload::Made;
 
-/// All that is known from elsewhere.
+/// Everything that is known from other sources.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Facts {
     pub(super) made: Made,
     /// Listeners that were open at the start and are closed.
     pub(super) listeners: u64,
-    /// Sockets that are in TIME_WAIT still, by the kernel's count.
+    /// Sockets still in TIME_WAIT, by the kernel's count.
     pub(super) time_wait: u64,
     /// Of these, those whose minute was over before the reader had ended.
     pub(super) expired: u64,
-    /// Segments that were sent again, by the kernel's count.
+    /// Retransmitted segments, by the kernel's count.
     pub(super) sent_again: u64,
-    /// ACKs that were delayed, by the kernel's count: a FIN that is acknowledged alone makes a
-    /// FIN_WAIT_2 of a mini-socket, whose timer starts once more for TIME_WAIT.
+    /// Delayed ACKs, by the kernel's count: a FIN that is acknowledged alone makes a FIN_WAIT_2 of a mini-socket, whose
+    /// timer is restarted for TIME_WAIT.
     pub(super) delayed: u64,
-    /// Resets that were sent besides those of the workload, by the kernel's count.
+    /// Resets besides those of the workload, by the kernel's count.
     pub(super) resets_besides: u64,
-    /// Only what tells whose retries they are passes the filters: SYN_SENT, LISTEN and CLOSED are
-    /// entered.
+    /// Only events that show whose retransmissions they are pass the filters: SYN_SENT, LISTEN and CLOSED are entered.
     pub(super) only_retries: bool,
 }
 
@@ -35,12 +34,12 @@ impl Facts {
         self.made.whole - self.time_wait
     }
 
-    /// Records that this hook must have attempted; `None` if that is not known from elsewhere.
+    /// Records that this hook must have attempted; `None` if no other source has the number.
     pub(super) const fn records(self, hook: Hook) -> Option<u64> {
         let Made { whole, reset, refused, unanswered } = self.made;
         if self.only_retries {
             return Some(match hook {
-                // The deaf listener comes and goes, too.
+                // The listener that drops everything is opened and closed, too.
                 Hook::SetState => {
                     let changes = 3 * (whole + reset) + 2 * (refused + unanswered);
                     changes + self.listeners + 2 + self.owners(hook)
@@ -60,7 +59,7 @@ impl Facts {
             Hook::TimerStart => whole + reset + whole,
             Hook::TimerCancel => whole + reset + self.ended(),
             Hook::SendReset | Hook::ReceiveReset | Hook::ErrorReport => reset + refused,
-            // SYNs, as good as always: the rest is answered at once.
+            // SYNs, practically always: the rest is answered at once.
             Hook::Retransmit => self.sent_again,
             Hook::RetransmitSynAck
             | Hook::TimerExpire
@@ -86,7 +85,7 @@ impl Facts {
         }
     }
 
-    /// Records that this hook may have attempted besides.
+    /// Additional records that this hook may have attempted.
     pub(super) const fn more(self, hook: Hook) -> u64 {
         match hook {
             Hook::TimerStart => self.delayed,
@@ -96,7 +95,7 @@ impl Facts {
         }
     }
 
-    /// Changes by their kind, as tcpwatch is to tell them.
+    /// Changes by their kind, as tcpwatch must report them.
     pub(super) fn changes(self) -> BTreeMap<String, u64> {
         let Made { whole, reset, refused, unanswered } = self.made;
         let changes = [
@@ -125,12 +124,12 @@ impl Facts {
         changes + 2 * self.errors() + self.sent_again
     }
 
-    /// Errors that applications see; text leaves them out, because the change to CLOSED tells it all.
+    /// Errors that applications get; text leaves them out, because the change to CLOSED has the same information.
     pub(super) const fn errors(self) -> u64 {
         self.made.reset + self.made.refused
     }
 
-    /// Lines that tell a connection, one for each of its ends that is there no more.
+    /// Lines about whole connections, one for each endpoint that no longer exists.
     pub(super) const fn connections(self) -> u64 {
         let Made { whole, reset, refused, unanswered } = self.made;
         whole + self.ended() + 2 * reset + refused + unanswered

@@ -1,5 +1,5 @@
-//! What the kernel knows of a running tcpwatch's programs, read from outside and until after its end:
-//! runs, runs skipped, and the counters of the programs themselves.
+//! The kernel's information about a running tcpwatch's programs, read from outside and beyond its end: runs, skipped
+//! runs, and the counters of the programs themselves.
 
 use std::{
     fs,
@@ -15,20 +15,20 @@ use tcpwatch_kernel::probe::hooks::HOOKS;
 
 use crate::harness::program::{ids_of, programs_of};
 
-/// Keeps programs and counters of a process alive for as long as it lives, though not attached.
+/// Keeps programs and counters of a process alive, though not attached.
 pub(super) struct Instruments {
     programs: Vec<(Hook, &'static str, ProgramFd)>,
     counters: PerCpuArray<MapData, u64>,
 }
 
-/// What one hook has counted.
+/// The counts of one hook.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Counted {
-    /// Runs of the program; 0 while nobody has the kernel count them.
+    /// Runs of the program; 0 unless the kernel's statistics are enabled.
     pub(super) runs: u64,
     /// Runs that the kernel skipped.
     pub(super) skipped: u64,
-    /// Records that it wanted to emit.
+    /// Records that it tried to emit.
     pub(super) attempted: u64,
     /// Of these, the ring had no room for.
     pub(super) ring_full: u64,
@@ -37,7 +37,7 @@ pub(super) struct Counted {
 }
 
 impl Counted {
-    /// Records that are in the ring or were.
+    /// Records that are or were in the ring.
     pub(super) const fn told(self) -> u64 {
         self.attempted - self.ring_full - self.otherwise_lost
     }
@@ -83,7 +83,7 @@ impl Instruments {
         self.programs.iter().map(|(hook, tracepoint, _)| (*hook, *tracepoint))
     }
 
-    /// What this hook has counted so far.
+    /// The counts of this hook so far.
     pub(super) fn counted(&self, hook: Hook) -> Counted {
         let sum =
             |counter: Counter| self.counters.get(&counter.slot(hook), 0).unwrap().iter().sum();
@@ -104,7 +104,7 @@ impl Instruments {
     }
 }
 
-/// How often a program ran, and how often the kernel skipped it (`bpf_prog_show_fdinfo` in
+/// The number of runs of a program, and of runs that the kernel skipped (`bpf_prog_show_fdinfo` in
 /// `kernel/bpf/syscall.c`).
 fn runs(program: &ProgramFd) -> (u64, u64) {
     let path = format!("/proc/self/fdinfo/{}", program.as_fd().as_raw_fd());

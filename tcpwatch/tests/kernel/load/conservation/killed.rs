@@ -1,4 +1,4 @@
-//! A reader that is killed in the middle of everything: the kernel drops all that it had attached.
+//! A reader that is killed at work: the kernel removes everything that it had attached.
 
 use std::{collections::BTreeSet, thread, time::Duration};
 
@@ -18,7 +18,7 @@ use crate::harness::{
     program::{ids_of, loaded_programs},
 };
 
-/// The churn goes on for so long, and the reader dies in it.
+/// How long the churn goes on, during which the reader is killed.
 const SPAN: Duration = Duration::from_millis(600);
 
 /// Programs, maps and links.
@@ -32,7 +32,7 @@ impl Holdings {
         Self(holdings)
     }
 
-    /// The kernel drops them a moment after the process.
+    /// The kernel frees them a moment after the process.
     fn await_end(&self) {
         let gone = || {
             let maps = loaded_maps().flatten().map(|map| map.id()).collect();

@@ -1,4 +1,4 @@
-//! Two minutes on all CPUs: the log and the metrics side by side, see the same, and do not grow.
+//! Two minutes on all CPUs: the log and the metrics, side by side, agree and do not grow.
 
 use std::{fs, time::Duration};
 
@@ -13,7 +13,7 @@ use crate::harness::{exporter::Exporter, netns::Netns, program::while_stopped};
 
 /// A quarter of the two minutes.
 const QUARTER: Duration = Duration::from_secs(30);
-/// Growth that is none, after the first quarter: what allocators do.
+/// Growth that counts as none, after the first quarter: that of allocators.
 const FLAT: u64 = 6 << 20;
 
 /// The rows of the log and of the metrics.
@@ -30,7 +30,7 @@ pub(super) fn run() -> [Row; 2] {
         course.churn(Much::For(QUARTER));
     }
     let late = pids.map(memory);
-    // Whoever is stopped counts on: it is the kernel that counts.
+    // A stopped process goes on counting, because the kernel counts.
     while_stopped(exporter.pid(), || course.bursts());
 
     let mut outcome = course.end();
@@ -50,7 +50,7 @@ pub(super) fn run() -> [Row; 2] {
         let (told, due) = (u64::try_from(told).unwrap(), due.get(&change).copied());
         row.received += told;
         let invented = told.saturating_sub(due.unwrap_or_default());
-        // Where the log beside it was told nothing, the metrics were not.
+        // Where the log got no event, the metrics did not, either.
         row.check(
             invented <= row.skipped + log.silent + expired,
             format!("{change}: {told} counted, {due:?} due"),
@@ -60,14 +60,14 @@ pub(super) fn run() -> [Row; 2] {
     row.equal(
         u64::try_from(grown.missed()).unwrap(),
         row.skipped,
-        "missed, as told and by the kernel",
+        "missed, as reported and by the kernel",
     );
     row.equal(
         u64::try_from(grown.count("connects_total")).unwrap(),
         facts.made.connects(),
         "connects",
     );
-    // Where the kernel is silent about it, TIME_WAIT is told at its end.
+    // Where the kernel does not report it, TIME_WAIT is reported at its end.
     row.uncovered = log.uncovered;
     row.told_by_most(facts.delayed);
     let lines = (JSON.lines)(facts);

@@ -1,5 +1,5 @@
-//! Nothing is lost in silence: under any load, what the kernel side attempted is what came out and what
-//! was counted as lost. Every number comes from two sources at least that know nothing of each other.
+//! No loss without a counter: under any load, what the kernel side attempted is what arrived plus what was counted as
+//! lost. Every number comes from at least two independent sources.
 
 mod books;
 mod due;
@@ -24,10 +24,10 @@ use self::{
     paths::{JSON, LIVES, TEXT},
 };
 
-/// For how long each of the other paths is churned.
+/// How long the churn runs on each of the other paths.
 const SPAN: Duration = Duration::from_secs(4);
 
-/// The highest priority that there is.
+/// The highest priority.
 const FIRST: i32 = -20;
 
 const NOTE: &str = "\
@@ -38,7 +38,7 @@ not told is negative where a timer was started once more, because a FIN was ackn
 #[test]
 fn what_is_attempted_is_printed_or_counted_as_lost_on_every_path() {
     needs_root!();
-    // What a thread starts inherits its priority: whatever else runs here has to wait.
+    // Threads inherit the priority: other programs have to wait.
     let (rows, hooks) = thread::scope(|scope| {
         let all = scope.spawn(|| {
             setpriority_process(None, FIRST).unwrap();

@@ -1,4 +1,4 @@
-//! Ten thousand connections a second, which the ring as it is by default has to bear.
+//! Ten thousand connections per second, which the ring of default size must bear.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! Every way on which records reach a reader of the log, under load: churn as fast as the machine goes,
-//! then bursts while the reader is stopped.
+//! Every path on which records reach a reader of the log, under load: churn at full speed, then bursts while the reader
+//! is stopped.
 
 use std::time::{Duration, Instant};
 
@@ -20,7 +20,7 @@ use crate::{
     harness::netns::Netns,
 };
 
-/// Connections of each thread in a burst: more than the ring has room for.
+/// Connections of each thread in a burst: more than fit into the ring.
 const BURST: u64 = 5_000;
 const BURSTS: usize = 2;
 /// Connects that are not answered.
@@ -53,11 +53,11 @@ pub(super) struct Course<'a> {
     pub(super) kernel: Instruments,
     pub(super) row: Row,
     only_retries: bool,
-    /// Nothing is excused where there is none.
+    /// Without it nothing is excused.
     tally: Result<Tally, String>,
 }
 
-/// How it ended.
+/// The result.
 pub(super) struct Outcome {
     pub(super) facts: Facts,
     pub(super) printed: Printed,
@@ -67,7 +67,7 @@ pub(super) struct Outcome {
 }
 
 impl<'a> Course<'a> {
-    /// The reader misses nothing from now on.
+    /// Returns when the reader misses nothing any more.
     pub(super) fn begin(netns: &'a Netns, name: &str, args: &[&str]) -> Self {
         let churn = Churn::new(netns);
         Self::with(netns, churn, name, args)
@@ -95,7 +95,7 @@ impl<'a> Course<'a> {
         self.row.connections += self.churn.made().connects() - before;
     }
 
-    /// More than the ring has room for comes while nobody reads.
+    /// More than fits into the ring while nothing reads it.
     pub(super) fn bursts(&mut self) {
         for _ in 0..BURSTS {
             let Self { churn, reader, .. } = self;
@@ -103,7 +103,7 @@ impl<'a> Course<'a> {
         }
     }
 
-    /// Ends it; the books of kernel and reader are checked against what was made.
+    /// Ends it; the accounts of kernel and reader are compared with the workload.
     pub(super) fn end(self) -> Outcome {
         let Self { netns, before, churn, only_retries, tally, .. } = self;
         let (made, listeners) = (churn.made(), churn.listeners());
@@ -153,7 +153,7 @@ impl Outcome {
         Self { facts, printed, kernel, row, uncovered }
     }
 
-    /// So many lines were due.
+    /// The number of lines that were due.
     pub(super) fn row(mut self, lines: u64) -> Row {
         self.row.lines(lines);
         self.row
@@ -171,8 +171,7 @@ pub(super) fn run(path: &Path, span: Duration) -> Row {
     outcome.row(lines)
 }
 
-/// The same while the kernel counts how often the programs run, which takes time; returns the table of
-/// the hooks, too.
+/// The same with the kernel's statistics, which take time; also returns the table of the hooks.
 pub(super) fn run_counted(path: &Path, span: Duration) -> (Row, String) {
     // The kernel counts while this is open.
     let counting = enable_stats(Stats::RunTime).unwrap();
@@ -201,7 +200,7 @@ pub(super) fn run_counted(path: &Path, span: Duration) -> (Row, String) {
     (outcome.row(lines), table)
 }
 
-/// What the filter lets pass, and nothing else.
+/// What the filter matches, and nothing else.
 pub(super) fn filtered(span: Duration) -> Row {
     let netns = Netns::new();
     let churn = Churn::new(&netns);
@@ -215,13 +214,13 @@ pub(super) fn filtered(span: Duration) -> Row {
     outcome.row(lines)
 }
 
-/// Retries among churn that is not to be seen; some come while nobody reads.
+/// Retransmissions among churn that the filter excludes; some while nothing reads.
 pub(super) fn retries() -> Row {
     let netns = Netns::new();
     let mut course = Course::begin(&netns, "--retries", &["--retries"]);
     course.only_retries = true;
     course.churn.connect_in_vain(IN_VAIN);
-    // One second after the other they are sent again.
+    // They are retransmitted every second.
     course.churn(Much::For(Duration::from_millis(2_500)));
     let Course { churn, reader, .. } = &mut course;
     reader.while_stopped(|| churn.run(Much::For(Duration::from_secs(2))));
@@ -247,7 +246,7 @@ pub(super) fn recorded(span: Duration) -> Row {
     for (hook, tracepoint) in outcome.kernel.hooks() {
         let told = outcome.kernel.counted(hook).told();
         let count = recorded.of(hook);
-        outcome.row.equal(count, told, &format!("{tracepoint}: recorded, and told to the ring"));
+        outcome.row.equal(count, told, &format!("{tracepoint}: recorded, and put into the ring"));
     }
     let lines = outcome.facts.happenings();
     outcome.row(lines)

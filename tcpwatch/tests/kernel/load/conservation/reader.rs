@@ -1,4 +1,4 @@
-//! A tcpwatch whose lines are counted as they come and not kept: there are millions of them.
+//! A tcpwatch whose lines are counted as they arrive and not kept: there are millions of them.
 
 use std::{
     collections::BTreeMap,
@@ -13,26 +13,26 @@ use rustix::process::Signal;
 use super::summary::Summary;
 use crate::harness::program::{self, signal, tcpwatch};
 
-/// Lines that are no news.
+/// Lines that are not about connections.
 const HEADERS: [&[u8]; 2] = [b"TIME ", b"OPENED "];
 
-/// A tcpwatch that tells, and those who count.
+/// A running tcpwatch, and the threads that count its lines.
 pub(super) struct Reader {
     child: Child,
     stdout: JoinHandle<Printed>,
     stderr: JoinHandle<String>,
 }
 
-/// What came out of it.
+/// The counts of its output.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Printed {
-    /// Lines that tell news, losses and the summary left out.
+    /// Lines about connections, without losses and the summary.
     pub(super) lines: u64,
-    /// Changes as they stand in the line, `FROM","to":"TO`, in JSON; inferred ones left out.
+    /// Changes as written in the line, `FROM","to":"TO`, in JSON; without inferred ones.
     pub(super) changes: BTreeMap<Vec<u8>, u64>,
     /// Lines that are marked as inferred.
     pub(super) inferred: u64,
-    /// Losses as the lines tell them.
+    /// Losses by their lines.
     pub(super) losses: u64,
     last: Vec<u8>,
 }
@@ -59,7 +59,7 @@ impl Reader {
         self.child.id()
     }
 
-    /// Nothing reads the ring while `act` happens.
+    /// Nothing reads the ring while `act` runs.
     pub(super) fn while_stopped(&self, act: impl FnOnce()) {
         program::while_stopped(self.pid(), act);
     }
@@ -141,7 +141,7 @@ impl Printed {
     }
 }
 
-/// Without a copy, unless it is new.
+/// Copies the key only if it is new.
 fn add_one(counts: &mut BTreeMap<Vec<u8>, u64>, key: &[u8]) {
     match counts.get_mut(key) {
         Some(count) => *count += 1,

@@ -1,4 +1,4 @@
-//! A recording that goes through a named pipe: its records are counted by hook, by their bytes.
+//! A recording through a named pipe: its records are counted by hook, by their bytes.
 
 use std::{
     fs::File,
@@ -17,7 +17,7 @@ use tempfile::TempDir;
 /// How a record's line begins.
 const BEGINNING: &[u8] = b"{\"record\":\"";
 
-/// Where tcpwatch writes its recording to.
+/// The pipe to which tcpwatch writes its recording.
 pub(super) struct Fifo {
     path: String,
     counting: JoinHandle<Recorded>,
@@ -42,7 +42,7 @@ impl Fifo {
         &self.path
     }
 
-    /// All records, when whoever writes has ended.
+    /// All records, after the writer has ended.
     pub(super) fn count(self) -> Recorded {
         self.counting.join().unwrap()
     }
@@ -86,7 +86,7 @@ fn hook_of(record: &[u8]) -> Hook {
     let timer = || byte(offset_of!(MiniSocket<1>, event));
     let kind = RecordKind::from_tag(byte(offset_of!(RecordHead, kind))).unwrap();
     match kind {
-        // Which of the two calls it was, its record does not say.
+        // The record does not show which of the two calls it was.
         RecordKind::Owner if flags == u16::from(OwnerVia::Io) => Hook::Received,
         RecordKind::StateChange | RecordKind::StateChangeLast | RecordKind::Owner => Hook::SetState,
         RecordKind::RequestStart => Hook::TimerStart,

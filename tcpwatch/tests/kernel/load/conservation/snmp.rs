@@ -1,5 +1,5 @@
-//! What the kernel itself counts of a network namespace, with no program attached:
-//! `/proc/net/snmp`, `/proc/net/netstat` and `/proc/net/sockstat`.
+//! The kernel's own counters of a network namespace, without any program: `/proc/net/snmp`, `/proc/net/netstat` and
+//! `/proc/net/sockstat`.
 
 use std::{collections::BTreeMap, fs};
 
@@ -25,7 +25,7 @@ impl Snmp {
         Self(counters.collect())
     }
 
-    /// What was counted since.
+    /// The increments since.
     pub(super) fn since(&self, before: &Self) -> Self {
         let grown = self.0.iter().map(|(name, value)| (name.clone(), value - before.0[name]));
         Self(grown.collect())

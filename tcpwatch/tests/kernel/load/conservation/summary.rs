@@ -1,4 +1,4 @@
-//! The account that tcpwatch gives at its end, in JSON or in text.
+//! The totals that tcpwatch prints at its end, in JSON or in text.
 
 use std::collections::BTreeMap;
 
@@ -7,19 +7,19 @@ use serde::Deserialize;
 /// The totals.
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct Summary {
-    /// Lines of news.
+    /// Lines about connections.
     pub(super) changes: u64,
     pub(super) inferred: u64,
-    /// Told in JSON only.
+    /// In JSON only.
     pub(super) attempted: Option<u64>,
-    /// Told in JSON only.
+    /// In JSON only.
     pub(super) received: Option<u64>,
     pub(super) lost: BTreeMap<String, u64>,
     pub(super) open: u64,
 }
 
 impl Summary {
-    /// `None` if it is no line of JSON.
+    /// `None` if it is not JSON.
     pub(super) fn json(line: &[u8]) -> Option<Self> {
         serde_json::from_slice(line).ok()
     }

@@ -1,4 +1,4 @@
-//! The laboratory's tap: every segment, at both ends of a cable.
+//! The laboratory's tap: every segment, at both ends of a link.
 
 use std::time::Instant;
 
@@ -10,10 +10,10 @@ use crate::harness::{
     tapped::{Family, Tapped},
 };
 
-/// Connections while somebody reads, and between two looks.
+/// Connections while the ring is read, and between two readings.
 const READ: u64 = 4_000;
 const LOOK: u64 = 200;
-/// Connections while nobody does: more than the ring has room for.
+/// Connections while it is not: more than fit into the ring.
 const BURST: u64 = 10_000;
 
 pub(super) fn run() -> Row {
@@ -48,7 +48,11 @@ pub(super) fn run() -> Row {
     row.ring_full = counted.iter().map(|hook| hook.ring_full).sum();
     row.otherwise_lost = counted.iter().map(|hook| hook.otherwise_lost).sum();
     row.received = told;
-    row.equal(told, counted.iter().map(|hook| hook.told()).sum(), "segments told, and in the ring");
+    row.equal(
+        told,
+        counted.iter().map(|hook| hook.told()).sum(),
+        "segments reported, and in the ring",
+    );
     row.equal(row.attempted, row.due, "segments attempted, and by the kernel's count");
     (row.lines_due, row.lines) = (row.due, told);
     drop(kernel);

@@ -1,5 +1,5 @@
-//! Connections as fast as the machine goes, or at a pace, inside one network namespace; what was made
-//! is counted where it is made, and the kernel's own counters must agree.
+//! Connections at full speed or at a pace, inside one network namespace; the workload counts what it makes, and the
+//! kernel's own counters must agree.
 
 use std::{
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
@@ -16,17 +16,17 @@ use crate::harness::{
     sockets::{self, Pair, V4},
 };
 
-/// Client ports of an address: so many that none is used again within the second in which the kernel
-/// does not allow it (`tcp_tw_reuse_delay`), so few that all of them fit into `tcp_max_tw_buckets`.
+/// Client ports of an address: enough that none is used again within the second in which the kernel does not allow it
+/// (`tcp_tw_reuse_delay`), few enough for all of them to fit into `tcp_max_tw_buckets`.
 const PORTS: &str = "20000 39999";
 /// Addresses that a thread connects to in turn; each has all client ports.
 const HOSTS: [&str; 2] = ["127.0.0.1", "127.0.0.2"];
-/// Of so many connections one is refused, and one is reset.
+/// Of this many connections one is refused, and one is reset.
 const ODD: u64 = 32;
-/// Loopback, a port at which nobody listens.
+/// Loopback, a port without a listener.
 const NOBODY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9);
 
-/// What was made.
+/// Counts of what was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Made {
     /// Connections that were closed by both ends, the client first.
@@ -35,7 +35,7 @@ pub(super) struct Made {
     pub(super) reset: u64,
     /// Connects that were refused.
     pub(super) refused: u64,
-    /// Connects that are never answered; all are given up at the end.
+    /// Connects that are never answered; all are abandoned at the end.
     pub(super) unanswered: u64,
 }
 
@@ -65,14 +65,14 @@ impl AddAssign for Made {
     }
 }
 
-/// How much is made.
+/// The amount of work.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Much {
-    /// As much as can be in this time.
+    /// As much as possible in this time.
     For(Duration),
-    /// So many connections per thread.
+    /// This many connections per thread.
     Connects(u64),
-    /// For this time so many a second, all threads together, if the machine can.
+    /// For this time this many per second, all threads together, if the machine can.
     Paced(Duration, u32),
 }
 
@@ -87,7 +87,7 @@ pub(super) struct Churn<'a> {
 }
 
 impl<'a> Churn<'a> {
-    /// As many threads as there are CPUs. The listeners are older than whoever starts now.
+    /// As many threads as there are CPUs. The listeners are older than a tcpwatch that is started afterwards.
     pub(super) fn new(netns: &'a Netns) -> Self {
         let threads = thread::available_parallelism().unwrap().get();
         let listen = |_| netns.inside(|| TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap());
@@ -106,12 +106,12 @@ impl<'a> Churn<'a> {
         self.listeners[0].local_addr().unwrap().port()
     }
 
-    /// What was made with the first listener, refused connects left out.
+    /// The counts for the first listener, without refused connects.
     pub(super) fn made_with_first(&self) -> Made {
         Made { refused: 0, ..self.made[0] }
     }
 
-    /// All that was made so far, as the kernel counted it.
+    /// All counts so far, as the kernel has them.
     pub(super) fn made(&self) -> Made {
         // The last one listens.
         let unanswered = self.unanswered.len().saturating_sub(1).try_into().unwrap();
@@ -123,7 +123,7 @@ impl<'a> Churn<'a> {
         made
     }
 
-    /// Connects, so many times, to a listener that loses every SYN.
+    /// Connects, this many times, to a listener that drops every SYN.
     pub(super) fn connect_in_vain(&mut self, count: usize) {
         self.unanswered = self.netns.inside(|| {
             let deaf = TcpListener::bind(V4).unwrap();
@@ -134,7 +134,7 @@ impl<'a> Churn<'a> {
         });
     }
 
-    /// Makes it with all threads.
+    /// Does the work with all threads.
     pub(super) fn run(&mut self, much: Much) {
         let (netns, threads) = (self.netns, self.listeners());
         thread::scope(|scope| {
@@ -168,7 +168,7 @@ fn work(listener: &TcpListener, much: Much, threads: u64) -> Made {
     made
 }
 
-/// Lets the time pass by which this thread is too early.
+/// Waits for as long as this thread is ahead of its pace.
 fn keep_pace(due: Duration, now: Duration) {
     if let Some(early) = due.checked_sub(now)
         && early > Duration::from_millis(1)
