@@ -82,7 +82,7 @@ pub const MAX_MPTCP: u32 = 4096;
 pub const FIRST_PID_NAMESPACE: u32 = 0xEFFF_FFFC;
 
 /// Fields that say why a socket enters CLOSED.
-pub const CLOSING_FIELDS: [KernelField; 11] = [
+pub const CLOSING_FIELDS: [KernelField; 12] = [
     field("SK_ERR_SOFT", "sock", "sk_err_soft"),
     field("SK_SOCKET", "tcp_sock", "inet_conn.icsk_inet.sk.sk_socket"),
     field("SOCKET_STATE", "socket", "state"),
@@ -94,6 +94,7 @@ pub const CLOSING_FIELDS: [KernelField; 11] = [
     field("TCP_SND_UNA", "tcp_sock", "snd_una"),
     field("TCP_SND_NXT", "tcp_sock", "snd_nxt"),
     field("TCP_WRITE_SEQ", "tcp_sock", "write_seq"),
+    field("TCP_TXHASH", "tcp_sock", "inet_conn.icsk_inet.sk.sk_txhash"),
 ];
 
 /// Fields that say whether there is room for a timewait socket (since 6.1).
@@ -101,6 +102,18 @@ pub const TW_ROOM_FIELDS: [KernelField; 2] = [
     field("TW_REFCOUNT", "net", "ipv4.tcp_death_row.tw_refcount"),
     field("TW_MOST", "net", "ipv4.tcp_death_row.sysctl_max_tw_buckets"),
 ];
+
+/// Fields of a listener's queues, and of the listener itself, which is read by its address.
+pub const QUEUE_FIELDS: [KernelField; 5] = [
+    field("SK_ACK_BACKLOG", "sock", "sk_ack_backlog"),
+    field("SK_MAX_ACK_BACKLOG", "sock", "sk_max_ack_backlog"),
+    field("SK_DROPS", "sock", "sk_drops.counter"),
+    field("SYN_QUEUE_LENGTH", "inet_connection_sock", "icsk_accept_queue.qlen.counter"),
+    field("DEFER_ACCEPT", "inet_connection_sock", "icsk_accept_queue.rskq_defer_accept"),
+];
+
+/// The bit of a half-open connection that says that its last segment has come and was dropped.
+pub const ACKED_BIT: (&str, &str) = ("inet_request_sock", "acked");
 
 /// The bit that says that a socket is under repair: `bool`-like, and a bit-field.
 pub const REPAIR_BIT: (&str, &str) = ("tcp_sock", "repair");

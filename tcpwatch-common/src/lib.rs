@@ -35,6 +35,8 @@ macro_rules! records {
             RequestStart = 10,
             /// A full socket sent a segment again.
             TimedRetransmit = 11,
+            /// The queues of a half-open connection's listener.
+            ListenerQueue = 12,
         }
     };
 }
@@ -102,6 +104,7 @@ pub mod config;
 pub mod counter;
 pub mod counts;
 pub mod errno;
+pub mod listener_queue;
 pub mod mini_closing;
 pub mod mini_socket;
 pub mod owner;
@@ -121,6 +124,7 @@ pub mod trial;
 pub use awaiting::Awaiting;
 pub use closing::Closing;
 pub use counter::Counter;
+pub use listener_queue::ListenerQueue;
 pub use mini_closing::{EarlyEnd, Ending, MiniClosing};
 pub use mini_socket::{MiniKind, MiniSocket, MiniSocketCancel, RequestStart, TimerEvent};
 pub use owner::{Owner, OwnerTask, OwnerVia};

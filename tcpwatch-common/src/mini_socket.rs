@@ -53,8 +53,9 @@ pub struct MiniSocket<const WORDS: usize> {
     pub state: u8,
     /// SYN+ACKs sent again so far (`num_retrans`); 0 for a timewait socket.
     pub retransmits: u8,
-    /// Always 0.
-    pub reserved: u32,
+    /// In a [`RequestStart`], segments that the listener has dropped since it was made (`sk_drops`); else 0,
+    /// as in recordings of versions that did not read it.
+    pub listener_dropped: u32,
     /// Address on this host; its bytes in memory are in network order.
     pub local: [u32; WORDS],
     /// Address of the peer; its bytes in memory are in network order.

@@ -25,6 +25,7 @@ mod inet_sk_error_report;
 mod inet_sock_set_state;
 mod kernel;
 mod lab_tap;
+mod listener_queue;
 mod maps;
 mod owner;
 mod sent_before;

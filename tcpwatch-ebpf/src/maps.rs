@@ -291,8 +291,18 @@ globals! {
     TCP_SND_UNA: u32 = 0;
     TCP_SND_NXT: u32 = 0;
     TCP_WRITE_SEQ: u32 = 0;
+    TCP_TXHASH: u32 = 0;
     TW_REFCOUNT: u32 = 0;
     TW_MOST: u32 = 0;
+    SK_ACK_BACKLOG: u32 = 0;
+    SK_MAX_ACK_BACKLOG: u32 = 0;
+    SK_DROPS: u32 = 0;
+    SYN_QUEUE_LENGTH: u32 = 0;
+    DEFER_ACCEPT: u32 = 0;
+    /// The byte that holds the bit `acked` of a half-open connection.
+    REQUEST_ACKED: u32 = 0;
+    /// That bit in its byte; 0 if it was not found.
+    REQUEST_ACKED_MASK: u32 = 0;
     /// The byte that holds the bit `repair` of a socket.
     TCP_REPAIR: u32 = 0;
     /// That bit in its byte; 0 if it was not found.

@@ -10,7 +10,7 @@ use tcpwatch_common::{
     counter::Hook,
     counts,
     retransmit::{FLAG_REQUEST, FLAG_SYN_CAME_AGAIN, TCP_ACK, TCP_SYN},
-    state::SYN_RECV,
+    state::{LISTEN, SYN_RECV},
 };
 
 use crate::{
@@ -18,6 +18,7 @@ use crate::{
     emit::{self, Loss},
     filter::{self, Wanted},
     kernel::Sock,
+    listener_queue::{self, Moment},
     tcp_retransmit_skb::Again,
     trial,
 };
@@ -54,6 +55,17 @@ fn try_retransmit_synack(ctx: &BtfTracePointContext) -> Result<(), Loss> {
         (FLAG_REQUEST, earlier + 1)
     };
     let head = emit::head(RecordKind::Retransmit, cookie, netns, ports, flags);
+    let first = Sock::argument(ctx, 0);
+    if first.state() == LISTEN {
+        let addresses = request.addresses().ok_or(Loss::UnknownFamily)?;
+        if filter::addresses(&addresses) {
+            let of = (request.as_request(), first.as_listener());
+            let hook = Hook::RetransmitSynAck;
+            if let Err(loss) = listener_queue::tell(of, &head, &addresses, Moment::Waits, hook) {
+                emit::count_loss(ctx, loss, hook);
+            }
+        }
+    }
     let again = Again {
         head: RecordHead { cgroup: listener.cgroup(), ..head },
         rto: 0,

@@ -21,6 +21,7 @@ use crate::{
     emit::{self, Loss},
     filter::{self, Verdict},
     kernel::{Addresses, Mini, Room, Timer},
+    listener_queue::{self, Moment},
     sent_before, trial,
 };
 
@@ -102,8 +103,8 @@ fn tell(
     let (expires, jiffies) = (timer.expires(), unsafe { bpf_jiffies64() });
     let canceled = event as u8 == TimerEvent::Cancel as u8;
     let early = canceled && jiffies < expires && !accepted;
-    let expires_request =
-        kind as u8 == MiniKind::Request as u8 && event as u8 == TimerEvent::Expire as u8;
+    let is_request = kind as u8 == MiniKind::Request as u8;
+    let expires_request = is_request && event as u8 == TimerEvent::Expire as u8;
     let flags = if canceled && mini.common.netns_is_gone() {
         FLAG_NETNS_GONE
     } else if expires_request {
@@ -111,11 +112,12 @@ fn tell(
     } else {
         0
     };
-    let begins = event as u8 == TimerEvent::Start as u8 && kind as u8 == MiniKind::Request as u8;
+    let begins = is_request && event as u8 == TimerEvent::Start as u8;
+    let listener = mini.common.listener();
     let (tag, with) = if early {
         (RecordKind::MiniSocketCancel, With::Trace(ctx))
     } else if begins {
-        (RecordKind::RequestStart, With::Listener(mini.common.listener_cookie()))
+        (RecordKind::RequestStart, With::Listener(listener.cookie()))
     } else {
         (RecordKind::MiniSocket, With::Nothing)
     };
@@ -123,6 +125,13 @@ fn tell(
     let cgroup = if begins { mini.common.listener_cgroup() } else { 0 };
     let head = emit::head(tag, mini.common.cookie(), netns, ports, flags);
     let head = RecordHead { cgroup, ..head };
+    if is_request && (early || accepted || expires_request) {
+        let moment = if accepted { Moment::Accepted } else { Moment::Waits };
+        let of = (timer.request(), listener);
+        if let Err(loss) = listener_queue::tell(of, &head, &addresses, moment, hook) {
+            emit::count_loss(ctx, loss, hook);
+        }
+    }
     let what = What {
         expires,
         jiffies,
@@ -130,6 +139,7 @@ fn tell(
         mini: kind as u8,
         state,
         retransmits: mini.retransmits(),
+        listener_dropped: if begins { listener.dropped() } else { 0 },
     };
     match addresses {
         Addresses::V4 { local, remote } => what.emit(emit::v4(head), local, remote, with),
@@ -161,6 +171,7 @@ struct What {
     mini: u8,
     state: u8,
     retransmits: u8,
+    listener_dropped: u32,
 }
 
 impl What {
@@ -172,7 +183,7 @@ impl What {
         remote: [u32; WORDS],
         with: With<'_>,
     ) -> Result<(), Loss> {
-        let Self { expires, jiffies, event, mini, state, retransmits } = self;
+        let Self { expires, jiffies, event, mini, state, retransmits, listener_dropped } = self;
         let record = MiniSocket {
             head,
             expires,
@@ -181,7 +192,7 @@ impl What {
             mini,
             state,
             retransmits,
-            reserved: 0,
+            listener_dropped,
             local,
             remote,
         };

@@ -3,7 +3,7 @@
 use aya_ebpf::{Global, helpers::bpf_probe_read_kernel_buf};
 use tcpwatch_common::{config::MINI_BYTES, state::TIME_WAIT};
 
-use super::{Addresses, addresses, field, probe};
+use super::{Addresses, Listener, addresses, field, probe};
 use crate::maps;
 
 /// Room for the copy. It is made once, in the hook: a program's stack has 512 bytes.
@@ -50,10 +50,10 @@ impl<'a> Common<'a> {
         self.field(&maps::SKC_COOKIE)
     }
 
-    /// Cookie of the listener of a half-open connection; 0 if nobody has asked for it.
+    /// The listener of a half-open connection.
     #[inline(always)]
-    pub(crate) fn listener_cookie(self) -> u64 {
-        probe(self.field(&maps::SKC_LISTENER), maps::SKC_COOKIE.load()).unwrap_or(0)
+    pub(crate) fn listener(self) -> Listener {
+        Listener(self.field(&maps::SKC_LISTENER))
     }
 
     /// Number of the cgroup of a half-open connection's listener; 0 if that is not known.

@@ -52,10 +52,30 @@ impl Timer {
         probe::<u64>(request, maps::SNT_SYNACK.load()).unwrap_or(0) * 1000
     }
 
+    /// The half-open connection around it.
+    #[inline(always)]
+    pub(crate) fn request(self) -> Request {
+        Request(self.0.wrapping_sub(maps::RSK_TIMER.load() as usize))
+    }
+
     /// The jiffy before which the timer does not fire.
     #[inline(always)]
     pub(crate) fn expires(self) -> u64 {
         field(self.0, &maps::TIMER_EXPIRES)
+    }
+}
+
+/// `struct request_sock *` of a half-open connection.
+#[derive(Clone, Copy)]
+pub(crate) struct Request(pub(super) *const u8);
+
+impl Request {
+    /// Has the last segment of its handshake come, and was it dropped?
+    #[inline(always)]
+    pub(crate) fn acked(self) -> bool {
+        let mask = maps::REQUEST_ACKED_MASK.load();
+        let byte: Option<u8> = probe(self.0, maps::REQUEST_ACKED.load());
+        u32::from(byte.unwrap_or(0)) & mask != 0
     }
 }
 

@@ -8,6 +8,7 @@
 
 mod any_tcp;
 mod common;
+mod listener;
 mod mini;
 mod packet;
 mod segment;
@@ -26,7 +27,8 @@ use crate::maps;
 
 pub(crate) use any_tcp::{AnyTcp, TcpIterator};
 pub(crate) use common::{Common, Room};
-pub(crate) use mini::{Mini, Timer, are_watched};
+pub(crate) use listener::{Listener, Queues};
+pub(crate) use mini::{Mini, Request, Timer, are_watched};
 pub(crate) use packet::{Between, Packet, interface};
 pub(crate) use segment::Segment;
 pub(crate) use sock::{AnySock, SOCK_DEAD, SOCK_DONE, Sock, TcpSock};

@@ -3,7 +3,10 @@
 use aya_ebpf::{btf_maps::SkStorage, helpers::generated, programs::BtfTracePointContext};
 use tcpwatch_common::{Totals, totals::Numbers};
 
-use super::{Addresses, Common, Room, addresses, field, not_zero, probe, unchecked_argument};
+use super::{
+    Addresses, Common, Listener, Request, Room, addresses, field, not_zero, probe,
+    unchecked_argument,
+};
 use crate::maps;
 
 /// `IPPROTO_TCP`.
@@ -65,6 +68,18 @@ impl Sock {
     #[inline(always)]
     pub(crate) fn request(ctx: &BtfTracePointContext, n: usize) -> Self {
         Self::argument(ctx, n)
+    }
+
+    /// The same as a listener.
+    #[inline(always)]
+    pub(crate) fn as_listener(self) -> Listener {
+        Listener(self.0)
+    }
+
+    /// The same as a half-open connection's socket.
+    #[inline(always)]
+    pub(crate) fn as_request(self) -> Request {
+        Request(self.0)
     }
 
     /// Its address; never 0.
@@ -350,10 +365,14 @@ impl TcpSock {
     /// the one that a disconnect has left, two at least from `snd_una` (`tcp_disconnect`). For a SYN they
     /// are made the same, and the SYN adds one (`tcp_connect_init` and `tcp_connect` in
     /// `net/ipv4/tcp_output.c`).
+    ///
+    /// A socket that was never connected before has no hash for its transmissions until a port was found; then
+    /// routing with that port may fail, before a number is chosen (`ip_route_newports` in `tcp_v4_connect`).
     #[inline(always)]
     pub(crate) fn unnumbered(self) -> u16 {
         let ahead = self.write_seq().wrapping_sub(field(self.0, &maps::TCP_SND_UNA));
-        let none = (1 - not_zero(self.write_seq())) | not_zero(ahead >> 1);
+        let txhash: u32 = field(self.0, &maps::TCP_TXHASH);
+        let none = (1 - not_zero(self.write_seq() | txhash)) | not_zero(ahead >> 1);
         none & self.never_sent()
     }
 

@@ -183,7 +183,7 @@ pub(super) const OWNERS: [Entry; 8] = [
 ];
 
 /// Words of the text that a field of JSON has under another name.
-pub(super) const AS_IN_JSON: [(&str, &str); 8] = [
+pub(super) const AS_IN_JSON: [(&str, &str); 10] = [
     ("expected", "expected_s"),
     ("next in", "next_in_s"),
     ("gives up in", "gives_up_in_s"),
@@ -192,4 +192,28 @@ pub(super) const AS_IN_JSON: [(&str, &str); 8] = [
     ("tail loss probe", "early"),
     ("refused below TCP", "not_sent"),
     ("cookie", "socket"),
+    ("its ACK was dropped", "ack_dropped"),
+    ("its listener dropped", "listener_dropped"),
+];
+
+pub(super) const QUEUES: [Entry; 2] = [
+    Entry {
+        words: &["accept queue full", "last place in the accept queue"],
+        what: "More connections wait for accept() than listen() allows, or with this one they do: the kernel \
+               drops SYNs and last ACKs, and clients retry. The numbers were read when the line's moment was.",
+        causes: "the application does not call accept(), or too slowly: blocked, out of threads or file \
+                 descriptors, stopped; a backlog too small for a burst",
+        look: "what the process of the listener does; ss -ltn: Recv-Q above Send-Q; nstat -az \
+               TcpExtListenOverflows",
+        change: "accept() sooner; listen(backlog) and net.core.somaxconn",
+    },
+    Entry {
+        words: &["SYN queue", "SYN queue full"],
+        what: "As many half-open connections as the listener's backlog. One more SYN is answered by a SYN \
+               cookie (tcp_syncookies 1) or dropped (0).",
+        causes: "last ACKs that do not come: a SYN flood, loss, one-way routing; a small backlog",
+        look: "ss -tan state syn-recv: whose addresses; nstat -az TcpExtTCPReqQFullDrop \
+               TcpExtTCPReqQFullDoCookies",
+        change: "tcp_syncookies=1; listen(backlog), net.core.somaxconn",
+    },
 ];

@@ -93,12 +93,13 @@ pub fn list() -> String {
 }
 
 fn pages() -> Vec<Page> {
-    let tables: [(&str, &[Entry]); 9] = [
+    let tables: [(&str, &[Entry]); 10] = [
         ("state", &states::ENTRIES),
         ("reason, end", &ends::ENTRIES),
         ("event", &events::EVENTS),
         ("segment that is sent again", &events::SEGMENTS),
         ("handshake", &events::HANDSHAKES),
+        ("queue of a listener", &events::QUEUES),
         ("column", &columns::COLUMNS),
         ("mark in a line", &columns::MARKS),
         ("who it is", &events::OWNERS),

@@ -60,6 +60,8 @@ mod owners;
 #[cfg(test)]
 mod places;
 #[cfg(test)]
+mod queues;
+#[cfg(test)]
 mod recorded;
 #[cfg(test)]
 mod running;

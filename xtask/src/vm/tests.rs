@@ -58,23 +58,26 @@ pub(crate) struct MachineKind {
     pub(crate) name: &'static str,
     /// Additional parameters of its kernel.
     pub(crate) command_line: &'static str,
-    /// Prefix of the names of its tests, which are ignored elsewhere.
-    pub(crate) tests: &'static str,
+    /// Prefixes of the names of its tests, which are ignored elsewhere.
+    pub(crate) tests: &'static [&'static str],
 }
 
 /// A kernel that tcpwatch refuses.
 pub(crate) static TOO_OLD: MachineKind =
-    MachineKind { name: "too-old", command_line: "", tests: "whole_machine::too_old::" };
+    MachineKind { name: "too-old", command_line: "", tests: &["whole_machine::too_old::"] };
 
 /// The usual configuration: every test that is not ignored, and then those that change the machine.
-pub(crate) static USUAL: MachineKind =
-    MachineKind { name: "usual", command_line: "", tests: "whole_machine::symbols::" };
+pub(crate) static USUAL: MachineKind = MachineKind {
+    name: "usual",
+    command_line: "",
+    tests: &["whole_machine::orphans::", "whole_machine::symbols::"],
+};
 
 /// The unusual configurations.
 pub(crate) static ODD: [MachineKind; 1] = [MachineKind {
     name: "lockdown",
     command_line: "lsm=lockdown lockdown=confidentiality",
-    tests: "whole_machine::lockdown::",
+    tests: &["whole_machine::lockdown::"],
 }];
 
 /// The output of `--list`, and of `--list --ignored`.
@@ -128,7 +131,8 @@ impl Target {
 impl MachineKind {
     /// The tests of a target that need a machine like this.
     pub(crate) fn choose(&self, listed: &ListedTests, only: &[String]) -> Vec<String> {
-        let needs = names(&listed.ignored).filter(|name| name.starts_with(self.tests));
+        let is_its = |name: &&str| self.tests.iter().any(|prefix| name.starts_with(prefix));
+        let needs = names(&listed.ignored).filter(is_its);
         let wanted = needs.filter(|name| is_asked(name, only));
         wanted.map(str::to_owned).collect()
     }
@@ -139,7 +143,7 @@ mod unit {
     use super::*;
 
     const TARGET: Target = Target { name: "t", only: &[], core: &["a::"], without: &["churn"] };
-    const WAY: MachineKind = MachineKind { name: "w", command_line: "", tests: "odd::" };
+    const WAY: MachineKind = MachineKind { name: "w", command_line: "", tests: &["odd::"] };
 
     fn listed() -> ListedTests {
         let all = "a::quick: test\nchurn: test\nload::long: test\nodd::b: test\nslow: test\n";

@@ -8,7 +8,7 @@ use super::DecodeError;
 use crate::event::{CgroupId, Cookie, Endpoint, Endpoints};
 
 /// One word is an IPv4 address, four are an IPv6 address.
-fn address<const WORDS: usize>(words: [u32; WORDS]) -> IpAddr {
+pub(super) fn address<const WORDS: usize>(words: [u32; WORDS]) -> IpAddr {
     match *words.as_slice() {
         [word] => IpAddr::V4(Ipv4Addr::from(word.to_ne_bytes())),
         [a, b, c, d] => {

@@ -57,7 +57,7 @@ fn event<const WORDS: usize>(record: &MiniSocket<WORDS>) -> Result<MiniEvent, De
         mini,
         state,
         retransmits: _,
-        reserved: _,
+        listener_dropped,
         local,
         remote,
     } = *record;
@@ -75,6 +75,7 @@ fn event<const WORDS: usize>(record: &MiniSocket<WORDS>) -> Result<MiniEvent, De
         ends: address::ends(&head, local, remote),
         cgroup: address::cgroup(&head),
         listener: None,
+        listener_dropped,
         kind: match mini {
             1 => MiniKind::TimeWait,
             2 => MiniKind::Request,

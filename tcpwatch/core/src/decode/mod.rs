@@ -3,6 +3,7 @@
 
 pub(crate) mod address;
 mod decoded;
+mod listener_queue;
 mod mini_socket;
 mod owner;
 mod record;

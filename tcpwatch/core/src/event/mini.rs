@@ -43,6 +43,8 @@ pub struct MiniEvent {
     pub cgroup: Option<CgroupId>,
     /// The listener of a half-open connection, with the start of its timer.
     pub listener: Option<Cookie>,
+    /// Segments that this listener has dropped since it was made, for whatever reason; 0 without a listener.
+    pub listener_dropped: u32,
     /// What it is.
     pub kind: MiniKind,
     /// Its state.

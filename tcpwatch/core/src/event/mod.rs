@@ -4,6 +4,7 @@ use std::time::Duration;
 
 pub mod error;
 pub mod known;
+pub mod listener_queue;
 pub mod mini;
 pub mod owner;
 pub mod process;
@@ -19,6 +20,7 @@ pub mod totals;
 
 pub use error::ErrorEvent;
 pub use known::{KnownKind, KnownSocket};
+pub use listener_queue::{ListenerQueue, QueueEvent};
 pub use mini::{EarlyEnd, Jiffies, MiniEvent, MiniKind, TimerEvent};
 pub use owner::OwnerEvent;
 pub use process::{Process, Via};
@@ -111,6 +113,8 @@ macro_rules! with_plain {
             Reset(ResetEvent) of cgroup,
             /// A process was seen to hold a socket.
             Owner(OwnerEvent) of cgroup,
+            /// The queues of a half-open connection's listener were read.
+            Queue(QueueEvent) of no_cgroup,
             /// A segment passed a link of the laboratory, or was dropped there.
             Segment(SegmentEvent) of no_cgroup,
             $($(#[$what])* $name($event) of cgroup,)*

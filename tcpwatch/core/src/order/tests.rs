@@ -179,6 +179,7 @@ fn syn_ack(trigger: Trigger) -> Event {
 fn armed(at_us: u64, due: u64) -> MiniEvent {
     MiniEvent {
         listener: None,
+        listener_dropped: 0,
         at: us(at_us),
         socket: None,
         netns: Netns(1),

@@ -109,8 +109,7 @@ impl Tracker {
         self.identify(&mut connection, event);
         let handshake = self.take_request(&mut connection, event, met, out);
         let special = special_handshake(&mut connection, event);
-        let since = connection.since;
-        connection.life.note_round_trip(event, since);
+        connection.life.note_round_trip(event, connection.since);
         let (to, reason) =
             reason::of_change(event, connection.life.reset_at_end(event.at), self.reliance.minis);
 
@@ -122,6 +121,7 @@ impl Tracker {
             change.ends_at =
                 event.timer.map(|(armed, due)| self.reliance.rate.fires_at((armed, event.at), due));
             change.handshake = special;
+            change.queue = self.unclaimed.take(event, &mut connection.life);
             out(News::Change(change));
         }
         if event.to == TcpState::Closed {

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::{MissedChange, Reason, Subject, retry::Retry};
+use super::{MissedChange, Reason, Subject, queues::Met, retry::Retry};
 use crate::event::{
-    Direction, KernelTime, ResetDirection, RetransmitEvent, Segment, StateEvent, TcpState, Totals,
-    Trigger,
+    Direction, KernelTime, ListenerQueue, ResetDirection, RetransmitEvent, Segment, StateEvent,
+    TcpState, Totals, Trigger,
 };
 
 /// The longest time from a reset that a socket sends to the end that it goes with.
@@ -36,6 +36,8 @@ pub(super) struct Life {
     pub(super) totals: Option<Totals>,
     /// Changes that were inferred.
     pub(super) inferred: Vec<MissedChange>,
+    /// What was read of its listener's queues.
+    pub(super) met: Met,
 }
 
 /// Time spent in each state, in the order of [`TcpState::ALL`]; `None` where it was never seen.
@@ -131,6 +133,9 @@ pub struct Connection {
     /// The changes that were not reported but inferred, in order; how long such a state lasted is not
     /// known.
     pub inferred: Vec<MissedChange>,
+    /// The queues of its listener when the accept queue was fullest, where there was something to be said of
+    /// them.
+    pub queue: Option<Box<ListenerQueue>>,
 }
 
 impl Connection {
@@ -247,6 +252,7 @@ impl Life {
             syn_delay,
             totals,
             inferred,
+            met,
             retry: _,
             reset,
         } = self;
@@ -283,6 +289,7 @@ impl Life {
             end: reason.of_life(left.to_kernel()),
             ends_at: None,
             inferred,
+            queue: met.worst(),
         }
     }
 }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use rustc_hash::FxBuildHasher;
 
+use super::queues::Drops;
 use crate::event::{Cookie, Endpoint, Netns, Process};
 
 #[derive(Clone, Debug)]
@@ -11,6 +12,8 @@ struct Listener {
     socket: Cookie,
     local: Endpoint,
     owner: Option<Process>,
+    /// Read when a SYN came through last.
+    drops: Option<Drops>,
 }
 
 /// What accepts a connection: one listener, or several that share the port.
@@ -36,7 +39,7 @@ impl Listeners {
     ) {
         let here = self.by_port.entry((netns, local.port)).or_default();
         here.retain(|listener| listener.socket != socket);
-        here.push(Listener { socket, local: *local, owner });
+        here.push(Listener { socket, local: *local, owner, drops: None });
     }
 
     pub(super) fn remove(&mut self, netns: Netns, local: &Endpoint, socket: Cookie) {
@@ -46,6 +49,18 @@ impl Listeners {
                 self.by_port.remove(&(netns, local.port));
             }
         }
+    }
+
+    /// Remembers what this listener has dropped; returns what was remembered.
+    pub(super) fn note_drops(
+        &mut self,
+        netns: Netns,
+        local: Endpoint,
+        socket: Cookie,
+        drops: Drops,
+    ) -> Option<Drops> {
+        let here = self.by_port.get_mut(&(netns, local.port))?;
+        here.iter_mut().find(|listener| listener.socket == socket)?.drops.replace(drops)
     }
 
     /// This listener.

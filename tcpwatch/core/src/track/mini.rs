@@ -321,6 +321,7 @@ impl Tracker {
     fn syn_arrived(&mut self, key: &Key, event: &MiniEvent, out: &mut impl FnMut(News)) {
         self.tally.connections += 1;
         let owner = self.owner_of_listener(event);
+        let dropped = self.dropped_before(event);
         let mut mini = Mini {
             kind: MiniKind::Request,
             state: TcpState::Listen,
@@ -346,7 +347,7 @@ impl Tracker {
             mini.state = TcpState::SynRecv;
             self.tell_inferred(change, link, out);
         } else {
-            out(News::Change(change));
+            out(News::Change(Change { dropped, ..change }));
             mini.enter(TcpState::SynRecv, event.at);
         }
         self.keep_mini(*key, mini);
@@ -523,7 +524,8 @@ impl Tracker {
         out: &mut impl FnMut(News),
     ) {
         let change = mini.change(key, at, TcpState::Closed);
-        out(News::Change(Change { reason: Some(reason), ..change }));
+        let queue = mini.life.met.take_latest(at);
+        out(News::Change(Change { reason: Some(reason), queue, ..change }));
         let left = mini.state;
         mini.life.moves(at, (left, mini.since), TcpState::Closed);
         self.tell_life(at, mini.subject(key), *mini.life, (left, reason), out);

@@ -15,6 +15,7 @@ mod mini;
 mod missed;
 mod owner;
 mod past;
+mod queues;
 mod reason;
 mod retry;
 #[cfg(test)]
@@ -42,6 +43,8 @@ use life::Life;
 pub use life::{ClosedBy, Connection, Spent};
 use listeners::Listeners;
 use mini::{Key, Mini, Settling};
+pub use queues::Dropped;
+use queues::Unclaimed;
 pub use reason::Reason;
 pub use told::{Change, Handshake, News, Reset, Restart, Retransmit};
 pub use way::MissedChange;
@@ -110,6 +113,8 @@ pub struct Tracker {
     stopped: VecDeque<(KernelTime, Key)>,
     /// Owners of sockets that are not known yet.
     claims: VecDeque<(Cookie, Process)>,
+    /// Readings of queues for sockets that are being accepted.
+    unclaimed: Unclaimed,
     /// Up to here, records were lost.
     lost_until: Option<KernelTime>,
 }
@@ -130,6 +135,7 @@ impl Tracker {
             tally: Tally::default(),
             stopped: VecDeque::default(),
             claims: VecDeque::default(),
+            unclaimed: Unclaimed::default(),
             lost_until: None,
         }
     }
@@ -164,6 +170,7 @@ impl Tracker {
                     Event::Retransmit(event) => self.apply_retransmit(event, &mut out),
                     Event::Reset(event) => self.apply_reset(event, &mut out),
                     Event::Owner(event) => self.apply_owner(event),
+                    Event::Queue(event) => self.apply_queue(event),
                     Event::Segment(event) => out(News::Segment(Box::new(event.clone()))),
                     $(Event::$plain(event) => out(News::$plain(self.about(event))),)*
                 }

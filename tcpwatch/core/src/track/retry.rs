@@ -87,6 +87,7 @@ impl Tracker {
         let before = life.retry;
         let Some(retry) = Retry::next(before, event, rate) else { return };
         life.retry = Some(retry);
+        let queue = life.met.take_latest(event.at);
         life.count(event);
         let last = last_sent(event, (before, &retry), since);
         life.note_first_syn(event, since);
@@ -104,6 +105,7 @@ impl Tracker {
             most: (event.segment == Segment::Syn)
                 .then(|| u32::try_from(schedule.attempts.len()).unwrap_or(u32::MAX)),
             sent: event.sent,
+            queue,
         }));
     }
 }

@@ -3,10 +3,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Connection, Existing, Reason};
+use super::{Connection, Dropped, Existing, Reason};
 use crate::{
     event::{
-        self, About, KernelTime, ResetDirection, Segment, SegmentEvent, Shown, Subject, TcpState,
+        self, About, KernelTime, ListenerQueue, ResetDirection, Segment, SegmentEvent, Shown,
+        Subject, TcpState,
     },
     timing::Next,
 };
@@ -35,6 +36,10 @@ pub struct Change {
     pub asked: bool,
     /// How the handshake was done, on the way to ESTABLISHED, if not in the usual way.
     pub handshake: Option<Handshake>,
+    /// The queues of the listener, where there is something to be said of them.
+    pub queue: Option<Box<ListenerQueue>>,
+    /// When a SYN comes through, what its listener has dropped since the one before.
+    pub dropped: Option<Dropped>,
     /// The kernel did not report this change when it happened; it follows from what it reported
     /// later.
     pub inferred: bool,
@@ -62,6 +67,8 @@ impl Change {
             ends_at: None,
             asked: false,
             handshake: None,
+            queue: None,
+            dropped: None,
             inferred: false,
             gap: false,
         }
@@ -133,6 +140,8 @@ pub struct Retransmit {
     pub most: Option<u32>,
     /// The network below took it.
     pub sent: bool,
+    /// Of a half-open connection, the queues of the listener, where there is something to be said of them.
+    pub queue: Option<Box<ListenerQueue>>,
 }
 
 /// A reset was sent or received.

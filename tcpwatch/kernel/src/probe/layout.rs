@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use aya::{Btf, BtfError};
 use tcpwatch_common::config::{
-    CGROUP_FIELDS, CLOSING_FIELDS, COMMON_FIRST, COUNT_FIELDS, KernelField, MINI_BYTES,
-    MINI_FIELDS, MPTCP_FIELDS, OWNER_FIELDS, REPAIR_BIT, RESET_FIELDS, RETRANSMIT_FIELDS,
-    SENT_BEFORE_FIELDS, SOCKET_FIELDS, TOTALS_FIELDS, TW_ROOM_FIELDS,
+    ACKED_BIT, CGROUP_FIELDS, CLOSING_FIELDS, COMMON_FIRST, COUNT_FIELDS, KernelField, MINI_BYTES,
+    MINI_FIELDS, MPTCP_FIELDS, OWNER_FIELDS, QUEUE_FIELDS, REPAIR_BIT, RESET_FIELDS,
+    RETRANSMIT_FIELDS, SENT_BEFORE_FIELDS, SOCKET_FIELDS, TOTALS_FIELDS, TW_ROOM_FIELDS,
 };
 
 use super::{
@@ -88,6 +88,10 @@ pub struct Layout {
     pub tw_room: Result<Vec<FieldOffset>, LayoutError>,
     /// Where a socket says that it is under repair: a byte, and the bit in it.
     pub repair: Option<(u32, u32)>,
+    /// Offsets in listeners, of their queues.
+    pub queues: Result<Vec<FieldOffset>, LayoutError>,
+    /// Where a half-open connection says that its last segment was dropped: a byte, and the bit in it.
+    pub acked: Option<(u32, u32)>,
     /// Offsets in mini-sockets and timers, or why they cannot be read.
     pub minis: Result<Vec<FieldOffset>, LayoutError>,
     /// Offsets that retransmissions need.
@@ -108,18 +112,39 @@ pub struct Layout {
     pub btf: Btf,
 }
 
+impl Layout {
+    /// All fields that were found.
+    pub(super) fn fields(&self) -> impl Iterator<Item = &FieldOffset> {
+        let optional = [
+            &self.tw_room,
+            &self.queues,
+            &self.minis,
+            &self.retransmits,
+            &self.sent_before,
+            &self.resets,
+            &self.totals,
+            &self.counting,
+            &self.mptcp,
+            &self.cgroups,
+        ];
+        let optional = optional.into_iter().flatten().flatten();
+        self.sockets.iter().chain(&self.owners).chain(optional)
+    }
+}
+
 /// Finds every field the kernel side reads.
 ///
 /// # Errors
 /// If the type information cannot be read or a field of full sockets is missing.
 pub fn resolve(btf: &Path, release: &str) -> Result<Layout, LayoutError> {
-    let groups: [&[KernelField]; 12] = [
+    let groups: [&[KernelField]; 13] = [
         &SOCKET_FIELDS,
         &MPTCP_FIELDS,
         &CGROUP_FIELDS,
         &OWNER_FIELDS,
         &CLOSING_FIELDS,
         &TW_ROOM_FIELDS,
+        &QUEUE_FIELDS,
         &MINI_FIELDS,
         &RETRANSMIT_FIELDS,
         &SENT_BEFORE_FIELDS,
@@ -128,6 +153,7 @@ pub fn resolve(btf: &Path, release: &str) -> Result<Layout, LayoutError> {
         &COUNT_FIELDS,
     ];
     let containers = groups.into_iter().flatten().map(|field| field.container);
+    let containers = containers.chain([ACKED_BIT.0]);
     let containers = containers.chain(COMMON_FIRST.map(|(container, _)| container));
     let attached = HOOKS.iter().map(|hook| probe_type(hook.tracepoint));
     let attached: Vec<_> = attached.chain([iterator_function(ITERATOR)]).collect();
@@ -144,6 +170,8 @@ pub fn resolve(btf: &Path, release: &str) -> Result<Layout, LayoutError> {
         mptcp: find(&types, &MPTCP_FIELDS, release),
         tw_room: find(&types, &TW_ROOM_FIELDS, release),
         repair: types.structure(REPAIR_BIT.0).and_then(|tcp| types.bit_of(tcp, REPAIR_BIT.1)),
+        queues: find(&types, &QUEUE_FIELDS, release),
+        acked: types.structure(ACKED_BIT.0).and_then(|of| types.bit_of(of, ACKED_BIT.1)),
         minis: find_minis(&types, release),
         retransmits: find(&types, &RETRANSMIT_FIELDS, release),
         sent_before: find(&types, &SENT_BEFORE_FIELDS, release),
@@ -214,6 +242,7 @@ mod tests {
             layout.owners,
             layout.cgroups.unwrap(),
             layout.tw_room.unwrap(),
+            layout.queues.unwrap(),
             layout.minis.unwrap(),
             layout.retransmits.unwrap(),
             layout.sent_before.unwrap(),
@@ -236,6 +265,15 @@ mod tests {
         let (byte, mask) = resolve(Path::new(VMLINUX_BTF), RELEASE).unwrap().repair.unwrap();
         let types = KernelTypes::read(Path::new(VMLINUX_BTF), ["tcp_sock"]).unwrap();
         let size = types.structure("tcp_sock").unwrap().size();
+        assert!(usize::try_from(byte).unwrap() < size, "{byte} of {size}");
+        assert!(mask.is_power_of_two() && mask < 256, "{mask:#x}");
+    }
+
+    #[test]
+    fn the_bit_of_a_dropped_ack_lies_inside_a_half_open_connection() {
+        let (byte, mask) = resolve(Path::new(VMLINUX_BTF), RELEASE).unwrap().acked.unwrap();
+        let types = KernelTypes::read(Path::new(VMLINUX_BTF), ["inet_request_sock"]).unwrap();
+        let size = types.structure("inet_request_sock").unwrap().size();
         assert!(usize::try_from(byte).unwrap() < size, "{byte} of {size}");
         assert!(mask.is_power_of_two() && mask < 256, "{mask:#x}");
     }

@@ -419,20 +419,10 @@ fn load(
     let (repair, repair_mask) = layout.repair.unwrap_or_default();
     loader.override_global("TCP_REPAIR", &repair, true);
     loader.override_global("TCP_REPAIR_MASK", &repair_mask, true);
-    let optional = [
-        &layout.tw_room,
-        &layout.minis,
-        &layout.retransmits,
-        &layout.sent_before,
-        &layout.resets,
-        &layout.totals,
-        &layout.counting,
-        &layout.mptcp,
-        &layout.cgroups,
-    ];
-    let optional = optional.into_iter().flatten().flatten();
-    let required = layout.sockets.iter().chain(&layout.owners);
-    for FieldOffset { field, bytes } in required.chain(optional) {
+    let (acked, acked_mask) = layout.acked.unwrap_or_default();
+    loader.override_global("REQUEST_ACKED", &acked, true);
+    loader.override_global("REQUEST_ACKED_MASK", &acked_mask, true);
+    for FieldOffset { field, bytes } in layout.fields() {
         loader.override_global(field.global, bytes, true);
     }
     Ok(loader.load(object)?)

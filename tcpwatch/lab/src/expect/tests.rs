@@ -110,6 +110,8 @@ impl JudgedTale {
             ends_at: None,
             asked: false,
             handshake: None,
+            queue: None,
+            dropped: None,
             late_data: false,
             inferred: false,
             gap: false,
@@ -131,6 +133,7 @@ impl JudgedTale {
             next: None,
             most: None,
             sent: true,
+            queue: None,
         };
         self.add(milliseconds, host, MomentKind::News(Box::new(News::Retransmit(again))))
     }

@@ -121,6 +121,7 @@ mod tests {
             next: None,
             most: None,
             sent: true,
+            queue: None,
         });
         Moment { at, host: Host::Client, what: MomentKind::News(Box::new(news)) }
     }

@@ -212,6 +212,14 @@ pub(super) fn reset(reset: &Reset) -> Span {
     Span::new(format!("{direction}{text}"), style::FAILURE)
 }
 
+/// `tcp abort on close: closed with unread data`, or the kernel's word alone where both take more room.
+pub(super) fn why_reset(why: &str, room: usize) -> Span {
+    let word = why.replace('_', " ");
+    let both = reset_reason::meaning(why).map(|meaning| format!("{word}: {meaning}"));
+    let both = both.filter(|text| text.chars().count() <= room);
+    Span::new(both.unwrap_or(word), style::FAILURE)
+}
+
 /// The error that the application gets: `Connection timed out`.
 pub(super) fn error(error: &ErrorEvent) -> Span {
     Span::new(words::error(error.error), style::FAILURE)

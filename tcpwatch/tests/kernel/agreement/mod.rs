@@ -5,6 +5,7 @@ mod connects;
 mod laboratory;
 mod minis;
 mod orphans;
+mod rare;
 mod resets;
 
 use std::{

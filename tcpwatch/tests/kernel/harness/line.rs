@@ -46,6 +46,11 @@ pub(crate) struct Line {
     pub(crate) cause: String,
     #[serde(default)]
     pub(crate) count: u64,
+    pub(crate) listener: Option<Queues>,
+    #[serde(default)]
+    pub(crate) ack_dropped: bool,
+    pub(crate) listener_dropped: Option<u32>,
+    pub(crate) listener_dropped_within_s: Option<f64>,
     pub(crate) kind: Option<String>,
     pub(crate) attempt: Option<u32>,
     pub(crate) attempts_at_most: Option<u32>,
@@ -99,6 +104,22 @@ fn or_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Err
 
 fn or_zero<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
     Option::deserialize(deserializer).map(Option::unwrap_or_default)
+}
+
+/// The queues of a listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub(crate) struct Queues {
+    pub(crate) socket: Option<u64>,
+    pub(crate) addr: IpAddr,
+    pub(crate) port: u16,
+    pub(crate) accept_queue: u32,
+    pub(crate) accept_queue_max: u32,
+    #[serde(default)]
+    pub(crate) accept_queue_full: bool,
+    #[serde(default)]
+    pub(crate) last_place: bool,
+    pub(crate) syn_queue: u32,
+    pub(crate) dropped: u32,
 }
 
 /// Of a retransmission, whether it is one; of a connection, their number.

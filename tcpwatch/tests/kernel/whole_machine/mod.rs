@@ -2,6 +2,7 @@
 //! the virtual machines of `cargo xtask test vm`.
 
 mod lockdown;
+mod orphans;
 mod processors;
 mod symbols;
 mod too_old;

@@ -10,7 +10,11 @@ use tcpwatch_core::{
 
 #[cfg(test)]
 use super::schema;
-use super::{Members, values::State};
+use super::{
+    Members,
+    queue::{self, Queues},
+    values::State,
+};
 use crate::json::{Seconds, Word};
 
 /// The life of a connection, once, when its last trace is gone.
@@ -70,6 +74,14 @@ pub(crate) struct ConnectionLine<'a> {
     closed_by: Option<Word>,
     #[cfg_attr(test, schemars(schema_with = "schema::end"))]
     end: Word,
+    /// The listener's queues when the accept queue was fullest, of those moments of this connection at which
+    /// there was something to be said of them. Absent when there was none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schemars(with = "Queues"))]
+    listener: Option<Queues>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[cfg_attr(test, schemars(schema_with = "schema::ack_dropped"))]
+    ack_dropped: bool,
     /// It is still in `TIME_WAIT`, for so long at most: the run ended before. Only with --lives or --failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, schemars(with = "Seconds"))]
@@ -133,6 +145,7 @@ impl Serialize for Again<'_> {
 pub(crate) fn connection(line: &mut Members<'_, '_>, connection: &Connection) {
     let opened = connection.opened.map(|opened| line.moment(opened));
     let totals = connection.totals.as_ref();
+    let queue = connection.queue.as_deref();
     line.socket(&connection.subject);
     line.add(&ConnectionLine {
         opened: opened.as_deref(),
@@ -150,6 +163,8 @@ pub(crate) fn connection(line: &mut Members<'_, '_>, connection: &Connection) {
         retries: Again(&connection.again),
         closed_by: connection.closed_by.map(|by| Word(by.word())),
         end: Word(connection.end.word()),
+        listener: queue.map(Queues::of),
+        ack_dropped: queue::ack_dropped(queue),
         ends_in_s: connection.ends_at.map(|ends_at| Seconds(ends_at.since(connection.at))),
         existing: connection.existed,
         inferred_changes: connection.inferred.iter().copied().map(Inferred::of).collect(),

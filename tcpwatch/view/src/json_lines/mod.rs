@@ -4,6 +4,7 @@
 pub(crate) mod life;
 mod losses;
 mod place;
+mod queue;
 pub(crate) mod reset;
 pub(crate) mod retransmit;
 #[cfg(test)]

@@ -7,7 +7,11 @@ use tcpwatch_core::{timing::Then, track::Retransmit};
 
 #[cfg(test)]
 use super::schema;
-use super::{Members, values::State};
+use super::{
+    Members,
+    queue::{self, Queues},
+    values::State,
+};
 use crate::json::{Seconds, Word};
 
 /// A segment was sent again.
@@ -68,6 +72,12 @@ pub(crate) struct RetransmitLine {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, schemars(schema_with = "schema::count"))]
     attempts_at_most: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schemars(with = "Queues"))]
+    listener: Option<Queues>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[cfg_attr(test, schemars(schema_with = "schema::ack_dropped"))]
+    ack_dropped: bool,
 }
 
 pub(crate) fn retransmit(line: &mut Members<'_, '_>, again: &Retransmit) {
@@ -83,7 +93,9 @@ pub(crate) fn retransmit(line: &mut Members<'_, '_>, again: &Retransmit) {
         next,
         most,
         sent,
+        ref queue,
     } = *again;
+    let queue = queue.as_deref();
     let gives_up = next.filter(|next| next.then == Then::GivesUp);
     let next = next.filter(|next| next.then != Then::GivesUp);
     line.socket(subject);
@@ -100,5 +112,7 @@ pub(crate) fn retransmit(line: &mut Members<'_, '_>, again: &Retransmit) {
         gives_up_in_s: gives_up.map(|next| Seconds(next.wait.promise)),
         gives_up_in_at_most_s: gives_up.map(|next| Seconds(next.wait.latest)),
         attempts_at_most: most,
+        listener: queue.map(Queues::of),
+        ack_dropped: queue::ack_dropped(queue),
     });
 }

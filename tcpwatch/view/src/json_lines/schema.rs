@@ -95,6 +95,7 @@ schemas! {
     kind { "$ref": "#/$defs/kind" }
     handshake { "$ref": "#/$defs/handshake" }
     cause { "$ref": "#/$defs/cause" }
+    ack_dropped { "$ref": "#/$defs/ack_dropped" }
     family { "enum": ["ipv4", "ipv6"] }
     direction { "enum": ["outgoing", "incoming", "both", null] }
     reset_direction { "enum": ["sent", "received"] }
@@ -279,7 +280,13 @@ fn definitions() -> Value {
              data and the server took them, at either end, or the kernel kept no state until the final ACK.",
             &[Handshake::FastOpen, Handshake::SynCookie].map(Handshake::word)
         ),
-        "cause": words("Why something was lost.", &Cause::ALL.map(Cause::word))
+        "cause": words("Why something was lost.", &Cause::ALL.map(Cause::word)),
+        "ack_dropped": {
+            "description": "The last ACK of the handshake came before and was dropped, not because of \
+                            TCP_DEFER_ACCEPT: the accept queue was full then, or the kernel could not make a \
+                            socket. Absent means false.",
+            "type": "boolean"
+        }
     })
 }
 

@@ -10,14 +10,22 @@ use tcpwatch_core::{
 
 #[cfg(test)]
 use super::schema;
-use super::{Members, values::State};
+use super::{
+    Members,
+    queue::{self, Queues},
+    values::State,
+};
 use crate::json::{Seconds, Word};
 
 /// A socket has changed its state.
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(JsonSchema), schemars(
     extend(
-        "dependentRequired" = { "gap": ["inferred"] },
+        "dependentRequired" = {
+            "gap": ["inferred"],
+            "listener_dropped": ["listener_dropped_within_s"],
+            "listener_dropped_within_s": ["listener_dropped"]
+        },
         "if" = { "properties": { "to": { "const": "CLOSED" } } },
         "then" = { "required": ["reason"] },
         "else" = { "properties": { "reason": false } }
@@ -43,6 +51,22 @@ pub(crate) struct StateLine {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, schemars(schema_with = "schema::handshake"))]
     handshake: Option<Word>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schemars(with = "Queues"))]
+    listener: Option<Queues>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[cfg_attr(test, schemars(schema_with = "schema::ack_dropped"))]
+    ack_dropped: bool,
+    /// When a SYN comes through: segments that its listener has dropped, for whatever reason, since a SYN came
+    /// through last. One of them may have been an earlier SYN of this connection. Absent when none was, or when
+    /// that is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schemars(schema_with = "schema::positive"))]
+    listener_dropped: Option<u32>,
+    /// How long ago that last SYN was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schemars(with = "Seconds"))]
+    listener_dropped_within_s: Option<Seconds>,
     /// When the kernel's timer ends the state entered, if nothing else does before.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, schemars(with = "Seconds"))]
@@ -69,9 +93,12 @@ pub(crate) fn change(line: &mut Members<'_, '_>, change: &Change) {
         ends_at,
         asked,
         handshake,
+        ref queue,
+        dropped,
         inferred,
         gap,
     } = *change;
+    let queue = queue.as_deref();
     line.socket(subject);
     line.add(&StateLine {
         from: State(from),
@@ -81,6 +108,10 @@ pub(crate) fn change(line: &mut Members<'_, '_>, change: &Change) {
         late_data,
         asked,
         handshake: handshake.map(|handshake| Word(handshake.word())),
+        listener: queue.map(Queues::of),
+        ack_dropped: queue::ack_dropped(queue),
+        listener_dropped: dropped.map(|dropped| dropped.segments),
+        listener_dropped_within_s: dropped.map(|dropped| Seconds(dropped.within)),
         ends_in_s: ends_in(at, ends_at),
         inferred,
         gap,

@@ -10,7 +10,7 @@ use tcpwatch_core::{
 use super::{
     Humane, Terminal, TimeStyle, cell,
     columns::{BYTES, CLOSED_BY, HANDSHAKE, LASTED, OWNER, RETRIES, Titles},
-    place, style, write_elapsed,
+    place, queue, style, write_elapsed,
 };
 
 impl Terminal {
@@ -57,6 +57,7 @@ impl Terminal {
     /// How it ended, and what is to be known of it besides.
     fn life_ends(&mut self, connection: &Connection, clock: &WallClock) -> String {
         let mut text = end(connection);
+        text += &queue::dotted(connection.queue.iter().flat_map(|queue| queue::phrases(queue)));
         if let Some(ends_at) = connection.ends_at {
             let mut moment = Vec::new();
             if self.layout.time == TimeStyle::Elapsed {

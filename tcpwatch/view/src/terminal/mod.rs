@@ -6,6 +6,7 @@ mod duration;
 mod lives;
 mod namespaces;
 mod place;
+mod queue;
 mod segment;
 pub mod style;
 #[cfg(test)]
@@ -96,7 +97,7 @@ enum Existed {
 /// What a line says besides the change itself.
 #[derive(Clone, Copy, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a remark that a line has or has not")]
-struct Remarks {
+struct Remarks<'a> {
     reason: Option<&'static str>,
     ends_at: Option<KernelTime>,
     handshake: Option<&'static str>,
@@ -108,6 +109,8 @@ struct Remarks {
     meaning: Option<&'static str>,
     gap: bool,
     odd: bool,
+    /// More phrases, each behind a dot.
+    more: &'a str,
 }
 
 impl Terminal {
@@ -205,7 +208,13 @@ impl Terminal {
 
     /// The last column: owner, and what is worth a word. On a terminal that is too narrow the
     /// owner's name is cut first.
-    fn end(&mut self, subject: &Subject, remarks: Remarks, clock: &WallClock, out: &mut Vec<u8>) {
+    fn end(
+        &mut self,
+        subject: &Subject,
+        remarks: Remarks<'_>,
+        clock: &WallClock,
+        out: &mut Vec<u8>,
+    ) {
         self.remark(remarks, clock);
         let taken = self.columns.last_cell() + char_count(&self.cell);
         let room = self.layout.width.saturating_sub(taken);
@@ -226,8 +235,9 @@ impl Terminal {
     }
 
     /// Puts the remarks into the cell.
-    fn remark(&mut self, remarks: Remarks, clock: &WallClock) {
-        let Remarks { reason, ends_at, handshake, inferred, asked, existed, gap, .. } = remarks;
+    fn remark(&mut self, remarks: Remarks<'_>, clock: &WallClock) {
+        let Remarks { reason, ends_at, handshake, inferred, asked, existed, gap, more, .. } =
+            remarks;
         let cell = &mut self.cell;
         let mut word = |word: &str| {
             cell.extend_from_slice(" \u{b7} ".as_bytes());
@@ -263,6 +273,7 @@ impl Terminal {
                 self.ends_calendar.write(clock.unix_ns(ends_at), 1, cell);
             }
         }
+        cell.extend_from_slice(more.as_bytes());
     }
 }
 
@@ -290,6 +301,7 @@ impl Terminal {
         self.cell.extend_from_slice(cell::link(change.gap).as_bytes());
         cell::state(change.to, &mut self.cell);
         self.middle(style::of_change(change), change.in_state, out);
+        let more = queue::of_change(change);
         let remarks = Remarks {
             reason: change_words(change),
             ends_at: change.ends_at,
@@ -299,7 +311,10 @@ impl Terminal {
             existed: Existed::No,
             meaning: None,
             gap: change.gap,
-            odd: change.inferred || change.reason.is_some_and(Reason::is_failure),
+            odd: change.inferred
+                || change.reason.is_some_and(Reason::is_failure)
+                || !more.is_empty(),
+            more: &more,
         };
         self.end(&change.subject, remarks, clock, out);
     }

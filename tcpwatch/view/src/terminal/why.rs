@@ -6,7 +6,7 @@ use tcpwatch_core::{
     track::{Reset, Retransmit, Subject},
 };
 
-use super::{Humane, Remarks, Terminal, cell, char_count, columns::CHANGE, style};
+use super::{Humane, Remarks, Terminal, cell, char_count, columns::CHANGE, queue, style};
 
 impl Terminal {
     /// `SYN retry 3 of 6   4.10 s  expected 4 s · next in 8 s · nc 2410`
@@ -130,5 +130,6 @@ fn schedule(again: &Retransmit) -> Vec<String> {
     if !again.sent {
         words.push("refused below TCP".to_owned());
     }
+    words.extend(again.queue.iter().flat_map(|queue| queue::phrases(queue)));
     words
 }

@@ -5,6 +5,7 @@ mod half_open;
 mod lives;
 mod missed;
 mod owners;
+mod queues;
 mod resets;
 mod retries;
 mod segment_times;
@@ -84,6 +85,7 @@ fn state(at: u64, socket: u64, from: TcpState, to: TcpState) -> StateEvent {
 fn timewait(at: u64, timer: TimerEvent, state: TcpState, due: Jiffies) -> MiniEvent {
     MiniEvent {
         listener: None,
+        listener_dropped: 0,
         at: ms(at),
         socket: Some(Cookie(1)),
         netns: NETNS,

@@ -75,6 +75,11 @@ fn is_waiting(call: &SystemCall) -> bool {
     matches!(call.name.as_str(), "accept" | "recv")
 }
 
+/// Is it about a call? Its first word is the call with its arguments.
+pub(super) fn is_call(note: &Span) -> bool {
+    note.text.split(' ').next().is_some_and(|word| word.contains('('))
+}
+
 /// The effect of a call.
 pub(super) fn effect(call: &SystemCall) -> Effect {
     match call.name.as_str() {

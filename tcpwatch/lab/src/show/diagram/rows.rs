@@ -29,6 +29,8 @@ use crate::{
 
 /// Maximal time between events of one row.
 const TOGETHER: Duration = Duration::from_millis(2);
+/// Lines of a panel that the reason for a reset may take.
+const LINES: usize = 2;
 /// Maximal time between calls of one row.
 const CALLS: Duration = Duration::from_millis(50);
 
@@ -191,7 +193,7 @@ impl<'a> Rows<'a> {
         let effect = calls::effect(call);
         let caused = self.made.iter_mut().rev().find(|row| {
             apart(moment.at, row.at) < TOGETHER
-                && !row.panels.of(host).notes.iter().any(|note| note.text.contains('('))
+                && !row.panels.of(host).notes.iter().any(calls::is_call)
                 && match effect {
                     Effect::Enters(states) => {
                         row.entered.of(host).is_some_and(|entered| states.contains(&entered))
@@ -257,7 +259,7 @@ impl<'a> Rows<'a> {
                 });
                 match (shown, reset.direction, &reset.why) {
                     (Some(row), ResetDirection::Sent, Some(why)) => {
-                        let why = Span::new(why.replace('_', " "), style::FAILURE);
+                        let why = words::why_reset(why, LINES * *self.room.of(host));
                         row.panels.of_mut(host).notes.push(why);
                     }
                     (Some(_), ..) => {}

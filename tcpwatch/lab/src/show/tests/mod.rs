@@ -9,7 +9,7 @@ use std::{env, fs, path::Path};
 
 use similar::TextDiff;
 
-use super::{Layout, Timeline, diagram, heading, verdicts};
+use super::{Layout, Timeline, diagram, heading, verdicts, words};
 use crate::story::Run;
 
 const PLAIN: Layout = Layout { color: false, width: 100 };
@@ -110,4 +110,12 @@ fn colour_adds_nothing_but_colour() {
         assert_eq!(stripped, plain);
         assert!(colored.len() > plain.len());
     }
+}
+
+#[test]
+fn a_reason_for_a_reset_has_its_explanation_beside_it_where_there_is_room() {
+    let text = |why, room| words::why_reset(why, room).text;
+    assert_eq!(text("tcp_abort_on_close", 43), "tcp abort on close: closed with unread data");
+    assert_eq!(text("tcp_abort_on_close", 42), "tcp abort on close");
+    assert_eq!(text("new_in_a_later_kernel", 100), "new in a later kernel");
 }

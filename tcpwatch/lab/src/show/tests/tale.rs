@@ -222,6 +222,8 @@ impl MadeUpRun {
             ends_at: None,
             asked: false,
             handshake: None,
+            queue: None,
+            dropped: None,
             late_data: false,
             inferred: false,
             gap: false,
@@ -358,6 +360,7 @@ impl MadeUpRun {
                 next: None,
                 most: (segment == Segment::Syn).then_some(6),
                 sent: true,
+                queue: None,
             }))),
         );
         self.arrives(from, sent, dropped_by)

@@ -9,8 +9,8 @@ use std::{
 
 use rustix::fs::{CWD, Mode, mkfifoat};
 use tcpwatch_common::{
-    MiniSocket, OwnerVia, RecordHead, RecordKind, TimerEvent, counter::Hook, reset::FLAG_SENT,
-    retransmit::FLAG_REQUEST,
+    ListenerQueue, MiniSocket, OwnerVia, RecordHead, RecordKind, TimerEvent, counter::Hook,
+    reset::FLAG_SENT, retransmit::FLAG_REQUEST,
 };
 use tempfile::TempDir;
 
@@ -99,6 +99,12 @@ fn hook_of(record: &[u8]) -> Hook {
         RecordKind::Reset if flags & FLAG_SENT != 0 => Hook::SendReset,
         RecordKind::Reset => Hook::ReceiveReset,
         RecordKind::SocketError => Hook::ErrorReport,
+        RecordKind::ListenerQueue => {
+            let start = offset_of!(ListenerQueue<1>, hook);
+            let number = u32::from_ne_bytes([start, start + 1, start + 2, start + 3].map(byte));
+            let hooks = [Hook::TimerCancel, Hook::TimerExpire, Hook::RetransmitSynAck];
+            hooks.into_iter().find(|hook| *hook as u32 == number).unwrap()
+        }
         RecordKind::Segment => panic!("no laboratory"),
     }
 }

@@ -40,6 +40,7 @@ fn client() -> Connection {
         end: Reason::Normal,
         ends_at: None,
         inferred: Vec::new(),
+        queue: None,
     }
 }
 

@@ -1,9 +1,11 @@
 //! Retries, resets and errors, from made-up news.
 
+use std::net::Ipv4Addr;
+
 use tcpwatch_core::{
-    event::{About, ErrorEvent, ResetDirection, Segment, TcpState},
+    event::{About, ErrorEvent, ListenerQueue, ResetDirection, Segment, TcpState},
     timing::{Next, Then, Window},
-    track::{Reset, Retransmit},
+    track::{Dropped, Reset, Retransmit},
 };
 
 use super::*;
@@ -27,6 +29,7 @@ fn syn() -> Retransmit {
         next: Some(next(Then::Attempt, 1000)),
         most: Some(10),
         sent: true,
+        queue: None,
     }
 }
 
@@ -242,4 +245,64 @@ fn an_error_is_told_in_the_systems_words() {
         "     134.9300 192.168.2.105:43068 → 192.168.2.100:11111 \
          error, ESTABLISHED              -  nc 2410 · No route to host"
     );
+}
+
+fn queue() -> ListenerQueue {
+    ListenerQueue {
+        listener: None,
+        bound_to: Endpoint { address: Ipv4Addr::UNSPECIFIED.into(), port: 80 },
+        waiting: 129,
+        most: 128,
+        half_open: 129,
+        dropped: 17,
+        ack_dropped: true,
+        accepted: false,
+    }
+}
+
+#[test]
+fn a_queue_is_named_with_its_listener_and_how_full_it_was_read() {
+    let told = |queue, width| {
+        line(
+            &News::Retransmit(Retransmit { queue: Some(Box::new(queue)), ..syn_ack() }),
+            width,
+            true,
+        )
+    };
+    let end = |text: &str| text.split_once("next in 2 s").unwrap().1.to_owned();
+    assert_eq!(
+        end(&told(queue(), 300)),
+        " · its ACK was dropped · accept queue of 0.0.0.0:80 full (129 of 128) · nc 2410 (listener)"
+    );
+    let narrow = told(queue(), 100);
+    assert!(narrow.ends_with("1.03 s  accept queue of 0.0.0.0:80 full (129 of 128)"), "{narrow}");
+    let crowded = ListenerQueue { waiting: 3, ack_dropped: false, ..queue() };
+    assert_eq!(
+        end(&told(crowded, 300)),
+        " · SYN queue of 0.0.0.0:80 full (129 of 128) · nc 2410 (listener)"
+    );
+    let nearly = ListenerQueue { half_open: 128, ..crowded };
+    assert_eq!(
+        end(&told(nearly, 300)),
+        " · SYN queue of 0.0.0.0:80 (128 of 128) · nc 2410 (listener)"
+    );
+}
+
+#[test]
+fn a_change_names_the_last_place_and_what_the_listener_dropped() {
+    let queue = ListenerQueue { waiting: 128, ack_dropped: false, accepted: true, ..queue() };
+    let subject = Subject { inherited: true, ..subject(Direction::Incoming) };
+    let change = Change::plain(at(10), subject, (TcpState::SynRecv, None), TcpState::Established);
+    let last = Change { queue: Some(Box::new(queue)), ..change.clone() };
+    let told = line(&News::Change(last), 200, true);
+    assert!(
+        told.ends_with(" · last place in the accept queue of 0.0.0.0:80 (128 before it)"),
+        "{told}"
+    );
+    for (segments, words) in [(1, "1 segment"), (3, "3 segments")] {
+        let dropped = Some(Dropped { segments, within: ms(1020) });
+        let told = line(&News::Change(Change { dropped, ..change.clone() }), 200, true);
+        let end = format!(" · its listener dropped {words} in the 1.02 s before");
+        assert!(told.ends_with(&end), "{told}");
+    }
 }
