@@ -5,7 +5,7 @@
 //! CPU; their sum is the count. Times are in nanoseconds, states are the kernel's numbers.
 
 use crate::{
-    Reason,
+    Reason, mini_clock,
     state::{CLOSED, FIN_WAIT_2, TIME_WAIT},
 };
 
@@ -241,9 +241,9 @@ impl Pending {
     /// Did FIN_WAIT_2 become TIME_WAIT, and no event has told it?
     #[must_use]
     #[inline]
-    #[expect(clippy::as_conversions, reason = "small to large")]
+    #[expect(clippy::as_conversions, reason = "masked numbers")]
     pub const fn is_silent_change(&self) -> bool {
-        self.state == TIME_WAIT as u32 && self.kept == FIN_WAIT_2 as u32
+        mini_clock::became_time_wait((self.kept & 15) as u8, (self.state & 15) as u8)
     }
 
     /// Counts the end that this has turned out to be, through `add(word, number)`.

@@ -105,6 +105,7 @@ pub mod counter;
 pub mod counts;
 pub mod errno;
 pub mod listener_queue;
+pub mod mini_clock;
 pub mod mini_closing;
 pub mod mini_socket;
 pub mod owner;

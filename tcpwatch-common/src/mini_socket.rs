@@ -18,7 +18,7 @@ pub enum TimerEvent {
 }
 
 /// What the timer belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum MiniKind {
     /// `struct inet_timewait_sock`.

@@ -8,7 +8,12 @@
 //! preempted where preemption is enabled again, still inside the program.
 //!
 //! A copy has a recursion guard of its own. It handles what those before it were kept from, which shows
-//! in the socket: its storage holds the state that the last handled change entered.
+//! in the socket: its storage holds the state that the last handled change entered. As a rule a copy looks there
+//! and is done; it costs as much as the program only where it is loaded.
+//!
+//! Loaded once, and called by a tail call of each copy, the program would not be guarded: since 6.13 the stack of
+//! a program may be one for each CPU (`bpf_enable_priv_stack` in `kernel/bpf/verifier.c`), which two runs on
+//! one CPU then share. On 7.3 that made changes of the one's old state and the other's new one.
 
 use aya_ebpf::bindings::BPF_SK_STORAGE_GET_F_CREATE;
 use tcpwatch_common::{Counter, counter::Hook, counts::Block};

@@ -24,138 +24,164 @@ use crate::{
 };
 
 #[btf_tracepoint(function = "inet_sock_set_state")]
+#[inline(always)]
 fn set_state(ctx: BtfTracePointContext) -> i32 {
     observe(&ctx, copies::FIRST)
 }
 
 #[btf_tracepoint(function = "inet_sock_set_state")]
+#[inline(always)]
 fn set_state_second(ctx: BtfTracePointContext) -> i32 {
     observe(&ctx, copies::SECOND)
 }
 
 #[btf_tracepoint(function = "inet_sock_set_state")]
+#[inline(always)]
 fn set_state_third(ctx: BtfTracePointContext) -> i32 {
     observe(&ctx, copies::THIRD)
 }
 
 #[btf_tracepoint(function = "inet_sock_set_state")]
+#[inline(always)]
 fn set_state_fourth(ctx: BtfTracePointContext) -> i32 {
     observe(&ctx, copies::FOURTH)
 }
 
 #[btf_tracepoint(function = "inet_sock_set_state")]
+#[inline(always)]
 fn set_state_fifth(ctx: BtfTracePointContext) -> i32 {
     observe(&ctx, copies::FIFTH)
 }
 
 #[inline(always)]
 fn observe(ctx: &BtfTracePointContext, copy: Copy) -> i32 {
-    let sock = Sock::argument(ctx, 0);
-    let (old, new) = (ctx.arg::<u32>(1) as u8, ctx.arg::<u32>(2) as u8);
-    // tcp_close_state() also "changes" FIN_WAIT_2 to FIN_WAIT_2: not a change.
-    if old == new || !sock.is_tcp() {
-        return 0;
-    }
-    if trial::has(sock, Hook::SetState) || !copy.takes(sock, new) {
-        return 0;
-    }
-    if old == LISTEN && new == SYN_RECV {
-        count::full::accepting(sock, copy.block);
-    } else if count::is_on() {
-        count::full::change(sock, (old, new), copy.block);
-    }
-    if old == SYN_RECV {
-        accepting::is_over();
-    }
-    if emit::is_on()
-        && let Err(loss) = try_set_state(ctx, sock, (old, new), copy.hook)
+    // First of all, because it is all that a copy does as a rule.
+    if let Some(change) = Change::of(ctx)
+        && copy.takes(change.sock, change.new)
     {
-        emit::count_loss(ctx, loss, copy.hook);
+        change.observe(ctx, copy);
     }
     0
 }
 
-#[inline(always)]
-fn try_set_state(
-    ctx: &BtfTracePointContext,
+/// What the tracepoint reports of a TCP socket.
+#[derive(Clone, Copy)]
+struct Change {
     sock: Sock,
-    (old, new): (u8, u8),
-    hook: Hook,
-) -> Result<(), Loss> {
-    let ports = (local_port(sock, old, new)?, sock.remote_port());
-    if old == LISTEN && new == SYN_RECV && ports.1 == 0 {
-        // Up to 6.12 an accepted socket is still an exact copy of its listener here, cookie included
-        // (inet_csk_clone_lock): nobody's change. Its next one has everything.
-        return Ok(());
-    }
-    let listens = new == LISTEN || old == LISTEN && new == CLOSED;
-    let verdict = if listens { filter::listener_port(ports.0) } else { filter::ports(ports) };
-    let may_be_kept = filter::asks_ports() && old == SYN_SENT;
-    if verdict == Verdict::Unwanted {
-        return forget(sock, may_be_kept);
-    }
-    let tcp = sock.as_tcp().ok_or(Loss::NotATcpSocket)?;
-    if new == SYN_SENT || new == ESTABLISHED {
-        sent_before::learn(tcp);
-    }
-    let netns = tcp.netns();
-    if !filter::netns(netns) {
-        return forget(sock, may_be_kept);
-    }
-    let addresses = sock.addresses().ok_or(Loss::UnknownFamily)?;
-    if !filter::addresses(&addresses) {
-        return forget(sock, may_be_kept);
-    }
-
-    let (error, flags) = if new == CLOSED && old != LISTEN {
-        let Closing { error, flags, .. } = closing::of(sock, tcp, old);
-        (error, flags)
-    } else {
-        (sock.error(), flags(sock, tcp, old))
-    };
-    let head = emit::head(RecordKind::StateChange, sock.cookie(), netns, ports, flags);
-    let head = RecordHead { cgroup: tcp.cgroup(), ..head };
-    let opens = old == SYN_SENT && new == ESTABLISHED && maps::WITH_TOTALS.load() != 0;
-    let round_trip_us = if opens { tcp.syn_round_trip_us() } else { 0 };
-    let change = What { old, new, error, round_trip_us };
-    // No closure: one that is not inlined returns a type that the kernel's BTF does not take.
-    let owner = if let Some(via) = system_call(sock, old, new)
-        && let Some(task) = owner::of_system_call(tcp)
-    {
-        Some((task, via as u16))
-    } else {
-        None
-    };
-    // A listener waits here for nothing: user space asks for its port and decides.
-    if verdict == Verdict::Undecided && !listens {
-        // A connect that found no free port never gets one.
-        if new == CLOSED {
-            return forget(sock, may_be_kept);
-        }
-        return undecided::keep(head.cookie, &change.kept_back(&head, owner));
-    }
-    // Late, because a change that is carried through all of the above has no place in registers.
-    if may_be_kept && let Some(kept) = undecided::take(head.cookie) {
-        emit_kept_back(ctx, &kept, &head, &addresses, hook);
-    }
-    if let Some(owner) = owner {
-        let told = owner::tell(&head, &addresses, owner, hook);
-        if let Err(loss) = told {
-            emit::count_loss(ctx, loss, hook);
-        }
-    }
-    let is_last = new == CLOSED && !listens && maps::WITH_TOTALS.load() != 0;
-    change.emit(head, &addresses, is_last.then_some(tcp), hook)
+    old: u8,
+    new: u8,
 }
 
-/// A change that is kept back will not be emitted; nor will this one.
-#[inline(always)]
-#[expect(clippy::unnecessary_wraps, reason = "the callers return it")]
-fn forget(sock: Sock, may_be_kept: bool) -> Result<(), Loss> {
-    if may_be_kept {
-        undecided::forget(sock.cookie());
+/// What the filters let through.
+struct Wanted {
+    tcp: TcpSock,
+    netns: u32,
+    /// Only the socket's next change has the port that a filter asks for.
+    waits: bool,
+}
+
+impl Change {
+    /// `None` if it is none of TCP: `tcp_close_state()` also "changes" FIN_WAIT_2 to FIN_WAIT_2.
+    #[inline(always)]
+    fn of(ctx: &BtfTracePointContext) -> Option<Self> {
+        let sock = Sock::argument(ctx, 0);
+        let (old, new) = (ctx.arg::<u32>(1) as u8, ctx.arg::<u32>(2) as u8);
+        (old != new && sock.is_tcp()).then_some(Self { sock, old, new })
     }
-    Ok(())
+
+    #[inline(always)]
+    fn observe(self, ctx: &BtfTracePointContext, copy: Copy) {
+        let Self { sock, old, new } = self;
+        if trial::has(sock, Hook::SetState) {
+            return;
+        }
+        if old == LISTEN && new == SYN_RECV {
+            count::full::accepting(sock, copy.block);
+        } else if count::is_on() {
+            count::full::change(sock, (old, new), copy.block);
+        }
+        if old == SYN_RECV {
+            accepting::is_over();
+        }
+        if emit::is_on()
+            && let Err(loss) = self.emit(ctx, copy.hook)
+        {
+            emit::count_loss(ctx, loss, copy.hook);
+        }
+    }
+
+    #[inline(always)]
+    fn emit(self, ctx: &BtfTracePointContext, hook: Hook) -> Result<(), Loss> {
+        let Self { sock, old, new } = self;
+        let ports = (local_port(sock, old, new)?, sock.remote_port());
+        if old == LISTEN && new == SYN_RECV && ports.1 == 0 {
+            // Up to 6.12 an accepted socket is still an exact copy of its listener here, cookie included
+            // (inet_csk_clone_lock): nobody's change. Its next one has everything.
+            return Ok(());
+        }
+        // So may the change before this one be.
+        let may_be_kept = filter::asks_ports() && old == SYN_SENT;
+        let Some(Wanted { tcp, netns, waits }) = self.wanted(ports)? else {
+            if may_be_kept {
+                undecided::forget(sock.cookie());
+            }
+            return Ok(());
+        };
+        let ends = new == CLOSED && old != LISTEN;
+        let (error, flags) = if ends {
+            let Closing { error, flags, .. } = closing::of(sock, tcp, old);
+            (error, flags)
+        } else {
+            (sock.error(), flags(sock, tcp, old))
+        };
+        let head = emit::head(RecordKind::StateChange, sock.cookie(), netns, ports, flags);
+        let head = RecordHead { cgroup: tcp.cgroup(), ..head };
+        let opens = old == SYN_SENT && new == ESTABLISHED && maps::WITH_TOTALS.load() != 0;
+        let round_trip_us = if opens { tcp.syn_round_trip_us() } else { 0 };
+        let what = What { old, new, error, round_trip_us };
+        if may_be_kept && let Some(kept) = undecided::take(head.cookie) {
+            emit_kept_back(ctx, &kept, &head, sock, hook);
+        }
+        // No closure: one that is not inlined returns a type that the kernel's BTF does not take.
+        let owner = if let Some(via) = system_call(sock, old, new)
+            && let Some(task) = owner::of_system_call(tcp)
+        {
+            Some((task, via as u16))
+        } else {
+            None
+        };
+        if waits {
+            return undecided::keep(head.cookie, &what.kept_back(&head, owner));
+        }
+        if let Some(owner) = owner {
+            tell_owner(ctx, &head, sock, owner, hook);
+        }
+        let is_last = ends && maps::WITH_TOTALS.load() != 0;
+        what.emit(head, sock, is_last.then_some(tcp), hook)
+    }
+
+    #[inline(always)]
+    fn wanted(self, ports: (u16, u16)) -> Result<Option<Wanted>, Loss> {
+        let Self { sock, old, new } = self;
+        // A listener waits for nothing: user space asks for its port and decides.
+        let listens = new == LISTEN || old == LISTEN && new == CLOSED;
+        let verdict = if listens { filter::listener_port(ports.0) } else { filter::ports(ports) };
+        let waits = verdict == Verdict::Undecided && !listens;
+        // A connect that found no free port never gets one.
+        if verdict == Verdict::Unwanted || waits && new == CLOSED {
+            return Ok(None);
+        }
+        let tcp = sock.as_tcp().ok_or(Loss::NotATcpSocket)?;
+        if new == SYN_SENT || new == ESTABLISHED {
+            sent_before::learn(tcp);
+        }
+        let netns = tcp.netns();
+        if !filter::netns(netns) {
+            return Ok(None);
+        }
+        let addresses = sock.addresses().ok_or(Loss::UnknownFamily)?;
+        Ok(filter::addresses(&addresses).then_some(Wanted { tcp, netns, waits }))
+    }
 }
 
 /// The cheap way first; it fails only at the very end of a life, and while there is no port.
@@ -180,10 +206,8 @@ fn local_port(sock: Sock, old: u8, new: u8) -> Result<u16, Loss> {
 /// Tells a connect that was kept back until a port was known, if there is one: `now` has the ports.
 #[inline(always)]
 pub(crate) fn tell_kept_back(ctx: &BtfTracePointContext, sock: Sock, now: &RecordHead) {
-    if let Some(kept) = undecided::take(sock.cookie())
-        && let Some(addresses) = sock.addresses()
-    {
-        emit_kept_back(ctx, &kept, now, &addresses, Hook::SetState);
+    if let Some(kept) = undecided::take(sock.cookie()) {
+        emit_kept_back(ctx, &kept, now, sock, Hook::SetState);
     }
 }
 
@@ -192,17 +216,29 @@ fn emit_kept_back(
     ctx: &BtfTracePointContext,
     kept: &KeptBack,
     now: &RecordHead,
-    addresses: &Addresses,
+    sock: Sock,
     hook: Hook,
 ) {
     let (head, change) = What::at_last(kept, now);
     if kept.task.comm[0] != 0 || kept.task.pid != 0 {
-        let told = owner::tell(&head, addresses, (kept.task, OwnerVia::Connect as u16), hook);
-        if let Err(loss) = told {
-            emit::count_loss(ctx, loss, hook);
-        }
+        tell_owner(ctx, &head, sock, (kept.task, OwnerVia::Connect as u16), hook);
     }
-    if let Err(loss) = change.emit(head, addresses, None, hook) {
+    if let Err(loss) = change.emit(head, sock, None, hook) {
+        emit::count_loss(ctx, loss, hook);
+    }
+}
+
+#[inline(always)]
+fn tell_owner(
+    ctx: &BtfTracePointContext,
+    head: &RecordHead,
+    sock: Sock,
+    owner: (OwnerTask, u16),
+    hook: Hook,
+) {
+    if let Some(addresses) = sock.addresses()
+        && let Err(loss) = owner::tell(head, &addresses, owner, hook)
+    {
         emit::count_loss(ctx, loss, hook);
     }
 }
@@ -235,19 +271,21 @@ impl What {
         (head, Self { old, new, error: 0, round_trip_us: 0 })
     }
 
-    /// With `ending`, the totals of that socket go along.
+    /// With `ending`, the totals of that socket go along. Addresses are read for each record anew: carried through
+    /// the program, they would take an eighth of its stack.
     #[inline(always)]
     fn emit(
         self,
         head: RecordHead,
-        addresses: &Addresses,
+        sock: Sock,
         ending: Option<TcpSock>,
         hook: Hook,
     ) -> Result<(), Loss> {
+        let addresses = sock.addresses().ok_or(Loss::UnknownFamily)?;
         emit::attempt(hook);
         let kind = ending.map_or(head.kind, |_| RecordKind::StateChangeLast as u8);
         let head = RecordHead { kind, ..head };
-        match *addresses {
+        match addresses {
             Addresses::V4 { local, remote } => self.record(emit::v4(head), local, remote, ending),
             Addresses::V6 { local, remote } => self.record(emit::v6(head), local, remote, ending),
         }

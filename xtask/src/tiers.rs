@@ -12,7 +12,7 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 
 use crate::{
     cargo,
-    debian::{IPROUTE, PROMETHEUS},
+    debian::{BUSYBOX, IPROUTE, PROMETHEUS, SERVERS},
     precondition::Precondition,
     privilege::Privilege,
     reruns::Reruns,
@@ -35,6 +35,8 @@ enum TierRun {
     Fast(&'static str, &'static [&'static str]),
     /// The same, with Prometheus in `PATH`.
     WithPrometheus(&'static str),
+    /// The same, with Debian's servers and containers at hand.
+    WithServers(&'static str, &'static [&'static str]),
     /// The tests of other kernels, in virtual machines.
     InMachines,
 }
@@ -56,7 +58,15 @@ const TIERS: &[Tier] = &[
     },
     Tier { name: "lab", runs: &[TierRun::AsRoot("lab", &["--skip", "load::"])] },
     Tier { name: "deploy", runs: &[TierRun::WithPrometheus("deploy")] },
-    Tier { name: "kernel", runs: &[TierRun::AsRoot("kernel", &["--skip", "load::"])] },
+    Tier {
+        name: "kernel",
+        runs: &[TierRun::AsRoot("kernel", &["--skip", "load::", "--skip", "servers::"])],
+    },
+    Tier {
+        name: "servers",
+        // How often they agree with `ss` is for people to read.
+        runs: &[TierRun::WithServers("kernel", &["servers::", "--nocapture"])],
+    },
     Tier {
         name: "load",
         // Their measurements are for people to read; the table of all paths comes last.
@@ -69,8 +79,8 @@ const TIERS: &[Tier] = &[
     Tier { name: "vm", runs: &[TierRun::InMachines] },
 ];
 
-/// It takes many minutes of an otherwise idle machine.
-const ONLY_BY_NAME: &str = "load";
+/// One takes many minutes of an otherwise idle machine, the other 200 MB of packages.
+const ONLY_BY_NAME: [&str; 2] = ["load", "servers"];
 
 /// The exit status; clap uses the same number.
 const WRONG_USAGE: u8 = 2;
@@ -90,9 +100,10 @@ fn names() -> impl Iterator<Item = &'static str> {
 fn help() -> String {
     let tiers: Vec<_> = names().collect();
     format!(
-        "The tiers to run ({}), all but `{ONLY_BY_NAME}` when none is named; of their tests only those \
+        "The tiers to run ({}), all but {} when none is named; of their tests only those \
          that have one of the other words in their name, if there are any",
-        tiers.join(", ")
+        tiers.join(", "),
+        ONLY_BY_NAME.map(|name| format!("`{name}`")).join(" and ")
     )
 }
 
@@ -153,11 +164,11 @@ pub(crate) fn command(args: &TestArgs) -> Result<ExitCode> {
     Ok(if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// The named tiers in the table's order, or all but the one that runs only by name.
+/// The named tiers in the table's order, or all but those that run only when they are named.
 fn chosen(names: &[&str]) -> impl Iterator<Item = &'static Tier> {
     TIERS.iter().filter(|tier| {
         let is_named = names.contains(&tier.name);
-        is_named || names.is_empty() && tier.name != ONLY_BY_NAME
+        is_named || names.is_empty() && !ONLY_BY_NAME.contains(&tier.name)
     })
 }
 
@@ -206,6 +217,11 @@ impl TierRun {
                 let [reruns] = env;
                 as_root(target, &[], &[directory, reruns], &[], names)
             }
+            Self::WithServers(target, args) => {
+                let [reruns] = env;
+                let [packages, busybox] = servers()?;
+                as_root(target, &[], &[packages, busybox, reruns], args, names)
+            }
             Self::InMachines => {
                 let mut options = vm.clone();
                 options.only.extend(names.iter().map(|&name| name.to_owned()));
@@ -213,6 +229,20 @@ impl TierRun {
             }
         }
     }
+}
+
+/// Where the tests find each server's package, unpacked, and busybox for what runs in a container.
+fn servers() -> Result<[OsString; 2]> {
+    let mut packages = OsString::from("TCPWATCH_PACKAGES=");
+    for server in SERVERS {
+        let unpacked = server.ensure_unpacked()?;
+        if packages.as_encoded_bytes().ends_with(b"=") {
+            packages.push(unpacked.parent().context("packages are unpacked in a directory")?);
+        }
+    }
+    let mut busybox = OsString::from("TCPWATCH_BUSYBOX=");
+    busybox.push(BUSYBOX.ensure()?.join("busybox"));
+    Ok([packages, busybox])
 }
 
 fn cargo_test(args: &[&str], names: &[&str]) -> Result<bool> {
@@ -359,10 +389,11 @@ mod tests {
     }
 
     #[test]
-    fn without_a_name_every_tier_runs_but_the_one_under_load() {
-        let others: Vec<_> = names().filter(|name| *name != "load").collect();
+    fn without_a_name_every_tier_runs_but_those_that_run_by_name() {
+        let others: Vec<_> = names().filter(|name| *name != "load" && *name != "servers").collect();
         assert_eq!(chosen_names(&[]), others, "in the order of the table");
         assert_eq!(chosen_names(&["load"]), ["load"], "when it is named");
+        assert_eq!(chosen_names(&["servers"]), ["servers"], "as well");
     }
 
     #[test]

@@ -1,8 +1,6 @@
-//! Counts the lives of mini-sockets from the events of their timers. What an event means shows with
-//! the next one on the same CPU, in the same softirq or with interrupts off (`kernel/time/timer.c`):
-//! a cancel is followed by an expiry (the timer fired), by a start (it was moved) or by another
-//! timer (the mini-socket ended early); the expiry of a half-open connection by a start (the
-//! SYN+ACK was sent again) or by another timer (it was given up).
+//! Counts the lives of mini-sockets from the events of their timers; what an event means is decided in
+//! [`tcpwatch_common::mini_clock`]. An event waits here for the next one on the same CPU, which happens in the
+//! same softirq or with interrupts off: one about another timer decides as well.
 
 use aya_ebpf::{
     helpers::{bpf_ktime_get_ns, generated::bpf_jiffies64},
@@ -11,6 +9,7 @@ use aya_ebpf::{
 use tcpwatch_common::{
     EarlyEnd, MiniClosing, MiniKind, Reason, TimerEvent,
     counts::{self, Block, Pending, between, stay, transition},
+    mini_clock::{Anew, Step, time_wait_began},
     state::{FIN_WAIT_2, LISTEN, SYN_RECV, TIME_WAIT},
 };
 
@@ -32,9 +31,6 @@ const MOVED_WITHIN_NS: u64 = 250_000;
 /// The same from the expiry of a half-open connection: its handler sends a SYN+ACK in between.
 const SENT_AGAIN_WITHIN_NS: u64 = 5_000_000;
 
-/// `TCP_TIMEWAIT_LEN` in `include/net/tcp.h`: compiled in.
-const TIME_WAIT_NS: u64 = 60_000_000_000;
-
 /// An event of a mini-socket's timer. `accepted` says that a half-open connection is no longer needed.
 #[inline(always)]
 pub(crate) fn event(
@@ -52,9 +48,11 @@ pub(crate) fn event(
     // each other.
     let pending = unsafe { &mut *pending };
     let is_request = kind as u8 == MiniKind::Request as u8;
-    match event {
-        TimerEvent::Start if is_moved(pending, timer, mini) => moved(pending, mini.state(), words),
-        TimerEvent::Start => {
+    let starts = event as u8 == TimerEvent::Start as u8;
+    let step = Step::of(kind, event, starts && is_moved(pending, timer, mini));
+    match step {
+        Step::RunsAnew => runs_anew(pending, mini.state(), words),
+        Step::Begins => {
             settle(pending, words);
             if is_request {
                 words.adder()(transition(LISTEN, SYN_RECV), 1);
@@ -62,7 +60,7 @@ pub(crate) fn event(
                 born(timer, mini);
             }
         }
-        TimerEvent::Cancel => {
+        Step::Waits if event as u8 == TimerEvent::Cancel as u8 => {
             settle(pending, words);
             *pending = seen(timer, is_request, mini);
             if accepted {
@@ -72,14 +70,14 @@ pub(crate) fn event(
                 pending.end = canceled(ctx, timer, kind, mini, pending.at_ns) as u32;
             }
         }
-        TimerEvent::Expire => {
+        Step::Waits | Step::Ends => {
             if pending.timer != timer.address() {
                 settle(pending, words);
                 *pending = seen(timer, is_request, mini);
             }
             pending.expired = 1;
             pending.end = expired(kind, mini) as u32;
-            if !is_request {
+            if step as u8 == Step::Ends as u8 {
                 settle(pending, words);
             }
         }
@@ -164,25 +162,21 @@ pub(super) fn overtake() {
 
 /// The timer runs anew.
 #[inline(always)]
-fn moved(pending: &mut Pending, state: u8, mut words: Words) {
+fn runs_anew(pending: &mut Pending, state: u8, mut words: Words) {
     let timer = pending.timer;
     pending.timer = 0;
-    if state != TIME_WAIT {
-        return;
-    }
-    match pending.kept as u8 {
-        // The state is changed before the timer is moved (`tcp_timewait_state_process`).
-        FIN_WAIT_2 => {
+    match Anew::of(pending.kept as u8, state) {
+        Anew::TimeWait => {
             words.add(transition(FIN_WAIT_2, TIME_WAIT), 1);
             stay(FIN_WAIT_2, between(pending.earlier_ns, pending.at_ns), &mut words.adder());
             take_out(timer, &mut words);
         }
         // The timer no longer tells when TIME_WAIT was entered.
-        0 => {
+        Anew::Restarts if state == TIME_WAIT && pending.kept == 0 => {
             let clock = Clock { since_ns: pending.since_ns, state: TIME_WAIT.into() };
             keep(timer, clock, &mut words);
         }
-        _ => {}
+        Anew::Restarts | Anew::SentAgain => {}
     }
 }
 
@@ -253,15 +247,10 @@ fn seen(timer: Timer, is_request: bool, mini: Mini<'_>) -> Pending {
         return pending;
     }
     pending.earlier_ns = since;
-    // Its 60 s less what is left of them, or more what it is late.
     // SAFETY: the helper takes nothing and always succeeds (since 5.5).
     let jiffies = unsafe { bpf_jiffies64() };
-    let (expires, tick) = (timer.expires(), maps::TICK_NS.load());
-    let passed = if jiffies >= expires {
-        TIME_WAIT_NS + (jiffies - expires) * tick
-    } else {
-        TIME_WAIT_NS.saturating_sub((expires - jiffies) * tick)
-    };
+    let tick = maps::TICK_NS.load();
+    let passed = jiffies.saturating_sub(time_wait_began(timer.expires(), tick)) * tick;
     pending.since_ns = now.saturating_sub(passed);
     if pending.since_ns < since {
         pending.since_ns = since;

@@ -154,8 +154,8 @@ pub struct FilterArgs {
     /// Only sockets of this systemd unit: nginx, ssh.socket
     #[arg(long, value_name = "NAME")]
     pub unit: Option<String>,
-    /// Only sockets of this container: its id or the beginning of it, or the name of one of LXC or
-    /// systemd-nspawn
+    /// Only sockets of this container: its name, its id or the beginning of it; of Kubernetes
+    /// POD/CONTAINER
     #[arg(long, value_name = "ID|NAME")]
     pub container: Option<String>,
     /// Only connections that a peer opened

@@ -73,8 +73,8 @@ impl<'a> Shown<'a> {
     }
 
     /// Adds where a cgroup is, `None` if its path cannot be found.
-    pub(crate) fn place(&mut self, id: CgroupId, path: Option<&[u8]>) {
-        let place = self.whereabouts.learn(id, path);
+    pub(crate) fn place(&mut self, id: CgroupId, place: Option<Place>) {
+        let place = self.whereabouts.learn(id, place);
         self.items.extend(place.map(|place| Item::Place(id, place)));
     }
 

@@ -5,11 +5,14 @@ use std::time::Instant;
 
 use tcpwatch_core::{
     event::{CgroupId, Event, KernelTime, StateEvent},
+    place::Place,
     timing::Sysctls,
 };
 use tcpwatch_kernel::{
     clock,
-    source::{cgroup_paths::CgroupPaths, sysctls, witness::Witness},
+    source::{
+        cgroup_paths::CgroupPaths, container_names::ContainerNames, sysctls, witness::Witness,
+    },
 };
 
 use crate::{
@@ -25,6 +28,7 @@ const AT_A_TIME: usize = 64;
 pub(crate) struct Questions {
     witness: Witness,
     cgroups: CgroupPaths,
+    containers: ContainerNames,
 }
 
 impl Questions {
@@ -39,7 +43,7 @@ impl Questions {
         }
     }
 
-    /// Looks up where a cgroup is, once: while it exists, and before what names it is in a recording.
+    /// Looks up where a cgroup is and what its container is called, once: while it exists, and before what names it is in a recording.
     pub(crate) fn locate(
         &mut self,
         id: CgroupId,
@@ -54,7 +58,11 @@ impl Questions {
             recording.cgroup(id, path);
         }
         if path.is_some() || !self.cgroups.may_find_later() {
-            road.shown.place(id, path.as_deref());
+            let mut place = path.as_deref().map(Place::of);
+            if let Some(container) = place.as_mut().and_then(|place| place.container.as_mut()) {
+                container.name = self.containers.name(&container.id);
+            }
+            road.shown.place(id, place);
         }
     }
 

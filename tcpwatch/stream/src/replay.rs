@@ -7,6 +7,7 @@ use tcpwatch_core::{
     decode::{Names, decode},
     event::{Cookie, Event, KernelTime, StateEvent, TcpState},
     loss::Totals,
+    place::Place,
 };
 use tcpwatch_kernel::{
     probe::Tells,
@@ -44,7 +45,7 @@ impl<'a, F: BufRead> Replay<'a, F> {
         let names =
             Names { symbols: header.symbols.clone(), reset_reasons: header.reset_reasons.clone() };
         for (id, path) in std::mem::take(&mut recording.cgroups) {
-            road.shown.place(id, Some(&path));
+            road.shown.place(id, Some(Place::of(&path)));
         }
         recording.known.retain(|known| plan.filters.wants(known.netns, &known.ends));
         road.learn(&std::mem::take(&mut recording.known));
@@ -82,7 +83,7 @@ impl<'a, F: BufRead> Replay<'a, F> {
     fn take(&mut self, item: Recorded) -> Result<()> {
         match item {
             Recorded::Record(bytes) => self.take_record(&bytes),
-            Recorded::Cgroup(id, path) => self.road.shown.place(id, Some(&path)),
+            Recorded::Cgroup(id, path) => self.road.shown.place(id, Some(Place::of(&path))),
             Recorded::Sysctls(netns, sysctls) => self.road.tracker.learn_sysctls(netns, sysctls),
             Recorded::Answer(known) if known.state == TcpState::Listen => {
                 self.ports.insert(known.socket, known.ends.local.port);

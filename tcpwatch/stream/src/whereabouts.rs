@@ -28,9 +28,9 @@ impl<'a> Whereabouts<'a> {
         self.places.is_known(id)
     }
 
-    /// Remembers the path of a cgroup, `None` if it cannot be found; returns the place.
-    pub(crate) fn learn(&mut self, id: CgroupId, path: Option<&[u8]>) -> Option<Arc<Place>> {
-        let place = path.map(|path| Arc::new(Place::of(path)));
+    /// Remembers the place of a cgroup, `None` if its path cannot be found; returns it.
+    pub(crate) fn learn(&mut self, id: CgroupId, place: Option<Place>) -> Option<Arc<Place>> {
+        let place = place.map(Arc::new);
         if let Some(place) = &place {
             self.note_container(place);
         }
@@ -46,7 +46,7 @@ impl<'a> Whereabouts<'a> {
             Some(known) if **known != *id => {
                 self.ambiguous = Some(AmbiguousContainer {
                     word: self.wanted.container.clone().unwrap_or_default(),
-                    ids: vec![known.to_string(), id.to_owned()],
+                    containers: vec![known.to_string(), id.to_owned()],
                 });
             }
             Some(_) => {}

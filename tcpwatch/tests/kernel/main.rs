@@ -66,6 +66,8 @@ mod recorded;
 #[cfg(test)]
 mod running;
 #[cfg(test)]
+mod servers;
+#[cfg(test)]
 mod snapshot;
 #[cfg(test)]
 mod strangers;

@@ -163,8 +163,8 @@ fn cgroup_unit_and_container_filters_show_what_is_there_and_nothing_else() {
     }
     let path = "CLOSED SYN_SENT ESTABLISHED CLOSE_WAIT LAST_ACK CLOSED";
     assert_eq!(life(&by_unit.lines, talk.connected, talk.listening).path(), path);
-    refuses(&["--container", "c0ffee"], &[&wanted, &other, "more than one container's id"]);
-    refuses(&["--container", "my-app"], &["my-app", "docker inspect -f"]);
+    refuses(&["--container", "c0ffee"], &[&wanted, &other, "more than one container"]);
+    refuses(&["--container", "my-app"], &["my-app", "--cgroup or --unit"]);
     drop(neighbour);
 }
 

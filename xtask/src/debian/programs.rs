@@ -40,6 +40,14 @@ pub(crate) const LIBBPF_TOOLS: ProgramPackage = package("libbpf-tools", &["tcpst
 pub(crate) const NODE_EXPORTER: ProgramPackage =
     package("prometheus-node-exporter", &["prometheus-node-exporter"]);
 pub(crate) const PROMETHEUS: ProgramPackage = package("prometheus", &["prometheus", "promtool"]);
+/// Servers whose sockets are not held by the process that listens, and what makes containers: they run in a root
+/// file system that is made of what was unpacked.
+pub(crate) const SERVERS: [ProgramPackage; 4] = [
+    package("nginx-light", &[]),
+    package("postgresql", &[]),
+    package("nodejs", &[]),
+    package("podman", &[]),
+];
 pub(crate) const QEMU: ProgramPackage = ProgramPackage {
     variables: &[("QEMU_MODULE_DIR", "usr/lib/x86_64-linux-gnu/qemu")],
     options: &[("-L", "usr/share/qemu"), ("-L", "usr/share/seabios")],
@@ -72,15 +80,25 @@ impl ProgramPackage {
         if let Some(found) = self.find() {
             return Ok(found);
         }
-        let fetch = || self.fetch(&Apt::open()?, &cache()?);
-        fetch().map_err(|error| {
+        self.fetch_from_debian().map_err(|error| {
             let programs = self.programs.join(" and ");
-            Precondition(format!(
-                "{programs}: not in PATH, and Debian's package {} cannot be fetched: {error:#}",
-                self.name
-            ))
-            .into()
+            Precondition(format!("{programs}: not in PATH, and {error:#}")).into()
         })
+    }
+
+    /// The files of the package and of all that it needs, as they lie below the root of a system, in a directory
+    /// with the package's name; they are fetched if they are not here.
+    pub(crate) fn ensure_unpacked(&self) -> Result<PathBuf> {
+        let tree = self.tree(&cache()?);
+        if !tree.is_dir() {
+            self.fetch_from_debian().map_err(|error| Precondition(format!("{error:#}")))?;
+        }
+        Ok(tree)
+    }
+
+    fn fetch_from_debian(&self) -> Result<PathBuf> {
+        let fetch = || self.fetch(&Apt::open()?, &cache()?);
+        fetch().with_context(|| format!("Debian's package {} cannot be fetched", self.name))
     }
 
     /// The directory into which it is unpacked.

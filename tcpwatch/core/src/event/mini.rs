@@ -1,28 +1,8 @@
 //! The life of a mini-socket, told by its timer.
 
-pub use tcpwatch_common::EarlyEnd;
+pub use tcpwatch_common::{EarlyEnd, MiniKind, TimerEvent};
 
 use super::{CgroupId, Cookie, Endpoints, KernelTime, Netns, TcpState};
-
-/// What the kernel keeps instead of a full socket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum MiniKind {
-    /// `struct inet_timewait_sock`: TIME_WAIT, or FIN_WAIT_2 after the application has gone.
-    TimeWait,
-    /// `struct request_sock`: a half-open connection.
-    Request,
-}
-
-/// What happened to its timer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TimerEvent {
-    /// Armed.
-    Start,
-    /// Disarmed.
-    Cancel,
-    /// Its handler was called.
-    Expire,
-}
 
 /// A moment on the kernel's coarse clock, in ticks since it booted (`jiffies_64`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

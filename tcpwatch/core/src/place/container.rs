@@ -9,6 +9,8 @@ pub struct Container {
     pub id: Arc<str>,
     /// Who made it, where the cgroup's name says so.
     pub runtime: Option<Runtime>,
+    /// What its manager calls it, for Kubernetes `POD/CONTAINER`; no path says it.
+    pub name: Option<Arc<str>>,
 }
 
 /// What makes containers.
@@ -48,9 +50,12 @@ impl Runtime {
 }
 
 impl Container {
-    /// Its id as managers print it: the first twelve of 64 digits; a name as it is.
+    /// Its name, or else its id as managers print it: the first twelve of 64 digits.
     #[must_use]
     pub fn short(&self) -> &str {
+        if let Some(name) = &self.name {
+            return name;
+        }
         if is_id(&self.id) { self.id.get(..12).unwrap_or(&self.id) } else { &self.id }
     }
 }
@@ -77,7 +82,7 @@ pub(super) fn innermost(names: &[&str]) -> Option<Container> {
 
 /// The container whose cgroup has this name, `above` and `below` which others are.
 fn at_name(above: Option<&str>, name: &str, below: Option<&str>) -> Option<Container> {
-    let made = |id: &str, runtime| Some(Container { id: id.into(), runtime });
+    let made = |id: &str, runtime| Some(Container { id: id.into(), runtime, name: None });
     let stem = name.strip_suffix(".scope").unwrap_or(name);
     if is_id(stem) {
         let runtime = (above == Some("docker")).then_some(Runtime::Docker);
@@ -121,6 +126,7 @@ fn unescaped(name: &str) -> String {
 }
 
 /// An id of the Open Container Initiative's managers.
-pub(super) fn is_id(text: &str) -> bool {
+#[must_use]
+pub fn is_id(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }

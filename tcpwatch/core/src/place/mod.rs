@@ -5,7 +5,7 @@
 //! socket's cgroup is that of the second one all the same, which is the root there unless systemd manages both
 //! (`hybrid`): then nothing is found, and nothing is guessed.
 
-mod container;
+pub mod container;
 pub mod filter;
 pub mod known;
 #[cfg(test)]

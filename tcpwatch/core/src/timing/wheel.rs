@@ -62,6 +62,12 @@ impl TryFrom<u64> for TickRate {
 }
 
 impl TickRate {
+    /// Nanoseconds that a tick takes.
+    #[must_use]
+    pub fn tick_ns(self) -> u64 {
+        1_000_000_000 / self.0.max(1)
+    }
+
     /// The time that some ticks take.
     #[must_use]
     pub fn duration(self, ticks: u64) -> Duration {

@@ -7,9 +7,11 @@
 
 use std::{cmp::Reverse, collections::BinaryHeap, time::Duration};
 
+use tcpwatch_common::mini_clock::TIME_WAIT_SECONDS;
+
 use super::{
     Change, News, Tracker,
-    mini::{Key, Mini, TIME_WAIT_SECONDS, time_wait_since},
+    mini::{Key, Mini, time_wait_since},
 };
 use crate::{
     event::{Endpoints, KernelTime, KnownSocket, MiniEvent, Netns, TcpState},

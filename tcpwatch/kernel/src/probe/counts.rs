@@ -7,14 +7,14 @@ use tcpwatch_common::{
     Awaiting,
     awaiting::AWAITING_WORDS,
     counts::{BLOCKS, MAX_MINIS, PENDING_WORDS, Pending, WORDS},
+    mini_clock::DECIDED_WITHIN_NS,
 };
 use tcpwatch_core::event::Netns;
 
 use crate::clock;
 
-/// How long an event of a timer waits for the next one, which explains it. Both happen in one go in
-/// the kernel, within microseconds; an emulated machine was seen to take milliseconds.
-const EXPLAINED_WITHIN: Duration = Duration::from_millis(20);
+/// How long an event of a timer waits for the next one, which explains it.
+const EXPLAINED_WITHIN: Duration = Duration::from_nanos(DECIDED_WITHIN_NS);
 
 /// Whose sockets the kernel side counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -44,15 +44,6 @@ pub enum Reads {
     Nothing,
 }
 
-/// Copies of the program on `inet_sock_set_state`, for kernels whose tracepoints are preemptible, and their
-/// blocks of counters.
-pub(super) const COPIES: [(&str, counter::Hook); 4] = [
-    ("set_state_second", counter::Hook::SetStateSecond),
-    ("set_state_third", counter::Hook::SetStateThird),
-    ("set_state_fourth", counter::Hook::SetStateFourth),
-    ("set_state_fifth", counter::Hook::SetStateFifth),
-];
-
 macro_rules! table {
     ($($(#[$what:meta])* $hook:ident = $number:literal $(: $program:ident on $tracepoint:ident
         reports $reports:literal, $need:expr, counts $counts:literal)?;)*) => {

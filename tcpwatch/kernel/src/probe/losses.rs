@@ -13,7 +13,7 @@ use aya::{
 use tcpwatch_common::{Counter, counter::Hook};
 use tcpwatch_core::loss::{Cause, Totals};
 
-use super::hooks::COPIES;
+use super::copies::COPIES;
 
 /// The counters and the programs they belong to.
 pub struct Losses {

@@ -1,6 +1,7 @@
 //! The kernel side: loaded, attached, detached. A [`Probes`] that lives is attached; dropped, it is
 //! detached. Records leave through the ring that [`Probes::attach`] hands out.
 
+mod copies;
 pub mod counts;
 pub mod dialect;
 pub mod error;
@@ -33,7 +34,7 @@ pub use error::ProbeError;
 pub use features::{Facts, RingBuffer};
 pub use filters::{Filters, Tells};
 pub use handlers::{Handlers, LearnError};
-use hooks::{COPIES, HOOKS, Hook, Need, Reads};
+use hooks::{HOOKS, Hook, Need, Reads};
 use layout::{FieldOffset, Layout, LayoutError, VMLINUX_BTF};
 pub use losses::Losses;
 use symbols::Reading;
@@ -185,11 +186,8 @@ impl Probes {
         if let Some(Ok(symbols)) = &symbols {
             fill_endings(&mut ebpf, symbols)?;
         }
-        let Attached { hooks: attached, mut programs, off } =
+        let Attached { hooks: attached, programs, off } =
             attach_hooks(&mut ebpf, task, &layout, &mut minis, &facts)?;
-        if layout.preemptible {
-            programs.extend(attach_copies(&mut ebpf, &layout.btf));
-        }
         if let Ok(handlers) = minis {
             fill_handlers(&mut ebpf, handlers)?;
         }
@@ -450,9 +448,14 @@ fn attach_hooks(
             attached.off.push((hook, why));
             continue;
         }
-        match attach(ebpf, hook, &layout.btf) {
-            Ok(fd) => {
-                attached.programs.push((hook.counters, fd));
+        let programs = if hook.counters == counter::Hook::SetState && layout.preemptible {
+            copies::attach_with_copies(ebpf, hook, &layout.btf)
+        } else {
+            attach(ebpf, hook, &layout.btf).map(|fd| vec![(hook.counters, fd)])
+        };
+        match programs {
+            Ok(programs) => {
+                attached.programs.extend(programs);
                 attached.hooks.push(hook);
             }
             Err(refusal) => {
@@ -482,28 +485,13 @@ impl Refusal {
             Self::Kernel(error) => ProbeError::of_hook(hook.tracepoint, facts, &error),
         }
     }
-}
 
-/// Attaches the copies behind the program that they are of. Without one, what it would have handled is
-/// counted as skipped.
-fn attach_copies(ebpf: &mut Ebpf, btf: &Btf) -> Vec<(counter::Hook, ProgramFd)> {
-    let [set_state, ..] = *HOOKS else { return Vec::new() };
-    let attach = |(program, counters): (&'static str, _)| match attach(
-        ebpf,
-        Hook { program, ..set_state },
-        btf,
-    ) {
-        Ok(fd) => Some((counters, fd)),
-        Err(refusal) => {
-            let why = match &refusal {
-                Refusal::NoProgram => "it is not in the object file".to_owned(),
-                Refusal::Kernel(error) => error::reason(error),
-            };
-            tracing::warn!("the copy `{program}` of a program is not attached: {why}");
-            None
+    fn reason(&self) -> String {
+        match self {
+            Self::NoProgram => "it is not in the object file".to_owned(),
+            Self::Kernel(error) => error::reason(error),
         }
-    };
-    COPIES.into_iter().filter_map(attach).collect()
+    }
 }
 
 fn attach(ebpf: &mut Ebpf, hook: Hook, btf: &Btf) -> Result<ProgramFd, Refusal> {

@@ -17,6 +17,9 @@ fn unless_empty(object: &[u8]) -> Result<&[u8], ProbeError> {
 }
 
 #[cfg(test)]
+mod stack;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -1,70 +1,92 @@
-//! What a user calls a container: its id, or the beginning of it.
+//! What a user calls a container: its name, its id, or the beginning of the id.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use tcpwatch_core::place::Place;
+use tcpwatch_core::place::{Place, container::is_id};
 
-use super::cgroup_paths;
-
-/// Digits of an id in full.
-const WHOLE: usize = 64;
+use super::{cgroup_paths, container_names::ContainerNames};
 
 /// A word names no container.
 #[derive(Debug, thiserror::Error)]
 pub enum ContainerError {
-    /// None that exists has such an id.
+    /// None that exists is called so.
     #[error(
-        "no container here has an id that begins with \"{word}\"; names are known to their manager only: \
-         `docker inspect -f '{{{{.Id}}}}' NAME`, `podman inspect -f '{{{{.Id}}}}' NAME` and `crictl ps` tell \
-         the id, and LXC's and systemd-nspawn's names will do; a container that is still to come is watched by \
-         --cgroup or --unit"
+        "no container here has the name \"{word}\" or an id that begins so; names are known of Docker, of root's \
+         Podman, of CRI-O and containerd (of Kubernetes POD/CONTAINER), of LXC and systemd-nspawn; \
+         `podman inspect -f '{{{{.Id}}}}' NAME` tells the id of a user's; a container that is still to come is \
+         watched by --cgroup or --unit"
     )]
     Unknown {
         /// The word.
         word: String,
     },
-    /// Several have.
+    /// Several are.
     #[error(transparent)]
     Ambiguous(#[from] AmbiguousContainer),
 }
 
-/// The beginning of more than one container's id.
+/// More than one container is meant.
 #[derive(Debug, thiserror::Error)]
-#[error("\"{word}\" is the beginning of more than one container's id: {}; write more of it", ids.join(", "))]
+#[error("\"{word}\" means more than one container: {}; write more of the id", containers.join(", "))]
 pub struct AmbiguousContainer {
     /// The word.
     pub word: String,
-    /// The ids.
-    pub ids: Vec<String>,
+    /// The ids, with the names that are known.
+    pub containers: Vec<String>,
 }
 
 /// The id of the container that the user means, of those that exist. An id in full may be that of one that has gone
 /// or is to come.
 ///
 /// # Errors
-/// If it is the beginning of no id, or of several.
+/// If none is called so, or several are.
 pub fn resolve(word: &str) -> Result<String, ContainerError> {
-    choose(word, cgroup_paths::existing().iter().map(|path| Place::of(path)))
+    let paths = cgroup_paths::existing();
+    choose(word, paths.iter().map(|path| Place::of(path)), || ContainerNames::new().all())
 }
 
-fn choose(word: &str, places: impl Iterator<Item = Place>) -> Result<String, ContainerError> {
+fn choose(
+    word: &str,
+    places: impl Iterator<Item = Place>,
+    names: impl FnOnce() -> Vec<(String, String)>,
+) -> Result<String, ContainerError> {
     let word = word.to_owned();
-    let is_id = word.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    if is_id && word.len() == WHOLE {
+    if is_id(&word) {
         return Ok(word);
     }
-    let all: BTreeSet<String> =
+    let running: BTreeSet<String> =
         places.filter_map(|place| Some(place.container?.id.to_string())).collect();
-    if all.contains(&word) {
+    if running.contains(&word) {
         return Ok(word);
     }
-    let begins = |id: &&String| is_id && id.len() == WHOLE && id.starts_with(&word);
-    let ids: Vec<String> = all.iter().filter(begins).cloned().collect();
-    match ids.as_slice() {
-        [] => Err(ContainerError::Unknown { word }),
-        [id] if !word.is_empty() => Ok(id.clone()),
-        _ => Err(AmbiguousContainer { word, ids }.into()),
+    let names: BTreeMap<String, String> = names().into_iter().collect();
+    let begins = |id: &&String| !word.is_empty() && is_id(id) && id.starts_with(&word);
+    let begun = running.iter().filter(begins);
+    let chosen: BTreeSet<&String> = begun.chain(named(&word, &names, &running)).collect();
+    let mut ids = chosen.iter();
+    match (ids.next(), ids.next()) {
+        (None, _) => Err(ContainerError::Unknown { word }),
+        (Some(id), None) => Ok(String::clone(id)),
+        (Some(_), Some(_)) => {
+            let shown = |id: &&String| match names.get(*id) {
+                Some(name) => format!("{id} ({})", name.escape_debug()),
+                None => String::clone(id),
+            };
+            let containers = chosen.iter().map(shown).collect();
+            Err(AmbiguousContainer { word, containers }.into())
+        }
     }
+}
+
+/// The containers with this name: those that run, or else those that do not. Kubernetes keeps some that have ended.
+fn named<'n>(
+    word: &str,
+    names: &'n BTreeMap<String, String>,
+    running: &BTreeSet<String>,
+) -> Vec<&'n String> {
+    let all = names.iter().filter(|(_, name)| *name == word).map(|(id, _)| id);
+    let (run, stopped): (Vec<_>, Vec<_>) = all.partition(|id| running.contains(*id));
+    if run.is_empty() { stopped } else { run }
 }
 
 #[cfg(test)]
@@ -74,33 +96,53 @@ mod tests {
     fn chosen(word: &str) -> Result<String, String> {
         let (a, b) = ("abc0".repeat(16), "abc1".repeat(16));
         let paths = [format!("/docker/{a}"), format!("/docker/{b}"), "/lxc/web".to_owned()];
-        choose(word, paths.iter().map(|path| Place::of(path.as_bytes())))
+        let names = [
+            (&a, "api"),
+            (&b, "db-0/postgres"),
+            (&"1".repeat(64), "api"),
+            (&"2".repeat(64), "twice"),
+            (&"3".repeat(64), "twice"),
+            (&"4".repeat(64), "abc0"),
+        ];
+        let names = names.map(|(id, name)| (id.clone(), name.to_owned()));
+        choose(word, paths.iter().map(|path| Place::of(path.as_bytes())), || names.into())
             .map_err(|error| error.to_string())
     }
 
     #[test]
-    fn a_container_is_named_by_what_only_its_id_begins_with_or_by_a_name_that_is_its_id() {
-        assert_eq!(chosen("abc0"), Ok("abc0".repeat(16)));
+    fn a_container_is_named_by_what_only_its_id_begins_with_or_by_its_name() {
+        assert_eq!(chosen("abc1"), Ok("abc1".repeat(16)));
         assert_eq!(chosen("web"), Ok("web".to_owned()));
+        assert_eq!(chosen("db-0/postgres"), Ok("abc1".repeat(16)));
         assert_eq!(chosen(&"d".repeat(64)), Ok("d".repeat(64)), "it may come later");
     }
 
     #[test]
-    fn the_beginning_of_two_ids_is_an_error_that_names_both() {
-        let error = chosen("abc").unwrap_err();
-        assert!(
-            error.contains(&"abc0".repeat(16)) && error.contains(&"abc1".repeat(16)),
-            "{error}"
-        );
+    fn of_two_containers_with_one_name_it_is_the_one_that_runs() {
+        assert_eq!(chosen("api"), Ok("abc0".repeat(16)));
     }
 
     #[test]
-    fn a_name_that_only_its_manager_knows_is_an_error_that_says_how_to_get_the_id() {
+    fn what_means_two_containers_is_an_error_that_names_both() {
+        for (word, one, other) in [
+            (
+                "abc",
+                format!("{} (api)", "abc0".repeat(16)),
+                format!("{} (db-0/postgres)", "abc1".repeat(16)),
+            ),
+            ("twice", "2".repeat(64), "3".repeat(64)),
+            ("abc0", "abc0".repeat(16), format!("{} (abc0)", "4".repeat(64))),
+        ] {
+            let error = chosen(word).unwrap_err();
+            assert!(error.contains(&one) && error.contains(&other), "{word}: {error}");
+        }
+    }
+
+    #[test]
+    fn what_means_none_is_an_error_that_says_whose_names_are_known() {
         for word in ["my-app", "we", "", "ffff"] {
             let error = chosen(word).unwrap_err();
-            let help =
-                if word.is_empty() { "write more" } else { "docker inspect -f '{{.Id}}' NAME" };
-            assert!(error.contains(help), "{word}: {error}");
+            assert!(error.contains("names are known of Docker"), "{word}: {error}");
         }
     }
 }

@@ -4,6 +4,7 @@
 pub mod cgroup_paths;
 pub mod cgroups;
 pub mod complaints;
+pub mod container_names;
 pub mod containers;
 pub mod foreign;
 pub mod recording;

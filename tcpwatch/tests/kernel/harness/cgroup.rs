@@ -37,6 +37,18 @@ impl Cgroup {
         fs::write(self.0.join("cgroup.procs"), pid.to_string()).unwrap();
     }
 
+    /// Removes what others have made below it, when nothing runs there any more.
+    pub(crate) fn remove_below(&self) {
+        for entry in fs::read_dir(&self.0).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                let below = Self(path);
+                below.remove_below();
+                below.remove();
+            }
+        }
+    }
+
     pub(crate) fn remove(&self) {
         poll("an empty cgroup", || fs::remove_dir(&self.0).ok());
     }

@@ -25,6 +25,7 @@ pub(crate) struct Line {
     pub(crate) unit: Option<String>,
     pub(crate) container: Option<String>,
     pub(crate) runtime: Option<String>,
+    pub(crate) container_name: Option<String>,
     #[serde(default)]
     pub(crate) from: String,
     #[serde(default)]

@@ -4,7 +4,7 @@ use std::{
     collections::VecDeque,
     io::{BufRead as _, BufReader, Read},
     net::SocketAddr,
-    process::{Child, Stdio},
+    process::{Child, Command, Stdio},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
@@ -66,9 +66,13 @@ impl Watch {
     ///
     /// One at a time: loading uses much CPU time, and many at once would all be late.
     pub(crate) fn start(args: &[&str]) -> Self {
+        Self::start_by(program::tcpwatch(), args)
+    }
+
+    /// The same with a command that becomes tcpwatch.
+    pub(crate) fn start_by(mut command: Command, args: &[&str]) -> Self {
         static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
         let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut command = program::tcpwatch();
         command.args(["--format", "json", "--summary"]).args(args);
         let mut child = program::spawn(&mut command, Stdio::piped());
         let heard = Arc::new(Heard::default());
@@ -110,10 +114,14 @@ impl Watch {
         self.wait(span, what, |said| find(&said.lines))
     }
 
-    /// Waits for `count` lines that match.
+    /// Waits for `count` lines that match. Each is looked at once: on a kernel that wakes the waiting thread for
+    /// every line, looking at all of them again takes longer than what is waited for.
     pub(crate) fn wait_count(&self, count: usize, what: &str, fits: impl Fn(&Line) -> bool) {
-        self.wait_for(what, |lines| {
-            (lines.iter().filter(|line| fits(line)).count() >= count).then_some(())
+        let (mut seen, mut found) = (0, 0);
+        self.wait(DEADLINE, what, |said| {
+            found += said.lines[seen..].iter().filter(|line| fits(line)).count();
+            seen = said.lines.len();
+            (found >= count).then_some(())
         });
     }
 
@@ -152,7 +160,7 @@ impl Watch {
         self.child.wait().unwrap();
     }
 
-    fn wait<T>(&self, span: Duration, what: &str, find: impl Fn(&Said) -> Option<T>) -> T {
+    fn wait<T>(&self, span: Duration, what: &str, mut find: impl FnMut(&Said) -> Option<T>) -> T {
         let deadline = Instant::now() + span;
         let mut said: MutexGuard<'_, Said> = self.heard.said.lock().unwrap();
         loop {

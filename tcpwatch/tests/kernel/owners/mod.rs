@@ -3,6 +3,8 @@
 mod handed;
 mod listeners;
 mod names;
+mod passed;
+mod uring;
 
 use crate::harness::{
     line::{Line, Owner},

@@ -14,9 +14,10 @@ use crate::{
     carried,
     harness::{
         line::Line,
-        lives::life,
+        lives::{life, transcript},
         netns::Netns,
         peer::Peer,
+        poll,
         sockets::{Pair, V4},
         watch::Watch,
     },
@@ -85,7 +86,7 @@ fn a_subflow_that_the_kernel_opens_belongs_to_the_owner_of_its_mptcp_connection(
     netns.run("ip mptcp limits set subflow 2 add_addr_accepted 2");
     netns.run("ip mptcp endpoint add 10.9.0.2 dev lo subflow");
     let watch = Watch::on(&netns);
-    let made = netns.inside(|| {
+    let (listening, made) = netns.inside(|| {
         let server = mptcp().unwrap();
         server.bind(&"10.9.0.1:0".parse::<std::net::SocketAddr>().unwrap().into()).unwrap();
         server.listen(8).unwrap();
@@ -95,27 +96,33 @@ fn a_subflow_that_the_kernel_opens_belongs_to_the_owner_of_its_mptcp_connection(
         let (accepted, _) = server.accept().unwrap();
         client.send(&[0; 1000]).unwrap();
         accepted.recv(&mut [std::mem::MaybeUninit::uninit(); 1000]).unwrap();
-        (server, client, accepted)
+        let listening = server.local_addr().unwrap().as_socket().unwrap().port();
+        (listening, (server, client, accepted))
     });
+    // The accepted end may open one, too, to the client's port, which refuses it: nothing has said yet whose it is.
     let is_subflow = |line: &Line| {
-        line.is_state() && line.local.is_some_and(|end| end.addr.to_string() == "10.9.0.2")
+        line.is_state()
+            && line.local.is_some_and(|end| end.addr.to_string() == "10.9.0.2")
+            && line.remote.is_some_and(|end| end.port == listening)
     };
     watch.wait_count(2, "the subflow", |line| is_subflow(line));
     drop(made);
     let log = watch.stop();
     for line in log.lines.iter().filter(|line| is_subflow(line)) {
-        let owner = line.process.clone().unwrap_or_else(|| panic!("an owner: {line}"));
+        let owner = line.process.clone();
+        let owner = owner.unwrap_or_else(|| panic!("an owner: {line}\n{}", transcript(&log.lines)));
         assert_eq!(owner.pid, process::id(), "{line}");
     }
 }
 
-/// Runs tcpwatch in a pid namespace of its own, with a shell that connects, says its number there, and closes.
+/// Runs tcpwatch in a pid namespace of its own, with a shell that connects, says its number there, and closes. It
+/// ends as soon as tcpwatch does.
 const CONTAINER: &str = r#"
 "$1" --netns "$2" --format json --summary 2>err >log &
-until grep -q "Ctrl-C to stop" err; do sleep 0.02; done
+until grep -q "Ctrl-C to stop" err; do kill -0 $!; sleep 0.02; done
 exec 3<>"/dev/tcp/127.0.0.1/$3" && echo $$ >number && echo >&3
 exec 3>&-
-until grep -q '"LAST_ACK","to":"CLOSED"' log; do sleep 0.02; done
+until grep -q '"LAST_ACK","to":"CLOSED"' log; do kill -0 $!; sleep 0.02; done
 kill -INT $! && wait $!
 "#;
 
@@ -133,7 +140,12 @@ fn numbers_are_those_of_the_pid_namespace_that_tcpwatch_runs_in_and_others_have_
         .args([netns.word(), port.to_string()])
         .current_dir(&folder);
     let mut container = netns.inside(|| command.spawn().unwrap());
-    let (mut stream, _) = listener.accept().unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let (mut stream, _) = poll("the client", || {
+        assert_eq!(container.try_wait().unwrap(), None, "it connects before it ends");
+        listener.accept().ok()
+    });
+    stream.set_nonblocking(false).unwrap();
     stream.read_to_end(&mut Vec::new()).unwrap();
     drop(stream);
     assert!(container.wait().unwrap().success());

@@ -30,6 +30,11 @@ pub(crate) struct Located<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, schemars(schema_with = "schema::runtime"))]
     runtime: Option<Word>,
+    /// What the container's manager calls it: Docker, Podman, CRI-O, containerd; of a container of Kubernetes
+    /// POD/CONTAINER. Absent where no file of theirs says it, and in what is replayed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schemars(with = "String", length(min = 1)))]
+    container_name: Option<&'a str>,
     /// Uid of the innermost Kubernetes pod of the cgroup. Absent where the path has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, schemars(with = "String", regex(pattern = r"^[0-9a-f-]{32,36}$")))]
@@ -45,6 +50,7 @@ impl<'a> Located<'a> {
             unit: unit.as_deref(),
             container: container.as_ref().map(|container| &*container.id),
             runtime: runtime.map(|runtime| Word(runtime.word())),
+            container_name: container.as_ref().and_then(|container| container.name.as_deref()),
             pod: pod.as_deref(),
         }
     }

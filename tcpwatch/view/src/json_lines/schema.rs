@@ -247,6 +247,7 @@ fn definitions() -> Value {
                 "unit": ["cgroup"],
                 "container": ["cgroup"],
                 "runtime": ["container"],
+                "container_name": ["container"],
                 "pod": ["cgroup"]
             },
             "if": { "properties": { "family": { "const": "ipv4" } } },

@@ -1,0 +1,94 @@
+//! A mini-socket ends.
+
+use tcpwatch_common::{
+    MiniClosing,
+    mini_clock::{became_time_wait, time_wait_began},
+};
+
+use super::{Key, Mini, settle::Sight};
+use crate::{
+    event::{Jiffies, KernelTime, MiniEvent, MiniKind, ResetDirection, TcpState, TimerEvent},
+    timing::wheel::TickRate,
+    track::{Change, MissedChange, News, Reason, Restart, Tracker},
+};
+
+impl Mini {
+    /// The last chance to tell what was not reported because the timer stayed in its bucket: the end
+    /// shows the state, and `due` tells when its 60 s were started last.
+    fn put_right(&mut self, key: &Key, end: Sight, rate: TickRate, out: &mut impl FnMut(News)) {
+        if end.state != TcpState::TimeWait {
+            return;
+        }
+        let started = Jiffies(time_wait_began(end.due.0, rate.tick_ns()));
+        let started_at = rate.moment(started, (end.tick, end.at));
+        if became_time_wait(self.state.to_kernel(), end.state.to_kernel()) {
+            let started_at = started_at.max(self.since.unwrap_or(started_at));
+            let change = self.change(key, started_at, TcpState::TimeWait);
+            out(News::Change(Change { inferred: true, ..change }));
+            let link = MissedChange { from: self.state, to: TcpState::TimeWait, gap: false };
+            self.life.inferred.push(link);
+            self.enter(TcpState::TimeWait, started_at);
+        } else if self.due.is_some_and(|due| end.due > due) {
+            out(News::Restart(Restart {
+                at: started_at,
+                subject: self.subject(key),
+                state: self.state,
+                in_state: self.since.map(|since| started_at.since(since)),
+                ends_at: None,
+                starts: false,
+                inferred: true,
+            }));
+        }
+    }
+}
+
+impl Tracker {
+    /// The timer of a timewait socket fired.
+    pub(super) fn expired(&mut self, key: &Key, event: &MiniEvent, out: &mut impl FnMut(News)) {
+        let Some(mut mini) = self.minis.remove(key) else { return };
+        mini.put_right(key, event.into(), self.reliance.rate, out);
+        self.close(*mini, key, event.at, Reason::Timer, out);
+    }
+
+    /// The end of a mini-socket whose last event stayed alone.
+    pub(in crate::track) fn end(&mut self, key: &Key, at: KernelTime, out: &mut impl FnMut(News)) {
+        let Some(mut mini) = self.minis.remove(key) else { return };
+        let at = mini.open.map_or(at, |open| open.sight.at);
+        if let Some(open) = mini.open.filter(|_| mini.kind == MiniKind::TimeWait) {
+            mini.put_right(key, open.sight, self.reliance.rate, out);
+        }
+        let reason = Self::reason_of_end(&mini);
+        self.close(*mini, key, at, reason, out);
+    }
+
+    /// Tells the last change of a mini-socket, and the life that ends with it.
+    fn close(
+        &self,
+        mut mini: Mini,
+        key: &Key,
+        at: KernelTime,
+        reason: Reason,
+        out: &mut impl FnMut(News),
+    ) {
+        let change = mini.change(key, at, TcpState::Closed);
+        let queue = mini.life.met.take_latest(at);
+        out(News::Change(Change { reason: Some(reason), queue, ..change }));
+        let left = mini.state;
+        mini.life.moves(at, (left, mini.since), TcpState::Closed);
+        self.tell_life(at, mini.subject(key), *mini.life, (left, reason), out);
+    }
+
+    fn reason_of_end(mini: &Mini) -> Reason {
+        let Some(open) = mini.open else { return Reason::Unknown };
+        let reset = mini.life.reset_at_end(open.sight.at);
+        let closing = MiniClosing {
+            kind: mini.kind,
+            state: mini.state.to_kernel(),
+            expired: open.timer == TimerEvent::Expire,
+            ended_by: open.ended_by,
+            reset_sent: reset == Some(ResetDirection::Sent),
+            listens: open.listens,
+        };
+        closing.reason()
+    }
+}

@@ -1,0 +1,30 @@
+//! nginx: the master listens, and workers that it has forked before accept.
+
+use std::fs;
+
+use super::{
+    agreement::{PORT, Talk, compare},
+    http, needs_packages,
+    system::{ROOT, System},
+};
+
+#[test]
+fn workers_of_a_prefork_nginx_own_what_ss_says_that_they_hold() {
+    needs_packages!();
+    let system = System::of("nginx-light");
+    let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+        .map(|name| format!("{name}_temp_path /work/{name};\n"))
+        .concat();
+    let configuration = format!(
+        "daemon off; worker_processes 4; user nobody nogroup; pid /work/pid; error_log stderr;
+         events {{ worker_connections 1000; }}
+         http {{
+             access_log off; keepalive_timeout 600; {temporary}
+             server {{ listen 127.0.0.1:{PORT}; location / {{ return 200 \"hello\\n\"; }} }}
+         }}"
+    );
+    fs::write(system.work().join("nginx.conf"), configuration).unwrap();
+    let talk = Talk { name: "nginx", connections: 400, ask: http::ask, end: http::end };
+    let program = ["nginx", "-p", "/work", "-e", "stderr", "-c", "/work/nginx.conf"];
+    compare(&talk, |netns| system.start(netns, ROOT, &program));
+}
