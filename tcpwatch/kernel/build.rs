@@ -1,4 +1,4 @@
-//! Builds the kernel side with the BPF toolchain and puts the object where `probe/object.rs`
+//! Builds the kernel side with the BPF toolchain and puts the object where `probe/object/mod.rs`
 //! includes it. Where there is no BPF toolchain the object is empty: everything can be built and
 //! documented, and what would load the kernel side says how to get one.
 
