@@ -55,6 +55,8 @@ pub(crate) fn run(
         plan.filters.tells = Tells::Lives;
     }
     plan.record.clone_from(&live.record);
+    // Whoever plays it may ask for them.
+    plan.waits |= live.record.is_some();
     let runtime = runtime::start()?;
     let mut sink = sink(output, clock::now(), snapshot::name_of);
     // Locked and unbuffered: the log collects lines and writes them at once.
@@ -110,6 +112,7 @@ fn plan(filters: &FilterArgs, output: &OutputArgs, netns: Option<Netns>) -> Plan
         duration: None,
         count: output.count.map(Into::into),
         record: None,
+        waits: output.shows_waits(),
         existing: output.existing || !filters.state.is_empty(),
         unfinished: output.lives || output.failed,
     }

@@ -32,6 +32,7 @@ pub fn plan() -> Plan {
         count: None,
         record: None,
         existing: false,
+        waits: false,
         unfinished: false,
         counting: Counting::Off,
     }

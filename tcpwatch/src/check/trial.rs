@@ -110,6 +110,7 @@ fn plan(filters: Filters) -> Plan {
         count: None,
         record: None,
         existing: false,
+        waits: false,
         unfinished: false,
     }
 }

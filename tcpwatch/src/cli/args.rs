@@ -30,8 +30,8 @@ use super::{color::Color, lab::LabCommand};
 
 /// See what the Linux kernel does with every TCP connection, live.
 ///
-/// Without a command, prints every state change as it happens until Ctrl-C. All filters must hold;
-/// ports, addresses, states and namespaces are filtered in the kernel.
+/// Without a command, prints every state change as it happens until Ctrl-C, and of sockets that stay in a
+/// state for what they wait. All filters must hold; ports, addresses and namespaces are filtered in the kernel.
 #[derive(Debug, Parser)]
 #[command(
     version,
@@ -132,7 +132,7 @@ pub struct FilterArgs {
     /// Only IPv6 on the wire
     #[arg(short = '6', long)]
     pub ipv6: bool,
-    /// Changes that leave or enter a state, such as CLOSE_WAIT
+    /// Changes that leave or enter a state, such as CLOSE_WAIT, and what happens or stays in it
     #[arg(long, value_name = "STATES", value_delimiter = ',')]
     pub state: Vec<TcpState>,
     /// Only this network namespace: a name from `ip netns`, a path or an inode
@@ -284,6 +284,12 @@ impl OutputArgs {
         } else {
             Tells::Happenings
         }
+    }
+
+    /// Are sockets shown that stay in a state?
+    #[must_use]
+    pub const fn shows_waits(&self) -> bool {
+        !self.lives && !self.failed && !self.retries
     }
 
     /// Is this piece of news of the kind that is shown?

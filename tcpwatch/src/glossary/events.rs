@@ -2,7 +2,7 @@
 
 use super::Entry;
 
-pub(super) const EVENTS: [Entry; 10] = [
+pub(super) const EVENTS: [Entry; 11] = [
     Entry::short(
         &["state", "state event", "change event"],
         "A socket has changed its state: from, to, how long the first one lasted, and on the way \
@@ -14,6 +14,13 @@ pub(super) const EVENTS: [Entry; 10] = [
         "A socket that was there before tcpwatch: its state, its owner, and how long it is in that \
          state, or at least how long. --state begins with those that are in one of these states, \
          --existing with all.",
+    ),
+    Entry::short(
+        &["still", "still there", "stays in a state", "and more of"],
+        "A socket that stays in a state was asked about, 1 s, 10 s, 1 min, 10 min and 1 h after it had \
+         entered it: for what it waits (waits_for), what is in its queues, when the kernel sends again and \
+         when it gives up. Of more than 20 sockets of one owner within a second the others are counted: and \
+         1,204 more of java 4711.",
     ),
     Entry::short(
         &["restart", "starts anew", "timer starts", "↻"],
@@ -183,7 +190,7 @@ pub(super) const OWNERS: [Entry; 8] = [
 ];
 
 /// Words of the text that a field of JSON has under another name.
-pub(super) const AS_IN_JSON: [(&str, &str); 10] = [
+pub(super) const AS_IN_JSON: [(&str, &str); 14] = [
     ("expected", "expected_s"),
     ("next in", "next_in_s"),
     ("gives up in", "gives_up_in_s"),
@@ -192,6 +199,10 @@ pub(super) const AS_IN_JSON: [(&str, &str); 10] = [
     ("tail loss probe", "early"),
     ("refused below TCP", "not_sent"),
     ("cookie", "socket"),
+    ("unsent", "bytes_unsent"),
+    ("unacknowledged", "bytes_unacknowledged"),
+    ("unread", "bytes_unread"),
+    ("timeouts", "sent_again"),
     ("its ACK was dropped", "ack_dropped"),
     ("its listener dropped", "listener_dropped"),
 ];

@@ -12,6 +12,7 @@ mod metrics;
 mod page;
 mod resets;
 mod states;
+mod waits;
 
 use std::borrow::Cow;
 
@@ -93,12 +94,13 @@ pub fn list() -> String {
 }
 
 fn pages() -> Vec<Page> {
-    let tables: [(&str, &[Entry]); 10] = [
+    let tables: [(&str, &[Entry]); 11] = [
         ("state", &states::ENTRIES),
         ("reason, end", &ends::ENTRIES),
         ("event", &events::EVENTS),
         ("segment that is sent again", &events::SEGMENTS),
         ("handshake", &events::HANDSHAKES),
+        ("what a socket waits for", &waits::WAITS),
         ("queue of a listener", &events::QUEUES),
         ("column", &columns::COLUMNS),
         ("mark in a line", &columns::MARKS),

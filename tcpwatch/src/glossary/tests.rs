@@ -84,6 +84,7 @@ fn every_word_that_the_schema_lists_has_an_entry() {
         ("/$defs/end/enum", "reason, end"),
         ("/$defs/kind/enum", "segment that is sent again"),
         ("/$defs/handshake/enum", "handshake"),
+        ("/$defs/waits_for/enum", "what a socket waits for"),
         ("/$defs/cause/enum", "cause of a loss"),
     ] {
         for word in schema.pointer(list).unwrap().as_array().unwrap() {

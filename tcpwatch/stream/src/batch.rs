@@ -61,15 +61,17 @@ impl<'a> Shown<'a> {
 
     /// Adds what is to be shown, until as much is shown as was asked for.
     pub(crate) fn news(&mut self, news: News) {
-        if self.is_complete()
-            || !(self.plan.selection)(&news)
-            || !self.whereabouts.is_wanted(news.subject().cgroup)
-        {
+        if self.is_complete() || !self.wants(&news) {
             return;
         }
         self.changes += 1;
         self.inferred += u64::from(news.is_inferred());
         self.items.push(Item::News(news));
+    }
+
+    /// Is it to be shown?
+    pub(crate) fn wants(&mut self, news: &News) -> bool {
+        (self.plan.selection)(news) && self.whereabouts.is_wanted(news.subject().cgroup)
     }
 
     /// Adds where a cgroup is, `None` if its path cannot be found.

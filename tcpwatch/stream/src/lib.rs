@@ -21,4 +21,5 @@ pub mod plan;
 mod questions;
 pub mod replay;
 mod road;
+mod waits;
 mod whereabouts;

@@ -4,9 +4,9 @@ use std::{io, path::Path};
 
 use anyhow::{Context as _, Result};
 use tcpwatch_core::{
-    event::{CgroupId, KnownSocket, Netns},
+    event::{CgroupId, KnownSocket, Netns, Waiter},
     timing::Sysctls,
-    track::Reliance,
+    track::{Others, Reliance},
 };
 use tcpwatch_kernel::{
     clock,
@@ -51,6 +51,14 @@ impl LiveRecording {
         self.write(|recorder| recorder.answer(socket));
     }
 
+    pub(crate) fn waiter(&mut self, waiter: &Waiter) {
+        self.write(|recorder| recorder.waiter(waiter));
+    }
+
+    pub(crate) fn others(&mut self, others: &Others) {
+        self.write(|recorder| recorder.others(others));
+    }
+
     pub(crate) fn sysctls(&mut self, netns: Netns, sysctls: Sysctls) {
         self.write(|recorder| recorder.sysctls(netns, sysctls));
     }
@@ -70,6 +78,11 @@ impl LiveRecording {
             self.recorder = None;
             self.failed = Some(error);
         }
+    }
+
+    /// There is one, as far as it could be written.
+    pub(crate) const fn is_made(&self) -> bool {
+        self.recorder.is_some()
     }
 
     /// It could not be written, which ends the run.

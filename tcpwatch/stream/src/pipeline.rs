@@ -2,6 +2,7 @@
 //! and what is to be shown of it is yielded in batches. The steps have files of their own:
 //! [`intake`](crate::intake) from record to event, [`road`](crate::road) from event to item,
 //! [`questions`](crate::questions) and [`comparison`](crate::comparison) for what has to be asked besides,
+//! [`waits`](crate::waits) for what sockets wait for,
 //! [`live_recording`](crate::live_recording) for the recording.
 
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use crate::{
     losses::LossWatch,
     plan::Plan,
     road::{END_OF_TIME, Road, Unfiltered},
+    waits::Waits,
 };
 
 /// How far a live run has come.
@@ -46,6 +48,7 @@ pub struct Live<'a> {
     complaints: Complaints,
     intake: Intake,
     comparison: Comparison,
+    waits: Waits,
     losses: LossWatch,
     road: Road<'a>,
     stage: Stage,
@@ -81,6 +84,7 @@ impl<'a> Live<'a> {
         let header = header(plan, &probes);
         let recording = LiveRecording::begin(plan.record.as_deref(), &header)?;
         let mut road = Road::new(plan, &header, Unfiltered::Listeners);
+        let waits = Waits::new(plan, &mut road);
         let mut intake = Intake::new(header, recording);
         // The hooks are attached already, so that nothing falls between.
         if let Some(snapshot) = look_around(&plan.filters, Owners::Find) {
@@ -95,6 +99,7 @@ impl<'a> Live<'a> {
             complaints,
             intake,
             comparison: Comparison::default(),
+            waits,
             losses: LossWatch::new(Arc::clone(&probes.losses)),
             probes,
             road,
@@ -157,6 +162,7 @@ impl<'a> Live<'a> {
             () = until(end) => return Ok(false),
             waited = self.source.wait() => waited?,
             () = until(question) => {}
+            () = self.waits.answered() => {}
             heard = self.complaints.heard() => heard?,
         }
         Ok(true)
@@ -164,7 +170,8 @@ impl<'a> Live<'a> {
 
     /// When the kernel has to be asked something.
     fn asks_at(&self) -> Option<Instant> {
-        let due = [self.intake.questions.due_at(&self.road), self.comparison.due_at()];
+        let Self { intake, comparison, waits, road, .. } = self;
+        let due = [intake.questions.due_at(road), comparison.due_at(), waits.due_at(road)];
         let at = due.into_iter().flatten().min()?;
         Some(Instant::now() + at.since(clock::now()))
     }
@@ -189,7 +196,7 @@ impl<'a> Live<'a> {
 
     /// Order to batch; when that is done, what else is due.
     fn release(&mut self, until: KernelTime) -> Result<()> {
-        let Self { intake, comparison, losses, road, .. } = self;
+        let Self { intake, comparison, waits, losses, road, .. } = self;
         if !road.release_some(until, Some(losses))? {
             return Ok(());
         }
@@ -197,6 +204,7 @@ impl<'a> Live<'a> {
         comparison.finish(until, road);
         if self.stage == Stage::Running {
             intake.questions.ask(road, &mut intake.recording);
+            waits.go_on(until, road, &mut intake.recording);
             self.account(self.source.is_asleep())?;
         }
         self.intake.recording.flush();
@@ -228,7 +236,9 @@ impl<'a> Live<'a> {
         intake.questions.ask_all(road, &mut intake.recording);
         self.account(true)?;
         self.release_all()?;
-        self.intake.recording.flush();
+        let Self { intake, waits, road, .. } = self;
+        waits.close(END_OF_TIME, road, &mut intake.recording);
+        intake.recording.flush();
         self.stage = Stage::Over;
         self.road.summarize(clock::now())
     }

@@ -27,6 +27,8 @@ pub struct Plan {
     pub record: Option<PathBuf>,
     /// Begin with the sockets that exist and are to be seen.
     pub existing: bool,
+    /// Ask the kernel for what sockets wait that stay in a state.
+    pub waits: bool,
     /// At the end, show the lives of connections that are over but for TIME_WAIT.
     pub unfinished: bool,
 }

@@ -7,7 +7,9 @@ use tcpwatch_core::{
     decode::{Names, decode},
     event::{Cookie, Event, KernelTime, StateEvent, TcpState},
     loss::Totals,
+    order::WINDOW,
     place::Place,
+    track::News,
 };
 use tcpwatch_kernel::{
     probe::Tells,
@@ -22,6 +24,7 @@ use crate::{
 
 /// A run on what was recorded.
 pub struct Replay<'a, F> {
+    plan: &'a Plan,
     recording: Recording<F>,
     names: Names,
     /// Ports of listeners, by answers of the recording.
@@ -50,7 +53,7 @@ impl<'a, F: BufRead> Replay<'a, F> {
         recording.known.retain(|known| plan.filters.wants(known.netns, &known.ends));
         road.learn(&std::mem::take(&mut recording.known));
         let ports = HashMap::new();
-        Self { recording, names, ports, last: None, road, is_over: false, failed: None }
+        Self { plan, recording, names, ports, last: None, road, is_over: false, failed: None }
     }
 
     /// What comes next; `None` after the totals.
@@ -92,6 +95,18 @@ impl<'a, F: BufRead> Replay<'a, F> {
                 // After everything that happened before it.
                 self.road.release(known.seen, None)?;
                 self.road.answer(&known);
+            }
+            Recorded::Waiter(waiter) => {
+                let seen = waiter.known.seen;
+                self.road.release(seen.after(WINDOW), None)?;
+                self.road.still(&waiter);
+                self.last = self.last.max(Some(seen));
+            }
+            // Of which ports and addresses they are is not in the recording.
+            Recorded::Others(others) => {
+                if self.plan.filters.wants_all_of(others.netns) {
+                    self.road.shown.news(News::Others(others));
+                }
             }
         }
         self.road.release(self.road.newest(), None)

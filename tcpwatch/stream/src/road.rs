@@ -3,7 +3,7 @@
 use anyhow::Result;
 use tcpwatch_core::{
     account::Account,
-    event::{Event, KernelTime, KnownSocket, TcpState},
+    event::{Event, KernelTime, KnownSocket, TcpState, Waiter},
     loss::Totals,
     order::{Order, WINDOW},
     track::Tracker,
@@ -123,6 +123,11 @@ impl<'a> Road<'a> {
     /// Takes in the kernel's answer to a question about a socket.
     pub(crate) fn answer(&mut self, known: &KnownSocket) {
         self.tracker.answer(known, |news| self.shown.news(news));
+    }
+
+    /// Takes in the kernel's answer about a socket that stays in a state; is it still what the answer is about?
+    pub(crate) fn still(&mut self, waiter: &Waiter) -> bool {
+        self.tracker.still(waiter, |news| self.shown.news(news))
     }
 
     /// Losses become items.

@@ -183,6 +183,13 @@ class World:
             assert line, "tcpwatch ended"
             self.seen.append(json.loads(line))
 
+    def until_still(self, times):
+        """Waits until this many lines are about sockets that stay in a state."""
+        while sum(line["event"] == "still" for line in self.seen) < times:
+            line = self.log.stdout.readline()
+            assert line, "tcpwatch ended"
+            self.seen.append(json.loads(line))
+
     def keep(self, name):
         self.log.send_signal(2)
         self.seen += map(json.loads, self.log.stdout)
@@ -312,6 +319,20 @@ def older_than_the_recording(world):
     world.until("CLOSED")
 
 
+def sockets_stay(world):
+    """The client has closed, and the server neither reads nor closes for more than a second."""
+    world.watch()
+    world.server.listen("127.0.0.1")
+    world.client.connect("127.0.0.1")
+    world.server.accept()
+    world.client.send()
+    world.client.close()
+    world.until_still(2)
+    world.server.close()
+    world.server.unlisten()
+    world.until("CLOSED", 3)
+
+
 def both_close_at_once(world):
     """Both send a FIN while nothing gets through."""
     world.watch()
@@ -407,6 +428,7 @@ CLAIMS = [
     client_resets,
     half_open_is_given_up,
     older_than_the_recording,
+    sockets_stay,
     both_close_at_once,
     much_goes_wrong,
     sockets_are_used_again,

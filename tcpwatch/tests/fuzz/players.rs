@@ -37,6 +37,7 @@ fn plan(tells: Tells) -> Plan {
         count: None,
         record: None,
         existing: false,
+        waits: false,
         unfinished: false,
     }
 }

@@ -35,6 +35,8 @@ const WORDS: &[&str] = &[
     "\"rate\":0",
     "\"nanos\":4294967295",
     "{\"answer\":null}\n",
+    "{\"waiter\":null}\n",
+    "{\"others\":{\"count\":0}}\n",
     "{\"record\":\"00\"}\n",
 ];
 
@@ -50,7 +52,7 @@ proptest! {
 
     #[test]
     fn a_spoiled_recording_is_played_up_to_what_is_wrong(
-        which in 0..12_usize,
+        which in 0..GOOD.len(),
         damages in with_words(WORDS),
     ) {
         let mut bytes = GOOD[which].1.clone();
@@ -63,7 +65,7 @@ proptest! {
 
     #[test]
     fn numbers_in_the_first_line_and_of_known_sockets_may_be_any(
-        which in 0..12_usize,
+        which in 0..GOOD.len(),
         places in vec((any::<proptest::sample::Index>(), select(vec![
             "0", "1", "255", "4294967295", "999999999", "9223372036854775807", "18446744073709551615",
             "-9223372036854775808",
@@ -157,7 +159,7 @@ proptest! {
 
     #[test]
     fn hostile_names_are_shown_and_no_terminal_obeys_them(
-        which in 0..12_usize,
+        which in 0..GOOD.len(),
         words in vec(select(HOSTILE), 1..5),
         everywhere: bool,
     ) {

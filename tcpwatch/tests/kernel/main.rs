@@ -70,6 +70,8 @@ mod servers;
 #[cfg(test)]
 mod snapshot;
 #[cfg(test)]
+mod stays;
+#[cfg(test)]
 mod strangers;
 #[cfg(test)]
 mod tap;

@@ -73,6 +73,11 @@ fn a_half_open_connection_is_given_up() {
 }
 
 #[test]
+fn sockets_that_stay_say_for_what_they_wait() {
+    is_told("sockets_stay");
+}
+
+#[test]
 fn a_connection_older_than_the_recording_has_its_owner_and_no_invented_age() {
     is_told("older_than_the_recording");
 }

@@ -15,7 +15,7 @@ pub mod words;
 pub(crate) use line::Line;
 use tcpwatch_core::{
     event::{About, ErrorEvent, SegmentEvent},
-    track::{Change, Connection, Existing, News, Reset, Restart, Retransmit},
+    track::{Change, Connection, Existing, News, Others, Reset, Restart, Retransmit, Still},
 };
 
 macro_rules! lines {
@@ -45,6 +45,8 @@ macro_rules! lines {
 lines! {
     Change(Change) as json_lines::states::StateLine,
     Existing(Existing) as json_lines::states::ExistingLine,
+    Still(Box<Still>) as json_lines::still::StillLine,
+    Others(Others) as json_lines::still::StillLine,
     Restart(Restart) as json_lines::states::RestartLine,
     Retransmit(Retransmit) as json_lines::retransmit::RetransmitLine,
     Reset(Reset) as json_lines::reset::ResetLine<'_>,

@@ -2,11 +2,11 @@
 
 use tcpwatch_core::{
     event::{SegmentEvent, WallClock},
-    track::{Change, Connection, Existing, Reset, Restart, Retransmit},
+    track::{Change, Connection, Existing, Others, Reset, Restart, Retransmit, Still},
 };
 
 use crate::{
-    json_lines::{Members, life, reset, retransmit, segment, states},
+    json_lines::{Members, life, reset, retransmit, segment, states, still},
     terminal::Terminal,
 };
 
@@ -45,6 +45,8 @@ macro_rules! shown {
 shown! {
     Change by change, states::change;
     Existing by existing, states::existing;
+    Still by still, still::still;
+    Others by others, still::others;
     Restart by restart, states::restart;
     Retransmit by retransmit, retransmit::retransmit;
     Reset by reset, reset::reset;

@@ -17,6 +17,7 @@ pub mod socket;
 pub mod state;
 pub mod time;
 pub mod totals;
+pub mod waiter;
 
 pub use error::ErrorEvent;
 pub use known::{KnownKind, KnownSocket};
@@ -32,6 +33,7 @@ pub use socket::{CgroupId, Cookie, Direction, Endpoint, Endpoints, Netns};
 pub use state::TcpState;
 pub use time::{KernelTime, WallClock};
 pub use totals::Totals;
+pub use waiter::{SocketTimer, SocketTimerKind, TcpInfo, Waiter};
 
 /// A state change of a full socket, as the kernel reported it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -88,7 +88,7 @@ pub struct Endpoints {
 }
 
 /// Who connected to whom.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Direction {
     /// This end called `connect()`.
     Outgoing,

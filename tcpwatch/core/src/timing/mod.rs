@@ -2,7 +2,7 @@
 //! no clock, no I/O; `source/sysctls.rs` reads the numbers.
 //!
 //! The road: [`Sysctls`] and what is known of a socket go into [`syn()`], [`syn_ack()`],
-//! [`unacknowledged`] or [`fin_wait_2()`]; `walk.rs` goes from timer to timer, each armed when the
+//! [`unacknowledged`], [`window_probes()`] or [`fin_wait_2()`]; `walk.rs` goes from timer to timer, each armed when the
 //! one before really fired; [`wheel`] says how late that may be.
 //!
 //! Limits. A [`Window`] holds where the timer alone decides. On top of it a softirq takes its time:
@@ -24,6 +24,7 @@ mod syn_ack;
 mod sysctls;
 mod walk;
 pub mod wheel;
+mod window_probes;
 
 use std::time::Duration;
 
@@ -33,6 +34,7 @@ pub use schedule::{Attempt, AttemptKind, Next, Schedule, Then, Window};
 pub use syn::{SynOptions, syn};
 pub use syn_ack::syn_ack;
 pub use sysctls::Sysctls;
+pub use window_probes::{ProbeOptions, window_probes};
 
 /// The RTO before there is a measured round trip (`TCP_TIMEOUT_INIT`, `include/net/tcp.h`).
 const TIMEOUT_INIT: Duration = Duration::from_secs(1);

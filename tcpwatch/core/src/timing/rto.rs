@@ -64,7 +64,7 @@ pub fn unacknowledged(sysctls: &Sysctls, options: RtoOptions, rate: TickRate) ->
 }
 
 /// `alive` is what the kernel calls a socket whose RTO has not reached the greatest one.
-fn retries(sysctls: &Sysctls, orphan: bool, alive: bool) -> u8 {
+pub(super) fn retries(sysctls: &Sysctls, orphan: bool, alive: bool) -> u8 {
     match sysctls.orphan_retries {
         _ if !orphan => sysctls.retries2,
         0 if alive => ORPHAN_RETRIES,

@@ -116,6 +116,20 @@ impl Schedule {
         Some(self.attempts.get(attempt.checked_sub(1)?)?.gap)
     }
 
+    /// When the kernel gives up, counted from a moment at which this many attempts were made and the timer is
+    /// due after `left`. Nothing is known of attempts that are not in the schedule.
+    #[must_use]
+    pub fn gives_up_from(&self, attempts: usize, left: Duration, rate: TickRate) -> Option<Window> {
+        let next = Window::timer(left, rate);
+        let Some(attempt) = self.attempts.get(attempts) else {
+            return (attempts == self.attempts.len()).then_some(next);
+        };
+        Some(next.then(Window {
+            promise: self.gives_up.promise.saturating_sub(attempt.window.promise),
+            latest: self.gives_up.latest.saturating_sub(attempt.window.latest),
+        }))
+    }
+
     /// What follows an attempt; number 0 is the first transmission. Nothing is known of attempts
     /// that are not in the schedule.
     #[must_use]

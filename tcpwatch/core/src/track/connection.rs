@@ -2,6 +2,7 @@
 
 use super::{
     Change, Handshake, Life, News, Reason, Subject, Tracker, key, missed::may_go_on, reason,
+    stays::Look,
 };
 use crate::event::{
     CgroupId, Cookie, Direction, Endpoints, KernelTime, KnownSocket, Netns, Process, StateEvent,
@@ -31,6 +32,8 @@ pub(super) struct Full {
     pub(super) has_timer: bool,
     /// It was accepted, but no request socket was half-open before it.
     unrequested: bool,
+    /// When it is looked at again, if it stays.
+    pub(super) look_at: Look,
     pub(super) life: Box<Life>,
 }
 
@@ -71,6 +74,7 @@ impl Tracker {
             replaced: false,
             has_timer: false,
             unrequested: false,
+            look_at: Look::default(),
             life: Box::default(),
         };
         self.keep(known.socket, Box::new(connection));
@@ -203,6 +207,7 @@ impl Tracker {
             replaced: false,
             has_timer: false,
             unrequested: false,
+            look_at: Look::default(),
             life: Box::new(match event.from {
                 TcpState::Closed | TcpState::Listen => Life::begun(event.at),
                 _ => Life::default(),
@@ -273,8 +278,9 @@ impl Tracker {
         enters
     }
 
-    fn keep(&mut self, socket: Cookie, connection: Box<Full>) {
+    fn keep(&mut self, socket: Cookie, mut connection: Box<Full>) {
         if self.has_room(self.sockets.len()) {
+            self.look_after_full(socket, &mut connection);
             self.sockets.insert(socket, connection);
         }
     }

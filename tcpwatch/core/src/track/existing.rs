@@ -66,7 +66,7 @@ impl Tracker {
 }
 
 /// These states are entered when a segment comes, so no later than the last one came.
-fn at_least(known: &KnownSocket) -> Option<Duration> {
+pub(super) fn at_least(known: &KnownSocket) -> Option<Duration> {
     match known.state {
         TcpState::Established | TcpState::FinWait2 | TcpState::CloseWait | TcpState::Closing => {
             known.quiet

@@ -18,9 +18,12 @@ mod past;
 mod queues;
 mod reason;
 mod retry;
+mod stays;
+mod still;
 #[cfg(test)]
 mod tests;
 mod told;
+mod wait;
 mod way;
 
 use std::collections::{HashMap, VecDeque};
@@ -46,7 +49,11 @@ use mini::{Key, Mini, Settling};
 pub use queues::Dropped;
 use queues::Unclaimed;
 pub use reason::Reason;
+use stays::Stays;
+pub use stays::{MOMENTS, Question, Sights};
+pub use still::{Others, Still};
 pub use told::{Change, Handshake, News, Reset, Restart, Retransmit};
+pub use wait::{GivesUp, Probes, Wait, WaitsFor};
 pub use way::MissedChange;
 
 /// Full sockets tracked at most, and as many mini-sockets. With [`SOCKET_BYTES`] for each and
@@ -104,6 +111,7 @@ pub struct Tracker {
     minis: HashMap<Key, Box<Mini>, FxBuildHasher>,
     settling: Settling,
     doubts: Doubts,
+    stays: Stays,
     listeners: Listeners,
     sysctls: HashMap<Netns, Sysctls, FxBuildHasher>,
     /// Sockets that did not close normally, the last ones: a reset or an error may be told after.
@@ -129,6 +137,7 @@ impl Tracker {
             minis: HashMap::default(),
             settling: Settling::default(),
             doubts: Doubts::default(),
+            stays: Stays::default(),
             listeners: Listeners::default(),
             sysctls: HashMap::default(),
             closed: VecDeque::default(),

@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Connection, Dropped, Existing, Reason};
+use super::{Connection, Dropped, Existing, Others, Reason, Still};
 use crate::{
     event::{
         self, About, KernelTime, ListenerQueue, ResetDirection, Segment, SegmentEvent, Shown,
@@ -219,6 +219,10 @@ macro_rules! with_plain {
             Change(Change),
             /// A socket that existed before.
             Existing(Existing),
+            /// A socket that stays in a state.
+            Still(Box<Still>),
+            /// More of one kind that do.
+            Others(Others),
             /// A clock that started again.
             Restart(Restart),
             /// A segment that was sent again.
@@ -266,3 +270,20 @@ is_shown!(Restart as "restart", touches(it, state) it.state == state, inferred i
 is_shown!(Retransmit as "retransmit", touches(it, state) it.state == state);
 is_shown!(Reset as "reset", touches(it, state) it.state == Some(state));
 is_shown!(Connection as "connection", touches(it, state) it.spent.time_in(state).is_some());
+is_shown!(Still as "still", touches(it, state) it.state == state);
+
+impl Shown for Others {
+    const NAME: &'static str = Still::NAME;
+
+    fn at(&self) -> KernelTime {
+        self.at
+    }
+
+    fn subject(&self) -> Subject {
+        Self::subject(self)
+    }
+
+    fn touches(&self, state: TcpState) -> bool {
+        self.state == state
+    }
+}

@@ -105,6 +105,16 @@ impl Filters {
         Globals { switches, netns, with_totals }
     }
 
+    /// Is every socket of this namespace wanted, whatever its ends?
+    #[must_use]
+    pub fn wants_all_of(&self, netns: Netns) -> bool {
+        let Self { ports, local_ports, remote_ports, prefixes, family, .. } = self;
+        let ports = [ports, local_ports, remote_ports];
+        let asks_for_ends =
+            ports.iter().any(|ports| !ports.is_empty()) || !prefixes.is_empty() || family.is_some();
+        !asks_for_ends && self.netns.is_none_or(|wanted| wanted == netns)
+    }
+
     /// Writes ports and prefixes into the maps of the loaded object.
     pub(super) fn fill_maps(&self, ebpf: &mut Ebpf) -> Result<(), MapError> {
         let mut ports: Array<_, u64> = map(ebpf, "PORTS")?;

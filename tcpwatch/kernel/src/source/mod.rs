@@ -7,6 +7,7 @@ pub mod complaints;
 pub mod container_names;
 pub mod containers;
 pub mod foreign;
+pub mod inquirer;
 pub mod recording;
 pub mod recording_file;
 pub mod recording_input;

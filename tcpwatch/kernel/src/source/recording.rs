@@ -8,9 +8,9 @@ use std::io::{self, BufRead, Read as _, Write};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use tcpwatch_core::{
     decode::{ResetReasons, Symbols},
-    event::{CgroupId, KnownSocket, Netns, WallClock},
+    event::{CgroupId, KnownSocket, Netns, Waiter, WallClock},
     timing::Sysctls,
-    track::Reliance,
+    track::{Others, Reliance},
 };
 
 use super::foreign::{self, Foreign, MAKE};
@@ -60,6 +60,8 @@ enum Frame {
     #[serde(skip_serializing)]
     Record(#[serde(deserialize_with = "bytes")] Vec<u8>),
     Answer(KnownSocket),
+    Waiter(Waiter),
+    Others(Others),
     Sysctls(Netns, Sysctls),
     /// A cgroup's path, in hexadecimal: it need not be text.
     Cgroup(CgroupId, #[serde(serialize_with = "digits", deserialize_with = "path")] Vec<u8>),
@@ -93,6 +95,8 @@ impl Frame {
             Self::Known(_) => None,
             Self::Record(bytes) => Some(Item::Record(bytes)),
             Self::Answer(socket) => Some(Item::Answer(socket)),
+            Self::Waiter(waiter) => Some(Item::Waiter(Box::new(waiter))),
+            Self::Others(others) => Some(Item::Others(others)),
             Self::Sysctls(netns, sysctls) => Some(Item::Sysctls(netns, sysctls)),
             Self::Cgroup(id, path) => Some(Item::Cgroup(id, path)),
         }
@@ -106,6 +110,10 @@ pub enum Item {
     Record(Vec<u8>),
     /// The kernel's answer to a question about a socket.
     Answer(KnownSocket),
+    /// The kernel's answer to a question about a socket that stays in a state.
+    Waiter(Box<Waiter>),
+    /// More of one kind that stay.
+    Others(Others),
     /// By which rules a namespace sends again.
     Sysctls(Netns, Sysctls),
     /// The path of a cgroup, before the first record that names it.
@@ -188,6 +196,22 @@ impl Recorder {
     /// If the file cannot be written.
     pub fn answer(&mut self, socket: &KnownSocket) -> io::Result<()> {
         write_line(&mut self.file, &Frame::Answer(*socket))
+    }
+
+    /// Writes the kernel's answer to a question about a socket that stays in a state.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn waiter(&mut self, waiter: &Waiter) -> io::Result<()> {
+        write_line(&mut self.file, &Frame::Waiter(*waiter))
+    }
+
+    /// Writes that more of one kind stay.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn others(&mut self, others: &Others) -> io::Result<()> {
+        write_line(&mut self.file, &Frame::Others(*others))
     }
 
     /// Writes by which rules a namespace sends again.

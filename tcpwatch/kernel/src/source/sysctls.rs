@@ -64,7 +64,8 @@ pub fn read_inside(netns: Netns, open: &impl AsFd) -> Result<Sysctls, SysctlErro
     inside.map_err(|source| SysctlError::Enter { netns, source })?
 }
 
-fn read_here() -> Result<Sysctls, SysctlError> {
+/// Those of the calling thread's namespace.
+pub(super) fn read_here() -> Result<Sysctls, SysctlError> {
     fs::metadata(DIRECTORY).map_err(cannot_read(DIRECTORY))?;
     let mut failure = None;
     let sysctls = Sysctls::from_lookup(|name| {

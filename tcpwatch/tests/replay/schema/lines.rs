@@ -123,10 +123,33 @@ fn segment_line() -> Value {
     )
 }
 
-fn every_line() -> [Value; 10] {
+fn still_line() -> Value {
+    with(
+        socket_line("still"),
+        json!({
+            "state": "FIN_WAIT_1", "in_state_s": 1.0, "waits_for": "window", "orphan": true,
+            "bytes_unsent": 143_360, "bytes_unacknowledged": 0, "bytes_unread": 0, "peer_window": 0,
+            "window_probes": 15, "window_probes_or_more": true, "window_probes_unanswered": 1,
+            "next_in_s": 0.4, "gives_up_in_s": 328.0, "gives_up_in_at_most_s": 340.5, "estimate": true
+        }),
+    )
+}
+
+fn more_line() -> Value {
+    let mut line =
+        with(socket_line("still"), json!({ "state": "CLOSE_WAIT", "more": 1204, "after_s": 10 }));
+    for field in ["socket", "family", "local", "remote"] {
+        line.as_object_mut().expect("an object").remove(field);
+    }
+    line
+}
+
+fn every_line() -> [Value; 12] {
     [
         state_line(),
         existing_line(),
+        still_line(),
+        more_line(),
         restart_line(),
         retransmit_line(),
         reset_line(),
@@ -161,6 +184,11 @@ fn a_line_without_one_of_its_fields_is_refused() {
         "existing",
         "in_state_at_least_s",
         "bytes_undelivered",
+        "orphan",
+        "bytes_unread",
+        "peer_window",
+        "window_probes_or_more",
+        "gives_up_in_at_most_s",
     ];
     for line in every_line() {
         for field in line.as_object().expect("an object").keys() {
@@ -170,6 +198,28 @@ fn a_line_without_one_of_its_fields_is_refused() {
             assert_eq!(validator.is_valid(&poorer), optional, "without {field}: {poorer}");
         }
     }
+}
+
+#[test]
+fn a_line_about_a_socket_that_stays_with_a_wrong_value_is_refused() {
+    let validator = validator();
+    for (pointer, bad) in [
+        ("/state", json!("FIN_WAIT_3")),
+        ("/in_state_s", json!(-1)),
+        ("/waits_for", json!("godot")),
+        ("/bytes_unsent", json!(-1)),
+        ("/window_probes", json!(1.5)),
+        ("/gives_up_in_s", json!("soon")),
+        ("/orphan", json!(1)),
+    ] {
+        refused(&validator, still_line(), pointer, &bad);
+    }
+    for (pointer, bad) in [("/more", json!(0)), ("/process", json!("java")), ("/netns", json!(0))] {
+        refused(&validator, more_line(), pointer, &bad);
+    }
+    let for_ever = with(still_line(), json!({ "gives_up_in_s": null }));
+    assert!(validator.is_valid(&for_ever));
+    assert!(!validator.is_valid(&with(more_line(), json!({ "socket": 5 }))), "of which one?");
 }
 
 /// The line with `bad` at `pointer` is refused.

@@ -54,7 +54,9 @@ fn every_kind_of_line_is_in_the_recordings() {
     let schema = schema();
     let kinds = schema.pointer("/properties/event/enum").and_then(Value::as_array);
     let show = |file| replay(&data(file), &["--format", "json", "--summary"]);
-    let shown = show("much_goes_wrong.jsonl") + &show("syn_ack_is_lost_on_a_link.jsonl");
+    let shown = ["much_goes_wrong.jsonl", "syn_ack_is_lost_on_a_link.jsonl", "sockets_stay.jsonl"]
+        .map(show)
+        .concat();
     for kind in kinds.expect("kinds of lines") {
         // Nothing was lost, no timer was moved, and nothing existed before.
         if kind != "restart" && kind != "loss" && kind != "existing" {

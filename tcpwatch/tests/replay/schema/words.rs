@@ -6,7 +6,7 @@ use serde_json::Value;
 use tcpwatch_core::{
     event::{Segment, TcpState, Via},
     loss::Cause,
-    track::{ClosedBy, Handshake, Reason},
+    track::{ClosedBy, Handshake, Reason, WaitsFor},
 };
 
 use super::schema;
@@ -69,6 +69,13 @@ fn the_schema_lists_every_way_to_know_an_owner() {
 fn the_schema_lists_every_unusual_handshake() {
     let handshakes = all!(Handshake: FastOpen, SynCookie);
     assert_eq!(listed("/$defs/handshake/enum"), handshakes.map(Handshake::word));
+}
+
+#[test]
+fn the_schema_lists_everything_that_a_socket_waits_for() {
+    let waits = all!(WaitsFor: SynAck, HandshakeAck, FirstWrite, Window, Acknowledgment, PeerFin, Accept, Close);
+    assert_eq!(waits, WaitsFor::ALL);
+    assert_eq!(listed("/$defs/waits_for/enum"), waits.map(WaitsFor::word));
 }
 
 #[test]

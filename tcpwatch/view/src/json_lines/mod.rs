@@ -11,6 +11,7 @@ pub(crate) mod retransmit;
 pub(crate) mod schema;
 pub(crate) mod segment;
 pub(crate) mod states;
+pub(crate) mod still;
 pub(crate) mod values;
 
 use std::sync::Arc;
@@ -29,7 +30,7 @@ use tcpwatch_core::{
 use self::{
     losses::{LossLine, SummaryLine},
     place::Located,
-    values::{Connected, Identity, Owned},
+    values::{Connected, Identity, Namespace, Owned},
 };
 use super::{
     json::{Foreign, Object, Word},
@@ -123,6 +124,13 @@ impl Members<'_, '_> {
     /// The same without who connected to whom.
     pub(crate) fn whose(&mut self, subject: &Subject) {
         self.add(&Identity::of(subject));
+        self.add(&Owned::of(subject));
+    }
+
+    /// Sockets of one kind, of the same owner.
+    pub(crate) fn several(&mut self, subject: &Subject) {
+        self.add(&Namespace::of(subject));
+        self.add(&Connected::of(subject));
         self.add(&Owned::of(subject));
     }
 

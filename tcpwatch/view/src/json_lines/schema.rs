@@ -8,7 +8,7 @@ use tcpwatch_core::{
     event::{Segment, TcpState, Via},
     loss::Cause,
     place::Runtime,
-    track::{ClosedBy, Handshake, Reason},
+    track::{ClosedBy, Handshake, Reason, WaitsFor},
 };
 
 use super::{
@@ -96,6 +96,7 @@ schemas! {
     handshake { "$ref": "#/$defs/handshake" }
     cause { "$ref": "#/$defs/cause" }
     ack_dropped { "$ref": "#/$defs/ack_dropped" }
+    waits_for { "anyOf": [{ "$ref": "#/$defs/waits_for" }, { "type": "null" }] }
     family { "enum": ["ipv4", "ipv6"] }
     direction { "enum": ["outgoing", "incoming", "both", null] }
     reset_direction { "enum": ["sent", "received"] }
@@ -126,7 +127,7 @@ pub(crate) fn closed_by(_generator: &mut SchemaGenerator) -> Schema {
 }
 
 pub(crate) fn event(generator: &mut SchemaGenerator) -> Schema {
-    let words = forms(generator).into_iter().map(|(name, _)| name);
+    let words = named(generator).into_iter().map(|(name, _)| name);
     json_schema!({ "enum": words.chain(["loss", "summary"]).collect::<Vec<_>>() })
 }
 
@@ -141,6 +142,12 @@ pub(crate) fn of_a_link(line: &mut Schema) {
         }
     });
     merge(line.ensure_object(), "properties", &members);
+}
+
+/// About one socket, or about several that have neither cookie nor ends in common.
+pub(crate) fn of_one_or_several(line: &mut Schema) {
+    line.insert("$ref".to_owned(), Value::Null);
+    line.insert("required".to_owned(), json!(["netns", "direction", "process", "state"]));
 }
 
 /// What is known of a life hangs together.
@@ -227,15 +234,17 @@ fn words(description: &str, words: &[&str]) -> Value {
     json!({ "description": description, "enum": words })
 }
 
+/// The addresses of both ends are of this format.
+fn both_ends(format: &str) -> Value {
+    json!({ "properties": {
+        "local": { "properties": { "addr": { "format": format } } },
+        "remote": { "properties": { "addr": { "format": format } } }
+    } })
+}
+
 /// What several lines refer to.
 fn definitions() -> Value {
     let states: Vec<_> = TcpState::ALL.into_iter().filter_map(TcpState::name).collect();
-    let family = |format: &str| {
-        json!({ "properties": {
-            "local": { "properties": { "addr": { "format": format } } },
-            "remote": { "properties": { "addr": { "format": format } } }
-        } })
-    };
     json!({
         "socket_line": {
             "description": "What every line about a socket holds, but one about a reset.",
@@ -251,8 +260,8 @@ fn definitions() -> Value {
                 "pod": ["cgroup"]
             },
             "if": { "properties": { "family": { "const": "ipv4" } } },
-            "then": family("ipv4"),
-            "else": family("ipv6")
+            "then": both_ends("ipv4"),
+            "else": both_ends("ipv6")
         },
         "state": {
             "description": "A state's name; state#N for a number of the kernel's that has no name yet.",
@@ -282,6 +291,7 @@ fn definitions() -> Value {
             &[Handshake::FastOpen, Handshake::SynCookie].map(Handshake::word)
         ),
         "cause": words("Why something was lost.", &Cause::ALL.map(Cause::word)),
+        "waits_for": { "enum": WaitsFor::ALL.map(WaitsFor::word) },
         "ack_dropped": {
             "description": "The last ACK of the handshake came before and was dropped, not because of \
                             TCP_DEFER_ACCEPT: the accept queue was full then, or the kernel could not make a \
@@ -289,6 +299,13 @@ fn definitions() -> Value {
             "type": "boolean"
         }
     })
+}
+
+/// The forms, of which neighbours with one name are one.
+fn named(generator: &mut SchemaGenerator) -> Vec<(&'static str, Schema)> {
+    let mut forms = forms(generator);
+    forms.dedup_by_key(|(name, _)| *name);
+    forms
 }
 
 /// The whole schema.
@@ -318,7 +335,9 @@ fn schema() -> Value {
     part(&mut defs, "subject", &Located::json_schema(generator), true);
     let mut conditions = Vec::new();
     let mut line = |name: &str, mut form: Schema, of_a_socket: bool| {
-        if of_a_socket && form.get("$ref").is_none() {
+        if form.get("$ref").is_some_and(Value::is_null) {
+            form.remove("$ref");
+        } else if of_a_socket && form.get("$ref").is_none() {
             form.insert("$ref".to_owned(), json!("#/$defs/socket_line"));
         }
         form.remove("type");
@@ -328,7 +347,7 @@ fn schema() -> Value {
             "then": { "$ref": format!("#/$defs/{name}_line") }
         }));
     };
-    for (name, form) in forms(generator) {
+    for (name, form) in named(generator) {
         line(name, form, true);
     }
     line("loss", LossLine::json_schema(generator), false);

@@ -66,6 +66,18 @@ impl Identity {
     }
 }
 
+/// The network namespace alone, of a line about several sockets.
+#[derive(Debug, Serialize)]
+pub(crate) struct Namespace {
+    netns: u32,
+}
+
+impl Namespace {
+    pub(crate) const fn of(subject: &Subject) -> Self {
+        Self { netns: subject.netns.0 }
+    }
+}
+
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Family {

@@ -8,6 +8,7 @@ mod namespaces;
 mod place;
 mod queue;
 mod segment;
+mod still;
 pub mod style;
 #[cfg(test)]
 mod tests;

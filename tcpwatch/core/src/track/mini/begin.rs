@@ -6,7 +6,7 @@ use super::{Key, Mini};
 use crate::{
     event::{Direction, KernelTime, MiniEvent, MiniKind, TcpState},
     timing::wheel::TickRate,
-    track::{Change, Life, MissedChange, News, Restart, Tracker},
+    track::{Change, Life, MissedChange, News, Restart, Tracker, stays::Look},
 };
 
 impl Tracker {
@@ -65,6 +65,7 @@ impl Tracker {
             seen: event.at,
             open: None,
             accepted: false,
+            look_at: Look::default(),
             life: Box::new(Life::begun(event.at)),
         };
         let change = mini.change(key, event.at, TcpState::SynRecv);

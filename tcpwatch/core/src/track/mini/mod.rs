@@ -12,7 +12,7 @@ use tcpwatch_common::mini_clock::{Step, TIME_WAIT_SECONDS};
 
 use self::settle::Open;
 pub(super) use self::settle::{SETTLE, Settling};
-use super::{Change, Life, News, Subject, Tracker, key};
+use super::{Change, Life, News, Subject, Tracker, key, stays::Look};
 use crate::event::{
     CgroupId, Cookie, Direction, Endpoints, Jiffies, KernelTime, KnownKind, KnownSocket, MiniEvent,
     MiniKind, Netns, Process, TcpState, TimerEvent,
@@ -48,6 +48,8 @@ pub(super) struct Mini {
     pub(super) open: Option<Open>,
     /// A half-open connection was accepted, and nothing was reported of the socket yet.
     pub(super) accepted: bool,
+    /// When it is looked at again, if it stays.
+    pub(super) look_at: Look,
     pub(super) life: Box<Life>,
 }
 
@@ -69,6 +71,7 @@ impl Mini {
             seen,
             open: None,
             accepted: false,
+            look_at: Look::default(),
             life: Box::default(),
         }
     }
@@ -92,6 +95,13 @@ impl Mini {
     /// May it have this cookie?
     pub(super) fn is_known_as(&self, socket: Cookie) -> bool {
         self.socket.is_none_or(|mine| mine == socket)
+    }
+
+    /// It has this cookie from now on, if it had none.
+    pub(super) const fn learn_cookie(&mut self, socket: Cookie) {
+        if self.socket.is_none() {
+            self.socket = Some(socket);
+        }
     }
 
     /// Does the event belong to another mini-socket with the same four-tuple?
@@ -146,6 +156,7 @@ impl Tracker {
             seen: known.seen,
             open: None,
             accepted: false,
+            look_at: Look::default(),
             life: Box::default(),
         };
         self.keep_mini(key(known.netns, known.ends), mini);
@@ -179,8 +190,9 @@ impl Tracker {
         self.minis.remove(key)
     }
 
-    pub(super) fn keep_mini(&mut self, key: Key, mini: Mini) {
+    pub(super) fn keep_mini(&mut self, key: Key, mut mini: Mini) {
         if self.has_room(self.minis.len()) {
+            self.look_after_mini(&key, &mut mini);
             self.minis.insert(key, Box::new(mini));
         }
     }

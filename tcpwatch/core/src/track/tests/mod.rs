@@ -10,6 +10,7 @@ mod resets;
 mod retries;
 mod segment_times;
 mod segments;
+mod stays;
 mod takeover;
 mod time_wait;
 
@@ -179,6 +180,8 @@ fn line(news: &News) -> String {
         News::Existing(existing) => {
             format!("{} existing {}", existing.state, whole_ms(existing.in_state))
         }
+        News::Still(still) => format!("{} still {}", still.state, whole_ms(still.in_state)),
+        News::Others(others) => format!("{} others {}", others.state, others.count),
         News::Retransmit(again) => {
             format!("{} {} {}", again.segment.word(), again.attempt, whole_ms(again.since_last))
         }

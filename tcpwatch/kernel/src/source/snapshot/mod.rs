@@ -34,7 +34,7 @@ use std::{
 
 use tcpwatch_core::event::{KernelTime, KnownSocket, Netns};
 
-pub use lookup::{Answer, Lookup, Question};
+pub use lookup::{Answer, Details, Lookup, Question};
 pub use message::{MessageError, Surveyed};
 pub use names::{NetnsError, name_of, resolve};
 pub use namespaces::EnterError;

@@ -11,7 +11,7 @@ use netlink_packet_sock_diag::{
     inet::{ExtensionFlags, InetRequest, SocketId, StateFlags},
 };
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_SOCK_DIAG};
-use tcpwatch_core::event::{Endpoints, KernelTime, KnownSocket, Netns};
+use tcpwatch_core::event::{Cookie, Endpoints, KernelTime, KnownSocket, Netns, Waiter};
 
 use super::{
     Detail,
@@ -86,6 +86,19 @@ pub(super) fn listeners(netns: Netns, into: &mut Vec<KnownSocket>) -> Result<(),
         let question = all_in(family, StateFlags::LISTEN, ExtensionFlags::empty());
         asking.ask(question, |datagram, seen, sequence| {
             Ok(message::read(datagram, Context { netns, seen, sequence }, into)?)
+        })?;
+    }
+    Ok(())
+}
+
+/// Lists the sockets in SYN_SENT of the calling thread's network namespace, which is `netns`, in detail; one that
+/// comes or goes meanwhile may be missing.
+pub(super) fn connecting(netns: Netns, into: &mut Vec<Waiter>) -> Result<(), DumpError> {
+    let mut asking = Asking::open()?;
+    for family in FAMILIES {
+        let question = all_in(family, StateFlags::SYN_SENT, ExtensionFlags::INFO);
+        asking.ask(question, |datagram, seen, sequence| {
+            Ok(message::read_waiters(datagram, Context { netns, seen, sequence }, into)?)
         })?;
     }
     Ok(())
@@ -194,8 +207,6 @@ impl Lister {
     /// this returns; not every kernel can (`CONFIG_INET_DIAG_DESTROY`; orphans since 6.12), and
     /// whether it did shows in the next list.
     pub fn destroy(&mut self, known: &KnownSocket) -> Result<(), DumpError> {
-        let words = known.socket.0;
-        let words = if cfg!(target_endian = "big") { words.rotate_left(32) } else { words };
         let KnownSocket { ends: Endpoints { local, remote }, .. } = known;
         let request = InetRequest {
             family: if local.address.is_ipv4() { AF_INET } else { AF_INET6 },
@@ -208,7 +219,7 @@ impl Lister {
                 source_address: local.address,
                 destination_address: remote.address,
                 interface_id: 0,
-                cookie: words.to_ne_bytes(),
+                cookie: cookie(known.socket),
             },
         };
         let sequence = self.asking.next();
@@ -241,6 +252,14 @@ pub(super) fn all_in(
     };
     let socket_id = SocketId::new_v4();
     InetRequest { family, protocol: IPPROTO_TCP, extensions, states, socket_id }
+}
+
+/// A cookie in a question: two words, the low one first, each in host order (`sock_diag_check_cookie`,
+/// `net/core/sock_diag.c`).
+pub(super) const fn cookie(socket: Cookie) -> [u8; 8] {
+    let number = socket.0;
+    let number = if cfg!(target_endian = "big") { number.rotate_left(32) } else { number };
+    number.to_ne_bytes()
 }
 
 /// The bytes of a question, with `flags` besides `NLM_F_REQUEST`.

@@ -2,6 +2,7 @@
 
 mod lives;
 mod segment;
+mod still;
 mod why;
 
 use tcpwatch_core::event::{Cookie, Endpoint, Endpoints, Netns, Process, Via, process::Comm};

@@ -6,7 +6,10 @@ use netlink_packet_sock_diag::{
     inet::{ExtensionFlags, InetRequest, SocketId, StateFlags},
 };
 use netlink_sys::Socket;
-use tcpwatch_core::event::{Endpoints, KnownSocket, Netns};
+use tcpwatch_core::{
+    event::{Cookie, Endpoints, Netns, Waiter},
+    track::Question,
+};
 
 use super::{
     super::{
@@ -14,7 +17,7 @@ use super::{
         message::{self, Context, Progress},
         sock_diag,
     },
-    Answer,
+    Answer, canonical_ends,
     interfaces::Interfaces,
 };
 use crate::clock;
@@ -39,7 +42,9 @@ pub(super) struct Channel {
     /// Number of the last question; an answer with another one came too late.
     sequence: u32,
     datagram: Vec<u8>,
-    found: Vec<KnownSocket>,
+    /// What is asked for besides.
+    extensions: ExtensionFlags,
+    found: Vec<Waiter>,
 }
 
 impl Channel {
@@ -48,7 +53,8 @@ impl Channel {
     pub(super) fn open(netns: Netns) -> Result<Self, DumpError> {
         let socket = sock_diag::open()?;
         let datagram = Vec::with_capacity(ROOM);
-        Ok(Self { socket, netns, sequence: 0, datagram, found: Vec::new() })
+        let extensions = ExtensionFlags::empty();
+        Ok(Self { socket, netns, sequence: 0, datagram, extensions, found: Vec::new() })
     }
 
     pub(super) const fn netns(&self) -> Netns {
@@ -67,30 +73,58 @@ impl Channel {
     /// Asks all `questions`; the answers carry the same numbers.
     pub(super) fn ask_all(&mut self, questions: &[(usize, Endpoints)]) -> Vec<(usize, Answer)> {
         let mut interfaces = Interfaces::default();
-        questions.iter().map(|(index, ends)| (*index, self.ask(ends, &mut interfaces))).collect()
+        let mut ask = |ends: &Endpoints| match self.find(ends, None, &mut interfaces) {
+            Found::Is(waiter) => Answer::Is(waiter.known),
+            Found::Gone => Answer::Gone,
+            Found::Unknown => Answer::Unknown,
+        };
+        questions.iter().map(|(index, ends)| (*index, ask(ends))).collect()
+    }
+
+    /// Asks in detail about all of these that are found. A cookie leaves no doubt which socket is meant.
+    pub(super) fn ask_in_detail(&mut self, questions: &[Question]) -> Vec<Waiter> {
+        let mut interfaces = Interfaces::default();
+        self.extensions = ExtensionFlags::INFO;
+        let found = questions.iter().map(|question| {
+            let ends = canonical_ends(question.ends);
+            self.find(&ends, question.socket, &mut interfaces)
+        });
+        let found = found.filter_map(|found| match found {
+            Found::Is(waiter) => Some(*waiter),
+            Found::Gone | Found::Unknown => None,
+        });
+        let found = found.collect();
+        self.extensions = ExtensionFlags::empty();
+        found
     }
 
     /// A question without an interface does not find a socket that is bound to one
     /// (`inet_sk_bound_dev_eq`, `include/net/inet_sock.h`): by `SO_BINDTODEVICE`, in a VRF, or
     /// because its addresses are link-local.
-    fn ask(&mut self, ends: &Endpoints, interfaces: &mut Interfaces) -> Answer {
-        let answer = self.ask_on(ANYWHERE, ends);
-        if answer != Answer::Gone {
-            return answer;
+    fn find(
+        &mut self,
+        ends: &Endpoints,
+        socket: Option<Cookie>,
+        interfaces: &mut Interfaces,
+    ) -> Found {
+        let found = self.find_on(ANYWHERE, ends, socket);
+        if found != Found::Gone {
+            return found;
         }
-        let Some(interfaces) = interfaces.spend() else { return Answer::Unknown };
-        let mut answers = interfaces.iter().map(|interface| self.ask_on(*interface, ends));
-        answers.find(|answer| *answer != Answer::Gone).unwrap_or(Answer::Gone)
+        let Some(interfaces) = interfaces.spend() else { return Found::Unknown };
+        let mut found = interfaces.iter().map(|interface| self.find_on(*interface, ends, socket));
+        found.find(|found| *found != Found::Gone).unwrap_or(Found::Gone)
     }
 
-    fn ask_on(&mut self, interface: u32, ends: &Endpoints) -> Answer {
-        let (family, id) = identify(ends, interface);
+    fn find_on(&mut self, interface: u32, ends: &Endpoints, socket: Option<Cookie>) -> Found {
+        let (family, mut id) = identify(ends, interface);
+        id.cookie = socket.map_or(ANY_COOKIE, sock_diag::cookie);
         let answer = self.send(SINGLE, family, id).and_then(|()| self.answer());
         meaning(answer, ends)
     }
 
     /// The first socket or refusal that belongs to the last question.
-    fn answer(&mut self) -> Result<Option<KnownSocket>, DumpError> {
+    fn answer(&mut self) -> Result<Option<Waiter>, DumpError> {
         loop {
             let progress = self.receive()?;
             if progress.done || !self.found.is_empty() {
@@ -104,7 +138,7 @@ impl Channel {
         let request = InetRequest {
             family,
             protocol: IPPROTO_TCP,
-            extensions: ExtensionFlags::empty(),
+            extensions: self.extensions.clone(),
             states: StateFlags::empty(), // plays no part where a single socket is asked for
             socket_id,
         };
@@ -123,7 +157,7 @@ impl Channel {
         if got > self.datagram.len() {
             return Err(DumpError::TooLong { got });
         }
-        Ok(message::read(&self.datagram, context, &mut self.found)?)
+        Ok(message::read_waiters(&self.datagram, context, &mut self.found)?)
     }
 }
 
@@ -145,18 +179,28 @@ fn identify(ends: &Endpoints, interface: u32) -> (u8, SocketId) {
     (family, id)
 }
 
+/// What the kernel has for one question.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Found {
+    Is(Box<Waiter>),
+    /// No such socket.
+    Gone,
+    /// The kernel did not answer.
+    Unknown,
+}
+
 /// Where the kernel finds no such connection it tells of a listener that would take it
 /// (`__inet_lookup`, `include/net/inet_hashtables.h`), or says `ENOENT`.
-fn meaning(answer: Result<Option<KnownSocket>, DumpError>, asked: &Endpoints) -> Answer {
+fn meaning(answer: Result<Option<Waiter>, DumpError>, asked: &Endpoints) -> Found {
     match answer {
-        Ok(Some(known)) if known.ends == *asked => Answer::Is(known),
-        Ok(Some(_)) => Answer::Gone,
+        Ok(Some(waiter)) if waiter.known.ends == *asked => Found::Is(Box::new(waiter)),
+        Ok(Some(_)) => Found::Gone,
         Err(DumpError::Answer(MessageError::Refused(error)))
             if error.raw_os_error() == Some(libc::ENOENT) =>
         {
-            Answer::Gone
+            Found::Gone
         }
-        Ok(None) | Err(_) => Answer::Unknown,
+        Ok(None) | Err(_) => Found::Unknown,
     }
 }
 
@@ -167,7 +211,7 @@ mod tests {
         net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener},
     };
 
-    use tcpwatch_core::event::{Cookie, Endpoint, KernelTime, KnownKind, TcpState};
+    use tcpwatch_core::event::{Endpoint, KernelTime, KnownKind, KnownSocket, TcpState};
 
     use super::*;
 
@@ -179,8 +223,8 @@ mod tests {
         }
     }
 
-    fn known(ends: Endpoints) -> KnownSocket {
-        KnownSocket {
+    fn waiter(ends: Endpoints) -> Waiter {
+        let known = KnownSocket {
             socket: Cookie(1),
             netns: Netns(1),
             ends,
@@ -192,7 +236,8 @@ mod tests {
             quiet: None,
             inode: 0,
             owner: None,
-        }
+        };
+        Waiter { known, timer: None, receive_queue: 0, send_queue: 0, tcp: None }
     }
 
     #[test]
@@ -211,13 +256,13 @@ mod tests {
             Err(DumpError::Answer(MessageError::Refused(io::Error::from_raw_os_error(errno))))
         };
         for (answer, means) in [
-            (Ok(Some(known(asked))), Answer::Is(known(asked))),
-            (Ok(Some(known(ends(Ipv4Addr::LOCALHOST, 80, 0)))), Answer::Gone),
-            (refused(libc::ENOENT), Answer::Gone),
-            (refused(libc::EPERM), Answer::Unknown),
-            (Err(DumpError::Receive(io::Error::from_raw_os_error(libc::ENOENT))), Answer::Unknown),
-            (Err(DumpError::TooLong { got: 9000 }), Answer::Unknown),
-            (Ok(None), Answer::Unknown),
+            (Ok(Some(waiter(asked))), Found::Is(Box::new(waiter(asked)))),
+            (Ok(Some(waiter(ends(Ipv4Addr::LOCALHOST, 80, 0)))), Found::Gone),
+            (refused(libc::ENOENT), Found::Gone),
+            (refused(libc::EPERM), Found::Unknown),
+            (Err(DumpError::Receive(io::Error::from_raw_os_error(libc::ENOENT))), Found::Unknown),
+            (Err(DumpError::TooLong { got: 9000 }), Found::Unknown),
+            (Ok(None), Found::Unknown),
         ] {
             assert_eq!(meaning(answer, &asked), means);
         }
@@ -234,7 +279,7 @@ mod tests {
         }
         channel.check().unwrap();
         let asked = ends(Ipv4Addr::LOCALHOST, port, 1);
-        assert_eq!(channel.ask_on(ANYWHERE, &asked), Answer::Gone);
+        assert_eq!(channel.find_on(ANYWHERE, &asked, None), Found::Gone);
         let error = channel.receive().unwrap_err();
         assert!(
             matches!(error, DumpError::Receive(error) if error.kind() == io::ErrorKind::WouldBlock)
@@ -245,6 +290,6 @@ mod tests {
     fn an_answer_that_never_comes_is_not_waited_for() {
         let mut channel = Channel::open(Netns(1)).unwrap();
         let answer = channel.answer();
-        assert_eq!(meaning(answer, &ends(Ipv4Addr::LOCALHOST, 1, 1)), Answer::Unknown);
+        assert_eq!(meaning(answer, &ends(Ipv4Addr::LOCALHOST, 1, 1)), Found::Unknown);
     }
 }

@@ -5,9 +5,10 @@
 //! a look at that one socket costs a few microseconds, however many others there are.
 //!
 //! The road: `Lookup` sorts the questions by namespace and goes there, `channel.rs` asks one at a
-//! time, `interfaces.rs` knows where a socket may be bound that was not found at once.
+//! time, `detail.rs` asks what sockets wait for, `interfaces.rs` knows where a socket may be bound that was not found at once.
 
 mod channel;
+mod detail;
 mod interfaces;
 
 use std::{
@@ -23,6 +24,7 @@ use super::{
     sock_diag,
 };
 use channel::Channel;
+pub use detail::Details;
 
 /// The list of namespaces is read no sooner than this after the last time: it costs a look at
 /// every thread of the system.
@@ -152,11 +154,14 @@ type Group = Vec<(usize, Endpoints)>;
 fn by_namespace(questions: &[Question]) -> BTreeMap<Netns, Group> {
     let mut groups: BTreeMap<Netns, Group> = BTreeMap::new();
     for (index, question) in questions.iter().enumerate() {
-        let Endpoints { local, remote } = question.ends;
-        let ends = Endpoints { local: canonical(local), remote: canonical(remote) };
+        let ends = canonical_ends(question.ends);
         groups.entry(question.netns).or_default().push((index, ends));
     }
     groups
+}
+
+fn canonical_ends(Endpoints { local, remote }: Endpoints) -> Endpoints {
+    Endpoints { local: canonical(local), remote: canonical(remote) }
 }
 
 fn canonical(end: Endpoint) -> Endpoint {

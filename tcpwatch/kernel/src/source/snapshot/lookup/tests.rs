@@ -122,3 +122,27 @@ fn questions_are_sorted_by_namespace_and_keep_their_numbers() {
     let numbers = |netns| groups[&Netns(netns)].iter().map(|(index, _)| *index).collect::<Vec<_>>();
     assert_eq!([numbers(5), numbers(6), numbers(7)], [vec![1], vec![3], vec![0, 2]]);
 }
+
+#[test]
+fn a_socket_is_asked_about_in_detail_by_its_cookie_and_no_other() {
+    let (_listener, mut client, server) =
+        pair(Ipv4Addr::LOCALHOST.into(), Ipv4Addr::LOCALHOST.into());
+    std::io::Write::write_all(&mut client, b"12345").unwrap();
+    server.peek(&mut [0; 5]).unwrap();
+    let mut lookup = Lookup::new().unwrap();
+    let netns = lookup.own.netns();
+    let asked = ends(&server);
+    let socket = found(ask(&mut lookup, &[asked])[0]).socket;
+    let question = |socket| tcpwatch_core::track::Question { netns, ends: asked, socket };
+    let other = Cookie(socket.0 + 1_000_000);
+    let details =
+        lookup.ask_in_detail(&[Some(socket), Some(other), None].map(question), &[netns, Netns(1)]);
+    let cookies: Vec<_> = details.waiters.iter().map(|waiter| waiter.known.socket).collect();
+    assert_eq!(cookies, [socket, socket], "by its cookie, and by its ends alone");
+    let waiter = &details.waiters[0];
+    assert_eq!((waiter.receive_queue, waiter.send_queue, waiter.timer), (5, 0, None));
+    let tcp = waiter.tcp.unwrap();
+    assert_eq!((tcp.in_flight, tcp.unsent), (0, Some(0)));
+    assert!(tcp.window.unwrap() > 1000 && tcp.rto >= Duration::from_millis(200), "{tcp:?}");
+    assert_eq!(details.sysctls.len(), 1);
+}

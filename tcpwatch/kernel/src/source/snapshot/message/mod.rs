@@ -1,5 +1,7 @@
 //! From the bytes of a `sock_diag` answer to sockets: no I/O.
 
+mod waiter;
+
 use std::{io, time::Duration};
 
 use netlink_packet_core::{
@@ -11,7 +13,9 @@ use netlink_packet_sock_diag::{
     inet::{InetResponseBuffer, InetResponseHeader, SocketId, SocketIdBuffer, Timer},
 };
 use tcpwatch_core::event::{CgroupId, Cookie, Endpoint, Endpoints, KernelTime, Netns, TcpState};
-use tcpwatch_core::event::{KnownKind, KnownSocket};
+use tcpwatch_core::event::{KnownKind, KnownSocket, TcpInfo};
+
+pub(super) use waiter::read as read_waiters;
 
 /// `sizeof(struct inet_diag_msg)` (`include/uapi/linux/inet_diag.h`).
 const MESSAGE: usize = size_of::<InetResponseBuffer>();
@@ -124,11 +128,19 @@ fn refusal(payload: &[u8]) -> Result<(), MessageError> {
 /// One `struct inet_diag_msg` and its attributes.
 fn socket(payload: &[u8], context: Context) -> Result<KnownSocket, MessageError> {
     let header = InetResponseHeader::parse(payload)?;
+    known(payload, &header, &attributes(payload)?, context)
+}
+
+fn known(
+    payload: &[u8],
+    header: &InetResponseHeader,
+    attributes: &Attributes,
+    context: Context,
+) -> Result<KnownSocket, MessageError> {
     let state = TcpState::from_kernel(header.state);
-    let attributes = attributes(payload)?;
-    let kind = kind(&header, state, || Ok(attributes.shutdown))?;
+    let kind = kind(header, state, || Ok(attributes.shutdown))?;
     let timer_left = match kind {
-        KnownKind::TimeWait => Some(Duration::from_millis(u64::from(word(payload, EXPIRES)?))),
+        KnownKind::TimeWait => Some(milliseconds(payload, EXPIRES)?),
         KnownKind::Full | KnownKind::Request => None,
     };
     Ok(KnownSocket {
@@ -219,6 +231,7 @@ struct Attributes {
     shutdown: bool,
     cgroup: Option<u64>,
     last_ack_received: Option<Duration>,
+    tcp: Option<TcpInfo>,
 }
 
 fn attributes(payload: &[u8]) -> Result<Attributes, DecodeError> {
@@ -232,8 +245,8 @@ fn attributes(payload: &[u8]) -> Result<Attributes, DecodeError> {
                 found.cgroup = value.first_chunk().copied().map(u64::from_ne_bytes);
             }
             INET_DIAG_INFO => {
-                let milliseconds = word(value, LAST_ACK_RECEIVED)?;
-                found.last_ack_received = Some(Duration::from_millis(u64::from(milliseconds)));
+                found.last_ack_received = Some(milliseconds(value, LAST_ACK_RECEIVED)?);
+                found.tcp = Some(waiter::tcp_info(value)?);
             }
             _ => {}
         }
@@ -246,6 +259,11 @@ fn attributes(payload: &[u8]) -> Result<Attributes, DecodeError> {
 fn cookie(words: [u8; 8]) -> Cookie {
     let number = u64::from_ne_bytes(words);
     Cookie(if cfg!(target_endian = "big") { number.rotate_left(32) } else { number })
+}
+
+/// A word that is a time.
+fn milliseconds(bytes: &[u8], at: usize) -> Result<Duration, DecodeError> {
+    word(bytes, at).map(|milliseconds| Duration::from_millis(u64::from(milliseconds)))
 }
 
 /// The word in host order that begins at `at`.

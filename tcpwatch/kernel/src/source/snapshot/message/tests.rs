@@ -232,3 +232,47 @@ proptest! {
         drop(read_all(&message));
     }
 }
+
+fn only_waiter(message: &[u8]) -> Result<tcpwatch_core::event::Waiter, MessageError> {
+    let mut found = Vec::new();
+    read_waiters(message, CONTEXT, &mut found)?;
+    let [waiter] = found[..] else { panic!("one socket, not {found:?}") };
+    Ok(waiter)
+}
+
+#[test]
+fn a_waiter_is_the_same_socket_with_its_timer() {
+    use tcpwatch_core::event::SocketTimerKind::{Retransmit, TimeWait};
+    for (message, timer) in [
+        (REQUEST, Some((Retransmit, 900))),
+        (TIME_WAIT, Some((TimeWait, 59_900))),
+        (ESTABLISHED, None),
+    ] {
+        let waiter = only_waiter(&bytes(&[message])).unwrap();
+        assert_eq!(waiter.known, only(message));
+        let left = |left| Duration::from_millis(left);
+        let shown = waiter.timer.map(|timer| (timer.kind, timer.left, timer.tries));
+        assert_eq!(shown, timer.map(|(kind, ms)| (kind, left(ms), 0)));
+        assert_eq!(waiter.tcp, None, "it was not asked for");
+    }
+}
+
+#[test]
+fn what_a_kernels_tcp_info_lacks_is_not_known() {
+    let with_info = |length: u16| {
+        let mut message = bytes(&[ESTABLISHED]);
+        message.extend((4 + length).to_ne_bytes());
+        message.extend(INET_DIAG_INFO.to_ne_bytes());
+        message.extend((0..length).map(|at| u8::try_from(at % 256).unwrap()));
+        let length = u32::try_from(message.len()).unwrap();
+        message[..4].copy_from_slice(&length.to_ne_bytes());
+        only_waiter(&message)
+    };
+    let word = |at: u8| Some(u32::from_ne_bytes([at, at + 1, at + 2, at + 3]));
+    let now = with_info(248).unwrap().tcp.unwrap();
+    assert_eq!((now.backoff, now.unsent, now.window), (4, word(144), word(228)));
+    assert_eq!(Some(now.in_flight), word(24));
+    let old = with_info(144).unwrap().tcp.unwrap();
+    assert_eq!((old.backoff, old.unsent, old.window), (4, None, None));
+    assert!(with_info(40).is_err(), "no kernel has less than tcpi_last_ack_recv");
+}

@@ -1,0 +1,474 @@
+//! For what a socket waits, from what the kernel shows of it. Pure.
+
+use std::time::Duration;
+
+use crate::{
+    event::{KernelTime, KnownKind, SocketTimer, SocketTimerKind, TcpInfo, TcpState, Waiter},
+    timing::{
+        self, ProbeOptions, RtoOptions, SynOptions, Sysctls, Window, fin_wait_2, wheel::TickRate,
+    },
+};
+
+/// What has to happen for a socket to leave its state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WaitsFor {
+    /// The answer to its SYN.
+    SynAck,
+    /// The last ACK of a handshake.
+    HandshakeAck,
+    /// The application's first write, which the SYN will carry (`TCP_FASTOPEN_CONNECT`).
+    FirstWrite,
+    /// Room in the peer's window for what is queued.
+    Window,
+    /// An acknowledgment of what was sent, the FIN among it or behind it.
+    Acknowledgment,
+    /// The peer's FIN.
+    PeerFin,
+    /// The application's `accept()`: the peer has closed before.
+    Accept,
+    /// The application's `close()` or `shutdown()`.
+    Close,
+}
+
+impl WaitsFor {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::SynAck,
+        Self::HandshakeAck,
+        Self::FirstWrite,
+        Self::Window,
+        Self::Acknowledgment,
+        Self::PeerFin,
+        Self::Accept,
+        Self::Close,
+    ];
+
+    /// The word used in JSON.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::SynAck => "syn_ack",
+            Self::HandshakeAck => "handshake_ack",
+            Self::FirstWrite => "first_write",
+            Self::Window => "window",
+            Self::Acknowledgment => "acknowledgment",
+            Self::PeerFin => "peer_fin",
+            Self::Accept => "accept",
+            Self::Close => "close",
+        }
+    }
+}
+
+/// When the kernel gives up waiting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GivesUp {
+    /// That is not known.
+    Unknown,
+    /// Not while the peer answers.
+    Never,
+    /// In this time. An estimate, because options of the socket that the kernel does not show may decide
+    /// (`TCP_USER_TIMEOUT`, `TCP_SYNCNT`), and what the peer will do.
+    In(Window),
+}
+
+/// For what a socket waits, and what there is in its queues.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wait {
+    /// For what; `None` if nothing that the kernel shows says so.
+    pub waits_for: Option<WaitsFor>,
+    /// The application has closed it (`SOCK_DEAD`).
+    pub orphan: bool,
+    /// Bytes that the application handed over and that were not sent yet.
+    pub unsent: Option<u32>,
+    /// Bytes that were sent and not acknowledged.
+    pub unacknowledged: Option<u32>,
+    /// Bytes that came and that the application has not read.
+    pub unread: Option<u32>,
+    /// The application has read up to the peer's FIN; `None` if that has not come.
+    pub end_read: Option<bool>,
+    /// The peer's window, in bytes.
+    pub window: Option<u32>,
+    /// Segments that were sent again since the last answer: SYN, SYN+ACK, FIN or data.
+    pub retransmits: Option<u8>,
+    /// Window probes that were sent.
+    pub probes: Option<Probes>,
+    /// When the next one is due, if it is sent by a timer.
+    pub next_in: Option<Duration>,
+    /// If it does not get what it waits for.
+    pub gives_up: GivesUp,
+    /// When the kernel's timer will end the state, if nothing else does before.
+    pub ends_at: Option<KernelTime>,
+    /// That moment is an estimate.
+    pub end_estimated: bool,
+}
+
+/// Window probes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Probes {
+    /// Sent since the window was closed.
+    pub sent: u8,
+    /// Perhaps more: the kernel counts up to `tcp_retries2`.
+    pub or_more: bool,
+    /// Of these, sent since the last answer of the peer.
+    pub unanswered: u8,
+}
+
+/// By which rules a socket waits, as far as they are known.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rules<'a> {
+    pub(super) sysctls: Option<&'a Sysctls>,
+    pub(super) rate: TickRate,
+    /// When a mini-socket's timer will fire, if its start was seen.
+    pub(super) ends_at: Option<KernelTime>,
+}
+
+impl Wait {
+    pub(super) fn of(waiter: &Waiter, rules: Rules<'_>) -> Self {
+        let Waiter { known, timer, .. } = *waiter;
+        let (unsent, unacknowledged) = sent(waiter);
+        let (unread, end_read) = received(waiter);
+        let wait = Self {
+            waits_for: waits_for(waiter, unsent, unacknowledged),
+            orphan: is_orphan(waiter),
+            unsent,
+            unacknowledged,
+            unread,
+            end_read,
+            window: waiter.tcp.and_then(|tcp| tcp.window),
+            retransmits: None,
+            probes: None,
+            next_in: None,
+            gives_up: GivesUp::Unknown,
+            ends_at: None,
+            end_estimated: false,
+        };
+        let Some(timer) = timer else { return wait };
+        match timer.kind {
+            SocketTimerKind::Retransmit => Self {
+                retransmits: Some(timer.tries),
+                next_in: Some(timer.left),
+                gives_up: gives_up(waiter, timer, wait, rules),
+                ..wait
+            },
+            SocketTimerKind::WindowProbe => Self {
+                probes: waiter.tcp.map(|tcp| probes(timer, tcp, rules.sysctls)),
+                next_in: Some(timer.left),
+                gives_up: probing_ends(waiter, timer, wait.orphan, rules),
+                ..wait
+            },
+            SocketTimerKind::TimeWait => {
+                Self { ends_at: rules.ends_at.or(Some(known.seen.after(timer.left))), ..wait }
+            }
+            SocketTimerKind::Keepalive => {
+                let ends_at = orphan_ends(waiter, timer, wait.orphan, rules);
+                Self { ends_at, end_estimated: ends_at.is_some(), ..wait }
+            }
+        }
+    }
+}
+
+fn waits_for(waiter: &Waiter, unsent: Option<u32>, in_flight: Option<u32>) -> Option<WaitsFor> {
+    let Waiter { known, timer, tcp, .. } = waiter;
+    let timer = timer.map(|timer| timer.kind);
+    Some(match known.state {
+        // A SYN that was sent is in flight.
+        TcpState::SynSent if timer.is_none() && tcp.is_some_and(|tcp| tcp.in_flight == 0) => {
+            WaitsFor::FirstWrite
+        }
+        TcpState::SynSent => WaitsFor::SynAck,
+        TcpState::SynRecv => WaitsFor::HandshakeAck,
+        TcpState::FinWait2 => WaitsFor::PeerFin,
+        TcpState::CloseWait if known.inode == 0 => WaitsFor::Accept,
+        TcpState::CloseWait => WaitsFor::Close,
+        TcpState::FinWait1 | TcpState::Closing | TcpState::LastAck => {
+            // With segments in flight the peer has taken back a part of what it had offered.
+            let more = unsent != Some(0) || tcp.is_some_and(|tcp| tcp.in_flight > 0);
+            let shut = more && tcp.is_some_and(|tcp| tcp.window == Some(0));
+            if timer == Some(SocketTimerKind::WindowProbe) || shut {
+                WaitsFor::Window
+            } else if timer == Some(SocketTimerKind::Retransmit)
+                || tcp.is_some_and(|tcp| tcp.in_flight > 0)
+                || in_flight.is_some_and(|bytes| bytes > 0)
+            {
+                WaitsFor::Acknowledgment
+            } else {
+                return None;
+            }
+        }
+        _ => return None,
+    })
+}
+
+/// A socket that no application holds any more. One that was not accepted yet has no file either, but can only be
+/// in ESTABLISHED, CLOSE_WAIT or SYN_RECV.
+fn is_orphan(waiter: &Waiter) -> bool {
+    let closing = matches!(
+        waiter.known.state,
+        TcpState::FinWait1 | TcpState::FinWait2 | TcpState::Closing | TcpState::LastAck
+    );
+    closing && waiter.known.inode == 0
+}
+
+/// Bytes of data that were not sent, and that were not acknowledged, without SYN and FIN.
+fn sent(waiter: &Waiter) -> (Option<u32>, Option<u32>) {
+    let Some(unsent) = waiter.tcp.and_then(|tcp| tcp.unsent) else { return (None, None) };
+    let (syn, fin) = match waiter.known.state {
+        TcpState::SynSent | TcpState::SynRecv => (1, 0),
+        TcpState::FinWait1 | TcpState::Closing | TcpState::LastAck => (0, 1),
+        _ => (0, 0),
+    };
+    let queued = waiter.send_queue.saturating_sub(syn + fin);
+    // The FIN is behind the last byte: if any is not sent, neither is it.
+    let unsent = unsent.saturating_sub(fin).min(queued);
+    (Some(unsent), Some(queued - unsent))
+}
+
+/// Bytes that the application has not read, and whether it has read the end. The FIN is behind all of them.
+fn received(waiter: &Waiter) -> (Option<u32>, Option<bool>) {
+    if waiter.tcp.is_none() {
+        return (None, None);
+    }
+    let queue = waiter.receive_queue;
+    match waiter.known.state {
+        TcpState::CloseWait | TcpState::Closing | TcpState::LastAck => {
+            (Some(queue.saturating_sub(1)), Some(queue == 0))
+        }
+        TcpState::SynSent | TcpState::SynRecv => (None, None),
+        _ => (Some(queue), None),
+    }
+}
+
+/// The wait was doubled with each probe, whether the peer answered it or not.
+fn probes(timer: SocketTimer, tcp: TcpInfo, sysctls: Option<&Sysctls>) -> Probes {
+    let sent = tcp.backoff.max(timer.tries);
+    let or_more = sysctls.is_none_or(|sysctls| tcp.backoff >= sysctls.retries2);
+    Probes { sent, or_more, unanswered: timer.tries }
+}
+
+fn probing_ends(waiter: &Waiter, timer: SocketTimer, orphan: bool, rules: Rules<'_>) -> GivesUp {
+    let Some((sysctls, tcp)) = rules.sysctls.zip(waiter.tcp) else { return GivesUp::Unknown };
+    let options = ProbeOptions {
+        rto: tcp.rto,
+        backoff: tcp.backoff,
+        unanswered: timer.tries,
+        orphan,
+        left: timer.left,
+    };
+    timing::window_probes(sysctls, options, rules.rate).map_or(GivesUp::Never, GivesUp::In)
+}
+
+/// When nothing is sent again any more.
+fn gives_up(waiter: &Waiter, timer: SocketTimer, wait: Wait, rules: Rules<'_>) -> GivesUp {
+    let Some(sysctls) = rules.sysctls else { return GivesUp::Unknown };
+    let rate = rules.rate;
+    let schedule = match (waiter.known.state, waiter.known.kind, waiter.tcp) {
+        (TcpState::SynSent, ..) => timing::syn(sysctls, SynOptions::default(), rate),
+        (TcpState::SynRecv, KnownKind::Request, _) => timing::syn_ack(sysctls, None, rate),
+        // A peer that answers and keeps its window shut is waited for (`tcp_retransmit_timer`).
+        (_, _, Some(_)) if wait.waits_for == Some(WaitsFor::Window) && !wait.orphan => {
+            return GivesUp::Unknown;
+        }
+        (
+            TcpState::FinWait1 | TcpState::Closing | TcpState::LastAck | TcpState::CloseWait,
+            _,
+            Some(tcp),
+        ) => {
+            let options = RtoOptions {
+                first_rto: first_rto(tcp, timer, sysctls),
+                orphan: wait.orphan,
+                probe_first: None,
+                user_timeout: None,
+            };
+            timing::unacknowledged(sysctls, options, rate)
+        }
+        _ => return GivesUp::Unknown,
+    };
+    let end = schedule.gives_up_from(timer.tries.into(), timer.left, rate);
+    end.map_or(GivesUp::Unknown, GivesUp::In)
+}
+
+/// Each timeout that passed has doubled it, up to the greatest.
+fn first_rto(tcp: TcpInfo, timer: SocketTimer, sysctls: &Sysctls) -> Duration {
+    let halved = tcp.rto / 1_u32.checked_shl(timer.tries.into()).unwrap_or(u32::MAX);
+    halved.max(sysctls.rto_min.min(tcp.rto))
+}
+
+/// A full socket waits in FIN_WAIT_2 for what is above 60 s, then a timewait socket for the same time.
+fn orphan_ends(
+    waiter: &Waiter,
+    timer: SocketTimer,
+    orphan: bool,
+    rules: Rules<'_>,
+) -> Option<KernelTime> {
+    if !orphan || waiter.known.state != TcpState::FinWait2 {
+        return None;
+    }
+    let (sysctls, tcp) = rules.sysctls.zip(waiter.tcp)?;
+    let wait = fin_wait_2(sysctls.fin_timeout, tcp.rto, rules.rate);
+    wait.full_socket?;
+    Some(waiter.known.seen.after(timer.left).after(wait.mini_socket.promise))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Cookie, Endpoint, Endpoints, KnownSocket, Netns};
+
+    const RATE: TickRate = TickRate(250);
+
+    fn ms(milliseconds: u64) -> Duration {
+        Duration::from_millis(milliseconds)
+    }
+
+    /// A socket in this state that an application holds, with nothing in its queues.
+    fn held(state: TcpState) -> Waiter {
+        let end = Endpoint { address: [127, 0, 0, 1].into(), port: 1 };
+        Waiter {
+            known: KnownSocket {
+                socket: Cookie(1),
+                netns: Netns(1),
+                ends: Endpoints { local: end, remote: end },
+                state,
+                kind: KnownKind::Full,
+                timer_left: None,
+                seen: KernelTime(1_000_000_000),
+                quiet: None,
+                inode: 7,
+                cgroup: None,
+                owner: None,
+            },
+            timer: None,
+            receive_queue: 0,
+            send_queue: 0,
+            tcp: Some(TcpInfo {
+                rto: ms(204),
+                backoff: 0,
+                in_flight: 0,
+                unsent: Some(0),
+                window: Some(65_536),
+            }),
+        }
+    }
+
+    fn tcp(waiter: &mut Waiter) -> &mut TcpInfo {
+        waiter.tcp.as_mut().expect("a full socket")
+    }
+
+    fn timer(kind: SocketTimerKind, left: u64, tries: u8) -> Option<SocketTimer> {
+        Some(SocketTimer { kind, left: ms(left), tries })
+    }
+
+    fn judged(waiter: &Waiter) -> Wait {
+        let sysctls = Sysctls::default();
+        Wait::of(waiter, Rules { sysctls: Some(&sysctls), rate: RATE, ends_at: None })
+    }
+
+    #[test]
+    fn a_fin_behind_a_closed_window_waits_for_the_window_and_is_no_byte() {
+        let mut orphan = held(TcpState::FinWait1);
+        (orphan.known.inode, orphan.send_queue) = (0, 143_361);
+        orphan.timer = timer(SocketTimerKind::WindowProbe, 400, 0);
+        *tcp(&mut orphan) =
+            TcpInfo { backoff: 2, unsent: Some(143_361), window: Some(0), ..*tcp(&mut orphan) };
+        let wait = judged(&orphan);
+        assert_eq!(wait.waits_for, Some(WaitsFor::Window));
+        assert_eq!((wait.unsent, wait.unacknowledged), (Some(143_360), Some(0)));
+        assert_eq!(wait.probes, Some(Probes { sent: 2, or_more: false, unanswered: 0 }));
+        assert_eq!((wait.next_in, wait.orphan), (Some(ms(400)), true));
+        let GivesUp::In(window) = wait.gives_up else { panic!("{wait:?}") };
+        assert_eq!(window.promise, ms(400 + 204 * (1023 - 7) + 120_000));
+        orphan.known.inode = 7;
+        assert_eq!(judged(&orphan).gives_up, GivesUp::Never, "after shutdown()");
+        orphan.timer = timer(SocketTimerKind::Retransmit, 400, 3);
+        tcp(&mut orphan).in_flight = 2;
+        let shut = judged(&orphan);
+        assert_eq!((shut.waits_for, shut.gives_up), (Some(WaitsFor::Window), GivesUp::Unknown));
+    }
+
+    #[test]
+    fn what_was_sent_waits_for_its_acknowledgment_in_every_closing_state() {
+        for state in [TcpState::FinWait1, TcpState::Closing, TcpState::LastAck] {
+            let mut sent = held(state);
+            (sent.known.inode, sent.send_queue) = (0, 101);
+            sent.timer = timer(SocketTimerKind::Retransmit, 816, 2);
+            *tcp(&mut sent) = TcpInfo { in_flight: 2, rto: ms(816), ..*tcp(&mut sent) };
+            let wait = judged(&sent);
+            assert_eq!(wait.waits_for, Some(WaitsFor::Acknowledgment));
+            assert_eq!((wait.unsent, wait.unacknowledged), (Some(0), Some(100)));
+            assert_eq!((wait.retransmits, wait.next_in), (Some(2), Some(ms(816))));
+            let GivesUp::In(window) = wait.gives_up else { panic!("{wait:?}") };
+            // The third retransmission is due at 1428 ms of the schedule whose end is at 104,244 ms.
+            assert_eq!(window.promise, ms(816 + 104_244 - 1428));
+        }
+    }
+
+    #[test]
+    fn a_syn_waits_for_its_answer_and_one_that_was_not_sent_for_the_first_write() {
+        let mut syn = held(TcpState::SynSent);
+        syn.send_queue = 1;
+        assert_eq!(judged(&syn).waits_for, Some(WaitsFor::FirstWrite));
+        tcp(&mut syn).in_flight = 1;
+        syn.timer = timer(SocketTimerKind::Retransmit, 500, 1);
+        let wait = judged(&syn);
+        assert_eq!(wait.waits_for, Some(WaitsFor::SynAck));
+        assert_eq!((wait.unsent, wait.unacknowledged), (Some(0), Some(0)), "a SYN is no byte");
+        let GivesUp::In(window) = wait.gives_up else { panic!("{wait:?}") };
+        assert_eq!(window.promise, ms(500) + Duration::from_secs(131 - 2));
+    }
+
+    #[test]
+    fn close_wait_waits_for_the_application_to_read_and_close_or_to_accept() {
+        let mut left = held(TcpState::CloseWait);
+        left.receive_queue = 1025;
+        let wait = judged(&left);
+        assert_eq!(wait.waits_for, Some(WaitsFor::Close));
+        assert_eq!((wait.unread, wait.end_read), (Some(1024), Some(false)), "the FIN is no byte");
+        left.receive_queue = 0;
+        assert_eq!((judged(&left).unread, judged(&left).end_read), (Some(0), Some(true)));
+        left.known.inode = 0;
+        assert_eq!(judged(&left).waits_for, Some(WaitsFor::Accept));
+        assert!(!judged(&left).orphan);
+    }
+
+    #[test]
+    fn fin_wait_2_ends_with_its_timer_if_it_has_one() {
+        let half_closed = held(TcpState::FinWait2);
+        let wait = judged(&half_closed);
+        assert_eq!((wait.waits_for, wait.ends_at), (Some(WaitsFor::PeerFin), None));
+        let mut mini = half_closed;
+        (mini.known.kind, mini.known.inode, mini.tcp) = (KnownKind::TimeWait, 0, None);
+        mini.timer = timer(SocketTimerKind::TimeWait, 59_000, 0);
+        let wait = judged(&mini);
+        assert_eq!((wait.orphan, wait.unread), (true, None));
+        assert_eq!(wait.ends_at, Some(mini.known.seen.after(ms(59_000))));
+        assert!(!wait.end_estimated);
+        let mut long = half_closed;
+        (long.known.inode, long.timer) = (0, timer(SocketTimerKind::Keepalive, 4000, 0));
+        let sysctls = Sysctls { fin_timeout: Duration::from_secs(65), ..Sysctls::default() };
+        let rules = Rules { sysctls: Some(&sysctls), rate: RATE, ends_at: None };
+        let wait = Wait::of(&long, rules);
+        assert_eq!(wait.ends_at, Some(long.known.seen.after(ms(9000))));
+        assert!(wait.end_estimated, "TCP_LINGER2 may decide");
+        long.known.inode = 7;
+        assert_eq!(Wait::of(&long, rules).ends_at, None, "that is a keepalive");
+    }
+
+    #[test]
+    fn what_is_not_known_stays_unknown() {
+        let mut old = held(TcpState::FinWait1);
+        old.timer = timer(SocketTimerKind::Retransmit, 100, 1);
+        let rules = Rules { sysctls: None, rate: RATE, ends_at: None };
+        assert_eq!(Wait::of(&old, rules).gives_up, GivesUp::Unknown, "the namespace's sysctls");
+        tcp(&mut old).unsent = None;
+        assert_eq!((judged(&old).unsent, judged(&old).unacknowledged), (None, None), "before 4.6");
+        old.timer = None;
+        assert_eq!(judged(&old).waits_for, None);
+        let absurd = Waiter {
+            timer: timer(SocketTimerKind::Retransmit, u64::MAX, 255),
+            send_queue: u32::MAX,
+            receive_queue: u32::MAX,
+            ..held(TcpState::LastAck)
+        };
+        let _wait = judged(&absurd);
+    }
+}

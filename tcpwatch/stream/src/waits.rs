@@ -1,0 +1,156 @@
+//! For what sockets wait that stay in a state. The kernel is asked in a thread beside the run: records do not
+//! wait for its answers.
+
+use tcpwatch_core::{
+    event::KernelTime,
+    order::WINDOW,
+    track::{News, Sights},
+};
+use tcpwatch_kernel::{
+    clock,
+    source::{inquirer::Inquirer, snapshot::Details},
+};
+use tokio::task::JoinHandle;
+
+use crate::{live_recording::LiveRecording, plan::Plan, road::Road};
+
+/// Sockets asked about at a time.
+const AT_A_TIME: usize = 64;
+/// Asking takes this fraction of the time at most; other network namespaces have to be entered.
+const SHARE: u32 = 5;
+
+/// Asks, and takes in the answers.
+pub(crate) struct Waits {
+    stage: Stage,
+    /// No question is asked before.
+    rests_until: KernelTime,
+}
+
+enum Stage {
+    /// Nobody wants to know, or the kernel does not answer.
+    Off,
+    Idle(Inquirer),
+    Asking {
+        began: KernelTime,
+        answer: JoinHandle<(Inquirer, Details)>,
+    },
+    /// All records before the answers have to be applied first.
+    Answered(Inquirer, Details, KernelTime),
+}
+
+impl Waits {
+    /// Looks after the sockets of a run, if its plan wants that.
+    pub(crate) fn new(plan: &Plan, road: &mut Road<'_>) -> Self {
+        let stage = if plan.waits {
+            road.tracker.look_after_sockets();
+            Stage::Idle(Inquirer::default())
+        } else {
+            Stage::Off
+        };
+        Self { stage, rests_until: KernelTime(0) }
+    }
+
+    /// When there is something to be done.
+    pub(crate) fn due_at(&self, road: &Road<'_>) -> Option<KernelTime> {
+        match &self.stage {
+            Stage::Off | Stage::Asking { .. } => None,
+            Stage::Idle(_) => road.tracker.looks_at().map(|at| at.max(self.rests_until)),
+            Stage::Answered(_, _, ready) => Some(*ready),
+        }
+    }
+
+    /// Waits for answers that are under way. Nothing is lost if this is dropped before it returns.
+    pub(crate) async fn answered(&mut self) {
+        let Stage::Asking { began, answer } = &mut self.stage else {
+            return std::future::pending().await;
+        };
+        let (began, answer) = (*began, answer.await);
+        let now = clock::now();
+        self.rests_until = now.after(now.since(began) * SHARE);
+        self.stage = match answer {
+            Ok((inquirer, details)) => Stage::Answered(inquirer, details, now.after(WINDOW)),
+            Err(error) => {
+                tracing::warn!("it is not known any more for what sockets wait: {error}");
+                Stage::Off
+            }
+        };
+    }
+
+    /// Does what is due when all records before `until` are applied.
+    pub(crate) fn go_on(
+        &mut self,
+        until: KernelTime,
+        road: &mut Road<'_>,
+        recording: &mut LiveRecording,
+    ) {
+        self.take_in(until, road, recording);
+        if let Stage::Idle(_) = self.stage
+            && until >= self.rests_until
+        {
+            self.ask(until, road, recording);
+        }
+    }
+
+    /// Takes in answers, if all records before them are applied.
+    fn take_in(&mut self, until: KernelTime, road: &mut Road<'_>, recording: &mut LiveRecording) {
+        self.stage = match std::mem::replace(&mut self.stage, Stage::Off) {
+            Stage::Answered(inquirer, details, ready) if until >= ready => {
+                for (netns, sysctls) in details.sysctls {
+                    recording.sysctls(netns, sysctls);
+                    road.tracker.learn_sysctls(netns, sysctls);
+                }
+                for waiter in &details.waiters {
+                    if road.still(waiter) {
+                        recording.waiter(waiter);
+                    }
+                }
+                if inquirer.is_mute() { Stage::Off } else { Stage::Idle(inquirer) }
+            }
+            stage => stage,
+        };
+    }
+
+    /// Asks about the sockets that are due.
+    fn ask(&mut self, now: KernelTime, road: &mut Road<'_>, recording: &mut LiveRecording) {
+        // A replay may ask for others.
+        let all = recording.is_made();
+        let Road { tracker, shown, .. } = road;
+        let wanted = |news: &News| all || shown.wants(news);
+        let Sights { questions, others } = tracker.look_at_sockets(now, AT_A_TIME, wanted);
+        for others in others {
+            recording.others(&others);
+            shown.news(News::Others(others));
+        }
+        if questions.is_empty() {
+            return;
+        }
+        let mut lacks_sysctls: Vec<_> = questions.iter().map(|question| question.netns).collect();
+        lacks_sysctls.sort_unstable();
+        lacks_sysctls.dedup();
+        lacks_sysctls.retain(|netns| !tracker.knows_sysctls(*netns));
+        self.stage = match std::mem::replace(&mut self.stage, Stage::Off) {
+            Stage::Idle(mut inquirer) => Stage::Asking {
+                began: clock::now(),
+                answer: tokio::task::spawn_blocking(move || {
+                    let details = inquirer.ask(&questions, &lacks_sysctls);
+                    (inquirer, details)
+                }),
+            },
+            stage => stage,
+        };
+    }
+
+    /// Nothing is asked any more: what was answered or counted by then is shown.
+    pub(crate) fn close(
+        &mut self,
+        until: KernelTime,
+        road: &mut Road<'_>,
+        recording: &mut LiveRecording,
+    ) {
+        self.take_in(until, road, recording);
+        for others in road.tracker.counted_at_end(clock::now()) {
+            recording.others(&others);
+            road.shown.news(News::Others(others));
+        }
+    }
+}
