@@ -34,55 +34,33 @@ impl Counter {
     }
 }
 
-/// The hooks that count.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u32)]
-pub enum Hook {
-    /// `inet_sock_set_state`.
-    SetState = 0,
-    /// `timer_start`.
-    TimerStart = 1,
-    /// `timer_cancel`.
-    TimerCancel = 2,
-    /// `timer_expire_entry`.
-    TimerExpire = 3,
-    /// `tcp_retransmit_skb`.
-    Retransmit = 4,
-    /// `tcp_retransmit_synack`.
-    RetransmitSynAck = 5,
-    /// `tcp_send_reset`.
-    SendReset = 6,
-    /// `tcp_receive_reset`.
-    ReceiveReset = 7,
-    /// `inet_sk_error_report`.
-    ErrorReport = 8,
-    /// Segments that come in on a link of the laboratory.
-    TapIn = 9,
-    /// Segments that go out there.
-    TapOut = 10,
-    /// The first copy of `inet_sock_set_state`.
-    SetStateSecond = 11,
-    /// The second copy.
-    SetStateThird = 12,
-    /// The third copy.
-    SetStateFourth = 13,
-    /// The fourth copy.
-    SetStateFifth = 14,
-    /// `tcp_rcv_space_adjust`.
-    Received = 15,
-    /// `sock_send_length`.
-    Sent = 16,
-}
+macro_rules! table {
+    ($($(#[$what:meta])* $hook:ident = $number:literal $(: $program:ident on $tracepoint:ident
+        reports $reports:literal, $need:expr, counts $counts:literal)?;)*) => {
+        /// The hooks that count.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr(u32)]
+        pub enum Hook {
+            $($(#[$what])* $hook = $number,)*
+        }
 
-impl Hook {
-    /// The one with the highest number.
-    pub const LAST: Self = Self::Sent;
+        impl Hook {
+            /// All of them, by number.
+            pub const ALL: &'static [Self] = &[$(Self::$hook),*];
+        }
+    };
 }
+crate::hooks!(table);
+
+#[expect(clippy::as_conversions, reason = "u32 to usize, and From is not const")]
+const PER_HOOK: usize = Counter::PER_HOOK as usize;
 
 /// Number of slots in the map.
-#[expect(clippy::as_conversions, reason = "small to large, and From is not const")]
-pub const SLOTS: usize = Counter::Recovered.slot(Hook::LAST) as usize + 1;
+pub const SLOTS: usize = Hook::ALL.len() * PER_HOOK;
 
+#[expect(clippy::as_conversions, reason = "a fieldless enum with explicit numbers")]
 const _: () = {
     assert!(Counter::Recovered.slot(Hook::SetState) + 1 == Counter::PER_HOOK, "all of a hook's");
+    let [.., last] = Hook::ALL else { panic!("there are hooks") };
+    assert!(*last as usize + 1 == Hook::ALL.len(), "numbers follow each other");
 };

@@ -2,35 +2,70 @@
 //!
 //! Producer: `tcpwatch-ebpf/src/emit.rs`. Consumer: `tcpwatch/core/src/decode/`.
 
-/// Tag of a record, its first discriminating byte.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum RecordKind {
-    /// A full socket changed its state: [`crate::StateChange`].
-    StateChange = 1,
-    /// The timer of a mini-socket: [`crate::MiniSocket`].
-    MiniSocket = 2,
-    /// The same, disarmed early: [`crate::MiniSocketCancel`].
-    MiniSocketCancel = 3,
-    /// A full socket closed, with its totals: [`crate::StateChangeLast`].
-    StateChangeLast = 4,
-    /// A segment was sent again: [`crate::Retransmit`].
-    Retransmit = 5,
-    /// A reset: [`crate::Reset`].
-    Reset = 6,
-    /// An error for the application: [`crate::SocketError`].
-    SocketError = 7,
-    /// A segment on a link of the laboratory: [`crate::Segment`].
-    Segment = 8,
-    /// A process that holds a socket: [`crate::Owner`].
-    Owner = 9,
-    /// A request socket's timer is armed: [`crate::RequestStart`].
-    RequestStart = 10,
-    /// A full socket sent a segment again: [`crate::TimedRetransmit`].
-    TimedRetransmit = 11,
-    /// The queues of a half-open connection's listener: [`crate::ListenerQueue`].
-    ListenerQueue = 12,
+/// A record of the table [`records!`](crate::records), with addresses of one family: `repr(C)`, without padding,
+/// made of integers and byte arrays, so that any bytes of its length are a value.
+pub trait Record: sealed::Sealed + Copy + 'static {
+    /// Its tag.
+    const KIND: RecordKind;
 }
+
+mod sealed {
+    /// Of the table.
+    pub trait Sealed {}
+}
+
+macro_rules! table {
+    ($($(#[$what:meta])* $record:ident = $tag:literal,)*) => {
+        /// Tag of a record, its first discriminating byte.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr(u8)]
+        pub enum RecordKind {
+            $($(#[$what])* $record = $tag,)*
+        }
+
+        impl RecordKind {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$record),*];
+
+            /// The kind with this tag.
+            #[must_use]
+            pub const fn from_tag(tag: u8) -> Option<Self> {
+                match tag {
+                    $($tag => Some(Self::$record),)*
+                    _ => None,
+                }
+            }
+
+            /// The byte in [`RecordHead::kind`].
+            #[must_use]
+            pub const fn tag(self) -> u8 {
+                match self {
+                    $(Self::$record => $tag,)*
+                }
+            }
+
+            /// Bytes of a record with IPv4 addresses, and of one with IPv6 addresses.
+            #[must_use]
+            pub const fn lengths(self) -> [usize; 2] {
+                match self {
+                    $(Self::$record => [size_of::<crate::$record<1>>(), size_of::<crate::$record<4>>()],)*
+                }
+            }
+        }
+
+        $(
+            impl<const WORDS: usize> sealed::Sealed for crate::$record<WORDS> {}
+            impl<const WORDS: usize> Record for crate::$record<WORDS> {
+                const KIND: RecordKind = RecordKind::$record;
+            }
+            const _: () = {
+                assert!(align_of::<crate::$record<4>>() == 8, "ring records are 8-byte aligned");
+                assert!(size_of::<crate::$record<1>>() < size_of::<crate::$record<4>>(), "the length says the family");
+            };
+        )*
+    };
+}
+crate::records!(table);
 
 /// Address family on the wire. An IPv4 connection of an IPv6 socket (`::ffff:a.b.c.d`) is IPv4.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,25 +110,3 @@ const _: () = {
     assert!(size_of::<RecordHead>() == 32, "the head is 32 bytes");
     assert!(align_of::<RecordHead>() == 8, "ring records are 8-byte aligned");
 };
-
-impl RecordKind {
-    /// The kind with this tag.
-    #[must_use]
-    pub const fn from_tag(tag: u8) -> Option<Self> {
-        Some(match tag {
-            1 => Self::StateChange,
-            2 => Self::MiniSocket,
-            3 => Self::MiniSocketCancel,
-            4 => Self::StateChangeLast,
-            5 => Self::Retransmit,
-            6 => Self::Reset,
-            7 => Self::SocketError,
-            8 => Self::Segment,
-            9 => Self::Owner,
-            10 => Self::RequestStart,
-            11 => Self::TimedRetransmit,
-            12 => Self::ListenerQueue,
-            _ => return None,
-        })
-    }
-}

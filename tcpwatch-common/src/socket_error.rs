@@ -1,7 +1,7 @@
 //! An error that the application will see.
 //!
 //! Producer: `tcpwatch-ebpf/src/inet_sk_error_report.rs`. Consumer:
-//! `tcpwatch/core/src/decode/socket_error.rs`.
+//! `tcpwatch/core/src/event/error.rs`.
 
 use crate::record::RecordHead;
 

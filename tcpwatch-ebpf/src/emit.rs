@@ -9,7 +9,7 @@ use aya_ebpf::{
 };
 use aya_log_ebpf::warn;
 use tcpwatch_common::{
-    Counter, Family, MiniSocket, MiniSocketCancel, RecordHead, RecordKind, counter::Hook,
+    Counter, Family, MiniSocket, MiniSocketCancel, Record, RecordHead, RecordKind, counter::Hook,
 };
 
 use crate::{
@@ -81,8 +81,8 @@ pub(crate) fn v6(head: RecordHead) -> RecordHead {
 
 /// Copies the record into the ring and hands it over.
 #[inline(always)]
-pub(crate) fn emit<R: 'static>(record: R) -> Result<(), Loss> {
-    let mut entry = reserve()?;
+pub(crate) fn emit<R: Record>(record: R) -> Result<(), Loss> {
+    let mut entry = reserve::<R>()?;
     entry.write(record);
     hand_over(entry);
     Ok(())
@@ -91,7 +91,7 @@ pub(crate) fn emit<R: 'static>(record: R) -> Result<(), Loss> {
 /// Room in the ring for a record that is put together there, because the stack has none for it. It has to be
 /// given to [`hand_over`].
 #[inline(always)]
-pub(crate) fn reserve<R: 'static>() -> Result<RingBufEntry<R>, Loss> {
+pub(crate) fn reserve<R: Record>() -> Result<RingBufEntry<R>, Loss> {
     EVENTS.reserve_untyped::<R>(0).ok_or(Loss::RingFull)
 }
 
@@ -102,7 +102,7 @@ pub(crate) fn emit_traced<const WORDS: usize>(
     mini: MiniSocket<WORDS>,
     ctx: &BtfTracePointContext,
 ) -> Result<(), Loss> {
-    let mut entry = EVENTS.reserve_untyped::<MiniSocketCancel<WORDS>>(0).ok_or(Loss::RingFull)?;
+    let mut entry = reserve::<MiniSocketCancel<WORDS>>()?;
     let record = entry.as_mut_ptr();
     // SAFETY: the entry is reserved for a record of this type; only addresses are taken here.
     let head = unsafe { &raw mut (*record).mini };
@@ -117,7 +117,7 @@ pub(crate) fn emit_traced<const WORDS: usize>(
 
 /// Gives a record that is complete to user space.
 #[inline(always)]
-pub(crate) fn hand_over<R>(entry: RingBufEntry<R>) {
+pub(crate) fn hand_over<R: Record>(entry: RingBufEntry<R>) {
     if wakeup::take_request() {
         entry.submit(u64::from(BPF_RB_FORCE_WAKEUP));
     } else {

@@ -39,6 +39,8 @@ pub(super) struct Made {
     pub(super) all: Result<(), String>,
     /// Those whose segments get lost.
     pub(super) unanswered: Result<(), String>,
+    /// More than these.
+    more: Result<(), String>,
 }
 
 impl Made {
@@ -46,13 +48,19 @@ impl Made {
     pub(super) const fn what(&self, takes: Takes) -> &Result<(), String> {
         match takes {
             Takes::LostSegments => &self.unanswered,
+            Takes::MoreThanTrial => &self.more,
             _ => &self.all,
         }
     }
 
+    fn new(all: Result<(), String>, unanswered: Result<(), String>) -> Self {
+        let more = Err("no connection of this trial is meant to cause it".to_owned());
+        Self { at: Instant::now(), all, unanswered, more }
+    }
+
     pub(super) fn nothing(why: &str) -> Self {
         let not = Err(why.to_owned());
-        Self { at: Instant::now(), all: not.clone(), unanswered: not }
+        Self::new(not.clone(), not)
     }
 }
 
@@ -138,7 +146,7 @@ fn act(stage: &Stage, orders: &mpsc::Receiver<()>, tell: &OnceLock<Made>) {
     let words = |error: &io::Error| format!("its connection cannot be made: {error}");
     let all = left.as_ref().map(drop).and(quick.as_ref().map(drop)).map_err(words);
     let unanswered_made = unanswered.as_ref().map(drop).map_err(words);
-    let _first = tell.set(Made { at: Instant::now(), all, unanswered: unanswered_made }).is_ok();
+    let _first = tell.set(Made::new(all, unanswered_made)).is_ok();
     if orders.recv_timeout(SYN_ANSWERED) == Err(mpsc::RecvTimeoutError::Timeout) {
         let _answered = unanswered.as_ref().is_ok_and(|one| one.answer_the_next_syn().is_ok());
         let _over = orders.recv().is_ok();

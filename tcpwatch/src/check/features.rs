@@ -1,10 +1,15 @@
 //! What there is to see, which hooks it takes, and what proves that they see it.
 
+use std::slice;
+
 use tcpwatch_core::{
     event::{ResetDirection, Segment, TcpState},
     track::Reason,
 };
-use tcpwatch_kernel::probe::EARLY_ENDS;
+use tcpwatch_kernel::probe::{
+    EARLY_ENDS,
+    hooks::{HOOKS, Hook, Need},
+};
 
 use super::evidence::Evidence;
 
@@ -37,6 +42,8 @@ pub(super) enum Takes {
     Names,
     /// Sockets that point to their cgroups, and cgroups that have paths.
     Cgroups,
+    /// What none of the trial's connections is known to cause.
+    MoreThanTrial,
 }
 
 /// States of full sockets that the trial passes; CLOSING takes two sides that close at the same moment.
@@ -51,8 +58,20 @@ const STATES: [TcpState; 8] = [
     TcpState::Closed,
 ];
 
+/// All features: those that are tried, and the hooks that no feature here takes.
+pub(super) fn features() -> impl Iterator<Item = Feature> {
+    let is_tried =
+        |hook: &&Hook| FEATURES.iter().any(|feature| feature.hooks.contains(&hook.tracepoint));
+    let more = HOOKS.iter().filter(|hook| matches!(hook.need, Need::Optional(_)));
+    let more = more.filter(move |hook| !is_tried(hook)).map(|hook| Feature {
+        takes: Takes::MoreThanTrial,
+        ..feature(hook.tells, slice::from_ref(&hook.tracepoint), |_| Some(String::new()))
+    });
+    FEATURES.into_iter().chain(more)
+}
+
 /// The main job: [`FEATURES`] begin with it.
-pub(super) const FEATURES: [Feature; 16] = [
+const FEATURES: [Feature; 16] = [
     feature("state changes of full sockets", &["inet_sock_set_state"], |seen| {
         let missing = STATES.iter().filter(|state| !seen.entered(**state));
         let missing: Vec<_> = missing.map(ToString::to_string).collect();

@@ -13,7 +13,7 @@ use tcpwatch::cli::exit;
 use tcpwatch_kernel::probe::{Counting, Facts, Filters, ProbeError, Probes, Ring, Tells};
 
 use actor::{Actor, Place};
-use features::FEATURES;
+use features::features;
 use report::{Answer, Report};
 use trial::Trial;
 

@@ -5,7 +5,7 @@ use std::{collections::HashSet, fmt::Write as _};
 use tcpwatch_common::config::FIRST_PID_NAMESPACE;
 use tcpwatch_kernel::{pid_namespace, trial::NoGround};
 
-use super::{Actor, FEATURES, Trial};
+use super::{Actor, Trial, features};
 
 const METRICS: &str = "metrics, counted in the kernel";
 const LABORATORY: &str = "laboratory: namespaces, veth, tc";
@@ -87,7 +87,7 @@ impl Report {
 
     /// Nothing is attached.
     pub(super) fn nothing(&mut self, why: &str) {
-        let features = FEATURES.iter().map(|feature| feature.name);
+        let features = features().map(|feature| feature.name);
         for name in features.chain([METRICS, LABORATORY]) {
             self.line(name, Answer::Off(why.to_owned()));
         }

@@ -22,10 +22,10 @@ use tcpwatch_stream::{ending::Ending, pipeline::Live, plan::Plan};
 use tokio::time::sleep;
 
 use super::{
-    Actor, Attached, FEATURES, RING_BYTES,
+    Actor, Attached, RING_BYTES,
     actor::Made,
     evidence::Evidence,
-    features::{Feature, Takes},
+    features::{Feature, Takes, features},
     report::Answer,
 };
 
@@ -40,7 +40,7 @@ const LOOKS_EVERY: Duration = Duration::from_millis(50);
 
 /// What was found.
 pub(super) struct Trial {
-    /// For each of [`FEATURES`].
+    /// For each of the [`features`].
     pub(super) answers: Vec<(&'static str, Answer)>,
     pub(super) dialect: Dialect,
     pub(super) metrics: Answer,
@@ -140,10 +140,10 @@ impl Asked {
     ) -> bool {
         let (Some(evidence), Ok(actor)) = (evidence, actor) else { return false };
         let end = actor.made().map_or(begun + MADE_WITHIN, |made| made.at + LASTS);
-        let is_missing = |feature: &Feature| {
-            self.can_try(feature, actor) && (feature.missing)(evidence).is_some()
+        let is_missing = |feature: Feature| {
+            self.can_try(&feature, actor) && (feature.missing)(evidence).is_some()
         };
-        FEATURES.iter().any(is_missing) && Instant::now() < end
+        features().any(is_missing) && Instant::now() < end
     }
 
     fn can_try(&self, feature: &Feature, actor: &Actor) -> bool {
@@ -198,7 +198,7 @@ impl Asked {
                 (Some(missing), None) => Answer::Fails(missing),
             }
         };
-        let answers = FEATURES.iter().map(|feature| (feature.name, answer(feature))).collect();
+        let answers = features().map(|feature| (feature.name, answer(&feature))).collect();
         let is_on = |program| !self.off.iter().any(|(hook, _)| hook.counters == program);
         let counted = [counter::Hook::TimerStart, counter::Hook::ReceiveReset].map(is_on);
         let metrics = match (uncounted, self.counts.as_mut(), made.all) {

@@ -304,14 +304,10 @@ impl OutputArgs {
             News::Retransmit(_) => true,
             _ if self.retries => false,
             // The change to CLOSED has told why already.
-            News::Error(error) => self.format == Format::Json || error.state != TcpState::Closed,
-            News::Existing(_)
-            | News::Still(_)
-            | News::Others(_)
-            | News::Change(_)
-            | News::Restart(_)
-            | News::Reset(_)
-            | News::Segment(_) => true,
+            News::Error(error) => {
+                self.format == Format::Json || error.event.state != TcpState::Closed
+            }
+            _ => true,
         }
     }
 }

@@ -26,6 +26,23 @@ pub(super) fn pages() -> Vec<Page> {
     fields.into_iter().map(page).collect()
 }
 
+/// Lines about events that have no entry of their own: one page for each, of what the schema says.
+pub(super) fn lines(has_an_entry: impl Fn(&str) -> bool) -> Vec<Page> {
+    let schema: Value = serde_json::from_str(SCHEMA).unwrap_or_default();
+    let names = schema.pointer("/properties/event/enum").and_then(Value::as_array);
+    let names = names.into_iter().flatten();
+    let names = names.filter_map(Value::as_str).filter(|name| !has_an_entry(name));
+    let page = |name: &str| Page {
+        kind: "event",
+        words: vec![name.to_owned().into(), format!("{name} event").into()],
+        what: schema
+            .pointer(&format!("/$defs/{name}_line"))
+            .map_or_else(String::new, |line| description(&schema, line)),
+        parts: Vec::new(),
+    };
+    names.map(page).collect()
+}
+
 /// Where the fields of a definition are, in words.
 fn place(definition: &str) -> String {
     match definition {
@@ -42,7 +59,7 @@ fn place(definition: &str) -> String {
 fn collect(schema: &Value, object: &Value, place: &str, fields: &mut Vec<Field>) {
     for (name, field) in object["properties"].as_object().into_iter().flatten() {
         // Words that stand for "is none of this line".
-        if field.is_object() && !is_condition(place, name) {
+        if field.is_object() {
             let described = description(schema, field);
             let values = values(schema, field);
             let place = (place.to_owned(), described);
@@ -58,11 +75,6 @@ fn collect(schema: &Value, object: &Value, place: &str, fields: &mut Vec<Field>)
             collect(schema, field, name, fields);
         }
     }
-}
-
-/// Definitions that only ask which line it is.
-fn is_condition(place: &str, name: &str) -> bool {
-    place.starts_with("is_") && name == "event"
 }
 
 /// What a reference leads to, one after the other.

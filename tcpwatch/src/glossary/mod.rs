@@ -112,6 +112,8 @@ fn pages() -> Vec<Page> {
     };
     let mut pages: Vec<Page> = tables.into_iter().flat_map(of_table).collect();
     pages.extend(resets::pages());
+    let has_an_entry = |word: &str| events::EVENTS.iter().any(|entry| entry.words.contains(&word));
+    pages.extend(fields::lines(has_an_entry));
     pages.extend(fields::pages());
     pages.extend(metrics::pages());
     pages

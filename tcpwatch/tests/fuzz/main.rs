@@ -11,9 +11,6 @@ mod commands;
 #[cfg(test)]
 mod kernel_files;
 #[cfg(test)]
-#[path = "../../core/src/decode/lengths.rs"]
-mod lengths;
-#[cfg(test)]
 mod losses;
 #[cfg(test)]
 mod players;

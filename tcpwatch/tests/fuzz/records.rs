@@ -9,7 +9,6 @@ use tcpwatch_core::decode::{Names, decode};
 
 use super::{
     cases::cases,
-    lengths::LENGTHS,
     players::play_all,
     spoiled::{Damage, damages, recordings, spoil},
 };
@@ -60,14 +59,14 @@ fn made_up() -> impl Strategy<Value = Vec<u8>> {
     };
     let head = (moments(), 0..5_u64, 0..2_u32, any::<u16>(), (0..3_u16, 0..3_u16));
     let body = vec(number(), 27);
-    (select(&LENGTHS[..]), any::<bool>(), head, body, 0..8_u64).prop_map(
-        |((kind, lengths), ipv6, (at, cookie, netns, flags, (local, remote)), body, state)| {
+    (select(RecordKind::ALL), any::<bool>(), head, body, 0..8_u64).prop_map(
+        |(kind, ipv6, (at, cookie, netns, flags, (local, remote)), body, state)| {
             let mut bytes: Vec<u8> = body.iter().flat_map(|number| number.to_ne_bytes()).collect();
             let mut set = |at: usize, part: &[u8]| bytes[at..at + part.len()].copy_from_slice(part);
             set(offset_of!(RecordHead, at_ns), &at.to_ne_bytes());
             set(offset_of!(RecordHead, cookie), &cookie.to_ne_bytes());
             set(offset_of!(RecordHead, netns), &netns.to_ne_bytes());
-            set(offset_of!(RecordHead, kind), &[tag(kind), if ipv6 { 6 } else { 4 }]);
+            set(offset_of!(RecordHead, kind), &[kind.tag(), if ipv6 { 6 } else { 4 }]);
             set(offset_of!(RecordHead, local_port), &local.to_ne_bytes());
             set(offset_of!(RecordHead, remote_port), &remote.to_ne_bytes());
             set(offset_of!(RecordHead, flags), &flags.to_ne_bytes());
@@ -85,7 +84,7 @@ fn made_up() -> impl Strategy<Value = Vec<u8>> {
                 RecordKind::Owner => set(offset_of!(RecordHead, flags), &[small(5), 0]),
                 _ => {}
             }
-            let length = lengths[usize::from(ipv6)];
+            let length = kind.lengths()[usize::from(ipv6)];
             // Addresses come last: mostly the same.
             let addresses = if ipv6 { 32 } else { 8 };
             if state > 0
@@ -97,10 +96,6 @@ fn made_up() -> impl Strategy<Value = Vec<u8>> {
             bytes
         },
     )
-}
-
-fn tag(kind: RecordKind) -> u8 {
-    (1..=u8::MAX).find(|tag| RecordKind::from_tag(*tag) == Some(kind)).expect("it has a tag")
 }
 
 /// Arbitrary bytes, generated records, and records of real connections, some of them corrupted.

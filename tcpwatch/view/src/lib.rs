@@ -3,9 +3,54 @@
 #![deny(unsafe_code)]
 
 mod dotted;
+mod error;
+pub mod json;
 pub mod json_lines;
-pub mod json_object;
-pub mod padded;
+mod line;
+mod padded;
 pub mod terminal;
 mod timestamp;
 pub mod words;
+
+pub(crate) use line::Line;
+use tcpwatch_core::{
+    event::{About, ErrorEvent, SegmentEvent},
+    track::{Change, Connection, Existing, News, Others, Reset, Restart, Retransmit, Still},
+};
+
+macro_rules! lines {
+    ($($variant:ident($event:ty) as $form:ty,)*) => {
+        /// How an event is shown.
+        pub(crate) fn line_of(news: &News) -> &dyn Line {
+            match news {
+                $(News::$variant(event) => {
+                    let event: &$event = event;
+                    event
+                })*
+            }
+        }
+
+        /// The words that name the events, and the forms of their JSON.
+        #[cfg(test)]
+        pub(crate) fn forms(
+            generator: &mut schemars::SchemaGenerator,
+        ) -> Vec<(&'static str, schemars::Schema)> {
+            vec![$((
+                <$event as tcpwatch_core::event::Shown>::NAME,
+                <$form as schemars::JsonSchema>::json_schema(generator),
+            )),*]
+        }
+    };
+}
+lines! {
+    Change(Change) as json_lines::states::StateLine,
+    Existing(Existing) as json_lines::states::ExistingLine,
+    Still(Box<Still>) as json_lines::still::StillLine,
+    Others(Others) as json_lines::still::StillLine,
+    Restart(Restart) as json_lines::states::RestartLine,
+    Retransmit(Retransmit) as json_lines::retransmit::RetransmitLine,
+    Reset(Reset) as json_lines::reset::ResetLine<'_>,
+    Error(About<ErrorEvent>) as error::ErrorLine,
+    Connection(Box<Connection>) as json_lines::life::ConnectionLine<'_>,
+    Segment(Box<SegmentEvent>) as json_lines::segment::SegmentLine,
+}

@@ -9,14 +9,6 @@ pub struct Padded<const ROOM: usize> {
 }
 
 impl<const ROOM: usize> Padded<ROOM> {
-    /// The text, which has to fit.
-    #[must_use]
-    pub const fn new(text: &str) -> Self {
-        let mut padded = [0; ROOM];
-        padded.split_at_mut(text.len()).0.copy_from_slice(text.as_bytes());
-        Self { text: padded, length: text.len() }
-    }
-
     #[inline]
     pub(super) fn append(&self, out: &mut Vec<u8>) {
         let end = out.len() + self.length;

@@ -4,31 +4,43 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use tcpwatch_common::RecordHead;
 
+use super::DecodeError;
 use crate::event::{CgroupId, Cookie, Endpoint, Endpoints};
 
-pub(super) fn v4([word]: [u32; 1]) -> IpAddr {
-    IpAddr::V4(Ipv4Addr::from(word.to_ne_bytes()))
+/// One word is an IPv4 address, four are an IPv6 address.
+pub(super) fn address<const WORDS: usize>(words: [u32; WORDS]) -> IpAddr {
+    match *words.as_slice() {
+        [word] => IpAddr::V4(Ipv4Addr::from(word.to_ne_bytes())),
+        [a, b, c, d] => {
+            let [a, b, c, d] = [a, b, c, d].map(|word| u128::from(u32::from_be(word)));
+            IpAddr::V6(Ipv6Addr::from_bits(a << 96 | b << 64 | c << 32 | d))
+        }
+        _ => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+    }
 }
 
-pub(super) fn v6(words: [u32; 4]) -> IpAddr {
-    let [a, b, c, d] = words.map(u32::from_be);
-    let bits = u128::from(a) << 96 | u128::from(b) << 64 | u128::from(c) << 32 | u128::from(d);
-    IpAddr::V6(Ipv6Addr::from_bits(bits))
-}
-
-pub(super) const fn ends(head: &RecordHead, local: IpAddr, remote: IpAddr) -> Endpoints {
+pub(crate) fn ends<const WORDS: usize>(
+    head: &RecordHead,
+    local: [u32; WORDS],
+    remote: [u32; WORDS],
+) -> Endpoints {
     Endpoints {
-        local: Endpoint { address: local, port: head.local_port },
-        remote: Endpoint { address: remote, port: head.remote_port },
+        local: Endpoint { address: address(local), port: head.local_port },
+        remote: Endpoint { address: address(remote), port: head.remote_port },
     }
 }
 
 /// `None` if nobody has asked for one.
-pub(super) fn cookie(head: &RecordHead) -> Option<Cookie> {
+pub(crate) fn cookie(head: &RecordHead) -> Option<Cookie> {
     (head.cookie != 0).then_some(Cookie(head.cookie))
 }
 
+/// The cookie of a full socket, which without one would be taken for another.
+pub(crate) fn socket(head: &RecordHead) -> Result<Cookie, DecodeError> {
+    cookie(head).ok_or(DecodeError::Nobody { kind: head.kind, what: "socket" })
+}
+
 /// `None` if the kernel side does not know it.
-pub(super) fn cgroup(head: &RecordHead) -> Option<CgroupId> {
+pub(crate) fn cgroup(head: &RecordHead) -> Option<CgroupId> {
     CgroupId::from_low(head.cgroup)
 }

@@ -1,26 +1,41 @@
-//! [`MiniSocket`] and [`MiniSocketCancel`] become [`MiniEvent`].
+//! [`MiniSocket`], [`MiniSocketCancel`] and [`RequestStart`] become [`MiniEvent`].
 
 use tcpwatch_common::{
-    MiniSocket, MiniSocketCancel, RecordHead, RequestStart,
+    MiniSocket, MiniSocketCancel, RequestStart,
     mini_socket::{FLAG_LISTENER_CLOSED, FLAG_LISTENS, FLAG_NETNS_GONE},
 };
 
-use super::{DecodeError, address, record};
-use crate::{
-    decode::Symbols,
-    event::{
-        Cookie, EarlyEnd, Jiffies, KernelTime, MiniEvent, MiniKind, Netns, TcpState, TimerEvent,
-    },
+use super::{Decode, DecodeError, Names, address};
+use crate::event::{
+    Cookie, EarlyEnd, Jiffies, KernelTime, MiniEvent, MiniKind, Netns, TcpState, TimerEvent,
 };
 
-pub(super) fn decode(bytes: &[u8], head: &RecordHead) -> Result<MiniEvent, DecodeError> {
-    if let Some(record) = record::whole::<MiniSocket<1>>(bytes) {
-        return event(&record, address::v4(record.local), address::v4(record.remote)).map(untraced);
+impl<const WORDS: usize> Decode for MiniSocket<WORDS> {
+    type Event = MiniEvent;
+
+    fn decode(&self, _names: &Names) -> Result<MiniEvent, DecodeError> {
+        event(self).map(untraced)
     }
-    if let Some(record) = record::whole::<MiniSocket<4>>(bytes) {
-        return event(&record, address::v6(record.local), address::v6(record.remote)).map(untraced);
+}
+
+impl<const WORDS: usize> Decode for RequestStart<WORDS> {
+    type Event = MiniEvent;
+
+    /// The start of a half-open connection's timer, with its listener.
+    fn decode(&self, _names: &Names) -> Result<MiniEvent, DecodeError> {
+        let listener = (self.listener != 0).then_some(Cookie(self.listener));
+        Ok(MiniEvent { listener, ..event(&self.mini)? })
     }
-    Err(DecodeError::Length { kind: head.kind, bytes: bytes.len() })
+}
+
+impl<const WORDS: usize> Decode for MiniSocketCancel<WORDS> {
+    type Event = MiniEvent;
+
+    fn decode(&self, names: &Names) -> Result<MiniEvent, DecodeError> {
+        let event = event(&self.mini)?;
+        let ended_by = event.ended_by.or_else(|| names.symbols.early_end(&self.trace));
+        Ok(MiniEvent { ended_by, ..event })
+    }
 }
 
 /// Of those that are disarmed early, only a half-open connection that is accepted comes without a call
@@ -33,43 +48,7 @@ fn untraced(mut event: MiniEvent) -> MiniEvent {
     event
 }
 
-/// The start of a half-open connection's timer, with its listener.
-pub(super) fn decode_start(bytes: &[u8], head: &RecordHead) -> Result<MiniEvent, DecodeError> {
-    let (event, listener) = if let Some(record) = record::whole::<RequestStart<1>>(bytes) {
-        let mini = record.mini;
-        (event(&mini, address::v4(mini.local), address::v4(mini.remote))?, record.listener)
-    } else if let Some(record) = record::whole::<RequestStart<4>>(bytes) {
-        let mini = record.mini;
-        (event(&mini, address::v6(mini.local), address::v6(mini.remote))?, record.listener)
-    } else {
-        return Err(DecodeError::Length { kind: head.kind, bytes: bytes.len() });
-    };
-    Ok(MiniEvent { listener: (listener != 0).then_some(Cookie(listener)), ..event })
-}
-
-pub(super) fn decode_cancel(
-    bytes: &[u8],
-    head: &RecordHead,
-    symbols: &Symbols,
-) -> Result<MiniEvent, DecodeError> {
-    let (event, trace) = if let Some(record) = record::whole::<MiniSocketCancel<1>>(bytes) {
-        let mini = record.mini;
-        (event(&mini, address::v4(mini.local), address::v4(mini.remote))?, record.trace)
-    } else if let Some(record) = record::whole::<MiniSocketCancel<4>>(bytes) {
-        let mini = record.mini;
-        (event(&mini, address::v6(mini.local), address::v6(mini.remote))?, record.trace)
-    } else {
-        return Err(DecodeError::Length { kind: head.kind, bytes: bytes.len() });
-    };
-    let ended_by = event.ended_by.or_else(|| symbols.early_end(&trace));
-    Ok(MiniEvent { ended_by, ..event })
-}
-
-fn event<const WORDS: usize>(
-    record: &MiniSocket<WORDS>,
-    local: std::net::IpAddr,
-    remote: std::net::IpAddr,
-) -> Result<MiniEvent, DecodeError> {
+fn event<const WORDS: usize>(record: &MiniSocket<WORDS>) -> Result<MiniEvent, DecodeError> {
     let MiniSocket {
         head,
         expires,
@@ -79,8 +58,8 @@ fn event<const WORDS: usize>(
         state,
         retransmits: _,
         listener_dropped,
-        local: _,
-        remote: _,
+        local,
+        remote,
     } = *record;
     let unknown = |value| DecodeError::Value { kind: head.kind, value };
     let state = match (mini, TcpState::from_kernel(state)) {

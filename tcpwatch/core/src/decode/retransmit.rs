@@ -1,44 +1,34 @@
 //! [`Retransmit`] and [`TimedRetransmit`] become [`RetransmitEvent`].
 
-use std::{net::IpAddr, time::Duration};
+use std::time::Duration;
 
 use tcpwatch_common::{
-    RecordHead, Retransmit, RetransmitTimes, TimedRetransmit,
+    Retransmit, RetransmitTimes, TimedRetransmit,
     retransmit::{
         FLAG_NOT_SENT, FLAG_ORPHAN, FLAG_REQUEST, FLAG_SYN_CAME_AGAIN, TCP_ACK, TCP_FIN, TCP_SYN,
     },
 };
 
-use super::{DecodeError, address, record};
+use super::{Decode, DecodeError, Names, address};
 use crate::event::{
     Jiffies, KernelTime, Netns, RetransmitEvent, Segment, SegmentTimes, TcpState, Trigger,
 };
 
-pub(super) fn decode(bytes: &[u8], head: &RecordHead) -> Result<RetransmitEvent, DecodeError> {
-    if let Some(record) = record::whole::<Retransmit<1>>(bytes) {
-        return Ok(event(&record, address::v4(record.local), address::v4(record.remote)));
+impl<const WORDS: usize> Decode for Retransmit<WORDS> {
+    type Event = RetransmitEvent;
+
+    fn decode(&self, _names: &Names) -> Result<RetransmitEvent, DecodeError> {
+        Ok(event(self))
     }
-    if let Some(record) = record::whole::<Retransmit<4>>(bytes) {
-        return Ok(event(&record, address::v6(record.local), address::v6(record.remote)));
-    }
-    Err(DecodeError::Length { kind: head.kind, bytes: bytes.len() })
 }
 
-/// The same with the times of the segment.
-pub(super) fn decode_timed(
-    bytes: &[u8],
-    head: &RecordHead,
-) -> Result<RetransmitEvent, DecodeError> {
-    let (event, times) = if let Some(record) = record::whole::<TimedRetransmit<1>>(bytes) {
-        let again = record.again;
-        (event(&again, address::v4(again.local), address::v4(again.remote)), record.times)
-    } else if let Some(record) = record::whole::<TimedRetransmit<4>>(bytes) {
-        let again = record.again;
-        (event(&again, address::v6(again.local), address::v6(again.remote)), record.times)
-    } else {
-        return Err(DecodeError::Length { kind: head.kind, bytes: bytes.len() });
-    };
-    Ok(RetransmitEvent { times: Some(segment_times(&times)), ..event })
+impl<const WORDS: usize> Decode for TimedRetransmit<WORDS> {
+    type Event = RetransmitEvent;
+
+    /// The same with the times of the segment.
+    fn decode(&self, _names: &Names) -> Result<RetransmitEvent, DecodeError> {
+        Ok(RetransmitEvent { times: Some(segment_times(&self.times)), ..event(&self.again) })
+    }
 }
 
 fn segment_times(times: &RetransmitTimes) -> SegmentTimes {
@@ -51,13 +41,19 @@ fn segment_times(times: &RetransmitTimes) -> SegmentTimes {
     }
 }
 
-fn event<const WORDS: usize>(
-    record: &Retransmit<WORDS>,
-    local: IpAddr,
-    remote: IpAddr,
-) -> RetransmitEvent {
-    let Retransmit { head, rto, user_timeout_ms, state, segment, timeouts, syn_retries, .. } =
-        *record;
+fn event<const WORDS: usize>(record: &Retransmit<WORDS>) -> RetransmitEvent {
+    let Retransmit {
+        head,
+        rto,
+        user_timeout_ms,
+        total: _,
+        state,
+        segment,
+        timeouts,
+        syn_retries,
+        local,
+        remote,
+    } = *record;
     let has = |flag| head.flags & flag != 0;
     let user_timeout = Duration::from_millis(user_timeout_ms.into());
     RetransmitEvent {

@@ -1,51 +1,39 @@
 //! [`Segment`] becomes [`SegmentEvent`].
 
-use std::net::IpAddr;
-
 use tcpwatch_common::{
-    RecordHead, Segment,
+    Segment,
     segment::{FLAG_DROPPED, FLAG_OUT},
 };
 
-use super::{DecodeError, address, record};
+use super::{Decode, DecodeError, Names, address};
 use crate::event::{KernelTime, Netns, SegmentEvent, TcpFlags, TcpOptions, Way};
 
-pub(super) fn decode(bytes: &[u8], head: &RecordHead) -> Result<SegmentEvent, DecodeError> {
-    if let Some(record) = record::whole::<Segment<1>>(bytes) {
-        return Ok(event(&record, address::v4(record.local), address::v4(record.remote)));
-    }
-    if let Some(record) = record::whole::<Segment<4>>(bytes) {
-        return Ok(event(&record, address::v6(record.local), address::v6(record.remote)));
-    }
-    Err(DecodeError::Length { kind: head.kind, bytes: bytes.len() })
-}
+impl<const WORDS: usize> Decode for Segment<WORDS> {
+    type Event = SegmentEvent;
 
-fn event<const WORDS: usize>(
-    record: &Segment<WORDS>,
-    local: IpAddr,
-    remote: IpAddr,
-) -> SegmentEvent {
-    let Segment { head, seq, ack, len, window, flags, rule, ref options, .. } = *record;
-    let has = |flag| head.flags & flag != 0;
-    SegmentEvent {
-        at: KernelTime(head.at_ns),
-        netns: Netns(head.netns),
-        ends: address::ends(&head, local, remote),
-        way: if has(FLAG_OUT) { Way::Out } else { Way::In },
-        flags: TcpFlags(flags),
-        seq,
-        ack,
-        len,
-        window,
-        options: read_options(options.as_flattened()),
-        dropped_by: has(FLAG_DROPPED).then_some(rule),
+    fn decode(&self, _names: &Names) -> Result<SegmentEvent, DecodeError> {
+        let Self { head, seq, ack, len, window, flags, rule, ref options, local, remote } = *self;
+        let has = |flag| head.flags & flag != 0;
+        Ok(SegmentEvent {
+            at: KernelTime(head.at_ns),
+            netns: Netns(head.netns),
+            ends: address::ends(&head, local, remote),
+            way: if has(FLAG_OUT) { Way::Out } else { Way::In },
+            flags: TcpFlags(flags),
+            seq,
+            ack,
+            len,
+            window,
+            options: read_options(options.as_flattened()),
+            dropped_by: has(FLAG_DROPPED).then_some(rule),
+        })
     }
 }
 
 /// The options of a header (RFC 9293, section 3.2; numbers: IANA, "TCP Option Kind Numbers"). An option
 /// that is longer than what is left ends the list, as it does for the kernel (`tcp_parse_options` in
 /// `net/ipv4/tcp_input.c`).
-pub(super) fn read_options(mut bytes: &[u8]) -> TcpOptions {
+fn read_options(mut bytes: &[u8]) -> TcpOptions {
     let mut options = TcpOptions::default();
     loop {
         bytes = match *bytes {

@@ -1,9 +1,9 @@
 //! [`StateChange`] becomes [`StateEvent`].
 
-use std::{net::IpAddr, time::Duration};
+use std::time::Duration;
 
 use tcpwatch_common::{
-    RecordHead, StateChange, StateChangeLast, StateChangeV4, StateChangeV6, Totals,
+    StateChange, StateChangeLast, Totals,
     state_change::{
         CLOSING_FLAGS, FLAG_DEAD, FLAG_DONE, FLAG_FAST_OPEN, FLAG_KEPT_BACK, FLAG_LINGER2_OFF,
         FLAG_TASK,
@@ -11,34 +11,26 @@ use tcpwatch_common::{
     totals::{SYN_COUNTED, UNDELIVERED_KNOWN, UNDELIVERED_MAX},
 };
 
-use super::{DecodeError, address, record};
-use crate::event::{
-    self, Cookie, KernelTime, Netns, Process, StateEvent, TcpState, Via, process::Comm,
-};
+use super::{Decode, DecodeError, Names, address};
+use crate::event::{self, KernelTime, Netns, Process, StateEvent, TcpState, Via, process::Comm};
 
-pub(super) fn decode(bytes: &[u8], head: &RecordHead) -> Result<StateEvent, DecodeError> {
-    if let Some(record) = record::whole::<StateChangeV4>(bytes) {
-        return Ok(event(&record, address::v4(record.local), address::v4(record.remote)));
+impl<const WORDS: usize> Decode for StateChange<WORDS> {
+    type Event = StateEvent;
+
+    fn decode(&self, _names: &Names) -> Result<StateEvent, DecodeError> {
+        event(self)
     }
-    if let Some(record) = record::whole::<StateChangeV6>(bytes) {
-        return Ok(event(&record, address::v6(record.local), address::v6(record.remote)));
-    }
-    Err(DecodeError::Length { kind: head.kind, bytes: bytes.len() })
 }
 
-/// The last change of a socket, with what it has done.
-pub(super) fn decode_last(bytes: &[u8], head: &RecordHead) -> Result<StateEvent, DecodeError> {
-    let (mut event, totals) = if let Some(record) = record::whole::<StateChangeLast<1>>(bytes) {
-        let change = record.change;
-        (event(&change, address::v4(change.local), address::v4(change.remote)), record.totals)
-    } else if let Some(record) = record::whole::<StateChangeLast<4>>(bytes) {
-        let change = record.change;
-        (event(&change, address::v6(change.local), address::v6(change.remote)), record.totals)
-    } else {
-        return Err(DecodeError::Length { kind: head.kind, bytes: bytes.len() });
-    };
-    event.totals = Some(Box::new(counts(&totals, event.peer_finished)));
-    Ok(event)
+impl<const WORDS: usize> Decode for StateChangeLast<WORDS> {
+    type Event = StateEvent;
+
+    /// The last change of a socket, with what it has done.
+    fn decode(&self, _names: &Names) -> Result<StateEvent, DecodeError> {
+        let mut event = event(&self.change)?;
+        event.totals = Some(Box::new(counts(&self.totals, event.peer_finished)));
+        Ok(event)
+    }
 }
 
 /// The kernel counts the peer's FIN as a byte received (`tcp_rcv_nxt_update` in
@@ -57,16 +49,12 @@ fn counts(totals: &Totals, peer_finished: bool) -> event::Totals {
     }
 }
 
-fn event<const WORDS: usize>(
-    record: &StateChange<WORDS>,
-    local: IpAddr,
-    remote: IpAddr,
-) -> StateEvent {
-    let StateChange { head, old, new, error, pid, comm, local: _, remote: _ } = *record;
+fn event<const WORDS: usize>(record: &StateChange<WORDS>) -> Result<StateEvent, DecodeError> {
+    let StateChange { head, old, new, error, pid, comm, local, remote } = *record;
     let (from, to) = (TcpState::from_kernel(old), TcpState::from_kernel(new));
-    StateEvent {
+    Ok(StateEvent {
         at: KernelTime(head.at_ns),
-        socket: Cookie(head.cookie),
+        socket: address::socket(&head)?,
         netns: Netns(head.netns),
         ends: address::ends(&head, local, remote),
         cgroup: address::cgroup(&head),
@@ -90,7 +78,7 @@ fn event<const WORDS: usize>(
         totals: None,
         reset_sent: false,
         closing: head.flags & CLOSING_FLAGS,
-    }
+    })
 }
 
 /// The system call that enters a state.

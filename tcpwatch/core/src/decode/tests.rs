@@ -8,7 +8,7 @@ use tcpwatch_common::{
     Totals, segment::OPTION_WORDS,
 };
 
-use super::{lengths::LENGTHS, *};
+use super::*;
 use crate::event::{
     ResetDirection, ResetEvent, RetransmitEvent, Segment, SegmentEvent, StateEvent, TcpFlags,
     TcpOptions, TcpState, Trigger, Way,
@@ -18,10 +18,6 @@ type Tapped<const WORDS: usize> = tcpwatch_common::Segment<WORDS>;
 
 /// Offset of the tag in a record.
 const KIND: usize = std::mem::offset_of!(RecordHead, kind);
-
-fn tag(kind: RecordKind) -> u8 {
-    (1..=u8::MAX).find(|tag| RecordKind::from_tag(*tag) == Some(kind)).expect("it has a tag")
-}
 
 fn understood(bytes: &[u8]) -> Result<Event, DecodeError> {
     decode(bytes, &Names::default())
@@ -45,11 +41,11 @@ proptest! {
     #[test]
     fn any_bytes_of_the_right_length_are_not_refused_for_it(
         mut bytes in proptest::collection::vec(any::<u8>(), 216),
-        (kind, lengths) in select(&LENGTHS),
+        kind in select(RecordKind::ALL),
         ipv6: bool,
     ) {
-        bytes[KIND] = tag(kind);
-        bytes.truncate(lengths[usize::from(ipv6)]);
+        bytes[KIND] = kind.tag();
+        bytes.truncate(kind.lengths()[usize::from(ipv6)]);
         let refused = matches!(understood(&bytes), Err(DecodeError::Length { .. }));
         prop_assert!(!refused, "{kind:?} of {} bytes", bytes.len());
     }
@@ -57,12 +53,12 @@ proptest! {
 
 #[test]
 fn a_record_has_one_of_two_lengths_and_no_other() {
-    for (kind, lengths) in LENGTHS {
+    for kind in RecordKind::ALL {
         for bytes in 32..=216 {
             let mut record = vec![0; bytes];
-            record[KIND] = tag(kind);
+            record[KIND] = kind.tag();
             let refused = matches!(understood(&record), Err(DecodeError::Length { .. }));
-            assert_eq!(refused, !lengths.contains(&bytes), "{kind:?} of {bytes} bytes");
+            assert_eq!(refused, !kind.lengths().contains(&bytes), "{kind:?} of {bytes} bytes");
         }
     }
 }
@@ -82,14 +78,14 @@ const MINI_STATE: usize = std::mem::offset_of!(MiniSocket<1>, state);
 fn a_timewait_socket_is_in_one_of_its_two_states_or_refused() {
     for number in 0..=u8::MAX {
         let mut record = vec![1; size_of::<MiniSocket<1>>()];
-        record[KIND] = tag(RecordKind::MiniSocket);
+        record[KIND] = RecordKind::MiniSocket.tag();
         record[MINI_STATE] = number;
         let refused = understood(&record);
         let states = [TcpState::FinWait2, TcpState::TimeWait];
         if states.contains(&TcpState::from_kernel(number)) {
             assert!(refused.is_ok(), "{number}: {refused:?}");
         } else {
-            let kind = tag(RecordKind::MiniSocket);
+            let kind = RecordKind::MiniSocket.tag();
             assert_eq!(refused, Err(DecodeError::Value { kind, value: number }));
         }
     }
@@ -105,9 +101,9 @@ const IDENTIFIED: [RecordKind; 4] = [
 
 #[test]
 fn a_record_of_no_namespace_or_without_the_full_socket_it_is_about_is_refused() {
-    for (kind, lengths) in LENGTHS {
-        let mut record = vec![1; lengths[0]];
-        record[KIND] = tag(kind);
+    for &kind in RecordKind::ALL {
+        let mut record = vec![1; kind.lengths()[0]];
+        record[KIND] = kind.tag();
         if kind == RecordKind::Owner {
             record[FLAGS..FLAGS + 2].copy_from_slice(&u16::from(OwnerVia::Io).to_ne_bytes());
         }
@@ -120,7 +116,7 @@ fn a_record_of_no_namespace_or_without_the_full_socket_it_is_about_is_refused() 
         let mut nowhere = record.clone();
         nowhere[NETNS..NETNS + 4].fill(0);
         let what = "network namespace";
-        assert_eq!(understood(&nowhere), Err(DecodeError::Nobody { kind: tag(kind), what }));
+        assert_eq!(understood(&nowhere), Err(DecodeError::Nobody { kind: kind.tag(), what }));
         record[COOKIE..COOKIE + 8].fill(0);
         let refused =
             matches!(understood(&record), Err(DecodeError::Nobody { what: "socket", .. }));
@@ -131,7 +127,7 @@ fn a_record_of_no_namespace_or_without_the_full_socket_it_is_about_is_refused() 
 /// A record of zeros, of a socket and a namespace, with these bytes at these offsets.
 fn record<const LENGTH: usize>(kind: RecordKind, parts: &[(usize, &[u8])]) -> Event {
     let mut bytes = [0; LENGTH];
-    bytes[KIND] = tag(kind);
+    bytes[KIND] = kind.tag();
     bytes[NETNS] = 1;
     if IDENTIFIED.contains(&kind) {
         bytes[COOKIE] = 1;
@@ -205,7 +201,7 @@ fn counts_that_do_not_fit_each_other_do_not_wrap() {
 fn a_change_without_totals_has_none() {
     let bytes = size_of::<StateChange<1>>();
     let mut record = vec![0; bytes];
-    record[KIND] = tag(RecordKind::StateChange);
+    record[KIND] = RecordKind::StateChange.tag();
     (record[NETNS], record[COOKIE]) = (1, 1);
     let Ok(Event::State(event)) = understood(&record) else { panic!("a change") };
     assert_eq!(event.totals, None);

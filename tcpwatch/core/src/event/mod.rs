@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+pub mod error;
 pub mod known;
 pub mod listener_queue;
 pub mod mini;
@@ -11,20 +12,23 @@ pub mod reset;
 pub mod reset_reason;
 pub mod retransmit;
 pub mod segment;
+pub mod shown;
 pub mod socket;
 pub mod state;
 pub mod time;
 pub mod totals;
 pub mod waiter;
 
+pub use error::ErrorEvent;
 pub use known::{KnownKind, KnownSocket};
 pub use listener_queue::{ListenerQueue, QueueEvent};
 pub use mini::{EarlyEnd, Jiffies, MiniEvent, MiniKind, TimerEvent};
 pub use owner::OwnerEvent;
 pub use process::{Process, Via};
-pub use reset::{ErrorEvent, ResetDirection, ResetEvent};
+pub use reset::{ResetDirection, ResetEvent};
 pub use retransmit::{RetransmitEvent, Segment, SegmentTimes, Trigger};
 pub use segment::{SegmentEvent, TcpFlags, TcpOptions, Way};
+pub use shown::{About, Shown, Subject};
 pub use socket::{CgroupId, Cookie, Direction, Endpoint, Endpoints, Netns};
 pub use state::TcpState;
 pub use time::{KernelTime, WallClock};
@@ -86,69 +90,86 @@ impl StateEvent {
     }
 }
 
-/// What comes out of a source.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// A full socket changed its state.
-    State(StateEvent),
-    /// The timer of a mini-socket.
-    Mini(MiniEvent),
-    /// A segment was sent again.
-    Retransmit(RetransmitEvent),
-    /// A reset was sent or accepted.
-    Reset(ResetEvent),
-    /// The application will see an error.
-    Error(ErrorEvent),
-    /// A process was seen to hold a socket.
-    Owner(OwnerEvent),
-    /// The queues of a half-open connection's listener were read.
-    Queue(QueueEvent),
-    /// A segment passed a link of the laboratory, or was dropped there.
-    Segment(SegmentEvent),
+/// Events that are shown as they come, with what is known of their socket: calls the macro `$user` with this table.
+macro_rules! plain_events {
+    ($user:ident) => {
+        $user! {
+            /// The application will see an error.
+            Error(ErrorEvent),
+        }
+    };
+}
+pub(crate) use plain_events;
+
+/// All events, those of the table above behind the others.
+macro_rules! with_plain {
+    ($($(#[$what:meta])* $name:ident($event:ident),)*) => {
+        events! {
+            /// A full socket changed its state.
+            State(StateEvent) of cgroup,
+            /// The timer of a mini-socket.
+            Mini(MiniEvent) of cgroup,
+            /// A segment was sent again.
+            Retransmit(RetransmitEvent) of cgroup,
+            /// A reset was sent or accepted.
+            Reset(ResetEvent) of cgroup,
+            /// A process was seen to hold a socket.
+            Owner(OwnerEvent) of cgroup,
+            /// The queues of a half-open connection's listener were read.
+            Queue(QueueEvent) of no_cgroup,
+            /// A segment passed a link of the laboratory, or was dropped there.
+            Segment(SegmentEvent) of no_cgroup,
+            $($(#[$what])* $name($event) of cgroup,)*
+        }
+    };
 }
 
-impl Event {
-    /// When it happened.
-    #[must_use]
-    pub const fn at(&self) -> KernelTime {
-        match self {
-            Self::State(event) => event.at,
-            Self::Mini(event) => event.at,
-            Self::Retransmit(event) => event.at,
-            Self::Reset(event) => event.at,
-            Self::Error(event) => event.at,
-            Self::Owner(event) => event.at,
-            Self::Queue(event) => event.at,
-            Self::Segment(event) => event.at,
+macro_rules! events {
+    ($($(#[$what:meta])* $name:ident($event:ident) of $cgroup:tt,)*) => {
+        /// What comes out of a source.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub enum Event {
+            $($(#[$what])* $name($event),)*
         }
-    }
 
-    /// The cgroup that it names.
-    #[must_use]
-    pub const fn cgroup(&self) -> Option<CgroupId> {
-        match self {
-            Self::State(event) => event.cgroup,
-            Self::Mini(event) => event.cgroup,
-            Self::Retransmit(event) => event.cgroup,
-            Self::Reset(event) => event.cgroup,
-            Self::Error(event) => event.cgroup,
-            Self::Owner(event) => event.cgroup,
-            Self::Queue(_) | Self::Segment(_) => None,
-        }
-    }
+        $(
+            impl From<$event> for Event {
+                fn from(event: $event) -> Self {
+                    Self::$name(event)
+                }
+            }
+        )*
 
-    /// Between whom, and in which network namespace.
-    #[must_use]
-    pub const fn between(&self) -> (Netns, &Endpoints) {
-        match self {
-            Self::State(event) => (event.netns, &event.ends),
-            Self::Mini(event) => (event.netns, &event.ends),
-            Self::Retransmit(event) => (event.netns, &event.ends),
-            Self::Reset(event) => (event.netns, &event.ends),
-            Self::Error(event) => (event.netns, &event.ends),
-            Self::Owner(event) => (event.netns, &event.ends),
-            Self::Queue(event) => (event.netns, &event.ends),
-            Self::Segment(event) => (event.netns, &event.ends),
+        impl Event {
+            /// When it happened.
+            #[must_use]
+            pub const fn at(&self) -> KernelTime {
+                match self {
+                    $(Self::$name(event) => event.at,)*
+                }
+            }
+
+            /// The cgroup that it names.
+            #[must_use]
+            pub const fn cgroup(&self) -> Option<CgroupId> {
+                match self {
+                    $(Self::$name(event) => events!(@cgroup event $cgroup),)*
+                }
+            }
+
+            /// Between whom, and in which network namespace.
+            #[must_use]
+            pub const fn between(&self) -> (Netns, &Endpoints) {
+                match self {
+                    $(Self::$name(event) => (event.netns, &event.ends),)*
+                }
+            }
         }
-    }
+    };
+    (@cgroup $event:ident cgroup) => { $event.cgroup };
+    (@cgroup $event:ident no_cgroup) => {{
+        let _none = $event;
+        None
+    }};
 }
+plain_events!(with_plain);

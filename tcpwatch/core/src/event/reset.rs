@@ -1,4 +1,4 @@
-//! Resets, and errors for the application.
+//! A reset.
 
 use std::sync::Arc;
 
@@ -32,23 +32,4 @@ pub struct ResetEvent {
     pub direction: ResetDirection,
     /// The kernel's reason, where it tells one (sent, since 6.10).
     pub why: Option<Arc<str>>,
-}
-
-/// An error was reported to the application.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ErrorEvent {
-    /// When.
-    pub at: KernelTime,
-    /// Which socket.
-    pub socket: Cookie,
-    /// In which network namespace.
-    pub netns: Netns,
-    /// Its two ends.
-    pub ends: Endpoints,
-    /// The socket's cgroup, where the kernel side names it.
-    pub cgroup: Option<CgroupId>,
-    /// Its state.
-    pub state: TcpState,
-    /// A positive errno.
-    pub error: u16,
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Endpoints, KernelTime, Netns};
+use super::{Endpoints, KernelTime, Netns, Shown, Subject, TcpState};
 
 /// Which way a segment went, seen from the host on whose link it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -103,6 +103,23 @@ pub struct SegmentEvent {
     pub options: TcpOptions,
     /// The rule that dropped it, by its slot.
     pub dropped_by: Option<u8>,
+}
+
+/// A link knows no sockets: it is about none.
+impl Shown for SegmentEvent {
+    const NAME: &'static str = "segment";
+
+    fn at(&self) -> KernelTime {
+        self.at
+    }
+
+    fn subject(&self) -> Subject {
+        Subject::unknown(None, self.netns, self.ends)
+    }
+
+    fn touches(&self, _state: TcpState) -> bool {
+        false
+    }
 }
 
 /// The options of a TCP header that are told.

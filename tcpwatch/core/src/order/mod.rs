@@ -85,11 +85,7 @@ impl Order {
             },
             Event::Retransmit(again) => again.timer = self.next_timer(again),
             Event::Mini(mini) => mini.replaces = self.replaced_in(mini),
-            Event::Reset(_)
-            | Event::Error(_)
-            | Event::Segment(_)
-            | Event::Owner(_)
-            | Event::Queue(_) => {}
+            _ => {}
         }
     }
 
@@ -185,12 +181,7 @@ impl Order {
         let next = self.soon_after(change.at).find(|later| match later {
             Event::Mini(mini) => mini.socket == Some(change.socket),
             Event::State(later) => later.socket == change.socket,
-            Event::Retransmit(_)
-            | Event::Reset(_)
-            | Event::Error(_)
-            | Event::Segment(_)
-            | Event::Owner(_)
-            | Event::Queue(_) => false,
+            _ => false,
         })?;
         let Event::Mini(mini) = next else { return None };
         let is_born = mini.timer == TimerEvent::Start && mini.state == TcpState::FinWait2;

@@ -30,10 +30,11 @@ use std::collections::{HashMap, VecDeque};
 
 use rustc_hash::FxBuildHasher;
 
+pub use crate::event::Subject;
 use crate::{
     event::{
-        Cookie, Endpoints, ErrorEvent, Event, KernelTime, KnownKind, KnownSocket, Netns, Process,
-        ResetEvent, TcpState,
+        self, About, Cookie, Endpoints, Event, KernelTime, KnownKind, KnownSocket, Netns, Process,
+        ResetEvent, Shown, TcpState,
     },
     timing::{Sysctls, wheel::TickRate},
 };
@@ -51,7 +52,7 @@ pub use reason::Reason;
 use stays::Stays;
 pub use stays::{MOMENTS, Question, Sights};
 pub use still::{Others, Still};
-pub use told::{Change, Handshake, News, Reset, Restart, Retransmit, SocketError, Subject};
+pub use told::{Change, Handshake, News, Reset, Restart, Retransmit};
 pub use wait::{GivesUp, Probes, Wait, WaitsFor};
 pub use way::MissedChange;
 
@@ -168,18 +169,23 @@ impl Tracker {
     /// Applies an event; hands out the news it brings, in the order in which it happened.
     pub fn apply(&mut self, event: &Event, mut out: impl FnMut(News)) {
         self.settle(event.at(), &mut out);
-        match event {
-            Event::State(event) => self.apply_state(event, &mut out),
-            Event::Mini(event) if self.reliance.minis => self.apply_mini(event, &mut out),
-            // One of the hooks is missing: half the story would mislead.
-            Event::Mini(_) => {}
-            Event::Retransmit(event) => self.apply_retransmit(event, &mut out),
-            Event::Reset(event) => self.apply_reset(event, &mut out),
-            Event::Error(event) => self.apply_error(event, &mut out),
-            Event::Owner(event) => self.apply_owner(event),
-            Event::Queue(event) => self.apply_queue(event),
-            Event::Segment(event) => out(News::Segment(Box::new(event.clone()))),
+        macro_rules! apply {
+            ($($(#[$what:meta])* $plain:ident($event:ident),)*) => {
+                match event {
+                    Event::State(event) => self.apply_state(event, &mut out),
+                    Event::Mini(event) if self.reliance.minis => self.apply_mini(event, &mut out),
+                    // One of the hooks is missing: half the story would mislead.
+                    Event::Mini(_) => {}
+                    Event::Retransmit(event) => self.apply_retransmit(event, &mut out),
+                    Event::Reset(event) => self.apply_reset(event, &mut out),
+                    Event::Owner(event) => self.apply_owner(event),
+                    Event::Queue(event) => self.apply_queue(event),
+                    Event::Segment(event) => out(News::Segment(Box::new(event.clone()))),
+                    $(Event::$plain(event) => out(News::$plain(self.about(event))),)*
+                }
+            };
         }
+        event::plain_events!(apply);
     }
 
     /// Does it know by which rules this namespace sends again?
@@ -211,11 +217,12 @@ impl Tracker {
         out(News::Reset(Reset { at, subject, state, direction, why: why.clone() }));
     }
 
-    fn apply_error(&self, event: &ErrorEvent, out: &mut impl FnMut(News)) {
-        let subject = self.find(Some(event.socket), event.netns, event.ends);
-        let subject = Subject { cgroup: subject.cgroup.or(event.cgroup), ..subject };
-        let ErrorEvent { at, state, error, .. } = *event;
-        out(News::Error(SocketError { at, subject, state, error }));
+    /// An event that changes nothing, with what is known of its socket.
+    fn about<E: Shown + Clone>(&self, event: &E) -> About<E> {
+        let Subject { socket, netns, ends, cgroup, .. } = event.subject();
+        let known = self.find(socket, netns, ends);
+        let subject = Subject { cgroup: known.cgroup.or(cgroup), ..known };
+        About { subject, event: event.clone() }
     }
 
     /// A socket has closed, and not normally.

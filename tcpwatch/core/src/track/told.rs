@@ -1,43 +1,16 @@
-//! What the tracker tells: changes of state, clocks that started again, and why: retries, resets,
-//! errors.
+//! What the tracker tells: changes of state, clocks that started again, and why: retries, resets. What is
+//! shown as it comes has its file in `event`.
 
 use std::{sync::Arc, time::Duration};
 
 use super::{Connection, Dropped, Existing, Others, Reason, Still};
 use crate::{
     event::{
-        CgroupId, Cookie, Direction, Endpoints, KernelTime, ListenerQueue, Netns, Process,
-        ResetDirection, Segment, SegmentEvent, TcpState,
+        self, About, KernelTime, ListenerQueue, ResetDirection, Segment, SegmentEvent, Shown,
+        Subject, TcpState,
     },
     timing::Next,
 };
-
-/// Whose news it is: the part that does not change from line to line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Subject {
-    /// Which socket; `None` for a mini-socket whose cookie nobody has asked for.
-    pub socket: Option<Cookie>,
-    /// In which network namespace.
-    pub netns: Netns,
-    /// Its two ends.
-    pub ends: Endpoints,
-    /// Its cgroup; of an accepted connection that of its listener.
-    pub cgroup: Option<CgroupId>,
-    /// Who connected to whom; `None` for listeners and when nothing tells.
-    pub direction: Option<Direction>,
-    /// The owner.
-    pub process: Option<Process>,
-    /// The owner is that of the listener that accepted the connection.
-    pub inherited: bool,
-}
-
-impl Subject {
-    /// Nothing is known but the two ends, and the socket if there is one.
-    #[must_use]
-    pub const fn unknown(socket: Option<Cookie>, netns: Netns, ends: Endpoints) -> Self {
-        Self { socket, netns, ends, cgroup: None, direction: None, process: None, inherited: false }
-    }
-}
 
 /// A change of a socket's state, with everything that is known about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -186,110 +159,131 @@ pub struct Reset {
     pub why: Option<Arc<str>>,
 }
 
-/// The application will see an error.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SocketError {
-    /// When.
-    pub at: KernelTime,
-    /// Whose.
-    pub subject: Subject,
-    /// In which state.
-    pub state: TcpState,
-    /// A positive errno.
-    pub error: u16,
+macro_rules! shown {
+    ($($(#[$what:meta])* $name:ident($event:ty),)*) => {
+        /// A piece of news.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub enum News {
+            $($(#[$what])* $name($event),)*
+        }
+
+        impl News {
+            /// The word that names it: `event` in JSON.
+            #[must_use]
+            pub const fn name(&self) -> &'static str {
+                match self {
+                    $(Self::$name(_) => <$event>::NAME,)*
+                }
+            }
+
+            /// When it happened; of a connection's life, when its last trace was gone.
+            #[must_use]
+            pub fn at(&self) -> KernelTime {
+                match self {
+                    $(Self::$name(event) => event.at(),)*
+                }
+            }
+
+            /// Whose news it is. A link knows no sockets: nobody's is a segment.
+            #[must_use]
+            pub fn subject(&self) -> Subject {
+                match self {
+                    $(Self::$name(event) => event.subject(),)*
+                }
+            }
+
+            /// Is it marked as inferred?
+            #[must_use]
+            pub fn is_inferred(&self) -> bool {
+                match self {
+                    $(Self::$name(event) => event.is_inferred(),)*
+                }
+            }
+
+            /// Does it concern this state?
+            #[must_use]
+            pub fn touches(&self, state: TcpState) -> bool {
+                match self {
+                    $(Self::$name(event) => event.touches(state),)*
+                }
+            }
+        }
+    };
 }
 
-/// A piece of news.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum News {
-    /// A change of state.
-    Change(Change),
-    /// A socket that existed before.
-    Existing(Existing),
-    /// A socket that stays in a state.
-    Still(Box<Still>),
-    /// More of one kind that do.
-    Others(Others),
-    /// A clock that started again.
-    Restart(Restart),
-    /// A segment that was sent again.
-    Retransmit(Retransmit),
-    /// A reset.
-    Reset(Reset),
-    /// An error for the application.
-    Error(SocketError),
-    /// A connection whose last trace is gone.
-    Connection(Box<Connection>),
-    /// A segment on a link of the laboratory.
-    Segment(Box<SegmentEvent>),
+/// All of them, those that are shown as they come behind the others.
+macro_rules! with_plain {
+    ($($(#[$what:meta])* $name:ident($event:ident),)*) => {
+        shown! {
+            /// A change of state.
+            Change(Change),
+            /// A socket that existed before.
+            Existing(Existing),
+            /// A socket that stays in a state.
+            Still(Box<Still>),
+            /// More of one kind that do.
+            Others(Others),
+            /// A clock that started again.
+            Restart(Restart),
+            /// A segment that was sent again.
+            Retransmit(Retransmit),
+            /// A reset.
+            Reset(Reset),
+            /// A connection whose last trace is gone.
+            Connection(Box<Connection>),
+            /// A segment on a link of the laboratory.
+            Segment(Box<SegmentEvent>),
+            $($(#[$what])* $name(About<event::$event>),)*
+        }
+    };
 }
+event::plain_events!(with_plain);
 
-impl News {
-    /// When it happened; of a connection's life, when its last trace was gone.
-    #[must_use]
-    pub const fn at(&self) -> KernelTime {
-        match self {
-            Self::Change(change) => change.at,
-            Self::Existing(existing) => existing.at,
-            Self::Still(still) => still.at,
-            Self::Others(others) => others.at,
-            Self::Restart(restart) => restart.at,
-            Self::Retransmit(again) => again.at,
-            Self::Reset(reset) => reset.at,
-            Self::Error(error) => error.at,
-            Self::Connection(connection) => connection.at,
-            Self::Segment(segment) => segment.at,
+/// For an event with these fields.
+macro_rules! is_shown {
+    ($event:ident as $name:literal, touches($it:ident, $state:ident) $touches:expr $(, inferred $inferred:ident)?) => {
+        impl Shown for $event {
+            const NAME: &'static str = $name;
+
+            fn at(&self) -> KernelTime {
+                self.at
+            }
+
+            fn subject(&self) -> Subject {
+                self.subject
+            }
+
+            fn touches(&self, $state: TcpState) -> bool {
+                let $it = self;
+                $touches
+            }
+
+            $(fn is_inferred(&self) -> bool {
+                self.$inferred
+            })?
         }
+    };
+}
+is_shown!(Change as "state", touches(it, state) it.from == state || it.to == state, inferred inferred);
+is_shown!(Existing as "existing", touches(it, state) it.state == state);
+is_shown!(Restart as "restart", touches(it, state) it.state == state, inferred inferred);
+is_shown!(Retransmit as "retransmit", touches(it, state) it.state == state);
+is_shown!(Reset as "reset", touches(it, state) it.state == Some(state));
+is_shown!(Connection as "connection", touches(it, state) it.spent.time_in(state).is_some());
+is_shown!(Still as "still", touches(it, state) it.state == state);
+
+impl Shown for Others {
+    const NAME: &'static str = Still::NAME;
+
+    fn at(&self) -> KernelTime {
+        self.at
     }
 
-    /// Whose news it is. A link knows no sockets: nobody's is a segment.
-    #[must_use]
-    pub const fn subject(&self) -> Subject {
-        match self {
-            Self::Change(change) => change.subject,
-            Self::Existing(existing) => existing.subject,
-            Self::Still(still) => still.subject,
-            Self::Others(others) => others.subject(),
-            Self::Restart(restart) => restart.subject,
-            Self::Retransmit(again) => again.subject,
-            Self::Reset(reset) => reset.subject,
-            Self::Error(error) => error.subject,
-            Self::Connection(connection) => connection.subject,
-            Self::Segment(segment) => Subject::unknown(None, segment.netns, segment.ends),
-        }
+    fn subject(&self) -> Subject {
+        Self::subject(self)
     }
 
-    /// Is it marked as inferred?
-    #[must_use]
-    pub const fn is_inferred(&self) -> bool {
-        match self {
-            Self::Change(change) => change.inferred,
-            Self::Restart(restart) => restart.inferred,
-            Self::Existing(_)
-            | Self::Still(_)
-            | Self::Others(_)
-            | Self::Retransmit(_)
-            | Self::Reset(_)
-            | Self::Error(_)
-            | Self::Connection(_)
-            | Self::Segment(_) => false,
-        }
-    }
-
-    /// Does it concern this state?
-    #[must_use]
-    pub fn touches(&self, state: TcpState) -> bool {
-        match self {
-            Self::Change(change) => change.from == state || change.to == state,
-            Self::Existing(existing) => existing.state == state,
-            Self::Still(still) => still.state == state,
-            Self::Others(others) => others.state == state,
-            Self::Restart(restart) => restart.state == state,
-            Self::Retransmit(again) => again.state == state,
-            Self::Reset(reset) => reset.state == Some(state),
-            Self::Error(error) => error.state == state,
-            Self::Connection(connection) => connection.spent.time_in(state).is_some(),
-            Self::Segment(_) => false,
-        }
+    fn touches(&self, state: TcpState) -> bool {
+        self.state == state
     }
 }

@@ -354,8 +354,8 @@ mod tests {
         waiter.tcp.as_mut().expect("a full socket")
     }
 
-    fn timer(kind: SocketTimerKind, left: u64, tries: u8) -> Option<SocketTimer> {
-        Some(SocketTimer { kind, left: ms(left), tries })
+    fn timer(kind: SocketTimerKind, left: u64, tries: u8) -> SocketTimer {
+        SocketTimer { kind, left: ms(left), tries }
     }
 
     fn judged(waiter: &Waiter) -> Wait {
@@ -367,7 +367,7 @@ mod tests {
     fn a_fin_behind_a_closed_window_waits_for_the_window_and_is_no_byte() {
         let mut orphan = held(TcpState::FinWait1);
         (orphan.known.inode, orphan.send_queue) = (0, 143_361);
-        orphan.timer = timer(SocketTimerKind::WindowProbe, 400, 0);
+        orphan.timer = Some(timer(SocketTimerKind::WindowProbe, 400, 0));
         *tcp(&mut orphan) =
             TcpInfo { backoff: 2, unsent: Some(143_361), window: Some(0), ..*tcp(&mut orphan) };
         let wait = judged(&orphan);
@@ -379,7 +379,7 @@ mod tests {
         assert_eq!(window.promise, ms(400 + 204 * (1023 - 7) + 120_000));
         orphan.known.inode = 7;
         assert_eq!(judged(&orphan).gives_up, GivesUp::Never, "after shutdown()");
-        orphan.timer = timer(SocketTimerKind::Retransmit, 400, 3);
+        orphan.timer = Some(timer(SocketTimerKind::Retransmit, 400, 3));
         tcp(&mut orphan).in_flight = 2;
         let shut = judged(&orphan);
         assert_eq!((shut.waits_for, shut.gives_up), (Some(WaitsFor::Window), GivesUp::Unknown));
@@ -390,7 +390,7 @@ mod tests {
         for state in [TcpState::FinWait1, TcpState::Closing, TcpState::LastAck] {
             let mut sent = held(state);
             (sent.known.inode, sent.send_queue) = (0, 101);
-            sent.timer = timer(SocketTimerKind::Retransmit, 816, 2);
+            sent.timer = Some(timer(SocketTimerKind::Retransmit, 816, 2));
             *tcp(&mut sent) = TcpInfo { in_flight: 2, rto: ms(816), ..*tcp(&mut sent) };
             let wait = judged(&sent);
             assert_eq!(wait.waits_for, Some(WaitsFor::Acknowledgment));
@@ -408,7 +408,7 @@ mod tests {
         syn.send_queue = 1;
         assert_eq!(judged(&syn).waits_for, Some(WaitsFor::FirstWrite));
         tcp(&mut syn).in_flight = 1;
-        syn.timer = timer(SocketTimerKind::Retransmit, 500, 1);
+        syn.timer = Some(timer(SocketTimerKind::Retransmit, 500, 1));
         let wait = judged(&syn);
         assert_eq!(wait.waits_for, Some(WaitsFor::SynAck));
         assert_eq!((wait.unsent, wait.unacknowledged), (Some(0), Some(0)), "a SYN is no byte");
@@ -437,13 +437,13 @@ mod tests {
         assert_eq!((wait.waits_for, wait.ends_at), (Some(WaitsFor::PeerFin), None));
         let mut mini = half_closed;
         (mini.known.kind, mini.known.inode, mini.tcp) = (KnownKind::TimeWait, 0, None);
-        mini.timer = timer(SocketTimerKind::TimeWait, 59_000, 0);
+        mini.timer = Some(timer(SocketTimerKind::TimeWait, 59_000, 0));
         let wait = judged(&mini);
         assert_eq!((wait.orphan, wait.unread), (true, None));
         assert_eq!(wait.ends_at, Some(mini.known.seen.after(ms(59_000))));
         assert!(!wait.end_estimated);
         let mut long = half_closed;
-        (long.known.inode, long.timer) = (0, timer(SocketTimerKind::Keepalive, 4000, 0));
+        (long.known.inode, long.timer) = (0, Some(timer(SocketTimerKind::Keepalive, 4000, 0)));
         let sysctls = Sysctls { fin_timeout: Duration::from_secs(65), ..Sysctls::default() };
         let rules = Rules { sysctls: Some(&sysctls), rate: RATE, ends_at: None };
         let wait = Wait::of(&long, rules);
@@ -456,7 +456,7 @@ mod tests {
     #[test]
     fn what_is_not_known_stays_unknown() {
         let mut old = held(TcpState::FinWait1);
-        old.timer = timer(SocketTimerKind::Retransmit, 100, 1);
+        old.timer = Some(timer(SocketTimerKind::Retransmit, 100, 1));
         let rules = Rules { sysctls: None, rate: RATE, ends_at: None };
         assert_eq!(Wait::of(&old, rules).gives_up, GivesUp::Unknown, "the namespace's sysctls");
         tcp(&mut old).unsent = None;
@@ -464,7 +464,7 @@ mod tests {
         old.timer = None;
         assert_eq!(judged(&old).waits_for, None);
         let absurd = Waiter {
-            timer: timer(SocketTimerKind::Retransmit, u64::MAX, 255),
+            timer: Some(timer(SocketTimerKind::Retransmit, u64::MAX, 255)),
             send_queue: u32::MAX,
             receive_queue: u32::MAX,
             ..held(TcpState::LastAck)

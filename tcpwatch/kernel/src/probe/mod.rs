@@ -443,7 +443,7 @@ fn attach_hooks(
     facts: &Facts,
 ) -> Result<Attached, ProbeError> {
     let mut attached = Attached::default();
-    for hook in HOOKS.into_iter().filter(|hook| task.needs(*hook)) {
+    for hook in HOOKS.iter().copied().filter(|hook| task.needs(*hook)) {
         if let Some(why) = obstacle(hook, minis, layout) {
             attached.off.push((hook, why));
             continue;

@@ -106,14 +106,9 @@ impl Timeline {
                 (None, vec![Span::new(text, style::FAILURE)])
             }
             News::Reset(reset) => (None, vec![words::reset(reset)]),
-            News::Error(error) => (None, vec![words::error(error)]),
-            // The summary of a connection repeats earlier events, segments are moments of their own, and a run of
-            // the laboratory queries sockets itself.
-            News::Connection(_)
-            | News::Segment(_)
-            | News::Existing(_)
-            | News::Still(_)
-            | News::Others(_) => return None,
+            News::Error(error) => (None, vec![words::error(&error.event)]),
+            // The summary of a connection repeats earlier events; segments are moments of their own.
+            _ => return None,
         })
     }
 

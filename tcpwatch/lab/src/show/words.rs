@@ -3,8 +3,10 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use tcpwatch_core::{
-    event::{Endpoints, ResetDirection, Segment, SegmentEvent, TcpFlags, Way, reset_reason},
-    track::{Change, Reason, Reset, Restart, Retransmit, SocketError},
+    event::{
+        Endpoints, ErrorEvent, ResetDirection, Segment, SegmentEvent, TcpFlags, Way, reset_reason,
+    },
+    track::{Change, Reason, Reset, Restart, Retransmit},
 };
 use tcpwatch_view::{
     terminal::{self, style},
@@ -219,6 +221,6 @@ pub(super) fn why_reset(why: &str, room: usize) -> Span {
 }
 
 /// The error that the application gets: `Connection timed out`.
-pub(super) fn error(error: &SocketError) -> Span {
+pub(super) fn error(error: &ErrorEvent) -> Span {
     Span::new(words::error(error.error), style::FAILURE)
 }

@@ -14,7 +14,7 @@ use super::{
 };
 
 impl Terminal {
-    pub(super) fn connection(
+    pub(crate) fn connection(
         &mut self,
         connection: &Connection,
         clock: &WallClock,

@@ -30,7 +30,10 @@ use self::{
     namespaces::Namespaces,
 };
 pub use self::{duration::Humane, namespaces::Naming};
-use super::timestamp::{Calendar, write_fraction};
+use super::{
+    line_of,
+    timestamp::{Calendar, write_fraction},
+};
 
 /// Behind a line that stands below one of a later moment.
 const LATE: &[u8] = " \u{b7} late".as_bytes();
@@ -293,7 +296,7 @@ fn char_count(text: &[u8]) -> usize {
 }
 
 impl Terminal {
-    fn change(&mut self, change: &Change, clock: &WallClock, out: &mut Vec<u8>) {
+    pub(crate) fn change(&mut self, change: &Change, clock: &WallClock, out: &mut Vec<u8>) {
         self.begin(change.at, &change.subject, clock, out);
         cell::state(change.from, &mut self.cell);
         self.cell.extend_from_slice(cell::link(change.gap).as_bytes());
@@ -317,7 +320,7 @@ impl Terminal {
         self.end(&change.subject, remarks, clock, out);
     }
 
-    fn restart(&mut self, restart: &Restart, clock: &WallClock, out: &mut Vec<u8>) {
+    pub(crate) fn restart(&mut self, restart: &Restart, clock: &WallClock, out: &mut Vec<u8>) {
         self.begin(restart.at, &restart.subject, clock, out);
         cell::state(restart.state, &mut self.cell);
         let what = if restart.starts { " \u{21bb} timer starts" } else { " \u{21bb} starts anew" };
@@ -330,7 +333,7 @@ impl Terminal {
 }
 
 impl Terminal {
-    fn existing(&mut self, existing: &Existing, clock: &WallClock, out: &mut Vec<u8>) {
+    pub(crate) fn existing(&mut self, existing: &Existing, clock: &WallClock, out: &mut Vec<u8>) {
         let Existing { at, ref subject, state, in_state, at_least, ends_at } = *existing;
         self.begin(at, subject, clock, out);
         cell::state(state, &mut self.cell);
@@ -347,18 +350,7 @@ impl Sink for Terminal {
     }
 
     fn news(&mut self, news: &News, clock: &WallClock, out: &mut Vec<u8>) {
-        match news {
-            News::Change(change) => self.change(change, clock, out),
-            News::Existing(existing) => self.existing(existing, clock, out),
-            News::Still(still) => self.still(still, clock, out),
-            News::Others(others) => self.others(others, clock, out),
-            News::Restart(restart) => self.restart(restart, clock, out),
-            News::Retransmit(again) => self.retransmit(again, clock, out),
-            News::Reset(reset) => self.reset(reset, clock, out),
-            News::Error(error) => self.error(error, clock, out),
-            News::Connection(connection) => self.connection(connection, clock, out),
-            News::Segment(segment) => self.segment(segment, clock, out),
-        }
+        line_of(news).text(self, clock, out);
     }
 
     fn loss(&mut self, loss: &Loss, clock: &WallClock, out: &mut Vec<u8>) {

@@ -9,7 +9,7 @@ use super::{Terminal, cell, columns::CHANGE, style};
 
 impl Terminal {
     /// `SYN+ACK in   -  seq 7 ack 8 len 0 win 64240 · dropped by rule 0`
-    pub(super) fn segment(&mut self, segment: &SegmentEvent, clock: &WallClock, out: &mut Vec<u8>) {
+    pub(crate) fn segment(&mut self, segment: &SegmentEvent, clock: &WallClock, out: &mut Vec<u8>) {
         let nobody = Subject::unknown(None, segment.netns, segment.ends);
         self.begin(segment.at, &nobody, clock, out);
         let what = format!("{} {}", segment.flags, segment.way.word());

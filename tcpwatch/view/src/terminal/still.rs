@@ -9,7 +9,7 @@ use super::{Existed, Humane, Remarks, Terminal, cell, char_count, columns::CHANG
 
 impl Terminal {
     /// `CLOSE_WAIT, still   10.0 s  java 4711 · waits for the application's close() · 512 bytes unread`
-    pub(super) fn still(&mut self, still: &Still, clock: &WallClock, out: &mut Vec<u8>) {
+    pub(crate) fn still(&mut self, still: &Still, clock: &WallClock, out: &mut Vec<u8>) {
         let Still { at, ref subject, state, in_state, at_least, ref wait } = *still;
         self.begin(at, subject, clock, out);
         cell::text(&format!("{state}, still"), CHANGE, &mut self.cell);
@@ -36,7 +36,7 @@ impl Terminal {
     }
 
     /// `and 1,204 more of java 4711: CLOSE_WAIT, still, after 10 s`
-    pub(super) fn others(&mut self, others: &Others, clock: &WallClock, out: &mut Vec<u8>) {
+    pub(crate) fn others(&mut self, others: &Others, clock: &WallClock, out: &mut Vec<u8>) {
         let Others { at, count, state, after, .. } = *others;
         let subject = others.subject();
         self.begin_without_ends(at, subject.netns, clock, out);

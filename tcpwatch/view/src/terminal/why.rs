@@ -1,17 +1,16 @@
-//! Lines that say why: retries, resets, errors.
+//! Lines that say why: retries, resets, and what goes wrong besides.
 
 use tcpwatch_core::{
-    event::{ResetDirection, Segment, WallClock, reset_reason},
+    event::{KernelTime, ResetDirection, Segment, WallClock, reset_reason},
     timing::Then,
-    track::{Reset, Retransmit, SocketError, Subject},
+    track::{Reset, Retransmit, Subject},
 };
 
 use super::{Humane, Remarks, Terminal, cell, char_count, columns::CHANGE, queue, style};
-use crate::words;
 
 impl Terminal {
     /// `SYN retry 3 of 6   4.10 s  expected 4 s · next in 8 s · nc 2410`
-    pub(super) fn retransmit(&mut self, again: &Retransmit, clock: &WallClock, out: &mut Vec<u8>) {
+    pub(crate) fn retransmit(&mut self, again: &Retransmit, clock: &WallClock, out: &mut Vec<u8>) {
         self.begin(again.at, &again.subject, clock, out);
         let segment = match again.segment {
             Segment::Syn => "SYN",
@@ -54,7 +53,7 @@ impl Terminal {
         self.cell.clear();
     }
 
-    pub(super) fn reset(&mut self, reset: &Reset, clock: &WallClock, out: &mut Vec<u8>) {
+    pub(crate) fn reset(&mut self, reset: &Reset, clock: &WallClock, out: &mut Vec<u8>) {
         self.begin(reset.at, &reset.subject, clock, out);
         let start = self.cell.len();
         self.cell.extend_from_slice(match reset.direction {
@@ -77,17 +76,22 @@ impl Terminal {
         self.end(&reset.subject, remarks, clock, out);
     }
 
-    pub(super) fn error(&mut self, error: &SocketError, clock: &WallClock, out: &mut Vec<u8>) {
-        self.begin(error.at, &error.subject, clock, out);
-        let start = self.cell.len();
-        self.cell.extend_from_slice(b"error, ");
-        cell::state(error.state, &mut self.cell);
-        cell::pad(start, CHANGE, &mut self.cell);
+    /// A line about what went wrong: `what` in a few words, and what is remarked of it behind the owner.
+    pub(crate) fn failure(
+        &mut self,
+        at: KernelTime,
+        subject: &Subject,
+        (what, remark): (&str, &str),
+        clock: &WallClock,
+        out: &mut Vec<u8>,
+    ) {
+        self.begin(at, subject, clock, out);
+        cell::text(what, CHANGE, &mut self.cell);
         self.middle(style::FAILURE, None, out);
         self.cell.extend_from_slice(" \u{b7} ".as_bytes());
-        self.cell.extend_from_slice(words::error(error.error).as_bytes());
+        self.cell.extend_from_slice(remark.as_bytes());
         let remarks = Remarks { odd: true, ..Remarks::default() };
-        self.end(&error.subject, remarks, clock, out);
+        self.end(subject, remarks, clock, out);
     }
 }
 

@@ -190,7 +190,7 @@ fn line(news: &News) -> String {
             let why = reset.why.as_deref().unwrap_or("-");
             format!("{:?} {state} {why}", reset.direction).to_lowercase()
         }
-        News::Error(error) => format!("error {} {}", error.error, error.state),
+        News::Error(error) => format!("error {} {}", error.event.error, error.event.state),
         News::Connection(connection) => format!("life {}", connection.end.word()),
         News::Segment(segment) => format!("segment {}", segment.flags),
     }

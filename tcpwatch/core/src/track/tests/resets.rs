@@ -2,6 +2,7 @@
 //! them.
 
 use super::*;
+use crate::event::ErrorEvent;
 use ResetDirection::{Received, Sent};
 
 const CONNRESET: u16 = 104;

@@ -11,7 +11,7 @@ const LIMIT: u64 = 512;
 /// The verifier counts multiples of this for each function (`check_max_stack_depth`, `kernel/bpf/verifier.c`).
 const STEP: u64 = 32;
 /// What is left for the next field or hook.
-const RESERVE: u64 = 64;
+const RESERVE: u64 = 32;
 /// The register that points behind a function's stack.
 const FRAME: u8 = 10;
 

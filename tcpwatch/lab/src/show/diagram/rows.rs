@@ -268,9 +268,9 @@ impl<'a> Rows<'a> {
             }
             News::Error(error) => match self.last_of(host) {
                 Some(row) if apart(row.at, at) < TOGETHER => {
-                    row.panels.of_mut(host).notes.push(words::error(error));
+                    row.panels.of_mut(host).notes.push(words::error(&error.event));
                 }
-                _ => self.remark(moment, words::error(error)),
+                _ => self.remark(moment, words::error(&error.event)),
             },
             // A retransmission is shown at its arrow; the summary of a connection repeats earlier events.
             _ => {}

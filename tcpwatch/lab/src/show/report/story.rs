@@ -1,15 +1,13 @@
 //! Writes the moments of a story as JSON objects. Events of the live log have the live log's format, with the host
 //! added; `dropped_by` is the index of the rule. See `tcpwatch/view/src/schema.json`.
 
+use serde::Serialize;
 use tcpwatch_core::{
-    event::{KernelTime, WallClock},
+    event::{KernelTime, TcpState, WallClock},
     sink::Sink as _,
     track::News,
 };
-use tcpwatch_view::{
-    json_lines::JsonLines,
-    json_object::{Object, escape, key},
-};
+use tcpwatch_view::json_lines::JsonLines;
 
 use crate::{
     scenario::{Scenario, Signal},
@@ -38,31 +36,27 @@ impl<'a> MomentWriter<'a> {
     pub(super) fn write(&mut self, moment: &Moment, out: &mut Vec<u8>) {
         let Self { scenario, clock, lines } = self;
         lines.of_host(moment.host.name());
-        let mut line = |event, fill: &dyn Fn(&mut Object<'_>)| {
-            lines.line(event, moment.at, clock, out, fill);
+        let mut line = |event, member: &Member<'_>| {
+            lines.line(event, moment.at, clock, out, member);
         };
+        let rule = |slot| words::rule(scenario, slot);
         match &moment.what {
-            MomentKind::Called(call) => line("call", &|line| write_call(line, call)),
-            MomentKind::Returned(call) => line("return", &|line| write_call(line, call)),
-            MomentKind::Signal(signal) => line("signal", &|line| {
+            MomentKind::Called(call) => line("call", &Member::Call(Called::of(call))),
+            MomentKind::Returned(call) => line("return", &Member::Call(Called::of(call))),
+            MomentKind::Signal(signal) => {
                 let name = match signal {
                     Signal::Stop => "SIGSTOP",
                     Signal::Continue => "SIGCONT",
                     Signal::Kill => "SIGKILL",
                 };
-                line.word(key!("signal"), name);
-            }),
+                line("signal", &Member::Signal { signal: name });
+            }
             MomentKind::Segment(segment) => lines.news(&News::Segment(segment.clone()), clock, out),
-            MomentKind::RuleSet(slot) => {
-                line("rule_set", &|line| line.text(key!("rule"), &words::rule(scenario, *slot)));
-            }
+            MomentKind::RuleSet(slot) => line("rule_set", &Member::Rule { rule: rule(*slot) }),
             MomentKind::RuleReleased(slot) => {
-                let name = words::rule(scenario, *slot);
-                line("rule_released", &|line| line.text(key!("rule"), &name));
+                line("rule_released", &Member::Rule { rule: rule(*slot) });
             }
-            MomentKind::Witness(states) => line("witness", &|line| {
-                line.array(key!("states"), states, |state, out| escape(&state.to_string(), out));
-            }),
+            MomentKind::Witness(states) => line("witness", &Member::Witness { states }),
             MomentKind::News(news) => lines.news(news, clock, out),
         }
         // The objects of an array are separated by commas, not by line feeds.
@@ -72,17 +66,35 @@ impl<'a> MomentWriter<'a> {
     }
 }
 
-fn write_call(line: &mut Object<'_>, call: &SystemCall) {
-    let SystemCall { socket, name, call, result } = call;
-    line.text(key!("socket_name"), socket);
-    line.text(key!("name"), name);
-    line.text(key!("call"), call);
-    match result {
-        None => {}
-        Some(Ok(value)) => line.number(key!("result"), *value),
-        Some(Err(error)) => {
-            line.number(key!("result"), -1);
-            line.text(key!("errno_name"), error);
-        }
+/// What a line has that only the laboratory tells.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Member<'a> {
+    Call(Called<'a>),
+    Signal { signal: &'static str },
+    Rule { rule: String },
+    Witness { states: &'a [TcpState] },
+}
+
+#[derive(Serialize)]
+struct Called<'a> {
+    socket_name: &'a str,
+    name: &'a str,
+    call: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    result: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    errno_name: Option<&'a str>,
+}
+
+impl<'a> Called<'a> {
+    fn of(called: &'a SystemCall) -> Self {
+        let SystemCall { socket, name, call, result } = called;
+        let (result, errno_name) = match result {
+            None => (None, None),
+            Some(Ok(value)) => (Some(*value), None),
+            Some(Err(error)) => (Some(-1), Some(error.as_str())),
+        };
+        Self { socket_name: socket, name, call, result, errno_name }
     }
 }

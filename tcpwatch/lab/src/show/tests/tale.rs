@@ -4,11 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use tcpwatch_core::{
     event::{
-        Cookie, Direction, Endpoint, Endpoints, KernelTime, Netns, ResetDirection, Segment,
-        SegmentEvent, TcpFlags, TcpOptions, TcpState, Way,
+        About, Cookie, Direction, Endpoint, Endpoints, ErrorEvent, KernelTime, Netns,
+        ResetDirection, Segment, SegmentEvent, TcpFlags, TcpOptions, TcpState, Way,
     },
     timing::{Sysctls, Window, wheel::TickRate},
-    track::{Change, News, Reason, Reset, Retransmit, SocketError, Subject},
+    track::{Change, News, Reason, Reset, Retransmit, Subject},
 };
 use tcpwatch_kernel::probe::{Drops, filters::Family};
 
@@ -384,8 +384,10 @@ impl MadeUpRun {
 
     pub(super) fn error(&mut self, host: Host, state: TcpState, error: u16) -> &mut Self {
         let (at, subject) = (self.now, self.subject(host));
-        let error = SocketError { at, subject, state, error };
-        self.add(host, MomentKind::News(Box::new(News::Error(error))))
+        let Subject { socket, netns, ends, cgroup, .. } = subject;
+        let socket = socket.expect("a full socket");
+        let event = ErrorEvent { at, socket, netns, ends, cgroup, state, error };
+        self.add(host, MomentKind::News(Box::new(News::Error(About { subject, event }))))
     }
 
     /// Listen, connect, accept: both sides are ESTABLISHED.

@@ -3,9 +3,9 @@
 use std::net::Ipv4Addr;
 
 use tcpwatch_core::{
-    event::{ListenerQueue, ResetDirection, Segment, TcpState},
+    event::{About, ErrorEvent, ListenerQueue, ResetDirection, Segment, TcpState},
     timing::{Next, Then, Window},
-    track::{Dropped, Reset, Retransmit, SocketError},
+    track::{Dropped, Reset, Retransmit},
 };
 
 use super::*;
@@ -234,12 +234,12 @@ fn a_word_that_is_not_ours_is_shown_without_what_a_terminal_obeys() {
 
 #[test]
 fn an_error_is_told_in_the_systems_words() {
-    let error = SocketError {
-        at: at(134_930),
-        subject: subject(Direction::Outgoing),
-        state: TcpState::Established,
-        error: 113,
-    };
+    let subject = subject(Direction::Outgoing);
+    let Subject { netns, ends, cgroup, .. } = subject;
+    let state = TcpState::Established;
+    let (at, socket) = (at(134_930), Cookie(7));
+    let event = ErrorEvent { at, socket, netns, ends, cgroup, state, error: 113 };
+    let error = About { subject, event };
     assert_eq!(
         line(&News::Error(error), 120, true),
         "     134.9300 192.168.2.105:43068 → 192.168.2.100:11111 \
