@@ -72,6 +72,17 @@ impl Anew {
     }
 }
 
+/// Whether the timer of a half-open connection that is armed right after one with the same ends fired belongs to
+/// the same one: its handler counts before it arms the timer (`reqsk_timer_handler` in
+/// `net/ipv4/inet_connection_sock.c`), so that one that has `not_fired` is new. The old one was given up, and the
+/// peer's next SYN came at once.
+#[must_use]
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "the kernel side has no room for a call")]
+pub const fn goes_on(expired: bool, not_fired: bool) -> bool {
+    !(expired && not_fired)
+}
+
 /// Did FIN_WAIT_2, which was known, become TIME_WAIT, which shows now?
 #[must_use]
 #[inline(always)]
@@ -110,6 +121,13 @@ mod tests {
         assert_eq!(Anew::of(FIN_WAIT_2, TIME_WAIT), Anew::TimeWait);
         assert_eq!(Anew::of(TIME_WAIT, TIME_WAIT), Anew::Restarts);
         assert_eq!(Anew::of(FIN_WAIT_2, FIN_WAIT_2), Anew::Restarts);
+    }
+
+    #[test]
+    fn a_request_that_was_given_up_does_not_go_on_in_the_next_one() {
+        assert!(!goes_on(true, true), "the handler has counted one at least");
+        assert!(goes_on(true, false), "the SYN+ACK is sent again");
+        assert!(goes_on(false, true), "the SYN came again before the timer fired: it is moved");
     }
 
     #[test]

@@ -33,6 +33,8 @@ pub const FLAG_NETNS_GONE: u16 = 1 << 0;
 pub const FLAG_LISTENS: u16 = 1 << 1;
 /// [`RecordHead::flags`]: its timer fires, and its listener does not listen any more.
 pub const FLAG_LISTENER_CLOSED: u16 = 1 << 2;
+/// [`RecordHead::flags`]: a half-open connection's timer is armed that has not fired yet. Older versions leave it out.
+pub const FLAG_NOT_FIRED: u16 = 1 << 3;
 
 /// One timer event of a mini-socket. [`RecordHead::cookie`] is 0 if nobody has asked for one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -13,7 +13,7 @@ use tcpwatch_common::{
     MiniKind, MiniSocket, RecordHead, RecordKind, RequestStart, TimerEvent,
     config::MINI_BYTES,
     counter::Hook,
-    mini_socket::{FLAG_LISTENER_CLOSED, FLAG_LISTENS, FLAG_NETNS_GONE},
+    mini_socket::{FLAG_LISTENER_CLOSED, FLAG_LISTENS, FLAG_NETNS_GONE, FLAG_NOT_FIRED},
 };
 
 use crate::{
@@ -105,14 +105,16 @@ fn tell(
     let early = canceled && jiffies < expires && !accepted;
     let is_request = kind as u8 == MiniKind::Request as u8;
     let expires_request = is_request && event as u8 == TimerEvent::Expire as u8;
+    let begins = is_request && event as u8 == TimerEvent::Start as u8;
     let flags = if canceled && mini.common.netns_is_gone() {
         FLAG_NETNS_GONE
     } else if expires_request {
         if mini.listens() { FLAG_LISTENS } else { FLAG_LISTENER_CLOSED }
+    } else if begins && timer.request().has_not_fired() {
+        FLAG_NOT_FIRED
     } else {
         0
     };
-    let begins = is_request && event as u8 == TimerEvent::Start as u8;
     let listener = mini.common.listener();
     let (tag, with) = if early {
         (RecordKind::MiniSocketCancel, With::Trace(ctx))

@@ -9,7 +9,7 @@ use aya_ebpf::{
 use tcpwatch_common::{
     EarlyEnd, MiniClosing, MiniKind, Reason, TimerEvent,
     counts::{self, Block, Pending, between, stay, transition},
-    mini_clock::{Anew, Step, time_wait_began},
+    mini_clock::{Anew, Step, goes_on, time_wait_began},
     state::{FIN_WAIT_2, LISTEN, SYN_RECV, TIME_WAIT},
 };
 
@@ -143,7 +143,7 @@ fn is_moved(pending: &Pending, timer: Timer, mini: Mini<'_>) -> bool {
     // SAFETY: the helper takes nothing and always succeeds.
     let passed = unsafe { bpf_ktime_get_ns() }.saturating_sub(pending.at_ns);
     if pending.expired != 0 {
-        return passed < SENT_AGAIN_WITHIN_NS;
+        return goes_on(true, timer.request().has_not_fired()) && passed < SENT_AGAIN_WITHIN_NS;
     }
     passed < MOVED_WITHIN_NS && pending.overtaken == 0
 }

@@ -77,6 +77,14 @@ impl Request {
         let byte: Option<u8> = probe(self.0, maps::REQUEST_ACKED.load());
         u32::from(byte.unwrap_or(0)) & mask != 0
     }
+
+    /// Whether its timer has not fired yet; false where the kernel does not show it.
+    #[inline(always)]
+    pub(crate) fn has_not_fired(self) -> bool {
+        let mask = maps::REQUEST_TIMEOUTS_MASK.load();
+        let byte: Option<u8> = probe(self.0, maps::REQUEST_TIMEOUTS.load());
+        mask != 0 && byte.is_some_and(|byte| u32::from(byte) & mask == 0)
+    }
 }
 
 /// The functions that the timers of timewait sockets and of request sockets run; 0 matches no timer,

@@ -2,7 +2,7 @@
 
 use tcpwatch_common::{
     MiniSocket, MiniSocketCancel, RequestStart,
-    mini_socket::{FLAG_LISTENER_CLOSED, FLAG_LISTENS, FLAG_NETNS_GONE},
+    mini_socket::{FLAG_LISTENER_CLOSED, FLAG_LISTENS, FLAG_NETNS_GONE, FLAG_NOT_FIRED},
 };
 
 use super::{Decode, DecodeError, Names, address};
@@ -96,6 +96,7 @@ fn event<const WORDS: usize>(record: &MiniSocket<WORDS>) -> Result<MiniEvent, De
             FLAG_LISTENER_CLOSED => Some(false),
             _ => None,
         },
+        not_fired: head.flags & FLAG_NOT_FIRED != 0,
         replaces: None,
     })
 }

@@ -40,6 +40,8 @@ pub struct MiniEvent {
     /// Does a half-open connection's listener listen while its timer fires? `None` if the record does not
     /// say.
     pub listens: Option<bool>,
+    /// Whether a half-open connection's timer is armed that has not fired yet, as far as the record says.
+    pub not_fired: bool,
     /// The state that the full socket was in when a timewait socket took over, as its last change reports
     /// right after.
     pub replaces: Option<TcpState>,

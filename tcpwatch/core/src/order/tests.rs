@@ -192,6 +192,7 @@ fn armed(at_us: u64, due: u64) -> MiniEvent {
         tick: Jiffies(5),
         ended_by: None,
         listens: None,
+        not_fired: false,
         replaces: None,
     }
 }

@@ -8,7 +8,7 @@ mod takeover;
 
 use std::time::Duration;
 
-use tcpwatch_common::mini_clock::{Step, TIME_WAIT_SECONDS};
+use tcpwatch_common::mini_clock::{Step, TIME_WAIT_SECONDS, goes_on};
 
 use self::settle::Open;
 pub(super) use self::settle::{SETTLE, Settling};
@@ -108,11 +108,14 @@ impl Mini {
     fn is_another(&self, event: &MiniEvent) -> bool {
         let cookies = self.socket.zip(event.socket);
         let after_accept = self.accepted && event.timer == TimerEvent::Start;
+        let expired = self.open.is_some_and(|open| open.timer == TimerEvent::Expire);
+        let is_new = event.timer == TimerEvent::Start && !goes_on(expired, event.not_fired);
         // No event leads back from TIME_WAIT.
         let after_end = self.state == TcpState::TimeWait && event.state == TcpState::FinWait2;
         self.kind != event.kind
             || after_accept
             || after_end
+            || is_new
             || cookies.is_some_and(|(mine, other)| mine != other)
     }
 

@@ -75,6 +75,30 @@ fn a_repeated_syn_or_syn_ack_does_not_end_a_half_open_connection() {
 }
 
 #[test]
+fn the_next_syn_right_after_the_last_timer_is_another_half_open_connection() {
+    let mut tracker = tracker();
+    listening(&mut tracker, 80);
+    let begins = |at| Event::Mini(MiniEvent { not_fired: true, ..request(at, TimerEvent::Start) });
+    let news = tell(
+        &mut tracker,
+        [
+            begins(0),
+            // The client sends its SYN again before the timer fires.
+            Event::Mini(request(900, TimerEvent::Cancel)),
+            begins(900),
+            Event::Mini(request(3000, TimerEvent::Cancel)),
+            Event::Mini(request(3000, TimerEvent::Expire)),
+            begins(3005),
+            Event::Mini(request(4005, TimerEvent::Cancel)),
+            Event::Mini(request(4005, TimerEvent::Expire)),
+        ],
+    );
+    let twice = ["LISTEN SYN_RECV -", "SYN_RECV CLOSED 3000 timed_out"];
+    assert_eq!(lines(&news)[..2], twice);
+    assert_eq!(lines(&news)[2..], ["LISTEN SYN_RECV -", "SYN_RECV CLOSED 1000 timed_out"]);
+}
+
+#[test]
 fn a_listener_that_closes_right_after_the_last_timer_has_not_ended_a_half_open_connection() {
     let mut tracker = tracker();
     listening(&mut tracker, 80);

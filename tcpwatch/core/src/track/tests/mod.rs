@@ -99,6 +99,7 @@ fn timewait(at: u64, timer: TimerEvent, state: TcpState, due: Jiffies) -> MiniEv
         tick: tick(at),
         ended_by: None,
         listens: None,
+        not_fired: false,
         replaces: None,
     }
 }
