@@ -99,7 +99,7 @@ impl KernelTypes {
     pub(super) fn bits_of(&self, container: &Struct, name: &str, width: u32) -> Option<(u32, u32)> {
         let (_, bits) = self.member_of(&Type::Struct(container.clone()), name)?;
         let mask = ((1 << width) - 1) << (bits % 8);
-        (mask <= u32::from(u8::MAX)).then_some((bits / 8, mask))
+        u8::try_from(mask).is_ok().then_some((bits / 8, mask))
     }
 
     /// The type of a member and its offset in bits; looks into unnamed structs and unions.
