@@ -29,6 +29,12 @@ pub(crate) use scenarios::side_by_side;
 /// How long a test waits for an expected event. A deadline, never a pace.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(10);
 
+/// The first pause of [`poll`]. Each is longer than the one before, because a question may start a program, and
+/// an emulated processor would do nothing else.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(2);
+/// The longest.
+const LONGEST_PAUSE: Duration = Duration::from_millis(20);
+
 /// Polls until there is a result, for what sends no event.
 pub(crate) fn poll<T>(what: &str, ask: impl FnMut() -> Option<T>) -> T {
     poll_within(DEADLINE, what, ask)
@@ -37,12 +43,14 @@ pub(crate) fn poll<T>(what: &str, ask: impl FnMut() -> Option<T>) -> T {
 /// The same with a longer time limit.
 pub(crate) fn poll_within<T>(span: Duration, what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + span;
+    let mut pause = SHORTEST_PAUSE;
     loop {
         if let Some(answer) = ask() {
             return answer;
         }
         assert!(Instant::now() < deadline, "never: {what}");
-        thread::sleep(Duration::from_millis(2));
+        thread::sleep(pause);
+        pause = (pause * 3 / 2).min(LONGEST_PAUSE);
     }
 }
 
