@@ -128,7 +128,8 @@ impl Tracker {
     /// A full socket is closed, and nobody knows whether a timewait socket goes on: its beginning may be
     /// lost. Its timer will say so, or a comparison with what exists that it is gone.
     pub(super) fn go_on(&mut self, event: &StateEvent, mut connection: Full) {
-        let mut mini = Mini::timewait(connection.state, event.at, Some(event.socket));
+        let mut mini =
+            Mini::unknown(MiniKind::TimeWait, connection.state, event.at, Some(event.socket));
         mini.goes_on(connection.past());
         mini.life.totals = event.totals.as_deref().copied();
         self.tally.doubtful += 1;

@@ -6,7 +6,7 @@ use super::{Key, Mini};
 use crate::{
     event::{Direction, KernelTime, MiniEvent, MiniKind, TcpState},
     timing::wheel::TickRate,
-    track::{Change, Life, MissedChange, News, Restart, Tracker, stays::Look},
+    track::{Change, Life, MissedChange, News, Restart, Tracker},
 };
 
 impl Tracker {
@@ -51,22 +51,14 @@ impl Tracker {
         let owner = self.owner_of_listener(event);
         let dropped = self.dropped_before(event);
         let mut mini = Mini {
-            kind: MiniKind::Request,
-            state: TcpState::Listen,
-            since: None,
             due: Some(event.due),
             ends_at: Some(ends_at(event, self.reliance.rate)),
-            silent_until: None,
-            socket: event.socket,
             cgroup: event.cgroup,
             direction: Some(Direction::Incoming),
             process: owner,
             inherited: owner.is_some(),
-            seen: event.at,
-            open: None,
-            accepted: false,
-            look_at: Look::default(),
             life: Box::new(Life::begun(event.at)),
+            ..Mini::unknown(MiniKind::Request, TcpState::Listen, event.at, event.socket)
         };
         let change = mini.change(key, event.at, TcpState::SynRecv);
         if self.is_old_request(key, event.at) {

@@ -54,10 +54,15 @@ pub(super) struct Mini {
 }
 
 impl Mini {
-    /// A timewait socket of which nothing else is known.
-    pub(super) fn timewait(state: TcpState, seen: KernelTime, socket: Option<Cookie>) -> Self {
+    /// One of which nothing else is known.
+    pub(super) fn unknown(
+        kind: MiniKind,
+        state: TcpState,
+        seen: KernelTime,
+        socket: Option<Cookie>,
+    ) -> Self {
         Self {
-            kind: MiniKind::TimeWait,
+            kind,
             state,
             since: None,
             due: None,
@@ -145,22 +150,12 @@ impl Tracker {
             KnownKind::Full | KnownKind::TimeWait => (MiniKind::TimeWait, self.accepted(known)),
         };
         let mini = Mini {
-            kind,
-            state: known.state,
             since: time_wait_since(known),
-            due: None,
             ends_at: known.timer_left.map(|left| known.seen.after(left)),
-            silent_until: None,
-            socket: Some(known.socket),
             cgroup: known.cgroup,
             direction,
             process: known.owner,
-            inherited: false,
-            seen: known.seen,
-            open: None,
-            accepted: false,
-            look_at: Look::default(),
-            life: Box::default(),
+            ..Mini::unknown(kind, known.state, known.seen, Some(known.socket))
         };
         self.keep_mini(key(known.netns, known.ends), mini);
     }

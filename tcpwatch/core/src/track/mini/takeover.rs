@@ -32,7 +32,8 @@ impl Tracker {
             let at_once = past.since.is_some_and(|since| event.at.since(since) < AT_ONCE);
             here && !past.has_timer && !at_once
         });
-        let mut mini = Mini::timewait(left.unwrap_or(event.state), event.at, event.socket);
+        let stop = left.unwrap_or(event.state);
+        let mut mini = Mini::unknown(MiniKind::TimeWait, stop, event.at, event.socket);
         mini.due = Some(event.due);
         mini.ends_at = Some(ends_at(event, self.reliance.rate));
         match past {
@@ -45,7 +46,6 @@ impl Tracker {
             }
             None => self.tally.connections += 1,
         }
-        let stop = left.unwrap_or(event.state);
         let mut links = way(mini.state, stop);
         if links.iter().any(|link| link.to == TcpState::Closed) {
             // A socket that ended in between is another one's past.
