@@ -13,7 +13,7 @@ use super::schema;
 use super::{
     Members,
     queue::{self, Queues},
-    values::State,
+    values::{State, ends_in},
 };
 use crate::json::{Seconds, Word};
 
@@ -165,7 +165,7 @@ pub(crate) fn connection(line: &mut Members<'_, '_>, connection: &Connection) {
         end: Word(connection.end.word()),
         listener: queue.map(Queues::of),
         ack_dropped: queue::ack_dropped(queue),
-        ends_in_s: connection.ends_at.map(|ends_at| Seconds(ends_at.since(connection.at))),
+        ends_in_s: ends_in(connection.at, connection.ends_at),
         existing: connection.existed,
         inferred_changes: connection.inferred.iter().copied().map(Inferred::of).collect(),
         failed: connection.end.is_failure(),

@@ -3,17 +3,14 @@
 #[cfg(test)]
 use schemars::JsonSchema;
 use serde::Serialize;
-use tcpwatch_core::{
-    event::KernelTime,
-    track::{Change, Existing, Restart},
-};
+use tcpwatch_core::track::{Change, Existing, Restart};
 
 #[cfg(test)]
 use super::schema;
 use super::{
     Members,
     queue::{self, Queues},
-    values::State,
+    values::{State, ends_in},
 };
 use crate::json::{Seconds, Word};
 
@@ -178,8 +175,4 @@ pub(crate) fn restart(line: &mut Members<'_, '_>, restart: &Restart) {
         ends_in_s: ends_in(at, ends_at),
         inferred,
     });
-}
-
-fn ends_in(at: KernelTime, ends_at: Option<KernelTime>) -> Option<Seconds> {
-    ends_at.map(|ends_at| Seconds(ends_at.since(at)))
 }

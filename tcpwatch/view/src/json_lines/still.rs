@@ -10,7 +10,10 @@ use tcpwatch_core::{
 
 #[cfg(test)]
 use super::schema;
-use super::{Members, values::State};
+use super::{
+    Members,
+    values::{State, ends_in},
+};
 use crate::json::{Seconds, Word};
 
 /// A socket that stays in a state: the kernel was asked about it 1 s, 10 s, 1 min, 10 min or 1 h after it had
@@ -192,7 +195,7 @@ impl StillLine {
             estimate: at_most.is_some() || (wait.ends_at.is_some() && wait.end_estimated),
             gives_up_in_s: gives_up,
             gives_up_in_at_most_s: at_most,
-            ends_in_s: wait.ends_at.map(|ends_at| Seconds(ends_at.since(at))),
+            ends_in_s: ends_in(at, wait.ends_at),
             ..self
         }
     }

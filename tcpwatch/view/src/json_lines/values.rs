@@ -6,14 +6,14 @@ use std::{collections::BTreeMap, net::IpAddr};
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 use tcpwatch_core::{
-    event::{Cookie, Direction, Endpoint, Process, TcpState},
+    event::{Cookie, Direction, Endpoint, KernelTime, Process, TcpState},
     loss::Cause,
     track::Subject,
 };
 
 #[cfg(test)]
 use super::schema;
-use crate::json::{Foreign, Word};
+use crate::json::{Foreign, Seconds, Word};
 
 /// A state's name; `state#N` for a number of the kernel's that has no name yet.
 #[derive(Clone, Copy, Debug)]
@@ -194,4 +194,9 @@ impl Serialize for Losses<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.0.iter().map(|(cause, count)| (Word(cause.word()), count)))
     }
+}
+
+/// How long after `at` the kernel's timer ends a state.
+pub(super) fn ends_in(at: KernelTime, ends_at: Option<KernelTime>) -> Option<Seconds> {
+    ends_at.map(|ends_at| Seconds(ends_at.since(at)))
 }
