@@ -188,8 +188,8 @@ impl KernelMetrics<'_> {
         };
         let aborted = transition(TcpState::Established.to_kernel(), TcpState::Closed.to_kernel());
         let name = "tcpwatch_connections_closed_total";
-        let help = "Connections that began to close, by who was first: local and remote sent \
-        the first FIN; nobody means that a reset or a timeout ended it at once.";
+        let help = "Connections that began to close, by the end that closed first: local and remote \
+        sent the first FIN; nobody means that a reset or a timeout ended it at once.";
         ScrapeFamily::counter(name, &self.help(help))
             .with(&[("initiator", "local")], number(leaves(TcpState::FinWait1)))
             .with(&[("initiator", "remote")], number(leaves(TcpState::CloseWait)))
