@@ -115,11 +115,6 @@ pub const QUEUE_FIELDS: [KernelField; 5] = [
 /// The bit of a half-open connection that says that its last segment has come and was dropped.
 pub const ACKED_BIT: (&str, &str) = ("inet_request_sock", "acked");
 
-/// The bits of a half-open connection that count how often its timer has fired, as many as [`TIMEOUTS_WIDTH`].
-pub const TIMEOUTS_BITS: (&str, &str) = ("request_sock", "num_timeout");
-/// `num_timeout:7` in `include/net/request_sock.h`.
-pub const TIMEOUTS_WIDTH: u32 = 7;
-
 /// The bit that says that a socket is under repair: `bool`-like, and a bit-field.
 pub const REPAIR_BIT: (&str, &str) = ("tcp_sock", "repair");
 

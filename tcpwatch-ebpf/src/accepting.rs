@@ -32,17 +32,11 @@ pub(crate) fn take(remote_port: u16) -> bool {
     false
 }
 
-/// Is there one to be counted that no half-open connection has taken? Takes the note.
+/// Whether there is a note of one to be counted that no half-open connection has taken.
 #[inline(always)]
-pub(crate) fn take_left_over() -> bool {
-    let Some(slot) = ACCEPTING.get_ptr_mut(0) else { return false };
+pub(crate) fn is_left_over() -> bool {
     // SAFETY: as above.
-    if unsafe { *slot } & COUNTED == 0 {
-        return false;
-    }
-    // SAFETY: as above.
-    unsafe { *slot = 0 };
-    true
+    ACCEPTING.get_ptr(0).is_some_and(|slot| unsafe { *slot } & COUNTED != 0)
 }
 
 /// Removes the note of a connection whose request had no timer to disarm (SYN cookies, fast open), or whose

@@ -303,10 +303,6 @@ globals! {
     REQUEST_ACKED: u32 = 0;
     /// That bit in its byte; 0 if it was not found.
     REQUEST_ACKED_MASK: u32 = 0;
-    /// The byte that holds the bits `num_timeout` of a half-open connection.
-    REQUEST_TIMEOUTS: u32 = 0;
-    /// Those bits in their byte; 0 if they were not found.
-    REQUEST_TIMEOUTS_MASK: u32 = 0;
     /// The byte that holds the bit `repair` of a socket.
     TCP_REPAIR: u32 = 0;
     /// That bit in its byte; 0 if it was not found.

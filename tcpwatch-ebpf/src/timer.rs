@@ -124,7 +124,7 @@ fn tell(
         (RecordKind::MiniSocket, With::Nothing)
     };
     // A timewait socket has none: its memory ends before (`struct inet_timewait_sock`).
-    let cgroup = if begins { mini.common.listener_cgroup() } else { 0 };
+    let cgroup = if begins { listener.cgroup() } else { 0 };
     let head = emit::head(tag, mini.common.cookie(), netns, ports, flags);
     let head = RecordHead { cgroup, ..head };
     if is_request && (early || accepted || expires_request) {

@@ -139,7 +139,7 @@ fn left_syn_recv(
         }
         return;
     }
-    if watches_minis() && accepting::take_left_over() {
+    if watches_minis() && accepting::is_left_over() {
         words.add(transition(LISTEN, SYN_RECV), 1);
         words.add(counts::UNTIMED + usize::from(SYN_RECV), 1);
     }

@@ -56,18 +56,6 @@ impl<'a> Common<'a> {
         Listener(self.field(&maps::SKC_LISTENER))
     }
 
-    /// Number of the cgroup of a half-open connection's listener; 0 if that is not known.
-    #[inline(always)]
-    pub(crate) fn listener_cgroup(self) -> u32 {
-        if maps::HAS_CGROUP.load() == 0 {
-            return 0;
-        }
-        let listener: *const u8 = self.field(&maps::SKC_LISTENER);
-        let cgroup: *const u8 = or_null(probe(listener, maps::TCP_CGROUP.load()));
-        let node: *const u8 = or_null(probe(cgroup, maps::CGROUP_KN.load()));
-        probe::<u64>(node, maps::KN_ID.load()).unwrap_or(0) as u32
-    }
-
     /// Hash of four-tuple and namespace (`skc_hash`), the same for a full socket and the timewait
     /// socket that replaces it (`inet_twsk_alloc`).
     #[inline(always)]
@@ -97,9 +85,4 @@ impl<'a> Common<'a> {
     pub(crate) fn addresses(self) -> Option<Addresses> {
         addresses(self.0.as_ptr())
     }
-}
-
-#[inline(always)]
-fn or_null(pointer: Option<*const u8>) -> *const u8 {
-    pointer.unwrap_or(core::ptr::null())
 }

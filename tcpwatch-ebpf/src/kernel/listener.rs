@@ -55,6 +55,17 @@ impl Listener {
         probe(self.0, maps::SKC_COOKIE.load()).unwrap_or(0)
     }
 
+    /// Number of its cgroup; 0 if that is not known.
+    #[inline(always)]
+    pub(crate) fn cgroup(self) -> u32 {
+        if maps::HAS_CGROUP.load() == 0 {
+            return 0;
+        }
+        let cgroup: *const u8 = or_null(probe(self.0, maps::TCP_CGROUP.load()));
+        let node: *const u8 = or_null(probe(cgroup, maps::CGROUP_KN.load()));
+        probe::<u64>(node, maps::KN_ID.load()).unwrap_or(0) as u32
+    }
+
     /// `AF_INET` or `AF_INET6`; 0 if it cannot be read.
     #[inline(always)]
     pub(crate) fn family(self) -> u16 {
@@ -75,4 +86,9 @@ impl Listener {
         }
         [probe(self.0, maps::SKC_RCV_SADDR.load()).unwrap_or(0), 0, 0, 0]
     }
+}
+
+#[inline(always)]
+fn or_null(pointer: Option<*const u8>) -> *const u8 {
+    pointer.unwrap_or(core::ptr::null())
 }

@@ -81,10 +81,15 @@ impl Request {
     /// Whether its timer has not fired yet; false where the kernel does not show it.
     #[inline(always)]
     pub(crate) fn has_not_fired(self) -> bool {
-        let mask = maps::REQUEST_TIMEOUTS_MASK.load();
-        let byte: Option<u8> = probe(self.0, maps::REQUEST_TIMEOUTS.load());
-        mask != 0 && byte.is_some_and(|byte| u32::from(byte) & mask == 0)
+        let offset = maps::RSK_NUM_TIMEOUT.load();
+        offset != 0 && probe::<u8>(self.0, offset).is_some_and(|byte| timeouts(byte) == 0)
     }
+}
+
+/// Runs of a half-open connection's timer, from the byte whose upper seven bits are `num_timeout`.
+#[inline(always)]
+pub(super) fn timeouts(byte: u8) -> u8 {
+    byte >> 1
 }
 
 /// The functions that the timers of timewait sockets and of request sockets run; 0 matches no timer,

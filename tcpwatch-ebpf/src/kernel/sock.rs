@@ -4,7 +4,7 @@ use aya_ebpf::{btf_maps::SkStorage, helpers::generated, programs::BtfTracePointC
 use tcpwatch_common::{Totals, totals::Numbers};
 
 use super::{
-    Addresses, Common, Listener, Request, Room, addresses, field, not_zero, probe,
+    Addresses, Common, Listener, Request, Room, addresses, field, mini::timeouts, not_zero, probe,
     unchecked_argument,
 };
 use crate::maps;
@@ -142,7 +142,7 @@ impl Sock {
     /// Runs of a half-open connection's timer so far, a run under way not counted.
     #[inline(always)]
     pub(crate) fn request_timeouts(self) -> u8 {
-        field::<u8>(self.0, &maps::RSK_NUM_TIMEOUT) >> 1
+        timeouts(field(self.0, &maps::RSK_NUM_TIMEOUT))
     }
 
     /// Is a half-open connection's timer armed? It is not while its handler runs.

@@ -95,11 +95,11 @@ impl KernelTypes {
         bits.is_multiple_of(8).then_some(bits / 8)
     }
 
-    /// The byte that holds a bit-field of `width` bits, a member of `container`, and its place there as a mask.
-    pub(super) fn bits_of(&self, container: &Struct, name: &str, width: u32) -> Option<(u32, u32)> {
-        let (_, bits) = self.member_of(&Type::Struct(container.clone()), name)?;
-        let mask = ((1 << width) - 1) << (bits % 8);
-        u8::try_from(mask).is_ok().then_some((bits / 8, mask))
+    /// The byte that holds a bit-field of one bit, a member of a structure, and its place there as a mask.
+    pub(super) fn bit_of(&self, (container, name): (&str, &str)) -> Option<(u32, u32)> {
+        let container = Type::Struct(self.structure(container)?.clone());
+        let (_, bits) = self.member_of(&container, name)?;
+        Some((bits / 8, 1 << (bits % 8)))
     }
 
     /// The type of a member and its offset in bits; looks into unnamed structs and unions.

@@ -6,8 +6,7 @@ use aya::{Btf, BtfError};
 use tcpwatch_common::config::{
     ACKED_BIT, CGROUP_FIELDS, CLOSING_FIELDS, COMMON_FIRST, COUNT_FIELDS, KernelField, MINI_BYTES,
     MINI_FIELDS, MPTCP_FIELDS, OWNER_FIELDS, QUEUE_FIELDS, REPAIR_BIT, RESET_FIELDS,
-    RETRANSMIT_FIELDS, SENT_BEFORE_FIELDS, SOCKET_FIELDS, TIMEOUTS_BITS, TIMEOUTS_WIDTH,
-    TOTALS_FIELDS, TW_ROOM_FIELDS,
+    RETRANSMIT_FIELDS, SENT_BEFORE_FIELDS, SOCKET_FIELDS, TOTALS_FIELDS, TW_ROOM_FIELDS,
 };
 
 use super::{
@@ -93,8 +92,6 @@ pub struct Layout {
     pub queues: Result<Vec<FieldOffset>, LayoutError>,
     /// Where a half-open connection says that its last segment was dropped: a byte, and the bit in it.
     pub acked: Option<(u32, u32)>,
-    /// Where a half-open connection counts how often its timer has fired: a byte, and the bits in it.
-    pub timeouts: Option<(u32, u32)>,
     /// Offsets in mini-sockets and timers, or why they cannot be read.
     pub minis: Result<Vec<FieldOffset>, LayoutError>,
     /// Offsets that retransmissions need.
@@ -156,7 +153,7 @@ pub fn resolve(btf: &Path, release: &str) -> Result<Layout, LayoutError> {
         &COUNT_FIELDS,
     ];
     let containers = groups.into_iter().flatten().map(|field| field.container);
-    let containers = containers.chain([ACKED_BIT.0, TIMEOUTS_BITS.0]);
+    let containers = containers.chain([ACKED_BIT.0]);
     let containers = containers.chain(COMMON_FIRST.map(|(container, _)| container));
     let attached = HOOKS.iter().map(|hook| probe_type(hook.tracepoint));
     let attached: Vec<_> = attached.chain([iterator_function(ITERATOR)]).collect();
@@ -172,12 +169,9 @@ pub fn resolve(btf: &Path, release: &str) -> Result<Layout, LayoutError> {
         cgroups: find(&types, &CGROUP_FIELDS, release),
         mptcp: find(&types, &MPTCP_FIELDS, release),
         tw_room: find(&types, &TW_ROOM_FIELDS, release),
-        repair: types.structure(REPAIR_BIT.0).and_then(|tcp| types.bits_of(tcp, REPAIR_BIT.1, 1)),
+        repair: types.bit_of(REPAIR_BIT),
         queues: find(&types, &QUEUE_FIELDS, release),
-        acked: types.structure(ACKED_BIT.0).and_then(|of| types.bits_of(of, ACKED_BIT.1, 1)),
-        timeouts: types
-            .structure(TIMEOUTS_BITS.0)
-            .and_then(|of| types.bits_of(of, TIMEOUTS_BITS.1, TIMEOUTS_WIDTH)),
+        acked: types.bit_of(ACKED_BIT),
         minis: find_minis(&types, release),
         retransmits: find(&types, &RETRANSMIT_FIELDS, release),
         sent_before: find(&types, &SENT_BEFORE_FIELDS, release),
@@ -282,15 +276,6 @@ mod tests {
         let size = types.structure("inet_request_sock").unwrap().size();
         assert!(usize::try_from(byte).unwrap() < size, "{byte} of {size}");
         assert!(mask.is_power_of_two() && mask < 256, "{mask:#x}");
-    }
-
-    #[test]
-    fn the_timeouts_of_a_half_open_connection_lie_in_one_byte_of_it() {
-        let (byte, mask) = resolve(Path::new(VMLINUX_BTF), RELEASE).unwrap().timeouts.unwrap();
-        let types = KernelTypes::read(Path::new(VMLINUX_BTF), ["request_sock"]).unwrap();
-        let size = types.structure("request_sock").unwrap().size();
-        assert!(usize::try_from(byte).unwrap() < size, "{byte} of {size}");
-        assert_eq!(mask.count_ones(), TIMEOUTS_WIDTH, "{mask:#x}");
     }
 
     #[test]

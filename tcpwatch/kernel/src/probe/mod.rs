@@ -420,9 +420,6 @@ fn load(
     let (acked, acked_mask) = layout.acked.unwrap_or_default();
     loader.override_global("REQUEST_ACKED", &acked, true);
     loader.override_global("REQUEST_ACKED_MASK", &acked_mask, true);
-    let (timeouts, timeouts_mask) = layout.timeouts.unwrap_or_default();
-    loader.override_global("REQUEST_TIMEOUTS", &timeouts, true);
-    loader.override_global("REQUEST_TIMEOUTS_MASK", &timeouts_mask, true);
     for FieldOffset { field, bytes } in layout.fields() {
         loader.override_global(field.global, bytes, true);
     }
