@@ -5,7 +5,7 @@ use std::{io::IsTerminal as _, process::ExitCode};
 use anyhow::Result;
 use clap::Parser as _;
 use tcpwatch::{
-    cli::{Cli, args::Command, exit},
+    cli::{Cli, args::Command, exit, reference},
     glossary,
 };
 use tcpwatch_lab::hosts::janitor;
@@ -45,6 +45,8 @@ fn main() -> ExitCode {
     let done = match cli.command {
         None => live::run(&cli.filters, &cli.output, &cli.live, &cli.web),
         Some(Command::Check) => check::run(),
+        Some(Command::Completions { shell }) => reference::completions(shell),
+        Some(Command::Manpages { dir }) => reference::manpages(&dir),
         Some(Command::Explain { word }) => explain(&word.join(" ")),
         Some(Command::Lab(command)) => laboratory::run(&command),
         Some(Command::LabPeer(peer)) => return peer.run(),

@@ -1,8 +1,10 @@
-//! What was typed ([`args`], [`lab`]) and what it ends with ([`exit`]).
+//! What was typed ([`args`], [`lab`]) and what it ends with ([`exit`]); what is made of the options
+//! for shells and for `man` ([`reference`]).
 
 pub mod args;
 pub mod color;
 pub mod exit;
 pub mod lab;
+pub mod reference;
 
 pub use args::Cli;
