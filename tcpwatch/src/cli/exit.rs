@@ -23,6 +23,14 @@ const USAGE: u8 = 2;
 /// This machine lacks something.
 pub const PRECONDITION: u8 = 3;
 
+/// `tcpwatch top` needs a terminal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "tcpwatch top draws on a terminal, and standard output is none; `tcpwatch list` prints what is now, \
+     and `tcpwatch` what happens"
+)]
+pub struct NoTerminal;
+
 /// The exit status for an error.
 #[must_use]
 pub fn status(error: &anyhow::Error) -> ExitCode {
@@ -34,7 +42,8 @@ pub fn status(error: &anyhow::Error) -> ExitCode {
         || error.is::<AmbiguousContainer>()
         || error.is::<catalog::Unknown>()
         || error.is::<glossary::Unknown>()
-        || error.is::<FileError>();
+        || error.is::<FileError>()
+        || error.is::<NoTerminal>();
     if is_usage {
         return USAGE.into();
     }

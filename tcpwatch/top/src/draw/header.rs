@@ -1,0 +1,64 @@
+//! The first line: what is looked at, when, and what was lost.
+
+use super::{canvas::Canvas, look, text::grouped};
+use crate::screen::Screen;
+
+pub(super) fn draw(screen: &mut Screen, canvas: &mut Canvas<'_>, width: u16) {
+    let right = right(screen);
+    let room = width.saturating_sub(u16::try_from(right.chars().count()).unwrap_or(width) + 1);
+    let mode = mode(screen);
+    let x = canvas.put_within(1, 0, "tcpwatch top  ", room, look::BOLD);
+    let style = if screen.paused.is_some() { look::SELECTED } else { look::BOLD };
+    let x = canvas.put_within(x, 0, &mode, room.saturating_sub(x), style);
+    canvas.put_within(x, 0, &what(screen), room.saturating_sub(x), look::PLAIN);
+    let sockets = &screen.shown().sockets;
+    let style = if sockets.lost + sockets.missed > 0 { look::failure() } else { look::PLAIN };
+    canvas.put_right(width.saturating_sub(1), 0, &right, style);
+}
+
+fn mode(screen: &mut Screen) -> String {
+    if let Some(paused) = &screen.paused {
+        let (at, before) = (paused.at, paused.changes);
+        let since = screen.live().sockets.changes.saturating_sub(before);
+        return format!("PAUSED {}, {} changes since", time(screen, at), grouped(since));
+    }
+    if screen.origin.recording {
+        let progress = screen.progress;
+        let word = if progress.playing { "PLAYING" } else { "REPLAY" };
+        return format!("{word} {}/{}", progress.event, progress.events);
+    }
+    "LIVE".to_owned()
+}
+
+/// `  port 443  state:closewait: 29 of 4,213`.
+fn what(screen: &mut Screen) -> String {
+    let mut what = format!("  {}", screen.origin.filters);
+    if !screen.filter.is_empty() {
+        what.push_str("  /");
+        what.push_str(&screen.filter);
+    }
+    let model = screen.live();
+    let (all, in_view) = (model.sockets.open(), model.order.len());
+    let all = grouped(all.try_into().unwrap_or(u64::MAX));
+    if model.order.is_filtered() {
+        let more = if model.order.is_complete() { "" } else { ">= " };
+        let in_view = grouped(in_view.try_into().unwrap_or(u64::MAX));
+        what.push_str(&format!(": {more}{in_view} of {all}"));
+    } else {
+        what.push_str(&format!(": {all}"));
+    }
+    what
+}
+
+fn right(screen: &mut Screen) -> String {
+    let now = screen.shown().sockets.now;
+    let time = time(screen, now);
+    let sockets = &screen.live().sockets;
+    format!("{time}  {} lost  {} missed", grouped(sockets.lost), grouped(sockets.missed))
+}
+
+fn time(screen: &mut Screen, at: tcpwatch_core::event::KernelTime) -> String {
+    let unix_ns = screen.origin.clock.unix_ns(at);
+    let digits = if screen.origin.recording { 3 } else { 0 };
+    screen.origin.times.text(unix_ns, digits)
+}
