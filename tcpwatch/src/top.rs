@@ -67,8 +67,8 @@ fn replay(args: &TopArgs, file: &Path) -> Result<ExitCode> {
     let recording = Recording::open(input).with_context(|| format!("cannot replay {name}"))?;
     let header = &recording.header;
     // The sysctls of its namespaces were others.
-    let origin = (header.clock, header.reliance.rate, Box::new(|_| None) as AskSysctls);
-    let mut screen = screen(args, &plan, origin)?;
+    let ask: AskSysctls = Box::new(|_| None);
+    let mut screen = screen(args, &plan, (header.clock, header.reliance.rate, ask))?;
     let mut timeline = Timeline::default();
     let mut replay = Replay::open(&plan, recording);
     let mut complete = true;

@@ -42,17 +42,17 @@ pub fn of(row: &SocketRow, rules: Rules<'_>) -> Vec<Prospect> {
                 what: format!("CLOSED by its timer{estimate}"),
             }]
         }
-        TcpState::FinWait2 => only("no timer ends this: the peer's FIN does, or close()"),
+        TcpState::FinWait2 => only("no timer ends this, only the peer's FIN"),
         TcpState::Listen => only("no timer ends this"),
         TcpState::Established => {
             let retry = row.until.map(|until| Prospect {
                 at: Some(until.at),
                 what: format!("data retry {}, without an ACK", row.tries + 1),
             });
-            let rest = only("no timer ends this, unless data stay unanswered");
+            let rest = only("no timer ends this while it is idle");
             retry.into_iter().chain(rest).collect()
         }
-        TcpState::CloseWait => only("no timer ends this: close() by its owner does"),
+        TcpState::CloseWait => only("no timer ends this, only close()"),
         TcpState::FinWait1 | TcpState::Closing | TcpState::LastAck => closing(row),
         TcpState::TimeWait => only("its timer ends this; when is not known"),
         TcpState::Closed | TcpState::Unknown(_) => Vec::new(),

@@ -305,7 +305,8 @@ impl Screen {
         self.top = first.filter(|first| !self.shown().order.before(Some(*first), 1).is_empty());
         self.rows = page.iter().map(|rank| rank.id).collect();
         self.room = room.max(1);
-        if self.selected.is_none() {
+        let in_view = self.selected.is_some_and(|id| self.shown().order.rank(id).is_some());
+        if !in_view && !self.rows.is_empty() {
             self.selected = self.rows.first().copied();
         }
         self.rows.clone()

@@ -266,7 +266,9 @@ impl Sockets {
         }
         let since = in_state.map(|time| at.before(time));
         let age = Age { since: since.unwrap_or(at), seen: since.is_some() };
-        let id = self.found_or_new(subject, from, age);
+        // A socket that comes out of a listener is no listener.
+        let known = if to == TcpState::Closed { from } else { to };
+        let id = self.found_or_new(subject, known, age);
         if to == TcpState::Closed {
             self.end(id, Ended { at, reason: change.reason });
             return Some(id);

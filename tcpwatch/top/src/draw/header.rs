@@ -1,16 +1,17 @@
 //! The first line: what is looked at, when, and what was lost.
 
-use super::{canvas::Canvas, look, text::grouped};
+use super::{canvas::Canvas, look, text::{cut, grouped}};
 use crate::screen::Screen;
 
 pub(super) fn draw(screen: &mut Screen, canvas: &mut Canvas<'_>, width: u16) {
     let right = right(screen);
-    let room = width.saturating_sub(u16::try_from(right.chars().count()).unwrap_or(width) + 1);
+    let room = width.saturating_sub(u16::try_from(right.chars().count()).unwrap_or(width) + 3);
     let mode = mode(screen);
     let x = canvas.put_within(1, 0, "tcpwatch top  ", room, look::BOLD);
     let style = if screen.paused.is_some() { look::SELECTED } else { look::BOLD };
     let x = canvas.put_within(x, 0, &mode, room.saturating_sub(x), style);
-    canvas.put_within(x, 0, &what(screen), room.saturating_sub(x), look::PLAIN);
+    let room = room.saturating_sub(x);
+    canvas.put_within(x, 0, &what(screen, room.into()), room, look::PLAIN);
     let sockets = &screen.shown().sockets;
     let style = if sockets.lost + sockets.missed > 0 { look::failure() } else { look::PLAIN };
     canvas.put_right(width.saturating_sub(1), 0, &right, style);
@@ -30,24 +31,26 @@ fn mode(screen: &mut Screen) -> String {
     "LIVE".to_owned()
 }
 
-/// `  port 443  state:closewait: 29 of 4,213`.
-fn what(screen: &mut Screen) -> String {
-    let mut what = format!("  {}", screen.origin.filters);
-    if !screen.filter.is_empty() {
-        what.push_str("  /");
-        what.push_str(&screen.filter);
-    }
+/// `  port 443  /state:closewait: 29 of 4,213`, or as much of it as there is room for: the numbers in any case.
+fn what(screen: &Screen, room: usize) -> String {
     let model = screen.live();
     let (all, in_view) = (model.sockets.open(), model.order.len());
-    let all = grouped(all.try_into().unwrap_or(u64::MAX));
+    let mut numbers = grouped(all.try_into().unwrap_or(u64::MAX));
     if model.order.is_filtered() {
         let more = if model.order.is_complete() { "" } else { ">= " };
         let in_view = grouped(in_view.try_into().unwrap_or(u64::MAX));
-        what.push_str(&format!(": {more}{in_view} of {all}"));
-    } else {
-        what.push_str(&format!(": {all}"));
+        numbers = format!("{more}{in_view} of {numbers}");
     }
-    what
+    let filters = &screen.origin.filters;
+    let words = match screen.filter.as_str() {
+        "" => filters.clone(),
+        filter => {
+            let both = format!("{filters}  /{filter}");
+            let fits = both.len() + numbers.len() + 4 <= room;
+            if fits { both } else { format!("/{filter}") }
+        }
+    };
+    format!("  {}: {numbers}", cut(words, room.saturating_sub(numbers.len() + 4)))
 }
 
 fn right(screen: &mut Screen) -> String {

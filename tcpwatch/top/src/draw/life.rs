@@ -19,7 +19,7 @@ pub(super) fn draw(screen: &mut Screen, canvas: &mut Canvas<'_>, area: Rect) {
     };
     let room = area.width.saturating_sub(1);
     let mut lines = head(screen, &row, room.into());
-    let first = row.moments.first().map_or(row.age.since, |moment| moment.at.min(row.age.since));
+    let first = row.moments.first().map_or(row.age.since, |moment| moment.at);
     let future = future::of(&row, screen.rules(row.subject.netns));
     let past = past(&row, first);
     // What is now and what is next is not to be lost.

@@ -8,32 +8,28 @@ use crate::{counts::StateCounts, screen::Screen};
 /// Columns from which on rates are shown, too.
 const RATES_COLUMNS: u16 = 142;
 
-/// In two lines; returns how many.
-pub(super) fn lines(screen: &mut Screen, canvas: &mut Canvas<'_>, y: u16, width: u16) -> u16 {
+/// In three lines of fixed places; returns how many.
+pub(super) fn lines(screen: &mut Screen, canvas: &mut Canvas<'_>, y: u16) -> u16 {
+    const PLACES: [(TcpState, u16, u16, bool); 11] = [
+        (TcpState::Listen, 1, 0, true),
+        (TcpState::SynRecv, 15, 0, true),
+        (TcpState::Established, 31, 0, true),
+        (TcpState::FinWait1, 50, 0, true),
+        (TcpState::Closing, 68, 0, false),
+        (TcpState::SynSent, 1, 1, true),
+        (TcpState::FinWait2, 31, 1, true),
+        (TcpState::TimeWait, 50, 1, true),
+        (TcpState::Closed, 67, 1, false),
+        (TcpState::CloseWait, 31, 2, true),
+        (TcpState::LastAck, 50, 2, true),
+    ];
     let counts = screen.shown().sockets.counts.clone();
-    let first = [
-        (TcpState::Listen, "  "),
-        (TcpState::SynSent, "  "),
-        (TcpState::SynRecv, " \u{25b6} "),
-        (TcpState::Established, " \u{25b6} "),
-        (TcpState::FinWait1, "  "),
-        (TcpState::Closing, ""),
-    ];
-    let second = [
-        (TcpState::FinWait2, " \u{25b6} "),
-        (TcpState::TimeWait, " \u{25b6} "),
-        (TcpState::Closed, "   "),
-        (TcpState::CloseWait, " \u{25b6} "),
-        (TcpState::LastAck, ""),
-    ];
-    for (y, states) in [(y, first.as_slice()), (y + 1, second.as_slice())] {
-        let mut x = 1;
-        for (state, link) in states {
-            x = node(canvas, (x, y), *state, &counts, false);
-            x = canvas.put(x, y, link, look::DIM);
+    for (state, x, line, leads_on) in PLACES {
+        let end = node(canvas, (x, y + line), state, &counts, false);
+        if leads_on {
+            canvas.put(end + 1, y + line, "\u{25b6}", look::DIM);
         }
     }
-    rule(canvas, y + 2, width);
     3
 }
 

@@ -51,7 +51,7 @@ fn whole(screen: &mut Screen, canvas: &mut Canvas<'_>, area: Rect) {
         y += if area.width >= DIAGRAM_COLUMNS {
             machine::diagram(screen, canvas, y, area.width)
         } else {
-            machine::lines(screen, canvas, y, area.width)
+            machine::lines(screen, canvas, y)
         };
     }
     let bottom = area.height - 1;
