@@ -61,7 +61,7 @@ fn replay(args: &TopArgs, file: &Path) -> Result<ExitCode> {
     let input = recording_input::open(file).with_context(|| format!("cannot open {name}"))?;
     let recording = Recording::open(input).with_context(|| format!("cannot replay {name}"))?;
     let header = &recording.header;
-    // The sysctls of its namespaces were others.
+    // They become known with the rest of it.
     let ask: AskSysctls = Box::new(|_| None);
     let mut screen = screen(args, &plan, (header.clock, header.reliance.rate, ask))?;
     let mut timeline = Timeline::default();
@@ -70,9 +70,12 @@ fn replay(args: &TopArgs, file: &Path) -> Result<ExitCode> {
     while complete && let Some(batch) = replay.next_batch()? {
         complete = batch.items.iter().all(|item| timeline.push(item.clone()));
     }
+    let sysctls = replay.sysctls();
+    screen.origin.sysctls = Box::new(move |netns| sysctls.get(&netns).copied());
     timeline.begin(&mut screen);
     if !complete {
-        screen.message = Some("this is the beginning of the recording: filters show more of it".into());
+        screen.message =
+            Some("this is the beginning of the recording: filters show more of it".into());
     }
     runtime::start()?.block_on(session::replay(&mut timeline, &mut screen))?;
     Ok(ExitCode::SUCCESS)
@@ -103,13 +106,21 @@ fn plan(args: &TopArgs, netns: Option<Netns>) -> Plan {
     }
 }
 
+/// The filters that were decided before, in words.
+fn asked(plan: &Plan) -> String {
+    let all = Filters::default().to_string();
+    Some(plan.filters.to_string())
+        .filter(|text| *text != all)
+        .unwrap_or_else(|| "sockets".to_owned())
+}
+
 fn screen(
     args: &TopArgs,
     plan: &Plan,
     (clock, rate, sysctls): (WallClock, TickRate, AskSysctls),
 ) -> Result<Screen> {
     let origin = Origin {
-        filters: plan.filters.to_string(),
+        filters: asked(plan),
         recording: args.replay.is_some(),
         clock,
         times: if args.utc { TimeOfDay::utc() } else { TimeOfDay::local() },

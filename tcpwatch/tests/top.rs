@@ -4,8 +4,15 @@
 //! top` writes them anew.
 
 #[cfg(test)]
+#[macro_use]
+#[path = "root/mod.rs"]
+mod root;
+
+#[cfg(test)]
 mod top {
     mod any_keys;
+    mod cost;
+    mod live;
     mod screens;
     mod shown;
     mod steps;

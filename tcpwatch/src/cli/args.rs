@@ -65,6 +65,9 @@ pub struct Cli {
 /// Commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// What is now: a live table of sockets, their states and what they wait for.
+    #[command(after_help = top_keys())]
+    Top(Box<TopArgs>),
     /// Put real sockets into every TCP state, watch, measure and judge.
     #[command(
         subcommand,
@@ -86,9 +89,6 @@ pub enum Command {
     LabJanitor,
     /// Count everything for Prometheus and print nothing: metrics of every socket over HTTP.
     Serve(ServeArgs),
-    /// What is now: a live table of sockets, their states and what they wait for.
-    #[command(after_help = top_keys())]
-    Top(Box<TopArgs>),
     /// Say what a word means, what causes it and what to do: a state, a reason, a column, a JSON field.
     #[command(after_help = "Examples:\n  \
             tcpwatch explain CLOSE_WAIT\n  \

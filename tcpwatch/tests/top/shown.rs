@@ -38,7 +38,7 @@ impl Shown {
         let file = BufReader::new(File::open(&path).expect("the recording exists"));
         let recording = Recording::open(file).expect("a recording");
         let origin = Origin {
-            filters: "every TCP socket".to_owned(),
+            filters: "sockets".to_owned(),
             recording: true,
             clock: recording.header.clock,
             times: TimeOfDay::utc(),
@@ -67,6 +67,8 @@ impl Shown {
                 assert!(timeline.push(item.clone()), "the recording is short");
             }
         }
+        let sysctls = replay.sysctls();
+        screen.origin.sysctls = Box::new(move |netns| sysctls.get(&netns).copied());
         timeline.begin(&mut screen);
         Self { screen, timeline, size }
     }

@@ -19,7 +19,7 @@ use vt100::Parser;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The program on a terminal of its own, below a shell that says when it is back.
-struct OnTerminal {
+pub(super) struct OnTerminal {
     master: Option<Box<dyn MasterPty + Send>>,
     child: Box<dyn Child + Send + Sync>,
     writer: Option<Box<dyn Write + Send>>,
@@ -39,8 +39,8 @@ fn recording() -> String {
 }
 
 impl OnTerminal {
-    /// Runs a script of `sh` with `$top` as the command.
-    fn run(script: &str) -> Self {
+    /// Runs a script of `sh` with `$top` as the command for a recording, `$live` for the running kernel.
+    pub(super) fn run(script: &str) -> Self {
         let size = PtySize { rows: 24, cols: 80, pixel_width: 0, pixel_height: 0 };
         let pair = native_pty_system().openpty(size).expect("a terminal");
         let mut command = CommandBuilder::new("/bin/sh");
@@ -48,6 +48,7 @@ impl OnTerminal {
         command.env("TERM", "xterm-256color");
         let top = format!("{} top --utc --replay {}", env!("CARGO_BIN_EXE_tcpwatch"), recording());
         command.env("top", top);
+        command.env("live", format!("{} top --utc", env!("CARGO_BIN_EXE_tcpwatch")));
         let child = pair.slave.spawn_command(command).expect("a shell");
         drop(pair.slave);
         let seen = Arc::new((Mutex::new(Parser::new(some(24), some(80), 0)), Condvar::new()));
@@ -71,7 +72,7 @@ impl OnTerminal {
     }
 
     /// Waits until this is on the screen; returns the screen.
-    fn shows(&self, text: &str) -> String {
+    pub(super) fn shows(&self, text: &str) -> String {
         let (parser, changed) = &*self.seen;
         let parser = parser.lock().expect("no panic");
         let lacks = |parser: &mut Parser| !parser.screen().contents().contains(text);
@@ -86,7 +87,7 @@ impl OnTerminal {
         self.seen.0.lock().expect("no panic").screen().alternate_screen()
     }
 
-    fn types(&mut self, keys: &str) {
+    pub(super) fn types(&mut self, keys: &str) {
         let writer = self.writer.as_mut().expect("the terminal is there");
         writer.write_all(keys.as_bytes()).and_then(|()| writer.flush()).expect("it takes keys");
     }
@@ -204,5 +205,8 @@ fn without_a_terminal_it_names_what_needs_none() {
         .expect("it runs");
     assert_eq!(output.status.code(), Some(2));
     let error = String::from_utf8_lossy(&output.stderr);
-    assert!(error.contains("standard output is none") && error.contains("tcpwatch list"), "{error}");
+    assert!(
+        error.contains("standard output is none") && error.contains("tcpwatch list"),
+        "{error}"
+    );
 }

@@ -20,6 +20,9 @@ pub fn of(row: &SocketRow) -> Vec<Offer> {
     let (local, remote) = (ends.local, ends.remote);
     let pid = row.owner().and_then(|owner| owner.pid);
     let mut offers = vec![Offer { what: "the socket", text: line(row) }];
+    if row.ended.is_some() {
+        return offers;
+    }
     if row.state == TcpState::Listen {
         let text = format!("sudo tcpwatch --local-port {}", local.port);
         offers.push(Offer { what: "its log", text });
@@ -40,13 +43,12 @@ pub fn of(row: &SocketRow) -> Vec<Offer> {
 /// One line: state, ends, cookie, owner.
 fn line(row: &SocketRow) -> String {
     let ends = row.subject.ends;
-    let mut text = format!("{} {} {}", row.state, ends.local, ends.remote);
-    if let Some(cookie) = row.subject.socket {
-        text.push_str(&format!(" sk:{:x}", cookie.0));
-    }
-    if let Some(owner) = row.owner() {
-        text.push_str(&format!(" {}", owner.comm));
-        text.push_str(&owner.pid.map_or(String::new(), |pid| format!(" {pid}")));
-    }
-    text
+    let state = if row.ended.is_some() { TcpState::Closed } else { row.state };
+    let cookie = row.subject.socket.map(|cookie| format!(" sk:{:x}", cookie.0));
+    let owner = row.owner().map(|owner| {
+        let pid = owner.pid.map(|pid| format!(" {pid}")).unwrap_or_default();
+        format!(" {}{pid}", owner.comm)
+    });
+    let (cookie, owner) = (cookie.unwrap_or_default(), owner.unwrap_or_default());
+    format!("{state} {} {}{cookie}{owner}", ends.local, ends.remote)
 }

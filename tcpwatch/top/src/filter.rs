@@ -263,7 +263,7 @@ mod tests {
             ("!nginx", true),
             ("", true),
         ] {
-            assert_eq!(wants(line, &row(80).clone(), 5) , wanted, "{line}");
+            assert_eq!(wants(line, &row(80).clone(), 5), wanted, "{line}");
         }
     }
 

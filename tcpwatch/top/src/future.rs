@@ -71,9 +71,11 @@ fn handshake(row: &SocketRow, rules: Rules<'_>) -> Vec<Prospect> {
         }
         (_, Some(sysctls)) => ("SYN+ACK", timing::syn_ack(sysctls, None, rules.rate)),
         (_, None) => {
-            let at = row.until.map(|until| until.at);
+            let Some(until) = row.until else {
+                return only("when it is sent again is not known");
+            };
             let what = "the next retry, or the end".to_owned();
-            return at.into_iter().map(|at| Prospect { at: Some(at), what: what.clone() }).collect();
+            return vec![Prospect { at: Some(until.at), what }];
         }
     };
     let tries = usize::try_from(row.tries).unwrap_or(usize::MAX);

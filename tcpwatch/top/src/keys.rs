@@ -112,14 +112,25 @@ impl Binding {
 /// All keys, in the order in which they are listed.
 pub const KEYS: &[Binding] = &[
     line("?", &[key('?')], Action::Help, "this list").footer("help"),
-    line("/", &[key('/')], Action::Filter, "filter; Enter keeps it, Esc goes back").footer("filter"),
+    line("/", &[key('/')], Action::Filter, "filter; Enter keeps it, Esc goes back")
+        .footer("filter"),
     line("s", &[key('s')], Action::Sort, "sort by the next column").footer("sort"),
     line("S", &[key('S')], Action::Reverse, "the other way round"),
-    line("Enter", &[(KeyCode::Enter, NONE)], Action::Life, "life and future of the selected socket")
-        .footer("life"),
+    line(
+        "Enter",
+        &[(KeyCode::Enter, NONE)],
+        Action::Life,
+        "life and future of the selected socket",
+    )
+    .footer("life"),
     line("Esc", &[(KeyCode::Esc, NONE)], Action::Back, "back to the table"),
-    line("F", &[key('F'), key('f')], Action::Follow, "keep the selected socket in sight; a move ends it")
-        .footer("follow"),
+    line(
+        "F",
+        &[key('F'), key('f')],
+        Action::Follow,
+        "keep the selected socket in sight; a move ends it",
+    )
+    .footer("follow"),
     line("Space", &[key(' ')], Action::Pause, "stop the view, or go on; play a recording, or stop")
         .footer("pause"),
     line("a", &[key('a')], Action::Owners, "by owner; Enter filters by the selected one")
@@ -140,7 +151,8 @@ pub const KEYS: &[Binding] = &[
         .footer("time"),
     line("Ctrl-L", &[(KeyCode::Char('l'), CONTROL)], Action::Redraw, "draw everything anew"),
     line("Ctrl-Z", &[(KeyCode::Char('z'), CONTROL)], Action::Suspend, "stop until fg"),
-    line("q Ctrl-C", &[key('q'), (KeyCode::Char('c'), CONTROL)], Action::Quit, "quit").footer("quit"),
+    line("q Ctrl-C", &[key('q'), (KeyCode::Char('c'), CONTROL)], Action::Quit, "quit")
+        .footer("quit"),
     line("Q", &[key('Q')], Action::QuitKeeping, "quit, and leave the screen as it is"),
 ];
 

@@ -129,6 +129,8 @@ pub struct Order {
     pending: Vec<RowId>,
     /// The same rows by owner.
     pub owners: Owners,
+    /// Of the rows, those that are gone.
+    ended: usize,
     /// Steps from one row to the next that were made to read pages: what a frame costs.
     steps: u64,
 }
@@ -170,6 +172,7 @@ impl Order {
         self.ranks.clear();
         self.known.clear();
         self.again.clear();
+        self.ended = 0;
         self.owners = Owners::default();
         self.pending = sockets.ids();
     }
@@ -201,6 +204,8 @@ impl Order {
             Known { rank, again_at: verdict.again_at }
         });
         if before.rank != after.rank {
+            let ended = |rank: Option<Rank>| usize::from(rank.is_some_and(|rank| rank.ended));
+            self.ended = self.ended + ended(after.rank) - ended(before.rank);
             before.rank.map(|rank| self.ranks.remove(&rank));
             self.ranks.extend(after.rank);
         }
@@ -231,6 +236,12 @@ impl Order {
     #[must_use]
     pub fn len(&self) -> usize {
         self.ranks.len()
+    }
+
+    /// Of these, sockets that exist.
+    #[must_use]
+    pub fn open(&self) -> usize {
+        self.ranks.len() - self.ended
     }
 
     /// There is no row in the view.

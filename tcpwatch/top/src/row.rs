@@ -119,6 +119,13 @@ impl SocketRow {
         (now <= until.at.after(late)).then_some(until)
     }
 
+    /// Retransmissions in a row, if no answer came meanwhile as far as can be known.
+    #[must_use]
+    pub fn tries(&self, now: KernelTime) -> u32 {
+        let armed = self.until.is_some() && self.until(now).is_none();
+        if armed { 0 } else { self.tries }
+    }
+
     /// How long it is in its state at `now`; how long it has been, if it is gone.
     #[must_use]
     pub fn in_state(&self, now: KernelTime) -> Duration {

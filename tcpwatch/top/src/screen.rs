@@ -176,6 +176,8 @@ pub struct Screen {
     room: usize,
     /// The selected owner, counted from the first.
     pub owner: usize,
+    /// Lines of the help above the first that is shown.
+    pub scrolled: usize,
     /// The line that is being typed.
     pub prompt: Option<Prompt>,
     /// The filter line as it was understood last.
@@ -209,6 +211,7 @@ impl Screen {
             rows: Vec::new(),
             room: 1,
             owner: 0,
+            scrolled: 0,
             prompt: None,
             filter: String::new(),
             offers: Vec::new(),
@@ -485,6 +488,13 @@ impl Screen {
     }
 
     fn step_by(&mut self, rows: usize, reveal: Reveal) {
+        if self.page == Page::Help {
+            self.scrolled = match reveal {
+                Reveal::Above => self.scrolled.saturating_sub(rows),
+                Reveal::Below => self.scrolled.saturating_add(rows),
+            };
+            return;
+        }
         if self.page == Page::Owners {
             let last = self.shown().order.owners.len().saturating_sub(1);
             self.owner = match reveal {
@@ -517,7 +527,7 @@ impl Screen {
     }
 
     fn edge(&mut self, reveal: Reveal) {
-        if self.page == Page::Owners {
+        if matches!(self.page, Page::Owners | Page::Help) {
             return self.step_by(usize::MAX, reveal);
         }
         self.follow = false;

@@ -18,7 +18,14 @@ impl<'b> Canvas<'b> {
     }
 
     /// Writes text in at most so many columns; returns the column behind it.
-    pub(super) fn put_within(&mut self, x: u16, y: u16, text: &str, most: u16, style: Style) -> u16 {
+    pub(super) fn put_within(
+        &mut self,
+        x: u16,
+        y: u16,
+        text: &str,
+        most: u16,
+        style: Style,
+    ) -> u16 {
         let area = self.buffer.area;
         if x >= area.width || y >= area.height {
             return x;

@@ -1,6 +1,10 @@
 //! The first line: what is looked at, when, and what was lost.
 
-use super::{canvas::Canvas, look, text::{cut, grouped}};
+use super::{
+    canvas::Canvas,
+    look,
+    text::{cut, grouped},
+};
 use crate::screen::Screen;
 
 pub(super) fn draw(screen: &mut Screen, canvas: &mut Canvas<'_>, width: u16) {
@@ -18,6 +22,11 @@ pub(super) fn draw(screen: &mut Screen, canvas: &mut Canvas<'_>, width: u16) {
 }
 
 fn mode(screen: &mut Screen) -> String {
+    let follows = if screen.follow { "  FOLLOW" } else { "" };
+    phase(screen) + follows
+}
+
+fn phase(screen: &mut Screen) -> String {
     if let Some(paused) = &screen.paused {
         let (at, before) = (paused.at, paused.changes);
         let since = screen.live().sockets.changes.saturating_sub(before);
@@ -34,7 +43,7 @@ fn mode(screen: &mut Screen) -> String {
 /// `  port 443  /state:closewait: 29 of 4,213`, or as much of it as there is room for: the numbers in any case.
 fn what(screen: &Screen, room: usize) -> String {
     let model = screen.live();
-    let (all, in_view) = (model.sockets.open(), model.order.len());
+    let (all, in_view) = (model.sockets.open(), model.order.open());
     let mut numbers = grouped(all.try_into().unwrap_or(u64::MAX));
     if model.order.is_filtered() {
         let more = if model.order.is_complete() { "" } else { ">= " };

@@ -19,25 +19,22 @@ const WORDS: [&str; 8] = [
     "> before an age: at least so long.  ? behind an owner: the listener's, a guess.",
     "UNTIL is the earliest moment; the kernel's timers may be late.",
 ];
-/// Columns of a key and what it does.
-const COLUMN: u16 = 78;
-
-pub(super) fn draw(screen: &Screen, canvas: &mut Canvas<'_>, area: Rect) {
+pub(super) fn draw(screen: &mut Screen, canvas: &mut Canvas<'_>, area: Rect) {
     let recording = screen.origin.recording;
     let shown = KEYS.iter().filter(|it| recording || it.scope == Scope::Always);
-    let keys: Vec<_> = shown.map(|it| (it.shown, it.does)).collect();
-    let words = WORDS.iter().map(|line| ("", *line));
-    let beside = area.width >= 2 * COLUMN;
-    let lines: Vec<_> = if beside || usize::from(area.height) > keys.len() + WORDS.len() {
-        keys.iter().copied().chain(words).collect()
-    } else {
-        // Two keys do not fit beside each other: the words first, which nobody guesses.
-        words.chain(keys.iter().copied()).collect()
-    };
+    let keys = shown.map(|it| (it.shown, it.does));
+    let lines: Vec<_> = keys.chain([("", "")]).chain(WORDS.map(|line| ("", line))).collect();
+    let hidden = lines.len().saturating_sub(area.height.into());
+    screen.scrolled = screen.scrolled.min(hidden);
+    let lines = lines.iter().skip(screen.scrolled);
     for (y, (key, does)) in (area.y..area.y + area.height).zip(lines) {
         canvas.put(1, y, key, look::BOLD);
         let x = if key.is_empty() { 1 } else { 10 };
         canvas.put_within(x, y, does, area.width.saturating_sub(x), look::PLAIN);
+    }
+    if screen.scrolled < hidden {
+        let last = area.y + area.height - 1;
+        canvas.put_right(area.width.saturating_sub(1), last, "Down: more", look::BOLD);
     }
 }
 

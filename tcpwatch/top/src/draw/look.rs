@@ -1,4 +1,4 @@
-//! Colours of the log, and what is left of them: NO_COLOR, `--ascii`. They add to the words and never replace
+//! Colours of the log, and what is left of them: `NO_COLOR`, `--ascii`. They add to the words and never replace
 //! them.
 
 use anstyle::AnsiColor;
@@ -60,9 +60,8 @@ fn ascii(symbol: &str) -> &'static str {
         "\u{25bc}" => "v",
         "\u{25b2}" => "^",
         "\u{b7}" => ",",
-        "\u{250c}" | "\u{2510}" | "\u{2514}" | "\u{2518}" | "\u{251c}" | "\u{252c}" | "\u{2534}" => {
-            "+"
-        }
+        "\u{250c}" | "\u{2510}" | "\u{2514}" | "\u{2518}" | "\u{251c}" | "\u{252c}"
+        | "\u{2534}" => "+",
         _ => "?",
     }
 }

@@ -47,7 +47,7 @@ fn too_small(area: Rect) -> String {
 fn whole(screen: &mut Screen, canvas: &mut Canvas<'_>, area: Rect) {
     header::draw(screen, canvas, area.width);
     let mut y = 1;
-    if area.height >= MACHINE_ROWS {
+    if area.height >= MACHINE_ROWS && screen.page != Page::Help {
         y += if area.width >= DIAGRAM_COLUMNS {
             machine::diagram(screen, canvas, y, area.width)
         } else {

@@ -1,7 +1,7 @@
 //! The table of sockets.
 
 use ratatui_core::layout::Rect;
-use tcpwatch_core::event::KernelTime;
+use tcpwatch_core::{event::KernelTime, track::Reason};
 
 use super::{canvas::Canvas, look, text};
 use crate::{order::SortBy, row::SocketRow, screen::Screen};
@@ -81,7 +81,7 @@ pub(super) fn draw(screen: &mut Screen, canvas: &mut Canvas<'_>, area: Rect) {
     }
     if rows.is_empty() {
         let nothing = if screen.shown().order.is_filtered() {
-            "no socket is in the view: Esc in the filter line (/) goes back, an empty line shows all"
+            "no socket is in the view: / and an empty line show all"
         } else {
             "no socket is there yet"
         };
@@ -99,9 +99,6 @@ fn titles(screen: &mut Screen, canvas: &mut Canvas<'_>, columns: &Columns, y: u1
             canvas.put(x, y, if reversed { "\u{25b2}" } else { "\u{25bc}" }, look::BOLD);
         }
     }
-    if screen.follow {
-        canvas.put_right(columns.end, y, "FOLLOW", look::SELECTED);
-    }
 }
 
 fn draw_row(
@@ -112,7 +109,7 @@ fn draw_row(
     (row, now): (&SocketRow, KernelTime),
 ) {
     let gone = row.ended.is_some();
-    let failed = row.ended.and_then(|ended| ended.reason).is_some_and(|reason| reason.is_failure());
+    let failed = row.ended.and_then(|ended| ended.reason).is_some_and(Reason::is_failure);
     let style = match (failed, gone) {
         (true, _) => look::failure(),
         (_, true) => look::DIM,
@@ -130,21 +127,24 @@ fn draw_row(
         canvas.put_right(columns.waits - 1, y, &age, plain);
     }
     let mut waits = text::waits_for(row, now);
-    if columns.tries.is_none() && row.tries > 0 && !gone {
-        waits = format!("{waits}, {}", text::tries(row));
+    if columns.tries.is_none() && row.tries(now) > 0 && !gone {
+        waits = format!("{waits}, {}", text::tries(row, now));
     }
     // What is gone has no deadline.
     let waits_end = if gone { columns.local } else { columns.until };
     cell(canvas, columns.waits, waits_end, &waits, plain);
     let until = row.until(now);
     if !gone {
-        let time = until.map_or_else(|| "-".to_owned(), |until| {
-            let unix_ns = screen.origin.clock.unix_ns(until.at);
-            screen.origin.times.text(unix_ns, columns.digits)
-        });
+        let time = until.map_or_else(
+            || "-".to_owned(),
+            |until| {
+                let unix_ns = screen.origin.clock.unix_ns(until.at);
+                screen.origin.times.text(unix_ns, columns.digits)
+            },
+        );
         cell(canvas, columns.until, columns.local, &time, plain);
         if let Some(x) = columns.tries {
-            cell(canvas, x, columns.local, &text::tries(row), plain);
+            cell(canvas, x, columns.local, &text::tries(row, now), plain);
         }
     }
     let ends = &row.subject.ends;

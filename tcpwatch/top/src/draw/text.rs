@@ -127,14 +127,15 @@ pub(super) fn waits_for(row: &SocketRow, now: KernelTime) -> String {
         TcpState::CloseWait => "accept()/close()",
         TcpState::TimeWait => "its timer",
         TcpState::Listen => "connections",
+        TcpState::Established if row.tries(now) > 0 => "ACK of data",
         TcpState::Established | TcpState::Closed | TcpState::Unknown(_) => "-",
     };
     words.to_owned()
 }
 
 /// Retransmissions in a row, of how many.
-pub(super) fn tries(row: &SocketRow) -> String {
-    match (row.tries, row.most) {
+pub(super) fn tries(row: &SocketRow, now: KernelTime) -> String {
+    match (row.tries(now), row.most) {
         (0, _) => "-".to_owned(),
         (tries, Some(most)) => format!("{tries}/{most}"),
         (tries, None) => tries.to_string(),
@@ -151,9 +152,13 @@ mod tests {
             let text = age(Duration::from_secs(seconds));
             assert!(text.len() <= 6, "{text}");
         }
-        for (count, text) in
-            [(9999, "9999"), (10_000, "10k"), (262_144, "262k"), (1_250_000, "1.2M"), (u64::MAX, "999M")]
-        {
+        for (count, text) in [
+            (9999, "9999"),
+            (10_000, "10k"),
+            (262_144, "262k"),
+            (1_250_000, "1.2M"),
+            (u64::MAX, "999M"),
+        ] {
             assert_eq!(short(count), text);
         }
     }
