@@ -88,18 +88,15 @@ impl Shown {
     /// Presses the keys of a line: names, or letters between quotes.
     pub(super) fn type_in(&mut self, keys: &str) {
         for word in keys.split(' ').filter(|word| !word.is_empty()) {
-            match word.strip_prefix('"') {
-                Some(text) => {
-                    for letter in text.trim_end_matches('"').chars() {
-                        assert!(self.press(key(KeyCode::Char(letter))));
-                    }
+            if let Some(text) = word.strip_prefix('"') {
+                for letter in text.trim_end_matches('"').chars() {
+                    assert!(self.press(key(KeyCode::Char(letter))));
                 }
-                None => {
-                    let (count, name) = word.split_once('*').unwrap_or(("1", word));
-                    for _ in 0..count.parse::<u32>().expect("a number of times") {
-                        assert!(self.press(named(name)), "{name}");
-                    }
-                }
+                continue;
+            }
+            let (count, name) = word.split_once('*').unwrap_or(("1", word));
+            for _ in 0..count.parse::<u32>().expect("a number of times") {
+                assert!(self.press(named(name)), "{name}");
             }
         }
     }

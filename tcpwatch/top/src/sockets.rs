@@ -22,6 +22,9 @@ use crate::{
     row::{Age, Deadline, Ended, RowId, SocketRow},
 };
 
+#[cfg(test)]
+mod tests;
+
 /// How long a socket that ended stays in the table.
 pub const ENDED_STAYS: Duration = Duration::from_secs(5);
 /// And how many of them at most.
