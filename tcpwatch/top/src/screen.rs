@@ -224,19 +224,17 @@ impl Screen {
         }
     }
 
-    /// Takes in what a run yields.
+    /// Takes in what a run yields. The order follows with [`Self::pass`], once for all that happened to a row.
     pub fn apply(&mut self, item: &Item) {
-        let Model { sockets, order } = &mut self.live;
-        sockets.apply(item, &mut self.touched);
-        for id in self.touched.drain(..) {
-            order.update(sockets, id);
-        }
+        self.live.sockets.apply(item, &mut self.touched);
     }
 
     /// Time has passed.
     pub fn pass(&mut self, now: KernelTime) {
         let Model { sockets, order } = &mut self.live;
         sockets.pass(now, self.selected, &mut self.touched);
+        self.touched.sort_unstable();
+        self.touched.dedup();
         for id in self.touched.drain(..) {
             order.update(sockets, id);
         }
