@@ -7,7 +7,11 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use tcpwatch::cli::{args::TopArgs, exit::NoTerminal, filter_words};
+use tcpwatch::cli::{
+    args::{FilterArgs, TopArgs},
+    exit::NoTerminal,
+    filter_words,
+};
 use tcpwatch_core::{
     event::{Netns, WallClock},
     timing::wheel::TickRate,
@@ -20,7 +24,7 @@ use tcpwatch_kernel::{
 use tcpwatch_stream::{pipeline::Live, plan::Plan, replay::Replay};
 use tcpwatch_top::{
     screen::{AskSysctls, Origin, Screen, Theme},
-    session,
+    session::{self, Stage},
     timeline::Timeline,
 };
 use tcpwatch_view::time_of_day::TimeOfDay;
@@ -47,9 +51,11 @@ fn running(args: &TopArgs) -> Result<ExitCode> {
     let ask: AskSysctls = Box::new(|netns| sysctls::read(netns).ok());
     let mut screen = screen(args, &plan, (clock::read(), clock::tick_rate(), ask))?;
     runtime::start()?.block_on(async {
+        // First, because attaching takes a moment.
+        let stage = Stage::open(&mut screen)?;
         let mut live = Live::attach(&plan)?;
         visible::say_missing(live.probes());
-        session::live(&mut live, &mut screen).await
+        session::live(stage, &mut live, &mut screen).await
     })?;
     Ok(ExitCode::SUCCESS)
 }
@@ -83,17 +89,26 @@ fn replay(args: &TopArgs, file: &Path) -> Result<ExitCode> {
 
 fn plan(args: &TopArgs, netns: Option<Netns>) -> Plan {
     let TopArgs { filters, live, .. } = args;
-    let asks = filters.clone();
+    // What cannot be a word of the filter line decides once, by what is known when something happens.
+    let name = filters.comm.clone().filter(|name| !is_word(name));
+    let named = FilterArgs {
+        pid: None,
+        uid: None,
+        comm: name,
+        accepted: false,
+        connected: false,
+        ..filters.clone()
+    };
     Plan {
         filters: Filters {
             netns,
-            // A view filter: a socket that leaves the state is not lost sight of.
+            // A filter of the view, as all that may change while a socket lives.
             states: Vec::new(),
             tells: if live.record.is_some() { Tells::Lives } else { Tells::Happenings },
             holders: !live.no_io,
             ..filters.in_kernel()
         },
-        selection: Box::new(move |news| asks.want(&news.subject())),
+        selection: Box::new(move |news| named.want(&news.subject())),
         places: filters.places(),
         ring_bytes: live.buffer,
         counting: Counting::Off,
@@ -130,10 +145,44 @@ fn screen(
     };
     let theme = Theme { color: args.color.is_wanted(true), ascii: args.ascii };
     let mut screen = Screen::new(origin, theme);
-    if !args.filters.state.is_empty() {
-        let states: Vec<_> = args.filters.state.iter().map(ToString::to_string).collect();
-        let filter = format!("state:{}", states.join(","));
-        screen.filter_by(&filter).map_err(anyhow::Error::msg)?;
-    }
+    let words = view_words(&args.filters);
+    screen.filter_by(&words.join(" ")).map_err(anyhow::Error::msg)?;
     Ok(screen)
+}
+
+/// The filters about what may change while a socket lives, its state and its owner, as words of the filter line.
+fn view_words(filters: &FilterArgs) -> Vec<String> {
+    let states: Vec<_> = filters.state.iter().map(ToString::to_string).collect();
+    let state = (!states.is_empty()).then(|| format!("state:{}", states.join(",")));
+    let pid = filters.pid.map(|pid| format!("pid:{pid}"));
+    let uid = filters.uid.map(|uid| format!("uid:{uid}"));
+    let comm =
+        filters.comm.as_ref().filter(|name| is_word(name)).map(|name| format!("comm:{name}"));
+    let accepted = filters.accepted.then(|| "accepted".to_owned());
+    let connected = filters.connected.then(|| "connected".to_owned());
+    [state, pid, uid, comm, accepted, connected].into_iter().flatten().collect()
+}
+
+/// It can be written into the filter line.
+fn is_word(name: &str) -> bool {
+    !name.is_empty() && !name.contains(|c: char| c.is_whitespace() || c == ',')
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+    use tcpwatch::cli::{Cli, args::Command};
+
+    use super::*;
+
+    #[test]
+    fn what_may_change_while_a_socket_lives_is_a_filter_of_the_view() {
+        let line =
+            ["tcpwatch", "top", "--state", "synsent,LISTEN", "--comm", "nginx", "--accepted"];
+        let Ok(Cli { command: Some(Command::Top(args)), .. }) = Cli::try_parse_from(line) else {
+            panic!("it is understood")
+        };
+        assert_eq!(view_words(&args.filters), ["state:SYN_SENT,LISTEN", "comm:nginx", "accepted"]);
+        assert!(plan(&args, None).filters.states.is_empty());
+    }
 }

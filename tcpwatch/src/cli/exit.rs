@@ -15,6 +15,7 @@ use tcpwatch_kernel::{
 };
 use tcpwatch_lab::{catalog, hosts::HostsError, lacking::Lacking, scenario::FileError};
 use tcpwatch_metrics::web::BindError;
+use tcpwatch_top::messages::Messages;
 
 /// It failed while running.
 const FAILED: u8 = 1;
@@ -87,9 +88,9 @@ fn harmless(text: &str) -> String {
     text.chars().map(|c| if harmless(c) { c } else { '?' }).collect()
 }
 
-/// Writes to stderr. A stderr that is closed leaves nobody to tell.
+/// Writes to stderr, or after the screen of `top` is left. A stderr that is closed leaves nobody to tell.
 pub fn say(text: &str) {
-    let _written = io::stderr().write_all(text.as_bytes()).is_ok();
+    let _written = Messages.write_all(text.as_bytes()).is_ok();
 }
 
 /// Writes to stdout.

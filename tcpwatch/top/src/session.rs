@@ -26,7 +26,7 @@ const KEY_FRAME: Duration = Duration::from_millis(20);
 const SECOND: Duration = Duration::from_secs(1);
 
 /// The terminal, and when it is drawn to.
-struct Stage {
+pub struct Stage {
     tty: Tty,
     stop: Signal,
     go_on: Signal,
@@ -55,8 +55,9 @@ enum Asked {
 ///
 /// # Errors
 /// If the run fails, or the terminal cannot be used.
-pub async fn live(live: &mut Live<'_>, screen: &mut Screen) -> Result<()> {
-    let mut stage = Stage::enter()?;
+pub async fn live(mut stage: Stage, live: &mut Live<'_>, screen: &mut Screen) -> Result<()> {
+    screen.message = None;
+    stage.within = Duration::ZERO;
     let mut leaving = Leaving::Going;
     loop {
         screen.pass(clock::now());
@@ -137,6 +138,17 @@ pub async fn replay(timeline: &mut Timeline, screen: &mut Screen) -> Result<()> 
 }
 
 impl Stage {
+    /// Takes the terminal, and draws the screen while what it will show is still on its way. In a runtime.
+    ///
+    /// # Errors
+    /// If the terminal cannot be used.
+    pub fn open(screen: &mut Screen) -> Result<Self> {
+        screen.message = Some("attaching to the kernel".to_owned());
+        let mut stage = Self::enter()?;
+        stage.draw_if_due(screen)?;
+        Ok(stage)
+    }
+
     fn enter() -> Result<Self> {
         let catch = |kind| signal(kind).context("cannot catch signals");
         let stop = catch(SignalKind::from_raw(rustix::process::Signal::TSTP.as_raw()))?;

@@ -76,6 +76,6 @@ mod tests {
         let later = times.parse("12:00:01.5", noon);
         assert_eq!(later, Ok(noon + 1_500_000_000));
         assert_eq!(times.text(later.unwrap(), 1), "12:00:01.5");
-        assert_eq!(times.parse("12", noon), Err(NoTimeOfDay));
+        assert_eq!(times.parse("noon", noon), Err(NoTimeOfDay));
     }
 }

@@ -75,8 +75,8 @@ fn a_socket_that_connects_again_has_ended_before() {
 fn an_owner_that_is_known_stays_and_a_port_that_comes_late_is_taken() {
     let mut sockets = Sockets::default();
     let owner = Process::named(12, Comm::from_text("curl"), Via::Connect);
-    let owned = Subject { process: Some(owner), ..subject(Some(7), 0) };
-    let id = apply(&mut sockets, change(1, owned, TcpState::Closed, TcpState::SynSent));
+    let named = Subject { process: Some(owner), ..subject(Some(7), 0) };
+    let id = apply(&mut sockets, change(1, named, TcpState::Closed, TcpState::SynSent));
     apply(&mut sockets, change(2, subject(Some(7), 5), TcpState::SynSent, TcpState::Established));
     let row = sockets.get(id).map(|row| (row.subject.process, row.subject.ends.remote.port));
     assert_eq!(row, Some((Some(owner), 5)));
