@@ -13,6 +13,7 @@ mod top {
     mod any_keys;
     mod cost;
     mod live;
+    mod pause;
     mod screens;
     mod shown;
     mod steps;

@@ -26,7 +26,7 @@ use super::shown::{COLORED, key};
 const MOST: u32 = 262_144;
 
 /// A screen with this many sockets.
-fn with_sockets(count: u32) -> Screen {
+pub(super) fn with_sockets(count: u32) -> Screen {
     let origin = Origin {
         filters: "sockets".to_owned(),
         recording: false,
@@ -43,7 +43,7 @@ fn with_sockets(count: u32) -> Screen {
     screen
 }
 
-fn existing(number: u32) -> Item {
+pub(super) fn existing(number: u32) -> Item {
     let local = Endpoint { address: [10, 0, 0, 1].into(), port: 443 };
     let remote = Endpoint { address: (0x0a01_0000 + number).to_be_bytes().into(), port: 50_000 };
     let process = Process::named(1000 + number % 7, Comm::from_text("server"), Via::Io);

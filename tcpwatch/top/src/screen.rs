@@ -132,10 +132,10 @@ pub struct Model {
 /// The view as it was when it was stopped.
 pub struct Paused {
     model: Model,
-    /// When.
-    pub at: KernelTime,
     /// Changes by then.
     pub changes: u64,
+    /// Sockets there were.
+    open: usize,
 }
 
 /// How far a recording was played.
@@ -258,6 +258,20 @@ impl Screen {
     #[must_use]
     pub const fn live(&self) -> &Model {
         &self.live
+    }
+
+    /// Sockets in the view, whether that is all that is known of them, and how many there are.
+    #[must_use]
+    pub fn numbers(&self) -> (usize, bool, usize) {
+        match &self.paused {
+            Some(Paused { model, open, .. }) => {
+                (model.order.open(), model.sockets.open() == *open, *open)
+            }
+            None => {
+                let Model { sockets, order } = &self.live;
+                (order.open(), order.is_complete(), sockets.open())
+            }
+        }
     }
 
     /// The sockets that are shown, and their order.
@@ -471,18 +485,17 @@ impl Screen {
         if self.paused.take().is_some() {
             return;
         }
-        let half = PAUSED_ROWS / 2;
         let Model { sockets, order } = &mut self.live;
-        let mut ids: Vec<_> = order.page(self.top, half).iter().map(|rank| rank.id).collect();
-        if let Some(top) = self.top {
-            ids.extend(order.before(Some(top), half).iter().map(|rank| rank.id));
-        }
+        let before = self.top.map(|top| order.before(Some(top), PAUSED_ROWS / 2));
+        let before = before.unwrap_or_default();
+        let page = order.page(self.top, PAUSED_ROWS - before.len());
+        let ids: Vec<_> = before.iter().chain(&page).map(|rank| rank.id).collect();
         let mut model = Model { sockets: sockets.excerpt(&ids), order: Order::default() };
         model.order.reversed = order.reversed;
         model.order.sort(order.by(), &model.sockets);
         while !model.order.go_on(&mut model.sockets, SLICE) {}
-        let (at, changes) = (sockets.now, sockets.changes);
-        self.paused = Some(Paused { model, at, changes });
+        let (changes, open) = (sockets.changes, sockets.open());
+        self.paused = Some(Paused { model, changes, open });
     }
 
     fn step_by(&mut self, rows: usize, reveal: Reveal) {

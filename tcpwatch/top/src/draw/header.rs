@@ -21,16 +21,15 @@ pub(super) fn draw(screen: &mut Screen, canvas: &mut Canvas<'_>, width: u16) {
     canvas.put_right(width.saturating_sub(1), 0, &right, style);
 }
 
-fn mode(screen: &mut Screen) -> String {
+fn mode(screen: &Screen) -> String {
     let follows = if screen.follow { "  FOLLOW" } else { "" };
     phase(screen) + follows
 }
 
-fn phase(screen: &mut Screen) -> String {
+fn phase(screen: &Screen) -> String {
     if let Some(paused) = &screen.paused {
-        let (at, before) = (paused.at, paused.changes);
-        let since = screen.live().sockets.changes.saturating_sub(before);
-        return format!("PAUSED {}, {} changes since", time(screen, at), grouped(since));
+        let since = screen.live().sockets.changes.saturating_sub(paused.changes);
+        return format!("PAUSED, {} changes since", grouped(since));
     }
     if screen.origin.recording {
         let progress = screen.progress;
@@ -42,11 +41,10 @@ fn phase(screen: &mut Screen) -> String {
 
 /// `  port 443  /state:closewait: 29 of 4,213`, or as much of it as there is room for: the numbers in any case.
 fn what(screen: &Screen, room: usize) -> String {
-    let model = screen.live();
-    let (all, in_view) = (model.sockets.open(), model.order.open());
+    let (in_view, complete, all) = screen.numbers();
     let mut numbers = grouped(all.try_into().unwrap_or(u64::MAX));
-    if model.order.is_filtered() {
-        let more = if model.order.is_complete() { "" } else { ">= " };
+    if screen.live().order.is_filtered() {
+        let more = if complete { "" } else { ">= " };
         let in_view = grouped(in_view.try_into().unwrap_or(u64::MAX));
         numbers = format!("{more}{in_view} of {numbers}");
     }
