@@ -263,15 +263,11 @@ impl Screen {
     /// Sockets in the view, whether that is all that is known of them, and how many there are.
     #[must_use]
     pub fn numbers(&self) -> (usize, bool, usize) {
-        match &self.paused {
-            Some(Paused { model, open, .. }) => {
-                (model.order.open(), model.sockets.open() == *open, *open)
-            }
-            None => {
-                let Model { sockets, order } = &self.live;
-                (order.open(), order.is_complete(), sockets.open())
-            }
+        if let Some(Paused { model, open, .. }) = &self.paused {
+            return (model.order.open(), model.sockets.open() == *open, *open);
         }
+        let Model { sockets, order } = &self.live;
+        (order.open(), order.is_complete(), sockets.open())
     }
 
     /// The sockets that are shown, and their order.
