@@ -65,6 +65,9 @@ pub struct Cli {
 /// Commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// What is now: a live table of sockets, their states and what they wait for.
+    #[command(after_help = top_keys())]
+    Top(Box<TopArgs>),
     /// Put real sockets into every TCP state, watch, measure and judge.
     #[command(
         subcommand,
@@ -242,6 +245,38 @@ pub struct ServeArgs {
     /// Count only this network namespace: a name from `ip netns`, a path or an inode
     #[arg(long, value_name = "NAME|PATH|INODE")]
     pub netns: Option<String>,
+}
+
+/// What `tcpwatch top` needs.
+#[derive(Debug, Args)]
+pub struct TopArgs {
+    /// What is shown; what is typed after / asks of these.
+    #[command(flatten)]
+    pub filters: FilterArgs,
+    /// Look at a recording made with --record instead, step by step; needs no privilege
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["record", "duration"])]
+    pub replay: Option<PathBuf>,
+    /// Colour
+    #[arg(long, value_enum, default_value_t = Color::Auto)]
+    pub color: Color,
+    /// No characters but ASCII
+    #[arg(long)]
+    pub ascii: bool,
+    /// Moments in UTC instead of local time
+    #[arg(long)]
+    pub utc: bool,
+    /// How long, and with what means.
+    #[command(flatten)]
+    pub live: LiveArgs,
+}
+
+/// The keys of `tcpwatch top`, from the table that makes them.
+fn top_keys() -> String {
+    let keys = tcpwatch_top::keys::list();
+    format!(
+        "Keys:\n{keys}\n\nExamples:\n  sudo tcpwatch top --port 443,8000-8080\n  \
+         sudo tcpwatch top --state CLOSE_WAIT,SYN_SENT\n  tcpwatch top --replay FILE"
+    )
 }
 
 /// Form of the output.

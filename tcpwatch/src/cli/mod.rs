@@ -1,8 +1,9 @@
-//! What was typed ([`args`], [`lab`]) and what it ends with ([`exit`]).
+//! What was typed ([`args`], [`lab`], [`filter_words`]) and what it ends with ([`exit`]).
 
 pub mod args;
 pub mod color;
 pub mod exit;
+pub mod filter_words;
 pub mod lab;
 
 pub use args::Cli;

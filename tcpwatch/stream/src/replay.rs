@@ -5,10 +5,11 @@ use std::{collections::HashMap, io::BufRead};
 use anyhow::Result;
 use tcpwatch_core::{
     decode::{Names, decode},
-    event::{Cookie, Event, KernelTime, StateEvent, TcpState},
+    event::{Cookie, Event, KernelTime, Netns, StateEvent, TcpState},
     loss::Totals,
     order::WINDOW,
     place::Place,
+    timing::Sysctls,
     track::News,
 };
 use tcpwatch_kernel::{
@@ -81,6 +82,12 @@ impl<'a, F: BufRead> Replay<'a, F> {
             return self.failed.take().map_or(Ok(None), |error| Err(error.into()));
         }
         Ok(Some(self.road.shown.hand_out(!self.is_over)))
+    }
+
+    /// The sysctls of the recording's namespaces, as far as they were read by now.
+    #[must_use]
+    pub fn sysctls(&self) -> HashMap<Netns, Sysctls> {
+        self.road.tracker.sysctls().map(|(netns, sysctls)| (netns, *sysctls)).collect()
     }
 
     fn take(&mut self, item: Recorded) -> Result<()> {

@@ -194,6 +194,11 @@ impl Tracker {
         self.sysctls.contains_key(&netns)
     }
 
+    /// By which rules namespaces send again, as far as that is known.
+    pub fn sysctls(&self) -> impl Iterator<Item = (Netns, &Sysctls)> {
+        self.sysctls.iter().map(|(netns, sysctls)| (*netns, sysctls))
+    }
+
     /// By which rules a namespace sends again; without, today's defaults are taken.
     pub fn learn_sysctls(&mut self, netns: Netns, sysctls: Sysctls) {
         if self.sysctls.len() >= MAX_NAMESPACES {
