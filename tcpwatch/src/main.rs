@@ -14,6 +14,7 @@ use tracing_subscriber::{
 };
 
 mod check;
+mod doctor;
 mod laboratory;
 mod live;
 mod runtime;
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
     let done = match cli.command {
         None => live::run(&cli.filters, &cli.output, &cli.live, &cli.web),
         Some(Command::Check) => check::run(),
+        Some(Command::Doctor(args)) => doctor::run(&args),
         Some(Command::Explain { word }) => explain(&word.join(" ")),
         Some(Command::Lab(command)) => laboratory::run(&command),
         Some(Command::LabPeer(peer)) => return peer.run(),
