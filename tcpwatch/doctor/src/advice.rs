@@ -58,7 +58,7 @@ const CLOSE_WAIT_LEAK: Advice = Advice {
     check: &["tcpwatch --state CLOSE_WAIT", "ls /proc/PID/fd | wc -l, and the limit: grep files /proc/PID/limits", "a stack of the process: gdb -p PID, jstack PID, py-spy dump"],
     change: &["close() when read() returns 0 or an error; a pool: an idle time shorter than the peer's"],
     rule: "A socket in CLOSE_WAIT for 10 s with nothing left to send; or five of one owner for 1 s, none of which it \
-           has closed. One that still sends is a half-close in use and is not counted.",
+           has closed. While data is sent and acknowledged it is a half-close in use, and not counted.",
 };
 const HALF_CLOSED: Advice = Advice {
     what: "The application has called shutdown(SHUT_WR) and keeps the socket; the peer has acknowledged the FIN and sends \

@@ -77,7 +77,7 @@ pub(super) fn verdict(
     };
     let found = |kind: &&Kind| findings.iter().all(|finding| finding.kind != **kind);
     let titles: Vec<&str> = checked.iter().filter(found).map(|kind| kind.title()).collect();
-    labelled(&mut text, "all clear", &titles.join("; "));
+    labelled(&mut text, "healthy", &titles.join("; "));
     if not_seen.is_empty() {
         labelled(&mut text, "not seen", "nothing that is known of");
     }
@@ -91,7 +91,7 @@ pub(super) fn verdict(
 fn labelled(text: &mut String, label: &str, content: &str) {
     for (number, line) in wrapped(content, WIDTH - INDENT).iter().enumerate() {
         let label = if number == 0 { label } else { "" };
-        let _written = writeln!(text, "  {label:<9}{line}").is_ok();
+        let _written = writeln!(text, "  {label:<8} {line}").is_ok();
     }
 }
 

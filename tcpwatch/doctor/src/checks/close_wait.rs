@@ -40,7 +40,16 @@ struct Held {
     waits_for_accept: bool,
     /// There is data on the way to the peer: a half-close that is in use.
     sends: bool,
+    /// When the last segment of the peer came, if the kernel was asked: an acknowledgment is one.
+    heard: Option<KernelTime>,
     unread: Option<u32>,
+}
+
+impl Held {
+    /// Since when nothing is exchanged any more.
+    fn idle_since(&self) -> KernelTime {
+        self.heard.map_or(self.since, |heard| heard.max(self.since))
+    }
 }
 
 impl CloseWaits {
@@ -48,9 +57,14 @@ impl CloseWaits {
         let Some(socket) = subject.socket else { return };
         if self.held.len() < MOST {
             let subject = *subject;
-            let fresh =
-                Held { subject, since, waits_for_accept: false, sends: false, unread: None };
-            self.held.entry(socket).or_insert(fresh);
+            self.held.entry(socket).or_insert(Held {
+                subject,
+                since,
+                waits_for_accept: false,
+                sends: false,
+                heard: None,
+                unread: None,
+            });
         }
     }
 
@@ -65,6 +79,7 @@ impl CloseWaits {
         let Some(held) = self.held.get_mut(&waiter.known.socket) else { return };
         held.waits_for_accept = waiter.known.inode == 0;
         held.sends = waiter.send_queue > 0;
+        held.heard = waiter.known.quiet.map(|quiet| waiter.known.seen.before(quiet));
         held.unread = Some(waiter.receive_queue.saturating_sub(1));
     }
 }
@@ -105,18 +120,18 @@ impl Check for CloseWaits {
     fn findings(&self, now: KernelTime, seen: &mut Seen, into: &mut Vec<Finding>) {
         let mut groups: HashMap<(OwnerKey, Service), Vec<&Held>, FxBuildHasher> = HashMap::default();
         for held in self.held.values().filter(|held| !held.waits_for_accept && !held.sends) {
-            if now.since(held.since) >= SHORT {
+            if now.since(held.idle_since()) >= SHORT {
                 let key = (OwnerKey::of(&held.subject), Service::of(&held.subject));
                 groups.entry(key).or_default().push(held);
             }
         }
         for ((owner, service), mut group) in groups {
             group.sort_by_key(|held| held.since);
-            let Some(oldest) = group.first() else { continue };
-            let is_long = now.since(oldest.since) >= LONG;
+            let is_old = |held: &&Held| now.since(held.idle_since()) >= LONG;
+            let is_long = group.iter().any(is_old);
             let closed = self.left.get(&owner).copied().unwrap_or(0);
             if is_long {
-                group.retain(|held| now.since(held.since) >= LONG);
+                group.retain(|held| is_old(&held));
             } else if group.len() < SEVERAL || closed > 0 {
                 continue;
             }

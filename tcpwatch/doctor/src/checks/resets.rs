@@ -76,7 +76,7 @@ fn kind(why: &str) -> Option<Kind> {
     Some(match why {
         "tcp_abort_on_close" => Kind::ResetUnread,
         "tcp_state" | "tcp_disconnect_with_data" => Kind::ResetLinger,
-        "tcp_abort_on_data" => Kind::ResetLateData,
+        "tcp_abort_on_data" | "tcp_timewait_socket" => Kind::ResetLateData,
         _ => return None,
     })
 }
