@@ -76,9 +76,12 @@ fn look(args: &DoctorArgs, report: &mut Report) -> Result<()> {
         let mut live = Live::attach(&plan)?;
         live.probes().try_out();
         let not_seen = not_seen(live.probes());
+        // What grows from now on has grown while it was looked.
+        let mut looks = Looks::begin(scope);
+        live.note_facts(looks.next().await?);
         let end = (!args.live).then(|| Instant::now() + args.duration);
         banner(args);
-        watch(&mut live, (scope, end), &mut doctor, &mut clock, report).await?;
+        watch(&mut live, (looks, end), &mut doctor, &mut clock, report).await?;
         anyhow::Ok(not_seen)
     })?;
     let now = doctor.until();
@@ -88,12 +91,11 @@ fn look(args: &DoctorArgs, report: &mut Report) -> Result<()> {
 /// Runs to the end: the duration, or a signal.
 async fn watch(
     live: &mut Live<'_>,
-    (scope, end): (Scope, Option<Instant>),
+    (mut looks, end): (Looks, Option<Instant>),
     doctor: &mut Doctor,
     clock: &mut WallClock,
     report: &mut Report,
 ) -> Result<()> {
-    let mut looks = Looks::begin(scope);
     let mut judging = interval(EVERY);
     judging.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut known: HashSet<(Kind, String, Option<KernelTime>)> = HashSet::new();

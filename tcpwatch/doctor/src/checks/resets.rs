@@ -20,11 +20,15 @@ const SENT: (usize, u64) = (3, 20);
 const RECEIVED: (usize, u64) = (5, 10);
 /// Connections that are remembered at most.
 const MOST: usize = 1 << 13;
+/// Of those that ended, at most so many wait for their reset, which comes within milliseconds or never.
+const AWAITED: usize = 1024;
 
 #[derive(Default)]
 pub(super) struct Resets {
     /// Why a socket's last reset was sent.
     pending: HashMap<Cookie, (Kind, TcpState), FxBuildHasher>,
+    /// Connections that ended by a reset of which is not known yet why it was sent: it comes right after.
+    awaiting: HashMap<Cookie, Connection, FxBuildHasher>,
     ended: HashMap<OwnerKey, u64, FxBuildHasher>,
     reset: HashMap<(OwnerKey, Kind), Vec<Ended>, FxBuildHasher>,
     /// The two ends of connections that a socket of this host has reset.
@@ -41,18 +45,38 @@ struct Ended {
 
 impl Resets {
     fn ends(&mut self, connection: &Connection) {
-        let Connection { subject, end, .. } = connection;
-        let owner = OwnerKey::of(subject);
+        let owner = OwnerKey::of(&connection.subject);
         if self.ended.len() < MOST || self.ended.contains_key(&owner) {
             *self.ended.entry(owner).or_default() += 1;
         }
-        let why = subject.socket.and_then(|socket| self.pending.remove(&socket));
-        let by_reset = match end {
-            Reason::ResetSent => why.filter(|(kind, _)| *kind != Kind::ResetReceived),
-            Reason::ResetReceived => Some((Kind::ResetReceived, TcpState::Established)),
-            _ => None,
-        };
-        let Some((kind, state)) = by_reset else { return };
+        let Some(socket) = connection.subject.socket else { return };
+        let why = self.pending.remove(&socket);
+        match (connection.end, why) {
+            (Reason::ResetSent, Some(why)) => self.add(connection, why),
+            (Reason::ResetSent, None) => {
+                if self.awaiting.len() >= AWAITED {
+                    self.awaiting.clear();
+                }
+                self.awaiting.insert(socket, connection.clone());
+            }
+            (Reason::ResetReceived, _) => {
+                self.add(connection, (Kind::ResetReceived, TcpState::Established));
+            }
+            _ => {}
+        }
+    }
+
+    fn sends(&mut self, socket: Cookie, why: (Kind, TcpState)) {
+        if let Some(connection) = self.awaiting.remove(&socket) {
+            self.add(&connection, why);
+        } else if self.pending.len() < MOST {
+            self.pending.insert(socket, why);
+        }
+    }
+
+    fn add(&mut self, connection: &Connection, (kind, state): (Kind, TcpState)) {
+        let subject = &connection.subject;
+        let owner = OwnerKey::of(subject);
         // Health checkers open a connection and take it down by a reset, which costs nobody anything.
         let totals = connection.totals;
         let is_empty = totals.is_some_and(|totals| totals.sent == 0 && totals.received == 0);
@@ -88,10 +112,8 @@ impl Check for Resets {
                 let Some(socket) = reset.subject.socket else { return };
                 let sent = reset.direction == ResetDirection::Sent;
                 let kind = reset.why.as_deref().filter(|_| sent).and_then(kind);
-                if let Some((kind, state)) = kind.zip(reset.state)
-                    && self.pending.len() < MOST
-                {
-                    self.pending.insert(socket, (kind, state));
+                if let Some(why) = kind.zip(reset.state) {
+                    self.sends(socket, why);
                 }
             }
             News::Connection(connection) => self.ends(connection),

@@ -16,7 +16,7 @@ use crate::{
     whose::OwnerKey,
 };
 
-/// Unread bytes that did not change for as long are not read.
+/// An application that has read nothing for as long does not read.
 const LONG: Duration = Duration::from_secs(4);
 /// Less than this many bytes may be what an application leaves on purpose.
 const LEAST: u32 = 1 << 15;
@@ -30,8 +30,10 @@ pub(super) struct Unreads {
 
 struct Queued {
     waiter: Waiter,
-    /// The queue has not become shorter since.
+    /// Nothing was read since.
     since: KernelTime,
+    /// Bytes that were read by then.
+    read: u64,
     last: KernelTime,
 }
 
@@ -43,11 +45,12 @@ impl Check for Unreads {
             if !held || waiter.receive_queue < LEAST || self.queued.len() >= MOST {
                 continue;
             }
-            let fresh = Queued { waiter: *waiter, since: known.seen, last: facts.at };
+            let received = waiter.tcp.and_then(|tcp| tcp.bytes_received);
+            let Some(read) = received.map(|bytes| bytes.saturating_sub(waiter.receive_queue.into())) else { continue };
+            let fresh = Queued { waiter: *waiter, since: known.seen, read, last: facts.at };
             let queued = self.queued.entry(known.socket).or_insert(fresh);
-            // A byte that came and one that was read look alike: only a queue that stands still counts.
-            if queued.waiter.receive_queue != waiter.receive_queue {
-                queued.since = known.seen;
+            if queued.read != read {
+                (queued.since, queued.read) = (known.seen, read);
             }
             (queued.waiter, queued.last) = (*waiter, facts.at);
         }
@@ -82,7 +85,7 @@ fn finding(group: &[&Queued], now: KernelTime, seen: &mut Seen) -> Option<Findin
     let sure = (Severity::Warning, Certainty::Certain);
     Some(Finding {
         since: Some(oldest.since),
-        basis: "the number of unread bytes was the same in every look".to_owned(),
+        basis: "the number of bytes that were read was the same in every look".to_owned(),
         examples: group.iter().take(EXAMPLES).map(|queued| example(queued, now)).collect(),
         ..Finding::new(Kind::NotRead, sure, many, whose, what)
     })

@@ -1,12 +1,15 @@
 //! What goes wrong with the queues of listeners.
 
-use std::net::TcpStream;
+use std::{net::TcpStream, time::Duration};
 
 use super::{
     Case,
     host::{Host, Kept, reached},
 };
-use crate::harness::sockets::{self, lose_acks};
+use crate::harness::{
+    let_pass,
+    sockets::{self, lose_acks},
+};
 
 pub(super) fn cases() -> Vec<Case> {
     let case = |name, make, here| Case { name, make, here, there: &[] };
@@ -54,7 +57,14 @@ fn crowd(host: &Host) -> Kept {
     let clients: Vec<_> = (0..3).map(|_| host.connect(&listener)).collect();
     let late = host.here.inside(|| sockets::start_connect(sockets::unbound(to), to));
     sockets::lose_nothing(&listener);
-    Box::new((clients, late, listener))
+    // Those whose SYN+ACK was sent again come in now.
+    listener.set_nonblocking(true).unwrap();
+    let mut accepted = Vec::new();
+    for _ in 0..60 {
+        accepted.extend(listener.accept().ok());
+        let_pass(Duration::from_millis(100));
+    }
+    Box::new((clients, late, accepted, listener))
 }
 
 fn cookies(host: &Host) -> Kept {
