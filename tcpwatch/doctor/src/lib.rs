@@ -21,6 +21,6 @@ pub mod whose;
 
 pub use advice::Advice;
 pub use doctor::Doctor;
-pub use span::Span;
 pub use finding::{Certainty, Example, Finding, Kind, Severity};
+pub use span::Span;
 pub use whose::Whose;

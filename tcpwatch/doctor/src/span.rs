@@ -24,7 +24,8 @@ mod tests {
 
     #[test]
     fn a_span_has_two_units_at_most() {
-        for (seconds, text) in [(0, "0 ms"), (12, "12 s"), (250, "4m10s"), (10_920, "3h02m"), (273_600, "3d04h")]
+        for (seconds, text) in
+            [(0, "0 ms"), (12, "12 s"), (250, "4m10s"), (10_920, "3h02m"), (273_600, "3d04h")]
         {
             assert_eq!(Span(Duration::from_secs(seconds)).to_string(), text);
         }

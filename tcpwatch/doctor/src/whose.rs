@@ -51,7 +51,8 @@ impl fmt::Display for Whose {
         });
         let place = self.place.as_ref();
         let container = place.and_then(|place| place.container.as_ref());
-        let container = container.map(|container| format!("container {}", clean(container.short())));
+        let container =
+            container.map(|container| format!("container {}", clean(container.short())));
         let unit = place.and_then(|place| place.unit.as_deref()).map(short);
         let unit = unit.filter(|unit| *unit != "init.scope" && !unit.starts_with("session-"));
         let place = container.or_else(|| unit.map(clean));

@@ -47,7 +47,9 @@ impl Looks {
     }
 
     async fn finished(&mut self) -> Result<HostFacts> {
-        let Some(under_way) = self.under_way.as_mut() else { anyhow::bail!("no look is under way") };
+        let Some(under_way) = self.under_way.as_mut() else {
+            anyhow::bail!("no look is under way")
+        };
         let finished = under_way.await;
         self.under_way = None;
         let (took, facts) = finished?;

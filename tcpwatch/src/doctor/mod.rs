@@ -182,8 +182,11 @@ fn banner(args: &DoctorArgs) {
 
 /// What this kernel or these privileges do not let be seen.
 fn not_seen(probes: &Probes) -> Vec<String> {
-    let missing = probes.missing().into_iter().map(|(what, why)| format!("{what}: {why}"));
+    let missing = probes.missing().map(|(what, why)| format!("{what}: {why}"));
     let blind = probes.facts.blind_spots().into_iter().map(|(what, why)| format!("{what}: {why}"));
-    let invisible = probes.trial.invisible().map(|feature| format!("{}: not visible on this kernel", feature.name));
+    let invisible = probes
+        .trial
+        .invisible()
+        .map(|feature| format!("{}: not visible on this kernel", feature.name));
     missing.chain(blind).chain(invisible).collect()
 }

@@ -31,7 +31,12 @@ impl Report {
     }
 
     /// Shows a finding as it is made.
-    pub(super) fn finding(&mut self, finding: &Finding, at: KernelTime, clock: &WallClock) -> Result<()> {
+    pub(super) fn finding(
+        &mut self,
+        finding: &Finding,
+        at: KernelTime,
+        clock: &WallClock,
+    ) -> Result<()> {
         self.shown = true;
         let mut out = Vec::new();
         self.add(finding, at, clock, &mut out);
@@ -80,7 +85,9 @@ impl Report {
         match self.format {
             Format::Json => self.json.verdict(&verdict, at, clock, &mut out),
             Format::Text => {
-                out.extend_from_slice(text::verdict(&verdict, &findings, &checked, looked).as_bytes());
+                out.extend_from_slice(
+                    text::verdict(&verdict, &findings, &checked, looked).as_bytes(),
+                );
             }
         }
         print(&out)

@@ -15,7 +15,12 @@ const INDENT: usize = 11;
 /// A page: what, whose, since when, evidence, causes, what to check and change, how sure.
 pub(super) fn finding(finding: &Finding, since: Option<&str>, at: KernelTime) -> String {
     let Finding { kind, severity, certainty, basis, what, whose, .. } = finding;
-    let mut text = format!("{} \u{b7} {} \u{b7} {}\n", severity.word().to_uppercase(), kind.word(), certainty.word());
+    let mut text = format!(
+        "{} \u{b7} {} \u{b7} {}\n",
+        severity.word().to_uppercase(),
+        kind.word(),
+        certainty.word()
+    );
     labelled(&mut text, "", what);
     let guess = if whose.inherited { ", a guess: the listener's" } else { "" };
     labelled(&mut text, "whose", &format!("{whose}{guess}, network namespace {}", whose.netns.0));

@@ -15,6 +15,11 @@ pub(super) fn pages() -> impl Iterator<Item = Page> {
         let mut parts: Vec<(&str, Cow<'static, str>)> =
             lists.map(|(label, texts)| (label, texts.join("; ").into())).collect();
         parts.push(("when", rule.into()));
-        Page { kind: "finding of doctor", words: vec![kind.word().into()], what: what.to_owned(), parts }
+        Page {
+            kind: "finding of doctor",
+            words: vec![kind.word().into()],
+            what: what.to_owned(),
+            parts,
+        }
     })
 }

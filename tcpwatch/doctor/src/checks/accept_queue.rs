@@ -7,7 +7,7 @@ use std::{
 
 use rustc_hash::FxBuildHasher;
 use tcpwatch_core::{
-    event::{Cookie, Endpoint, KernelTime, ListenerQueue, Netns, TcpState, Waiter},
+    event::{Cookie, Endpoint, Endpoints, KernelTime, ListenerQueue, Netns, TcpState, Waiter},
     facts::{HostFacts, ListenerFacts},
     track::{News, Subject},
 };
@@ -17,6 +17,7 @@ use crate::{
     finding::{Certainty, EXAMPLES, Example, Finding, Kind, Severity},
     seen::Seen,
     span::Span,
+    whose::Whose,
 };
 
 /// A connection that has waited for `accept()` for as long was forgotten: the queue is emptied in its order.
@@ -66,7 +67,8 @@ impl AcceptQueues {
         full.last = if queue.waiting >= full.last.waiting { queue } else { full.last };
         let is_new = full.examples.iter().all(|example| example.ends != subject.ends);
         if full.examples.len() < EXAMPLES && is_new {
-            let note = if queue.ack_dropped { "its last ACK was dropped" } else { "met a full queue" };
+            let note =
+                if queue.ack_dropped { "its last ACK was dropped" } else { "met a full queue" };
             full.examples.push(Example { note: note.to_owned(), ..Example::of(subject, state) });
         }
     }
@@ -103,7 +105,8 @@ impl Check for AcceptQueues {
             }
             for waiter in &here.sockets {
                 let known = &waiter.known;
-                let comes_in = here.listeners.iter().any(|one| one.local.port == known.ends.local.port);
+                let comes_in =
+                    here.listeners.iter().any(|one| one.local.port == known.ends.local.port);
                 let open = matches!(known.state, TcpState::Established | TcpState::CloseWait);
                 if known.inode != 0 || !open || !comes_in || self.waiting.len() >= MOST {
                     continue;
@@ -123,7 +126,8 @@ impl Check for AcceptQueues {
             late.entry((known.netns, known.ends.local.port)).or_default().push(waiting);
         }
         late.retain(|_, group| group.iter().any(|waiting| now.since(waiting.since) >= LONG));
-        let mut keys: Vec<_> = self.full.keys().chain(late.keys()).chain(self.sampled.keys()).copied().collect();
+        let mut keys: Vec<_> =
+            self.full.keys().chain(late.keys()).chain(self.sampled.keys()).copied().collect();
         keys.sort_unstable();
         keys.dedup();
         for key in keys {
@@ -152,12 +156,8 @@ impl AcceptQueues {
         let everywhere = Endpoint { address: std::net::Ipv4Addr::UNSPECIFIED.into(), port };
         let bound = full.map_or(everywhere, |full| full.last.bound_to);
         let listener = seen.listener(netns, bound).copied();
-        let whose = listener.map(|listener| {
-            let ends = tcpwatch_core::event::Endpoints { local: listener.local, remote: everywhere };
-            let subject = seen.subject(listener.socket, netns, ends);
-            seen.whose(&Subject { cgroup: subject.cgroup.or(listener.cgroup), ..subject })
-        });
-        let whose = whose.unwrap_or_else(|| crate::Whose::unknown(netns));
+        let whose = listener
+            .map_or_else(|| Whose::unknown(netns), |listener| listens(&listener, netns, seen));
         let since = [
             full.map(|full| full.since),
             late.first().map(|waiting| waiting.since),
@@ -168,13 +168,25 @@ impl AcceptQueues {
         let waiting = waiting.max(full.map_or(0, |full| full.last.waiting));
         let loses = full.is_some() || sampled.is_some();
         let not_accepted = late.first().map(|waiting| {
-            format!("{whose} has not called accept() for {} at least", Span(now.since(waiting.since)))
+            format!(
+                "{whose} has not called accept() for {} at least",
+                Span(now.since(waiting.since))
+            )
         });
-        let queue = most.map_or_else(String::new, |most| format!(", {waiting} wait and {} fit", most.saturating_add(1)));
+        let queue = most.map_or_else(String::new, |most| {
+            format!(", {waiting} wait and {} fit", most.saturating_add(1))
+        });
         let what = match (loses, not_accepted) {
-            (true, Some(late)) => format!("the accept queue of port {port} is full{queue}: {late}, and more connections are dropped"),
-            (true, None) => format!("the accept queue of port {port} was full{queue}: {whose} accepts too slowly, and connections were dropped"),
-            (false, late) => format!("connections to port {port} are not accepted{queue}: {}", late.unwrap_or_default()),
+            (true, Some(late)) => format!(
+                "the accept queue of port {port} is full{queue}: {late}, and more connections are dropped"
+            ),
+            (true, None) => format!(
+                "the accept queue of port {port} was full{queue}: {whose} accepts too slowly, and connections were dropped"
+            ),
+            (false, late) => format!(
+                "connections to port {port} are not accepted{queue}: {}",
+                late.unwrap_or_default()
+            ),
         };
         let severity = if loses { Severity::Critical } else { Severity::Warning };
         let count = full.map_or(0, |full| full.connections).max(u64::from(waiting));
@@ -195,6 +207,13 @@ impl AcceptQueues {
     }
 }
 
+/// Who listens.
+fn listens(listener: &ListenerFacts, netns: Netns, seen: &mut Seen) -> Whose {
+    let ends = Endpoints { local: listener.local, remote: listener.local };
+    let subject = seen.subject(listener.socket, netns, ends);
+    seen.whose(&Subject { cgroup: subject.cgroup.or(listener.cgroup), ..subject })
+}
+
 fn late_example(waiting: &Waiting, now: KernelTime) -> Example {
     let known = &waiting.waiter.known;
     Example {
@@ -211,8 +230,12 @@ fn change(seen: &Seen, netns: Netns, most: Option<u32>) -> Vec<String> {
     let somaxconn = seen.here(netns).and_then(|here| here.sysctls.get("core/somaxconn").copied());
     let (Some(most), Some(somaxconn)) = (most, somaxconn) else { return Vec::new() };
     if u64::from(most) >= somaxconn {
-        vec![format!("sysctl -w net.core.somaxconn=4096 (it is {somaxconn} and bounds this queue), then restart the server")]
+        vec![format!(
+            "sysctl -w net.core.somaxconn=4096 (it is {somaxconn} and bounds this queue), then restart the server"
+        )]
     } else {
-        vec![format!("the server's listen() backlog (it is {most}; net.core.somaxconn allows {somaxconn})")]
+        vec![format!(
+            "the server's listen() backlog (it is {most}; net.core.somaxconn allows {somaxconn})"
+        )]
     }
 }

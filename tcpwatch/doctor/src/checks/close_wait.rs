@@ -103,7 +103,8 @@ impl Check for CloseWaits {
                 if let Some(held) = self.held.get_mut(&socket) {
                     held.subject = still.subject;
                     held.waits_for_accept = still.wait.waits_for == Some(WaitsFor::Accept);
-                    let queued = still.wait.unsent.unwrap_or(0) + still.wait.unacknowledged.unwrap_or(0);
+                    let queued =
+                        still.wait.unsent.unwrap_or(0) + still.wait.unacknowledged.unwrap_or(0);
                     held.sends = queued > 0;
                     held.unread = still.wait.unread;
                 }
@@ -114,11 +115,14 @@ impl Check for CloseWaits {
 
     fn facts(&mut self, facts: &HostFacts) {
         let sockets = facts.namespaces.iter().flat_map(|facts| &facts.sockets);
-        sockets.filter(|waiter| waiter.known.state == TcpState::CloseWait).for_each(|waiter| self.look(waiter));
+        sockets
+            .filter(|waiter| waiter.known.state == TcpState::CloseWait)
+            .for_each(|waiter| self.look(waiter));
     }
 
     fn findings(&self, now: KernelTime, seen: &mut Seen, into: &mut Vec<Finding>) {
-        let mut groups: HashMap<(OwnerKey, Service), Vec<&Held>, FxBuildHasher> = HashMap::default();
+        let mut groups: HashMap<(OwnerKey, Service), Vec<&Held>, FxBuildHasher> =
+            HashMap::default();
         for held in self.held.values().filter(|held| !held.waits_for_accept && !held.sends) {
             if now.since(held.idle_since()) >= SHORT {
                 let key = (OwnerKey::of(&held.subject), Service::of(&held.subject));
@@ -131,7 +135,7 @@ impl Check for CloseWaits {
             let is_long = group.iter().any(is_old);
             let closed = self.left.get(&owner).copied().unwrap_or(0);
             if is_long {
-                group.retain(|held| is_old(&held));
+                group.retain(is_old);
             } else if group.len() < SEVERAL || closed > 0 {
                 continue;
             }

@@ -160,7 +160,8 @@ impl Connects {
     /// A SYN that was sent again without an answer.
     fn waits(&mut self, at: KernelTime, subject: &Subject, attempts: u32) {
         let Some(socket) = subject.socket else { return };
-        if attempts < UNANSWERED || self.pending.contains_key(&socket) || self.pending.len() >= MOST {
+        if attempts < UNANSWERED || self.pending.contains_key(&socket) || self.pending.len() >= MOST
+        {
             return;
         }
         let note = format!("its SYN was sent {} times", attempts + 1);
@@ -232,12 +233,18 @@ fn finding(
     let severity = if *answered == 0 { Severity::Critical } else { Severity::Warning };
     let severity = if is_over { Severity::Notice } else { severity };
     let until = if is_over { "; the last one was answered" } else { "" };
-    let what = format!("{count} of {of} connects of {whose} to {remote} {}{until}", failure.words());
+    let what =
+        format!("{count} of {of} connects of {whose} to {remote} {}{until}", failure.words());
     Some(Finding {
         since: *first,
         basis: match failure {
-            Failure::Unanswered => "the SYN was sent again and again; where it is lost cannot be seen from here".to_owned(),
-            Failure::Refused | Failure::Rejected => "the kernel's reason for the end of the connect".to_owned(),
+            Failure::Unanswered => {
+                "the SYN was sent again and again; where it is lost cannot be seen from here"
+                    .to_owned()
+            }
+            Failure::Refused | Failure::Rejected => {
+                "the kernel's reason for the end of the connect".to_owned()
+            }
         },
         examples: examples.clone(),
         ..Finding::new(failure.kind(), (severity, Certainty::Certain), *count, whose, what)

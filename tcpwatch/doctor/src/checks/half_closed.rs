@@ -68,10 +68,11 @@ impl Check for HalfCloseds {
                 let age = known.in_state.or(known.at_least).unwrap_or_default();
                 self.enter(&known.subject, known.at.before(age));
             }
-            News::Still(still) if still.state == TcpState::FinWait2 => {
-                if still.wait.orphan || still.wait.ends_at.is_some() {
-                    self.leave(still.subject.socket);
-                }
+            News::Still(still)
+                if still.state == TcpState::FinWait2
+                    && (still.wait.orphan || still.wait.ends_at.is_some()) =>
+            {
+                self.leave(still.subject.socket);
             }
             _ => {}
         }
@@ -91,7 +92,8 @@ impl Check for HalfCloseds {
     fn findings(&self, now: KernelTime, seen: &mut Seen, into: &mut Vec<Finding>) {
         let mut groups: HashMap<OwnerKey, Vec<&Held>, FxBuildHasher> = HashMap::default();
         for held in self.held.values() {
-            if now.since(held.heard.unwrap_or(held.since)) >= LONG && now.since(held.since) >= LONG {
+            if now.since(held.heard.unwrap_or(held.since)) >= LONG && now.since(held.since) >= LONG
+            {
                 groups.entry(OwnerKey::of(&held.subject)).or_default().push(held);
             }
         }
@@ -125,7 +127,8 @@ fn finding(group: &[&Held], now: KernelTime, seen: &mut Seen) -> Option<Finding>
 }
 
 fn example(held: &Held, now: KernelTime) -> Example {
-    let note = held.heard.map(|heard| format!("nothing from the peer for {}", Span(now.since(heard))));
+    let note =
+        held.heard.map(|heard| format!("nothing from the peer for {}", Span(now.since(heard))));
     Example {
         lasted: Some(now.since(held.since)),
         note: note.unwrap_or_default(),

@@ -48,7 +48,9 @@ struct Dead {
 impl Idles {
     fn look(&mut self, waiter: &Waiter) {
         let known = &waiter.known;
-        let Some(quiet) = known.quiet.filter(|_| known.state == TcpState::Established) else { return };
+        let Some(quiet) = known.quiet.filter(|_| known.state == TcpState::Established) else {
+            return;
+        };
         let kind = waiter.timer.map(|timer| timer.kind);
         if kind == Some(SocketTimerKind::Retransmit) {
             self.unanswered(waiter, quiet);
@@ -95,13 +97,18 @@ impl Check for Idles {
                 if let Some((since, keepalive)) = self.idle.remove(&socket) {
                     let idle = reset.at.since(since);
                     let (subject, keepalive) = (reset.subject, Some(keepalive));
-                    self.dead.insert(socket, Dead { subject, idle, at: reset.at, by_reset: true, keepalive });
+                    self.dead.insert(
+                        socket,
+                        Dead { subject, idle, at: reset.at, by_reset: true, keepalive },
+                    );
                 }
             }
             News::Still(_) => {}
             other => {
                 // What is known of the socket's owner is better than what the look had.
-                if let Some(dead) = other.subject().socket.and_then(|socket| self.dead.get_mut(&socket)) {
+                if let Some(dead) =
+                    other.subject().socket.and_then(|socket| self.dead.get_mut(&socket))
+                {
                     dead.subject = other.subject();
                 }
             }
@@ -119,7 +126,8 @@ impl Check for Idles {
     }
 
     fn findings(&self, _now: KernelTime, seen: &mut Seen, into: &mut Vec<Finding>) {
-        let mut groups: HashMap<(OwnerKey, IpAddr), Vec<(&Dead, Subject)>, FxBuildHasher> = HashMap::default();
+        let mut groups: HashMap<(OwnerKey, IpAddr), Vec<(&Dead, Subject)>, FxBuildHasher> =
+            HashMap::default();
         for (socket, dead) in &self.dead {
             let known = seen.subject(*socket, dead.subject.netns, dead.subject.ends);
             let subject = if dead.subject.process.is_some() { dead.subject } else { known };
@@ -151,7 +159,10 @@ fn finding(
     let time = seen.here(subject.netns).and_then(|here| here.ipv4("tcp_keepalive_time"));
     let keepalive = match group.iter().find_map(|(dead, _)| dead.keepalive) {
         Some(false) => "keepalive is off".to_owned(),
-        Some(true) => format!("keepalive is on, too late: by default its first probe comes after {} s", time.unwrap_or(7200)),
+        Some(true) => format!(
+            "keepalive is on, too late: by default its first probe comes after {} s",
+            time.unwrap_or(7200)
+        ),
         None => "whether keepalive is on was not seen".to_owned(),
     };
     let (s, are) = if count == 1 { ("", "is") } else { ("s", "are") };
@@ -171,8 +182,14 @@ fn finding(
         } else {
             format!("{host} may itself be gone: no connection to it was opened meanwhile")
         },
-        examples: group.iter().take(EXAMPLES).map(|(dead, subject)| example(dead, subject)).collect(),
-        change: vec![format!("SO_KEEPALIVE and TCP_KEEPIDLE={seconds} on these sockets, or sysctl -w net.ipv4.tcp_keepalive_time={seconds} for those with SO_KEEPALIVE")],
+        examples: group
+            .iter()
+            .take(EXAMPLES)
+            .map(|(dead, subject)| example(dead, subject))
+            .collect(),
+        change: vec![format!(
+            "SO_KEEPALIVE and TCP_KEEPIDLE={seconds} on these sockets, or sysctl -w net.ipv4.tcp_keepalive_time={seconds} for those with SO_KEEPALIVE"
+        )],
         ..Finding::new(Kind::IdleForgotten, (Severity::Warning, certainty), many, whose, what)
     })
 }

@@ -71,7 +71,9 @@ impl Check for ClosedPorts {
                 continue;
             }
             let count = met.count;
-            let what = format!("{host} connects to port {port} of this host, on which nothing listens, {count} times");
+            let what = format!(
+                "{host} connects to port {port} of this host, on which nothing listens, {count} times"
+            );
             let sure = (Severity::Notice, Certainty::Certain);
             into.push(Finding {
                 since: Some(met.since),

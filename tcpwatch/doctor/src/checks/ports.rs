@@ -27,7 +27,7 @@ const HALF: u64 = 50;
 /// How far ahead a forecast is worth a finding.
 const SOON: Duration = Duration::from_mins(10);
 /// `TCP_TIMEWAIT_LEN` (`include/net/tcp.h`).
-const TIME_WAIT: Duration = Duration::from_secs(60);
+const TIME_WAIT: Duration = Duration::from_mins(1);
 /// Destinations that are watched at most.
 const MOST: usize = 1 << 12;
 
@@ -114,12 +114,21 @@ impl Check for PortUses {
             let used = used.map_or_else(String::new, |used| {
                 format!(": {}{range} in use, {} of them in TIME_WAIT", used.used, used.time_wait)
             });
-            let what = format!("{whose} found no local port to connect to {remote}, {} times{used}", failed.count);
+            let what = format!(
+                "{whose} found no local port to connect to {remote}, {} times{used}",
+                failed.count
+            );
             into.push(Finding {
                 since: Some(failed.first),
                 basis: "connect() failed with EADDRNOTAVAIL before a SYN was sent".to_owned(),
                 examples: failed.examples.clone(),
-                ..Finding::new(Kind::Ports, (Severity::Critical, Certainty::Certain), failed.count, whose, what)
+                ..Finding::new(
+                    Kind::Ports,
+                    (Severity::Critical, Certainty::Certain),
+                    failed.count,
+                    whose,
+                    what,
+                )
             });
         }
         for ((netns, _, remote), (first, last)) in &self.uses {
@@ -144,7 +153,13 @@ fn taken(here: &NetnsFacts, seen: &PortUse) -> u32 {
 }
 
 impl PortUses {
-    fn growing(&self, netns: Netns, first: Sample, last: Sample, seen: &mut Seen) -> Option<Finding> {
+    fn growing(
+        &self,
+        netns: Netns,
+        first: Sample,
+        last: Sample,
+        seen: &mut Seen,
+    ) -> Option<Finding> {
         let remote = last.seen.remote;
         let ports = seen.here(netns)?.ports.max(1);
         let percent = u64::from(last.taken) * 100 / u64::from(ports);

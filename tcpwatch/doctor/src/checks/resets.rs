@@ -87,7 +87,13 @@ impl Resets {
             self.sent.insert(subject.ends);
         }
         let unsent = totals.and_then(|totals| totals.undelivered);
-        let ended = Ended { subject: *subject, state, opened: connection.opened, at: connection.at, unsent };
+        let ended = Ended {
+            subject: *subject,
+            state,
+            opened: connection.opened,
+            at: connection.at,
+            unsent,
+        };
         let group = self.reset.entry((owner, kind)).or_default();
         if group.len() < MOST {
             group.push(ended);
@@ -157,7 +163,8 @@ fn finding(kind: Kind, group: &[&Ended], all: u64, seen: &mut Seen) -> Option<Fi
     };
     let bytes = if lost > 0 { format!("; {lost} bytes were not delivered") } else { String::new() };
     let what = format!("{count} of {all} connections of {whose} ended by a reset: it {by}{bytes}");
-    let severity = if kind == Kind::ResetUnread || lost > 0 { Severity::Warning } else { Severity::Notice };
+    let severity =
+        if kind == Kind::ResetUnread || lost > 0 { Severity::Warning } else { Severity::Notice };
     Some(Finding {
         since: Some(first),
         basis: match kind {

@@ -66,7 +66,9 @@ impl Check for SynAcks {
                 port.again.remove(&change.subject.ends.remote);
             }
             // A full accept queue has a finding of its own.
-            News::Retransmit(again) if again.segment == Segment::SynAck && again.queue.is_none() => {
+            News::Retransmit(again)
+                if again.segment == Segment::SynAck && again.queue.is_none() =>
+            {
                 let Some(port) = self.port(&again.subject) else { return };
                 let remote = again.subject.ends.remote;
                 if port.again.len() >= MOST && !port.again.contains_key(&remote) {
@@ -80,10 +82,13 @@ impl Check for SynAcks {
                     counts.by_timer = counts.by_timer.max(again.attempt);
                 }
                 if port.examples.len() < EXAMPLES && counts.is_lost() {
-                    let note = format!("SYN+ACK sent again {} times", counts.by_timer + counts.by_peer);
-                    let is_new = port.examples.iter().all(|example| example.ends != again.subject.ends);
+                    let note =
+                        format!("SYN+ACK sent again {} times", counts.by_timer + counts.by_peer);
+                    let is_new =
+                        port.examples.iter().all(|example| example.ends != again.subject.ends);
                     if is_new {
-                        port.examples.push(Example { note, ..Example::of(&again.subject, again.state) });
+                        port.examples
+                            .push(Example { note, ..Example::of(&again.subject, again.state) });
                     }
                 }
             }
@@ -100,16 +105,19 @@ impl Check for SynAcks {
 
 fn finding(netns: Netns, number: u16, port: &Port, seen: &mut Seen) -> Option<Finding> {
     let lost: Vec<_> = port.again.iter().filter(|(_, again)| again.is_lost()).collect();
-    let (count, alive) = (lost.len(), lost.iter().filter(|(_, again)| again.by_peer >= AGAIN).count());
+    let (count, alive) =
+        (lost.len(), lost.iter().filter(|(_, again)| again.by_peer >= AGAIN).count());
     let hosts: BTreeSet<_> = lost.iter().map(|(remote, _)| remote.address).collect();
     let many = u64::try_from(count).unwrap_or(u64::MAX);
     // Of a SYN flood the SYN queue's finding speaks.
-    let floods = seen.growth(netns, "TCPReqQFullDoCookies") + seen.growth(netns, "TCPReqQFullDrop") > 0;
+    let floods =
+        seen.growth(netns, "TCPReqQFullDoCookies") + seen.growth(netns, "TCPReqQFullDrop") > 0;
     if floods || (alive == 0 && count < SILENT) || many * 9 < port.opened {
         return None;
     }
     let whose = owner(seen, netns, number);
-    let from = if hosts.len() == 1 { "one host".to_owned() } else { format!("{} hosts", hosts.len()) };
+    let from =
+        if hosts.len() == 1 { "one host".to_owned() } else { format!("{} hosts", hosts.len()) };
     let what = format!(
         "{count} handshakes to port {number} of {whose}, from {from}, do not complete: the SYN+ACK is sent again and again, \
          {alive} of the clients send their SYN again, too"

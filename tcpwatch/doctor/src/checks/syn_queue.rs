@@ -50,7 +50,9 @@ impl Check for SynQueues {
                 cookies.examples.push(Example { note, ..Example::of(&change.subject, change.to) });
             }
         }
-        if change.to == TcpState::SynRecv && (self.half_open.len() < MOST || self.half_open.contains_key(&key)) {
+        if change.to == TcpState::SynRecv
+            && (self.half_open.len() < MOST || self.half_open.contains_key(&key))
+        {
             let examples = self.half_open.entry(key).or_default();
             if examples.len() < EXAMPLES {
                 examples.push(Example::of(&change.subject, change.to));
@@ -80,8 +82,9 @@ impl Check for SynQueues {
 
 impl SynQueues {
     fn finding(&self, netns: Netns, seen: &mut Seen) -> Option<Finding> {
-        let [cookies, drops, failed] = ["TCPReqQFullDoCookies", "TCPReqQFullDrop", "SyncookiesFailed"]
-            .map(|name| seen.growth(netns, name));
+        let [cookies, drops, failed] =
+            ["TCPReqQFullDoCookies", "TCPReqQFullDrop", "SyncookiesFailed"]
+                .map(|name| seen.growth(netns, name));
         let setting = seen.here(netns).and_then(|here| here.ipv4("tcp_syncookies"));
         let opened = self.cookies.iter().filter(|((here, _), _)| *here == netns);
         let busiest = opened.max_by_key(|(_, cookies)| cookies.connections);
@@ -110,7 +113,8 @@ impl SynQueues {
         let severity = if drops > 0 { Severity::Critical } else { Severity::Warning };
         let port_key = (netns, port.unwrap_or(0));
         let examples = busiest.map(|(_, cookies)| cookies.examples.clone());
-        let examples = examples.or_else(|| self.half_open.get(&port_key).cloned()).unwrap_or_default();
+        let examples =
+            examples.or_else(|| self.half_open.get(&port_key).cloned()).unwrap_or_default();
         let mut change = Vec::new();
         if drops > 0 {
             change.push("sysctl -w net.ipv4.tcp_syncookies=1 (it is 0)".to_owned());
@@ -123,7 +127,13 @@ impl SynQueues {
             ),
             examples,
             change,
-            ..Finding::new(Kind::SynQueue, (severity, Certainty::Certain), cookies + drops, whose, what)
+            ..Finding::new(
+                Kind::SynQueue,
+                (severity, Certainty::Certain),
+                cookies + drops,
+                whose,
+                what,
+            )
         })
     }
 }
@@ -131,7 +141,8 @@ impl SynQueues {
 /// Who listens on this port.
 pub(super) fn owner(seen: &mut Seen, netns: Netns, port: u16) -> Whose {
     let everywhere = Endpoint { address: std::net::Ipv4Addr::UNSPECIFIED.into(), port };
-    let listener = seen.here(netns).and_then(|here| here.listeners.iter().find(|one| one.local.port == port));
+    let listener =
+        seen.here(netns).and_then(|here| here.listeners.iter().find(|one| one.local.port == port));
     let Some(listener) = listener.copied() else { return Whose::unknown(netns) };
     let ends = Endpoints { local: listener.local, remote: everywhere };
     let subject = seen.subject(listener.socket, netns, ends);

@@ -12,7 +12,7 @@ use crate::{
 struct Unsafe {
     with: Kind,
     sysctl: &'static str,
-    is_unsafe: fn(u64) -> bool,
+    applies: fn(u64) -> bool,
     better: u64,
     because: &'static str,
 }
@@ -21,42 +21,42 @@ const TABLE: [Unsafe; 6] = [
     Unsafe {
         with: Kind::SynQueue,
         sysctl: "tcp_syncookies",
-        is_unsafe: |value| value == 0,
+        applies: |value| value == 0,
         better: 1,
         because: "SYNs are dropped where a SYN cookie would let the client in",
     },
     Unsafe {
         with: Kind::AcceptQueue,
         sysctl: "tcp_abort_on_overflow",
-        is_unsafe: |value| value != 0,
+        applies: |value| value != 0,
         better: 0,
         because: "clients that meet a full accept queue are reset, and do not try again by themselves",
     },
     Unsafe {
         with: Kind::Ports,
         sysctl: "tcp_tw_reuse",
-        is_unsafe: |value| value == 0,
+        applies: |value| value == 0,
         better: 2,
         because: "a port in TIME_WAIT is not used again, not even on loopback (1: for all destinations)",
     },
     Unsafe {
         with: Kind::Ports,
         sysctl: "tcp_timestamps",
-        is_unsafe: |value| value == 0,
+        applies: |value| value == 0,
         better: 1,
         because: "without timestamps no port in TIME_WAIT can be used again",
     },
     Unsafe {
         with: Kind::TimeWaitOverflow,
         sysctl: "tcp_max_tw_buckets",
-        is_unsafe: |value| value < 4096,
+        applies: |value| value < 4096,
         better: 65_536,
         because: "so few connections in TIME_WAIT are fewer than any busy host has",
     },
     Unsafe {
         with: Kind::SynQueue,
         sysctl: "tcp_max_syn_backlog",
-        is_unsafe: |value| value < 128,
+        applies: |value| value < 128,
         better: 1024,
         because: "without SYN cookies it bounds the half-open connections of all listeners",
     },
@@ -79,8 +79,8 @@ pub(crate) fn unsafe_sysctls(seen: &mut Seen, findings: &mut Vec<Finding>) {
 }
 
 fn finding(entry: &Unsafe, netns: Netns, seen: &Seen) -> Option<Finding> {
-    let Unsafe { with, sysctl, is_unsafe, better, because } = entry;
-    let value = seen.here(netns)?.ipv4(sysctl).filter(|value| is_unsafe(*value))?;
+    let Unsafe { with, sysctl, applies, better, because } = entry;
+    let value = seen.here(netns)?.ipv4(sysctl).filter(|value| applies(*value))?;
     let what = format!("net.ipv4.{sysctl} is {value}: {because}");
     let sure = (Severity::Notice, Certainty::Certain);
     Some(Finding {

@@ -57,7 +57,10 @@ impl Check for Overflows {
             );
             let sure = (Severity::Warning, Certainty::Certain);
             let change = limit.map(|limit| {
-                format!("sysctl -w net.ipv4.tcp_max_tw_buckets={} (it is {limit})", (limit * 4).max(65_536))
+                format!(
+                    "sysctl -w net.ipv4.tcp_max_tw_buckets={} (it is {limit})",
+                    (limit * 4).max(65_536)
+                )
             });
             into.push(Finding {
                 since: met.map(|(since, ..)| *since).or(seen.began),

@@ -46,7 +46,11 @@ impl Check for Unreads {
                 continue;
             }
             let received = waiter.tcp.and_then(|tcp| tcp.bytes_received);
-            let Some(read) = received.map(|bytes| bytes.saturating_sub(waiter.receive_queue.into())) else { continue };
+            let Some(read) =
+                received.map(|bytes| bytes.saturating_sub(waiter.receive_queue.into()))
+            else {
+                continue;
+            };
             let fresh = Queued { waiter: *waiter, since: known.seen, read, last: facts.at };
             let queued = self.queued.entry(known.socket).or_insert(fresh);
             if queued.read != read {

@@ -55,7 +55,8 @@ impl Check for ZeroWindows {
     }
 
     fn findings(&self, now: KernelTime, seen: &mut Seen, into: &mut Vec<Finding>) {
-        let mut groups: HashMap<(OwnerKey, Endpoint), Vec<&Shut>, FxBuildHasher> = HashMap::default();
+        let mut groups: HashMap<(OwnerKey, Endpoint), Vec<&Shut>, FxBuildHasher> =
+            HashMap::default();
         for shut in self.shut.values().filter(|shut| now.since(shut.since) >= LONG) {
             let known = &shut.waiter.known;
             let subject = seen.subject(known.socket, known.netns, known.ends);

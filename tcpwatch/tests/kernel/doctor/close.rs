@@ -20,7 +20,11 @@ pub(super) fn cases() -> Vec<Case> {
     vec![
         case("nobody closes", leak, &["close_wait_leak"]),
         case("the server closes after 2 s", slow_close, &[]),
-        case("a half-close that nobody answers", half_closed, &["close_wait_leak", "half_closed_forever"]),
+        case(
+            "a half-close that nobody answers",
+            half_closed,
+            &["close_wait_leak", "half_closed_forever"],
+        ),
         case("a half-close that is answered slowly", half_close_in_use, &[]),
         case("closed with unread data", unread, &["reset_unread_data"]),
         case("closed when all was read", read, &[]),
@@ -28,7 +32,12 @@ pub(super) fn cases() -> Vec<Case> {
         case("health checks with SO_LINGER 0", health_check, &[]),
         case("a process ends with unread data", ends_at_once, &[]),
         case("data after close()", late_data, &["reset_late_data"]),
-        Case { name: "little room for TIME_WAIT", make: overflow, here: &["time_wait_overflow", "unsafe_sysctl"], there: &[] },
+        Case {
+            name: "little room for TIME_WAIT",
+            make: overflow,
+            here: &["time_wait_overflow", "unsafe_sysctl"],
+            there: &[],
+        },
         case("room for TIME_WAIT", no_overflow, &[]),
     ]
 }

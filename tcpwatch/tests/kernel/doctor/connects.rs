@@ -28,7 +28,12 @@ pub(super) fn cases() -> Vec<Case> {
         case("SYN+ACKs are lost", syn_ack_lost, &["syn_ack_lost", "connect_unanswered"]),
         case("a port that is in use", tuple_in_use, &["tuple_in_use"]),
         case("a port that is used for another destination", tuple_not_in_use, &[]),
-        Case { name: "a neighbour connects to a closed port", make: closed_port, here: &["no_listener"], there: &["connect_refused"] },
+        Case {
+            name: "a neighbour connects to a closed port",
+            make: closed_port,
+            here: &["no_listener"],
+            there: &["connect_refused"],
+        },
         case("a neighbour connects to a listener", open_port, &[]),
     ]
 }
@@ -86,7 +91,11 @@ fn starts_late(host: &Host) -> Kept {
     let socket = host.here.inside(|| sockets::bound(to));
     socket.listen(16).unwrap();
     let listener: std::net::TcpListener = socket.into();
-    Box::new((host.here.inside(|| TcpStream::connect(to).unwrap()), listener.accept().unwrap(), listener))
+    Box::new((
+        host.here.inside(|| TcpStream::connect(to).unwrap()),
+        listener.accept().unwrap(),
+        listener,
+    ))
 }
 
 fn rejected(host: &Host) -> Kept {
@@ -161,7 +170,7 @@ fn bound_twice(host: &Host, second: &str) -> Kept {
     let (one, other) = (bound(), bound());
     one.connect(&first.into()).unwrap();
     let done = other.connect(&second.into()).is_ok();
-    let accepted: Vec<_> = (0..1 + usize::from(done)).map(|_| listener.accept().unwrap()).collect();
+    let accepted: Vec<_> = (0..=usize::from(done)).map(|_| listener.accept().unwrap()).collect();
     Box::new((one, other, accepted, listener))
 }
 

@@ -18,7 +18,11 @@ pub(super) fn cases() -> Vec<Case> {
         case("nobody accepts", not_accepted, &["accept_queue"]),
         case("a busy listener", busy, &[]),
         case("a SYN queue that is full, with cookies", cookies, &["syn_queue_full"]),
-        case("a SYN queue that is full, without cookies", no_cookies, &["syn_queue_full", "unsafe_sysctl"]),
+        case(
+            "a SYN queue that is full, without cookies",
+            no_cookies,
+            &["syn_queue_full", "unsafe_sysctl"],
+        ),
         case("no cookies, and no need for them", no_need_for_cookies, &[]),
     ]
 }

@@ -37,7 +37,10 @@ struct Case {
 
 /// All tables.
 fn cases() -> Vec<Case> {
-    [close::cases(), connects::cases(), listeners::cases(), windows::cases()].into_iter().flatten().collect()
+    [close::cases(), connects::cases(), listeners::cases(), windows::cases()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 /// Findings of a run, and of its verdict.
@@ -51,7 +54,8 @@ impl Judged {
     fn of(output: &Output) -> Self {
         let text = String::from_utf8(output.stdout.clone()).unwrap();
         let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-        let (findings, mut rest): (Vec<_>, Vec<_>) = lines.partition(|line| line["event"] == "finding");
+        let (findings, mut rest): (Vec<_>, Vec<_>) =
+            lines.partition(|line| line["event"] == "finding");
         let verdict = rest.pop().unwrap_or_else(|| panic!("no verdict: {output:?}"));
         Self { findings, verdict, status: output.status.code() }
     }
@@ -110,10 +114,14 @@ fn each_fault_is_found_with_its_owner_its_neighbour_is_not_and_a_replay_judges_t
     let mut wrong = Vec::new();
     for (case, host) in &hosts {
         for (netns, expected) in [(&host.here, case.here), (&host.there, case.there)] {
-            let expected: BTreeSet<String> = expected.iter().map(|word| (*word).to_owned()).collect();
+            let expected: BTreeSet<String> =
+                expected.iter().map(|word| (*word).to_owned()).collect();
             let is = found.get(&u64::from(netns.inode)).cloned().unwrap_or_default();
             if is != expected {
-                wrong.push(format!("{} (netns {}): {is:?} instead of {expected:?}", case.name, netns.inode));
+                wrong.push(format!(
+                    "{} (netns {}): {is:?} instead of {expected:?}",
+                    case.name, netns.inode
+                ));
             }
         }
     }
@@ -137,7 +145,10 @@ fn a_host_without_faults_is_all_clear_with_what_was_checked() {
     assert_eq!(judged.verdict["findings"], 0);
     assert_eq!(judged.verdict["namespaces"], 1);
     let checked = judged.verdict["checked"].as_array().unwrap();
-    assert!(checked.len() > 15 && checked.iter().any(|kind| kind == "close_wait_leak"), "{checked:?}");
+    assert!(
+        checked.len() > 15 && checked.iter().any(|kind| kind == "close_wait_leak"),
+        "{checked:?}"
+    );
 }
 
 #[test]
@@ -158,5 +169,7 @@ fn every_line_of_the_doctor_is_as_its_schema_says() {
     }
     let finding = &judged.findings[0];
     assert_eq!(finding["process"]["pid"], std::process::id(), "{finding}");
-    assert!(fs::exists("/proc/self").unwrap() && finding["examples"].as_array().unwrap().len() == 3);
+    assert!(
+        fs::exists("/proc/self").unwrap() && finding["examples"].as_array().unwrap().len() == 3
+    );
 }

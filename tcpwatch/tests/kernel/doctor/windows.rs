@@ -14,9 +14,19 @@ use crate::harness::{let_pass, sockets};
 
 pub(super) fn cases() -> Vec<Case> {
     vec![
-        Case { name: "nobody reads", make: not_read, here: &["data_not_read"], there: &["zero_window"] },
+        Case {
+            name: "nobody reads",
+            make: not_read,
+            here: &["data_not_read"],
+            there: &["zero_window"],
+        },
         Case { name: "read slowly", make: read_slowly, here: &[], there: &[] },
-        Case { name: "forgotten while idle", make: forgotten, here: &[], there: &["idle_forgotten"] },
+        Case {
+            name: "forgotten while idle",
+            make: forgotten,
+            here: &[],
+            there: &["idle_forgotten"],
+        },
         Case { name: "idle, and used again", make: used_again, here: &[], there: &[] },
     ]
 }

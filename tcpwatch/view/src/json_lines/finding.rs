@@ -112,7 +112,13 @@ impl VerdictLine {
 
 impl JsonLines {
     /// Appends the line of a finding that was made at `at`.
-    pub fn finding(&mut self, finding: &Finding, at: KernelTime, clock: &WallClock, out: &mut Vec<u8>) {
+    pub fn finding(
+        &mut self,
+        finding: &Finding,
+        at: KernelTime,
+        clock: &WallClock,
+        out: &mut Vec<u8>,
+    ) {
         let since = finding.since.map(|since| self.moment(since, clock));
         let subject = subject(&finding.whose);
         self.write("finding", at, clock, out, |line| {
@@ -125,7 +131,13 @@ impl JsonLines {
     }
 
     /// Appends the last line.
-    pub fn verdict(&mut self, verdict: &VerdictLine, at: KernelTime, clock: &WallClock, out: &mut Vec<u8>) {
+    pub fn verdict(
+        &mut self,
+        verdict: &VerdictLine,
+        at: KernelTime,
+        clock: &WallClock,
+        out: &mut Vec<u8>,
+    ) {
         self.line("verdict", at, clock, out, verdict);
     }
 }
@@ -204,9 +216,7 @@ mod tests {
             .iter()
             .flat_map(|part| part["required"].as_array().unwrap().clone())
             .collect();
-        let when = |event: &str, then: serde_json::Value| {
-            json!({ "if": { "properties": { "event": { "const": event } } }, "then": then })
-        };
+        let when = |event: &str, then: serde_json::Value| json!({ "if": { "properties": { "event": { "const": event } } }, "then": then });
         let schema = json!({
             "$schema": "https://json-schema.org/draft/2020-12/schema",
             "$id": "urn:tcpwatch:finding:1",

@@ -99,7 +99,8 @@ fn look(netns: Netns) -> Result<NetnsFacts, DumpError> {
     let mut gathered = Gathered::default();
     sock_diag::waiters(netns, |waiter| gathered.add(waiter, &ports))?;
     let netstat = fs::read_to_string(NETSTAT).unwrap_or_default();
-    let counters = COUNTERS.iter().filter_map(|name| Some(((*name).to_owned(), counter(&netstat, name)?)));
+    let counters =
+        COUNTERS.iter().filter_map(|name| Some(((*name).to_owned(), counter(&netstat, name)?)));
     let numbers = NUMBERS.iter().filter_map(|name| Some(((*name).to_owned(), number(name)?)));
     let Gathered { mut listeners, half_open, sockets, destinations } = gathered;
     for listener in &mut listeners {
@@ -268,7 +269,8 @@ mod tests {
 
     #[test]
     fn a_counter_is_the_number_below_its_name() {
-        let text = "TcpExt: ListenDrops ListenOverflows\nTcpExt: 3 4\nIpExt: ListenDrops\nIpExt: 9\n";
+        let text =
+            "TcpExt: ListenDrops ListenOverflows\nTcpExt: 3 4\nIpExt: ListenDrops\nIpExt: 9\n";
         assert_eq!(counter(text, "ListenOverflows"), Some(4));
         assert_eq!(counter(text, "TWRecycled"), None);
     }
