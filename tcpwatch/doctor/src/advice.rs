@@ -117,8 +117,8 @@ const SYN_QUEUE: Advice = Advice {
         "net.ipv4.tcp_syncookies=1",
         "a filter before this host",
     ],
-    rule: "TCPReqQFullDoCookies or TCPReqQFullDrop grew, or a connection was opened by a SYN cookie. Not where \
-           tcp_syncookies is 2, which sends cookies always.",
+    rule: "TCPReqQFullDoCookies or TCPReqQFullDrop grew; in a recording without counters: a connection was opened by a SYN \
+           cookie. Not where tcp_syncookies is 2, which sends cookies always.",
 };
 const CONNECT_UNANSWERED: Advice = Advice {
     what: "SYNs are sent again and again without any answer; the application waits until ETIMEDOUT, with the kernel's \

@@ -97,12 +97,13 @@ impl Seen {
         self.last.iter().flat_map(|facts| &facts.namespaces)
     }
 
-    /// The listener that connections to this end come to.
+    /// The listener that connections to this end come to; any of the port if the address is unspecified.
     pub(crate) fn listener(&self, netns: Netns, local: Endpoint) -> Option<&ListenerFacts> {
         let listeners = &self.here(netns)?.listeners;
         let of_port = || listeners.iter().filter(|listener| listener.local.port == local.port);
         of_port()
             .find(|listener| listener.local == local)
             .or_else(|| of_port().find(|listener| listener.local.address.is_unspecified()))
+            .or_else(|| of_port().next().filter(|_| local.address.is_unspecified()))
     }
 }

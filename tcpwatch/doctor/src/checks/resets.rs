@@ -12,6 +12,7 @@ use super::Check;
 use crate::{
     finding::{Certainty, EXAMPLES, Example, Finding, Kind, Severity},
     seen::Seen,
+    span::Span,
     whose::OwnerKey,
 };
 
@@ -177,11 +178,11 @@ fn finding(kind: Kind, group: &[&Ended], all: u64, seen: &mut Seen) -> Option<Fi
 }
 
 fn example(ended: &Ended) -> Example {
-    let note = ended.unsent.filter(|bytes| *bytes > 0);
-    let note = note.map(|bytes| format!("{bytes} bytes not delivered"));
-    Example {
-        lasted: ended.opened.map(|opened| ended.at.since(opened)),
-        note: note.unwrap_or_default(),
-        ..Example::of(&ended.subject, ended.state)
-    }
+    let lived = ended.opened.map(|opened| format!("after {}", Span(ended.at.since(opened))));
+    let lost = ended.unsent.filter(|bytes| *bytes > 0);
+    let lost = lost.map(|bytes| format!("{bytes} bytes not delivered"));
+    let notes: Vec<String> = lived.into_iter().chain(lost).collect();
+    // A socket that closes is in CLOSED already when its reset is sent.
+    let state = Some(ended.state).filter(|state| *state != TcpState::Closed);
+    Example { state, note: notes.join(", "), ..Example::of(&ended.subject, ended.state) }
 }

@@ -88,7 +88,11 @@ impl SynQueues {
         let setting = seen.here(netns).and_then(|here| here.ipv4("tcp_syncookies"));
         let opened = self.cookies.iter().filter(|((here, _), _)| *here == netns);
         let busiest = opened.max_by_key(|(_, cookies)| cookies.connections);
-        if setting == Some(ALWAYS) || (cookies == 0 && drops == 0 && busiest.is_none()) {
+        // That a connection was opened by a cookie follows from the absence of a request socket, of which records may be
+        // lost: where the kernel counts, its counters decide.
+        let counts = seen.here(netns).is_some();
+        let met = cookies > 0 || drops > 0 || (!counts && busiest.is_some());
+        if setting == Some(ALWAYS) || !met {
             return None;
         }
         // Only the queue of half-open connections is counted; which listener's it is shows by who has most.

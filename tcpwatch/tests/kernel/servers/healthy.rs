@@ -78,7 +78,7 @@ fn talk_until(talk: &Talk, at: SocketAddr, until: Instant) {
     }
 }
 
-/// Ready for what ends a connection: a session of PostgreSQL has to be begun.
+/// Ready for what ends a connection: a session of a database has to be begun.
 fn authenticated(talk: &Talk, mut client: TcpStream) -> TcpStream {
     if talk.name == "postgresql" {
         (talk.ask)(&mut client);
@@ -89,9 +89,13 @@ fn authenticated(talk: &Talk, mut client: TcpStream) -> TcpStream {
 /// Connections that are idle most of the time.
 fn keep_a_pool(talk: &Talk, at: SocketAddr, until: Instant) {
     let mut pool: Vec<TcpStream> = (0..POOL).map(|_| TcpStream::connect(at).unwrap()).collect();
-    pool.iter_mut().for_each(|client| (talk.ask)(client));
+    for client in &mut pool {
+        (talk.ask)(client);
+    }
     while Instant::now() < until {
         let_pass(Duration::from_millis(100));
     }
-    pool.into_iter().for_each(|client| (talk.end)(client));
+    for client in pool {
+        (talk.end)(client);
+    }
 }
