@@ -64,7 +64,7 @@ fn crowd(host: &Host) -> Kept {
     // Those whose SYN+ACK was sent again come in now.
     listener.set_nonblocking(true).unwrap();
     let mut accepted = Vec::new();
-    for _ in 0..60 {
+    for _ in 0..170 {
         accepted.extend(listener.accept().ok());
         let_pass(Duration::from_millis(100));
     }
