@@ -15,6 +15,7 @@ use tracing_subscriber::{
 };
 
 mod check;
+mod doctor;
 mod laboratory;
 mod live;
 mod runtime;
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
         None => live::run(&cli.filters, &cli.output, &cli.live, &cli.web),
         Some(Command::Check) => check::run(),
         Some(Command::Top(args)) => top::run(&args),
+        Some(Command::Doctor(args)) => doctor::run(&args),
         Some(Command::Explain { word }) => explain(&word.join(" ")),
         Some(Command::Lab(command)) => laboratory::run(&command),
         Some(Command::LabPeer(peer)) => return peer.run(),

@@ -26,7 +26,7 @@ use tcpwatch_kernel::probe::{
 use tcpwatch_lab::hosts::peer;
 use tcpwatch_view::terminal::TimeStyle;
 
-use super::{color::Color, lab::LabCommand};
+use super::{color::Color, doctor::DoctorArgs, lab::LabCommand};
 
 /// See what the Linux kernel does with every TCP connection, live.
 ///
@@ -79,6 +79,14 @@ pub enum Command {
             `tcpwatch lab format` tells how a scenario of your own is written."
     )]
     Lab(LabCommand),
+    /// Say what is wrong with the TCP connections of this host, whose they are and what to change.
+    #[command(after_help = "Examples:\n  \
+            sudo tcpwatch doctor\n  \
+            sudo tcpwatch doctor -d 1m --format json\n  \
+            tcpwatch doctor --replay FILE\n\n\
+            Exit status: 0 nothing was found; 1 there are findings, or it failed; 2 wrong usage; 3 this machine \
+            lacks something. `tcpwatch explain FINDING` has the long text of each.")]
+    Doctor(DoctorArgs),
     /// Say what this kernel and these privileges allow, one line per feature.
     Check,
     /// Be a host of the laboratory.
@@ -446,7 +454,7 @@ fn prefix(word: &str) -> Result<IpNet, String> {
 }
 
 /// A file name, as the system has it: any bytes.
-fn recording_file() -> impl TypedValueParser<Value = PathBuf> {
+pub(super) fn recording_file() -> impl TypedValueParser<Value = PathBuf> {
     PathBufValueParser::new().try_map(|path| {
         if path.as_os_str() == "-" {
             return Err(
@@ -458,7 +466,7 @@ fn recording_file() -> impl TypedValueParser<Value = PathBuf> {
     })
 }
 
-fn duration(word: &str) -> Result<Duration, String> {
+pub(super) fn duration(word: &str) -> Result<Duration, String> {
     let seconds =
         word.parse::<f64>().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     seconds

@@ -2,6 +2,7 @@
 
 pub mod args;
 pub mod color;
+pub mod doctor;
 pub mod exit;
 pub mod filter_words;
 pub mod lab;

@@ -109,6 +109,11 @@ impl<'a, F: BufRead> Replay<'a, F> {
                 self.road.still(&waiter);
                 self.last = self.last.max(Some(seen));
             }
+            Recorded::Facts(facts) => {
+                self.road.release(facts.at, None)?;
+                self.last = self.last.max(Some(facts.at));
+                self.road.shown.facts(*facts);
+            }
             // Of which ports and addresses they are is not in the recording.
             Recorded::Others(others) => {
                 if self.plan.filters.wants_all_of(others.netns) {
