@@ -212,11 +212,12 @@ impl Tracker {
         // SYN_SENT was entered before a local port was chosen.
         let cgroup = subject.cgroup.or(event.cgroup);
         let subject = Subject { ends: event.ends, cgroup, ..subject };
-        if let Some(full) = event.socket.and_then(|socket| self.sockets.get_mut(&socket)) {
+        let full = event.socket.and_then(|socket| self.sockets.get_mut(&socket));
+        if let Some(full) = full.filter(|full| !full.replaced) {
             full.ends = event.ends;
-            full.life.reset = Some((event.at, event.direction));
+            full.life.reset = Some(event.into());
         } else if let Some(mini) = self.minis.get_mut(&key(event.netns, event.ends)) {
-            mini.life.reset = Some((event.at, event.direction));
+            mini.life.reset = Some(event.into());
         }
         let ResetEvent { at, state, direction, ref why, .. } = *event;
         out(News::Reset(Reset { at, subject, state, direction, why: why.clone() }));
