@@ -80,7 +80,8 @@ impl CountedSockets {
             "tcpwatch_counted_sockets_uncertainty",
             &self.help(
                 "Width of the bounds within which tcpwatch_counted_sockets is known, because sockets came \
-                 and went while they were listed; NaN if namespaces could not be listed.",
+                 and went while they were listed; NaN, and only ever corrected upwards, if a namespace could not be \
+                 listed or a process does not show its own.",
             ),
         );
         let mut drifts = ScrapeFamily::counter(
