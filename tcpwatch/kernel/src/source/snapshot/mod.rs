@@ -19,6 +19,7 @@
 //! looked for about 40 bytes more for each socket.
 
 mod host_facts;
+mod everywhere;
 mod lookup;
 mod message;
 mod names;
@@ -36,6 +37,7 @@ use std::{
 use tcpwatch_core::event::{KernelTime, KnownSocket, Netns};
 
 pub use host_facts::host_facts;
+pub use everywhere::{Everywhere, survey_everywhere};
 pub use lookup::{Answer, Details, Lookup, Question};
 pub use message::{MessageError, Surveyed};
 pub use names::{NetnsError, name_of, resolve};
