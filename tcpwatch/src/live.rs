@@ -80,12 +80,7 @@ pub(crate) fn run(
 
 /// `tcpwatch replay`: the same road, from a file.
 pub(crate) fn replay(file: &Path, filters: &FilterArgs, output: &OutputArgs) -> Result<ExitCode> {
-    // A recording's namespaces need not exist here.
-    let netns = filters.netns.as_deref().map(|word| match word.parse() {
-        Ok(inode) => Ok(Netns(inode)),
-        Err(_) => snapshot::resolve(word),
-    });
-    let plan = plan(filters, output, netns.transpose()?);
+    let plan = plan(filters, output, recorded_netns(filters)?);
     let name =
         if file.as_os_str() == "-" { "standard input".into() } else { file.display().to_string() };
     let input = recording_input::open(file).with_context(|| format!("cannot open {name}"))?;
@@ -100,6 +95,15 @@ pub(crate) fn replay(file: &Path, filters: &FilterArgs, output: &OutputArgs) -> 
     }
     say_summary(log.into_summary(), sink.as_mut(), output);
     Ok(ExitCode::SUCCESS)
+}
+
+/// The network namespace that is asked for. Those of a recording need not exist here.
+pub(crate) fn recorded_netns(filters: &FilterArgs) -> Result<Option<Netns>> {
+    let netns = filters.netns.as_deref().map(|word| match word.parse() {
+        Ok(inode) => Ok(Netns(inode)),
+        Err(_) => snapshot::resolve(word),
+    });
+    Ok(netns.transpose()?)
 }
 
 fn plan(filters: &FilterArgs, output: &OutputArgs, netns: Option<Netns>) -> Plan {

@@ -9,15 +9,18 @@ use tcpwatch::{
     glossary,
 };
 use tcpwatch_lab::hosts::janitor;
+use tcpwatch_top::messages::Messages;
 use tracing_subscriber::{
     filter::filter_fn, layer::SubscriberExt as _, util::SubscriberInitExt as _,
 };
 
 mod check;
+mod doctor;
 mod laboratory;
 mod live;
 mod runtime;
 mod serve;
+mod top;
 mod visible;
 
 /// Where aya warns, for each map, of a kernel whose release it cannot read (`7.3-amd64`, which has no third
@@ -34,7 +37,7 @@ fn explain(word: &str) -> Result<ExitCode> {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
+        .with_writer(|| Messages)
         .with_ansi(std::io::stderr().is_terminal())
         .without_time()
         .with_target(false)
@@ -47,6 +50,8 @@ fn main() -> ExitCode {
         Some(Command::Check) => check::run(),
         Some(Command::Completions { shell }) => reference::completions(shell),
         Some(Command::Manpages { dir }) => reference::manpages(&dir),
+        Some(Command::Top(args)) => top::run(&args),
+        Some(Command::Doctor(args)) => doctor::run(&args),
         Some(Command::Explain { word }) => explain(&word.join(" ")),
         Some(Command::Lab(command)) => laboratory::run(&command),
         Some(Command::LabPeer(peer)) => return peer.run(),

@@ -1,9 +1,11 @@
-//! What was typed ([`args`], [`lab`]) and what it ends with ([`exit`]); what is made of the options
-//! for shells and for `man` ([`reference`]).
+//! What was typed ([`args`], [`lab`], [`filter_words`]) and what it ends with ([`exit`]); what is made of the
+//! options for shells and for `man` ([`reference`]).
 
 pub mod args;
 pub mod color;
+pub mod doctor;
 pub mod exit;
+pub mod filter_words;
 pub mod lab;
 pub mod reference;
 

@@ -9,6 +9,7 @@ pub mod json_lines;
 mod line;
 mod padded;
 pub mod terminal;
+pub mod time_of_day;
 mod timestamp;
 pub mod words;
 
