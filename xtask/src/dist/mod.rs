@@ -25,8 +25,8 @@ use serde_json::Value;
 use crate::{cargo, setup};
 use pack::Epoch;
 
-/// The largest program that is packed, in bytes.
-const LARGEST: u64 = 8_000_000;
+/// The largest program that is packed, in bytes: a little more than it has now, so that growth is noticed.
+const LARGEST: u64 = 12_000_000;
 
 /// Options of `cargo xtask dist`.
 #[derive(Debug, clap::Args)]
@@ -61,10 +61,11 @@ pub(crate) fn command(args: &DistArgs) -> Result<ExitCode> {
     fs::create_dir_all(&out).with_context(|| format!("cannot make {}", out.display()))?;
     let metadata = crates::metadata()?;
     let crates = crates::of_the_program(&metadata)?;
+    let stripped = tempfile::tempdir()?;
     let release = Release {
         version: version(&metadata)?,
         epoch: Epoch::of_the_commit()?,
-        program: program::build()?,
+        program: program::build(stripped.path())?,
         notices: notices::of(&crates)?,
     };
     let size = fs::metadata(&release.program)?.len();
