@@ -157,11 +157,14 @@ impl BpfToolchain {
         }
         flags.push("\u{1f}-Clinker=");
         flags.push(&self.linker);
-        // BTF has the names of source files; with this the object is the same whoever builds it.
-        if let Some(cargo_home) = cargo_home() {
+        // BTF has the names of source files; with this the object is the same wherever it is built.
+        let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2);
+        let workspace = workspace.map(|path| (path.to_owned(), "=/tcpwatch"));
+        let cargo_home = cargo_home().map(|path| (path, "=/cargo"));
+        for (path, replaced) in workspace.into_iter().chain(cargo_home) {
             flags.push("\u{1f}--remap-path-prefix=");
-            flags.push(cargo_home);
-            flags.push("=/cargo");
+            flags.push(path);
+            flags.push(replaced);
         }
         command.env("CARGO_ENCODED_RUSTFLAGS", flags);
         // Set by an outer cargo or clippy for the host; the inner build must not inherit them.
