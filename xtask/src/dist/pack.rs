@@ -106,3 +106,34 @@ pub(super) fn output(command: &mut Command) -> Result<String> {
     ensure!(output.status.success(), "{command:?} failed ({})", output.status);
     String::from_utf8(output.stdout).with_context(|| format!("{command:?} printed other than text"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_files_of_two_directories_give_the_same_archive_whatever_their_times_are() {
+        let sums = ["b a", "a b"].map(|order| {
+            let dir = tempfile::tempdir().unwrap();
+            for name in order.split(' ') {
+                make_dir(&dir.path().join("tree")).unwrap();
+                fs::write(dir.path().join("tree").join(name), name).unwrap();
+            }
+            let old = File::open(dir.path().join("tree/a")).unwrap();
+            let time = if order == "b a" { 1 } else { 1_000_000_000 };
+            old.set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(time)).unwrap();
+            let archive = dir.path().join(order.replace(' ', "") + ".tar.gz");
+            tar_gz(dir.path(), "tree", &archive, Epoch(1_700_000_000)).unwrap();
+            sha256(&archive).unwrap()
+        });
+        assert_eq!(sums[0], sums[1], "no name of the archive, no order and no time is in it");
+    }
+
+    #[test]
+    fn the_time_of_a_release_is_written_as_each_file_wants_it() {
+        let epoch = Epoch(1_700_000_000);
+        assert_eq!(epoch.seconds(), "1700000000");
+        assert_eq!(epoch.utc().unwrap(), "2023-11-14T22:13:20Z");
+        assert_eq!(epoch.rfc5322().unwrap(), "Tue, 14 Nov 2023 22:13:20 +0000");
+    }
+}
