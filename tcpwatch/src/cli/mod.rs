@@ -1,4 +1,5 @@
-//! What was typed ([`args`], [`lab`], [`filter_words`]) and what it ends with ([`exit`]).
+//! What was typed ([`args`], [`lab`], [`filter_words`]) and what it ends with ([`exit`]); what is made of the
+//! options for shells and for `man` ([`reference`]).
 
 pub mod args;
 pub mod color;
@@ -6,5 +7,6 @@ pub mod doctor;
 pub mod exit;
 pub mod filter_words;
 pub mod lab;
+pub mod reference;
 
 pub use args::Cli;
