@@ -47,6 +47,7 @@ pub(super) fn start(shared: Shared, scope: Scope, losses: Arc<Losses>) -> Result
     thread::Builder::new()
         .name("compare".to_owned())
         .spawn(work)
+        .context("are there as many threads as `ulimit -u` and pids.max of the cgroup allow?")
         .context("cannot start the thread that compares the counts of sockets")?;
     Ok(end)
 }

@@ -41,7 +41,9 @@ fn leak(netns: &Netns, leaks: usize) -> (TcpListener, Vec<Pair>) {
     netns.inside(|| {
         let listener = TcpListener::bind(V4).unwrap();
         let pairs: Vec<_> = (0..leaks).map(|_| Pair::over(&listener)).collect();
-        pairs.iter().for_each(|pair| half_close(&pair.client));
+        for pair in &pairs {
+            half_close(&pair.client);
+        }
         Pair::over(&listener).close_client_first();
         (listener, pairs)
     })
@@ -108,8 +110,8 @@ fn after_namespaces_and_connections_have_come_and_gone_the_counts_are_what_a_lis
     });
     // Another that starts now lists all sockets. The kernel removes namespaces one after the other, later.
     let (counted, listed) = poll_within(Duration::from_secs(30), "both to agree", || {
-        let lister = Exporter::start(&["serve", "--web.listen-address", V4]);
-        let (listed, counted) = (lister.samples(), exporter.samples());
+        let fresh = Exporter::start(&["serve", "--web.listen-address", V4]);
+        let (listed, counted) = (fresh.samples(), exporter.samples());
         let apart = STATES.map(|it| (it, sockets(&counted, it) - sockets(&listed, it)));
         println!("measured: {apart:?}");
         // The connection over which the first of the two pages came is in another state when the second is made: seen

@@ -1,4 +1,4 @@
-//! Counts the sockets of all network namespaces that can be reached, as [`survey`] does those of one.
+//! Counts the sockets of all network namespaces that can be reached, as [`survey()`] does those of one.
 
 use tcpwatch_core::event::{Netns, TcpState};
 
