@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result};
 use tcpwatch::cli::{
     args::{FilterArgs, Format, LiveArgs, OutputArgs, WebArgs},
     exit,
+    sandbox::SandboxArgs,
 };
 use tcpwatch_common::config::RING_BYTES;
 use tcpwatch_core::{
@@ -23,19 +24,20 @@ use tcpwatch_kernel::{
     source::{containers, recording::Recording, recording_input, snapshot},
 };
 use tcpwatch_metrics::web::Server;
+use tcpwatch_sandbox::Needs;
 use tcpwatch_stream::{log::Log, pipeline::Live, plan::Plan, replay::Replay};
 use tcpwatch_view::{
     json_lines::JsonLines,
     terminal::{Layout, Naming, Terminal},
 };
 
-use crate::{runtime, serve, visible};
+use crate::{confine, runtime, serve, visible};
 
 pub(crate) fn run(
     filters: &FilterArgs,
     output: &OutputArgs,
     live: &LiveArgs,
-    web: &WebArgs,
+    (web, sandbox): (&WebArgs, SandboxArgs),
 ) -> Result<ExitCode> {
     let server = web.listen_address.map(Server::bind).transpose()?;
     let netns = filters.netns.as_deref().map(snapshot::resolve).transpose()?;
@@ -67,8 +69,13 @@ pub(crate) fn run(
         live.probes().try_out();
         banner(&plan, live.probes());
         // Serves until it is dropped.
-        let _serving =
-            server.map(|server| serve::start(server, live.probes(), None)).transpose()?;
+        let _serving = match server {
+            Some(server) => Some(serve::start(server, live.probes(), None, sandbox)?),
+            None => {
+                confine::running(sandbox, &Needs::looking(), live.probes())?;
+                None
+            }
+        };
         while let Some(batch) = live.next_batch().await? {
             log.write(&batch)?;
         }
@@ -79,11 +86,17 @@ pub(crate) fn run(
 }
 
 /// `tcpwatch replay`: the same road, from a file.
-pub(crate) fn replay(file: &Path, filters: &FilterArgs, output: &OutputArgs) -> Result<ExitCode> {
+pub(crate) fn replay(
+    file: &Path,
+    filters: &FilterArgs,
+    output: &OutputArgs,
+    sandbox: SandboxArgs,
+) -> Result<ExitCode> {
     let plan = plan(filters, output, recorded_netns(filters)?);
     let name =
         if file.as_os_str() == "-" { "standard input".into() } else { file.display().to_string() };
     let input = recording_input::open(file).with_context(|| format!("cannot open {name}"))?;
+    confine::reading(sandbox)?;
     let recording = Recording::open(input).with_context(|| format!("cannot replay {name}"))?;
     // Namespaces of the same inodes may be others here and now.
     let mut sink = sink(output, recording.header.clock.kernel, |_| None);

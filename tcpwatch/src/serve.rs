@@ -4,7 +4,7 @@
 use std::{process::ExitCode, sync::Arc};
 
 use anyhow::{Context as _, Result};
-use tcpwatch::cli::{args::ServeArgs, exit};
+use tcpwatch::cli::{args::ServeArgs, exit, sandbox::SandboxArgs};
 use tcpwatch_core::event::Netns;
 use tcpwatch_kernel::{
     probe::{Counting, Probes},
@@ -14,9 +14,10 @@ use tcpwatch_metrics::{
     page::Page,
     web::{Handle, Server},
 };
+use tcpwatch_sandbox::Needs;
 use tcpwatch_stream::ending::Ending;
 
-use crate::{runtime, visible};
+use crate::{confine, runtime, visible};
 
 pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode> {
     let netns = args.netns.as_deref().map(snapshot::resolve).transpose()?;
@@ -33,21 +34,30 @@ pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode> {
             visible::hooks(&probes),
         ));
         visible::say_missing(&probes);
-        let serving = start(server, &mut probes, netns)?;
+        let serving = start(server, &mut probes, netns, args.sandbox)?;
         ending.asked().await;
         serving.stop().context("the HTTP server ended early")?;
         Ok(ExitCode::SUCCESS)
     })
 }
 
-/// Serves what `probes` count, and says where.
-pub(crate) fn start(server: Server, probes: &mut Probes, netns: Option<Netns>) -> Result<Handle> {
+/// Serves what `probes` count, and says where. Gives up all privileges after what takes some, and before the first
+/// thread that answers others.
+pub(crate) fn start(
+    server: Server,
+    probes: &mut Probes,
+    netns: Option<Netns>,
+    sandbox: SandboxArgs,
+) -> Result<Handle> {
     const REFUSED: &str = "cannot start the HTTP server, which takes three threads";
     let page = Page::of(probes, netns, server.counters()).context(REFUSED)?;
+    let in_force = confine::running(sandbox, &Needs::listening([]), probes)?;
+    page.begin().context(REFUSED)?;
     let serving = server
         .spawn(Arc::new(page))
         .context("are there as many threads as `ulimit -u` and pids.max of the cgroup allow?")
         .context(REFUSED)?;
+    in_force.verify()?;
     let address = serving.local_addr();
     exit::say(&format!("tcpwatch: metrics at http://{address}/metrics\n"));
     Ok(serving)

@@ -35,20 +35,29 @@ impl Page {
     /// the gauges, and tcpwatch's own metrics.
     ///
     /// # Errors
-    /// If `/proc` cannot be read, the sockets not listed, or no thread started.
+    /// If `/proc` cannot be read, or the sockets not listed.
     pub fn of(probes: &mut Probes, netns: Option<Netns>, server: Counters) -> Result<Self> {
         let mut collectors: Vec<Box<dyn Collector>> = Vec::new();
         if let Some(counts) = probes.counts.take() {
             let counts = Arc::new(Mutex::new(counts));
             let losses = Arc::clone(&probes.losses);
             collectors.push(Box::new(Kernel::new(Arc::clone(&counts), netns)));
-            collectors.push(Box::new(CountedSockets::start(counts, netns, losses)?));
+            collectors.push(Box::new(CountedSockets::list(counts, netns, losses)?));
         }
         collectors.extend(gauges::collectors());
         collectors.push(Box::new(ProbeHealth::new(probes)));
         collectors.push(Box::new(ProcessCollector::new()?));
         collectors.push(Box::new(server));
         Ok(Self::new(collectors))
+    }
+
+    /// Starts what collectors do beside the scrapes, with the privileges of the calling thread.
+    ///
+    /// # Errors
+    /// If no thread can be started.
+    pub fn begin(&self) -> Result<()> {
+        let mut collectors = self.collectors.lock().unwrap_or_else(PoisonError::into_inner);
+        collectors.iter_mut().try_for_each(|collector| collector.begin())
     }
 }
 

@@ -6,11 +6,13 @@ mod features;
 mod report;
 mod trial;
 
-use std::process::ExitCode;
+use std::{process::ExitCode, sync::Arc};
 
 use anyhow::Result;
 use tcpwatch::cli::exit;
 use tcpwatch_kernel::probe::{Counting, Facts, Filters, ProbeError, Probes, Ring, Tells};
+
+use tcpwatch_sandbox::{Demand, Needs, enter};
 
 use actor::{Actor, Place};
 use features::features;
@@ -33,12 +35,15 @@ pub(crate) fn run() -> Result<ExitCode> {
     report.pid_namespace();
     let actor = Actor::start();
     let place = actor.as_ref().ok().map(|actor| &actor.place);
+    let mut losses = None;
     let works = match attach(&facts, place) {
         Err(error) => {
             report.nothing(&exit::causes(&error.into()));
+            drop(actor);
             false
         }
         Ok(attached) => {
+            losses = Some(Arc::clone(&attached.probes.losses));
             report.place(&actor);
             let Some(trial) = runtime::start()?.block_on(trial::make(attached, actor))? else {
                 exit::say("tcpwatch: interrupted\n");
@@ -47,6 +52,10 @@ pub(crate) fn run() -> Result<ExitCode> {
             report.trial(trial)
         }
     };
+    // Last, because nothing else works after it.
+    report.sandbox(enter(Demand::Auto, &Needs::listening([]), || {
+        losses.is_none_or(|losses| losses.read().is_ok())
+    }));
     exit::print(&report.text)?;
     Ok(if works { ExitCode::SUCCESS } else { exit::PRECONDITION.into() })
 }

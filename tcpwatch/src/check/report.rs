@@ -5,6 +5,8 @@ use std::{collections::HashSet, fmt::Write as _};
 use tcpwatch_common::config::FIRST_PID_NAMESPACE;
 use tcpwatch_kernel::{pid_namespace, trial::NoGround};
 
+use tcpwatch_sandbox::{InForce, SandboxError};
+
 use super::{Actor, Trial, features};
 
 const METRICS: &str = "metrics, counted in the kernel";
@@ -91,6 +93,16 @@ impl Report {
         for name in features.chain([METRICS, LABORATORY]) {
             self.line(name, Answer::Off(why.to_owned()));
         }
+    }
+
+    /// What a process that listens has given up, tried by this one.
+    pub(super) fn sandbox(&mut self, tried: Result<InForce, SandboxError>) {
+        let answer = match tried {
+            Ok(in_force) if in_force.missing.is_empty() => in_force.to_string(),
+            Ok(in_force) => format!("{in_force}; not in force: {}", in_force.missing.join("; ")),
+            Err(error) => format!("off: {error}"),
+        };
+        let _written = writeln!(self.text, "{:<48}  {answer}", "who listens has (tried)").is_ok();
     }
 
     /// What the trial found. Does the main job work?

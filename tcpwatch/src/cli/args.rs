@@ -27,7 +27,7 @@ use tcpwatch_kernel::probe::{
 use tcpwatch_lab::hosts::peer;
 use tcpwatch_view::terminal::TimeStyle;
 
-use super::{color::Color, doctor::DoctorArgs, lab::LabCommand};
+use super::{color::Color, doctor::DoctorArgs, lab::LabCommand, sandbox::SandboxArgs};
 
 /// See what the Linux kernel does with every TCP connection, live.
 ///
@@ -61,6 +61,9 @@ pub struct Cli {
     /// Metrics beside the log.
     #[command(flatten)]
     pub web: WebArgs,
+    /// What is kept of the privileges.
+    #[command(flatten)]
+    pub sandbox: SandboxArgs,
 }
 
 /// Commands.
@@ -133,6 +136,9 @@ pub enum Command {
         /// How it is shown.
         #[command(flatten)]
         output: OutputArgs,
+        /// What is kept of the privileges.
+        #[command(flatten)]
+        sandbox: SandboxArgs,
     },
 }
 
@@ -269,6 +275,9 @@ pub struct ServeArgs {
     /// Count only this network namespace: a name from `ip netns`, a path or an inode
     #[arg(long, value_name = "NAME|PATH|INODE")]
     pub netns: Option<String>,
+    /// What is kept of the privileges.
+    #[command(flatten)]
+    pub sandbox: SandboxArgs,
 }
 
 /// What `tcpwatch top` needs.

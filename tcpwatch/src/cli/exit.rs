@@ -15,6 +15,7 @@ use tcpwatch_kernel::{
 };
 use tcpwatch_lab::{catalog, hosts::HostsError, lacking::Lacking, scenario::FileError};
 use tcpwatch_metrics::web::BindError;
+use tcpwatch_sandbox::SandboxError;
 use tcpwatch_top::messages::Messages;
 
 /// It failed while running.
@@ -52,6 +53,9 @@ pub fn status(error: &anyhow::Error) -> ExitCode {
         return PRECONDITION.into();
     }
     if error.downcast_ref::<HostsError>().is_some_and(HostsError::is_precondition) {
+        return PRECONDITION.into();
+    }
+    if matches!(error.downcast_ref(), Some(SandboxError::Missing { .. })) {
         return PRECONDITION.into();
     }
     if error.is::<BindError>() || error.is::<Lacking>() {

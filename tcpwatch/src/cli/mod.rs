@@ -8,5 +8,6 @@ pub mod exit;
 pub mod filter_words;
 pub mod lab;
 pub mod reference;
+pub mod sandbox;
 
 pub use args::Cli;

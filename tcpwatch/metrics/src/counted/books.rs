@@ -8,10 +8,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use tcpwatch_core::event::TcpState;
-use tcpwatch_kernel::{
-    probe::Counts,
-    source::snapshot::{Scope, survey_everywhere},
-};
+use tcpwatch_kernel::{probe::Counts, source::snapshot::Surveyor};
 
 use super::{
     base::Base,
@@ -55,15 +52,14 @@ impl Books {
     pub(super) const EMPTY: Self =
         Self { bases: [Base::UNKNOWN; GROUPS.len()], drifts: [0; GROUPS.len()], last: None };
 
-    /// Takes in a list of all sockets in `scope`. Returns whether it agrees with what was believed.
-    fn take_in(&mut self, scope: Scope, counts: &Mutex<Counts>) -> Result<bool> {
+    /// Takes in a list of all sockets. Returns whether it agrees with what was believed.
+    fn take_in(&mut self, surveyor: &mut Surveyor, counts: &Mutex<Counts>) -> Result<bool> {
         let (at, began) = (SystemTime::now(), Instant::now());
         let states: Vec<_> = GROUPS.iter().flat_map(|(_, states)| *states).copied().collect();
         let before = flows(counts)?;
-        let found = survey_everywhere(scope, &states, |tally: &mut Listed, socket| {
-            tally.add(socket.state);
-        })
-        .context("cannot list the sockets to compare the counts with")?;
+        let found = surveyor
+            .survey(&states, |tally: &mut Listed, socket| tally.add(socket.state))
+            .context("cannot list the sockets to compare the counts with")?;
         let took = began.elapsed();
         thread::sleep(COUNTED_WITHIN);
         let after = flows(counts)?;
@@ -91,15 +87,19 @@ impl Books {
 /// exist (`cleanup_net` in `net/core/net_namespace.c`). It is believed if another list has it this much later.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
 
-/// Compares what `books` believe with a list of the sockets in `scope`, and corrects it. Takes as long as two lists and
+/// Compares what `books` believe with a list of the sockets, and corrects it. Takes as long as two lists and
 /// [`AGAIN_AFTER`] if they differ; readers of `books` do not wait.
-pub(super) fn compare(books: &Mutex<Books>, scope: Scope, counts: &Mutex<Counts>) -> Result<()> {
+pub(super) fn compare(
+    books: &Mutex<Books>,
+    surveyor: &mut Surveyor,
+    counts: &Mutex<Counts>,
+) -> Result<()> {
     let believed = *books.lock().unwrap_or_else(PoisonError::into_inner);
     let mut now = believed;
-    if !now.take_in(scope, counts)? {
+    if !now.take_in(surveyor, counts)? {
         thread::sleep(AGAIN_AFTER);
         now = believed;
-        now.take_in(scope, counts)?;
+        now.take_in(surveyor, counts)?;
     }
     *books.lock().unwrap_or_else(PoisonError::into_inner) = now;
     Ok(())

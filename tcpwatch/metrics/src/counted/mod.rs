@@ -7,6 +7,7 @@ mod flows;
 mod watch;
 
 use std::{
+    mem,
     sync::{Arc, Mutex, PoisonError, mpsc::Sender},
     time::SystemTime,
 };
@@ -15,7 +16,7 @@ use anyhow::Result;
 use tcpwatch_core::event::Netns;
 use tcpwatch_kernel::{
     probe::{Counts, Losses},
-    source::snapshot::Scope,
+    source::snapshot::{Scope, Surveyor},
 };
 
 use self::{
@@ -31,24 +32,34 @@ const FIRST_LISTS: usize = 3;
 pub struct CountedSockets {
     shared: Shared,
     covers: String,
-    /// Ends the thread when it is dropped.
-    _comparing: Sender<()>,
+    comparing: Comparing,
+}
+
+/// The comparisons after the first ones.
+enum Comparing {
+    /// Not begun, because the thread for them would have the privileges of the present.
+    Later(Surveyor, Arc<Losses>),
+    /// Dropped, it ends the thread.
+    Runs { _end: Sender<()> },
+    /// No thread could be started.
+    Never,
 }
 
 impl CountedSockets {
-    /// Lists the sockets that there are, and starts the thread that does so again.
+    /// Lists the sockets that there are.
     ///
     /// # Errors
-    /// If not even the caller's own namespace can be listed, or no thread started.
-    pub fn start(
+    /// If not even the caller's own namespace can be listed.
+    pub fn list(
         counts: Arc<Mutex<Counts>>,
         netns: Option<Netns>,
         losses: Arc<Losses>,
     ) -> Result<Self> {
         let scope = netns.map_or(Scope::Every, Scope::Only);
+        let mut surveyor = Surveyor::open(scope)?;
         let shared = (Arc::new(Mutex::new(Books::EMPTY)), counts);
         for _ in 0..FIRST_LISTS {
-            compare(&shared.0, scope, &shared.1)?;
+            compare(&shared.0, &mut surveyor, &shared.1)?;
             let books = *shared.0.lock().unwrap_or_else(PoisonError::into_inner);
             if books.bases.iter().all(|base| base.doubt() == Some(0)) {
                 break;
@@ -57,9 +68,7 @@ impl CountedSockets {
         let covers = netns.map_or("All network namespaces.".to_owned(), |netns| {
             format!("Network namespace {}.", netns.0)
         });
-        let comparing =
-            watch::start((Arc::clone(&shared.0), Arc::clone(&shared.1)), scope, losses)?;
-        Ok(Self { shared, covers, _comparing: comparing })
+        Ok(Self { shared, covers, comparing: Comparing::Later(surveyor, losses) })
     }
 
     fn help(&self, help: &str) -> String {
@@ -107,6 +116,18 @@ impl CountedSockets {
 impl Collector for CountedSockets {
     fn name(&self) -> &'static str {
         "counted_sockets"
+    }
+
+    /// Starts the thread that compares.
+    fn begin(&mut self) -> Result<()> {
+        self.comparing = match mem::replace(&mut self.comparing, Comparing::Never) {
+            Comparing::Later(surveyor, losses) => {
+                let shared = (Arc::clone(&self.shared.0), Arc::clone(&self.shared.1));
+                Comparing::Runs { _end: watch::start(shared, surveyor, losses)? }
+            }
+            begun => begun,
+        };
+        Ok(())
     }
 
     fn collect(&mut self, families: &mut Vec<ScrapeFamily>) -> Result<()> {

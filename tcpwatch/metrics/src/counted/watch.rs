@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use tcpwatch_core::loss::Cause;
-use tcpwatch_kernel::{probe::Losses, source::snapshot::Scope};
+use tcpwatch_kernel::{probe::Losses, source::snapshot::Surveyor};
 
 use super::books::{Shared, compare};
 
@@ -26,7 +26,11 @@ const SHARE: u32 = 20;
 ///
 /// # Errors
 /// If no thread can be started.
-pub(super) fn start(shared: Shared, scope: Scope, losses: Arc<Losses>) -> Result<Sender<()>> {
+pub(super) fn start(
+    shared: Shared,
+    mut surveyor: Surveyor,
+    losses: Arc<Losses>,
+) -> Result<Sender<()>> {
     let (end, ended) = mpsc::channel();
     let work = move || {
         let mut known = skipped(&losses);
@@ -38,7 +42,7 @@ pub(super) fn start(shared: Shared, scope: Scope, losses: Arc<Losses>) -> Result
             }
             known = now;
             at = Instant::now();
-            if let Err(error) = compare(&shared.0, scope, &shared.1) {
+            if let Err(error) = compare(&shared.0, &mut surveyor, &shared.1) {
                 tracing::warn!("the counts of sockets are not compared: {error:#}");
             }
             pause = AFTER_LOSSES.max(at.elapsed() * SHARE);

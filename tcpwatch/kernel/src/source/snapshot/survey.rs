@@ -7,7 +7,7 @@ use tcpwatch_core::event::TcpState;
 use super::{
     DumpError,
     message::{self, Surveyed},
-    sock_diag::{self, FAMILIES, SEQUENCE, TRIES},
+    sock_diag::{self, Asking, FAMILIES, TRIES},
 };
 
 /// How much is asked of each socket.
@@ -33,6 +33,16 @@ impl Detail {
 pub fn survey<T: Default>(
     states: &[TcpState],
     detail: Detail,
+    add: impl FnMut(&mut T, &Surveyed),
+) -> Result<T, DumpError> {
+    survey_through(&mut Asking::open()?, states, detail, add)
+}
+
+/// The same of the network namespace that this socket was opened in, from whichever thread.
+pub(super) fn survey_through<T: Default>(
+    asking: &mut Asking,
+    states: &[TcpState],
+    detail: Detail,
     mut add: impl FnMut(&mut T, &Surveyed),
 ) -> Result<T, DumpError> {
     let bit = |state: &TcpState| 1_u32.checked_shl(state.to_kernel().into()).unwrap_or(0);
@@ -41,7 +51,7 @@ pub fn survey<T: Default>(
     let extensions = detail.extensions();
     for _ in 0..TRIES {
         let mut tally = T::default();
-        if dump(&states, &extensions, |socket| add(&mut tally, socket))? {
+        if dump(asking, &states, &extensions, |socket| add(&mut tally, socket))? {
             return Ok(tally);
         }
     }
@@ -50,6 +60,7 @@ pub fn survey<T: Default>(
 
 /// `false` if some may be missing.
 fn dump(
+    asking: &mut Asking,
     states: &StateFlags,
     extensions: &ExtensionFlags,
     mut add: impl FnMut(&Surveyed),
@@ -57,12 +68,12 @@ fn dump(
     let mut all = true;
     for family in FAMILIES {
         let question = sock_diag::all_in(family, states.clone(), extensions.clone());
-        all &= sock_diag::dump_answer(question, |datagram, _| {
+        all &= asking.ask(question, |datagram, _, sequence| {
             let each = |payload: &[u8]| {
                 add(&message::surveyed(payload)?);
                 Ok(())
             };
-            Ok(message::each(datagram, SEQUENCE, each)?)
+            Ok(message::each(datagram, sequence, each)?)
         })?;
     }
     Ok(all)
