@@ -1,30 +1,87 @@
 //! Gives up what a command does not need any more, and says what is in force.
 
-use anyhow::Result;
-use tcpwatch::cli::{exit, sandbox::SandboxArgs};
-use tcpwatch_kernel::probe::Probes;
-use tcpwatch_sandbox::{InForce, Needs, enter};
+use std::{
+    io,
+    process::{Command, ExitCode, Stdio},
+};
+
+use anyhow::{Context as _, Result};
+use tcpwatch::cli::{
+    exit,
+    sandbox::{Confine, SandboxArgs},
+};
+use tcpwatch_core::event::Netns;
+use tcpwatch_kernel::{probe::Probes, source::snapshot::Scope};
+use tcpwatch_metrics::counted::lister::{Lister, answer};
+use tcpwatch_sandbox::{Demand, InForce, Needs, enter};
+
+/// This program, whatever became of its file.
+const PROGRAM: &str = "/proc/self/exe";
 
 /// Of a process that counts or logs, when everything is attached.
 pub(crate) fn running(args: SandboxArgs, needs: &Needs, probes: &Probes) -> Result<InForce> {
-    let saw_others = probes.facts.enters_namespaces();
     let in_force = enter(args.sandbox.into(), needs, || probes.losses.read().is_ok())?;
     exit::say(&format!("tcpwatch: sandbox: {in_force}\n"));
     for why in &in_force.missing {
         exit::say(&format!("tcpwatch: sandbox: not in force: {why}\n"));
     }
-    if saw_others && !in_force.enters_namespaces() {
-        exit::say(
-            "tcpwatch: not seen from now on: other network namespaces through lists of sockets, and names of \
-             containers that are still to come: who listens gives up the privileges for it; --sandbox off keeps \
-             them\n",
-        );
-    }
     Ok(in_force)
 }
 
+/// Says what a log does not see because it listens, too.
+pub(crate) fn say_lost(args: SandboxArgs, probes: &Probes) {
+    if args.sandbox != Confine::Off && probes.facts.enters_namespaces() {
+        exit::say(
+            "tcpwatch: not seen from now on: for what sockets of other network namespaces wait, what was missed \
+             there, and the names of new containers: who listens gives up the privileges for it; --sandbox off \
+             keeps them\n",
+        );
+    }
+}
+
+/// What lists sockets for a process that is going to listen: a process beside it, if it could enter other network
+/// namespaces itself.
+pub(crate) fn lister(args: SandboxArgs, netns: Option<Netns>, probes: &Probes) -> Result<Lister> {
+    let scope = scope(netns);
+    if args.sandbox == Confine::Off || !probes.facts.enters_namespaces() {
+        return Ok(Lister::here(scope));
+    }
+    let mut command = Command::new(PROGRAM);
+    command.arg("list-peer").args(netns.map(|netns| format!("--netns={}", netns.0)));
+    Lister::beside(scope, command).context("cannot start the process that lists sockets")
+}
+
+/// Is the process beside one that listens.
+pub(crate) fn list_for_another(netns: Option<Netns>) -> Result<ExitCode> {
+    enter(Demand::Auto, &Needs::looking(), || true)?;
+    answer(scope(netns)).context("cannot answer the process that counts")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn scope(netns: Option<Netns>) -> Scope {
+    netns.map_or(Scope::Every, Scope::Only)
+}
+
+/// What is in force in a process that listens, as one finds that does no more than [`trial`].
+pub(crate) fn tried() -> io::Result<String> {
+    let output = Command::new(PROGRAM).arg("sandbox-trial").stdin(Stdio::null()).output()?;
+    let said = if output.status.success() { output.stdout } else { output.stderr };
+    Ok(String::from_utf8_lossy(&said).trim_end().to_owned())
+}
+
+/// Gives up what a process that listens gives up, and prints what is in force.
+pub(crate) fn trial() -> Result<ExitCode> {
+    let in_force = enter(Demand::Auto, &Needs::listening([]), || true)?;
+    let mut text = in_force.to_string();
+    if !in_force.missing.is_empty() {
+        text = format!("{text}; not in force: {}", in_force.missing.join("; "));
+    }
+    exit::print(text + "\n")?;
+    Ok(ExitCode::SUCCESS)
+}
+
 /// Of a process that only reads what is open already.
-pub(crate) fn reading(args: SandboxArgs) -> Result<()> {
-    enter(args.sandbox.into(), &Needs::reading(), || true)?;
+pub(crate) fn reading(confine: Confine) -> Result<()> {
+    enter(confine.into(), &Needs::reading(), || true)?;
     Ok(())
 }

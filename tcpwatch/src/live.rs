@@ -70,7 +70,11 @@ pub(crate) fn run(
         banner(&plan, live.probes());
         // Serves until it is dropped.
         let _serving = match server {
-            Some(server) => Some(serve::start(server, live.probes(), None, sandbox)?),
+            Some(server) => {
+                let serving = serve::start(server, live.probes(), None, sandbox)?;
+                confine::say_lost(sandbox, live.probes());
+                Some(serving)
+            }
             None => {
                 confine::running(sandbox, &Needs::looking(), live.probes())?;
                 None
@@ -96,7 +100,8 @@ pub(crate) fn replay(
     let name =
         if file.as_os_str() == "-" { "standard input".into() } else { file.display().to_string() };
     let input = recording_input::open(file).with_context(|| format!("cannot open {name}"))?;
-    confine::reading(sandbox)?;
+    confine::reading(sandbox.sandbox)?;
+    let input = recording_input::unpacked(input).with_context(|| format!("cannot open {name}"))?;
     let recording = Recording::open(input).with_context(|| format!("cannot replay {name}"))?;
     // Namespaces of the same inodes may be others here and now.
     let mut sink = sink(output, recording.header.clock.kernel, |_| None);

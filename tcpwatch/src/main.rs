@@ -8,6 +8,7 @@ use tcpwatch::{
     cli::{Cli, args::Command, exit, reference},
     glossary,
 };
+use tcpwatch_core::event::Netns;
 use tcpwatch_lab::hosts::janitor;
 use tcpwatch_top::messages::Messages;
 use tracing_subscriber::{
@@ -58,6 +59,8 @@ fn main() -> ExitCode {
         Some(Command::Lab(command)) => laboratory::run(&command),
         Some(Command::LabPeer(peer)) => return peer.run(),
         Some(Command::LabJanitor) => return janitor::run(),
+        Some(Command::ListPeer { netns }) => confine::list_for_another(netns.map(Netns)),
+        Some(Command::SandboxTrial) => confine::trial(),
         Some(Command::Serve(args)) => serve::run(&args),
         Some(Command::Replay { file, filters, output, sandbox }) => {
             live::replay(&file, &filters, &output, sandbox)

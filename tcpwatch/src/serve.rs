@@ -50,7 +50,8 @@ pub(crate) fn start(
     sandbox: SandboxArgs,
 ) -> Result<Handle> {
     const REFUSED: &str = "cannot start the HTTP server, which takes three threads";
-    let page = Page::of(probes, netns, server.counters()).context(REFUSED)?;
+    let lister = confine::lister(sandbox, netns, probes)?;
+    let page = Page::of(probes, netns, lister, server.counters()).context(REFUSED)?;
     let in_force = confine::running(sandbox, &Needs::listening([]), probes)?;
     page.begin().context(REFUSED)?;
     let serving = server

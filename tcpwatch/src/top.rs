@@ -64,7 +64,9 @@ fn replay(args: &TopArgs, file: &Path) -> Result<ExitCode> {
     let netns = live::recorded_netns(&args.filters)?;
     let plan = plan(args, netns);
     let name = file.display();
-    let input = recording_input::open(file).with_context(|| format!("cannot open {name}"))?;
+    let input = recording_input::open(file)
+        .and_then(recording_input::unpacked)
+        .with_context(|| format!("cannot open {name}"))?;
     let recording = Recording::open(input).with_context(|| format!("cannot replay {name}"))?;
     let header = &recording.header;
     // They become known with the rest of it.

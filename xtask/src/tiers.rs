@@ -49,7 +49,15 @@ const TIERS: &[Tier] = &[
             TierRun::Cargo(&["--workspace", "--lib", "--bins"]),
             TierRun::Cargo(&["--workspace", "--doc"]),
             TierRun::Cargo(&["--workspace", "--test", "cli"]),
-            TierRun::Cargo(&["--workspace", "--test", "web", "--test", "web_descriptors"]),
+            TierRun::Cargo(&[
+                "--workspace",
+                "--test",
+                "web",
+                "--test",
+                "web_descriptors",
+                "--test",
+                "inside",
+            ]),
         ],
     },
     Tier {

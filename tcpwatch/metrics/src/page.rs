@@ -14,7 +14,11 @@ use tcpwatch_core::event::Netns;
 use tcpwatch_kernel::probe::Probes;
 
 use super::{
-    counted::CountedSockets, gauges, kernel::Kernel, probes::ProbeHealth, process::ProcessCollector,
+    counted::{CountedSockets, lister::Lister},
+    gauges,
+    kernel::Kernel,
+    probes::ProbeHealth,
+    process::ProcessCollector,
 };
 use crate::web::{Counters, Pages};
 use crate::{collector::Collector, family::ScrapeFamily};
@@ -32,17 +36,22 @@ impl Page {
     }
 
     /// A page with everything: the kernel side's counts (taken from `probes`) of `netns` or of all network namespaces,
-    /// the gauges, and tcpwatch's own metrics.
+    /// the gauges, and tcpwatch's own metrics. `lister` lists the sockets of the same namespaces.
     ///
     /// # Errors
     /// If `/proc` cannot be read, or the sockets not listed.
-    pub fn of(probes: &mut Probes, netns: Option<Netns>, server: Counters) -> Result<Self> {
+    pub fn of(
+        probes: &mut Probes,
+        netns: Option<Netns>,
+        lister: Lister,
+        server: Counters,
+    ) -> Result<Self> {
         let mut collectors: Vec<Box<dyn Collector>> = Vec::new();
         if let Some(counts) = probes.counts.take() {
             let counts = Arc::new(Mutex::new(counts));
             let losses = Arc::clone(&probes.losses);
             collectors.push(Box::new(Kernel::new(Arc::clone(&counts), netns)));
-            collectors.push(Box::new(CountedSockets::list(counts, netns, losses)?));
+            collectors.push(Box::new(CountedSockets::list(counts, netns, losses, lister)?));
         }
         collectors.extend(gauges::collectors());
         collectors.push(Box::new(ProbeHealth::new(probes)));

@@ -49,6 +49,9 @@ const ANY: &[libc::c_long] = &[
     libc::SYS_mremap,
     libc::SYS_madvise,
     libc::SYS_futex,
+    // The end of a process that was started before.
+    libc::SYS_wait4,
+    libc::SYS_waitid,
     libc::SYS_exit,
     libc::SYS_exit_group,
     libc::SYS_rseq,

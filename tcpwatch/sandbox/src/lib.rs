@@ -100,10 +100,10 @@ pub enum SandboxError {
         missing: Vec<String>,
     },
     /// The process has other threads, which would keep everything.
-    #[error("privileges can be given up by a single thread, and this process has {threads}")]
+    #[error("privileges can be given up by a single thread, and this process has {}", names.join(", "))]
     Threads {
-        /// How many there are.
-        threads: usize,
+        /// The names of all threads.
+        names: Vec<String>,
     },
     /// The state of the process cannot be read.
     #[error("cannot read {path}: {source}; is /proc mounted?")]

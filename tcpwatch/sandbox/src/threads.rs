@@ -24,16 +24,15 @@ fn list() -> Result<Vec<String>, SandboxError> {
 
 /// Is the calling thread the only one? Waits for those that are ending.
 pub(crate) fn demand_single() -> Result<(), SandboxError> {
-    for _ in 1..TRIES {
+    for _ in 0..TRIES {
         if list()?.len() == 1 {
             return Ok(());
         }
         thread::sleep(PAUSE);
     }
-    match list()?.len() {
-        1 => Ok(()),
-        threads => Err(SandboxError::Threads { threads }),
-    }
+    let name = |thread: String| fs::read_to_string(format!("{TASKS}/{thread}/comm")).ok();
+    let names = list()?.into_iter().filter_map(name).map(|name| name.trim_end().to_owned());
+    Err(SandboxError::Threads { names: names.collect() })
 }
 
 /// `status` of every thread, with its number; one that has ended is left out.

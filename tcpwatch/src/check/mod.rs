@@ -6,20 +6,18 @@ mod features;
 mod report;
 mod trial;
 
-use std::{process::ExitCode, sync::Arc};
+use std::process::ExitCode;
 
 use anyhow::Result;
 use tcpwatch::cli::exit;
 use tcpwatch_kernel::probe::{Counting, Facts, Filters, ProbeError, Probes, Ring, Tells};
-
-use tcpwatch_sandbox::{Demand, Needs, enter};
 
 use actor::{Actor, Place};
 use features::features;
 use report::{Answer, Report};
 use trial::Trial;
 
-use crate::runtime;
+use crate::{confine, runtime};
 
 /// Room for what a few connections tell.
 const RING_BYTES: u32 = 1 << 18;
@@ -35,15 +33,12 @@ pub(crate) fn run() -> Result<ExitCode> {
     report.pid_namespace();
     let actor = Actor::start();
     let place = actor.as_ref().ok().map(|actor| &actor.place);
-    let mut losses = None;
     let works = match attach(&facts, place) {
         Err(error) => {
             report.nothing(&exit::causes(&error.into()));
-            drop(actor);
             false
         }
         Ok(attached) => {
-            losses = Some(Arc::clone(&attached.probes.losses));
             report.place(&actor);
             let Some(trial) = runtime::start()?.block_on(trial::make(attached, actor))? else {
                 exit::say("tcpwatch: interrupted\n");
@@ -52,10 +47,7 @@ pub(crate) fn run() -> Result<ExitCode> {
             report.trial(trial)
         }
     };
-    // Last, because nothing else works after it.
-    report.sandbox(enter(Demand::Auto, &Needs::listening([]), || {
-        losses.is_none_or(|losses| losses.read().is_ok())
-    }));
+    report.sandbox(confine::tried());
     exit::print(&report.text)?;
     Ok(if works { ExitCode::SUCCESS } else { exit::PRECONDITION.into() })
 }

@@ -1,11 +1,9 @@
 //! The report: a column of features, a column of answers.
 
-use std::{collections::HashSet, fmt::Write as _};
+use std::{collections::HashSet, fmt::Write as _, io};
 
 use tcpwatch_common::config::FIRST_PID_NAMESPACE;
 use tcpwatch_kernel::{pid_namespace, trial::NoGround};
-
-use tcpwatch_sandbox::{InForce, SandboxError};
 
 use super::{Actor, Trial, features};
 
@@ -95,14 +93,11 @@ impl Report {
         }
     }
 
-    /// What a process that listens has given up, tried by this one.
-    pub(super) fn sandbox(&mut self, tried: Result<InForce, SandboxError>) {
-        let answer = match tried {
-            Ok(in_force) if in_force.missing.is_empty() => in_force.to_string(),
-            Ok(in_force) => format!("{in_force}; not in force: {}", in_force.missing.join("; ")),
-            Err(error) => format!("off: {error}"),
-        };
-        let _written = writeln!(self.text, "{:<48}  {answer}", "who listens has (tried)").is_ok();
+    /// What a process that listens has after it has given up the rest.
+    pub(super) fn sandbox(&mut self, tried: io::Result<String>) {
+        let answer = tried.unwrap_or_else(|error| format!("not tried: {error}"));
+        let _written =
+            writeln!(self.text, "{:<48}  {answer}", "privileges of a process that listens").is_ok();
     }
 
     /// What the trial found. Does the main job work?

@@ -7,7 +7,7 @@ mod text;
 use std::{collections::HashSet, path::Path, process::ExitCode, time::Duration};
 
 use anyhow::{Context as _, Result};
-use tcpwatch::cli::{doctor::DoctorArgs, exit};
+use tcpwatch::cli::{doctor::DoctorArgs, exit, sandbox::Confine};
 use tcpwatch_common::config::RING_BYTES;
 use tcpwatch_core::{
     event::{KernelTime, WallClock},
@@ -32,7 +32,7 @@ use tcpwatch_stream::{
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use self::{looks::Looks, report::Report};
-use crate::runtime;
+use crate::{confine, runtime};
 
 /// How often `--live` judges.
 const EVERY: Duration = Duration::from_secs(1);
@@ -50,6 +50,8 @@ pub(crate) fn run(args: &DoctorArgs) -> Result<ExitCode> {
 fn replay(file: &Path, report: &mut Report) -> Result<()> {
     let name = file.display();
     let input = recording_input::open(file).with_context(|| format!("cannot open {name}"))?;
+    confine::reading(Confine::Auto)?;
+    let input = recording_input::unpacked(input).with_context(|| format!("cannot open {name}"))?;
     let recording = Recording::open(input).with_context(|| format!("cannot replay {name}"))?;
     let mut clock = recording.header.clock;
     let plan = plan(Filters::default(), None);

@@ -7,29 +7,17 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use tcpwatch_core::event::TcpState;
-use tcpwatch_kernel::{probe::Counts, source::snapshot::Surveyor};
+use tcpwatch_kernel::probe::Counts;
 
 use super::{
     base::Base,
     flows::{Flow, GROUPS},
+    lister::Lister,
 };
 
 /// By when an event has been counted that waits for the next one on its CPU
 /// (`tcpwatch_common::mini_clock::DECIDED_WITHIN_NS`).
 const COUNTED_WITHIN: Duration = Duration::from_millis(25);
-
-/// Sockets in each group of [`GROUPS`].
-#[derive(Debug, Default)]
-struct Listed([i64; GROUPS.len()]);
-
-impl Listed {
-    fn add(&mut self, state: TcpState) {
-        let counts = GROUPS.iter().zip(&mut self.0);
-        let counts = counts.filter(|((_, states), _)| states.contains(&state));
-        counts.for_each(|(_, count)| *count += 1);
-    }
-}
 
 /// The cost and the reach of the last comparison.
 #[derive(Clone, Copy, Debug)]
@@ -53,13 +41,10 @@ impl Books {
         Self { bases: [Base::UNKNOWN; GROUPS.len()], drifts: [0; GROUPS.len()], last: None };
 
     /// Takes in a list of all sockets. Returns whether it agrees with what was believed.
-    fn take_in(&mut self, surveyor: &mut Surveyor, counts: &Mutex<Counts>) -> Result<bool> {
+    fn take_in(&mut self, lister: &mut Lister, counts: &Mutex<Counts>) -> Result<bool> {
         let (at, began) = (SystemTime::now(), Instant::now());
-        let states: Vec<_> = GROUPS.iter().flat_map(|(_, states)| *states).copied().collect();
         let before = flows(counts)?;
-        let found = surveyor
-            .survey(&states, |tally: &mut Listed, socket| tally.add(socket.state))
-            .context("cannot list the sockets to compare the counts with")?;
+        let found = lister.list().context("cannot list the sockets to compare the counts with")?;
         let took = began.elapsed();
         thread::sleep(COUNTED_WITHIN);
         let after = flows(counts)?;
@@ -67,17 +52,18 @@ impl Books {
         let is_partial = found.skipped + found.hidden_processes > 0;
         let mut agrees = true;
         for (column, base) in self.bases.iter_mut().enumerate() {
-            let listed = found.tallies.iter().filter_map(|(_, tally)| tally.0.get(column)).sum();
-            let (Some(before), Some(after)) = (before.get(column), after.get(column)) else {
+            let (Some(listed), Some(before), Some(after)) =
+                (found.sockets.get(column), before.get(column), after.get(column))
+            else {
                 continue;
             };
-            let apart = base.narrow(listed, (*before, *after), is_partial);
+            let apart = base.narrow(*listed, (*before, *after), is_partial);
             agrees &= apart == 0;
             if let Some(drift) = self.drifts.get_mut(column) {
                 *drift += apart;
             }
         }
-        let (listed, skipped) = (found.tallies.len(), found.skipped);
+        let (listed, skipped) = (found.namespaces, found.skipped);
         self.last = Some(Comparison { at, took, listed, skipped });
         Ok(agrees)
     }
@@ -91,15 +77,15 @@ const AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// [`AGAIN_AFTER`] if they differ; readers of `books` do not wait.
 pub(super) fn compare(
     books: &Mutex<Books>,
-    surveyor: &mut Surveyor,
+    lister: &mut Lister,
     counts: &Mutex<Counts>,
 ) -> Result<()> {
     let believed = *books.lock().unwrap_or_else(PoisonError::into_inner);
     let mut now = believed;
-    if !now.take_in(surveyor, counts)? {
+    if !now.take_in(lister, counts)? {
         thread::sleep(AGAIN_AFTER);
         now = believed;
-        now.take_in(surveyor, counts)?;
+        now.take_in(lister, counts)?;
     }
     *books.lock().unwrap_or_else(PoisonError::into_inner) = now;
     Ok(())

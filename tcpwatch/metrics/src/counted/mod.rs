@@ -4,6 +4,7 @@
 mod base;
 mod books;
 mod flows;
+pub mod lister;
 mod watch;
 
 use std::{
@@ -14,14 +15,12 @@ use std::{
 
 use anyhow::Result;
 use tcpwatch_core::event::Netns;
-use tcpwatch_kernel::{
-    probe::{Counts, Losses},
-    source::snapshot::{Scope, Surveyor},
-};
+use tcpwatch_kernel::probe::{Counts, Losses};
 
 use self::{
     books::{Books, Comparison, Shared, compare, flows},
     flows::GROUPS,
+    lister::Lister,
 };
 use crate::{collector::Collector, family::ScrapeFamily, kernel::number};
 
@@ -38,7 +37,7 @@ pub struct CountedSockets {
 /// The comparisons after the first ones.
 enum Comparing {
     /// Not begun, because the thread for them would have the privileges of the present.
-    Later(Surveyor, Arc<Losses>),
+    Later(Lister, Arc<Losses>),
     /// Dropped, it ends the thread.
     Runs { _end: Sender<()> },
     /// No thread could be started.
@@ -54,12 +53,11 @@ impl CountedSockets {
         counts: Arc<Mutex<Counts>>,
         netns: Option<Netns>,
         losses: Arc<Losses>,
+        mut lister: Lister,
     ) -> Result<Self> {
-        let scope = netns.map_or(Scope::Every, Scope::Only);
-        let mut surveyor = Surveyor::open(scope)?;
         let shared = (Arc::new(Mutex::new(Books::EMPTY)), counts);
         for _ in 0..FIRST_LISTS {
-            compare(&shared.0, &mut surveyor, &shared.1)?;
+            compare(&shared.0, &mut lister, &shared.1)?;
             let books = *shared.0.lock().unwrap_or_else(PoisonError::into_inner);
             if books.bases.iter().all(|base| base.doubt() == Some(0)) {
                 break;
@@ -68,7 +66,7 @@ impl CountedSockets {
         let covers = netns.map_or("All network namespaces.".to_owned(), |netns| {
             format!("Network namespace {}.", netns.0)
         });
-        Ok(Self { shared, covers, comparing: Comparing::Later(surveyor, losses) })
+        Ok(Self { shared, covers, comparing: Comparing::Later(lister, losses) })
     }
 
     fn help(&self, help: &str) -> String {
@@ -121,9 +119,9 @@ impl Collector for CountedSockets {
     /// Starts the thread that compares.
     fn begin(&mut self) -> Result<()> {
         self.comparing = match mem::replace(&mut self.comparing, Comparing::Never) {
-            Comparing::Later(surveyor, losses) => {
+            Comparing::Later(lister, losses) => {
                 let shared = (Arc::clone(&self.shared.0), Arc::clone(&self.shared.1));
-                Comparing::Runs { _end: watch::start(shared, surveyor, losses)? }
+                Comparing::Runs { _end: watch::start(shared, lister, losses)? }
             }
             begun => begun,
         };

@@ -11,9 +11,12 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use tcpwatch_core::loss::Cause;
-use tcpwatch_kernel::{probe::Losses, source::snapshot::Surveyor};
+use tcpwatch_kernel::probe::Losses;
 
-use super::books::{Shared, compare};
+use super::{
+    books::{Shared, compare},
+    lister::Lister,
+};
 
 /// A comparison at the latest after this long,
 const AT_LATEST: Duration = Duration::from_mins(5);
@@ -26,11 +29,7 @@ const SHARE: u32 = 20;
 ///
 /// # Errors
 /// If no thread can be started.
-pub(super) fn start(
-    shared: Shared,
-    mut surveyor: Surveyor,
-    losses: Arc<Losses>,
-) -> Result<Sender<()>> {
+pub(super) fn start(shared: Shared, mut lister: Lister, losses: Arc<Losses>) -> Result<Sender<()>> {
     let (end, ended) = mpsc::channel();
     let work = move || {
         let mut known = skipped(&losses);
@@ -42,7 +41,7 @@ pub(super) fn start(
             }
             known = now;
             at = Instant::now();
-            if let Err(error) = compare(&shared.0, &mut surveyor, &shared.1) {
+            if let Err(error) = compare(&shared.0, &mut lister, &shared.1) {
                 tracing::warn!("the counts of sockets are not compared: {error:#}");
             }
             pause = AFTER_LOSSES.max(at.elapsed() * SHARE);

@@ -36,7 +36,7 @@ use std::{
 
 use tcpwatch_core::event::{KernelTime, KnownSocket, Netns};
 
-pub use everywhere::{Everywhere, Surveyor};
+pub use everywhere::{Everywhere, survey_everywhere};
 pub use host_facts::host_facts;
 pub use lookup::{Answer, Details, Lookup, Question};
 pub use message::{MessageError, Surveyed};

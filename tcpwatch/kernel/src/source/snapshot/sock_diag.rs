@@ -27,7 +27,7 @@ const ROOM: usize = 64 * 1024;
 pub(super) const TRIES: u32 = 5;
 
 /// The number of the first question that is asked through a socket.
-const SEQUENCE: u32 = 1;
+pub(super) const SEQUENCE: u32 = 1;
 
 /// Each has a list of its own.
 pub(super) const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
@@ -122,9 +122,18 @@ pub(super) fn waiters(netns: Netns, mut visit: impl FnMut(&Waiter)) -> Result<()
     Ok(())
 }
 
+/// Asks for a list and hands every piece of it to `read` with the moment before it came; `false` if
+/// the list may lack some.
+pub(super) fn dump_answer(
+    question: InetRequest,
+    mut read: impl FnMut(&[u8], KernelTime) -> Result<Progress, DumpError>,
+) -> Result<bool, DumpError> {
+    Asking::open()?.ask(question, |datagram, seen, _| read(datagram, seen))
+}
+
 /// A socket through which one question after the other is asked.
 #[derive(Debug)]
-pub(super) struct Asking {
+struct Asking {
     socket: Socket,
     /// Of the next question.
     sequence: u32,
@@ -132,8 +141,7 @@ pub(super) struct Asking {
 }
 
 impl Asking {
-    /// Opens one, in the calling thread's network namespace.
-    pub(super) fn open() -> Result<Self, DumpError> {
+    fn open() -> Result<Self, DumpError> {
         Ok(Self { socket: open()?, sequence: SEQUENCE, datagram: Vec::with_capacity(ROOM) })
     }
 
@@ -142,9 +150,8 @@ impl Asking {
         std::mem::replace(&mut self.sequence, next)
     }
 
-    /// Asks for a list and hands every piece of it to `read` with the moment before it came and the number of the
-    /// question; `false` if the list may lack some.
-    pub(super) fn ask(
+    /// As [`dump_answer`]; `read` gets the number of the question too.
+    fn ask(
         &mut self,
         question: InetRequest,
         mut read: impl FnMut(&[u8], KernelTime, u32) -> Result<Progress, DumpError>,

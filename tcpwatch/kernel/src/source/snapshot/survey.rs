@@ -7,7 +7,7 @@ use tcpwatch_core::event::TcpState;
 use super::{
     DumpError,
     message::{self, Surveyed},
-    sock_diag::{self, Asking, FAMILIES, TRIES},
+    sock_diag::{self, FAMILIES, SEQUENCE, TRIES},
 };
 
 /// How much is asked of each socket.
@@ -33,16 +33,6 @@ impl Detail {
 pub fn survey<T: Default>(
     states: &[TcpState],
     detail: Detail,
-    add: impl FnMut(&mut T, &Surveyed),
-) -> Result<T, DumpError> {
-    survey_through(&mut Asking::open()?, states, detail, add)
-}
-
-/// The same of the network namespace that this socket was opened in, from whichever thread.
-pub(super) fn survey_through<T: Default>(
-    asking: &mut Asking,
-    states: &[TcpState],
-    detail: Detail,
     mut add: impl FnMut(&mut T, &Surveyed),
 ) -> Result<T, DumpError> {
     let bit = |state: &TcpState| 1_u32.checked_shl(state.to_kernel().into()).unwrap_or(0);
@@ -51,7 +41,7 @@ pub(super) fn survey_through<T: Default>(
     let extensions = detail.extensions();
     for _ in 0..TRIES {
         let mut tally = T::default();
-        if dump(asking, &states, &extensions, |socket| add(&mut tally, socket))? {
+        if dump(&states, &extensions, |socket| add(&mut tally, socket))? {
             return Ok(tally);
         }
     }
@@ -60,7 +50,6 @@ pub(super) fn survey_through<T: Default>(
 
 /// `false` if some may be missing.
 fn dump(
-    asking: &mut Asking,
     states: &StateFlags,
     extensions: &ExtensionFlags,
     mut add: impl FnMut(&Surveyed),
@@ -68,12 +57,12 @@ fn dump(
     let mut all = true;
     for family in FAMILIES {
         let question = sock_diag::all_in(family, states.clone(), extensions.clone());
-        all &= asking.ask(question, |datagram, _, sequence| {
+        all &= sock_diag::dump_answer(question, |datagram, _| {
             let each = |payload: &[u8]| {
                 add(&message::surveyed(payload)?);
                 Ok(())
             };
-            Ok(message::each(datagram, sequence, each)?)
+            Ok(message::each(datagram, SEQUENCE, each)?)
         })?;
     }
     Ok(all)
