@@ -1,5 +1,5 @@
 //! What was typed ([`args`], [`lab`], [`filter_words`]) and what it ends with ([`exit`]); what is made of the
-//! options for shells and for `man` ([`reference`]).
+//! options for shells and for `man` ([`mod@reference`]).
 
 pub mod args;
 pub mod color;
