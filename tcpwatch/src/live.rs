@@ -23,7 +23,6 @@ use tcpwatch_kernel::{
     probe::{Counting, Filters, Probes, Tells},
     source::{containers, recording::Recording, recording_input, snapshot},
 };
-use tcpwatch_metrics::web::Server;
 use tcpwatch_sandbox::Needs;
 use tcpwatch_stream::{log::Log, pipeline::Live, plan::Plan, replay::Replay};
 use tcpwatch_view::{
@@ -31,7 +30,11 @@ use tcpwatch_view::{
     terminal::{Layout, Naming, Terminal},
 };
 
-use crate::{confine, runtime, serve, visible};
+use crate::{
+    confine, runtime,
+    serve::{self, Web},
+    visible,
+};
 
 pub(crate) fn run(
     filters: &FilterArgs,
@@ -39,7 +42,9 @@ pub(crate) fn run(
     live: &LiveArgs,
     (web, sandbox): (&WebArgs, SandboxArgs),
 ) -> Result<ExitCode> {
-    let server = web.listen_address.map(Server::bind).transpose()?;
+    let listens = web.systemd_socket || !web.listen_address.is_empty();
+    let words = (web.systemd_socket, web.listen_address.as_slice(), web.config_file.as_deref());
+    let web = listens.then(|| Web::open(words)).transpose()?;
     let netns = filters.netns.as_deref().map(snapshot::resolve).transpose()?;
     let mut plan = plan(filters, output, netns);
     if let Some(word) = &plan.places.container {
@@ -48,7 +53,7 @@ pub(crate) fn run(
     plan.ring_bytes = live.buffer;
     plan.duration = live.duration;
     plan.filters.holders = !live.no_io;
-    if server.is_some() {
+    if web.is_some() {
         plan.counting = Counting::All;
     }
     if live.record.is_some() && plan.filters.tells == Tells::Happenings && filters.state.is_empty()
@@ -69,9 +74,9 @@ pub(crate) fn run(
         live.probes().try_out();
         banner(&plan, live.probes());
         // Serves until it is dropped.
-        let _serving = match server {
-            Some(server) => {
-                let serving = serve::start(server, live.probes(), None, sandbox)?;
+        let _serving = match web {
+            Some(web) => {
+                let serving = serve::start(web, live.probes(), None, sandbox)?;
                 confine::say_lost(sandbox, live.probes());
                 Some(serving)
             }

@@ -1,7 +1,13 @@
 //! `tcpwatch serve`: everything is counted in the kernel, nothing is printed, and the counts are
 //! served over HTTP until a signal ends it.
 
-use std::{process::ExitCode, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+};
 
 use anyhow::{Context as _, Result};
 use tcpwatch::cli::{args::ServeArgs, exit, sandbox::SandboxArgs};
@@ -12,7 +18,7 @@ use tcpwatch_kernel::{
 };
 use tcpwatch_metrics::{
     page::Page,
-    web::{Handle, Server},
+    web::{Handle, Server, WebConfig},
 };
 use tcpwatch_sandbox::Needs;
 use tcpwatch_stream::ending::Ending;
@@ -22,7 +28,8 @@ use crate::{confine, runtime, visible};
 pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode> {
     let netns = args.netns.as_deref().map(snapshot::resolve).transpose()?;
     let runtime = runtime::start()?;
-    let server = Server::bind(args.listen_address)?;
+    let web = (args.systemd_socket, args.listen_address.as_slice(), args.config_file.as_deref());
+    let web = Web::open(web)?;
     runtime.block_on(async {
         let mut ending = Ending::catch().context("cannot catch signals")?;
         let mut probes = Probes::attach_counting(netns.map_or(Counting::All, Counting::Of))?;
@@ -34,32 +41,72 @@ pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode> {
             visible::hooks(&probes),
         ));
         visible::say_missing(&probes);
-        let serving = start(server, &mut probes, netns, args.sandbox)?;
+        let serving = start(web, &mut probes, netns, args.sandbox)?;
         ending.asked().await;
         serving.stop().context("the HTTP server ended early")?;
         Ok(ExitCode::SUCCESS)
     })
 }
 
+/// A server that listens already, and its configuration.
+pub(crate) struct Web {
+    server: Server,
+    config: Option<WebConfig>,
+}
+
+impl Web {
+    /// Reads the configuration, and listens: on the sockets of systemd, or else on these addresses.
+    pub(crate) fn open(
+        (systemd, addresses, file): (bool, &[SocketAddr], Option<&Path>),
+    ) -> Result<Self> {
+        let config = file.map(WebConfig::read).transpose()?;
+        let server = if systemd { Server::from_systemd()? } else { Server::bind_all(addresses)? };
+        Ok(Self { server: server.with_config(config.clone()), config })
+    }
+
+    /// Files that have to be read again when they change.
+    fn directories(&self) -> BTreeSet<PathBuf> {
+        self.config.as_ref().map(WebConfig::directories).unwrap_or_default()
+    }
+
+    /// Says if they cannot be.
+    fn say_unreadable(&self) {
+        if let Some(Err(error)) = self.config.as_ref().map(WebConfig::can_be_read_again) {
+            exit::say(&format!(
+                "tcpwatch: changes of the web configuration will not be seen, because this process has given up what \
+                 reading it takes: {error}; the group tcpwatch, or everybody, has to be able to read it\n"
+            ));
+        }
+    }
+
+    fn scheme(&self) -> &'static str {
+        if self.config.as_ref().is_some_and(WebConfig::has_tls) { "https" } else { "http" }
+    }
+}
+
 /// Serves what `probes` count, and says where. Gives up all privileges after what takes some, and before the first
 /// thread that answers others.
 pub(crate) fn start(
-    server: Server,
+    web: Web,
     probes: &mut Probes,
     netns: Option<Netns>,
     sandbox: SandboxArgs,
 ) -> Result<Handle> {
     const REFUSED: &str = "cannot start the HTTP server, which takes three threads";
     let lister = confine::lister(sandbox, netns, probes)?;
-    let page = Page::of(probes, netns, lister, server.counters()).context(REFUSED)?;
-    let in_force = confine::running(sandbox, &Needs::listening([]), probes)?;
+    let page = Page::of(probes, netns, lister, web.server.counters()).context(REFUSED)?;
+    let in_force = confine::running(sandbox, &Needs::listening(web.directories()), probes)?;
+    web.say_unreadable();
     page.begin().context(REFUSED)?;
-    let serving = server
+    let scheme = web.scheme();
+    let serving = web
+        .server
         .spawn(Arc::new(page))
         .context("are there as many threads as `ulimit -u` and pids.max of the cgroup allow?")
         .context(REFUSED)?;
     in_force.verify()?;
-    let address = serving.local_addr();
-    exit::say(&format!("tcpwatch: metrics at http://{address}/metrics\n"));
+    for address in serving.addresses() {
+        exit::say(&format!("tcpwatch: metrics at {scheme}://{address}/metrics\n"));
+    }
     Ok(serving)
 }

@@ -14,7 +14,7 @@ use tcpwatch_kernel::{
     },
 };
 use tcpwatch_lab::{catalog, hosts::HostsError, lacking::Lacking, scenario::FileError};
-use tcpwatch_metrics::web::BindError;
+use tcpwatch_metrics::web::{BindError, ConfigError};
 use tcpwatch_sandbox::SandboxError;
 use tcpwatch_top::messages::Messages;
 
@@ -45,7 +45,8 @@ pub fn status(error: &anyhow::Error) -> ExitCode {
         || error.is::<catalog::Unknown>()
         || error.is::<glossary::Unknown>()
         || error.is::<FileError>()
-        || error.is::<NoTerminal>();
+        || error.is::<NoTerminal>()
+        || error.is::<ConfigError>();
     if is_usage {
         return USAGE.into();
     }
