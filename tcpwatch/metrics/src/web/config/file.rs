@@ -80,9 +80,14 @@ impl ConfigFile {
         file.map(Option::unwrap_or_default).map_err(|error| ConfigError::Malformed {
             path: path.to_owned(),
             line: error.location().map_or(1, |location| location.line()),
-            what: error.without_snippet().to_string(),
+            what: without_place(&error.without_snippet().to_string()).to_owned(),
         })
     }
+}
+
+/// The line stands before the message; `at line 2, column 3` after it is left out.
+fn without_place(message: &str) -> &str {
+    message.rsplit_once(" at line ").map_or(message, |(message, _)| message)
 }
 
 impl RateKeys {
