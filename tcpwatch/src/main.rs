@@ -20,6 +20,7 @@ mod confine;
 mod doctor;
 mod laboratory;
 mod live;
+mod notify;
 mod runtime;
 mod serve;
 mod top;

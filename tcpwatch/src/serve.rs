@@ -23,9 +23,10 @@ use tcpwatch_metrics::{
 use tcpwatch_sandbox::Needs;
 use tcpwatch_stream::ending::Ending;
 
-use crate::{confine, runtime, visible};
+use crate::{confine, notify::Notify, runtime, visible};
 
 pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode> {
+    let notify = Notify::open().context("cannot reach the socket of NOTIFY_SOCKET")?;
     let netns = args.netns.as_deref().map(snapshot::resolve).transpose()?;
     let runtime = runtime::start()?;
     let web = (args.systemd_socket, args.listen_address.as_slice(), args.config_file.as_deref());
@@ -42,6 +43,7 @@ pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode> {
         ));
         visible::say_missing(&probes);
         let serving = start(web, &mut probes, netns, args.sandbox)?;
+        notify.ready().context("cannot say that it is ready to NOTIFY_SOCKET")?;
         ending.asked().await;
         serving.stop().context("the HTTP server ended early")?;
         Ok(ExitCode::SUCCESS)

@@ -1,11 +1,22 @@
 //! An exporter that has given up everything answers as one that keeps everything.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    net::TcpListener,
+    os::{
+        fd::OwnedFd,
+        linux::net::SocketAddrExt as _,
+        unix::net::{SocketAddr, UnixDatagram},
+    },
+    process::{Command, Stdio},
+};
 
 use super::connect_once;
 use crate::harness::{
+    DEADLINE,
     exporter::{Exporter, Samples},
     netns::Netns,
+    program::tcpwatch,
 };
 
 /// Series that both have: names of metrics with their labels, but for what no two processes share.
@@ -37,5 +48,43 @@ fn a_page_has_the_same_series_with_and_without_privileges() {
     let counted = "connects_total";
     for (exporter, before) in [(off, before.0), (strict, before.1)] {
         exporter.wait_for(&before, counted, 1);
+    }
+}
+
+#[test]
+fn who_waits_for_it_is_told_when_it_serves_on_the_sockets_that_were_passed() {
+    needs_root!();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("notify");
+    for name in [path.to_str().unwrap().to_owned(), format!("@tcpwatch-{}", std::process::id())] {
+        let address = match name.strip_prefix('@') {
+            Some(name) => SocketAddr::from_abstract_name(name).unwrap(),
+            None => SocketAddr::from_pathname(&name).unwrap(),
+        };
+        let manager = UnixDatagram::bind_addr(&address).unwrap();
+        manager.set_read_timeout(Some(DEADLINE)).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let served = listener.local_addr().unwrap();
+        // The process that systemd starts has its sockets from 3 on, and its own number in LISTEN_PID.
+        let script = "LISTEN_FDS=1 LISTEN_PID=$$ exec \"$0\" serve --web.systemd-socket --sandbox strict 3<&0";
+        let mut command = Command::new("sh");
+        command.args(["-c", script]).arg(tcpwatch().get_program()).env("NOTIFY_SOCKET", &name);
+        let mut child = command
+            .stdin(Stdio::from(OwnedFd::from(listener)))
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut said = [0; 64];
+        let length = manager.recv(&mut said).unwrap();
+        assert_eq!(&said[..length], b"READY=1\n");
+        assert!(
+            Samples::at(served).get(concat!(
+                "build_info{version=\"",
+                env!("CARGO_PKG_VERSION"),
+                "\"}"
+            )) > 0.0
+        );
+        child.kill().unwrap();
+        child.wait().unwrap();
     }
 }
