@@ -74,16 +74,13 @@ pub(crate) fn run(
         live.probes().try_out();
         banner(&plan, live.probes());
         // Serves until it is dropped.
-        let _serving = match web {
-            Some(web) => {
-                let serving = serve::start(web, live.probes(), None, sandbox)?;
-                confine::say_lost(sandbox, live.probes());
-                Some(serving)
-            }
-            None => {
-                confine::running(sandbox, &Needs::looking(), live.probes())?;
-                None
-            }
+        let _serving = if let Some(web) = web {
+            let serving = serve::start(web, live.probes(), None, sandbox)?;
+            confine::say_lost(sandbox, live.probes());
+            Some(serving)
+        } else {
+            confine::running(sandbox, &Needs::looking(), live.probes())?;
+            None
         };
         while let Some(batch) = live.next_batch().await? {
             log.write(&batch)?;

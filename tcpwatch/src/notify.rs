@@ -1,4 +1,4 @@
-//! Says to systemd that the service is ready (sd_notify(3)).
+//! Says to systemd that the service is ready (`sd_notify(3)`).
 
 use std::{
     env, io,

@@ -52,19 +52,19 @@ impl Books {
         let is_partial = found.skipped + found.hidden_processes > 0;
         let mut agrees = true;
         for (column, base) in self.bases.iter_mut().enumerate() {
-            let (Some(listed), Some(before), Some(after)) =
+            let (Some(sockets), Some(before), Some(after)) =
                 (found.sockets.get(column), before.get(column), after.get(column))
             else {
                 continue;
             };
-            let apart = base.narrow(*listed, (*before, *after), is_partial);
+            let apart = base.narrow(*sockets, (*before, *after), is_partial);
             agrees &= apart == 0;
             if let Some(drift) = self.drifts.get_mut(column) {
                 *drift += apart;
             }
         }
-        let (listed, skipped) = (found.namespaces, found.skipped);
-        self.last = Some(Comparison { at, took, listed, skipped });
+        let (namespaces, skipped) = (found.namespaces, found.skipped);
+        self.last = Some(Comparison { at, took, listed: namespaces, skipped });
         Ok(agrees)
     }
 }

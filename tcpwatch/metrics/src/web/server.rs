@@ -51,7 +51,7 @@ impl Server {
         Self::of(addresses.iter().copied().map(bind).collect::<Result<_, _>>()?)
     }
 
-    /// Listens on the sockets that systemd passed to this process (sd_listen_fds(3)).
+    /// Listens on the sockets that systemd passed to this process (`sd_listen_fds(3)`).
     ///
     /// # Errors
     /// If there is none.

@@ -73,7 +73,9 @@ fn no_thread_of_an_exporter_keeps_anything() {
     assert!(page.contains("tcpwatch_build_info"));
     let threads = Thread::all_of(exporter.pid());
     assert!(threads.len() >= 3, "the first, one that compares, one that answers");
-    threads.iter().for_each(|thread| thread.has_only(0));
+    for thread in &threads {
+        thread.has_only(0);
+    }
     let environment = fs::metadata(format!("/proc/{}/environ", exporter.pid())).unwrap();
     assert_eq!(
         std::os::unix::fs::MetadataExt::uid(&environment),
@@ -92,7 +94,9 @@ fn a_process_beside_an_exporter_lists_sockets_and_ends_with_it_however_it_ends()
         panic!("one child: {children}");
     };
     let beside = beside.parse().unwrap();
-    Thread::all_of(beside).iter().for_each(|thread| thread.has_only(LOOKING));
+    for thread in Thread::all_of(beside) {
+        thread.has_only(LOOKING);
+    }
     let listed = exporter.samples().count("comparison_network_namespaces{outcome=\"listed\"}");
     assert!(listed >= 1, "{listed}");
     let sockets = fs::read_dir(format!("/proc/{beside}/fd")).unwrap();
@@ -124,7 +128,9 @@ fn a_log_that_listens_keeps_nothing_and_writes_its_recording_all_the_same() {
     watch.wait_for("the connection", |lines| (!lines.is_empty()).then_some(()));
     let threads = Thread::all_of(watch.pid());
     assert!(threads.len() >= 3);
-    threads.iter().for_each(|thread| thread.has_only(0));
+    for thread in &threads {
+        thread.has_only(0);
+    }
     drop(watch.stop());
     assert!(fs::read_to_string(recording).unwrap().lines().count() > 2);
 }
@@ -142,7 +148,9 @@ fn the_log_keeps_what_looking_into_other_processes_takes() {
         let threads = Thread::all_of(watch.pid());
         threads.iter().any(|thread| thread.name == "recording").then_some(threads)
     });
-    threads.iter().for_each(|thread| thread.has_only(LOOKING));
+    for thread in &threads {
+        thread.has_only(LOOKING);
+    }
     drop(watch.stop());
 }
 

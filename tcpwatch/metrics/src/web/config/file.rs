@@ -1,4 +1,4 @@
-//! The keys of the file, as exporter-toolkit has them (web/tls_config.go).
+//! The keys of the file, as exporter-toolkit has them (`web/tls_config.go`).
 
 use std::{collections::BTreeMap, path::Path};
 

@@ -24,6 +24,7 @@ use file::ConfigFile;
 pub(super) use rate::Bucket;
 use rate::Rate;
 pub use reload::WebConfig;
+use tls::TlsTexts;
 pub(super) use users::{Users, credentials};
 
 /// A configuration file that cannot be used.
@@ -93,7 +94,7 @@ impl Loaded {
         };
         let tls = file.tls_server_config.unwrap_or_default();
         tls.check().map_err(in_file)?;
-        let tls = tls.load(&mut load)?.map(|tls| tls.server()).transpose().map_err(in_file)?;
+        let tls = tls.load(&mut load)?.map(TlsTexts::server).transpose().map_err(in_file)?;
         let http = file.http_server_config.unwrap_or_default();
         Ok(Self {
             tls: tls.map(Arc::new),
