@@ -1,5 +1,4 @@
-//! What fails and what works after privileges are given up, tried from inside by a process that had all of root's.
-//! A program of its own instead of a test harness: privileges are given up by a process with one thread.
+//! The cases, each in a process of its own.
 
 use std::{
     env, fs,
@@ -28,11 +27,11 @@ const CASES: [Case; 6] = [
     ("maps", maps),
 ];
 
-fn main() -> ExitCode {
+pub(super) fn run() -> ExitCode {
     if let Some(name) =
         env::args().nth(1).and_then(|word| word.strip_prefix("inside=").map(str::to_owned))
     {
-        let (_, case) = CASES.iter().find(|(known, _)| *known == name).expect("a known case");
+        let (_, case) = CASES.iter().find(|(known, _)| *known == name).unwrap();
         case();
         return ExitCode::SUCCESS;
     }
