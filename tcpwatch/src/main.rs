@@ -18,6 +18,7 @@ mod check;
 mod doctor;
 mod laboratory;
 mod live;
+mod recorded;
 mod runtime;
 mod serve;
 mod top;
