@@ -2,7 +2,7 @@
 
 use tcpwatch_core::event::{Netns, TcpState};
 
-use super::{Detail, DumpError, Scope, SnapshotError, Surveyed, namespaces, survey};
+use super::{Detail, Scope, SnapshotError, Surveyed, namespaces, survey, visit::visit_others};
 
 /// What [`survey_everywhere`] found.
 #[derive(Debug)]
@@ -29,25 +29,16 @@ pub fn survey_everywhere<T: Default + Send>(
     add: impl Fn(&mut T, &Surveyed) + Send + Sync,
 ) -> Result<Everywhere<T>, SnapshotError> {
     let own = namespaces::own().map_err(SnapshotError::procfs(namespaces::OWN))?;
-    let here = || -> Result<T, DumpError> { survey(states, Detail::Plain, &add) };
+    let here = |_| survey(states, Detail::Plain, &add);
     let mut found = Everywhere { tallies: Vec::new(), skipped: 0, hidden_processes: 0 };
     if scope.covers(own) {
-        found.tallies.push((own, here()?));
+        found.tallies.push((own, here(own)?));
     }
-    if scope == Scope::Only(own) {
-        return Ok(found);
-    }
-    let reachable = namespaces::reachable().map_err(SnapshotError::procfs("/proc"))?;
-    found.hidden_processes = reachable.hidden_processes;
-    for place in reachable.places {
-        if place.netns == own || !scope.covers(place.netns) {
-            continue;
-        }
-        match place.inside(here) {
-            Ok(Ok(tally)) => found.tallies.push((place.netns, tally)),
-            Ok(Err(_)) | Err(_) => found.skipped += 1,
-        }
-    }
+    let Everywhere { tallies, skipped, hidden_processes } = &mut found;
+    *hidden_processes = visit_others(scope, own, here, |place, tally| match tally {
+        Ok(tally) => tallies.push((place.netns, tally)),
+        Err(_) => *skipped += 1,
+    })?;
     if let Scope::Only(_) = scope {
         // Others do not matter if the one is found.
         let is_missing = found.tallies.is_empty();

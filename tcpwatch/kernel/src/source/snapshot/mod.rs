@@ -28,6 +28,7 @@ mod owners;
 mod sock_diag;
 mod survey;
 mod take;
+mod visit;
 
 use std::{
     fmt, io,
