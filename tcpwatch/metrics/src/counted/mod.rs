@@ -121,7 +121,7 @@ impl Collector for CountedSockets {
 /// The cost and the reach of the last comparison.
 fn comparison(last: Comparison) -> [ScrapeFamily; 3] {
     let at = "When all sockets were last listed to compare tcpwatch_counted_sockets with them, as Unix time: \
-              every 5 minutes, and 30 s after the kernel skipped a hook.";
+              every 5 minutes, 30 s after the start, and 30 s after the kernel skipped a hook.";
     let took = "How long that took.";
     let reach = "Network namespaces that were listed then, and those that could not be entered.";
     let unix = last.at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();

@@ -17,8 +17,9 @@ use super::books::{Shared, compare};
 
 /// A comparison at the latest after this long,
 const AT_LATEST: Duration = Duration::from_mins(5);
-/// after losses this soon,
-const AFTER_LOSSES: Duration = Duration::from_secs(30);
+/// after losses this soon, and after the start, when namespaces on their way out, which are in no list, have still had
+/// sockets that were counted as they left,
+const SOON: Duration = Duration::from_secs(30);
 /// and never sooner than this many times what the last one took.
 const SHARE: u32 = 20;
 
@@ -29,10 +30,10 @@ const SHARE: u32 = 20;
 pub(super) fn start(shared: Shared, scope: Scope, losses: Arc<Losses>) -> Result<Sender<()>> {
     let (end, ended) = mpsc::channel();
     let work = move || {
-        let mut known = skipped(&losses);
-        let (mut at, mut pause) = (Instant::now(), AFTER_LOSSES);
+        let mut known = None;
+        let (mut at, mut pause) = (Instant::now(), SOON);
         while ended.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
-            let now = skipped(&losses);
+            let now = Some(skipped(&losses));
             if now == known && at.elapsed() < AT_LATEST {
                 continue;
             }
@@ -41,7 +42,7 @@ pub(super) fn start(shared: Shared, scope: Scope, losses: Arc<Losses>) -> Result
             if let Err(error) = compare(&shared.0, scope, &shared.1) {
                 tracing::warn!("the counts of sockets are not compared: {error:#}");
             }
-            pause = AFTER_LOSSES.max(at.elapsed() * SHARE);
+            pause = SOON.max(at.elapsed() * SHARE);
         }
     };
     thread::Builder::new()
