@@ -5,14 +5,12 @@ use std::{
     process::{Command, ExitCode, Stdio},
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use tcpwatch::cli::{
     exit,
     sandbox::{Confine, SandboxArgs},
 };
-use tcpwatch_core::event::Netns;
-use tcpwatch_kernel::{probe::Probes, source::snapshot::Scope};
-use tcpwatch_metrics::counted::lister::{Lister, answer};
+use tcpwatch_kernel::probe::Probes;
 use tcpwatch_sandbox::{Demand, InForce, Needs, enter};
 
 /// This program, whatever became of its file.
@@ -37,29 +35,6 @@ pub(crate) fn say_lost(args: SandboxArgs, probes: &Probes) {
              keeps them\n",
         );
     }
-}
-
-/// What lists sockets for a process that is going to listen: a process beside it, if it could enter other network
-/// namespaces itself.
-pub(crate) fn lister(args: SandboxArgs, netns: Option<Netns>, probes: &Probes) -> Result<Lister> {
-    let scope = scope(netns);
-    if args.sandbox == Confine::Off || !probes.facts.enters_namespaces() {
-        return Ok(Lister::here(scope));
-    }
-    let mut command = Command::new(PROGRAM);
-    command.arg("list-peer").args(netns.map(|netns| format!("--netns={}", netns.0)));
-    Lister::beside(scope, command).context("cannot start the process that lists sockets")
-}
-
-/// Is the process beside one that listens.
-pub(crate) fn list_for_another(netns: Option<Netns>) -> Result<ExitCode> {
-    enter(Demand::Auto, &Needs::looking(), || true)?;
-    answer(scope(netns)).context("cannot answer the process that counts")?;
-    Ok(ExitCode::SUCCESS)
-}
-
-fn scope(netns: Option<Netns>) -> Scope {
-    netns.map_or(Scope::Every, Scope::Only)
 }
 
 /// What is in force in a process that listens, as one finds that does no more than [`trial`].

@@ -8,7 +8,6 @@ use tcpwatch::{
     cli::{Cli, args::Command, exit, reference},
     glossary,
 };
-use tcpwatch_core::event::Netns;
 use tcpwatch_lab::hosts::janitor;
 use tcpwatch_top::messages::Messages;
 use tracing_subscriber::{
@@ -21,6 +20,7 @@ mod doctor;
 mod laboratory;
 mod live;
 mod notify;
+mod recorded;
 mod runtime;
 mod serve;
 mod top;
@@ -60,7 +60,6 @@ fn main() -> ExitCode {
         Some(Command::Lab(command)) => laboratory::run(&command),
         Some(Command::LabPeer(peer)) => return peer.run(),
         Some(Command::LabJanitor) => return janitor::run(),
-        Some(Command::ListPeer { netns }) => confine::list_for_another(netns.map(Netns)),
         Some(Command::SandboxTrial) => confine::trial(),
         Some(Command::Serve(args)) => serve::run(&args),
         Some(Command::Replay { file, filters, output, sandbox }) => {

@@ -94,12 +94,10 @@ pub(crate) fn start(
     netns: Option<Netns>,
     sandbox: SandboxArgs,
 ) -> Result<Handle> {
-    const REFUSED: &str = "cannot start the HTTP server, which takes three threads";
-    let lister = confine::lister(sandbox, netns, probes)?;
-    let page = Page::of(probes, netns, lister, web.server.counters()).context(REFUSED)?;
+    const REFUSED: &str = "cannot start the HTTP server, which takes two threads";
+    let page = Page::of(probes, netns, web.server.counters())?;
     let in_force = confine::running(sandbox, &Needs::listening(web.directories()), probes)?;
     web.say_unreadable();
-    page.begin().context(REFUSED)?;
     let scheme = web.scheme();
     let serving = web
         .server

@@ -7,14 +7,6 @@ pub trait Collector: Send {
     /// Its name, the value of the label `collector`.
     fn name(&self) -> &'static str;
 
-    /// Starts what it does beside the scrapes. Called once, when privileges that are no longer needed are gone.
-    ///
-    /// # Errors
-    /// If no thread can be started.
-    fn begin(&mut self) -> anyhow::Result<()> {
-        Ok(())
-    }
-
     /// Adds the present values to `families`. What was added before an error stays: a scrape is partial rather than
     /// failed.
     ///

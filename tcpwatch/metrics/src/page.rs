@@ -4,7 +4,7 @@
 use std::{
     collections::HashSet,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Mutex, PoisonError},
     time::Instant,
 };
 
@@ -13,13 +13,7 @@ use prometheus::{TextEncoder, proto::MetricFamily};
 use tcpwatch_core::event::Netns;
 use tcpwatch_kernel::probe::Probes;
 
-use super::{
-    counted::{CountedSockets, lister::Lister},
-    gauges,
-    kernel::Kernel,
-    probes::ProbeHealth,
-    process::ProcessCollector,
-};
+use super::{gauges, kernel::Kernel, probes::ProbeHealth, process::ProcessCollector};
 use crate::web::{Counters, Pages};
 use crate::{collector::Collector, family::ScrapeFamily};
 
@@ -36,37 +30,20 @@ impl Page {
     }
 
     /// A page with everything: the kernel side's counts (taken from `probes`) of `netns` or of all network namespaces,
-    /// the gauges, and tcpwatch's own metrics. `lister` lists the sockets of the same namespaces.
+    /// the gauges, and tcpwatch's own metrics.
     ///
     /// # Errors
-    /// If `/proc` cannot be read, or the sockets not listed.
-    pub fn of(
-        probes: &mut Probes,
-        netns: Option<Netns>,
-        lister: Lister,
-        server: Counters,
-    ) -> Result<Self> {
+    /// If `/proc` cannot be read.
+    pub fn of(probes: &mut Probes, netns: Option<Netns>, server: Counters) -> Result<Self> {
         let mut collectors: Vec<Box<dyn Collector>> = Vec::new();
         if let Some(counts) = probes.counts.take() {
-            let counts = Arc::new(Mutex::new(counts));
-            let losses = Arc::clone(&probes.losses);
-            collectors.push(Box::new(Kernel::new(Arc::clone(&counts), netns)));
-            collectors.push(Box::new(CountedSockets::list(counts, netns, losses, lister)?));
+            collectors.push(Box::new(Kernel::new(counts, netns)));
         }
         collectors.extend(gauges::collectors());
         collectors.push(Box::new(ProbeHealth::new(probes)));
         collectors.push(Box::new(ProcessCollector::new()?));
         collectors.push(Box::new(server));
         Ok(Self::new(collectors))
-    }
-
-    /// Starts what collectors do beside the scrapes, with the privileges of the calling thread.
-    ///
-    /// # Errors
-    /// If no thread can be started.
-    pub fn begin(&self) -> Result<()> {
-        let mut collectors = self.collectors.lock().unwrap_or_else(PoisonError::into_inner);
-        collectors.iter_mut().try_for_each(|collector| collector.begin())
     }
 }
 

@@ -99,13 +99,6 @@ pub enum Command {
     /// Clear up after a laboratory that was killed.
     #[command(hide = true)]
     LabJanitor,
-    /// List sockets for a process that listens, and so may not enter other network namespaces.
-    #[command(hide = true)]
-    ListPeer {
-        /// Only this network namespace
-        #[arg(long, value_name = "INODE")]
-        netns: Option<u32>,
-    },
     /// Give up what a process that listens gives up, and print what is in force.
     #[command(hide = true)]
     SandboxTrial,

@@ -93,12 +93,6 @@ impl Exporter {
         })
     }
 
-    /// Ends it as the kernel does, with nothing cleared up.
-    pub(crate) fn kill(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-
     /// Ends it; it must end with success.
     pub(crate) fn stop(mut self, signal: Signal) -> ExitStatus {
         kill_process(Pid::from_child(&self.child), signal).unwrap();

@@ -23,19 +23,6 @@ pub(super) fn age(time: Duration) -> String {
     }
 }
 
-/// `4,213`.
-pub(super) fn grouped(count: u64) -> String {
-    let digits = count.to_string();
-    let mut text = String::with_capacity(digits.len() + 3);
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 /// `201`, `12k`, `262k`, `1.2M`: at most 4 columns.
 pub(super) fn short(count: u64) -> String {
     match count {
