@@ -17,6 +17,7 @@ use tracing_subscriber::{
 mod check;
 mod doctor;
 mod laboratory;
+mod list;
 mod live;
 mod runtime;
 mod serve;
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
     let done = match cli.command {
         None => live::run(&cli.filters, &cli.output, &cli.live, &cli.web),
         Some(Command::Check) => check::run(),
+        Some(Command::List(args)) => list::run(&args),
         Some(Command::Top(args)) => top::run(&args),
         Some(Command::Doctor(args)) => doctor::run(&args),
         Some(Command::Explain { word }) => explain(&word.join(" ")),

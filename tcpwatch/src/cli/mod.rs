@@ -1,4 +1,4 @@
-//! What was typed ([`args`], [`lab`], [`filter_words`]) and what it ends with ([`exit`]).
+//! What was typed ([`args`], [`list`], [`lab`], [`filter_words`]) and what it ends with ([`exit`]).
 
 pub mod args;
 pub mod color;
@@ -6,5 +6,6 @@ pub mod doctor;
 pub mod exit;
 pub mod filter_words;
 pub mod lab;
+pub mod list;
 
 pub use args::Cli;

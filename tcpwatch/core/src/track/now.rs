@@ -180,9 +180,7 @@ fn schedule(waiter: &Waiter, rules: Rules<'_>) -> Option<Schedule> {
     waiter.timer.filter(|timer| timer.kind == SocketTimerKind::Retransmit)?;
     match (known.state, known.kind) {
         (TcpState::SynSent, _) => Some(timing::syn(sysctls, SynOptions::default(), rules.rate)),
-        (TcpState::SynRecv, KnownKind::Request) => {
-            Some(timing::syn_ack(sysctls, None, rules.rate))
-        }
+        (TcpState::SynRecv, KnownKind::Request) => Some(timing::syn_ack(sysctls, None, rules.rate)),
         _ => None,
     }
 }
@@ -379,12 +377,8 @@ mod tests {
     fn what_no_kernel_says_makes_no_panic() {
         for state in TcpState::ALL.into_iter().chain([TcpState::Unknown(200)]) {
             for kind in [KnownKind::Full, KnownKind::TimeWait, KnownKind::Request] {
-                let mut odd = timed(
-                    waiter(u64::MAX, state),
-                    SocketTimerKind::Retransmit,
-                    u64::MAX,
-                    u8::MAX,
-                );
+                let mut odd =
+                    timed(waiter(u64::MAX, state), SocketTimerKind::Retransmit, u64::MAX, u8::MAX);
                 (odd.known.kind, odd.known.timer_left) = (kind, Some(Duration::MAX));
                 (odd.receive_queue, odd.send_queue) = (u32::MAX, u32::MAX);
                 assert_eq!(rows(&[odd]).len(), 1);

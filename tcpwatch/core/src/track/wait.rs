@@ -143,7 +143,10 @@ impl Wait {
             unacknowledged,
             unread,
             end_read,
-            window: waiter.tcp.filter(|_| known.state != TcpState::Listen).and_then(|tcp| tcp.window),
+            window: waiter
+                .tcp
+                .filter(|_| known.state != TcpState::Listen)
+                .and_then(|tcp| tcp.window),
             retransmits: None,
             probes: None,
             next_in: None,

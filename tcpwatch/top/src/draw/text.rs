@@ -7,9 +7,10 @@ use tcpwatch_core::{
     place::Place,
     track::Reason,
 };
-use tcpwatch_view::terminal::Humane;
+pub(super) use tcpwatch_view::words::cut;
+use tcpwatch_view::{terminal::Humane, words::wait_words};
 
-use crate::{life::wait_words, row::SocketRow};
+use crate::row::SocketRow;
 
 /// `0.4 s`, `61.6 s`, `12m03s`, `3d04h`: at most 6 columns.
 pub(super) fn age(time: Duration) -> String {
@@ -51,19 +52,6 @@ pub(super) fn short(count: u64) -> String {
 /// Text of others: one column a character, and nothing that a terminal obeys.
 pub(super) fn foreign(text: &str) -> String {
     text.chars().map(|c| if matches!(c, ' '..='~') { c } else { '?' }).collect()
-}
-
-/// Cut in the middle to so many columns.
-pub(super) fn cut(text: String, room: usize) -> String {
-    let length = text.chars().count();
-    if length <= room {
-        return text;
-    }
-    let kept = room.saturating_sub(1);
-    let (head, tail) = (kept - kept * 3 / 5, kept * 3 / 5);
-    let head: String = text.chars().take(head).collect();
-    let tail: String = text.chars().skip(length - tail).collect();
-    format!("{head}\u{2026}{tail}")
 }
 
 /// The local end, where there is little room: its port.

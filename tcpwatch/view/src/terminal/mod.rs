@@ -10,6 +10,7 @@ mod queue;
 mod segment;
 mod still;
 pub mod style;
+mod table;
 #[cfg(test)]
 mod tests;
 mod why;
@@ -29,7 +30,11 @@ use self::{
     columns::{Columns, Titles},
     namespaces::Namespaces,
 };
-pub use self::{duration::Humane, namespaces::Naming};
+pub use self::{
+    duration::Humane,
+    namespaces::Naming,
+    table::{Table, TableLayout},
+};
 use super::{
     line_of,
     timestamp::{Calendar, write_fraction},

@@ -104,6 +104,8 @@ fn waits_for(wait: &Wait) -> String {
         Some(WaitsFor::PeerFin) => "the peer's FIN",
         Some(WaitsFor::Accept) => "the application's accept()",
         Some(WaitsFor::Close) => "the application's close()",
+        Some(WaitsFor::Connection) => "connections",
+        Some(WaitsFor::Timer) => "its timer",
         Some(WaitsFor::Window) => {
             return match wait.window {
                 Some(0) => "waits for the peer's window (zero window)".to_owned(),

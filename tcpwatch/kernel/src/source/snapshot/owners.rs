@@ -17,7 +17,7 @@ use tcpwatch_core::event::{Process, Via, process::Comm};
 ///
 /// Returns how many processes did not let this one see their files. A process that ends meanwhile
 /// is no error. Where `/proc` shows the numbers of another pid namespace, processes have names only.
-pub(super) fn find(sockets: &mut [KnownSocket]) -> io::Result<usize> {
+pub(super) fn find(sockets: &mut [&mut KnownSocket]) -> io::Result<usize> {
     let mut wanted: HashSet<u32> = sockets.iter().map(|known| known.inode).collect();
     wanted.remove(&0);
     if wanted.is_empty() {
