@@ -34,6 +34,8 @@ use tcpwatch_view::{
     terminal::{Table, TableLayout},
 };
 
+use crate::live;
+
 /// Bytes of finished lines that are written at once.
 const FULL: usize = 1 << 16;
 
@@ -131,11 +133,11 @@ fn show(
 
 fn layout(args: &ListArgs, clock: &WallClock) -> TableLayout {
     let terminal = io::stdout().is_terminal();
-    let size = terminal_size::terminal_size().filter(|_| terminal && !args.wide);
+    let size = live::terminal_size().filter(|_| terminal && !args.wide);
     TableLayout {
         color: args.color.is_wanted(terminal),
         time: args.time.into(),
-        width: size.map(|(columns, _)| usize::from(columns.0)),
+        width: size.map(|(columns, _)| columns),
         started: clock.kernel,
     }
 }

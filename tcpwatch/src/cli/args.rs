@@ -211,6 +211,9 @@ pub struct OutputArgs {
     /// Clock in text; JSON always has UTC and the kernel's clock
     #[arg(long, value_enum, default_value_t = Clock::Local)]
     pub time: Clock,
+    /// Whole addresses and all columns, however narrow the terminal is; a file or a pipe always has them
+    #[arg(long)]
+    pub wide: bool,
     /// Stop after this many lines
     #[arg(long, value_name = "N")]
     pub count: Option<NonZeroU64>,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use tcpwatch_core::{
-    event::{Endpoint, KernelTime, SocketTimerKind, WallClock},
+    event::{KernelTime, SocketTimerKind, WallClock},
     place::Places,
     track::{SocketNow, StateAge, WaitsFor},
 };
@@ -140,7 +140,7 @@ impl<'a> Table<'a> {
     /// Columns of the owner and what follows.
     fn owner_of(&mut self, row: &SocketNow) -> usize {
         self.owner.clear();
-        cell::owner(&row.subject, 0, false, &mut self.owner);
+        cell::owner(&row.subject, cell::GUESS, &mut self.owner);
         char_count(&self.owner)
     }
 
@@ -171,7 +171,7 @@ impl<'a> Table<'a> {
         }
         out.extend_from_slice(&text);
         self.owner.clear();
-        cell::owner(&row.subject, 0, false, &mut self.owner);
+        cell::owner(&row.subject, cell::GUESS, &mut self.owner);
         let mark = self.namespaces.mark();
         let room = self
             .layout
@@ -216,7 +216,7 @@ impl<'a> Table<'a> {
         let ends = &row.subject.ends;
         let listens = ends.remote.port == 0 && ends.remote.address.is_unspecified();
         if form.port_only && !listens {
-            port(&ends.local, local);
+            cell::port(&ends.local, local);
         } else {
             cell::endpoint(&ends.local, local);
         }
@@ -249,16 +249,6 @@ fn aligned(column: usize, cell: &[u8], width: usize, out: &mut Vec<u8>) {
         out.resize(out.len() + padding, b' ');
     }
     out.push(b' ');
-}
-
-/// An end of which the port is enough.
-pub(super) fn port(end: &Endpoint, out: &mut Vec<u8>) {
-    if end.port == 0 {
-        out.push(b'*');
-        return;
-    }
-    out.push(b':');
-    cell::number(end.port.into(), out);
 }
 
 /// A time with or without a space before its unit.

@@ -1,5 +1,6 @@
 //! Lines for people, from made-up news.
 
+mod fit;
 mod lives;
 mod segment;
 mod still;
