@@ -10,24 +10,18 @@ use tcpwatch_core::{
 };
 
 use super::{
-    Humane, Naming, TimeStyle, arrow, cell, char_count, namespaces::Namespaces, place, style,
+    Humane, Naming, TimeStyle, arrow, cell, char_count, fold, namespaces::Namespaces, place, style,
 };
 use crate::{
     timestamp::Calendar,
     words::{cut, wait_words},
 };
 
-/// Titles of the columns before the owner.
-const TITLES: [&str; COLUMNS] =
-    ["STATE", "AGE", "WAITS FOR", "UNTIL", "TRY", "LOCAL", "", "REMOTE"];
-const COLUMNS: usize = 8;
-const STATE: usize = 0;
+/// Columns before the ends: state, age, what is waited for, until when, tries.
+const COLUMNS: usize = 5;
 const AGE: usize = 1;
-const TRY: usize = 4;
-const ARROW: usize = 6;
-const REMOTE: usize = 7;
 /// A remote end is not cut to less.
-const LEAST_REMOTE: usize = 14;
+const LEAST_REMOTE: usize = 12;
 /// A timer that is due later has no time of the day.
 const LATER: Duration = Duration::from_hours(12);
 
@@ -49,10 +43,51 @@ pub struct TableLayout {
 struct Form {
     /// The local end is its port.
     port_only: bool,
-    /// Short words, times without fractions, no column without anything in it.
+    /// Short words, how long a timer has to run, tries behind what is waited for, no spaces around arrows.
     brief: bool,
     /// Columns of the remote end; a longer one is cut in the middle.
     remote: Option<usize>,
+}
+
+impl Form {
+    const fn titles(self) -> [&'static str; COLUMNS] {
+        if self.brief {
+            ["STATE", "AGE", "WAITS FOR", "DUE IN", ""]
+        } else {
+            ["STATE", "AGE", "WAITS FOR", "UNTIL", "TRY"]
+        }
+    }
+
+    /// Columns of the arrow between the ends.
+    const fn gap(self) -> usize {
+        if self.brief { 1 } else { 3 }
+    }
+
+    const fn guess(self) -> &'static str {
+        if self.brief { cell::SHORT_GUESS } else { cell::GUESS }
+    }
+}
+
+/// Columns of the cells.
+#[derive(Clone, Copy, Debug)]
+struct Widths {
+    cells: [usize; COLUMNS],
+    local: usize,
+    gap: usize,
+    remote: usize,
+}
+
+impl Widths {
+    const fn ends(self) -> usize {
+        self.local + self.gap + self.remote
+    }
+
+    /// Columns before the owner.
+    fn taken(self) -> usize {
+        self.cells.into_iter().filter(|width| *width > 0).map(|width| width + 1).sum::<usize>()
+            + self.ends()
+            + 1
+    }
 }
 
 /// Writes the table.
@@ -64,6 +99,10 @@ pub struct Table<'a> {
     namespaces: Namespaces,
     /// Text of a line's cells.
     cells: [Vec<u8>; COLUMNS],
+    local: Vec<u8>,
+    arrow: &'static str,
+    /// Empty where the local end stands alone.
+    remote: Vec<u8>,
     owner: Vec<u8>,
 }
 
@@ -81,6 +120,9 @@ impl<'a> Table<'a> {
             calendar: Calendar::new(zone, "%H:%M:%S"),
             namespaces: Namespaces::new(naming),
             cells: Default::default(),
+            local: Vec::new(),
+            arrow: "",
+            remote: Vec::new(),
             owner: Vec::new(),
         }
     }
@@ -92,64 +134,71 @@ impl<'a> Table<'a> {
             self.namespaces.begin(row.subject.netns, row.at);
         }
         let (form, widths) = self.fitting(rows);
-        self.titles(widths, out);
+        self.titles(form, widths, out);
         for row in rows {
             self.namespaces.begin(row.subject.netns, row.at);
             self.fill(row, form);
-            self.line(row, widths, places, out);
+            self.line(row, (form, widths), places, out);
         }
     }
 
     /// The form that leaves nothing out for which there is room, and its columns.
-    fn fitting(&mut self, rows: &[SocketNow]) -> (Form, [usize; COLUMNS]) {
+    fn fitting(&mut self, rows: &[SocketNow]) -> (Form, Widths) {
         let whole = Form::default();
         let port_only = Form { port_only: true, ..whole };
         let brief = Form { brief: true, ..port_only };
-        let owner = rows.iter().map(|row| self.owner_of(row)).max().unwrap_or(0);
         let Some(room) = self.layout.width else { return (whole, self.measure(rows, whole)) };
         for form in [whole, port_only, brief] {
             let widths = self.measure(rows, form);
-            if taken(widths) + owner <= room {
+            if widths.taken() + self.owners(rows, form) <= room {
                 return (form, widths);
             }
         }
         let mut widths = self.measure(rows, brief);
-        let too_much = (taken(widths) + owner).saturating_sub(room);
-        widths[REMOTE] = widths[REMOTE].saturating_sub(too_much).max(LEAST_REMOTE);
-        (Form { remote: Some(widths[REMOTE]), ..brief }, widths)
+        let too_much = (widths.taken() + self.owners(rows, brief)).saturating_sub(room);
+        widths.remote = widths.remote.saturating_sub(too_much).max(LEAST_REMOTE);
+        (Form { remote: Some(widths.remote), ..brief }, widths)
     }
 
     /// The widths of the columns.
-    fn measure(&mut self, rows: &[SocketNow], form: Form) -> [usize; COLUMNS] {
-        let mut widths = TITLES.map(str::len);
-        let mut tried = false;
+    fn measure(&mut self, rows: &[SocketNow], form: Form) -> Widths {
+        let cells = form.titles().map(str::len);
+        let gap = form.gap();
+        let mut widths = Widths { cells, local: "LOCAL".len(), gap, remote: "REMOTE".len() };
         for row in rows {
             self.fill(row, form);
-            for (width, cell) in widths.iter_mut().zip(&self.cells) {
+            for (width, cell) in widths.cells.iter_mut().zip(&self.cells) {
                 *width = (*width).max(char_count(cell));
             }
-            tried |= self.cells.get(TRY).is_some_and(|cell| cell.as_slice() != b"-");
-        }
-        widths[ARROW] = 1;
-        if form.brief && !tried {
-            widths[TRY] = 0;
+            if self.remote.is_empty() {
+                let missing = self.local.len().saturating_sub(widths.ends());
+                widths.remote += missing;
+            } else {
+                widths.local = widths.local.max(self.local.len());
+                widths.remote = widths.remote.max(self.remote.len());
+            }
         }
         widths
     }
 
-    /// Columns of the owner and what follows.
-    fn owner_of(&mut self, row: &SocketNow) -> usize {
-        self.owner.clear();
-        cell::owner(&row.subject, cell::GUESS, &mut self.owner);
-        char_count(&self.owner)
+    /// Columns of the longest owner.
+    fn owners(&mut self, rows: &[SocketNow], form: Form) -> usize {
+        let columns = |row: &SocketNow| {
+            self.owner.clear();
+            cell::owner(&row.subject, form.guess(), &mut self.owner);
+            char_count(&self.owner)
+        };
+        rows.iter().map(columns).max().unwrap_or(0)
     }
 
-    fn titles(&self, widths: [usize; COLUMNS], out: &mut Vec<u8>) {
+    fn titles(&self, form: Form, widths: Widths, out: &mut Vec<u8>) {
         let mut line = Vec::new();
-        for (column, (title, width)) in TITLES.into_iter().zip(widths).enumerate() {
+        for (column, (title, width)) in form.titles().into_iter().zip(widths.cells).enumerate() {
             aligned(column, title.as_bytes(), width, &mut line);
         }
-        line.extend_from_slice(b"PROCESS");
+        let Widths { local, gap, remote, .. } = widths;
+        let ends = format!("{:<local$}{:gap$}{:<remote$} PROCESS", "LOCAL", "", "REMOTE");
+        line.extend_from_slice(ends.as_bytes());
         style::paint(style::HEADER, &line, self.layout.color, out);
         out.push(b'\n');
     }
@@ -157,82 +206,90 @@ impl<'a> Table<'a> {
     fn line(
         &mut self,
         row: &SocketNow,
-        widths: [usize; COLUMNS],
+        (form, widths): (Form, Widths),
         places: &mut Places,
         out: &mut Vec<u8>,
     ) {
         let mut text = Vec::new();
-        for (column, (cell, width)) in self.cells.iter().zip(widths).enumerate() {
+        for (column, (cell, width)) in self.cells.iter().zip(widths.cells).enumerate() {
             aligned(column, cell, width, &mut text);
-            if column == STATE {
+            if column == 0 {
                 style::paint(style::of_state(row.state), &text, self.layout.color, out);
                 text.clear();
             }
         }
-        out.extend_from_slice(&text);
+        out.append(&mut text);
+        self.ends(widths, out);
         self.owner.clear();
-        cell::owner(&row.subject, cell::GUESS, &mut self.owner);
+        cell::owner(&row.subject, form.guess(), &mut self.owner);
         let mark = self.namespaces.mark();
-        let room = self
-            .layout
-            .width
-            .map_or(usize::MAX, |width| width.saturating_sub(taken(widths) + char_count(mark)));
+        let taken = widths.taken() + char_count(mark);
+        let room = self.layout.width.map_or(usize::MAX, |width| width.saturating_sub(taken));
         place::append(&row.subject, places, room, &mut self.owner);
         out.extend_from_slice(&self.owner);
         out.extend_from_slice(mark);
         out.push(b'\n');
     }
 
+    fn ends(&self, widths: Widths, out: &mut Vec<u8>) {
+        let mut text = self.local.clone();
+        if !self.remote.is_empty() {
+            cell::pad(0, widths.local, &mut text);
+            let columns = fold::columns(self.arrow);
+            let before = widths.gap.saturating_sub(columns) / 2;
+            text.resize(text.len() + before, b' ');
+            text.extend_from_slice(self.arrow.as_bytes());
+            text.resize(text.len() + widths.gap - columns - before, b' ');
+            text.extend_from_slice(&self.remote);
+        }
+        let missing = widths.ends().saturating_sub(char_count(&text)) + 1;
+        text.resize(text.len() + missing, b' ');
+        out.append(&mut text);
+    }
+
     /// Puts a row into the cells.
     fn fill(&mut self, row: &SocketNow, form: Form) {
-        let Self { cells, calendar, layout, clock, .. } = self;
-        for cell in cells.iter_mut() {
+        let Self { cells, calendar, layout, clock, local, remote, .. } = self;
+        for cell in cells.iter_mut().chain([&mut *local, &mut *remote]) {
             cell.clear();
         }
-        let [state, age, waits, until, tries, local, arrow, remote] = cells;
+        let [state, age, waits, until, tries] = cells;
         cell::display(&row.state, state);
-        age.extend_from_slice(spaced(age_words(row.age), form).as_bytes());
+        age.extend_from_slice(age_words(row.age, form.brief).as_bytes());
         waits.extend_from_slice(waits_for(row, form.brief).as_bytes());
+        let left = |at: KernelTime| Humane(Some(at.since(row.at))).to_string();
         match row.until() {
+            Some(at) if form.brief => until.extend_from_slice(left(at).replace(' ', "").as_bytes()),
             Some(at) if layout.time == TimeStyle::Elapsed || at.since(row.at) >= LATER => {
-                let left = spaced(Humane(Some(at.since(row.at))).to_string(), form);
-                cell::display(&format_args!("in {left}"), until);
+                cell::display(&format_args!("in {}", left(at)), until);
             }
-            Some(at) => {
-                calendar.write(clock.unix_ns(at), 1, until);
-                if form.brief {
-                    until.truncate("19:47:27".len());
-                }
-            }
+            Some(at) => calendar.write(clock.unix_ns(at), 1, until),
             None => until.push(b'-'),
         }
-        match (row.timer.map_or(0, |timer| timer.tries), row.most_tries) {
-            (0, _) => tries.push(b'-'),
-            (count, Some(most)) if u32::from(count) <= most => {
-                cell::display(&format_args!("{count}/{most}"), tries);
-            }
-            (count, _) => cell::number(count.into(), tries),
+        match tries_of(row) {
+            Some(text) if form.brief => cell::display(&format_args!(" {text}"), waits),
+            None if form.brief => {}
+            text => tries.extend_from_slice(text.as_deref().unwrap_or("-").as_bytes()),
         }
+        self.arrow = arrow(row.subject.direction).trim();
         let ends = &row.subject.ends;
         let listens = ends.remote.port == 0 && ends.remote.address.is_unspecified();
-        if form.port_only && !listens {
-            cell::port(&ends.local, local);
-        } else {
+        if !form.port_only || listens {
             cell::endpoint(&ends.local, local);
+        } else {
+            cell::port(&ends.local, local);
         }
-        arrow.extend_from_slice(self::arrow(row.subject.direction).trim().as_bytes());
-        cell::endpoint(&ends.remote, remote);
-        if let Some(room) = form.remote
-            && remote.len() > room
-        {
-            *remote = cut(String::from_utf8_lossy(remote).into_owned(), room).into_bytes();
+        if !form.port_only || !listens {
+            cell::endpoint(&ends.remote, remote);
+        }
+        for end in [local, remote] {
+            if let Some(room) = form.remote
+                && end.len() > room
+            {
+                *end = cut(String::from_utf8_lossy(end).into_owned(), room).into_bytes();
+            }
         }
     }
-}
-
-/// Columns before the owner.
-fn taken(widths: [usize; COLUMNS]) -> usize {
-    widths.into_iter().filter(|width| *width > 0).map(|width| width + 1).sum()
 }
 
 /// Appends a cell and a space; ages are numbers, and stand on the right.
@@ -251,29 +308,33 @@ fn aligned(column: usize, cell: &[u8], width: usize, out: &mut Vec<u8>) {
     out.push(b' ');
 }
 
-/// A time with or without a space before its unit.
-fn spaced(text: String, form: Form) -> String {
-    if form.brief { text.replace(' ', "") } else { text }
+/// `2/10`, `3`, nothing before the first.
+fn tries_of(row: &SocketNow) -> Option<String> {
+    match (row.timer.map_or(0, |timer| timer.tries), row.most_tries) {
+        (0, _) => None,
+        (count, Some(most)) if u32::from(count) <= most => Some(format!("{count}/{most}")),
+        (count, _) => Some(count.to_string()),
+    }
 }
 
-/// `41.2 s` if it is exact, `1.99 s-2.11 s` between two, `>41.2 s` if it is that at least.
-fn age_words(age: StateAge) -> String {
+/// `41.2 s` if it is exact, `1.99-2.11 s` between two, `>41.2 s` if it is that at least.
+fn age_words(age: StateAge, brief: bool) -> String {
     let humane = |time| Humane(Some(time)).to_string();
-    match age {
+    let text = match age {
         StateAge::Unknown => "-".to_owned(),
         StateAge::Timer(time) => humane(time),
+        StateAge::Schedule(least, _) if brief => format!(">{}", humane(least)),
         StateAge::Bound(time) => format!(">{}", humane(time)),
         StateAge::Schedule(least, most) => {
             let (least, most) = (humane(least), humane(most));
             match (least.split_once(' '), most.split_once(' ')) {
                 _ if least == most => least,
-                (Some((least, unit)), Some((_, same))) if unit == same => {
-                    format!("{least}-{most}")
-                }
+                (Some((least, unit)), Some((_, same))) if unit == same => format!("{least}-{most}"),
                 _ => format!("{least}-{most}"),
             }
         }
-    }
+    };
+    if brief { text.replace(' ', "") } else { text }
 }
 
 fn waits_for(row: &SocketNow, brief: bool) -> String {
@@ -290,8 +351,12 @@ fn waits_for(row: &SocketNow, brief: bool) -> String {
     };
     match (row.wait.waits_for, row.accept_queue) {
         (Some(WaitsFor::Accept), Some(queue)) => {
-            let queued = if brief { "" } else { " queued" };
-            format!("accept(), {} of {}{queued}", queue.waiting, queue.most)
+            let (waiting, most) = (queue.waiting, queue.most);
+            if brief {
+                format!("accept() {waiting}/{most}")
+            } else {
+                format!("accept(), {waiting} of {most} queued")
+            }
         }
         _ if brief => brief_words().to_owned(),
         _ => words.to_owned(),

@@ -4,6 +4,7 @@ mod fit;
 mod lives;
 mod segment;
 mod still;
+mod table;
 mod why;
 
 use tcpwatch_core::event::{Cookie, Endpoint, Endpoints, Netns, Process, Via, process::Comm};
