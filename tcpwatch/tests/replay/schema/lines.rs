@@ -174,7 +174,7 @@ fn more_line() -> Value {
     line
 }
 
-fn every_line() -> [Value; 12] {
+fn every_line() -> [Value; 13] {
     [
         state_line(),
         existing_line(),
