@@ -140,11 +140,7 @@ fn every_socket_has_the_state_the_cookie_and_the_timer_that_ss_shows() {
                 continue;
             }
             let line = lines.get(&socket.cookie).unwrap_or_else(|| panic!("{socket:?}"));
-            assert_eq!(line["state"], *socket.state, "{socket:?}: {line}");
-            for (end, name) in [(socket.local, "local"), (socket.remote, "remote")] {
-                assert_eq!(line[name]["port"], end.port(), "{socket:?}: {line}");
-                assert_eq!(line[name]["addr"], end.ip().to_string(), "{socket:?}: {line}");
-            }
+            same_socket(socket, line);
             *compared.entry(socket.state.clone()).or_default() += 1;
             if let Some(kind) = same_timer(socket, after, line) {
                 *timers.entry(kind).or_default() += 1;
@@ -173,6 +169,14 @@ fn every_socket_has_the_state_the_cookie_and_the_timer_that_ss_shows() {
     }
     for kind in ["on", "keepalive", "timewait"] {
         assert!(timers.get(kind).is_some_and(|count| *count >= 10), "{kind}: {timers:?}");
+    }
+}
+
+fn same_socket(socket: &ss::Socket, line: &Value) {
+    assert_eq!(line["state"], *socket.state, "{socket:?}: {line}");
+    for (end, name) in [(socket.local, "local"), (socket.remote, "remote")] {
+        assert_eq!(line[name]["port"], end.port(), "{socket:?}: {line}");
+        assert_eq!(line[name]["addr"], end.ip().to_string(), "{socket:?}: {line}");
     }
 }
 

@@ -1,6 +1,6 @@
 //! The sockets that exist, as the kernel shows them when it is asked once: a row for each. Pure.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use super::{
     Subject, existing,
@@ -108,7 +108,7 @@ impl SocketNow {
 #[must_use]
 pub fn sockets_now(
     waiters: &[Waiter],
-    sysctls: &HashMap<Netns, Sysctls>,
+    sysctls: &BTreeMap<Netns, Sysctls>,
     rate: TickRate,
 ) -> Vec<SocketNow> {
     let mut listeners = Listeners::default();
@@ -292,7 +292,7 @@ mod tests {
     }
 
     fn rows(waiters: &[Waiter]) -> Vec<SocketNow> {
-        let sysctls = HashMap::from([(Netns(1), Sysctls::default())]);
+        let sysctls = BTreeMap::from([(Netns(1), Sysctls::default())]);
         sockets_now(waiters, &sysctls, RATE)
     }
 
@@ -320,7 +320,7 @@ mod tests {
         let strange = timed(syn, SocketTimerKind::Retransmit, 100, 200);
         assert_eq!(rows(&[strange])[0].age, StateAge::Unknown, "TCP_SYNCNT");
         let unknown = timed(syn, SocketTimerKind::Retransmit, 100, 1);
-        let rows = sockets_now(&[unknown], &HashMap::new(), RATE);
+        let rows = sockets_now(&[unknown], &BTreeMap::new(), RATE);
         assert_eq!((rows[0].age, rows[0].most_tries), (StateAge::Unknown, None));
     }
 
@@ -359,7 +359,7 @@ mod tests {
         assert_eq!(row.wait.waits_for, Some(WaitsFor::Accept));
         assert_eq!((row.subject.direction, row.age), (None, StateAge::Unknown));
         let idle = Waiter { receive_queue: 0, ..listener() };
-        let waits_for = sockets_now(&[idle], &HashMap::new(), RATE)[0].wait.waits_for;
+        let waits_for = sockets_now(&[idle], &BTreeMap::new(), RATE)[0].wait.waits_for;
         assert_eq!(waits_for, Some(WaitsFor::Connection));
     }
 

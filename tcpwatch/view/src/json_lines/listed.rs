@@ -32,7 +32,7 @@ pub(super) struct ListedLine {
     #[cfg_attr(test, schemars(schema_with = "schema::time_or_null"))]
     until: Option<String>,
     /// Which timer runs; absent when none does. retransmit: a segment will be sent again; keepalive: a keepalive
-    /// probe, or the end of FIN_WAIT_2 of an orphan; time_wait: the end of a timewait mini-socket; window_probe: a
+    /// probe, or the end of `FIN_WAIT_2` of an orphan; `time_wait`: the end of a timewait mini-socket; `window_probe`: a
     /// probe of the peer's closed window.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, schemars(schema_with = "schema::timer"))]
@@ -45,7 +45,7 @@ pub(super) struct ListedLine {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, schemars(schema_with = "schema::count"))]
     tries: Option<u32>,
-    /// Of a SYN or SYN+ACK, after how many the kernel gives up, by its sysctls; TCP_SYNCNT may say another number.
+    /// Of a SYN or SYN+ACK, after how many the kernel gives up, by its sysctls; `TCP_SYNCNT` may say another number.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, schemars(schema_with = "schema::count"))]
     tries_max: Option<u32>,

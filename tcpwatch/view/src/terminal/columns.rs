@@ -159,8 +159,8 @@ impl Columns {
             return false;
         }
         let (local, remote) = self.wanted();
-        let grows = self.room.is_none_or(|room| local + remote <= room);
-        let grown = grows && (local > self.local || remote > self.remote);
+        let has_room = self.room.is_none_or(|room| local + remote <= room);
+        let grown = has_room && (local > self.local || remote > self.remote);
         if grown {
             (self.local, self.remote) = (local, remote);
         }

@@ -16,7 +16,7 @@ pub(super) fn first(text: &str) -> &str {
 /// The lines of a text that begins in column `used` of a terminal of `width` columns; those after the first begin in
 /// column `indent`. A phrase that is longer than a line is broken between words, a longer word is left whole.
 pub(super) fn folded(text: &str, used: usize, width: usize, indent: usize) -> Vec<String> {
-    let mut lines = Lines { lines: vec![String::new()], used, width, indent };
+    let mut lines = Lines { done: vec![String::new()], used, width, indent };
     for (number, phrase) in text.split(DOT).enumerate() {
         let lead = if number == 0 { "" } else { DOT };
         if lines.has_room(lead, phrase) {
@@ -31,11 +31,11 @@ pub(super) fn folded(text: &str, used: usize, width: usize, indent: usize) -> Ve
             lines.words(lead, phrase);
         }
     }
-    lines.lines
+    lines.done
 }
 
 struct Lines {
-    lines: Vec<String>,
+    done: Vec<String>,
     /// Columns of the last line that are taken.
     used: usize,
     width: usize,
@@ -52,13 +52,13 @@ impl Lines {
     }
 
     fn begin(&mut self) {
-        self.lines.push(String::new());
+        self.done.push(String::new());
         self.used = self.indent;
     }
 
     fn append(&mut self, lead: &str, text: &str) {
         self.used += columns(lead) + columns(text);
-        if let Some(line) = self.lines.last_mut() {
+        if let Some(line) = self.done.last_mut() {
             line.push_str(lead);
             line.push_str(text);
         }

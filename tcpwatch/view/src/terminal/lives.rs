@@ -60,20 +60,19 @@ impl Told {
     fn titles(self) -> String {
         let all = self == ALL;
         let title = |long: &'static str, short: &'static str| if all { long } else { short };
-        let mut text = format!(" {:>1$}", "LASTED", self.lasted);
-        if let Some(width) = self.handshake {
-            text += &format!(" {:>width$}", title("HANDSHAKE", "SHAKE"));
-        }
-        let bytes = self.bytes;
-        text += &format!(" {:>bytes$} {:>bytes$}", "SENT", title("RECEIVED", "RECV"));
-        if let Some(width) = self.retries {
-            text += &format!(" {:>width$}", title("RETRIES", "RETRY"));
-        }
-        if let Some(width) = self.closed_by {
-            text += &format!(" {:<width$}", title("CLOSED BY", "CLOSED"));
-        }
-        let owner = self.owner;
-        text + &format!(" {:<owner$} END", "PROCESS")
+        let numbers = [
+            (Some(self.lasted), "LASTED"),
+            (self.handshake, title("HANDSHAKE", "SHAKE")),
+            (Some(self.bytes), "SENT"),
+            (Some(self.bytes), title("RECEIVED", "RECV")),
+            (self.retries, title("RETRIES", "RETRY")),
+        ];
+        let numbers =
+            numbers.into_iter().filter_map(|(width, title)| Some(format!(" {title:>0$}", width?)));
+        let closed_by =
+            self.closed_by.map(|width| format!(" {:<width$}", title("CLOSED BY", "CLOSED")));
+        let owner = format!(" {:<1$} END", "PROCESS", self.owner);
+        numbers.chain(closed_by).chain([owner]).collect()
     }
 }
 

@@ -111,7 +111,7 @@ pub(super) fn dump_waiters(netns: Netns, into: &mut Vec<Waiter>) -> Result<(), D
     let mut asking = Asking::open()?;
     FAMILIES.into_iter().try_for_each(|family| {
         let everything = all_in(family, StateFlags::all(), ExtensionFlags::INFO);
-        asking.ask_whole(everything, netns, message::read_waiters, into)
+        asking.ask_whole(&everything, netns, message::read_waiters, into)
     })
 }
 
@@ -204,7 +204,7 @@ impl Asking {
     /// On an error what was found so far stays in `into`.
     fn ask_whole<T>(
         &mut self,
-        question: InetRequest,
+        question: &InetRequest,
         netns: Netns,
         read: Read<T>,
         into: &mut Vec<T>,
@@ -246,7 +246,7 @@ impl Lister {
     /// On an error the sockets found so far stay in `into`.
     pub fn list(&mut self, family: Family, into: &mut Vec<KnownSocket>) -> Result<(), DumpError> {
         let everything = all_in(family, StateFlags::all(), self.detail.extensions());
-        self.asking.ask_whole(everything, self.netns, message::read, into)
+        self.asking.ask_whole(&everything, self.netns, message::read, into)
     }
 
     /// Has the kernel end a socket at once, whoever has it or has let go of it. It does so before

@@ -1,6 +1,6 @@
 //! The order of things: the own namespace, the others, duplicates, owners.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
 use tcpwatch_core::{
     event::{Cookie, KnownSocket, Netns, Waiter},
@@ -43,7 +43,7 @@ pub struct Listing {
     /// The sockets, one for each cookie.
     pub waiters: Vec<Waiter>,
     /// The sysctls of their namespaces, where they can be read.
-    pub sysctls: HashMap<Netns, Sysctls>,
+    pub sysctls: BTreeMap<Netns, Sysctls>,
     /// The namespaces that were listed to the end.
     pub namespaces: Vec<Netns>,
     /// The namespaces that were not, or not to the end (what was found there is kept).
@@ -55,7 +55,7 @@ pub struct Listing {
 /// Lists the sockets in `scope` with their timers and queues, and who holds them; as [`take`] for the rest. It takes
 /// some microseconds for each socket, and for each open file of the system.
 pub fn list(scope: Scope) -> Result<Listing, SnapshotError> {
-    let (mut waiters, mut sysctls) = (Vec::new(), HashMap::new());
+    let (mut waiters, mut sysctls) = (Vec::new(), BTreeMap::new());
     let visited = visit(scope, |netns| {
         sysctls.extend(sysctls::read_here().ok().map(|sysctls| (netns, sysctls)));
         sock_diag::dump_waiters(netns, &mut waiters)

@@ -1,6 +1,6 @@
 //! The table of `tcpwatch list`, from made-up sockets.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use tcpwatch_core::{
     event::{KnownKind, KnownSocket, SocketTimer, SocketTimerKind, TcpInfo, TcpState, Waiter},
@@ -60,7 +60,7 @@ fn sockets() -> Vec<Waiter> {
 }
 
 fn table(waiters: &[Waiter], width: Option<usize>) -> String {
-    let sysctls = HashMap::from([(Netns(7), Sysctls::default())]);
+    let sysctls = BTreeMap::from([(Netns(7), Sysctls::default())]);
     let rows = sockets_now(waiters, &sysctls, TickRate(250));
     let layout = TableLayout { color: false, time: TimeStyle::Utc, width, started: KernelTime(0) };
     let mut out = Vec::new();
