@@ -5,7 +5,7 @@ use std::{io::IsTerminal as _, process::ExitCode};
 use anyhow::Result;
 use clap::Parser as _;
 use tcpwatch::{
-    cli::{Cli, args::Command, exit},
+    cli::{Cli, args::Command, exit, reference},
     glossary,
 };
 use tcpwatch_lab::hosts::janitor;
@@ -50,6 +50,8 @@ fn main() -> ExitCode {
         None => live::run(&cli.filters, &cli.output, &cli.live, &cli.web),
         Some(Command::Check) => check::run(),
         Some(Command::List(args)) => list::run(&args),
+        Some(Command::Completions { shell }) => reference::completions(shell),
+        Some(Command::Manpages { dir }) => reference::manpages(&dir),
         Some(Command::Top(args)) => top::run(&args),
         Some(Command::Doctor(args)) => doctor::run(&args),
         Some(Command::Explain { word }) => explain(&word.join(" ")),

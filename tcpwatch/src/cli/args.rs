@@ -13,6 +13,7 @@ use clap::{
     Args, Parser, Subcommand, ValueEnum,
     builder::{PathBufValueParser, TypedValueParser},
 };
+use clap_complete::Shell;
 use ipnet::IpNet;
 use tcpwatch_core::{
     event::{Direction, Process, TcpState},
@@ -103,6 +104,21 @@ pub enum Command {
     /// Clear up after a laboratory that was killed.
     #[command(hide = true)]
     LabJanitor,
+    /// Print the completions for a shell.
+    #[command(after_help = "Examples:\n  \
+            source <(tcpwatch completions bash)\n  \
+            tcpwatch completions zsh > /usr/local/share/zsh/site-functions/_tcpwatch\n  \
+            tcpwatch completions fish > ~/.config/fish/completions/tcpwatch.fish")]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Write the manual pages, one for each command.
+    #[command(hide = true)]
+    Manpages {
+        /// The directory to write them to; it has to exist
+        dir: PathBuf,
+    },
     /// Count everything for Prometheus and print nothing: metrics of every socket over HTTP.
     Serve(ServeArgs),
     /// Say what a word means, what causes it and what to do: a state, a reason, a column, a JSON field.

@@ -1,4 +1,5 @@
-//! What was typed ([`args`], [`list`], [`lab`], [`filter_words`]) and what it ends with ([`exit`]).
+//! What was typed ([`args`], [`list`], [`lab`], [`filter_words`]) and what it ends with ([`exit`]); what is made of the
+//! options for shells and for `man` ([`mod@reference`]).
 
 pub mod args;
 pub mod color;
@@ -7,5 +8,6 @@ pub mod exit;
 pub mod filter_words;
 pub mod lab;
 pub mod list;
+pub mod reference;
 
 pub use args::Cli;
