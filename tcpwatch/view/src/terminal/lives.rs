@@ -212,17 +212,22 @@ impl Terminal {
             text += &retries(again);
         }
         text += &queue::dotted(connection.queue.iter().flat_map(|queue| queue::phrases(queue)));
-        if let Some(ends_at) = connection.ends_at {
-            let mut moment = Vec::new();
-            if self.layout.time == TimeStyle::Elapsed {
-                write_elapsed(ends_at.since(self.layout.started), (0, 1), &mut moment);
-            } else {
-                self.ends_calendar.write(clock.unix_ns(ends_at), 1, &mut moment);
+        match connection.ends_at {
+            Some(_) if brief => text += " \u{b7} in TIME_WAIT",
+            Some(ends_at) => {
+                let mut moment = Vec::new();
+                if self.layout.time == TimeStyle::Elapsed {
+                    write_elapsed(ends_at.since(self.layout.started), (0, 1), &mut moment);
+                } else {
+                    self.ends_calendar.write(clock.unix_ns(ends_at), 1, &mut moment);
+                }
+                text += " \u{b7} in TIME_WAIT until ";
+                text += &String::from_utf8_lossy(&moment);
             }
-            text += " \u{b7} in TIME_WAIT until ";
-            text += &String::from_utf8_lossy(&moment);
+            None => {}
         }
-        if connection.existed {
+        // Without a moment of its opening it is.
+        if connection.existed && !brief {
             text += " \u{b7} older than tcpwatch";
         }
         text

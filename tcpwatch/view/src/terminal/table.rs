@@ -181,12 +181,14 @@ impl<'a> Table<'a> {
         widths
     }
 
-    /// Columns of the longest owner.
+    /// Columns of the longest owner; with its network namespace, unless that is one of the first things to go.
     fn owners(&mut self, rows: &[SocketNow], form: Form) -> usize {
         let columns = |row: &SocketNow| {
             self.owner.clear();
             cell::owner(&row.subject, form.guess(), &mut self.owner);
-            char_count(&self.owner)
+            self.namespaces.begin(row.subject.netns, row.at);
+            let mark = if form.brief { 0 } else { char_count(self.namespaces.mark()) };
+            char_count(&self.owner) + mark
         };
         rows.iter().map(columns).max().unwrap_or(0)
     }
@@ -223,9 +225,12 @@ impl<'a> Table<'a> {
         self.owner.clear();
         cell::owner(&row.subject, form.guess(), &mut self.owner);
         let mark = self.namespaces.mark();
-        let taken = widths.taken() + char_count(mark);
-        let room = self.layout.width.map_or(usize::MAX, |width| width.saturating_sub(taken));
-        place::append(&row.subject, places, room, &mut self.owner);
+        let room =
+            |taken| self.layout.width.map_or(usize::MAX, |width| width.saturating_sub(taken));
+        let has_room = char_count(&self.owner) + char_count(mark) <= room(widths.taken());
+        let mark = if has_room { mark } else { b"" };
+        let left = room(widths.taken() + char_count(mark));
+        place::append(&row.subject, places, left, &mut self.owner);
         out.extend_from_slice(&self.owner);
         out.extend_from_slice(mark);
         out.push(b'\n');

@@ -117,3 +117,17 @@ fn no_row_is_wider_than_the_terminal_if_its_remote_end_can_be_cut() {
     let whole = table(&sockets, None);
     assert!(whole.contains(v6.0) && whole.contains(v6.1), "{whole}");
 }
+
+#[test]
+fn where_there_are_several_a_network_namespace_is_named_if_it_has_room() {
+    let mut sockets = sockets();
+    sockets[4].known.netns = Netns(4_026_532_177);
+    let owner = "order-processor 2410";
+    for (width, has) in [(None, true), (Some(200), true), (Some(80), false)] {
+        let text = table(&sockets, width);
+        let line = text.lines().find(|line| line.contains(owner)).unwrap();
+        assert_eq!(line.ends_with(" \u{b7} netns 4026532177"), has, "{width:?}: {text}");
+        let widest = text.lines().map(|line| line.chars().count()).max().unwrap();
+        assert!(width.is_none_or(|width| widest <= width), "{width:?}: {text}");
+    }
+}
