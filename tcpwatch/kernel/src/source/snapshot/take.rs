@@ -1,7 +1,8 @@
 //! The order of things: the own namespace, the others, duplicates, owners.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
+use rustc_hash::{FxBuildHasher, FxHashSet};
 use tcpwatch_core::{
     event::{Cookie, KnownSocket, Netns, Waiter},
     timing::Sysctls,
@@ -71,7 +72,7 @@ pub fn list(scope: Scope) -> Result<Listing, SnapshotError> {
 
 /// Keeps the last sight of every socket: it is the newest.
 fn keep_latest<T>(sockets: &mut Vec<T>, socket: impl Fn(&T) -> Cookie) {
-    let mut met = HashSet::with_capacity(sockets.len());
+    let mut met = FxHashSet::with_capacity_and_hasher(sockets.len(), FxBuildHasher);
     sockets.reverse();
     sockets.retain(|known| met.insert(socket(known)));
     sockets.reverse();
