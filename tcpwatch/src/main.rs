@@ -19,6 +19,7 @@ mod doctor;
 mod laboratory;
 mod list;
 mod live;
+mod recorded;
 mod runtime;
 mod serve;
 mod top;

@@ -75,10 +75,10 @@ impl Doctor {
         findings
     }
 
-    /// The latest moment that anything was seen of; nothing if there was nothing to see.
+    /// The latest moment that anything was seen of; zero if there was nothing to see.
     #[must_use]
-    pub const fn until(&self) -> KernelTime {
-        self.seen.until.0
+    pub fn until(&self) -> KernelTime {
+        self.seen.until.unwrap_or(KernelTime(0))
     }
 
     /// The moment of the first event or look.

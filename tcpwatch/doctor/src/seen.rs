@@ -27,23 +27,13 @@ pub struct Seen {
     /// When the first event or look was.
     pub(crate) began: Option<KernelTime>,
     /// The latest moment that anything was seen of.
-    pub(crate) until: KernelTimeOrZero,
-}
-
-/// The latest moment; zero before anything was seen.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct KernelTimeOrZero(pub(crate) KernelTime);
-
-impl Default for KernelTimeOrZero {
-    fn default() -> Self {
-        Self(KernelTime(0))
-    }
+    pub(crate) until: Option<KernelTime>,
 }
 
 impl Seen {
     pub(crate) fn note_time(&mut self, at: KernelTime) {
         self.began.get_or_insert(at);
-        self.until.0 = self.until.0.max(at);
+        self.until = self.until.max(Some(at));
     }
 
     /// Remembers whose a socket is, while it exists.
@@ -77,6 +67,13 @@ impl Seen {
         let place = subject.cgroup.and_then(|id| self.places.get(id)).cloned();
         let Subject { netns, process, inherited, .. } = *subject;
         Whose { netns, process, inherited, place, processes: u32::from(process.is_some()) }
+    }
+
+    /// Who listens.
+    pub(crate) fn listens(&mut self, netns: Netns, listener: &ListenerFacts) -> Whose {
+        let ends = Endpoints { local: listener.local, remote: listener.local };
+        let subject = self.subject(listener.socket, netns, ends);
+        self.whose(&Subject { cgroup: subject.cgroup.or(listener.cgroup), ..subject })
     }
 
     /// The last look at a namespace.

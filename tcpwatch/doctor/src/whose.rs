@@ -31,11 +31,6 @@ impl Whose {
     }
 }
 
-/// Without the suffix that says nothing.
-fn short(unit: &str) -> &str {
-    unit.strip_suffix(".service").unwrap_or(unit)
-}
-
 /// What is outside's choice must not reach a terminal raw.
 fn clean(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
@@ -53,8 +48,7 @@ impl fmt::Display for Whose {
         let container = place.and_then(|place| place.container.as_ref());
         let container =
             container.map(|container| format!("container {}", clean(container.short())));
-        let unit = place.and_then(|place| place.unit.as_deref()).map(short);
-        let unit = unit.filter(|unit| *unit != "init.scope" && !unit.starts_with("session-"));
+        let unit = place.and_then(|place| place.unit_name());
         let place = container.or_else(|| unit.map(clean));
         match (place, process) {
             (Some(place), Some(process)) => write!(f, "{place} ({process})"),

@@ -6,22 +6,14 @@ mod text;
 
 use std::{collections::HashSet, path::Path, process::ExitCode, time::Duration};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use tcpwatch::cli::{doctor::DoctorArgs, exit};
-use tcpwatch_common::config::RING_BYTES;
-use tcpwatch_core::{
-    event::{KernelTime, WallClock},
-    place::PlaceFilter,
-};
+use tcpwatch_core::event::{KernelTime, WallClock};
 use tcpwatch_doctor::{Doctor, Kind};
 use tcpwatch_kernel::{
     clock,
-    probe::{Counting, Filters, Probes, Tells},
-    source::{
-        recording::Recording,
-        recording_input,
-        snapshot::{self, Scope},
-    },
+    probe::{Filters, Probes, Tells},
+    source::snapshot::{self, Scope},
 };
 use tcpwatch_stream::{
     batch::{Batch, Item},
@@ -32,7 +24,7 @@ use tcpwatch_stream::{
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use self::{looks::Looks, report::Report};
-use crate::runtime;
+use crate::{recorded, runtime};
 
 /// How often `--live` judges.
 const EVERY: Duration = Duration::from_secs(1);
@@ -48,11 +40,9 @@ pub(crate) fn run(args: &DoctorArgs) -> Result<ExitCode> {
 
 /// A recording.
 fn replay(file: &Path, report: &mut Report) -> Result<()> {
-    let name = file.display();
-    let input = recording_input::open(file).with_context(|| format!("cannot open {name}"))?;
-    let recording = Recording::open(input).with_context(|| format!("cannot replay {name}"))?;
+    let recording = recorded::open(file)?;
     let mut clock = recording.header.clock;
-    let plan = plan(Filters::default(), None);
+    let plan = plan(Filters::default());
     let mut replay = Replay::open(&plan, recording);
     let mut doctor = Doctor::default();
     while let Some(batch) = replay.next_batch()? {
@@ -67,8 +57,8 @@ fn replay(file: &Path, report: &mut Report) -> Result<()> {
 fn look(args: &DoctorArgs, report: &mut Report) -> Result<()> {
     let netns = args.netns.as_deref().map(snapshot::resolve).transpose()?;
     let scope = netns.map_or(Scope::Every, Scope::Only);
-    let mut plan = plan(Filters { netns, ..Filters::default() }, args.record.clone());
-    plan.waits = true;
+    let plan = plan(Filters { netns, ..Filters::default() });
+    let plan = Plan { record: args.record.clone(), ..plan };
     let mut doctor = Doctor::default();
     let mut clock = clock::read();
     let runtime = runtime::start()?;
@@ -152,20 +142,9 @@ fn judge(doctor: &mut Doctor, batch: &Batch<'_>) {
 }
 
 /// All that the checks are about.
-fn plan(filters: Filters, record: Option<std::path::PathBuf>) -> Plan {
-    Plan {
-        filters: Filters { tells: Tells::Lives, holders: true, ..filters },
-        selection: Box::new(|_| true),
-        places: PlaceFilter::default(),
-        ring_bytes: RING_BYTES,
-        counting: Counting::Off,
-        duration: None,
-        count: None,
-        record,
-        existing: true,
-        waits: true,
-        unfinished: true,
-    }
+fn plan(filters: Filters) -> Plan {
+    let filters = Filters { tells: Tells::Lives, holders: true, ..filters };
+    Plan { existing: true, waits: true, unfinished: true, ..Plan::of(filters) }
 }
 
 fn banner(args: &DoctorArgs) {

@@ -7,7 +7,7 @@ use std::{
 
 use rustc_hash::FxBuildHasher;
 use tcpwatch_core::{
-    event::{Cookie, Endpoint, Endpoints, KernelTime, ListenerQueue, Netns, TcpState, Waiter},
+    event::{Cookie, Endpoint, KernelTime, ListenerQueue, Netns, TcpState, Waiter},
     facts::{HostFacts, ListenerFacts},
     track::{News, Subject},
 };
@@ -157,7 +157,7 @@ impl AcceptQueues {
         let bound = full.map_or(everywhere, |full| full.last.bound_to);
         let listener = seen.listener(netns, bound).copied();
         let whose = listener
-            .map_or_else(|| Whose::unknown(netns), |listener| listens(&listener, netns, seen));
+            .map_or_else(|| Whose::unknown(netns), |listener| seen.listens(netns, &listener));
         let since = [
             full.map(|full| full.since),
             late.first().map(|waiting| waiting.since),
@@ -191,7 +191,7 @@ impl AcceptQueues {
         let severity = if loses { Severity::Critical } else { Severity::Warning };
         let count = full.map_or(0, |full| full.connections).max(u64::from(waiting));
         let mut examples = full.map(|full| full.examples.clone()).unwrap_or_default();
-        examples.extend(late.iter().map(|waiting| late_example(waiting, now)));
+        examples.extend(late.iter().map(|waiting| example(waiting, now)));
         examples.truncate(EXAMPLES);
         Some(Finding {
             since: since.into_iter().flatten().min(),
@@ -207,22 +207,9 @@ impl AcceptQueues {
     }
 }
 
-/// Who listens.
-fn listens(listener: &ListenerFacts, netns: Netns, seen: &mut Seen) -> Whose {
-    let ends = Endpoints { local: listener.local, remote: listener.local };
-    let subject = seen.subject(listener.socket, netns, ends);
-    seen.whose(&Subject { cgroup: subject.cgroup.or(listener.cgroup), ..subject })
-}
-
-fn late_example(waiting: &Waiting, now: KernelTime) -> Example {
-    let known = &waiting.waiter.known;
-    Example {
-        socket: Some(known.socket),
-        ends: known.ends,
-        state: Some(known.state),
-        lasted: Some(now.since(waiting.since)),
-        note: "waits for accept()".to_owned(),
-    }
+fn example(waiting: &Waiting, now: KernelTime) -> Example {
+    let note = "waits for accept()".to_owned();
+    Example::of_waiter(&waiting.waiter, now.since(waiting.since), note)
 }
 
 /// Which of the two bounds is in force.

@@ -114,8 +114,8 @@ impl Check for CloseWaits {
     }
 
     fn facts(&mut self, facts: &HostFacts) {
-        let sockets = facts.namespaces.iter().flat_map(|facts| &facts.sockets);
-        sockets
+        facts
+            .sockets()
             .filter(|waiter| waiter.known.state == TcpState::CloseWait)
             .for_each(|waiter| self.look(waiter));
     }
@@ -139,7 +139,7 @@ impl Check for CloseWaits {
             } else if group.len() < SEVERAL || closed > 0 {
                 continue;
             }
-            into.push(finding(&group, service, now, seen));
+            into.extend(finding(&group, service, now, seen));
         }
     }
 }
@@ -160,12 +160,9 @@ impl Service {
     }
 }
 
-fn finding(group: &[&Held], service: Service, now: KernelTime, seen: &mut Seen) -> Finding {
-    let count = group.len();
-    let oldest = group.first().map_or(now, |held| held.since);
-    let subject = group.last().map(|held| held.subject);
-    let whose = subject.map(|subject| seen.whose(&subject));
-    let whose = whose.unwrap_or_else(|| crate::Whose::unknown(tcpwatch_core::event::Netns(0)));
+fn finding(group: &[&Held], service: Service, now: KernelTime, seen: &mut Seen) -> Option<Finding> {
+    let (count, oldest) = (group.len(), group.first()?.since);
+    let whose = seen.whose(&group.last()?.subject);
     let age = now.since(oldest);
     let severity = if count >= 50 || age >= Duration::from_hours(1) {
         Severity::Critical
@@ -185,33 +182,27 @@ fn finding(group: &[&Held], service: Service, now: KernelTime, seen: &mut Seen) 
     } else {
         "the kernel's own state".to_owned()
     };
-    Finding {
-        kind: Kind::CloseWaitLeak,
-        severity,
-        certainty: Certainty::Certain,
-        basis,
-        what: format!(
-            "{count} connection{s} {with} in CLOSE_WAIT: the peer has closed, {whose} does not call close(); the \
-             oldest of {them} for {}",
-            Span(age)
-        ),
-        whose,
+    let what = format!(
+        "{count} connection{s} {with} in CLOSE_WAIT: the peer has closed, {whose} does not call close(); the oldest \
+         of {them} for {}",
+        Span(age)
+    );
+    let sure = (severity, Certainty::Certain);
+    Some(Finding {
         since: Some(oldest),
-        count: u64::try_from(count).unwrap_or(u64::MAX),
+        basis,
         examples: group.iter().take(EXAMPLES).map(|held| example(held, now)).collect(),
-        change: Vec::new(),
-    }
+        ..Finding::new(Kind::CloseWaitLeak, sure, count, whose, what)
+    })
 }
 
 fn example(held: &Held, now: KernelTime) -> Example {
     Example {
-        socket: held.subject.socket,
-        ends: held.subject.ends,
-        state: Some(TcpState::CloseWait),
         lasted: Some(now.since(held.since)),
         note: match held.unread {
             Some(bytes) if bytes > 0 => format!("{bytes} bytes not read"),
             _ => String::new(),
         },
+        ..Example::of(&held.subject, TcpState::CloseWait)
     }
 }

@@ -79,7 +79,7 @@ impl Check for HalfCloseds {
     }
 
     fn facts(&mut self, facts: &HostFacts) {
-        for waiter in facts.namespaces.iter().flat_map(|facts| &facts.sockets) {
+        for waiter in facts.sockets() {
             let known = &waiter.known;
             if known.state == TcpState::FinWait2
                 && let Some(held) = self.held.get_mut(&known.socket)
@@ -117,7 +117,6 @@ fn finding(group: &[&Held], now: KernelTime, seen: &mut Seen) -> Option<Finding>
          nor its FIN, and no timer ends FIN_WAIT_2 before close(); the oldest for {}",
         Span(age)
     );
-    let count = u64::try_from(count).unwrap_or(u64::MAX);
     Some(Finding {
         since: Some(oldest.since),
         basis: "whether the peer still means to answer cannot be seen".to_owned(),

@@ -117,7 +117,7 @@ impl Check for Idles {
 
     fn facts(&mut self, facts: &HostFacts) {
         let before = std::mem::take(&mut self.idle);
-        for waiter in facts.namespaces.iter().flat_map(|here| &here.sockets) {
+        for waiter in facts.sockets() {
             if let Some(was) = before.get(&waiter.known.socket) {
                 self.idle.insert(waiter.known.socket, *was);
             }
@@ -173,7 +173,6 @@ fn finding(
         count - resets
     );
     let certainty = if alive { Certainty::Likely } else { Certainty::Possible };
-    let many = u64::try_from(count).unwrap_or(u64::MAX);
     let seconds = (shortest.as_secs() / 2).max(1);
     Some(Finding {
         since: Some(first.at),
@@ -190,7 +189,7 @@ fn finding(
         change: vec![format!(
             "SO_KEEPALIVE and TCP_KEEPIDLE={seconds} on these sockets, or sysctl -w net.ipv4.tcp_keepalive_time={seconds} for those with SO_KEEPALIVE"
         )],
-        ..Finding::new(Kind::IdleForgotten, (Severity::Warning, certainty), many, whose, what)
+        ..Finding::new(Kind::IdleForgotten, (Severity::Warning, certainty), count, whose, what)
     })
 }
 

@@ -183,7 +183,7 @@ impl PortUses {
         Some(Finding {
             since: Some(first.at),
             basis: "counted by sock_diag; the forecast takes the rate between the first look and the last".to_owned(),
-            ..Finding::new(Kind::Ports, (Severity::Warning, sure), last.taken.into(), whose, what)
+            ..Finding::new(Kind::Ports, (Severity::Warning, sure), last.taken, whose, what)
         })
     }
 }

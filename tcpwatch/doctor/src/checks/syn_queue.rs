@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use tcpwatch_core::{
-    event::{Endpoint, Endpoints, KernelTime, Netns, TcpState},
+    event::{KernelTime, Netns, TcpState},
     facts::HostFacts,
-    track::{Handshake, News, Subject},
+    track::{Handshake, News},
 };
 
 use super::Check;
@@ -144,11 +144,8 @@ impl SynQueues {
 
 /// Who listens on this port.
 pub(super) fn owner(seen: &mut Seen, netns: Netns, port: u16) -> Whose {
-    let everywhere = Endpoint { address: std::net::Ipv4Addr::UNSPECIFIED.into(), port };
     let listener =
         seen.here(netns).and_then(|here| here.listeners.iter().find(|one| one.local.port == port));
-    let Some(listener) = listener.copied() else { return Whose::unknown(netns) };
-    let ends = Endpoints { local: listener.local, remote: everywhere };
-    let subject = seen.subject(listener.socket, netns, ends);
-    seen.whose(&Subject { cgroup: subject.cgroup.or(listener.cgroup), ..subject })
+    let listener = listener.copied();
+    listener.map_or_else(|| Whose::unknown(netns), |listener| seen.listens(netns, &listener))
 }

@@ -87,6 +87,6 @@ fn finding(entry: &Unsafe, netns: Netns, seen: &Seen) -> Option<Finding> {
         basis: format!("read in this namespace; it matters because of {}", with.word()),
         since: seen.began,
         change: vec![format!("sysctl -w net.ipv4.{sysctl}={better} (it is {value})")],
-        ..Finding::new(Kind::UnsafeSysctl, sure, 1, Whose::unknown(netns), what)
+        ..Finding::new(Kind::UnsafeSysctl, sure, 1_u64, Whose::unknown(netns), what)
     })
 }

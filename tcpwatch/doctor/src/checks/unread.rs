@@ -39,7 +39,7 @@ struct Queued {
 
 impl Check for Unreads {
     fn facts(&mut self, facts: &HostFacts) {
-        for waiter in facts.namespaces.iter().flat_map(|here| &here.sockets) {
+        for waiter in facts.sockets() {
             let known = &waiter.known;
             let held = known.state == TcpState::Established && known.inode != 0;
             if !held || waiter.receive_queue < LEAST || self.queued.len() >= MOST {
@@ -85,23 +85,15 @@ fn finding(group: &[&Queued], now: KernelTime, seen: &mut Seen) -> Option<Findin
         "{whose} does not read: {bytes} bytes stay in the receive queues of {count} connection{s}, for {} at least",
         Span(now.since(oldest.since))
     );
-    let many = u64::try_from(count).unwrap_or(u64::MAX);
     let sure = (Severity::Warning, Certainty::Certain);
+    let example = |queued: &&Queued| {
+        let note = format!("{} bytes not read", queued.waiter.receive_queue);
+        Example::of_waiter(&queued.waiter, now.since(queued.since), note)
+    };
     Some(Finding {
         since: Some(oldest.since),
         basis: "the number of bytes that were read was the same in every look".to_owned(),
-        examples: group.iter().take(EXAMPLES).map(|queued| example(queued, now)).collect(),
-        ..Finding::new(Kind::NotRead, sure, many, whose, what)
+        examples: group.iter().take(EXAMPLES).map(example).collect(),
+        ..Finding::new(Kind::NotRead, sure, count, whose, what)
     })
-}
-
-fn example(queued: &Queued, now: KernelTime) -> Example {
-    let known = &queued.waiter.known;
-    Example {
-        socket: Some(known.socket),
-        ends: known.ends,
-        state: Some(known.state),
-        lasted: Some(now.since(queued.since)),
-        note: format!("{} bytes not read", queued.waiter.receive_queue),
-    }
 }

@@ -43,7 +43,7 @@ impl Check for ZeroWindows {
     }
 
     fn facts(&mut self, facts: &HostFacts) {
-        for waiter in facts.namespaces.iter().flat_map(|here| &here.sockets) {
+        for waiter in facts.sockets() {
             if is_shut(waiter) && self.shut.len() < MOST {
                 let since = waiter.known.seen.before(probed_for(waiter));
                 let fresh = Shut { waiter: *waiter, since, last: facts.at };
@@ -99,22 +99,20 @@ fn finding(group: &[&Shut], now: KernelTime, seen: &mut Seen) -> Option<Finding>
         known.ends.remote.address,
         Span(now.since(oldest.since))
     );
-    let many = u64::try_from(count).unwrap_or(u64::MAX);
+    let example = |shut: &&Shut| {
+        let note = format!("{} bytes not sent", shut.waiter.send_queue);
+        Example::of_waiter(&shut.waiter, now.since(shut.since), note)
+    };
     Some(Finding {
         since: Some(oldest.since),
         basis: "the kernel probes the window, and it stays 0".to_owned(),
-        examples: group.iter().take(EXAMPLES).map(|shut| example(shut, now)).collect(),
-        ..Finding::new(Kind::ZeroWindow, (Severity::Warning, Certainty::Certain), many, whose, what)
+        examples: group.iter().take(EXAMPLES).map(example).collect(),
+        ..Finding::new(
+            Kind::ZeroWindow,
+            (Severity::Warning, Certainty::Certain),
+            count,
+            whose,
+            what,
+        )
     })
-}
-
-fn example(shut: &Shut, now: KernelTime) -> Example {
-    let known = &shut.waiter.known;
-    Example {
-        socket: Some(known.socket),
-        ends: known.ends,
-        state: Some(known.state),
-        lasted: Some(now.since(shut.since)),
-        note: format!("{} bytes not sent", shut.waiter.send_queue),
-    }
 }

@@ -24,19 +24,6 @@ pub(super) fn age(time: Duration) -> String {
     }
 }
 
-/// `4,213`.
-pub(super) fn grouped(count: u64) -> String {
-    let digits = count.to_string();
-    let mut text = String::with_capacity(digits.len() + 3);
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 /// `201`, `12k`, `262k`, `1.2M`: at most 4 columns.
 pub(super) fn short(count: u64) -> String {
     match count {
@@ -73,8 +60,7 @@ pub(super) const fn arrow(row: &SocketRow) -> &'static str {
 pub(super) fn owner(row: &SocketRow, place: Option<&Place>, room: usize) -> String {
     let guess = if row.subject.inherited { "?" } else { "" };
     let Some(process) = row.owner() else {
-        let unit = place.and_then(|place| place.unit.as_deref());
-        return cut(unit.map_or_else(|| "-".to_owned(), foreign), room);
+        return cut(place.and_then(whereabouts).map_or_else(|| "-".to_owned(), foreign), room);
     };
     let name = foreign(&process.comm.to_string());
     let pid = process.pid.map_or(String::new(), |pid| format!(" {pid}"));
@@ -93,7 +79,7 @@ fn whereabouts(place: &Place) -> Option<&str> {
     if let Some(container) = &place.container {
         return Some(container.short());
     }
-    place.unit.as_deref()?.strip_suffix(".service")
+    place.unit_name()
 }
 
 /// For what a socket waits, or how it ended.
