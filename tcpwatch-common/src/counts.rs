@@ -135,7 +135,7 @@ pub const BURIALS: usize = 4096;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 #[expect(missing_docs, reason = "the words say it")]
-pub enum Again {
+pub enum RetransmitKind {
     Syn = 0,
     SynAck = 1,
     Fin = 2,

@@ -25,7 +25,7 @@ use tcpwatch_metrics::web::Server;
 use tcpwatch_stream::{log::Log, pipeline::Live, plan::Plan, replay::Replay};
 use tcpwatch_view::{
     json_lines::JsonLines,
-    terminal::{Layout, Naming, Terminal},
+    terminal::{LogLayout, Naming, Terminal},
 };
 
 use crate::{recorded, runtime, serve, visible};
@@ -142,7 +142,7 @@ fn sink(output: &OutputArgs, started: KernelTime, naming: Naming) -> Box<dyn Sin
             let terminal = io::stdout().is_terminal();
             let color = output.color.is_wanted(terminal);
             let size = terminal_size().filter(|_| terminal);
-            let layout = Layout {
+            let layout = LogLayout {
                 color,
                 time: output.time.into(),
                 page: size.map(|(_, rows)| rows),

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use crate::{
     event::{CgroupId, KernelTime, WallClock},
     loss::Cause,
-    place::Place,
+    place::CgroupPlace,
     track::News,
 };
 
@@ -14,7 +14,7 @@ pub trait Sink {
     /// A piece of news.
     fn news(&mut self, news: &News, clock: &WallClock, out: &mut Vec<u8>);
     /// Where a cgroup is, of which lines will come. Without a word a form of output does not show it.
-    fn place(&mut self, _id: CgroupId, _place: &Arc<Place>) {}
+    fn place(&mut self, _id: CgroupId, _place: &Arc<CgroupPlace>) {}
     /// Something was lost since the last line of this kind.
     fn loss(&mut self, loss: &Loss, clock: &WallClock, out: &mut Vec<u8>);
     /// Totals at the end.

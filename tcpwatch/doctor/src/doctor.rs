@@ -5,7 +5,7 @@ use std::{cmp::Reverse, sync::Arc};
 use tcpwatch_core::{
     event::{CgroupId, KernelTime},
     facts::HostFacts,
-    place::Place,
+    place::CgroupPlace,
     sink::Loss,
     track::News,
 };
@@ -13,12 +13,12 @@ use tcpwatch_core::{
 use crate::{
     checks::{self, Check},
     finding::{Finding, Kind},
-    seen::Seen,
+    seen::Surroundings,
 };
 
 /// Judges a run. Its memory is bounded: every table has a limit, and what does not fit is left out.
 pub struct Doctor {
-    seen: Seen,
+    seen: Surroundings,
     checks: Vec<Box<dyn Check>>,
     lost: u64,
     events: u64,
@@ -26,7 +26,7 @@ pub struct Doctor {
 
 impl Default for Doctor {
     fn default() -> Self {
-        Self { seen: Seen::default(), checks: checks::all(), lost: 0, events: 0 }
+        Self { seen: Surroundings::default(), checks: checks::all(), lost: 0, events: 0 }
     }
 }
 
@@ -42,7 +42,7 @@ impl Doctor {
     }
 
     /// Takes in where a cgroup is.
-    pub fn place(&mut self, id: CgroupId, place: &Arc<Place>) {
+    pub fn place(&mut self, id: CgroupId, place: &Arc<CgroupPlace>) {
         self.seen.place(id, place);
     }
 

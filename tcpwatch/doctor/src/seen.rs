@@ -6,7 +6,7 @@ use rustc_hash::FxBuildHasher;
 use tcpwatch_core::{
     event::{CgroupId, Cookie, Endpoint, Endpoints, KernelTime, Netns},
     facts::{HostFacts, ListenerFacts, NetnsFacts},
-    place::{Place, Places},
+    place::{CgroupPlace, Places},
     track::{News, Subject},
 };
 
@@ -17,7 +17,7 @@ const MOST: usize = 1 << 16;
 
 /// What is known beside the events.
 #[derive(Default)]
-pub struct Seen {
+pub struct Surroundings {
     places: Places,
     /// Sockets that exist.
     subjects: HashMap<Cookie, Subject, FxBuildHasher>,
@@ -30,7 +30,7 @@ pub struct Seen {
     pub(crate) until: Option<KernelTime>,
 }
 
-impl Seen {
+impl Surroundings {
     pub(crate) fn note_time(&mut self, at: KernelTime) {
         self.began.get_or_insert(at);
         self.until = self.until.max(Some(at));
@@ -52,7 +52,7 @@ impl Seen {
         }
     }
 
-    pub(crate) fn place(&mut self, id: CgroupId, place: &Arc<Place>) {
+    pub(crate) fn place(&mut self, id: CgroupId, place: &Arc<CgroupPlace>) {
         self.places.learn(id, Some(Arc::clone(place)));
     }
 

@@ -8,7 +8,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::{
     host::Host,
-    story::{Moment, MomentKind},
+    story::{StoryEvent, MomentKind},
 };
 
 /// The hosts of all runs in progress.
@@ -21,7 +21,7 @@ pub struct Audience {
 #[derive(Debug)]
 struct Subscriber {
     host: Host,
-    story: UnboundedSender<Moment>,
+    story: UnboundedSender<StoryEvent>,
 }
 
 impl Audience {
@@ -31,7 +31,7 @@ impl Audience {
         &self,
         netns: Netns,
         host: Host,
-        story: UnboundedSender<Moment>,
+        story: UnboundedSender<StoryEvent>,
     ) -> Subscription {
         self.hosts.borrow_mut().insert(netns, Subscriber { host, story });
         Subscription { audience: self.clone(), netns }
@@ -59,7 +59,7 @@ impl Audience {
             News::Segment(segment) => MomentKind::Segment(segment.clone()),
             news => MomentKind::News(Box::new(news.clone())),
         };
-        let moment = Moment { at: news.at(), host: subscriber.host, what };
+        let moment = StoryEvent { at: news.at(), host: subscriber.host, what };
         // An error means that the run is over and has dropped the receiver.
         drop(subscriber.story.send(moment));
     }

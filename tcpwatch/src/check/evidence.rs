@@ -1,7 +1,7 @@
 //! What the hooks told of the trial's connections, as it came down the ordinary road.
 
 use tcpwatch_core::{
-    event::{CgroupId, Netns, ResetDirection, Segment, TcpState, Via},
+    event::{CgroupId, Netns, ResetDirection, SegmentKind, TcpState, Via},
     track::{News, Reason},
 };
 use tcpwatch_kernel::trial::Ports;
@@ -71,7 +71,7 @@ impl Evidence {
     }
 
     /// Was such a segment sent again?
-    pub(super) fn again(&self, segment: Segment) -> bool {
+    pub(super) fn again(&self, segment: SegmentKind) -> bool {
         self.any(|news| matches!(news, News::Retransmit(again) if again.segment == segment))
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tcpwatch_core::{
     event::{CgroupId, WallClock},
     facts::HostFacts,
-    place::Place,
+    place::CgroupPlace,
     sink::{Loss, Summary},
     track::News,
 };
@@ -22,7 +22,7 @@ pub enum Item {
     News(News),
     /// Where a cgroup is, whatever the plan asks for: before what happens to its sockets, if its path is found
     /// by then, and again if it was forgotten meanwhile.
-    Place(CgroupId, Arc<Place>),
+    Place(CgroupId, Arc<CgroupPlace>),
     /// Records were lost.
     Loss(Loss),
     /// Totals; the last item of a run.
@@ -43,7 +43,7 @@ pub struct Batch<'a> {
 }
 
 /// Collects the items of a batch. Its memory is used again for the next one.
-pub(crate) struct Shown<'a> {
+pub(crate) struct BatchBuilder<'a> {
     plan: &'a Plan,
     pub(crate) clock: WallClock,
     pub(crate) whereabouts: Whereabouts<'a>,
@@ -56,7 +56,7 @@ pub(crate) struct Shown<'a> {
     inferred: u64,
 }
 
-impl<'a> Shown<'a> {
+impl<'a> BatchBuilder<'a> {
     pub(crate) fn new(plan: &'a Plan, clock: WallClock) -> Self {
         let whereabouts = Whereabouts::new(&plan.places);
         let items = Vec::with_capacity(2 * FULL);
@@ -80,7 +80,7 @@ impl<'a> Shown<'a> {
     }
 
     /// Adds where a cgroup is, `None` if its path cannot be found.
-    pub(crate) fn place(&mut self, id: CgroupId, place: Option<Place>) {
+    pub(crate) fn place(&mut self, id: CgroupId, place: Option<CgroupPlace>) {
         let place = self.whereabouts.learn(id, place);
         self.items.extend(place.map(|place| Item::Place(id, place)));
     }

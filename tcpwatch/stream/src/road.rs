@@ -4,13 +4,13 @@ use anyhow::Result;
 use tcpwatch_core::{
     account::Account,
     event::{Event, KernelTime, KnownSocket, TcpState, Waiter},
-    loss::Totals,
+    loss::LossTotals,
     order::{Order, WINDOW},
     track::Tracker,
 };
 use tcpwatch_kernel::source::recording::Header;
 
-use crate::{batch::Shown, losses::LossWatch, plan::Plan};
+use crate::{batch::BatchBuilder, losses::LossWatch, plan::Plan};
 
 /// Later than everything.
 pub(crate) const END_OF_TIME: KernelTime = KernelTime(u64::MAX);
@@ -31,7 +31,7 @@ pub(crate) struct Road<'a> {
     pub(crate) account: Account,
     order: Order,
     pub(crate) tracker: Tracker,
-    pub(crate) shown: Shown<'a>,
+    pub(crate) shown: BatchBuilder<'a>,
 }
 
 impl<'a> Road<'a> {
@@ -42,7 +42,7 @@ impl<'a> Road<'a> {
             account: Account::new(header.clock.kernel),
             order: Order::default(),
             tracker: Tracker::new(header.reliance),
-            shown: Shown::new(plan, header.clock),
+            shown: BatchBuilder::new(plan, header.clock),
         }
     }
 
@@ -131,7 +131,7 @@ impl<'a> Road<'a> {
     }
 
     /// Losses become items.
-    pub(crate) fn settle(&mut self, totals: Totals, now: KernelTime) {
+    pub(crate) fn settle(&mut self, totals: LossTotals, now: KernelTime) {
         self.shown.losses(self.account.settle(totals, self.tracker.tally(), now));
     }
 

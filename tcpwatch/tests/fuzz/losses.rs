@@ -14,7 +14,7 @@ use tcpwatch_core::{
     order::{Order, WINDOW},
     track::{Census, Change, News, Tracker},
 };
-use tcpwatch_kernel::source::recording::{Header, Item, Recording};
+use tcpwatch_kernel::source::recording::{Header, RecordedItem, Recording};
 
 use super::{cases::cases, players::play_all, spoiled::recordings};
 
@@ -44,13 +44,13 @@ impl Play {
         let (mut events, mut answers) = (Vec::new(), Vec::new());
         while let Some(item) = recording.next_item().expect("a good line") {
             match item {
-                Item::Record(bytes) => events.push(decode(&bytes, &names).expect("a record")),
-                Item::Answer(known) => answers.push(known),
-                Item::Cgroup(..)
-                | Item::Sysctls(..)
-                | Item::Waiter(_)
-                | Item::Others(_)
-                | Item::Facts(_) => {}
+                RecordedItem::Record(bytes) => events.push(decode(&bytes, &names).expect("a record")),
+                RecordedItem::Answer(known) => answers.push(known),
+                RecordedItem::Cgroup(..)
+                | RecordedItem::Sysctls(..)
+                | RecordedItem::Waiter(_)
+                | RecordedItem::Others(_)
+                | RecordedItem::Facts(_) => {}
             }
         }
         let known = recording.known.clone();

@@ -18,7 +18,7 @@ pub use grouped::grouped;
 pub(crate) use line::Line;
 use tcpwatch_core::{
     event::{About, ErrorEvent, SegmentEvent},
-    track::{Change, Connection, Existing, News, Others, Reset, Restart, Retransmit, Still},
+    track::{Change, Connection, Existing, News, Others, TrackedReset, Restart, TrackedRetransmit, Still},
 };
 
 macro_rules! lines {
@@ -51,8 +51,8 @@ lines! {
     Still(Box<Still>) as json_lines::still::StillLine,
     Others(Others) as json_lines::still::StillLine,
     Restart(Restart) as json_lines::states::RestartLine,
-    Retransmit(Retransmit) as json_lines::retransmit::RetransmitLine,
-    Reset(Reset) as json_lines::reset::ResetLine<'_>,
+    Retransmit(TrackedRetransmit) as json_lines::retransmit::RetransmitLine,
+    Reset(TrackedReset) as json_lines::reset::ResetLine<'_>,
     Error(About<ErrorEvent>) as error::ErrorLine,
     Connection(Box<Connection>) as json_lines::life::ConnectionLine<'_>,
     Segment(Box<SegmentEvent>) as json_lines::segment::SegmentLine,

@@ -2,7 +2,7 @@
 
 use tcpwatch_core::{
     event::{SegmentEvent, WallClock},
-    track::{Change, Connection, Existing, Others, Reset, Restart, Retransmit, Still},
+    track::{Change, Connection, Existing, Others, TrackedReset, Restart, TrackedRetransmit, Still},
 };
 
 use crate::{
@@ -48,8 +48,8 @@ shown! {
     Still by still, still::still;
     Others by others, still::others;
     Restart by restart, states::restart;
-    Retransmit by retransmit, retransmit::retransmit;
-    Reset by reset, reset::reset;
+    TrackedRetransmit by retransmit, retransmit::retransmit;
+    TrackedReset by reset, reset::reset;
     Connection by connection, life::connection;
     SegmentEvent by segment, segment::segment;
 }

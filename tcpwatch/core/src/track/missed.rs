@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::{
-    Census, Change, Full, Life, MissedChange, News, Reason, Tracker, key, mini::Mini, reason,
+    Census, Change, FullSocket, Life, MissedChange, News, Reason, Tracker, key, mini::KnownMini, reason,
     way::way,
 };
 use crate::event::{
@@ -49,7 +49,7 @@ impl Tracker {
     /// An accepted socket was half-open, nobody knows since when; or, with a SYN cookie, for no time at all.
     pub(super) fn infer_request(
         &mut self,
-        connection: &mut Full,
+        connection: &mut FullSocket,
         event: &StateEvent,
         out: &mut impl FnMut(News),
     ) -> bool {
@@ -63,7 +63,7 @@ impl Tracker {
     /// least one change was missed, unless the snapshot is to blame or a filter.
     pub(super) fn catch_up(
         &mut self,
-        connection: &mut Full,
+        connection: &mut FullSocket,
         event: &StateEvent,
         out: &mut impl FnMut(News),
     ) {
@@ -102,7 +102,7 @@ impl Tracker {
     /// Tells a change that was missed.
     fn infer(
         &mut self,
-        connection: &mut Full,
+        connection: &mut FullSocket,
         event: &StateEvent,
         link: MissedChange,
         out: &mut impl FnMut(News),
@@ -126,7 +126,7 @@ impl Tracker {
     fn infer_end(
         &mut self,
         socket: Cookie,
-        connection: &mut Full,
+        connection: &mut FullSocket,
         at: KernelTime,
         link: MissedChange,
         out: &mut impl FnMut(News),
@@ -155,14 +155,14 @@ impl Tracker {
     }
 
     /// A half-open connection that is met as a socket past its handshake: what lies between was missed.
-    pub(super) fn meet(&mut self, event: &StateEvent, out: &mut impl FnMut(News)) -> Full {
+    pub(super) fn meet(&mut self, event: &StateEvent, out: &mut impl FnMut(News)) -> FullSocket {
         let mut connection = self.begin(event);
         let key = key(event.netns, event.ends);
         let may_be = !matches!(
             event.from,
             TcpState::Closed | TcpState::Listen | TcpState::SynSent | TcpState::SynRecv
         );
-        let is_known = |mini: &Mini| mini.is_known_as(event.socket);
+        let is_known = |mini: &KnownMini| mini.is_known_as(event.socket);
         if may_be
             && self.reliance.gapless
             && self.minis.get(&key).is_some_and(|mini| is_known(mini))
@@ -203,7 +203,7 @@ impl Tracker {
                 self.infer_end(socket, &mut known, taken, link, &mut out);
             }
         }
-        let gone = |key: &_, mini: &Mini| {
+        let gone = |key: &_, mini: &KnownMini| {
             mini.seen < taken && !mini.waits() && census.lacks(&mini.subject(key))
         };
         let minis = self.minis.iter().filter(|(key, mini)| gone(key, mini));
@@ -235,7 +235,7 @@ impl Tracker {
     }
 }
 
-impl Full {
+impl FullSocket {
     /// The kernel lists it from then on at the latest.
     fn listed_by(&self) -> KernelTime {
         match self.state {

@@ -40,22 +40,22 @@ use crate::{
     timing::{Sysctls, wheel::TickRate},
 };
 pub use census::Census;
-use connection::Full;
+use connection::FullSocket;
 use doubt::Doubts;
 pub use existing::Existing;
 use life::Life;
 pub use life::{ClosedBy, Connection, Spent};
 use listeners::Listeners;
-use mini::{Key, Mini, Settling};
+use mini::{MiniKey, KnownMini, Settling};
 pub use now::{AcceptQueue, SocketNow, StateAge, sockets_now};
 pub use queues::Dropped;
 use queues::Unclaimed;
 pub use reason::Reason;
 use stays::Stays;
-pub use stays::{MOMENTS, Question, Sights};
+pub use stays::{MOMENTS, StayQuestion, Sights};
 pub use still::{Others, Still};
-pub use told::{Change, Handshake, News, Reset, Restart, Retransmit};
-pub use wait::{GivesUp, Probes, Wait, WaitsFor};
+pub use told::{Change, Handshake, News, TrackedReset, Restart, TrackedRetransmit};
+pub use wait::{GivesUp, WindowProbes, Wait, WaitsFor};
 pub use way::MissedChange;
 
 /// Full sockets tracked at most, and as many mini-sockets. With [`SOCKET_BYTES`] for each and
@@ -71,8 +71,8 @@ const MAX_NAMESPACES: usize = 1 << 12;
 const MAX_CLOSED: usize = 64;
 
 const _: () = {
-    assert!(size_of::<Full>() <= SOCKET_BYTES, "the stated memory per socket");
-    assert!(size_of::<Mini>() <= SOCKET_BYTES, "the stated memory per mini-socket");
+    assert!(size_of::<FullSocket>() <= SOCKET_BYTES, "the stated memory per socket");
+    assert!(size_of::<KnownMini>() <= SOCKET_BYTES, "the stated memory per mini-socket");
     assert!(size_of::<Life>() <= LIFE_BYTES, "the stated memory per life");
 };
 
@@ -108,9 +108,9 @@ pub struct Tally {
 pub struct Tracker {
     reliance: Reliance,
     /// Boxed, because every change takes its socket out and puts it back.
-    sockets: HashMap<Cookie, Box<Full>, FxBuildHasher>,
+    sockets: HashMap<Cookie, Box<FullSocket>, FxBuildHasher>,
     /// Boxed, so that the table grows in a moment: records do not wait.
-    minis: HashMap<Key, Box<Mini>, FxBuildHasher>,
+    minis: HashMap<MiniKey, Box<KnownMini>, FxBuildHasher>,
     settling: Settling,
     doubts: Doubts,
     stays: Stays,
@@ -120,7 +120,7 @@ pub struct Tracker {
     closed: VecDeque<Subject>,
     tally: Tally,
     /// Timers of half-open connections that are not known, the last ones that stopped.
-    stopped: VecDeque<(KernelTime, Key)>,
+    stopped: VecDeque<(KernelTime, MiniKey)>,
     /// Owners of sockets that are not known yet.
     claims: VecDeque<(Cookie, Process)>,
     /// Readings of queues for sockets that are being accepted.
@@ -222,7 +222,7 @@ impl Tracker {
             mini.life.reset = Some(event.into());
         }
         let ResetEvent { at, state, direction, ref why, .. } = *event;
-        out(News::Reset(Reset { at, subject, state, direction, why: why.clone() }));
+        out(News::Reset(TrackedReset { at, subject, state, direction, why: why.clone() }));
     }
 
     /// An event that changes nothing, with what is known of its socket.
@@ -257,7 +257,7 @@ impl Tracker {
     /// Sockets and mini-sockets that are alive, listeners not counted.
     #[must_use]
     pub fn open(&self) -> usize {
-        let is_open = |full: &Full| full.state != TcpState::Listen && !full.replaced;
+        let is_open = |full: &FullSocket| full.state != TcpState::Listen && !full.replaced;
         self.sockets.values().filter(|full| is_open(full)).count() + self.minis.len()
     }
 
@@ -276,6 +276,6 @@ impl Tracker {
 }
 
 /// A four-tuple is unique inside its namespace among sockets that are not listeners.
-const fn key(netns: Netns, ends: Endpoints) -> Key {
-    Key { netns, ends }
+const fn key(netns: Netns, ends: Endpoints) -> MiniKey {
+    MiniKey { netns, ends }
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     News, Subject, Tracker, existing, key,
-    wait::{Rules, Wait},
+    wait::{WaitRules, Wait},
 };
 use crate::event::{
     CgroupId, Direction, Endpoint, Endpoints, KernelTime, KnownKind, MiniKind, Netns, Process,
@@ -80,7 +80,7 @@ impl Tracker {
             KnownKind::Request => self.mini_here(waiter, MiniKind::Request),
         };
         let Some(here) = here else { return false };
-        let rules = Rules {
+        let rules = WaitRules {
             sysctls: self.sysctls.get(&known.netns),
             rate: self.reliance.rate,
             ends_at: here.ends_at,

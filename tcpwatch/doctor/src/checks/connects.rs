@@ -7,14 +7,14 @@ use std::{
 
 use rustc_hash::FxBuildHasher;
 use tcpwatch_core::{
-    event::{Cookie, Endpoint, KernelTime, Segment, TcpState},
+    event::{Cookie, Endpoint, KernelTime, SegmentKind, TcpState},
     track::{News, Reason, Subject},
 };
 
 use super::Check;
 use crate::{
     finding::{Certainty, EXAMPLES, Example, Finding, Kind, Severity},
-    seen::Seen,
+    seen::Surroundings,
     whose::OwnerKey,
 };
 
@@ -202,7 +202,7 @@ impl Check for Connects {
                     self.pending.remove(&socket);
                 }
             }
-            News::Retransmit(again) if again.segment == Segment::Syn => {
+            News::Retransmit(again) if again.segment == SegmentKind::Syn => {
                 self.waits(again.at, &again.subject, again.attempt);
             }
             News::Still(still) if still.state == TcpState::SynSent => {
@@ -213,7 +213,7 @@ impl Check for Connects {
         }
     }
 
-    fn findings(&self, _now: KernelTime, seen: &mut Seen, into: &mut Vec<Finding>) {
+    fn findings(&self, _now: KernelTime, seen: &mut Surroundings, into: &mut Vec<Finding>) {
         for ((_, remote), destination) in &self.to {
             for failure in Failure::ALL {
                 if let Some(failures) = destination.failures.get(place(failure)) {
@@ -229,7 +229,7 @@ fn finding(
     destination: &Destination,
     failure: Failure,
     failures: &Failures,
-    seen: &mut Seen,
+    seen: &mut Surroundings,
 ) -> Option<Finding> {
     let Destination { answered, last_answer, subject, .. } = destination;
     let Failures { count, first, last, examples } = failures;

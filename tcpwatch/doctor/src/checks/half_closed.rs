@@ -12,7 +12,7 @@ use tcpwatch_core::{
 use super::Check;
 use crate::{
     finding::{Certainty, EXAMPLES, Example, Finding, Kind, Severity},
-    seen::Seen,
+    seen::Surroundings,
     span::Span,
     whose::OwnerKey,
 };
@@ -24,10 +24,10 @@ const MOST: usize = 1 << 16;
 
 #[derive(Default)]
 pub(super) struct HalfCloseds {
-    held: HashMap<Cookie, Held, FxBuildHasher>,
+    held: HashMap<Cookie, HalfClosedCase, FxBuildHasher>,
 }
 
-struct Held {
+struct HalfClosedCase {
     subject: Subject,
     /// When the state was entered, or no later than that.
     since: KernelTime,
@@ -39,7 +39,7 @@ impl HalfCloseds {
     fn enter(&mut self, subject: &Subject, since: KernelTime) {
         let Some(socket) = subject.socket else { return };
         if self.held.len() < MOST {
-            let fresh = Held { subject: *subject, since, heard: None };
+            let fresh = HalfClosedCase { subject: *subject, since, heard: None };
             self.held.entry(socket).or_insert(fresh);
         }
     }
@@ -89,8 +89,8 @@ impl Check for HalfCloseds {
         }
     }
 
-    fn findings(&self, now: KernelTime, seen: &mut Seen, into: &mut Vec<Finding>) {
-        let mut groups: HashMap<OwnerKey, Vec<&Held>, FxBuildHasher> = HashMap::default();
+    fn findings(&self, now: KernelTime, seen: &mut Surroundings, into: &mut Vec<Finding>) {
+        let mut groups: HashMap<OwnerKey, Vec<&HalfClosedCase>, FxBuildHasher> = HashMap::default();
         for held in self.held.values() {
             if now.since(held.heard.unwrap_or(held.since)) >= LONG && now.since(held.since) >= LONG
             {
@@ -104,7 +104,7 @@ impl Check for HalfCloseds {
     }
 }
 
-fn finding(group: &[&Held], now: KernelTime, seen: &mut Seen) -> Option<Finding> {
+fn finding(group: &[&HalfClosedCase], now: KernelTime, seen: &mut Surroundings) -> Option<Finding> {
     let (oldest, count) = (group.first()?, group.len());
     let whose = seen.whose(&oldest.subject);
     let age = now.since(oldest.since);
@@ -125,7 +125,7 @@ fn finding(group: &[&Held], now: KernelTime, seen: &mut Seen) -> Option<Finding>
     })
 }
 
-fn example(held: &Held, now: KernelTime) -> Example {
+fn example(held: &HalfClosedCase, now: KernelTime) -> Example {
     let note =
         held.heard.map(|heard| format!("nothing from the peer for {}", Span(now.since(heard))));
     Example {

@@ -13,7 +13,7 @@ use tcpwatch_core::{
 use super::Check;
 use crate::{
     finding::{Certainty, EXAMPLES, Example, Finding, Kind, Severity},
-    seen::Seen,
+    seen::Surroundings,
     span::Span,
     whose::OwnerKey,
 };
@@ -125,7 +125,7 @@ impl Check for Idles {
         }
     }
 
-    fn findings(&self, _now: KernelTime, seen: &mut Seen, into: &mut Vec<Finding>) {
+    fn findings(&self, _now: KernelTime, seen: &mut Surroundings, into: &mut Vec<Finding>) {
         let mut groups: HashMap<(OwnerKey, IpAddr), Vec<(&Dead, Subject)>, FxBuildHasher> =
             HashMap::default();
         for (socket, dead) in &self.dead {
@@ -146,7 +146,7 @@ fn finding(
     host: IpAddr,
     group: &[(&Dead, Subject)],
     opened: Option<KernelTime>,
-    seen: &mut Seen,
+    seen: &mut Surroundings,
 ) -> Option<Finding> {
     let (first, subject) = group.first()?;
     if group.iter().all(|(dead, _)| dead.by_reset) && group.len() < RESETS {

@@ -13,7 +13,7 @@ use tcpwatch_core::{
 use super::Check;
 use crate::{
     finding::{Certainty, EXAMPLES, Example, Finding, Kind, Severity},
-    seen::Seen,
+    seen::Surroundings,
     whose::Whose,
 };
 
@@ -24,10 +24,10 @@ const MOST: usize = 1 << 12;
 
 #[derive(Default)]
 pub(super) struct ClosedPorts {
-    met: BTreeMap<(Netns, u16, IpAddr), Met>,
+    met: BTreeMap<(Netns, u16, IpAddr), NoListenerCase>,
 }
 
-struct Met {
+struct NoListenerCase {
     since: KernelTime,
     count: u64,
     /// Source ports: segments of one connection that is gone have the same.
@@ -51,7 +51,7 @@ impl Check for ClosedPorts {
         if self.met.len() >= MOST && !self.met.contains_key(&key) {
             return;
         }
-        let fresh = Met { since: reset.at, count: 0, ports: BTreeSet::new(), examples: Vec::new() };
+        let fresh = NoListenerCase { since: reset.at, count: 0, ports: BTreeSet::new(), examples: Vec::new() };
         let met = self.met.entry(key).or_insert(fresh);
         met.count += 1;
         if met.ports.len() < MOST {
@@ -63,7 +63,7 @@ impl Check for ClosedPorts {
         }
     }
 
-    fn findings(&self, _now: KernelTime, seen: &mut Seen, into: &mut Vec<Finding>) {
+    fn findings(&self, _now: KernelTime, seen: &mut Surroundings, into: &mut Vec<Finding>) {
         for ((netns, port, host), met) in &self.met {
             let local = met.examples.first().map(|example| example.ends.local);
             let listens = local.is_some_and(|local| seen.listener(*netns, local).is_some());

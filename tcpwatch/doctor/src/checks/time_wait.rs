@@ -10,7 +10,7 @@ use tcpwatch_core::{
 use super::Check;
 use crate::{
     finding::{Certainty, EXAMPLES, Example, Finding, Kind, Severity},
-    seen::Seen,
+    seen::Surroundings,
     whose::Whose,
 };
 
@@ -18,11 +18,11 @@ use crate::{
 const MOST: usize = 1 << 12;
 
 #[derive(Default)]
-pub(super) struct Overflows {
+pub(super) struct TimeWaitOverflowCheck {
     met: BTreeMap<Netns, (KernelTime, u64, Vec<Example>)>,
 }
 
-impl Check for Overflows {
+impl Check for TimeWaitOverflowCheck {
     fn news(&mut self, news: &News) {
         let News::Change(change) = news else { return };
         let netns = change.subject.netns;
@@ -37,7 +37,7 @@ impl Check for Overflows {
         }
     }
 
-    fn findings(&self, _now: KernelTime, seen: &mut Seen, into: &mut Vec<Finding>) {
+    fn findings(&self, _now: KernelTime, seen: &mut Surroundings, into: &mut Vec<Finding>) {
         let mut namespaces: Vec<Netns> = seen.namespaces().map(|here| here.netns).collect();
         namespaces.extend(self.met.keys());
         namespaces.sort_unstable();

@@ -5,7 +5,7 @@ use tcpwatch_common::counter;
 
 /// One hook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Hook {
+pub struct HookSpec {
     /// Name of the program in the object file.
     pub program: &'static str,
     /// Name of the BTF tracepoint.

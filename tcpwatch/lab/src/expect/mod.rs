@@ -14,7 +14,7 @@ mod tests;
 
 use std::time::Duration;
 
-use tcpwatch_core::{event::Segment, track::News};
+use tcpwatch_core::{event::SegmentKind, track::News};
 
 use super::{
     host::Host,
@@ -99,8 +99,8 @@ fn first_rto(life: &SocketHistory<'_>) -> Option<FirstRto> {
             _ => None,
         })
     };
-    let of_timer = |again: &&tcpwatch_core::track::Retransmit| {
-        matches!(again.segment, Segment::Fin | Segment::Data)
+    let of_timer = |again: &&tcpwatch_core::track::TrackedRetransmit| {
+        matches!(again.segment, SegmentKind::Fin | SegmentKind::Data)
     };
     let first = again().find(of_timer)?;
     let by_timer = again().filter(of_timer).find(|again| !again.early);

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use tcpwatch_core::{
-    event::{Segment, TcpFlags, TcpState, Way},
+    event::{SegmentKind, TcpFlags, TcpState, Way},
     track::{Change, News},
 };
 
@@ -11,7 +11,7 @@ use super::{present::Present, words};
 use crate::{
     host::Host,
     scenario::{Condition, DropRule},
-    story::{Moment, MomentKind},
+    story::{StoryEvent, MomentKind},
 };
 
 /// Counts and states.
@@ -20,7 +20,7 @@ pub(super) struct StepProgress {
     present: Present,
     /// States entered since the last step other than a wait.
     entered: Vec<(Host, TcpState)>,
-    again: BTreeMap<(Host, Segment), u32>,
+    again: BTreeMap<(Host, SegmentKind), u32>,
     arrived: Vec<(Host, TcpFlags)>,
     /// The latest calls, and whether they have returned.
     calls: BTreeMap<(Host, String, String), bool>,
@@ -34,7 +34,7 @@ impl StepProgress {
         self.entered.clear();
     }
 
-    pub(super) fn take(&mut self, moment: &Moment) {
+    pub(super) fn take(&mut self, moment: &StoryEvent) {
         let host = moment.host;
         match &moment.what {
             MomentKind::News(news) => self.event(host, news),
@@ -93,7 +93,7 @@ impl StepProgress {
         }
     }
 
-    fn sent_again(&self, host: Host, segment: Segment) -> u32 {
+    fn sent_again(&self, host: Host, segment: SegmentKind) -> u32 {
         self.again.get(&(host, segment)).copied().unwrap_or(0)
     }
 

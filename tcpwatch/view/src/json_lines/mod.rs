@@ -24,7 +24,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use tcpwatch_core::{
     event::{CgroupId, KernelTime, WallClock},
-    place::{Place, Places},
+    place::{CgroupPlace, Places},
     sink::{Loss, Sink, Summary},
     track::{News, Subject},
 };
@@ -35,7 +35,7 @@ use self::{
     values::{Connected, Identity, Namespace, Owned},
 };
 use super::{
-    json::{Foreign, Object, Word},
+    json::{ForeignText, Object, Word},
     line_of,
     timestamp::Calendar,
 };
@@ -83,7 +83,7 @@ struct Head<'a> {
     event: Word,
     /// Wall-clock time in UTC, with nanoseconds.
     #[cfg_attr(test, schemars(schema_with = "schema::time"))]
-    time: Foreign<'a>,
+    time: ForeignText<'a>,
     /// The same moment on the kernel's `CLOCK_MONOTONIC`, in nanoseconds.
     mono_ns: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -184,7 +184,7 @@ impl JsonLines {
             object.add(&Head {
                 schema: SCHEMA_VERSION,
                 event: Word(event),
-                time: Foreign(&self.time),
+                time: ForeignText(&self.time),
                 mono_ns: at.0,
                 host: self.host.map(Word),
             });
@@ -200,7 +200,7 @@ fn spell(calendar: &mut Calendar, at: KernelTime, clock: &WallClock, out: &mut V
 }
 
 impl Sink for JsonLines {
-    fn place(&mut self, id: CgroupId, place: &Arc<Place>) {
+    fn place(&mut self, id: CgroupId, place: &Arc<CgroupPlace>) {
         self.places.learn(id, Some(Arc::clone(place)));
     }
 

@@ -2,7 +2,7 @@
 
 use tcpwatch_common::mini_clock::Anew;
 
-use super::{Key, Mini};
+use super::{MiniKey, KnownMini};
 use crate::{
     event::{Direction, KernelTime, MiniEvent, MiniKind, TcpState},
     timing::wheel::TickRate,
@@ -11,7 +11,7 @@ use crate::{
 
 impl Tracker {
     /// The timer of a mini-socket that is known is armed.
-    pub(super) fn runs_anew(&mut self, key: &Key, event: &MiniEvent, out: &mut impl FnMut(News)) {
+    pub(super) fn runs_anew(&mut self, key: &MiniKey, event: &MiniEvent, out: &mut impl FnMut(News)) {
         let Some(mini) = self.minis.get_mut(key) else { return };
         let was = mini.open.take();
         mini.due = Some(event.due);
@@ -46,11 +46,11 @@ impl Tracker {
     }
 
     /// A SYN has come for a listener.
-    pub(super) fn syn_arrived(&mut self, key: &Key, event: &MiniEvent, out: &mut impl FnMut(News)) {
+    pub(super) fn syn_arrived(&mut self, key: &MiniKey, event: &MiniEvent, out: &mut impl FnMut(News)) {
         self.tally.connections += 1;
         let owner = self.owner_of_listener(event);
         let dropped = self.dropped_before(event);
-        let mut mini = Mini {
+        let mut mini = KnownMini {
             due: Some(event.due),
             ends_at: Some(ends_at(event, self.reliance.rate)),
             cgroup: event.cgroup,
@@ -58,7 +58,7 @@ impl Tracker {
             process: owner,
             inherited: owner.is_some(),
             life: Box::new(Life::begun(event.at)),
-            ..Mini::unknown(MiniKind::Request, TcpState::Listen, event.at, event.socket)
+            ..KnownMini::unknown(MiniKind::Request, TcpState::Listen, event.at, event.socket)
         };
         let change = mini.change(key, event.at, TcpState::SynRecv);
         if self.is_old_request(key, event.at) {

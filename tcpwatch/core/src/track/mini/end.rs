@@ -5,17 +5,17 @@ use tcpwatch_common::{
     mini_clock::{became_time_wait, time_wait_began},
 };
 
-use super::{Key, Mini, settle::Sight};
+use super::{MiniKey, KnownMini, settle::Sight};
 use crate::{
     event::{Jiffies, KernelTime, MiniEvent, MiniKind, ResetDirection, TcpState, TimerEvent},
     timing::wheel::TickRate,
     track::{Change, MissedChange, News, Reason, Restart, Tracker},
 };
 
-impl Mini {
+impl KnownMini {
     /// The last chance to tell what was not reported because the timer stayed in its bucket: the end
     /// shows the state, and `due` tells when its 60 s were started last.
-    fn put_right(&mut self, key: &Key, end: Sight, rate: TickRate, out: &mut impl FnMut(News)) {
+    fn put_right(&mut self, key: &MiniKey, end: Sight, rate: TickRate, out: &mut impl FnMut(News)) {
         if end.state != TcpState::TimeWait {
             return;
         }
@@ -44,14 +44,14 @@ impl Mini {
 
 impl Tracker {
     /// The timer of a timewait socket fired.
-    pub(super) fn expired(&mut self, key: &Key, event: &MiniEvent, out: &mut impl FnMut(News)) {
+    pub(super) fn expired(&mut self, key: &MiniKey, event: &MiniEvent, out: &mut impl FnMut(News)) {
         let Some(mut mini) = self.minis.remove(key) else { return };
         mini.put_right(key, event.into(), self.reliance.rate, out);
         self.close(*mini, key, event.at, (Reason::Timer, false), out);
     }
 
     /// The end of a mini-socket whose last event stayed alone.
-    pub(in crate::track) fn end(&mut self, key: &Key, at: KernelTime, out: &mut impl FnMut(News)) {
+    pub(in crate::track) fn end(&mut self, key: &MiniKey, at: KernelTime, out: &mut impl FnMut(News)) {
         let Some(mut mini) = self.minis.remove(key) else { return };
         let at = mini.open.map_or(at, |open| open.sight.at);
         if let Some(open) = mini.open.filter(|_| mini.kind == MiniKind::TimeWait) {
@@ -64,8 +64,8 @@ impl Tracker {
     /// Tells the last change of a mini-socket, and the life that ends with it.
     fn close(
         &self,
-        mut mini: Mini,
-        key: &Key,
+        mut mini: KnownMini,
+        key: &MiniKey,
         at: KernelTime,
         (reason, late_data): (Reason, bool),
         out: &mut impl FnMut(News),
@@ -79,7 +79,7 @@ impl Tracker {
     }
 
     /// The reason, and whether data came after the application had closed.
-    fn why_it_ends(mini: &Mini) -> (Reason, bool) {
+    fn why_it_ends(mini: &KnownMini) -> (Reason, bool) {
         let Some(open) = mini.open else { return (Reason::Unknown, false) };
         let sent = mini.life.reset_at_end(open.sight.at);
         let sent = sent.filter(|reset| reset.direction == ResetDirection::Sent);

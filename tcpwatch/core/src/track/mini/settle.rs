@@ -4,7 +4,7 @@ use std::{collections::VecDeque, time::Duration};
 
 use tcpwatch_common::mini_clock::DECIDED_WITHIN_NS;
 
-use super::Key;
+use super::MiniKey;
 use crate::{
     event::{EarlyEnd, Jiffies, KernelTime, MiniEvent, MiniKind, TcpState, TimerEvent},
     track::{News, Tracker},
@@ -15,7 +15,7 @@ pub(in crate::track) const SETTLE: Duration = Duration::from_nanos(DECIDED_WITHI
 
 /// An event that waits for its explanation.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::track) struct Open {
+pub(in crate::track) struct OpenEvent {
     pub(in crate::track) sight: Sight,
     pub(in crate::track) timer: TimerEvent,
     pub(in crate::track) ended_by: Option<EarlyEnd>,
@@ -40,14 +40,14 @@ impl From<&MiniEvent> for Sight {
 
 /// Mini-sockets with an open event, oldest first.
 #[derive(Debug, Default)]
-pub(in crate::track) struct Settling(pub(super) VecDeque<(KernelTime, Key)>);
+pub(in crate::track) struct Settling(pub(super) VecDeque<(KernelTime, MiniKey)>);
 
 impl Settling {
     /// What has waited long enough at `now`.
     pub(in crate::track) fn due(
         &self,
         now: KernelTime,
-    ) -> impl Iterator<Item = &(KernelTime, Key)> {
+    ) -> impl Iterator<Item = &(KernelTime, MiniKey)> {
         self.0.iter().take_while(move |(opened, _)| now.since(*opened) >= SETTLE)
     }
 }
@@ -80,7 +80,7 @@ impl Tracker {
     /// Remembers an event that the next one explains.
     pub(super) fn await_explanation(
         &mut self,
-        key: &Key,
+        key: &MiniKey,
         event: &MiniEvent,
         out: &mut impl FnMut(News),
     ) {
@@ -94,7 +94,7 @@ impl Tracker {
             (mini.kind, timer) == (MiniKind::Request, TimerEvent::Expire)
                 && self.listeners.find(key.netns, &key.ends.local).is_some()
         });
-        mini.open = Some(Open { sight: event.into(), timer, ended_by, listens });
+        mini.open = Some(OpenEvent { sight: event.into(), timer, ended_by, listens });
         mini.seen = event.at;
         match event.ended_by {
             // tcp_timewait_state_process() and tcp_check_req() also move a timer, for which a start

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tcpwatch_common::mini_clock::time_wait_began;
 
-use super::{Key, Mini, begin::ends_at};
+use super::{MiniKey, KnownMini, begin::ends_at};
 use crate::{
     event::{Jiffies, MiniEvent, MiniKind, TcpState, TimerEvent},
     track::{Change, MAX_SOCKETS, MissedChange, News, Restart, Tracker, past::Past, way::way},
@@ -19,7 +19,7 @@ impl Tracker {
     /// itself, unless it is `reported`.
     pub(super) fn took_over(
         &mut self,
-        key: &Key,
+        key: &MiniKey,
         event: &MiniEvent,
         reported: bool,
         out: &mut impl FnMut(News),
@@ -33,7 +33,7 @@ impl Tracker {
             here && !past.has_timer && !at_once
         });
         let stop = left.unwrap_or(event.state);
-        let mut mini = Mini::unknown(MiniKind::TimeWait, stop, event.at, event.socket);
+        let mut mini = KnownMini::unknown(MiniKind::TimeWait, stop, event.at, event.socket);
         mini.due = Some(event.due);
         mini.ends_at = Some(ends_at(event, self.reliance.rate));
         match past {
@@ -91,7 +91,7 @@ impl Tracker {
 
     /// What is known of the connection before its timewait socket. A full socket stays in its table if
     /// there is no room for its heir, so that its last report is known for what it is.
-    fn past_of(&mut self, key: &Key, event: &MiniEvent) -> Option<Past> {
+    fn past_of(&mut self, key: &MiniKey, event: &MiniEvent) -> Option<Past> {
         let socket = event.socket?;
         if let Some(mut full) = self.sockets.remove(&socket).filter(|full| !full.replaced) {
             let past = full.past();
@@ -108,7 +108,7 @@ impl Tracker {
     /// started when it had its whole time before it.
     pub(super) fn infer_takeover(
         &mut self,
-        key: &Key,
+        key: &MiniKey,
         event: &MiniEvent,
         out: &mut impl FnMut(News),
     ) {

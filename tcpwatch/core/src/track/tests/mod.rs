@@ -19,7 +19,7 @@ use std::time::Duration;
 use super::*;
 use crate::event::{
     Direction, EarlyEnd, Endpoint, Jiffies, MiniEvent, MiniKind, ResetDirection, RetransmitEvent,
-    Segment, StateEvent, TimerEvent, Trigger, Via, process::Comm,
+    SegmentKind, StateEvent, TimerEvent, Trigger, Via, process::Comm,
 };
 use TcpState::{
     CloseWait, Closed, Established, FinWait1, FinWait2, LastAck, Listen, SynRecv, SynSent, TimeWait,

@@ -1,10 +1,10 @@
 //! Listeners' queues, as the kernel side reads them.
 
 use super::*;
-use crate::event::{ListenerQueue, QueueEvent};
+use crate::event::{QueueReading, QueueEvent};
 
-fn full() -> ListenerQueue {
-    ListenerQueue {
+fn full() -> QueueReading {
+    QueueReading {
         listener: Some(Cookie(9)),
         bound_to: end(SERVER),
         waiting: 129,
@@ -17,11 +17,11 @@ fn full() -> ListenerQueue {
 }
 
 /// Read when the last but one connection that fits was accepted.
-fn last_place() -> ListenerQueue {
-    ListenerQueue { waiting: 128, ack_dropped: false, accepted: true, ..full() }
+fn last_place() -> QueueReading {
+    QueueReading { waiting: 128, ack_dropped: false, accepted: true, ..full() }
 }
 
-fn read(at: u64, queue: ListenerQueue) -> Event {
+fn read(at: u64, queue: QueueReading) -> Event {
     Event::Queue(QueueEvent { at: ms(at), socket: None, netns: NETNS, ends: server_ends(), queue })
 }
 
@@ -33,7 +33,7 @@ fn again(at: u64, in_a_row: u8) -> Event {
         ends: server_ends(),
         cgroup: None,
         state: SynRecv,
-        segment: Segment::SynAck,
+        segment: SegmentKind::SynAck,
         trigger: Trigger::RequestTimeout { in_a_row },
         user_timeout: None,
         syn_retries: None,
@@ -45,7 +45,7 @@ fn again(at: u64, in_a_row: u8) -> Event {
 }
 
 /// What each piece of news says of queues.
-fn queues(news: &[News]) -> Vec<Option<ListenerQueue>> {
+fn queues(news: &[News]) -> Vec<Option<QueueReading>> {
     let queue = |one: &News| match one {
         News::Change(change) => change.queue.as_deref().copied(),
         News::Retransmit(again) => again.queue.as_deref().copied(),
@@ -58,7 +58,7 @@ fn queues(news: &[News]) -> Vec<Option<ListenerQueue>> {
 #[test]
 fn a_reading_is_on_the_line_of_its_moment_once_and_the_fullest_is_in_the_life() {
     let mut tracker = Tracker::new(Reliance { lives: true, ..RELIANCE });
-    let emptier = ListenerQueue { waiting: 40, ..full() };
+    let emptier = QueueReading { waiting: 40, ..full() };
     let news = tell(
         &mut tracker,
         [

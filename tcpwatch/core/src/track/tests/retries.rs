@@ -7,7 +7,7 @@ use crate::timing::Then;
 const RTO: u32 = 51;
 const SECOND: u32 = 250;
 
-fn again(at: u64, state: TcpState, segment: Segment, trigger: Trigger) -> RetransmitEvent {
+fn again(at: u64, state: TcpState, segment: SegmentKind, trigger: Trigger) -> RetransmitEvent {
     RetransmitEvent {
         at: ms(at),
         socket: Some(Cookie(1)),
@@ -28,11 +28,11 @@ fn again(at: u64, state: TcpState, segment: Segment, trigger: Trigger) -> Retran
 
 fn syn(at: u64, in_a_row: u8) -> Event {
     let trigger = Trigger::Timeout { in_a_row, rto: SECOND };
-    Event::Retransmit(again(at, SynSent, Segment::Syn, trigger))
+    Event::Retransmit(again(at, SynSent, SegmentKind::Syn, trigger))
 }
 
 fn data(at: u64, trigger: Trigger) -> Event {
-    Event::Retransmit(again(at, Established, Segment::Data, trigger))
+    Event::Retransmit(again(at, Established, SegmentKind::Data, trigger))
 }
 
 fn timeout(in_a_row: u8) -> Trigger {
@@ -40,7 +40,7 @@ fn timeout(in_a_row: u8) -> Trigger {
 }
 
 fn syn_ack(at: u64, trigger: Trigger) -> RetransmitEvent {
-    let event = again(at, SynRecv, Segment::SynAck, trigger);
+    let event = again(at, SynRecv, SegmentKind::SynAck, trigger);
     RetransmitEvent { socket: None, ends: server_ends(), ..event }
 }
 
@@ -53,7 +53,7 @@ fn connected() -> [Event; 2] {
     [connect(), Event::State(state(1, 1, SynSent, Established))]
 }
 
-fn retries(news: &[News]) -> Vec<&Retransmit> {
+fn retries(news: &[News]) -> Vec<&TrackedRetransmit> {
     news.iter()
         .filter_map(|one| match one {
             News::Retransmit(again) => Some(again),
@@ -63,7 +63,7 @@ fn retries(news: &[News]) -> Vec<&Retransmit> {
 }
 
 /// What comes next, in how many milliseconds at the earliest.
-fn next(retry: &Retransmit) -> Option<(Then, u128)> {
+fn next(retry: &TrackedRetransmit) -> Option<(Then, u128)> {
     retry.next.map(|next| (next.then, next.wait.promise.as_millis()))
 }
 
@@ -95,7 +95,7 @@ fn the_sysctls_of_the_namespace_tell_when_the_last_syn_is_sent() {
 #[test]
 fn the_sockets_own_number_of_retries_comes_before_the_sysctl() {
     let mut event =
-        again(1030, SynSent, Segment::Syn, Trigger::Timeout { in_a_row: 1, rto: SECOND });
+        again(1030, SynSent, SegmentKind::Syn, Trigger::Timeout { in_a_row: 1, rto: SECOND });
     event.syn_retries = Some(1);
     let news = tell(&mut tracker(), [connect(), Event::Retransmit(event)]);
     assert_eq!(
@@ -144,7 +144,7 @@ fn a_probe_that_was_answered_is_no_part_of_a_later_run() {
 fn a_run_goes_on_when_the_application_closes_meanwhile() {
     let probe = data(100, Trigger::Early { rto: RTO });
     let close = Event::State(state(500, 1, Established, FinWait1));
-    let last = again(712, FinWait1, Segment::Data, timeout(2));
+    let last = again(712, FinWait1, SegmentKind::Data, timeout(2));
     let events = [probe, data(304, timeout(1)), close, Event::Retransmit(last)];
     let news = tell(&mut tracker(), connected().into_iter().chain(events));
     let told: Vec<String> = retries(&news)
@@ -159,7 +159,7 @@ fn a_fin_that_crossed_with_the_peers_was_sent_before_closing() {
     let closing = [
         Event::State(state(100, 1, Established, FinWait1)),
         Event::State(state(200, 1, FinWait1, TcpState::Closing)),
-        Event::Retransmit(again(304, TcpState::Closing, Segment::Fin, timeout(1))),
+        Event::Retransmit(again(304, TcpState::Closing, SegmentKind::Fin, timeout(1))),
     ];
     let news = tell(&mut tracker(), connected().into_iter().chain(closing));
     assert_eq!(lines(&news)[4..], ["fin 1 -"], "not since CLOSING");
@@ -174,7 +174,7 @@ fn an_attempt_whose_forerunner_was_missed_has_the_kernels_number_and_no_invented
 
 #[test]
 fn a_fin_is_sent_again_after_the_time_in_its_state() {
-    let fin = again(304, FinWait1, Segment::Fin, timeout(1));
+    let fin = again(304, FinWait1, SegmentKind::Fin, timeout(1));
     let closing = [
         Event::State(state(100, 1, Established, FinWait1)),
         Event::Retransmit(RetransmitEvent { orphan: true, ..fin }),
@@ -246,15 +246,15 @@ fn after_its_last_syn_ack_the_listener_gives_up() {
 #[test]
 fn a_retry_of_an_unknown_socket_has_the_kernels_number_and_says_who_connected_if_it_can() {
     for (segment, trigger, line, direction) in [
-        (Segment::Syn, timeout(3), "syn 3 -", Some(Direction::Outgoing)),
+        (SegmentKind::Syn, timeout(3), "syn 3 -", Some(Direction::Outgoing)),
         (
-            Segment::SynAck,
+            SegmentKind::SynAck,
             Trigger::RequestTimeout { in_a_row: 1 },
             "syn_ack 1 -",
             Some(Direction::Incoming),
         ),
-        (Segment::Fin, timeout(2), "fin 2 -", None),
-        (Segment::Data, Trigger::Early { rto: RTO }, "data 1 -", None),
+        (SegmentKind::Fin, timeout(2), "fin 2 -", None),
+        (SegmentKind::Data, Trigger::Early { rto: RTO }, "data 1 -", None),
     ] {
         let event = again(9000, SynSent, segment, trigger);
         let news = tell(&mut tracker(), [Event::Retransmit(event)]);
@@ -265,7 +265,7 @@ fn a_retry_of_an_unknown_socket_has_the_kernels_number_and_says_who_connected_if
 
 #[test]
 fn what_the_network_below_refused_is_told_as_not_sent() {
-    let event = again(204, Established, Segment::Data, timeout(1));
+    let event = again(204, Established, SegmentKind::Data, timeout(1));
     let event = Event::Retransmit(RetransmitEvent { sent: false, ..event });
     assert!(!retries(&tell(&mut tracker(), [event]))[0].sent);
 }
@@ -283,7 +283,7 @@ fn a_connect_learns_its_port_from_its_first_retry() {
 #[test]
 fn the_time_in_another_state_is_not_the_wait_before_a_retry() {
     let mut tracker = Tracker::new(Reliance { gapless: false, ..RELIANCE });
-    let fin = Event::Retransmit(again(900, FinWait1, Segment::Fin, timeout(1)));
+    let fin = Event::Retransmit(again(900, FinWait1, SegmentKind::Fin, timeout(1)));
     let news = tell(&mut tracker, connected().into_iter().chain([fin]));
     assert_eq!(lines(&news)[2..], ["fin 1 -"], "a filter has hidden FIN_WAIT_1");
 }
@@ -294,7 +294,7 @@ fn an_orphan_is_given_up_sooner() {
         let mut tracker = tracker();
         let sysctls = Sysctls { orphan_retries: 1, ..Sysctls::default() };
         tracker.learn_sysctls(NETNS, sysctls);
-        let event = again(612, FinWait1, Segment::Fin, timeout(2));
+        let event = again(612, FinWait1, SegmentKind::Fin, timeout(2));
         let event = Event::Retransmit(RetransmitEvent { orphan, ..event });
         next(retries(&tell(&mut tracker, [event]))[0]).map(|(then, _)| then)
     };

@@ -209,7 +209,7 @@ fn a_half_open_connection_that_stays_is_asked_about_by_its_ends_and_then_has_a_c
     tracker.apply(&Event::Mini(request(0, TimerEvent::Start)), |_| {});
     let questions = tracker.look_at_sockets(ms(1000), 10, |_| true).questions;
     let ends = server_ends();
-    assert_eq!(questions, [Question { netns: NETNS, ends, socket: None }]);
+    assert_eq!(questions, [StayQuestion { netns: NETNS, ends, socket: None }]);
     let timer = SocketTimer {
         kind: SocketTimerKind::Retransmit,
         left: Duration::from_millis(20),
@@ -226,7 +226,7 @@ fn a_half_open_connection_that_stays_is_asked_about_by_its_ends_and_then_has_a_c
     let GivesUp::In(window) = still.wait.gives_up else { panic!("{still:?}") };
     assert_eq!(window.promise, Duration::from_millis(20 + 62_000), "63 s in all");
     let questions = tracker.look_at_sockets(ms(10_000), 10, |_| true).questions;
-    assert_eq!(questions, [Question { netns: NETNS, ends, socket: Some(Cookie(2)) }]);
+    assert_eq!(questions, [StayQuestion { netns: NETNS, ends, socket: Some(Cookie(2)) }]);
 }
 
 #[test]

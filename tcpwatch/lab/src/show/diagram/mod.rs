@@ -19,9 +19,9 @@ use tcpwatch_view::terminal::style;
 
 use self::rows::{DiagramRow, Rows};
 use super::{
-    Layout,
+    TerminalLayout,
     arrow::{Part, arrow, elbow, nothing},
-    grid::{Grid, GridLine, PerHost, Span},
+    grid::{Grid, GridLine, PerHost, ColoredText},
     is_open,
     words::{self, Connections},
 };
@@ -35,7 +35,7 @@ const FOLD: Duration = Duration::from_millis(500);
 
 /// Appends the sequence diagram of a run. Times are seconds since the run's start; an arrow has the time when its
 /// segment left.
-pub fn diagram(layout: Layout, run: &Run, out: &mut Vec<u8>) {
+pub fn diagram(layout: TerminalLayout, run: &Run, out: &mut Vec<u8>) {
     let numbered = connections(run) > 1;
     let mut grid = Grid::new(layout, numbered);
     let mut room = PerHost::default();
@@ -122,7 +122,7 @@ fn fold(
     }
     line.field = if passing.is_empty() {
         let text = words::seconds(wait, 2);
-        vec![Span::new(
+        vec![ColoredText::new(
             format!("{text:^field$}", field = grid.field()),
             anstyle::Style::new().bold(),
         )]
@@ -146,7 +146,7 @@ fn end(run: &Run, last: Option<&mut DiagramRow>) -> Option<DiagramRow> {
             }
             _ => format!("{several} still open"),
         };
-        let state = Span::new(text, style::of_state(*state));
+        let state = ColoredText::new(text, style::of_state(*state));
         (host, Some(state))
     });
     let panels = panels.into_iter().filter_map(|(host, state)| Some((host, state?)));

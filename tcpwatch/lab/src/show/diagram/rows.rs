@@ -21,10 +21,10 @@ use crate::{
     scenario::{Scenario, Signal},
     show::{
         arrow::{Fate, Part},
-        grid::{Panel, PerHost, Span},
+        grid::{Panel, PerHost, ColoredText},
         words::{self, Connections, Namer},
     },
-    story::{Moment, MomentKind, Run},
+    story::{StoryEvent, MomentKind, Run},
 };
 
 /// Maximal time between events of one row.
@@ -169,7 +169,7 @@ impl<'a> Rows<'a> {
     }
 
     /// Adds a remark to the preceding row of calls, or to a new row.
-    fn remark(&mut self, moment: &Moment, remark: Span) {
+    fn remark(&mut self, moment: &StoryEvent, remark: ColoredText) {
         let (at, host) = (moment.at, moment.host);
         match self.newest_of(host) {
             Some(row) if row.is_remark_of(host) && at.since(row.at) < CALLS => {
@@ -179,13 +179,13 @@ impl<'a> Rows<'a> {
         }
     }
 
-    fn signal(&mut self, moment: &Moment, signal: Signal) {
+    fn signal(&mut self, moment: &StoryEvent, signal: Signal) {
         *self.stopped.of_mut(moment.host) = signal == Signal::Stop;
         let remark = words::signal(signal, *self.room.of(moment.host));
         self.begin(moment.at, moment.host).panels.of_mut(moment.host).notes.push(remark);
     }
 
-    fn call(&mut self, story: &[Moment], place: usize, moment: &Moment) {
+    fn call(&mut self, story: &[StoryEvent], place: usize, moment: &StoryEvent) {
         let Some(remark) = calls::remark(story, place) else { return };
         let (MomentKind::Called(call) | MomentKind::Returned(call)) = &moment.what else { return };
         let host = moment.host;
@@ -213,7 +213,7 @@ impl<'a> Rows<'a> {
     fn state(&mut self, at: KernelTime, host: Host, to: TcpState, ends: &Endpoints) -> &mut Panel {
         let number = self.connections.number(host, ends).filter(|_| self.numbered);
         let number = number.map(|number| format!(" #{number}")).unwrap_or_default();
-        let state = Span::new(format!("{to}{number}"), style::of_state(to));
+        let state = ColoredText::new(format!("{to}{number}"), style::of_state(to));
         let joins = self.last_of(host).is_some_and(|row| {
             row.panels.of(host).state.is_none()
                 && (row.brought(host, at)
@@ -234,7 +234,7 @@ impl<'a> Rows<'a> {
         panel
     }
 
-    fn news(&mut self, moment: &Moment, news: &News) {
+    fn news(&mut self, moment: &StoryEvent, news: &News) {
         let (at, host) = (moment.at, moment.host);
         match news {
             // The same state again: the application closes a socket in FIN_WAIT_2, which becomes an orphan.
@@ -249,7 +249,7 @@ impl<'a> Rows<'a> {
             }
             News::Retransmit(again) if !again.sent => {
                 let text = words::retry(again).into_iter().next().unwrap_or_default();
-                self.remark(moment, Span::new(text, style::FAILURE));
+                self.remark(moment, ColoredText::new(text, style::FAILURE));
             }
             News::Reset(reset) => {
                 let from = if reset.direction == ResetDirection::Sent { host } else { host.peer() };
@@ -277,7 +277,7 @@ impl<'a> Rows<'a> {
         }
     }
 
-    fn segment(&mut self, moment: &Moment, arrow: &Arrow<'_>, row: &mut Option<usize>) {
+    fn segment(&mut self, moment: &StoryEvent, arrow: &Arrow<'_>, row: &mut Option<usize>) {
         let left = row.is_none() && arrow.left.is_some();
         if left { self.departs(moment, arrow, row) } else { self.arrives(moment, arrow, row) }
     }
@@ -296,7 +296,7 @@ impl<'a> Rows<'a> {
         }
     }
 
-    fn departs(&mut self, moment: &Moment, arrow: &Arrow<'_>, place: &mut Option<usize>) {
+    fn departs(&mut self, moment: &StoryEvent, arrow: &Arrow<'_>, place: &mut Option<usize>) {
         let (at, host) = (moment.at, moment.host);
         let drawn = self.drawn(arrow);
         let star = arrow.rule.filter(|_| arrow.fate == Fate::DroppedHere);
@@ -310,7 +310,7 @@ impl<'a> Rows<'a> {
         *place = self.made.len().checked_sub(1);
     }
 
-    fn arrives(&mut self, moment: &Moment, arrow: &Arrow<'_>, place: &mut Option<usize>) {
+    fn arrives(&mut self, moment: &StoryEvent, arrow: &Arrow<'_>, place: &mut Option<usize>) {
         let (at, host) = (moment.at, moment.host);
         let star = arrow.rule.map(|slot| words::dropped(self.scenario, slot));
         let quiet = place.filter(|place| self.last.of(host).is_none_or(|last| last <= *place));

@@ -12,7 +12,7 @@ use tcpwatch_view::json_lines::JsonLines;
 use crate::{
     scenario::{Scenario, Signal},
     show::words,
-    story::{Moment, MomentKind, SystemCall},
+    story::{StoryEvent, MomentKind, SystemCall},
 };
 
 /// Writes the moments of one run.
@@ -33,7 +33,7 @@ impl<'a> MomentWriter<'a> {
     }
 
     /// Appends a moment's object.
-    pub(super) fn write(&mut self, moment: &Moment, out: &mut Vec<u8>) {
+    pub(super) fn write(&mut self, moment: &StoryEvent, out: &mut Vec<u8>) {
         let Self { scenario, clock, lines } = self;
         lines.of_host(moment.host.name());
         let mut line = |event, member: &Member<'_>| {

@@ -5,17 +5,17 @@ use std::{sync::Arc, time::Duration};
 use tcpwatch_core::{
     event::{
         About, Cookie, Direction, Endpoint, Endpoints, ErrorEvent, KernelTime, Netns,
-        ResetDirection, Segment, SegmentEvent, TcpFlags, TcpOptions, TcpState, Way,
+        ResetDirection, SegmentKind, SegmentEvent, TcpFlags, TcpOptions, TcpState, Way,
     },
     timing::{Sysctls, Window, wheel::TickRate},
-    track::{Change, News, Reason, Reset, Retransmit, Subject},
+    track::{Change, News, Reason, TrackedReset, TrackedRetransmit, Subject},
 };
-use tcpwatch_kernel::probe::{Drops, filters::Family};
+use tcpwatch_kernel::probe::{DroppedSegments, filters::FamilyFilter};
 
 use crate::{
     host::Host,
     scenario::{Action, Call, CallKind, DropRule, Scenario, ScenarioStep, Signal},
-    story::{Moment, MomentKind, Profile, Run, SystemCall},
+    story::{StoryEvent, MomentKind, Profile, Run, SystemCall},
     verdict::{Times, Verdict},
 };
 
@@ -83,7 +83,7 @@ impl MadeUpRun {
         let run = Run {
             scenario: Arc::new(scenario.clone()),
             profile: Profile::Full,
-            family: Family::V4,
+            family: FamilyFilter::V4,
             sysctls: [Sysctls::default(); 2],
             rate: TickRate(250),
             started: STARTED,
@@ -120,7 +120,7 @@ impl MadeUpRun {
         self.scenario.rules.push(DropRule {
             name: name.to_owned(),
             host,
-            drops: Drops {
+            drops: DroppedSegments {
                 way,
                 local_port: None,
                 remote_port: None,
@@ -146,7 +146,7 @@ impl MadeUpRun {
     }
 
     pub(super) fn add(&mut self, host: Host, what: MomentKind) -> &mut Self {
-        self.run.story.push(Moment { at: self.now, host, what });
+        self.run.story.push(StoryEvent { at: self.now, host, what });
         self
     }
 
@@ -333,22 +333,22 @@ impl MadeUpRun {
     pub(super) fn again(
         &mut self,
         from: Host,
-        segment: Segment,
+        segment: SegmentKind,
         (attempt, gap): (u32, f64),
         dropped_by: Option<u8>,
     ) -> &mut Self {
         let (flags, state, len) = match segment {
-            Segment::Syn => (SYN, TcpState::SynSent, 0),
-            Segment::SynAck => (SYN_ACK, TcpState::SynRecv, 0),
-            Segment::Fin => (FIN, TcpState::FinWait1, 0),
-            Segment::Data => (DATA, TcpState::Established, 5),
+            SegmentKind::Syn => (SYN, TcpState::SynSent, 0),
+            SegmentKind::SynAck => (SYN_ACK, TcpState::SynRecv, 0),
+            SegmentKind::Fin => (FIN, TcpState::FinWait1, 0),
+            SegmentKind::Data => (DATA, TcpState::Established, 5),
         };
         let sent = self.leaves(from, flags, len, true, None);
         let subject = self.subject(from);
         let at = self.now;
         self.add(
             from,
-            MomentKind::News(Box::new(News::Retransmit(Retransmit {
+            MomentKind::News(Box::new(News::Retransmit(TrackedRetransmit {
                 at,
                 subject,
                 state,
@@ -358,7 +358,7 @@ impl MadeUpRun {
                 since_last: Some(seconds(gap)),
                 expected: Some(seconds(gap.floor())),
                 next: None,
-                most: (segment == Segment::Syn).then_some(6),
+                most: (segment == SegmentKind::Syn).then_some(6),
                 sent: true,
                 queue: None,
             }))),
@@ -370,7 +370,7 @@ impl MadeUpRun {
         let segment = self.leaves(from, RST, 0, false, None);
         let reset = |at, subject, direction, why| {
             let state = Some(TcpState::Closed);
-            MomentKind::News(Box::new(News::Reset(Reset { at, subject, state, direction, why })))
+            MomentKind::News(Box::new(News::Reset(TrackedReset { at, subject, state, direction, why })))
         };
         let subject = self.subject(from);
         let sent = reset(self.now, subject, ResetDirection::Sent, Some(why.into()));

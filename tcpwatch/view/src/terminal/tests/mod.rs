@@ -44,7 +44,7 @@ fn subject(direction: Direction) -> Subject {
 /// Without the header.
 fn line(news: &News, width: usize, cut: bool) -> String {
     let mut out = Vec::new();
-    let layout = Layout {
+    let layout = LogLayout {
         color: false,
         time: TimeStyle::Elapsed,
         page: None,
