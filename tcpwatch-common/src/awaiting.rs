@@ -234,7 +234,8 @@ mod tests {
         let reset = Closing { error: ECONNRESET, ..ORPHAN };
         let aborted = Closing { from: ESTABLISHED, ..Closing::default() };
         let first = [AwaitStep::Received, AwaitStep::Closed(reset)];
-        let second = [AwaitStep::Sent(SYN_SENT), AwaitStep::Closed(aborted), AwaitStep::Sent(CLOSED)];
+        let second =
+            [AwaitStep::Sent(SYN_SENT), AwaitStep::Closed(aborted), AwaitStep::Sent(CLOSED)];
         let (mut ends, resets) = counted(&[&first[..], &second[..]].concat());
         ends.sort_unstable();
         assert_eq!(ends, [(Reason::ResetReceived, 1), (Reason::ResetSent, 1)]);

@@ -135,7 +135,9 @@ pub(crate) fn count_loss(ctx: &BtfTracePointContext, loss: EmitFailure, hook: Ho
             return;
         }
         EmitFailure::UndecidedFull => Counter::UndecidedFull,
-        EmitFailure::NotATcpSocket | EmitFailure::UnknownFamily | EmitFailure::Unreadable => Counter::Unreadable,
+        EmitFailure::NotATcpSocket | EmitFailure::UnknownFamily | EmitFailure::Unreadable => {
+            Counter::Unreadable
+        }
     };
     // These come before the record was announced.
     attempt(hook);
@@ -161,10 +163,16 @@ pub(crate) fn count_full_ring(hook: Hook) {
 fn complain(ctx: &BtfTracePointContext, loss: EmitFailure) {
     match loss {
         EmitFailure::RingFull => {}
-        EmitFailure::UndecidedFull => warn!(ctx, "too many connects wait for their port to be known"),
+        EmitFailure::UndecidedFull => {
+            warn!(ctx, "too many connects wait for their port to be known")
+        }
         EmitFailure::NotATcpSocket => warn!(ctx, "skipped a TCP socket that is not a full socket"),
-        EmitFailure::UnknownFamily => warn!(ctx, "skipped a TCP socket of an unknown address family"),
-        EmitFailure::Unreadable => warn!(ctx, "skipped a mini-socket or segment that cannot be read"),
+        EmitFailure::UnknownFamily => {
+            warn!(ctx, "skipped a TCP socket of an unknown address family")
+        }
+        EmitFailure::Unreadable => {
+            warn!(ctx, "skipped a mini-socket or segment that cannot be read")
+        }
     }
 }
 

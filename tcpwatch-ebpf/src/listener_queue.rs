@@ -13,7 +13,7 @@ use tcpwatch_common::{
 
 use crate::{
     emit::{self, EmitFailure},
-    kernel::{Addresses, ListenerSock, ListenerQueues, Request},
+    kernel::{Addresses, ListenerQueues, ListenerSock, Request},
 };
 
 /// What happens to a half-open connection.

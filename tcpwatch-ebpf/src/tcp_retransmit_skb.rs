@@ -49,7 +49,11 @@ fn count_again(ctx: &BtfTracePointContext) {
     }
     let flags = SkBuff::argument(ctx, 1).outgoing_flags();
     if flags & TCP_SYN != 0 {
-        count::again(if flags & TCP_ACK == 0 { counts::RetransmitKind::Syn } else { counts::RetransmitKind::SynAck });
+        count::again(if flags & TCP_ACK == 0 {
+            counts::RetransmitKind::Syn
+        } else {
+            counts::RetransmitKind::SynAck
+        });
     } else if flags & TCP_FIN != 0 {
         count::again(counts::RetransmitKind::Fin);
     } else {

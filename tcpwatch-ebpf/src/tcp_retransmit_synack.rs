@@ -61,7 +61,9 @@ fn try_retransmit_synack(ctx: &BtfTracePointContext) -> Result<(), EmitFailure> 
         if filter::addresses(&addresses) {
             let of = (request.as_request(), first.as_listener());
             let hook = Hook::RetransmitSynAck;
-            if let Err(loss) = listener_queue::tell(of, &head, &addresses, HalfOpenStep::Waits, hook) {
+            if let Err(loss) =
+                listener_queue::tell(of, &head, &addresses, HalfOpenStep::Waits, hook)
+            {
                 emit::count_loss(ctx, loss, hook);
             }
         }

@@ -73,7 +73,8 @@ fn try_send_reset(ctx: &BtfTracePointContext) -> Result<(), EmitFailure> {
         return Ok(());
     }
     let head = emit::head(RecordKind::Reset, cookie, netns, ports, flags);
-    ResetFields { head, reason, state }.emit(addresses.ok_or(EmitFailure::UnknownFamily)?, Hook::SendReset)
+    ResetFields { head, reason, state }
+        .emit(addresses.ok_or(EmitFailure::UnknownFamily)?, Hook::SendReset)
 }
 
 /// A reset: the part of the record that does not depend on the family.

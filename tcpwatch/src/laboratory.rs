@@ -26,8 +26,8 @@ use tcpwatch_lab::{
     observe,
     run::Laboratory,
     scenario::{self, Choices, Scenario},
-    show::{self, TerminalLayout, RunProgress, ReportFile, TimelineWriter},
-    story::{LeftOut, StoryEvent, Profile, Run},
+    show::{self, ReportFile, RunProgress, TerminalLayout, TimelineWriter},
+    story::{LeftOut, Profile, Run, StoryEvent},
 };
 use tcpwatch_stream::pipeline::Live;
 use tokio::{sync::Semaphore, task::JoinSet, time::interval};
@@ -144,8 +144,8 @@ async fn one(
     let (fail, failed) = tokio::sync::oneshot::channel();
     let mut fail = Some(fail);
     let show = |moment: &StoryEvent| {
-        let timeline =
-            timeline.get_or_insert_with(|| TimelineWriter::new(layout, scenario, *family, moment.at));
+        let timeline = timeline
+            .get_or_insert_with(|| TimelineWriter::new(layout, scenario, *family, moment.at));
         let mut text = Vec::new();
         timeline.moment(moment, &mut text);
         if let Err(error) = exit::print(&text)

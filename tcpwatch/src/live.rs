@@ -14,7 +14,7 @@ use tcpwatch::cli::{
 use tcpwatch_core::{
     event::{KernelTime, Netns},
     sink::{Sink, Summary},
-    track::News,
+    track::TrackedEvent,
 };
 use tcpwatch_kernel::{
     clock,
@@ -125,13 +125,13 @@ fn say_summary(summary: Option<Summary>, sink: &mut dyn Sink, output: &OutputArg
 }
 
 /// The questions the kernel cannot answer.
-fn selection(filters: &FilterArgs, output: &OutputArgs) -> Box<dyn Fn(&News) -> bool> {
+fn selection(filters: &FilterArgs, output: &OutputArgs) -> Box<dyn Fn(&TrackedEvent) -> bool> {
     let (output, filters) = (output.clone(), filters.clone());
-    Box::new(move |news| {
+    Box::new(move |tracked| {
         let states = &filters.state;
-        output.shows(news)
-            && (states.is_empty() || states.iter().any(|state| news.touches(*state)))
-            && filters.want(&news.subject())
+        output.shows(tracked)
+            && (states.is_empty() || states.iter().any(|state| tracked.touches(*state)))
+            && filters.want(&tracked.subject())
     })
 }
 

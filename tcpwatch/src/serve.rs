@@ -12,7 +12,7 @@ use tcpwatch_kernel::{
 };
 use tcpwatch_metrics::{
     page::MetricsPage,
-    web::{ServerHandle, Server},
+    web::{Server, ServerHandle},
 };
 use tcpwatch_stream::ending::StopSignals;
 
@@ -41,7 +41,11 @@ pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode> {
 }
 
 /// Serves what `probes` count, and says where.
-pub(crate) fn start(server: Server, probes: &mut Probes, netns: Option<Netns>) -> Result<ServerHandle> {
+pub(crate) fn start(
+    server: Server,
+    probes: &mut Probes,
+    netns: Option<Netns>,
+) -> Result<ServerHandle> {
     let page = MetricsPage::of(probes, netns, server.counters())?;
     let serving = server.spawn(Arc::new(page)).context(
         "cannot start the HTTP server, which takes two threads: are there as many as `ulimit -u` and \

@@ -106,7 +106,7 @@ fn plan(args: &TopArgs, netns: Option<Netns>) -> Plan {
         ..filters.in_kernel()
     };
     Plan {
-        selection: Box::new(move |news| named.want(&news.subject())),
+        selection: Box::new(move |tracked| named.want(&tracked.subject())),
         places: filters.places(),
         ring_bytes: live.buffer,
         duration: live.duration,

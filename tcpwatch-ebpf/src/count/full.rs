@@ -104,7 +104,13 @@ fn clock(sock: Sock, new: u8) -> Option<*mut StateSince> {
 }
 
 #[inline(always)]
-fn left_syn_sent(sock: Sock, to: u8, lasted: Option<u64>, closing: Closing, words: &mut BlockWords) {
+fn left_syn_sent(
+    sock: Sock,
+    to: u8,
+    lasted: Option<u64>,
+    closing: Closing,
+    words: &mut BlockWords,
+) {
     let Some(tcp) = sock.as_tcp() else { return };
     let again = u64::from(tcp.retransmits());
     let bucket_of_syns = if again >= SYN_BOUND as u64 { SYN_BOUND } else { again as usize };

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     kernel::{self, MiniCopy, Timer},
-    maps::{self, Burial, StateSince, MINIS, PENDING},
+    maps::{self, Burial, MINIS, PENDING, StateSince},
 };
 
 const BPF_NOEXIST: u64 = 1;

@@ -8,7 +8,7 @@ pub(crate) mod ends;
 pub(crate) mod full;
 pub(crate) mod mini;
 
-use tcpwatch_common::counts::{self, RetransmitKind, Block};
+use tcpwatch_common::counts::{self, Block, RetransmitKind};
 
 use crate::{
     kernel::{Common, Sock},

@@ -27,7 +27,7 @@ use crate::maps;
 
 pub(crate) use any_tcp::{AnyTcp, TcpIterator};
 pub(crate) use common::{Common, Room};
-pub(crate) use listener::{ListenerSock, ListenerQueues};
+pub(crate) use listener::{ListenerQueues, ListenerSock};
 pub(crate) use mini::{MiniCopy, Request, Timer, are_watched};
 pub(crate) use packet::{Between, Packet, interface};
 pub(crate) use segment::SkBuff;

@@ -4,8 +4,8 @@ use aya_ebpf::{btf_maps::SkStorage, helpers::generated, programs::BtfTracePointC
 use tcpwatch_common::{Totals, totals::Numbers};
 
 use super::{
-    Addresses, Common, ListenerSock, Request, Room, addresses, field, mini::timeouts, not_zero, probe,
-    unchecked_argument,
+    Addresses, Common, ListenerSock, Request, Room, addresses, field, mini::timeouts, not_zero,
+    probe, unchecked_argument,
 };
 use crate::maps;
 

@@ -48,8 +48,8 @@ impl Account {
     #[must_use]
     pub fn is_due(&self, now: KernelTime, quiet: bool) -> bool {
         let arrived = self.received + self.undecodable;
-        let news = arrived != self.looked_at || self.suspicion;
-        news && (quiet || now.since(self.looked) >= PERIOD)
+        let tracked = arrived != self.looked_at || self.suspicion;
+        tracked && (quiet || now.since(self.looked) >= PERIOD)
     }
 
     /// Takes in the counters; returns what was lost since the last time.

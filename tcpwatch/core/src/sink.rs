@@ -6,13 +6,13 @@ use crate::{
     event::{CgroupId, KernelTime, WallClock},
     loss::Cause,
     place::CgroupPlace,
-    track::News,
+    track::TrackedEvent,
 };
 
 /// A form of output. Everything is appended to `out`; the pipeline writes it.
 pub trait Sink {
     /// A piece of news.
-    fn news(&mut self, news: &News, clock: &WallClock, out: &mut Vec<u8>);
+    fn tracked(&mut self, tracked: &TrackedEvent, clock: &WallClock, out: &mut Vec<u8>);
     /// Where a cgroup is, of which lines will come. Without a word a form of output does not show it.
     fn place(&mut self, _id: CgroupId, _place: &Arc<CgroupPlace>) {}
     /// Something was lost since the last line of this kind.

@@ -7,7 +7,7 @@ use tcpwatch_core::{
     facts::HostFacts,
     place::CgroupPlace,
     sink::Loss,
-    track::News,
+    track::TrackedEvent,
 };
 
 use crate::{
@@ -32,13 +32,13 @@ impl Default for Doctor {
 
 impl Doctor {
     /// Takes in an event.
-    pub fn news(&mut self, news: &News) {
+    pub fn tracked(&mut self, tracked: &TrackedEvent) {
         self.events += 1;
-        self.seen.note_time(news.at());
+        self.seen.note_time(tracked.at());
         for check in &mut self.checks {
-            check.news(news);
+            check.tracked(tracked);
         }
-        self.seen.note(news);
+        self.seen.note(tracked);
     }
 
     /// Takes in where a cgroup is.

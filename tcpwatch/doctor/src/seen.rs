@@ -7,7 +7,7 @@ use tcpwatch_core::{
     event::{CgroupId, Cookie, Endpoint, Endpoints, KernelTime, Netns},
     facts::{HostFacts, ListenerFacts, NetnsFacts},
     place::{CgroupPlace, Places},
-    track::{News, Subject},
+    track::{Subject, TrackedEvent},
 };
 
 use crate::whose::Whose;
@@ -37,12 +37,12 @@ impl Surroundings {
     }
 
     /// Remembers whose a socket is, while it exists.
-    pub(crate) fn note(&mut self, news: &News) {
-        let subject = news.subject();
+    pub(crate) fn note(&mut self, tracked: &TrackedEvent) {
+        let subject = tracked.subject();
         let Some(socket) = subject.socket else { return };
-        let ends = match news {
-            News::Change(change) => change.to == tcpwatch_core::event::TcpState::Closed,
-            News::Connection(_) => true,
+        let ends = match tracked {
+            TrackedEvent::Change(change) => change.to == tcpwatch_core::event::TcpState::Closed,
+            TrackedEvent::Connection(_) => true,
             _ => false,
         };
         if ends {

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 
 use super::{
     host::Host,
-    hosts::{LINK, HostsPlan, World},
+    hosts::{HostsPlan, LINK, World},
     run::FIRST_INDEX,
 };
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use tcpwatch_core::{
     event::{KernelTime, Netns, SegmentEvent, TcpState},
     timing::{Sysctls, wheel::TickRate},
-    track::News,
+    track::TrackedEvent,
 };
 use tcpwatch_kernel::probe::filters::FamilyFilter;
 
@@ -39,7 +39,7 @@ pub enum MomentKind {
     /// The process got a signal.
     Signal(Signal),
     /// An event of the live log: a change, a retransmission, a reset, an error.
-    News(Box<News>),
+    TrackedEvent(Box<TrackedEvent>),
     /// A segment passed the host's link, or was dropped there.
     Segment(Box<SegmentEvent>),
     /// A rule was set on the host's link, by its slot.

@@ -2,7 +2,9 @@
 
 use tcpwatch_common::{
     Reason,
-    counts::{ACCEPTS, AGAIN, RetransmitKind, CONNECT_ENDS, ENDS, RESETS_RECEIVED, RESETS_SENT, UNKEPT},
+    counts::{
+        ACCEPTS, AGAIN, CONNECT_ENDS, ENDS, RESETS_RECEIVED, RESETS_SENT, RetransmitKind, UNKEPT,
+    },
 };
 use tcpwatch_core::event::TcpState;
 

@@ -11,7 +11,7 @@ use std::{
 use tcpwatch_core::event::Netns;
 use tcpwatch_kernel::{
     source::snapshot::namespaces,
-    trial::{Left, NoGround, Ports, LoopbackSockets, Unanswered, leave, shorten_fin_wait_2},
+    trial::{Left, LoopbackSockets, NoGround, Ports, Unanswered, leave, shorten_fin_wait_2},
 };
 
 use super::features::Takes;
@@ -134,7 +134,8 @@ fn ready(shared: Option<NoGround>) -> io::Result<(TrialPlace, LoopbackSockets)> 
         Some(_) => Some("it lasts for tcp_fin_timeout, a minute as a rule".to_owned()),
         None => shorten_fin_wait_2().err().map(|error| format!("tcp_fin_timeout: {error}")),
     };
-    let place = TrialPlace { netns: namespaces::own()?, ports: stage.ports()?, shared, long_fin_wait_2 };
+    let place =
+        TrialPlace { netns: namespaces::own()?, ports: stage.ports()?, shared, long_fin_wait_2 };
     Ok((place, stage))
 }
 

@@ -14,7 +14,7 @@ use tcpwatch_kernel::probe::{Counting, Facts, Filters, ProbeError, Probes, Ring,
 
 use actor::{Actor, TrialPlace};
 use features::features;
-use report::{FeatureAnswer, CheckReport};
+use report::{CheckReport, FeatureAnswer};
 use trial::TrialResult;
 
 use crate::runtime;
@@ -27,8 +27,10 @@ pub(crate) fn run() -> Result<ExitCode> {
     let mut report = CheckReport::default();
     report.line(&format!("kernel {}, {}", facts.release, facts.machine), FeatureAnswer::Ok);
     for (what, met) in facts.demands() {
-        report
-            .line(&what, met.map_or_else(|error| FeatureAnswer::Off(error.to_string()), |()| FeatureAnswer::Ok));
+        report.line(
+            &what,
+            met.map_or_else(|error| FeatureAnswer::Off(error.to_string()), |()| FeatureAnswer::Ok),
+        );
     }
     report.pid_namespace();
     let actor = Actor::start();

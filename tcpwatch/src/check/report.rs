@@ -38,7 +38,9 @@ impl CheckReport {
             FeatureAnswer::Works => "works (tried)".to_owned(),
             FeatureAnswer::NotTried(why) => format!("attached, not tried: {}", self.once(why)),
             FeatureAnswer::Off(why) => format!("off: {}", self.once(why)),
-            FeatureAnswer::Fails(missing) => format!("FAILS: attached, but did not show: {missing}"),
+            FeatureAnswer::Fails(missing) => {
+                format!("FAILS: attached, but did not show: {missing}")
+            }
         };
         // What the verifier says has several lines.
         let answer = answer.replace('\n', "; ");

@@ -18,7 +18,7 @@ use ipnet::IpNet;
 use tcpwatch_core::{
     event::{Direction, Process, TcpState},
     place::PlaceFilter,
-    track::{News, Subject},
+    track::{Subject, TrackedEvent},
 };
 use tcpwatch_kernel::probe::{
     Filters, Tells,
@@ -364,17 +364,17 @@ impl OutputArgs {
 
     /// Is this piece of news of the kind that is shown?
     #[must_use]
-    pub fn shows(&self, news: &News) -> bool {
-        match news {
-            News::Connection(connection) => {
+    pub fn shows(&self, tracked: &TrackedEvent) -> bool {
+        match tracked {
+            TrackedEvent::Connection(connection) => {
                 let asked = self.lives || self.failed || self.format == Format::Json;
                 asked && !self.retries && (!self.failed || connection.end.is_failure())
             }
             _ if self.lives || self.failed => false,
-            News::Retransmit(_) => true,
+            TrackedEvent::Retransmit(_) => true,
             _ if self.retries => false,
             // The change to CLOSED has told why already.
-            News::Error(error) => {
+            TrackedEvent::Error(error) => {
                 self.format == Format::Json || error.event.state != TcpState::Closed
             }
             _ => true,

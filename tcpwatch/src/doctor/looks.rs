@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use tcpwatch_core::facts::HostFacts;
-use tcpwatch_kernel::source::snapshot::{SnapshotScope, SnapshotError, host_facts};
+use tcpwatch_kernel::source::snapshot::{SnapshotError, SnapshotScope, host_facts};
 use tokio::{
     task::{JoinHandle, spawn_blocking},
     time::sleep_until,

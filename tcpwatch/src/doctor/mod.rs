@@ -130,7 +130,7 @@ async fn until(end: Option<Instant>) {
 fn judge(doctor: &mut Doctor, batch: &Batch<'_>) {
     for item in batch.items {
         match item {
-            Item::News(news) => doctor.news(news),
+            Item::TrackedEvent(tracked) => doctor.tracked(tracked),
             Item::Place(id, place) => doctor.place(*id, place),
             Item::Loss(loss) => doctor.loss(loss),
             Item::Summary(_) => {}

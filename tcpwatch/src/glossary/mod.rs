@@ -84,9 +84,10 @@ pub fn explain(word: &str) -> Result<String, UnknownWord> {
             let shown: Vec<String> = found.into_iter().map(page::shown).collect();
             Ok(shown.join("\n"))
         }
-        None => {
-            Err(UnknownWord { word: word.escape_debug().to_string(), advice: advice(&letters, &pages) })
-        }
+        None => Err(UnknownWord {
+            word: word.escape_debug().to_string(),
+            advice: advice(&letters, &pages),
+        }),
     }
 }
 

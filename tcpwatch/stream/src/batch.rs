@@ -7,7 +7,7 @@ use tcpwatch_core::{
     facts::HostFacts,
     place::CgroupPlace,
     sink::{Loss, Summary},
-    track::News,
+    track::TrackedEvent,
 };
 
 use crate::{plan::Plan, whereabouts::Whereabouts};
@@ -19,7 +19,7 @@ const FULL: usize = 256;
 #[derive(Clone, Debug)]
 pub enum Item {
     /// What happened to a socket, if [`Plan::selection`] and [`Plan::places`] let it pass.
-    News(News),
+    TrackedEvent(TrackedEvent),
     /// Where a cgroup is, whatever the plan asks for: before what happens to its sockets, if its path is found
     /// by then, and again if it was forgotten meanwhile.
     Place(CgroupId, Arc<CgroupPlace>),
@@ -65,18 +65,18 @@ impl<'a> BatchBuilder<'a> {
     }
 
     /// Adds what is to be shown, until as much is shown as was asked for.
-    pub(crate) fn news(&mut self, news: News) {
-        if self.is_complete() || !self.wants(&news) {
+    pub(crate) fn tracked(&mut self, tracked: TrackedEvent) {
+        if self.is_complete() || !self.wants(&tracked) {
             return;
         }
         self.changes += 1;
-        self.inferred += u64::from(news.is_inferred());
-        self.items.push(Item::News(news));
+        self.inferred += u64::from(tracked.is_inferred());
+        self.items.push(Item::TrackedEvent(tracked));
     }
 
     /// Is it to be shown?
-    pub(crate) fn wants(&mut self, news: &News) -> bool {
-        (self.plan.selection)(news) && self.whereabouts.is_wanted(news.subject().cgroup)
+    pub(crate) fn wants(&mut self, tracked: &TrackedEvent) -> bool {
+        (self.plan.selection)(tracked) && self.whereabouts.is_wanted(tracked.subject().cgroup)
     }
 
     /// Adds where a cgroup is, `None` if its path cannot be found.

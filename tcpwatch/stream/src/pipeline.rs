@@ -12,7 +12,9 @@ use tcpwatch_core::{event::KernelTime, facts::HostFacts};
 use tcpwatch_kernel::{
     clock,
     probe::{Probes, Ring},
-    source::{complaints::Complaints, ring::RingSource, snapshot::FindOwners, witness::look_around},
+    source::{
+        complaints::Complaints, ring::RingSource, snapshot::FindOwners, witness::look_around,
+    },
 };
 use tokio::time::{Instant, sleep_until};
 

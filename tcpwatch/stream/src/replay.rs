@@ -10,7 +10,7 @@ use tcpwatch_core::{
     order::WINDOW,
     place::CgroupPlace,
     timing::Sysctls,
-    track::News,
+    track::TrackedEvent,
 };
 use tcpwatch_kernel::{
     probe::Tells,
@@ -117,7 +117,7 @@ impl<'a, F: BufRead> Replay<'a, F> {
             // Of which ports and addresses they are is not in the recording.
             Recorded::Others(others) => {
                 if self.plan.filters.wants_all_of(others.netns) {
-                    self.road.shown.news(News::Others(others));
+                    self.road.shown.tracked(TrackedEvent::Others(others));
                 }
             }
         }

@@ -50,7 +50,7 @@ impl<'a> Road<'a> {
     pub(crate) fn learn(&mut self, known: &[KnownSocket]) {
         self.tracker.learn(known);
         if self.plan.existing {
-            self.tracker.tell_existing(known, |news| self.shown.news(news));
+            self.tracker.tell_existing(known, |tracked| self.shown.tracked(tracked));
         }
     }
 
@@ -86,7 +86,7 @@ impl<'a> Road<'a> {
             {
                 losses.refresh(&mut self.tracker)?;
             }
-            self.tracker.apply(&event, |news| self.shown.news(news));
+            self.tracker.apply(&event, |tracked| self.shown.tracked(tracked));
             if self.shown.is_full() {
                 return Ok(false);
             }
@@ -98,7 +98,7 @@ impl<'a> Road<'a> {
             {
                 losses.refresh(&mut self.tracker)?;
             }
-            self.tracker.settle(until, &mut |news| self.shown.news(news));
+            self.tracker.settle(until, &mut |tracked| self.shown.tracked(tracked));
         }
         Ok(true)
     }
@@ -122,12 +122,12 @@ impl<'a> Road<'a> {
 
     /// Takes in the kernel's answer to a question about a socket.
     pub(crate) fn answer(&mut self, known: &KnownSocket) {
-        self.tracker.answer(known, |news| self.shown.news(news));
+        self.tracker.answer(known, |tracked| self.shown.tracked(tracked));
     }
 
     /// Takes in the kernel's answer about a socket that stays in a state; is it still what the answer is about?
     pub(crate) fn still(&mut self, waiter: &Waiter) -> bool {
-        self.tracker.still(waiter, |news| self.shown.news(news))
+        self.tracker.still(waiter, |tracked| self.shown.tracked(tracked))
     }
 
     /// Losses become items.
@@ -140,7 +140,7 @@ impl<'a> Road<'a> {
     pub(crate) fn summarize(&mut self, end: KernelTime) -> Result<()> {
         self.shown.whereabouts.result()?;
         if self.plan.unfinished {
-            self.tracker.tell_unfinished(end, |news| self.shown.news(news));
+            self.tracker.tell_unfinished(end, |tracked| self.shown.tracked(tracked));
         }
         let mut summary = self.account.summary(end, self.tracker.tally());
         summary.out_of_order = self.order.late();

@@ -4,7 +4,7 @@
 use tcpwatch_core::{
     event::KernelTime,
     order::WINDOW,
-    track::{News, Sights},
+    track::{Sights, TrackedEvent},
 };
 use tcpwatch_kernel::{
     clock,
@@ -115,11 +115,11 @@ impl Waits {
         // A replay may ask for others.
         let all = recording.is_made();
         let Road { tracker, shown, .. } = road;
-        let wanted = |news: &News| all || shown.wants(news);
+        let wanted = |tracked: &TrackedEvent| all || shown.wants(tracked);
         let Sights { questions, others } = tracker.look_at_sockets(now, AT_A_TIME, wanted);
         for others in others {
             recording.others(&others);
-            shown.news(News::Others(others));
+            shown.tracked(TrackedEvent::Others(others));
         }
         if questions.is_empty() {
             return;
@@ -150,7 +150,7 @@ impl Waits {
         self.take_in(until, road, recording);
         for others in road.tracker.counted_at_end(clock::now()) {
             recording.others(&others);
-            road.shown.news(News::Others(others));
+            road.shown.tracked(TrackedEvent::Others(others));
         }
     }
 }

@@ -29,7 +29,11 @@ impl<'a> Whereabouts<'a> {
     }
 
     /// Remembers the place of a cgroup, `None` if its path cannot be found; returns it.
-    pub(crate) fn learn(&mut self, id: CgroupId, place: Option<CgroupPlace>) -> Option<Arc<CgroupPlace>> {
+    pub(crate) fn learn(
+        &mut self,
+        id: CgroupId,
+        place: Option<CgroupPlace>,
+    ) -> Option<Arc<CgroupPlace>> {
         let place = place.map(Arc::new);
         if let Some(place) = &place {
             self.note_container(place);

@@ -14,7 +14,7 @@ use proptest::{
     sample::{Index, select},
     test_runner::TestRunner,
 };
-use tcpwatch_metrics::web::{ServerHandle, Limits, Pages, Server};
+use tcpwatch_metrics::web::{Limits, Pages, Server, ServerHandle};
 
 use super::{
     cases::cases,

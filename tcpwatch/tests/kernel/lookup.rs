@@ -13,7 +13,7 @@ use std::{
 
 use rustix::thread::{UnshareFlags, gettid};
 use tcpwatch_core::event::{Endpoint, Endpoints, KnownKind, KnownSocket, Netns, TcpState};
-use tcpwatch_kernel::source::snapshot::{LookupAnswer, Lookup, SocketQuestion};
+use tcpwatch_kernel::source::snapshot::{Lookup, LookupAnswer, SocketQuestion};
 
 const CLIENT: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 const SERVER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);

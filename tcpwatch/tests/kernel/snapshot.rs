@@ -12,7 +12,7 @@ use std::{
 };
 
 use tcpwatch_core::event::{Endpoint, KnownKind, KnownSocket, Netns, TcpState, Via};
-use tcpwatch_kernel::source::snapshot::{self, FindOwners, SnapshotScope, Snapshot};
+use tcpwatch_kernel::source::snapshot::{self, FindOwners, Snapshot, SnapshotScope};
 
 fn everything() -> Snapshot {
     snapshot::take(SnapshotScope::Every, FindOwners::Find).unwrap()

@@ -337,7 +337,12 @@ fn holes_in_the_data_are_told_as_blocks_of_selective_acknowledgments() {
     pair.set(
         Host::Server,
         0,
-        &DroppedSegments { count: Some(1), mask: TcpFlags::PSH, value: TcpFlags::PSH, ..rule(Way::In) },
+        &DroppedSegments {
+            count: Some(1),
+            mask: TcpFlags::PSH,
+            value: TcpFlags::PSH,
+            ..rule(Way::In)
+        },
     );
     client.write_all(b"lost").unwrap();
     client.write_all(b"heard").unwrap();

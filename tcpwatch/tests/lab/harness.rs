@@ -15,7 +15,7 @@ use tcpwatch_lab::{
     host::Host,
     hosts::{HostsError, HostsPlan, World},
     scenario::{Call, CallKind},
-    story::{StoryEvent, MomentKind, SystemCall},
+    story::{MomentKind, StoryEvent, SystemCall},
 };
 use tokio::sync::mpsc;
 

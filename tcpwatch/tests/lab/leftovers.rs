@@ -16,7 +16,7 @@ use tcpwatch_core::event::{Netns, TcpState};
 use tcpwatch_kernel::{probe::filters::FamilyFilter, source::snapshot::namespaces};
 use tcpwatch_lab::{
     host::Host,
-    hosts::{LINK, HostsPlan, World, end_orphans},
+    hosts::{HostsPlan, LINK, World, end_orphans},
     scenario::{CallKind, Signal},
 };
 

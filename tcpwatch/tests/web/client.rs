@@ -11,7 +11,7 @@ use prometheus::TextEncoder;
 use tcpwatch_metrics::{
     collector::Collector as _,
     family::ScrapeFamily,
-    web::{Counters, ServerHandle, Limits, Pages, Server},
+    web::{Counters, Limits, Pages, Server, ServerHandle},
 };
 
 /// Prometheus's default time limit for a page.

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use tcpwatch_metrics::web::{ServerHandle, Limits, Pages};
+use tcpwatch_metrics::web::{Limits, Pages, ServerHandle};
 
 use super::client::{answer, connect, get, server};
 

@@ -26,7 +26,10 @@ pub fn of(row: &SocketRow) -> Vec<CopyOffer> {
     if row.state == TcpState::Listen {
         let text = format!("sudo tcpwatch --local-port {}", local.port);
         offers.push(CopyOffer { what: "its log", text });
-        offers.push(CopyOffer { what: "ask ss", text: format!("ss -ltnpe 'sport = :{}'", local.port) });
+        offers.push(CopyOffer {
+            what: "ask ss",
+            text: format!("ss -ltnpe 'sport = :{}'", local.port),
+        });
     } else {
         let ports = format!("--local-port {} --remote-port {}", local.port, remote.port);
         offers.push(CopyOffer { what: "its log", text: format!("sudo tcpwatch {ports}") });

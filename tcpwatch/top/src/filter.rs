@@ -70,7 +70,12 @@ impl Filter {
 
     /// Is this socket in the view?
     #[must_use]
-    pub fn judge(&self, row: &SocketRow, place: Option<&CgroupPlace>, now: KernelTime) -> FilterVerdict {
+    pub fn judge(
+        &self,
+        row: &SocketRow,
+        place: Option<&CgroupPlace>,
+        now: KernelTime,
+    ) -> FilterVerdict {
         let mut verdict = FilterVerdict { wanted: true, again_at: None };
         for term in &self.terms {
             let any = term.any.iter().any(|test| test.holds(row, place, now));

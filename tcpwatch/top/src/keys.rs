@@ -131,8 +131,13 @@ pub const KEYS: &[Binding] = &[
         "keep the selected socket in sight; a move ends it",
     )
     .footer("follow"),
-    line("Space", &[key(' ')], KeyAction::Pause, "stop the view, or go on; play a recording, or stop")
-        .footer("pause"),
+    line(
+        "Space",
+        &[key(' ')],
+        KeyAction::Pause,
+        "stop the view, or go on; play a recording, or stop",
+    )
+    .footer("pause"),
     line("a", &[key('a')], KeyAction::Owners, "by owner; Enter filters by the selected one")
         .footer("owners"),
     line("y", &[key('y')], KeyAction::Copy, "copy the socket, or a command about it"),
@@ -146,9 +151,14 @@ pub const KEYS: &[Binding] = &[
     line(",", &[key(',')], KeyAction::Backward, "an event back").of_recording().footer("back"),
     line(">", &[key('>')], KeyAction::Later, "10 s on").of_recording(),
     line("<", &[key('<')], KeyAction::Earlier, "10 s back").of_recording(),
-    line(":", &[key(':')], KeyAction::Moment, "to a time (19:47:08) or by a duration (+1m30s, -5s)")
-        .of_recording()
-        .footer("time"),
+    line(
+        ":",
+        &[key(':')],
+        KeyAction::Moment,
+        "to a time (19:47:08) or by a duration (+1m30s, -5s)",
+    )
+    .of_recording()
+    .footer("time"),
     line("Ctrl-L", &[(KeyCode::Char('l'), CONTROL)], KeyAction::Redraw, "draw everything anew"),
     line("Ctrl-Z", &[(KeyCode::Char('z'), CONTROL)], KeyAction::Suspend, "stop until fg"),
     line("q Ctrl-C", &[key('q'), (KeyCode::Char('c'), CONTROL)], KeyAction::Quit, "quit")

@@ -13,7 +13,7 @@ use tokio::{
 };
 
 use crate::{
-    screen::{Screen, ReplayStep, Wish},
+    screen::{ReplayStep, Screen, Wish},
     timeline::Timeline,
     tty::{FromTty, Tty},
 };
@@ -55,7 +55,11 @@ enum AfterInput {
 ///
 /// # Errors
 /// If the run fails, or the terminal cannot be used.
-pub async fn live(mut stage: DrawnTerminal, live: &mut Live<'_>, screen: &mut Screen) -> Result<()> {
+pub async fn live(
+    mut stage: DrawnTerminal,
+    live: &mut Live<'_>,
+    screen: &mut Screen,
+) -> Result<()> {
     screen.message = None;
     stage.within = Duration::ZERO;
     let mut leaving = Leaving::Going;

@@ -6,7 +6,7 @@ use tcpwatch_core::event::KernelTime;
 use tcpwatch_stream::batch::Item;
 
 use crate::{
-    screen::{ReplayProgress, Screen, ReplayStep},
+    screen::{ReplayProgress, ReplayStep, Screen},
     sockets::Sockets,
 };
 
@@ -33,7 +33,7 @@ impl Timeline {
     pub fn push(&mut self, item: Item) -> bool {
         let (before, events) = self.moments.last().copied().unwrap_or((KernelTime(0), 0));
         let (at, event) = match &item {
-            Item::News(news) => (news.at(), 1),
+            Item::TrackedEvent(tracked) => (tracked.at(), 1),
             Item::Loss(loss) => (loss.at, 0),
             Item::Place(..) | Item::Summary(_) => (before, 0),
         };
@@ -46,7 +46,7 @@ impl Timeline {
     pub fn begin(&mut self, screen: &mut Screen) {
         let existed = |item: &Item| {
             matches!(item, Item::Place(..))
-                || matches!(item, Item::News(news) if news.name() == "existing")
+                || matches!(item, Item::TrackedEvent(tracked) if tracked.name() == "existing")
         };
         let end = self.items.iter().position(|item| !existed(item)).unwrap_or(self.items.len());
         self.go_to(end, screen);
@@ -80,13 +80,13 @@ impl Timeline {
         match step {
             ReplayStep::Forward => {
                 let more = self.items.iter().skip(self.at);
-                let is_event = |item: &Item| matches!(item, Item::News(_));
+                let is_event = |item: &Item| matches!(item, Item::TrackedEvent(_));
                 let passed = more.take_while(|item| !is_event(item)).count();
                 self.go_to(self.at + passed + 1, screen);
             }
             ReplayStep::Backward => {
                 let shown = self.items.get(..self.at).unwrap_or_default();
-                let is_event = |item: &Item| matches!(item, Item::News(_));
+                let is_event = |item: &Item| matches!(item, Item::TrackedEvent(_));
                 let to = shown.iter().rposition(is_event).unwrap_or(0);
                 self.go_to(to, screen);
             }

@@ -18,15 +18,18 @@ pub use grouped::grouped;
 pub(crate) use line::Line;
 use tcpwatch_core::{
     event::{About, ErrorEvent, SegmentEvent},
-    track::{Change, Connection, Existing, News, Others, TrackedReset, Restart, TrackedRetransmit, Still},
+    track::{
+        Change, Connection, Existing, Others, Restart, Still, TrackedEvent, TrackedReset,
+        TrackedRetransmit,
+    },
 };
 
 macro_rules! lines {
     ($($variant:ident($event:ty) as $form:ty,)*) => {
         /// How an event is shown.
-        pub(crate) fn line_of(news: &News) -> &dyn Line {
-            match news {
-                $(News::$variant(event) => {
+        pub(crate) fn line_of(tracked: &TrackedEvent) -> &dyn Line {
+            match tracked {
+                $(TrackedEvent::$variant(event) => {
                     let event: &$event = event;
                     event
                 })*

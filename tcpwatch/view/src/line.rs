@@ -2,7 +2,9 @@
 
 use tcpwatch_core::{
     event::{SegmentEvent, WallClock},
-    track::{Change, Connection, Existing, Others, TrackedReset, Restart, TrackedRetransmit, Still},
+    track::{
+        Change, Connection, Existing, Others, Restart, Still, TrackedReset, TrackedRetransmit,
+    },
 };
 
 use crate::{

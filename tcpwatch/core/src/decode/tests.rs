@@ -10,7 +10,7 @@ use tcpwatch_common::{
 
 use super::*;
 use crate::event::{
-    ResetDirection, ResetEvent, RetransmitEvent, SegmentKind, SegmentEvent, StateEvent, TcpFlags,
+    ResetDirection, ResetEvent, RetransmitEvent, SegmentEvent, SegmentKind, StateEvent, TcpFlags,
     TcpOptions, TcpState, Trigger, Way,
 };
 

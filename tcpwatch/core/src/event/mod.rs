@@ -21,7 +21,7 @@ pub mod waiter;
 
 pub use error::ErrorEvent;
 pub use known::{KnownKind, KnownSocket};
-pub use listener_queue::{QueueReading, QueueEvent};
+pub use listener_queue::{QueueEvent, QueueReading};
 pub use mini::{EarlyEnd, Jiffies, MiniEvent, MiniKind, TimerEvent};
 pub use owner::OwnerEvent;
 pub use process::{Process, Via};

@@ -2,8 +2,8 @@
 //! the ends of mini-sockets that nothing reported.
 
 use super::{
-    Change, FullSocket, News, Reason, Tracker,
-    mini::{MiniKey, KnownMini, SETTLE},
+    Change, FullSocket, Reason, TrackedEvent, Tracker,
+    mini::{KnownMini, MiniKey, SETTLE},
     way::way,
 };
 use crate::event::{
@@ -43,7 +43,7 @@ impl Tracker {
         &mut self,
         key: &MiniKey,
         opened: KernelTime,
-        out: &mut impl FnMut(News),
+        out: &mut impl FnMut(TrackedEvent),
     ) {
         let lossy = self.may_lack_a_record(opened);
         let Some(mini) = self.minis.get_mut(key) else { return };
@@ -86,7 +86,7 @@ impl Tracker {
         &mut self,
         key: &MiniKey,
         event: &MiniEvent,
-        out: &mut impl FnMut(News),
+        out: &mut impl FnMut(TrackedEvent),
     ) {
         let Some(mini) = self.minis.get(key) else { return };
         // The same connection, of whose life as a full socket nothing was reported.
@@ -107,7 +107,7 @@ impl Tracker {
         &mut self,
         key: &MiniKey,
         at: KernelTime,
-        out: &mut impl FnMut(News),
+        out: &mut impl FnMut(TrackedEvent),
     ) {
         let Some(mut mini) = self.minis.remove(key) else { return };
         let (subject, left) = (mini.subject(key), mini.state);

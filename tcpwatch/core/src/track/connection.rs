@@ -1,8 +1,8 @@
 //! Full sockets: from the kernel's report of a state change to news.
 
 use super::{
-    Change, Handshake, Life, News, Reason, Subject, Tracker, key, missed::may_go_on, reason,
-    stays::Look,
+    Change, Handshake, Life, Reason, Subject, TrackedEvent, Tracker, key, missed::may_go_on,
+    reason, stays::Look,
 };
 use crate::event::{
     CgroupId, Cookie, Direction, Endpoints, KernelTime, KnownSocket, Netns, Process, StateEvent,
@@ -86,7 +86,7 @@ impl Tracker {
         self.listeners.find(known.netns, &known.ends.local).map(|_| Direction::Incoming)
     }
 
-    pub(super) fn apply_state(&mut self, event: &StateEvent, out: &mut impl FnMut(News)) {
+    pub(super) fn apply_state(&mut self, event: &StateEvent, out: &mut impl FnMut(TrackedEvent)) {
         let known = self.sockets.remove(&event.socket);
         let replaced = known.as_ref().is_some_and(|known| known.replaced);
         if self.is_burial(event, replaced) {
@@ -125,7 +125,7 @@ impl Tracker {
                 event.timer.map(|(armed, due)| self.reliance.rate.fires_at((armed, event.at), due));
             change.handshake = special;
             change.queue = self.unclaimed.take(event, &mut connection.life);
-            out(News::Change(change));
+            out(TrackedEvent::Change(change));
         }
         if event.to == TcpState::Closed {
             self.listeners.remove(event.netns, &event.ends.local, event.socket);
@@ -178,10 +178,10 @@ impl Tracker {
         subject: Subject,
         life: Life,
         last: (TcpState, Reason),
-        out: &mut impl FnMut(News),
+        out: &mut impl FnMut(TrackedEvent),
     ) {
         if self.reliance.lives {
-            out(News::Connection(Box::new(life.end(at, subject, last))));
+            out(TrackedEvent::Connection(Box::new(life.end(at, subject, last))));
         }
     }
 
@@ -255,7 +255,7 @@ impl Tracker {
         connection: &mut FullSocket,
         event: &StateEvent,
         met: bool,
-        out: &mut impl FnMut(News),
+        out: &mut impl FnMut(TrackedEvent),
     ) -> bool {
         let enters = event.from == TcpState::Listen && event.to == TcpState::SynRecv;
         if !(enters || met && event.from == TcpState::SynRecv) {

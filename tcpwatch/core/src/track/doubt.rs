@@ -10,8 +10,8 @@ use std::{cmp::Reverse, collections::BinaryHeap, time::Duration};
 use tcpwatch_common::mini_clock::TIME_WAIT_SECONDS;
 
 use super::{
-    Change, News, Tracker,
-    mini::{MiniKey, KnownMini, time_wait_since},
+    Change, TrackedEvent, Tracker,
+    mini::{KnownMini, MiniKey, time_wait_since},
 };
 use crate::{
     event::{Endpoints, KernelTime, KnownSocket, MiniEvent, Netns, TcpState},
@@ -87,16 +87,17 @@ impl Tracker {
 
     /// The kernel's answer: if the socket is in TIME_WAIT by now, the time that is left tells when
     /// it entered it, to a tick.
-    pub fn answer(&mut self, known: &KnownSocket, mut out: impl FnMut(News)) {
+    pub fn answer(&mut self, known: &KnownSocket, mut out: impl FnMut(TrackedEvent)) {
         let key = MiniKey { netns: known.netns, ends: known.ends };
         let Some(entered) = time_wait_since(known) else { return };
-        let asked =
-            |mini: &&mut Box<KnownMini>| mini.silent_until().is_some() && mini.is_known_as(known.socket);
+        let asked = |mini: &&mut Box<KnownMini>| {
+            mini.silent_until().is_some() && mini.is_known_as(known.socket)
+        };
         let Some(mini) = self.minis.get_mut(&key).filter(asked) else { return };
         let entered = entered.max(mini.since.unwrap_or(entered));
         let change = mini.change(&key, entered, TcpState::TimeWait);
         let ends_at = mini.ends_at;
         mini.enter_unreported(TcpState::TimeWait, entered);
-        out(News::Change(Change { ends_at, asked: true, ..change }));
+        out(TrackedEvent::Change(Change { ends_at, asked: true, ..change }));
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{MissedChange, Reason, Subject, queues::QueueEncounter, retry::Retry};
 use crate::event::{
     Direction, KernelTime, QueueReading, ResetDirection, ResetEvent, RetransmitEvent, SegmentKind,
-    StateEvent, TcpState, SocketTotals, Trigger,
+    SocketTotals, StateEvent, TcpState, Trigger,
 };
 
 /// The longest time from a reset that a socket sends to the end that it goes with.

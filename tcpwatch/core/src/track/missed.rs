@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use super::{
-    Census, Change, FullSocket, Life, MissedChange, News, Reason, Tracker, key, mini::KnownMini, reason,
-    way::way,
+    Census, Change, FullSocket, Life, MissedChange, Reason, TrackedEvent, Tracker, key,
+    mini::KnownMini, reason, way::way,
 };
 use crate::event::{
     Cookie, Direction, Endpoints, Event, KernelTime, ResetDirection, StateEvent, TcpState,
@@ -51,7 +51,7 @@ impl Tracker {
         &mut self,
         connection: &mut FullSocket,
         event: &StateEvent,
-        out: &mut impl FnMut(News),
+        out: &mut impl FnMut(TrackedEvent),
     ) -> bool {
         *connection.life = Life::default();
         let link = MissedChange { from: event.from, to: event.to, gap: false };
@@ -65,7 +65,7 @@ impl Tracker {
         &mut self,
         connection: &mut FullSocket,
         event: &StateEvent,
-        out: &mut impl FnMut(News),
+        out: &mut impl FnMut(TrackedEvent),
     ) {
         let raced = connection.from_snapshot && event.at <= connection.seen;
         let of_another = !raced
@@ -105,7 +105,7 @@ impl Tracker {
         connection: &mut FullSocket,
         event: &StateEvent,
         link: MissedChange,
-        out: &mut impl FnMut(News),
+        out: &mut impl FnMut(TrackedEvent),
     ) {
         if link.to == TcpState::Closed {
             self.infer_end(event.socket, connection, event.at, link, out);
@@ -129,7 +129,7 @@ impl Tracker {
         connection: &mut FullSocket,
         at: KernelTime,
         link: MissedChange,
-        out: &mut impl FnMut(News),
+        out: &mut impl FnMut(TrackedEvent),
     ) {
         let (subject, left) = (connection.subject(socket), connection.state);
         self.listeners.remove(subject.netns, &subject.ends.local, socket);
@@ -147,15 +147,19 @@ impl Tracker {
         &mut self,
         mut change: Change,
         link: MissedChange,
-        out: &mut impl FnMut(News),
+        out: &mut impl FnMut(TrackedEvent),
     ) {
         self.tally.inferred += 1;
         (change.inferred, change.gap, change.in_state) = (true, link.gap, None);
-        out(News::Change(change));
+        out(TrackedEvent::Change(change));
     }
 
     /// A half-open connection that is met as a socket past its handshake: what lies between was missed.
-    pub(super) fn meet(&mut self, event: &StateEvent, out: &mut impl FnMut(News)) -> FullSocket {
+    pub(super) fn meet(
+        &mut self,
+        event: &StateEvent,
+        out: &mut impl FnMut(TrackedEvent),
+    ) -> FullSocket {
         let mut connection = self.begin(event);
         let key = key(event.netns, event.ends);
         let may_be = !matches!(
@@ -179,7 +183,11 @@ impl Tracker {
     /// records up to [`Census::ended`] have to be applied before.
     ///
     /// Returns when to compare again, if some sockets are too young to be looked for.
-    pub fn reconcile(&mut self, census: &Census, mut out: impl FnMut(News)) -> Option<KernelTime> {
+    pub fn reconcile(
+        &mut self,
+        census: &Census,
+        mut out: impl FnMut(TrackedEvent),
+    ) -> Option<KernelTime> {
         let taken = census.started;
         let mut again = None;
         let mut gone = Vec::new();

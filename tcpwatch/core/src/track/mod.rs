@@ -23,7 +23,7 @@ mod stays;
 mod still;
 #[cfg(test)]
 mod tests;
-mod told;
+mod tracked_event;
 mod wait;
 mod way;
 
@@ -46,16 +46,18 @@ pub use existing::Existing;
 use life::Life;
 pub use life::{ClosedBy, Connection, Spent};
 use listeners::Listeners;
-use mini::{MiniKey, KnownMini, Settling};
+use mini::{KnownMini, MiniKey, Settling};
 pub use now::{AcceptQueue, SocketNow, StateAge, sockets_now};
 pub use queues::Dropped;
 use queues::Unclaimed;
 pub use reason::Reason;
 use stays::Stays;
-pub use stays::{MOMENTS, StayQuestion, Sights};
+pub use stays::{MOMENTS, Sights, StayQuestion};
 pub use still::{Others, Still};
-pub use told::{Change, Handshake, News, TrackedReset, Restart, TrackedRetransmit};
-pub use wait::{GivesUp, WindowProbes, Wait, WaitsFor};
+pub use tracked_event::{
+    Change, Handshake, Restart, TrackedEvent, TrackedReset, TrackedRetransmit,
+};
+pub use wait::{GivesUp, Wait, WaitsFor, WindowProbes};
 pub use way::MissedChange;
 
 /// Full sockets tracked at most, and as many mini-sockets. With [`SOCKET_BYTES`] for each and
@@ -169,7 +171,7 @@ impl Tracker {
     }
 
     /// Applies an event; hands out the news it brings, in the order in which it happened.
-    pub fn apply(&mut self, event: &Event, mut out: impl FnMut(News)) {
+    pub fn apply(&mut self, event: &Event, mut out: impl FnMut(TrackedEvent)) {
         self.settle(event.at(), &mut out);
         macro_rules! apply {
             ($($(#[$what:meta])* $plain:ident($event:ident),)*) => {
@@ -182,8 +184,8 @@ impl Tracker {
                     Event::Reset(event) => self.apply_reset(event, &mut out),
                     Event::Owner(event) => self.apply_owner(event),
                     Event::Queue(event) => self.apply_queue(event),
-                    Event::Segment(event) => out(News::Segment(Box::new(event.clone()))),
-                    $(Event::$plain(event) => out(News::$plain(self.about(event))),)*
+                    Event::Segment(event) => out(TrackedEvent::Segment(Box::new(event.clone()))),
+                    $(Event::$plain(event) => out(TrackedEvent::$plain(self.about(event))),)*
                 }
             };
         }
@@ -209,7 +211,7 @@ impl Tracker {
         self.sysctls.insert(netns, sysctls);
     }
 
-    fn apply_reset(&mut self, event: &ResetEvent, out: &mut impl FnMut(News)) {
+    fn apply_reset(&mut self, event: &ResetEvent, out: &mut impl FnMut(TrackedEvent)) {
         let subject = self.find(event.socket, event.netns, event.ends);
         // SYN_SENT was entered before a local port was chosen.
         let cgroup = subject.cgroup.or(event.cgroup);
@@ -222,7 +224,7 @@ impl Tracker {
             mini.life.reset = Some(event.into());
         }
         let ResetEvent { at, state, direction, ref why, .. } = *event;
-        out(News::Reset(TrackedReset { at, subject, state, direction, why: why.clone() }));
+        out(TrackedEvent::Reset(TrackedReset { at, subject, state, direction, why: why.clone() }));
     }
 
     /// An event that changes nothing, with what is known of its socket.

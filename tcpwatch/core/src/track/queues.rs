@@ -8,7 +8,7 @@ use super::{
     life::Life,
     mini::{MiniKey, SETTLE},
 };
-use crate::event::{KernelTime, QueueReading, MiniEvent, QueueEvent, StateEvent, TcpState};
+use crate::event::{KernelTime, MiniEvent, QueueEvent, QueueReading, StateEvent, TcpState};
 
 /// What a connection has met at its listener.
 #[derive(Clone, Debug, Default)]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Life, News, TrackedRetransmit, Subject, Tracker, key};
+use super::{Life, Subject, TrackedEvent, TrackedRetransmit, Tracker, key};
 use crate::{
     event::{Direction, KernelTime, RetransmitEvent, SegmentKind, TcpState, Trigger},
     timing::{self, Next, RtoOptions, Schedule, SynOptions, Sysctls, wheel::TickRate},
@@ -66,7 +66,11 @@ impl Retry {
 }
 
 impl Tracker {
-    pub(super) fn apply_retransmit(&mut self, event: &RetransmitEvent, out: &mut impl FnMut(News)) {
+    pub(super) fn apply_retransmit(
+        &mut self,
+        event: &RetransmitEvent,
+        out: &mut impl FnMut(TrackedEvent),
+    ) {
         let rate = self.reliance.rate;
         let sysctls = self.sysctls.get(&event.netns).copied().unwrap_or_default();
         let key = key(event.netns, event.ends);
@@ -92,7 +96,7 @@ impl Tracker {
         let last = last_sent(event, (before, &retry), since);
         life.note_first_syn(event, since);
         let schedule = schedule(event, &sysctls, rate);
-        out(News::Retransmit(TrackedRetransmit {
+        out(TrackedEvent::Retransmit(TrackedRetransmit {
             at: event.at,
             subject,
             state: event.state,

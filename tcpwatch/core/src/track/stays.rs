@@ -12,9 +12,9 @@ use std::{
 use rustc_hash::FxBuildHasher;
 
 use super::{
-    News, Others, Subject, Tracker,
+    Others, Subject, TrackedEvent, Tracker,
     connection::FullSocket,
-    mini::{MiniKey, KnownMini},
+    mini::{KnownMini, MiniKey},
 };
 use crate::event::{
     CgroupId, Cookie, Direction, Endpoints, KernelTime, Netns, TcpState, process::Comm,
@@ -234,7 +234,7 @@ impl Tracker {
         &mut self,
         now: KernelTime,
         most: usize,
-        mut wanted: impl FnMut(&News) -> bool,
+        mut wanted: impl FnMut(&TrackedEvent) -> bool,
     ) -> Sights {
         let mut sights = Sights::default();
         while sights.questions.len() < most {
@@ -246,7 +246,7 @@ impl Tracker {
             let Some((found, moment)) = self.look(id, due, now) else { continue };
             let doubtful = self.may_lack_a_record(found.base.at);
             let kind = Others { doubtful, ..found.alone(due, moment) };
-            if wanted(&News::Others(kind)) && self.stays.count(kind) {
+            if wanted(&TrackedEvent::Others(kind)) && self.stays.count(kind) {
                 let Subject { netns, ends, socket, .. } = found.subject;
                 sights.questions.push(StayQuestion { netns, ends, socket });
             }

@@ -270,7 +270,12 @@ fn probes(timer: SocketTimer, tcp: TcpInfo, sysctls: Option<&Sysctls>) -> Window
     WindowProbes { sent, or_more, unanswered: timer.tries }
 }
 
-fn probing_ends(waiter: &Waiter, timer: SocketTimer, orphan: bool, rules: WaitRules<'_>) -> GivesUp {
+fn probing_ends(
+    waiter: &Waiter,
+    timer: SocketTimer,
+    orphan: bool,
+    rules: WaitRules<'_>,
+) -> GivesUp {
     let Some((sysctls, tcp)) = rules.sysctls.zip(waiter.tcp) else { return GivesUp::Unknown };
     let options = ProbeOptions {
         rto: tcp.rto,

@@ -7,9 +7,9 @@ use std::{
 
 use rustc_hash::FxBuildHasher;
 use tcpwatch_core::{
-    event::{Cookie, Endpoint, KernelTime, QueueReading, Netns, TcpState, Waiter},
+    event::{Cookie, Endpoint, KernelTime, Netns, QueueReading, TcpState, Waiter},
     facts::{HostFacts, ListenerFacts},
-    track::{News, Subject},
+    track::{Subject, TrackedEvent},
 };
 
 use super::Check;
@@ -59,8 +59,13 @@ impl AcceptQueueCheck {
         if !met || (self.full.len() >= MOST && !self.full.contains_key(&key)) {
             return;
         }
-        let fresh =
-            FullQueue { since: at, connections: 0, last: queue, dropped: false, examples: Vec::new() };
+        let fresh = FullQueue {
+            since: at,
+            connections: 0,
+            last: queue,
+            dropped: false,
+            examples: Vec::new(),
+        };
         let full = self.full.entry(key).or_insert(fresh);
         full.connections += 1;
         full.dropped |= queue.ack_dropped;
@@ -82,14 +87,14 @@ impl AcceptQueueCheck {
 }
 
 impl Check for AcceptQueueCheck {
-    fn news(&mut self, news: &News) {
-        match news {
-            News::Change(change) => {
+    fn tracked(&mut self, tracked: &TrackedEvent) {
+        match tracked {
+            TrackedEvent::Change(change) => {
                 if let Some(queue) = change.queue.as_deref() {
                     self.note(change.at, &change.subject, change.to, *queue);
                 }
             }
-            News::Retransmit(again) => {
+            TrackedEvent::Retransmit(again) => {
                 if let Some(queue) = again.queue.as_deref() {
                     self.note(again.at, &again.subject, again.state, *queue);
                 }

@@ -6,7 +6,7 @@ use rustc_hash::FxBuildHasher;
 use tcpwatch_core::{
     event::{Cookie, Direction, Endpoint, KernelTime, TcpState, Waiter},
     facts::HostFacts,
-    track::{News, Subject, WaitsFor},
+    track::{Subject, TrackedEvent, WaitsFor},
 };
 
 use super::Check;
@@ -85,19 +85,19 @@ impl CloseWaits {
 }
 
 impl Check for CloseWaits {
-    fn news(&mut self, news: &News) {
-        match news {
-            News::Change(change) if change.from == TcpState::CloseWait => {
+    fn tracked(&mut self, tracked: &TrackedEvent) {
+        match tracked {
+            TrackedEvent::Change(change) if change.from == TcpState::CloseWait => {
                 self.leave(&change.subject);
             }
-            News::Change(change) if change.to == TcpState::CloseWait => {
+            TrackedEvent::Change(change) if change.to == TcpState::CloseWait => {
                 self.enter(&change.subject, change.at);
             }
-            News::Existing(known) if known.state == TcpState::CloseWait => {
+            TrackedEvent::Existing(known) if known.state == TcpState::CloseWait => {
                 let age = known.in_state.or(known.at_least).unwrap_or_default();
                 self.enter(&known.subject, known.at.before(age));
             }
-            News::Still(still) if still.state == TcpState::CloseWait => {
+            TrackedEvent::Still(still) if still.state == TcpState::CloseWait => {
                 let Some(socket) = still.subject.socket else { return };
                 self.enter(&still.subject, still.at.before(still.in_state.unwrap_or_default()));
                 if let Some(held) = self.held.get_mut(&socket) {
@@ -160,7 +160,12 @@ impl Service {
     }
 }
 
-fn finding(group: &[&NotClosed], service: Service, now: KernelTime, seen: &mut Surroundings) -> Option<Finding> {
+fn finding(
+    group: &[&NotClosed],
+    service: Service,
+    now: KernelTime,
+    seen: &mut Surroundings,
+) -> Option<Finding> {
     let (count, oldest) = (group.len(), group.first()?.since);
     let whose = seen.whose(&group.last()?.subject);
     let age = now.since(oldest);

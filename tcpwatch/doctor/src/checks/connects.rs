@@ -8,7 +8,7 @@ use std::{
 use rustc_hash::FxBuildHasher;
 use tcpwatch_core::{
     event::{Cookie, Endpoint, KernelTime, SegmentKind, TcpState},
-    track::{News, Reason, Subject},
+    track::{Reason, Subject, TrackedEvent},
 };
 
 use super::Check;
@@ -190,9 +190,9 @@ const fn place(failure: Failure) -> usize {
 }
 
 impl Check for Connects {
-    fn news(&mut self, news: &News) {
-        match news {
-            News::Change(change) if change.from == TcpState::SynSent => {
+    fn tracked(&mut self, tracked: &TrackedEvent) {
+        match tracked {
+            TrackedEvent::Change(change) if change.from == TcpState::SynSent => {
                 let failure = change.reason.and_then(Failure::of);
                 if change.to == TcpState::Established {
                     self.succeeds(change.at, &change.subject);
@@ -202,10 +202,10 @@ impl Check for Connects {
                     self.pending.remove(&socket);
                 }
             }
-            News::Retransmit(again) if again.segment == SegmentKind::Syn => {
+            TrackedEvent::Retransmit(again) if again.segment == SegmentKind::Syn => {
                 self.waits(again.at, &again.subject, again.attempt);
             }
-            News::Still(still) if still.state == TcpState::SynSent => {
+            TrackedEvent::Still(still) if still.state == TcpState::SynSent => {
                 let attempts = still.wait.retransmits.unwrap_or(0);
                 self.waits(still.at, &still.subject, attempts.into());
             }

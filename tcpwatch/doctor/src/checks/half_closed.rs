@@ -6,7 +6,7 @@ use rustc_hash::FxBuildHasher;
 use tcpwatch_core::{
     event::{Cookie, KernelTime, TcpState},
     facts::HostFacts,
-    track::{News, Subject},
+    track::{Subject, TrackedEvent},
 };
 
 use super::Check;
@@ -50,25 +50,27 @@ impl HalfCloseds {
 }
 
 impl Check for HalfCloseds {
-    fn news(&mut self, news: &News) {
-        match news {
-            News::Change(change) if change.from == TcpState::FinWait2 => {
+    fn tracked(&mut self, tracked: &TrackedEvent) {
+        match tracked {
+            TrackedEvent::Change(change) if change.from == TcpState::FinWait2 => {
                 self.leave(change.subject.socket);
             }
-            News::Change(change) if change.to == TcpState::FinWait2 && change.ends_at.is_none() => {
+            TrackedEvent::Change(change)
+                if change.to == TcpState::FinWait2 && change.ends_at.is_none() =>
+            {
                 self.enter(&change.subject, change.at);
             }
             // The application has closed it: now a timer runs.
-            News::Restart(restart) if restart.ends_at.is_some() => {
+            TrackedEvent::Restart(restart) if restart.ends_at.is_some() => {
                 self.leave(restart.subject.socket);
             }
-            News::Existing(known)
+            TrackedEvent::Existing(known)
                 if known.state == TcpState::FinWait2 && known.subject.process.is_some() =>
             {
                 let age = known.in_state.or(known.at_least).unwrap_or_default();
                 self.enter(&known.subject, known.at.before(age));
             }
-            News::Still(still)
+            TrackedEvent::Still(still)
                 if still.state == TcpState::FinWait2
                     && (still.wait.orphan || still.wait.ends_at.is_some()) =>
             {

@@ -7,7 +7,7 @@ use rustc_hash::FxBuildHasher;
 use tcpwatch_core::{
     event::{Cookie, KernelTime, Netns, ResetDirection, SocketTimerKind, TcpState, Waiter},
     facts::HostFacts,
-    track::{News, Subject},
+    track::{Subject, TrackedEvent},
 };
 
 use super::Check;
@@ -81,15 +81,15 @@ fn unanswered_for(rto: Duration, tries: u8, left: Duration) -> Duration {
 }
 
 impl Check for Idles {
-    fn news(&mut self, news: &News) {
-        match news {
-            News::Change(change) if change.to == TcpState::Established => {
+    fn tracked(&mut self, tracked: &TrackedEvent) {
+        match tracked {
+            TrackedEvent::Change(change) if change.to == TcpState::Established => {
                 let host = (change.subject.netns, change.subject.ends.remote.address);
                 if self.opened.len() < MOST || self.opened.contains_key(&host) {
                     self.opened.insert(host, change.at);
                 }
             }
-            News::Reset(reset)
+            TrackedEvent::Reset(reset)
                 if reset.direction == ResetDirection::Received
                     && reset.state == Some(TcpState::Established) =>
             {
@@ -103,7 +103,7 @@ impl Check for Idles {
                     );
                 }
             }
-            News::Still(_) => {}
+            TrackedEvent::Still(_) => {}
             other => {
                 // What is known of the socket's owner is better than what the look had.
                 if let Some(dead) =

@@ -16,14 +16,14 @@ mod tuple;
 mod unread;
 mod zero_window;
 
-use tcpwatch_core::{event::KernelTime, facts::HostFacts, track::News};
+use tcpwatch_core::{event::KernelTime, facts::HostFacts, track::TrackedEvent};
 
 use crate::{finding::Finding, seen::Surroundings};
 
 /// One kind of fault, or a few that are told apart by the same events.
 pub(crate) trait Check {
     /// Takes in an event.
-    fn news(&mut self, _news: &News) {}
+    fn tracked(&mut self, _news: &TrackedEvent) {}
     /// Takes in a look at the kernel, which `seen` has too.
     fn facts(&mut self, _facts: &HostFacts) {}
     /// What is wrong at `now`.

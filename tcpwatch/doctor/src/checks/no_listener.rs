@@ -7,7 +7,7 @@ use std::{
 
 use tcpwatch_core::{
     event::{KernelTime, Netns, ResetDirection},
-    track::News,
+    track::TrackedEvent,
 };
 
 use super::Check;
@@ -36,8 +36,8 @@ struct NoListenerCase {
 }
 
 impl Check for ClosedPorts {
-    fn news(&mut self, news: &News) {
-        let News::Reset(reset) = news else { return };
+    fn tracked(&mut self, tracked: &TrackedEvent) {
+        let TrackedEvent::Reset(reset) = tracked else { return };
         let subject = &reset.subject;
         let (local, remote) = (subject.ends.local, subject.ends.remote);
         let by_none = reset.state.is_none() && subject.socket.is_none();
@@ -51,7 +51,12 @@ impl Check for ClosedPorts {
         if self.met.len() >= MOST && !self.met.contains_key(&key) {
             return;
         }
-        let fresh = NoListenerCase { since: reset.at, count: 0, ports: BTreeSet::new(), examples: Vec::new() };
+        let fresh = NoListenerCase {
+            since: reset.at,
+            count: 0,
+            ports: BTreeSet::new(),
+            examples: Vec::new(),
+        };
         let met = self.met.entry(key).or_insert(fresh);
         met.count += 1;
         if met.ports.len() < MOST {

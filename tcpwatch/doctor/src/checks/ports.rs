@@ -10,7 +10,7 @@ use rustc_hash::FxBuildHasher;
 use tcpwatch_core::{
     event::{Direction, Endpoint, KernelTime, Netns, TcpState},
     facts::{HostFacts, NetnsFacts, PortUse},
-    track::{News, Reason, Subject},
+    track::{Reason, Subject, TrackedEvent},
 };
 
 use super::Check;
@@ -81,13 +81,15 @@ impl PortUses {
 }
 
 impl Check for PortUses {
-    fn news(&mut self, news: &News) {
-        match news {
-            News::Change(change) if change.reason == Some(Reason::NoPort) => {
+    fn tracked(&mut self, tracked: &TrackedEvent) {
+        match tracked {
+            TrackedEvent::Change(change) if change.reason == Some(Reason::NoPort) => {
                 self.fail(change.at, &change.subject);
             }
-            News::Change(change) if change.from == TcpState::SynSent => self.own(&change.subject),
-            News::Existing(known) => self.own(&known.subject),
+            TrackedEvent::Change(change) if change.from == TcpState::SynSent => {
+                self.own(&change.subject)
+            }
+            TrackedEvent::Existing(known) => self.own(&known.subject),
             _ => {}
         }
     }

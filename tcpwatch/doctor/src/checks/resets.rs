@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use rustc_hash::FxBuildHasher;
 use tcpwatch_core::{
     event::{Cookie, Endpoints, KernelTime, ResetDirection, TcpState},
-    track::{Connection, News, Reason, Subject},
+    track::{Connection, Reason, Subject, TrackedEvent},
 };
 
 use super::Check;
@@ -113,9 +113,9 @@ fn kind(why: &str) -> Option<Kind> {
 }
 
 impl Check for Resets {
-    fn news(&mut self, news: &News) {
-        match news {
-            News::Reset(reset) => {
+    fn tracked(&mut self, tracked: &TrackedEvent) {
+        match tracked {
+            TrackedEvent::Reset(reset) => {
                 let Some(socket) = reset.subject.socket else { return };
                 let sent = reset.direction == ResetDirection::Sent;
                 let kind = reset.why.as_deref().filter(|_| sent).and_then(kind);
@@ -123,7 +123,7 @@ impl Check for Resets {
                     self.sends(socket, why);
                 }
             }
-            News::Connection(connection) => self.ends(connection),
+            TrackedEvent::Connection(connection) => self.ends(connection),
             _ => {}
         }
     }

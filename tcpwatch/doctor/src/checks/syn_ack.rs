@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tcpwatch_core::{
     event::{Endpoint, KernelTime, Netns, SegmentKind, TcpState},
-    track::{News, Subject},
+    track::{Subject, TrackedEvent},
 };
 
 use super::{Check, syn_queue::owner};
@@ -56,9 +56,9 @@ impl SynAcks {
 }
 
 impl Check for SynAcks {
-    fn news(&mut self, news: &News) {
-        match news {
-            News::Change(change)
+    fn tracked(&mut self, tracked: &TrackedEvent) {
+        match tracked {
+            TrackedEvent::Change(change)
                 if (change.from, change.to) == (TcpState::SynRecv, TcpState::Established) =>
             {
                 let Some(port) = self.port(&change.subject) else { return };
@@ -66,7 +66,7 @@ impl Check for SynAcks {
                 port.again.remove(&change.subject.ends.remote);
             }
             // A full accept queue has a finding of its own.
-            News::Retransmit(again)
+            TrackedEvent::Retransmit(again)
                 if again.segment == SegmentKind::SynAck && again.queue.is_none() =>
             {
                 let Some(port) = self.port(&again.subject) else { return };

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use tcpwatch_core::{
     event::{KernelTime, Netns, TcpState},
     facts::HostFacts,
-    track::{Handshake, News},
+    track::{Handshake, TrackedEvent},
 };
 
 use super::Check;
@@ -36,8 +36,8 @@ struct Cookies {
 }
 
 impl Check for SynQueues {
-    fn news(&mut self, news: &News) {
-        let News::Change(change) = news else { return };
+    fn tracked(&mut self, tracked: &TrackedEvent) {
+        let TrackedEvent::Change(change) = tracked else { return };
         let key = (change.subject.netns, change.subject.ends.local.port);
         if change.handshake == Some(Handshake::SynCookie)
             && (self.cookies.len() < MOST || self.cookies.contains_key(&key))

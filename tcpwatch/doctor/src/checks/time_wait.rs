@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use tcpwatch_core::{
     event::{KernelTime, Netns},
-    track::{News, Reason},
+    track::{Reason, TrackedEvent},
 };
 
 use super::Check;
@@ -23,8 +23,8 @@ pub(super) struct TimeWaitOverflowCheck {
 }
 
 impl Check for TimeWaitOverflowCheck {
-    fn news(&mut self, news: &News) {
-        let News::Change(change) = news else { return };
+    fn tracked(&mut self, tracked: &TrackedEvent) {
+        let TrackedEvent::Change(change) = tracked else { return };
         let netns = change.subject.netns;
         let has_room = self.met.len() < MOST || self.met.contains_key(&netns);
         if change.reason != Some(Reason::TimeWaitOverflow) || !has_room {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use rustc_hash::FxBuildHasher;
 use tcpwatch_core::{
     event::{Endpoint, KernelTime, TcpState},
-    track::{News, Reason, Subject},
+    track::{Reason, Subject, TrackedEvent},
 };
 
 use super::Check;
@@ -31,8 +31,8 @@ struct TupleCase {
 }
 
 impl Check for TuplesInUse {
-    fn news(&mut self, news: &News) {
-        let News::Change(change) = news else { return };
+    fn tracked(&mut self, tracked: &TrackedEvent) {
+        let TrackedEvent::Change(change) = tracked else { return };
         if change.reason != Some(Reason::TupleInUse) {
             return;
         }

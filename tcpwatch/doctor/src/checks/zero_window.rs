@@ -6,7 +6,7 @@ use rustc_hash::FxBuildHasher;
 use tcpwatch_core::{
     event::{Cookie, Endpoint, KernelTime, SocketTimerKind, Waiter},
     facts::HostFacts,
-    track::News,
+    track::TrackedEvent,
 };
 
 use super::Check;
@@ -34,8 +34,8 @@ struct Shut {
 }
 
 impl Check for ZeroWindows {
-    fn news(&mut self, news: &News) {
-        if let News::Change(change) = news
+    fn tracked(&mut self, tracked: &TrackedEvent) {
+        if let TrackedEvent::Change(change) = tracked
             && let Some(socket) = change.subject.socket
         {
             self.shut.remove(&socket);

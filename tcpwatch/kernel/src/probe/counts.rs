@@ -52,7 +52,11 @@ pub(super) fn room() -> u32 {
 const MAX_TIME_WAIT: &str = "/proc/sys/net/ipv4/tcp_max_tw_buckets";
 
 impl Counts {
-    pub(super) fn new(blocks: PerCpuArray<MapData, [u64; WORDS]>, open: OpenCounts, room: u32) -> Self {
+    pub(super) fn new(
+        blocks: PerCpuArray<MapData, [u64; WORDS]>,
+        open: OpenCounts,
+        room: u32,
+    ) -> Self {
         Self { blocks, open, room, told: Box::new([0; WORDS]) }
     }
 

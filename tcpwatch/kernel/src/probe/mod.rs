@@ -313,7 +313,11 @@ impl Task<'_> {
 }
 
 /// What is in the way of a hook before the kernel is asked.
-fn obstacle(hook: HookSpec, minis: &Result<Handlers, MinisOff>, layout: &KernelLayout) -> Option<String> {
+fn obstacle(
+    hook: HookSpec,
+    minis: &Result<Handlers, MinisOff>,
+    layout: &KernelLayout,
+) -> Option<String> {
     let of_layout = |group: &Result<_, LayoutError>| group.as_ref().err().map(ToString::to_string);
     match hook.need {
         Need::MiniSockets => minis.as_ref().err().map(ToString::to_string),

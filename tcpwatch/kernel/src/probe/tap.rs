@@ -336,7 +336,8 @@ mod tests {
 
     #[test]
     fn a_span_counts_from_when_the_rule_is_set_and_does_not_wrap() {
-        let until = |span| in_kernel(&DroppedSegments { for_ns: Some(span), ..drops() }, KernelTime(5));
+        let until =
+            |span| in_kernel(&DroppedSegments { for_ns: Some(span), ..drops() }, KernelTime(5));
         assert_eq!(until(7).until_ns, 12);
         assert_eq!(until(u64::MAX).until_ns, u64::MAX);
     }

@@ -11,7 +11,7 @@ use tcpwatch_core::event::TcpState;
 use super::Probes;
 use crate::{
     clock,
-    trial::{Ground, NoGround, PATIENCE, LoopbackSockets, ground},
+    trial::{Ground, LoopbackSockets, NoGround, PATIENCE, ground},
 };
 
 /// The kernel may leave out a run of a program that interrupts another; not so often.

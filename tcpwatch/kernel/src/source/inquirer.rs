@@ -4,7 +4,7 @@ use std::mem;
 
 use tcpwatch_core::{event::Netns, track::StayQuestion};
 
-use super::snapshot::{Lookups, Lookup};
+use super::snapshot::{Lookup, Lookups};
 
 /// Asks the kernel about sockets that stay in a state. It holds what [`Lookup`] holds.
 #[derive(Debug, Default)]

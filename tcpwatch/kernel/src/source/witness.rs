@@ -12,7 +12,9 @@ use tcpwatch_core::{
 use crate::{
     clock,
     probe::Filters,
-    source::snapshot::{self, LookupAnswer, Lookup, FindOwners, SocketQuestion, SnapshotScope, Snapshot},
+    source::snapshot::{
+        self, FindOwners, Lookup, LookupAnswer, Snapshot, SnapshotScope, SocketQuestion,
+    },
 };
 
 /// Asking takes this fraction of the time at most; other network namespaces have to be entered.
@@ -64,8 +66,10 @@ impl Witness {
         let begun = clock::now();
         let (mut known, mut unknown) = (Vec::new(), Vec::new());
         if let Some(lookup) = self.lookup() {
-            let questions: Vec<SocketQuestion> =
-                about.iter().map(|(netns, ends)| SocketQuestion { netns: *netns, ends: *ends }).collect();
+            let questions: Vec<SocketQuestion> = about
+                .iter()
+                .map(|(netns, ends)| SocketQuestion { netns: *netns, ends: *ends })
+                .collect();
             lookup.ask(&questions, |place, answer| match answer {
                 LookupAnswer::Is(socket) => known.push(socket),
                 LookupAnswer::Gone => {}

@@ -3,7 +3,7 @@
 use std::io;
 
 use super::{
-    PATIENCE, LoopbackSockets,
+    LoopbackSockets, PATIENCE,
     pair::{self, Left},
 };
 

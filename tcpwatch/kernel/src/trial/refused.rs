@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::{PATIENCE, LoopbackSockets, pair};
+use super::{LoopbackSockets, PATIENCE, pair};
 
 impl LoopbackSockets {
     /// Connects to the port on which nothing listens.

@@ -14,7 +14,7 @@ mod tests;
 
 use std::time::Duration;
 
-use tcpwatch_core::{event::SegmentKind, track::News};
+use tcpwatch_core::{event::SegmentKind, track::TrackedEvent};
 
 use super::{
     host::Host,
@@ -94,8 +94,8 @@ impl<'r> Judge<'r> {
 /// The timeout with which a connection began to retransmit a FIN or data, from its retransmissions.
 fn first_rto(life: &SocketHistory<'_>) -> Option<FirstRto> {
     let again = || {
-        life.events.iter().filter_map(|(_, news)| match news {
-            News::Retransmit(again) => Some(again),
+        life.events.iter().filter_map(|(_, tracked)| match tracked {
+            TrackedEvent::Retransmit(again) => Some(again),
             _ => None,
         })
     };

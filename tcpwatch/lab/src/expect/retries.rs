@@ -6,7 +6,7 @@ use std::time::Duration;
 use tcpwatch_core::{
     event::{KernelTime, SegmentKind, TcpState},
     timing::{AttemptKind, Schedule, Window},
-    track::News,
+    track::TrackedEvent,
 };
 
 use super::{Judge, allowed, first_rto, lives::SocketHistory};
@@ -180,8 +180,8 @@ impl ScheduleVerdicts<'_> {
 
 /// The times of the segment's retransmissions, in order.
 fn times(life: &SocketHistory<'_>, segment: SegmentKind) -> impl Iterator<Item = KernelTime> {
-    life.events.iter().filter_map(move |(at, news)| match news {
-        News::Retransmit(again) if again.segment == segment => Some(*at),
+    life.events.iter().filter_map(move |(at, tracked)| match tracked {
+        TrackedEvent::Retransmit(again) if again.segment == segment => Some(*at),
         _ => None,
     })
 }

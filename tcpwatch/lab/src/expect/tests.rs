@@ -10,14 +10,14 @@ use tcpwatch_core::{
         Way,
     },
     timing::{Sysctls, wheel::TickRate},
-    track::{Change, Reason, TrackedReset, Restart, TrackedRetransmit, Subject},
+    track::{Change, Reason, Restart, Subject, TrackedReset, TrackedRetransmit},
 };
 use tcpwatch_kernel::probe::filters::FamilyFilter;
 
 use super::*;
 use crate::{
     scenario::{self, Choices},
-    story::{StoryEvent, MomentKind, Profile, SystemCall},
+    story::{MomentKind, Profile, StoryEvent, SystemCall},
 };
 
 /// A run, made by hand, of a scenario with these expectations.
@@ -117,10 +117,20 @@ impl JudgedTale {
             gap: false,
         };
         edit(&mut change);
-        self.add(milliseconds, host, MomentKind::News(Box::new(News::Change(change))))
+        self.add(
+            milliseconds,
+            host,
+            MomentKind::TrackedEvent(Box::new(TrackedEvent::Change(change))),
+        )
     }
 
-    fn again(self, milliseconds: u64, host: Host, segment: SegmentKind, rto_ms: Option<u64>) -> Self {
+    fn again(
+        self,
+        milliseconds: u64,
+        host: Host,
+        segment: SegmentKind,
+        rto_ms: Option<u64>,
+    ) -> Self {
         let again = TrackedRetransmit {
             at: at(milliseconds),
             subject: Self::subject(host, true),
@@ -135,7 +145,11 @@ impl JudgedTale {
             sent: true,
             queue: None,
         };
-        self.add(milliseconds, host, MomentKind::News(Box::new(News::Retransmit(again))))
+        self.add(
+            milliseconds,
+            host,
+            MomentKind::TrackedEvent(Box::new(TrackedEvent::Retransmit(again))),
+        )
     }
 
     fn call(self, milliseconds: u64, name: &str, result: Option<Result<i64, &str>>) -> Self {
@@ -324,7 +338,7 @@ fn a_clock_that_starts_again_can_be_what_counts() {
     let tale = JudgedTale::new(expect)
         .change(1000, Host::Client, FinWait1, FinWait2)
         .witness(1100, Host::Client, &[FinWait2])
-        .add(5000, Host::Client, MomentKind::News(Box::new(News::Restart(restart))))
+        .add(5000, Host::Client, MomentKind::TrackedEvent(Box::new(TrackedEvent::Restart(restart))))
         .change(65_500, Host::Client, FinWait2, Closed);
     assert!(tale.holds(), "{:#?}", tale.judged());
 }
@@ -512,7 +526,7 @@ fn resets_are_judged_by_their_direction() {
         JudgedTale::new(&format!("{{ host = \"client\", reset = \"{expect}\" }}")).add(
             5,
             Host::Client,
-            MomentKind::News(Box::new(News::Reset(reset))),
+            MomentKind::TrackedEvent(Box::new(TrackedEvent::Reset(reset))),
         )
     };
     assert!(reset("sent").holds());

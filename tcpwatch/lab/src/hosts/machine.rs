@@ -38,7 +38,7 @@ use super::{
 use crate::{
     host::Host,
     scenario::{Call, CallKind, Signal},
-    story::{StoryEvent, MomentKind},
+    story::{MomentKind, StoryEvent},
 };
 
 /// Polling interval for a process that is about to stop or to end.

@@ -9,12 +9,12 @@ use std::{collections::HashSet, time::Duration};
 
 use tcpwatch_core::{
     event::{Endpoints, KernelTime, SegmentEvent, TcpFlags, Way},
-    track::News,
+    track::TrackedEvent,
 };
 
 use crate::{
     host::Host,
-    story::{StoryEvent, MomentKind},
+    story::{MomentKind, StoryEvent},
 };
 
 /// The kernel reports a retransmission immediately after it has passed the segment down.
@@ -46,8 +46,10 @@ pub(super) fn count(story: &[StoryEvent]) -> u64 {
                     sent.insert(it);
                 }
             }
-            MomentKind::News(news) => {
-                holes += u64::from(matches!(&**news, News::Change(change) if change.inferred));
+            MomentKind::TrackedEvent(tracked) => {
+                holes += u64::from(
+                    matches!(&**tracked, TrackedEvent::Change(change) if change.inferred),
+                );
             }
             _ => {}
         }
@@ -65,8 +67,8 @@ fn takes_sequence_space(segment: &SegmentEvent) -> bool {
 
 fn retransmission(moment: &StoryEvent) -> Option<(Host, KernelTime, Endpoints)> {
     match &moment.what {
-        MomentKind::News(news) => match &**news {
-            News::Retransmit(again) => Some((moment.host, again.at, again.subject.ends)),
+        MomentKind::TrackedEvent(tracked) => match &**tracked {
+            TrackedEvent::Retransmit(again) => Some((moment.host, again.at, again.subject.ends)),
             _ => None,
         },
         _ => None,
@@ -77,7 +79,7 @@ fn retransmission(moment: &StoryEvent) -> Option<(Host, KernelTime, Endpoints)> 
 mod tests {
     use tcpwatch_core::{
         event::{Endpoint, Netns, SegmentKind, TcpOptions, TcpState},
-        track::{TrackedRetransmit, Subject},
+        track::{Subject, TrackedRetransmit},
     };
     use tcpwatch_kernel::probe::filters::FamilyFilter;
 
@@ -109,7 +111,7 @@ mod tests {
     fn retry(at: u64) -> StoryEvent {
         let at = KernelTime(at);
         let subject = Subject::unknown(None, Netns(1), ends());
-        let news = News::Retransmit(TrackedRetransmit {
+        let tracked = TrackedEvent::Retransmit(TrackedRetransmit {
             at,
             subject,
             state: TcpState::SynSent,
@@ -123,7 +125,7 @@ mod tests {
             sent: true,
             queue: None,
         });
-        StoryEvent { at, host: Host::Client, what: MomentKind::News(Box::new(news)) }
+        StoryEvent { at, host: Host::Client, what: MomentKind::TrackedEvent(Box::new(tracked)) }
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::{
     host::Host,
     hosts::World,
     scenario::{Condition, DropRule},
-    story::{StoryEvent, MomentKind},
+    story::{MomentKind, StoryEvent},
 };
 
 /// An event may arrive this much later than events that happened after it; until then nothing is shown.
@@ -44,7 +44,11 @@ pub(super) struct Listening<'a, S> {
 }
 
 impl<'a, S: FnMut(&StoryEvent)> Listening<'a, S> {
-    pub(super) fn new(rules: &'a [DropRule], moments: UnboundedReceiver<StoryEvent>, show: S) -> Self {
+    pub(super) fn new(
+        rules: &'a [DropRule],
+        moments: UnboundedReceiver<StoryEvent>,
+        show: S,
+    ) -> Self {
         Self {
             rules,
             moments,
@@ -187,7 +191,7 @@ impl<'a, S: FnMut(&StoryEvent)> Listening<'a, S> {
 
     fn take(&mut self, moment: StoryEvent) {
         self.progress.take(&moment);
-        if matches!(moment.what, MomentKind::News(_)) {
+        if matches!(moment.what, MomentKind::TrackedEvent(_)) {
             self.apart_since = None;
             self.next_query = self.next_query.min(Instant::now() + QUERY_AFTER);
         }
@@ -219,7 +223,7 @@ impl<'a, S: FnMut(&StoryEvent)> Listening<'a, S> {
 mod tests {
     use tcpwatch_core::{
         event::{Cookie, Endpoint, Endpoints, Netns},
-        track::{Change, News, Subject},
+        track::{Change, Subject, TrackedEvent},
     };
     use tcpwatch_kernel::probe::filters::FamilyFilter;
     use tokio::sync::mpsc::unbounded_channel;
@@ -234,7 +238,11 @@ mod tests {
         let subject = Subject::unknown(Some(Cookie(1)), Netns(1), ends);
         let at = KernelTime(1);
         let change = Change::plain(at, subject, (from, None), to);
-        StoryEvent { at, host: Host::Client, what: MomentKind::News(Box::new(News::Change(change))) }
+        StoryEvent {
+            at,
+            host: Host::Client,
+            what: MomentKind::TrackedEvent(Box::new(TrackedEvent::Change(change))),
+        }
     }
 
     /// The result of a query that finds this state, so long after the last change in the live log.

@@ -28,7 +28,7 @@ use super::{
     host::Host,
     hosts::{self, LINK, World},
     scenario::{Action, Condition, DropRule, Scenario, ScenarioStep},
-    story::{StoryEvent, MomentKind, Profile, Run},
+    story::{MomentKind, Profile, Run, StoryEvent},
 };
 use control::Control;
 use listening::Listening;

@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, HashMap};
 
 use tcpwatch_core::{
     event::{SegmentKind, TcpFlags, TcpState, Way},
-    track::{Change, News},
+    track::{Change, TrackedEvent},
 };
 
 use super::{present::Present, words};
 use crate::{
     host::Host,
     scenario::{Condition, DropRule},
-    story::{StoryEvent, MomentKind},
+    story::{MomentKind, StoryEvent},
 };
 
 /// Counts and states.
@@ -37,7 +37,7 @@ impl StepProgress {
     pub(super) fn take(&mut self, moment: &StoryEvent) {
         let host = moment.host;
         match &moment.what {
-            MomentKind::News(news) => self.event(host, news),
+            MomentKind::TrackedEvent(tracked) => self.event(host, tracked),
             MomentKind::Segment(segment) => {
                 if segment.way == Way::In {
                     self.arrived.push((host, segment.flags));
@@ -62,10 +62,10 @@ impl StepProgress {
         }
     }
 
-    fn event(&mut self, host: Host, news: &News) {
-        match news {
-            News::Change(change) => self.change(host, change),
-            News::Retransmit(again) => {
+    fn event(&mut self, host: Host, tracked: &TrackedEvent) {
+        match tracked {
+            TrackedEvent::Change(change) => self.change(host, change),
+            TrackedEvent::Retransmit(again) => {
                 *self.again.entry((host, again.segment)).or_default() += 1;
             }
             _ => {}

@@ -4,7 +4,7 @@ use tcpwatch_core::event::TcpState;
 
 use crate::{
     scenario::{Condition, DropRule},
-    story::{StoryEvent, MomentKind},
+    story::{MomentKind, StoryEvent},
 };
 
 /// A warning for each rule that dropped nothing; `dropped` has the counts by slot.

@@ -17,7 +17,7 @@ use tcpwatch_core::event::TcpState;
 
 pub use diagram::diagram;
 pub use progress::RunProgress;
-pub use report::{ReportFile, ReportError};
+pub use report::{ReportError, ReportFile};
 pub use timeline::TimelineWriter;
 pub use verdicts::verdicts;
 

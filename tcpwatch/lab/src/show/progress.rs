@@ -45,7 +45,13 @@ impl RunProgress {
     }
 
     /// A run began; `about` is its expected duration, if known.
-    pub fn began(&mut self, name: &str, family: FamilyFilter, at: KernelTime, about: Option<Duration>) {
+    pub fn began(
+        &mut self,
+        name: &str,
+        family: FamilyFilter,
+        at: KernelTime,
+        about: Option<Duration>,
+    ) {
         self.running.push(UnfinishedRun { name: name.to_owned(), family, since: at, about });
     }
 

@@ -2,7 +2,7 @@
 
 use tcpwatch_core::{
     event::{Endpoints, KernelTime, SegmentEvent, TcpState, Way},
-    track::News,
+    track::TrackedEvent,
 };
 use tcpwatch_kernel::probe::filters::FamilyFilter;
 use tcpwatch_view::terminal::style;
@@ -10,13 +10,13 @@ use tcpwatch_view::terminal::style;
 use super::{
     TerminalLayout,
     arrow::{Fate, Part, arrow},
-    grid::{Grid, GridLine, PerHost, ColoredText},
+    grid::{ColoredText, Grid, GridLine, PerHost},
     words::{self, Connections, Namer},
 };
 use crate::{
     host::Host,
     scenario::{Scenario, Signal},
-    story::{StoryEvent, MomentKind, SystemCall},
+    story::{MomentKind, StoryEvent, SystemCall},
 };
 
 /// Writes a run's moments. The header precedes the first line.
@@ -35,7 +35,12 @@ pub struct TimelineWriter {
 impl TimelineWriter {
     /// Times are shown in seconds since `started`.
     #[must_use]
-    pub fn new(layout: TerminalLayout, scenario: &Scenario, family: FamilyFilter, started: KernelTime) -> Self {
+    pub fn new(
+        layout: TerminalLayout,
+        scenario: &Scenario,
+        family: FamilyFilter,
+        started: KernelTime,
+    ) -> Self {
         Self {
             grid: Grid::new(layout, false),
             scenario: scenario.clone(),
@@ -62,8 +67,8 @@ impl TimelineWriter {
                 }
                 panel.notes.push(words::signal(*signal, self.grid.room(moment.host)));
             }
-            MomentKind::News(news) => {
-                let shown = self.news(moment.host, news);
+            MomentKind::TrackedEvent(tracked) => {
+                let shown = self.tracked(moment.host, tracked);
                 let Some((state, notes)) = shown else { return };
                 let panel = line.panels.of_mut(moment.host);
                 panel.state = state;
@@ -91,22 +96,26 @@ impl TimelineWriter {
     }
 
     /// A state, and remarks.
-    fn news(&mut self, host: Host, news: &News) -> Option<(Option<ColoredText>, Vec<ColoredText>)> {
-        Some(match news {
-            News::Change(change) => {
+    fn tracked(
+        &mut self,
+        host: Host,
+        tracked: &TrackedEvent,
+    ) -> Option<(Option<ColoredText>, Vec<ColoredText>)> {
+        Some(match tracked {
+            TrackedEvent::Change(change) => {
                 let state = self.state(host, change.to, &change.subject.ends);
                 (Some(state), words::remarks(change))
             }
-            News::Restart(restart) => {
+            TrackedEvent::Restart(restart) => {
                 let state = self.state(host, restart.state, &restart.subject.ends);
                 (Some(state), vec![words::restart(restart)])
             }
-            News::Retransmit(again) => {
+            TrackedEvent::Retransmit(again) => {
                 let text = words::retry(again).into_iter().next()?;
                 (None, vec![ColoredText::new(text, style::FAILURE)])
             }
-            News::Reset(reset) => (None, vec![words::reset(reset)]),
-            News::Error(error) => (None, vec![words::error(&error.event)]),
+            TrackedEvent::Reset(reset) => (None, vec![words::reset(reset)]),
+            TrackedEvent::Error(error) => (None, vec![words::error(&error.event)]),
             // The summary of a connection repeats earlier events; segments are moments of their own.
             _ => return None,
         })

@@ -4,16 +4,17 @@ use std::{collections::BTreeMap, time::Duration};
 
 use tcpwatch_core::{
     event::{
-        Endpoints, ErrorEvent, ResetDirection, SegmentKind, SegmentEvent, TcpFlags, Way, reset_reason,
+        Endpoints, ErrorEvent, ResetDirection, SegmentEvent, SegmentKind, TcpFlags, Way,
+        reset_reason,
     },
-    track::{Change, Reason, TrackedReset, Restart, TrackedRetransmit},
+    track::{Change, Reason, Restart, TrackedReset, TrackedRetransmit},
 };
 use tcpwatch_view::{
     terminal::{self, style},
     words,
 };
 
-use super::grid::{PerHost, ColoredText};
+use super::grid::{ColoredText, PerHost};
 use crate::{
     host::Host,
     scenario::{Scenario, Signal},
@@ -101,7 +102,7 @@ impl Namer {
             sides.of_mut(from).first = Some(segment.seq);
         }
         let ack = has(TcpFlags::ACK).then_some(segment.ack);
-        let news = ack.is_some() && ack != sides.of(from).acknowledged;
+        let tracked = ack.is_some() && ack != sides.of(from).acknowledged;
         if ack.is_some() {
             sides.of_mut(from).acknowledged = ack;
         }
@@ -112,7 +113,7 @@ impl Namer {
         flag(syn, "SYN");
         flag(fin, "FIN");
         flag(rst, "RST");
-        flag(ack.is_some() && (syn || rst || (fin && news) || bare), "ACK");
+        flag(ack.is_some() && (syn || rst || (fin && tracked) || bare), "ACK");
         flag(segment.flags == TcpFlags::default(), "no flags");
         if data {
             let unit = if segment.len == 1 { "byte" } else { "bytes" };

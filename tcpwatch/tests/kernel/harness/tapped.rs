@@ -90,7 +90,9 @@ impl Station {
     /// States of its sockets, listeners left out.
     pub(crate) fn states(&self) -> Vec<TcpState> {
         let own = self.inode();
-        let seen = self.netns.inside(|| snapshot::take(SnapshotScope::Only(own), FindOwners::Skip).unwrap());
+        let seen = self
+            .netns
+            .inside(|| snapshot::take(SnapshotScope::Only(own), FindOwners::Skip).unwrap());
         let states = seen.sockets.iter().map(|known| known.state);
         states.filter(|state| *state != TcpState::Listen).collect()
     }

@@ -13,7 +13,7 @@ mod text;
 
 use ratatui_core::{buffer::Buffer, layout::Rect};
 
-use crate::screen::{ScreenPage, Screen};
+use crate::screen::{Screen, ScreenPage};
 use canvas::Canvas;
 
 /// Below this, a sentence.

@@ -12,7 +12,7 @@ use tcpwatch_core::{
     loss::Cause,
     place::{CgroupPlace, Places},
     sink::Loss,
-    track::{Change, Existing, News, Restart, TrackedRetransmit, Still, Subject},
+    track::{Change, Existing, Restart, Still, Subject, TrackedEvent, TrackedRetransmit},
 };
 use tcpwatch_stream::batch::Item;
 
@@ -76,7 +76,7 @@ impl Sockets {
     /// more are gone.
     pub fn apply(&mut self, item: &Item, touched: &mut Vec<RowId>) {
         match item {
-            Item::News(news) => self.news(news, touched),
+            Item::TrackedEvent(tracked) => self.tracked(tracked, touched),
             Item::Place(id, place) => self.places.learn(*id, Some(Arc::clone(place))),
             Item::Loss(loss) => self.loss(*loss),
             Item::Summary(_) => {}
@@ -157,25 +157,27 @@ impl Sockets {
         }
     }
 
-    fn news(&mut self, news: &News, touched: &mut Vec<RowId>) {
-        self.now = self.now.max(news.at());
+    fn tracked(&mut self, tracked: &TrackedEvent, touched: &mut Vec<RowId>) {
+        self.now = self.now.max(tracked.at());
         self.counts.tick(self.now);
         self.changes += 1;
-        let id = match news {
-            News::Change(change) => self.change(change),
-            News::Existing(existing) => Some(self.existing(existing)),
-            News::Still(still) => self.still(still),
-            News::Restart(restart) => self.restart(restart),
-            News::Retransmit(again) => self.retransmit(again),
-            News::Reset(reset) => {
+        let id = match tracked {
+            TrackedEvent::Change(change) => self.change(change),
+            TrackedEvent::Existing(existing) => Some(self.existing(existing)),
+            TrackedEvent::Still(still) => self.still(still),
+            TrackedEvent::Restart(restart) => self.restart(restart),
+            TrackedEvent::Retransmit(again) => self.retransmit(again),
+            TrackedEvent::Reset(reset) => {
                 self.note(&reset.subject, reset.at, Happening::Reset(reset.direction))
             }
-            News::Error(error) => {
+            TrackedEvent::Error(error) => {
                 let happening = Happening::Error(error.event.error);
                 self.note(&error.subject, error.event.at, happening)
             }
             // What they are about is in the table, or no socket.
-            News::Others(_) | News::Connection(_) | News::Segment(_) => None,
+            TrackedEvent::Others(_) | TrackedEvent::Connection(_) | TrackedEvent::Segment(_) => {
+                None
+            }
         };
         touched.extend(id);
     }

@@ -77,7 +77,7 @@ pub(crate) struct ConnectionLine<'a> {
     /// The listener's queues when the accept queue was fullest, of those moments of this connection at which
     /// there was something to be said of them. Absent when there was none.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(test, schemars(with = "Queues"))]
+    #[cfg_attr(test, schemars(with = "QueuesJson"))]
     listener: Option<QueuesJson>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     #[cfg_attr(test, schemars(schema_with = "schema::ack_dropped"))]

@@ -26,7 +26,7 @@ use tcpwatch_core::{
     event::{CgroupId, KernelTime, WallClock},
     place::{CgroupPlace, Places},
     sink::{Loss, Sink, Summary},
-    track::{News, Subject},
+    track::{Subject, TrackedEvent},
 };
 
 use self::{
@@ -204,13 +204,13 @@ impl Sink for JsonLines {
         self.places.learn(id, Some(Arc::clone(place)));
     }
 
-    fn news(&mut self, news: &News, clock: &WallClock, out: &mut Vec<u8>) {
-        let (at, subject) = (news.at(), news.subject());
+    fn tracked(&mut self, tracked: &TrackedEvent, clock: &WallClock, out: &mut Vec<u8>) {
+        let (at, subject) = (tracked.at(), tracked.subject());
         let place = subject.cgroup.and_then(|id| self.places.get(id)).cloned();
         let late = at < self.newest;
         self.newest = self.newest.max(at);
-        self.write(news.name(), at, clock, out, |line| {
-            line_of(news).json(line);
+        self.write(tracked.name(), at, clock, out, |line| {
+            line_of(tracked).json(line);
             if let Some(place) = &place {
                 line.add(&Located::at(place));
             }

@@ -73,7 +73,7 @@ pub(crate) struct RetransmitLine {
     #[cfg_attr(test, schemars(schema_with = "schema::count"))]
     attempts_at_most: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(test, schemars(with = "Queues"))]
+    #[cfg_attr(test, schemars(with = "QueuesJson"))]
     listener: Option<QueuesJson>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     #[cfg_attr(test, schemars(schema_with = "schema::ack_dropped"))]

@@ -49,7 +49,7 @@ pub(crate) struct StateLine {
     #[cfg_attr(test, schemars(schema_with = "schema::handshake"))]
     handshake: Option<Word>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(test, schemars(with = "Queues"))]
+    #[cfg_attr(test, schemars(with = "QueuesJson"))]
     listener: Option<QueuesJson>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     #[cfg_attr(test, schemars(schema_with = "schema::ack_dropped"))]

@@ -25,7 +25,7 @@ use tcpwatch_core::{
     event::{CgroupId, Direction, KernelTime, WallClock},
     place::{CgroupPlace, Places},
     sink::{Loss, Sink, Summary},
-    track::{Change, Existing, Handshake, News, Reason, Restart, Subject},
+    track::{Change, Existing, Handshake, Reason, Restart, Subject, TrackedEvent},
 };
 
 use self::{
@@ -431,9 +431,9 @@ impl Sink for Terminal {
         self.places.learn(id, Some(Arc::clone(place)));
     }
 
-    fn news(&mut self, news: &News, clock: &WallClock, out: &mut Vec<u8>) {
+    fn tracked(&mut self, tracked: &TrackedEvent, clock: &WallClock, out: &mut Vec<u8>) {
         self.resize();
-        line_of(news).text(self, clock, out);
+        line_of(tracked).text(self, clock, out);
     }
 
     fn loss(&mut self, loss: &Loss, clock: &WallClock, out: &mut Vec<u8>) {

@@ -2,7 +2,7 @@
 
 use tcpwatch_core::{
     event::{KernelTime, TcpState, WallClock},
-    track::{GivesUp, Others, WindowProbes, Still, Wait, WaitsFor},
+    track::{GivesUp, Others, Still, Wait, WaitsFor, WindowProbes},
 };
 
 use super::{Existed, Humane, Remarks, Terminal, cell, char_count, columns::CHANGE, place, style};

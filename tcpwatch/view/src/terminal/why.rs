@@ -3,14 +3,19 @@
 use tcpwatch_core::{
     event::{KernelTime, ResetDirection, SegmentKind, WallClock, reset_reason},
     timing::Then,
-    track::{TrackedReset, TrackedRetransmit, Subject},
+    track::{Subject, TrackedReset, TrackedRetransmit},
 };
 
 use super::{Humane, Remarks, Terminal, cell, char_count, columns::CHANGE, queue, style};
 
 impl Terminal {
     /// `SYN retry 3 of 6   4.10 s  expected 4 s · next in 8 s · nc 2410`
-    pub(crate) fn retransmit(&mut self, again: &TrackedRetransmit, clock: &WallClock, out: &mut Vec<u8>) {
+    pub(crate) fn retransmit(
+        &mut self,
+        again: &TrackedRetransmit,
+        clock: &WallClock,
+        out: &mut Vec<u8>,
+    ) {
         self.begin(again.at, &again.subject, clock, out);
         let segment = match again.segment {
             SegmentKind::Syn => "SYN",
@@ -25,7 +30,9 @@ impl Terminal {
             (None, SegmentKind::Fin | SegmentKind::Data) if attempt > 9 => {
                 format!("{segment} retry {attempt} {state}")
             }
-            (None, SegmentKind::Fin | SegmentKind::Data) => format!("{segment} retry {attempt}, {state}"),
+            (None, SegmentKind::Fin | SegmentKind::Data) => {
+                format!("{segment} retry {attempt}, {state}")
+            }
             (None, SegmentKind::Syn | SegmentKind::SynAck) => format!("{segment} retry {attempt}"),
         };
         cell::text(&what, CHANGE, &mut self.cell);

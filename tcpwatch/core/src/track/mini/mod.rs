@@ -12,7 +12,7 @@ use tcpwatch_common::mini_clock::{ClockStep, TIME_WAIT_SECONDS, goes_on};
 
 use self::settle::OpenEvent;
 pub(super) use self::settle::{SETTLE, Settling};
-use super::{Change, Life, News, Subject, Tracker, key, stays::Look};
+use super::{Change, Life, Subject, TrackedEvent, Tracker, key, stays::Look};
 use crate::event::{
     CgroupId, Cookie, Direction, Endpoints, Jiffies, KernelTime, KnownKind, KnownSocket, MiniEvent,
     MiniKind, Netns, Process, TcpState, TimerEvent,
@@ -160,7 +160,7 @@ impl Tracker {
         self.keep_mini(key(known.netns, known.ends), mini);
     }
 
-    pub(super) fn apply_mini(&mut self, event: &MiniEvent, out: &mut impl FnMut(News)) {
+    pub(super) fn apply_mini(&mut self, event: &MiniEvent, out: &mut impl FnMut(TrackedEvent)) {
         let key = key(event.netns, event.ends);
         if self.minis.get(&key).is_some_and(|mini| mini.is_another(event)) {
             self.replaced_by_another(&key, event, out);

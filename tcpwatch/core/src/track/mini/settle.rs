@@ -7,7 +7,7 @@ use tcpwatch_common::mini_clock::DECIDED_WITHIN_NS;
 use super::MiniKey;
 use crate::{
     event::{EarlyEnd, Jiffies, KernelTime, MiniEvent, MiniKind, TcpState, TimerEvent},
-    track::{News, Tracker},
+    track::{TrackedEvent, Tracker},
 };
 
 /// How long an event waits for what explains it.
@@ -54,7 +54,7 @@ impl Settling {
 
 impl Tracker {
     /// Ends what has waited long enough at `now` without an explanation.
-    pub fn settle(&mut self, now: KernelTime, out: &mut impl FnMut(News)) {
+    pub fn settle(&mut self, now: KernelTime, out: &mut impl FnMut(TrackedEvent)) {
         while let Some((opened, key)) = self.settling.0.front().copied() {
             if now.since(opened) < SETTLE {
                 return;
@@ -82,7 +82,7 @@ impl Tracker {
         &mut self,
         key: &MiniKey,
         event: &MiniEvent,
-        out: &mut impl FnMut(News),
+        out: &mut impl FnMut(TrackedEvent),
     ) {
         let Some(mini) = self.minis.get_mut(key) else {
             self.met_stopped(key, event);

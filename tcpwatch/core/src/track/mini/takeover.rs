@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use tcpwatch_common::mini_clock::time_wait_began;
 
-use super::{MiniKey, KnownMini, begin::ends_at};
+use super::{KnownMini, MiniKey, begin::ends_at};
 use crate::{
     event::{Jiffies, MiniEvent, MiniKind, TcpState, TimerEvent},
-    track::{Change, MAX_SOCKETS, MissedChange, News, Restart, Tracker, past::Past, way::way},
+    track::{
+        Change, MAX_SOCKETS, MissedChange, Restart, TrackedEvent, Tracker, past::Past, way::way,
+    },
 };
 
 /// A timewait socket that takes over at once does so within this time of FIN_WAIT_2.
@@ -22,7 +24,7 @@ impl Tracker {
         key: &MiniKey,
         event: &MiniEvent,
         reported: bool,
-        out: &mut impl FnMut(News),
+        out: &mut impl FnMut(TrackedEvent),
     ) {
         let past = self.past_of(key, event);
         let left = left_state(event, past.as_ref());
@@ -67,7 +69,7 @@ impl Tracker {
                 mini.life.inferred.push(link);
             }
             let inferred = !reported;
-            out(News::Change(Change { ends_at: mini.ends_at, inferred, ..change }));
+            out(TrackedEvent::Change(Change { ends_at: mini.ends_at, inferred, ..change }));
             mini.enter(event.state, event.at);
         } else if event.state == TcpState::TimeWait {
             mini.since = Some(event.at);
@@ -75,7 +77,7 @@ impl Tracker {
         if mini.state == TcpState::FinWait2 {
             mini.silent_until = self.doubt(key, event);
             if reported && waited {
-                out(News::Restart(Restart {
+                out(TrackedEvent::Restart(Restart {
                     at: event.at,
                     subject: mini.subject(key),
                     state: mini.state,
@@ -110,7 +112,7 @@ impl Tracker {
         &mut self,
         key: &MiniKey,
         event: &MiniEvent,
-        out: &mut impl FnMut(News),
+        out: &mut impl FnMut(TrackedEvent),
     ) {
         let here = self.minis.get(key).map(|mini| mini.kind);
         let known = event.socket.is_some_and(|socket| self.sockets.contains_key(&socket));

@@ -8,10 +8,11 @@ fn life_tracker() -> Tracker {
     Tracker::new(Reliance { lives: true, ..RELIANCE })
 }
 
-fn lives(news: &[News]) -> Vec<&Connection> {
-    news.iter()
+fn lives(yielded: &[TrackedEvent]) -> Vec<&Connection> {
+    yielded
+        .iter()
         .filter_map(|one| match one {
-            News::Connection(connection) => Some(&**connection),
+            TrackedEvent::Connection(connection) => Some(&**connection),
             _ => None,
         })
         .collect()
@@ -36,10 +37,10 @@ fn life(connection: &Connection) -> String {
 
 /// The one life of these events, which is the last that is told.
 fn only_life(tracker: &mut Tracker, events: impl IntoIterator<Item = Event>) -> Connection {
-    let news = tell(tracker, events);
-    let told = lives(&news);
-    let [connection] = told.as_slice() else { panic!("one life: {:?}", lines(&news)) };
-    assert!(matches!(news.last(), Some(News::Connection(_))), "{:?}", lines(&news));
+    let yielded = tell(tracker, events);
+    let told = lives(&yielded);
+    let [connection] = told.as_slice() else { panic!("one life: {:?}", lines(&yielded)) };
+    assert!(matches!(yielded.last(), Some(TrackedEvent::Connection(_))), "{:?}", lines(&yielded));
     assert_eq!(tracker.open(), 0);
     (*connection).clone()
 }
@@ -160,8 +161,9 @@ fn an_attempt_that_fails_has_no_handshake_and_nobody_closed_it() {
 
 #[test]
 fn a_connect_that_times_out_has_sent_one_syn_more_than_it_sent_again() {
-    let syn =
-        |at, in_a_row| again(at, SynSent, SegmentKind::Syn, Trigger::Timeout { in_a_row, rto: 250 });
+    let syn = |at, in_a_row| {
+        again(at, SynSent, SegmentKind::Syn, Trigger::Timeout { in_a_row, rto: 250 })
+    };
     let events = [
         Event::State(state(0, 1, Closed, SynSent)),
         syn(1030, 1),
@@ -305,10 +307,10 @@ fn a_life_whose_end_was_missed_is_told_by_comparison() {
     let mut tracker = life_tracker();
     tell(&mut tracker, client_until_fin_wait_2());
     listening(&mut tracker, 80);
-    let mut news = Vec::new();
-    tracker.reconcile(&nothing_left(200), |one| news.push(one));
-    let told = lives(&news);
-    let [connection] = told.as_slice() else { panic!("one life, and a listener: {news:?}") };
+    let mut yielded = Vec::new();
+    tracker.reconcile(&nothing_left(200), |one| yielded.push(one));
+    let told = lives(&yielded);
+    let [connection] = told.as_slice() else { panic!("one life, and a listener: {yielded:?}") };
     assert_eq!(
         (connection.end, connection.at, connection.totals),
         (Reason::Unknown, ms(200), None)
@@ -320,17 +322,17 @@ fn a_life_whose_end_was_missed_is_told_by_comparison() {
 fn a_half_open_connection_whose_end_was_missed_is_told_by_comparison() {
     let mut tracker = life_tracker();
     tell(&mut tracker, [Event::Mini(request(0, TimerEvent::Start))]);
-    let mut news = Vec::new();
-    tracker.reconcile(&nothing_left(200), |one| news.push(one));
-    assert_eq!(lines(&news), ["SYN_RECV CLOSED - unknown inferred gap", "life unknown"]);
+    let mut yielded = Vec::new();
+    tracker.reconcile(&nothing_left(200), |one| yielded.push(one));
+    assert_eq!(lines(&yielded), ["SYN_RECV CLOSED - unknown inferred gap", "life unknown"]);
 }
 
 #[test]
 fn a_listener_has_no_life() {
     let mut tracker = life_tracker();
     listening(&mut tracker, 80);
-    let news = tell(&mut tracker, [Event::State(state(50, 9, Listen, Closed))]);
-    assert_eq!(lines(&news), ["LISTEN CLOSED 50 normal"]);
+    let yielded = tell(&mut tracker, [Event::State(state(50, 9, Listen, Closed))]);
+    assert_eq!(lines(&yielded), ["LISTEN CLOSED 50 normal"]);
 }
 
 #[test]

@@ -41,8 +41,10 @@ fn told(event: Event) -> TrackedRetransmit {
         Event::Retransmit(again) if again.segment == SegmentKind::Syn => connect[..1].to_vec(),
         _ => connect.to_vec(),
     };
-    let news = tell(&mut tracker(), events.into_iter().chain([event]));
-    let Some(News::Retransmit(again)) = news.last() else { panic!("a retry: {news:?}") };
+    let yielded = tell(&mut tracker(), events.into_iter().chain([event]));
+    let Some(TrackedEvent::Retransmit(again)) = yielded.last() else {
+        panic!("a retry: {yielded:?}")
+    };
     again.clone()
 }
 

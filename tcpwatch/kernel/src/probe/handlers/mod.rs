@@ -20,7 +20,7 @@ use aya::{
 use tcpwatch_common::{MiniKind, SeenSocket, seen_socket::SEEN_BYTES};
 
 use super::error::reason;
-use crate::trial::{Ground, Left, PATIENCE, Ports, LoopbackSockets};
+use crate::trial::{Ground, Left, LoopbackSockets, PATIENCE, Ports};
 
 /// The iterator.
 pub(super) const ITERATOR: &str = "tcp";

@@ -37,7 +37,7 @@ use std::{
 use tcpwatch_core::event::{KernelTime, KnownSocket, Netns};
 
 pub use host_facts::host_facts;
-pub use lookup::{LookupAnswer, Lookups, Lookup, SocketQuestion};
+pub use lookup::{Lookup, LookupAnswer, Lookups, SocketQuestion};
 pub use message::{MessageError, Surveyed};
 pub use names::{NetnsError, name_of, resolve};
 pub use namespaces::EnterError;

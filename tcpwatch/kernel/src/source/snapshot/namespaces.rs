@@ -75,7 +75,8 @@ pub fn reachable() -> io::Result<Reachable> {
             add(netns, path);
         }
     }
-    let places = found.into_iter().map(|(netns, paths)| ReachableNamespace { netns, paths }).collect();
+    let places =
+        found.into_iter().map(|(netns, paths)| ReachableNamespace { netns, paths }).collect();
     Ok(Reachable { places, hidden_processes })
 }
 
@@ -161,7 +162,10 @@ mod tests {
 
     #[test]
     fn a_place_that_is_now_another_namespace_is_not_entered() {
-        let place = ReachableNamespace { netns: Netns(1), paths: vec![OWN.into(), "/proc/0/ns/net".into()] };
+        let place = ReachableNamespace {
+            netns: Netns(1),
+            paths: vec![OWN.into(), "/proc/0/ns/net".into()],
+        };
         assert!(matches!(place.inside(|| ()), Err(EnterError::Gone)));
     }
 }

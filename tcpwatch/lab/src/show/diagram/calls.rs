@@ -6,7 +6,7 @@ use tcpwatch_core::event::{TcpState, Way};
 use tcpwatch_view::terminal::style;
 
 use super::super::grid::ColoredText;
-use crate::story::{StoryEvent, MomentKind, SystemCall};
+use crate::story::{MomentKind, StoryEvent, SystemCall};
 
 /// A call that took longer gets two remarks.
 const LONG: Duration = Duration::from_millis(50);

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use tcpwatch_core::{
-    event::{KernelTime, SegmentKind, SegmentEvent, TcpFlags, Way},
-    track::{News, TrackedRetransmit},
+    event::{KernelTime, SegmentEvent, SegmentKind, TcpFlags, Way},
+    track::{TrackedEvent, TrackedRetransmit},
 };
 
 use crate::{
@@ -52,8 +52,8 @@ pub(super) fn arrows(run: &Run) -> Vec<Arrow<'_>> {
         }
     }
     for moment in &run.story {
-        let MomentKind::News(news) = &moment.what else { continue };
-        let News::Retransmit(again) = &**news else { continue };
+        let MomentKind::TrackedEvent(tracked) = &moment.what else { continue };
+        let TrackedEvent::Retransmit(again) = &**tracked else { continue };
         let candidates = arrows.iter_mut().filter(|arrow| {
             arrow.from == moment.host
                 && arrow.again.is_none()

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use tcpwatch_core::{
     event::{KernelTime, TcpState},
-    track::News,
+    track::TrackedEvent,
 };
 use tcpwatch_view::terminal::style;
 
@@ -21,7 +21,7 @@ use self::rows::{DiagramRow, Rows};
 use super::{
     TerminalLayout,
     arrow::{Part, arrow, elbow, nothing},
-    grid::{Grid, GridLine, PerHost, ColoredText},
+    grid::{ColoredText, Grid, GridLine, PerHost},
     is_open,
     words::{self, Connections},
 };
@@ -62,8 +62,8 @@ fn connections(run: &Run) -> usize {
     let mut connections = Connections::default();
     for moment in &run.story {
         match &moment.what {
-            MomentKind::News(news) if matches!(**news, News::Change(_)) => {
-                connections.number(moment.host, &news.subject().ends);
+            MomentKind::TrackedEvent(tracked) if matches!(**tracked, TrackedEvent::Change(_)) => {
+                connections.number(moment.host, &tracked.subject().ends);
             }
             MomentKind::Segment(segment) => {
                 connections.number(moment.host, &segment.ends);
@@ -177,8 +177,8 @@ fn still(run: &Run) -> PerHost<Vec<TcpState>> {
     let mut latest: Vec<(Host, Option<usize>, KernelTime, TcpState)> = Vec::new();
     let mut connections = Connections::default();
     for moment in &run.story {
-        let MomentKind::News(news) = &moment.what else { continue };
-        let News::Change(change) = &**news else { continue };
+        let MomentKind::TrackedEvent(tracked) = &moment.what else { continue };
+        let TrackedEvent::Change(change) = &**tracked else { continue };
         let number = connections.number(moment.host, &change.subject.ends);
         latest.retain(|(host, known, ..)| (*host, *known) != (moment.host, number));
         latest.push((moment.host, number, moment.at, change.to));

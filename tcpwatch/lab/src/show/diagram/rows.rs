@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tcpwatch_core::{
     event::{Endpoints, KernelTime, ResetDirection, TcpFlags, TcpState},
-    track::News,
+    track::TrackedEvent,
 };
 use tcpwatch_view::terminal::style;
 
@@ -21,10 +21,10 @@ use crate::{
     scenario::{Scenario, Signal},
     show::{
         arrow::{Fate, Part},
-        grid::{Panel, PerHost, ColoredText},
+        grid::{ColoredText, Panel, PerHost},
         words::{self, Connections, Namer},
     },
-    story::{StoryEvent, MomentKind, Run},
+    story::{MomentKind, Run, StoryEvent},
 };
 
 /// Maximal time between events of one row.
@@ -130,7 +130,7 @@ impl<'a> Rows<'a> {
                     rows.call(&run.story, place, moment);
                 }
                 MomentKind::Signal(signal) => rows.signal(moment, *signal),
-                MomentKind::News(news) => rows.news(moment, news),
+                MomentKind::TrackedEvent(tracked) => rows.tracked(moment, tracked),
                 MomentKind::RuleSet(slot) => {
                     rows.remark(moment, words::rule_set(&run.scenario, *slot));
                 }
@@ -234,24 +234,24 @@ impl<'a> Rows<'a> {
         panel
     }
 
-    fn news(&mut self, moment: &StoryEvent, news: &News) {
+    fn tracked(&mut self, moment: &StoryEvent, tracked: &TrackedEvent) {
         let (at, host) = (moment.at, moment.host);
-        match news {
+        match tracked {
             // The same state again: the application closes a socket in FIN_WAIT_2, which becomes an orphan.
-            News::Change(change) if change.from == change.to => {}
-            News::Change(change) => {
+            TrackedEvent::Change(change) if change.from == change.to => {}
+            TrackedEvent::Change(change) => {
                 let panel = self.state(at, host, change.to, &change.subject.ends);
                 panel.notes.extend(words::remarks(change));
             }
-            News::Restart(restart) => {
+            TrackedEvent::Restart(restart) => {
                 let panel = self.state(at, host, restart.state, &restart.subject.ends);
                 panel.notes.push(words::restart(restart));
             }
-            News::Retransmit(again) if !again.sent => {
+            TrackedEvent::Retransmit(again) if !again.sent => {
                 let text = words::retry(again).into_iter().next().unwrap_or_default();
                 self.remark(moment, ColoredText::new(text, style::FAILURE));
             }
-            News::Reset(reset) => {
+            TrackedEvent::Reset(reset) => {
                 let from = if reset.direction == ResetDirection::Sent { host } else { host.peer() };
                 let shown = self.made.iter_mut().rev().find(|row| {
                     apart(row.at, at) < TOGETHER
@@ -266,7 +266,7 @@ impl<'a> Rows<'a> {
                     (None, ..) => self.remark(moment, words::reset(reset)),
                 }
             }
-            News::Error(error) => match self.last_of(host) {
+            TrackedEvent::Error(error) => match self.last_of(host) {
                 Some(row) if apart(row.at, at) < TOGETHER => {
                     row.panels.of_mut(host).notes.push(words::error(&error.event));
                 }

@@ -5,17 +5,17 @@ use std::{sync::Arc, time::Duration};
 use tcpwatch_core::{
     event::{
         About, Cookie, Direction, Endpoint, Endpoints, ErrorEvent, KernelTime, Netns,
-        ResetDirection, SegmentKind, SegmentEvent, TcpFlags, TcpOptions, TcpState, Way,
+        ResetDirection, SegmentEvent, SegmentKind, TcpFlags, TcpOptions, TcpState, Way,
     },
     timing::{Sysctls, Window, wheel::TickRate},
-    track::{Change, News, Reason, TrackedReset, TrackedRetransmit, Subject},
+    track::{Change, Reason, Subject, TrackedEvent, TrackedReset, TrackedRetransmit},
 };
 use tcpwatch_kernel::probe::{DroppedSegments, filters::FamilyFilter};
 
 use crate::{
     host::Host,
     scenario::{Action, Call, CallKind, DropRule, Scenario, ScenarioStep, Signal},
-    story::{StoryEvent, MomentKind, Profile, Run, SystemCall},
+    story::{MomentKind, Profile, Run, StoryEvent, SystemCall},
     verdict::{Times, Verdict},
 };
 
@@ -207,7 +207,7 @@ impl MadeUpRun {
         subject.ends.remote = unspecified;
         self.later(5);
         let change = self.change(subject, TcpState::Closed, TcpState::Listen);
-        self.add(host, MomentKind::News(Box::new(News::Change(change))));
+        self.add(host, MomentKind::TrackedEvent(Box::new(TrackedEvent::Change(change))));
         self.returned(host, "listen(3, 16)", 0)
     }
 
@@ -247,7 +247,7 @@ impl MadeUpRun {
         change.reason = (to == TcpState::Closed).then_some(reason);
         change.in_state = Some(self.now.since(self.since[side(host)]));
         self.since[side(host)] = self.now;
-        self.add(host, MomentKind::News(Box::new(News::Change(change))))
+        self.add(host, MomentKind::TrackedEvent(Box::new(TrackedEvent::Change(change))))
     }
 
     /// A segment as the link of `host` sees it.
@@ -348,7 +348,7 @@ impl MadeUpRun {
         let at = self.now;
         self.add(
             from,
-            MomentKind::News(Box::new(News::Retransmit(TrackedRetransmit {
+            MomentKind::TrackedEvent(Box::new(TrackedEvent::Retransmit(TrackedRetransmit {
                 at,
                 subject,
                 state,
@@ -370,7 +370,13 @@ impl MadeUpRun {
         let segment = self.leaves(from, RST, 0, false, None);
         let reset = |at, subject, direction, why| {
             let state = Some(TcpState::Closed);
-            MomentKind::News(Box::new(News::Reset(TrackedReset { at, subject, state, direction, why })))
+            MomentKind::TrackedEvent(Box::new(TrackedEvent::Reset(TrackedReset {
+                at,
+                subject,
+                state,
+                direction,
+                why,
+            })))
         };
         let subject = self.subject(from);
         let sent = reset(self.now, subject, ResetDirection::Sent, Some(why.into()));
@@ -387,7 +393,10 @@ impl MadeUpRun {
         let Subject { socket, netns, ends, cgroup, .. } = subject;
         let socket = socket.expect("a full socket");
         let event = ErrorEvent { at, socket, netns, ends, cgroup, state, error };
-        self.add(host, MomentKind::News(Box::new(News::Error(About { subject, event }))))
+        self.add(
+            host,
+            MomentKind::TrackedEvent(Box::new(TrackedEvent::Error(About { subject, event }))),
+        )
     }
 
     /// Listen, connect, accept: both sides are ESTABLISHED.

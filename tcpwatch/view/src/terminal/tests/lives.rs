@@ -1,14 +1,19 @@
 //! One line per connection, from made-up lives.
 
 use tcpwatch_core::{
-    event::{SegmentKind, TcpState, SocketTotals},
+    event::{SegmentKind, SocketTotals, TcpState},
     track::{ClosedBy, Connection, Spent},
 };
 
 use super::*;
 
 fn again(syn: u32, syn_ack: u32, data: u32) -> [(SegmentKind, u32); 4] {
-    [(SegmentKind::Syn, syn), (SegmentKind::SynAck, syn_ack), (SegmentKind::Fin, 0), (SegmentKind::Data, data)]
+    [
+        (SegmentKind::Syn, syn),
+        (SegmentKind::SynAck, syn_ack),
+        (SegmentKind::Fin, 0),
+        (SegmentKind::Data, data),
+    ]
 }
 
 /// A client that closed first.
@@ -67,7 +72,7 @@ pub(super) fn deaf() -> Connection {
 }
 
 fn shown(connection: Connection) -> String {
-    line(&News::Connection(Box::new(connection)), 200, true)
+    line(&TrackedEvent::Connection(Box::new(connection)), 200, true)
 }
 
 #[test]
@@ -119,7 +124,7 @@ fn titles_stand_above_their_cells() {
         cut: false,
         started: KernelTime(0),
     };
-    Terminal::new(layout).news(&News::Connection(Box::new(client())), &CLOCK, &mut out);
+    Terminal::new(layout).tracked(&TrackedEvent::Connection(Box::new(client())), &CLOCK, &mut out);
     let text = String::from_utf8(out).unwrap();
     let (titles, life) = text.split_once('\n').unwrap();
     let title = |word: &str| titles.find(word).unwrap();
@@ -180,7 +185,7 @@ fn a_failure_is_red_and_a_normal_end_is_not() {
     let mut terminal = Terminal::new(layout);
     for (connection, red) in [(client(), false), (deaf(), true)] {
         out.clear();
-        terminal.news(&News::Connection(Box::new(connection)), &CLOCK, &mut out);
+        terminal.tracked(&TrackedEvent::Connection(Box::new(connection)), &CLOCK, &mut out);
         let text = String::from_utf8_lossy(&out);
         assert_eq!(text.contains("\u{1b}[31m"), red, "{text}");
     }

@@ -42,7 +42,7 @@ fn subject(direction: Direction) -> Subject {
 }
 
 /// Without the header.
-fn line(news: &News, width: usize, cut: bool) -> String {
+fn line(tracked: &TrackedEvent, width: usize, cut: bool) -> String {
     let mut out = Vec::new();
     let layout = LogLayout {
         color: false,
@@ -52,7 +52,7 @@ fn line(news: &News, width: usize, cut: bool) -> String {
         cut,
         started: KernelTime(0),
     };
-    Terminal::new(layout).news(news, &CLOCK, &mut out);
+    Terminal::new(layout).tracked(tracked, &CLOCK, &mut out);
     let text = String::from_utf8(out).unwrap();
     let (_header, line) = text.split_once('\n').expect("a header");
     line.trim_end_matches('\n').to_owned()

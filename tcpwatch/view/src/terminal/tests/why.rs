@@ -59,7 +59,7 @@ fn data() -> TrackedRetransmit {
 }
 
 fn shown(again: TrackedRetransmit) -> String {
-    line(&News::Retransmit(again), 200, true)
+    line(&TrackedEvent::Retransmit(again), 200, true)
 }
 
 #[test]
@@ -160,9 +160,9 @@ fn no_retry_line_of_ipv4_is_longer_than_the_terminal() {
                     sent,
                     ..again.clone()
                 };
-                let told = line(&News::Retransmit(again.clone()), 120, true);
+                let told = line(&TrackedEvent::Retransmit(again.clone()), 120, true);
                 assert!(told.chars().count() <= 120, "{} columns: {told}", told.chars().count());
-                let whole = line(&News::Retransmit(again), 120, false);
+                let whole = line(&TrackedEvent::Retransmit(again), 120, false);
                 assert!(whole.ends_with(owner), "nothing is cut in a file: {whole}");
             }
         }
@@ -190,13 +190,13 @@ fn a_reset_says_which_way_it_went_and_why_where_that_is_known() {
         ..reset(ResetDirection::Sent, Some(TcpState::Established))
     };
     assert_eq!(
-        line(&News::Reset(sent), 160, true),
+        line(&TrackedEvent::Reset(sent), 160, true),
         "       0.0050 192.168.2.105:43068 → 192.168.2.100:11111 \
          RST sent, ESTABLISHED           -  nc 2410 · tcp abort on close: closed with unread data"
     );
     let received = reset(ResetDirection::Received, Some(TcpState::CloseWait));
     assert_eq!(
-        line(&News::Reset(received), 120, true),
+        line(&TrackedEvent::Reset(received), 120, true),
         "       0.0050 192.168.2.105:43068 → 192.168.2.100:11111 \
          RST received, CLOSE_WAIT        -  nc 2410"
     );
@@ -209,7 +209,7 @@ fn a_reset_without_a_socket_has_no_state_and_no_owner() {
     let why = Some("no_socket".into());
     let reset = TrackedReset { subject, why, ..reset(ResetDirection::Sent, None) };
     assert_eq!(
-        line(&News::Reset(reset), 160, true),
+        line(&TrackedEvent::Reset(reset), 160, true),
         "       0.0050 192.168.2.105:43068   192.168.2.100:11111 \
          RST sent                        -  - · no socket: the port is closed, or the connection is gone"
     );
@@ -219,7 +219,7 @@ fn a_reset_without_a_socket_has_no_state_and_no_owner() {
 fn a_reason_that_this_version_does_not_know_is_the_kernels_word_alone() {
     let why = Some("tcp_of_tomorrow".into());
     let reset = TrackedReset { why, ..reset(ResetDirection::Sent, Some(TcpState::Closed)) };
-    assert!(line(&News::Reset(reset), 120, true).ends_with("nc 2410 · tcp of tomorrow"));
+    assert!(line(&TrackedEvent::Reset(reset), 120, true).ends_with("nc 2410 · tcp of tomorrow"));
 }
 
 #[test]
@@ -227,8 +227,9 @@ fn a_word_that_is_not_ours_is_shown_without_what_a_terminal_obeys() {
     let why = Some("a\u{1b}[2J\nb\u{9b}\u{202e}".into());
     let process = Process::named(7, Comm::from_text("c\u{1b}]0;\u{7}\n"), Via::Close);
     let subject = Subject { process: Some(process), ..subject(Direction::Outgoing) };
-    let reset = TrackedReset { subject, why, ..reset(ResetDirection::Sent, Some(TcpState::Closed)) };
-    let told = line(&News::Reset(reset), 120, true);
+    let reset =
+        TrackedReset { subject, why, ..reset(ResetDirection::Sent, Some(TcpState::Closed)) };
+    let told = line(&TrackedEvent::Reset(reset), 120, true);
     assert!(told.ends_with("c?]0;?? 7 · a?[2J?b??"), "{told}");
 }
 
@@ -241,7 +242,7 @@ fn an_error_is_told_in_the_systems_words() {
     let event = ErrorEvent { at, socket, netns, ends, cgroup, state, error: 113 };
     let error = About { subject, event };
     assert_eq!(
-        line(&News::Error(error), 120, true),
+        line(&TrackedEvent::Error(error), 120, true),
         "     134.9300 192.168.2.105:43068 → 192.168.2.100:11111 \
          error, ESTABLISHED              -  nc 2410 · No route to host"
     );
@@ -264,7 +265,10 @@ fn queue() -> QueueReading {
 fn a_queue_is_named_with_its_listener_and_how_full_it_was_read() {
     let told = |queue, width| {
         line(
-            &News::Retransmit(TrackedRetransmit { queue: Some(Box::new(queue)), ..syn_ack() }),
+            &TrackedEvent::Retransmit(TrackedRetransmit {
+                queue: Some(Box::new(queue)),
+                ..syn_ack()
+            }),
             width,
             true,
         )
@@ -299,14 +303,14 @@ fn a_change_names_the_last_place_and_what_the_listener_dropped() {
     let subject = Subject { inherited: true, ..subject(Direction::Incoming) };
     let change = Change::plain(at(10), subject, (TcpState::SynRecv, None), TcpState::Established);
     let last = Change { queue: Some(Box::new(queue)), ..change.clone() };
-    let told = line(&News::Change(last), 200, true);
+    let told = line(&TrackedEvent::Change(last), 200, true);
     assert!(
         told.ends_with(" · last place in the accept queue of 0.0.0.0:80 (128 before it)"),
         "{told}"
     );
     for (segments, words) in [(1, "1 segment"), (3, "3 segments")] {
         let dropped = Some(Dropped { segments, within: ms(1020) });
-        let told = line(&News::Change(Change { dropped, ..change.clone() }), 200, true);
+        let told = line(&TrackedEvent::Change(Change { dropped, ..change.clone() }), 200, true);
         let end = format!(" · its listener dropped {words} in the 1.02 s before");
         assert!(told.ends_with(&end), "{told}");
     }

@@ -14,7 +14,7 @@ use tcpwatch_core::{
 use super::{
     super::{
         DumpError, MessageError,
-        message::{self, Context, AnswerProgress},
+        message::{self, AnswerProgress, Context},
         sock_diag,
     },
     LookupAnswer, canonical_ends,
@@ -71,7 +71,10 @@ impl Channel {
     }
 
     /// Asks all `questions`; the answers carry the same numbers.
-    pub(super) fn ask_all(&mut self, questions: &[(usize, Endpoints)]) -> Vec<(usize, LookupAnswer)> {
+    pub(super) fn ask_all(
+        &mut self,
+        questions: &[(usize, Endpoints)],
+    ) -> Vec<(usize, LookupAnswer)> {
         let mut interfaces = Interfaces::default();
         let mut ask = |ends: &Endpoints| match self.find(ends, None, &mut interfaces) {
             FoundSocket::Is(waiter) => LookupAnswer::Is(waiter.known),
@@ -260,7 +263,10 @@ mod tests {
             (Ok(Some(waiter(ends(Ipv4Addr::LOCALHOST, 80, 0)))), FoundSocket::Gone),
             (refused(libc::ENOENT), FoundSocket::Gone),
             (refused(libc::EPERM), FoundSocket::Unknown),
-            (Err(DumpError::Receive(io::Error::from_raw_os_error(libc::ENOENT))), FoundSocket::Unknown),
+            (
+                Err(DumpError::Receive(io::Error::from_raw_os_error(libc::ENOENT))),
+                FoundSocket::Unknown,
+            ),
             (Err(DumpError::TooLong { got: 9000 }), FoundSocket::Unknown),
             (Ok(None), FoundSocket::Unknown),
         ] {

@@ -24,7 +24,11 @@ impl Lookup {
     ///
     /// Every namespace but the own one is entered once, in a thread of its own that ends before this returns;
     /// that takes `CAP_SYS_ADMIN`.
-    pub fn ask_in_detail(&mut self, questions: &[StayQuestion], lacks_sysctls: &[Netns]) -> Lookups {
+    pub fn ask_in_detail(
+        &mut self,
+        questions: &[StayQuestion],
+        lacks_sysctls: &[Netns],
+    ) -> Lookups {
         let mut groups: BTreeMap<Netns, Vec<StayQuestion>> = BTreeMap::new();
         for question in questions {
             groups.entry(question.netns).or_default().push(*question);

@@ -81,7 +81,11 @@ impl Lookup {
     /// Every other namespace is entered once, in a thread of its own that ends before this
     /// returns; that takes `CAP_SYS_ADMIN`. Nothing here waits for the kernel: it answers before
     /// the question's system call returns, or not at all.
-    pub fn ask(&mut self, questions: &[SocketQuestion], mut answer: impl FnMut(usize, LookupAnswer)) {
+    pub fn ask(
+        &mut self,
+        questions: &[SocketQuestion],
+        mut answer: impl FnMut(usize, LookupAnswer),
+    ) {
         for (netns, group) in by_namespace(questions) {
             let answers = if netns == self.own.netns() {
                 self.own.ask_all(&group)

@@ -7,7 +7,7 @@ use netlink_packet_sock_diag::inet::{InetResponseHeader, Timer};
 use tcpwatch_core::event::{SocketTimer, SocketTimerKind, TcpInfo, Waiter};
 
 use super::{
-    Context, EXPIRES, MessageError, AnswerProgress, attributes, each, known, milliseconds, word,
+    AnswerProgress, Context, EXPIRES, MessageError, attributes, each, known, milliseconds, word,
 };
 
 /// Where members of `struct tcp_info` begin (`include/uapi/linux/tcp.h`): eight bytes, then words up to

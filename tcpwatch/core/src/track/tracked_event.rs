@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use super::{Connection, Dropped, Existing, Others, Reason, Still};
 use crate::{
     event::{
-        self, About, KernelTime, QueueReading, ResetDirection, SegmentKind, SegmentEvent, Shown,
+        self, About, KernelTime, QueueReading, ResetDirection, SegmentEvent, SegmentKind, Shown,
         Subject, TcpState,
     },
     timing::Next,
@@ -163,11 +163,11 @@ macro_rules! shown {
     ($($(#[$what:meta])* $name:ident($event:ty),)*) => {
         /// A piece of news.
         #[derive(Clone, Debug, PartialEq, Eq)]
-        pub enum News {
+        pub enum TrackedEvent {
             $($(#[$what])* $name($event),)*
         }
 
-        impl News {
+        impl TrackedEvent {
             /// The word that names it: `event` in JSON.
             #[must_use]
             pub const fn name(&self) -> &'static str {
@@ -226,9 +226,9 @@ macro_rules! with_plain {
             /// A clock that started again.
             Restart(Restart),
             /// A segment that was sent again.
-            Retransmit(Retransmit),
+            Retransmit(TrackedRetransmit),
             /// A reset.
-            Reset(Reset),
+            Reset(TrackedReset),
             /// A connection whose last trace is gone.
             Connection(Box<Connection>),
             /// A segment on a link of the laboratory.
