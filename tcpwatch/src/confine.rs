@@ -11,13 +11,13 @@ use tcpwatch::cli::{
     sandbox::{Confine, SandboxArgs},
 };
 use tcpwatch_kernel::probe::Probes;
-use tcpwatch_sandbox::{Demand, InForce, Needs, enter};
+use tcpwatch_sandbox::{Demand, InForce, SandboxNeeds, enter};
 
 /// This program, whatever became of its file.
 const PROGRAM: &str = "/proc/self/exe";
 
 /// Of a process that counts or logs, when everything is attached.
-pub(crate) fn running(args: SandboxArgs, needs: &Needs, probes: &Probes) -> Result<InForce> {
+pub(crate) fn running(args: SandboxArgs, needs: &SandboxNeeds, probes: &Probes) -> Result<InForce> {
     let in_force = enter(args.sandbox.into(), needs, || probes.losses.read().is_ok())?;
     exit::say(&format!("tcpwatch: sandbox: {in_force}\n"));
     for why in &in_force.missing {
@@ -46,7 +46,7 @@ pub(crate) fn tried() -> io::Result<String> {
 
 /// Gives up what a process that listens gives up, and prints what is in force.
 pub(crate) fn trial() -> Result<ExitCode> {
-    let in_force = enter(Demand::Auto, &Needs::listening([]), || true)?;
+    let in_force = enter(Demand::Auto, &SandboxNeeds::listening([]), || true)?;
     let mut text = in_force.to_string();
     if !in_force.missing.is_empty() {
         text = format!("{text}; not in force: {}", in_force.missing.join("; "));
@@ -57,6 +57,6 @@ pub(crate) fn trial() -> Result<ExitCode> {
 
 /// Of a process that only reads what is open already.
 pub(crate) fn reading(confine: Confine) -> Result<()> {
-    enter(confine.into(), &Needs::reading(), || true)?;
+    enter(confine.into(), &SandboxNeeds::reading(), || true)?;
     Ok(())
 }

@@ -18,6 +18,7 @@ mod check;
 mod confine;
 mod doctor;
 mod laboratory;
+mod list;
 mod live;
 mod notify;
 mod recorded;
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
     let done = match command {
         None => live::run(&filters, &output, &live, (&web, sandbox)),
         Some(Command::Check) => check::run(),
+        Some(Command::List(args)) => list::run(&args),
         Some(Command::Completions { shell }) => reference::completions(shell),
         Some(Command::Manpages { dir }) => reference::manpages(&dir),
         Some(Command::Top(args)) => top::run(&args),

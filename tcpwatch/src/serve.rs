@@ -17,11 +17,11 @@ use tcpwatch_kernel::{
     source::snapshot,
 };
 use tcpwatch_metrics::{
-    page::Page,
-    web::{Handle, Server, WebConfig},
+    page::MetricsPage,
+    web::{Server, ServerHandle, WebConfig},
 };
-use tcpwatch_sandbox::Needs;
-use tcpwatch_stream::ending::Ending;
+use tcpwatch_sandbox::SandboxNeeds;
+use tcpwatch_stream::ending::StopSignals;
 
 use crate::{confine, notify::Notify, runtime, visible};
 
@@ -32,7 +32,7 @@ pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode> {
     let web = (args.systemd_socket, args.listen_address.as_slice(), args.config_file.as_deref());
     let web = Web::open(web)?;
     runtime.block_on(async {
-        let mut ending = Ending::catch().context("cannot catch signals")?;
+        let mut ending = StopSignals::catch().context("cannot catch signals")?;
         let mut probes = Probes::attach_counting(netns.map_or(Counting::All, Counting::Of))?;
         probes.try_out();
         exit::say(&format!(
@@ -93,10 +93,10 @@ pub(crate) fn start(
     probes: &mut Probes,
     netns: Option<Netns>,
     sandbox: SandboxArgs,
-) -> Result<Handle> {
+) -> Result<ServerHandle> {
     const REFUSED: &str = "cannot start the HTTP server, which takes two threads";
-    let page = Page::of(probes, netns, web.server.counters())?;
-    let in_force = confine::running(sandbox, &Needs::listening(web.directories()), probes)?;
+    let page = MetricsPage::of(probes, netns, web.server.counters())?;
+    let in_force = confine::running(sandbox, &SandboxNeeds::listening(web.directories()), probes)?;
     web.say_unreadable();
     let scheme = web.scheme();
     let serving = web

@@ -10,7 +10,7 @@ use seccompiler::{
 
 /// How much is left; each group has what those before it have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Group {
+pub(crate) enum CallGroup {
     /// Reading and writing, memory, threads, time.
     Files,
     /// BPF maps that are open, accepting connections, netlink.
@@ -144,7 +144,7 @@ type Compiled<T> = Result<T, BackendError>;
 ///
 /// # Errors
 /// Why not.
-pub(crate) fn restrict(group: Group) -> Result<(), String> {
+pub(crate) fn restrict(group: CallGroup) -> Result<(), String> {
     let no_clone3 = no_clone3().map_err(|error| format!("seccomp filter: {error}"))?;
     let allowed = allowed(group).map_err(|error| format!("seccomp filter: {error}"))?;
     [no_clone3, allowed].iter().try_for_each(|filter| {
@@ -160,7 +160,7 @@ fn no_clone3() -> Compiled<BpfProgram> {
     SeccompFilter::new(rules, SeccompAction::Allow, refuse, target()?)?.try_into()
 }
 
-fn allowed(group: Group) -> Compiled<BpfProgram> {
+fn allowed(group: CallGroup) -> Compiled<BpfProgram> {
     let refuse = SeccompAction::Errno(errno(libc::EPERM));
     SeccompFilter::new(rules(group)?, refuse, SeccompAction::Allow, target()?)?.try_into()
 }
@@ -173,7 +173,7 @@ fn errno(number: libc::c_int) -> u32 {
     number.unsigned_abs()
 }
 
-fn rules(group: Group) -> Compiled<Rules> {
+fn rules(group: CallGroup) -> Compiled<Rules> {
     let mut calls = [ANY, OLDER].concat();
     let mut rules = Rules::new();
     let own = u64::from(rustix::process::getpid().as_raw_pid().unsigned_abs());
@@ -197,13 +197,13 @@ fn rules(group: Group) -> Compiled<Rules> {
         libc::SYS_ioctl,
         IOCTLS.into_iter().map(|request| equals(1, request)).collect::<Compiled<_>>()?,
     );
-    if group >= Group::Maps {
+    if group >= CallGroup::Maps {
         calls.extend(SOCKETS);
         rules.insert(libc::SYS_socket, vec![equals(0, number(libc::AF_NETLINK))?]);
         let commands = BPF_COMMANDS.into_iter().map(|command| equals(0, command));
         rules.insert(libc::SYS_bpf, commands.collect::<Compiled<_>>()?);
     }
-    if group >= Group::Namespaces {
+    if group >= CallGroup::Namespaces {
         calls.extend(NAMESPACES);
     }
     rules.extend(calls.into_iter().map(|call| (call, Vec::new())));
@@ -230,7 +230,7 @@ mod tests {
 
     #[test]
     fn no_group_starts_programs_or_reaches_into_other_processes() {
-        for group in [Group::Files, Group::Maps, Group::Namespaces] {
+        for group in [CallGroup::Files, CallGroup::Maps, CallGroup::Namespaces] {
             let rules = rules(group).unwrap();
             for call in [
                 libc::SYS_execve,
@@ -257,8 +257,11 @@ mod tests {
     #[test]
     fn only_a_process_that_needs_them_has_maps_and_namespaces() {
         let has = |group, call: i64| rules(group).unwrap().contains_key(&call);
-        assert!(!has(Group::Files, libc::SYS_bpf) && !has(Group::Files, libc::SYS_socket));
-        assert!(has(Group::Maps, libc::SYS_bpf) && !has(Group::Maps, libc::SYS_setns));
-        assert!(has(Group::Namespaces, libc::SYS_bpf) && has(Group::Namespaces, libc::SYS_setns));
+        assert!(!has(CallGroup::Files, libc::SYS_bpf) && !has(CallGroup::Files, libc::SYS_socket));
+        assert!(has(CallGroup::Maps, libc::SYS_bpf) && !has(CallGroup::Maps, libc::SYS_setns));
+        assert!(
+            has(CallGroup::Namespaces, libc::SYS_bpf)
+                && has(CallGroup::Namespaces, libc::SYS_setns)
+        );
     }
 }

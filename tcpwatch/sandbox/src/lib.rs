@@ -35,13 +35,13 @@ pub enum Demand {
 
 /// What the process still has to do.
 #[derive(Clone, Debug)]
-pub struct Needs {
+pub struct SandboxNeeds {
     /// Capabilities that stay, of those that it has.
     pub(crate) capabilities: CapabilitySet,
     /// Files and directories that stay readable while all others are not; `None` leaves files to the user id.
     pub(crate) readable: Option<Vec<PathBuf>>,
     /// System calls that stay.
-    pub(crate) calls: calls::Group,
+    pub(crate) calls: calls::CallGroup,
 }
 
 /// What metrics are made of besides: cgroups, and the processors, whose number says how long a value of a per-CPU map
@@ -50,7 +50,7 @@ const MEASURED: [&str; 2] = ["/sys/fs/cgroup", "/sys/devices/system/cpu"];
 /// What every process here reads: counters, sysctls and its own state, and what local time is made of.
 const ALWAYS: [&str; 3] = ["/proc", "/etc/localtime", "/usr/share/zoneinfo"];
 
-impl Needs {
+impl SandboxNeeds {
     /// Of a process that listens: it keeps no capability, and reads its sources and what is below `configuration`.
     #[must_use]
     pub fn listening(configuration: impl IntoIterator<Item = PathBuf>) -> Self {
@@ -58,7 +58,7 @@ impl Needs {
         Self {
             capabilities: CapabilitySet::empty(),
             readable: Some(sources.chain(configuration).collect()),
-            calls: calls::Group::Maps,
+            calls: calls::CallGroup::Maps,
         }
     }
 
@@ -72,7 +72,7 @@ impl Needs {
                 | CapabilitySet::SYS_PTRACE
                 | CapabilitySet::DAC_READ_SEARCH,
             readable: None,
-            calls: calls::Group::Namespaces,
+            calls: calls::CallGroup::Namespaces,
         }
     }
 
@@ -82,7 +82,7 @@ impl Needs {
         Self {
             capabilities: CapabilitySet::empty(),
             readable: Some(ALWAYS.map(PathBuf::from).into()),
-            calls: calls::Group::Files,
+            calls: calls::CallGroup::Files,
         }
     }
 }
@@ -142,7 +142,7 @@ pub enum SandboxError {
 /// gone then: the process has to end.
 pub fn enter(
     demand: Demand,
-    needs: &Needs,
+    needs: &SandboxNeeds,
     still_reads: impl FnOnce() -> bool,
 ) -> Result<InForce, SandboxError> {
     if demand == Demand::Off {

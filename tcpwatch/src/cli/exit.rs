@@ -10,7 +10,7 @@ use tcpwatch_kernel::{
     probe::ProbeError,
     source::{
         containers::{AmbiguousContainer, ContainerError},
-        snapshot,
+        snapshot::{self, SkippedNamespace, SnapshotError},
     },
 };
 use tcpwatch_lab::{catalog, hosts::HostsError, lacking::Lacking, scenario::FileError};
@@ -42,8 +42,8 @@ pub fn status(error: &anyhow::Error) -> ExitCode {
     let is_usage = error.is::<snapshot::NetnsError>()
         || error.is::<ContainerError>()
         || error.is::<AmbiguousContainer>()
-        || error.is::<catalog::Unknown>()
-        || error.is::<glossary::Unknown>()
+        || error.is::<catalog::UnknownScenario>()
+        || error.is::<glossary::UnknownWord>()
         || error.is::<FileError>()
         || error.is::<NoTerminal>()
         || error.is::<ConfigError>();
@@ -59,7 +59,10 @@ pub fn status(error: &anyhow::Error) -> ExitCode {
     if matches!(error.downcast_ref(), Some(SandboxError::Missing { .. })) {
         return PRECONDITION.into();
     }
-    if error.is::<BindError>() || error.is::<Lacking>() {
+    if error.downcast_ref::<SkippedNamespace>().is_some_and(SkippedNamespace::is_refused) {
+        return PRECONDITION.into();
+    }
+    if error.is::<SnapshotError>() || error.is::<BindError>() || error.is::<Lacking>() {
         return PRECONDITION.into();
     }
     FAILED.into()

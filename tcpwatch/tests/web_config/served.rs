@@ -2,7 +2,9 @@
 
 use std::{net::SocketAddr, path::Path, sync::Arc};
 
-use tcpwatch_metrics::web::{ConfigError, Counters, Handle, Limits, Pages, Server, WebConfig};
+use tcpwatch_metrics::web::{
+    ConfigError, Counters, Limits, Pages, Server, ServerHandle, WebConfig,
+};
 
 /// A page with one line.
 pub struct OneLine;
@@ -18,7 +20,7 @@ impl Pages for OneLine {
 }
 
 pub struct Served {
-    handle: Handle,
+    handle: ServerHandle,
     pub counters: Counters,
 }
 

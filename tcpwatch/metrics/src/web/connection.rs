@@ -13,7 +13,7 @@ use super::{
     Limits,
     answer::Responder,
     counters::Counters,
-    open::{Opened, open},
+    open::{OpenedConnection, open},
     stream::Stream,
     turn::{Turn, Turns},
 };
@@ -21,7 +21,7 @@ use super::{
 /// The size of hyper's read buffer, and so of the memory per connection.
 const READ_BYTES: usize = 8 << 10;
 
-pub(super) struct Connection {
+pub(super) struct WebConnection {
     pub(super) responder: Arc<Responder>,
     pub(super) turn: Arc<Turn>,
     pub(super) turns: Arc<Turns>,
@@ -29,7 +29,7 @@ pub(super) struct Connection {
     pub(super) limits: Limits,
 }
 
-impl Connection {
+impl WebConnection {
     pub(super) async fn serve(self, tcp: TcpStream, watcher: Watcher) {
         let wrap = |tcp| {
             let (turn, turns) = (Arc::clone(&self.turn), Arc::clone(&self.turns));
@@ -43,7 +43,11 @@ impl Connection {
         }
     }
 
-    async fn answer(&self, Opened { carrier, lacks_tls }: Opened, watcher: Watcher) {
+    async fn answer(
+        &self,
+        OpenedConnection { carrier, lacks_tls }: OpenedConnection,
+        watcher: Watcher,
+    ) {
         let service = service_fn(async |request| {
             let answer = if lacks_tls {
                 self.responder.lacks_tls()

@@ -16,7 +16,7 @@ pub(super) trait Carrier: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Carrier for T {}
 
 /// A connection that carries HTTP.
-pub(super) struct Opened {
+pub(super) struct OpenedConnection {
     pub(super) carrier: Box<dyn Carrier>,
     /// The client speaks HTTP where TLS is expected.
     pub(super) lacks_tls: bool,
@@ -30,9 +30,9 @@ pub(super) async fn open(
     tcp: TcpStream,
     wrap: impl FnOnce(TcpStream) -> Stream,
     tls: Option<Arc<ServerConfig>>,
-) -> io::Result<Opened> {
+) -> io::Result<OpenedConnection> {
     let Some(tls) = tls else {
-        return Ok(Opened { carrier: Box::new(wrap(tcp)), lacks_tls: false });
+        return Ok(OpenedConnection { carrier: Box::new(wrap(tcp)), lacks_tls: false });
     };
     let mut first = [0];
     let peeked = tcp.peek(&mut first).await;
@@ -41,8 +41,8 @@ pub(super) async fn open(
     let [first] = first;
     // A record of TLS begins with its type, 20 to 24 (RFC 8446, section 5.1), a request with a method.
     if peeked? > 0 && first.is_ascii_uppercase() {
-        return Ok(Opened { carrier: Box::new(stream), lacks_tls: true });
+        return Ok(OpenedConnection { carrier: Box::new(stream), lacks_tls: true });
     }
     let carrier = Box::new(TlsAcceptor::from(tls).accept(stream).await?);
-    Ok(Opened { carrier, lacks_tls: false })
+    Ok(OpenedConnection { carrier, lacks_tls: false })
 }

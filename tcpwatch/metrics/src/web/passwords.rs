@@ -22,7 +22,7 @@ use super::config::Users;
 const QUEUE: usize = 1024;
 
 /// A password to be compared.
-struct Attempt {
+struct PasswordCheck {
     password: Vec<u8>,
     hash: String,
     answer: oneshot::Sender<bool>,
@@ -43,7 +43,7 @@ pub(super) struct Passwords {
     /// Digests of hashes and passwords that were right, by user.
     right: Mutex<HashMap<String, Tag>>,
     /// To the thread, which the first password starts and which ends with this.
-    attempts: Mutex<Option<SyncSender<Attempt>>>,
+    attempts: Mutex<Option<SyncSender<PasswordCheck>>>,
 }
 
 impl Passwords {
@@ -69,7 +69,7 @@ impl Passwords {
             return Ok(true);
         }
         let (answer, answered) = oneshot::channel();
-        self.compare(Attempt { password, hash: hash.to_owned(), answer })?;
+        self.compare(PasswordCheck { password, hash: hash.to_owned(), answer })?;
         let is_right = answered.await.map_err(|_ended| Undecided::NoThread)? && exists;
         if is_right && let Some(key) = &self.key {
             self.right
@@ -86,7 +86,7 @@ impl Passwords {
         hmac::verify(key, digested, tag.as_ref()).is_ok()
     }
 
-    fn compare(&self, attempt: Attempt) -> Result<(), Undecided> {
+    fn compare(&self, attempt: PasswordCheck) -> Result<(), Undecided> {
         let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
         let sender = match attempts.take() {
             Some(sender) => sender,
@@ -101,7 +101,7 @@ impl Passwords {
     }
 }
 
-fn start() -> std::io::Result<SyncSender<Attempt>> {
+fn start() -> std::io::Result<SyncSender<PasswordCheck>> {
     let (sender, receiver) = sync_channel(QUEUE);
     thread::Builder::new()
         .name("tcpwatch-bcrypt".to_owned())
@@ -109,8 +109,8 @@ fn start() -> std::io::Result<SyncSender<Attempt>> {
     Ok(sender)
 }
 
-fn compare_all(attempts: &Receiver<Attempt>) {
-    while let Ok(Attempt { password, hash, answer }) = attempts.recv() {
+fn compare_all(attempts: &Receiver<PasswordCheck>) {
+    while let Ok(PasswordCheck { password, hash, answer }) = attempts.recv() {
         if !answer.is_closed() {
             // A hash was checked when its file was read.
             let _gone = answer.send(bcrypt::verify(&password, &hash).unwrap_or(false)).is_err();

@@ -109,7 +109,7 @@ impl Server {
         stop: impl Future<Output = ()>,
     ) -> io::Result<()> {
         let listeners = self.listeners.into_iter().map(tokio::net::TcpListener::from_std);
-        let mut listeners = Listeners(listeners.collect::<io::Result<_>>()?);
+        let mut listeners = WebListeners(listeners.collect::<io::Result<_>>()?);
         let gate = Gate::new(self.config);
         let responder = Responder::new(pages, self.counters.clone(), self.limits, gate);
         let mut slots = ConnectionSlots::new(responder, self.counters.clone(), self.limits);
@@ -145,9 +145,9 @@ impl Server {
 }
 
 /// Several listening sockets.
-struct Listeners(Vec<tokio::net::TcpListener>);
+struct WebListeners(Vec<tokio::net::TcpListener>);
 
-impl Listeners {
+impl WebListeners {
     /// The next connection of any of them. They take turns, so that none is kept waiting by another.
     async fn accept(&mut self) -> io::Result<TcpStream> {
         let accepted = poll_fn(|cx| {

@@ -15,7 +15,7 @@ use tokio::{
 use super::{
     Limits,
     answer::Responder,
-    connection::Connection,
+    connection::WebConnection,
     counters::Counters,
     turn::{Turn, Turns},
 };
@@ -66,7 +66,7 @@ impl ConnectionSlots {
     }
 
     fn serve(&mut self, tcp: TcpStream, turn: Arc<Turn>) -> AbortHandle {
-        let connection = Connection {
+        let connection = WebConnection {
             responder: Arc::clone(&self.responder),
             turn,
             turns: Arc::clone(&self.turns),

@@ -14,7 +14,7 @@ use rustix::{
     process::{Pid, getpid, kill_process, test_kill_process},
     thread::{LinkNameSpaceType, move_into_link_name_space},
 };
-use tcpwatch_sandbox::{Demand, InForce, Needs, enter};
+use tcpwatch_sandbox::{Demand, InForce, SandboxNeeds, enter};
 
 type Case = (&'static str, fn());
 
@@ -58,7 +58,7 @@ fn passes(name: &str) -> bool {
     passed
 }
 
-fn confined(needs: &Needs) -> InForce {
+fn confined(needs: &SandboxNeeds) -> InForce {
     let in_force = enter(Demand::Strict, needs, || true).unwrap();
     in_force.verify().unwrap();
     in_force
@@ -111,7 +111,7 @@ fn listening() {
     fs::write(folder.join("web.yml"), "x").unwrap();
     fs::set_permissions(&folder, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
 
-    let in_force = confined(&Needs::listening([folder.clone()]));
+    let in_force = confined(&SandboxNeeds::listening([folder.clone()]));
     let text = in_force.to_string();
     for word in ["no capability", "Landlock (ABI ", "seccomp", "no new privileges"] {
         assert!(text.contains(word), "{word}: {text}");
@@ -154,7 +154,7 @@ fn netlink_socket() -> io::Result<()> {
 }
 
 fn looking() {
-    let in_force = confined(&Needs::looking());
+    let in_force = confined(&SandboxNeeds::looking());
     let kept = in_force.to_string();
     assert!(kept.contains("CAP_DAC_READ_SEARCH CAP_SYS_PTRACE CAP_SYS_ADMIN"), "{kept}");
     assert!(in_force.enters_namespaces());
@@ -180,7 +180,7 @@ fn looking() {
 
 fn reading() {
     let mut open = fs::File::open("/etc/passwd").unwrap();
-    confined(&Needs::reading());
+    confined(&SandboxNeeds::reading());
     nothing_of_root();
     let mut text = String::new();
     open.read_to_string(&mut text).unwrap();
@@ -198,16 +198,17 @@ fn threads() {
     let (end, ended) = std::sync::mpsc::channel::<()>();
     let other = thread::Builder::new().name("another".to_owned());
     let other = other.spawn(move || ended.recv().is_err()).unwrap();
-    let error = enter(Demand::Auto, &Needs::looking(), || true).unwrap_err().to_string();
+    let error = enter(Demand::Auto, &SandboxNeeds::looking(), || true).unwrap_err().to_string();
     assert!(error.contains("another"), "{error}");
     drop(end);
     other.join().unwrap();
-    confined(&Needs::looking());
+    confined(&SandboxNeeds::looking());
 }
 
 fn off() {
     let before = fs::read_to_string("/proc/thread-self/status").unwrap();
-    let in_force = enter(Demand::Off, &Needs::reading(), || panic!("nothing is tried")).unwrap();
+    let in_force =
+        enter(Demand::Off, &SandboxNeeds::reading(), || panic!("nothing is tried")).unwrap();
     assert!(in_force.to_string().starts_with("off, user 0, "), "{in_force}");
     let after = fs::read_to_string("/proc/thread-self/status").unwrap();
     let rights = |status: &str| -> Vec<_> {
@@ -221,7 +222,7 @@ fn off() {
 /// Where the kernel reads no map without `CAP_BPF`, this capability stays, and that is said.
 fn maps() {
     let mut tried_with = Vec::new();
-    let in_force = enter(Demand::Auto, &Needs::listening([]), || {
+    let in_force = enter(Demand::Auto, &SandboxNeeds::listening([]), || {
         tried_with = capabilities();
         false
     })
