@@ -6,38 +6,44 @@ use std::{
     process::ExitCode,
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use tcpwatch::cli::{
     args::{FilterArgs, Format, LiveArgs, OutputArgs, WebArgs},
     exit,
+    sandbox::SandboxArgs,
 };
-use tcpwatch_common::config::RING_BYTES;
 use tcpwatch_core::{
     event::{KernelTime, Netns},
     sink::{Sink, Summary},
-    track::News,
+    track::TrackedEvent,
 };
 use tcpwatch_kernel::{
     clock,
     probe::{Counting, Filters, Probes, Tells},
-    source::{containers, recording::Recording, recording_input, snapshot},
+    source::{containers, snapshot},
 };
-use tcpwatch_metrics::web::Server;
+use tcpwatch_sandbox::SandboxNeeds;
 use tcpwatch_stream::{log::Log, pipeline::Live, plan::Plan, replay::Replay};
 use tcpwatch_view::{
     json_lines::JsonLines,
-    terminal::{Layout, Naming, Terminal},
+    terminal::{LogLayout, Naming, Terminal},
 };
 
-use crate::{runtime, serve, visible};
+use crate::{
+    confine, recorded, runtime,
+    serve::{self, Web},
+    visible,
+};
 
 pub(crate) fn run(
     filters: &FilterArgs,
     output: &OutputArgs,
     live: &LiveArgs,
-    web: &WebArgs,
+    (web, sandbox): (&WebArgs, SandboxArgs),
 ) -> Result<ExitCode> {
-    let server = web.listen_address.map(Server::bind).transpose()?;
+    let listens = web.systemd_socket || !web.listen_address.is_empty();
+    let words = (web.systemd_socket, web.listen_address.as_slice(), web.config_file.as_deref());
+    let web = listens.then(|| Web::open(words)).transpose()?;
     let netns = filters.netns.as_deref().map(snapshot::resolve).transpose()?;
     let mut plan = plan(filters, output, netns);
     if let Some(word) = &plan.places.container {
@@ -46,7 +52,7 @@ pub(crate) fn run(
     plan.ring_bytes = live.buffer;
     plan.duration = live.duration;
     plan.filters.holders = !live.no_io;
-    if server.is_some() {
+    if web.is_some() {
         plan.counting = Counting::All;
     }
     if live.record.is_some() && plan.filters.tells == Tells::Happenings && filters.state.is_empty()
@@ -67,8 +73,14 @@ pub(crate) fn run(
         live.probes().try_out();
         banner(&plan, live.probes());
         // Serves until it is dropped.
-        let _serving =
-            server.map(|server| serve::start(server, live.probes(), None)).transpose()?;
+        let _serving = if let Some(web) = web {
+            let serving = serve::start(web, live.probes(), None, sandbox)?;
+            confine::say_lost(sandbox, live.probes());
+            Some(serving)
+        } else {
+            confine::running(sandbox, &SandboxNeeds::looking(), live.probes())?;
+            None
+        };
         while let Some(batch) = live.next_batch().await? {
             log.write(&batch)?;
         }
@@ -79,12 +91,14 @@ pub(crate) fn run(
 }
 
 /// `tcpwatch replay`: the same road, from a file.
-pub(crate) fn replay(file: &Path, filters: &FilterArgs, output: &OutputArgs) -> Result<ExitCode> {
-    let plan = plan(filters, output, recorded_netns(filters)?);
-    let name =
-        if file.as_os_str() == "-" { "standard input".into() } else { file.display().to_string() };
-    let input = recording_input::open(file).with_context(|| format!("cannot open {name}"))?;
-    let recording = Recording::open(input).with_context(|| format!("cannot replay {name}"))?;
+pub(crate) fn replay(
+    file: &Path,
+    filters: &FilterArgs,
+    output: &OutputArgs,
+    sandbox: SandboxArgs,
+) -> Result<ExitCode> {
+    let plan = plan(filters, output, recorded::netns(filters)?);
+    let recording = recorded::open(file, sandbox.sandbox)?;
     // Namespaces of the same inodes may be others here and now.
     let mut sink = sink(output, recording.header.clock.kernel, |_| None);
     let mut stdout = io::stdout().lock();
@@ -97,28 +111,15 @@ pub(crate) fn replay(file: &Path, filters: &FilterArgs, output: &OutputArgs) -> 
     Ok(ExitCode::SUCCESS)
 }
 
-/// The network namespace that is asked for. Those of a recording need not exist here.
-pub(crate) fn recorded_netns(filters: &FilterArgs) -> Result<Option<Netns>> {
-    let netns = filters.netns.as_deref().map(|word| match word.parse() {
-        Ok(inode) => Ok(Netns(inode)),
-        Err(_) => snapshot::resolve(word),
-    });
-    Ok(netns.transpose()?)
-}
-
 fn plan(filters: &FilterArgs, output: &OutputArgs, netns: Option<Netns>) -> Plan {
     Plan {
-        filters: Filters { netns, tells: output.tells(filters), ..filters.in_kernel() },
         selection: selection(filters, output),
         places: filters.places(),
-        ring_bytes: RING_BYTES,
-        counting: Counting::Off,
-        duration: None,
         count: output.count.map(Into::into),
-        record: None,
         waits: output.shows_waits(),
         existing: output.existing || !filters.state.is_empty(),
         unfinished: output.lives || output.failed,
+        ..Plan::of(Filters { netns, tells: output.tells(filters), ..filters.in_kernel() })
     }
 }
 
@@ -142,13 +143,13 @@ fn say_summary(summary: Option<Summary>, sink: &mut dyn Sink, output: &OutputArg
 }
 
 /// The questions the kernel cannot answer.
-fn selection(filters: &FilterArgs, output: &OutputArgs) -> Box<dyn Fn(&News) -> bool> {
+fn selection(filters: &FilterArgs, output: &OutputArgs) -> Box<dyn Fn(&TrackedEvent) -> bool> {
     let (output, filters) = (output.clone(), filters.clone());
-    Box::new(move |news| {
+    Box::new(move |tracked| {
         let states = &filters.state;
-        output.shows(news)
-            && (states.is_empty() || states.iter().any(|state| news.touches(*state)))
-            && filters.want(&news.subject())
+        output.shows(tracked)
+            && (states.is_empty() || states.iter().any(|state| tracked.touches(*state)))
+            && filters.want(&tracked.subject())
     })
 }
 
@@ -158,18 +159,30 @@ fn sink(output: &OutputArgs, started: KernelTime, naming: Naming) -> Box<dyn Sin
         Format::Text => {
             let terminal = io::stdout().is_terminal();
             let color = output.color.is_wanted(terminal);
-            let size = terminal_size::terminal_size().filter(|_| terminal);
-            let layout = Layout {
+            let size = terminal_size().filter(|_| terminal);
+            let layout = LogLayout {
                 color,
                 time: output.time.into(),
-                page: size.map(|(_, rows)| usize::from(rows.0).max(10)),
-                width: size.map_or(120, |(columns, _)| usize::from(columns.0)),
-                cut: terminal,
+                page: size.map(|(_, rows)| rows),
+                width: match size {
+                    Some(_) if output.wide => usize::MAX,
+                    Some((columns, _)) => columns,
+                    None => 120,
+                },
+                // A terminal that does not know its size does not break lines.
+                cut: size.is_some() && !output.wide,
                 started,
             };
-            Box::new(Terminal::new(layout).naming(naming))
+            let lines = Terminal::new(layout).naming(naming);
+            Box::new(if layout.cut { lines.asking(terminal_size) } else { lines })
         }
     }
+}
+
+/// Columns and rows of the terminal that is the standard output; of one without a size, nothing.
+pub(crate) fn terminal_size() -> Option<(usize, usize)> {
+    let (columns, rows) = terminal_size::terminal_size_of(io::stdout())?;
+    (columns.0 > 0).then(|| (usize::from(columns.0), usize::from(rows.0).max(10)))
 }
 
 /// Says that every change from now on is seen, and what is not.

@@ -6,11 +6,12 @@ use std::{
     process::ExitCode,
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use tcpwatch::cli::{
     args::{FilterArgs, TopArgs},
     exit::NoTerminal,
     filter_words,
+    sandbox::Confine,
 };
 use tcpwatch_core::{
     event::{Netns, WallClock},
@@ -18,18 +19,18 @@ use tcpwatch_core::{
 };
 use tcpwatch_kernel::{
     clock,
-    probe::{Counting, Filters, Tells},
-    source::{containers, recording::Recording, recording_input, snapshot, sysctls},
+    probe::{Filters, Tells},
+    source::{containers, snapshot, sysctls},
 };
 use tcpwatch_stream::{pipeline::Live, plan::Plan, replay::Replay};
 use tcpwatch_top::{
     screen::{AskSysctls, Origin, Screen, Theme},
-    session::{self, Stage},
+    session::{self, DrawnTerminal},
     timeline::Timeline,
 };
 use tcpwatch_view::time_of_day::TimeOfDay;
 
-use crate::{live, runtime, visible};
+use crate::{recorded, runtime, visible};
 
 /// Shows the table until the reader ends it.
 pub(crate) fn run(args: &TopArgs) -> Result<ExitCode> {
@@ -52,7 +53,7 @@ fn running(args: &TopArgs) -> Result<ExitCode> {
     let mut screen = screen(args, &plan, (clock::read(), clock::tick_rate(), ask))?;
     runtime::start()?.block_on(async {
         // First, because attaching takes a moment.
-        let stage = Stage::open(&mut screen)?;
+        let stage = DrawnTerminal::open(&mut screen)?;
         let mut live = Live::attach(&plan)?;
         visible::say_missing(live.probes());
         session::live(stage, &mut live, &mut screen).await
@@ -61,11 +62,9 @@ fn running(args: &TopArgs) -> Result<ExitCode> {
 }
 
 fn replay(args: &TopArgs, file: &Path) -> Result<ExitCode> {
-    let netns = live::recorded_netns(&args.filters)?;
+    let netns = recorded::netns(&args.filters)?;
     let plan = plan(args, netns);
-    let name = file.display();
-    let input = recording_input::open(file).with_context(|| format!("cannot open {name}"))?;
-    let recording = Recording::open(input).with_context(|| format!("cannot replay {name}"))?;
+    let recording = recorded::open(file, Confine::Off)?;
     let header = &recording.header;
     // They become known with the rest of it.
     let ask: AskSysctls = Box::new(|_| None);
@@ -99,25 +98,23 @@ fn plan(args: &TopArgs, netns: Option<Netns>) -> Plan {
         connected: false,
         ..filters.clone()
     };
+    let filters_in_kernel = Filters {
+        netns,
+        // A filter of the view, as all that may change while a socket lives.
+        states: Vec::new(),
+        tells: if live.record.is_some() { Tells::Lives } else { Tells::Happenings },
+        holders: !live.no_io,
+        ..filters.in_kernel()
+    };
     Plan {
-        filters: Filters {
-            netns,
-            // A filter of the view, as all that may change while a socket lives.
-            states: Vec::new(),
-            tells: if live.record.is_some() { Tells::Lives } else { Tells::Happenings },
-            holders: !live.no_io,
-            ..filters.in_kernel()
-        },
-        selection: Box::new(move |news| named.want(&news.subject())),
+        selection: Box::new(move |tracked| named.want(&tracked.subject())),
         places: filters.places(),
         ring_bytes: live.buffer,
-        counting: Counting::Off,
         duration: live.duration,
-        count: None,
         record: live.record.clone(),
         existing: true,
         waits: true,
-        unfinished: false,
+        ..Plan::of(filters_in_kernel)
     }
 }
 

@@ -17,6 +17,8 @@ mod dist;
 mod ebpf;
 #[cfg(test)]
 mod links;
+#[cfg(test)]
+mod names;
 mod precondition;
 mod privilege;
 mod reruns;

@@ -74,6 +74,11 @@ pub struct PortUse {
 }
 
 impl HostFacts {
+    /// The sockets of all namespaces that may be stuck.
+    pub fn sockets(&self) -> impl Iterator<Item = &Waiter> {
+        self.namespaces.iter().flat_map(|here| &here.sockets)
+    }
+
     /// What was seen in this namespace.
     #[must_use]
     pub fn of(&self, netns: Netns) -> Option<&NetnsFacts> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tcpwatch_core::event::{Cookie, Endpoints, KernelTime, TcpState};
+use tcpwatch_core::event::{Cookie, Endpoints, KernelTime, KnownSocket, TcpState, Waiter};
 
 use crate::whose::Whose;
 
@@ -173,10 +173,11 @@ impl Finding {
     pub(crate) fn new(
         kind: Kind,
         (severity, certainty): (Severity, Certainty),
-        count: u64,
+        count: impl TryInto<u64>,
         whose: Whose,
         what: String,
     ) -> Self {
+        let count = count.try_into().unwrap_or(u64::MAX);
         let (basis, examples, change) = (String::new(), Vec::new(), Vec::new());
         Self { kind, severity, certainty, basis, what, whose, since: None, count, examples, change }
     }
@@ -187,5 +188,11 @@ impl Example {
     pub(crate) const fn of(subject: &tcpwatch_core::track::Subject, state: TcpState) -> Self {
         let (socket, ends) = (subject.socket, subject.ends);
         Self { socket, ends, state: Some(state), lasted: None, note: String::new() }
+    }
+
+    /// A socket as the kernel was seen to have it, which has been so for `lasted` at least.
+    pub(crate) const fn of_waiter(waiter: &Waiter, lasted: Duration, note: String) -> Self {
+        let KnownSocket { socket, ends, state, .. } = waiter.known;
+        Self { socket: Some(socket), ends, state: Some(state), lasted: Some(lasted), note }
     }
 }

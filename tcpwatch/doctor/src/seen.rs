@@ -6,8 +6,8 @@ use rustc_hash::FxBuildHasher;
 use tcpwatch_core::{
     event::{CgroupId, Cookie, Endpoint, Endpoints, KernelTime, Netns},
     facts::{HostFacts, ListenerFacts, NetnsFacts},
-    place::{Place, Places},
-    track::{News, Subject},
+    place::{CgroupPlace, Places},
+    track::{Subject, TrackedEvent},
 };
 
 use crate::whose::Whose;
@@ -17,7 +17,7 @@ const MOST: usize = 1 << 16;
 
 /// What is known beside the events.
 #[derive(Default)]
-pub struct Seen {
+pub struct Surroundings {
     places: Places,
     /// Sockets that exist.
     subjects: HashMap<Cookie, Subject, FxBuildHasher>,
@@ -27,32 +27,22 @@ pub struct Seen {
     /// When the first event or look was.
     pub(crate) began: Option<KernelTime>,
     /// The latest moment that anything was seen of.
-    pub(crate) until: KernelTimeOrZero,
+    pub(crate) until: Option<KernelTime>,
 }
 
-/// The latest moment; zero before anything was seen.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct KernelTimeOrZero(pub(crate) KernelTime);
-
-impl Default for KernelTimeOrZero {
-    fn default() -> Self {
-        Self(KernelTime(0))
-    }
-}
-
-impl Seen {
+impl Surroundings {
     pub(crate) fn note_time(&mut self, at: KernelTime) {
         self.began.get_or_insert(at);
-        self.until.0 = self.until.0.max(at);
+        self.until = self.until.max(Some(at));
     }
 
     /// Remembers whose a socket is, while it exists.
-    pub(crate) fn note(&mut self, news: &News) {
-        let subject = news.subject();
+    pub(crate) fn note(&mut self, tracked: &TrackedEvent) {
+        let subject = tracked.subject();
         let Some(socket) = subject.socket else { return };
-        let ends = match news {
-            News::Change(change) => change.to == tcpwatch_core::event::TcpState::Closed,
-            News::Connection(_) => true,
+        let ends = match tracked {
+            TrackedEvent::Change(change) => change.to == tcpwatch_core::event::TcpState::Closed,
+            TrackedEvent::Connection(_) => true,
             _ => false,
         };
         if ends {
@@ -62,7 +52,7 @@ impl Seen {
         }
     }
 
-    pub(crate) fn place(&mut self, id: CgroupId, place: &Arc<Place>) {
+    pub(crate) fn place(&mut self, id: CgroupId, place: &Arc<CgroupPlace>) {
         self.places.learn(id, Some(Arc::clone(place)));
     }
 
@@ -77,6 +67,13 @@ impl Seen {
         let place = subject.cgroup.and_then(|id| self.places.get(id)).cloned();
         let Subject { netns, process, inherited, .. } = *subject;
         Whose { netns, process, inherited, place, processes: u32::from(process.is_some()) }
+    }
+
+    /// Who listens.
+    pub(crate) fn listens(&mut self, netns: Netns, listener: &ListenerFacts) -> Whose {
+        let ends = Endpoints { local: listener.local, remote: listener.local };
+        let subject = self.subject(listener.socket, netns, ends);
+        self.whose(&Subject { cgroup: subject.cgroup.or(listener.cgroup), ..subject })
     }
 
     /// The last look at a namespace.

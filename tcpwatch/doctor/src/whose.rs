@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use tcpwatch_core::{
     event::{CgroupId, Netns, Process, process::Comm},
-    place::Place,
+    place::CgroupPlace,
     track::Subject,
 };
 
@@ -18,7 +18,7 @@ pub struct Whose {
     /// The process is that of the listener that accepted the connections: a guess.
     pub inherited: bool,
     /// The cgroup's place, if it is known.
-    pub place: Option<Arc<Place>>,
+    pub place: Option<Arc<CgroupPlace>>,
     /// How many processes.
     pub processes: u32,
 }
@@ -29,11 +29,6 @@ impl Whose {
     pub const fn unknown(netns: Netns) -> Self {
         Self { netns, process: None, inherited: false, place: None, processes: 0 }
     }
-}
-
-/// Without the suffix that says nothing.
-fn short(unit: &str) -> &str {
-    unit.strip_suffix(".service").unwrap_or(unit)
 }
 
 /// What is outside's choice must not reach a terminal raw.
@@ -53,8 +48,7 @@ impl fmt::Display for Whose {
         let container = place.and_then(|place| place.container.as_ref());
         let container =
             container.map(|container| format!("container {}", clean(container.short())));
-        let unit = place.and_then(|place| place.unit.as_deref()).map(short);
-        let unit = unit.filter(|unit| *unit != "init.scope" && !unit.starts_with("session-"));
+        let unit = place.and_then(|place| place.unit_name());
         let place = container.or_else(|| unit.map(clean));
         match (place, process) {
             (Some(place), Some(process)) => write!(f, "{place} ({process})"),

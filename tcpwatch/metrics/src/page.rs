@@ -4,7 +4,7 @@
 use std::{
     collections::HashSet,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Mutex, PoisonError},
     time::Instant,
 };
 
@@ -13,18 +13,16 @@ use prometheus::{TextEncoder, proto::MetricFamily};
 use tcpwatch_core::event::Netns;
 use tcpwatch_kernel::probe::Probes;
 
-use super::{
-    counted::CountedSockets, gauges, kernel::Kernel, probes::ProbeHealth, process::ProcessCollector,
-};
+use super::{gauges, kernel::Kernel, probes::ProbeHealth, process::ProcessCollector};
 use crate::web::{Counters, Pages};
 use crate::{collector::Collector, family::ScrapeFamily};
 
 /// All collectors.
-pub struct Page {
+pub struct MetricsPage {
     collectors: Mutex<Vec<Box<dyn Collector>>>,
 }
 
-impl Page {
+impl MetricsPage {
     /// A page with these collectors.
     #[must_use]
     pub fn new(collectors: Vec<Box<dyn Collector>>) -> Self {
@@ -35,14 +33,11 @@ impl Page {
     /// the gauges, and tcpwatch's own metrics.
     ///
     /// # Errors
-    /// If `/proc` cannot be read, the sockets not listed, or no thread started.
+    /// If `/proc` cannot be read.
     pub fn of(probes: &mut Probes, netns: Option<Netns>, server: Counters) -> Result<Self> {
         let mut collectors: Vec<Box<dyn Collector>> = Vec::new();
         if let Some(counts) = probes.counts.take() {
-            let counts = Arc::new(Mutex::new(counts));
-            let losses = Arc::clone(&probes.losses);
-            collectors.push(Box::new(Kernel::new(Arc::clone(&counts), netns)));
-            collectors.push(Box::new(CountedSockets::start(counts, netns, losses)?));
+            collectors.push(Box::new(Kernel::new(counts, netns)));
         }
         collectors.extend(gauges::collectors());
         collectors.push(Box::new(ProbeHealth::new(probes)));
@@ -52,7 +47,7 @@ impl Page {
     }
 }
 
-impl Pages for Page {
+impl Pages for MetricsPage {
     fn metrics(&self) -> String {
         // A panic leaves the collectors usable: they keep no partial state.
         let mut collectors = self.collectors.lock().unwrap_or_else(PoisonError::into_inner);
@@ -130,8 +125,8 @@ mod tests {
         ScrapeFamily::gauge(name, "Help.").with(&[], 1.0)
     }
 
-    fn page() -> Page {
-        Page::new(vec![
+    fn page() -> MetricsPage {
+        MetricsPage::new(vec![
             Box::new(Fake("well", |families| {
                 families.push(gauge("tcpwatch_well"));
                 Ok(())

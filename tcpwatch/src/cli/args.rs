@@ -10,7 +10,7 @@ use std::{
 };
 
 use clap::{
-    Args, Parser, Subcommand, ValueEnum,
+    ArgGroup, Args, Parser, Subcommand, ValueEnum,
     builder::{PathBufValueParser, TypedValueParser},
 };
 use clap_complete::Shell;
@@ -18,16 +18,18 @@ use ipnet::IpNet;
 use tcpwatch_core::{
     event::{Direction, Process, TcpState},
     place::PlaceFilter,
-    track::{News, Subject},
+    track::{Subject, TrackedEvent},
 };
 use tcpwatch_kernel::probe::{
     Filters, Tells,
-    filters::{Family, PortRange},
+    filters::{FamilyFilter, PortRange},
 };
 use tcpwatch_lab::hosts::peer;
 use tcpwatch_view::terminal::TimeStyle;
 
-use super::{color::Color, doctor::DoctorArgs, lab::LabCommand};
+use super::{
+    color::Color, doctor::DoctorArgs, lab::LabCommand, list::ListArgs, sandbox::SandboxArgs,
+};
 
 /// See what the Linux kernel does with every TCP connection, live.
 ///
@@ -61,11 +63,22 @@ pub struct Cli {
     /// Metrics beside the log.
     #[command(flatten)]
     pub web: WebArgs,
+    /// What is kept of the privileges.
+    #[command(flatten)]
+    pub sandbox: SandboxArgs,
 }
 
 /// Commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// What is now, once: one line a socket, its state, what it waits for and until when, and whose it is.
+    #[command(after_help = "Examples:\n  \
+            sudo tcpwatch list --state CLOSE_WAIT\n  \
+            sudo tcpwatch list --unit nginx --format json\n  \
+            sudo tcpwatch list -4 --remote-port 443 --time elapsed\n\n\
+            The oldest come first; --state asks what they are in now. Without privilege the sockets of this network \
+            namespace are listed, and the owners that may be seen. `tcpwatch explain AGE` says how ages are known.")]
+    List(Box<ListArgs>),
     /// What is now: a live table of sockets, their states and what they wait for.
     #[command(after_help = top_keys())]
     Top(Box<TopArgs>),
@@ -96,6 +109,9 @@ pub enum Command {
     /// Clear up after a laboratory that was killed.
     #[command(hide = true)]
     LabJanitor,
+    /// Give up what a process that listens gives up, and print what is in force.
+    #[command(hide = true)]
+    SandboxTrial,
     /// Print the completions for a shell.
     #[command(after_help = "Examples:\n  \
             source <(tcpwatch completions bash)\n  \
@@ -133,6 +149,9 @@ pub enum Command {
         /// How it is shown.
         #[command(flatten)]
         output: OutputArgs,
+        /// What is kept of the privileges.
+        #[command(flatten)]
+        sandbox: SandboxArgs,
     },
 }
 
@@ -217,8 +236,11 @@ pub struct OutputArgs {
     #[arg(long, conflicts_with_all = ["lives", "failed", "retries"])]
     pub existing: bool,
     /// Clock in text; JSON always has UTC and the kernel's clock
-    #[arg(long, value_enum, default_value_t = Clock::Local)]
-    pub time: Clock,
+    #[arg(long, value_enum, default_value_t = TimeFormat::Local)]
+    pub time: TimeFormat,
+    /// Whole addresses and all columns, however narrow the terminal is; a file or a pipe always has them
+    #[arg(long)]
+    pub wide: bool,
     /// Stop after this many lines
     #[arg(long, value_name = "N")]
     pub count: Option<NonZeroU64>,
@@ -248,27 +270,45 @@ pub struct LiveArgs {
 
 /// The metrics of a live log.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Metrics")]
+#[command(
+    next_help_heading = "Metrics",
+    group = ArgGroup::new("listens").args(["listen_address", "systemd_socket"])
+)]
 pub struct WebArgs {
-    /// Also serve metrics of all sockets, whatever the filters, at http://ADDR:PORT/metrics
+    /// Also serve metrics of all sockets, whatever the filters, at http://ADDR:PORT/metrics; repeat for more
     #[arg(long = "web.listen-address", value_name = "ADDR:PORT", value_parser = listen_address)]
-    pub listen_address: Option<SocketAddr>,
+    pub listen_address: Vec<SocketAddr>,
+    /// Serve on the sockets that systemd passed instead
+    #[arg(long = "web.systemd-socket")]
+    pub systemd_socket: bool,
+    /// TLS, users, headers and a limit on requests: the file of Prometheus' exporter-toolkit
+    #[arg(long = "web.config.file", value_name = "FILE", requires = "listens")]
+    pub config_file: Option<PathBuf>,
 }
 
 /// What `tcpwatch serve` needs.
 #[derive(Debug, Args)]
 pub struct ServeArgs {
-    /// Where http://ADDR:PORT/metrics is served; 0.0.0.0:PORT for every interface
+    /// Where http://ADDR:PORT/metrics is served; repeat for more; 0.0.0.0:PORT for every interface
     #[arg(
         long = "web.listen-address",
         value_name = "ADDR:PORT",
         default_value = "127.0.0.1:10911",
         value_parser = listen_address
     )]
-    pub listen_address: SocketAddr,
+    pub listen_address: Vec<SocketAddr>,
+    /// Serve on the sockets that systemd passed instead
+    #[arg(long = "web.systemd-socket")]
+    pub systemd_socket: bool,
+    /// TLS, users, headers and a limit on requests: the file of Prometheus' exporter-toolkit
+    #[arg(long = "web.config.file", value_name = "FILE")]
+    pub config_file: Option<PathBuf>,
     /// Count only this network namespace: a name from `ip netns`, a path or an inode
     #[arg(long, value_name = "NAME|PATH|INODE")]
     pub netns: Option<String>,
+    /// What is kept of the privileges.
+    #[command(flatten)]
+    pub sandbox: SandboxArgs,
 }
 
 /// What `tcpwatch top` needs.
@@ -314,7 +354,7 @@ pub enum Format {
 
 /// How moments are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Clock {
+pub enum TimeFormat {
     /// Local time of day.
     Local,
     /// Time of day in UTC.
@@ -323,12 +363,12 @@ pub enum Clock {
     Elapsed,
 }
 
-impl From<Clock> for TimeStyle {
-    fn from(clock: Clock) -> Self {
+impl From<TimeFormat> for TimeStyle {
+    fn from(clock: TimeFormat) -> Self {
         match clock {
-            Clock::Local => Self::Local,
-            Clock::Utc => Self::Utc,
-            Clock::Elapsed => Self::Elapsed,
+            TimeFormat::Local => Self::Local,
+            TimeFormat::Utc => Self::Utc,
+            TimeFormat::Elapsed => Self::Elapsed,
         }
     }
 }
@@ -351,19 +391,19 @@ impl OutputArgs {
         !self.lives && !self.failed && !self.retries
     }
 
-    /// Is this piece of news of the kind that is shown?
+    /// Is this event of the kind that is shown?
     #[must_use]
-    pub fn shows(&self, news: &News) -> bool {
-        match news {
-            News::Connection(connection) => {
+    pub fn shows(&self, tracked: &TrackedEvent) -> bool {
+        match tracked {
+            TrackedEvent::Connection(connection) => {
                 let asked = self.lives || self.failed || self.format == Format::Json;
                 asked && !self.retries && (!self.failed || connection.end.is_failure())
             }
             _ if self.lives || self.failed => false,
-            News::Retransmit(_) => true,
+            TrackedEvent::Retransmit(_) => true,
             _ if self.retries => false,
             // The change to CLOSED has told why already.
-            News::Error(error) => {
+            TrackedEvent::Error(error) => {
                 self.format == Format::Json || error.event.state != TcpState::Closed
             }
             _ => true,
@@ -404,8 +444,8 @@ impl FilterArgs {
             remote_ports: self.remote_port.clone(),
             prefixes: self.addr.clone(),
             family: match (self.ipv4, self.ipv6) {
-                (true, _) => Some(Family::V4),
-                (false, true) => Some(Family::V6),
+                (true, _) => Some(FamilyFilter::V4),
+                (false, true) => Some(FamilyFilter::V6),
                 (false, false) => None,
             },
             states: self.state.clone(),
@@ -435,7 +475,10 @@ fn cgroup() -> impl TypedValueParser<Value = PathBuf> {
 }
 
 fn listen_address(word: &str) -> Result<SocketAddr, String> {
-    word.parse().map_err(|_error: AddrParseError| {
+    // As Go writes every interface.
+    let every = word.strip_prefix(':').filter(|port| !port.is_empty());
+    let spelled = every.map_or_else(|| word.to_owned(), |port| format!("[::]:{port}"));
+    spelled.parse().map_err(|_error: AddrParseError| {
         format!(
             "\"{word}\" is no address with a port; write 127.0.0.1:10911, [::1]:10911, or \
              0.0.0.0:10911 for every interface"

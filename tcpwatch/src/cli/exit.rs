@@ -10,11 +10,12 @@ use tcpwatch_kernel::{
     probe::ProbeError,
     source::{
         containers::{AmbiguousContainer, ContainerError},
-        snapshot,
+        snapshot::{self, SkippedNamespace, SnapshotError},
     },
 };
 use tcpwatch_lab::{catalog, hosts::HostsError, lacking::Lacking, scenario::FileError};
-use tcpwatch_metrics::web::BindError;
+use tcpwatch_metrics::web::{BindError, ConfigError};
+use tcpwatch_sandbox::SandboxError;
 use tcpwatch_top::messages::Messages;
 
 /// It failed while running.
@@ -41,10 +42,11 @@ pub fn status(error: &anyhow::Error) -> ExitCode {
     let is_usage = error.is::<snapshot::NetnsError>()
         || error.is::<ContainerError>()
         || error.is::<AmbiguousContainer>()
-        || error.is::<catalog::Unknown>()
-        || error.is::<glossary::Unknown>()
+        || error.is::<catalog::UnknownScenario>()
+        || error.is::<glossary::UnknownWord>()
         || error.is::<FileError>()
-        || error.is::<NoTerminal>();
+        || error.is::<NoTerminal>()
+        || error.is::<ConfigError>();
     if is_usage {
         return USAGE.into();
     }
@@ -54,7 +56,13 @@ pub fn status(error: &anyhow::Error) -> ExitCode {
     if error.downcast_ref::<HostsError>().is_some_and(HostsError::is_precondition) {
         return PRECONDITION.into();
     }
-    if error.is::<BindError>() || error.is::<Lacking>() {
+    if matches!(error.downcast_ref(), Some(SandboxError::Missing { .. })) {
+        return PRECONDITION.into();
+    }
+    if error.downcast_ref::<SkippedNamespace>().is_some_and(SkippedNamespace::is_refused) {
+        return PRECONDITION.into();
+    }
+    if error.is::<SnapshotError>() || error.is::<BindError>() || error.is::<Lacking>() {
         return PRECONDITION.into();
     }
     FAILED.into()

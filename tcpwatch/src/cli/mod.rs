@@ -1,5 +1,5 @@
-//! What was typed ([`args`], [`lab`], [`filter_words`]) and what it ends with ([`exit`]); what is made of the
-//! options for shells and for `man` ([`reference`]).
+//! What was typed ([`args`], [`list`], [`lab`], [`filter_words`]) and what it ends with ([`exit`]); what is made of the
+//! options for shells and for `man` ([`mod@reference`]).
 
 pub mod args;
 pub mod color;
@@ -7,6 +7,8 @@ pub mod doctor;
 pub mod exit;
 pub mod filter_words;
 pub mod lab;
+pub mod list;
 pub mod reference;
+pub mod sandbox;
 
 pub use args::Cli;

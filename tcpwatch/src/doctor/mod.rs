@@ -6,22 +6,14 @@ mod text;
 
 use std::{collections::HashSet, path::Path, process::ExitCode, time::Duration};
 
-use anyhow::{Context as _, Result};
-use tcpwatch::cli::{doctor::DoctorArgs, exit};
-use tcpwatch_common::config::RING_BYTES;
-use tcpwatch_core::{
-    event::{KernelTime, WallClock},
-    place::PlaceFilter,
-};
+use anyhow::Result;
+use tcpwatch::cli::{doctor::DoctorArgs, exit, sandbox::Confine};
+use tcpwatch_core::event::{KernelTime, WallClock};
 use tcpwatch_doctor::{Doctor, Kind};
 use tcpwatch_kernel::{
     clock,
-    probe::{Counting, Filters, Probes, Tells},
-    source::{
-        recording::Recording,
-        recording_input,
-        snapshot::{self, Scope},
-    },
+    probe::{Filters, Probes, Tells},
+    source::snapshot::{self, SnapshotScope},
 };
 use tcpwatch_stream::{
     batch::{Batch, Item},
@@ -31,14 +23,14 @@ use tcpwatch_stream::{
 };
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
-use self::{looks::Looks, report::Report};
-use crate::runtime;
+use self::{looks::Looks, report::DoctorReport};
+use crate::{recorded, runtime};
 
 /// How often `--live` judges.
 const EVERY: Duration = Duration::from_secs(1);
 
 pub(crate) fn run(args: &DoctorArgs) -> Result<ExitCode> {
-    let mut report = Report::new(args.format);
+    let mut report = DoctorReport::new(args.format);
     match &args.replay {
         Some(file) => replay(file, &mut report)?,
         None => look(args, &mut report)?,
@@ -47,12 +39,10 @@ pub(crate) fn run(args: &DoctorArgs) -> Result<ExitCode> {
 }
 
 /// A recording.
-fn replay(file: &Path, report: &mut Report) -> Result<()> {
-    let name = file.display();
-    let input = recording_input::open(file).with_context(|| format!("cannot open {name}"))?;
-    let recording = Recording::open(input).with_context(|| format!("cannot replay {name}"))?;
+fn replay(file: &Path, report: &mut DoctorReport) -> Result<()> {
+    let recording = recorded::open(file, Confine::Auto)?;
     let mut clock = recording.header.clock;
-    let plan = plan(Filters::default(), None);
+    let plan = plan(Filters::default());
     let mut replay = Replay::open(&plan, recording);
     let mut doctor = Doctor::default();
     while let Some(batch) = replay.next_batch()? {
@@ -64,11 +54,11 @@ fn replay(file: &Path, report: &mut Report) -> Result<()> {
 }
 
 /// This host.
-fn look(args: &DoctorArgs, report: &mut Report) -> Result<()> {
+fn look(args: &DoctorArgs, report: &mut DoctorReport) -> Result<()> {
     let netns = args.netns.as_deref().map(snapshot::resolve).transpose()?;
-    let scope = netns.map_or(Scope::Every, Scope::Only);
-    let mut plan = plan(Filters { netns, ..Filters::default() }, args.record.clone());
-    plan.waits = true;
+    let scope = netns.map_or(SnapshotScope::Every, SnapshotScope::Only);
+    let plan = plan(Filters { netns, ..Filters::default() });
+    let plan = Plan { record: args.record.clone(), ..plan };
     let mut doctor = Doctor::default();
     let mut clock = clock::read();
     let runtime = runtime::start()?;
@@ -94,7 +84,7 @@ async fn watch(
     (mut looks, end): (Looks, Option<Instant>),
     doctor: &mut Doctor,
     clock: &mut WallClock,
-    report: &mut Report,
+    report: &mut DoctorReport,
 ) -> Result<()> {
     let mut judging = interval(EVERY);
     judging.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -140,7 +130,7 @@ async fn until(end: Option<Instant>) {
 fn judge(doctor: &mut Doctor, batch: &Batch<'_>) {
     for item in batch.items {
         match item {
-            Item::News(news) => doctor.news(news),
+            Item::TrackedEvent(tracked) => doctor.tracked(tracked),
             Item::Place(id, place) => doctor.place(*id, place),
             Item::Loss(loss) => doctor.loss(loss),
             Item::Summary(_) => {}
@@ -152,20 +142,9 @@ fn judge(doctor: &mut Doctor, batch: &Batch<'_>) {
 }
 
 /// All that the checks are about.
-fn plan(filters: Filters, record: Option<std::path::PathBuf>) -> Plan {
-    Plan {
-        filters: Filters { tells: Tells::Lives, holders: true, ..filters },
-        selection: Box::new(|_| true),
-        places: PlaceFilter::default(),
-        ring_bytes: RING_BYTES,
-        counting: Counting::Off,
-        duration: None,
-        count: None,
-        record,
-        existing: true,
-        waits: true,
-        unfinished: true,
-    }
+fn plan(filters: Filters) -> Plan {
+    let filters = Filters { tells: Tells::Lives, holders: true, ..filters };
+    Plan { existing: true, waits: true, unfinished: true, ..Plan::of(filters) }
 }
 
 fn banner(args: &DoctorArgs) {

@@ -2,7 +2,8 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use tcpwatch_core::{place::PlaceFilter, track::News};
+use tcpwatch_common::config::RING_BYTES;
+use tcpwatch_core::{place::PlaceFilter, track::TrackedEvent};
 use tcpwatch_kernel::probe::{Counting, Filters};
 
 /// What to do, as the command line meant it.
@@ -11,7 +12,7 @@ pub struct Plan {
     pub filters: Filters,
     /// What the kernel cannot decide: whose socket, and which of the changes that pass for
     /// tracking's sake are to be seen.
-    pub selection: Box<dyn Fn(&News) -> bool>,
+    pub selection: Box<dyn Fn(&TrackedEvent) -> bool>,
     /// Where the owners of wanted sockets run. Cgroups come and go, and what is below one is known by its path
     /// only: this is asked of each line, not in the kernel.
     pub places: PlaceFilter,
@@ -21,7 +22,7 @@ pub struct Plan {
     pub counting: Counting,
     /// End after this long.
     pub duration: Option<Duration>,
-    /// End after this many news.
+    /// End after this many events.
     pub count: Option<u64>,
     /// The file that takes a copy of everything that comes from the kernel.
     pub record: Option<PathBuf>,
@@ -31,4 +32,24 @@ pub struct Plan {
     pub waits: bool,
     /// At the end, show the lives of connections that are over but for TIME_WAIT.
     pub unfinished: bool,
+}
+
+impl Plan {
+    /// Everything that passes these filters, from now until a signal, and nothing besides.
+    #[must_use]
+    pub fn of(filters: Filters) -> Self {
+        Self {
+            filters,
+            selection: Box::new(|_| true),
+            places: PlaceFilter::default(),
+            ring_bytes: RING_BYTES,
+            counting: Counting::Off,
+            duration: None,
+            count: None,
+            record: None,
+            existing: false,
+            waits: false,
+            unfinished: false,
+        }
+    }
 }

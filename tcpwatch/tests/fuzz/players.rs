@@ -6,17 +6,16 @@ use jsonschema::Validator;
 use serde_json::Value;
 use tcpwatch_core::{
     event::KernelTime,
-    place::PlaceFilter,
     sink::{Sink, Summary},
 };
 use tcpwatch_kernel::{
-    probe::{Counting, Filters, Tells},
+    probe::{Filters, Tells},
     source::recording::Recording,
 };
 use tcpwatch_stream::{log::Log, plan::Plan, replay::Replay};
 use tcpwatch_view::{
     json_lines::JsonLines,
-    terminal::{Layout, Terminal, TimeStyle},
+    terminal::{LogLayout, Terminal, TimeStyle},
 };
 
 /// The output of a recording in one format.
@@ -27,19 +26,7 @@ pub(crate) struct Played {
 }
 
 fn plan(tells: Tells) -> Plan {
-    Plan {
-        filters: Filters { tells, ..Filters::default() },
-        selection: Box::new(|_| true),
-        places: PlaceFilter::default(),
-        ring_bytes: 1 << 16,
-        counting: Counting::Off,
-        duration: None,
-        count: None,
-        record: None,
-        existing: false,
-        waits: false,
-        unfinished: false,
-    }
+    Plan::of(Filters { tells, ..Filters::default() })
 }
 
 /// Fails if the recording cannot be opened.
@@ -64,7 +51,7 @@ fn play(recording: &[u8], tells: Tells, sink: &mut dyn Sink) -> Result<Played, S
 /// Replays it as JSON, whose lines must match the schema, and as text; returns the JSON.
 pub(crate) fn play_all(recording: &[u8]) -> Result<Played, String> {
     for (tells, color) in [(Tells::Happenings, false), (Tells::Lives, true)] {
-        let layout = Layout {
+        let layout = LogLayout {
             color,
             time: if color { TimeStyle::Utc } else { TimeStyle::Elapsed },
             page: color.then_some(10),

@@ -8,11 +8,7 @@ use tcpwatch::cli::{
     args::{Cli, Command},
     filter_words,
 };
-use tcpwatch_common::config::RING_BYTES;
-use tcpwatch_kernel::{
-    probe::{Counting, Filters},
-    source::recording::Recording,
-};
+use tcpwatch_kernel::{probe::Filters, source::recording::Recording};
 use tcpwatch_stream::{plan::Plan, replay::Replay};
 use tcpwatch_top::{
     draw::{draw, text_of},
@@ -46,19 +42,7 @@ impl Shown {
             sysctls: Box::new(|_| None),
             words: filter_words::read,
         };
-        let plan = Plan {
-            filters: Filters::default(),
-            selection: Box::new(|_| true),
-            places: no_places(),
-            ring_bytes: RING_BYTES,
-            counting: Counting::Off,
-            duration: None,
-            count: None,
-            record: None,
-            existing: true,
-            waits: true,
-            unfinished: false,
-        };
+        let plan = Plan { existing: true, waits: true, ..Plan::of(Filters::default()) };
         let mut screen = Screen::new(origin, theme);
         let mut timeline = Timeline::default();
         let mut replay = Replay::open(&plan, recording);
@@ -112,10 +96,6 @@ impl Shown {
     pub(super) fn text(&mut self) -> String {
         text_of(&self.draw())
     }
-}
-
-fn no_places() -> tcpwatch_core::place::PlaceFilter {
-    tcpwatch_core::place::PlaceFilter::default()
 }
 
 pub(super) const fn key(code: KeyCode) -> KeyEvent {

@@ -1,9 +1,10 @@
-//! News become lines: one form per file, behind [`Sink`](tcpwatch_core::sink::Sink).
+//! Tracked events become lines: one form per file, behind [`Sink`](tcpwatch_core::sink::Sink).
 
 #![deny(unsafe_code)]
 
 mod dotted;
 mod error;
+mod grouped;
 pub mod json;
 pub mod json_lines;
 mod line;
@@ -13,18 +14,22 @@ pub mod time_of_day;
 mod timestamp;
 pub mod words;
 
+pub use grouped::grouped;
 pub(crate) use line::Line;
 use tcpwatch_core::{
     event::{About, ErrorEvent, SegmentEvent},
-    track::{Change, Connection, Existing, News, Others, Reset, Restart, Retransmit, Still},
+    track::{
+        Change, Connection, Existing, Others, Restart, Still, TrackedEvent, TrackedReset,
+        TrackedRetransmit,
+    },
 };
 
 macro_rules! lines {
     ($($variant:ident($event:ty) as $form:ty,)*) => {
         /// How an event is shown.
-        pub(crate) fn line_of(news: &News) -> &dyn Line {
-            match news {
-                $(News::$variant(event) => {
+        pub(crate) fn line_of(tracked: &TrackedEvent) -> &dyn Line {
+            match tracked {
+                $(TrackedEvent::$variant(event) => {
                     let event: &$event = event;
                     event
                 })*
@@ -49,8 +54,8 @@ lines! {
     Still(Box<Still>) as json_lines::still::StillLine,
     Others(Others) as json_lines::still::StillLine,
     Restart(Restart) as json_lines::states::RestartLine,
-    Retransmit(Retransmit) as json_lines::retransmit::RetransmitLine,
-    Reset(Reset) as json_lines::reset::ResetLine<'_>,
+    Retransmit(TrackedRetransmit) as json_lines::retransmit::RetransmitLine,
+    Reset(TrackedReset) as json_lines::reset::ResetLine<'_>,
     Error(About<ErrorEvent>) as error::ErrorLine,
     Connection(Box<Connection>) as json_lines::life::ConnectionLine<'_>,
     Segment(Box<SegmentEvent>) as json_lines::segment::SegmentLine,

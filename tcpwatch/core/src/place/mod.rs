@@ -19,7 +19,7 @@ pub use known::Places;
 
 /// A cgroup, by its path.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct CgroupPlace {
     /// From the root of the hierarchy, which is `/`; any bytes but a line feed and zero.
     pub path: Box<[u8]>,
     /// The innermost systemd unit: a service, scope, socket, mount or swap.
@@ -30,7 +30,7 @@ pub struct Place {
     pub pod: Option<Arc<str>>,
 }
 
-impl Place {
+impl CgroupPlace {
     /// What the path says.
     #[must_use]
     pub fn of(path: &[u8]) -> Self {
@@ -45,6 +45,14 @@ impl Place {
             container: container::innermost(&names),
             pod: names.iter().rev().find_map(|name| pod(name)).map(Into::into),
         }
+    }
+
+    /// The unit, a service without its type; none for a unit that is one for all that a user does.
+    #[must_use]
+    pub fn unit_name(&self) -> Option<&str> {
+        let unit = self.unit.as_deref()?;
+        let is_session = unit == "init.scope" || unit.starts_with("session-");
+        (!is_session).then(|| unit.strip_suffix(".service").unwrap_or(unit))
     }
 
     /// Is it `above`, or below it?

@@ -7,14 +7,14 @@ use std::{
 
 use rustc_hash::FxBuildHasher;
 use tcpwatch_core::{
-    event::{Cookie, Endpoint, KernelTime, Segment, TcpState},
-    track::{News, Reason, Subject},
+    event::{Cookie, Endpoint, KernelTime, SegmentKind, TcpState},
+    track::{Reason, Subject, TrackedEvent},
 };
 
 use super::Check;
 use crate::{
     finding::{Certainty, EXAMPLES, Example, Finding, Kind, Severity},
-    seen::Seen,
+    seen::Surroundings,
     whose::OwnerKey,
 };
 
@@ -35,6 +35,9 @@ const RECENT: usize = 64;
 #[derive(Default)]
 pub(super) struct Connects {
     to: HashMap<(OwnerKey, Endpoint), Destination, FxBuildHasher>,
+    /// Destinations of one owner and port that may still turn out to have been left for another: those with
+    /// [`Destination::recent`].
+    refused: HashMap<(OwnerKey, u16), Vec<Endpoint>, FxBuildHasher>,
     /// SYNs that were sent again and are not answered yet.
     pending: HashMap<Cookie, (OwnerKey, Endpoint), FxBuildHasher>,
 }
@@ -119,6 +122,7 @@ impl Connects {
     fn fails(&mut self, at: KernelTime, subject: &Subject, failure: Failure, note: String) {
         let was_pending = subject.socket.and_then(|socket| self.pending.remove(&socket)).is_some();
         let Some(destination) = self.destination(subject) else { return };
+        let is_first = destination.recent.is_empty();
         if failure == Failure::Refused {
             destination.recent.push_back(at);
             destination.recent.truncate(RECENT);
@@ -130,6 +134,11 @@ impl Connects {
         let example = Example { note, ..Example::of(subject, TcpState::SynSent) };
         if let Some(failures) = destination.failures.get_mut(place(failure)) {
             failures.add(at, example);
+        }
+        if failure == Failure::Refused && is_first {
+            let remote = subject.ends.remote;
+            let of_port = (OwnerKey::of(subject), remote.port);
+            self.refused.entry(of_port).or_default().push(remote);
         }
     }
 
@@ -144,15 +153,17 @@ impl Connects {
                 failures.count = failures.count.saturating_sub(1);
             }
         }
-        let (owner, port) = (OwnerKey::of(subject), subject.ends.remote.port);
-        for ((one, remote), other) in &mut self.to {
-            if *one == owner && remote.port == port && *remote != subject.ends.remote {
-                other.recent.retain(|refused| at.since(*refused) <= FALLS_BACK);
-                let refused = u64::try_from(other.recent.len()).unwrap_or(0);
-                other.recent.clear();
-                if let Some(failures) = other.failures.get_mut(place(Failure::Refused)) {
-                    failures.count = failures.count.saturating_sub(refused);
-                }
+        let owner = OwnerKey::of(subject);
+        let Some(refused) = self.refused.get_mut(&(owner, subject.ends.remote.port)) else {
+            return;
+        };
+        for remote in refused.extract_if(.., |remote| *remote != subject.ends.remote) {
+            let Some(left) = self.to.get_mut(&(owner, remote)) else { continue };
+            left.recent.retain(|refused| at.since(*refused) <= FALLS_BACK);
+            let refused = u64::try_from(left.recent.len()).unwrap_or(0);
+            left.recent.clear();
+            if let Some(failures) = left.failures.get_mut(place(Failure::Refused)) {
+                failures.count = failures.count.saturating_sub(refused);
             }
         }
     }
@@ -179,9 +190,9 @@ const fn place(failure: Failure) -> usize {
 }
 
 impl Check for Connects {
-    fn news(&mut self, news: &News) {
-        match news {
-            News::Change(change) if change.from == TcpState::SynSent => {
+    fn tracked(&mut self, tracked: &TrackedEvent) {
+        match tracked {
+            TrackedEvent::Change(change) if change.from == TcpState::SynSent => {
                 let failure = change.reason.and_then(Failure::of);
                 if change.to == TcpState::Established {
                     self.succeeds(change.at, &change.subject);
@@ -191,10 +202,10 @@ impl Check for Connects {
                     self.pending.remove(&socket);
                 }
             }
-            News::Retransmit(again) if again.segment == Segment::Syn => {
+            TrackedEvent::Retransmit(again) if again.segment == SegmentKind::Syn => {
                 self.waits(again.at, &again.subject, again.attempt);
             }
-            News::Still(still) if still.state == TcpState::SynSent => {
+            TrackedEvent::Still(still) if still.state == TcpState::SynSent => {
                 let attempts = still.wait.retransmits.unwrap_or(0);
                 self.waits(still.at, &still.subject, attempts.into());
             }
@@ -202,7 +213,7 @@ impl Check for Connects {
         }
     }
 
-    fn findings(&self, _now: KernelTime, seen: &mut Seen, into: &mut Vec<Finding>) {
+    fn findings(&self, _now: KernelTime, seen: &mut Surroundings, into: &mut Vec<Finding>) {
         for ((_, remote), destination) in &self.to {
             for failure in Failure::ALL {
                 if let Some(failures) = destination.failures.get(place(failure)) {
@@ -218,7 +229,7 @@ fn finding(
     destination: &Destination,
     failure: Failure,
     failures: &Failures,
-    seen: &mut Seen,
+    seen: &mut Surroundings,
 ) -> Option<Finding> {
     let Destination { answered, last_answer, subject, .. } = destination;
     let Failures { count, first, last, examples } = failures;

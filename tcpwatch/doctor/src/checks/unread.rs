@@ -11,7 +11,7 @@ use tcpwatch_core::{
 use super::Check;
 use crate::{
     finding::{Certainty, EXAMPLES, Example, Finding, Kind, Severity},
-    seen::Seen,
+    seen::Surroundings,
     span::Span,
     whose::OwnerKey,
 };
@@ -39,7 +39,7 @@ struct Queued {
 
 impl Check for Unreads {
     fn facts(&mut self, facts: &HostFacts) {
-        for waiter in facts.namespaces.iter().flat_map(|here| &here.sockets) {
+        for waiter in facts.sockets() {
             let known = &waiter.known;
             let held = known.state == TcpState::Established && known.inode != 0;
             if !held || waiter.receive_queue < LEAST || self.queued.len() >= MOST {
@@ -61,7 +61,7 @@ impl Check for Unreads {
         self.queued.retain(|_, queued| queued.last == facts.at);
     }
 
-    fn findings(&self, now: KernelTime, seen: &mut Seen, into: &mut Vec<Finding>) {
+    fn findings(&self, now: KernelTime, seen: &mut Surroundings, into: &mut Vec<Finding>) {
         let mut groups: HashMap<OwnerKey, Vec<&Queued>, FxBuildHasher> = HashMap::default();
         for queued in self.queued.values().filter(|queued| now.since(queued.since) >= LONG) {
             let known = &queued.waiter.known;
@@ -75,7 +75,7 @@ impl Check for Unreads {
     }
 }
 
-fn finding(group: &[&Queued], now: KernelTime, seen: &mut Seen) -> Option<Finding> {
+fn finding(group: &[&Queued], now: KernelTime, seen: &mut Surroundings) -> Option<Finding> {
     let (oldest, count) = (group.first()?, group.len());
     let known = &oldest.waiter.known;
     let whose = seen.whose(&seen.subject(known.socket, known.netns, known.ends));
@@ -85,23 +85,15 @@ fn finding(group: &[&Queued], now: KernelTime, seen: &mut Seen) -> Option<Findin
         "{whose} does not read: {bytes} bytes stay in the receive queues of {count} connection{s}, for {} at least",
         Span(now.since(oldest.since))
     );
-    let many = u64::try_from(count).unwrap_or(u64::MAX);
     let sure = (Severity::Warning, Certainty::Certain);
+    let example = |queued: &&Queued| {
+        let note = format!("{} bytes not read", queued.waiter.receive_queue);
+        Example::of_waiter(&queued.waiter, now.since(queued.since), note)
+    };
     Some(Finding {
         since: Some(oldest.since),
         basis: "the number of bytes that were read was the same in every look".to_owned(),
-        examples: group.iter().take(EXAMPLES).map(|queued| example(queued, now)).collect(),
-        ..Finding::new(Kind::NotRead, sure, many, whose, what)
+        examples: group.iter().take(EXAMPLES).map(example).collect(),
+        ..Finding::new(Kind::NotRead, sure, count, whose, what)
     })
-}
-
-fn example(queued: &Queued, now: KernelTime) -> Example {
-    let known = &queued.waiter.known;
-    Example {
-        socket: Some(known.socket),
-        ends: known.ends,
-        state: Some(known.state),
-        lasted: Some(now.since(queued.since)),
-        note: format!("{} bytes not read", queued.waiter.receive_queue),
-    }
 }

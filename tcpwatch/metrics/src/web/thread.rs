@@ -13,8 +13,8 @@ use super::{Pages, Server};
 
 /// A running server; dropping it stops it.
 #[derive(Debug)]
-pub struct Handle {
-    address: SocketAddr,
+pub struct ServerHandle {
+    addresses: Vec<SocketAddr>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<thread::JoinHandle<io::Result<()>>>,
 }
@@ -24,8 +24,8 @@ impl Server {
     ///
     /// # Errors
     /// If the kernel refuses a thread or what a runtime needs.
-    pub fn spawn(self, pages: Arc<dyn Pages>) -> io::Result<Handle> {
-        let address = self.local_addr();
+    pub fn spawn(self, pages: Arc<dyn Pages>) -> io::Result<ServerHandle> {
+        let addresses = self.addresses().to_vec();
         let (stop, stopped) = oneshot::channel();
         let (sender, receiver) = mpsc::channel();
         // A runtime must not be dropped by a thread that drives another one, so it is made on its own thread.
@@ -39,7 +39,7 @@ impl Server {
                 drop(stopped.await);
             }))
         })?;
-        let mut handle = Handle { address, stop: Some(stop), thread: Some(thread) };
+        let mut handle = ServerHandle { addresses, stop: Some(stop), thread: Some(thread) };
         if receiver.recv().is_err() {
             handle.end()?;
         }
@@ -47,11 +47,11 @@ impl Server {
     }
 }
 
-impl Handle {
-    /// The address of the server.
+impl ServerHandle {
+    /// The addresses of the server.
     #[must_use]
-    pub const fn local_addr(&self) -> SocketAddr {
-        self.address
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
     }
 
     /// Stops the server and waits for the responses in progress, within the limit.
@@ -69,7 +69,7 @@ impl Handle {
     }
 }
 
-impl Drop for Handle {
+impl Drop for ServerHandle {
     fn drop(&mut self) {
         if let Err(error) = self.end() {
             tracing::error!("the HTTP server ended early: {error}");

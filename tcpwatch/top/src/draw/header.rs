@@ -1,10 +1,8 @@
 //! The first line: what is looked at, when, and what was lost.
 
-use super::{
-    canvas::Canvas,
-    look,
-    text::{cut, grouped},
-};
+use tcpwatch_view::grouped;
+
+use super::{canvas::Canvas, look, text::cut};
 use crate::screen::Screen;
 
 pub(super) fn draw(screen: &mut Screen, canvas: &mut Canvas<'_>, width: u16) {

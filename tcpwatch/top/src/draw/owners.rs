@@ -1,6 +1,7 @@
 //! The table of owners.
 
 use ratatui_core::layout::Rect;
+use tcpwatch_view::grouped;
 
 use super::{canvas::Canvas, look, text};
 use crate::screen::Screen;
@@ -19,7 +20,7 @@ pub(super) fn draw(screen: &mut Screen, canvas: &mut Canvas<'_>, area: Rect) {
     let selected = screen.owner - skipped;
     let owners = screen.shown().order.owners.page(skipped, room);
     for ((row, y), (owner, holding)) in (0..).zip(area.y + 1..).zip(owners) {
-        canvas.put_right(9, y, &text::grouped(holding.sockets), look::PLAIN);
+        canvas.put_right(9, y, &grouped(holding.sockets), look::PLAIN);
         let label = text::cut(text::foreign(&owner.name), usize::from(states - name - 1));
         canvas.put(name, y, &label, look::PLAIN);
         let mut x = states;

@@ -5,7 +5,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     fs,
     net::IpAddr,
-    ops::RangeInclusive,
+    path::Path,
     time::Duration,
 };
 
@@ -14,16 +14,20 @@ use tcpwatch_core::{
     facts::{HostFacts, ListenerFacts, MOST_SOCKETS, NetnsFacts, PortUse},
 };
 
-use super::{DumpError, Scope, SnapshotError, namespaces, sock_diag};
-use crate::clock;
+use super::{DumpError, SnapshotError, SnapshotScope, sock_diag, visit::visit};
+use crate::{
+    clock,
+    source::{
+        local_ports::LocalPorts,
+        netstat::{NETSTAT, counter},
+        sysctls,
+    },
+};
 
-/// Both show the namespace of the thread that reads.
-const NETSTAT: &str = "/proc/thread-self/net/netstat";
+/// Shows the namespace of the thread that reads.
 const SYSCTLS: &str = "/proc/sys/net";
 
-/// The line of `/proc/net/netstat` that these counters are in.
-const GROUP: &str = "TcpExt:";
-/// Counters of `/proc/net/netstat` (`snmp4_net_list`, `net/ipv4/proc.c`).
+/// Counters of [`NETSTAT`] (`snmp4_net_list`, `net/ipv4/proc.c`).
 const COUNTERS: [&str; 9] = [
     "ListenDrops",
     "ListenOverflows",
@@ -63,41 +67,30 @@ const MOST_DESTINATIONS: usize = 16;
 
 /// Looks around in `scope`. Namespaces other than the caller's take `CAP_SYS_ADMIN`; one that cannot be looked at
 /// is named in [`HostFacts::unseen`]. Takes some microseconds for each socket.
-pub fn host_facts(scope: Scope) -> Result<HostFacts, SnapshotError> {
-    let own = namespaces::own().map_err(SnapshotError::procfs(namespaces::OWN))?;
+pub fn host_facts(scope: SnapshotScope) -> Result<HostFacts, SnapshotError> {
     let (mut seen, mut unseen) = (Vec::new(), Vec::new());
-    let mut keep = |netns: Netns, looked: Result<NetnsFacts, String>| match looked {
-        Ok(facts) => seen.push(facts),
-        Err(why) => unseen.push(format!("network namespace {}: {why}", netns.0)),
-    };
-    if scope.covers(own) {
-        keep(own, look(own).map_err(|error| error.to_string()));
-    }
-    if scope != Scope::Only(own) {
-        let reachable = namespaces::reachable().map_err(SnapshotError::procfs("/proc"))?;
-        let hidden = reachable.hidden_processes;
-        for place in reachable.places {
-            let netns = place.netns;
-            if netns != own && scope.covers(netns) {
-                let looked = place.inside(|| look(netns));
-                let looked = looked.map_err(|error| error.to_string());
-                keep(netns, looked.and_then(|looked| looked.map_err(|error| error.to_string())));
-            }
+    let visited = visit(scope, |netns| {
+        match look(netns) {
+            Ok(facts) => seen.push(facts),
+            Err(why) => unseen.push(format!("network namespace {}: {why}", netns.0)),
         }
-        if hidden > 0 && scope == Scope::Every {
-            unseen.push(format!(
-                "the network namespaces of {hidden} processes, which takes CAP_SYS_PTRACE (root)"
-            ));
-        }
+        Ok(())
+    })?;
+    unseen.extend(visited.skipped.iter().map(ToString::to_string));
+    let hidden = visited.hidden_processes;
+    if hidden > 0 && scope == SnapshotScope::Every {
+        unseen.push(format!(
+            "the network namespaces of {hidden} processes, which takes CAP_SYS_PTRACE (root)"
+        ));
     }
     Ok(HostFacts { at: clock::now(), namespaces: seen, unseen })
 }
 
 /// The namespace of the calling thread.
 fn look(netns: Netns) -> Result<NetnsFacts, DumpError> {
-    let ports = Ports::read();
+    let ports = LocalPorts::read().ok();
     let mut gathered = Gathered::default();
-    sock_diag::waiters(netns, |waiter| gathered.add(waiter, &ports))?;
+    sock_diag::waiters(netns, |waiter| gathered.add(waiter, ports.as_ref()))?;
     let netstat = fs::read_to_string(NETSTAT).unwrap_or_default();
     let counters =
         COUNTERS.iter().filter_map(|name| Some(((*name).to_owned(), counter(&netstat, name)?)));
@@ -110,7 +103,7 @@ fn look(netns: Netns) -> Result<NetnsFacts, DumpError> {
         netns,
         counters: counters.collect(),
         sysctls: numbers.collect(),
-        ports: ports.size(),
+        ports: ports.map_or(0, |ports| ports.size()),
         listeners,
         sockets,
         destinations: busiest(destinations),
@@ -131,7 +124,7 @@ struct Gathered {
 type PortCount = (u32, u32, Option<CgroupId>);
 
 impl Gathered {
-    fn add(&mut self, waiter: &Waiter, ports: &Ports) {
+    fn add(&mut self, waiter: &Waiter, ports: Option<&LocalPorts>) {
         let known = &waiter.known;
         let (local, remote) = (known.ends.local, known.ends.remote);
         match known.state {
@@ -146,7 +139,8 @@ impl Gathered {
             TcpState::SynRecv => *self.half_open.entry(local.port).or_default() += 1,
             _ => {}
         }
-        if known.state != TcpState::Listen && ports.contains(local.port) {
+        if known.state != TcpState::Listen && ports.is_some_and(|ports| ports.contains(local.port))
+        {
             let (used, time_wait, cgroup) =
                 self.destinations.entry((local.address, remote)).or_default();
             *used += 1;
@@ -195,83 +189,25 @@ fn busiest(destinations: HashMap<(IpAddr, Endpoint), PortCount>) -> Vec<PortUse>
     uses
 }
 
-/// Each group has a line of names and then a line of values (`netstat_seq_show`, `net/ipv4/proc.c`).
-fn counter(netstat: &str, name: &str) -> Option<u64> {
-    let mut lines = netstat.lines().filter(|line| line.starts_with(GROUP));
-    let (names, values) = (lines.next()?, lines.next()?);
-    let mut pairs = names.split_whitespace().zip(values.split_whitespace());
-    pairs.find(|(found, _)| *found == name)?.1.parse().ok()
-}
-
 fn number(name: &str) -> Option<u64> {
-    fs::read_to_string(format!("{SYSCTLS}/{name}")).ok()?.trim().parse().ok()
-}
-
-/// The ports that `connect()` may choose; none if they cannot be read.
-#[derive(Default)]
-struct Ports {
-    range: Option<RangeInclusive<u16>>,
-    reserved: Vec<RangeInclusive<u16>>,
-}
-
-impl Ports {
-    fn read() -> Self {
-        let read = |name| fs::read_to_string(format!("{SYSCTLS}/ipv4/{name}")).unwrap_or_default();
-        Self::parse(&read("ip_local_port_range"), &read("ip_local_reserved_ports"))
-    }
-
-    fn parse(range: &str, reserved: &str) -> Self {
-        let mut bounds = range.split_whitespace().filter_map(|word| word.parse().ok());
-        let range = bounds.next().zip(bounds.next()).map(|(first, last)| first..=last);
-        let span = |word: &str| {
-            let (first, last) = word.split_once('-').unwrap_or((word, word));
-            Some(first.parse().ok()?..=last.parse().ok()?)
-        };
-        let reserved = reserved.trim().split(',').filter_map(span).collect();
-        Self { range, reserved }
-    }
-
-    fn contains(&self, port: u16) -> bool {
-        let inside = self.range.as_ref().is_some_and(|range| range.contains(&port));
-        inside && !self.reserved.iter().any(|span| span.contains(&port))
-    }
-
-    fn size(&self) -> u32 {
-        let ports = self.range.clone().into_iter().flatten();
-        u32::try_from(ports.filter(|port| self.contains(*port)).count()).unwrap_or(u32::MAX)
-    }
+    sysctls::number(&Path::new(SYSCTLS).join(name)).ok().flatten()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::source::snapshot::namespaces;
 
     #[test]
     fn the_own_namespace_is_looked_at_without_privilege() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let own = namespaces::own().unwrap();
-        let facts = host_facts(Scope::Only(own)).unwrap();
+        let facts = host_facts(SnapshotScope::Only(own)).unwrap();
         let here = facts.of(own).unwrap();
         let port = listener.local_addr().unwrap().port();
         let found = here.listeners.iter().find(|found| found.local.port == port).unwrap();
         assert_eq!(found.waiting, 0);
         assert!(here.ports > 0 && here.counters.contains_key("ListenOverflows"));
         assert_eq!(here.ipv4("tcp_syn_retries"), number("ipv4/tcp_syn_retries"));
-    }
-
-    #[test]
-    fn reserved_ports_are_no_ports_to_connect_from() {
-        let ports = Ports::parse("1000\t1009\n", "1001,1003-1005\n");
-        assert_eq!(ports.size(), 6);
-        assert!(ports.contains(1002) && !ports.contains(1004) && !ports.contains(1010));
-        assert_eq!(Ports::parse("", "\n").size(), 0);
-    }
-
-    #[test]
-    fn a_counter_is_the_number_below_its_name() {
-        let text =
-            "TcpExt: ListenDrops ListenOverflows\nTcpExt: 3 4\nIpExt: ListenDrops\nIpExt: 9\n";
-        assert_eq!(counter(text, "ListenOverflows"), Some(4));
-        assert_eq!(counter(text, "TWRecycled"), None);
     }
 }
