@@ -34,7 +34,7 @@ pub struct ReachableNamespace {
 pub struct Reachable {
     /// By inode.
     pub places: Vec<ReachableNamespace>,
-    /// Processes that did not tell theirs; one for all that `/proc` does not list.
+    /// Processes whose namespace could not be read; one for all that `/proc` does not list.
     pub hidden_processes: usize,
 }
 

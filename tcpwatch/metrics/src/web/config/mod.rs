@@ -158,9 +158,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("web.yml");
         fs::write(&path, text).unwrap();
-        let error = Loaded::read(&path).unwrap_err().to_string();
-        assert!(error.contains("web.yml"), "{error}");
-        error
+        Loaded::read(&path).unwrap_err().to_string()
     }
 
     #[test]
@@ -173,7 +171,7 @@ mod tests {
             ("basic_auth_users: {a: x, a: y}\n", ["line 1", "a"]),
         ] {
             let error = refusal(text);
-            for word in words {
+            for word in words.into_iter().chain(["web.yml"]) {
                 assert!(error.contains(word), "{word}: {error}");
             }
         }
