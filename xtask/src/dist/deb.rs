@@ -21,6 +21,7 @@ pub(super) fn make(release: &Release, out: &Path) -> Result<String> {
     let root = dir.path().join("tcpwatch");
     tree::lay(release, &root)?;
     documents(release, &root)?;
+    overrides(&root)?;
     let size = kibibytes(&root)?;
     control(release, &root, arch, size)?;
     tree::set_modes_of_directories(&root)?;
@@ -54,6 +55,13 @@ fn documents(release: &Release, root: &Path) -> Result<()> {
     compress(&root.join(doc).join("changelog"))
 }
 
+/// What Debian's checker is not to complain about, with the reasons.
+fn overrides(root: &Path) -> Result<()> {
+    let source = cargo::workspace().join("deploy/debian/lintian-overrides");
+    let text = fs::read(&source).with_context(|| source.display().to_string())?;
+    tree::put(root, "usr/share/lintian/overrides/tcpwatch", &text)
+}
+
 /// Replaces a file by its compressed form.
 fn compress(file: &Path) -> Result<()> {
     let compressed = file.with_added_extension("gz");
@@ -77,6 +85,7 @@ fn control(release: &Release, root: &Path, arch: &str, size: u64) -> Result<()> 
     );
     tree::put(root, "DEBIAN/control", control.as_bytes())?;
     tree::put(root, "DEBIAN/md5sums", sums.as_bytes())?;
+    tree::put(root, "DEBIAN/conffiles", format!("/{}\n", tree::CONFIGURATION).as_bytes())?;
     for script in ["postinst", "prerm", "postrm"] {
         let source = cargo::workspace().join("deploy/debian").join(script);
         let text = fs::read(&source).with_context(|| source.display().to_string())?;

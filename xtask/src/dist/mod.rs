@@ -9,6 +9,7 @@ mod image;
 mod notices;
 mod pack;
 mod program;
+mod rpm;
 mod sbom;
 mod tree;
 
@@ -34,6 +35,9 @@ pub(crate) struct DistArgs {
     /// The directory for the files; it is made, and what it has of these names is replaced
     #[arg(long, value_name = "DIR", default_value = "target/dist")]
     out: PathBuf,
+    /// Pack this program instead of building one; for tests of the packages
+    #[arg(long, value_name = "FILE")]
+    program: Option<PathBuf>,
 }
 
 /// What all files of one release have in common.
@@ -56,24 +60,26 @@ impl Release {
 
 /// Builds the program and makes the files; prints the sums.
 pub(crate) fn command(args: &DistArgs) -> Result<ExitCode> {
-    setup::ensure()?;
+    let stripped = tempfile::tempdir()?;
+    let program = match &args.program {
+        Some(program) => program.clone(),
+        None => built(stripped.path())?,
+    };
     let out = cargo::workspace().join(&args.out);
     fs::create_dir_all(&out).with_context(|| format!("cannot make {}", out.display()))?;
     let metadata = crates::metadata()?;
     let crates = crates::of_the_program(&metadata)?;
-    let stripped = tempfile::tempdir()?;
     let release = Release {
         version: version(&metadata)?,
         epoch: Epoch::of_the_commit()?,
-        program: program::build(stripped.path())?,
+        program,
         notices: notices::of(&crates)?,
     };
-    let size = fs::metadata(&release.program)?.len();
-    ensure!(size <= LARGEST, "the program has {size} bytes, more than {LARGEST}");
     let mut files = vec![
         archive(&release, &out)?,
         deb::make(&release, &out)?,
         image::make(&release, &out)?,
+        rpm::make(&release, &out)?,
         sbom::make(&release, &crates, &out)?,
     ];
     files.sort();
@@ -81,6 +87,15 @@ pub(crate) fn command(args: &DistArgs) -> Result<ExitCode> {
     fs::write(out.join("SHA256SUMS"), &sums)?;
     print!("{sums}");
     Ok(ExitCode::SUCCESS)
+}
+
+/// Builds the program into `dir`, as small as it is expected to be.
+fn built(dir: &Path) -> Result<PathBuf> {
+    setup::ensure()?;
+    let program = program::build(dir)?;
+    let size = fs::metadata(&program)?.len();
+    ensure!(size <= LARGEST, "the program has {size} bytes, more than {LARGEST}");
+    Ok(program)
 }
 
 /// The archive with the tree of files below a directory of its own; returns its name.

@@ -38,6 +38,11 @@ impl Epoch {
         self.formatted("+%Y-%m-%dT%H:%M:%SZ")
     }
 
+    /// `2026-11-30`.
+    pub(super) fn date(self) -> Result<String> {
+        self.formatted("+%Y-%m-%d")
+    }
+
     /// `Mon, 30 Nov 2026 06:00:00 +0000`, as in mail and in Debian's changelogs.
     pub(super) fn rfc5322(self) -> Result<String> {
         self.formatted("+%a, %d %b %Y %H:%M:%S +0000")

@@ -8,8 +8,12 @@ use super::{Release, pack};
 use crate::cargo;
 
 /// Files that are copied from the checkout.
-const COPIED: [(&str, &str); 9] = [
+const COPIED: [(&str, &str); 13] = [
     ("deploy/systemd/tcpwatch.service", "usr/lib/systemd/system/tcpwatch.service"),
+    ("deploy/systemd/tcpwatch.socket", "usr/lib/systemd/system/tcpwatch.socket"),
+    ("deploy/systemd/tcpwatch.sysusers", "usr/lib/sysusers.d/tcpwatch.conf"),
+    ("deploy/systemd/tcpwatch.tmpfiles", "usr/lib/tmpfiles.d/tcpwatch.conf"),
+    ("deploy/systemd/web.yml", CONFIGURATION),
     ("deploy/prometheus/prometheus.yml", "usr/share/doc/tcpwatch/examples/prometheus.yml"),
     ("deploy/prometheus/tcpwatch.rules.yml", "usr/share/doc/tcpwatch/examples/tcpwatch.rules.yml"),
     ("deploy/grafana/tcpwatch.json", "usr/share/doc/tcpwatch/examples/grafana.json"),
@@ -19,6 +23,8 @@ const COPIED: [(&str, &str); 9] = [
     ("LICENSE-MIT", "usr/share/doc/tcpwatch/LICENSE-MIT"),
     ("README.md", "usr/share/doc/tcpwatch/README.md"),
 ];
+/// The file that an administrator changes and an upgrade leaves alone.
+pub(super) const CONFIGURATION: &str = "etc/tcpwatch/web.yml";
 /// Where each shell looks for completions.
 const COMPLETIONS: [(&str, &str); 3] = [
     ("bash", "usr/share/bash-completion/completions/tcpwatch"),
@@ -46,7 +52,9 @@ pub(super) fn lay(release: &Release, root: &Path) -> Result<()> {
 /// The manual pages, compressed.
 fn manual(release: &Release, root: &Path) -> Result<()> {
     let pages = tempfile::tempdir()?;
-    pack::succeed(Command::new(&release.program).arg("manpages").arg(pages.path()))?;
+    pack::succeed(
+        Command::new(&release.program).arg("manpages").arg(pages.path()).arg(release.epoch.date()?),
+    )?;
     let section = root.join("usr/share/man/man1");
     pack::make_dir(&section)?;
     for page in fs::read_dir(pages.path())? {
