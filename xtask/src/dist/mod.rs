@@ -3,6 +3,8 @@
 //! Equal sources give equal bytes: every time in a file is that of the commit (or `SOURCE_DATE_EPOCH`), files are
 //! sorted and belong to root, and no path of the machine that builds gets into the program.
 
+#[cfg(test)]
+mod chart;
 mod crates;
 mod deb;
 mod image;
