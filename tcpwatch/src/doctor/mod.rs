@@ -1,6 +1,5 @@
 //! `tcpwatch doctor`: looks for a while, live or at a recording, and says what is wrong.
 
-mod looks;
 mod report;
 mod text;
 
@@ -17,13 +16,14 @@ use tcpwatch_kernel::{
 };
 use tcpwatch_stream::{
     batch::{Batch, Item},
+    looks::Looks,
     pipeline::Live,
     plan::Plan,
     replay::Replay,
 };
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
-use self::{looks::Looks, report::Report};
+use self::report::Report;
 use crate::{recorded, runtime};
 
 /// How often `--live` judges.

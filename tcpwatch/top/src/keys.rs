@@ -31,6 +31,14 @@ pub enum Action {
     Follow,
     /// Stop the view, or go on; a recording plays, or stops.
     Pause,
+    /// Only sockets that a finding is about, or all.
+    OnlyFindings,
+    /// The next finding; in a recording the moment at which it begins.
+    NextFinding,
+    /// The finding before; in a recording the moment at which it begins.
+    LastFinding,
+    /// The chosen finding, whole.
+    Finding,
     /// By owner.
     Owners,
     /// Copy something about the selected socket.
@@ -133,6 +141,11 @@ pub const KEYS: &[Binding] = &[
     .footer("follow"),
     line("Space", &[key(' ')], Action::Pause, "stop the view, or go on; play a recording, or stop")
         .footer("pause"),
+    line("!", &[key('!')], Action::OnlyFindings, "only sockets that a finding is about, or all")
+        .footer("findings"),
+    line("n", &[key('n')], Action::NextFinding, "the next finding; in a recording, where it begins"),
+    line("N", &[key('N')], Action::LastFinding, "the finding before; in a recording, where it begins"),
+    line("e", &[key('e')], Action::Finding, "explain the finding: causes, what to check and change"),
     line("a", &[key('a')], Action::Owners, "by owner; Enter filters by the selected one")
         .footer("owners"),
     line("y", &[key('y')], Action::Copy, "copy the socket, or a command about it"),

@@ -2,6 +2,7 @@
 //!
 //! - [`sockets`]: the sockets there are, from what a run yields; pure
 //! - [`row`]: what is known of one of them
+//! - [`findings`]: what is wrong, and which sockets that is about
 //! - [`life`]: what has happened to it
 //! - [`future`]: what will happen to it if nothing comes
 //! - [`copies`]: what can be copied about a socket
@@ -23,6 +24,7 @@ pub mod copies;
 pub mod counts;
 pub mod draw;
 pub mod filter;
+pub mod findings;
 pub mod future;
 pub mod keys;
 pub mod life;

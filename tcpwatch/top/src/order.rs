@@ -11,6 +11,7 @@ use tcpwatch_core::event::{KernelTime, TcpState};
 
 use crate::{
     filter::Filter,
+    findings::About,
     owners::Owners,
     row::{RowId, SocketRow},
     sockets::Sockets,
@@ -121,6 +122,8 @@ pub struct Order {
     /// The last first.
     pub reversed: bool,
     filter: Filter,
+    /// Only sockets that one of these is about.
+    only: Option<Vec<About>>,
     ranks: BTreeSet<Rank>,
     known: HashMap<RowId, Known, FxBuildHasher>,
     /// When to judge rows again.
@@ -161,10 +164,18 @@ impl Order {
         self.begin(sockets);
     }
 
+    /// Only sockets that one of these is about are in the view; with `None` all.
+    pub fn only(&mut self, about: Option<Vec<About>>, sockets: &Sockets) {
+        if self.only != about {
+            self.only = about;
+            self.begin(sockets);
+        }
+    }
+
     /// There is a filter.
     #[must_use]
     pub const fn is_filtered(&self) -> bool {
-        !self.filter.is_empty()
+        !self.filter.is_empty() || self.only.is_some()
     }
 
     /// Begins anew with all rows there are.
@@ -200,7 +211,11 @@ impl Order {
         let before = self.known.remove(&id).unwrap_or_default();
         let after = row.map_or(Known::default(), |row| {
             let verdict = self.filter.judge(row, place.as_deref(), now);
-            let rank = verdict.wanted.then(|| Rank::of(self.by, row, id));
+            let is_meant = |only: &Vec<About>| {
+                only.iter().any(|about| about.holds(row, place.as_deref()))
+            };
+            let wanted = verdict.wanted && self.only.as_ref().is_none_or(is_meant);
+            let rank = wanted.then(|| Rank::of(self.by, row, id));
             Known { rank, again_at: verdict.again_at }
         });
         if before.rank != after.rank {

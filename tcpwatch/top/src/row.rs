@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tcpwatch_core::{
     event::{KernelTime, Process, TcpState},
-    track::{Reason, Subject, Wait},
+    track::{AcceptQueue, Reason, Subject, Wait, WaitsFor},
 };
 
 use crate::life::Moment;
@@ -60,6 +60,8 @@ pub struct SocketRow {
     pub most: Option<u32>,
     /// What the kernel answered last, when it was asked for what the socket waits in this state.
     pub wait: Option<(KernelTime, Wait)>,
+    /// Of a listener, how many connections wait to be accepted, if the kernel was asked.
+    pub queue: Option<AcceptQueue>,
     /// It is gone.
     pub ended: Option<Ended>,
     /// What has happened to it.
@@ -80,6 +82,7 @@ impl SocketRow {
             tries: 0,
             most: None,
             wait: None,
+            queue: None,
             ended: None,
             moments: Vec::new(),
             left_out: 0,
@@ -130,6 +133,12 @@ impl SocketRow {
     #[must_use]
     pub fn in_state(&self, now: KernelTime) -> Duration {
         self.ended.map_or(now, |ended| ended.at).since(self.age.since)
+    }
+
+    /// The kernel showed last that nobody has accepted it yet.
+    #[must_use]
+    pub fn waits_for_accept(&self) -> bool {
+        self.wait.is_some_and(|(_, wait)| wait.waits_for == Some(WaitsFor::Accept))
     }
 
     /// Its owner.

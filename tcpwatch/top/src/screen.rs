@@ -5,14 +5,17 @@ use std::{collections::HashMap, time::Duration};
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use tcpwatch_core::{
     event::{KernelTime, Netns, WallClock},
+    facts::HostFacts,
     timing::{Sysctls, wheel::TickRate},
 };
+use tcpwatch_doctor::Finding;
 use tcpwatch_stream::batch::Item;
 use tcpwatch_view::time_of_day::TimeOfDay;
 
 use crate::{
     copies::{self, Offer},
     filter::{Filter, LogWords},
+    findings::{Findings, Passes},
     future::Rules,
     keys::{self, Action},
     order::{Order, Rank},
@@ -29,6 +32,9 @@ const MAX_NAMESPACES: usize = 1024;
 
 /// Finds the sysctls of a network namespace.
 pub type AskSysctls = Box<dyn FnMut(Netns) -> Option<Sysctls>>;
+
+/// The text of a finding: what, whose, evidence, causes, what to check and change.
+pub type Explain = Box<dyn FnMut(&Finding, KernelTime, &WallClock) -> String>;
 
 /// What the screen may assume about its reader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +61,10 @@ pub struct Origin {
     pub sysctls: AskSysctls,
     /// The filters of the log.
     pub words: LogWords,
+    /// The filters that were decided before, if there are any.
+    pub passes: Option<Passes>,
+    /// For findings.
+    pub explain: Explain,
 }
 
 /// What is to be done outside of the screen.
@@ -88,6 +98,10 @@ pub enum Step {
     Earlier(Duration),
     /// To this moment.
     To(KernelTime),
+    /// To where the next finding begins.
+    NextFinding,
+    /// To where the finding before begins.
+    LastFinding,
     /// Play, or stop.
     Play,
 }
@@ -101,6 +115,8 @@ pub enum Page {
     Life,
     /// Owners.
     Owners,
+    /// A finding.
+    Finding,
     /// Keys and words.
     Help,
     /// What can be copied.
@@ -176,7 +192,10 @@ pub struct Screen {
     room: usize,
     /// The selected owner, counted from the first.
     pub owner: usize,
-    /// Lines of the help above the first that is shown.
+    /// What is wrong.
+    pub findings: Findings,
+    judged: bool,
+    /// Lines of the help, or of a finding, above the first that is shown.
     pub scrolled: usize,
     /// The line that is being typed.
     pub prompt: Option<Prompt>,
@@ -211,6 +230,8 @@ impl Screen {
             rows: Vec::new(),
             room: 1,
             owner: 0,
+            findings: Findings::default(),
+            judged: false,
             scrolled: 0,
             prompt: None,
             filter: String::new(),
@@ -245,6 +266,59 @@ impl Screen {
     pub fn go_on(&mut self) -> bool {
         let Model { sockets, order } = &mut self.live;
         order.go_on(sockets, SLICE)
+    }
+
+    /// Takes in a look at the kernel.
+    pub fn facts(&mut self, facts: &HostFacts) {
+        self.live.sockets.facts(facts, &mut self.touched);
+    }
+
+    /// Takes what is wrong now.
+    pub fn judge(&mut self, list: Vec<Finding>) {
+        self.judged = true;
+        if self.findings.list != list {
+            self.findings.take(list);
+            self.only_findings();
+        }
+    }
+
+    /// It was judged what is wrong.
+    #[must_use]
+    pub const fn judged(&self) -> bool {
+        self.judged
+    }
+
+    fn only_findings(&mut self) {
+        let about = self.findings.only.then(|| self.findings.about());
+        let paused = self.paused.as_mut().map(|paused| &mut paused.model);
+        for model in [&mut self.live].into_iter().chain(paused) {
+            model.order.only(about.clone(), &model.sockets);
+        }
+        self.settle();
+    }
+
+    fn settle(&mut self) {
+        self.live.order.go_on(&mut self.live.sockets, SLICE);
+        if let Some(Paused { model, .. }) = &mut self.paused {
+            while !model.order.go_on(&mut model.sockets, SLICE) {}
+        }
+    }
+
+    /// Chooses another finding, and selects the first of its sockets that is known.
+    fn turn_findings(&mut self, on: bool) {
+        self.findings.turn(on);
+        self.select_example();
+    }
+
+    /// Selects the first socket of the chosen finding that is known.
+    pub fn select_example(&mut self) {
+        let Some(finding) = self.findings.chosen() else { return };
+        let mut sockets = finding.examples.iter().filter_map(|example| example.socket);
+        let found = sockets.find_map(|socket| self.live.sockets.of_cookie(socket));
+        if let Some(id) = found {
+            self.selected = Some(id);
+            self.reveal = Some(Reveal::Below);
+        }
     }
 
     /// Begins anew with these sockets.
@@ -360,6 +434,23 @@ impl Screen {
             Action::Life if self.page == Page::Owners => self.filter_by_owner(),
             Action::Life => self.turn(Page::Life),
             Action::Owners => self.turn(Page::Owners),
+            Action::OnlyFindings => {
+                self.findings.only = !self.findings.only;
+                self.only_findings();
+                self.top = None;
+            }
+            Action::NextFinding if self.origin.recording => {
+                return Some(Wish::Step(Step::NextFinding));
+            }
+            Action::LastFinding if self.origin.recording => {
+                return Some(Wish::Step(Step::LastFinding));
+            }
+            Action::NextFinding => self.turn_findings(true),
+            Action::LastFinding => self.turn_findings(false),
+            Action::Finding => {
+                self.scrolled = 0;
+                self.turn(Page::Finding);
+            }
             Action::Help => self.turn(Page::Help),
             Action::Back => self.page = Page::Table,
             Action::Copy => self.offer_copies(),
@@ -394,10 +485,7 @@ impl Screen {
         for model in [&mut self.live].into_iter().chain(paused) {
             change(&mut model.order, &model.sockets);
         }
-        self.live.order.go_on(&mut self.live.sockets, SLICE);
-        if let Some(Paused { model, .. }) = &mut self.paused {
-            while !model.order.go_on(&mut model.sockets, SLICE) {}
-        }
+        self.settle();
         self.top = None;
         self.reveal = Some(Reveal::Below);
     }
@@ -495,7 +583,7 @@ impl Screen {
     }
 
     fn step_by(&mut self, rows: usize, reveal: Reveal) {
-        if self.page == Page::Help {
+        if matches!(self.page, Page::Help | Page::Finding) {
             self.scrolled = match reveal {
                 Reveal::Above => self.scrolled.saturating_sub(rows),
                 Reveal::Below => self.scrolled.saturating_add(rows),
@@ -534,7 +622,7 @@ impl Screen {
     }
 
     fn edge(&mut self, reveal: Reveal) {
-        if matches!(self.page, Page::Owners | Page::Help) {
+        if matches!(self.page, Page::Owners | Page::Help | Page::Finding) {
             return self.step_by(usize::MAX, reveal);
         }
         self.follow = false;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tcpwatch_core::{
     event::{Direction, Endpoint, KernelTime, TcpState},
     place::Place,
-    track::Reason,
+    track::{AcceptQueue, Reason},
 };
 pub(super) use tcpwatch_view::words::cut;
 use tcpwatch_view::{terminal::Humane, words::wait_words};
@@ -39,6 +39,15 @@ pub(super) fn short(count: u64) -> String {
 /// Text of others: one column a character, and nothing that a terminal obeys.
 pub(super) fn foreign(text: &str) -> String {
     text.chars().map(|c| if matches!(c, ' '..='~') { c } else { '?' }).collect()
+}
+
+/// Cut at its end to so many columns.
+pub(super) fn cut_end(text: String, room: usize) -> String {
+    if text.chars().count() <= room {
+        return text;
+    }
+    let head: String = text.chars().take(room.saturating_sub(1)).collect();
+    format!("{head}\u{2026}")
 }
 
 /// The local end, where there is little room: its port.
@@ -88,6 +97,9 @@ pub(super) fn waits_for(row: &SocketRow, now: KernelTime) -> String {
         let ago = age(now.since(ended.at));
         let how = ended.reason.map_or("ended", Reason::word).replace('_', " ");
         return format!("{how}, {ago} ago");
+    }
+    if let Some(AcceptQueue { waiting: waiting @ 1.., most }) = row.queue {
+        return format!("accept() {waiting}/{most}");
     }
     if let Some(waits_for) = row.wait.and_then(|(_, wait)| wait.waits_for) {
         return wait_words(waits_for).to_owned();

@@ -15,21 +15,25 @@ const EVERY: Duration = Duration::from_secs(2);
 /// Looking takes this fraction of the time at most.
 const SHARE: u32 = 5;
 
-/// One look after the other.
-pub(super) struct Looks {
+/// One look after the other. They go into a run by [`Live::note_facts`](crate::pipeline::Live::note_facts).
+pub struct Looks {
     scope: Scope,
     under_way: Option<JoinHandle<(Duration, Result<HostFacts, SnapshotError>)>>,
     next_at: tokio::time::Instant,
 }
 
 impl Looks {
-    /// The first begins at once.
-    pub(super) fn begin(scope: Scope) -> Self {
+    /// The first begins at once. In a runtime.
+    #[must_use]
+    pub fn begin(scope: Scope) -> Self {
         Self { scope, under_way: Some(look(scope)), next_at: tokio::time::Instant::now() }
     }
 
     /// The next one, when it is time. Nothing is lost if this is dropped before it returns.
-    pub(super) async fn next(&mut self) -> Result<HostFacts> {
+    ///
+    /// # Errors
+    /// If the own network namespace cannot be looked at.
+    pub async fn next(&mut self) -> Result<HostFacts> {
         if self.under_way.is_none() {
             sleep_until(self.next_at).await;
             self.under_way = Some(look(self.scope));
@@ -38,7 +42,10 @@ impl Looks {
     }
 
     /// One that begins now.
-    pub(super) async fn last(&mut self) -> Result<HostFacts> {
+    ///
+    /// # Errors
+    /// As in [`Self::next`].
+    pub async fn last(&mut self) -> Result<HostFacts> {
         if self.under_way.is_some() {
             drop(self.finished().await?);
         }
