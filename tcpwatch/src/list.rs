@@ -26,7 +26,7 @@ use tcpwatch_kernel::{
         cgroup_paths::CgroupPaths,
         container_names::ContainerNames,
         containers,
-        snapshot::{self, Listing, Scope},
+        snapshot::{self, Listing, SnapshotScope},
     },
 };
 use tcpwatch_view::{
@@ -46,7 +46,7 @@ pub(crate) fn run(args: &ListArgs) -> Result<ExitCode> {
     if let Some(word) = &wanted.container {
         wanted.container = Some(containers::resolve(word)?);
     }
-    let listing = snapshot::list(netns.map_or(Scope::Every, Scope::Only))?;
+    let listing = snapshot::list(netns.map_or(SnapshotScope::Every, SnapshotScope::Only))?;
     let Listing { waiters, sysctls, namespaces, mut skipped, hidden_processes } = listing;
     if namespaces.is_empty()
         && let Some(reason) = skipped.pop()

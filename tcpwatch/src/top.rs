@@ -19,17 +19,25 @@ use tcpwatch_core::{
 use tcpwatch_kernel::{
     clock,
     probe::{Filters, Tells},
-    source::{containers, snapshot, sysctls},
+    source::{
+        containers,
+        snapshot::{self, SnapshotScope},
+        sysctls,
+    },
 };
-use tcpwatch_stream::{pipeline::Live, plan::Plan, replay::Replay};
+use tcpwatch_stream::{looks::Looks, pipeline::Live, plan::Plan, replay::Replay};
 use tcpwatch_top::{
-    screen::{AskSysctls, Origin, Screen, Theme},
-    session::{self, Stage},
+    findings::Passes,
+    screen::{AskSysctls, Explain, Origin, Screen, Theme},
+    session::{self, DrawnTerminal},
     timeline::Timeline,
 };
-use tcpwatch_view::time_of_day::TimeOfDay;
+use tcpwatch_view::{json_lines::JsonLines, time_of_day::TimeOfDay};
 
-use crate::{recorded, runtime, visible};
+/// Looking at the kernel takes this fraction of the time at most.
+const LOOKS_SHARE: u32 = 100;
+
+use crate::{doctor, recorded, runtime, visible};
 
 /// Shows the table until the reader ends it.
 pub(crate) fn run(args: &TopArgs) -> Result<ExitCode> {
@@ -52,10 +60,11 @@ fn running(args: &TopArgs) -> Result<ExitCode> {
     let mut screen = screen(args, &plan, (clock::read(), clock::tick_rate(), ask))?;
     runtime::start()?.block_on(async {
         // First, because attaching takes a moment.
-        let stage = Stage::open(&mut screen)?;
+        let stage = DrawnTerminal::open(&mut screen)?;
         let mut live = Live::attach(&plan)?;
         visible::say_missing(live.probes());
-        session::live(stage, &mut live, &mut screen).await
+        let scope = plan.filters.netns.map_or(SnapshotScope::Every, SnapshotScope::Only);
+        session::live(stage, &mut live, Looks::begin(scope, LOOKS_SHARE), &mut screen).await
     })?;
     Ok(ExitCode::SUCCESS)
 }
@@ -73,9 +82,11 @@ fn replay(args: &TopArgs, file: &Path) -> Result<ExitCode> {
     let mut complete = true;
     while complete && let Some(batch) = replay.next_batch()? {
         complete = batch.items.iter().all(|item| timeline.push(item.clone()));
+        batch.facts.iter().for_each(|facts| timeline.push_facts(facts.clone()));
     }
     let sysctls = replay.sysctls();
     screen.origin.sysctls = Box::new(move |netns| sysctls.get(&netns).copied());
+    timeline.judge(screen.origin.passes.as_ref());
     timeline.begin(&mut screen);
     if !complete {
         screen.message =
@@ -101,12 +112,13 @@ fn plan(args: &TopArgs, netns: Option<Netns>) -> Plan {
         netns,
         // A filter of the view, as all that may change while a socket lives.
         states: Vec::new(),
-        tells: if live.record.is_some() { Tells::Lives } else { Tells::Happenings },
+        // Findings need what each socket has done.
+        tells: Tells::Lives,
         holders: !live.no_io,
         ..filters.in_kernel()
     };
     Plan {
-        selection: Box::new(move |news| named.want(&news.subject())),
+        selection: Box::new(move |tracked| named.want(&tracked.subject())),
         places: filters.places(),
         ring_bytes: live.buffer,
         duration: live.duration,
@@ -125,6 +137,23 @@ fn asked(plan: &Plan) -> String {
         .unwrap_or_else(|| "sockets".to_owned())
 }
 
+/// The filters that were decided before, if there are any.
+fn passes(args: &TopArgs, plan: &Plan) -> Option<Passes> {
+    let filters = plan.filters.clone();
+    let all = Filters { tells: filters.tells, holders: filters.holders, ..Filters::default() };
+    let is_named = args.filters.comm.as_ref().is_some_and(|name| !is_word(name));
+    let asks = filters != all || plan.places.asks() || is_named;
+    asks.then(|| -> Passes { Box::new(move |netns, ends| filters.wants(netns, ends)) })
+}
+
+fn explanation() -> Explain {
+    let mut lines = JsonLines::default();
+    Box::new(move |finding, at, clock| {
+        let since = finding.since.map(|since| lines.moment(since, clock));
+        doctor::text::finding(finding, since.as_deref(), at)
+    })
+}
+
 fn screen(
     args: &TopArgs,
     plan: &Plan,
@@ -138,6 +167,8 @@ fn screen(
         rate,
         sysctls,
         words: filter_words::read,
+        passes: passes(args, plan),
+        explain: explanation(),
     };
     let theme = Theme { color: args.color.is_wanted(true), ascii: args.ascii };
     let mut screen = Screen::new(origin, theme);

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::{
-    args::{Clock, FilterArgs, Format},
+    args::{TimeFormat, FilterArgs, Format},
     color::Color,
 };
 
@@ -20,8 +20,8 @@ pub struct ListArgs {
     #[arg(long, value_enum, default_value_t = Color::Auto)]
     pub color: Color,
     /// Moments in text; elapsed shows how long a timer has to run. JSON always has UTC and the kernel's clock
-    #[arg(long, value_enum, default_value_t = Clock::Local)]
-    pub time: Clock,
+    #[arg(long, value_enum, default_value_t = TimeFormat::Local)]
+    pub time: TimeFormat,
     /// Whole addresses and words, however narrow the terminal is
     #[arg(long)]
     pub wide: bool,

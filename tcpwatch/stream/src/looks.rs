@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use tcpwatch_core::facts::HostFacts;
-use tcpwatch_kernel::source::snapshot::{Scope, SnapshotError, host_facts};
+use tcpwatch_kernel::source::snapshot::{SnapshotError, SnapshotScope, host_facts};
 use tokio::{
     task::{JoinHandle, spawn_blocking},
     time::sleep_until,
@@ -12,21 +12,19 @@ use tokio::{
 
 /// From one look to the next.
 const EVERY: Duration = Duration::from_secs(2);
-/// Looking takes this fraction of the time at most.
-const SHARE: u32 = 5;
-
 /// One look after the other. They go into a run by [`Live::note_facts`](crate::pipeline::Live::note_facts).
 pub struct Looks {
-    scope: Scope,
+    scope: SnapshotScope,
+    share: u32,
     under_way: Option<JoinHandle<(Duration, Result<HostFacts, SnapshotError>)>>,
     next_at: tokio::time::Instant,
 }
 
 impl Looks {
-    /// The first begins at once. In a runtime.
+    /// The first begins at once. Looking takes one `share`th of the time at most. In a runtime.
     #[must_use]
-    pub fn begin(scope: Scope) -> Self {
-        Self { scope, under_way: Some(look(scope)), next_at: tokio::time::Instant::now() }
+    pub fn begin(scope: SnapshotScope, share: u32) -> Self {
+        Self { scope, share, under_way: Some(look(scope)), next_at: tokio::time::Instant::now() }
     }
 
     /// The next one, when it is time. Nothing is lost if this is dropped before it returns.
@@ -60,12 +58,12 @@ impl Looks {
         let finished = under_way.await;
         self.under_way = None;
         let (took, facts) = finished?;
-        self.next_at = tokio::time::Instant::now() + EVERY.max(took * SHARE);
+        self.next_at = tokio::time::Instant::now() + EVERY.max(took * self.share);
         Ok(facts?)
     }
 }
 
-fn look(scope: Scope) -> JoinHandle<(Duration, Result<HostFacts, SnapshotError>)> {
+fn look(scope: SnapshotScope) -> JoinHandle<(Duration, Result<HostFacts, SnapshotError>)> {
     spawn_blocking(move || {
         let began = Instant::now();
         let facts = host_facts(scope);

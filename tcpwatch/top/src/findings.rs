@@ -1,11 +1,9 @@
 //! What is wrong with the sockets that are watched, as `tcpwatch doctor` judges it, and which of them that is about.
 
-use std::collections::HashSet;
-
 use tcpwatch_core::{
     event::{Cookie, Endpoints, KernelTime, Netns, TcpState, process::Comm},
     facts::HostFacts,
-    place::Place,
+    place::CgroupPlace,
 };
 use tcpwatch_doctor::{Doctor, Finding, Kind};
 use tcpwatch_stream::batch::Item;
@@ -65,8 +63,8 @@ impl Findings {
 
     /// The sockets that the findings are about.
     #[must_use]
-    pub fn about(&self) -> Vec<About> {
-        self.list.iter().map(About::of).collect()
+    pub fn about(&self) -> Vec<FindingSockets> {
+        self.list.iter().map(FindingSockets::of).collect()
     }
 
     /// A finding is about sockets in this state.
@@ -82,7 +80,7 @@ impl Findings {
 
 /// The sockets that a finding is about: its examples, and those that are in the same situation.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct About {
+pub struct FindingSockets {
     kind: Kind,
     netns: Netns,
     sockets: Vec<Cookie>,
@@ -92,7 +90,7 @@ pub struct About {
     cgroup: Option<Box<[u8]>>,
 }
 
-impl About {
+impl FindingSockets {
     fn of(finding: &Finding) -> Self {
         let Finding { kind, whose, examples, .. } = finding;
         Self {
@@ -107,7 +105,7 @@ impl About {
 
     /// Is it about this socket?
     #[must_use]
-    pub fn holds(&self, row: &SocketRow, place: Option<&Place>) -> bool {
+    pub fn holds(&self, row: &SocketRow, place: Option<&CgroupPlace>) -> bool {
         let subject = &row.subject;
         let is_example = match subject.socket {
             Some(socket) => self.sockets.contains(&socket),
@@ -116,7 +114,7 @@ impl About {
         is_example || subject.netns == self.netns && self.is_like_them(row, place)
     }
 
-    fn is_like_them(&self, row: &SocketRow, place: Option<&Place>) -> bool {
+    fn is_like_them(&self, row: &SocketRow, place: Option<&CgroupPlace>) -> bool {
         let ends = &row.subject.ends;
         let same_port = || self.ends.iter().any(|other| other.local.port == ends.local.port);
         let same_remote = || self.ends.iter().any(|other| other.remote == ends.remote);
@@ -138,7 +136,7 @@ impl About {
         }
     }
 
-    fn is_owner_of(&self, row: &SocketRow, place: Option<&Place>) -> bool {
+    fn is_owner_of(&self, row: &SocketRow, place: Option<&CgroupPlace>) -> bool {
         row.owner().map(|process| process.comm) == self.comm
             && place.map(|place| &*place.path) == self.cgroup.as_deref()
     }
@@ -146,15 +144,15 @@ impl About {
 
 /// Judges what a run yields.
 #[derive(Default)]
-pub struct Judge {
+pub struct FindingJudge {
     doctor: Doctor,
 }
 
-impl Judge {
+impl FindingJudge {
     /// Takes in what a run yields.
     pub fn item(&mut self, item: &Item) {
         match item {
-            Item::News(news) => self.doctor.news(news),
+            Item::TrackedEvent(tracked) => self.doctor.tracked(tracked),
             Item::Place(id, place) => self.doctor.place(*id, place),
             Item::Loss(loss) => self.doctor.loss(loss),
             Item::Summary(_) => {}
@@ -186,54 +184,5 @@ pub(crate) fn narrow(
             let local = tcpwatch_core::event::Endpoint { address: used.local, port: 0 };
             passes(netns, &Endpoints { local, remote: used.remote })
         });
-    }
-}
-
-/// A moment at which a finding begins.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Beginning {
-    pub(crate) at: KernelTime,
-    pub(crate) key: FindingKey,
-}
-
-/// The findings of a recording, by the moment.
-#[derive(Default)]
-pub(crate) struct Verdicts {
-    /// From each moment on, until the next.
-    by_time: Vec<(KernelTime, Vec<Finding>)>,
-    beginnings: Vec<Beginning>,
-    present: HashSet<FindingKey>,
-}
-
-impl Verdicts {
-    /// Adds what is wrong from a moment on, which is later than those before.
-    pub(crate) fn push(&mut self, at: KernelTime, list: Vec<Finding>) {
-        let keys: HashSet<FindingKey> = list.iter().map(key).collect();
-        let new = list.iter().map(key).filter(|key| !self.present.contains(key));
-        self.beginnings.extend(new.map(|key| Beginning { at, key }));
-        self.present = keys;
-        if self.by_time.last().is_none_or(|(_, before)| *before != list) {
-            self.by_time.push((at, list));
-        }
-    }
-
-    /// What is wrong at a moment.
-    pub(crate) fn at(&self, now: KernelTime) -> &[Finding] {
-        let behind = self.by_time.partition_point(|(at, _)| *at <= now);
-        behind.checked_sub(1).and_then(|last| self.by_time.get(last)).map_or(&[], |(_, it)| it)
-    }
-
-    /// The next finding that begins after `now`, or the last one that began before.
-    pub(crate) fn beginning(&self, now: KernelTime, on: bool) -> Option<&Beginning> {
-        if on {
-            self.beginnings.iter().find(|beginning| beginning.at > now)
-        } else {
-            self.beginnings.iter().rev().find(|beginning| beginning.at < now)
-        }
-    }
-
-    /// How many findings begin.
-    pub(crate) const fn count(&self) -> usize {
-        self.beginnings.len()
     }
 }

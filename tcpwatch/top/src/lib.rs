@@ -3,6 +3,8 @@
 //! - [`sockets`]: the sockets there are, from what a run yields; pure
 //! - [`row`]: what is known of one of them
 //! - [`findings`]: what is wrong, and which sockets that is about
+//! - `judging`: that in a live run
+//! - `verdicts`: that in a recording
 //! - [`life`]: what has happened to it
 //! - [`future`]: what will happen to it if nothing comes
 //! - [`copies`]: what can be copied about a socket
@@ -26,6 +28,7 @@ pub mod draw;
 pub mod filter;
 pub mod findings;
 pub mod future;
+mod judging;
 pub mod keys;
 pub mod life;
 pub mod messages;
@@ -37,3 +40,4 @@ pub mod session;
 pub mod sockets;
 pub mod timeline;
 pub mod tty;
+mod verdicts;

@@ -11,8 +11,8 @@ use tcpwatch_core::event::{KernelTime, TcpState};
 
 use crate::{
     filter::Filter,
-    findings::About,
-    owners::Owners,
+    findings::FindingSockets,
+    owners::RowsByOwner,
     row::{RowId, SocketRow},
     sockets::Sockets,
 };
@@ -117,21 +117,21 @@ impl Rank {
 
 /// The rows of the view in their order.
 #[derive(Default)]
-pub struct Order {
+pub struct RowOrder {
     by: SortBy,
     /// The last first.
     pub reversed: bool,
     filter: Filter,
     /// Only sockets that one of these is about.
-    only: Option<Vec<About>>,
+    only: Option<Vec<FindingSockets>>,
     ranks: BTreeSet<Rank>,
-    known: HashMap<RowId, Known, FxBuildHasher>,
+    known: HashMap<RowId, IndexedRow, FxBuildHasher>,
     /// When to judge rows again.
     again: BTreeSet<(KernelTime, RowId)>,
     /// Rows that are still to be judged by a new filter, or to be put into a new order.
     pending: Vec<RowId>,
     /// The same rows by owner.
-    pub owners: Owners,
+    pub owners: RowsByOwner,
     /// Of the rows, those that are gone.
     ended: usize,
     /// Steps from one row to the next that were made to read pages: what a frame costs.
@@ -140,12 +140,12 @@ pub struct Order {
 
 /// What is in the indexes about a row.
 #[derive(Clone, Copy, Default)]
-struct Known {
+struct IndexedRow {
     rank: Option<Rank>,
     again_at: Option<KernelTime>,
 }
 
-impl Order {
+impl RowOrder {
     /// By what it is sorted.
     #[must_use]
     pub const fn by(&self) -> SortBy {
@@ -165,7 +165,7 @@ impl Order {
     }
 
     /// Only sockets that one of these is about are in the view; with `None` all.
-    pub fn only(&mut self, about: Option<Vec<About>>, sockets: &Sockets) {
+    pub fn only(&mut self, about: Option<Vec<FindingSockets>>, sockets: &Sockets) {
         if self.only != about {
             self.only = about;
             self.begin(sockets);
@@ -184,7 +184,7 @@ impl Order {
         self.known.clear();
         self.again.clear();
         self.ended = 0;
-        self.owners = Owners::default();
+        self.owners = RowsByOwner::default();
         self.pending = sockets.ids();
     }
 
@@ -209,14 +209,14 @@ impl Order {
         let now = sockets.now;
         let row = sockets.get(id);
         let before = self.known.remove(&id).unwrap_or_default();
-        let after = row.map_or(Known::default(), |row| {
+        let after = row.map_or(IndexedRow::default(), |row| {
             let verdict = self.filter.judge(row, place.as_deref(), now);
-            let is_meant = |only: &Vec<About>| {
+            let is_meant = |only: &Vec<FindingSockets>| {
                 only.iter().any(|about| about.holds(row, place.as_deref()))
             };
             let wanted = verdict.wanted && self.only.as_ref().is_none_or(is_meant);
             let rank = wanted.then(|| Rank::of(self.by, row, id));
-            Known { rank, again_at: verdict.again_at }
+            IndexedRow { rank, again_at: verdict.again_at }
         });
         if before.rank != after.rank {
             let ended = |rank: Option<Rank>| usize::from(rank.is_some_and(|rank| rank.ended));

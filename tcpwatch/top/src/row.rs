@@ -7,7 +7,7 @@ use tcpwatch_core::{
     track::{AcceptQueue, Reason, Subject, Wait, WaitsFor},
 };
 
-use crate::life::Moment;
+use crate::life::LifeEvent;
 
 /// Moments of a life that are kept, half of them the first ones.
 const MOMENTS: usize = 32;
@@ -27,7 +27,7 @@ pub struct Age {
 
 /// How a socket ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ended {
+pub struct RowEnd {
     /// When.
     pub at: KernelTime,
     /// Why, as far as it is known.
@@ -63,9 +63,9 @@ pub struct SocketRow {
     /// Of a listener, how many connections wait to be accepted, if the kernel was asked.
     pub queue: Option<AcceptQueue>,
     /// It is gone.
-    pub ended: Option<Ended>,
+    pub ended: Option<RowEnd>,
     /// What has happened to it.
-    pub moments: Vec<Moment>,
+    pub moments: Vec<LifeEvent>,
     /// Moments that are left out between the first and the last.
     pub left_out: u32,
 }
@@ -97,7 +97,7 @@ impl SocketRow {
     }
 
     /// Adds what has happened; of many moments the first and the last are kept.
-    pub fn note(&mut self, moment: Moment) {
+    pub fn note(&mut self, moment: LifeEvent) {
         if self.moments.len() >= MOMENTS {
             self.moments.remove(MOMENTS / 2);
             self.left_out = self.left_out.saturating_add(1);

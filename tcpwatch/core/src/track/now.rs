@@ -6,7 +6,7 @@ use super::{
     Subject, existing,
     listeners::Listeners,
     mini::time_wait_since,
-    wait::{Rules, Wait},
+    wait::{WaitRules, Wait},
 };
 use crate::{
     event::{
@@ -119,7 +119,7 @@ pub fn sockets_now(
     }
     let row = |waiter: &Waiter| {
         let sysctls = sysctls.get(&waiter.known.netns);
-        row(waiter, &listeners, Rules { sysctls, rate, ends_at: None })
+        row(waiter, &listeners, WaitRules { sysctls, rate, ends_at: None })
     };
     let mut rows: Vec<SocketNow> = waiters.iter().map(row).collect();
     rows.sort_by_key(|row| {
@@ -129,7 +129,7 @@ pub fn sockets_now(
     rows
 }
 
-fn row(waiter: &Waiter, listeners: &Listeners, rules: Rules<'_>) -> SocketNow {
+fn row(waiter: &Waiter, listeners: &Listeners, rules: WaitRules<'_>) -> SocketNow {
     let Waiter { known, timer, .. } = *waiter;
     let schedule = schedule(waiter, rules);
     let listens = known.state == TcpState::Listen;
@@ -174,7 +174,7 @@ fn subject(waiter: &Waiter, listeners: &Listeners) -> Subject {
 }
 
 /// When a SYN or a SYN+ACK is sent again.
-fn schedule(waiter: &Waiter, rules: Rules<'_>) -> Option<Schedule> {
+fn schedule(waiter: &Waiter, rules: WaitRules<'_>) -> Option<Schedule> {
     let sysctls = rules.sysctls?;
     let known = &waiter.known;
     waiter.timer.filter(|timer| timer.kind == SocketTimerKind::Retransmit)?;

@@ -9,12 +9,12 @@ use crate::{counts::StateCounts, screen::Screen};
 const RATES_COLUMNS: u16 = 142;
 
 /// How many sockets are in each state, and in which a finding is about some.
-struct Counts {
+struct MachineCounts {
     all: StateCounts,
     wrong: Vec<TcpState>,
 }
 
-impl Counts {
+impl MachineCounts {
     fn of(screen: &mut Screen) -> Self {
         let all = screen.shown().sockets.counts.clone();
         let states = TcpState::ALL.iter().copied();
@@ -37,7 +37,7 @@ pub(super) fn lines(screen: &mut Screen, canvas: &mut Canvas<'_>, y: u16) -> u16
         (TcpState::CloseWait, 31, 2, true),
         (TcpState::LastAck, 50, 2, true),
     ];
-    let counts = Counts::of(screen);
+    let counts = MachineCounts::of(screen);
     for (state, x, line, leads_on) in PLACES {
         let end = node(canvas, (x, y + line), state, &counts, false);
         if leads_on {
@@ -49,7 +49,7 @@ pub(super) fn lines(screen: &mut Screen, canvas: &mut Canvas<'_>, y: u16) -> u16
 
 /// In three lines, the ways from state to state drawn; returns how many.
 pub(super) fn diagram(screen: &mut Screen, canvas: &mut Canvas<'_>, y: u16, width: u16) -> u16 {
-    let counts = Counts::of(screen);
+    let counts = MachineCounts::of(screen);
     let rates = width >= RATES_COLUMNS;
     let more = if rates { 7 } else { 0 };
     // Columns of the nodes: name, space, count, exclamation mark, rate.
@@ -97,7 +97,7 @@ fn node(
     canvas: &mut Canvas<'_>,
     (x, y): (u16, u16),
     state: TcpState,
-    counts: &Counts,
+    counts: &MachineCounts,
     rates: bool,
 ) -> u16 {
     let (count, rate) = (counts.all.of(state), counts.all.rate(state));

@@ -3,11 +3,11 @@
 #[cfg(test)]
 use schemars::JsonSchema;
 use serde::Serialize;
-use tcpwatch_core::{event::WallClock, place::Place, track::SocketNow};
+use tcpwatch_core::{event::WallClock, place::CgroupPlace, track::SocketNow};
 
 #[cfg(test)]
 use super::schema;
-use super::{JsonLines, place::Located, still::StillLine, values::State};
+use super::{JsonLines, place::Located, still::StillLine, values::StateJson};
 use crate::json::{Seconds, Word};
 
 /// What these lines are called.
@@ -64,7 +64,7 @@ impl JsonLines {
     pub fn listed(
         &mut self,
         row: &SocketNow,
-        place: Option<&Place>,
+        place: Option<&CgroupPlace>,
         clock: &WallClock,
         out: &mut Vec<u8>,
     ) {
@@ -72,7 +72,7 @@ impl JsonLines {
         let SocketNow { at, ref subject, state, age, timer, most_tries, accept_queue, .. } = *row;
         self.write(LISTED, at, clock, out, |line| {
             line.socket(subject);
-            line.add(&StillLine::now(State(state), at, &row.wait));
+            line.add(&StillLine::now(StateJson(state), at, &row.wait));
             line.add(&ListedLine {
                 age_s: age.at_least().map(Seconds),
                 age_at_most_s: age.at_most().map(Seconds),

@@ -5,7 +5,7 @@ use std::{borrow::Cow, env, fs, time::Duration};
 use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings, json_schema};
 use serde_json::{Map, Value, json};
 use tcpwatch_core::{
-    event::{Segment, SocketTimerKind, TcpState, Via},
+    event::{SegmentKind, SocketTimerKind, TcpState, Via},
     loss::Cause,
     place::Runtime,
     track::{ClosedBy, Handshake, Reason, StateAge, WaitsFor},
@@ -15,7 +15,7 @@ use super::{
     Head, Identity, Located, LossLine, Owned, SummaryLine, Tail,
     listed::{LISTED, ListedLine},
     still::StillLine,
-    values::{Connected, State},
+    values::{Connected, StateJson},
 };
 use crate::{forms, json::Seconds};
 
@@ -77,7 +77,7 @@ impl JsonSchema for Seconds {
     }
 }
 
-impl JsonSchema for State {
+impl JsonSchema for StateJson {
     fn schema_name() -> Cow<'static, str> {
         "a_state".into()
     }
@@ -304,7 +304,7 @@ fn definitions() -> Value {
              segments were not acknowledged.",
             &ENDS.map(Reason::word)
         ),
-        "kind": words("What was sent again.", &Segment::ALL.map(Segment::word)),
+        "kind": words("What was sent again.", &SegmentKind::ALL.map(SegmentKind::word)),
         "handshake": words(
             "How the handshake was done, on the way to ESTABLISHED, if not in the usual way: the SYN brought \
              data and the server took them, at either end, or the kernel kept no state until the final ACK.",

@@ -23,9 +23,9 @@ use anstyle::Style;
 use jiff::tz::TimeZone;
 use tcpwatch_core::{
     event::{CgroupId, Direction, KernelTime, WallClock},
-    place::{Place, Places},
+    place::{CgroupPlace, Places},
     sink::{Loss, Sink, Summary},
-    track::{Change, Existing, Handshake, News, Reason, Restart, Subject},
+    track::{Change, Existing, Handshake, Reason, Restart, Subject, TrackedEvent},
 };
 
 use self::{
@@ -59,7 +59,7 @@ pub enum TimeStyle {
 
 /// What the log may assume about its reader.
 #[derive(Clone, Copy, Debug)]
-pub struct Layout {
+pub struct LogLayout {
     /// Colours are wanted.
     pub color: bool,
     /// How moments are shown.
@@ -81,7 +81,7 @@ pub type AskSize = fn() -> Option<(usize, usize)>;
 /// Writes the log.
 #[derive(Debug)]
 pub struct Terminal {
-    layout: Layout,
+    layout: LogLayout,
     calendar: Calendar,
     /// Another second than the line's own is cached here.
     ends_calendar: Calendar,
@@ -133,7 +133,7 @@ struct Remarks<'a> {
 impl Terminal {
     /// A log with nothing in it yet.
     #[must_use]
-    pub fn new(layout: Layout) -> Self {
+    pub fn new(layout: LogLayout) -> Self {
         let zone = match layout.time {
             TimeStyle::Local => TimeZone::system(),
             TimeStyle::Utc | TimeStyle::Elapsed => TimeZone::UTC,
@@ -427,13 +427,13 @@ impl Terminal {
 }
 
 impl Sink for Terminal {
-    fn place(&mut self, id: CgroupId, place: &Arc<Place>) {
+    fn place(&mut self, id: CgroupId, place: &Arc<CgroupPlace>) {
         self.places.learn(id, Some(Arc::clone(place)));
     }
 
-    fn news(&mut self, news: &News, clock: &WallClock, out: &mut Vec<u8>) {
+    fn tracked(&mut self, tracked: &TrackedEvent, clock: &WallClock, out: &mut Vec<u8>) {
         self.resize();
-        line_of(news).text(self, clock, out);
+        line_of(tracked).text(self, clock, out);
     }
 
     fn loss(&mut self, loss: &Loss, clock: &WallClock, out: &mut Vec<u8>) {

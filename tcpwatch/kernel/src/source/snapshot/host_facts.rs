@@ -14,7 +14,7 @@ use tcpwatch_core::{
     facts::{HostFacts, ListenerFacts, MOST_SOCKETS, NetnsFacts, PortUse},
 };
 
-use super::{DumpError, Scope, SnapshotError, sock_diag, visit::visit};
+use super::{DumpError, SnapshotScope, SnapshotError, sock_diag, visit::visit};
 use crate::{
     clock,
     source::{
@@ -67,7 +67,7 @@ const MOST_DESTINATIONS: usize = 16;
 
 /// Looks around in `scope`. Namespaces other than the caller's take `CAP_SYS_ADMIN`; one that cannot be looked at
 /// is named in [`HostFacts::unseen`]. Takes some microseconds for each socket.
-pub fn host_facts(scope: Scope) -> Result<HostFacts, SnapshotError> {
+pub fn host_facts(scope: SnapshotScope) -> Result<HostFacts, SnapshotError> {
     let (mut seen, mut unseen) = (Vec::new(), Vec::new());
     let visited = visit(scope, |netns| {
         match look(netns) {
@@ -78,7 +78,7 @@ pub fn host_facts(scope: Scope) -> Result<HostFacts, SnapshotError> {
     })?;
     unseen.extend(visited.skipped.iter().map(ToString::to_string));
     let hidden = visited.hidden_processes;
-    if hidden > 0 && scope == Scope::Every {
+    if hidden > 0 && scope == SnapshotScope::Every {
         unseen.push(format!(
             "the network namespaces of {hidden} processes, which takes CAP_SYS_PTRACE (root)"
         ));
@@ -202,7 +202,7 @@ mod tests {
     fn the_own_namespace_is_looked_at_without_privilege() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let own = namespaces::own().unwrap();
-        let facts = host_facts(Scope::Only(own)).unwrap();
+        let facts = host_facts(SnapshotScope::Only(own)).unwrap();
         let here = facts.of(own).unwrap();
         let port = listener.local_addr().unwrap().port();
         let found = here.listeners.iter().find(|found| found.local.port == port).unwrap();

@@ -9,7 +9,7 @@ use tcpwatch_core::{
 };
 
 use super::{
-    Detail, Owners, Scope, SkippedNamespace, Snapshot, SnapshotError, owners, sock_diag,
+    Detail, FindOwners, SnapshotScope, SkippedNamespace, Snapshot, SnapshotError, owners, sock_diag,
     visit::{Visited, visit},
 };
 use crate::{clock, source::sysctls};
@@ -19,18 +19,18 @@ use crate::{clock, source::sysctls};
 /// Namespaces other than the caller's are entered in threads of their own that end afterwards;
 /// this takes `CAP_SYS_ADMIN`, and a namespace that refuses is put down as skipped. The caller's
 /// own namespace takes no privilege at all.
-pub fn take(scope: Scope, who: Owners) -> Result<Snapshot, SnapshotError> {
+pub fn take(scope: SnapshotScope, who: FindOwners) -> Result<Snapshot, SnapshotError> {
     let started = clock::now();
     // Whoever asks for owners shows the sockets to people.
     let detail = match who {
-        Owners::Find => Detail::Times,
-        Owners::Skip => Detail::Plain,
+        FindOwners::Find => Detail::Times,
+        FindOwners::Skip => Detail::Plain,
     };
     let mut sockets = Vec::new();
     let visited = visit(scope, |netns| sock_diag::dump(netns, detail, &mut sockets))?;
     let Visited { namespaces, skipped, mut hidden_processes } = visited;
     keep_latest(&mut sockets, |known| known.socket);
-    if who == Owners::Find {
+    if who == FindOwners::Find {
         let mut known: Vec<&mut KnownSocket> = sockets.iter_mut().collect();
         let hidden = owners::find(&mut known).map_err(SnapshotError::procfs("/proc"))?;
         hidden_processes = hidden_processes.max(hidden);
@@ -55,7 +55,7 @@ pub struct Listing {
 
 /// Lists the sockets in `scope` with their timers and queues, and who holds them; as [`take`] for the rest. It takes
 /// some microseconds for each socket, and for each open file of the system.
-pub fn list(scope: Scope) -> Result<Listing, SnapshotError> {
+pub fn list(scope: SnapshotScope) -> Result<Listing, SnapshotError> {
     let (mut waiters, mut sysctls) = (Vec::new(), BTreeMap::new());
     let visited = visit(scope, |netns| {
         sysctls.extend(sysctls::read_here().ok().map(|sysctls| (netns, sysctls)));

@@ -2,7 +2,7 @@
 
 use tcpwatch_core::event::Netns;
 
-use super::{DumpError, Scope, SkipReason, SkippedNamespace, SnapshotError, namespaces};
+use super::{DumpError, SnapshotScope, SkipReason, SkippedNamespace, SnapshotError, namespaces};
 
 /// Where something was done, and where not.
 #[derive(Debug, Default)]
@@ -18,7 +18,7 @@ pub(super) struct Visited {
 /// Does `work` in every namespace of the scope that can be entered; there it is told which one it is in. Only what
 /// fails in the own namespace is an error.
 pub(super) fn visit(
-    scope: Scope,
+    scope: SnapshotScope,
     mut work: impl FnMut(Netns) -> Result<(), DumpError> + Send,
 ) -> Result<Visited, SnapshotError> {
     let own = namespaces::own().map_err(SnapshotError::procfs(namespaces::OWN))?;
@@ -27,7 +27,7 @@ pub(super) fn visit(
         work(own)?;
         visited.namespaces.push(own);
     }
-    if scope != Scope::Only(own) {
+    if scope != SnapshotScope::Only(own) {
         visited.others(scope, own, work)?;
     }
     Ok(visited)
@@ -36,7 +36,7 @@ pub(super) fn visit(
 impl Visited {
     fn others(
         &mut self,
-        scope: Scope,
+        scope: SnapshotScope,
         own: Netns,
         mut work: impl FnMut(Netns) -> Result<(), DumpError> + Send,
     ) -> Result<(), SnapshotError> {
@@ -59,7 +59,7 @@ impl Visited {
                 }
             }
         }
-        if let Scope::Only(netns) = scope
+        if let SnapshotScope::Only(netns) = scope
             && self.namespaces.is_empty()
             && self.skipped.is_empty()
         {

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use proptest::prelude::*;
 use tcpwatch_core::{
-    event::{Segment, TcpState},
+    event::{SegmentKind, TcpState},
     track::Connection,
 };
 
@@ -14,7 +14,7 @@ use super::{
 };
 
 fn terminal(width: usize) -> Terminal {
-    Terminal::new(Layout {
+    Terminal::new(LogLayout {
         color: false,
         time: TimeStyle::Utc,
         page: Some(24),
@@ -217,7 +217,7 @@ proptest! {
                 at: change.at,
                 subject,
                 state: from,
-                segment: Segment::Data,
+                segment: SegmentKind::Data,
                 attempt: 12,
                 early: false,
                 since_last: Some(ms(104_448)),

@@ -1,4 +1,4 @@
-//! Segments, from made-up news.
+//! Segments, from made-up events.
 
 use tcpwatch_core::event::{SegmentEvent, TcpFlags, TcpOptions, Way};
 

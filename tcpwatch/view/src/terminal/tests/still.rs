@@ -1,9 +1,9 @@
-//! Sockets that stay in a state, from made-up news.
+//! Sockets that stay in a state, from made-up events.
 
 use tcpwatch_core::{
     event::TcpState,
     timing::Window,
-    track::{GivesUp, Others, Probes, Still, Wait, WaitsFor},
+    track::{GivesUp, Others, Still, Wait, WaitsFor, WindowProbes},
 };
 
 use super::*;
@@ -47,7 +47,7 @@ fn a_line_is_never_too_long_to_say_for_what_a_socket_waits() {
         waits_for: Some(WaitsFor::Window),
         unsent: Some(143_360),
         window: Some(0),
-        probes: Some(Probes { sent: 2, or_more: false, unanswered: 1 }),
+        probes: Some(WindowProbes { sent: 2, or_more: false, unanswered: 1 }),
         next_in: Some(ms(812)),
         gives_up: gives_up_in(328_692),
         ..NOTHING
@@ -57,7 +57,7 @@ fn a_line_is_never_too_long_to_say_for_what_a_socket_waits() {
         "waits for the peer's window (zero window) \u{b7} 143,360 bytes unsent \u{b7} 2 window probes, the last \
          not answered \u{b7} next in 812 ms \u{b7} gives up in about 5m28s"
     );
-    let probes = Some(Probes { sent: 15, or_more: true, unanswered: 0 });
+    let probes = Some(WindowProbes { sent: 15, or_more: true, unanswered: 0 });
     let held = Wait { probes, window: Some(100), gives_up: GivesUp::Never, ..window };
     assert_eq!(
         shown(TcpState::FinWait1, held),
