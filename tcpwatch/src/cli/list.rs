@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::{
-    args::{TimeFormat, FilterArgs, Format},
+    args::{FilterArgs, Format, TimeFormat},
     color::Color,
 };
 

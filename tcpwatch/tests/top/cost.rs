@@ -35,6 +35,8 @@ pub(super) fn with_sockets(count: u32) -> Screen {
         rate: TickRate(250),
         sysctls: Box::new(|_| None),
         words: filter_words::read,
+        passes: None,
+        explain: Box::new(|finding, _, _| finding.kind.advice().what.to_owned()),
     };
     let mut screen = Screen::new(origin, COLORED);
     for number in 0..count {

@@ -41,6 +41,8 @@ impl Shown {
             rate: recording.header.reliance.rate,
             sysctls: Box::new(|_| None),
             words: filter_words::read,
+            passes: None,
+            explain: Box::new(|finding, _, _| finding.kind.advice().what.to_owned()),
         };
         let plan = Plan { existing: true, waits: true, ..Plan::of(Filters::default()) };
         let mut screen = Screen::new(origin, theme);
@@ -50,9 +52,11 @@ impl Shown {
             for item in batch.items {
                 assert!(timeline.push(item.clone()), "the recording is short");
             }
+            batch.facts.iter().for_each(|facts| timeline.push_facts(facts.clone()));
         }
         let sysctls = replay.sysctls();
         screen.origin.sysctls = Box::new(move |netns| sysctls.get(&netns).copied());
+        timeline.judge(None);
         timeline.begin(&mut screen);
         Self { screen, timeline, size }
     }

@@ -171,11 +171,7 @@ impl FindingJudge {
 }
 
 /// Leaves of a look at the kernel, which is one at everything, what was not decided against before.
-pub(crate) fn narrow(
-    facts: &mut HostFacts,
-    passes: &Passes,
-    is_known: impl Fn(Cookie) -> bool,
-) {
+pub(crate) fn narrow(facts: &mut HostFacts, passes: &Passes, is_known: impl Fn(Cookie) -> bool) {
     for here in &mut facts.namespaces {
         let netns = here.netns;
         here.listeners.retain(|listener| is_known(listener.socket));

@@ -139,13 +139,33 @@ pub const KEYS: &[Binding] = &[
         "keep the selected socket in sight; a move ends it",
     )
     .footer("follow"),
-    line("Space", &[key(' ')], KeyAction::Pause, "stop the view, or go on; play a recording, or stop")
-        .footer("pause"),
+    line(
+        "Space",
+        &[key(' ')],
+        KeyAction::Pause,
+        "stop the view, or go on; play a recording, or stop",
+    )
+    .footer("pause"),
     line("!", &[key('!')], KeyAction::OnlyFindings, "only sockets that a finding is about, or all")
         .footer("findings"),
-    line("n", &[key('n')], KeyAction::NextFinding, "the next finding; in a recording, where it begins"),
-    line("N", &[key('N')], KeyAction::LastFinding, "the finding before; in a recording, where it begins"),
-    line("e", &[key('e')], KeyAction::Finding, "explain the finding: causes, what to check and change"),
+    line(
+        "n",
+        &[key('n')],
+        KeyAction::NextFinding,
+        "the next finding; in a recording, where it begins",
+    ),
+    line(
+        "N",
+        &[key('N')],
+        KeyAction::LastFinding,
+        "the finding before; in a recording, where it begins",
+    ),
+    line(
+        "e",
+        &[key('e')],
+        KeyAction::Finding,
+        "explain the finding: causes, what to check and change",
+    ),
     line("a", &[key('a')], KeyAction::Owners, "by owner; Enter filters by the selected one")
         .footer("owners"),
     line("y", &[key('y')], KeyAction::Copy, "copy the socket, or a command about it"),

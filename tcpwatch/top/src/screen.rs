@@ -18,7 +18,7 @@ use crate::{
     findings::{Findings, Passes},
     future::FutureRules,
     keys::{self, KeyAction},
-    order::{RowOrder, Rank},
+    order::{Rank, RowOrder},
     row::RowId,
     sockets::Sockets,
 };
@@ -421,8 +421,12 @@ impl Screen {
             KeyAction::Redraw => return Some(Wish::Redraw),
             KeyAction::Forward => return Some(Wish::Step(ReplayStep::Forward)),
             KeyAction::Backward => return Some(Wish::Step(ReplayStep::Backward)),
-            KeyAction::Later => return Some(Wish::Step(ReplayStep::Later(Duration::from_secs(10)))),
-            KeyAction::Earlier => return Some(Wish::Step(ReplayStep::Earlier(Duration::from_secs(10)))),
+            KeyAction::Later => {
+                return Some(Wish::Step(ReplayStep::Later(Duration::from_secs(10))));
+            }
+            KeyAction::Earlier => {
+                return Some(Wish::Step(ReplayStep::Earlier(Duration::from_secs(10))));
+            }
             KeyAction::Pause if self.origin.recording => return Some(Wish::Step(ReplayStep::Play)),
             KeyAction::Pause => self.pause(),
             KeyAction::Up => self.step_by(1, Reveal::Above),

@@ -46,7 +46,7 @@ pub use existing::Existing;
 use life::Life;
 pub use life::{ClosedBy, Connection, Spent};
 use listeners::Listeners;
-use mini::{MiniKey, KnownMini, Settling};
+use mini::{KnownMini, MiniKey, Settling};
 pub use now::{AcceptQueue, SocketNow, StateAge, sockets_now};
 pub use queues::Dropped;
 use queues::Unclaimed;

@@ -6,7 +6,7 @@ use super::{
     Subject, existing,
     listeners::Listeners,
     mini::time_wait_since,
-    wait::{WaitRules, Wait},
+    wait::{Wait, WaitRules},
 };
 use crate::{
     event::{

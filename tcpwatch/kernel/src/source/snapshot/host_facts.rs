@@ -14,7 +14,7 @@ use tcpwatch_core::{
     facts::{HostFacts, ListenerFacts, MOST_SOCKETS, NetnsFacts, PortUse},
 };
 
-use super::{DumpError, SnapshotScope, SnapshotError, sock_diag, visit::visit};
+use super::{DumpError, SnapshotError, SnapshotScope, sock_diag, visit::visit};
 use crate::{
     clock,
     source::{

@@ -244,7 +244,11 @@ impl Lister {
     /// Lists the sockets of one family, from whichever thread.
     ///
     /// On an error the sockets found so far stay in `into`.
-    pub fn list(&mut self, family: FamilyFilter, into: &mut Vec<KnownSocket>) -> Result<(), DumpError> {
+    pub fn list(
+        &mut self,
+        family: FamilyFilter,
+        into: &mut Vec<KnownSocket>,
+    ) -> Result<(), DumpError> {
         let everything = all_in(family, StateFlags::all(), self.detail.extensions());
         self.asking.ask_whole(&everything, self.netns, message::read, into)
     }

@@ -9,7 +9,8 @@ use tcpwatch_core::{
 };
 
 use super::{
-    Detail, FindOwners, SnapshotScope, SkippedNamespace, Snapshot, SnapshotError, owners, sock_diag,
+    Detail, FindOwners, SkippedNamespace, Snapshot, SnapshotError, SnapshotScope, owners,
+    sock_diag,
     visit::{Visited, visit},
 };
 use crate::{clock, source::sysctls};

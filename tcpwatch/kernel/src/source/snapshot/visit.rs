@@ -2,7 +2,7 @@
 
 use tcpwatch_core::event::Netns;
 
-use super::{DumpError, SnapshotScope, SkipReason, SkippedNamespace, SnapshotError, namespaces};
+use super::{DumpError, SkipReason, SkippedNamespace, SnapshotError, SnapshotScope, namespaces};
 
 /// Where something was done, and where not.
 #[derive(Debug, Default)]

@@ -24,17 +24,17 @@ fn terminal(width: usize) -> Terminal {
     })
 }
 
-fn text(terminal: &mut Terminal, news: &[News]) -> String {
+fn text(terminal: &mut Terminal, tracked: &[TrackedEvent]) -> String {
     let mut out = Vec::new();
-    for news in news {
-        terminal.news(news, &CLOCK, &mut out);
+    for tracked in tracked {
+        terminal.tracked(tracked, &CLOCK, &mut out);
     }
     String::from_utf8(out).unwrap()
 }
 
 /// Lines on a new terminal, without their titles.
-fn lines(width: usize, news: &[News]) -> Vec<String> {
-    let text = text(&mut terminal(width), news);
+fn lines(width: usize, tracked: &[TrackedEvent]) -> Vec<String> {
+    let text = text(&mut terminal(width), tracked);
     text.lines().filter(|line| !line.contains("PROCESS")).map(str::to_owned).collect()
 }
 
@@ -67,18 +67,21 @@ const LONGEST_V6: (&str, &str) = (
 );
 
 /// The life of a connection.
-fn story() -> Vec<News> {
+fn story() -> Vec<TrackedEvent> {
     use TcpState::{CloseWait, Closed, Established, FinWait1, FinWait2, Listen, SynSent, TimeWait};
     let client = |states| change(CLIENT, states, Owner("demo-client", 9482));
     let listen = change(("127.0.0.1:11111", "0.0.0.0:0"), (Closed, Listen), Owner("demo", 9482));
     let subject = Subject { direction: None, ..listen.subject };
     vec![
-        News::Change(Change { subject, in_state: None, ..listen }),
-        News::Change(client((Closed, SynSent))),
-        News::Change(client((Established, FinWait1))),
-        News::Change(change(SERVER, (Established, CloseWait), Owner("demo-server", 9482))),
-        News::Change(Change { ends_at: Some(at(5_674_410)), ..client((FinWait2, TimeWait)) }),
-        News::Change(Change {
+        TrackedEvent::Change(Change { subject, in_state: None, ..listen }),
+        TrackedEvent::Change(client((Closed, SynSent))),
+        TrackedEvent::Change(client((Established, FinWait1))),
+        TrackedEvent::Change(change(SERVER, (Established, CloseWait), Owner("demo-server", 9482))),
+        TrackedEvent::Change(Change {
+            ends_at: Some(at(5_674_410)),
+            ..client((FinWait2, TimeWait))
+        }),
+        TrackedEvent::Change(Change {
             reason: Some(Reason::ResetReceived),
             ..client((Established, Closed))
         }),
@@ -119,16 +122,17 @@ TIME          LOCAL             REMOTE          CHANGE                      AFTE
 #[test]
 fn ipv6_has_one_line_from_120_columns_on_and_two_where_its_address_takes_most_of_one() {
     let states = (TcpState::Established, TcpState::CloseWait);
-    let news = News::Change(change(LONGEST_V6, states, Owner("a-name-of-15-ch", 4_194_304)));
+    let tracked =
+        TrackedEvent::Change(change(LONGEST_V6, states, Owner("a-name-of-15-ch", 4_194_304)));
     assert_eq!(
-        lines(120, std::slice::from_ref(&news)),
+        lines(120, std::slice::from_ref(&tracked)),
         [
             "01:33:34.4100 :65535 ← [2001:db8:aaaa:bbbb:cccc:dddd:eeee:ffff]:65535 →CLOSE_WAIT        250 ms \
           a-name-of-15-ch 4194304?"
         ]
     );
     assert_eq!(
-        lines(80, std::slice::from_ref(&news)),
+        lines(80, std::slice::from_ref(&tracked)),
         [
             "01:33:34.4 :65535←[2001:db8:aaaa:bbbb:cccc:dddd:eeee:ffff]:65535",
             "           ESTABLISHED→CLOSE_WAIT 250ms a-name-of-15-ch 4194304?"
@@ -136,7 +140,7 @@ fn ipv6_has_one_line_from_120_columns_on_and_two_where_its_address_takes_most_of
     );
     let loopback = change(("[::1]:46854", "[::1]:11111"), states, Owner("nc", 7));
     assert_eq!(
-        lines(80, &[News::Change(loopback)]),
+        lines(80, &[TrackedEvent::Change(loopback)]),
         ["01:33:34.4 :46854→[::1]:11111     ESTABLISHED→CLOSE_WAIT  250ms nc 7"]
     );
 }
@@ -144,8 +148,8 @@ fn ipv6_has_one_line_from_120_columns_on_and_two_where_its_address_takes_most_of
 #[test]
 fn a_long_address_moves_no_column_of_others() {
     let states = (TcpState::Established, TcpState::FinWait1);
-    let short = || News::Change(change(CLIENT, states, Owner("nc", 7)));
-    let long = News::Change(change(LONGEST_V6, states, Owner("nc", 7)));
+    let short = || TrackedEvent::Change(change(CLIENT, states, Owner("nc", 7)));
+    let long = TrackedEvent::Change(change(LONGEST_V6, states, Owner("nc", 7)));
     for width in [80, 120] {
         let lines = lines(width, &[short(), long.clone(), short()]);
         assert_eq!(lines.first(), lines.last(), "{width}");
@@ -154,7 +158,7 @@ fn a_long_address_moves_no_column_of_others() {
 
 #[test]
 fn lives_have_the_columns_for_which_there_is_room() {
-    let lives = [client(), deaf()].map(|life| News::Connection(Box::new(life)));
+    let lives = [client(), deaf()].map(|life| TrackedEvent::Connection(Box::new(life)));
     assert_eq!(
         text(&mut terminal(80), &lives),
         "\
@@ -212,8 +216,8 @@ proptest! {
         };
         let change = change(ends, (from, to), Owner("a-name-of-15-ch", pid));
         let subject = change.subject;
-        let news = if retry {
-            News::Retransmit(tcpwatch_core::track::Retransmit {
+        let tracked = if retry {
+            TrackedEvent::Retransmit(tcpwatch_core::track::TrackedRetransmit {
                 at: change.at,
                 subject,
                 state: from,
@@ -229,11 +233,11 @@ proptest! {
             })
         } else {
             let ends_at = ends_at.then(|| at(5_674_410));
-            News::Change(Change { reason, ends_at, ..change })
+            TrackedEvent::Change(Change { reason, ends_at, ..change })
         };
-        let life = News::Connection(Box::new(Connection { subject, ..deaf() }));
-        for news in [news, life] {
-            let shown = lines(width, std::slice::from_ref(&news));
+        let life = TrackedEvent::Connection(Box::new(Connection { subject, ..deaf() }));
+        for tracked in [tracked, life] {
+            let shown = lines(width, std::slice::from_ref(&tracked));
             for line in &shown {
                 prop_assert!(line.chars().count() <= width, "{width}: {shown:#?}");
                 prop_assert_eq!(line.trim_end(), line.as_str());

@@ -72,7 +72,7 @@ pub(super) fn deaf() -> Connection {
 }
 
 fn shown(connection: Connection) -> String {
-    line(&News::Connection(Box::new(connection)), 200, true)
+    line(&TrackedEvent::Connection(Box::new(connection)), 200, true)
 }
 
 #[test]
