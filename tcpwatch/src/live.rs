@@ -7,9 +7,12 @@ use std::{
 };
 
 use anyhow::Result;
-use tcpwatch::cli::{
-    args::{FilterArgs, Format, LiveArgs, OutputArgs, WebArgs},
-    exit,
+use tcpwatch::{
+    cli::{
+        args::{FilterArgs, Format, LiveArgs, OutputArgs, WebArgs},
+        exit,
+    },
+    glossary::wrapped,
 };
 use tcpwatch_core::{
     event::{KernelTime, Netns},
@@ -57,7 +60,8 @@ pub(crate) fn run(
     // Whoever plays it may ask for them.
     plan.waits |= live.record.is_some();
     let runtime = runtime::start()?;
-    let mut sink = sink(output, clock::now(), snapshot::name_of);
+    let home = plan.filters.netns.or_else(|| snapshot::namespaces::own().ok());
+    let mut sink = sink(output, clock::now(), (snapshot::name_of, home));
     // Locked and unbuffered: the log collects lines and writes them at once.
     let mut stdout = io::stdout().lock();
     let mut log = Log::new(sink.as_mut(), &mut stdout, has_summary_line(output));
@@ -82,7 +86,7 @@ pub(crate) fn replay(file: &Path, filters: &FilterArgs, output: &OutputArgs) -> 
     let plan = plan(filters, output, recorded::netns(filters)?);
     let recording = recorded::open(file)?;
     // Namespaces of the same inodes may be others here and now.
-    let mut sink = sink(output, recording.header.clock.kernel, |_| None);
+    let mut sink = sink(output, recording.header.clock.kernel, (|_| None, None));
     let mut stdout = io::stdout().lock();
     let mut log = Log::new(sink.as_mut(), &mut stdout, has_summary_line(output));
     let mut replay = Replay::open(&plan, recording);
@@ -135,7 +139,12 @@ fn selection(filters: &FilterArgs, output: &OutputArgs) -> Box<dyn Fn(&TrackedEv
     })
 }
 
-fn sink(output: &OutputArgs, started: KernelTime, naming: Naming) -> Box<dyn Sink> {
+/// The form of the output. Network namespaces may have names, and one of them may go without saying on a terminal.
+fn sink(
+    output: &OutputArgs,
+    started: KernelTime,
+    (naming, home): (Naming, Option<Netns>),
+) -> Box<dyn Sink> {
     match output.format {
         Format::Json => Box::new(JsonLines::default()),
         Format::Text => {
@@ -156,7 +165,14 @@ fn sink(output: &OutputArgs, started: KernelTime, naming: Naming) -> Box<dyn Sin
                 started,
             };
             let lines = Terminal::new(layout).naming(naming);
-            Box::new(if layout.cut { lines.asking(terminal_size) } else { lines })
+            if !layout.cut {
+                return Box::new(lines);
+            }
+            let lines = lines.asking(terminal_size);
+            Box::new(match home {
+                Some(home) => lines.home(home),
+                None => lines,
+            })
         }
     }
 }
@@ -169,13 +185,16 @@ pub(crate) fn terminal_size() -> Option<(usize, usize)> {
 
 /// Says that every change from now on is seen, and what is not.
 fn banner(plan: &Plan, probes: &Probes) {
-    exit::say(&format!(
-        "tcpwatch {} \u{b7} Linux {} \u{b7} {} \u{b7} {} \u{b7} Ctrl-C to stop\n",
+    let text = format!(
+        "tcpwatch {} \u{b7} Linux {} \u{b7} {} \u{b7} {} \u{b7} Ctrl-C to stop",
         env!("CARGO_PKG_VERSION"),
         probes.facts.release,
         plan.filters,
         visible::hooks(probes),
-    ));
+    );
+    let width = terminal_size::terminal_size_of(io::stderr()).map(|(columns, _)| columns.0);
+    let width = width.filter(|columns| *columns > 0).map_or(usize::MAX, usize::from);
+    exit::say(&format!("{}\n", wrapped(&text, width).join("\n")));
     visible::say_missing(probes);
     for (what, why) in probes.facts.blind_spots() {
         exit::say(&format!("tcpwatch: not seen: {what}: {why}\n"));

@@ -20,6 +20,7 @@ use tcpwatch_kernel::{
     clock,
     probe::{Filters, Tells},
     source::{
+        ancestry::Ancestry,
         containers,
         snapshot::{self, SnapshotScope},
         sysctls,
@@ -169,6 +170,11 @@ fn screen(
         words: filter_words::read,
         passes: passes(args, plan),
         explain: explanation(),
+        ancestry: if args.replay.is_some() {
+            Box::new(|_, _| Ancestry::default())
+        } else {
+            Box::new(Ancestry::of)
+        },
     };
     let theme = Theme { color: args.color.is_wanted(true), ascii: args.ascii };
     let mut screen = Screen::new(origin, theme);

@@ -77,6 +77,14 @@ pub enum Command {
     /// What is now: a live table of sockets, their states and what they wait for.
     #[command(after_help = top_keys())]
     Top(Box<TopArgs>),
+    /// Say what is wrong with the TCP connections of this host, whose they are and what to change.
+    #[command(after_help = "Examples:\n  \
+            sudo tcpwatch doctor\n  \
+            sudo tcpwatch doctor -d 1m --format json\n  \
+            tcpwatch doctor --replay FILE\n\n\
+            Exit status: 0 nothing was found; 1 there are findings, or it failed; 2 wrong usage; 3 this machine \
+            lacks something. `tcpwatch explain FINDING` has the long text of each.")]
+    Doctor(DoctorArgs),
     /// Put real sockets into every TCP state, watch, measure and judge.
     #[command(
         subcommand,
@@ -88,14 +96,6 @@ pub enum Command {
             `tcpwatch lab format` tells how a scenario of your own is written."
     )]
     Lab(LabCommand),
-    /// Say what is wrong with the TCP connections of this host, whose they are and what to change.
-    #[command(after_help = "Examples:\n  \
-            sudo tcpwatch doctor\n  \
-            sudo tcpwatch doctor -d 1m --format json\n  \
-            tcpwatch doctor --replay FILE\n\n\
-            Exit status: 0 nothing was found; 1 there are findings, or it failed; 2 wrong usage; 3 this machine \
-            lacks something. `tcpwatch explain FINDING` has the long text of each.")]
-    Doctor(DoctorArgs),
     /// Say what this kernel and these privileges allow, one line per feature.
     Check,
     /// Be a host of the laboratory.

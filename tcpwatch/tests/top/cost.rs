@@ -36,6 +36,7 @@ pub(super) fn with_sockets(count: u32) -> Screen {
         sysctls: Box::new(|_| None),
         words: filter_words::read,
         passes: None,
+        ancestry: Box::new(|_, _| tcpwatch_kernel::source::ancestry::Ancestry::default()),
         explain: Box::new(|finding, _, _| finding.kind.advice().what.to_owned()),
     };
     let mut screen = Screen::new(origin, COLORED);

@@ -42,6 +42,7 @@ impl Shown {
             sysctls: Box::new(|_| None),
             words: filter_words::read,
             passes: None,
+            ancestry: Box::new(|_, _| tcpwatch_kernel::source::ancestry::Ancestry::default()),
             explain: Box::new(|finding, _, _| finding.kind.advice().what.to_owned()),
         };
         let plan = Plan { existing: true, waits: true, ..Plan::of(Filters::default()) };
@@ -66,7 +67,10 @@ impl Shown {
         match self.screen.press(&key) {
             Some(Wish::Quit { .. }) => return false,
             Some(Wish::Step(step)) => self.timeline.step(step, &mut self.screen),
-            Some(Wish::Suspend | Wish::Redraw | Wish::Copy(_)) | None => {}
+            Some(
+                Wish::Suspend | Wish::Redraw | Wish::Copy(_) | Wish::Write(_) | Wish::Mouse(_),
+            )
+            | None => {}
         }
         // What is in sight decides where a move begins.
         self.draw();

@@ -41,6 +41,12 @@ pub enum KeyAction {
     Finding,
     /// By owner.
     Owners,
+    /// The owner of the selected socket, its unit and its parents.
+    Owner,
+    /// Write the view to a file.
+    Write,
+    /// The mouse scrolls and selects, or is the terminal's.
+    Mouse,
     /// Copy something about the selected socket.
     Copy,
     /// The next event.
@@ -168,6 +174,14 @@ pub const KEYS: &[Binding] = &[
     ),
     line("a", &[key('a')], KeyAction::Owners, "by owner; Enter filters by the selected one")
         .footer("owners"),
+    line("o", &[key('o')], KeyAction::Owner, "owner: its unit, the unit's file, its parents"),
+    line("w", &[key('w')], KeyAction::Write, "write the view to a file: .json for JSON, else text"),
+    line(
+        "m",
+        &[key('m')],
+        KeyAction::Mouse,
+        "mouse: scroll and select, or leave it to the terminal",
+    ),
     line("y", &[key('y')], KeyAction::Copy, "copy the socket, or a command about it"),
     line("Up k", &[(KeyCode::Up, NONE), key('k')], KeyAction::Up, "a row up"),
     line("Down j", &[(KeyCode::Down, NONE), key('j')], KeyAction::Down, "a row down"),

@@ -135,6 +135,25 @@ impl SocketRow {
         self.ended.map_or(now, |ended| ended.at).since(self.age.since)
     }
 
+    /// For what every socket waits that is in its state, as far as the state alone says so.
+    #[must_use]
+    pub const fn waits_by_state(&self) -> Option<WaitsFor> {
+        match self.state {
+            TcpState::SynSent => Some(WaitsFor::SynAck),
+            TcpState::SynRecv => Some(WaitsFor::HandshakeAck),
+            TcpState::FinWait1 | TcpState::Closing | TcpState::LastAck => {
+                Some(WaitsFor::Acknowledgment)
+            }
+            TcpState::FinWait2 => Some(WaitsFor::PeerFin),
+            TcpState::TimeWait => Some(WaitsFor::Timer),
+            TcpState::Listen => Some(WaitsFor::Connection),
+            TcpState::Established
+            | TcpState::CloseWait
+            | TcpState::Closed
+            | TcpState::Unknown(_) => None,
+        }
+    }
+
     /// The kernel showed last that nobody has accepted it yet.
     #[must_use]
     pub fn waits_for_accept(&self) -> bool {

@@ -14,9 +14,11 @@ use tokio::{
 
 use crate::{
     judging::Judging,
+    measuring::Measuring,
     screen::{ReplayStep, Screen, Wish},
     timeline::Timeline,
     tty::{FromTty, Tty},
+    writing,
 };
 
 /// Between two drawings, while something happens.
@@ -62,12 +64,13 @@ pub async fn live(
     looks: Looks,
     screen: &mut Screen,
 ) -> Result<()> {
-    let mut judging = Judging::new(looks);
+    let (mut judging, mut measuring) = (Judging::new(looks), Measuring::new());
     screen.message = None;
     stage.within = Duration::ZERO;
     let mut leaving = Leaving::Going;
     loop {
         judging.go_on(screen);
+        measuring.go_on(screen);
         screen.pass(clock::now());
         stage.draw_if_due(screen)?;
         if !screen.go_on() {
@@ -91,6 +94,10 @@ pub async fn live(
                 stage.soon(FRAME);
             }
             facts = judging.look() => live.note_facts(facts),
+            (id, waiter) = measuring.answered() => {
+                screen.measure(id, waiter.as_ref());
+                stage.soon(FRAME);
+            }
             () = sleep_until(due) => {}
         }
     }
@@ -206,19 +213,32 @@ impl DrawnTerminal {
         match event {
             Event::Key(key) if key.kind != KeyEventKind::Release => {
                 let wish = screen.press(&key);
-                wish.map_or(Ok(AfterInput::Nothing), |wish| self.fulfil(wish))
+                wish.map_or(Ok(AfterInput::Nothing), |wish| self.fulfil(wish, screen))
+            }
+            Event::Mouse(event) => {
+                screen.point(&event);
+                Ok(AfterInput::Nothing)
             }
             _ => Ok(AfterInput::Nothing),
         }
     }
 
-    fn fulfil(&mut self, wish: Wish) -> Result<AfterInput> {
+    fn fulfil(&mut self, wish: Wish, screen: &mut Screen) -> Result<AfterInput> {
         match wish {
             Wish::Quit { keep: true } => return Ok(AfterInput::Leave(Leaving::Keeping)),
             Wish::Quit { keep: false } => return Ok(AfterInput::Leave(Leaving::Going)),
             Wish::Step(step) => return Ok(AfterInput::Step(step)),
             Wish::Suspend => self.tty.suspend().or_else(gone)?,
             Wish::Redraw => self.tty.forget(),
+            Wish::Write(path) => {
+                let written = writing::write(&path, screen);
+                let name = path.display();
+                screen.message = Some(match written {
+                    Ok(count) => format!("{count} sockets are in {name}"),
+                    Err(error) => format!("cannot write {name}: {error}"),
+                });
+            }
+            Wish::Mouse(on) => self.tty.take_mouse(on).or_else(gone)?,
             Wish::Copy(text) => self.tty.copy(&text).or_else(gone)?,
         }
         self.within = Duration::ZERO;

@@ -11,7 +11,7 @@ use std::{
 use crossterm::{
     clipboard::CopyToClipboard,
     cursor::{Hide, Show},
-    event::Event,
+    event::{DisableMouseCapture, EnableMouseCapture, Event},
     execute, queue,
     terminal::{
         BeginSynchronizedUpdate, Clear, ClearType, EndSynchronizedUpdate, EnterAlternateScreen,
@@ -43,6 +43,7 @@ pub struct Tty {
     /// What is on it.
     drawn: Buffer,
     input: UnboundedReceiver<FromTty>,
+    mouse: bool,
 }
 
 /// A panic's message goes to the terminal as it was.
@@ -67,7 +68,7 @@ impl Tty {
         // Not joined: with the terminal gone, crossterm 0.29 reads for ever (its issue 793).
         thread::Builder::new().name("keys".to_owned()).spawn(move || read(&sender))?;
         let backend = CrosstermBackend::new(BufWriter::new(io::stdout()));
-        Ok(Self { backend, drawn: Buffer::empty(Rect::ZERO), input })
+        Ok(Self { backend, drawn: Buffer::empty(Rect::ZERO), input, mouse: false })
     }
 
     /// What it does next. Nothing is lost if this is dropped before it returns.
@@ -120,7 +121,20 @@ impl Tty {
         disable_raw_mode()?;
         take()?;
         self.forget();
-        Ok(())
+        if self.mouse { self.take_mouse(true) } else { Ok(()) }
+    }
+
+    /// Takes the mouse, or leaves it to the terminal, which then selects text.
+    ///
+    /// # Errors
+    /// If the terminal cannot be written.
+    pub fn take_mouse(&mut self, on: bool) -> io::Result<()> {
+        self.mouse = on;
+        if on {
+            execute!(self.backend, EnableMouseCapture)
+        } else {
+            execute!(self.backend, DisableMouseCapture)
+        }
     }
 
     /// Asks the terminal to copy a text (OSC 52).
@@ -157,7 +171,14 @@ fn take() -> io::Result<()> {
 
 /// Leaves the terminal as it was. One that is gone cannot be left: that is no error.
 fn leave() {
-    let _left = execute!(io::stdout(), EndSynchronizedUpdate, LeaveAlternateScreen, Show).is_ok();
+    let _left = execute!(
+        io::stdout(),
+        EndSynchronizedUpdate,
+        DisableMouseCapture,
+        LeaveAlternateScreen,
+        Show
+    )
+    .is_ok();
     let _cooked = disable_raw_mode().is_ok();
     Messages::release();
 }

@@ -55,6 +55,8 @@ pub enum StateAge {
     /// The timer of the state was started so long ago, exact to one of the kernel's ticks. A segment that comes
     /// late can start the timer of TIME_WAIT anew; this is the time since then.
     Timer(Duration),
+    /// Its beginning was seen so long ago.
+    Seen(Duration),
     /// So many retransmissions take so long: between these two.
     Schedule(Duration, Duration),
     /// At least so long.
@@ -67,7 +69,9 @@ impl StateAge {
     pub const fn at_least(self) -> Option<Duration> {
         match self {
             Self::Unknown => None,
-            Self::Timer(time) | Self::Schedule(time, _) | Self::Bound(time) => Some(time),
+            Self::Timer(time) | Self::Seen(time) | Self::Schedule(time, _) | Self::Bound(time) => {
+                Some(time)
+            }
         }
     }
 
@@ -76,7 +80,7 @@ impl StateAge {
     pub const fn at_most(self) -> Option<Duration> {
         match self {
             Self::Unknown | Self::Bound(_) => None,
-            Self::Timer(time) | Self::Schedule(_, time) => Some(time),
+            Self::Timer(time) | Self::Seen(time) | Self::Schedule(_, time) => Some(time),
         }
     }
 
@@ -86,6 +90,7 @@ impl StateAge {
         match self {
             Self::Unknown => None,
             Self::Timer(_) => Some("timer"),
+            Self::Seen(_) => Some("seen"),
             Self::Schedule(..) => Some("schedule"),
             Self::Bound(_) => Some("bound"),
         }
@@ -260,6 +265,8 @@ mod tests {
                 unsent: Some(0),
                 window: Some(65_536),
                 bytes_received: None,
+                bytes_sent: None,
+                rtt: None,
             }),
         }
     }

@@ -19,7 +19,11 @@ fn style(finding: &Finding) -> Style {
 }
 
 fn sentence(finding: &Finding) -> String {
-    format!("{}: {}", text::foreign(&finding.whose.to_string()), text::foreign(&finding.what))
+    let (whose, what) = (finding.whose.to_string(), text::foreign(&finding.what));
+    let named = finding.whose.process.map(|process| process.comm.to_string());
+    let says_whose = what.contains(&whose)
+        || finding.whose.place.is_none() && named.is_some_and(|name| what.contains(&name));
+    if says_whose { what } else { format!("{}: {what}", text::foreign(&whose)) }
 }
 
 /// One line: the chosen finding, and how many there are.

@@ -5,7 +5,7 @@ use ratatui_core::layout::Rect;
 use super::{canvas::Canvas, look};
 use crate::{
     keys::{KEYS, KeyScope},
-    screen::Screen,
+    screen::{PromptKind, Screen},
 };
 
 /// Keys, or something to be said.
@@ -36,7 +36,11 @@ pub(super) fn prompt(screen: &Screen, canvas: &mut Canvas<'_>, body: Rect) -> Re
         return body;
     }
     let y = body.y + body.height - rows;
-    let label = if prompt.filter { "filter: " } else { "to (19:47:08, +1m30s, -5s): " };
+    let label = match prompt.kind {
+        PromptKind::Filter => "filter: ",
+        PromptKind::Moment => "to (19:47:08, +1m30s, -5s): ",
+        PromptKind::File => "write to (.json for JSON): ",
+    };
     let x = canvas.put(1, y, label, look::BOLD);
     let room = usize::from(body.width.saturating_sub(x + 2));
     let length = prompt.text.chars().count();

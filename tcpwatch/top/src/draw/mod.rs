@@ -9,6 +9,7 @@ mod life;
 mod look;
 mod machine;
 mod owners;
+mod ownership;
 mod table;
 mod text;
 
@@ -73,6 +74,7 @@ fn whole(screen: &mut Screen, canvas: &mut Canvas<'_>, area: Rect) {
         ScreenPage::Help => help::draw(screen, canvas, body),
         ScreenPage::Life => life::draw(screen, canvas, body),
         ScreenPage::Finding => findings::whole(screen, canvas, body),
+        ScreenPage::Owner => ownership::draw(screen, canvas, body),
         ScreenPage::Copies => help::copies(screen, canvas, body),
         ScreenPage::Owners => owners::draw(screen, canvas, body),
         ScreenPage::Table if body.width >= BESIDE_COLUMNS => {

@@ -68,6 +68,7 @@ pub(super) fn draw(screen: &mut Screen, canvas: &mut Canvas<'_>, area: Rect) {
     let columns = TableColumns::of(area.width);
     titles(screen, canvas, &columns, area.y);
     let room = area.height - 1;
+    screen.first_row = area.y + 1;
     let rows = screen.fill(room.into());
     let now = screen.shown().sockets.now;
     for (y, id) in (area.y + 1..).zip(&rows) {

@@ -105,16 +105,11 @@ pub(super) fn waits_for(row: &SocketRow, now: KernelTime) -> String {
         return wait_words(waits_for).to_owned();
     }
     let words = match row.state {
-        TcpState::SynSent => "SYN+ACK",
-        TcpState::SynRecv => "ACK of handshake",
-        TcpState::FinWait1 | TcpState::Closing | TcpState::LastAck => "ACK of its FIN",
-        TcpState::FinWait2 => "FIN of peer",
         // The kernel was not asked yet which of the two.
         TcpState::CloseWait => "accept()/close()",
-        TcpState::TimeWait => "its timer",
-        TcpState::Listen => "connections",
         TcpState::Established if row.tries(now) > 0 => "ACK of data",
-        TcpState::Established | TcpState::Closed | TcpState::Unknown(_) => "-",
+        TcpState::FinWait1 | TcpState::Closing | TcpState::LastAck => "ACK of its FIN",
+        _ => row.waits_by_state().map_or("-", wait_words),
     };
     words.to_owned()
 }

@@ -44,6 +44,8 @@ pub struct Sockets {
     places: Places,
     /// Rows of which the last look at the kernel showed what they wait for, and that no event will end.
     waiting: FxHashSet<RowId>,
+    /// The rows of the listeners of the last look, by port.
+    listeners: HashMap<(Netns, u16), RowId, FxBuildHasher>,
     /// Of all of them.
     pub counts: StateCounts,
     /// The latest moment that is known of.
@@ -66,6 +68,7 @@ impl Default for Sockets {
             ended: VecDeque::new(),
             places: Places::default(),
             waiting: FxHashSet::default(),
+            listeners: HashMap::default(),
             counts: StateCounts::default(),
             now: KernelTime(0),
             lost: 0,

@@ -1,0 +1,71 @@
+//! What the kernel says of the selected socket when it is asked for it: its round-trip time, bytes and queues.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use tcpwatch_core::{
+    event::{KernelTime, Waiter},
+    timing::wheel::TickRate,
+    track::{SocketNow, sockets_now},
+};
+use tcpwatch_view::{grouped, terminal::Humane};
+
+use crate::row::RowId;
+
+/// An answer about one row.
+#[derive(Clone, Debug)]
+pub struct Measured {
+    /// Which one.
+    pub id: RowId,
+    /// What it waits for, and its queues.
+    pub now: SocketNow,
+    rtt: Option<Duration>,
+    sent: Option<u64>,
+    received: Option<u64>,
+}
+
+impl Measured {
+    /// What an answer says.
+    #[must_use]
+    pub fn of(id: RowId, waiter: &Waiter, rate: TickRate) -> Option<Self> {
+        let now = sockets_now(&[*waiter], &BTreeMap::new(), rate).pop()?;
+        let tcp = waiter.tcp;
+        Some(Self {
+            id,
+            now,
+            rtt: tcp.and_then(|tcp| tcp.rtt),
+            sent: tcp.and_then(|tcp| tcp.bytes_sent),
+            received: tcp.and_then(|tcp| tcp.bytes_received),
+        })
+    }
+
+    /// In words, a line for each; and when that was, if it was a while ago.
+    #[must_use]
+    pub fn lines(&self, at: KernelTime) -> Vec<String> {
+        let wait = &self.now.wait;
+        let bytes = |count: Option<u64>, what| Some(format!("{what} {}", grouped(count?)));
+        let some =
+            |count: Option<u32>, what| bytes(count.filter(|count| *count > 0).map(u64::from), what);
+        let rtt = self.rtt.map(|rtt| format!("RTT {}", Humane(Some(rtt))));
+        let queue = self.now.accept_queue;
+        let queue = queue.map(|it| format!("accept queue {} of {}", it.waiting, it.most));
+        let groups = [
+            vec![rtt, some(wait.window, "window"), queue],
+            vec![bytes(self.sent, "sent"), bytes(self.received, "received bytes")],
+            vec![
+                some(wait.unsent, "unsent"),
+                some(wait.unacknowledged, "unacknowledged"),
+                some(wait.unread, "unread"),
+            ],
+        ];
+        let joined = |group: Vec<Option<String>>| {
+            let words: Vec<String> = group.into_iter().flatten().collect();
+            (!words.is_empty()).then(|| words.join(", "))
+        };
+        let mut lines: Vec<String> = groups.into_iter().filter_map(joined).collect();
+        let ago = at.since(self.now.at);
+        if ago >= Duration::from_secs(3) && !lines.is_empty() {
+            lines.push(format!("({} ago)", Humane(Some(ago))));
+        }
+        lines
+    }
+}
