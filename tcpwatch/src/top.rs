@@ -4,6 +4,7 @@ use std::{
     io::{self, IsTerminal as _},
     path::Path,
     process::ExitCode,
+    time::Duration,
 };
 
 use anyhow::Result;
@@ -26,7 +27,12 @@ use tcpwatch_kernel::{
         sysctls,
     },
 };
-use tcpwatch_stream::{looks::Looks, pipeline::Live, plan::Plan, replay::Replay};
+use tcpwatch_stream::{
+    looks::{Looks, Pace},
+    pipeline::Live,
+    plan::Plan,
+    replay::Replay,
+};
 use tcpwatch_top::{
     findings::Passes,
     screen::{AskSysctls, Explain, Origin, Screen, Theme},
@@ -35,8 +41,8 @@ use tcpwatch_top::{
 };
 use tcpwatch_view::{json_lines::JsonLines, time_of_day::TimeOfDay};
 
-/// Looking at the kernel takes this fraction of the time at most.
-const LOOKS_SHARE: u32 = 100;
+/// How often the kernel is looked at.
+const LOOKS: Pace = Pace { every: Duration::from_secs(3), share: 20 };
 
 use crate::{doctor, recorded, runtime, visible};
 
@@ -65,7 +71,7 @@ fn running(args: &TopArgs) -> Result<ExitCode> {
         let mut live = Live::attach(&plan)?;
         visible::say_missing(live.probes());
         let scope = plan.filters.netns.map_or(SnapshotScope::Every, SnapshotScope::Only);
-        session::live(stage, &mut live, Looks::begin(scope, LOOKS_SHARE), &mut screen).await
+        session::live(stage, &mut live, Looks::begin(scope, LOOKS), &mut screen).await
     })?;
     Ok(ExitCode::SUCCESS)
 }

@@ -16,7 +16,7 @@ use tcpwatch_kernel::{
 };
 use tcpwatch_stream::{
     batch::{Batch, Item},
-    looks::Looks,
+    looks::{Looks, Pace},
     pipeline::Live,
     plan::Plan,
     replay::Replay,
@@ -28,8 +28,8 @@ use crate::{recorded, runtime};
 
 /// How often `--live` judges.
 const EVERY: Duration = Duration::from_secs(1);
-/// Looking at the kernel takes this fraction of the time at most.
-const SHARE: u32 = 5;
+/// How often the kernel is looked at.
+const LOOKS: Pace = Pace { every: Duration::from_secs(2), share: 5 };
 
 pub(crate) fn run(args: &DoctorArgs) -> Result<ExitCode> {
     let mut report = DoctorReport::new(args.format);
@@ -69,7 +69,7 @@ fn look(args: &DoctorArgs, report: &mut DoctorReport) -> Result<()> {
         live.probes().try_out();
         let not_seen = not_seen(live.probes());
         // What grows from now on has grown while it was looked.
-        let mut looks = Looks::begin(scope, SHARE);
+        let mut looks = Looks::begin(scope, LOOKS);
         live.note_facts(looks.next().await?);
         let end = (!args.live).then(|| Instant::now() + args.duration);
         banner(args);

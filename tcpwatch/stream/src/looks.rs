@@ -10,21 +10,28 @@ use tokio::{
     time::sleep_until,
 };
 
-/// From one look to the next.
-const EVERY: Duration = Duration::from_secs(2);
+/// How often to look.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// From the end of one look to the next at least.
+    pub every: Duration,
+    /// Looking takes this fraction of the time at most: 5 is a fifth.
+    pub share: u32,
+}
+
 /// One look after the other. They go into a run by [`Live::note_facts`](crate::pipeline::Live::note_facts).
 pub struct Looks {
     scope: SnapshotScope,
-    share: u32,
+    pace: Pace,
     under_way: Option<JoinHandle<(Duration, Result<HostFacts, SnapshotError>)>>,
     next_at: tokio::time::Instant,
 }
 
 impl Looks {
-    /// The first begins at once. Looking takes one `share`th of the time at most. In a runtime.
+    /// The first begins at once. In a runtime.
     #[must_use]
-    pub fn begin(scope: SnapshotScope, share: u32) -> Self {
-        Self { scope, share, under_way: Some(look(scope)), next_at: tokio::time::Instant::now() }
+    pub fn begin(scope: SnapshotScope, pace: Pace) -> Self {
+        Self { scope, pace, under_way: Some(look(scope)), next_at: tokio::time::Instant::now() }
     }
 
     /// The next one, when it is time. Nothing is lost if this is dropped before it returns.
@@ -58,7 +65,7 @@ impl Looks {
         let finished = under_way.await;
         self.under_way = None;
         let (took, facts) = finished?;
-        self.next_at = tokio::time::Instant::now() + EVERY.max(took * self.share);
+        self.next_at = tokio::time::Instant::now() + self.pace.every.max(took * self.pace.share);
         Ok(facts?)
     }
 }

@@ -111,7 +111,8 @@ impl FindingSockets {
             Some(socket) => self.sockets.contains(&socket),
             None => self.ends.contains(&subject.ends),
         };
-        is_example || subject.netns == self.netns && self.is_like_them(row, place)
+        let exists_here = row.ended.is_none() && subject.netns == self.netns;
+        is_example || exists_here && self.is_like_them(row, place)
     }
 
     fn is_like_them(&self, row: &SocketRow, place: Option<&CgroupPlace>) -> bool {

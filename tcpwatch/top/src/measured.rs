@@ -45,12 +45,13 @@ impl Measured {
         let bytes = |count: Option<u64>, what| Some(format!("{what} {}", grouped(count?)));
         let some =
             |count: Option<u32>, what| bytes(count.filter(|count| *count > 0).map(u64::from), what);
+        let sent = bytes(self.sent, "sent").map(|text| format!("{text} bytes"));
         let rtt = self.rtt.map(|rtt| format!("RTT {}", Humane(Some(rtt))));
         let queue = self.now.accept_queue;
         let queue = queue.map(|it| format!("accept queue {} of {}", it.waiting, it.most));
         let groups = [
             vec![rtt, some(wait.window, "window"), queue],
-            vec![bytes(self.sent, "sent"), bytes(self.received, "received bytes")],
+            vec![sent, bytes(self.received, "received")],
             vec![
                 some(wait.unsent, "unsent"),
                 some(wait.unacknowledged, "unacknowledged"),

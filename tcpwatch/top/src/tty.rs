@@ -4,7 +4,10 @@ use std::{
     io::{self, BufWriter, Stdout, Write as _},
     os::fd::AsFd as _,
     panic,
-    sync::Once,
+    sync::{
+        Once,
+        atomic::{AtomicBool, Ordering},
+    },
     thread,
 };
 
@@ -45,6 +48,9 @@ pub struct Tty {
     input: UnboundedReceiver<FromTty>,
     mouse: bool,
 }
+
+/// The screen is on the terminal.
+static TAKEN: AtomicBool = AtomicBool::new(false);
 
 /// A panic's message goes to the terminal as it was.
 static PANIC_HOOK: Once = Once::new();
@@ -164,13 +170,19 @@ impl Drop for Tty {
 }
 
 fn take() -> io::Result<()> {
+    TAKEN.store(true, Ordering::SeqCst);
     enable_raw_mode()?;
     Messages::hold();
     execute!(io::stdout(), EnterAlternateScreen, Hide)
 }
 
-/// Leaves the terminal as it was. One that is gone cannot be left: that is no error.
+/// Leaves the terminal as it was, once: what was written since, such as a panic's message, would be written over
+/// by what follows, because the cursor goes back to where it was. A terminal that is gone cannot be left: that is no
+/// error.
 fn leave() {
+    if !TAKEN.swap(false, Ordering::SeqCst) {
+        return;
+    }
     let _left = execute!(
         io::stdout(),
         EndSynchronizedUpdate,

@@ -4,7 +4,7 @@ use ratatui_core::layout::Rect;
 
 use super::{canvas::Canvas, look};
 use crate::{
-    keys::{KEYS, KeyScope},
+    keys::{KEYS, KeyAction, KeyScope},
     screen::{PromptKind, Screen},
 };
 
@@ -18,6 +18,8 @@ pub(super) fn draw(screen: &Screen, canvas: &mut Canvas<'_>, y: u16, width: u16)
     let recording = screen.origin.recording;
     let shown = KEYS.iter().filter(|it| recording || it.scope == KeyScope::Always);
     for (binding, word) in shown.filter_map(|it| Some((it, it.footer?))) {
+        // How to quit has room in any case.
+        let width = if binding.action == KeyAction::Quit { width } else { width.saturating_sub(8) };
         let key = binding.shown.split(' ').next().unwrap_or_default();
         let length = key.chars().count() + word.chars().count() + 3;
         if usize::from(x) + length > usize::from(width) + 2 {

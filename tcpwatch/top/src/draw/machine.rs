@@ -18,7 +18,9 @@ impl MachineCounts {
     fn of(screen: &mut Screen) -> Self {
         let all = screen.shown().sockets.counts.clone();
         let states = TcpState::ALL.iter().copied();
-        Self { all, wrong: states.filter(|state| screen.findings.has(*state)).collect() }
+        let is_wrong = |state: &TcpState| all.of(*state) > 0 && screen.findings.has(*state);
+        let wrong = states.filter(is_wrong).collect();
+        Self { all, wrong }
     }
 }
 

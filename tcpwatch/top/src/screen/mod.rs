@@ -264,6 +264,12 @@ impl Screen {
             KeyAction::Write => self.ask(PromptKind::File, "sockets.txt".to_owned()),
             KeyAction::Mouse => {
                 self.mouse = !self.mouse;
+                let words = if self.mouse {
+                    "the mouse scrolls and selects rows; m leaves it to the terminal"
+                } else {
+                    "the mouse is the terminal's"
+                };
+                self.message = Some(words.to_owned());
                 return Some(Wish::Mouse(self.mouse));
             }
             KeyAction::Filter => self.ask(PromptKind::Filter, self.filter.clone()),
