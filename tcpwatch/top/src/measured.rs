@@ -1,4 +1,4 @@
-//! What the kernel says of the selected socket when it is asked for it: its round-trip time, bytes and queues.
+//! What the kernel says of a socket when it is asked for it: its round-trip time, bytes and queues.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -9,28 +9,26 @@ use tcpwatch_core::{
 };
 use tcpwatch_view::{grouped, terminal::Humane};
 
-use crate::row::RowId;
-
-/// An answer about one row.
+/// An answer about one socket.
 #[derive(Clone, Debug)]
 pub struct Measured {
-    /// Which one.
-    pub id: RowId,
     /// What it waits for, and its queues.
     pub now: SocketNow,
-    rtt: Option<Duration>,
-    sent: Option<u64>,
-    received: Option<u64>,
+    /// Its smoothed round-trip time.
+    pub rtt: Option<Duration>,
+    /// Bytes of data that were sent, each counted once.
+    pub sent: Option<u64>,
+    /// Bytes of data that came.
+    pub received: Option<u64>,
 }
 
 impl Measured {
     /// What an answer says.
     #[must_use]
-    pub fn of(id: RowId, waiter: &Waiter, rate: TickRate) -> Option<Self> {
+    pub fn of(waiter: &Waiter, rate: TickRate) -> Option<Self> {
         let now = sockets_now(&[*waiter], &BTreeMap::new(), rate).pop()?;
         let tcp = waiter.tcp;
         Some(Self {
-            id,
             now,
             rtt: tcp.and_then(|tcp| tcp.rtt),
             sent: tcp.and_then(|tcp| tcp.bytes_sent),

@@ -94,8 +94,8 @@ pub async fn live(
                 stage.soon(FRAME);
             }
             facts = judging.look() => live.note_facts(facts),
-            (id, waiter) = measuring.answered() => {
-                screen.measure(id, waiter.as_ref());
+            answers = measuring.answered() => {
+                screen.measure(&answers);
                 stage.soon(FRAME);
             }
             () = sleep_until(due) => {}

@@ -14,7 +14,7 @@ use tcpwatch_core::{
 use tcpwatch_kernel::source::snapshot;
 use tcpwatch_view::{
     json_lines::JsonLines,
-    terminal::{Table, TableLayout, TimeStyle},
+    terminal::{ListTable, TableLayout, TimeStyle},
 };
 
 use crate::screen::Screen;
@@ -57,6 +57,6 @@ fn table(rows: &[SocketNow], places: &mut Places, screen: &Screen) -> Vec<u8> {
     let nameless = |_: Netns| None;
     let naming = if screen.origin.recording { nameless } else { snapshot::name_of };
     let mut text = Vec::new();
-    Table::new(layout, &clock, naming).write(rows, places, &mut text);
+    ListTable::new(layout, &clock, naming).write(rows, places, &mut text);
     text
 }

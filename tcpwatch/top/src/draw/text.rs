@@ -36,6 +36,18 @@ pub(super) fn short(count: u64) -> String {
     }
 }
 
+/// `201`, `9.9k`, `12M`: bytes in at most 4 columns.
+pub(super) fn bytes(count: u64) -> String {
+    match count {
+        0..1000 => count.to_string(),
+        1000..10_000 => format!("{}.{}k", count / 1000, count / 100 % 10),
+        10_000..1_000_000 => format!("{}k", count / 1000),
+        1_000_000..1_000_000_000 => format!("{}M", count / 1_000_000),
+        1_000_000_000..1_000_000_000_000 => format!("{}G", count / 1_000_000_000),
+        _ => format!("{}T", (count / 1_000_000_000_000).min(999)),
+    }
+}
+
 /// Text of others: one column a character, and nothing that a terminal obeys.
 pub(super) fn foreign(text: &str) -> String {
     text.chars().map(|c| if matches!(c, ' '..='~') { c } else { '?' }).collect()

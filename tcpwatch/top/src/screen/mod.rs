@@ -104,8 +104,8 @@ pub struct Screen {
     pub mouse: bool,
     /// The row of the terminal at which the table's first row stands.
     pub first_row: u16,
-    /// What the kernel said of the selected socket.
-    pub measured: Option<Measured>,
+    /// What the kernel said of the rows of the page.
+    pub measured: HashMap<RowId, Measured>,
     /// What can be copied.
     pub offers: Vec<CopyOffer>,
     /// Something to be said until the next key.
@@ -143,7 +143,7 @@ impl Screen {
             owner_lines: Vec::new(),
             mouse: false,
             first_row: 0,
-            measured: None,
+            measured: HashMap::new(),
             offers: Vec::new(),
             message: None,
             progress: ReplayProgress::default(),

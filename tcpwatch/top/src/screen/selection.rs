@@ -2,7 +2,7 @@
 
 use crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
 use tcpwatch_core::{
-    event::Waiter,
+    event::{TcpState, Waiter},
     track::{StayQuestion, Subject},
 };
 
@@ -36,22 +36,31 @@ impl Screen {
         }
     }
 
-    /// What is to be asked of the kernel about the selected socket.
+    /// What is to be asked of the kernel about the selected socket and those on the page; nothing while the view is
+    /// stopped. Of mini-sockets everything is known.
     #[must_use]
-    pub fn question(&self) -> Option<(RowId, StayQuestion)> {
-        let id = self.selected?;
-        let row = self.live().sockets.get(id).filter(|row| row.ended.is_none())?;
-        let Subject { netns, ends, socket, .. } = row.subject;
-        Some((id, StayQuestion { netns, ends, socket }))
+    pub fn questions(&self) -> Vec<(RowId, StayQuestion)> {
+        if self.paused.is_some() {
+            return Vec::new();
+        }
+        let on_page = self.rows.iter().filter(|id| Some(**id) != self.selected);
+        let question = |id: &RowId| {
+            let row = self.live.sockets.get(*id).filter(|row| row.ended.is_none())?;
+            let is_mini = matches!(row.state, TcpState::TimeWait | TcpState::SynRecv);
+            let Subject { netns, ends, socket, .. } = row.subject;
+            (!is_mini).then_some((*id, StayQuestion { netns, ends, socket }))
+        };
+        self.selected.iter().chain(on_page).filter_map(question).collect()
     }
 
-    /// Takes the answer; `None` if there is no such socket any more.
-    pub fn measure(&mut self, id: RowId, waiter: Option<&Waiter>) {
-        let measured = waiter.and_then(|waiter| Measured::of(id, waiter, self.origin.rate));
-        if let Some(measured) = &measured {
+    /// Takes the answers, instead of those before.
+    pub fn measure(&mut self, answers: &[(RowId, Waiter)]) {
+        self.measured.clear();
+        for (id, waiter) in answers {
+            let Some(measured) = Measured::of(waiter, self.origin.rate) else { continue };
             self.live.sockets.measured(&measured.now, &mut self.touched);
+            self.measured.insert(*id, measured);
         }
-        self.measured = measured.or(self.measured.take().filter(|before| before.id == id));
     }
 
     /// The rows of the page, of which there is room for so many; the selection is on it where it has to be.
