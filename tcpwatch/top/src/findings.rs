@@ -91,7 +91,9 @@ pub struct FindingSockets {
 }
 
 impl FindingSockets {
-    fn of(finding: &Finding) -> Self {
+    /// Those of a finding.
+    #[must_use]
+    pub fn of(finding: &Finding) -> Self {
         let Finding { kind, whose, examples, .. } = finding;
         Self {
             kind: *kind,

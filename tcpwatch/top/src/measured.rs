@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use tcpwatch_core::{
-    event::{KernelTime, Waiter},
+    event::{KernelTime, TcpState, Waiter},
     timing::wheel::TickRate,
     track::{SocketNow, sockets_now},
 };
@@ -28,11 +28,17 @@ impl Measured {
     pub fn of(waiter: &Waiter, rate: TickRate) -> Option<Self> {
         let now = sockets_now(&[*waiter], &BTreeMap::new(), rate).pop()?;
         let tcp = waiter.tcp;
+        // The kernel counts the peer's FIN as a byte (`tcp_rcv_nxt_update`, `net/ipv4/tcp_input.c`).
+        let has_fin = matches!(
+            now.state,
+            TcpState::CloseWait | TcpState::LastAck | TcpState::Closing | TcpState::TimeWait
+        );
+        let fin = u64::from(has_fin);
         Some(Self {
             now,
             rtt: tcp.and_then(|tcp| tcp.rtt),
             sent: tcp.and_then(|tcp| tcp.bytes_sent),
-            received: tcp.and_then(|tcp| tcp.bytes_received),
+            received: tcp.and_then(|tcp| tcp.bytes_received).map(|it| it.saturating_sub(fin)),
         })
     }
 

@@ -3,6 +3,7 @@
 use tcpwatch_doctor::Finding;
 
 use super::{Screen, selection::Reveal};
+use crate::{findings::FindingSockets, row::RowId};
 
 impl Screen {
     /// Takes what is wrong now.
@@ -35,11 +36,24 @@ impl Screen {
         self.select_example();
     }
 
+    /// The first socket of the view that is in the situation of a finding.
+    fn first_about(&mut self, about: &FindingSockets) -> Option<RowId> {
+        let model = self.shown();
+        let ranks = model.order.page(None, usize::MAX);
+        ranks.into_iter().map(|rank| rank.id).find(|id| {
+            let row = model.sockets.get(*id);
+            let place = row.map(|row| row.subject).and_then(|it| model.sockets.place(&it));
+            model.sockets.get(*id).is_some_and(|row| about.holds(row, place.as_deref()))
+        })
+    }
+
     /// Selects the first socket of the chosen finding that is known.
     pub fn select_example(&mut self) {
         let Some(finding) = self.findings.chosen() else { return };
         let mut sockets = finding.examples.iter().filter_map(|example| example.socket);
-        let found = sockets.find_map(|socket| self.live.sockets.of_cookie(socket));
+        let example = sockets.find_map(|socket| self.live.sockets.of_cookie(socket));
+        let about = FindingSockets::of(finding);
+        let found = example.or_else(|| self.first_about(&about));
         if let Some(id) = found {
             self.selected = Some(id);
             self.reveal = Some(Reveal::Below);
