@@ -147,7 +147,9 @@ fn asked(plan: &Plan) -> String {
 /// The filters that were decided before, if there are any.
 fn passes(args: &TopArgs, plan: &Plan) -> Option<Passes> {
     let filters = plan.filters.clone();
-    let all = Filters { tells: filters.tells, holders: filters.holders, ..Filters::default() };
+    let Filters { tells, holders, netns, .. } = filters;
+    // A look is one at that namespace alone.
+    let all = Filters { tells, holders, netns, ..Filters::default() };
     let is_named = args.filters.comm.as_ref().is_some_and(|name| !is_word(name));
     let asks = filters != all || plan.places.asks() || is_named;
     asks.then(|| -> Passes { Box::new(move |netns, ends| filters.wants(netns, ends)) })

@@ -173,10 +173,12 @@ impl FindingJudge {
     }
 }
 
-/// Leaves of a look at the kernel, which is one at everything, what was not decided against before.
+/// Leaves of a look at the kernel, which is one at everything, what was not decided against before. Counters of a
+/// namespace do not say which of its connections they are about.
 pub(crate) fn narrow(facts: &mut HostFacts, passes: &Passes, is_known: impl Fn(Cookie) -> bool) {
     for here in &mut facts.namespaces {
         let netns = here.netns;
+        here.counters.clear();
         here.listeners.retain(|listener| is_known(listener.socket));
         here.sockets.retain(|waiter| is_known(waiter.known.socket));
         here.destinations.retain(|used| {
