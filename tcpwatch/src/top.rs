@@ -16,6 +16,7 @@ use tcpwatch::cli::{
 use tcpwatch_core::{
     event::{Netns, WallClock},
     timing::wheel::TickRate,
+    track::{TrackedEvent, sockets_now},
 };
 use tcpwatch_kernel::{
     clock,
@@ -28,6 +29,7 @@ use tcpwatch_kernel::{
     },
 };
 use tcpwatch_stream::{
+    batch::Item,
     looks::{Looks, Pace},
     pipeline::Live,
     plan::Plan,
@@ -37,6 +39,7 @@ use tcpwatch_top::{
     findings::Passes,
     screen::{AskSysctls, Explain, Origin, Screen, Theme},
     session::{self, DrawnTerminal},
+    sockets::Sockets,
     timeline::Timeline,
 };
 use tcpwatch_view::{json_lines::JsonLines, time_of_day::TimeOfDay};
@@ -67,13 +70,34 @@ fn running(args: &TopArgs) -> Result<ExitCode> {
     let mut screen = screen(args, &plan, (clock::read(), clock::tick_rate(), ask))?;
     runtime::start()?.block_on(async {
         // First, because attaching takes a moment.
-        let stage = DrawnTerminal::open(&mut screen)?;
-        let mut live = Live::attach(&plan)?;
-        visible::say_missing(live.probes());
+        let mut stage = DrawnTerminal::open(&mut screen)?;
         let scope = plan.filters.netns.map_or(SnapshotScope::Every, SnapshotScope::Only);
+        preview(&plan, scope, &mut screen);
+        stage.draw(&mut screen)?;
+        let mut live = Live::attach(&plan)?;
+        screen.restore(Sockets::default());
+        screen.selected = None;
+        visible::say_missing(live.probes());
         session::live(stage, &mut live, Looks::begin(scope, LOOKS), &mut screen).await
     })?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Shows the sockets that exist while the hooks are being attached, which begin anew with what there is then. Nothing,
+/// where the places of owners decide, or where the kernel does not answer: attaching says why.
+fn preview(plan: &Plan, scope: SnapshotScope, screen: &mut Screen) {
+    if plan.places.asks() {
+        return;
+    }
+    let Ok(listing) = snapshot::list(scope) else { return };
+    let rows = sockets_now(&listing.waiters, &listing.sysctls, clock::tick_rate());
+    for row in rows.iter().filter(|row| plan.filters.wants(row.subject.netns, &row.subject.ends)) {
+        let existing = TrackedEvent::Existing(row.existing());
+        if (plan.selection)(&existing) {
+            screen.apply(&Item::TrackedEvent(existing));
+        }
+    }
+    screen.pass(clock::now());
 }
 
 fn replay(args: &TopArgs, file: &Path) -> Result<ExitCode> {

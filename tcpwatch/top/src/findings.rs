@@ -20,6 +20,8 @@ pub struct Findings {
     pub list: Vec<Finding>,
     /// The place of the one that is shown first.
     pub chosen: usize,
+    /// The reader has chosen it; otherwise it is the worst.
+    turned: bool,
     /// The table has only sockets that a finding is about.
     pub only: bool,
 }
@@ -35,10 +37,11 @@ pub(crate) fn key(finding: &Finding) -> FindingKey {
 }
 
 impl Findings {
-    /// Takes the findings of another moment; the chosen one stays chosen as long as it is there.
+    /// Takes the findings of another moment; one that the reader has chosen stays chosen as long as it is there.
     pub fn take(&mut self, list: Vec<Finding>) {
-        let chosen = self.chosen().map(key);
+        let chosen = self.chosen().filter(|_| self.turned).map(key);
         let found = list.iter().position(|finding| Some(key(finding)) == chosen);
+        self.turned = found.is_some();
         self.chosen = found.unwrap_or(0);
         self.list = list;
     }
@@ -52,12 +55,14 @@ impl Findings {
     /// Chooses the next one, or the one before, round and round.
     pub fn turn(&mut self, on: bool) {
         let count = self.list.len().max(1);
+        self.turned = true;
         self.chosen = (self.chosen + if on { 1 } else { count - 1 }) % count;
     }
 
     /// Chooses the first of this key.
     pub(crate) fn choose(&mut self, wanted: &FindingKey) {
         let found = self.list.iter().position(|finding| key(finding) == *wanted);
+        self.turned |= found.is_some();
         self.chosen = found.unwrap_or(self.chosen);
     }
 
@@ -101,7 +106,7 @@ impl FindingSockets {
             sockets: examples.iter().filter_map(|example| example.socket).collect(),
             ends: examples.iter().map(|example| example.ends).collect(),
             comm: whose.process.map(|process| process.comm),
-            cgroup: whose.place.as_ref().map(|place| place.path.clone().into()),
+            cgroup: whose.place.as_ref().map(|place| place.path.clone()),
         }
     }
 
@@ -125,16 +130,16 @@ impl FindingSockets {
             (Kind::CloseWaitLeak, TcpState::CloseWait) | (Kind::HalfClosed, TcpState::FinWait2) => {
                 self.is_owner_of(row, place)
             }
-            (Kind::AcceptQueue, TcpState::Listen) => same_port(),
+            (Kind::AcceptQueue, TcpState::Listen)
+            | (Kind::SynQueue, TcpState::Listen | TcpState::SynRecv)
+            | (Kind::SynAckLost, TcpState::SynRecv) => same_port(),
             (Kind::AcceptQueue, TcpState::Established | TcpState::CloseWait) => {
                 row.waits_for_accept() && same_port()
             }
-            (Kind::SynQueue, TcpState::Listen | TcpState::SynRecv) => same_port(),
             (
                 Kind::ConnectUnanswered | Kind::ConnectRefused | Kind::ConnectRejected,
                 TcpState::SynSent,
             ) => same_remote(),
-            (Kind::SynAckLost, TcpState::SynRecv) => same_port(),
             _ => false,
         }
     }

@@ -166,6 +166,15 @@ impl DrawnTerminal {
         Ok(stage)
     }
 
+    /// Draws what is there by now.
+    ///
+    /// # Errors
+    /// If the terminal cannot be written.
+    pub fn draw(&mut self, screen: &mut Screen) -> Result<()> {
+        self.within = Duration::ZERO;
+        self.draw_if_due(screen)
+    }
+
     fn enter() -> Result<Self> {
         let catch = |kind| signal(kind).context("cannot catch signals");
         let stop = catch(SignalKind::from_raw(rustix::process::Signal::TSTP.as_raw()))?;

@@ -27,6 +27,10 @@ const LEAST_APART: usize = 10_000;
 const VERDICTS: u32 = 1000;
 
 /// Something in a recording.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all are items: a box for each would take more"
+)]
 enum TimelineItem {
     Item(Item),
     Facts(Box<HostFacts>),
@@ -152,13 +156,13 @@ impl Timeline {
             ReplayStep::Later(time) => self.to(now.after(time), screen),
             ReplayStep::Earlier(time) => self.to(now.before(time), screen),
             ReplayStep::To(at) => self.to(at, screen),
-            ReplayStep::NextFinding => self.to_finding(true, screen),
-            ReplayStep::LastFinding => self.to_finding(false, screen),
+            ReplayStep::NextFinding => self.go_to_finding(true, screen),
+            ReplayStep::LastFinding => self.go_to_finding(false, screen),
             ReplayStep::Play => {}
         }
     }
 
-    fn to_finding(&mut self, on: bool, screen: &mut Screen) {
+    fn go_to_finding(&mut self, on: bool, screen: &mut Screen) {
         let Some(beginning) = self.verdicts.go(screen.live().sockets.now, on) else {
             let where_to = if on { "after" } else { "before" };
             screen.message = Some(format!("no finding begins {where_to} this"));

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{
-    Subject, existing,
+    Existing, Subject, existing,
     listeners::Listeners,
     mini::time_wait_since,
     wait::{Wait, WaitRules},
@@ -98,6 +98,18 @@ impl StateAge {
 }
 
 impl SocketNow {
+    /// The same as what is known of a socket that existed at the start of a run.
+    #[must_use]
+    pub const fn existing(&self) -> Existing {
+        let (in_state, at_least) = match self.age {
+            StateAge::Timer(time) | StateAge::Seen(time) => (Some(time), None),
+            StateAge::Unknown => (None, None),
+            StateAge::Schedule(time, _) | StateAge::Bound(time) => (None, Some(time)),
+        };
+        let Self { at, subject, state, wait: Wait { ends_at, .. }, .. } = *self;
+        Existing { at, subject, state, in_state, at_least, ends_at }
+    }
+
     /// When its timer is due, whatever it does then. The kernel's timers may be late.
     #[must_use]
     pub fn until(&self) -> Option<KernelTime> {

@@ -6,6 +6,7 @@ use tcpwatch_view::terminal::Humane;
 
 use super::{canvas::Canvas, look, text};
 use crate::{
+    measured::Measured,
     order::SortBy,
     row::{RowId, SocketRow},
     screen::Screen,
@@ -176,21 +177,23 @@ fn draw_row(
     };
     cell(canvas, columns.local, columns.arrow, &local, plain);
     canvas.put(columns.arrow, y, text::arrow(row), plain);
-    let remote = {
-        let end = columns.numbers.unwrap_or(columns.owner);
-        text::cut(ends.remote.to_string(), room(columns.remote, end))
-    };
-    cell(canvas, columns.remote, columns.numbers.unwrap_or(columns.owner), &remote, plain);
+    let remote_end = columns.numbers.unwrap_or(columns.owner);
+    let remote = text::cut(ends.remote.to_string(), room(columns.remote, remote_end));
+    cell(canvas, columns.remote, remote_end, &remote, plain);
     if let Some(x) = columns.numbers.filter(|_| !gone) {
-        let measured = screen.measured.get(&id);
-        let bytes = |count: Option<u64>| count.map_or_else(|| "-".to_owned(), text::bytes);
-        let rtt = measured.and_then(|it| it.rtt);
-        let rtt = rtt.map_or_else(|| "-".to_owned(), |rtt| Humane(Some(rtt)).to_string());
-        canvas.put_right(x + 7, y, &rtt, plain);
-        canvas.put_right(x + 12, y, &bytes(measured.and_then(|it| it.sent)), plain);
-        canvas.put_right(x + 17, y, &bytes(measured.and_then(|it| it.received)), plain);
+        numbers(screen.measured.get(&id), canvas, (x, y));
     }
     let place = screen.shown().sockets.place(&row.subject);
     let owner = text::owner(row, place.as_deref(), room(columns.owner, columns.end + 1));
     canvas.put_within(columns.owner, y, &owner, columns.end.saturating_sub(columns.owner), plain);
+}
+
+/// Round-trip time and bytes, each at the right edge of its column.
+fn numbers(measured: Option<&Measured>, canvas: &mut Canvas<'_>, (x, y): (u16, u16)) {
+    let bytes = |count: Option<u64>| count.map_or_else(|| "-".to_owned(), text::bytes);
+    let rtt = measured.and_then(|it| it.rtt);
+    let rtt = rtt.map_or_else(|| "-".to_owned(), |rtt| Humane(Some(rtt)).to_string());
+    canvas.put_right(x + 7, y, &rtt, look::PLAIN);
+    canvas.put_right(x + 12, y, &bytes(measured.and_then(|it| it.sent)), look::PLAIN);
+    canvas.put_right(x + 17, y, &bytes(measured.and_then(|it| it.received)), look::PLAIN);
 }

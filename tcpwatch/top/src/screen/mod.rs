@@ -9,7 +9,7 @@ mod selection;
 mod view;
 mod wish;
 
-use std::{collections::HashMap, time::Duration};
+use std::collections::HashMap;
 
 use crossterm::event::{KeyCode, KeyEvent};
 use tcpwatch_core::{
@@ -221,15 +221,10 @@ impl Screen {
             KeyAction::QuitKeeping => return Some(Wish::Quit { keep: true }),
             KeyAction::Suspend => return Some(Wish::Suspend),
             KeyAction::Redraw => return Some(Wish::Redraw),
-            KeyAction::Forward => return Some(Wish::Step(ReplayStep::Forward)),
-            KeyAction::Backward => return Some(Wish::Step(ReplayStep::Backward)),
-            KeyAction::Later => {
-                return Some(Wish::Step(ReplayStep::Later(Duration::from_secs(10))));
+            action if self.origin.recording && action.step().is_some() => {
+                return action.step().map(Wish::Step);
             }
-            KeyAction::Earlier => {
-                return Some(Wish::Step(ReplayStep::Earlier(Duration::from_secs(10))));
-            }
-            KeyAction::Pause if self.origin.recording => return Some(Wish::Step(ReplayStep::Play)),
+            KeyAction::Forward | KeyAction::Backward | KeyAction::Later | KeyAction::Earlier => {}
             KeyAction::Pause => self.pause(),
             KeyAction::Up => self.step_by(1, Reveal::Above),
             KeyAction::Down => self.step_by(1, Reveal::Below),
@@ -245,12 +240,6 @@ impl Screen {
                 self.only_findings();
                 self.top = None;
             }
-            KeyAction::NextFinding if self.origin.recording => {
-                return Some(Wish::Step(ReplayStep::NextFinding));
-            }
-            KeyAction::LastFinding if self.origin.recording => {
-                return Some(Wish::Step(ReplayStep::LastFinding));
-            }
             KeyAction::NextFinding => self.turn_findings(true),
             KeyAction::LastFinding => self.turn_findings(false),
             KeyAction::Finding => {
@@ -262,16 +251,7 @@ impl Screen {
             KeyAction::Copy => self.offer_copies(),
             KeyAction::Owner => self.show_owner(),
             KeyAction::Write => self.ask(PromptKind::File, "sockets.txt".to_owned()),
-            KeyAction::Mouse => {
-                self.mouse = !self.mouse;
-                let words = if self.mouse {
-                    "the mouse scrolls and selects rows; m leaves it to the terminal"
-                } else {
-                    "the mouse is the terminal's"
-                };
-                self.message = Some(words.to_owned());
-                return Some(Wish::Mouse(self.mouse));
-            }
+            KeyAction::Mouse => return Some(self.turn_mouse()),
             KeyAction::Filter => self.ask(PromptKind::Filter, self.filter.clone()),
             KeyAction::Moment => self.ask(PromptKind::Moment, String::new()),
             KeyAction::Sort => {
@@ -282,6 +262,17 @@ impl Screen {
             KeyAction::Follow => self.follow = !self.follow,
         }
         None
+    }
+
+    fn turn_mouse(&mut self) -> Wish {
+        self.mouse = !self.mouse;
+        let words = if self.mouse {
+            "the mouse scrolls and selects rows; m leaves it to the terminal"
+        } else {
+            "the mouse is the terminal's"
+        };
+        self.message = Some(words.to_owned());
+        Wish::Mouse(self.mouse)
     }
 
     /// Shows a page, or the table again if it is there.

@@ -4,6 +4,8 @@ use std::{path::PathBuf, time::Duration};
 
 use tcpwatch_core::event::KernelTime;
 
+use crate::keys::KeyAction;
+
 /// What is to be done outside of the screen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wish {
@@ -45,6 +47,23 @@ pub enum ReplayStep {
     LastFinding,
     /// Play, or stop.
     Play,
+}
+
+impl KeyAction {
+    /// The step that a key means in a recording.
+    pub(super) const fn step(self) -> Option<ReplayStep> {
+        const FAR: Duration = Duration::from_secs(10);
+        match self {
+            Self::Forward => Some(ReplayStep::Forward),
+            Self::Backward => Some(ReplayStep::Backward),
+            Self::Later => Some(ReplayStep::Later(FAR)),
+            Self::Earlier => Some(ReplayStep::Earlier(FAR)),
+            Self::Pause => Some(ReplayStep::Play),
+            Self::NextFinding => Some(ReplayStep::NextFinding),
+            Self::LastFinding => Some(ReplayStep::LastFinding),
+            _ => None,
+        }
+    }
 }
 
 /// How far a recording was played.
