@@ -17,6 +17,8 @@ fn what_existed_what_happens_and_what_ends_is_in_the_table() {
     let mut terminal = OnTerminal::run(&format!("$live --port {port}; echo status $?; sleep 30"));
     terminal.shows(&format!("port {port}: 3"));
     terminal.shows("LISTEN 1 \u{25b6}    SYN_RECV 0 \u{25b6}    ESTABLISHED 2");
+    // By now the hooks are attached.
+    terminal.shows("? help");
     drop(leaving);
     terminal.shows("FIN_WAIT_2 1");
     terminal.shows("CLOSE_WAIT 1");
@@ -44,6 +46,7 @@ fn what_is_wrong_is_said_who_waits_for_accept_is_known_and_the_selected_socket_i
     let port = listener.local_addr().expect("its address").port();
     let mut terminal = OnTerminal::run(&format!("$live --port {port}; echo status $?; sleep 30"));
     terminal.shows(&format!("port {port}: 1"));
+    terminal.shows("? help");
     terminal.shows("nothing is wrong that can be seen");
     let mut peer = TcpStream::connect(("127.0.0.1", port)).expect("a connection");
     // One look at the kernel shows both.
