@@ -22,6 +22,14 @@ pub const FLAG_LINGER2_OFF: u16 = 1 << 4;
 /// SYN acknowledges data (fast open).
 pub const FLAG_FAST_OPEN: u16 = 1 << 5;
 
+/// [`RecordHead::flags`], leaving SYN_RECV for ESTABLISHED: no timer of a request socket was disarmed on this
+/// processor since the socket was made, nothing was sent again, and its round trip was not measured, or only by the
+/// timestamp of the peer, in whole milliseconds. So the request socket was made from a SYN cookie (`tcp_get_cookie_sock` in
+/// `net/ipv4/syncookies.c`): one that was waiting has its timer disarmed between these changes
+/// (`inet_csk_complete_hashdance`), and its round trip is measured in microseconds (`tcp_check_req`); with fast open,
+/// too (`tcp_rcv_state_process`).
+pub const FLAG_SYN_COOKIE: u16 = 1 << 6;
+
 // Set on the way to CLOSED only; `crate::closing` says what they mean.
 
 /// [`RecordHead::flags`]: [`StateChange::error`] is not `sk_err`, which is 0, but the last error that ICMP

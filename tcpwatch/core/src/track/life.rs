@@ -290,9 +290,13 @@ impl Life {
             opened,
             lasted: opened.map(|opened| until.since(opened)),
             spent,
-            handshake: (came_up && opened.is_some())
-                .then(|| setup.iter().filter_map(|state| spent.time_in(*state)).sum())
-                .map(|setup: Duration| setup.saturating_sub(syn_delay)),
+            // With a SYN cookie nobody knows when it began.
+            handshake: setup
+                .iter()
+                .filter_map(|state| spent.time_in(*state))
+                .reduce(|one, other| one + other)
+                .filter(|_| came_up && opened.is_some())
+                .map(|setup| setup.saturating_sub(syn_delay)),
             again: [
                 (Segment::Syn, syn),
                 (Segment::SynAck, syn_ack),

@@ -49,9 +49,9 @@ use mini::{Key, Mini, Settling};
 pub use queues::Dropped;
 use queues::Unclaimed;
 pub use reason::Reason;
-use stays::Stays;
+use stays::{Base, Stays};
 pub use stays::{MOMENTS, Question, Sights};
-pub use still::{Others, Still};
+pub use still::{FullQueue, Others, Still};
 pub use told::{Change, Handshake, News, Reset, Restart, Retransmit};
 pub use wait::{GivesUp, Probes, Wait, WaitsFor};
 pub use way::MissedChange;
@@ -152,7 +152,10 @@ impl Tracker {
     /// Learns what existed when a snapshot was taken, before any event is applied.
     pub fn learn(&mut self, known: &[KnownSocket]) {
         for socket in known.iter().filter(|socket| socket.state == TcpState::Listen) {
-            self.listeners.add(socket.netns, &socket.ends.local, socket.socket, socket.owner);
+            let local = &socket.ends.local;
+            self.listeners.add(socket.netns, local, socket.socket, socket.owner);
+            let full = socket.queue_full.then_some(Base { at: socket.seen, seen_only: true });
+            self.listeners.note_full(socket.netns, local.port, socket.socket, full);
         }
         for socket in known {
             if socket.state != TcpState::Listen {

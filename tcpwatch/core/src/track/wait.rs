@@ -24,7 +24,7 @@ pub enum WaitsFor {
     Acknowledgment,
     /// The peer's FIN.
     PeerFin,
-    /// The application's `accept()`: the peer has closed before.
+    /// The application's `accept()`: the peer has closed before, or of a listener, its accept queue is full.
     Accept,
     /// The application's `close()` or `shutdown()`.
     Close,
@@ -134,7 +134,7 @@ impl Wait {
             unacknowledged,
             unread,
             end_read,
-            window: waiter.tcp.and_then(|tcp| tcp.window),
+            window: bytes_of(waiter).and_then(|tcp| tcp.window),
             retransmits: None,
             probes: None,
             next_in: None,
@@ -178,6 +178,7 @@ fn waits_for(waiter: &Waiter, unsent: Option<u32>, in_flight: Option<u32>) -> Op
         TcpState::SynSent => WaitsFor::SynAck,
         TcpState::SynRecv => WaitsFor::HandshakeAck,
         TcpState::FinWait2 => WaitsFor::PeerFin,
+        TcpState::Listen => WaitsFor::Accept,
         TcpState::CloseWait if known.inode == 0 => WaitsFor::Accept,
         TcpState::CloseWait => WaitsFor::Close,
         TcpState::FinWait1 | TcpState::Closing | TcpState::LastAck => {
@@ -209,9 +210,14 @@ fn is_orphan(waiter: &Waiter) -> bool {
     closing && waiter.known.inode == 0
 }
 
+/// A listener's queues hold connections, not bytes.
+fn bytes_of(waiter: &Waiter) -> Option<TcpInfo> {
+    waiter.tcp.filter(|_| waiter.known.state != TcpState::Listen)
+}
+
 /// Bytes of data that were not sent, and that were not acknowledged, without SYN and FIN.
 fn sent(waiter: &Waiter) -> (Option<u32>, Option<u32>) {
-    let Some(unsent) = waiter.tcp.and_then(|tcp| tcp.unsent) else { return (None, None) };
+    let Some(unsent) = bytes_of(waiter).and_then(|tcp| tcp.unsent) else { return (None, None) };
     let (syn, fin) = match waiter.known.state {
         TcpState::SynSent | TcpState::SynRecv => (1, 0),
         TcpState::FinWait1 | TcpState::Closing | TcpState::LastAck => (0, 1),
@@ -225,7 +231,7 @@ fn sent(waiter: &Waiter) -> (Option<u32>, Option<u32>) {
 
 /// Bytes that the application has not read, and whether it has read the end. The FIN is behind all of them.
 fn received(waiter: &Waiter) -> (Option<u32>, Option<bool>) {
-    if waiter.tcp.is_none() {
+    if bytes_of(waiter).is_none() {
         return (None, None);
     }
     let queue = waiter.receive_queue;
@@ -333,6 +339,7 @@ mod tests {
                 timer_left: None,
                 seen: KernelTime(1_000_000_000),
                 quiet: None,
+                queue_full: false,
                 inode: 7,
                 cgroup: None,
                 owner: None,

@@ -2,7 +2,7 @@
 
 use tcpwatch_core::{
     event::{KernelTime, TcpState, WallClock},
-    track::{GivesUp, Others, Probes, Still, Wait, WaitsFor},
+    track::{FullQueue, GivesUp, Others, Probes, Still, Wait, WaitsFor},
 };
 
 use super::{Existed, Humane, Remarks, Terminal, cell, char_count, columns::CHANGE, place, style};
@@ -11,7 +11,7 @@ use crate::grouped;
 impl Terminal {
     /// `CLOSE_WAIT, still   10.0 s  java 4711 · waits for the application's close() · 512 bytes unread`
     pub(crate) fn still(&mut self, still: &Still, clock: &WallClock, out: &mut Vec<u8>) {
-        let Still { at, ref subject, state, in_state, at_least, ref wait } = *still;
+        let Still { at, ref subject, state, in_state, at_least, ref wait, queue } = *still;
         self.begin(at, subject, clock, out);
         cell::text(&format!("{state}, still"), CHANGE, &mut self.cell);
         self.middle(style::of_state(state), in_state, out);
@@ -21,11 +21,13 @@ impl Terminal {
         let taken = self.columns.last_cell() + char_count(&self.owner) + self.marked();
         let room = self.layout.width.saturating_sub(taken);
         place::append(subject, &mut self.places, room, &mut self.owner);
-        for phrase in phrases(state, wait) {
+        for phrase in phrases(state, wait).into_iter().chain(queue.map(full_queue)) {
             self.owner.extend_from_slice(" \u{b7} ".as_bytes());
             self.owner.extend_from_slice(phrase.as_bytes());
         }
-        let existed = at_least.map_or(Existed::No, Existed::For);
+        // How long a listener's queue is full was said.
+        let for_how_long = |time| if queue.is_some() { Existed::Yes } else { Existed::For(time) };
+        let existed = at_least.map_or(Existed::No, for_how_long);
         self.remark(Remarks { ends_at: wait.ends_at, existed, ..Remarks::default() }, clock);
         self.owner.append(&mut self.cell);
         if wait.end_estimated {
@@ -124,6 +126,12 @@ fn waits_for(wait: &Wait) -> String {
         }
     };
     format!("waits for {what}")
+}
+
+fn full_queue(FullQueue { waiting, most, lasts, or_longer }: FullQueue) -> String {
+    let lasts = Humane(Some(lasts)).round();
+    let or_longer = if or_longer { " or longer" } else { "" };
+    format!("accept queue full ({waiting} of {most}) for {lasts}{or_longer}")
 }
 
 fn queues(wait: &Wait) -> Vec<String> {

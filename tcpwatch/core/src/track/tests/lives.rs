@@ -274,6 +274,7 @@ fn a_connection_older_than_the_run_has_no_invented_beginning() {
         timer_left: None,
         seen: ms(20),
         quiet: None,
+        queue_full: false,
         inode: 5,
         owner: process(42, Via::Fd),
     }]);
@@ -362,6 +363,7 @@ fn a_handshake_whose_beginning_was_not_seen_has_no_length() {
         timer_left: None,
         seen: ms(0),
         quiet: None,
+        queue_full: false,
         inode: 5,
         owner: None,
     }]);

@@ -3,7 +3,7 @@
 use tcpwatch_core::{
     event::TcpState,
     timing::Window,
-    track::{GivesUp, Others, Probes, Still, Wait, WaitsFor},
+    track::{FullQueue, GivesUp, Others, Probes, Still, Wait, WaitsFor},
 };
 
 use super::*;
@@ -32,9 +32,15 @@ fn gives_up_in(milliseconds: u64) -> GivesUp {
 /// What stands behind the owner.
 #[track_caller]
 fn shown(state: TcpState, wait: Wait) -> String {
+    shown_with(state, wait, None)
+}
+
+#[track_caller]
+fn shown_with(state: TcpState, wait: Wait, queue: Option<FullQueue>) -> String {
     let subject = subject(Direction::Incoming);
     let at_least = None;
-    let still = Still { at: at(2000), subject, state, in_state: Some(ms(1000)), at_least, wait };
+    let still =
+        Still { at: at(2000), subject, state, in_state: Some(ms(1000)), at_least, wait, queue };
     let line = line(&News::Still(Box::new(still)), 80, true);
     let (before, after) = line.split_once("nc 2410 \u{b7} ").expect("the owner, and more");
     assert!(before.contains(&format!("{state}, still")) && before.ends_with(" 1.00 s  "), "{line}");
@@ -108,6 +114,20 @@ fn close_wait_says_what_the_application_has_not_read() {
         ),
     ] {
         assert_eq!(shown(state, wait), format!("waits for the application's {text}"));
+    }
+}
+
+#[test]
+fn a_listener_says_how_full_its_accept_queue_is_and_how_long() {
+    let accept = Wait { waits_for: Some(WaitsFor::Accept), unread: None, ..NOTHING };
+    let queue = FullQueue { waiting: 129, most: 128, lasts: ms(10_000), or_longer: false };
+    for (or_longer, text) in [(false, "for 10 s"), (true, "for 10 s or longer")] {
+        assert_eq!(
+            shown_with(TcpState::Listen, accept, Some(FullQueue { or_longer, ..queue })),
+            format!(
+                "waits for the application's accept() \u{b7} accept queue full (129 of 128) {text}"
+            )
+        );
     }
 }
 
