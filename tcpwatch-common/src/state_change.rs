@@ -41,7 +41,7 @@ pub const FLAG_REPAIR: u16 = 1 << 7;
 pub const FLAG_CONNECT_FAILED: u16 = 1 << 8;
 /// [`RecordHead::flags`]: no sequence number was chosen yet (`write_seq` is 0).
 pub const FLAG_UNNUMBERED: u16 = 1 << 9;
-/// [`RecordHead::flags`]: the SYN was sent again.
+/// [`RecordHead::flags`]: the SYN was sent again, or its timeout passed and the network below did not take it.
 pub const FLAG_RETRIED: u16 = 1 << 10;
 /// [`RecordHead::flags`]: the application has never had the socket (`sk_socket` is null).
 pub const FLAG_NO_SOCKET: u16 = 1 << 11;

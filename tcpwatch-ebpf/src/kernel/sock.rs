@@ -280,6 +280,13 @@ impl TcpSock {
         field(self.0, &maps::ICSK_RTO)
     }
 
+    /// Is its timer armed for something (`icsk_pending`)? It is not while a retransmission is due
+    /// (`tcp_write_timer_handler` in `net/ipv4/tcp_timer.c`).
+    #[inline(always)]
+    pub(crate) fn write_timer_is_pending(self) -> bool {
+        field::<u8>(self.0, &maps::ICSK_PENDING) != 0
+    }
+
     /// Retransmission timeouts in a row.
     #[inline(always)]
     pub(crate) fn timeouts(self) -> u8 {

@@ -81,7 +81,8 @@ fn a_fast_open_without_data_is_no_syn_cookie() {
         client.send_to_with_flags(data, &listening.into(), libc::MSG_FASTOPEN).unwrap();
         (TcpStream::from(client), listener.accept().unwrap().0)
     };
-    let (first, server) = open(b"x");
+    let (first, mut server) = open(b"x");
+    server.read_exact(&mut [0]).unwrap();
     sockets::close_first(first, server);
     let watch = Watch::on(&netns);
     let (_client, _server) = open(b"");

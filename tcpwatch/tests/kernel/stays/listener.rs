@@ -1,6 +1,9 @@
 //! A listener whose application does not accept.
 
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::{
+    net::{SocketAddr, TcpListener, TcpStream},
+    time::Duration,
+};
 
 use serde_json::{Value, json};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -12,6 +15,8 @@ use crate::harness::{
     watch::Watch,
 };
 
+/// A queue that was full before is looked at after 10 s.
+const SOON: Duration = Duration::from_secs(20);
 const QUEUE: [&str; 3] = ["waits_for", "accept_queue", "accept_queue_max"];
 
 /// A listener with a backlog of 1, that shares its port with others like it.
@@ -36,7 +41,7 @@ fn filled(netns: &Netns, address: &str) -> (TcpListener, SocketAddr, [TcpStream;
 
 /// The line about a listener, which says for how long its queue is full.
 fn full(watch: &Watch, at: SocketAddr, member: &str) -> Value {
-    watch.wait_for("a line about a full queue", |lines| {
+    watch.wait_within(SOON, "a line about a full queue", |lines| {
         let still = lines.iter().filter(|line| line.event == "still" && line.state == "LISTEN");
         let mut here = still.filter(|line| line.local == Some(at.into()));
         let line = here.find(|line| line.text.contains(&format!("\"{member}\"")))?;
