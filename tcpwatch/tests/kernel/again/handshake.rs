@@ -94,7 +94,7 @@ pub(super) fn a_syn_ack_of_fast_open_is_its_sockets() {
     client.set_nonblocking(true).unwrap();
     netns
         .inside(|| client.send_to_with_flags(b"early", &listening.into(), libc::MSG_FASTOPEN))
-        .unwrap_err();
+        .unwrap();
     let (_server, connected) = listener.accept().unwrap();
     let ends = (listening, connected);
     watch.wait_for("two SYN+ACKs again", |lines| {
