@@ -23,8 +23,7 @@ pub const FLAG_SYN_CAME_AGAIN: u16 = 1 << 3;
 /// before the kernel counts (`__tcp_retransmit_skb` in `net/ipv4/tcp_output.c`): no route, no memory, or the segment
 /// still waits in a queue of this host.
 #[must_use]
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "the kernel side has no room for a call")]
+#[inline]
 pub const fn counts_though_unsent(error: i32) -> bool {
     const EAGAIN: i32 = 11;
     const ENOMEM: i32 = 12;

@@ -4,16 +4,16 @@ use std::collections::HashMap;
 
 use rustc_hash::FxBuildHasher;
 
-use super::{queues::Drops, stays::Base};
+use super::{queues::ListenerDrops, stays::Base};
 use crate::event::{Cookie, Endpoint, Netns, Process};
 
 #[derive(Clone, Debug)]
-struct Listener {
+struct KnownListener {
     socket: Cookie,
     local: Endpoint,
     owner: Option<Process>,
     /// Read when a SYN came through last.
-    drops: Option<Drops>,
+    drops: Option<ListenerDrops>,
     /// Since when its accept queue is full, if it was when it was read last.
     full: Option<Base>,
 }
@@ -28,7 +28,7 @@ pub(super) struct Accepting {
 /// All listeners, by namespace and port.
 #[derive(Debug, Default)]
 pub(super) struct Listeners {
-    by_port: HashMap<(Netns, u16), Vec<Listener>, FxBuildHasher>,
+    by_port: HashMap<(Netns, u16), Vec<KnownListener>, FxBuildHasher>,
 }
 
 impl Listeners {
@@ -41,7 +41,7 @@ impl Listeners {
     ) {
         let here = self.by_port.entry((netns, local.port)).or_default();
         here.retain(|listener| listener.socket != socket);
-        here.push(Listener { socket, local: *local, owner, drops: None, full: None });
+        here.push(KnownListener { socket, local: *local, owner, drops: None, full: None });
     }
 
     pub(super) fn remove(&mut self, netns: Netns, local: &Endpoint, socket: Cookie) {
@@ -59,8 +59,8 @@ impl Listeners {
         netns: Netns,
         local: Endpoint,
         socket: Cookie,
-        drops: Drops,
-    ) -> Option<Drops> {
+        drops: ListenerDrops,
+    ) -> Option<ListenerDrops> {
         self.find_mut(netns, local.port, socket)?.drops.replace(drops)
     }
 
@@ -83,7 +83,7 @@ impl Listeners {
         here.iter().find(|listener| listener.socket == socket)?.full
     }
 
-    fn find_mut(&mut self, netns: Netns, port: u16, socket: Cookie) -> Option<&mut Listener> {
+    fn find_mut(&mut self, netns: Netns, port: u16, socket: Cookie) -> Option<&mut KnownListener> {
         let here = self.by_port.get_mut(&(netns, port))?;
         here.iter_mut().find(|listener| listener.socket == socket)
     }
@@ -98,7 +98,7 @@ impl Listeners {
     /// The listener that accepts connections to this address.
     pub(super) fn find(&self, netns: Netns, local: &Endpoint) -> Option<Accepting> {
         let here = self.by_port.get(&(netns, local.port))?;
-        let is_exact = |listener: &Listener| listener.local.address == local.address;
+        let is_exact = |listener: &KnownListener| listener.local.address == local.address;
         let exact = here.iter().any(is_exact);
         let mut candidates = here.iter().filter(|listener| {
             if exact { is_exact(listener) } else { listener.local.address.is_unspecified() }

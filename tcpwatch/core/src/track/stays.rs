@@ -12,10 +12,10 @@ use std::{
 use rustc_hash::FxBuildHasher;
 
 use super::{
-    News, Others, Subject, Tracker,
-    connection::Full,
+    Others, Subject, TrackedEvent, Tracker,
+    connection::FullSocket,
     listeners::Listeners,
-    mini::{Key, Mini},
+    mini::{KnownMini, MiniKey},
 };
 use crate::event::{
     CgroupId, Cookie, Direction, Endpoints, KernelTime, Netns, TcpState, process::Comm,
@@ -54,20 +54,20 @@ pub(super) struct Stays {
     /// Somebody wants to know.
     wanted: bool,
     looks: BinaryHeap<Reverse<(KernelTime, Id)>>,
-    rounds: HashMap<Kind, Round, FxBuildHasher>,
+    rounds: HashMap<StayKind, Round, FxBuildHasher>,
     /// The ends of the rounds, in order.
-    ends: VecDeque<(KernelTime, Kind)>,
+    ends: VecDeque<(KernelTime, StayKind)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Id {
     Full(Cookie),
-    Mini(Key),
+    Mini(MiniKey),
 }
 
 /// What sockets have in common that are counted together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Kind {
+struct StayKind {
     after: Duration,
     state: TcpState,
     netns: Netns,
@@ -85,7 +85,7 @@ struct Round {
 
 /// A socket that the kernel is to be asked about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Question {
+pub struct StayQuestion {
     /// In which network namespace.
     pub netns: Netns,
     /// Its two ends.
@@ -98,13 +98,13 @@ pub struct Question {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sights {
     /// The sockets to ask about.
-    pub questions: Vec<Question>,
+    pub questions: Vec<StayQuestion>,
     /// Those that were only counted, of each kind.
     pub others: Vec<Others>,
 }
 
 /// What a look at a socket has found.
-struct Found {
+struct Sighting {
     subject: Subject,
     state: TcpState,
     base: Base,
@@ -134,14 +134,14 @@ pub(super) struct Base {
 
 impl Base {
     /// Since when this full socket waits; `None` if nothing has to end its state.
-    fn of_full(full: &Full, socket: Cookie, listeners: &Listeners) -> Option<Self> {
+    fn of_full(full: &FullSocket, socket: Cookie, listeners: &Listeners) -> Option<Self> {
         match full.state {
             TcpState::Listen => listeners.full_since(full.netns, full.ends.local.port, socket),
             state => is_waiting(state).then(|| Self::new(full.since, full.seen)),
         }
     }
 
-    fn of_mini(mini: &Mini) -> Option<Self> {
+    fn of_mini(mini: &KnownMini) -> Option<Self> {
         is_waiting(mini.state).then(|| Self::new(mini.since, mini.seen))
     }
 
@@ -171,7 +171,7 @@ impl Stays {
     fn count(&mut self, one: Others) -> bool {
         let Others { at, after, state, netns, direction, cgroup, process, inherited, .. } = one;
         let owner = process.map(|process| (process.pid, process.comm));
-        let kind = Kind { after, state, netns, direction, cgroup, owner, inherited };
+        let kind = StayKind { after, state, netns, direction, cgroup, owner, inherited };
         let round = self.rounds.entry(kind).or_insert_with(|| {
             self.ends.push_back((at.after(ROUND), kind));
             Round { asked: 0, others: Others { count: 0, doubtful: false, ..one } }
@@ -194,7 +194,7 @@ impl Stays {
     }
 }
 
-impl Found {
+impl Sighting {
     /// A kind of one socket.
     const fn alone(&self, at: KernelTime, after: Duration) -> Others {
         let Subject { netns, direction, cgroup, process, inherited, .. } = self.subject;
@@ -219,7 +219,7 @@ impl Tracker {
         self.stays.wanted = true;
     }
 
-    pub(super) fn look_after_full(&mut self, socket: Cookie, full: &mut Full) {
+    pub(super) fn look_after_full(&mut self, socket: Cookie, full: &mut FullSocket) {
         if self.stays.wanted
             && let Some(base) = Base::of_full(full, socket, &self.listeners)
         {
@@ -239,7 +239,7 @@ impl Tracker {
         }
     }
 
-    pub(super) fn look_after_mini(&mut self, key: &Key, mini: &mut Mini) {
+    pub(super) fn look_after_mini(&mut self, key: &MiniKey, mini: &mut KnownMini) {
         if self.stays.wanted
             && let Some(base) = Base::of_mini(mini)
         {
@@ -261,7 +261,7 @@ impl Tracker {
         &mut self,
         now: KernelTime,
         most: usize,
-        mut wanted: impl FnMut(&News) -> bool,
+        mut wanted: impl FnMut(&TrackedEvent) -> bool,
     ) -> Sights {
         let mut sights = Sights::default();
         while sights.questions.len() < most {
@@ -273,9 +273,9 @@ impl Tracker {
             let Some((found, moment)) = self.look(id, due, now) else { continue };
             let doubtful = self.may_lack_a_record(found.base.at);
             let kind = Others { doubtful, ..found.alone(due, moment) };
-            if wanted(&News::Others(kind)) && self.stays.count(kind) {
+            if wanted(&TrackedEvent::Others(kind)) && self.stays.count(kind) {
                 let Subject { netns, ends, socket, .. } = found.subject;
-                sights.questions.push(Question { netns, ends, socket });
+                sights.questions.push(StayQuestion { netns, ends, socket });
             }
         }
         self.drop_old_looks();
@@ -294,7 +294,7 @@ impl Tracker {
 
     /// A look that was due: what the socket is, if it has stayed, and how long. The next look is planned; moments
     /// that have passed by `now` are not made up for.
-    fn look(&mut self, id: Id, due: KernelTime, now: KernelTime) -> Option<(Found, Duration)> {
+    fn look(&mut self, id: Id, due: KernelTime, now: KernelTime) -> Option<(Sighting, Duration)> {
         let Self { sockets, minis, stays, listeners, .. } = self;
         let (look, subject, state, base) = match id {
             Id::Full(socket) => {
@@ -319,7 +319,7 @@ impl Tracker {
         // A look that another state has left behind says nothing of this one's moments.
         let seen_until = if moment.is_some() { now } else { due };
         stays.plan(look, id, base.next(seen_until));
-        Some((Found { subject, state, base }, moment?))
+        Some((Sighting { subject, state, base }, moment?))
     }
 
     /// A socket that is gone leaves its look behind.

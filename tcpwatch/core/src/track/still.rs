@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    News, Subject, Tracker, existing, key,
-    wait::{Rules, Wait},
+    AcceptQueue, Subject, TrackedEvent, Tracker, existing, key,
+    wait::{Wait, WaitRules},
 };
 use crate::event::{
     CgroupId, Direction, Endpoint, Endpoints, KernelTime, KnownKind, MiniKind, Netns, Process,
@@ -29,16 +29,14 @@ pub struct Still {
     /// For what it waits.
     pub wait: Wait,
     /// Of a listener: its accept queue, which is full.
-    pub queue: Option<FullQueue>,
+    pub queue: Option<StillFull>,
 }
 
 /// A listener's accept queue that stays full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FullQueue {
-    /// Connections that wait to be accepted.
-    pub waiting: u32,
-    /// The smaller of the argument of `listen()` and `somaxconn`; one more is let in.
-    pub most: u32,
+pub struct StillFull {
+    /// How full.
+    pub queue: AcceptQueue,
     /// How long it is full.
     pub lasts: Duration,
     /// It was full when it was seen first, and may be so for longer.
@@ -87,7 +85,7 @@ impl Tracker {
     /// Takes in the kernel's answer about a socket that stays in a state; hands out what it waits for. All
     /// records up to the answer have to be applied before. Returns whether the socket still is what the
     /// answer is about.
-    pub fn still(&mut self, waiter: &Waiter, mut out: impl FnMut(News)) -> bool {
+    pub fn still(&mut self, waiter: &Waiter, mut out: impl FnMut(TrackedEvent)) -> bool {
         let known = &waiter.known;
         let here = match known.kind {
             KnownKind::Full if known.state == TcpState::Listen => self.listener_here(waiter),
@@ -96,7 +94,7 @@ impl Tracker {
             KnownKind::Request => self.mini_here(waiter, MiniKind::Request),
         };
         let Some(here) = here else { return false };
-        let rules = Rules {
+        let rules = WaitRules {
             sysctls: self.sysctls.get(&known.netns),
             rate: self.reliance.rate,
             ends_at: here.ends_at,
@@ -104,7 +102,7 @@ impl Tracker {
         let in_state = here.since.map(|since| known.seen.since(since));
         let watched = known.seen.since(here.seen);
         let at_least = existing::at_least(known).map_or(watched, |quiet| quiet.max(watched));
-        out(News::Still(Box::new(Still {
+        out(TrackedEvent::Still(Box::new(Still {
             at: known.seen,
             subject: here.subject,
             state: known.state,
@@ -126,7 +124,8 @@ impl Tracker {
             return None;
         }
         let lasts = known.seen.since(full.at);
-        let queue = FullQueue { waiting, most, lasts, or_longer: full.seen_only };
+        let queue = AcceptQueue { waiting, most };
+        let queue = StillFull { queue, lasts, or_longer: full.seen_only };
         self.full_here(waiter).map(|here| Here { queue: Some(queue), ..here })
     }
 
@@ -168,5 +167,5 @@ struct Here {
     since: Option<KernelTime>,
     seen: KernelTime,
     ends_at: Option<KernelTime>,
-    queue: Option<FullQueue>,
+    queue: Option<StillFull>,
 }

@@ -1,9 +1,9 @@
-//! Sockets that stay in a state, from made-up news.
+//! Sockets that stay in a state, from made-up events.
 
 use tcpwatch_core::{
     event::TcpState,
     timing::Window,
-    track::{FullQueue, GivesUp, Others, Probes, Still, Wait, WaitsFor},
+    track::{AcceptQueue, GivesUp, Others, Still, StillFull, Wait, WaitsFor, WindowProbes},
 };
 
 use super::*;
@@ -36,12 +36,12 @@ fn shown(state: TcpState, wait: Wait) -> String {
 }
 
 #[track_caller]
-fn shown_with(state: TcpState, wait: Wait, queue: Option<FullQueue>) -> String {
+fn shown_with(state: TcpState, wait: Wait, queue: Option<StillFull>) -> String {
     let subject = subject(Direction::Incoming);
     let at_least = None;
     let still =
         Still { at: at(2000), subject, state, in_state: Some(ms(1000)), at_least, wait, queue };
-    let line = line(&News::Still(Box::new(still)), 80, true);
+    let line = line(&TrackedEvent::Still(Box::new(still)), 80, true);
     let (before, after) = line.split_once("nc 2410 \u{b7} ").expect("the owner, and more");
     assert!(before.contains(&format!("{state}, still")) && before.ends_with(" 1.00 s  "), "{line}");
     after.to_owned()
@@ -53,7 +53,7 @@ fn a_line_is_never_too_long_to_say_for_what_a_socket_waits() {
         waits_for: Some(WaitsFor::Window),
         unsent: Some(143_360),
         window: Some(0),
-        probes: Some(Probes { sent: 2, or_more: false, unanswered: 1 }),
+        probes: Some(WindowProbes { sent: 2, or_more: false, unanswered: 1 }),
         next_in: Some(ms(812)),
         gives_up: gives_up_in(328_692),
         ..NOTHING
@@ -63,7 +63,7 @@ fn a_line_is_never_too_long_to_say_for_what_a_socket_waits() {
         "waits for the peer's window (zero window) \u{b7} 143,360 bytes unsent \u{b7} 2 window probes, the last \
          not answered \u{b7} next in 812 ms \u{b7} gives up in about 5m28s"
     );
-    let probes = Some(Probes { sent: 15, or_more: true, unanswered: 0 });
+    let probes = Some(WindowProbes { sent: 15, or_more: true, unanswered: 0 });
     let held = Wait { probes, window: Some(100), gives_up: GivesUp::Never, ..window };
     assert_eq!(
         shown(TcpState::FinWait1, held),
@@ -120,10 +120,11 @@ fn close_wait_says_what_the_application_has_not_read() {
 #[test]
 fn a_listener_says_how_full_its_accept_queue_is_and_how_long() {
     let accept = Wait { waits_for: Some(WaitsFor::Accept), unread: None, ..NOTHING };
-    let queue = FullQueue { waiting: 129, most: 128, lasts: ms(10_000), or_longer: false };
+    let queue = AcceptQueue { waiting: 129, most: 128 };
+    let queue = StillFull { queue, lasts: ms(10_000), or_longer: false };
     for (or_longer, text) in [(false, "for 10 s"), (true, "for 10 s or longer")] {
         assert_eq!(
-            shown_with(TcpState::Listen, accept, Some(FullQueue { or_longer, ..queue })),
+            shown_with(TcpState::Listen, accept, Some(StillFull { or_longer, ..queue })),
             format!(
                 "waits for the application's accept() \u{b7} accept queue full (129 of 128) {text}"
             )
@@ -173,7 +174,7 @@ fn others_of_one_kind_are_a_line_without_ends() {
         inherited: true,
         doubtful: false,
     };
-    let shown = |others| line(&News::Others(others), 80, true);
+    let shown = |others| line(&TrackedEvent::Others(others), 120, true);
     assert_eq!(
         shown(others).trim_start(),
         "3.0000 and 1,204 more of nc 2410 (listener): CLOSE_WAIT, still, after 10 s"

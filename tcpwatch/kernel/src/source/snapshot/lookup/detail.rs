@@ -5,14 +5,14 @@ use std::collections::{BTreeMap, HashSet};
 use tcpwatch_core::{
     event::{Cookie, Endpoints, Netns, Waiter},
     timing::Sysctls,
-    track::Question,
+    track::StayQuestion,
 };
 
 use super::{super::super::sysctls, Channel, Lookup, sock_diag};
 
 /// What was asked in some network namespaces.
 #[derive(Debug, Default)]
-pub struct Details {
+pub struct Lookups {
     /// The sockets that exist. One that is gone, or whose namespace cannot be entered, is missing.
     pub waiters: Vec<Waiter>,
     /// The sysctls of the namespaces that were asked for them and could be read.
@@ -24,12 +24,16 @@ impl Lookup {
     ///
     /// Every namespace but the own one is entered once, in a thread of its own that ends before this returns;
     /// that takes `CAP_SYS_ADMIN`.
-    pub fn ask_in_detail(&mut self, questions: &[Question], lacks_sysctls: &[Netns]) -> Details {
-        let mut groups: BTreeMap<Netns, Vec<Question>> = BTreeMap::new();
+    pub fn ask_in_detail(
+        &mut self,
+        questions: &[StayQuestion],
+        lacks_sysctls: &[Netns],
+    ) -> Lookups {
+        let mut groups: BTreeMap<Netns, Vec<StayQuestion>> = BTreeMap::new();
         for question in questions {
             groups.entry(question.netns).or_default().push(*question);
         }
-        let mut details = Details::default();
+        let mut details = Lookups::default();
         for (netns, group) in groups {
             let wants_sysctls = lacks_sysctls.contains(&netns);
             let (waiters, sysctls) = self.details_of(netns, &group, wants_sysctls);
@@ -42,11 +46,11 @@ impl Lookup {
     fn details_of(
         &mut self,
         netns: Netns,
-        group: &[Question],
+        group: &[StayQuestion],
         wants_sysctls: bool,
     ) -> (Vec<Waiter>, Option<Sysctls>) {
         let sysctls = || wants_sysctls.then(|| sysctls::read_here().ok()).flatten();
-        let has_ports = |question: &Question| {
+        let has_ports = |question: &StayQuestion| {
             let Endpoints { local, remote } = question.ends;
             local.port != 0 && remote.port != 0
         };
@@ -70,7 +74,7 @@ impl Lookup {
 /// The sockets of these questions by their cookies. One that connects and has not been heard of since has no port
 /// that is known, because SYN_SENT is entered before it is chosen (`tcp_v4_connect`, `net/ipv4/tcp_ipv4.c`). A
 /// listener has no peer, and may share its port with others.
-fn listed(netns: Netns, questions: &[Question]) -> Vec<Waiter> {
+fn listed(netns: Netns, questions: &[StayQuestion]) -> Vec<Waiter> {
     let mut found = Vec::new();
     for listen in [false, true] {
         if questions.iter().any(|question| (question.ends.remote.port == 0) == listen) {
