@@ -89,7 +89,7 @@ pub(crate) struct StillLine {
     #[cfg_attr(test, schemars(with = "bool"))]
     end_read: Option<bool>,
     /// How often a timer has sent the same segment again since the last answer, by the kernel's count, in which a
-    /// tail loss probe is not; absent when no such timer runs.
+    /// tail loss probe is not, but an attempt that the network below did not take; absent when no such timer runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, schemars(schema_with = "schema::count"))]
     sent_again: Option<u32>,

@@ -158,10 +158,10 @@ fn queues(wait: &Wait) -> Vec<String> {
     queues
 }
 
-/// The kernel counts timeouts; a tail loss probe, which sends the last segment again too, is none.
+/// Of a full socket the kernel counts timeouts: a tail loss probe, which sends the last segment again too, is none,
+/// and the network below may not have taken the segment. Of a half-open connection it counts SYN+ACKs.
 fn retransmits(count: u8, waits_for: Option<WaitsFor>) -> Option<String> {
-    let handshake = matches!(waits_for, Some(WaitsFor::SynAck | WaitsFor::HandshakeAck));
-    match (count, handshake) {
+    match (count, waits_for == Some(WaitsFor::HandshakeAck)) {
         (0, _) => None,
         (1, true) => Some("sent again once".to_owned()),
         (many, true) => Some(format!("sent again {many} times")),

@@ -150,7 +150,7 @@ fn fin_wait_2_says_when_it_ends_or_that_nothing_ends_it() {
 fn a_handshake_says_how_often_it_was_tried() {
     for (waits_for, count, text) in [
         (WaitsFor::SynAck, 0, "an answer to its SYN"),
-        (WaitsFor::SynAck, 1, "an answer to its SYN \u{b7} sent again once"),
+        (WaitsFor::SynAck, 1, "an answer to its SYN \u{b7} 1 timeout"),
         (WaitsFor::HandshakeAck, 3, "the last ACK of the handshake \u{b7} sent again 3 times"),
     ] {
         let wait = Wait { waits_for: Some(waits_for), retransmits: Some(count), ..NOTHING };
