@@ -24,7 +24,8 @@ pub enum WaitsFor {
     Acknowledgment,
     /// The peer's FIN.
     PeerFin,
-    /// The application's `accept()`: the peer has closed before, or of a listener, its accept queue is full.
+    /// The application's `accept()`: of a connection that nobody has accepted, and of a listener with such
+    /// connections.
     Accept,
     /// The application's `close()` or `shutdown()`.
     Close,
@@ -142,7 +143,10 @@ impl Wait {
             unacknowledged,
             unread,
             end_read,
-            window: bytes_of(waiter).and_then(|tcp| tcp.window),
+            window: waiter
+                .tcp
+                .filter(|_| known.state != TcpState::Listen)
+                .and_then(|tcp| tcp.window),
             retransmits: None,
             probes: None,
             next_in: None,
@@ -186,8 +190,18 @@ fn waits_for(waiter: &Waiter, unsent: Option<u32>, in_flight: Option<u32>) -> Op
         TcpState::SynSent => WaitsFor::SynAck,
         TcpState::SynRecv => WaitsFor::HandshakeAck,
         TcpState::FinWait2 => WaitsFor::PeerFin,
-        TcpState::Listen if known.queue_full => WaitsFor::Accept,
-        TcpState::CloseWait if known.inode == 0 => WaitsFor::Accept,
+        TcpState::Listen if waiter.receive_queue == 0 => WaitsFor::Connection,
+        TcpState::Listen => WaitsFor::Accept,
+        TcpState::TimeWait => WaitsFor::Timer,
+        // Only a connection that nobody has accepted has no file in these states.
+        TcpState::Established | TcpState::CloseWait if known.inode == 0 => WaitsFor::Accept,
+        TcpState::Established if timer == Some(SocketTimerKind::WindowProbe) => WaitsFor::Window,
+        TcpState::Established
+            if timer == Some(SocketTimerKind::Retransmit)
+                && tcp.is_some_and(|tcp| tcp.in_flight > 0) =>
+        {
+            WaitsFor::Acknowledgment
+        }
         TcpState::CloseWait => WaitsFor::Close,
         TcpState::FinWait1 | TcpState::Closing | TcpState::LastAck => {
             // With segments in flight the peer has taken back a part of what it had offered.
@@ -218,14 +232,11 @@ fn is_orphan(waiter: &Waiter) -> bool {
     closing && waiter.known.inode == 0
 }
 
-/// A listener's queues hold connections, not bytes.
-fn bytes_of(waiter: &Waiter) -> Option<TcpInfo> {
-    waiter.tcp.filter(|_| waiter.known.state != TcpState::Listen)
-}
-
 /// Bytes of data that were not sent, and that were not acknowledged, without SYN and FIN.
 fn sent(waiter: &Waiter) -> (Option<u32>, Option<u32>) {
-    let Some(unsent) = bytes_of(waiter).and_then(|tcp| tcp.unsent) else { return (None, None) };
+    // The queues of a listener are of connections.
+    let tcp = waiter.tcp.filter(|_| waiter.known.state != TcpState::Listen);
+    let Some(unsent) = tcp.and_then(|tcp| tcp.unsent) else { return (None, None) };
     let (syn, fin) = match waiter.known.state {
         TcpState::SynSent | TcpState::SynRecv => (1, 0),
         TcpState::FinWait1 | TcpState::Closing | TcpState::LastAck => (0, 1),
@@ -239,7 +250,7 @@ fn sent(waiter: &Waiter) -> (Option<u32>, Option<u32>) {
 
 /// Bytes that the application has not read, and whether it has read the end. The FIN is behind all of them.
 fn received(waiter: &Waiter) -> (Option<u32>, Option<bool>) {
-    if bytes_of(waiter).is_none() {
+    if waiter.tcp.is_none() {
         return (None, None);
     }
     let queue = waiter.receive_queue;

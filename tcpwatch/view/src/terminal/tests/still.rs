@@ -41,7 +41,7 @@ fn shown_with(state: TcpState, wait: Wait, queue: Option<StillFull>) -> String {
     let at_least = None;
     let still =
         Still { at: at(2000), subject, state, in_state: Some(ms(1000)), at_least, wait, queue };
-    let line = line(&TrackedEvent::Still(Box::new(still)), 80, true);
+    let line = line(&TrackedEvent::Still(Box::new(still)), 400, true);
     let (before, after) = line.split_once("nc 2410 \u{b7} ").expect("the owner, and more");
     assert!(before.contains(&format!("{state}, still")) && before.ends_with(" 1.00 s  "), "{line}");
     after.to_owned()
