@@ -82,7 +82,7 @@ pub const MAX_MPTCP: u32 = 4096;
 pub const FIRST_PID_NAMESPACE: u32 = 0xEFFF_FFFC;
 
 /// Fields that say why a socket enters CLOSED.
-pub const CLOSING_FIELDS: [KernelField; 12] = [
+pub const CLOSING_FIELDS: [KernelField; 13] = [
     field("SK_ERR_SOFT", "sock", "sk_err_soft"),
     field("SK_SOCKET", "tcp_sock", "inet_conn.icsk_inet.sk.sk_socket"),
     field("SOCKET_STATE", "socket", "state"),
@@ -90,6 +90,7 @@ pub const CLOSING_FIELDS: [KernelField; 12] = [
     field("SK_LAST_ERROR", "tcp_sock", "inet_conn.icsk_inet.sk.sk_error_queue.prev"),
     field("SKB_CB", "sk_buff", "cb"),
     field("EE_ERRNO", "sock_exterr_skb", "ee.ee_errno"),
+    field("ICSK_RETRANSMITS", "tcp_sock", "inet_conn.icsk_retransmits"),
     field("TCP_TOTAL_RETRANS", "tcp_sock", "total_retrans"),
     field("TCP_SND_UNA", "tcp_sock", "snd_una"),
     field("TCP_SND_NXT", "tcp_sock", "snd_nxt"),

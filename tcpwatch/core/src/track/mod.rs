@@ -51,9 +51,9 @@ pub use now::{AcceptQueue, SocketNow, StateAge, sockets_now};
 pub use queues::Dropped;
 use queues::Unclaimed;
 pub use reason::Reason;
-use stays::Stays;
+use stays::{Base, Stays};
 pub use stays::{MOMENTS, Sights, StayQuestion};
-pub use still::{Others, Still};
+pub use still::{Others, Still, StillFull};
 pub use tracked_event::{
     Change, Handshake, Restart, TrackedEvent, TrackedReset, TrackedRetransmit,
 };
@@ -156,7 +156,10 @@ impl Tracker {
     /// Learns what existed when a snapshot was taken, before any event is applied.
     pub fn learn(&mut self, known: &[KnownSocket]) {
         for socket in known.iter().filter(|socket| socket.state == TcpState::Listen) {
-            self.listeners.add(socket.netns, &socket.ends.local, socket.socket, socket.owner);
+            let local = &socket.ends.local;
+            self.listeners.add(socket.netns, local, socket.socket, socket.owner);
+            let full = socket.queue_full.then_some(Base { at: socket.seen, seen_only: true });
+            self.listeners.note_full(socket.netns, local.port, socket.socket, full);
         }
         for socket in known {
             if socket.state != TcpState::Listen {

@@ -263,6 +263,7 @@ mod tests {
                 timer_left: None,
                 seen: KernelTime(1_000_000_000_000),
                 quiet: None,
+                queue_full: false,
                 inode: 7,
                 cgroup: None,
                 owner: None,

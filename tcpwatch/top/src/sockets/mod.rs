@@ -327,7 +327,7 @@ impl Sockets {
     }
 
     fn still(&mut self, still: &Still) -> Option<RowId> {
-        let Still { at, ref subject, state, in_state, at_least, wait } = *still;
+        let Still { at, ref subject, state, in_state, at_least, wait, queue: _ } = *still;
         let since = at.before(in_state.or(at_least).unwrap_or_default());
         let age = Age { since, seen: in_state.is_some() };
         let id = self.found_or_new(subject, state, age);

@@ -73,6 +73,7 @@ fn state(at: u64, socket: u64, from: TcpState, to: TcpState) -> StateEvent {
         process: None,
         no_fin_wait: false,
         fast_open: false,
+        syn_cookie: false,
         round_trip: None,
         timer: None,
         kept_back: false,
