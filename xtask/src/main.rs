@@ -13,6 +13,7 @@ mod cargo;
 mod check;
 mod debian;
 mod demo;
+mod dist;
 mod ebpf;
 #[cfg(test)]
 mod links;
@@ -54,6 +55,8 @@ enum XtaskCommand {
     Run(run::RunArgs),
     /// Format, clippy, unit tests: run it after every change
     Check,
+    /// Make the files of a release: archive, Debian package, container image, bill of materials, sums
+    Dist(dist::DistArgs),
     /// Run the tests, all tiers or the named ones
     Test(tiers::TestArgs),
     /// Measure what tcpwatch costs, beside the floor and its peers (as root)
@@ -79,6 +82,7 @@ fn start(task: &XtaskCommand) -> Result<ExitCode> {
         XtaskCommand::Ebpf => ebpf::command(),
         XtaskCommand::Run(args) => run::command(args),
         XtaskCommand::Check => check::command(),
+        XtaskCommand::Dist(args) => dist::command(args),
         XtaskCommand::Test(args) => tiers::command(args),
         XtaskCommand::Bench(args) => bench::command(args),
     }

@@ -126,6 +126,8 @@ pub enum Command {
     Manpages {
         /// The directory to write them to; it has to exist
         dir: PathBuf,
+        /// The date in them, YYYY-MM-DD
+        date: String,
     },
     /// Count everything for Prometheus and print nothing: metrics of every socket over HTTP.
     Serve(ServeArgs),
