@@ -21,7 +21,7 @@ use crate::{
     filter,
     kernel::{Sock, Task},
     maps::HOLDERS,
-    owner, trial,
+    owner, refused, trial,
 };
 
 #[btf_tracepoint(function = "tcp_rcv_space_adjust")]
@@ -79,7 +79,10 @@ fn try_learn(sock: Sock, hook: Hook) -> Result<(), Loss> {
         return Ok(());
     }
     let addresses = sock.addresses().ok_or(Loss::UnknownFamily)?;
-    if !filter::addresses(&addresses) {
+    if !filter::addresses(&addresses)
+        || refused::direction(sock)
+        || refused::cgroup(|| tcp.cgroup())
+    {
         return Ok(());
     }
     let head = emit::head(RecordKind::Owner, sock.cookie(), netns, ports, 0);

@@ -12,6 +12,7 @@ use crate::{
     emit::{self, Loss},
     filter::{self, Wanted},
     kernel::Sock,
+    refused,
     tcp_send_reset::What,
     trial,
 };
@@ -39,6 +40,9 @@ fn try_receive_reset(ctx: &BtfTracePointContext) -> Result<(), Loss> {
     let state = sock.state();
     let tcp = sock.as_tcp().ok_or(Loss::NotATcpSocket)?;
     let Some(Wanted { ports, netns }) = filter::socket(sock, tcp) else { return Ok(()) };
+    if refused::direction(sock) {
+        return Ok(());
+    }
     let head = emit::head(RecordKind::Reset, sock.cookie(), netns, ports, 0);
     let head = RecordHead { cgroup: tcp.cgroup(), ..head };
     let addresses = sock.addresses().ok_or(Loss::UnknownFamily)?;

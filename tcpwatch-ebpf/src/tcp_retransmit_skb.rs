@@ -19,7 +19,7 @@ use crate::{
     filter::{self, Wanted},
     inet_sock_set_state::tell_kept_back,
     kernel::{Addresses, Segment, Sock},
-    maps, sent_before, trial,
+    maps, refused, sent_before, trial,
 };
 
 #[btf_tracepoint(function = "tcp_retransmit_skb")]
@@ -69,6 +69,9 @@ fn try_retransmit(ctx: &BtfTracePointContext) -> Result<(), Loss> {
     let state = sock.state();
     let tcp = sock.as_tcp().ok_or(Loss::NotATcpSocket)?;
     let Some(Wanted { ports, netns }) = filter::socket(sock, tcp) else { return Ok(()) };
+    if refused::direction(sock) {
+        return Ok(());
+    }
     let orphan = if sock.is_orphan() { FLAG_ORPHAN } else { 0 };
     let flags = if failed(ctx) { orphan | FLAG_NOT_SENT } else { orphan };
     let segment = Segment::argument(ctx, 1);

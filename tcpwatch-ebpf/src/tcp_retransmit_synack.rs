@@ -19,6 +19,7 @@ use crate::{
     filter::{self, Wanted},
     kernel::Sock,
     listener_queue::{self, Moment},
+    refused,
     tcp_retransmit_skb::Again,
     trial,
 };
@@ -41,6 +42,9 @@ fn retransmit_synack(ctx: BtfTracePointContext) -> i32 {
 
 #[inline(always)]
 fn try_retransmit_synack(ctx: &BtfTracePointContext) -> Result<(), Loss> {
+    if refused::half_open() {
+        return Ok(());
+    }
     let request = Sock::request(ctx, 1);
     // The first argument is the listener, or the socket that fast open has made already.
     let listener = Sock::argument(ctx, 0).as_tcp().ok_or(Loss::NotATcpSocket)?;

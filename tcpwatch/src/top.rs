@@ -99,8 +99,9 @@ fn plan(args: &TopArgs, netns: Option<Netns>) -> Plan {
     };
     let filters_in_kernel = Filters {
         netns,
-        // A filter of the view, as all that may change while a socket lives.
+        // Filters of the view, as all that may change while it is watched.
         states: Vec::new(),
+        direction: None,
         tells: if live.record.is_some() { Tells::Lives } else { Tells::Happenings },
         holders: !live.no_io,
         ..filters.in_kernel()

@@ -410,6 +410,12 @@ impl FilterArgs {
             },
             states: self.state.clone(),
             netns: None,
+            direction: match (self.accepted, self.connected) {
+                (true, _) => Some(Direction::Incoming),
+                (false, true) => Some(Direction::Outgoing),
+                (false, false) => None,
+            },
+            by_cgroup: self.places().asks(),
             tells: Tells::default(),
             holders: false,
         }

@@ -111,6 +111,7 @@ pub(crate) fn header(plan: &Plan, probes: &Probes) -> Header {
             gapless: true,
             minis: probes.minis.is_ok(),
             lives: plan.filters.tells == Tells::Lives,
+            selective: plan.filters.leaves_out_sockets(),
             rate: clock::tick_rate(),
         },
         symbols: probes.symbols.clone(),
