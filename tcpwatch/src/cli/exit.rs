@@ -41,8 +41,8 @@ pub fn status(error: &anyhow::Error) -> ExitCode {
     let is_usage = error.is::<snapshot::NetnsError>()
         || error.is::<ContainerError>()
         || error.is::<AmbiguousContainer>()
-        || error.is::<catalog::Unknown>()
-        || error.is::<glossary::Unknown>()
+        || error.is::<catalog::UnknownScenario>()
+        || error.is::<glossary::UnknownWord>()
         || error.is::<FileError>()
         || error.is::<NoTerminal>();
     if is_usage {

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use tcpwatch_core::{
     event::{CgroupId, Event, KernelTime, StateEvent},
-    place::Place,
+    place::CgroupPlace,
     timing::Sysctls,
 };
 use tcpwatch_kernel::{
@@ -58,7 +58,7 @@ impl Questions {
             recording.cgroup(id, path);
         }
         if path.is_some() || !self.cgroups.may_find_later() {
-            let mut place = path.as_deref().map(Place::of);
+            let mut place = path.as_deref().map(CgroupPlace::of);
             if let Some(container) = place.as_mut().and_then(|place| place.container.as_mut()) {
                 container.name = self.containers.name(&container.id);
             }

@@ -1,7 +1,7 @@
 //! What has happened to a socket.
 
 use tcpwatch_core::{
-    event::{KernelTime, ResetDirection, Segment, TcpState},
+    event::{KernelTime, ResetDirection, SegmentKind, TcpState},
     track::{Reason, WaitsFor},
 };
 use tcpwatch_view::{
@@ -11,7 +11,7 @@ use tcpwatch_view::{
 
 /// Something that happened to a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Moment {
+pub struct LifeEvent {
     /// When, by the kernel's clock.
     pub at: KernelTime,
     /// What.
@@ -35,7 +35,7 @@ pub enum Happening {
     /// A segment was sent again.
     SentAgain {
         /// Which one.
-        segment: Segment,
+        segment: SegmentKind,
         /// Which time in a row.
         attempt: u32,
         /// The time since it was sent before, in microseconds, if that was seen.
@@ -92,12 +92,12 @@ impl Happening {
 
 /// What a segment is called.
 #[must_use]
-pub const fn segment_words(segment: Segment) -> &'static str {
+pub const fn segment_words(segment: SegmentKind) -> &'static str {
     match segment {
-        Segment::Syn => "SYN",
-        Segment::SynAck => "SYN+ACK",
-        Segment::Fin => "FIN",
-        Segment::Data => "data",
+        SegmentKind::Syn => "SYN",
+        SegmentKind::SynAck => "SYN+ACK",
+        SegmentKind::Fin => "FIN",
+        SegmentKind::Data => "data",
     }
 }
 

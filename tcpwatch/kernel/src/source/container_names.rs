@@ -58,7 +58,7 @@ struct Stored {
 
 /// `config.json` (`Spec` of the Open Container Initiative).
 #[derive(Deserialize)]
-struct Spec {
+struct OciSpec {
     #[serde(default)]
     annotations: BTreeMap<String, String>,
 }
@@ -146,7 +146,7 @@ fn docker(dir: &Path) -> Option<String> {
 }
 
 fn bundle(dir: &Path) -> Option<String> {
-    let Spec { annotations } = read(&dir.join("config.json"))?;
+    let OciSpec { annotations } = read(&dir.join("config.json"))?;
     of_kubernetes(&annotations).or_else(|| valid(annotations.get("nerdctl/name")?.clone()))
 }
 

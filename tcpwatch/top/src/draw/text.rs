@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tcpwatch_core::{
     event::{Direction, Endpoint, KernelTime, TcpState},
-    place::Place,
+    place::CgroupPlace,
     track::Reason,
 };
 use tcpwatch_view::terminal::Humane;
@@ -69,7 +69,7 @@ pub(super) const fn arrow(row: &SocketRow) -> &'static str {
 }
 
 /// The owner and where it runs; `?` behind the process of the listener, which is a guess.
-pub(super) fn owner(row: &SocketRow, place: Option<&Place>, room: usize) -> String {
+pub(super) fn owner(row: &SocketRow, place: Option<&CgroupPlace>, room: usize) -> String {
     let guess = if row.subject.inherited { "?" } else { "" };
     let Some(process) = row.owner() else {
         let unit = place.and_then(|place| place.unit.as_deref());
@@ -88,7 +88,7 @@ pub(super) fn owner(row: &SocketRow, place: Option<&Place>, room: usize) -> Stri
     cut(name, room.saturating_sub(guess.len())) + guess
 }
 
-fn whereabouts(place: &Place) -> Option<&str> {
+fn whereabouts(place: &CgroupPlace) -> Option<&str> {
     if let Some(container) = &place.container {
         return Some(container.short());
     }

@@ -5,7 +5,7 @@ use std::{borrow::Cow, env, fs};
 use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings, json_schema};
 use serde_json::{Map, Value, json};
 use tcpwatch_core::{
-    event::{Segment, TcpState, Via},
+    event::{SegmentKind, TcpState, Via},
     loss::Cause,
     place::Runtime,
     track::{ClosedBy, Handshake, Reason, WaitsFor},
@@ -13,7 +13,7 @@ use tcpwatch_core::{
 
 use super::{
     Head, Identity, Located, LossLine, Owned, SummaryLine, Tail,
-    values::{Connected, State},
+    values::{Connected, StateJson},
 };
 use crate::{forms, json::Seconds};
 
@@ -59,7 +59,7 @@ impl JsonSchema for Seconds {
     }
 }
 
-impl JsonSchema for State {
+impl JsonSchema for StateJson {
     fn schema_name() -> Cow<'static, str> {
         "a_state".into()
     }
@@ -284,7 +284,7 @@ fn definitions() -> Value {
              segments were not acknowledged.",
             &ENDS.map(Reason::word)
         ),
-        "kind": words("What was sent again.", &Segment::ALL.map(Segment::word)),
+        "kind": words("What was sent again.", &SegmentKind::ALL.map(SegmentKind::word)),
         "handshake": words(
             "How the handshake was done, on the way to ESTABLISHED, if not in the usual way: the SYN brought \
              data and the server took them, at either end, or the kernel kept no state until the final ACK.",

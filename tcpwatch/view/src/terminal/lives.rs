@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tcpwatch_core::{
-    event::{Segment, TcpState, WallClock},
+    event::{SegmentKind, TcpState, WallClock},
     track::{Connection, MissedChange, Reason},
 };
 
@@ -142,7 +142,7 @@ fn ending(connection: &Connection) -> String {
             }
         }
         Reason::HalfOpen => {
-            let sent = 1 + count(connection, Segment::SynAck);
+            let sent = 1 + count(connection, SegmentKind::SynAck);
             format!("handshake given up after {}", many(sent, "SYN+ACK"))
         }
         Reason::HalfClosed => match hidden(TcpState::FinWait2) {
@@ -166,7 +166,7 @@ fn unanswered(connection: &Connection) -> String {
     format!(" after {time}{syns} without an answer")
 }
 
-fn count(connection: &Connection, segment: Segment) -> u32 {
+fn count(connection: &Connection, segment: SegmentKind) -> u32 {
     connection.again.iter().find(|(known, _)| *known == segment).map_or(0, |(_, count)| *count)
 }
 

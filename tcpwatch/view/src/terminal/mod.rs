@@ -20,9 +20,9 @@ use anstyle::Style;
 use jiff::tz::TimeZone;
 use tcpwatch_core::{
     event::{CgroupId, Direction, KernelTime, WallClock},
-    place::{Place, Places},
+    place::{CgroupPlace, Places},
     sink::{Loss, Sink, Summary},
-    track::{Change, Existing, Handshake, News, Reason, Restart, Subject},
+    track::{Change, Existing, Handshake, Reason, Restart, Subject, TrackedEvent},
 };
 
 use self::{
@@ -51,7 +51,7 @@ pub enum TimeStyle {
 
 /// What the log may assume about its reader.
 #[derive(Clone, Copy, Debug)]
-pub struct Layout {
+pub struct LogLayout {
     /// Colours are wanted.
     pub color: bool,
     /// How moments are shown.
@@ -69,7 +69,7 @@ pub struct Layout {
 /// Writes the log.
 #[derive(Debug)]
 pub struct Terminal {
-    layout: Layout,
+    layout: LogLayout,
     calendar: Calendar,
     /// Another second than the line's own is cached here.
     ends_calendar: Calendar,
@@ -117,7 +117,7 @@ struct Remarks<'a> {
 impl Terminal {
     /// A log with nothing in it yet.
     #[must_use]
-    pub fn new(layout: Layout) -> Self {
+    pub fn new(layout: LogLayout) -> Self {
         let zone = match layout.time {
             TimeStyle::Local => TimeZone::system(),
             TimeStyle::Utc | TimeStyle::Elapsed => TimeZone::UTC,
@@ -345,12 +345,12 @@ impl Terminal {
 }
 
 impl Sink for Terminal {
-    fn place(&mut self, id: CgroupId, place: &Arc<Place>) {
+    fn place(&mut self, id: CgroupId, place: &Arc<CgroupPlace>) {
         self.places.learn(id, Some(Arc::clone(place)));
     }
 
-    fn news(&mut self, news: &News, clock: &WallClock, out: &mut Vec<u8>) {
-        line_of(news).text(self, clock, out);
+    fn tracked(&mut self, tracked: &TrackedEvent, clock: &WallClock, out: &mut Vec<u8>) {
+        line_of(tracked).text(self, clock, out);
     }
 
     fn loss(&mut self, loss: &Loss, clock: &WallClock, out: &mut Vec<u8>) {

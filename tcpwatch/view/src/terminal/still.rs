@@ -2,7 +2,7 @@
 
 use tcpwatch_core::{
     event::{KernelTime, TcpState, WallClock},
-    track::{GivesUp, Others, Probes, Still, Wait, WaitsFor},
+    track::{GivesUp, Others, Still, Wait, WaitsFor, WindowProbes},
 };
 
 use super::{Existed, Humane, Remarks, Terminal, cell, char_count, columns::CHANGE, place, style};
@@ -162,7 +162,7 @@ fn retransmits(count: u8, waits_for: Option<WaitsFor>) -> Option<String> {
     }
 }
 
-fn probes(Probes { sent, or_more, unanswered }: Probes) -> String {
+fn probes(WindowProbes { sent, or_more, unanswered }: WindowProbes) -> String {
     let more = if or_more { " or more" } else { "" };
     let probes = if sent == 1 && !or_more { "window probe" } else { "window probes" };
     let answers = match (sent, unanswered) {

@@ -1,32 +1,39 @@
 //! Lines that say why: retries, resets, and what goes wrong besides.
 
 use tcpwatch_core::{
-    event::{KernelTime, ResetDirection, Segment, WallClock, reset_reason},
+    event::{KernelTime, ResetDirection, SegmentKind, WallClock, reset_reason},
     timing::Then,
-    track::{Reset, Retransmit, Subject},
+    track::{Subject, TrackedReset, TrackedRetransmit},
 };
 
 use super::{Humane, Remarks, Terminal, cell, char_count, columns::CHANGE, queue, style};
 
 impl Terminal {
     /// `SYN retry 3 of 6   4.10 s  expected 4 s · next in 8 s · nc 2410`
-    pub(crate) fn retransmit(&mut self, again: &Retransmit, clock: &WallClock, out: &mut Vec<u8>) {
+    pub(crate) fn retransmit(
+        &mut self,
+        again: &TrackedRetransmit,
+        clock: &WallClock,
+        out: &mut Vec<u8>,
+    ) {
         self.begin(again.at, &again.subject, clock, out);
         let segment = match again.segment {
-            Segment::Syn => "SYN",
-            Segment::SynAck => "SYN+ACK",
-            Segment::Fin => "FIN",
-            Segment::Data => "data",
+            SegmentKind::Syn => "SYN",
+            SegmentKind::SynAck => "SYN+ACK",
+            SegmentKind::Fin => "FIN",
+            SegmentKind::Data => "data",
         };
         let (attempt, state) = (again.attempt, again.state);
         let what = match (again.most, again.segment) {
             (Some(most), _) => format!("{segment} retry {attempt} of {most}"),
             // With the longest state there is no room for a comma.
-            (None, Segment::Fin | Segment::Data) if attempt > 9 => {
+            (None, SegmentKind::Fin | SegmentKind::Data) if attempt > 9 => {
                 format!("{segment} retry {attempt} {state}")
             }
-            (None, Segment::Fin | Segment::Data) => format!("{segment} retry {attempt}, {state}"),
-            (None, Segment::Syn | Segment::SynAck) => format!("{segment} retry {attempt}"),
+            (None, SegmentKind::Fin | SegmentKind::Data) => {
+                format!("{segment} retry {attempt}, {state}")
+            }
+            (None, SegmentKind::Syn | SegmentKind::SynAck) => format!("{segment} retry {attempt}"),
         };
         cell::text(&what, CHANGE, &mut self.cell);
         self.middle(style::FAILURE, again.since_last, out);
@@ -53,7 +60,7 @@ impl Terminal {
         self.cell.clear();
     }
 
-    pub(crate) fn reset(&mut self, reset: &Reset, clock: &WallClock, out: &mut Vec<u8>) {
+    pub(crate) fn reset(&mut self, reset: &TrackedReset, clock: &WallClock, out: &mut Vec<u8>) {
         self.begin(reset.at, &reset.subject, clock, out);
         let start = self.cell.len();
         self.cell.extend_from_slice(match reset.direction {
@@ -109,11 +116,11 @@ fn fitting(phrases: &[String], room: Option<usize>) -> String {
 }
 
 /// What was expected, what comes next and what is odd, the latter last.
-fn schedule(again: &Retransmit) -> Vec<String> {
+fn schedule(again: &TrackedRetransmit) -> Vec<String> {
     let mut words = Vec::new();
     match again.expected {
         Some(expected) => words.push(format!("expected {}", Humane(Some(expected)).round())),
-        None if again.early && again.segment == Segment::SynAck => {
+        None if again.early && again.segment == SegmentKind::SynAck => {
             words.push("the SYN came again".to_owned());
         }
         None if again.early => words.push("before its timeout".to_owned()),

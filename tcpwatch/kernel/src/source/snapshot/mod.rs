@@ -37,7 +37,7 @@ use std::{
 use tcpwatch_core::event::{KernelTime, KnownSocket, Netns};
 
 pub use host_facts::host_facts;
-pub use lookup::{Answer, Details, Lookup, Question};
+pub use lookup::{Lookup, LookupAnswer, Lookups, SocketQuestion};
 pub use message::{MessageError, Surveyed};
 pub use names::{NetnsError, name_of, resolve};
 pub use namespaces::EnterError;
@@ -47,14 +47,14 @@ pub use take::take;
 
 /// Where to look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scope {
+pub enum SnapshotScope {
     /// Every network namespace that can be reached.
     Every,
     /// This one.
     Only(Netns),
 }
 
-impl Scope {
+impl SnapshotScope {
     fn covers(self, netns: Netns) -> bool {
         match self {
             Self::Every => true,
@@ -65,7 +65,7 @@ impl Scope {
 
 /// Whether to find out who holds the sockets; it costs a look at every open file of the system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Owners {
+pub enum FindOwners {
     /// Look through `/proc`.
     Find,
     /// Leave [`KnownSocket::owner`] empty.

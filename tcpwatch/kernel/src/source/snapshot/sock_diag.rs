@@ -15,9 +15,9 @@ use tcpwatch_core::event::{Cookie, Endpoints, KernelTime, KnownSocket, Netns, Wa
 
 use super::{
     Detail,
-    message::{self, Context, MessageError, Progress},
+    message::{self, AnswerProgress, Context, MessageError},
 };
-use crate::{clock, probe::filters::Family};
+use crate::{clock, probe::filters::FamilyFilter};
 
 /// Room for one datagram. The kernel fills no more than 32 KiB at a time, however much room it is
 /// given (`netlink_recvmsg`, `net/netlink/af_netlink.c`).
@@ -30,7 +30,7 @@ pub(super) const TRIES: u32 = 5;
 pub(super) const SEQUENCE: u32 = 1;
 
 /// Each has a list of its own.
-pub(super) const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
+pub(super) const FAMILIES: [FamilyFilter; 2] = [FamilyFilter::V4, FamilyFilter::V6];
 
 /// The sockets of a namespace could not be listed.
 #[derive(Debug, thiserror::Error)]
@@ -126,7 +126,7 @@ pub(super) fn waiters(netns: Netns, mut visit: impl FnMut(&Waiter)) -> Result<()
 /// the list may lack some.
 pub(super) fn dump_answer(
     question: InetRequest,
-    mut read: impl FnMut(&[u8], KernelTime) -> Result<Progress, DumpError>,
+    mut read: impl FnMut(&[u8], KernelTime) -> Result<AnswerProgress, DumpError>,
 ) -> Result<bool, DumpError> {
     Asking::open()?.ask(question, |datagram, seen, _| read(datagram, seen))
 }
@@ -154,7 +154,7 @@ impl Asking {
     fn ask(
         &mut self,
         question: InetRequest,
-        mut read: impl FnMut(&[u8], KernelTime, u32) -> Result<Progress, DumpError>,
+        mut read: impl FnMut(&[u8], KernelTime, u32) -> Result<AnswerProgress, DumpError>,
     ) -> Result<bool, DumpError> {
         let sequence = self.next();
         let bytes = self::question(NLM_F_DUMP, sequence, question);
@@ -201,7 +201,11 @@ impl Lister {
     /// Lists the sockets of one family, from whichever thread.
     ///
     /// On an error the sockets found so far stay in `into`.
-    pub fn list(&mut self, family: Family, into: &mut Vec<KnownSocket>) -> Result<(), DumpError> {
+    pub fn list(
+        &mut self,
+        family: FamilyFilter,
+        into: &mut Vec<KnownSocket>,
+    ) -> Result<(), DumpError> {
         let mut tries = 1;
         let before = into.len();
         let netns = self.netns;
@@ -260,13 +264,13 @@ pub(super) fn open() -> Result<Socket, DumpError> {
 /// stands for request sockets too (`inet_diag_dump_icsk`, `net/ipv4/inet_diag.c`); a timewait
 /// mini-socket is chosen by its substate.
 pub(super) fn all_in(
-    family: Family,
+    family: FamilyFilter,
     states: StateFlags,
     extensions: ExtensionFlags,
 ) -> InetRequest {
     let family = match family {
-        Family::V4 => AF_INET,
-        Family::V6 => AF_INET6,
+        FamilyFilter::V4 => AF_INET,
+        FamilyFilter::V6 => AF_INET6,
     };
     let socket_id = SocketId::new_v4();
     InetRequest { family, protocol: IPPROTO_TCP, extensions, states, socket_id }

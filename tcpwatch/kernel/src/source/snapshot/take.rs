@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use tcpwatch_core::event::{KnownSocket, Netns};
 
 use super::{
-    Detail, Owners, Scope, SkipReason, SkippedNamespace, Snapshot, SnapshotError, namespaces,
-    owners, sock_diag, visit::visit_others,
+    Detail, FindOwners, SkipReason, SkippedNamespace, Snapshot, SnapshotError, SnapshotScope,
+    namespaces, owners, sock_diag, visit::visit_others,
 };
 use crate::clock;
 
@@ -15,7 +15,7 @@ use crate::clock;
 /// Namespaces other than the caller's are entered in threads of their own that end afterwards;
 /// this takes `CAP_SYS_ADMIN`, and a namespace that refuses is put down as skipped. The caller's
 /// own namespace takes no privilege at all.
-pub fn take(scope: Scope, who: Owners) -> Result<Snapshot, SnapshotError> {
+pub fn take(scope: SnapshotScope, who: FindOwners) -> Result<Snapshot, SnapshotError> {
     let own = namespaces::own().map_err(SnapshotError::procfs(namespaces::OWN))?;
     let mut snapshot = Snapshot {
         started: clock::now(),
@@ -26,8 +26,8 @@ pub fn take(scope: Scope, who: Owners) -> Result<Snapshot, SnapshotError> {
     };
     // Whoever asks for owners shows the sockets to people.
     let detail = match who {
-        Owners::Find => Detail::Times,
-        Owners::Skip => Detail::Plain,
+        FindOwners::Find => Detail::Times,
+        FindOwners::Skip => Detail::Plain,
     };
     if scope.covers(own) {
         sock_diag::dump(own, detail, &mut snapshot.sockets)?;
@@ -35,7 +35,7 @@ pub fn take(scope: Scope, who: Owners) -> Result<Snapshot, SnapshotError> {
     }
     snapshot.dump_others(scope, own, detail)?;
     keep_latest(&mut snapshot.sockets);
-    if who == Owners::Find {
+    if who == FindOwners::Find {
         let hidden = owners::find(&mut snapshot.sockets).map_err(SnapshotError::procfs("/proc"))?;
         snapshot.hidden_processes = snapshot.hidden_processes.max(hidden);
     }
@@ -45,7 +45,7 @@ pub fn take(scope: Scope, who: Owners) -> Result<Snapshot, SnapshotError> {
 impl Snapshot {
     fn dump_others(
         &mut self,
-        scope: Scope,
+        scope: SnapshotScope,
         own: Netns,
         detail: Detail,
     ) -> Result<(), SnapshotError> {
@@ -58,7 +58,7 @@ impl Snapshot {
                 skipped.push(SkippedNamespace { netns, path, reason });
             }
         })?;
-        if let Scope::Only(netns) = scope
+        if let SnapshotScope::Only(netns) = scope
             && self.namespaces.is_empty()
             && self.skipped.is_empty()
         {

@@ -3,19 +3,19 @@
 use tcpwatch_core::event::Netns;
 
 use super::{
-    DumpError, Scope, SkipReason, SnapshotError,
-    namespaces::{self, Place},
+    DumpError, SkipReason, SnapshotError, SnapshotScope,
+    namespaces::{self, ReachableNamespace},
 };
 
 /// Does `work` in every namespace of the scope that can be entered and is not `own`, and hands on what came of it, or
 /// why not. Takes `CAP_SYS_ADMIN`. Returns the number of processes whose namespace this process may not read.
 pub(super) fn visit_others<T: Send>(
-    scope: Scope,
+    scope: SnapshotScope,
     own: Netns,
     mut work: impl FnMut(Netns) -> Result<T, DumpError> + Send,
-    mut keep: impl FnMut(Place, Result<T, SkipReason>),
+    mut keep: impl FnMut(ReachableNamespace, Result<T, SkipReason>),
 ) -> Result<usize, SnapshotError> {
-    if scope == Scope::Only(own) {
+    if scope == SnapshotScope::Only(own) {
         return Ok(0);
     }
     let reachable = namespaces::reachable().map_err(SnapshotError::procfs("/proc"))?;
