@@ -47,6 +47,7 @@ fn running(args: &TopArgs) -> Result<ExitCode> {
     let mut plan = plan(args, netns);
     if let Some(word) = &plan.places.container {
         plan.places.container = Some(containers::resolve(word)?);
+        plan.places.by_name = false;
     }
     let ask: AskSysctls = Box::new(|netns| sysctls::read(netns).ok());
     let mut screen = screen(args, &plan, (clock::read(), clock::tick_rate(), ask))?;

@@ -392,6 +392,7 @@ impl FilterArgs {
             cgroup: self.cgroup.as_ref().map(|path| path.as_os_str().as_bytes().to_vec()),
             unit: self.unit.clone(),
             container: self.container.clone(),
+            by_name: true,
         }
     }
 

@@ -68,8 +68,8 @@ impl LiveRecording {
         self.write(|recorder| recorder.facts(facts));
     }
 
-    pub(crate) fn cgroup(&mut self, id: CgroupId, path: &[u8]) {
-        self.write(|recorder| recorder.cgroup(id, path));
+    pub(crate) fn cgroup(&mut self, id: CgroupId, path: &[u8], name: Option<&str>) {
+        self.write(|recorder| recorder.cgroup(id, path, name));
     }
 
     pub(crate) fn flush(&mut self) {

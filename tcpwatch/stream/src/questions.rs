@@ -54,14 +54,16 @@ impl Questions {
             return;
         }
         let path = self.cgroups.path(id, Instant::now());
-        if let Some(path) = &path {
-            recording.cgroup(id, path);
-        }
-        if path.is_some() || !self.cgroups.may_find_later() {
-            let mut place = path.as_deref().map(CgroupPlace::of);
-            if let Some(container) = place.as_mut().and_then(|place| place.container.as_mut()) {
+        let place = path.map(|path| {
+            let mut place = CgroupPlace::of(&path);
+            if let Some(container) = &mut place.container {
                 container.name = self.containers.name(&container.id);
             }
+            let name = place.container.as_ref().and_then(|container| container.name.as_deref());
+            recording.cgroup(id, &path, name);
+            place
+        });
+        if place.is_some() || !self.cgroups.may_find_later() {
             road.shown.place(id, place);
         }
     }

@@ -53,7 +53,7 @@ impl<'a> Whereabouts<'a> {
         place
     }
 
-    /// The beginning of an id may be that of two in a recording. At the start of a live run it was made the
+    /// In a recording the beginning of an id may be that of two, and a name that of one after the other. At the start of a live run it was made the
     /// whole id of the only one that existed, or the name of one, with which the id of another may begin.
     fn note_container(&mut self, place: &CgroupPlace) {
         let Some(id) = self.wanted.container_of(place) else { return };
