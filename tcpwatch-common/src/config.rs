@@ -45,9 +45,10 @@ pub const SOCKET_FIELDS: [KernelField; 20] = [
 ];
 
 /// Fields that the owners of sockets need.
-pub const OWNER_FIELDS: [KernelField; 12] = [
+pub const OWNER_FIELDS: [KernelField; 13] = [
     field("TASK_FLAGS", "task_struct", "flags"),
     field("TASK_TGID", "task_struct", "tgid"),
+    field("TASK_EXECS", "task_struct", "self_exec_id"),
     field("TASK_LEADER", "task_struct", "group_leader"),
     field("TASK_COMM", "task_struct", "comm"),
     field("TASK_PID", "task_struct", "thread_pid"),

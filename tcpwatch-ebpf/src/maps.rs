@@ -227,6 +227,7 @@ globals! {
     // Offsets in bytes, see `tcpwatch_common::config`.
     TASK_FLAGS: u32 = 0;
     TASK_TGID: u32 = 0;
+    TASK_EXECS: u32 = 0;
     TASK_LEADER: u32 = 0;
     TASK_COMM: u32 = 0;
     TASK_PID: u32 = 0;

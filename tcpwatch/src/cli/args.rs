@@ -32,7 +32,7 @@ use super::{color::Color, doctor::DoctorArgs, lab::LabCommand};
 /// See what the Linux kernel does with every TCP connection, live.
 ///
 /// Without a command, prints every state change as it happens until Ctrl-C, and of sockets that stay in a
-/// state for what they wait. All filters must hold; ports, addresses and namespaces are filtered in the kernel.
+/// state for what they wait. All filters must hold; ports, addresses, namespaces, cgroups and direction are filtered in the kernel.
 #[derive(Debug, Parser)]
 #[command(
     version,

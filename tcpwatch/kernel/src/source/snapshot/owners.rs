@@ -2,8 +2,10 @@
 
 use std::{
     collections::{HashMap, HashSet, hash_map::Entry},
-    fs, io,
+    fs::{self, File},
+    io::{self, Read as _},
     mem::MaybeUninit,
+    os::fd::OwnedFd,
 };
 
 use rustix::fs::{CWD, Mode, OFlags, RawDir, openat, readlinkat_raw};
@@ -59,7 +61,9 @@ fn look_into(
     owners: &mut HashMap<u32, Process>,
 ) -> io::Result<()> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let files = openat(CWD, format!("/proc/{pid}/fd"), flags, Mode::empty())?;
+    // Stays that of this process: when it has ended nothing is found in it, whoever gets the number next.
+    let process = openat(CWD, format!("/proc/{pid}"), flags, Mode::empty())?;
+    let files = openat(&process, "fd", flags, Mode::empty())?;
     let mut room = [MaybeUninit::uninit(); 8 * 1024];
     let mut entries = RawDir::new(&files, &mut room);
     let mut owner = None;
@@ -75,15 +79,18 @@ fn look_into(
         if !wanted.contains(&inode) {
             continue;
         }
-        if let Entry::Vacant(free) = owners.entry(inode) {
-            free.insert(*owner.get_or_insert_with(|| Process {
+        let Entry::Vacant(free) = owners.entry(inode) else { continue };
+        let known = match owner {
+            Some(known) => known,
+            None => *owner.insert(Process {
                 pid: numbered.then_some(pid),
-                comm: comm(pid),
+                comm: comm(&process)?,
                 thread: None,
-                uid: uid(pid),
+                uid: uid(&process),
                 via: Via::Fd,
-            }));
-        }
+            }),
+        };
+        free.insert(known);
     }
     Ok(())
 }
@@ -95,30 +102,35 @@ fn socket_inode(link: &[u8]) -> Option<u32> {
 }
 
 /// The process's real user id, as this user namespace has it; `None` if it has ended.
-fn uid(pid: u32) -> Option<u32> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    status
-        .lines()
-        .find_map(|line| line.strip_prefix("Uid:"))?
-        .split_whitespace()
-        .next()?
-        .parse()
-        .ok()
+fn uid(process: &OwnedFd) -> Option<u32> {
+    let status = String::from_utf8_lossy(&read(process, "status").ok()?).into_owned();
+    let line = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
+    line.split_whitespace().next()?.parse().ok()
 }
 
-/// The process's name, empty if it has ended.
-fn comm(pid: u32) -> Comm {
-    let text = fs::read(format!("/proc/{pid}/comm")).unwrap_or_default();
+/// The process's name. An error is its end.
+fn comm(process: &OwnedFd) -> io::Result<Comm> {
+    let text = read(process, "comm")?;
     let name = text.strip_suffix(b"\n").unwrap_or(&text);
     let mut bytes = [0; 16];
     for (to, from) in bytes.iter_mut().take(15).zip(name) {
         *to = *from;
     }
-    Comm::from_kernel(bytes)
+    Ok(Comm::from_kernel(bytes))
+}
+
+/// What a file in a process's directory holds.
+fn read(process: &OwnedFd, name: &str) -> io::Result<Vec<u8>> {
+    let file = openat(process, name, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    let mut text = Vec::new();
+    File::from(file).read_to_end(&mut text)?;
+    Ok(text)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::process::Command;
+
     use super::*;
 
     #[test]
@@ -136,10 +148,24 @@ mod tests {
         }
     }
 
+    fn directory(pid: u32) -> OwnedFd {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        openat(CWD, format!("/proc/{pid}"), flags, Mode::empty()).unwrap()
+    }
+
     #[test]
     fn the_name_of_a_process_is_its_comm() {
         let name = fs::read_to_string("/proc/self/comm").unwrap();
-        assert_eq!(comm(std::process::id()).to_string(), name.trim_end());
-        assert_eq!(comm(u32::MAX).to_string(), "", "no such process");
+        assert_eq!(comm(&directory(std::process::id())).unwrap().to_string(), name.trim_end());
+    }
+
+    #[test]
+    fn the_name_of_a_process_that_ends_meanwhile_is_not_that_of_the_next_one_with_its_number() {
+        let mut child = Command::new("sleep").arg("60").spawn().unwrap();
+        let process = directory(child.id());
+        child.kill().unwrap();
+        child.wait().unwrap();
+        // Whoever has the number now is found by the path alone.
+        assert!(comm(&process).is_err() && uid(&process).is_none());
     }
 }
