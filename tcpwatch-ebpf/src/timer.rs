@@ -73,6 +73,10 @@ fn try_observe(
     if count::is_on() {
         count::mini::event(ctx, (timer, kind, mini), event, accepted);
     }
+    // While nothing else takes room on the stack.
+    if is_refused(kind, mini) {
+        return Ok(());
+    }
     if emit::is_on() { tell(ctx, timer, (kind, mini), (event, accepted), hook) } else { Ok(()) }
 }
 
@@ -84,10 +88,6 @@ fn tell(
     (event, accepted): (TimerEvent, bool),
     hook: Hook,
 ) -> Result<(), EmitFailure> {
-    // First, while nothing else takes room on the stack.
-    if is_refused(kind, mini) {
-        return Ok(());
-    }
     let state = mini.state();
     let ports = mini.common.ports();
     if filter::ports(ports) == PortsVerdict::Unwanted {

@@ -142,18 +142,30 @@ fn sink(output: &OutputArgs, started: KernelTime, naming: Naming) -> Box<dyn Sin
         Format::Text => {
             let terminal = io::stdout().is_terminal();
             let color = output.color.is_wanted(terminal);
-            let size = terminal_size::terminal_size().filter(|_| terminal);
+            let size = terminal_size().filter(|_| terminal);
             let layout = LogLayout {
                 color,
                 time: output.time.into(),
-                page: size.map(|(_, rows)| usize::from(rows.0).max(10)),
-                width: size.map_or(120, |(columns, _)| usize::from(columns.0)),
-                cut: terminal,
+                page: size.map(|(_, rows)| rows),
+                width: match size {
+                    Some(_) if output.wide => usize::MAX,
+                    Some((columns, _)) => columns,
+                    None => 120,
+                },
+                // A terminal that does not know its size does not break lines.
+                cut: size.is_some() && !output.wide,
                 started,
             };
-            Box::new(Terminal::new(layout).naming(naming))
+            let lines = Terminal::new(layout).naming(naming);
+            Box::new(if layout.cut { lines.asking(terminal_size) } else { lines })
         }
     }
+}
+
+/// Columns and rows of the terminal that is the standard output; of one without a size, nothing.
+pub(crate) fn terminal_size() -> Option<(usize, usize)> {
+    let (columns, rows) = terminal_size::terminal_size_of(io::stdout())?;
+    (columns.0 > 0).then(|| (usize::from(columns.0), usize::from(rows.0).max(10)))
 }
 
 /// Says that every change from now on is seen, and what is not.

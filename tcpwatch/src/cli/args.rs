@@ -27,7 +27,7 @@ use tcpwatch_kernel::probe::{
 use tcpwatch_lab::hosts::peer;
 use tcpwatch_view::terminal::TimeStyle;
 
-use super::{color::Color, doctor::DoctorArgs, lab::LabCommand};
+use super::{color::Color, doctor::DoctorArgs, lab::LabCommand, list::ListArgs};
 
 /// See what the Linux kernel does with every TCP connection, live.
 ///
@@ -66,6 +66,14 @@ pub struct Cli {
 /// Commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// What is now, once: one line a socket, its state, what it waits for and until when, and whose it is.
+    #[command(after_help = "Examples:\n  \
+            sudo tcpwatch list --state CLOSE_WAIT\n  \
+            sudo tcpwatch list --unit nginx --format json\n  \
+            sudo tcpwatch list -4 --remote-port 443 --time elapsed\n\n\
+            The oldest come first; --state asks what they are in now. Without privilege the sockets of this network \
+            namespace are listed, and the owners that may be seen. `tcpwatch explain AGE` says how ages are known.")]
+    List(Box<ListArgs>),
     /// What is now: a live table of sockets, their states and what they wait for.
     #[command(after_help = top_keys())]
     Top(Box<TopArgs>),
@@ -219,6 +227,9 @@ pub struct OutputArgs {
     /// Clock in text; JSON always has UTC and the kernel's clock
     #[arg(long, value_enum, default_value_t = TimeFormat::Local)]
     pub time: TimeFormat,
+    /// Whole addresses and all columns, however narrow the terminal is; a file or a pipe always has them
+    #[arg(long)]
+    pub wide: bool,
     /// Stop after this many lines
     #[arg(long, value_name = "N")]
     pub count: Option<NonZeroU64>,

@@ -10,7 +10,7 @@ use tcpwatch_kernel::{
     probe::ProbeError,
     source::{
         containers::{AmbiguousContainer, ContainerError},
-        snapshot,
+        snapshot::{self, SkippedNamespace, SnapshotError},
     },
 };
 use tcpwatch_lab::{catalog, hosts::HostsError, lacking::Lacking, scenario::FileError};
@@ -54,7 +54,10 @@ pub fn status(error: &anyhow::Error) -> ExitCode {
     if error.downcast_ref::<HostsError>().is_some_and(HostsError::is_precondition) {
         return PRECONDITION.into();
     }
-    if error.is::<BindError>() || error.is::<Lacking>() {
+    if error.downcast_ref::<SkippedNamespace>().is_some_and(SkippedNamespace::is_refused) {
+        return PRECONDITION.into();
+    }
+    if error.is::<SnapshotError>() || error.is::<BindError>() || error.is::<Lacking>() {
         return PRECONDITION.into();
     }
     FAILED.into()

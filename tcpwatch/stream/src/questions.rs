@@ -5,7 +5,6 @@ use std::time::Instant;
 
 use tcpwatch_core::{
     event::{CgroupId, Event, KernelTime, StateEvent},
-    place::CgroupPlace,
     timing::Sysctls,
 };
 use tcpwatch_kernel::{
@@ -55,10 +54,7 @@ impl Questions {
         }
         let path = self.cgroups.path(id, Instant::now());
         let place = path.map(|path| {
-            let mut place = CgroupPlace::of(&path);
-            if let Some(container) = &mut place.container {
-                container.name = self.containers.name(&container.id);
-            }
+            let place = self.containers.place(&path);
             let name = place.container.as_ref().and_then(|container| container.name.as_deref());
             recording.cgroup(id, &path, name);
             place

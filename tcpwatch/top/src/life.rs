@@ -80,7 +80,10 @@ impl Happening {
             Self::Reset(ResetDirection::Received) => "RST received".to_owned(),
             Self::Error(errno) => format!("error: {}", words::error(errno)),
             Self::Stayed(waits_for) => {
-                format!("still, waits for {}", waits_for.map_or("what is not known", wait_words))
+                format!(
+                    "still, waits for {}",
+                    waits_for.map_or("what is not known", words::wait_words)
+                )
             }
             Self::Closed(reason) => match reason.and_then(reason_words) {
                 Some(words) => format!("CLOSED, {words}"),
@@ -98,20 +101,5 @@ pub const fn segment_words(segment: SegmentKind) -> &'static str {
         SegmentKind::SynAck => "SYN+ACK",
         SegmentKind::Fin => "FIN",
         SegmentKind::Data => "data",
-    }
-}
-
-/// For what a socket waits, in at most 17 columns.
-#[must_use]
-pub const fn wait_words(waits_for: WaitsFor) -> &'static str {
-    match waits_for {
-        WaitsFor::SynAck => "SYN+ACK",
-        WaitsFor::HandshakeAck => "ACK of handshake",
-        WaitsFor::FirstWrite => "its first write",
-        WaitsFor::Window => "window of peer",
-        WaitsFor::Acknowledgment => "ACK of peer",
-        WaitsFor::PeerFin => "FIN of peer",
-        WaitsFor::Accept => "accept() by owner",
-        WaitsFor::Close => "close() by owner",
     }
 }

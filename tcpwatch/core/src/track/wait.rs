@@ -24,15 +24,20 @@ pub enum WaitsFor {
     Acknowledgment,
     /// The peer's FIN.
     PeerFin,
-    /// The application's `accept()`: the peer has closed before.
+    /// The application's `accept()`: of a connection that nobody has accepted, and of a listener with such
+    /// connections.
     Accept,
     /// The application's `close()` or `shutdown()`.
     Close,
+    /// A listener: a connection.
+    Connection,
+    /// The timer of TIME_WAIT.
+    Timer,
 }
 
 impl WaitsFor {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::SynAck,
         Self::HandshakeAck,
         Self::FirstWrite,
@@ -41,6 +46,8 @@ impl WaitsFor {
         Self::PeerFin,
         Self::Accept,
         Self::Close,
+        Self::Connection,
+        Self::Timer,
     ];
 
     /// The word used in JSON.
@@ -55,6 +62,8 @@ impl WaitsFor {
             Self::PeerFin => "peer_fin",
             Self::Accept => "accept",
             Self::Close => "close",
+            Self::Connection => "connection",
+            Self::Timer => "timer",
         }
     }
 }
@@ -134,7 +143,10 @@ impl Wait {
             unacknowledged,
             unread,
             end_read,
-            window: waiter.tcp.and_then(|tcp| tcp.window),
+            window: waiter
+                .tcp
+                .filter(|_| known.state != TcpState::Listen)
+                .and_then(|tcp| tcp.window),
             retransmits: None,
             probes: None,
             next_in: None,
@@ -178,7 +190,18 @@ fn waits_for(waiter: &Waiter, unsent: Option<u32>, in_flight: Option<u32>) -> Op
         TcpState::SynSent => WaitsFor::SynAck,
         TcpState::SynRecv => WaitsFor::HandshakeAck,
         TcpState::FinWait2 => WaitsFor::PeerFin,
-        TcpState::CloseWait if known.inode == 0 => WaitsFor::Accept,
+        TcpState::Listen if waiter.receive_queue == 0 => WaitsFor::Connection,
+        TcpState::Listen => WaitsFor::Accept,
+        TcpState::TimeWait => WaitsFor::Timer,
+        // Only a connection that nobody has accepted has no file in these states.
+        TcpState::Established | TcpState::CloseWait if known.inode == 0 => WaitsFor::Accept,
+        TcpState::Established if timer == Some(SocketTimerKind::WindowProbe) => WaitsFor::Window,
+        TcpState::Established
+            if timer == Some(SocketTimerKind::Retransmit)
+                && tcp.is_some_and(|tcp| tcp.in_flight > 0) =>
+        {
+            WaitsFor::Acknowledgment
+        }
         TcpState::CloseWait => WaitsFor::Close,
         TcpState::FinWait1 | TcpState::Closing | TcpState::LastAck => {
             // With segments in flight the peer has taken back a part of what it had offered.
@@ -211,7 +234,9 @@ fn is_orphan(waiter: &Waiter) -> bool {
 
 /// Bytes of data that were not sent, and that were not acknowledged, without SYN and FIN.
 fn sent(waiter: &Waiter) -> (Option<u32>, Option<u32>) {
-    let Some(unsent) = waiter.tcp.and_then(|tcp| tcp.unsent) else { return (None, None) };
+    // The queues of a listener are of connections.
+    let tcp = waiter.tcp.filter(|_| waiter.known.state != TcpState::Listen);
+    let Some(unsent) = tcp.and_then(|tcp| tcp.unsent) else { return (None, None) };
     let (syn, fin) = match waiter.known.state {
         TcpState::SynSent | TcpState::SynRecv => (1, 0),
         TcpState::FinWait1 | TcpState::Closing | TcpState::LastAck => (0, 1),
@@ -233,7 +258,7 @@ fn received(waiter: &Waiter) -> (Option<u32>, Option<bool>) {
         TcpState::CloseWait | TcpState::Closing | TcpState::LastAck => {
             (Some(queue.saturating_sub(1)), Some(queue == 0))
         }
-        TcpState::SynSent | TcpState::SynRecv => (None, None),
+        TcpState::SynSent | TcpState::SynRecv | TcpState::Listen => (None, None),
         _ => (Some(queue), None),
     }
 }

@@ -16,7 +16,7 @@ use std::{
 };
 
 use serde::{Deserialize, de::DeserializeOwned};
-use tcpwatch_core::place::container::is_id;
+use tcpwatch_core::place::{CgroupPlace, container::is_id};
 
 const DOCKER: &str = "var/lib/docker/containers";
 /// Of root; each user's Podman has its own below a home directory.
@@ -74,6 +74,16 @@ impl ContainerNames {
     #[must_use]
     pub const fn under(root: PathBuf) -> Self {
         Self { root }
+    }
+
+    /// Where a cgroup of this path is, with the name of its container.
+    #[must_use]
+    pub fn place(&self, path: &[u8]) -> CgroupPlace {
+        let mut place = CgroupPlace::of(path);
+        if let Some(container) = &mut place.container {
+            container.name = self.name(&container.id);
+        }
+        place
     }
 
     /// The name of a container, if a manager has one for this id.

@@ -73,7 +73,7 @@ fn the_schema_lists_every_unusual_handshake() {
 
 #[test]
 fn the_schema_lists_everything_that_a_socket_waits_for() {
-    let waits = all!(WaitsFor: SynAck, HandshakeAck, FirstWrite, Window, Acknowledgment, PeerFin, Accept, Close);
+    let waits = all!(WaitsFor: SynAck, HandshakeAck, FirstWrite, Window, Acknowledgment, PeerFin, Accept, Close, Connection, Timer);
     assert_eq!(waits, WaitsFor::ALL);
     assert_eq!(listed("/$defs/waits_for/enum"), waits.map(WaitsFor::word));
 }

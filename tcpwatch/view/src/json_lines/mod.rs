@@ -3,6 +3,7 @@
 
 pub mod finding;
 pub(crate) mod life;
+mod listed;
 mod losses;
 mod place;
 mod queue;

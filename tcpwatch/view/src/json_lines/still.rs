@@ -170,6 +170,11 @@ impl StillLine {
         }
     }
 
+    /// For what a socket waits, without how long.
+    pub(super) fn now(state: StateJson, at: KernelTime, wait: &Wait) -> Self {
+        Self::of(state).waits(at, wait)
+    }
+
     fn waits(self, at: KernelTime, wait: &Wait) -> Self {
         let (gives_up, at_most) = match wait.gives_up {
             GivesUp::Unknown => (None, None),

@@ -52,7 +52,7 @@ mod tests {
         let process = comm.map(|comm| Process::named(12, Comm::from_text(comm), Via::Io));
         let subject = Subject { cgroup: id, process, ..Subject::unknown(None, Netns(1), ends) };
         let mut owner = Vec::new();
-        cell::owner(&subject, room, false, &mut owner);
+        cell::owner(&subject, cell::GUESS, &mut owner);
         append(&subject, &mut places, room, &mut owner);
         String::from_utf8(owner).unwrap()
     }

@@ -39,23 +39,23 @@ impl Terminal {
         self.middle(style::FAILURE, again.since_last, out);
         let room = self.layout.width.saturating_sub(self.columns.last_cell());
         let schedule = fitting(&schedule(again), self.layout.cut.then_some(room));
-        style::paint(style::FAILURE, schedule.as_bytes(), self.layout.color, out);
-        self.owner_if_there_is_room(&again.subject, char_count(schedule.as_bytes()), out);
-        self.marks(out);
-        out.push(b'\n');
+        self.owner.clear();
+        self.owner.extend_from_slice(schedule.as_bytes());
+        self.owner_if_there_is_room(&again.subject, char_count(schedule.as_bytes()));
+        self.close_owner(style::FAILURE, out);
     }
 
     /// The owner, who is known from other lines, behind a cell of so many characters.
-    fn owner_if_there_is_room(&mut self, subject: &Subject, taken: usize, out: &mut Vec<u8>) {
+    fn owner_if_there_is_room(&mut self, subject: &Subject, taken: usize) {
         if subject.process.is_none() {
             return;
         }
         self.cell.clear();
         self.cell.extend_from_slice(if taken > 0 { " \u{b7} ".as_bytes() } else { b"" });
-        cell::owner(subject, 0, false, &mut self.cell);
+        cell::owner(subject, self.guess(), &mut self.cell);
         let room = self.layout.width.saturating_sub(self.columns.last_cell() + taken);
         if !self.layout.cut || char_count(&self.cell) <= room {
-            out.extend_from_slice(&self.cell);
+            self.owner.append(&mut self.cell);
         }
         self.cell.clear();
     }

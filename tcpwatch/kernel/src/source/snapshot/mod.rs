@@ -4,7 +4,7 @@
 //! one. Attach first, then take the snapshot: a change that falls between is then seen twice and
 //! not missed.
 //!
-//! The road: `namespaces.rs` finds where to look, `sock_diag.rs` asks the kernel there,
+//! The road: `namespaces.rs` finds where to look, `visit.rs` goes there, `sock_diag.rs` asks the kernel there,
 //! `message/` turns its bytes into sockets, `owners.rs` finds who holds them; `take.rs` does it
 //! all in order. `names.rs` knows what a user calls a namespace; `survey.rs` counts sockets instead of
 //! listing them.
@@ -43,7 +43,7 @@ pub use names::{NetnsError, name_of, resolve};
 pub use namespaces::EnterError;
 pub use sock_diag::{DumpError, Lister};
 pub use survey::{Detail, survey};
-pub use take::take;
+pub use take::{Listing, list, take};
 
 /// Where to look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,6 +106,16 @@ impl fmt::Display for SkippedNamespace {
             write!(f, " ({})", path.display())?;
         }
         write!(f, ": {}", self.reason)
+    }
+}
+
+impl std::error::Error for SkippedNamespace {}
+
+impl SkippedNamespace {
+    /// Is it a privilege that is lacking?
+    #[must_use]
+    pub const fn is_refused(&self) -> bool {
+        matches!(self.reason, SkipReason::Enter(EnterError::Refused(_) | EnterError::Open(_)))
     }
 }
 

@@ -104,6 +104,17 @@ pub(super) fn connecting(netns: Netns, into: &mut Vec<Waiter>) -> Result<(), Dum
     Ok(())
 }
 
+/// Lists the TCP sockets of the calling thread's network namespace, which is `netns`, with timers and queues.
+///
+/// On an error the sockets found so far stay in `into`.
+pub(super) fn dump_waiters(netns: Netns, into: &mut Vec<Waiter>) -> Result<(), DumpError> {
+    let mut asking = Asking::open()?;
+    FAMILIES.into_iter().try_for_each(|family| {
+        let everything = all_in(family, StateFlags::all(), ExtensionFlags::INFO);
+        asking.ask_whole(&everything, netns, message::read_waiters, into)
+    })
+}
+
 /// Hands every TCP socket of the calling thread's network namespace, which is `netns`, to `visit`, in detail; one that
 /// comes or goes meanwhile may be missing, or be met twice.
 pub(super) fn waiters(netns: Netns, mut visit: impl FnMut(&Waiter)) -> Result<(), DumpError> {
@@ -184,6 +195,38 @@ impl Asking {
     }
 }
 
+/// Reads one datagram of sockets.
+type ReadDatagram<T> = fn(&[u8], Context, &mut Vec<T>) -> Result<AnswerProgress, MessageError>;
+
+impl Asking {
+    /// Asks for a list of what is in `netns` until it has come undisturbed.
+    ///
+    /// On an error what was found so far stays in `into`.
+    fn ask_whole<T>(
+        &mut self,
+        question: &InetRequest,
+        netns: Netns,
+        read: ReadDatagram<T>,
+        into: &mut Vec<T>,
+    ) -> Result<(), DumpError> {
+        let mut tries = 1;
+        let before = into.len();
+        loop {
+            let whole = self.ask(question.clone(), |datagram, seen, sequence| {
+                Ok(read(datagram, Context { netns, seen, sequence }, into)?)
+            })?;
+            if whole {
+                return Ok(());
+            }
+            if tries == TRIES {
+                return Err(DumpError::Interrupted { tries });
+            }
+            tries += 1;
+            into.truncate(before);
+        }
+    }
+}
+
 /// Lists the TCP sockets of one network namespace, as often as it is asked to.
 #[derive(Debug)]
 pub struct Lister {
@@ -206,23 +249,8 @@ impl Lister {
         family: FamilyFilter,
         into: &mut Vec<KnownSocket>,
     ) -> Result<(), DumpError> {
-        let mut tries = 1;
-        let before = into.len();
-        let netns = self.netns;
-        loop {
-            let everything = all_in(family, StateFlags::all(), self.detail.extensions());
-            let whole = self.asking.ask(everything, |datagram, seen, sequence| {
-                Ok(message::read(datagram, Context { netns, seen, sequence }, into)?)
-            })?;
-            if whole {
-                return Ok(());
-            }
-            if tries == TRIES {
-                return Err(DumpError::Interrupted { tries });
-            }
-            tries += 1;
-            into.truncate(before);
-        }
+        let everything = all_in(family, StateFlags::all(), self.detail.extensions());
+        self.asking.ask_whole(&everything, self.netns, message::read, into)
     }
 
     /// Has the kernel end a socket at once, whoever has it or has let go of it. It does so before

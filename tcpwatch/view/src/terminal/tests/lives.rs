@@ -17,7 +17,7 @@ fn again(syn: u32, syn_ack: u32, data: u32) -> [(SegmentKind, u32); 4] {
 }
 
 /// A client that closed first.
-fn client() -> Connection {
+pub(super) fn client() -> Connection {
     Connection {
         at: at(106_120),
         subject: subject(Direction::Outgoing),
@@ -50,7 +50,7 @@ fn client() -> Connection {
 }
 
 /// A connect that nobody answers.
-fn deaf() -> Connection {
+pub(super) fn deaf() -> Connection {
     Connection {
         lasted: Some(ms(127_000)),
         spent: Spent::of(&[(TcpState::SynSent, ms(127_000))]),
@@ -72,7 +72,7 @@ fn deaf() -> Connection {
 }
 
 fn shown(connection: Connection) -> String {
-    line(&TrackedEvent::Connection(Box::new(connection)), 120, true)
+    line(&TrackedEvent::Connection(Box::new(connection)), 200, true)
 }
 
 #[test]

@@ -1,8 +1,10 @@
 //! Lines for people, from made-up events.
 
+mod fit;
 mod lives;
 mod segment;
 mod still;
+mod table;
 mod why;
 
 use tcpwatch_core::event::{Cookie, Endpoint, Endpoints, Netns, Process, Via, process::Comm};

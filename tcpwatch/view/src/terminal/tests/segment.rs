@@ -21,7 +21,7 @@ fn syn_ack() -> SegmentEvent {
 }
 
 fn told(segment: SegmentEvent) -> String {
-    line(&TrackedEvent::Segment(Box::new(segment)), 120, true)
+    line(&TrackedEvent::Segment(Box::new(segment)), 160, true)
 }
 
 #[test]

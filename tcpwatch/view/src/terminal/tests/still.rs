@@ -35,7 +35,7 @@ fn shown(state: TcpState, wait: Wait) -> String {
     let subject = subject(Direction::Incoming);
     let at_least = None;
     let still = Still { at: at(2000), subject, state, in_state: Some(ms(1000)), at_least, wait };
-    let line = line(&TrackedEvent::Still(Box::new(still)), 80, true);
+    let line = line(&TrackedEvent::Still(Box::new(still)), 400, true);
     let (before, after) = line.split_once("nc 2410 \u{b7} ").expect("the owner, and more");
     assert!(before.contains(&format!("{state}, still")) && before.ends_with(" 1.00 s  "), "{line}");
     after.to_owned()
@@ -153,7 +153,7 @@ fn others_of_one_kind_are_a_line_without_ends() {
         inherited: true,
         doubtful: false,
     };
-    let shown = |others| line(&TrackedEvent::Others(others), 80, true);
+    let shown = |others| line(&TrackedEvent::Others(others), 120, true);
     assert_eq!(
         shown(others).trim_start(),
         "3.0000 and 1,204 more of nc 2410 (listener): CLOSE_WAIT, still, after 10 s"

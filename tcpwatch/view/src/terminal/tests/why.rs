@@ -190,7 +190,7 @@ fn a_reset_says_which_way_it_went_and_why_where_that_is_known() {
         ..reset(ResetDirection::Sent, Some(TcpState::Established))
     };
     assert_eq!(
-        line(&TrackedEvent::Reset(sent), 120, true),
+        line(&TrackedEvent::Reset(sent), 160, true),
         "       0.0050 192.168.2.105:43068 → 192.168.2.100:11111 \
          RST sent, ESTABLISHED           -  nc 2410 · tcp abort on close: closed with unread data"
     );
@@ -209,7 +209,7 @@ fn a_reset_without_a_socket_has_no_state_and_no_owner() {
     let why = Some("no_socket".into());
     let reset = TrackedReset { subject, why, ..reset(ResetDirection::Sent, None) };
     assert_eq!(
-        line(&TrackedEvent::Reset(reset), 120, true),
+        line(&TrackedEvent::Reset(reset), 160, true),
         "       0.0050 192.168.2.105:43068   192.168.2.100:11111 \
          RST sent                        -  - · no socket: the port is closed, or the connection is gone"
     );
@@ -278,8 +278,13 @@ fn a_queue_is_named_with_its_listener_and_how_full_it_was_read() {
         end(&told(queue(), 300)),
         " · its ACK was dropped · accept queue of 0.0.0.0:80 full (129 of 128) · nc 2410 (listener)"
     );
-    let narrow = told(queue(), 100);
-    assert!(narrow.ends_with("1.03 s  accept queue of 0.0.0.0:80 full (129 of 128)"), "{narrow}");
+    let narrow = told(queue(), 120);
+    let (before, after) = narrow.split_once('\n').expect("no room");
+    assert!(before.ends_with("192.168.2.105:43068 \u{2190} 192.168.2.100:11111"), "{narrow}");
+    assert_eq!(
+        after,
+        "              SYN+ACK retry 1 1.03 s accept queue of 0.0.0.0:80 full (129 of 128)"
+    );
     let crowded = QueueReading { waiting: 3, ack_dropped: false, ..queue() };
     assert_eq!(
         end(&told(crowded, 300)),
