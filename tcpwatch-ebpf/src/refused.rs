@@ -64,7 +64,7 @@ pub(crate) fn half_open() -> bool {
 }
 
 /// Is this a timewait socket of which nothing can be shown? Neither its cgroup nor its direction is in it. Its full
-/// socket has them, and had a cookie if anything of it was told.
+/// socket has them, and had a cookie if anything of it was emitted.
 #[inline(always)]
 pub(crate) fn timewait(cookie: u64) -> bool {
     cookie == 0 && asked(FILTER_CGROUP | FILTER_ACCEPTED | FILTER_CONNECTED)
