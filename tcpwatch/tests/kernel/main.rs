@@ -74,6 +74,8 @@ mod refused;
 #[cfg(test)]
 mod running;
 #[cfg(test)]
+mod sandbox;
+#[cfg(test)]
 mod servers;
 #[cfg(test)]
 mod snapshot;
