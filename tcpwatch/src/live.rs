@@ -51,6 +51,7 @@ pub(crate) fn run(
     let mut plan = plan(filters, output, netns);
     if let Some(word) = &plan.places.container {
         plan.places.container = Some(containers::resolve(word)?);
+        plan.places.by_name = false;
     }
     plan.ring_bytes = live.buffer;
     plan.duration = live.duration;

@@ -66,6 +66,7 @@ fn running(args: &TopArgs) -> Result<ExitCode> {
     let mut plan = plan(args, netns);
     if let Some(word) = &plan.places.container {
         plan.places.container = Some(containers::resolve(word)?);
+        plan.places.by_name = false;
     }
     let ask: AskSysctls = Box::new(|netns| sysctls::read(netns).ok());
     let mut screen = screen(args, &plan, (clock::read(), clock::tick_rate(), ask))?;
@@ -142,8 +143,9 @@ fn plan(args: &TopArgs, netns: Option<Netns>) -> Plan {
     };
     let filters_in_kernel = Filters {
         netns,
-        // A filter of the view, as all that may change while a socket lives.
+        // Filters of the view, as all that may change while it is watched.
         states: Vec::new(),
+        direction: None,
         // Findings need what each socket has done.
         tells: Tells::Lives,
         holders: !live.no_io,

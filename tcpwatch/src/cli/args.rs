@@ -34,7 +34,7 @@ use super::{
 /// See what the Linux kernel does with every TCP connection, live.
 ///
 /// Without a command, prints every state change as it happens until Ctrl-C, and of sockets that stay in a
-/// state for what they wait. All filters must hold; ports, addresses and namespaces are filtered in the kernel.
+/// state for what they wait. All filters must hold; ports, addresses, namespaces, cgroups and direction are filtered in the kernel.
 #[derive(Debug, Parser)]
 #[command(
     version,
@@ -434,6 +434,7 @@ impl FilterArgs {
             cgroup: self.cgroup.as_ref().map(|path| path.as_os_str().as_bytes().to_vec()),
             unit: self.unit.clone(),
             container: self.container.clone(),
+            by_name: true,
         }
     }
 
@@ -452,6 +453,12 @@ impl FilterArgs {
             },
             states: self.state.clone(),
             netns: None,
+            direction: match (self.accepted, self.connected) {
+                (true, _) => Some(Direction::Incoming),
+                (false, true) => Some(Direction::Outgoing),
+                (false, false) => None,
+            },
+            by_cgroup: self.places().asks(),
             tells: Tells::default(),
             holders: false,
         }
