@@ -1,6 +1,9 @@
 //! Why a mini-socket ends: the one place where that is decided, for log and metrics.
 
-use crate::{MiniKind, Reason, state::TIME_WAIT};
+use crate::{
+    MiniKind, Reason,
+    state::{FIN_WAIT_2, TIME_WAIT},
+};
 
 /// Which part of the kernel ended a mini-socket before its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +80,17 @@ pub struct MiniClosing {
 }
 
 impl MiniClosing {
+    /// Does it end because data came after the application had closed? `answers_no_syn`: the reset that this host
+    /// sent just before answers a segment without SYN. In FIN_WAIT_2 `tcp_timewait_state_process` in
+    /// `net/ipv4/tcp_minisocks.c` answers nothing with a reset but a SYN and a segment with data.
+    #[must_use]
+    pub const fn is_by_late_data(self, answers_no_syn: bool) -> bool {
+        matches!((self.kind, self.ended_by), (MiniKind::TimeWait, Some(EarlyEnd::SegmentReceived)))
+            && self.state == FIN_WAIT_2
+            && self.reset_sent
+            && answers_no_syn
+    }
+
     /// Why it ends. Not inlined: see [`crate::Closing::reason`].
     #[must_use]
     #[inline(never)]
@@ -117,7 +131,7 @@ impl MiniClosing {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::state::{FIN_WAIT_2, SYN_RECV};
+    use crate::state::SYN_RECV;
 
     const TIMEWAIT: MiniClosing = MiniClosing {
         kind: MiniKind::TimeWait,
@@ -155,6 +169,18 @@ mod tests {
         let fin_wait = MiniClosing { ended_by, state: FIN_WAIT_2, ..TIMEWAIT };
         assert_eq!(fin_wait.reason(), Reason::ResetSent);
         assert_eq!(MiniClosing { ended_by, ..REQUEST }.reason(), Reason::ListenerClosed);
+    }
+
+    #[test]
+    fn only_data_for_fin_wait_2_come_after_close() {
+        let ended_by = Some(EarlyEnd::SegmentReceived);
+        let late = MiniClosing { ended_by, state: FIN_WAIT_2, reset_sent: true, ..TIMEWAIT };
+        assert!(late.is_by_late_data(true));
+        assert!(!late.is_by_late_data(false), "a SYN, or not known");
+        assert!(!MiniClosing { reset_sent: false, ..late }.is_by_late_data(true));
+        assert!(!MiniClosing { state: TIME_WAIT, ..late }.is_by_late_data(true), "used again");
+        assert!(!MiniClosing { ended_by: None, ..late }.is_by_late_data(true));
+        assert!(!MiniClosing { kind: MiniKind::Request, ..late }.is_by_late_data(true));
     }
 
     #[test]

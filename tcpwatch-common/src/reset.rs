@@ -9,6 +9,8 @@ use crate::record::RecordHead;
 pub const FLAG_SENT: u16 = 1 << 0;
 /// [`RecordHead::flags`]: [`Reset::reason`] holds the kernel's reason (since 6.10, sent only).
 pub const FLAG_REASON: u16 = 1 << 1;
+/// [`RecordHead::flags`]: it answers a segment without SYN. Not set: one with SYN, none, or not known.
+pub const FLAG_NO_SYN: u16 = 1 << 2;
 
 /// Which way a reset went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use tcpwatch_common::{
     RecordHead, RecordKind, Reset,
     config::MINI_BYTES,
     counter::Hook,
-    reset::{FLAG_REASON, FLAG_SENT},
+    reset::{FLAG_NO_SYN, FLAG_REASON, FLAG_SENT},
 };
 
 use crate::{
@@ -57,6 +57,7 @@ fn try_send_reset(ctx: &BtfTracePointContext) -> Result<(), Loss> {
         0 => (0, FLAG_SENT),
         _ => (ctx.arg::<u32>(2), FLAG_SENT | FLAG_REASON),
     };
+    let flags = if segment.comes_without_syn() { flags | FLAG_NO_SYN } else { flags };
     // Without a socket a reset only ever answers a segment, and a listener's socket does not name
     // the peer; without a segment it is the application's doing. A socket that is closed already has
     // lost its port (inet_put_port()), but not the copy of it.

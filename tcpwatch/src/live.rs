@@ -6,12 +6,11 @@ use std::{
     process::ExitCode,
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use tcpwatch::cli::{
     args::{FilterArgs, Format, LiveArgs, OutputArgs, WebArgs},
     exit,
 };
-use tcpwatch_common::config::RING_BYTES;
 use tcpwatch_core::{
     event::{KernelTime, Netns},
     sink::{Sink, Summary},
@@ -20,7 +19,7 @@ use tcpwatch_core::{
 use tcpwatch_kernel::{
     clock,
     probe::{Counting, Filters, Probes, Tells},
-    source::{containers, recording::Recording, recording_input, snapshot},
+    source::{containers, snapshot},
 };
 use tcpwatch_metrics::web::Server;
 use tcpwatch_stream::{log::Log, pipeline::Live, plan::Plan, replay::Replay};
@@ -29,7 +28,7 @@ use tcpwatch_view::{
     terminal::{Layout, Naming, Terminal},
 };
 
-use crate::{runtime, serve, visible};
+use crate::{recorded, runtime, serve, visible};
 
 pub(crate) fn run(
     filters: &FilterArgs,
@@ -80,16 +79,8 @@ pub(crate) fn run(
 
 /// `tcpwatch replay`: the same road, from a file.
 pub(crate) fn replay(file: &Path, filters: &FilterArgs, output: &OutputArgs) -> Result<ExitCode> {
-    // A recording's namespaces need not exist here.
-    let netns = filters.netns.as_deref().map(|word| match word.parse() {
-        Ok(inode) => Ok(Netns(inode)),
-        Err(_) => snapshot::resolve(word),
-    });
-    let plan = plan(filters, output, netns.transpose()?);
-    let name =
-        if file.as_os_str() == "-" { "standard input".into() } else { file.display().to_string() };
-    let input = recording_input::open(file).with_context(|| format!("cannot open {name}"))?;
-    let recording = Recording::open(input).with_context(|| format!("cannot replay {name}"))?;
+    let plan = plan(filters, output, recorded::netns(filters)?);
+    let recording = recorded::open(file)?;
     // Namespaces of the same inodes may be others here and now.
     let mut sink = sink(output, recording.header.clock.kernel, |_| None);
     let mut stdout = io::stdout().lock();
@@ -104,17 +95,13 @@ pub(crate) fn replay(file: &Path, filters: &FilterArgs, output: &OutputArgs) -> 
 
 fn plan(filters: &FilterArgs, output: &OutputArgs, netns: Option<Netns>) -> Plan {
     Plan {
-        filters: Filters { netns, tells: output.tells(filters), ..filters.in_kernel() },
         selection: selection(filters, output),
         places: filters.places(),
-        ring_bytes: RING_BYTES,
-        counting: Counting::Off,
-        duration: None,
         count: output.count.map(Into::into),
-        record: None,
         waits: output.shows_waits(),
         existing: output.existing || !filters.state.is_empty(),
         unfinished: output.lives || output.failed,
+        ..Plan::of(Filters { netns, tells: output.tells(filters), ..filters.in_kernel() })
     }
 }
 

@@ -5,19 +5,23 @@ use std::{io::IsTerminal as _, process::ExitCode};
 use anyhow::Result;
 use clap::Parser as _;
 use tcpwatch::{
-    cli::{Cli, args::Command, exit},
+    cli::{Cli, args::Command, exit, reference},
     glossary,
 };
 use tcpwatch_lab::hosts::janitor;
+use tcpwatch_top::messages::Messages;
 use tracing_subscriber::{
     filter::filter_fn, layer::SubscriberExt as _, util::SubscriberInitExt as _,
 };
 
 mod check;
+mod doctor;
 mod laboratory;
 mod live;
+mod recorded;
 mod runtime;
 mod serve;
+mod top;
 mod visible;
 
 /// Where aya warns, for each map, of a kernel whose release it cannot read (`7.3-amd64`, which has no third
@@ -34,7 +38,7 @@ fn explain(word: &str) -> Result<ExitCode> {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
+        .with_writer(|| Messages)
         .with_ansi(std::io::stderr().is_terminal())
         .without_time()
         .with_target(false)
@@ -45,6 +49,10 @@ fn main() -> ExitCode {
     let done = match cli.command {
         None => live::run(&cli.filters, &cli.output, &cli.live, &cli.web),
         Some(Command::Check) => check::run(),
+        Some(Command::Completions { shell }) => reference::completions(shell),
+        Some(Command::Manpages { dir }) => reference::manpages(&dir),
+        Some(Command::Top(args)) => top::run(&args),
+        Some(Command::Doctor(args)) => doctor::run(&args),
         Some(Command::Explain { word }) => explain(&word.join(" ")),
         Some(Command::Lab(command)) => laboratory::run(&command),
         Some(Command::LabPeer(peer)) => return peer.run(),

@@ -10,5 +10,6 @@ mod cli {
     mod privilege;
     mod program;
     mod recordings;
+    mod reference;
     mod usage;
 }

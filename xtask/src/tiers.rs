@@ -60,7 +60,10 @@ const TIERS: &[Tier] = &[
     Tier { name: "deploy", runs: &[TierRun::WithPrometheus("deploy")] },
     Tier {
         name: "kernel",
-        runs: &[TierRun::AsRoot("kernel", &["--skip", "load::", "--skip", "servers::"])],
+        runs: &[
+            TierRun::AsRoot("top", &[]),
+            TierRun::AsRoot("kernel", &["--skip", "load::", "--skip", "servers::"]),
+        ],
     },
     Tier {
         name: "servers",

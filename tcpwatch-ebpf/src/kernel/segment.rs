@@ -6,6 +6,9 @@ use tcpwatch_common::retransmit::kind_flags;
 use super::{Addresses, field, probe, unchecked_argument};
 use crate::maps;
 
+/// The flag SYN in a TCP header.
+const SYN: u8 = 1 << 1;
+
 /// `struct sk_buff *` as a tracepoint handed it to us.
 #[derive(Clone, Copy)]
 pub(crate) struct Segment(*const u8);
@@ -56,6 +59,16 @@ impl Segment {
         // Of the TCP header: source and destination port.
         let [remote, local]: [u16; 2] = probe(head, transport.into())?;
         Some((u16::from_be(local), u16::from_be(remote)))
+    }
+
+    /// Is it an incoming segment without SYN?
+    #[inline(always)]
+    pub(crate) fn comes_without_syn(self) -> bool {
+        let head: Option<*const u8> = probe(self.0, maps::SKB_HEAD.load());
+        let transport: Option<u16> = probe(self.0, maps::SKB_TRANSPORT_HEADER.load());
+        let (Some(head), Some(transport)) = (head, transport) else { return false };
+        // Of the TCP header: the byte of the flags.
+        probe::<u8>(head, u32::from(transport) + 13).is_some_and(|flags| flags & SYN == 0)
     }
 
     /// Addresses of an incoming segment.

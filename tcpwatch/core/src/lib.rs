@@ -3,6 +3,7 @@
 //!
 //! - [`decode`]: bytes become events
 //! - [`event`]: what happened, in the words of the field
+//! - [`facts`]: what a look at the kernel shows beside its events
 //! - [`order`]: events in the order of the kernel's clock
 //! - [`timing`]: how long the kernel waits, and how late its timers may be
 //! - [`place`]: which unit, container and pod a cgroup is of
@@ -15,6 +16,7 @@
 pub mod account;
 pub mod decode;
 pub mod event;
+pub mod facts;
 pub mod loss;
 pub mod order;
 pub mod place;

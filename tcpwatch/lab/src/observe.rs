@@ -3,11 +3,9 @@
 use std::{cell::RefCell, rc::Rc};
 
 use anyhow::Result;
-use tcpwatch_common::config::RING_BYTES;
-use tcpwatch_core::place::PlaceFilter;
 use tcpwatch_kernel::{
     clock,
-    probe::{Counting, Filters, filters::Family},
+    probe::{Filters, filters::Family},
 };
 use tcpwatch_stream::{pipeline::Live, plan::Plan};
 
@@ -23,19 +21,7 @@ pub fn plan() -> Plan {
     let addresses = [Family::V4, Family::V6]
         .into_iter()
         .flat_map(|family| Host::ALL.map(|host| host.address(family).into()));
-    Plan {
-        filters: Filters { prefixes: addresses.collect(), ..Filters::default() },
-        selection: Box::new(|_| true),
-        places: PlaceFilter::default(),
-        ring_bytes: RING_BYTES,
-        duration: None,
-        count: None,
-        record: None,
-        existing: false,
-        waits: false,
-        unfinished: false,
-        counting: Counting::Off,
-    }
+    Plan::of(Filters { prefixes: addresses.collect(), ..Filters::default() })
 }
 
 /// A laboratory for runs that go on while [`observe`] does.

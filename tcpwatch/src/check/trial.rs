@@ -11,10 +11,10 @@ use tcpwatch_common::{
     counter,
     counts::{ACCEPTS, RESETS_RECEIVED, STAYS_NS, transition},
 };
-use tcpwatch_core::{event::TcpState, place::PlaceFilter};
+use tcpwatch_core::event::TcpState;
 use tcpwatch_kernel::source::cgroup_paths::CgroupPaths;
 use tcpwatch_kernel::{
-    probe::{Counting, Counts, Dialect, Filters, Probes, hooks::Hook},
+    probe::{Counts, Dialect, Probes, hooks::Hook},
     trial::NoGround,
 };
 use tcpwatch_lab::rehearsal::rehearse;
@@ -22,7 +22,7 @@ use tcpwatch_stream::{ending::Ending, pipeline::Live, plan::Plan};
 use tokio::time::sleep;
 
 use super::{
-    Actor, Attached, RING_BYTES,
+    Actor, Attached,
     actor::Made,
     evidence::Evidence,
     features::{Feature, Takes, features},
@@ -66,7 +66,7 @@ pub(super) async fn make(
 ) -> Result<Option<Trial>> {
     let Attached { filters, probes, ring, uncounted } = attached;
     let ending = Ending::catch().context("cannot catch signals")?;
-    let plan = plan(filters);
+    let plan = Plan::of(filters);
     let mut live = Live::follow(&plan, ending, (probes, ring))?;
     let asked = Asked::of(live.probes());
     let mut rehearsing = pin!(rehearse(live.probes().tap()));
@@ -97,22 +97,6 @@ pub(super) async fn make(
     }
     let Some(laboratory) = rehearsed else { return Ok(None) };
     Ok(Some(asked.judge(&actor, evidence.as_ref(), uncounted, laboratory)))
-}
-
-fn plan(filters: Filters) -> Plan {
-    Plan {
-        filters,
-        selection: Box::new(|_| true),
-        places: PlaceFilter::default(),
-        ring_bytes: RING_BYTES,
-        counting: Counting::Off,
-        duration: None,
-        count: None,
-        record: None,
-        existing: false,
-        waits: false,
-        unfinished: false,
-    }
 }
 
 impl Asked {

@@ -13,6 +13,7 @@ use clap::{
     Args, Parser, Subcommand, ValueEnum,
     builder::{PathBufValueParser, TypedValueParser},
 };
+use clap_complete::Shell;
 use ipnet::IpNet;
 use tcpwatch_core::{
     event::{Direction, Process, TcpState},
@@ -26,7 +27,7 @@ use tcpwatch_kernel::probe::{
 use tcpwatch_lab::hosts::peer;
 use tcpwatch_view::terminal::TimeStyle;
 
-use super::{color::Color, lab::LabCommand};
+use super::{color::Color, doctor::DoctorArgs, lab::LabCommand};
 
 /// See what the Linux kernel does with every TCP connection, live.
 ///
@@ -65,6 +66,9 @@ pub struct Cli {
 /// Commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// What is now: a live table of sockets, their states and what they wait for.
+    #[command(after_help = top_keys())]
+    Top(Box<TopArgs>),
     /// Put real sockets into every TCP state, watch, measure and judge.
     #[command(
         subcommand,
@@ -76,6 +80,14 @@ pub enum Command {
             `tcpwatch lab format` tells how a scenario of your own is written."
     )]
     Lab(LabCommand),
+    /// Say what is wrong with the TCP connections of this host, whose they are and what to change.
+    #[command(after_help = "Examples:\n  \
+            sudo tcpwatch doctor\n  \
+            sudo tcpwatch doctor -d 1m --format json\n  \
+            tcpwatch doctor --replay FILE\n\n\
+            Exit status: 0 nothing was found; 1 there are findings, or it failed; 2 wrong usage; 3 this machine \
+            lacks something. `tcpwatch explain FINDING` has the long text of each.")]
+    Doctor(DoctorArgs),
     /// Say what this kernel and these privileges allow, one line per feature.
     Check,
     /// Be a host of the laboratory.
@@ -84,6 +96,21 @@ pub enum Command {
     /// Clear up after a laboratory that was killed.
     #[command(hide = true)]
     LabJanitor,
+    /// Print the completions for a shell.
+    #[command(after_help = "Examples:\n  \
+            source <(tcpwatch completions bash)\n  \
+            tcpwatch completions zsh > /usr/local/share/zsh/site-functions/_tcpwatch\n  \
+            tcpwatch completions fish > ~/.config/fish/completions/tcpwatch.fish")]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Write the manual pages, one for each command.
+    #[command(hide = true)]
+    Manpages {
+        /// The directory to write them to; it has to exist
+        dir: PathBuf,
+    },
     /// Count everything for Prometheus and print nothing: metrics of every socket over HTTP.
     Serve(ServeArgs),
     /// Say what a word means, what causes it and what to do: a state, a reason, a column, a JSON field.
@@ -242,6 +269,38 @@ pub struct ServeArgs {
     /// Count only this network namespace: a name from `ip netns`, a path or an inode
     #[arg(long, value_name = "NAME|PATH|INODE")]
     pub netns: Option<String>,
+}
+
+/// What `tcpwatch top` needs.
+#[derive(Debug, Args)]
+pub struct TopArgs {
+    /// What is shown; what is typed after / asks of these.
+    #[command(flatten)]
+    pub filters: FilterArgs,
+    /// Look at a recording made with --record instead, step by step; needs no privilege
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["record", "duration"])]
+    pub replay: Option<PathBuf>,
+    /// Colour
+    #[arg(long, value_enum, default_value_t = Color::Auto)]
+    pub color: Color,
+    /// No characters but ASCII
+    #[arg(long)]
+    pub ascii: bool,
+    /// Moments in UTC instead of local time
+    #[arg(long)]
+    pub utc: bool,
+    /// How long, and with what means.
+    #[command(flatten)]
+    pub live: LiveArgs,
+}
+
+/// The keys of `tcpwatch top`, from the table that makes them.
+fn top_keys() -> String {
+    let keys = tcpwatch_top::keys::list();
+    format!(
+        "Keys:\n{keys}\n\nExamples:\n  sudo tcpwatch top --port 443,8000-8080\n  \
+         sudo tcpwatch top --state CLOSE_WAIT,SYN_SENT\n  tcpwatch top --replay FILE"
+    )
 }
 
 /// Form of the output.
@@ -411,7 +470,7 @@ fn prefix(word: &str) -> Result<IpNet, String> {
 }
 
 /// A file name, as the system has it: any bytes.
-fn recording_file() -> impl TypedValueParser<Value = PathBuf> {
+pub(super) fn recording_file() -> impl TypedValueParser<Value = PathBuf> {
     PathBufValueParser::new().try_map(|path| {
         if path.as_os_str() == "-" {
             return Err(
@@ -423,7 +482,7 @@ fn recording_file() -> impl TypedValueParser<Value = PathBuf> {
     })
 }
 
-fn duration(word: &str) -> Result<Duration, String> {
+pub(super) fn duration(word: &str) -> Result<Duration, String> {
     let seconds =
         word.parse::<f64>().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     seconds

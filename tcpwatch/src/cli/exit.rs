@@ -15,6 +15,7 @@ use tcpwatch_kernel::{
 };
 use tcpwatch_lab::{catalog, hosts::HostsError, lacking::Lacking, scenario::FileError};
 use tcpwatch_metrics::web::BindError;
+use tcpwatch_top::messages::Messages;
 
 /// It failed while running.
 const FAILED: u8 = 1;
@@ -22,6 +23,14 @@ const FAILED: u8 = 1;
 const USAGE: u8 = 2;
 /// This machine lacks something.
 pub const PRECONDITION: u8 = 3;
+
+/// `tcpwatch top` needs a terminal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "tcpwatch top draws on a terminal, and standard output is none; `tcpwatch list` prints what is now, \
+     and `tcpwatch` what happens"
+)]
+pub struct NoTerminal;
 
 /// The exit status for an error.
 #[must_use]
@@ -34,7 +43,8 @@ pub fn status(error: &anyhow::Error) -> ExitCode {
         || error.is::<AmbiguousContainer>()
         || error.is::<catalog::Unknown>()
         || error.is::<glossary::Unknown>()
-        || error.is::<FileError>();
+        || error.is::<FileError>()
+        || error.is::<NoTerminal>();
     if is_usage {
         return USAGE.into();
     }
@@ -78,9 +88,9 @@ fn harmless(text: &str) -> String {
     text.chars().map(|c| if harmless(c) { c } else { '?' }).collect()
 }
 
-/// Writes to stderr. A stderr that is closed leaves nobody to tell.
+/// Writes to stderr, or after the screen of `top` is left. A stderr that is closed leaves nobody to tell.
 pub fn say(text: &str) {
-    let _written = io::stderr().write_all(text.as_bytes()).is_ok();
+    let _written = Messages.write_all(text.as_bytes()).is_ok();
 }
 
 /// Writes to stdout.

@@ -1,8 +1,12 @@
-//! What was typed ([`args`], [`lab`]) and what it ends with ([`exit`]).
+//! What was typed ([`args`], [`lab`], [`filter_words`]) and what it ends with ([`exit`]); what is made of the
+//! options for shells and for `man` ([`mod@reference`]).
 
 pub mod args;
 pub mod color;
+pub mod doctor;
 pub mod exit;
+pub mod filter_words;
 pub mod lab;
+pub mod reference;
 
 pub use args::Cli;

@@ -8,6 +8,7 @@ mod columns;
 mod ends;
 mod events;
 mod fields;
+mod findings;
 mod metrics;
 mod page;
 mod resets;
@@ -15,6 +16,8 @@ mod states;
 mod waits;
 
 use std::borrow::Cow;
+
+pub use page::wrapped;
 
 /// Explains one word; each part but the first may be empty.
 struct Entry {
@@ -116,6 +119,7 @@ fn pages() -> Vec<Page> {
     pages.extend(fields::lines(has_an_entry));
     pages.extend(fields::pages());
     pages.extend(metrics::pages());
+    pages.extend(findings::pages());
     pages
 }
 

@@ -138,7 +138,9 @@ fn every_page_fits_80_columns_and_says_in_few_lines_what_a_word_is() {
         }
         let lines = text.lines().count();
         let least = if matches!(page.kind, "state" | "reason, end") { 5 } else { 2 };
-        assert!((least..=13).contains(&lines), "{lines} lines:\n{text}");
+        // A finding has all that is to be done about it.
+        let most = if page.kind == "finding of doctor" { 26 } else { 13 };
+        assert!((least..=most).contains(&lines), "{lines} lines:\n{text}");
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tcpwatch_core::{
     event::{CgroupId, WallClock},
+    facts::HostFacts,
     place::Place,
     sink::{Loss, Summary},
     track::News,
@@ -31,8 +32,10 @@ pub enum Item {
 /// Items in the order in which they became known.
 #[derive(Clone, Copy, Debug)]
 pub struct Batch<'a> {
-    /// At least one.
+    /// At least one, or else there are facts.
     pub items: &'a [Item],
+    /// Looks at the kernel, later than these items, that were recorded, or handed to [`Live::note_facts`](crate::pipeline::Live::note_facts).
+    pub facts: &'a [HostFacts],
     /// For times of the kernel's clock in these items.
     pub clock: &'a WallClock,
     /// The next batch can be had without waiting for the kernel.
@@ -45,6 +48,7 @@ pub(crate) struct Shown<'a> {
     pub(crate) clock: WallClock,
     pub(crate) whereabouts: Whereabouts<'a>,
     items: Vec<Item>,
+    facts: Vec<HostFacts>,
     handed_out: bool,
     /// News of this run so far.
     changes: u64,
@@ -56,7 +60,8 @@ impl<'a> Shown<'a> {
     pub(crate) fn new(plan: &'a Plan, clock: WallClock) -> Self {
         let whereabouts = Whereabouts::new(&plan.places);
         let items = Vec::with_capacity(2 * FULL);
-        Self { plan, clock, whereabouts, items, handed_out: false, changes: 0, inferred: 0 }
+        let facts = Vec::new();
+        Self { plan, clock, whereabouts, items, facts, handed_out: false, changes: 0, inferred: 0 }
     }
 
     /// Adds what is to be shown, until as much is shown as was asked for.
@@ -80,6 +85,10 @@ impl<'a> Shown<'a> {
         self.items.extend(place.map(|place| Item::Place(id, place)));
     }
 
+    pub(crate) fn facts(&mut self, facts: HostFacts) {
+        self.facts.push(facts);
+    }
+
     pub(crate) fn losses(&mut self, losses: impl IntoIterator<Item = Loss>) {
         self.items.extend(losses.into_iter().map(Item::Loss));
     }
@@ -97,22 +106,23 @@ impl<'a> Shown<'a> {
     }
 
     pub(crate) const fn is_empty(&self) -> bool {
-        self.items.is_empty()
+        self.items.is_empty() && self.facts.is_empty()
     }
 
     pub(crate) const fn is_full(&self) -> bool {
-        self.items.len() >= FULL
+        self.items.len() >= FULL || !self.facts.is_empty()
     }
 
     /// Drops the items of the batch that was handed out.
     pub(crate) fn clear(&mut self) {
         if std::mem::take(&mut self.handed_out) {
             self.items.clear();
+            self.facts.clear();
         }
     }
 
     pub(crate) fn hand_out(&mut self, more: bool) -> Batch<'_> {
         self.handed_out = true;
-        Batch { items: &self.items, clock: &self.clock, more }
+        Batch { items: &self.items, facts: &self.facts, clock: &self.clock, more }
     }
 }

@@ -5,6 +5,7 @@ use std::{io, path::Path};
 use anyhow::{Context as _, Result};
 use tcpwatch_core::{
     event::{CgroupId, KnownSocket, Netns, Waiter},
+    facts::HostFacts,
     timing::Sysctls,
     track::{Others, Reliance},
 };
@@ -61,6 +62,10 @@ impl LiveRecording {
 
     pub(crate) fn sysctls(&mut self, netns: Netns, sysctls: Sysctls) {
         self.write(|recorder| recorder.sysctls(netns, sysctls));
+    }
+
+    pub(crate) fn facts(&mut self, facts: &HostFacts) {
+        self.write(|recorder| recorder.facts(facts));
     }
 
     pub(crate) fn cgroup(&mut self, id: CgroupId, path: &[u8]) {

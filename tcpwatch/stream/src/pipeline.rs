@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
-use tcpwatch_core::event::KernelTime;
+use tcpwatch_core::{event::KernelTime, facts::HostFacts};
 use tcpwatch_kernel::{
     clock,
     probe::{Probes, Ring},
@@ -112,6 +112,13 @@ impl<'a> Live<'a> {
     /// The kernel side.
     pub const fn probes(&mut self) -> &mut Probes {
         &mut self.probes
+    }
+
+    /// Takes a look at the kernel into the recording, and into the next batch.
+    pub fn note_facts(&mut self, facts: HostFacts) {
+        self.road.shown.clear();
+        self.intake.recording.facts(&facts);
+        self.road.shown.facts(facts);
     }
 
     /// Ends the run: what is left is yielded, and the totals. A signal, the duration and the count of the

@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use tcpwatch_common::config::RING_BYTES;
 use tcpwatch_core::{place::PlaceFilter, track::News};
 use tcpwatch_kernel::probe::{Counting, Filters};
 
@@ -31,4 +32,24 @@ pub struct Plan {
     pub waits: bool,
     /// At the end, show the lives of connections that are over but for TIME_WAIT.
     pub unfinished: bool,
+}
+
+impl Plan {
+    /// Everything that passes these filters, from now until a signal, and nothing besides.
+    #[must_use]
+    pub fn of(filters: Filters) -> Self {
+        Self {
+            filters,
+            selection: Box::new(|_| true),
+            places: PlaceFilter::default(),
+            ring_bytes: RING_BYTES,
+            counting: Counting::Off,
+            duration: None,
+            count: None,
+            record: None,
+            existing: false,
+            waits: false,
+            unfinished: false,
+        }
+    }
 }

@@ -5,10 +5,11 @@ use std::{collections::HashMap, io::BufRead};
 use anyhow::Result;
 use tcpwatch_core::{
     decode::{Names, decode},
-    event::{Cookie, Event, KernelTime, StateEvent, TcpState},
+    event::{Cookie, Event, KernelTime, Netns, StateEvent, TcpState},
     loss::Totals,
     order::WINDOW,
     place::Place,
+    timing::Sysctls,
     track::News,
 };
 use tcpwatch_kernel::{
@@ -83,6 +84,12 @@ impl<'a, F: BufRead> Replay<'a, F> {
         Ok(Some(self.road.shown.hand_out(!self.is_over)))
     }
 
+    /// The sysctls of the recording's namespaces, as far as they were read by now.
+    #[must_use]
+    pub fn sysctls(&self) -> HashMap<Netns, Sysctls> {
+        self.road.tracker.sysctls().map(|(netns, sysctls)| (netns, *sysctls)).collect()
+    }
+
     fn take(&mut self, item: Recorded) -> Result<()> {
         match item {
             Recorded::Record(bytes) => self.take_record(&bytes),
@@ -101,6 +108,11 @@ impl<'a, F: BufRead> Replay<'a, F> {
                 self.road.release(seen.after(WINDOW), None)?;
                 self.road.still(&waiter);
                 self.last = self.last.max(Some(seen));
+            }
+            Recorded::Facts(facts) => {
+                self.road.release(facts.at, None)?;
+                self.last = self.last.max(Some(facts.at));
+                self.road.shown.facts(*facts);
             }
             // Of which ports and addresses they are is not in the recording.
             Recorded::Others(others) => {

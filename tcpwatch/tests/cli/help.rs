@@ -44,6 +44,7 @@ fn the_help_names_commands_and_exit_statuses_and_has_an_example() {
     let help = told(&["--help"]);
     for word in [
         "check",
+        "doctor",
         "replay",
         "explain",
         "lab",

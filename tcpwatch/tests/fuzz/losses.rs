@@ -46,7 +46,11 @@ impl Play {
             match item {
                 Item::Record(bytes) => events.push(decode(&bytes, &names).expect("a record")),
                 Item::Answer(known) => answers.push(known),
-                Item::Cgroup(..) | Item::Sysctls(..) | Item::Waiter(_) | Item::Others(_) => {}
+                Item::Cgroup(..)
+                | Item::Sysctls(..)
+                | Item::Waiter(_)
+                | Item::Others(_)
+                | Item::Facts(_) => {}
             }
         }
         let known = recording.known.clone();

@@ -6,11 +6,10 @@ use jsonschema::Validator;
 use serde_json::Value;
 use tcpwatch_core::{
     event::KernelTime,
-    place::PlaceFilter,
     sink::{Sink, Summary},
 };
 use tcpwatch_kernel::{
-    probe::{Counting, Filters, Tells},
+    probe::{Filters, Tells},
     source::recording::Recording,
 };
 use tcpwatch_stream::{log::Log, plan::Plan, replay::Replay};
@@ -27,19 +26,7 @@ pub(crate) struct Played {
 }
 
 fn plan(tells: Tells) -> Plan {
-    Plan {
-        filters: Filters { tells, ..Filters::default() },
-        selection: Box::new(|_| true),
-        places: PlaceFilter::default(),
-        ring_bytes: 1 << 16,
-        counting: Counting::Off,
-        duration: None,
-        count: None,
-        record: None,
-        existing: false,
-        waits: false,
-        unfinished: false,
-    }
+    Plan::of(Filters { tells, ..Filters::default() })
 }
 
 /// Fails if the recording cannot be opened.

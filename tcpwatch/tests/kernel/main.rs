@@ -32,6 +32,8 @@ mod before;
 #[cfg(test)]
 mod claims;
 #[cfg(test)]
+mod doctor;
+#[cfg(test)]
 mod ends;
 #[cfg(test)]
 mod filters;

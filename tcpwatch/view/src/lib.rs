@@ -4,14 +4,17 @@
 
 mod dotted;
 mod error;
+mod grouped;
 pub mod json;
 pub mod json_lines;
 mod line;
 mod padded;
 pub mod terminal;
+pub mod time_of_day;
 mod timestamp;
 pub mod words;
 
+pub use grouped::grouped;
 pub(crate) use line::Line;
 use tcpwatch_core::{
     event::{About, ErrorEvent, SegmentEvent},

@@ -2,7 +2,7 @@
 
 use tcpwatch_common::{
     Reset,
-    reset::{FLAG_REASON, FLAG_SENT},
+    reset::{FLAG_NO_SYN, FLAG_REASON, FLAG_SENT},
 };
 
 use super::{Decode, DecodeError, Names, address};
@@ -22,6 +22,7 @@ impl<const WORDS: usize> Decode for Reset<WORDS> {
             cgroup: address::cgroup(&head),
             state: (state != 0).then(|| TcpState::from_kernel(state)),
             direction: if sent { ResetDirection::Sent } else { ResetDirection::Received },
+            answers_no_syn: head.flags & FLAG_NO_SYN != 0,
             why: (head.flags & FLAG_REASON != 0).then(|| names.reset_reasons.name(reason)),
         })
     }

@@ -30,6 +30,8 @@ pub struct ResetEvent {
     pub state: Option<TcpState>,
     /// Which way.
     pub direction: ResetDirection,
+    /// It answers a segment that is no SYN; false also where that is not known.
+    pub answers_no_syn: bool,
     /// The kernel's reason, where it tells one (sent, since 6.10).
     pub why: Option<Arc<str>>,
 }

@@ -60,4 +60,7 @@ pub struct TcpInfo {
     pub unsent: Option<u32>,
     /// `tcpi_snd_wnd` (since 5.4): the peer's window, in bytes.
     pub window: Option<u32>,
+    /// `tcpi_bytes_received` (since 4.1): bytes of data that came, read or not.
+    #[serde(default)]
+    pub bytes_received: Option<u64>,
 }

@@ -86,6 +86,7 @@ fn reset(at_us: u64) -> ResetEvent {
         cgroup: None,
         state: None,
         direction: ResetDirection::Sent,
+        answers_no_syn: false,
         why: None,
     }
 }

@@ -13,7 +13,7 @@ pub const KEPT: usize = 8192;
 /// What is known of cgroups, those included that have been removed: what was asked for last is kept.
 ///
 /// Memory: 16,384 entries of some 300 bytes at most.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Places {
     young: HashMap<CgroupId, Option<Arc<Place>>, FxBuildHasher>,
     old: HashMap<CgroupId, Option<Arc<Place>>, FxBuildHasher>,

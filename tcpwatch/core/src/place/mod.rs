@@ -47,6 +47,14 @@ impl Place {
         }
     }
 
+    /// The unit, a service without its type; none for a unit that is one for all that a user does.
+    #[must_use]
+    pub fn unit_name(&self) -> Option<&str> {
+        let unit = self.unit.as_deref()?;
+        let is_session = unit == "init.scope" || unit.starts_with("session-");
+        (!is_session).then(|| unit.strip_suffix(".service").unwrap_or(unit))
+    }
+
     /// Is it `above`, or below it?
     #[must_use]
     pub fn is_in(&self, above: &[u8]) -> bool {

@@ -105,8 +105,8 @@ impl Tracker {
         };
         connection.ends = event.ends;
         connection.cgroup = event.cgroup.or(connection.cgroup);
-        if may_go_on(event, connection.life.reset_at_end(event.at)) && self.may_go_on_unseen(event)
-        {
+        let reset = connection.life.reset_at_end(event.at).map(|reset| reset.direction);
+        if may_go_on(event, reset) && self.may_go_on_unseen(event) {
             self.go_on(event, *connection);
             return;
         }
@@ -114,8 +114,7 @@ impl Tracker {
         let handshake = self.take_request(&mut connection, event, met, out);
         let special = special_handshake(&mut connection, event);
         connection.life.note_round_trip(event, connection.since);
-        let (to, reason) =
-            reason::of_change(event, connection.life.reset_at_end(event.at), self.reliance.minis);
+        let (to, reason) = reason::of_change(event, reset, self.reliance.minis);
 
         if to != event.from && !handshake {
             connection.life.moves(event.at, (connection.state, connection.since), to);

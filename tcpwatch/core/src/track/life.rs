@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::{MissedChange, Reason, Subject, queues::Met, retry::Retry};
 use crate::event::{
-    Direction, KernelTime, ListenerQueue, ResetDirection, RetransmitEvent, Segment, StateEvent,
-    TcpState, Totals, Trigger,
+    Direction, KernelTime, ListenerQueue, ResetDirection, ResetEvent, RetransmitEvent, Segment,
+    StateEvent, TcpState, Totals, Trigger,
 };
 
 /// The longest time from a reset that a socket sends to the end that it goes with.
@@ -31,13 +31,29 @@ pub(super) struct Life {
     syn_delay: Duration,
     /// The retransmission that is under way.
     pub(super) retry: Option<Retry>,
-    /// The last reset that was seen, and when.
-    pub(super) reset: Option<(KernelTime, ResetDirection)>,
+    /// The last reset that was seen.
+    pub(super) reset: Option<SeenReset>,
     pub(super) totals: Option<Totals>,
     /// Changes that were inferred.
     pub(super) inferred: Vec<MissedChange>,
     /// What was read of its listener's queues.
     pub(super) met: Met,
+}
+
+/// What is kept of a reset.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SeenReset {
+    at: KernelTime,
+    pub(super) direction: ResetDirection,
+    /// [`ResetEvent::answers_no_syn`].
+    pub(super) answers_no_syn: bool,
+}
+
+impl From<&ResetEvent> for SeenReset {
+    fn from(event: &ResetEvent) -> Self {
+        let ResetEvent { at, direction, answers_no_syn, .. } = *event;
+        Self { at, direction, answers_no_syn }
+    }
 }
 
 /// Time spent in each state, in the order of [`TcpState::ALL`]; `None` where it was never seen.
@@ -190,10 +206,10 @@ impl Life {
 
     /// A reset that can be why the connection ends now: one that was accepted, or sent a moment ago. A
     /// socket may send one and live on, for an acknowledgment that does not belong to its handshake.
-    pub(super) fn reset_at_end(&self, at: KernelTime) -> Option<ResetDirection> {
-        let (when, direction) = self.reset?;
-        (direction == ResetDirection::Received || at.since(when) <= RESET_AND_END)
-            .then_some(direction)
+    pub(super) fn reset_at_end(&self, at: KernelTime) -> Option<SeenReset> {
+        self.reset.filter(|reset| {
+            reset.direction == ResetDirection::Received || at.since(reset.at) <= RESET_AND_END
+        })
     }
 
     pub(super) fn count(&mut self, event: &RetransmitEvent) {

@@ -194,6 +194,11 @@ impl Tracker {
         self.sysctls.contains_key(&netns)
     }
 
+    /// By which rules namespaces send again, as far as that is known.
+    pub fn sysctls(&self) -> impl Iterator<Item = (Netns, &Sysctls)> {
+        self.sysctls.iter().map(|(netns, sysctls)| (*netns, sysctls))
+    }
+
     /// By which rules a namespace sends again; without, today's defaults are taken.
     pub fn learn_sysctls(&mut self, netns: Netns, sysctls: Sysctls) {
         if self.sysctls.len() >= MAX_NAMESPACES {
@@ -207,11 +212,12 @@ impl Tracker {
         // SYN_SENT was entered before a local port was chosen.
         let cgroup = subject.cgroup.or(event.cgroup);
         let subject = Subject { ends: event.ends, cgroup, ..subject };
-        if let Some(full) = event.socket.and_then(|socket| self.sockets.get_mut(&socket)) {
+        let full = event.socket.and_then(|socket| self.sockets.get_mut(&socket));
+        if let Some(full) = full.filter(|full| !full.replaced) {
             full.ends = event.ends;
-            full.life.reset = Some((event.at, event.direction));
+            full.life.reset = Some(event.into());
         } else if let Some(mini) = self.minis.get_mut(&key(event.netns, event.ends)) {
-            mini.life.reset = Some((event.at, event.direction));
+            mini.life.reset = Some(event.into());
         }
         let ResetEvent { at, state, direction, ref why, .. } = *event;
         out(News::Reset(Reset { at, subject, state, direction, why: why.clone() }));

@@ -346,6 +346,7 @@ mod tests {
                 in_flight: 0,
                 unsent: Some(0),
                 window: Some(65_536),
+                bytes_received: None,
             }),
         }
     }

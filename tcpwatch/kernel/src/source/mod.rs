@@ -8,6 +8,8 @@ pub mod container_names;
 pub mod containers;
 pub mod foreign;
 pub mod inquirer;
+pub mod local_ports;
+pub mod netstat;
 pub mod recording;
 pub mod recording_file;
 pub mod recording_input;

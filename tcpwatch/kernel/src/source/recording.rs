@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use tcpwatch_core::{
     decode::{ResetReasons, Symbols},
     event::{CgroupId, KnownSocket, Netns, Waiter, WallClock},
+    facts::HostFacts,
     timing::Sysctls,
     track::{Others, Reliance},
 };
@@ -63,6 +64,7 @@ enum Frame {
     Waiter(Waiter),
     Others(Others),
     Sysctls(Netns, Sysctls),
+    Facts(Box<HostFacts>),
     /// A cgroup's path, in hexadecimal: it need not be text.
     Cgroup(CgroupId, #[serde(serialize_with = "digits", deserialize_with = "path")] Vec<u8>),
 }
@@ -98,6 +100,7 @@ impl Frame {
             Self::Waiter(waiter) => Some(Item::Waiter(Box::new(waiter))),
             Self::Others(others) => Some(Item::Others(others)),
             Self::Sysctls(netns, sysctls) => Some(Item::Sysctls(netns, sysctls)),
+            Self::Facts(facts) => Some(Item::Facts(facts)),
             Self::Cgroup(id, path) => Some(Item::Cgroup(id, path)),
         }
     }
@@ -116,6 +119,8 @@ pub enum Item {
     Others(Others),
     /// By which rules a namespace sends again.
     Sysctls(Netns, Sysctls),
+    /// A look at the kernel.
+    Facts(Box<HostFacts>),
     /// The path of a cgroup, before the first record that names it.
     Cgroup(CgroupId, Vec<u8>),
 }
@@ -220,6 +225,14 @@ impl Recorder {
     /// If the file cannot be written.
     pub fn sysctls(&mut self, netns: Netns, sysctls: Sysctls) -> io::Result<()> {
         write_line(&mut self.file, &Frame::Sysctls(netns, sysctls))
+    }
+
+    /// Writes a look at the kernel.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn facts(&mut self, facts: &HostFacts) -> io::Result<()> {
+        write_line(&mut self.file, &Frame::Facts(Box::new(facts.clone())))
     }
 
     /// Writes the path of a cgroup.

@@ -78,7 +78,7 @@ pub(super) fn read_here() -> Result<Sysctls, SysctlError> {
 }
 
 /// What a file holds; nothing if there is none, because a kernel need not have every sysctl.
-fn number(path: &Path) -> Result<Option<u64>, SysctlError> {
+pub(super) fn number(path: &Path) -> Result<Option<u64>, SysctlError> {
     let text = match fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),

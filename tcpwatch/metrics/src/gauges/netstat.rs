@@ -3,16 +3,12 @@
 use std::fs;
 
 use anyhow::{Context as _, bail};
+use tcpwatch_kernel::source::netstat::{GROUP, NETSTAT, counter};
 
-use crate::{collector::Collector, family::ScrapeFamily};
+use crate::{collector::Collector, family::ScrapeFamily, kernel::number};
 
-/// Of the thread's network namespace; `/proc/net` is that of the process's first thread.
-const NETSTAT: &str = "/proc/thread-self/net/netstat";
 /// The limit for timewait mini-sockets of the thread's network namespace.
 const LIMIT: &str = "/proc/sys/net/ipv4/tcp_max_tw_buckets";
-
-/// The line of `/proc/net/netstat` that these are in.
-const GROUP: &str = "TcpExt:";
 
 /// Metric, labels, the kernel's name, help text. Counters of one metric are adjacent.
 type NetstatCounter =
@@ -95,8 +91,8 @@ fn counters(text: &str, families: &mut Vec<ScrapeFamily>) -> anyhow::Result<()> 
         let Some((name, _, _, help)) = metric.first() else { continue };
         let mut family = ScrapeFamily::counter(name, help);
         for (_, labels, kernel, _) in metric {
-            match value(text, kernel) {
-                Some(value) => family.add(labels, value),
+            match counter(text, kernel) {
+                Some(count) => family.add(labels, number(count)),
                 None => missing.push(*kernel),
             }
         }
@@ -106,15 +102,6 @@ fn counters(text: &str, families: &mut Vec<ScrapeFamily>) -> anyhow::Result<()> 
         return Ok(());
     }
     bail!("{NETSTAT} does not have {} in {GROUP}", missing.join(", "))
-}
-
-/// Each group has a line of names and then a line of values (`netstat_seq_show`,
-/// `net/ipv4/proc.c`).
-fn value(text: &str, name: &str) -> Option<f64> {
-    let mut lines = text.lines().filter(|line| line.starts_with(GROUP));
-    let (names, values) = (lines.next()?, lines.next()?);
-    let mut pairs = names.split_whitespace().zip(values.split_whitespace());
-    pairs.find(|(found, _)| *found == name)?.1.parse().ok()
 }
 
 #[cfg(test)]

@@ -3,65 +3,19 @@
 //! A connection is identified by its four-tuple, so every local port can be used once for each destination; timewait
 //! mini-sockets keep theirs occupied.
 
-use std::{collections::HashMap, fs, io, net::IpAddr, ops::RangeInclusive};
+use std::{collections::HashMap, net::IpAddr};
 
-use anyhow::Context as _;
 use tcpwatch_core::event::{Endpoint, TcpState};
-use tcpwatch_kernel::source::snapshot::Surveyed;
+use tcpwatch_kernel::source::{local_ports::LocalPorts, snapshot::Surveyed};
 
 use crate::family::ScrapeFamily;
-
-/// Both files are those of the thread's network namespace.
-const RANGE: &str = "/proc/sys/net/ipv4/ip_local_port_range";
-const RESERVED: &str = "/proc/sys/net/ipv4/ip_local_reserved_ports";
-
-/// The ports that `connect` may choose.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Ephemeral {
-    range: RangeInclusive<u16>,
-    reserved: Vec<RangeInclusive<u16>>,
-}
-
-impl Ephemeral {
-    /// Reads the present settings.
-    pub(super) fn read() -> anyhow::Result<Self> {
-        let range = fs::read_to_string(RANGE).with_context(|| format!("cannot read {RANGE}"))?;
-        let reserved = match fs::read_to_string(RESERVED) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-            read => read.with_context(|| format!("cannot read {RESERVED}"))?,
-        };
-        Self::parse(&range, &reserved).with_context(|| {
-            format!("{RANGE} holds {range:?} and {RESERVED} {reserved:?}, which are not ports")
-        })
-    }
-
-    fn parse(range: &str, reserved: &str) -> Option<Self> {
-        let mut bounds = range.split_whitespace().map(str::parse);
-        let range = bounds.next()?.ok()?..=bounds.next()?.ok()?;
-        let words = reserved.trim().split(',').filter(|word| !word.is_empty());
-        let span = |word: &str| {
-            let (first, last) = word.split_once('-').unwrap_or((word, word));
-            Some(first.parse().ok()?..=last.parse().ok()?)
-        };
-        Some(Self { range, reserved: words.map(span).collect::<Option<_>>()? })
-    }
-
-    fn contains(&self, port: u16) -> bool {
-        self.range.contains(&port) && !self.reserved.iter().any(|span| span.contains(&port))
-    }
-
-    /// The number of ports.
-    fn size(&self) -> usize {
-        self.range.clone().filter(|port| self.contains(*port)).count()
-    }
-}
 
 /// Sockets on an ephemeral port by their own address and the destination.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Destinations(HashMap<(IpAddr, Endpoint), u32>);
 
 impl Destinations {
-    pub(super) fn add(&mut self, socket: &Surveyed, ephemeral: &Ephemeral) {
+    pub(super) fn add(&mut self, socket: &Surveyed, ephemeral: &LocalPorts) {
         let (local, remote) = (socket.ends.local, socket.ends.remote);
         if socket.state != TcpState::Listen && ephemeral.contains(local.port) {
             *self.0.entry((local.address, remote)).or_default() += 1;
@@ -80,15 +34,14 @@ impl Destinations {
 }
 
 /// The number of ports.
-pub(super) fn size_family(ephemeral: &Ephemeral) -> ScrapeFamily {
-    let size = u32::try_from(ephemeral.size()).unwrap_or(u32::MAX);
+pub(super) fn size_family(ephemeral: &LocalPorts) -> ScrapeFamily {
     ScrapeFamily::gauge(
         "tcpwatch_ephemeral_ports",
         "Ports that a connection can be made from (ip_local_port_range without \
          ip_local_reserved_ports): so many connections can exist from one address to one \
          destination. Network namespace of this process.",
     )
-    .with(&[], size.into())
+    .with(&[], ephemeral.size().into())
 }
 
 /// The number of ports that the busiest destination uses.
@@ -124,22 +77,8 @@ mod tests {
     }
 
     #[test]
-    fn reserved_ports_are_no_ephemeral_ones() {
-        let ephemeral = Ephemeral::parse("32768\t60999\n", "8080,40000-40009,60999\n").unwrap();
-        assert_eq!(ephemeral.size(), 28_232 - 11);
-        for (port, is_one) in [(32_767, false), (32_768, true), (40_005, false), (60_999, false)] {
-            assert_eq!(ephemeral.contains(port), is_one, "{port}");
-        }
-        assert_eq!(Ephemeral::parse("1 65535", "\n").unwrap().size(), 65_535);
-        for (range, reserved) in [("", ""), ("1", ""), ("1 65536", ""), ("1 9", "x"), ("1 9", "1-")]
-        {
-            assert_eq!(Ephemeral::parse(range, reserved), None, "{range:?} {reserved:?}");
-        }
-    }
-
-    #[test]
     fn each_destination_has_all_ports_for_itself() {
-        let ephemeral = Ephemeral::parse("100 199", "").unwrap();
+        let ephemeral = LocalPorts::parse("100 199", "").unwrap();
         let mut live = Destinations::default();
         for (local, remote, state) in [
             (100, 80, TcpState::Established),

@@ -13,13 +13,14 @@ use anyhow::{Context as _, Result};
 use tcpwatch_core::event::TcpState;
 use tcpwatch_kernel::source::{
     cgroups::CgroupNames,
+    local_ports::LocalPorts,
     snapshot::{Detail, survey},
 };
 
 use super::{
     cgroups::{Cgroups, OwnerLabels},
     close_wait::{CloseWait, Since},
-    ports::{self, Destinations, Ephemeral},
+    ports::{self, Destinations},
     slots::Overflow,
     states::{self, States},
 };
@@ -78,7 +79,7 @@ impl SocketGauges {
     }
 
     /// Lists the waiting sockets again if the last list is too old.
-    fn refresh(&mut self, ephemeral: Option<&Ephemeral>) -> Result<()> {
+    fn refresh(&mut self, ephemeral: Option<&LocalPorts>) -> Result<()> {
         let is_fresh = |dump: &Dump| dump.began.elapsed() < PAUSE.max(dump.took * SHARE);
         if self.waiting.as_ref().is_some_and(is_fresh) {
             return Ok(());
@@ -94,7 +95,7 @@ impl Collector for SocketGauges {
     }
 
     fn collect(&mut self, families: &mut Vec<ScrapeFamily>) -> Result<()> {
-        let ephemeral = Ephemeral::read();
+        let ephemeral = LocalPorts::read();
         let ports = ephemeral.as_ref().ok();
         let live = dump(&LIVE, Detail::Plain, ports);
         let close_wait = dump(&CLOSE_WAIT, Detail::Times, ports);
@@ -138,11 +139,16 @@ impl Collector for SocketGauges {
         }
         drop(names);
 
-        ephemeral.map(drop).and(live.map(drop)).and(close_wait.map(drop)).and(refreshed)
+        ephemeral
+            .map(drop)
+            .map_err(Into::into)
+            .and(live.map(drop))
+            .and(close_wait.map(drop))
+            .and(refreshed)
     }
 }
 
-fn dump(states: &[TcpState], detail: Detail, ephemeral: Option<&Ephemeral>) -> Result<Dump> {
+fn dump(states: &[TcpState], detail: Detail, ephemeral: Option<&LocalPorts>) -> Result<Dump> {
     let (at, began) = (SystemTime::now(), Instant::now());
     let tally = survey(states, detail, |tally: &mut SocketTally, socket| {
         tally.states.add(socket);

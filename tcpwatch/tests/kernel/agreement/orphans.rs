@@ -58,8 +58,9 @@ const LATE_FOR_A_FULL_SOCKET: Situation = Situation {
     counters: &[("TCPAbortOnData", 1), ("TCPTimeWaitOverflow", 0)],
 };
 
+/// The kernel has no counter for what it answers for a mini-socket.
 const LATE_FOR_A_MINI_SOCKET: Situation =
-    Situation { sysctls: &[], counters: &[("TCPAbortOnData", 0)], ..LATE_FOR_A_FULL_SOCKET };
+    Situation { sysctls: &[], counters: &[("TCPTimeWaitOverflow", 0)], ..LATE_FOR_A_FULL_SOCKET };
 
 fn late_data(netns: &Netns) {
     let Pair { client, mut server } = pair(netns, V4);

@@ -71,13 +71,17 @@ fn run<'a>(scenarios: &[Scenario<'a>]) -> Vec<Failed<'a>> {
     })
 }
 
-/// `None` if it passed.
-///
-/// The thread and those it starts have a table of open files of their own. With a common one, a process that
-/// another scenario starts holds this one's sockets until it has called `execve`: a close here is not the last
-/// close then, and the process that is being started is the one that closes.
-fn attempt((name, scenario): Scenario<'_>) -> Option<Failed<'_>> {
+/// Gives the calling thread, and those it starts, a table of open files of their own: what others have open stays open in
+/// it, and what it opens is no one else's. With a common table, a process that another scenario starts holds this one's
+/// sockets until it has called `execve`: a close here is not the last close then, and the process that is being started
+/// is the one that closes.
+pub(crate) fn own_open_files() {
     unshare(CloneFlags::CLONE_FILES).unwrap();
+}
+
+/// `None` if it passed.
+fn attempt((name, scenario): Scenario<'_>) -> Option<Failed<'_>> {
+    own_open_files();
     let begun = clock::now().0;
     let result = std::panic::catch_unwind(scenario);
     let netns = netns::take_made_here();

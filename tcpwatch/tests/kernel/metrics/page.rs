@@ -45,7 +45,8 @@ fn no_counter_goes_backwards_while_connections_come_and_go() {
 /// Counters that have decreased or disappeared.
 pub(super) fn backwards(before: &Samples, now: &Samples) -> Vec<String> {
     let counters = |series: &&String| {
-        ["_total", "_bucket", "_count", "_sum"].iter().any(|part| series.contains(part))
+        let name = series.split('{').next().unwrap_or_default();
+        ["_total", "_bucket", "_count", "_sum"].iter().any(|suffix| name.ends_with(suffix))
     };
     let fallen = before
         .0

@@ -5,6 +5,7 @@
 
 mod agreement;
 mod containers;
+mod healthy;
 mod holders;
 mod http;
 mod nginx;

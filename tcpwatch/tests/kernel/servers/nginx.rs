@@ -8,9 +8,8 @@ use super::{
     system::{ROOT, System},
 };
 
-#[test]
-fn workers_of_a_prefork_nginx_own_what_ss_says_that_they_hold() {
-    needs_packages!();
+/// Its files, and how it is started.
+pub(super) fn installed() -> System {
     let system = System::of("nginx-light");
     let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
         .map(|name| format!("{name}_temp_path /work/{name};\n"))
@@ -24,7 +23,16 @@ fn workers_of_a_prefork_nginx_own_what_ss_says_that_they_hold() {
          }}"
     );
     fs::write(system.work().join("nginx.conf"), configuration).unwrap();
+    system
+}
+
+pub(super) const PROGRAM: [&str; 7] =
+    ["nginx", "-p", "/work", "-e", "stderr", "-c", "/work/nginx.conf"];
+
+#[test]
+fn workers_of_a_prefork_nginx_own_what_ss_says_that_they_hold() {
+    needs_packages!();
+    let system = installed();
     let talk = Talk { name: "nginx", connections: 400, ask: http::ask, end: http::end };
-    let program = ["nginx", "-p", "/work", "-e", "stderr", "-c", "/work/nginx.conf"];
-    compare(&talk, |netns| system.start(netns, ROOT, &program));
+    compare(&talk, |netns| system.start(netns, ROOT, &PROGRAM));
 }

@@ -40,7 +40,7 @@ fn await_ready(stream: &mut TcpStream) {
 }
 
 /// Begins a session and makes a query.
-fn ask(stream: &mut TcpStream) {
+pub(super) fn ask(stream: &mut TcpStream) {
     let version = 196_608_u32.to_be_bytes();
     let names = b"user\0postgres\0database\0postgres\0\0";
     send(stream, b"", &[version.as_slice(), names].concat());
@@ -50,7 +50,7 @@ fn ask(stream: &mut TcpStream) {
 }
 
 /// Ends the session, upon which its process ends.
-fn end(mut stream: TcpStream) {
+pub(super) fn end(mut stream: TcpStream) {
     send(&mut stream, b"X", b"");
     assert_eq!(stream.read(&mut [0]).unwrap(), 0, "it closes first");
 }
@@ -64,9 +64,8 @@ fn programs() -> PathBuf {
     PathBuf::from("/").join(programs.strip_prefix(root).unwrap())
 }
 
-#[test]
-fn the_process_that_postgresql_forks_for_a_connection_owns_it() {
-    needs_packages!();
+/// A system with an empty cluster, and how its server is started.
+pub(super) fn installed() -> (System, Vec<String>) {
     let system = System::of("postgresql");
     chown(system.work(), Some(NUMBER), Some(NUMBER)).unwrap();
     let [initdb, postgres] =
@@ -77,6 +76,15 @@ fn the_process_that_postgresql_forks_for_a_connection_owns_it() {
     let port = PORT.to_string();
     let settings = ["-h", "127.0.0.1", "-p", &port, "-k", "", "-F", "-N", "250", "-B", "32MB"];
     let server = [&[postgres.as_str()], &data[..], &settings].concat();
+    let server = server.into_iter().map(str::to_owned).collect();
+    (system, server)
+}
+
+#[test]
+fn the_process_that_postgresql_forks_for_a_connection_owns_it() {
+    needs_packages!();
+    let (system, server) = installed();
+    let server: Vec<&str> = server.iter().map(String::as_str).collect();
     let talk = Talk { name: "postgresql", connections: 200, ask, end };
     compare(&talk, |netns| system.start(netns, NOBODY, &server));
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::harness::{
-    connections::{adds_up, await_connection, connection, same, turned},
+    connections::{adds_up, await_connection, connection, explains_resets, same, turned},
     info::settled_info,
     line::Line,
     lives::life,
@@ -233,4 +233,23 @@ fn a_connection_that_an_administrator_destroys_is_told_on_both_sides() {
     let killed = connection(&log.lines, ends);
     assert_eq!((killed.end.as_deref(), killed.failed), (Some("killed"), true), "{killed}");
     ended(connection(&log.lines, turned(ends)), "reset_received", "reset");
+}
+
+#[test]
+fn data_for_a_mini_socket_in_fin_wait_2_are_shown_as_late() {
+    needs_root!();
+    for address in [V4, V6] {
+        let netns = Netns::new();
+        let watch = Watch::on(&netns);
+        let (Pair { client, mut server }, ends) = pair(&netns, address);
+        drop(client);
+        assert_eq!(server.read(&mut [0]).unwrap(), 0, "the client's FIN");
+        watch.wait_count(1, "FIN_WAIT_2", |line| line.to == "FIN_WAIT_2");
+        server.write_all(b"late").unwrap();
+        await_connection(&watch, SOON, ends);
+        let log = watch.stop();
+        let ending = log.lines.iter().find(|line| line.is("FIN_WAIT_2>CLOSED")).unwrap();
+        assert_eq!(ending.reason.as_deref(), Some("reset_sent"), "{ending}");
+        assert_eq!(ending.late_data, explains_resets().then_some(true), "{ending}");
+    }
 }

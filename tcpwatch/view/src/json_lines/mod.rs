@@ -1,6 +1,7 @@
 //! One JSON object a line; the form is described by `schema.json` in the folder above, which is made of the
 //! types here.
 
+pub mod finding;
 pub(crate) mod life;
 mod losses;
 mod place;

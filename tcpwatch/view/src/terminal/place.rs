@@ -27,9 +27,7 @@ fn word(place: &Place) -> Option<&str> {
     if let Some(container) = &place.container {
         return Some(container.short());
     }
-    let unit = place.unit.as_deref()?;
-    let is_session = unit == "init.scope" || unit.starts_with("session-");
-    (!is_session).then(|| unit.strip_suffix(".service").unwrap_or(unit))
+    place.unit_name()
 }
 
 /// Does the process's name, which is cut to 15 bytes, say the same?

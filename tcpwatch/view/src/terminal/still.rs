@@ -6,6 +6,7 @@ use tcpwatch_core::{
 };
 
 use super::{Existed, Humane, Remarks, Terminal, cell, char_count, columns::CHANGE, place, style};
+use crate::grouped;
 
 impl Terminal {
     /// `CLOSE_WAIT, still   10.0 s  java 4711 · waits for the application's close() · 512 bytes unread`
@@ -45,7 +46,7 @@ impl Terminal {
             Some(_) => cell::owner(&subject, 0, false, &mut self.owner),
             None => self.owner.extend_from_slice(b"an unknown owner"),
         }
-        let start = format!(" and {} more of ", grouped(count));
+        let start = format!(" and {} more of ", grouped(count.into()));
         let after = Humane(Some(after)).round();
         let doubt = if others.doubtful { " (perhaps fewer: records were lost)" } else { "" };
         let end = format!(": {state}, still, after {after}{doubt}");
@@ -176,18 +177,5 @@ fn probes(Probes { sent, or_more, unanswered }: Probes) -> String {
 
 fn bytes(count: u32) -> String {
     let s = if count == 1 { "" } else { "s" };
-    format!("{} byte{s}", grouped(count))
-}
-
-/// `143,360`.
-fn grouped(count: u32) -> String {
-    let digits = count.to_string();
-    let mut text = String::with_capacity(digits.len() + 3);
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
+    format!("{} byte{s}", grouped(count.into()))
 }

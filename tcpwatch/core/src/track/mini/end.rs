@@ -47,7 +47,7 @@ impl Tracker {
     pub(super) fn expired(&mut self, key: &Key, event: &MiniEvent, out: &mut impl FnMut(News)) {
         let Some(mut mini) = self.minis.remove(key) else { return };
         mini.put_right(key, event.into(), self.reliance.rate, out);
-        self.close(*mini, key, event.at, Reason::Timer, out);
+        self.close(*mini, key, event.at, (Reason::Timer, false), out);
     }
 
     /// The end of a mini-socket whose last event stayed alone.
@@ -57,8 +57,8 @@ impl Tracker {
         if let Some(open) = mini.open.filter(|_| mini.kind == MiniKind::TimeWait) {
             mini.put_right(key, open.sight, self.reliance.rate, out);
         }
-        let reason = Self::reason_of_end(&mini);
-        self.close(*mini, key, at, reason, out);
+        let why = Self::why_it_ends(&mini);
+        self.close(*mini, key, at, why, out);
     }
 
     /// Tells the last change of a mini-socket, and the life that ends with it.
@@ -67,28 +67,30 @@ impl Tracker {
         mut mini: Mini,
         key: &Key,
         at: KernelTime,
-        reason: Reason,
+        (reason, late_data): (Reason, bool),
         out: &mut impl FnMut(News),
     ) {
         let change = mini.change(key, at, TcpState::Closed);
         let queue = mini.life.met.take_latest(at);
-        out(News::Change(Change { reason: Some(reason), queue, ..change }));
+        out(News::Change(Change { reason: Some(reason), late_data, queue, ..change }));
         let left = mini.state;
         mini.life.moves(at, (left, mini.since), TcpState::Closed);
         self.tell_life(at, mini.subject(key), *mini.life, (left, reason), out);
     }
 
-    fn reason_of_end(mini: &Mini) -> Reason {
-        let Some(open) = mini.open else { return Reason::Unknown };
-        let reset = mini.life.reset_at_end(open.sight.at);
+    /// The reason, and whether data came after the application had closed.
+    fn why_it_ends(mini: &Mini) -> (Reason, bool) {
+        let Some(open) = mini.open else { return (Reason::Unknown, false) };
+        let sent = mini.life.reset_at_end(open.sight.at);
+        let sent = sent.filter(|reset| reset.direction == ResetDirection::Sent);
         let closing = MiniClosing {
             kind: mini.kind,
             state: mini.state.to_kernel(),
             expired: open.timer == TimerEvent::Expire,
             ended_by: open.ended_by,
-            reset_sent: reset == Some(ResetDirection::Sent),
+            reset_sent: sent.is_some(),
             listens: open.listens,
         };
-        closing.reason()
+        (closing.reason(), closing.is_by_late_data(sent.is_some_and(|reset| reset.answers_no_syn)))
     }
 }

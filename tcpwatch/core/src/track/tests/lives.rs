@@ -245,6 +245,7 @@ fn a_reset_closes_a_connection_only_if_no_fin_did_before() {
         cgroup: None,
         state: Some(Established),
         direction: ResetDirection::Received,
+        answers_no_syn: false,
         why: None,
     }));
     events.push(with_error(state(50, 1, Established, Closed), libc::ECONNRESET));

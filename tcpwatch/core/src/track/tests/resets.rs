@@ -16,6 +16,7 @@ fn reset(at: u64, direction: ResetDirection, state: TcpState) -> ResetEvent {
         cgroup: None,
         state: Some(state),
         direction,
+        answers_no_syn: false,
         why: None,
     }
 }

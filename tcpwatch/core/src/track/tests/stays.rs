@@ -243,6 +243,7 @@ fn of_a_socket_that_was_there_before_it_is_said_how_long_at_least() {
         in_flight: 0,
         unsent: Some(0),
         window: Some(65_535),
+        bytes_received: None,
     });
     let mut lines = Vec::new();
     assert!(tracker.still(&answer, |news| lines.push(news)));

@@ -227,6 +227,7 @@ fn an_orphan_that_waited_without_a_mini_socket_ends_with_the_reset_it_sent() {
         cgroup: None,
         state: Some(FinWait2),
         direction: ResetDirection::Sent,
+        answers_no_syn: false,
         why: None,
     }));
     events.push(burial(120));

@@ -18,6 +18,7 @@
 //! Memory: under 160 bytes a socket, 64 KiB for the answers, and while duplicates and owners are
 //! looked for about 40 bytes more for each socket.
 
+mod host_facts;
 mod lookup;
 mod message;
 mod names;
@@ -26,6 +27,7 @@ mod owners;
 mod sock_diag;
 mod survey;
 mod take;
+mod visit;
 
 use std::{
     fmt, io,
@@ -34,6 +36,7 @@ use std::{
 
 use tcpwatch_core::event::{KernelTime, KnownSocket, Netns};
 
+pub use host_facts::host_facts;
 pub use lookup::{Answer, Details, Lookup, Question};
 pub use message::{MessageError, Surveyed};
 pub use names::{NetnsError, name_of, resolve};

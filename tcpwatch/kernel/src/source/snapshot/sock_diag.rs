@@ -104,6 +104,24 @@ pub(super) fn connecting(netns: Netns, into: &mut Vec<Waiter>) -> Result<(), Dum
     Ok(())
 }
 
+/// Hands every TCP socket of the calling thread's network namespace, which is `netns`, to `visit`, in detail; one that
+/// comes or goes meanwhile may be missing, or be met twice.
+pub(super) fn waiters(netns: Netns, mut visit: impl FnMut(&Waiter)) -> Result<(), DumpError> {
+    let mut asking = Asking::open()?;
+    let mut piece = Vec::new();
+    for family in FAMILIES {
+        let question = all_in(family, StateFlags::all(), ExtensionFlags::INFO);
+        asking.ask(question, |datagram, seen, sequence| {
+            piece.clear();
+            let context = Context { netns, seen, sequence };
+            let progress = message::read_waiters(datagram, context, &mut piece)?;
+            piece.iter().for_each(&mut visit);
+            Ok(progress)
+        })?;
+    }
+    Ok(())
+}
+
 /// Asks for a list and hands every piece of it to `read` with the moment before it came; `false` if
 /// the list may lack some.
 pub(super) fn dump_answer(

@@ -6,7 +6,7 @@ use tcpwatch_core::event::{KnownSocket, Netns};
 
 use super::{
     Detail, Owners, Scope, SkipReason, SkippedNamespace, Snapshot, SnapshotError, namespaces,
-    owners, sock_diag,
+    owners, sock_diag, visit::visit_others,
 };
 use crate::clock;
 
@@ -33,9 +33,7 @@ pub fn take(scope: Scope, who: Owners) -> Result<Snapshot, SnapshotError> {
         sock_diag::dump(own, detail, &mut snapshot.sockets)?;
         snapshot.namespaces.push(own);
     }
-    if scope != Scope::Only(own) {
-        snapshot.visit_others(scope, own, detail)?;
-    }
+    snapshot.dump_others(scope, own, detail)?;
     keep_latest(&mut snapshot.sockets);
     if who == Owners::Find {
         let hidden = owners::find(&mut snapshot.sockets).map_err(SnapshotError::procfs("/proc"))?;
@@ -45,31 +43,21 @@ pub fn take(scope: Scope, who: Owners) -> Result<Snapshot, SnapshotError> {
 }
 
 impl Snapshot {
-    fn visit_others(
+    fn dump_others(
         &mut self,
         scope: Scope,
         own: Netns,
         detail: Detail,
     ) -> Result<(), SnapshotError> {
-        let reachable = namespaces::reachable().map_err(SnapshotError::procfs("/proc"))?;
-        self.hidden_processes = reachable.hidden_processes;
-        for place in reachable.places {
-            let netns = place.netns;
-            if netns == own || !scope.covers(netns) {
-                continue;
+        let Self { sockets, namespaces, skipped, hidden_processes, .. } = self;
+        let work = |netns| sock_diag::dump(netns, detail, sockets);
+        *hidden_processes = visit_others(scope, own, work, |place, dumped| match dumped {
+            Ok(()) => namespaces.push(place.netns),
+            Err(reason) => {
+                let (netns, path) = (place.netns, place.paths.into_iter().next());
+                skipped.push(SkippedNamespace { netns, path, reason });
             }
-            let dumped = place
-                .inside(|| sock_diag::dump(netns, detail, &mut self.sockets))
-                .map_err(SkipReason::from)
-                .and_then(|dumped| dumped.map_err(SkipReason::from));
-            match dumped {
-                Ok(()) => self.namespaces.push(netns),
-                Err(reason) => {
-                    let path = place.paths.into_iter().next();
-                    self.skipped.push(SkippedNamespace { netns, path, reason });
-                }
-            }
-        }
+        })?;
         if let Scope::Only(netns) = scope
             && self.namespaces.is_empty()
             && self.skipped.is_empty()

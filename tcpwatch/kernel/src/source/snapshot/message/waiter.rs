@@ -16,6 +16,7 @@ use super::{
 const BACKOFF: usize = 4;
 const RTO: usize = 8;
 const UNACKED: usize = 24;
+const BYTES_RECEIVED: usize = 128;
 const NOTSENT_BYTES: usize = 144;
 const SND_WND: usize = 228;
 
@@ -65,5 +66,11 @@ pub(super) fn tcp_info(info: &[u8]) -> Result<TcpInfo, DecodeError> {
         in_flight: word(info, UNACKED)?,
         unsent: word(info, NOTSENT_BYTES).ok(),
         window: word(info, SND_WND).ok(),
+        bytes_received: double_word(info, BYTES_RECEIVED),
     })
+}
+
+/// Eight bytes in host order that begin at `at`, if there are as many.
+fn double_word(info: &[u8], at: usize) -> Option<u64> {
+    info.get(at..)?.first_chunk().copied().map(u64::from_ne_bytes)
 }

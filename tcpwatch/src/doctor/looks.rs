@@ -1,0 +1,67 @@
+//! Looks at the kernel beside the run, in a thread of their own.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use tcpwatch_core::facts::HostFacts;
+use tcpwatch_kernel::source::snapshot::{Scope, SnapshotError, host_facts};
+use tokio::{
+    task::{JoinHandle, spawn_blocking},
+    time::sleep_until,
+};
+
+/// From one look to the next.
+const EVERY: Duration = Duration::from_secs(2);
+/// Looking takes this fraction of the time at most.
+const SHARE: u32 = 5;
+
+/// One look after the other.
+pub(super) struct Looks {
+    scope: Scope,
+    under_way: Option<JoinHandle<(Duration, Result<HostFacts, SnapshotError>)>>,
+    next_at: tokio::time::Instant,
+}
+
+impl Looks {
+    /// The first begins at once.
+    pub(super) fn begin(scope: Scope) -> Self {
+        Self { scope, under_way: Some(look(scope)), next_at: tokio::time::Instant::now() }
+    }
+
+    /// The next one, when it is time. Nothing is lost if this is dropped before it returns.
+    pub(super) async fn next(&mut self) -> Result<HostFacts> {
+        if self.under_way.is_none() {
+            sleep_until(self.next_at).await;
+            self.under_way = Some(look(self.scope));
+        }
+        self.finished().await
+    }
+
+    /// One that begins now.
+    pub(super) async fn last(&mut self) -> Result<HostFacts> {
+        if self.under_way.is_some() {
+            drop(self.finished().await?);
+        }
+        self.under_way = Some(look(self.scope));
+        self.finished().await
+    }
+
+    async fn finished(&mut self) -> Result<HostFacts> {
+        let Some(under_way) = self.under_way.as_mut() else {
+            anyhow::bail!("no look is under way")
+        };
+        let finished = under_way.await;
+        self.under_way = None;
+        let (took, facts) = finished?;
+        self.next_at = tokio::time::Instant::now() + EVERY.max(took * SHARE);
+        Ok(facts?)
+    }
+}
+
+fn look(scope: Scope) -> JoinHandle<(Duration, Result<HostFacts, SnapshotError>)> {
+    spawn_blocking(move || {
+        let began = Instant::now();
+        let facts = host_facts(scope);
+        (began.elapsed(), facts)
+    })
+}
