@@ -18,12 +18,13 @@ use tcpwatch::cli::{
     exit,
     lab::{LabCommand, LabRun, Setting},
 };
+use tcpwatch_draw::{atlas, target::Target};
 use tcpwatch_kernel::{clock, probe::filters::Family};
 use tcpwatch_lab::{
     catalog, explain,
     hosts::{HostsError, Plan, end_orphans, prepare_for},
     lacking::lacking,
-    observe,
+    observe, report,
     run::Laboratory,
     scenario::{self, Choices, Scenario},
     show::{self, Layout, Progress, Report, Timeline},
@@ -32,7 +33,7 @@ use tcpwatch_lab::{
 use tcpwatch_stream::pipeline::Live;
 use tokio::{sync::Semaphore, task::JoinSet, time::interval};
 
-use crate::runtime;
+use crate::{drawing, runtime};
 
 /// How often the progress line is drawn.
 const DRAWN_EVERY: Duration = Duration::from_millis(200);
@@ -43,6 +44,7 @@ type Job = (Arc<Scenario>, Family);
 pub(crate) fn run(command: &LabCommand) -> Result<ExitCode> {
     match command {
         LabCommand::Run(asked) => return perform(asked),
+        LabCommand::Draw(asked) => drawing::draw(asked)?,
         LabCommand::Format => exit::print(explain::FORMAT)?,
         LabCommand::List => {
             let choices = choices(Profile::default(), &[]);
@@ -79,6 +81,7 @@ fn perform(asked: &LabRun) -> Result<ExitCode> {
     }
     // Before anything is run.
     let report = asked.report.as_deref().map(Report::open).transpose()?;
+    let page = asked.html.as_deref().map(Target::open).transpose()?;
     let runtime = runtime::start()?;
     let layout = layout(asked.color);
     for pid in end_orphans(&Plan::this_program()).map_err(HostsError::Leftovers)? {
@@ -108,8 +111,13 @@ fn perform(asked: &LabRun) -> Result<ExitCode> {
         exit::say("tcpwatch: interrupted; the hosts and everything on them are gone\n");
         return Ok(ExitCode::FAILURE);
     };
+    let document = show::document(&runs, &left_out, &clock::read());
     if let Some(report) = report {
-        report.write(&runs, &left_out, &clock::read())?;
+        report.write(&document)?;
+    }
+    if let Some(page) = page {
+        let document = report::read("of these runs", &document)?;
+        page.finish(atlas::html(&[document])?.as_bytes())?;
     }
     Ok(if runs.iter().all(Run::holds) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -16,6 +16,7 @@ use tracing_subscriber::{
 
 mod check;
 mod doctor;
+mod drawing;
 mod laboratory;
 mod live;
 mod recorded;

@@ -1,19 +1,25 @@
-//! Draws reports of the laboratory: the atlas (one HTML page) and sequence diagrams (SVG).
+//! Draws runs of the laboratory: the atlas (one HTML page) and sequence diagrams (SVG).
 //!
-//! Everything here is a function of its arguments, except [`target`], which writes files: the same reports give the same
-//! bytes.
+//! Everything is a function of its arguments, except [`target`], which writes files: the same reports give the same bytes.
 //!
-//! - [`report`]: reads the JSON document of `tcpwatch lab run --report`
-//! - [`sequence`]: one run as a sequence diagram; [`lanes`] are its columns of state
-//! - [`machine`]: the state machine of RFC 9293 with the transitions that runs have taken
-//! - [`atlas`]: the page
+//! - [`sequence`]: one run as a sequence diagram, from the rows of the text diagram ([`tcpwatch_lab::show::rows`]); its
+//!   parts are [`axis`], [`bands`], [`arrows`], [`notes`], [`timers`]
+//! - [`coverage`]: the transitions of RFC 9293 that runs have taken; [`machine`] draws them
+//! - [`atlas`]: the page; its parts are [`section`] and [`bar`]
 //! - [`target`]: a file that is there whole or not at all
 
 #![forbid(unsafe_code)]
 
+mod arrows;
 pub mod atlas;
-mod lanes;
-pub mod machine;
-pub mod report;
+mod axis;
+mod bands;
+mod bar;
+pub mod coverage;
+mod machine;
+mod notes;
+mod section;
 pub mod sequence;
+mod shape;
 pub mod target;
+mod timers;

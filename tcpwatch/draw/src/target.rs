@@ -11,7 +11,10 @@ use thiserror::Error;
 
 /// Why a file could not be written.
 #[derive(Debug, Error)]
-#[error("cannot write {}: {source}; name a file in a folder that you may write to and that has room", path.display())]
+#[error(
+    "cannot write {}: {source}; name a file in a folder that you may write to and that has room",
+    path.display()
+)]
 pub struct WriteError {
     /// The file.
     pub path: PathBuf,
@@ -23,7 +26,8 @@ pub struct WriteError {
 #[derive(Debug)]
 pub struct Target {
     path: PathBuf,
-    part: PathBuf,
+    /// Where it is until it is whole; `None` for what is not a regular file, such as a pipe.
+    part: Option<PathBuf>,
     file: File,
 }
 
@@ -37,11 +41,15 @@ impl Target {
         if path.is_dir() {
             return Err(fails(io::ErrorKind::IsADirectory.into()));
         }
+        if fs::metadata(path).is_ok_and(|there| !there.is_file()) {
+            let file = File::options().write(true).open(path).map_err(fails)?;
+            return Ok(Self { path: path.to_owned(), part: None, file });
+        }
         let mut part = OsString::from(path);
         part.push(".part");
         let part = PathBuf::from(part);
         let file = File::create(&part).map_err(fails)?;
-        Ok(Self { path: path.to_owned(), part, file })
+        Ok(Self { path: path.to_owned(), part: Some(part), file })
     }
 
     /// Writes all of it and puts it in its place.
@@ -49,15 +57,20 @@ impl Target {
     /// # Errors
     /// If the disk is full, say; what was in its place stays.
     pub fn finish(mut self, bytes: &[u8]) -> Result<(), WriteError> {
-        let written = self.file.write_all(bytes).and_then(|()| fs::rename(&self.part, &self.path));
+        let mut written = self.file.write_all(bytes);
+        if let (Ok(()), Some(part)) = (&written, &self.part) {
+            written = fs::rename(part, &self.path);
+        }
         written.map_err(|source| WriteError { path: self.path.clone(), source })
     }
 }
 
 impl Drop for Target {
     fn drop(&mut self) {
-        // After `finish` there is none.
-        let _removed = fs::remove_file(&self.part).is_ok();
+        if let Some(part) = &self.part {
+            // After `finish` there is none.
+            let _removed = fs::remove_file(part).is_ok();
+        }
     }
 }
 
@@ -75,6 +88,13 @@ mod tests {
         Target::open(&path).unwrap().finish(b"after").unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "after");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no part is left");
+    }
+
+    #[test]
+    fn a_full_disk_is_an_error_that_names_the_file() {
+        let target = Target::open(Path::new("/dev/full")).unwrap();
+        let error = target.finish(b"bytes").unwrap_err().to_string();
+        assert!(error.contains("/dev/full") && error.contains("No space left"), "{error}");
     }
 
     #[test]

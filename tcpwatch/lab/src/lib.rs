@@ -12,6 +12,7 @@
 //!   [`audience`])
 //! - [`expect`]: judges the story by the expectations, which gives [`verdict`]s
 //! - [`show`]: formats story and verdicts
+//! - [`report`]: reads runs back from the JSON document that `show` has written
 
 #![deny(unsafe_code)]
 
@@ -25,6 +26,7 @@ pub mod lacking;
 mod nearest;
 pub mod observe;
 pub mod rehearsal;
+pub mod report;
 pub mod run;
 pub mod scenario;
 pub mod show;

@@ -24,8 +24,25 @@ pub enum LabCommand {
     },
     /// Run scenarios: make the states, watch, measure and judge.
     Run(LabRun),
+    /// Draw reports: a page of all runs, and a picture of each. Needs no privileges; the same reports give the same files.
+    Draw(LabDraw),
     /// Print how a scenario of your own is written.
     Format,
+}
+
+/// What is drawn, and where to.
+#[derive(Debug, Args)]
+#[group(id = "pictures", required = true, multiple = true, args = ["html", "svg"])]
+pub struct LabDraw {
+    /// Files written by `tcpwatch lab run --report`; several, of other kernels say, stand side by side
+    #[arg(value_name = "REPORT.json", required = true)]
+    pub reports: Vec<PathBuf>,
+    /// Write all runs into one HTML file, which needs no other file and no network
+    #[arg(long, value_name = "FILE.html")]
+    pub html: Option<PathBuf>,
+    /// Write a sequence diagram of each run into this directory, which is made if it is not there
+    #[arg(long, value_name = "DIR")]
+    pub svg: Option<PathBuf>,
 }
 
 /// What is run, and how.
@@ -52,6 +69,9 @@ pub struct LabRun {
     /// Write everything that was seen into a JSON file
     #[arg(long, value_name = "FILE.json")]
     pub report: Option<PathBuf>,
+    /// Write all runs into one HTML file, as `tcpwatch lab draw` does from a report
+    #[arg(long, value_name = "FILE.html")]
+    pub html: Option<PathBuf>,
     /// Runs that go on at the same time; all of them without it
     #[arg(long, value_name = "N")]
     pub jobs: Option<NonZeroUsize>,

@@ -2,6 +2,7 @@
 //! line for many runs at once, and a JSON document. Everything is appended to a buffer, which the caller writes.
 
 mod arrow;
+mod connections;
 mod diagram;
 mod grid;
 mod progress;
@@ -15,11 +16,13 @@ mod words;
 
 use tcpwatch_core::event::TcpState;
 
-pub use diagram::diagram;
+pub use arrow::{Fate, Part};
+pub use diagram::{DiagramRow, Drawn, Entered, FOLD, diagram, rows};
+pub use grid::{Panel, PerHost, Span};
 pub use progress::Progress;
-pub use report::{Report, ReportError};
+pub use report::{Report, ReportError, document};
 pub use timeline::Timeline;
-pub use verdicts::verdicts;
+pub use verdicts::{difference, expected, measured, verdicts};
 
 use crate::scenario::Scenario;
 

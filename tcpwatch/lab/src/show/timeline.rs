@@ -1,7 +1,7 @@
 //! Shows a run as it happens: one line per moment, in the layout of the diagram.
 
 use tcpwatch_core::{
-    event::{Endpoints, KernelTime, SegmentEvent, TcpState, Way},
+    event::{KernelTime, SegmentEvent, Subject, TcpState, Way},
     track::News,
 };
 use tcpwatch_kernel::probe::filters::Family;
@@ -10,8 +10,9 @@ use tcpwatch_view::terminal::style;
 use super::{
     Layout,
     arrow::{Fate, Part, arrow},
+    connections::Connections,
     grid::{Grid, GridLine, PerHost, Span},
-    words::{self, Connections, Namer},
+    words::{self, Namer},
 };
 use crate::{
     host::Host,
@@ -94,11 +95,11 @@ impl Timeline {
     fn news(&mut self, host: Host, news: &News) -> Option<(Option<Span>, Vec<Span>)> {
         Some(match news {
             News::Change(change) => {
-                let state = self.state(host, change.to, &change.subject.ends);
+                let state = self.state(host, change.to, &change.subject);
                 (Some(state), words::remarks(change))
             }
             News::Restart(restart) => {
-                let state = self.state(host, restart.state, &restart.subject.ends);
+                let state = self.state(host, restart.state, &restart.subject);
                 (Some(state), vec![words::restart(restart)])
             }
             News::Retransmit(again) => {
@@ -113,8 +114,9 @@ impl Timeline {
     }
 
     /// A state's name, with the connection's number from the second connection on.
-    fn state(&mut self, host: Host, state: TcpState, ends: &Endpoints) -> Span {
-        let number = self.connections.number(host, ends).filter(|number| *number > 1);
+    fn state(&mut self, host: Host, state: TcpState, subject: &Subject) -> Span {
+        let number = self.connections.number(host, subject.socket, &subject.ends);
+        let number = number.filter(|number| *number > 1);
         let number = number.map(|number| format!(" #{number}")).unwrap_or_default();
         Span::new(format!("{state}{number}"), style::of_state(state))
     }

@@ -6,7 +6,7 @@ use tcpwatch_core::event::{KernelTime, WallClock};
 
 use super::tales;
 use crate::{
-    show::{Report, ReportError},
+    show::{Report, ReportError, document},
     story::Run,
 };
 
@@ -40,7 +40,8 @@ fn validated<T>(look: impl FnOnce(&Validator) -> T) -> T {
 fn reported(runs: &[Run]) -> Value {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("report.json");
-    Report::open(&path).expect("it can be opened").write(runs, &[], &CLOCK).expect("it is written");
+    let document = document(runs, &[], &CLOCK);
+    Report::open(&path).expect("it can be opened").write(&document).expect("it is written");
     serde_json::from_slice(&std::fs::read(&path).expect("a file")).expect("it is JSON")
 }
 
