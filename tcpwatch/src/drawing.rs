@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fs, path::Path};
 use anyhow::{Context as _, Result};
 use tcpwatch::cli::lab::LabDraw;
 use tcpwatch_draw::{atlas, sequence, target::Target};
-use tcpwatch_kernel::probe::filters::Family;
+use tcpwatch_kernel::probe::filters::FamilyFilter;
 use tcpwatch_lab::{
     report::{self, Document},
     story::Run,
@@ -46,7 +46,7 @@ fn named(reports: &[Document]) -> Vec<(String, &Run)> {
     let mut names = BTreeSet::new();
     let runs = reports.iter().flat_map(|report| report.runs.iter().map(move |run| (report, run)));
     let named = runs.map(|(report, run)| {
-        let version = if run.family == Family::V6 { "v6" } else { "v4" };
+        let version = if run.family == FamilyFilter::V6 { "v6" } else { "v4" };
         let mut name = format!("{}-{version}", plain(&run.scenario.name));
         if reports.len() > 1 {
             name = format!("{name}-{}", plain(&report.kernel));

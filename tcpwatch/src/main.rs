@@ -18,6 +18,7 @@ mod check;
 mod doctor;
 mod drawing;
 mod laboratory;
+mod list;
 mod live;
 mod recorded;
 mod runtime;
@@ -50,6 +51,7 @@ fn main() -> ExitCode {
     let done = match cli.command {
         None => live::run(&cli.filters, &cli.output, &cli.live, &cli.web),
         Some(Command::Check) => check::run(),
+        Some(Command::List(args)) => list::run(&args),
         Some(Command::Completions { shell }) => reference::completions(shell),
         Some(Command::Manpages { dir }) => reference::manpages(&dir),
         Some(Command::Top(args)) => top::run(&args),

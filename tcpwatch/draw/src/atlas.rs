@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use askama::Template;
-use tcpwatch_core::{event::TcpState, track::News};
+use tcpwatch_core::{event::TcpState, track::TrackedEvent};
 use tcpwatch_lab::{
     report::Document,
     story::{MomentKind, Run},
@@ -96,8 +96,8 @@ fn in_order(reports: &[Document]) -> Vec<&str> {
 fn entering(reports: &[Document], state: TcpState) -> Vec<&str> {
     let enters = |run: &Run| {
         run.story.iter().any(|moment| match &moment.what {
-            MomentKind::News(news) => {
-                matches!(&**news, News::Change(change) if change.to == state && change.from != state)
+            MomentKind::TrackedEvent(tracked) => {
+                matches!(&**tracked, TrackedEvent::Change(change) if change.to == state && change.from != state)
             }
             _ => false,
         })

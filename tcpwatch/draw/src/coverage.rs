@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tcpwatch_core::{event::TcpState, track::News};
+use tcpwatch_core::{event::TcpState, track::TrackedEvent};
 use tcpwatch_lab::{report::Document, story::MomentKind};
 
 use TcpState::{
@@ -78,8 +78,8 @@ impl Coverage {
         let mut all: BTreeMap<(u8, u8), Taken> = BTreeMap::new();
         for run in reports.iter().flat_map(|report| &report.runs) {
             for moment in &run.story {
-                let MomentKind::News(news) = &moment.what else { continue };
-                let News::Change(change) = &**news else { continue };
+                let MomentKind::TrackedEvent(tracked) = &moment.what else { continue };
+                let TrackedEvent::Change(change) = &**tracked else { continue };
                 if change.gap || change.from == change.to {
                     continue;
                 }

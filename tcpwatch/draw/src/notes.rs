@@ -3,7 +3,7 @@
 use tcpwatch_core::event::TcpState;
 use tcpwatch_lab::{
     host::Host,
-    show::{DiagramRow, Span},
+    show::{ColoredText, DiagramRow},
 };
 use tcpwatch_view::terminal::style;
 
@@ -40,7 +40,7 @@ pub(crate) fn notes(axis: &Axis<'_>) -> Vec<Note> {
                 is_state: true,
             }));
             let mut y = placed.y + 4;
-            for Span { text, style } in lines(placed.row, host) {
+            for ColoredText { text, style } in lines(placed.row, host) {
                 let (x, anchor) = (columns.notes, columns.anchor);
                 notes.push(Note { x, y, anchor, class: class(style), text, is_state: false });
                 y += LINE;
@@ -51,11 +51,11 @@ pub(crate) fn notes(axis: &Axis<'_>) -> Vec<Note> {
 }
 
 /// The remarks on a host, in lines that fit.
-pub(crate) fn lines(row: &DiagramRow, host: Host) -> Vec<Span> {
+pub(crate) fn lines(row: &DiagramRow, host: Host) -> Vec<ColoredText> {
     let room = columns(host).room;
     let notes = row.panels.of(host).notes.iter();
     let lines = notes.flat_map(|note| {
-        wrapped(&note.text, room).into_iter().map(|text| Span { text, style: note.style })
+        wrapped(&note.text, room).into_iter().map(|text| ColoredText { text, style: note.style })
     });
     lines.collect()
 }

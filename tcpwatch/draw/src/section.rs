@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use tcpwatch_kernel::probe::filters::Family;
+use tcpwatch_kernel::probe::filters::FamilyFilter;
 use tcpwatch_lab::{
     catalog,
     host::Host,
     report::Document,
     scenario::{Choices, Scenario},
-    show::{self, Layout},
+    show::{self, TerminalLayout},
     story::{Profile, Run},
     verdict::Verdict,
 };
@@ -90,7 +90,7 @@ impl<'a> Section<'a> {
         let cells = reports.iter().map(|report| Cell::of(report, name, &runs(report)));
         let cells: Vec<Cell> = cells.collect();
         let mut families = Vec::new();
-        for (family, version) in [(Family::V4, "v4"), (Family::V6, "v6")] {
+        for (family, version) in [(FamilyFilter::V4, "v4"), (FamilyFilter::V6, "v6")] {
             let mut drawn = Vec::new();
             for (column, report) in reports.iter().enumerate() {
                 let runs = runs(report).into_iter().filter(|run| run.family == family);
@@ -177,7 +177,11 @@ impl<'a> FamilyRuns<'a> {
 impl<'a> DrawnRun<'a> {
     fn of(run: &'a Run, kernel: &'a str, id: &str) -> Result<Self, askama::Error> {
         let mut text = Vec::new();
-        show::diagram(Layout { color: false, width: Layout::USUAL_WIDTH }, run, &mut text);
+        show::diagram(
+            TerminalLayout { color: false, width: TerminalLayout::USUAL_WIDTH },
+            run,
+            &mut text,
+        );
         let (_, text) = String::from_utf8_lossy(&text).split_once('\n').map_or_else(
             || (String::new(), String::new()),
             |(title, rows)| (title.to_owned(), rows.to_owned()),

@@ -88,5 +88,5 @@ fn picture(run: &Run, id: &str, style: Option<&'static str>) -> Result<String, a
 
 /// `v4` or `v6`.
 pub(crate) fn version(run: &Run) -> &'static str {
-    if run.family == tcpwatch_kernel::probe::filters::Family::V6 { "v6" } else { "v4" }
+    if run.family == tcpwatch_kernel::probe::filters::FamilyFilter::V6 { "v6" } else { "v4" }
 }

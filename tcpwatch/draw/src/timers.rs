@@ -5,7 +5,7 @@ use std::time::Duration;
 use tcpwatch_core::{
     event::{Endpoints, KernelTime},
     timing::Then,
-    track::News,
+    track::TrackedEvent,
 };
 use tcpwatch_lab::{
     host::Host,
@@ -66,16 +66,16 @@ pub(crate) fn timers(run: &Run, axis: &Axis<'_>) -> Vec<Timer> {
     timers.collect()
 }
 
-fn armed(moment: &tcpwatch_lab::story::Moment) -> Option<Armed<'_>> {
-    let MomentKind::News(news) = &moment.what else { return None };
-    let (ends, due) = match &**news {
-        News::Change(change) => {
+fn armed(moment: &tcpwatch_lab::story::StoryEvent) -> Option<Armed<'_>> {
+    let MomentKind::TrackedEvent(tracked) = &moment.what else { return None };
+    let (ends, due) = match &**tracked {
+        TrackedEvent::Change(change) => {
             (&change.subject.ends, change.ends_at.map(|at| (at, "the end of this state")))
         }
-        News::Restart(restart) => {
+        TrackedEvent::Restart(restart) => {
             (&restart.subject.ends, restart.ends_at.map(|at| (at, "the end of this state")))
         }
-        News::Retransmit(again) => {
+        TrackedEvent::Retransmit(again) => {
             let due = again.next.map(|next| {
                 let what = match next.then {
                     Then::Attempt => "the next attempt",

@@ -6,15 +6,15 @@ use serde::Deserialize;
 use tcpwatch_core::{
     event::{KernelTime, Netns, TcpFlags, TcpState, Way},
     timing::{self, Window, wheel::TickRate},
-    track::News,
+    track::TrackedEvent,
 };
-use tcpwatch_kernel::probe::{Drops, filters::Family};
+use tcpwatch_kernel::probe::{DroppedSegments, filters::FamilyFilter};
 
 use super::moment::MomentForm;
 use crate::{
     host::Host,
     scenario::{Action, Call, CallKind, DropRule, Scenario, ScenarioStep},
-    story::{Moment, MomentKind, Profile, Run},
+    story::{MomentKind, Profile, Run, StoryEvent},
     verdict::{Times, Verdict},
 };
 
@@ -210,8 +210,8 @@ impl RunForm {
                 ProfileForm::Full => Profile::Full,
             },
             family: match self.family {
-                FamilyForm::Ipv4 => Family::V4,
-                FamilyForm::Ipv6 => Family::V6,
+                FamilyForm::Ipv4 => FamilyFilter::V4,
+                FamilyForm::Ipv6 => FamilyFilter::V6,
             },
             sysctls,
             rate: TickRate(self.hz),
@@ -233,7 +233,7 @@ impl RunForm {
 impl RuleForm {
     /// A report does not say what a rule drops.
     fn rule(self) -> DropRule {
-        let drops = Drops {
+        let drops = DroppedSegments {
             way: Way::In,
             local_port: None,
             remote_port: None,
@@ -247,11 +247,11 @@ impl RuleForm {
 }
 
 /// A step for each port that a host listened on, which headings name.
-fn listening(story: &[Moment]) -> Vec<ScenarioStep> {
+fn listening(story: &[StoryEvent]) -> Vec<ScenarioStep> {
     let mut steps = Vec::new();
     for moment in story {
-        let MomentKind::News(news) = &moment.what else { continue };
-        let News::Change(change) = &**news else { continue };
+        let MomentKind::TrackedEvent(tracked) = &moment.what else { continue };
+        let TrackedEvent::Change(change) = &**tracked else { continue };
         if change.to == TcpState::Listen {
             let port = change.subject.ends.local.port;
             let kind = CallKind::Listen { port, backlog: 0 };

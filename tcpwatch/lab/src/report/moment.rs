@@ -6,17 +6,17 @@ use serde::Deserialize;
 use tcpwatch_core::{
     event::{
         About, Cookie, Direction, Endpoint, Endpoints, ErrorEvent, KernelTime, Netns,
-        ResetDirection, Segment, SegmentEvent, Subject, TcpFlags, TcpOptions, TcpState, Way,
+        ResetDirection, SegmentEvent, SegmentKind, Subject, TcpFlags, TcpOptions, TcpState, Way,
     },
     timing::{Next, Then, Window},
-    track::{Change, Handshake, News, Reason, Reset, Restart, Retransmit},
+    track::{Change, Handshake, Reason, Restart, TrackedEvent, TrackedReset, TrackedRetransmit},
 };
 
 use super::document::duration;
 use crate::{
     host::Host,
     scenario::Signal,
-    story::{Moment, MomentKind, SystemCall},
+    story::{MomentKind, StoryEvent, SystemCall},
 };
 
 /// A moment. Which fields there are depends on `event`.
@@ -94,7 +94,7 @@ struct OptionsForm {
 
 impl MomentForm {
     /// The moment; `None` for a kind of event that is not known or not drawn. `rules` are the names of the rules.
-    pub(super) fn moment(self, rules: &[&str]) -> Result<Option<Moment>, String> {
+    pub(super) fn moment(self, rules: &[&str]) -> Result<Option<StoryEvent>, String> {
         let host = self.host.ok_or("it names no host")?;
         let at = KernelTime(self.mono_ns);
         let slot = |name: &str| {
@@ -117,14 +117,14 @@ impl MomentForm {
                 MomentKind::Witness(states.collect::<Result<_, _>>()?)
             }
             "segment" => MomentKind::Segment(Box::new(self.segment(at)?)),
-            "state" => news(News::Change(self.change(at)?)),
-            "restart" => news(News::Restart(self.restart(at)?)),
-            "retransmit" => news(News::Retransmit(self.retransmit(at)?)),
-            "reset" => news(News::Reset(self.reset(at)?)),
-            "error" => news(News::Error(self.error(at)?)),
+            "state" => tracked(TrackedEvent::Change(self.change(at)?)),
+            "restart" => tracked(TrackedEvent::Restart(self.restart(at)?)),
+            "retransmit" => tracked(TrackedEvent::Retransmit(self.retransmit(at)?)),
+            "reset" => tracked(TrackedEvent::Reset(self.reset(at)?)),
+            "error" => tracked(TrackedEvent::Error(self.error(at)?)),
             _ => return Ok(None),
         };
-        Ok(Some(Moment { at, host, what }))
+        Ok(Some(StoryEvent { at, host, what }))
     }
 
     fn call(self) -> SystemCall {
@@ -197,11 +197,11 @@ impl MomentForm {
         })
     }
 
-    fn retransmit(&self, at: KernelTime) -> Result<Retransmit, String> {
-        let segment = Segment::ALL.into_iter().find(|segment| segment.word() == self.kind);
+    fn retransmit(&self, at: KernelTime) -> Result<TrackedRetransmit, String> {
+        let segment = SegmentKind::ALL.into_iter().find(|segment| segment.word() == self.kind);
         let next = wait(self.next_in_s, self.next_in_at_most_s, Then::Attempt)?;
         let gives_up = wait(self.gives_up_in_s, self.gives_up_in_at_most_s, Then::GivesUp)?;
-        Ok(Retransmit {
+        Ok(TrackedRetransmit {
             at,
             subject: self.subject()?,
             state: self.own_state()?,
@@ -217,7 +217,7 @@ impl MomentForm {
         })
     }
 
-    fn reset(self, at: KernelTime) -> Result<Reset, String> {
+    fn reset(self, at: KernelTime) -> Result<TrackedReset, String> {
         let direction = match self.direction.as_deref() {
             Some("sent") => ResetDirection::Sent,
             Some("received") => ResetDirection::Received,
@@ -225,7 +225,7 @@ impl MomentForm {
         };
         let subject = self.subject()?;
         let state = self.state.as_deref().map(state).transpose()?;
-        Ok(Reset { at, subject, state, direction, why: self.why.map(Into::into) })
+        Ok(TrackedReset { at, subject, state, direction, why: self.why.map(Into::into) })
     }
 
     fn error(&self, at: KernelTime) -> Result<About<ErrorEvent>, String> {
@@ -270,8 +270,8 @@ impl MomentForm {
     }
 }
 
-fn news(news: News) -> MomentKind {
-    MomentKind::News(Box::new(news))
+fn tracked(tracked: TrackedEvent) -> MomentKind {
+    MomentKind::TrackedEvent(Box::new(tracked))
 }
 
 fn wait(promise: Option<f64>, latest: Option<f64>, then: Then) -> Result<Option<Next>, String> {

@@ -18,17 +18,17 @@ use tcpwatch_core::event::TcpState;
 
 pub use arrow::{Fate, Part};
 pub use diagram::{DiagramRow, Drawn, Entered, FOLD, diagram, rows};
-pub use grid::{Panel, PerHost, Span};
-pub use progress::Progress;
-pub use report::{Report, ReportError, document};
-pub use timeline::Timeline;
+pub use grid::{ColoredText, Panel, PerHost};
+pub use progress::RunProgress;
+pub use report::{ReportError, ReportFile, document};
+pub use timeline::TimelineWriter;
 pub use verdicts::{difference, expected, measured, verdicts};
 
 use crate::scenario::Scenario;
 
 /// Properties of the terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Layout {
+pub struct TerminalLayout {
     /// Whether to use colours.
     pub color: bool,
     /// Maximal width of a line, in columns; 100 without a terminal. A value below [`LEAST_WIDTH`](Self::LEAST_WIDTH)
@@ -36,7 +36,7 @@ pub struct Layout {
     pub width: usize,
 }
 
-impl Layout {
+impl TerminalLayout {
     /// Width without a terminal.
     pub const USUAL_WIDTH: usize = 100;
     /// Width of two lifelines, an arrow and the longest state.
@@ -48,7 +48,7 @@ impl Layout {
 }
 
 /// Appends the heading of a run: its name, title and claim.
-pub fn heading(layout: Layout, scenario: &Scenario, out: &mut Vec<u8>) {
+pub fn heading(layout: TerminalLayout, scenario: &Scenario, out: &mut Vec<u8>) {
     use tcpwatch_view::terminal::style;
     let name = format!("{} \u{b7} {}\n", scenario.name, scenario.title);
     style::paint(anstyle::Style::new().bold(), name.as_bytes(), layout.color, out);
