@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fs, path::Path};
 
 use anyhow::{Context as _, Result};
 use tcpwatch::cli::lab::LabDraw;
-use tcpwatch_draw::{atlas, sequence, target::Target};
+use tcpwatch_draw::{atlas, sequence, target::TargetFile};
 use tcpwatch_kernel::probe::filters::FamilyFilter;
 use tcpwatch_lab::{
     report::{self, Document},
@@ -15,14 +15,14 @@ use tcpwatch_lab::{
 pub(crate) fn draw(asked: &LabDraw) -> Result<()> {
     let reports = asked.reports.iter().map(|path| read(path)).collect::<Result<Vec<_>>>()?;
     if let Some(path) = &asked.html {
-        let page = Target::open(path)?;
+        let page = TargetFile::open(path)?;
         page.finish(atlas::html(&reports)?.as_bytes())?;
     }
     if let Some(folder) = &asked.svg {
         make(folder)?;
         for (name, run) in named(&reports) {
             let file = folder.join(format!("{name}.svg"));
-            Target::open(&file)?.finish(sequence::svg(run)?.as_bytes())?;
+            TargetFile::open(&file)?.finish(sequence::svg(run)?.as_bytes())?;
         }
     }
     Ok(())

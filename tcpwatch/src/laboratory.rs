@@ -18,7 +18,7 @@ use tcpwatch::cli::{
     exit,
     lab::{LabCommand, LabRun, Setting},
 };
-use tcpwatch_draw::{atlas, target::Target};
+use tcpwatch_draw::{atlas, target::TargetFile};
 use tcpwatch_kernel::{clock, probe::filters::FamilyFilter};
 use tcpwatch_lab::{
     catalog, explain,
@@ -81,7 +81,7 @@ fn perform(asked: &LabRun) -> Result<ExitCode> {
     }
     // Before anything is run.
     let report = asked.report.as_deref().map(ReportFile::open).transpose()?;
-    let page = asked.html.as_deref().map(Target::open).transpose()?;
+    let page = asked.html.as_deref().map(TargetFile::open).transpose()?;
     let runtime = runtime::start()?;
     let layout = layout(asked.color);
     for pid in end_orphans(&HostsPlan::this_program()).map_err(HostsError::Leftovers)? {

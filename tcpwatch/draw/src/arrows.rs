@@ -15,7 +15,7 @@ const ROOM: usize = 37;
 
 /// A segment's way.
 #[derive(Debug)]
-pub(crate) struct Arrow {
+pub(crate) struct DrawnArrow {
     pub(crate) x1: u32,
     pub(crate) y1: u32,
     pub(crate) x2: u32,
@@ -24,7 +24,7 @@ pub(crate) struct Arrow {
     pub(crate) class: &'static str,
     /// `\u{2605}` where it was dropped, `?` where an end of its way is not known.
     pub(crate) mark: Option<Mark>,
-    pub(crate) label: Option<Label>,
+    pub(crate) label: Option<ArrowLabel>,
     pub(crate) title: String,
 }
 
@@ -38,7 +38,7 @@ pub(crate) struct Mark {
 
 /// What a segment is called.
 #[derive(Debug)]
-pub(crate) struct Label {
+pub(crate) struct ArrowLabel {
     pub(crate) x: u32,
     pub(crate) y: u32,
     pub(crate) anchor: &'static str,
@@ -47,7 +47,7 @@ pub(crate) struct Label {
 }
 
 /// The arrows of a picture. An arrow whose second part is left out ends where the rows are left out.
-pub(crate) fn arrows(axis: &Axis<'_>) -> Vec<Arrow> {
+pub(crate) fn arrows(axis: &Axis<'_>) -> Vec<DrawnArrow> {
     let drawn =
         || axis.rows.iter().filter_map(|placed| Some((placed.y, placed.row.arrow.as_ref()?)));
     let arrivals: BTreeMap<usize, u32> = drawn()
@@ -82,7 +82,7 @@ fn transit(drawn: &Drawn) -> Option<Duration> {
     (arrived >= left).then(|| arrived.since(left))
 }
 
-fn arrow(drawn: &Drawn, y1: u32, y2: u32) -> Arrow {
+fn arrow(drawn: &Drawn, y1: u32, y2: u32) -> DrawnArrow {
     let (from, to) = (columns(drawn.from).arrows, columns(drawn.from.peer()).arrows);
     let middle = u32::midpoint(from, to);
     let toward = |start: u32, distance: u32| match drawn.from {
@@ -115,10 +115,10 @@ fn arrow(drawn: &Drawn, y1: u32, y2: u32) -> Arrow {
         mark = known.or(Some(Mark { x: back(middle, 6), y: y1 + 4, text: "?" }));
     }
     let title = title(drawn);
-    Arrow { x1, y1, x2, y2, class, mark, label: label(drawn, y1, y2), title }
+    DrawnArrow { x1, y1, x2, y2, class, mark, label: label(drawn, y1, y2), title }
 }
 
-fn label(drawn: &Drawn, y1: u32, y2: u32) -> Option<Label> {
+fn label(drawn: &Drawn, y1: u32, y2: u32) -> Option<ArrowLabel> {
     let fits = |label: &&String| label.chars().count() <= ROOM;
     let text = drawn.labels.iter().find(fits).or(drawn.labels.last())?.clone();
     let (client, server) = (columns(Host::Client).arrows, columns(Host::Server).arrows);
@@ -130,7 +130,7 @@ fn label(drawn: &Drawn, y1: u32, y2: u32) -> Option<Label> {
         (_, _, Host::Server) => (server - 8, y1 - 5, "end"),
     };
     let class = if drawn.again { "again" } else { "name" };
-    Some(Label { x, y, anchor, class, text })
+    Some(ArrowLabel { x, y, anchor, class, text })
 }
 
 /// The segment in full.

@@ -9,13 +9,13 @@ use tcpwatch_lab::{
     story::{MomentKind, Run},
 };
 
-use crate::{coverage::Coverage, machine, section::Section, sequence};
+use crate::{coverage::Coverage, machine, section::ScenarioSection, sequence};
 
 #[derive(Template)]
 #[template(path = "atlas.html")]
 struct Page<'a> {
     reports: &'a [Document],
-    sections: Vec<Section<'a>>,
+    sections: Vec<ScenarioSection<'a>>,
     style: &'static str,
     machine: String,
     coverage: &'a Coverage,
@@ -41,7 +41,7 @@ pub fn html(reports: &[Document]) -> Result<String, askama::Error> {
     let mut sections = Vec::new();
     for name in in_order(reports) {
         let id = ids.get(name).map_or("", String::as_str);
-        sections.extend(Section::of(reports, name, id)?);
+        sections.extend(ScenarioSection::of(reports, name, id)?);
     }
     let failed = sections.iter().filter(|section| !section.holds).count();
     // What does not hold is first.

@@ -73,7 +73,8 @@ fn place(lanes: &mut BTreeMap<Option<usize>, (u32, u32)>, host: Host) {
         } else {
             // More connections than there is room for share the last place.
             let x = (number * width).min(BAND.saturating_sub(width));
-            *place = (left + x, width);
+            // A gap between lanes.
+            *place = (left + x, if count > 1 { width - 1 } else { width });
             number += 1;
         }
     }

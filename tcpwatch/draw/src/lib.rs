@@ -22,4 +22,6 @@ mod section;
 pub mod sequence;
 mod shape;
 pub mod target;
+#[cfg(test)]
+mod tests;
 mod timers;

@@ -16,21 +16,21 @@ use tcpwatch_lab::{
 use crate::{axis::seconds, bar::Bar, sequence};
 
 /// A scenario in all reports.
-pub(crate) struct Section<'a> {
+pub(crate) struct ScenarioSection<'a> {
     pub(crate) id: String,
     pub(crate) scenario: &'a Scenario,
     /// What its file says and a report does not, if it is a built-in scenario.
     pub(crate) built_in: Option<Scenario>,
     /// One for each report.
-    pub(crate) cells: Vec<Cell>,
+    pub(crate) cells: Vec<KernelCell>,
     pub(crate) families: Vec<FamilyRuns<'a>>,
     pub(crate) holds: bool,
     /// The first measured time, and what it is of.
-    pub(crate) bar: Option<(&'a str, Judged)>,
+    pub(crate) bar: Option<(&'a str, JudgedVerdict)>,
 }
 
 /// A scenario in one report, in the overview.
-pub(crate) struct Cell {
+pub(crate) struct KernelCell {
     pub(crate) text: String,
     pub(crate) holds: bool,
 }
@@ -39,7 +39,7 @@ pub(crate) struct Cell {
 pub(crate) struct FamilyRuns<'a> {
     pub(crate) version: &'static str,
     pub(crate) runs: Vec<DrawnRun<'a>>,
-    pub(crate) verdicts: Vec<VerdictLine<'a>>,
+    pub(crate) verdicts: Vec<VerdictRow<'a>>,
 }
 
 /// A run with its pictures.
@@ -55,29 +55,29 @@ pub(crate) struct DrawnRun<'a> {
 }
 
 /// A verdict in all runs over one protocol.
-pub(crate) struct VerdictLine<'a> {
+pub(crate) struct VerdictRow<'a> {
     pub(crate) what: &'a str,
     pub(crate) expected: String,
     pub(crate) because: Option<&'a str>,
     /// One for each run; `None` where it was not judged.
-    pub(crate) judged: Vec<Option<Judged>>,
+    pub(crate) judged: Vec<Option<JudgedVerdict>>,
 }
 
 /// What was measured.
-pub(crate) struct Judged {
+pub(crate) struct JudgedVerdict {
     pub(crate) measured: String,
     pub(crate) bar: Option<Bar>,
     pub(crate) holds: bool,
 }
 
-impl Judged {
+impl JudgedVerdict {
     fn of(verdict: &Verdict) -> Self {
         let bar = verdict.times.as_ref().map(Bar::of);
         Self { measured: show::measured(verdict), bar, holds: verdict.holds }
     }
 }
 
-impl<'a> Section<'a> {
+impl<'a> ScenarioSection<'a> {
     /// The scenario `name`; `None` if no report has a run of it.
     pub(crate) fn of(
         reports: &'a [Document],
@@ -87,8 +87,8 @@ impl<'a> Section<'a> {
         let runs = |report: &'a Document| {
             report.runs.iter().filter(|run| run.scenario.name == name).collect::<Vec<_>>()
         };
-        let cells = reports.iter().map(|report| Cell::of(report, name, &runs(report)));
-        let cells: Vec<Cell> = cells.collect();
+        let cells = reports.iter().map(|report| KernelCell::of(report, name, &runs(report)));
+        let cells: Vec<KernelCell> = cells.collect();
         let mut families = Vec::new();
         for (family, version) in [(FamilyFilter::V4, "v4"), (FamilyFilter::V6, "v6")] {
             let mut drawn = Vec::new();
@@ -112,7 +112,7 @@ impl<'a> Section<'a> {
             holds: cells.iter().all(|cell| cell.holds),
             cells,
             families,
-            bar: timed.map(|verdict| (verdict.what.as_str(), Judged::of(verdict))),
+            bar: timed.map(|verdict| (verdict.what.as_str(), JudgedVerdict::of(verdict))),
         }))
     }
 }
@@ -124,7 +124,7 @@ fn built_in(run: &Run) -> Option<Scenario> {
     (built_in.claim == run.scenario.claim).then_some(built_in)
 }
 
-impl Cell {
+impl KernelCell {
     fn of(report: &Document, name: &str, runs: &[&Run]) -> Self {
         let counts = runs.iter().map(|run| {
             format!("{} {}/{}", sequence::version(run), holding(run), run.verdicts.len())
@@ -141,7 +141,7 @@ impl Cell {
 
 impl<'a> FamilyRuns<'a> {
     fn of(version: &'static str, runs: Vec<DrawnRun<'a>>) -> Self {
-        let mut verdicts: Vec<VerdictLine<'a>> = Vec::new();
+        let mut verdicts: Vec<VerdictRow<'a>> = Vec::new();
         for (column, drawn) in runs.iter().enumerate() {
             for verdict in &drawn.run.verdicts {
                 // The first line about the same that has no entry of this run yet.
@@ -149,11 +149,11 @@ impl<'a> FamilyRuns<'a> {
                     line.what == verdict.what
                         && line.judged.get(column).is_some_and(Option::is_none)
                 });
-                let judged = Some(Judged::of(verdict));
+                let judged = Some(JudgedVerdict::of(verdict));
                 if let Some(place) = known.and_then(|line| line.judged.get_mut(column)) {
                     *place = judged;
                 } else {
-                    verdicts.push(VerdictLine {
+                    verdicts.push(VerdictRow {
                         what: &verdict.what,
                         expected: show::expected(verdict),
                         because: verdict.because.as_deref(),

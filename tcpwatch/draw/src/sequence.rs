@@ -8,12 +8,12 @@ use tcpwatch_lab::{
 };
 
 use crate::{
-    arrows::{Arrow, arrows},
+    arrows::{DrawnArrow, arrows},
     axis::{Axis, Fold, seconds},
     bands::{Band, Stop, bands, stops},
     notes::{Note, notes},
     shape::{WIDTH, columns},
-    timers::{Timer, timers},
+    timers::{DrawnTimer, timers},
 };
 
 /// The style of all diagrams: light, dark and print.
@@ -40,8 +40,8 @@ struct Picture<'a> {
     folds: Vec<Fold>,
     bands: Vec<Band>,
     stops: Vec<Stop>,
-    timers: Vec<Timer>,
-    arrows: Vec<Arrow>,
+    timers: Vec<DrawnTimer>,
+    arrows: Vec<DrawnArrow>,
     notes: Vec<Note>,
 }
 

@@ -15,7 +15,7 @@ pub(crate) const BAND: u32 = 16;
 
 /// The columns of a host.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Columns {
+pub(crate) struct HostColumns {
     /// The left edge of the band.
     pub(crate) band: u32,
     /// Where arrows begin and end.
@@ -33,9 +33,9 @@ pub(crate) struct Columns {
 }
 
 /// The columns of a host: the client's are on the left.
-pub(crate) const fn columns(host: Host) -> Columns {
+pub(crate) const fn columns(host: Host) -> HostColumns {
     match host {
-        Host::Client => Columns {
+        Host::Client => HostColumns {
             band: 444,
             arrows: 463,
             states: 428,
@@ -44,7 +44,7 @@ pub(crate) const fn columns(host: Host) -> Columns {
             timers: 438,
             anchor: "end",
         },
-        Host::Server => Columns {
+        Host::Server => HostColumns {
             band: 744,
             arrows: 741,
             states: 776,

@@ -24,14 +24,14 @@ pub struct WriteError {
 
 /// A file that will be written.
 #[derive(Debug)]
-pub struct Target {
+pub struct TargetFile {
     path: PathBuf,
     /// Where it is until it is whole; `None` for what is not a regular file, such as a pipe.
     part: Option<PathBuf>,
     file: File,
 }
 
-impl Target {
+impl TargetFile {
     /// Opens the file beside its place, so that a folder that cannot be written is an error before anything is done.
     ///
     /// # Errors
@@ -65,7 +65,7 @@ impl Target {
     }
 }
 
-impl Drop for Target {
+impl Drop for TargetFile {
     fn drop(&mut self) {
         if let Some(part) = &self.part {
             // After `finish` there is none.
@@ -83,16 +83,16 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.html");
         fs::write(&path, "before").unwrap();
-        drop(Target::open(&path).unwrap());
+        drop(TargetFile::open(&path).unwrap());
         assert_eq!(fs::read_to_string(&path).unwrap(), "before");
-        Target::open(&path).unwrap().finish(b"after").unwrap();
+        TargetFile::open(&path).unwrap().finish(b"after").unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "after");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no part is left");
     }
 
     #[test]
     fn a_full_disk_is_an_error_that_names_the_file() {
-        let target = Target::open(Path::new("/dev/full")).unwrap();
+        let target = TargetFile::open(Path::new("/dev/full")).unwrap();
         let error = target.finish(b"bytes").unwrap_err().to_string();
         assert!(error.contains("/dev/full") && error.contains("No space left"), "{error}");
     }
@@ -100,7 +100,7 @@ mod tests {
     #[test]
     fn a_folder_in_place_of_the_file_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
-        let error = Target::open(folder.path()).unwrap_err().to_string();
+        let error = TargetFile::open(folder.path()).unwrap_err().to_string();
         assert!(error.contains("cannot write"), "{error}");
     }
 }

@@ -14,7 +14,7 @@ use tcpwatch_lab::{
 
 use crate::{
     axis::{Axis, seconds},
-    shape::{Columns, columns},
+    shape::{HostColumns, columns},
 };
 
 /// Shorter timers are not drawn.
@@ -22,7 +22,7 @@ const SHORT: Duration = Duration::from_millis(500);
 
 /// A timer.
 #[derive(Debug)]
-pub(crate) struct Timer {
+pub(crate) struct DrawnTimer {
     pub(crate) x: u32,
     pub(crate) y1: u32,
     pub(crate) y2: u32,
@@ -43,7 +43,7 @@ struct Armed<'a> {
 }
 
 /// The timers of a run that its events tell of.
-pub(crate) fn timers(run: &Run, axis: &Axis<'_>) -> Vec<Timer> {
+pub(crate) fn timers(run: &Run, axis: &Axis<'_>) -> Vec<DrawnTimer> {
     let armed: Vec<Armed<'_>> = run.story.iter().filter_map(armed).collect();
     let timers = armed.iter().enumerate().filter_map(|(number, timer)| {
         let (due, what) = timer.due?;
@@ -60,8 +60,8 @@ pub(crate) fn timers(run: &Run, axis: &Axis<'_>) -> Vec<Timer> {
         let beyond = (next.is_none() && !is_due)
             .then(|| format!("due at {} s", seconds(due.since(run.started), 2)));
         let (y1, y2) = (axis.y(timer.at), axis.y(due.min(ends)));
-        let Columns { timers: x, anchor, .. } = columns(timer.host);
-        Some(Timer { x, y1, y2, is_due, title, beyond, anchor })
+        let HostColumns { timers: x, anchor, .. } = columns(timer.host);
+        Some(DrawnTimer { x, y1, y2, is_due, title, beyond, anchor })
     });
     timers.collect()
 }

@@ -28,12 +28,12 @@ pub struct Document {
     /// Its runs. Their scenarios have names, texts and rules, but no steps: a report has none.
     pub runs: Vec<Run>,
     /// Runs that the kernel is too old for.
-    pub not_run: Vec<NotRun>,
+    pub not_run: Vec<LeftOutRun>,
 }
 
 /// A run that was not made.
 #[derive(Debug, Deserialize)]
-pub struct NotRun {
+pub struct LeftOutRun {
     /// The scenario's name.
     pub scenario: String,
     /// What the kernel lacks.
@@ -41,15 +41,15 @@ pub struct NotRun {
 }
 
 #[derive(Debug, Deserialize)]
-pub(super) struct Form {
+pub(super) struct DocumentForm {
     tcpwatch: String,
     kernel: String,
     runs: Vec<RunForm>,
     #[serde(default)]
-    not_run: Vec<NotRun>,
+    not_run: Vec<LeftOutRun>,
 }
 
-impl Form {
+impl DocumentForm {
     /// The document; otherwise the indexes of the run and the event, and what is wrong with it.
     pub(super) fn document(self) -> Result<Document, (usize, usize, String)> {
         let runs = self

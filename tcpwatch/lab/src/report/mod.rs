@@ -12,7 +12,7 @@ mod moment;
 use serde_json::Value;
 use thiserror::Error;
 
-pub use document::{Document, NotRun};
+pub use document::{Document, LeftOutRun};
 
 /// The version of the format that is read.
 const SCHEMA: u64 = 1;
@@ -66,7 +66,7 @@ pub fn read(name: &str, bytes: &[u8]) -> Result<Document, ReadError> {
         return Err(ReadError::Schema { name: name.to_owned(), found });
     }
     make_printable(&mut value);
-    let form: document::Form = serde_json::from_value(value).map_err(json)?;
+    let form: document::DocumentForm = serde_json::from_value(value).map_err(json)?;
     form.document().map_err(|(run, event, what)| ReadError::Value {
         name: name.to_owned(),
         run: run + 1,

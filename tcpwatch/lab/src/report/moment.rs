@@ -20,9 +20,9 @@ use crate::{
 };
 
 /// A moment. Which fields there are depends on `event`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-#[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "the flags of all kinds of events")]
 pub(super) struct MomentForm {
     event: String,
     mono_ns: u64,

@@ -7,18 +7,18 @@ use crate::host::Host;
 
 /// The client's and the server's port. A port is 0 while the kernel has not chosen it: `connect()` enters SYN_SENT before
 /// (`tcp_v4_connect`, `net/ipv4/tcp_ipv4.c`).
-type Ports = (u16, u16);
+type PortPair = (u16, u16);
 
 #[derive(Debug)]
-struct Known {
-    ports: Ports,
+struct NumberedConnection {
+    ports: PortPair,
     cookies: PerHost<Option<Cookie>>,
 }
 
 /// The connections so far, in the order in which they appeared.
 #[derive(Debug, Default)]
 pub(super) struct Connections {
-    known: Vec<Known>,
+    known: Vec<NumberedConnection>,
 }
 
 impl Connections {
@@ -39,7 +39,7 @@ impl Connections {
             Host::Server => (remote, local),
         };
         let index = self.find(host, socket, ports).unwrap_or_else(|| {
-            self.known.push(Known { ports, cookies: PerHost::default() });
+            self.known.push(NumberedConnection { ports, cookies: PerHost::default() });
             self.known.len() - 1
         });
         let known = self.known.get_mut(index)?;
@@ -51,18 +51,19 @@ impl Connections {
         Some(index + 1)
     }
 
-    fn find(&self, host: Host, socket: Option<Cookie>, ports: Ports) -> Option<usize> {
+    fn find(&self, host: Host, socket: Option<Cookie>, ports: PortPair) -> Option<usize> {
         let mut known = self.known.iter();
-        let is_free = |known: &Known| socket.is_none() || known.cookies.of(host).is_none();
+        let is_free =
+            |known: &NumberedConnection| socket.is_none() || known.cookies.of(host).is_none();
         known
             .position(|known| socket.is_some() && *known.cookies.of(host) == socket)
             .or_else(|| {
-                let same = |known: &Known| is_chosen(ports) && known.ports == ports;
+                let same = |known: &NumberedConnection| is_chosen(ports) && known.ports == ports;
                 self.known.iter().position(same)
             })
             // The first that has no port yet.
             .or_else(|| {
-                let fits = |known: &Known| {
+                let fits = |known: &NumberedConnection| {
                     !is_chosen(known.ports) && is_like(known.ports, ports) && is_free(known)
                 };
                 self.known.iter().position(fits).filter(|_| is_chosen(ports))
@@ -75,12 +76,12 @@ impl Connections {
     }
 }
 
-const fn is_chosen((client, server): Ports) -> bool {
+const fn is_chosen((client, server): PortPair) -> bool {
     client != 0 && server != 0
 }
 
 /// Whether a port that is not chosen yet may become that of the other.
-const fn is_like(before: Ports, after: Ports) -> bool {
+const fn is_like(before: PortPair, after: PortPair) -> bool {
     (before.0 == 0 || before.0 == after.0) && (before.1 == 0 || before.1 == after.1)
 }
 
