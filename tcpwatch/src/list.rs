@@ -31,7 +31,7 @@ use tcpwatch_kernel::{
 };
 use tcpwatch_view::{
     json_lines::JsonLines,
-    terminal::{Table, TableLayout},
+    terminal::{ListTable, TableLayout},
 };
 
 use crate::live;
@@ -124,7 +124,7 @@ fn show(
         }
         Format::Text => {
             let name_of: fn(Netns) -> Option<String> = snapshot::name_of;
-            Table::new(layout(args, clock), clock, name_of).write(rows, places, &mut text);
+            ListTable::new(layout(args, clock), clock, name_of).write(rows, places, &mut text);
         }
     }
     stdout.write_all(&text)?;
