@@ -4,9 +4,10 @@ use std::{collections::BTreeSet, fs, path::Path};
 
 use anyhow::{Context as _, Result};
 use tcpwatch::cli::lab::LabDraw;
-use tcpwatch_draw::{atlas, sequence, target::TargetFile};
+use tcpwatch_draw::{atlas, pcapng, sequence, target::TargetFile};
 use tcpwatch_kernel::probe::filters::FamilyFilter;
 use tcpwatch_lab::{
+    host::Host,
     report::{self, Document},
     story::Run,
 };
@@ -20,9 +21,18 @@ pub(crate) fn draw(asked: &LabDraw) -> Result<()> {
     }
     if let Some(folder) = &asked.svg {
         make(folder)?;
-        for (name, run) in named(&reports) {
+        for (name, _, run) in named(&reports) {
             let file = folder.join(format!("{name}.svg"));
             TargetFile::open(&file)?.finish(sequence::svg(run)?.as_bytes())?;
+        }
+    }
+    if let Some(folder) = &asked.pcapng {
+        make(folder)?;
+        for (name, report, run) in named(&reports) {
+            for host in Host::ALL {
+                let file = folder.join(format!("{name}-{host}.pcapng"));
+                TargetFile::open(&file)?.finish(&pcapng::capture(report, run, host))?;
+            }
         }
     }
     Ok(())
@@ -42,8 +52,8 @@ fn make(folder: &Path) -> Result<()> {
 
 /// Each run with a name for its file: `fin-wait-2-v4`, with the kernel if there are several reports, and with a number
 /// where two names would be the same. Of a scenario's name only letters, digits and hyphens are kept.
-fn named(reports: &[Document]) -> Vec<(String, &Run)> {
-    let mut names = BTreeSet::new();
+fn named(reports: &[Document]) -> Vec<(String, &Document, &Run)> {
+    let mut taken = BTreeSet::new();
     let runs = reports.iter().flat_map(|report| report.runs.iter().map(move |run| (report, run)));
     let named = runs.map(|(report, run)| {
         let version = if run.family == FamilyFilter::V6 { "v6" } else { "v4" };
@@ -53,11 +63,11 @@ fn named(reports: &[Document]) -> Vec<(String, &Run)> {
         }
         let first = name.clone();
         let mut number = 1;
-        while !names.insert(name.clone()) {
+        while !taken.insert(name.clone()) {
             number += 1;
             name = format!("{first}-{number}");
         }
-        (name, run)
+        (name, report, run)
     });
     named.collect()
 }

@@ -6,6 +6,7 @@
 //!   parts are [`axis`], [`bands`], [`arrows`], [`notes`], [`timers`]
 //! - [`coverage`]: the transitions of RFC 9293 that runs have taken; [`machine`] draws them
 //! - [`atlas`]: the page; its parts are [`section`] and [`bar`]
+//! - [`pcapng`]: what one host saw of a run, for Wireshark
 //! - [`target`]: a file that is there whole or not at all
 
 #![forbid(unsafe_code)]
@@ -18,6 +19,7 @@ mod bar;
 pub mod coverage;
 mod machine;
 mod notes;
+pub mod pcapng;
 mod section;
 pub mod sequence;
 mod shape;

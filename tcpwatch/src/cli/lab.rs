@@ -32,17 +32,19 @@ pub enum LabCommand {
 
 /// What is drawn, and where to.
 #[derive(Debug, Args)]
-#[group(id = "pictures", required = true, multiple = true, args = ["html", "svg"])]
 pub struct LabDraw {
     /// Files written by `tcpwatch lab run --report`; several, of other kernels say, stand side by side
     #[arg(value_name = "REPORT.json", required = true)]
     pub reports: Vec<PathBuf>,
     /// Write all runs into one HTML file, which needs no other file and no network
-    #[arg(long, value_name = "FILE.html")]
+    #[arg(long, value_name = "FILE.html", required_unless_present_any = ["svg", "pcapng"])]
     pub html: Option<PathBuf>,
     /// Write a sequence diagram of each run into this directory, which is made if it is not there
     #[arg(long, value_name = "DIR")]
     pub svg: Option<PathBuf>,
+    /// Write what each host saw of each run into this directory, for Wireshark: segments, and between them states and calls
+    #[arg(long, value_name = "DIR")]
+    pub pcapng: Option<PathBuf>,
 }
 
 /// What is run, and how.

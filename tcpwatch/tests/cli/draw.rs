@@ -62,6 +62,20 @@ fn a_report_becomes_a_page_and_a_picture_of_each_run_and_again_the_same() {
 }
 
 #[test]
+fn a_report_becomes_a_capture_of_each_host_of_each_run() {
+    let (folder, report) = (TempDir::new().expect("a folder"), file(&report()));
+    let answer = Answer::of(&mut draw(report.path(), &[("--pcapng", folder.path())]));
+    assert_eq!((answer.status, &*answer.stderr), (Some(0), ""), "{answer:?}");
+    let names = names(folder.path());
+    assert_eq!(names.len(), 10, "{names:?}");
+    assert!(names.contains(&"syn-sent-v4-client.pcapng".to_owned()), "{names:?}");
+    for name in names {
+        let file = fs::read(folder.path().join(name)).expect("a capture");
+        assert!(file.starts_with(&[0x0a, 0x0d, 0x0d, 0x0a]));
+    }
+}
+
+#[test]
 fn what_is_no_report_is_refused_with_what_it_lacks() {
     let good = report();
     for (text, words) in [
@@ -94,6 +108,7 @@ fn a_place_that_cannot_be_written_is_named_and_nothing_is_left_there() {
         ("--html", Path::new("/no/such/atlas.html"), &["cannot write /no/such/atlas.html"]),
         ("--html", folder.path(), &["cannot write", "directory"]),
         ("--svg", report.path(), &["cannot make the directory", "exists"]),
+        ("--pcapng", Path::new("/proc/x"), &["cannot make the directory /proc/x"]),
     ] {
         let answer = Answer::of(&mut draw(report.path(), &[(option, place)]));
         answer.refuses(1, words);
@@ -116,5 +131,5 @@ fn the_name_of_a_scenario_cannot_lead_out_of_the_directory() {
 #[test]
 fn drawing_nothing_or_to_nowhere_is_wrong_usage() {
     Answer::of(&mut tcpwatch(&["lab", "draw", "--html", "x"])).refuses(2, &["<REPORT.json>"]);
-    Answer::of(&mut tcpwatch(&["lab", "draw", "r.json"])).refuses(2, &["--html", "--svg"]);
+    Answer::of(&mut tcpwatch(&["lab", "draw", "r.json"])).refuses(2, &["--html", "Usage"]);
 }

@@ -4,11 +4,12 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use serde::Deserialize;
 use tcpwatch_core::{
-    event::{KernelTime, Netns, TcpFlags, TcpState, Way},
+    event::{KernelTime, Netns, TcpFlags, TcpState, WallClock, Way},
     timing::{self, Window, wheel::TickRate},
     track::TrackedEvent,
 };
 use tcpwatch_kernel::probe::{DroppedSegments, filters::FamilyFilter};
+use tcpwatch_view::timestamp;
 
 use super::moment::MomentForm;
 use crate::{
@@ -25,6 +26,8 @@ pub struct Document {
     pub tcpwatch: String,
     /// The kernel's release.
     pub kernel: String,
+    /// Converts the kernel's time to wall-clock time, as the report does.
+    pub clock: WallClock,
     /// Its runs. Their scenarios have names, texts and rules, but no steps: a report has none.
     pub runs: Vec<Run>,
     /// Runs that the kernel is too old for.
@@ -52,6 +55,10 @@ pub(super) struct DocumentForm {
 impl DocumentForm {
     /// The document; otherwise the indexes of the run and the event, and what is wrong with it.
     pub(super) fn document(self) -> Result<Document, (usize, usize, String)> {
+        let clock = self.runs.first().map(RunForm::clock).transpose();
+        let clock = clock.map_err(|what| (0, 0, what))?;
+        // Without a run there is no moment to be converted.
+        let clock = clock.unwrap_or(WallClock { kernel: KernelTime(0), unix_ns: 0 });
         let runs = self
             .runs
             .into_iter()
@@ -60,6 +67,7 @@ impl DocumentForm {
         Ok(Document {
             tcpwatch: self.tcpwatch,
             kernel: self.kernel,
+            clock,
             runs: runs.collect::<Result<_, _>>()?,
             not_run: self.not_run,
         })
@@ -75,6 +83,7 @@ struct RunForm {
     family: FamilyForm,
     hz: u64,
     sysctls: BothForm<SysctlsForm>,
+    started: String,
     started_mono_ns: u64,
     ended_mono_ns: u64,
     story: Vec<MomentForm>,
@@ -178,6 +187,12 @@ pub(super) fn duration(seconds: f64) -> Result<Duration, String> {
 }
 
 impl RunForm {
+    fn clock(&self) -> Result<WallClock, String> {
+        let unix_ns = timestamp::unix_ns(&self.started);
+        let unix_ns = unix_ns.ok_or_else(|| format!("\"{}\" is not a time", self.started))?;
+        Ok(WallClock { kernel: KernelTime(self.started_mono_ns), unix_ns })
+    }
+
     fn run(self) -> Result<Run, (usize, String)> {
         let names: Vec<&str> = self.rules.iter().map(|rule| rule.rule.as_str()).collect();
         let mut story = Vec::new();

@@ -297,7 +297,7 @@ impl<'a> Rows<'a> {
                 });
                 match (shown, reset.direction, &reset.why) {
                     (Some(row), ResetDirection::Sent, Some(why)) => {
-                        let why = words::why_reset(why, LINES * *self.room.of(host));
+                        let why = words::why_reset(why, self.room.of(host).saturating_mul(LINES));
                         row.panels.of_mut(host).notes.push(why);
                     }
                     (Some(_), ..) => {}
