@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fs, path::Path};
 
 use anyhow::{Context as _, Result};
 use tcpwatch::cli::lab::LabDraw;
-use tcpwatch_draw::{atlas, pcapng, sequence, target::TargetFile};
+use tcpwatch_draw::{atlas, pcapng, schedule, sequence, target::TargetFile};
 use tcpwatch_kernel::probe::filters::FamilyFilter;
 use tcpwatch_lab::{
     host::Host,
@@ -24,6 +24,10 @@ pub(crate) fn draw(asked: &LabDraw) -> Result<()> {
         for (name, _, run) in named(&reports) {
             let file = folder.join(format!("{name}.svg"));
             TargetFile::open(&file)?.finish(sequence::svg(run)?.as_bytes())?;
+            if let Some(plot) = schedule::svg(run)? {
+                let file = folder.join(format!("{name}-schedule.svg"));
+                TargetFile::open(&file)?.finish(plot.as_bytes())?;
+            }
         }
     }
     if let Some(folder) = &asked.pcapng {

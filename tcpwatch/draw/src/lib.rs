@@ -7,6 +7,7 @@
 //! - [`coverage`]: the transitions of RFC 9293 that runs have taken; [`machine`] draws them
 //! - [`atlas`]: the page; its parts are [`section`] and [`bar`]
 //! - [`pcapng`]: what one host saw of a run, for Wireshark
+//! - [`schedule`]: the retransmissions of a run, each in its window
 //! - [`target`]: a file that is there whole or not at all
 
 #![forbid(unsafe_code)]
@@ -20,6 +21,7 @@ pub mod coverage;
 mod machine;
 mod notes;
 pub mod pcapng;
+pub mod schedule;
 mod section;
 pub mod sequence;
 mod shape;

@@ -13,7 +13,7 @@ use tcpwatch_lab::{
     verdict::Verdict,
 };
 
-use crate::{axis::seconds, bar::Bar, sequence};
+use crate::{axis::seconds, bar::Bar, schedule, sequence};
 
 /// A scenario in all reports.
 pub(crate) struct ScenarioSection<'a> {
@@ -50,6 +50,8 @@ pub(crate) struct DrawnRun<'a> {
     pub(crate) lasted: String,
     pub(crate) holding: usize,
     pub(crate) svg: String,
+    /// The retransmissions, if there are some.
+    pub(crate) schedule: Option<String>,
     pub(crate) text: String,
     pub(crate) sysctls: Vec<(String, String, String)>,
 }
@@ -193,6 +195,7 @@ impl<'a> DrawnRun<'a> {
             lasted: seconds(run.ended.since(run.started), 2),
             holding: holding(run),
             svg: sequence::inline(run, id)?,
+            schedule: schedule::inline(run, &format!("{id}-s"))?,
             text,
             sysctls: sysctls(run),
         })

@@ -273,6 +273,20 @@ fn of_ten_thousand_segments_the_first_and_the_last_are_drawn_and_the_rest_is_cou
 }
 
 #[test]
+fn each_retransmission_is_a_dot_in_the_window_that_the_one_before_announced() {
+    let document = document(REPORT);
+    let run = |name: &str| document.runs.iter().find(|run| run.scenario.name == name).unwrap();
+    let plot = crate::schedule::svg(run("syn-sent")).unwrap().unwrap();
+    assert!(
+        plot.contains("client SYN attempt 2: after 2.015 s, allowed 2.000 to 2.256 s"),
+        "{plot}"
+    );
+    assert!(plot.contains("client gives up: after 4.255 s, allowed 4.000 to 4."), "{plot}");
+    assert!(!plot.contains("class=\"outside\""), "{plot}");
+    assert!(crate::schedule::svg(run("fin-wait-2")).unwrap().is_none(), "nothing was sent again");
+}
+
+#[test]
 fn a_report_without_runs_is_a_page_that_says_so() {
     let page =
         page("{\"schema\":1,\"tcpwatch\":\"0\",\"kernel\":\"6.1\",\"runs\":[],\"not_run\":[]}");

@@ -47,10 +47,13 @@ fn a_report_becomes_a_page_and_a_picture_of_each_run_and_again_the_same() {
         assert_eq!(
             names(&pictures),
             [
+                "closing-v4-schedule.svg",
                 "closing-v4.svg",
                 "fin-wait-2-v4.svg",
                 "reset-by-the-client-v4.svg",
+                "simultaneous-open-v6-schedule.svg",
                 "simultaneous-open-v6.svg",
+                "syn-sent-v4-schedule.svg",
                 "syn-sent-v4.svg"
             ]
         );
