@@ -17,7 +17,7 @@ pub(crate) fn draw(asked: &LabDraw) -> Result<()> {
     let reports = asked.reports.iter().map(|path| read(path)).collect::<Result<Vec<_>>>()?;
     if let Some(path) = &asked.html {
         let page = TargetFile::open(path)?;
-        page.finish(atlas::html(&reports)?.as_bytes())?;
+        page.finish(atlas::html(&reports, asked.lang)?.as_bytes())?;
     }
     if let Some(folder) = &asked.svg {
         make(folder)?;

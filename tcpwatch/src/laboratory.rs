@@ -3,7 +3,7 @@
 use std::{
     cell::RefCell,
     collections::BTreeMap,
-    fs,
+    env, fs,
     io::{self, IsTerminal as _},
     path::Path,
     process::ExitCode,
@@ -24,6 +24,7 @@ use tcpwatch_lab::{
     catalog, explain,
     hosts::{HostsError, HostsPlan, end_orphans, prepare_for},
     lacking::lacking,
+    language::Language,
     observe, report,
     run::Laboratory,
     scenario::{self, Choices, Scenario},
@@ -46,12 +47,12 @@ pub(crate) fn run(command: &LabCommand) -> Result<ExitCode> {
         LabCommand::Run(asked) => return perform(asked),
         LabCommand::Draw(asked) => drawing::draw(asked)?,
         LabCommand::Format => exit::print(explain::FORMAT)?,
-        LabCommand::List => {
-            let choices = choices(Profile::default(), &[]);
+        LabCommand::List { lang } => {
+            let choices = choices(Profile::default(), &[], *lang);
             exit::print(explain::list(&choices, layout(Color::Auto).color))?;
         }
-        LabCommand::Show { scenario, profile } => {
-            let choices = choices(*profile, &[]);
+        LabCommand::Show { scenario, profile, lang } => {
+            let choices = choices(*profile, &[], *lang);
             let scenario = find(scenario, &choices)?;
             exit::print(explain::show(&scenario, &choices, layout(Color::Auto)))?;
         }
@@ -60,7 +61,7 @@ pub(crate) fn run(command: &LabCommand) -> Result<ExitCode> {
 }
 
 fn perform(asked: &LabRun) -> Result<ExitCode> {
-    let choices = choices(asked.profile, &asked.set);
+    let choices = choices(asked.profile, &asked.set, asked.lang);
     let scenarios = if asked.all {
         let all = catalog::all().iter().map(|built_in| built_in.read(&choices));
         all.collect::<Result<Vec<_>, _>>()?
@@ -117,7 +118,7 @@ fn perform(asked: &LabRun) -> Result<ExitCode> {
     }
     if let Some(page) = page {
         let document = report::read("of these runs", &document)?;
-        page.finish(atlas::html(&[document])?.as_bytes())?;
+        page.finish(atlas::html(&[document], asked.lang.unwrap_or_default())?.as_bytes())?;
     }
     Ok(if runs.iter().all(Run::holds) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -241,12 +242,16 @@ fn find(name: &str, choices: &Choices) -> Result<Scenario> {
     Ok(scenario::read(name, &text, choices)?)
 }
 
-fn choices(profile: Profile, settings: &[Setting]) -> Choices {
+/// Without a language, that of the locale, by the variable that POSIX looks at first.
+fn choices(profile: Profile, settings: &[Setting], language: Option<Language>) -> Choices {
     let mut set: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
     for Setting { host, name, value } in settings {
         set.entry(*host).or_default().insert(name.clone(), value.clone());
     }
-    Choices { profile, set, rate: clock::tick_rate(), ..Choices::default() }
+    let locale = ["LC_ALL", "LC_MESSAGES", "LANG"].into_iter().filter_map(env::var_os);
+    let locale = locale.into_iter().find(|value| !value.is_empty()).unwrap_or_default();
+    let language = language.unwrap_or_else(|| Language::of_locale(&locale.to_string_lossy()));
+    Choices { profile, set, rate: clock::tick_rate(), language, ..Choices::default() }
 }
 
 fn layout(color: Color) -> TerminalLayout {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use askama::Template;
 use tcpwatch_core::{event::TcpState, track::TrackedEvent};
 use tcpwatch_lab::{
+    language::Language,
     report::Document,
     story::{MomentKind, Run},
 };
@@ -34,14 +35,14 @@ impl Page<'_> {
     }
 }
 
-/// The page.
-pub fn html(reports: &[Document]) -> Result<String, askama::Error> {
+/// The page; the texts of built-in scenarios are in this language.
+pub fn html(reports: &[Document], language: Language) -> Result<String, askama::Error> {
     let coverage = Coverage::of(reports);
     let ids = ids(reports);
     let mut sections = Vec::new();
     for name in in_order(reports) {
         let id = ids.get(name).map_or("", String::as_str);
-        sections.extend(ScenarioSection::of(reports, name, id)?);
+        sections.extend(ScenarioSection::of(reports, name, id, language)?);
     }
     let failed = sections.iter().filter(|section| !section.holds).count();
     // What does not hold is first.

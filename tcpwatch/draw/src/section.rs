@@ -6,6 +6,7 @@ use tcpwatch_kernel::probe::filters::FamilyFilter;
 use tcpwatch_lab::{
     catalog,
     host::Host,
+    language::Language,
     report::Document,
     scenario::{Choices, Scenario},
     show::{self, TerminalLayout},
@@ -21,6 +22,8 @@ pub(crate) struct ScenarioSection<'a> {
     pub(crate) scenario: &'a Scenario,
     /// What its file says and a report does not, if it is a built-in scenario.
     pub(crate) built_in: Option<Scenario>,
+    /// The tag of the language of `built_in`.
+    pub(crate) language: &'static str,
     /// One for each report.
     pub(crate) cells: Vec<KernelCell>,
     pub(crate) families: Vec<FamilyRuns<'a>>,
@@ -85,6 +88,7 @@ impl<'a> ScenarioSection<'a> {
         reports: &'a [Document],
         name: &str,
         id: &str,
+        language: Language,
     ) -> Result<Option<Self>, askama::Error> {
         let runs = |report: &'a Document| {
             report.runs.iter().filter(|run| run.scenario.name == name).collect::<Vec<_>>()
@@ -110,7 +114,8 @@ impl<'a> ScenarioSection<'a> {
         Ok(Some(Self {
             id: id.to_owned(),
             scenario: &first.scenario,
-            built_in: built_in(first),
+            built_in: built_in(first, language),
+            language: language.tag(),
             holds: cells.iter().all(|cell| cell.holds),
             cells,
             families,
@@ -119,11 +124,16 @@ impl<'a> ScenarioSection<'a> {
     }
 }
 
-/// The built-in scenario of this name, if it is the one that was run.
-fn built_in(run: &Run) -> Option<Scenario> {
-    let choices = Choices { profile: run.profile, rate: run.rate, ..Choices::default() };
-    let built_in = catalog::find(&run.scenario.name).ok()?.read(&choices).ok()?;
-    (built_in.claim == run.scenario.claim).then_some(built_in)
+/// The built-in scenario of this name in a language, if it is the one that was run, in whatever language.
+fn built_in(run: &Run, language: Language) -> Option<Scenario> {
+    let built_in = catalog::find(&run.scenario.name).ok()?;
+    let read = |language| {
+        let (profile, rate) = (run.profile, run.rate);
+        built_in.read(&Choices { profile, rate, language, ..Choices::default() }).ok()
+    };
+    let mut all = Language::ALL.into_iter().filter_map(read);
+    let is_it = all.any(|scenario| scenario.claim == run.scenario.claim);
+    if is_it { read(language) } else { None }
 }
 
 impl KernelCell {

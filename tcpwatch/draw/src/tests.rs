@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use tcpwatch_core::{event::KernelTime, track::TrackedEvent};
 use tcpwatch_lab::{
     host::Host,
+    language::Language,
     report::{self, Document},
     show::{self, PerHost, TerminalLayout},
     story::{MomentKind, Run},
@@ -20,7 +21,7 @@ fn document(text: &str) -> Document {
 }
 
 fn page(text: &str) -> String {
-    atlas::html(&[document(text)]).unwrap()
+    atlas::html(&[document(text)], Language::En).unwrap()
 }
 
 fn value() -> Value {
@@ -215,7 +216,7 @@ fn a_scenario_that_does_not_hold_is_in_the_title_the_heading_and_first() {
 #[test]
 fn reports_of_two_kernels_stand_side_by_side() {
     let other = REPORT.replace("\"6.18.44\"", "\"6.1.158\"");
-    let page = atlas::html(&[document(&other), document(REPORT)]).unwrap();
+    let page = atlas::html(&[document(&other), document(REPORT)], Language::En).unwrap();
     for kernel in ["6.1.158", "6.18.44"] {
         assert!(page.contains(&format!("<th scope=\"col\">{kernel}</th>")), "{kernel}");
         assert!(page.contains(&format!("<th scope=\"col\">measured, {kernel}</th>")), "{kernel}");
@@ -284,6 +285,16 @@ fn each_retransmission_is_a_dot_in_the_window_that_the_one_before_announced() {
     assert!(plot.contains("client gives up: after 4.255 s, allowed 4.000 to 4."), "{plot}");
     assert!(!plot.contains("class=\"outside\""), "{plot}");
     assert!(crate::schedule::svg(run("fin-wait-2")).unwrap().is_none(), "nothing was sent again");
+}
+
+#[test]
+fn texts_of_built_in_scenarios_are_in_the_language_that_is_asked_for() {
+    let page = atlas::html(&[document(REPORT)], Language::Zh).unwrap();
+    assert!(page.contains("<span lang=\"zh-Hans\">\u{5bf9}\u{7aef}"), "{page}");
+    let again =
+        REPORT.replace("the peer never closes", "mine").replace("A closed socket whose", "Mine");
+    let page = atlas::html(&[document(&again)], Language::Zh).unwrap();
+    assert!(page.contains("</code> mine</h2>"), "a scenario of that name that is another: {page}");
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //!
 //! - [`scenario`]: parses a TOML file into steps, rules and expectations
 //! - [`explain`]: describes scenarios without running them
+//! - [`language`]: the texts of scenarios in other languages
 //! - [`host`]: the names and addresses of the two hosts
 //! - [`lacking`]: the sysctls that this kernel is too old for
 //! - [`hosts`]: their namespaces, links and processes
@@ -23,6 +24,7 @@ pub mod explain;
 pub mod host;
 pub mod hosts;
 pub mod lacking;
+pub mod language;
 mod nearest;
 pub mod observe;
 pub mod rehearsal;

@@ -132,6 +132,24 @@ fn the_name_of_a_scenario_cannot_lead_out_of_the_directory() {
 }
 
 #[test]
+fn texts_are_in_the_language_that_is_asked_for_or_that_of_the_locale() {
+    let listed = |args: &[&str], locale: &str| {
+        let mut command = tcpwatch(&["lab", "list"]);
+        command.args(args).env_remove("LC_MESSAGES").env("LANG", "C").env("LC_ALL", locale);
+        let answer = Answer::of(&mut command);
+        assert_eq!(answer.status, Some(0), "{answer:?}");
+        answer.stdout
+    };
+    let (english, japanese) = ("the peer never closes", "\u{76f8}\u{624b}\u{304c}");
+    assert!(listed(&[], "C").contains(english));
+    assert!(listed(&[], "ja_JP.UTF-8").contains(japanese));
+    assert!(listed(&["--lang", "ja"], "C").contains(japanese));
+    assert!(listed(&["--lang", "en"], "ja_JP.UTF-8").contains(english));
+    let answer = Answer::of(&mut tcpwatch(&["lab", "show", "listen", "--lang", "xx"]));
+    answer.refuses(2, &["--lang", "[possible values: en, ja, zh]"]);
+}
+
+#[test]
 fn drawing_nothing_or_to_nowhere_is_wrong_usage() {
     Answer::of(&mut tcpwatch(&["lab", "draw", "--html", "x"])).refuses(2, &["<REPORT.json>"]);
     Answer::of(&mut tcpwatch(&["lab", "draw", "r.json"])).refuses(2, &["--html", "Usage"]);

@@ -35,7 +35,7 @@ impl Body {
     /// Bytes, padded to a multiple of four.
     pub(super) fn padded(mut self, bytes: &[u8]) -> Self {
         self.0.extend_from_slice(bytes);
-        while self.0.len() % 4 > 0 {
+        while !self.0.len().is_multiple_of(4) {
             self.0.push(0);
         }
         self

@@ -67,7 +67,7 @@ fn options(options: &TcpOptions, is_syn: bool) -> Vec<u8> {
     if let Some(scale) = options.window_scale {
         bytes.extend_from_slice(&[NOP, 3, 3, scale]);
     }
-    while bytes.len() % 4 > 0 {
+    while !bytes.len().is_multiple_of(4) {
         bytes.push(NOP);
     }
     bytes
@@ -76,26 +76,23 @@ fn options(options: &TcpOptions, is_syn: bool) -> Vec<u8> {
 /// An IP header for this length of TCP header and data; lengths that do not fit are 0, as for what is cut below.
 fn ip(from: IpAddr, to: IpAddr, length: u32) -> Vec<u8> {
     let mut ip = Vec::new();
-    match (from, to) {
-        (IpAddr::V4(from), IpAddr::V4(to)) => {
-            let length = u16::try_from(length.saturating_add(20)).unwrap_or(0);
-            ip.extend_from_slice(&[0x45, 0]);
-            ip.extend_from_slice(&length.to_be_bytes());
-            // No identification; do not fragment; a checksum that follows.
-            ip.extend_from_slice(&[0, 0, 0x40, 0, HOPS, TCP, 0, 0]);
-            ip.extend_from_slice(&from.octets());
-            ip.extend_from_slice(&to.octets());
-            let sum = checksum(&[&ip]);
-            put(&mut ip, 10, sum);
-        }
-        _ => {
-            let length = u16::try_from(length).unwrap_or(0);
-            ip.extend_from_slice(&[0x60, 0, 0, 0]);
-            ip.extend_from_slice(&length.to_be_bytes());
-            ip.extend_from_slice(&[TCP, HOPS]);
-            ip.extend_from_slice(&octets(from));
-            ip.extend_from_slice(&octets(to));
-        }
+    if let (IpAddr::V4(from), IpAddr::V4(to)) = (from, to) {
+        let length = u16::try_from(length.saturating_add(20)).unwrap_or(0);
+        ip.extend_from_slice(&[0x45, 0]);
+        ip.extend_from_slice(&length.to_be_bytes());
+        // No identification; do not fragment; a checksum that follows.
+        ip.extend_from_slice(&[0, 0, 0x40, 0, HOPS, TCP, 0, 0]);
+        ip.extend_from_slice(&from.octets());
+        ip.extend_from_slice(&to.octets());
+        let sum = checksum(&[&ip]);
+        put(&mut ip, 10, sum);
+    } else {
+        let length = u16::try_from(length).unwrap_or(0);
+        ip.extend_from_slice(&[0x60, 0, 0, 0]);
+        ip.extend_from_slice(&length.to_be_bytes());
+        ip.extend_from_slice(&[TCP, HOPS]);
+        ip.extend_from_slice(&octets(from));
+        ip.extend_from_slice(&octets(to));
     }
     ip
 }
@@ -111,15 +108,12 @@ fn octets(address: IpAddr) -> [u8; 16] {
 fn pseudo(from: IpAddr, to: IpAddr, length: usize) -> Vec<u8> {
     let length = u16::try_from(length).unwrap_or(0).to_be_bytes();
     let mut pseudo = Vec::new();
-    match (from, to) {
-        (IpAddr::V4(from), IpAddr::V4(to)) => {
-            pseudo.extend_from_slice(&from.octets());
-            pseudo.extend_from_slice(&to.octets());
-        }
-        _ => {
-            pseudo.extend_from_slice(&octets(from));
-            pseudo.extend_from_slice(&octets(to));
-        }
+    if let (IpAddr::V4(from), IpAddr::V4(to)) = (from, to) {
+        pseudo.extend_from_slice(&from.octets());
+        pseudo.extend_from_slice(&to.octets());
+    } else {
+        pseudo.extend_from_slice(&octets(from));
+        pseudo.extend_from_slice(&octets(to));
     }
     pseudo.extend_from_slice(&[0, TCP]);
     pseudo.extend_from_slice(&length);
