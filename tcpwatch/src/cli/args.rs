@@ -97,6 +97,7 @@ pub enum Command {
             tcpwatch lab show fin-wait-2\n  \
             sudo tcpwatch lab run fin-wait-2 --profile quick\n  \
             sudo tcpwatch lab run --all --report report.json\n  \
+            tcpwatch lab draw report.json --html atlas.html\n  \
             sudo tcpwatch lab run my.toml\n\n\
             `tcpwatch lab format` tells how a scenario of your own is written."
     )]
