@@ -17,6 +17,7 @@ use tracing_subscriber::{
 mod check;
 mod confine;
 mod doctor;
+mod drawing;
 mod laboratory;
 mod list;
 mod live;

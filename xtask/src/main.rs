@@ -8,6 +8,7 @@
     reason = "a command line tool for developers"
 )]
 
+mod atlas;
 mod bench;
 mod cargo;
 mod check;
@@ -59,6 +60,8 @@ enum XtaskCommand {
     Dist(dist::DistArgs),
     /// Run the tests, all tiers or the named ones
     Test(tiers::TestArgs),
+    /// Run every scenario of the laboratory on this kernel and draw the atlas (as root)
+    Atlas(atlas::AtlasArgs),
     /// Measure what tcpwatch costs, beside the floor and its peers (as root)
     ///
     /// Measures what a state change costs, which takes 6 minutes and with the peers 8, or the sections
@@ -84,6 +87,7 @@ fn start(task: &XtaskCommand) -> Result<ExitCode> {
         XtaskCommand::Check => check::command(),
         XtaskCommand::Dist(args) => dist::command(args),
         XtaskCommand::Test(args) => tiers::command(args),
+        XtaskCommand::Atlas(args) => atlas::command(args),
         XtaskCommand::Bench(args) => bench::command(args),
     }
 }
