@@ -45,9 +45,10 @@ pub const SOCKET_FIELDS: [KernelField; 20] = [
 ];
 
 /// Fields that the owners of sockets need.
-pub const OWNER_FIELDS: [KernelField; 12] = [
+pub const OWNER_FIELDS: [KernelField; 13] = [
     field("TASK_FLAGS", "task_struct", "flags"),
     field("TASK_TGID", "task_struct", "tgid"),
+    field("TASK_EXECS", "task_struct", "self_exec_id"),
     field("TASK_LEADER", "task_struct", "group_leader"),
     field("TASK_COMM", "task_struct", "comm"),
     field("TASK_PID", "task_struct", "thread_pid"),
@@ -228,6 +229,16 @@ pub const FILTER_V4: u32 = 1 << 4;
 pub const FILTER_V6: u32 = 1 << 5;
 /// Filter switch: only the network namespace in the global `FILTER_NETNS`.
 pub const FILTER_NETNS: u32 = 1 << 6;
+/// Filter switch: a socket must not be in one of the cgroups in the map `REFUSED_CGROUPS`.
+pub const FILTER_CGROUP: u32 = 1 << 7;
+/// Filter switch: only sockets that did not connect.
+pub const FILTER_ACCEPTED: u32 = 1 << 8;
+/// Filter switch: only sockets that were not accepted.
+pub const FILTER_CONNECTED: u32 = 1 << 9;
+
+/// Cgroups that are refused at most; the ones that were met longest ago make room, and are decided about again by
+/// user space.
+pub const MAX_REFUSED_CGROUPS: u32 = 16_384;
 
 /// Port sets, bitmaps of 65,536 bits each, in 64-bit words one after the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -22,7 +22,7 @@ use crate::{
     emit::{self, EmitFailure},
     filter::{self, PortsVerdict},
     kernel::{Addresses, SOCK_DEAD, SOCK_DONE, Sock, TcpSock},
-    maps, owner, sent_before, trial, undecided,
+    maps, owner, refused, sent_before, trial, undecided,
 };
 
 #[btf_tracepoint(function = "inet_sock_set_state")]
@@ -115,6 +115,9 @@ impl TracedChange {
     #[inline(always)]
     fn emit(self, ctx: &BtfTracePointContext, hook: Hook) -> Result<(), EmitFailure> {
         let Self { sock, old, new } = self;
+        if refused::change(sock, old, new) {
+            return Ok(());
+        }
         let ports = (local_port(sock, old, new)?, sock.remote_port());
         if old == LISTEN && new == SYN_RECV && ports.1 == 0 {
             // Up to 6.12 an accepted socket is still an exact copy of its listener here, cookie included
@@ -178,7 +181,7 @@ impl TracedChange {
             sent_before::learn(tcp);
         }
         let netns = tcp.netns();
-        if !filter::netns(netns) {
+        if !filter::netns(netns) || refused::cgroup(|| tcp.cgroup()) {
             return Ok(None);
         }
         let addresses = sock.addresses().ok_or(EmitFailure::UnknownFamily)?;

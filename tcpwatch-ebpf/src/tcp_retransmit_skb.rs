@@ -21,7 +21,7 @@ use crate::{
     filter::{self, WantedSocket},
     inet_sock_set_state::tell_kept_back,
     kernel::{Addresses, SkBuff, Sock},
-    maps, sent_before, trial,
+    maps, refused, sent_before, trial,
 };
 
 #[btf_tracepoint(function = "tcp_retransmit_skb")]
@@ -83,6 +83,9 @@ fn try_retransmit(ctx: &BtfTracePointContext) -> Result<(), EmitFailure> {
     let state = sock.state();
     let tcp = sock.as_tcp().ok_or(EmitFailure::NotATcpSocket)?;
     let Some(WantedSocket { ports, netns }) = filter::socket(sock, tcp) else { return Ok(()) };
+    if refused::direction(sock) {
+        return Ok(());
+    }
     let orphan = if sock.is_orphan() { FLAG_ORPHAN } else { 0 };
     let flags = orphan | not_sent(ctx);
     let segment = SkBuff::argument(ctx, 1);

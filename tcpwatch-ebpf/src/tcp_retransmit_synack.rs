@@ -19,7 +19,7 @@ use crate::{
     filter::{self, WantedSocket},
     kernel::Sock,
     listener_queue::{self, HalfOpenStep},
-    sent_before,
+    refused, sent_before,
     tcp_retransmit_skb::RetransmitFields,
     trial,
 };
@@ -42,6 +42,9 @@ fn retransmit_synack(ctx: BtfTracePointContext) -> i32 {
 
 #[inline(always)]
 fn try_retransmit_synack(ctx: &BtfTracePointContext) -> Result<(), EmitFailure> {
+    if refused::half_open() {
+        return Ok(());
+    }
     let request = Sock::request(ctx, 1);
     // The first argument is the listener, or the socket that fast open has made already.
     let listener = Sock::argument(ctx, 0).as_tcp().ok_or(EmitFailure::NotATcpSocket)?;

@@ -80,6 +80,7 @@ const _: () = {
 
 /// What the tracker may rely on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, none excludes another")]
 pub struct Reliance {
     /// Every change of a wanted socket arrives, so that a gap means a loss.
     pub gapless: bool,
@@ -88,6 +89,10 @@ pub struct Reliance {
     /// Every connection's life is to be reported when its last socket is gone.
     #[serde(default)]
     pub lives: bool,
+    /// Sockets are left out from their first change on, because of their cgroup or direction: a timewait socket that
+    /// takes over from none that is known is one of theirs.
+    #[serde(default)]
+    pub selective: bool,
     /// Ticks per second.
     pub rate: TickRate,
 }

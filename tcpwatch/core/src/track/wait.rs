@@ -378,6 +378,8 @@ mod tests {
                 unsent: Some(0),
                 window: Some(65_536),
                 bytes_received: None,
+                bytes_sent: None,
+                rtt: None,
             }),
         }
     }

@@ -115,7 +115,8 @@ fn request(at: u64, timer: TimerEvent) -> MiniEvent {
     }
 }
 
-const RELIANCE: Reliance = Reliance { gapless: true, minis: true, lives: false, rate: RATE };
+const RELIANCE: Reliance =
+    Reliance { gapless: true, minis: true, lives: false, selective: false, rate: RATE };
 
 fn tracker() -> Tracker {
     Tracker::new(RELIANCE)

@@ -245,6 +245,8 @@ fn of_a_socket_that_was_there_before_it_is_said_how_long_at_least() {
         unsent: Some(0),
         window: Some(65_535),
         bytes_received: None,
+        bytes_sent: None,
+        rtt: None,
     });
     let mut lines = Vec::new();
     assert!(tracker.still(&answer, |yielded| lines.push(yielded)));

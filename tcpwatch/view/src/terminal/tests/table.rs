@@ -37,6 +37,8 @@ fn waiter(cookie: u64, state: TcpState, between: (&str, &str), owner: Option<&st
             unsent: Some(0),
             window: Some(65_536),
             bytes_received: None,
+            bytes_sent: None,
+            rtt: None,
         }),
     }
 }
