@@ -103,10 +103,6 @@ async fn watch(
             () = until(end), if is_running => {
                 is_running = false;
                 live.note_facts(looks.last().await?);
-                // It has to come out before the run ends.
-                if let Some(batch) = live.next_batch().await? {
-                    judge(doctor, &batch);
-                }
                 live.end();
             }
             _ = judging.tick(), if end.is_none() => {
@@ -128,7 +124,11 @@ async fn until(end: Option<Instant>) {
 }
 
 fn judge(doctor: &mut Doctor, batch: &Batch<'_>) {
-    for item in batch.items {
+    let mut looks = batch.facts.iter().peekable();
+    for (number, item) in batch.items.iter().enumerate() {
+        while let Some((_, facts)) = looks.next_if(|(before, _)| *before <= number) {
+            doctor.facts(facts);
+        }
         match item {
             Item::News(news) => doctor.news(news),
             Item::Place(id, place) => doctor.place(*id, place),
@@ -136,7 +136,7 @@ fn judge(doctor: &mut Doctor, batch: &Batch<'_>) {
             Item::Summary(_) => {}
         }
     }
-    for facts in batch.facts {
+    for (_, facts) in looks {
         doctor.facts(facts);
     }
 }

@@ -38,7 +38,7 @@ use crate::{
     },
     timing::{Sysctls, wheel::TickRate},
 };
-pub use census::Census;
+pub use census::{Census, Gone};
 use connection::Full;
 use doubt::Doubts;
 pub use existing::Existing;

@@ -8,6 +8,7 @@ mod idle;
 mod no_listener;
 mod ports;
 mod resets;
+mod sight;
 mod syn_ack;
 mod syn_queue;
 mod sysctls;

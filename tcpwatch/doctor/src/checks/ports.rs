@@ -132,7 +132,7 @@ impl Check for PortUses {
             });
         }
         for ((netns, _, remote), (first, last)) in &self.uses {
-            let is_now = seen.last.as_ref().is_some_and(|facts| facts.at == last.at);
+            let is_now = seen.looked.as_ref().is_some_and(|(at, _)| *at == last.at);
             if is_now && !self.failed.contains_key(&(*netns, *remote)) {
                 into.extend(self.growing(*netns, *first, *last, seen));
             }

@@ -15,7 +15,8 @@ use tcpwatch_core::{
 };
 
 use super::{
-    DumpError, Scope, SkipReason, SnapshotError, namespaces, sock_diag, visit::visit_others,
+    DumpError, EnterError, Scope, SkipReason, SnapshotError, namespaces, sock_diag,
+    visit::visit_others,
 };
 use crate::{
     clock,
@@ -74,6 +75,8 @@ pub fn host_facts(scope: Scope) -> Result<HostFacts, SnapshotError> {
     let (mut seen, mut unseen) = (Vec::new(), Vec::new());
     let mut keep = |netns: Netns, looked: Result<NetnsFacts, SkipReason>| match looked {
         Ok(facts) => seen.push(facts),
+        // Its last process has ended meanwhile.
+        Err(SkipReason::Enter(EnterError::Gone)) => {}
         Err(why) => unseen.push(format!("network namespace {}: {why}", netns.0)),
     };
     if scope.covers(own) {
@@ -81,8 +84,10 @@ pub fn host_facts(scope: Scope) -> Result<HostFacts, SnapshotError> {
     }
     let hidden = visit_others(scope, own, look, |place, looked| keep(place.netns, looked))?;
     if hidden > 0 && scope == Scope::Every {
+        let whose =
+            if hidden == 1 { "one process".to_owned() } else { format!("{hidden} processes") };
         unseen.push(format!(
-            "the network namespaces of {hidden} processes, which takes CAP_SYS_PTRACE (root)"
+            "the network namespace of {whose}, if no other process is in it: reading it was refused (CAP_SYS_PTRACE)"
         ));
     }
     Ok(HostFacts { at: clock::now(), namespaces: seen, unseen })
