@@ -95,7 +95,7 @@ pub(crate) struct SentBefore {
 
 /// Since when a full socket is in its state; freed with the socket.
 #[btf_map]
-pub(crate) static CLOCKS: SkStorage<Clock> = SkStorage::new();
+pub(crate) static CLOCKS: SkStorage<StateSince> = SkStorage::new();
 
 /// The state that a socket's last handled change entered; see [`crate::copies`].
 #[btf_map]
@@ -103,7 +103,7 @@ pub(crate) static ENTERED: SkStorage<u32> = SkStorage::new();
 
 /// Since when a mini-socket is in its state, by the address of its timer.
 #[btf_map]
-pub(crate) static MINIS: HashMap<u64, Clock, { counts::MAX_MINIS as usize }> = HashMap::new();
+pub(crate) static MINIS: HashMap<u64, StateSince, { counts::MAX_MINIS as usize }> = HashMap::new();
 
 /// Full sockets that are about to be replaced by a mini-socket, by their hash.
 #[btf_map]
@@ -112,7 +112,7 @@ pub(crate) static BURIALS: Array<Burial, { counts::BURIALS }> = Array::new();
 /// A state and the moment it was entered.
 #[derive(Clone, Copy)]
 #[repr(C)]
-pub(crate) struct Clock {
+pub(crate) struct StateSince {
     /// 0 if it is not known.
     pub(crate) since_ns: u64,
     /// Kernel state number; 0 in a value that is new.

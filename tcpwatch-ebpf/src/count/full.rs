@@ -8,11 +8,11 @@ use tcpwatch_common::{
     state::{CLOSED, CLOSING, ESTABLISHED, FIN_WAIT_2, LISTEN, SYN_RECV, SYN_SENT, TIME_WAIT},
 };
 
-use super::{Words, ends, mini};
+use super::{BlockWords, ends, mini};
 use crate::{
     accepting, closing,
     kernel::{self, Sock},
-    maps::{self, Burial, CLOCKS, Clock},
+    maps::{self, Burial, CLOCKS, StateSince},
 };
 
 /// Are half-open connections and timewait sockets watched?
@@ -29,7 +29,7 @@ pub(crate) fn accepting(sock: Sock, block: Block) {
     let left_over = accepting::note(sock.remote_port(), counted && watches_minis());
     if super::is_on()
         && (left_over || counted && !watches_minis())
-        && let Some(mut words) = Words::of(block)
+        && let Some(mut words) = BlockWords::of(block)
     {
         words.add(transition(LISTEN, SYN_RECV), 1);
     }
@@ -41,21 +41,21 @@ pub(crate) fn change(sock: Sock, (old, new): (u8, u8), block: Block) {
     if !super::wants(sock) {
         return;
     }
-    let Some(mut words) = Words::of(block) else { return };
+    let Some(mut words) = BlockWords::of(block) else { return };
     // SAFETY: the helper takes nothing and always succeeds.
     let now = unsafe { bpf_ktime_get_ns() };
     let clock = clock(sock, new);
     let since = match clock {
         // SAFETY: the helper returned a live value, and only this socket's changes touch it.
         Some(clock) => unsafe { *clock },
-        None => Clock { since_ns: 0, state: 0 },
+        None => StateSince { since_ns: 0, state: 0 },
     };
     let is_timed = since.state == u64::from(old);
     let since_ns = if is_timed { since.since_ns } else { 0 };
     if let Some(clock) = clock {
         let state = if new == CLOSED { 0 } else { u64::from(new) };
         // SAFETY: as above.
-        unsafe { *clock = Clock { since_ns: now, state } };
+        unsafe { *clock = StateSince { since_ns: now, state } };
     } else if new != CLOSED && new != LISTEN {
         words.add(counts::UNKEPT, 1);
     }
@@ -94,7 +94,7 @@ pub(crate) fn change(sock: Sock, (old, new): (u8, u8), block: Block) {
 
 /// The socket's clock: made if the new state is to be timed.
 #[inline(always)]
-fn clock(sock: Sock, new: u8) -> Option<*mut Clock> {
+fn clock(sock: Sock, new: u8) -> Option<*mut StateSince> {
     // How long a listener listens tells nothing about connections.
     let flags = match new {
         CLOSED | LISTEN => 0,
@@ -104,7 +104,13 @@ fn clock(sock: Sock, new: u8) -> Option<*mut Clock> {
 }
 
 #[inline(always)]
-fn left_syn_sent(sock: Sock, to: u8, lasted: Option<u64>, closing: Closing, words: &mut Words) {
+fn left_syn_sent(
+    sock: Sock,
+    to: u8,
+    lasted: Option<u64>,
+    closing: Closing,
+    words: &mut BlockWords,
+) {
     let Some(tcp) = sock.as_tcp() else { return };
     let again = u64::from(tcp.retransmits());
     let bucket_of_syns = if again >= SYN_BOUND as u64 { SYN_BOUND } else { again as usize };
@@ -130,7 +136,7 @@ fn left_syn_recv(
     (to, now): (u8, u64),
     (is_timed, lasted): (bool, Option<u64>),
     closing: Closing,
-    mut words: Words,
+    mut words: BlockWords,
 ) {
     if is_timed {
         stay(SYN_RECV, lasted, &mut words.adder());
@@ -151,7 +157,7 @@ fn left_syn_recv(
 }
 
 #[inline(always)]
-fn connect_ended(closing: Closing, words: &mut Words) {
+fn connect_ended(closing: Closing, words: &mut BlockWords) {
     words.add(counts::CONNECT_ENDS + closing.reason() as usize % Reason::ROOM, 1);
 }
 
@@ -164,7 +170,7 @@ enum Heir {
 
 /// Takes the note that the start of the mini-socket's timer left.
 #[inline(always)]
-fn heir(sock: Sock, old: u8, since_ns: u64, words: &mut Words) -> Heir {
+fn heir(sock: Sock, old: u8, since_ns: u64, words: &mut BlockWords) -> Heir {
     if !watches_minis() {
         return guess(sock, old);
     }
@@ -178,7 +184,7 @@ fn heir(sock: Sock, old: u8, since_ns: u64, words: &mut Words) -> Heir {
     if state == u64::from(TIME_WAIT) {
         return Heir::TimeWait;
     }
-    let clock = Clock { since_ns, state: u64::from(FIN_WAIT_2) };
+    let clock = StateSince { since_ns, state: u64::from(FIN_WAIT_2) };
     mini::keep(timer, clock, words);
     Heir::FinWait2
 }

@@ -9,8 +9,8 @@ use rustc_hash::FxBuildHasher;
 use tcpwatch_core::{
     event::{CgroupId, Cookie, Endpoint, Endpoints, KernelTime, Netns},
     facts::{HostFacts, ListenerFacts, NetnsFacts},
-    place::{Place, Places},
-    track::{News, Subject},
+    place::{CgroupPlace, Places},
+    track::{Subject, TrackedEvent},
 };
 
 use crate::whose::Whose;
@@ -22,7 +22,7 @@ const MOST_NAMESPACES: usize = 1 << 12;
 
 /// What is known beside the events.
 #[derive(Default)]
-pub struct Seen {
+pub struct Surroundings {
     places: Places,
     /// Sockets that exist.
     subjects: HashMap<Cookie, Subject, FxBuildHasher>,
@@ -46,7 +46,7 @@ struct Looks {
     at: KernelTime,
 }
 
-impl Seen {
+impl Surroundings {
     /// Takes in a look.
     pub(crate) fn look(&mut self, facts: &HostFacts) {
         for here in &facts.namespaces {
@@ -67,12 +67,12 @@ impl Seen {
     }
 
     /// Remembers whose a socket is, while it exists.
-    pub(crate) fn note(&mut self, news: &News) {
-        let subject = news.subject();
+    pub(crate) fn note(&mut self, tracked: &TrackedEvent) {
+        let subject = tracked.subject();
         let Some(socket) = subject.socket else { return };
-        let ends = match news {
-            News::Change(change) => change.to == tcpwatch_core::event::TcpState::Closed,
-            News::Connection(_) => true,
+        let ends = match tracked {
+            TrackedEvent::Change(change) => change.to == tcpwatch_core::event::TcpState::Closed,
+            TrackedEvent::Connection(_) => true,
             _ => false,
         };
         if ends {
@@ -82,7 +82,7 @@ impl Seen {
         }
     }
 
-    pub(crate) fn place(&mut self, id: CgroupId, place: &Arc<Place>) {
+    pub(crate) fn place(&mut self, id: CgroupId, place: &Arc<CgroupPlace>) {
         self.places.learn(id, Some(Arc::clone(place)));
     }
 

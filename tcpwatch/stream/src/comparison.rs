@@ -44,7 +44,8 @@ impl Comparison {
         recording: &mut LiveRecording,
     ) {
         if let Some(census) = self.census.take_if(|census| now >= census.ended().after(WINDOW)) {
-            let (gone, again) = road.tracker.reconcile(&census, |news| road.shown.news(news));
+            let (gone, again) =
+                road.tracker.reconcile(&census, |tracked| road.shown.tracked(tracked));
             recording.gone(&gone);
             self.again_at = again;
         }

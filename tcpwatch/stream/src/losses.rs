@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use anyhow::Result;
 use tcpwatch_core::{
     event::KernelTime,
-    loss::{Cause, Totals},
+    loss::{Cause, LossTotals},
     sink::Loss,
     track::Tracker,
 };
@@ -64,7 +64,7 @@ impl LossWatch {
     }
 
     /// Reads them at `now`.
-    pub(crate) fn read(&mut self, now: KernelTime, tracker: &mut Tracker) -> Result<Totals> {
+    pub(crate) fn read(&mut self, now: KernelTime, tracker: &mut Tracker) -> Result<LossTotals> {
         let totals = self.counters.read()?;
         let lost = totals.lost.values().sum();
         if lost > self.lost {

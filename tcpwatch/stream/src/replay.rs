@@ -9,16 +9,16 @@ use anyhow::Result;
 use tcpwatch_core::{
     decode::{Names, decode},
     event::{Cookie, Event, KernelTime, Netns, StateEvent, TcpState},
-    loss::{Cause, Totals},
+    loss::{Cause, LossTotals},
     order::WINDOW,
-    place::Place,
+    place::CgroupPlace,
     sink::Loss,
     timing::Sysctls,
-    track::News,
+    track::TrackedEvent,
 };
 use tcpwatch_kernel::{
     probe::Tells,
-    source::recording::{Item as Recorded, Recording, RecordingError},
+    source::recording::{RecordedItem as Recorded, Recording, RecordingError},
 };
 
 use crate::{
@@ -55,7 +55,7 @@ impl<'a, F: BufRead> Replay<'a, F> {
         let names =
             Names { symbols: header.symbols.clone(), reset_reasons: header.reset_reasons.clone() };
         for (id, path) in std::mem::take(&mut recording.cgroups) {
-            road.shown.place(id, Some(Place::of(&path)));
+            road.shown.place(id, Some(CgroupPlace::of(&path)));
         }
         recording.known.retain(|known| plan.filters.wants(known.netns, &known.ends));
         road.learn(&std::mem::take(&mut recording.known));
@@ -99,7 +99,7 @@ impl<'a, F: BufRead> Replay<'a, F> {
     fn take(&mut self, item: Recorded) -> Result<()> {
         match item {
             Recorded::Record(bytes) => self.take_record(&bytes),
-            Recorded::Cgroup(id, path) => self.road.shown.place(id, Some(Place::of(&path))),
+            Recorded::Cgroup(id, path) => self.road.shown.place(id, Some(CgroupPlace::of(&path))),
             Recorded::Sysctls(netns, sysctls) => self.road.tracker.learn_sysctls(netns, sysctls),
             Recorded::Answer(known) if known.state == TcpState::Listen => {
                 self.ports.insert(known.socket, known.ends.local.port);
@@ -124,12 +124,12 @@ impl<'a, F: BufRead> Replay<'a, F> {
                 self.road.release(gone.compared.after(WINDOW), None)?;
                 self.last = self.last.max(Some(gone.at));
                 let Road { tracker, shown, .. } = &mut self.road;
-                tracker.end_gone(&gone, |news| shown.news(news));
+                tracker.end_gone(&gone, |tracked| shown.tracked(tracked));
             }
             // Of which ports and addresses they are is not in the recording.
             Recorded::Others(others) => {
                 if self.plan.filters.wants_all_of(others.netns) {
-                    self.road.shown.news(News::Others(others));
+                    self.road.shown.tracked(TrackedEvent::Others(others));
                 }
             }
         }
@@ -161,7 +161,7 @@ impl<'a, F: BufRead> Replay<'a, F> {
         let lost = self.lost.values().fold(0_u64, |sum, count| sum.saturating_add(*count));
         let arrived = self.road.account.received + self.road.account.undecodable;
         let attempted = arrived.saturating_add(lost);
-        self.road.settle(Totals { attempted, lost: self.lost.clone() }, at);
+        self.road.settle(LossTotals { attempted, lost: self.lost.clone() }, at);
     }
 
     fn complete_port(&mut self, change: &mut StateEvent) {

@@ -7,13 +7,13 @@ use tcpwatch_core::{
     account::Account,
     event::{Event, KernelTime, KnownSocket, TcpState, Waiter},
     facts::HostFacts,
-    loss::Totals,
+    loss::LossTotals,
     order::{Order, WINDOW},
     track::Tracker,
 };
 use tcpwatch_kernel::source::recording::Header;
 
-use crate::{batch::Shown, losses::LossWatch, plan::Plan};
+use crate::{batch::BatchBuilder, losses::LossWatch, plan::Plan};
 
 /// Later than everything.
 pub(crate) const END_OF_TIME: KernelTime = KernelTime(u64::MAX);
@@ -36,7 +36,7 @@ pub(crate) struct Road<'a> {
     /// Looks at the kernel, which come after the events that are older.
     facts: VecDeque<HostFacts>,
     pub(crate) tracker: Tracker,
-    pub(crate) shown: Shown<'a>,
+    pub(crate) shown: BatchBuilder<'a>,
 }
 
 impl<'a> Road<'a> {
@@ -48,7 +48,7 @@ impl<'a> Road<'a> {
             order: Order::default(),
             facts: VecDeque::new(),
             tracker: Tracker::new(header.reliance),
-            shown: Shown::new(plan, header.clock),
+            shown: BatchBuilder::new(plan, header.clock),
         }
     }
 
@@ -56,7 +56,7 @@ impl<'a> Road<'a> {
     pub(crate) fn learn(&mut self, known: &[KnownSocket]) {
         self.tracker.learn(known);
         if self.plan.existing {
-            self.tracker.tell_existing(known, |news| self.shown.news(news));
+            self.tracker.tell_existing(known, |tracked| self.shown.tracked(tracked));
         }
     }
 
@@ -100,7 +100,7 @@ impl<'a> Road<'a> {
             {
                 losses.refresh(&mut self.tracker)?;
             }
-            self.tracker.apply(&event, |news| self.shown.news(news));
+            self.tracker.apply(&event, |tracked| self.shown.tracked(tracked));
             if self.shown.is_full() {
                 return Ok(false);
             }
@@ -112,7 +112,7 @@ impl<'a> Road<'a> {
             {
                 losses.refresh(&mut self.tracker)?;
             }
-            self.tracker.settle(until, &mut |news| self.shown.news(news));
+            self.tracker.settle(until, &mut |tracked| self.shown.tracked(tracked));
         }
         Ok(true)
     }
@@ -144,16 +144,16 @@ impl<'a> Road<'a> {
 
     /// Takes in the kernel's answer to a question about a socket.
     pub(crate) fn answer(&mut self, known: &KnownSocket) {
-        self.tracker.answer(known, |news| self.shown.news(news));
+        self.tracker.answer(known, |tracked| self.shown.tracked(tracked));
     }
 
     /// Takes in the kernel's answer about a socket that stays in a state; is it still what the answer is about?
     pub(crate) fn still(&mut self, waiter: &Waiter) -> bool {
-        self.tracker.still(waiter, |news| self.shown.news(news))
+        self.tracker.still(waiter, |tracked| self.shown.tracked(tracked))
     }
 
     /// Losses become items.
-    pub(crate) fn settle(&mut self, totals: Totals, now: KernelTime) {
+    pub(crate) fn settle(&mut self, totals: LossTotals, now: KernelTime) {
         self.shown.losses(self.account.settle(totals, self.tracker.tally(), now));
     }
 
@@ -162,7 +162,7 @@ impl<'a> Road<'a> {
     pub(crate) fn summarize(&mut self, end: KernelTime) -> Result<()> {
         self.shown.whereabouts.result()?;
         if self.plan.unfinished {
-            self.tracker.tell_unfinished(end, |news| self.shown.news(news));
+            self.tracker.tell_unfinished(end, |tracked| self.shown.tracked(tracked));
         }
         let mut summary = self.account.summary(end, self.tracker.tally());
         summary.out_of_order = self.order.late();

@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use super::{
-    Census, Change, Full, Gone, Life, MissedChange, News, Reason, Tracker, key, mini::Mini, reason,
-    way::way,
+    Census, Change, FullSocket, Gone, Life, MissedChange, Reason, TrackedEvent, Tracker, key,
+    mini::KnownMini, reason, way::way,
 };
 use crate::event::{
     Cookie, Direction, Endpoints, Event, KernelTime, ResetDirection, StateEvent, TcpState,
@@ -49,9 +49,9 @@ impl Tracker {
     /// An accepted socket was half-open, nobody knows since when; or, with a SYN cookie, for no time at all.
     pub(super) fn infer_request(
         &mut self,
-        connection: &mut Full,
+        connection: &mut FullSocket,
         event: &StateEvent,
-        out: &mut impl FnMut(News),
+        out: &mut impl FnMut(TrackedEvent),
     ) -> bool {
         *connection.life = Life::default();
         let link = MissedChange { from: event.from, to: event.to, gap: false };
@@ -63,9 +63,9 @@ impl Tracker {
     /// least one change was missed, unless the snapshot is to blame or a filter.
     pub(super) fn catch_up(
         &mut self,
-        connection: &mut Full,
+        connection: &mut FullSocket,
         event: &StateEvent,
-        out: &mut impl FnMut(News),
+        out: &mut impl FnMut(TrackedEvent),
     ) {
         let raced = connection.from_snapshot && event.at <= connection.seen;
         let of_another = !raced
@@ -102,10 +102,10 @@ impl Tracker {
     /// Tells a change that was missed.
     fn infer(
         &mut self,
-        connection: &mut Full,
+        connection: &mut FullSocket,
         event: &StateEvent,
         link: MissedChange,
-        out: &mut impl FnMut(News),
+        out: &mut impl FnMut(TrackedEvent),
     ) {
         if link.to == TcpState::Closed {
             self.infer_end(event.socket, connection, event.at, link, out);
@@ -126,10 +126,10 @@ impl Tracker {
     fn infer_end(
         &mut self,
         socket: Cookie,
-        connection: &mut Full,
+        connection: &mut FullSocket,
         at: KernelTime,
         link: MissedChange,
-        out: &mut impl FnMut(News),
+        out: &mut impl FnMut(TrackedEvent),
     ) {
         let (subject, left) = (connection.subject(socket), connection.state);
         self.listeners.remove(subject.netns, &subject.ends.local, socket);
@@ -147,22 +147,26 @@ impl Tracker {
         &mut self,
         mut change: Change,
         link: MissedChange,
-        out: &mut impl FnMut(News),
+        out: &mut impl FnMut(TrackedEvent),
     ) {
         self.tally.inferred += 1;
         (change.inferred, change.gap, change.in_state) = (true, link.gap, None);
-        out(News::Change(change));
+        out(TrackedEvent::Change(change));
     }
 
     /// A half-open connection that is met as a socket past its handshake: what lies between was missed.
-    pub(super) fn meet(&mut self, event: &StateEvent, out: &mut impl FnMut(News)) -> Full {
+    pub(super) fn meet(
+        &mut self,
+        event: &StateEvent,
+        out: &mut impl FnMut(TrackedEvent),
+    ) -> FullSocket {
         let mut connection = self.begin(event);
         let key = key(event.netns, event.ends);
         let may_be = !matches!(
             event.from,
             TcpState::Closed | TcpState::Listen | TcpState::SynSent | TcpState::SynRecv
         );
-        let is_known = |mini: &Mini| mini.is_known_as(event.socket);
+        let is_known = |mini: &KnownMini| mini.is_known_as(event.socket);
         if may_be
             && self.reliance.gapless
             && self.minis.get(&key).is_some_and(|mini| is_known(mini))
@@ -182,7 +186,7 @@ impl Tracker {
     pub fn reconcile(
         &mut self,
         census: &Census,
-        out: impl FnMut(News),
+        out: impl FnMut(TrackedEvent),
     ) -> (Gone, Option<KernelTime>) {
         let taken = census.started;
         let mut again = None;
@@ -202,7 +206,7 @@ impl Tracker {
                 }
             }
         }
-        let is_gone = |key: &_, mini: &Mini| {
+        let is_gone = |key: &_, mini: &KnownMini| {
             mini.seen < taken && !mini.waits() && census.lacks(&mini.subject(key))
         };
         let minis = self.minis.iter().filter(|(key, mini)| is_gone(key, mini));
@@ -212,7 +216,7 @@ impl Tracker {
     }
 
     /// Ends sockets that a comparison has found to be gone.
-    pub fn end_gone(&mut self, gone: &Gone, mut out: impl FnMut(News)) {
+    pub fn end_gone(&mut self, gone: &Gone, mut out: impl FnMut(TrackedEvent)) {
         for socket in &gone.sockets {
             let Some(mut known) = self.sockets.remove(socket) else { continue };
             for link in way(known.state, TcpState::Closed) {
@@ -246,7 +250,7 @@ impl Tracker {
     }
 }
 
-impl Full {
+impl FullSocket {
     /// The kernel lists it from then on at the latest.
     fn listed_by(&self) -> KernelTime {
         match self.state {

@@ -9,7 +9,7 @@ use tcpwatch_core::{
     facts::{HostFacts, MOST_SOCKETS},
 };
 
-use crate::seen::Seen;
+use crate::seen::Surroundings;
 
 /// What the looks say of a socket.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,7 +25,7 @@ pub(super) enum Sight {
 
 impl Sight {
     /// May it be reported? Where records were lost, only what was seen to be there.
-    pub(super) const fn is_believed(self, seen: &Seen) -> bool {
+    pub(super) const fn is_believed(self, seen: &Surroundings) -> bool {
         match self {
             Self::None => seen.lost == 0,
             Self::Listed => true,

@@ -22,7 +22,7 @@ use super::{
     close_wait::{CloseWait, Since},
     ports::{self, Destinations},
     slots::Overflow,
-    states::{self, States},
+    states::{self, StateGauges},
 };
 use crate::{collector::Collector, family::ScrapeFamily};
 
@@ -49,7 +49,7 @@ const SHARE: u32 = 20;
 /// The counts from one list.
 #[derive(Clone, Debug, Default)]
 struct SocketTally {
-    states: States,
+    states: StateGauges,
     cgroups: Cgroups,
     destinations: Destinations,
     close_wait: CloseWait,

@@ -10,12 +10,12 @@ const HALF_OPEN: &str = "half_open";
 
 /// A count for each state, and one for request mini-sockets.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct States {
+pub(super) struct StateGauges {
     full: [u32; TcpState::ALL.len()],
     half_open: u32,
 }
 
-impl States {
+impl StateGauges {
     pub(super) fn add(&mut self, socket: &Surveyed) {
         if socket.kind == KnownKind::Request {
             self.half_open += 1;
@@ -35,7 +35,7 @@ impl States {
 }
 
 /// The sockets in the states of each list.
-pub(super) fn family(tallies: &[(&[TcpState], &States)]) -> ScrapeFamily {
+pub(super) fn family(tallies: &[(&[TcpState], &StateGauges)]) -> ScrapeFamily {
     let mut family = ScrapeFamily::gauge(
         "tcpwatch_sockets",
         "TCP sockets by state, half_open being connections that wait for the last segment of \

@@ -15,8 +15,7 @@ use tcpwatch_core::{
 };
 
 use super::{
-    DumpError, EnterError, Scope, SkipReason, SnapshotError, namespaces, sock_diag,
-    visit::visit_others,
+    DumpError, EnterError, SkipReason, SnapshotError, SnapshotScope, sock_diag, visit::visit,
 };
 use crate::{
     clock,
@@ -70,20 +69,22 @@ const MOST_DESTINATIONS: usize = 16;
 
 /// Looks around in `scope`. Namespaces other than the caller's take `CAP_SYS_ADMIN`; one that cannot be looked at
 /// is named in [`HostFacts::unseen`]. Takes some microseconds for each socket.
-pub fn host_facts(scope: Scope) -> Result<HostFacts, SnapshotError> {
-    let own = namespaces::own().map_err(SnapshotError::procfs(namespaces::OWN))?;
+pub fn host_facts(scope: SnapshotScope) -> Result<HostFacts, SnapshotError> {
     let (mut seen, mut unseen) = (Vec::new(), Vec::new());
-    let mut keep = |netns: Netns, looked: Result<NetnsFacts, SkipReason>| match looked {
-        Ok(facts) => seen.push(facts),
-        // Its last process has ended meanwhile.
-        Err(SkipReason::Enter(EnterError::Gone)) => {}
-        Err(why) => unseen.push(format!("network namespace {}: {why}", netns.0)),
-    };
-    if scope.covers(own) {
-        keep(own, look(own).map_err(SkipReason::from));
-    }
-    let hidden = visit_others(scope, own, look, |place, looked| keep(place.netns, looked))?;
-    if hidden > 0 && scope == Scope::Every {
+    let visited = visit(scope, |netns| {
+        match look(netns) {
+            Ok(facts) => seen.push(facts),
+            Err(why) => unseen.push(format!("network namespace {}: {why}", netns.0)),
+        }
+        Ok(())
+    })?;
+    // Of one that has ended meanwhile there is nothing to be seen.
+    let skipped = visited.skipped.iter();
+    let skipped =
+        skipped.filter(|skipped| !matches!(skipped.reason, SkipReason::Enter(EnterError::Gone)));
+    unseen.extend(skipped.map(ToString::to_string));
+    let hidden = visited.hidden_processes;
+    if hidden > 0 && scope == SnapshotScope::Every {
         let whose =
             if hidden == 1 { "one process".to_owned() } else { format!("{hidden} processes") };
         unseen.push(format!(
@@ -203,12 +204,13 @@ fn number(name: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::source::snapshot::namespaces;
 
     #[test]
     fn the_own_namespace_is_looked_at_without_privilege() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let own = namespaces::own().unwrap();
-        let facts = host_facts(Scope::Only(own)).unwrap();
+        let facts = host_facts(SnapshotScope::Only(own)).unwrap();
         let here = facts.of(own).unwrap();
         let port = listener.local_addr().unwrap().port();
         let found = here.listeners.iter().find(|found| found.local.port == port).unwrap();
