@@ -2,14 +2,15 @@
 
 mod looks;
 mod report;
+mod reported;
 mod text;
 
-use std::{collections::HashSet, path::Path, process::ExitCode, time::Duration};
+use std::{path::Path, process::ExitCode, time::Duration};
 
 use anyhow::Result;
 use tcpwatch::cli::{doctor::DoctorArgs, exit};
-use tcpwatch_core::event::{KernelTime, WallClock};
-use tcpwatch_doctor::{Doctor, Kind};
+use tcpwatch_core::event::WallClock;
+use tcpwatch_doctor::Doctor;
 use tcpwatch_kernel::{
     clock,
     probe::{Filters, Probes, Tells},
@@ -23,7 +24,7 @@ use tcpwatch_stream::{
 };
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
-use self::{looks::Looks, report::DoctorReport};
+use self::{looks::Looks, report::DoctorReport, reported::Reported};
 use crate::{recorded, runtime};
 
 /// How often `--live` judges.
@@ -88,7 +89,7 @@ async fn watch(
 ) -> Result<()> {
     let mut judging = interval(EVERY);
     judging.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut known: HashSet<(Kind, String, Option<KernelTime>)> = HashSet::new();
+    let mut reported = Reported::default();
     let mut is_running = true;
     loop {
         let step = async {
@@ -106,10 +107,9 @@ async fn watch(
                 live.end();
             }
             _ = judging.tick(), if end.is_none() => {
-                for finding in doctor.findings(doctor.until()) {
-                    if known.insert((finding.kind, finding.whose.to_string(), finding.since)) {
-                        report.finding(&finding, doctor.until(), clock)?;
-                    }
+                let now = doctor.until();
+                for finding in reported.new_ones(doctor.findings(now), now) {
+                    report.finding(&finding, now, clock)?;
                 }
             }
         }

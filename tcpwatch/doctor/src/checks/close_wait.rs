@@ -204,6 +204,7 @@ fn finding(
     );
     let sure = (severity, Certainty::Certain);
     Some(Finding {
+        about: with.clone(),
         since: Some(oldest),
         basis,
         examples: group.iter().take(EXAMPLES).map(|held| example(held, now)).collect(),

@@ -175,6 +175,7 @@ fn finding(
     let certainty = if alive { Certainty::Likely } else { Certainty::Possible };
     let seconds = (shortest.as_secs() / 2).max(1);
     Some(Finding {
+        about: host.to_string(),
         since: Some(first.at),
         basis: if alive {
             format!("{host} answers on other connections: something between has forgotten these")

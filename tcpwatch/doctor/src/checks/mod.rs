@@ -1,6 +1,7 @@
 //! The checks, one file each.
 
 mod accept_queue;
+mod accept_words;
 mod close_wait;
 mod connects;
 mod half_closed;

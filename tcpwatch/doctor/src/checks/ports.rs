@@ -121,6 +121,7 @@ impl Check for PortUses {
                 failed.count
             );
             into.push(Finding {
+                about: remote.to_string(),
                 since: Some(failed.first),
                 basis: "connect() failed with EADDRNOTAVAIL before a SYN was sent".to_owned(),
                 examples: failed.examples.clone(),
@@ -183,6 +184,7 @@ impl PortUses {
         );
         let sure = if forecast.is_some() { Certainty::Likely } else { Certainty::Certain };
         Some(Finding {
+            about: format!("{} {remote}", last.seen.local),
             since: Some(first.at),
             basis: "counted by sock_diag; the forecast takes the rate between the first look and the last".to_owned(),
             ..Finding::new(Kind::Ports, (Severity::Warning, sure), last.taken, whose, what)

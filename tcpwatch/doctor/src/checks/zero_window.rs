@@ -104,6 +104,7 @@ fn finding(group: &[&Shut], now: KernelTime, seen: &mut Surroundings) -> Option<
         Example::of_waiter(&shut.waiter, now.since(shut.since), note)
     };
     Some(Finding {
+        about: known.ends.remote.address.to_string(),
         since: Some(oldest.since),
         basis: "the kernel probes the window, and it stays 0".to_owned(),
         examples: group.iter().take(EXAMPLES).map(example).collect(),
