@@ -117,16 +117,15 @@ impl NetnsFacts {
     fn parts(&self) -> impl Iterator<Item = Self> + '_ {
         let count = self.sockets.len().max(self.listeners.len()).div_ceil(PART).max(1);
         (0..count).map(|number| {
-            let is_first = number == 0;
-            Self {
-                netns: self.netns,
-                counters: is_first.then(|| self.counters.clone()).unwrap_or_default(),
-                sysctls: is_first.then(|| self.sysctls.clone()).unwrap_or_default(),
-                ports: self.ports,
-                listeners: part(&self.listeners, number),
-                sockets: part(&self.sockets, number),
-                destinations: is_first.then(|| self.destinations.clone()).unwrap_or_default(),
+            let (listeners, sockets) = (part(&self.listeners, number), part(&self.sockets, number));
+            let (netns, ports) = (self.netns, self.ports);
+            let (mut counters, mut sysctls) = (BTreeMap::new(), BTreeMap::new());
+            let mut destinations = Vec::new();
+            if number == 0 {
+                (counters, sysctls) = (self.counters.clone(), self.sysctls.clone());
+                destinations.clone_from(&self.destinations);
             }
+            Self { netns, counters, sysctls, ports, listeners, sockets, destinations }
         })
     }
 

@@ -111,6 +111,22 @@ impl Surroundings {
         self.namespaces.get(&netns).map(|looks| &looks.last)
     }
 
+    /// How to let more connections wait at a listener with this limit: which of its two bounds is in force.
+    pub(crate) fn backlog(&self, netns: Netns, most: Option<u32>) -> Option<String> {
+        let somaxconn = self.here(netns)?.sysctls.get("core/somaxconn").copied()?;
+        let most = u64::from(most?);
+        Some(if most >= somaxconn {
+            format!(
+                "sysctl -w net.core.somaxconn={} (it is {somaxconn} and bounds this queue), then restart the server",
+                (somaxconn * 4).max(4096)
+            )
+        } else {
+            format!(
+                "the backlog of the server's listen(): it is {most}, and net.core.somaxconn allows {somaxconn}"
+            )
+        })
+    }
+
     /// How much a counter has grown from the first look to the last.
     pub(crate) fn growth(&self, netns: Netns, counter: &str) -> u64 {
         let Some(Looks { first, last, .. }) = self.namespaces.get(&netns) else { return 0 };
@@ -127,6 +143,11 @@ impl Surroundings {
         let now = self.looked.as_ref().map(|(at, _)| *at);
         let present = self.namespaces.values().filter(move |looks| Some(looks.at) == now);
         present.map(|looks| &looks.last)
+    }
+
+    /// A listener of this port, whatever address it is bound to.
+    pub(crate) fn listening(&self, netns: Netns, port: u16) -> Option<&ListenerFacts> {
+        self.here(netns)?.listeners.iter().find(|listener| listener.local.port == port)
     }
 
     /// The listener that connections to this end come to; any of the port if the address is unspecified. One that is

@@ -151,8 +151,8 @@ impl<'a, F: BufRead> Replay<'a, F> {
     fn lose(&mut self, loss: Loss) {
         self.last = self.last.max(Some(loss.at));
         self.road.tracker.lost(loss.at);
-        let lost = self.lost.entry(loss.cause).or_default();
-        *lost = lost.saturating_add(loss.count);
+        let total = self.lost.entry(loss.cause).or_default();
+        *total = total.saturating_add(loss.count);
         self.settle(loss.at);
     }
 

@@ -21,9 +21,9 @@ use crate::{
 
 /// A connection that has waited for `accept()` for as long was forgotten: the queue is emptied in its order.
 const LONG: Duration = Duration::from_secs(5);
-/// So long in as many looks in a row: the application comes round to it, and too late.
+/// So long in each look of this time: the application comes round to it, and too late.
 const SLOW: Duration = Duration::from_secs(1);
-const SLOW_LOOKS: u32 = 3;
+const SLOW_FOR: Duration = Duration::from_secs(4);
 /// Listeners, and connections, that are watched at most.
 const MOST: usize = 1 << 14;
 
@@ -42,11 +42,17 @@ pub(super) struct AcceptQueueCheck {
 }
 
 struct SlowQueue {
+    /// The looks of which each found one, first and last.
     since: KernelTime,
-    /// Looks in a row.
-    looks: u32,
+    last: KernelTime,
     longest: Duration,
     examples: Vec<Example>,
+}
+
+impl SlowQueue {
+    fn is_lasting(&self) -> bool {
+        self.last.since(self.since) >= SLOW_FOR
+    }
 }
 
 struct FullQueue {
@@ -155,8 +161,7 @@ impl Check for AcceptQueueCheck {
         late.retain(|_, group| group.iter().any(|waiting| now.since(waiting.since) >= LONG));
         let mut keys: Vec<_> =
             self.full.keys().chain(late.keys()).chain(self.sampled.keys()).copied().collect();
-        let is_slow = |slow: &&SlowQueue| slow.looks >= SLOW_LOOKS;
-        keys.extend(self.slow.iter().filter(|(_, slow)| is_slow(slow)).map(|(key, _)| *key));
+        keys.extend(self.slow.iter().filter(|(_, slow)| slow.is_lasting()).map(|(key, _)| *key));
         keys.sort_unstable();
         keys.dedup();
         for key in keys {
@@ -193,10 +198,9 @@ impl AcceptQueueCheck {
             }
             let key = (known.netns, known.ends.local.port);
             let slow = self.slow.entry(key).or_insert_with(|| {
-                let (since, looks, longest) = before
-                    .get(&key)
-                    .map_or((at, 0, waited), |slow| (slow.since, slow.looks, slow.longest));
-                SlowQueue { since, looks: looks + 1, longest, examples: Vec::new() }
+                let before = before.get(&key).map(|slow| (slow.since, slow.longest));
+                let (since, longest) = before.unwrap_or((at, waited));
+                SlowQueue { since, last: at, longest, examples: Vec::new() }
             });
             slow.longest = slow.longest.max(waited);
             if slow.examples.len() < EXAMPLES {
@@ -217,7 +221,7 @@ impl AcceptQueueCheck {
         let full = self.full.get(&key);
         let overflows = seen.growth(netns, "ListenOverflows");
         let sampled = self.sampled.get(&key).filter(|(first, last)| overflows > 0 || last > first);
-        let slow = self.slow.get(&key).filter(|slow| slow.looks >= SLOW_LOOKS);
+        let slow = self.slow.get(&key).filter(|slow| slow.is_lasting());
         if full.is_none() && late.is_empty() && sampled.is_none() && slow.is_none() {
             return None;
         }
@@ -265,7 +269,7 @@ impl AcceptQueueCheck {
                 (None, more) => format!("ListenOverflows grew by {more} in this network namespace"),
             },
             examples,
-            change: change(seen, netns, most),
+            change: change(seen, netns, most, state.stuck.is_some()),
             ..Finding::new(Kind::AcceptQueue, (severity, Certainty::Certain), count, whose, what)
         })
     }
@@ -282,17 +286,11 @@ fn example(waiting: &Waiting, now: KernelTime) -> Example {
     Example::of_waiter(&waiting.waiter, now.since(waiting.since), note)
 }
 
-/// Which of the two bounds is in force.
-fn change(seen: &Surroundings, netns: Netns, most: Option<u32>) -> Vec<String> {
-    let somaxconn = seen.here(netns).and_then(|here| here.sysctls.get("core/somaxconn").copied());
-    let (Some(most), Some(somaxconn)) = (most, somaxconn) else { return Vec::new() };
-    if u64::from(most) >= somaxconn {
-        vec![format!(
-            "sysctl -w net.core.somaxconn=4096 (it is {somaxconn} and bounds this queue), then restart the server"
-        )]
-    } else {
-        vec![format!(
-            "the server's listen() backlog (it is {most}; net.core.somaxconn allows {somaxconn})"
-        )]
+/// A longer queue helps a program that is too slow for a while, not one that does not accept.
+fn change(seen: &Surroundings, netns: Netns, most: Option<u32>, is_stuck: bool) -> Vec<String> {
+    if is_stuck {
+        return vec!["find out what blocks it: a longer queue would be full as well".to_owned()];
     }
+    let listener = seen.backlog(netns, most);
+    listener.into_iter().collect()
 }

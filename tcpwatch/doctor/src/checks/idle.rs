@@ -157,20 +157,24 @@ fn finding(
     let resets = group.iter().filter(|(dead, _)| dead.by_reset).count();
     let alive = opened.is_some_and(|opened| opened >= first.at.before(Duration::from_secs(30)));
     let time = seen.here(subject.netns).and_then(|here| here.ipv4("tcp_keepalive_time"));
+    let (s, were) = if count == 1 { ("", "was") } else { ("s", "were") };
     let keepalive = match group.iter().find_map(|(dead, _)| dead.keepalive) {
         Some(false) => "keepalive is off".to_owned(),
         Some(true) => format!(
-            "keepalive is on, too late: by default its first probe comes after {} s",
+            "keepalive is on, but too late: its first probe comes after {} s unless the socket says otherwise",
             time.unwrap_or(7200)
         ),
         None => "whether keepalive is on was not seen".to_owned(),
     };
-    let (s, are) = if count == 1 { ("", "is") } else { ("s", "are") };
+    let silent = count - resets;
+    let end = match (silent, resets) {
+        (_, 0) => "nothing answers any more".to_owned(),
+        (0, _) => "a reset ended them".to_owned(),
+        _ => format!("{silent} get no answer, {resets} were reset"),
+    };
     let what = format!(
-        "{count} connection{s} of {whose} to {host} {are} dead after {} without traffic or more: {} get no answer, \
-         {resets} were reset; {keepalive}",
+        "{count} connection{s} of {whose} to {host} {were} idle for {} or more and then dead: {end}; {keepalive}",
         Span(shortest),
-        count - resets
     );
     let certainty = if alive { Certainty::Likely } else { Certainty::Possible };
     let seconds = (shortest.as_secs() / 2).max(1);

@@ -40,6 +40,6 @@ fn resets_that_peers_send_are_found() {
 #[test]
 fn peers_that_close_in_order_are_no_finding() {
     needs_root!();
-    let judged = judged(|client, server| sockets::close_first(client, server));
+    let judged = judged(sockets::close_first);
     assert!(judged.findings.is_empty(), "{:#?}", judged.findings);
 }
