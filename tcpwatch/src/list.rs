@@ -31,7 +31,7 @@ use tcpwatch_kernel::{
 };
 use tcpwatch_view::{
     json_lines::JsonLines,
-    terminal::{Table, TableLayout},
+    terminal::{ListTable, TableLayout},
 };
 
 use crate::live;
@@ -58,7 +58,7 @@ pub(crate) fn run(args: &ListArgs) -> Result<ExitCode> {
     }
     say_hidden(hidden_processes);
     let clock = clock::read();
-    // Listeners are needed to know whose the connections are that nobody has accepted.
+    // Listeners are needed to name the owner of connections that were not accepted.
     let mut rows = sockets_now(&waiters, &sysctls, clock::tick_rate());
     drop(waiters);
     let kernel = Filters { netns, ..args.filters.in_kernel() };
@@ -124,7 +124,7 @@ fn show(
         }
         Format::Text => {
             let name_of: fn(Netns) -> Option<String> = snapshot::name_of;
-            Table::new(layout(args, clock), clock, name_of).write(rows, places, &mut text);
+            ListTable::new(layout(args, clock), clock, name_of).write(rows, places, &mut text);
         }
     }
     stdout.write_all(&text)?;

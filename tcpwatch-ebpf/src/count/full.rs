@@ -1,5 +1,5 @@
 //! Counts the changes of full sockets, as they are in truth: where a mini-socket takes over, the
-//! tracepoint says CLOSED, and the socket is in TIME_WAIT or goes on in FIN_WAIT_2.
+//! tracepoint says CLOSED, and the socket is in TIME_WAIT or stays in FIN_WAIT_2.
 
 use aya_ebpf::{bindings::BPF_SK_STORAGE_GET_F_CREATE, helpers::bpf_ktime_get_ns};
 use tcpwatch_common::{
@@ -95,7 +95,7 @@ pub(crate) fn change(sock: Sock, (old, new): (u8, u8), block: Block) {
 /// The socket's clock: made if the new state is to be timed.
 #[inline(always)]
 fn clock(sock: Sock, new: u8) -> Option<*mut StateSince> {
-    // How long a listener listens tells nothing about connections.
+    // How long a listener listens is no property of a connection.
     let flags = match new {
         CLOSED | LISTEN => 0,
         _ => u64::from(BPF_SK_STORAGE_GET_F_CREATE),
@@ -161,7 +161,7 @@ fn connect_ended(closing: Closing, words: &mut BlockWords) {
     words.add(counts::CONNECT_ENDS + closing.reason() as usize % Reason::ROOM, 1);
 }
 
-/// The mini-socket that goes on for a full socket that closes.
+/// The mini-socket that replaces a full socket that closes.
 enum Heir {
     None,
     TimeWait,
@@ -194,7 +194,7 @@ fn heir(sock: Sock, old: u8, since_ns: u64, words: &mut BlockWords) -> Heir {
 fn take_note(key: u64, place: u32) -> Option<Burial> {
     let burial = maps::BURIALS.get_ptr_mut(place)?;
     // SAFETY: the lookup returned a live value; another CPU that uses the same place at the same
-    // moment is told by its key.
+    // moment is recognized by its key.
     let note = unsafe { *burial };
     if note.key != key {
         return None;

@@ -221,7 +221,7 @@ const ZERO_WINDOW: Advice = Advice {
     ],
     check: &["at the peer: ss -tnp, Recv-Q", "here: ss -tno, timer:(persist)"],
     change: &["the reader", "TCP_USER_TIMEOUT or a write time limit, if the sender should give up"],
-    rule: "The window was 0 in the looks of 4 s, or was probed for as long.",
+    rule: "The window was 0 for 4 s, for 6 s of a client that has connected to this host, and was not opened meanwhile.",
 };
 const NOT_READ: Advice = Advice {
     what: "Data has come, and the application does not read it. When the buffer is full the window closes and the peer has \
@@ -236,7 +236,8 @@ const NOT_READ: Advice = Advice {
         "what it does: grep State /proc/PID/status; cat /proc/PID/stack; strace -f -p PID",
     ],
     change: &["the program: read, or close the connection"],
-    rule: "32 KiB or more that stay unread for 4 s.",
+    rule: "32 KiB or more that stay unread for 4 s. Not while another peer of the same program does not read: a proxy then \
+           cannot pass on what comes.",
 };
 const RESET_UNREAD: Advice = Advice {
     what: "close() with data in the receive queue sends a reset instead of a FIN: the peer may lose what was sent to it \
@@ -317,7 +318,8 @@ const IDLE_FORGOTTEN: Advice = Advice {
         "so that it shows sooner: TCP_USER_TIMEOUT on the socket, how long data may stay unanswered",
     ],
     rule: "An ESTABLISHED connection that was idle for 10 s or more and then got no answer to four retransmissions; or \
-           two that were reset while they were idle.",
+           two that were reset while they were idle. One or two clients that have connected to this host and are gone are not \
+           counted, unless the same host connects again.",
 };
 const TIME_WAIT_OVERFLOW: Advice = Advice {
     what: "There is no room for another connection in TIME_WAIT: the kernel closes at once, and late segments of the old \

@@ -19,7 +19,7 @@ use trial::TrialResult;
 
 use crate::runtime;
 
-/// Room for what a few connections tell.
+/// Room for the records of a few connections.
 const RING_BYTES: u32 = 1 << 18;
 
 pub(crate) fn run() -> Result<ExitCode> {

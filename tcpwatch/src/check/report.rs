@@ -70,7 +70,7 @@ impl CheckReport {
         let _written = writeln!(self.text, "{:<48}  {place}", "where it is tried").is_ok();
     }
 
-    /// Whose numbers processes are shown by.
+    /// The pid namespace by whose numbers processes are shown.
     pub(super) fn pid_namespace(&mut self) {
         let which = match pid_namespace::own() {
             Some(FIRST_PID_NAMESPACE) => "the initial one".to_owned(),

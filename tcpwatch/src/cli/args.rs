@@ -245,7 +245,7 @@ pub struct LiveArgs {
     /// Stop after this long: 30 (seconds), 1m30s
     #[arg(long, value_name = "SECONDS|1m30s", value_parser = duration)]
     pub duration: Option<Duration>,
-    /// Also write everything that comes in to a file, for `tcpwatch replay` and bug reports
+    /// Also write every record to a file, for `tcpwatch replay` and bug reports
     #[arg(long, value_name = "FILE", value_parser = recording_file())]
     pub record: Option<PathBuf>,
     /// Do not watch which processes receive and send: saves 50 ns for each such call, and leaves an accepted
@@ -345,7 +345,7 @@ impl From<TimeFormat> for TimeStyle {
 }
 
 impl OutputArgs {
-    /// How much the kernel side has to tell.
+    /// How much the kernel side has to report.
     #[must_use]
     pub fn tells(&self, filters: &FilterArgs) -> Tells {
         let connections = self.lives || self.failed || self.format == Format::Json;
@@ -373,7 +373,7 @@ impl OutputArgs {
             _ if self.lives || self.failed => false,
             TrackedEvent::Retransmit(_) => true,
             _ if self.retries => false,
-            // The change to CLOSED has told why already.
+            // The line of the change to CLOSED has the reason already.
             TrackedEvent::Error(error) => {
                 self.format == Format::Json || error.event.state != TcpState::Closed
             }

@@ -72,7 +72,7 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
     status(error)
 }
 
-/// The error and its causes; a cause that an error has told in its own words is not told again.
+/// The error and its causes; a cause that is part of an error's own words is not repeated.
 #[must_use]
 pub fn causes(error: &anyhow::Error) -> String {
     error.chain().map(ToString::to_string).fold(String::new(), |told, cause| {
@@ -91,7 +91,7 @@ fn harmless(text: &str) -> String {
     text.chars().map(|c| if harmless(c) { c } else { '?' }).collect()
 }
 
-/// Writes to stderr, or after the screen of `top` is left. A stderr that is closed leaves nobody to tell.
+/// Writes to stderr, or after the screen of `top` is left. With a closed stderr there is nowhere to write to.
 pub fn say(text: &str) {
     let _written = Messages.write_all(text.as_bytes()).is_ok();
 }

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     io::Write as _,
     net::{TcpListener, TcpStream},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use serde_json::Value;
@@ -28,8 +28,13 @@ const TIMERS: [(&str, &str); 4] = [
     ("persist", "window_probe"),
 ];
 /// `ss` leaves out fractions of seconds above nine, and seconds above nine minutes (`print_ms_timer`, `misc/ss.c`).
+/// Below that it is exact to a tick of the kernel, of at most 10 ms.
 fn cut_off(left: Duration) -> Duration {
-    if left < Duration::from_mins(9) { Duration::from_secs(1) } else { Duration::from_mins(1) }
+    match left.as_secs() {
+        0..=9 => Duration::from_millis(10),
+        10..540 => Duration::from_secs(1),
+        _ => Duration::from_mins(1),
+    }
 }
 
 fn list(args: &[&str]) -> Vec<Value> {
@@ -131,7 +136,9 @@ fn every_socket_has_the_state_the_cookie_and_the_timer_that_ss_shows() {
     // Segments are on their way in some looks.
     for _ in 0..20 {
         let before = netns.inside(ss::look);
+        let looked = Instant::now();
         let lines = by_cookie(list(&["--netns", &netns.word()]));
+        let between = looked.elapsed();
         let after: BTreeMap<u64, ss::Socket> =
             netns.inside(ss::look).into_iter().map(|socket| (socket.cookie, socket)).collect();
         for socket in &before {
@@ -142,7 +149,7 @@ fn every_socket_has_the_state_the_cookie_and_the_timer_that_ss_shows() {
             let line = lines.get(&socket.cookie).unwrap_or_else(|| panic!("{socket:?}"));
             same_socket(socket, line);
             *compared.entry(socket.state.clone()).or_default() += 1;
-            if let Some(kind) = same_timer(socket, after, line) {
+            if let Some(kind) = same_timer((socket, after), between, line) {
                 *timers.entry(kind).or_default() += 1;
             }
         }
@@ -180,14 +187,21 @@ fn same_socket(socket: &ss::Socket, line: &Value) {
     }
 }
 
-/// Compares the timer of a line with that of both looks of `ss`, unless it was started anew between these.
-fn same_timer(before: &ss::Socket, after: &ss::Socket, line: &Value) -> Option<String> {
+/// Compares the timer of a line with that of both looks of `ss`, which are at least `between` apart. A timer that has
+/// less time passed was started anew, and is not compared.
+fn same_timer(
+    (before, after): (&ss::Socket, &ss::Socket),
+    between: Duration,
+    line: &Value,
+) -> Option<String> {
     match (&before.timer, &after.timer) {
         (None, None) => {
             assert!(line["timer"].is_null() && line["until"].is_null(), "{before:?}: {line}");
             None
         }
-        (Some((kind, most)), Some((same, least))) if kind == same && least <= most => {
+        (Some((kind, most)), Some((same, least)))
+            if kind == same && *least + between <= *most + cut_off(*most) =>
+        {
             let (_, word) = TIMERS.iter().find(|(ss, _)| ss == kind).expect("a kind of timer");
             assert_eq!(line["timer"], *word, "{before:?}: {line}");
             let left = Duration::from_secs_f64(line["timer_left_s"].as_f64().unwrap());

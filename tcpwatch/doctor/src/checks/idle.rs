@@ -5,7 +5,7 @@ use std::{collections::HashMap, net::IpAddr, time::Duration};
 
 use rustc_hash::FxBuildHasher;
 use tcpwatch_core::{
-    event::{Cookie, KernelTime, Netns, ResetDirection, SocketTimerKind, TcpState, Waiter},
+    event::{Cookie, Direction, KernelTime, Netns, ResetDirection, SocketTimerKind, TcpState, Waiter},
     facts::HostFacts,
     track::{Subject, TrackedEvent},
 };
@@ -24,6 +24,8 @@ const IDLE: Duration = Duration::from_secs(10);
 const DEAD: u8 = 4;
 /// Idle connections that peers may reset without a finding.
 const RESETS: usize = 2;
+/// Clients of one host that may go away without a word, and nothing is wrong.
+const CLIENTS: usize = 3;
 /// Connections that are watched at most.
 const MOST: usize = 1 << 14;
 
@@ -156,6 +158,10 @@ fn finding(
     let shortest = group.iter().map(|(dead, _)| dead.idle).min()?;
     let resets = group.iter().filter(|(dead, _)| dead.by_reset).count();
     let alive = opened.is_some_and(|opened| opened >= first.at.before(Duration::from_secs(30)));
+    let is_client = |(_, subject): &(_, Subject)| subject.direction == Some(Direction::Incoming);
+    if !alive && count < CLIENTS && group.iter().all(is_client) {
+        return None;
+    }
     let time = seen.here(subject.netns).and_then(|here| here.ipv4("tcp_keepalive_time"));
     let (s, were) = if count == 1 { ("", "was") } else { ("s", "were") };
     let keepalive = match group.iter().find_map(|(dead, _)| dead.keepalive) {

@@ -17,14 +17,14 @@ const PORT: usize = 6;
 
 /// How much room a line has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Form {
+pub(super) enum LineRoom {
     /// Whole addresses and times.
     Full,
     /// Of the local end the port, tenths of a second, units without a space.
     Short,
 }
 
-impl Form {
+impl LineRoom {
     /// For a terminal of so many columns.
     pub(super) const fn of(width: usize) -> Self {
         if width >= FULL_FROM { Self::Full } else { Self::Short }
@@ -79,7 +79,7 @@ impl Form {
     }
 }
 
-/// What the lines tell.
+/// What the lines contain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Titles {
     /// Changes, retries, resets.
@@ -91,7 +91,7 @@ pub(super) enum Titles {
 /// Widths of the two endpoints.
 #[derive(Debug)]
 pub(super) struct Columns {
-    pub(super) form: Form,
+    pub(super) form: LineRoom,
     /// Columns for both addresses, beyond which they do not grow; `None` for a file or a pipe.
     room: Option<usize>,
     local: usize,
@@ -107,7 +107,7 @@ pub(super) struct Columns {
 impl Columns {
     /// For a terminal of `width` columns, or for a file or a pipe.
     pub(super) fn new(width: Option<usize>) -> Self {
-        let form = width.map_or(Form::Full, Form::of);
+        let form = width.map_or(LineRoom::Full, LineRoom::of);
         let others = form.time()
             + 1
             + form.arrow()
@@ -119,15 +119,15 @@ impl Columns {
         Self {
             form,
             room: width.map(|width| match form {
-                Form::Full => width.saturating_sub(others + OWNER_ROOM),
+                LineRoom::Full => width.saturating_sub(others + OWNER_ROOM),
                 // Two whole addresses of IPv4 would not leave any room; one does.
-                Form::Short => PORT + "255.255.255.255:65535".len(),
+                LineRoom::Short => PORT + "255.255.255.255:65535".len(),
             }),
-            local: if form == Form::Full { FIRST_WIDTH } else { PORT },
+            local: if form == LineRoom::Full { FIRST_WIDTH } else { PORT },
             remote: FIRST_WIDTH,
             local_text: Vec::new(),
             remote_text: Vec::new(),
-            short: form == Form::Short,
+            short: form == LineRoom::Short,
             joined: false,
         }
     }
@@ -182,8 +182,8 @@ impl Columns {
         let left = self.ends_width().saturating_sub(self.form.arrow() + self.remote_text.len());
         cell::pad(start, if self.joined { self.local.min(left) } else { self.local }, out);
         out.extend_from_slice(match self.form {
-            Form::Full => arrow.as_bytes(),
-            Form::Short => tight(arrow),
+            LineRoom::Full => arrow.as_bytes(),
+            LineRoom::Short => tight(arrow),
         });
         let start = out.len();
         out.extend_from_slice(&self.remote_text);

@@ -6,7 +6,7 @@ use anstyle::Style;
 
 use super::{
     Terminal, cell,
-    columns::Form,
+    columns::LineRoom,
     fold::{self, folded},
     style,
 };
@@ -33,7 +33,7 @@ enum Manner {
 }
 
 /// The text before the change, the change, and what is between it and the last cell.
-type Head = [String; 3];
+type LineStart = [String; 3];
 
 impl Terminal {
     /// Ends a line about a socket with its last cell, the owner and what is remarked: on a terminal in as many lines as
@@ -83,10 +83,10 @@ impl Terminal {
     }
 
     /// What stands before a last cell of this text, how many columns of its last line that takes, and the text.
-    fn head(&self, text: String) -> (Head, usize, String) {
+    fn head(&self, text: String) -> (LineStart, usize, String) {
         let manners: &[Manner] = match self.columns.form {
-            Form::Full => &[Manner::Whole, Manner::Squeezed, Manner::Entered],
-            Form::Short => &[Manner::Squeezed, Manner::Entered],
+            LineRoom::Full => &[Manner::Whole, Manner::Squeezed, Manner::Entered],
+            LineRoom::Short => &[Manner::Squeezed, Manner::Entered],
         };
         let owner = fold::first(&text);
         let short = owner
@@ -117,7 +117,7 @@ impl Terminal {
 
     /// The cells before a last one that takes `needed` columns, and theirs; columns keep their places as far as there is
     /// room. `None` if there is not enough.
-    fn cells_in(&self, manner: Manner, needed: usize) -> Option<(Head, usize)> {
+    fn cells_in(&self, manner: Manner, needed: usize) -> Option<(LineStart, usize)> {
         let Cells { time, ends, change, after, .. } = &self.cells;
         let form = self.columns.form;
         let (time, ends, after) = (utf8(time), utf8(ends), utf8(after));

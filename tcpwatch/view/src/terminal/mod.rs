@@ -29,14 +29,14 @@ use tcpwatch_core::{
 };
 
 use self::{
-    columns::{Columns, Form, Titles},
+    columns::{Columns, LineRoom, Titles},
     fit::Cells,
     namespaces::Namespaces,
 };
 pub use self::{
     duration::Humane,
     namespaces::Naming,
-    table::{Table, TableLayout},
+    table::{ListTable, TableLayout},
 };
 use super::{
     line_of,
@@ -183,8 +183,8 @@ impl Terminal {
     /// The mark of an owner that is a guess.
     const fn guess(&self) -> &'static str {
         match self.columns.form {
-            Form::Full => cell::GUESS,
-            Form::Short => cell::SHORT_GUESS,
+            LineRoom::Full => cell::GUESS,
+            LineRoom::Short => cell::SHORT_GUESS,
         }
     }
 
@@ -267,7 +267,7 @@ impl Terminal {
             mem::swap(&mut self.cells.change, &mut self.cell);
             self.cells.after.clear();
             Humane(after).write(&mut self.cells.after);
-            if self.columns.form == Form::Short {
+            if self.columns.form == LineRoom::Short {
                 self.cells.after.retain(|byte| *byte != b' ');
             }
             self.cell.clear();

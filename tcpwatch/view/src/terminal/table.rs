@@ -40,7 +40,7 @@ pub struct TableLayout {
 
 /// How much is shown, from all there is to the least.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Form {
+struct ListDetail {
     /// The local end is its port.
     port_only: bool,
     /// Short words, how long a timer has to run, tries behind what is waited for, no spaces around arrows.
@@ -49,7 +49,7 @@ struct Form {
     remote: Option<usize>,
 }
 
-impl Form {
+impl ListDetail {
     const fn titles(self) -> [&'static str; COLUMNS] {
         if self.brief {
             ["STATE", "AGE", "WAITS FOR", "DUE IN", ""]
@@ -92,7 +92,7 @@ impl Widths {
 
 /// Writes the table.
 #[derive(Debug)]
-pub struct Table<'a> {
+pub struct ListTable<'a> {
     layout: TableLayout,
     clock: &'a WallClock,
     calendar: Calendar,
@@ -106,7 +106,7 @@ pub struct Table<'a> {
     owner: Vec<u8>,
 }
 
-impl<'a> Table<'a> {
+impl<'a> ListTable<'a> {
     /// A table with nothing in it yet. Network namespaces may have names; without, they are inodes.
     #[must_use]
     pub fn new(layout: TableLayout, clock: &'a WallClock, naming: Naming) -> Self {
@@ -143,10 +143,10 @@ impl<'a> Table<'a> {
     }
 
     /// The form that leaves nothing out for which there is room, and its columns.
-    fn fitting(&mut self, rows: &[SocketNow]) -> (Form, Widths) {
-        let whole = Form::default();
-        let port_only = Form { port_only: true, ..whole };
-        let brief = Form { brief: true, ..port_only };
+    fn fitting(&mut self, rows: &[SocketNow]) -> (ListDetail, Widths) {
+        let whole = ListDetail::default();
+        let port_only = ListDetail { port_only: true, ..whole };
+        let brief = ListDetail { brief: true, ..port_only };
         let Some(room) = self.layout.width else { return (whole, self.measure(rows, whole)) };
         for form in [whole, port_only, brief] {
             let widths = self.measure(rows, form);
@@ -157,11 +157,11 @@ impl<'a> Table<'a> {
         let mut widths = self.measure(rows, brief);
         let too_much = (widths.taken() + self.owners(rows, brief)).saturating_sub(room);
         widths.remote = widths.remote.saturating_sub(too_much).max(LEAST_REMOTE);
-        (Form { remote: Some(widths.remote), ..brief }, widths)
+        (ListDetail { remote: Some(widths.remote), ..brief }, widths)
     }
 
     /// The widths of the columns.
-    fn measure(&mut self, rows: &[SocketNow], form: Form) -> Widths {
+    fn measure(&mut self, rows: &[SocketNow], form: ListDetail) -> Widths {
         let cells = form.titles().map(str::len);
         let gap = form.gap();
         let mut widths = Widths { cells, local: "LOCAL".len(), gap, remote: "REMOTE".len() };
@@ -182,7 +182,7 @@ impl<'a> Table<'a> {
     }
 
     /// Columns of the longest owner; with its network namespace, unless that is one of the first things to go.
-    fn owners(&mut self, rows: &[SocketNow], form: Form) -> usize {
+    fn owners(&mut self, rows: &[SocketNow], form: ListDetail) -> usize {
         let columns = |row: &SocketNow| {
             self.owner.clear();
             cell::owner(&row.subject, form.guess(), &mut self.owner);
@@ -193,7 +193,7 @@ impl<'a> Table<'a> {
         rows.iter().map(columns).max().unwrap_or(0)
     }
 
-    fn titles(&self, form: Form, widths: Widths, out: &mut Vec<u8>) {
+    fn titles(&self, form: ListDetail, widths: Widths, out: &mut Vec<u8>) {
         let mut line = Vec::new();
         for (column, (title, width)) in form.titles().into_iter().zip(widths.cells).enumerate() {
             aligned(column, title.as_bytes(), width, &mut line);
@@ -208,7 +208,7 @@ impl<'a> Table<'a> {
     fn line(
         &mut self,
         row: &SocketNow,
-        (form, widths): (Form, Widths),
+        (form, widths): (ListDetail, Widths),
         places: &mut Places,
         out: &mut Vec<u8>,
     ) {
@@ -253,7 +253,7 @@ impl<'a> Table<'a> {
     }
 
     /// Puts a row into the cells.
-    fn fill(&mut self, row: &SocketNow, form: Form) {
+    fn fill(&mut self, row: &SocketNow, form: ListDetail) {
         let Self { cells, calendar, layout, clock, local, remote, .. } = self;
         for cell in cells.iter_mut().chain([&mut *local, &mut *remote]) {
             cell.clear();

@@ -103,7 +103,9 @@ fn look(netns: Netns) -> Result<NetnsFacts, DumpError> {
     let counters =
         COUNTERS.iter().filter_map(|name| Some(((*name).to_owned(), counter(&netstat, name)?)));
     let numbers = NUMBERS.iter().filter_map(|name| Some(((*name).to_owned(), number(name)?)));
-    let Gathered { mut listeners, half_open, sockets, destinations } = gathered;
+    let Gathered { mut listeners, half_open, mut sockets, mut idle, destinations } = gathered;
+    idle.truncate(MOST_SOCKETS - sockets.len());
+    sockets.append(&mut idle);
     for listener in &mut listeners {
         listener.half_open = half_open.get(&listener.local.port).copied().unwrap_or(0);
     }
@@ -125,6 +127,8 @@ struct Gathered {
     /// By local port.
     half_open: BTreeMap<u16, u32>,
     sockets: Vec<Waiter>,
+    /// Those that are only idle, and the last to be kept: there may be very many.
+    idle: Vec<Waiter>,
     destinations: HashMap<(IpAddr, Endpoint), PortCount>,
 }
 
@@ -155,8 +159,10 @@ impl Gathered {
             *time_wait += u32::from(known.state == TcpState::TimeWait);
             *cgroup = cgroup.or(known.cgroup);
         }
-        if self.sockets.len() < MOST_SOCKETS && is_notable(waiter) {
-            self.sockets.push(*waiter);
+        if is_notable(waiter) {
+            keep(&mut self.sockets, waiter);
+        } else if is_idle(waiter) {
+            keep(&mut self.idle, waiter);
         }
     }
 }
@@ -174,10 +180,21 @@ fn is_notable(waiter: &Waiter) -> bool {
                 SocketTimerKind::Keepalive | SocketTimerKind::TimeWait => false,
             });
             let unread = waiter.receive_queue >= UNREAD;
-            stuck || unread || known.inode == 0 || known.quiet.is_some_and(|quiet| quiet >= IDLE)
+            stuck || unread || known.inode == 0
         }
         TcpState::FinWait1 => timer.is_some_and(|timer| timer.kind == SocketTimerKind::WindowProbe),
         _ => false,
+    }
+}
+
+fn is_idle(waiter: &Waiter) -> bool {
+    let Waiter { known, .. } = waiter;
+    known.state == TcpState::Established && known.quiet.is_some_and(|quiet| quiet >= IDLE)
+}
+
+fn keep(sockets: &mut Vec<Waiter>, waiter: &Waiter) {
+    if sockets.len() < MOST_SOCKETS {
+        sockets.push(*waiter);
     }
 }
 

@@ -34,7 +34,7 @@ pub struct ReachableNamespace {
 pub struct Reachable {
     /// By inode.
     pub places: Vec<ReachableNamespace>,
-    /// Processes that did not tell theirs.
+    /// Processes whose namespace could not be read.
     pub hidden_processes: usize,
 }
 

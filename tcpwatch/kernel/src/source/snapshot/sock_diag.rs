@@ -196,7 +196,7 @@ impl Asking {
 }
 
 /// Reads one datagram of sockets.
-type Read<T> = fn(&[u8], Context, &mut Vec<T>) -> Result<AnswerProgress, MessageError>;
+type ReadDatagram<T> = fn(&[u8], Context, &mut Vec<T>) -> Result<AnswerProgress, MessageError>;
 
 impl Asking {
     /// Asks for a list of what is in `netns` until it has come undisturbed.
@@ -206,7 +206,7 @@ impl Asking {
         &mut self,
         question: &InetRequest,
         netns: Netns,
-        read: Read<T>,
+        read: ReadDatagram<T>,
         into: &mut Vec<T>,
     ) -> Result<(), DumpError> {
         let mut tries = 1;

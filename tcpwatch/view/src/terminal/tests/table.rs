@@ -64,7 +64,7 @@ fn table(waiters: &[Waiter], width: Option<usize>) -> String {
     let rows = sockets_now(waiters, &sysctls, TickRate(250));
     let layout = TableLayout { color: false, time: TimeStyle::Utc, width, started: KernelTime(0) };
     let mut out = Vec::new();
-    Table::new(layout, &CLOCK, |_| None).write(&rows, &mut Places::default(), &mut out);
+    ListTable::new(layout, &CLOCK, |_| None).write(&rows, &mut Places::default(), &mut out);
     String::from_utf8(out).unwrap()
 }
 
