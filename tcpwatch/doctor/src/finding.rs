@@ -153,14 +153,10 @@ pub struct Finding {
     pub basis: String,
     /// What, in one sentence.
     pub what: String,
-<<<<<<< HEAD
     /// Which of its owner's connections, where one owner may have several findings of this kind: a port, a destination.
     /// With kind and owner it names the finding, as long as that lasts.
     pub about: String,
-    /// Whose connections.
-=======
     /// The owner of the connections.
->>>>>>> main
     pub whose: Whose,
     /// Since when; of what was there before, no later than this.
     pub since: Option<KernelTime>,
