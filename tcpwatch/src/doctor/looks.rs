@@ -12,8 +12,9 @@ use tokio::{
 
 /// From one look to the next.
 const EVERY: Duration = Duration::from_secs(2);
-/// Looking takes this fraction of the time at most.
+/// Looking takes this fraction of the time at most, as long as the pauses are not too long for what lasts some seconds.
 const SHARE: u32 = 5;
+const PAUSE: Duration = Duration::from_secs(5);
 
 /// One look after the other.
 pub(super) struct Looks {
@@ -53,7 +54,7 @@ impl Looks {
         let finished = under_way.await;
         self.under_way = None;
         let (took, facts) = finished?;
-        self.next_at = tokio::time::Instant::now() + EVERY.max(took * SHARE);
+        self.next_at = tokio::time::Instant::now() + EVERY.max((took * SHARE).min(PAUSE));
         Ok(facts?)
     }
 }

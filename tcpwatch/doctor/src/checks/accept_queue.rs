@@ -143,7 +143,8 @@ impl Check for AcceptQueueCheck {
                     continue;
                 }
                 // Nothing but its peer's segments has happened to it; the last of them came no earlier.
-                let fresh = Waiting { waiter: *waiter, since: known.seen, last: facts.at };
+                let since = known.seen.before(known.quiet.unwrap_or_default());
+                let fresh = Waiting { waiter: *waiter, since, last: facts.at };
                 self.waiting.entry(known.socket).or_insert(fresh).last = facts.at;
             }
         }
@@ -192,7 +193,7 @@ impl AcceptQueueCheck {
         let before = std::mem::take(&mut self.slow);
         for waiting in self.waiting.values() {
             let known = &waiting.waiter.known;
-            let waited = at.since(waiting.since).max(known.quiet.unwrap_or_default());
+            let waited = at.since(waiting.since);
             if waited < SLOW {
                 continue;
             }

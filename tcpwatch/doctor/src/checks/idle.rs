@@ -5,7 +5,9 @@ use std::{collections::HashMap, net::IpAddr, time::Duration};
 
 use rustc_hash::FxBuildHasher;
 use tcpwatch_core::{
-    event::{Cookie, Direction, KernelTime, Netns, ResetDirection, SocketTimerKind, TcpState, Waiter},
+    event::{
+        Cookie, Direction, KernelTime, Netns, ResetDirection, SocketTimerKind, TcpState, Waiter,
+    },
     facts::HostFacts,
     track::{Subject, TrackedEvent},
 };

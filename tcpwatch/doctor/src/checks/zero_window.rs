@@ -95,10 +95,10 @@ fn probed_for(waiter: &Waiter) -> (Duration, Duration) {
         return (Duration::ZERO, Duration::MAX);
     };
     let waits = |count: u8| (1_u32 << count.min(16)) - 1;
-    let least = tcp.rto.min(SHORTEST) * waits(tcp.backoff);
-    let most = tcp.rto.max(SHORTEST) * waits(tcp.backoff.saturating_add(1));
-    let least = least.min(Duration::from_hours(1)).saturating_sub(timer.left);
-    (least, most.saturating_sub(timer.left))
+    // The wait that runs is among them.
+    let count = waits(tcp.backoff.saturating_add(1));
+    let least = (tcp.rto.min(SHORTEST) * count).min(Duration::from_hours(1));
+    (least.saturating_sub(timer.left), (tcp.rto.max(SHORTEST) * count).saturating_sub(timer.left))
 }
 
 fn finding(group: &[&Shut], now: KernelTime, seen: &mut Surroundings) -> Option<Finding> {
@@ -169,14 +169,9 @@ mod tests {
             window: Some(0),
             bytes_received: None,
         };
-        let waiter = Waiter {
-            known,
-            timer: Some(timer),
-            receive_queue: 0,
-            send_queue: 1,
-            tcp: Some(tcp),
-        };
+        let waiter =
+            Waiter { known, timer: Some(timer), receive_queue: 0, send_queue: 1, tcp: Some(tcp) };
         // 200 and 400 ms have passed, and 500 of the 800 ms that run.
-        assert_eq!(probed_for(&waiter), (ms(300), ms(1100)));
+        assert_eq!(probed_for(&waiter), (ms(1100), ms(1100)));
     }
 }
