@@ -114,7 +114,7 @@ const SYN_QUEUE: Advice = Advice {
         "SYN+ACKs or ACKs are lost on the way",
     ],
     check: &[
-        "ss -tn state syn-recv | awk '{print $4}' | sort | uniq -c | sort -rn",
+        "which listener: ss -Htn state syn-recv | awk '{print $3}' | sort | uniq -c | sort -rn",
         "nstat -az TcpExtTCPReqQFullDoCookies TcpExtTCPReqQFullDrop TcpExtSyncookiesRecv",
     ],
     change: &[
