@@ -17,7 +17,7 @@ use features::features;
 use report::{CheckReport, FeatureAnswer};
 use trial::TrialResult;
 
-use crate::runtime;
+use crate::{confine, runtime};
 
 /// Room for the records of a few connections.
 const RING_BYTES: u32 = 1 << 18;
@@ -49,6 +49,7 @@ pub(crate) fn run() -> Result<ExitCode> {
             report.trial(trial)
         }
     };
+    report.sandbox(confine::tried());
     exit::print(&report.text)?;
     Ok(if works { ExitCode::SUCCESS } else { exit::PRECONDITION.into() })
 }

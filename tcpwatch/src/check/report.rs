@@ -1,6 +1,6 @@
 //! The report: a column of features, a column of answers.
 
-use std::{collections::HashSet, fmt::Write as _};
+use std::{collections::HashSet, fmt::Write as _, io};
 
 use tcpwatch_common::config::FIRST_PID_NAMESPACE;
 use tcpwatch_kernel::{pid_namespace, trial::NoGround};
@@ -93,6 +93,13 @@ impl CheckReport {
         for name in features.chain([METRICS, LABORATORY]) {
             self.line(name, FeatureAnswer::Off(why.to_owned()));
         }
+    }
+
+    /// What a process that listens has after it has given up the rest.
+    pub(super) fn sandbox(&mut self, tried: io::Result<String>) {
+        let answer = tried.unwrap_or_else(|error| format!("not tried: {error}"));
+        let _written =
+            writeln!(self.text, "{:<48}  {answer}", "privileges of a process that listens").is_ok();
     }
 
     /// What the trial found. Does the main job work?

@@ -10,7 +10,7 @@ use std::{
 };
 
 use clap::{
-    Args, Parser, Subcommand, ValueEnum,
+    ArgGroup, Args, Parser, Subcommand, ValueEnum,
     builder::{PathBufValueParser, TypedValueParser},
 };
 use clap_complete::Shell;
@@ -27,12 +27,14 @@ use tcpwatch_kernel::probe::{
 use tcpwatch_lab::hosts::peer;
 use tcpwatch_view::terminal::TimeStyle;
 
-use super::{color::Color, doctor::DoctorArgs, lab::LabCommand, list::ListArgs};
+use super::{
+    color::Color, doctor::DoctorArgs, lab::LabCommand, list::ListArgs, sandbox::SandboxArgs,
+};
 
 /// See what the Linux kernel does with every TCP connection, live.
 ///
 /// Without a command, prints every state change as it happens until Ctrl-C, and of sockets that stay in a
-/// state for what they wait. All filters must hold; ports, addresses and namespaces are filtered in the kernel.
+/// state for what they wait. All filters must hold; ports, addresses, namespaces, cgroups and direction are filtered in the kernel.
 #[derive(Debug, Parser)]
 #[command(
     version,
@@ -61,6 +63,9 @@ pub struct Cli {
     /// Metrics beside the log.
     #[command(flatten)]
     pub web: WebArgs,
+    /// What is kept of the privileges.
+    #[command(flatten)]
+    pub sandbox: SandboxArgs,
 }
 
 /// Commands.
@@ -77,17 +82,6 @@ pub enum Command {
     /// What is now: a live table of sockets, their states and what they wait for.
     #[command(after_help = top_keys())]
     Top(Box<TopArgs>),
-    /// Put real sockets into every TCP state, watch, measure and judge.
-    #[command(
-        subcommand,
-        after_help = "Examples:\n  \
-            tcpwatch lab show fin-wait-2\n  \
-            sudo tcpwatch lab run fin-wait-2 --profile quick\n  \
-            sudo tcpwatch lab run --all --report report.json\n  \
-            sudo tcpwatch lab run my.toml\n\n\
-            `tcpwatch lab format` tells how a scenario of your own is written."
-    )]
-    Lab(LabCommand),
     /// Say what is wrong with the TCP connections of this host, whose they are and what to change.
     #[command(after_help = "Examples:\n  \
             sudo tcpwatch doctor\n  \
@@ -96,6 +90,18 @@ pub enum Command {
             Exit status: 0 nothing was found; 1 there are findings, or it failed; 2 wrong usage; 3 this machine \
             lacks something. `tcpwatch explain FINDING` has the long text of each.")]
     Doctor(DoctorArgs),
+    /// Put real sockets into every TCP state, watch, measure and judge.
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  \
+            tcpwatch lab show fin-wait-2\n  \
+            sudo tcpwatch lab run fin-wait-2 --profile quick\n  \
+            sudo tcpwatch lab run --all --report report.json\n  \
+            tcpwatch lab draw report.json --html atlas.html\n  \
+            sudo tcpwatch lab run my.toml\n\n\
+            `tcpwatch lab format` tells how a scenario of your own is written."
+    )]
+    Lab(LabCommand),
     /// Say what this kernel and these privileges allow, one line per feature.
     Check,
     /// Be a host of the laboratory.
@@ -104,6 +110,9 @@ pub enum Command {
     /// Clear up after a laboratory that was killed.
     #[command(hide = true)]
     LabJanitor,
+    /// Give up what a process that listens gives up, and print what is in force.
+    #[command(hide = true)]
+    SandboxTrial,
     /// Print the completions for a shell.
     #[command(after_help = "Examples:\n  \
             source <(tcpwatch completions bash)\n  \
@@ -118,6 +127,8 @@ pub enum Command {
     Manpages {
         /// The directory to write them to; it has to exist
         dir: PathBuf,
+        /// The date in them, YYYY-MM-DD
+        date: String,
     },
     /// Count everything for Prometheus and print nothing: metrics of every socket over HTTP.
     Serve(ServeArgs),
@@ -141,6 +152,9 @@ pub enum Command {
         /// How it is shown.
         #[command(flatten)]
         output: OutputArgs,
+        /// What is kept of the privileges.
+        #[command(flatten)]
+        sandbox: SandboxArgs,
     },
 }
 
@@ -259,27 +273,45 @@ pub struct LiveArgs {
 
 /// The metrics of a live log.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Metrics")]
+#[command(
+    next_help_heading = "Metrics",
+    group = ArgGroup::new("listens").args(["listen_address", "systemd_socket"])
+)]
 pub struct WebArgs {
-    /// Also serve metrics of all sockets, whatever the filters, at http://ADDR:PORT/metrics
+    /// Also serve metrics of all sockets, whatever the filters, at http://ADDR:PORT/metrics; repeat for more
     #[arg(long = "web.listen-address", value_name = "ADDR:PORT", value_parser = listen_address)]
-    pub listen_address: Option<SocketAddr>,
+    pub listen_address: Vec<SocketAddr>,
+    /// Serve on the sockets that systemd passed instead
+    #[arg(long = "web.systemd-socket")]
+    pub systemd_socket: bool,
+    /// TLS, users, headers and a limit on requests: the file of Prometheus' exporter-toolkit
+    #[arg(long = "web.config.file", value_name = "FILE", requires = "listens")]
+    pub config_file: Option<PathBuf>,
 }
 
 /// What `tcpwatch serve` needs.
 #[derive(Debug, Args)]
 pub struct ServeArgs {
-    /// Where http://ADDR:PORT/metrics is served; 0.0.0.0:PORT for every interface
+    /// Where http://ADDR:PORT/metrics is served; repeat for more; 0.0.0.0:PORT for every interface
     #[arg(
         long = "web.listen-address",
         value_name = "ADDR:PORT",
         default_value = "127.0.0.1:10911",
         value_parser = listen_address
     )]
-    pub listen_address: SocketAddr,
+    pub listen_address: Vec<SocketAddr>,
+    /// Serve on the sockets that systemd passed instead
+    #[arg(long = "web.systemd-socket")]
+    pub systemd_socket: bool,
+    /// TLS, users, headers and a limit on requests: the file of Prometheus' exporter-toolkit
+    #[arg(long = "web.config.file", value_name = "FILE")]
+    pub config_file: Option<PathBuf>,
     /// Count only this network namespace: a name from `ip netns`, a path or an inode
     #[arg(long, value_name = "NAME|PATH|INODE")]
     pub netns: Option<String>,
+    /// What is kept of the privileges.
+    #[command(flatten)]
+    pub sandbox: SandboxArgs,
 }
 
 /// What `tcpwatch top` needs.
@@ -403,6 +435,7 @@ impl FilterArgs {
             cgroup: self.cgroup.as_ref().map(|path| path.as_os_str().as_bytes().to_vec()),
             unit: self.unit.clone(),
             container: self.container.clone(),
+            by_name: true,
         }
     }
 
@@ -421,6 +454,12 @@ impl FilterArgs {
             },
             states: self.state.clone(),
             netns: None,
+            direction: match (self.accepted, self.connected) {
+                (true, _) => Some(Direction::Incoming),
+                (false, true) => Some(Direction::Outgoing),
+                (false, false) => None,
+            },
+            by_cgroup: self.places().asks(),
             tells: Tells::default(),
             holders: false,
         }
@@ -446,7 +485,10 @@ fn cgroup() -> impl TypedValueParser<Value = PathBuf> {
 }
 
 fn listen_address(word: &str) -> Result<SocketAddr, String> {
-    word.parse().map_err(|_error: AddrParseError| {
+    // As Go writes every interface.
+    let every = word.strip_prefix(':').filter(|port| !port.is_empty());
+    let spelled = every.map_or_else(|| word.to_owned(), |port| format!("[::]:{port}"));
+    spelled.parse().map_err(|_error: AddrParseError| {
         format!(
             "\"{word}\" is no address with a port; write 127.0.0.1:10911, [::1]:10911, or \
              0.0.0.0:10911 for every interface"

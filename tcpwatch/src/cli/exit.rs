@@ -14,7 +14,8 @@ use tcpwatch_kernel::{
     },
 };
 use tcpwatch_lab::{catalog, hosts::HostsError, lacking::Lacking, scenario::FileError};
-use tcpwatch_metrics::web::BindError;
+use tcpwatch_metrics::web::{BindError, ConfigError};
+use tcpwatch_sandbox::SandboxError;
 use tcpwatch_top::messages::Messages;
 
 /// It failed while running.
@@ -44,7 +45,8 @@ pub fn status(error: &anyhow::Error) -> ExitCode {
         || error.is::<catalog::UnknownScenario>()
         || error.is::<glossary::UnknownWord>()
         || error.is::<FileError>()
-        || error.is::<NoTerminal>();
+        || error.is::<NoTerminal>()
+        || error.is::<ConfigError>();
     if is_usage {
         return USAGE.into();
     }
@@ -52,6 +54,9 @@ pub fn status(error: &anyhow::Error) -> ExitCode {
         return PRECONDITION.into();
     }
     if error.downcast_ref::<HostsError>().is_some_and(HostsError::is_precondition) {
+        return PRECONDITION.into();
+    }
+    if matches!(error.downcast_ref(), Some(SandboxError::Missing { .. })) {
         return PRECONDITION.into();
     }
     if error.downcast_ref::<SkippedNamespace>().is_some_and(SkippedNamespace::is_refused) {

@@ -1,14 +1,13 @@
 //! `tcpwatch doctor`: looks for a while, live or at a recording, and says what is wrong.
 
-mod looks;
 mod report;
 mod reported;
-mod text;
+pub(crate) mod text;
 
 use std::{path::Path, process::ExitCode, time::Duration};
 
 use anyhow::Result;
-use tcpwatch::cli::{doctor::DoctorArgs, exit};
+use tcpwatch::cli::{doctor::DoctorArgs, exit, sandbox::Confine};
 use tcpwatch_core::event::WallClock;
 use tcpwatch_doctor::Doctor;
 use tcpwatch_kernel::{
@@ -18,17 +17,21 @@ use tcpwatch_kernel::{
 };
 use tcpwatch_stream::{
     batch::{Batch, Item},
+    looks::{Looks, Pace},
     pipeline::Live,
     plan::Plan,
     replay::Replay,
 };
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
-use self::{looks::Looks, report::DoctorReport, reported::Reported};
+use self::{report::DoctorReport, reported::Reported};
 use crate::{recorded, runtime};
 
 /// How often `--live` judges.
 const EVERY: Duration = Duration::from_secs(1);
+/// How often the kernel is looked at.
+const LOOKS: Pace =
+    Pace { every: Duration::from_secs(2), share: 5, longest: Duration::from_secs(5) };
 
 pub(crate) fn run(args: &DoctorArgs) -> Result<ExitCode> {
     let mut report = DoctorReport::new(args.format);
@@ -41,7 +44,7 @@ pub(crate) fn run(args: &DoctorArgs) -> Result<ExitCode> {
 
 /// A recording.
 fn replay(file: &Path, report: &mut DoctorReport) -> Result<()> {
-    let recording = recorded::open(file)?;
+    let recording = recorded::open(file, Confine::Auto)?;
     let mut clock = recording.header.clock;
     let plan = plan(Filters::default());
     let mut replay = Replay::open(&plan, recording);
@@ -68,7 +71,7 @@ fn look(args: &DoctorArgs, report: &mut DoctorReport) -> Result<()> {
         live.probes().try_out();
         let not_seen = not_seen(live.probes());
         // What grows from now on has grown while it was looked.
-        let mut looks = Looks::begin(scope);
+        let mut looks = Looks::begin(scope, LOOKS);
         live.note_facts(looks.next().await?);
         let end = (!args.live).then(|| Instant::now() + args.duration);
         banner(args);

@@ -70,7 +70,11 @@ mod queues;
 #[cfg(test)]
 mod recorded;
 #[cfg(test)]
+mod refused;
+#[cfg(test)]
 mod running;
+#[cfg(test)]
+mod sandbox;
 #[cfg(test)]
 mod servers;
 #[cfg(test)]
