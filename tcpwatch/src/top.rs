@@ -46,7 +46,7 @@ use tcpwatch_top::{
 use tcpwatch_view::{json_lines::JsonLines, time_of_day::TimeOfDay};
 
 /// How often the kernel is looked at.
-const LOOKS: Pace = Pace { every: Duration::from_secs(3), share: 20 };
+const LOOKS: Pace = Pace { every: Duration::from_secs(3), share: 20, longest: Duration::MAX };
 
 use crate::{doctor, recorded, runtime, visible};
 
@@ -115,7 +115,7 @@ fn replay(args: &TopArgs, file: &Path) -> Result<ExitCode> {
     let mut complete = true;
     while complete && let Some(batch) = replay.next_batch()? {
         complete = batch.items.iter().all(|item| timeline.push(item.clone()));
-        batch.facts.iter().for_each(|facts| timeline.push_facts(facts.clone()));
+        batch.facts.iter().for_each(|(_, facts)| timeline.push_facts(facts.clone()));
     }
     let sysctls = replay.sysctls();
     screen.origin.sysctls = Box::new(move |netns| sysctls.get(&netns).copied());

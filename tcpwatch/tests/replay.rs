@@ -10,6 +10,7 @@ mod replay {
     mod filters;
     mod golden;
     mod lives;
+    mod lost;
     mod marks;
     mod places;
     mod recording;

@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     event::{CgroupId, KernelTime, WallClock},
     loss::Cause,
@@ -22,7 +24,7 @@ pub trait Sink {
 }
 
 /// Something was lost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Loss {
     /// When it was noticed.
     pub at: KernelTime,

@@ -56,12 +56,14 @@ const CLOSE_WAIT_LEAK: Advice = Advice {
         "the thread that should read and see the end of data is blocked elsewhere",
     ],
     check: &[
-        "tcpwatch --state CLOSE_WAIT",
-        "ls /proc/PID/fd | wc -l, and the limit: grep files /proc/PID/limits",
-        "a stack of the process: gdb -p PID, jstack PID, py-spy dump",
+        "tcpwatch list --state CLOSE_WAIT --pid PID, and again later: do they become more?",
+        "how far it is from its limit of open files: ls /proc/PID/fd | wc -l; grep 'open files' /proc/PID/limits",
+        "what its threads do: gdb -p PID -batch -ex 'thread apply all bt', jstack PID, py-spy dump --pid PID",
     ],
     change: &[
-        "close() when read() returns 0 or an error; a pool: an idle time shorter than the peer's",
+        "the program: close() when read() returns 0 or an error, on every path",
+        "a pool: an idle time shorter than the peer's, and a test before a connection is used",
+        "until then: restart it before it reaches its limit of open files; no sysctl ends CLOSE_WAIT",
     ],
     rule: "A socket in CLOSE_WAIT for 10 s with nothing left to send; or five of one owner for 1 s, none of which it \
            has closed. While data is sent and acknowledged it is a half-close in use, and not counted.",
@@ -73,7 +75,10 @@ const HALF_CLOSED: Advice = Advice {
         "the peer's application does not notice the end of data: there it is CLOSE_WAIT",
         "this application waits for an answer that never comes, without a timeout",
     ],
-    check: &["at the peer: ss -tnp state close-wait", "tcpwatch --state FIN_WAIT_2"],
+    check: &[
+        "at the peer: tcpwatch list --state CLOSE_WAIT, or ss -tnp state close-wait",
+        "here: tcpwatch list --state FIN_WAIT_2 --pid PID",
+    ],
     change: &[
         "after shutdown(): read with a time limit (SO_RCVTIMEO), then close()",
         "SO_KEEPALIVE finds a peer that is gone",
@@ -86,19 +91,19 @@ const ACCEPT_QUEUE: Advice = Advice {
     causes: &[
         "the application is blocked, or has too few threads or processes, or too few file descriptors (accept(): EMFILE)",
         "the backlog is too small for the rate of new connections",
-        "the process is stopped",
+        "the process is stopped (SIGSTOP, a debugger, a frozen cgroup)",
     ],
     check: &[
-        "ss -ltn: Recv-Q is what waits, Send-Q the limit",
-        "nstat -az TcpExtListenOverflows TcpExtListenDrops",
-        "cat /proc/PID/wchan; a stack of the process",
+        "ss -ltnp: Recv-Q is what waits, Send-Q the limit",
+        "what it does: grep State /proc/PID/status; cat /proc/PID/stack; strace -f -p PID",
+        "how far it is from its limit of open files: ls /proc/PID/fd | wc -l; grep 'open files' /proc/PID/limits",
+        "nstat -az TcpExtListenOverflows TcpExtListenDrops, twice",
     ],
     change: &[
-        "accept() in a loop that does nothing else",
-        "the argument of listen() and net.core.somaxconn",
+        "the program: accept() in a loop that does nothing else, and more threads or processes",
     ],
     rule: "A connection met a full queue and was dropped; or the queue was full in two looks, or once while \
-           ListenOverflows grew; or connections have waited for accept() for 5 s.",
+           ListenOverflows grew; or a connection has waited for accept() for 5 s, or for 1 s in each look of 4 s.",
 };
 const SYN_QUEUE: Advice = Advice {
     what: "A listener has more half-open connections than its backlog lets be. With SYN cookies the kernel keeps no state \
@@ -109,15 +114,13 @@ const SYN_QUEUE: Advice = Advice {
         "SYN+ACKs or ACKs are lost on the way",
     ],
     check: &[
-        "ss -tn state syn-recv | awk '{print $4}' | sort | uniq -c | sort -rn",
+        "which listener: ss -Htn state syn-recv | awk '{print $3}' | sort | uniq -c | sort -rn",
         "nstat -az TcpExtTCPReqQFullDoCookies TcpExtTCPReqQFullDrop TcpExtSyncookiesRecv",
     ],
     change: &[
-        "the argument of listen() and net.core.somaxconn",
-        "net.ipv4.tcp_syncookies=1",
-        "a filter before this host",
+        "against a flood: a filter before this host; SYN cookies keep the port open meanwhile",
     ],
-    rule: "TCPReqQFullDoCookies or TCPReqQFullDrop grew; in a recording without counters: a connection was opened by a SYN \
+    rule: "TCPReqQFullDoCookies or TCPReqQFullDrop grew; where counters were not read: a connection was opened by a SYN \
            cookie. Not where tcp_syncookies is 2, which sends cookies always.",
 };
 const CONNECT_UNANSWERED: Advice = Advice {
@@ -129,12 +132,14 @@ const CONNECT_UNANSWERED: Advice = Advice {
         "the server's accept queue is full: it drops SYNs",
     ],
     check: &[
-        "at the server: tcpdump -ni any 'tcp[tcpflags] & tcp-syn != 0'",
-        "at the server: nstat -az TcpExtListenDrops",
-        "ip route get ADDRESS; nft list ruleset",
+        "at the server, does the SYN arrive: tcpdump -ni any 'tcp[tcpflags] & tcp-syn != 0'",
+        "at the server, is it dropped: nstat -az TcpExtListenDrops; ss -ltn",
+        "here: ip route get ADDRESS; ip neigh show ADDRESS; nft list ruleset",
     ],
     change: &[
-        "a time limit of the application; TCP_SYNCNT, TCP_USER_TIMEOUT or net.ipv4.tcp_syn_retries",
+        "the firewall or the address",
+        "so that it fails sooner: a time limit of the application, TCP_SYNCNT or TCP_USER_TIMEOUT on the socket, sysctl -w \
+         net.ipv4.tcp_syn_retries=3 (15 s) for all",
     ],
     rule: "A SYN that was sent three times without an answer, or given up, with no success to the destination after it; \
            or three, and a tenth of all connects.",
@@ -146,8 +151,14 @@ const CONNECT_REFUSED: Advice = Advice {
         "it listens on another address, as 127.0.0.1 only",
         "a firewall rejects with a reset",
     ],
-    check: &["at the server: ss -ltn", "the server's own log"],
-    change: &["start the server, or the address that it binds or that is connected to"],
+    check: &[
+        "at ADDRESS, does it listen, and on which address: ss -ltnp",
+        "at ADDRESS: the server's own log, systemctl status",
+    ],
+    change: &[
+        "start the server",
+        "the address that it binds (0.0.0.0 or :: is every one), or the one that is connected to",
+    ],
     rule: "Two refusals in a row with no success after them; or three, and a tenth of all connects. A program that then \
            reaches the same port at another address within 1 s has fallen back, as localhost does, and is not counted.",
 };
@@ -158,8 +169,8 @@ const CONNECT_REJECTED: Advice = Advice {
         "a router has no route, or the host does not answer ARP",
     ],
     check: &[
-        "ip route get ADDRESS; ip neigh",
-        "tcpdump -ni any icmp or icmp6",
+        "here: ip route get ADDRESS; ip neigh show ADDRESS",
+        "who rejects: tcpdump -ni any icmp or icmp6, and its source",
         "nft list ruleset, at the routers as well",
     ],
     change: &["the route or the rule"],
@@ -174,14 +185,14 @@ const PORTS: Advice = Advice {
         "a range of ports that is too small",
     ],
     check: &[
-        "ss -tan state time-wait | awk '{print $4}' | sort | uniq -c | sort -rn",
-        "sysctl net.ipv4.ip_local_port_range net.ipv4.tcp_tw_reuse",
+        "what has the ports: ss -tanp dst ADDRESS | awk '{print $1}' | sort | uniq -c",
+        "sysctl net.ipv4.ip_local_port_range net.ipv4.ip_local_reserved_ports net.ipv4.tcp_tw_reuse",
     ],
     change: &[
-        "keep connections open and use them again",
-        "sysctl -w net.ipv4.ip_local_port_range='1024 65535'",
-        "sysctl -w net.ipv4.tcp_tw_reuse=1 (client side, with timestamps)",
-        "IP_BIND_ADDRESS_NO_PORT where an address is bound before connect(); more source or destination addresses",
+        "sysctl -w net.ipv4.ip_local_port_range='1024 65535' (reserve the ports of servers by \
+         net.ipv4.ip_local_reserved_ports)",
+        "more source or destination addresses: the range counts for each pair of them; IP_BIND_ADDRESS_NO_PORT where an \
+         address is bound before connect()",
     ],
     rule: "A connect without a port; or 80% of the ports in use to one destination; or half of them, and none left \
            within 10 minutes at the present rate. Ports in TIME_WAIT that tcp_tw_reuse frees are not counted.",
@@ -195,7 +206,7 @@ const SYN_ACK_LOST: Advice = Advice {
     ],
     check: &[
         "tcpdump -ni any at both ends",
-        "ip route get CLIENT; sysctl net.ipv4.conf.all.rp_filter",
+        "ip route get ADDRESS; sysctl net.ipv4.conf.all.rp_filter",
     ],
     change: &["the route or the rule; net.ipv4.tcp_synack_retries: how long"],
     rule: "A client that sent its SYN again twice; or three half-open connections whose SYN+ACK was sent again twice; and \
@@ -210,7 +221,7 @@ const ZERO_WINDOW: Advice = Advice {
     ],
     check: &["at the peer: ss -tnp, Recv-Q", "here: ss -tno, timer:(persist)"],
     change: &["the reader", "TCP_USER_TIMEOUT or a write time limit, if the sender should give up"],
-    rule: "The window was 0 in the looks of 4 s, or was probed for as long.",
+    rule: "The window was 0 for 4 s, for 6 s of a client that has connected to this host, and was not opened meanwhile.",
 };
 const NOT_READ: Advice = Advice {
     what: "Data has come, and the application does not read it. When the buffer is full the window closes and the peer has \
@@ -220,9 +231,13 @@ const NOT_READ: Advice = Advice {
         "its event loop does not ask for this socket",
         "the process is stopped",
     ],
-    check: &["ss -tnp: Recv-Q", "cat /proc/PID/wchan; a stack of the process"],
-    change: &["read, or close the connection"],
-    rule: "32 KiB or more that stay unread for 4 s.",
+    check: &[
+        "ss -tnp: Recv-Q",
+        "what it does: grep State /proc/PID/status; cat /proc/PID/stack; strace -f -p PID",
+    ],
+    change: &["the program: read, or close the connection"],
+    rule: "32 KiB or more that stay unread for 4 s. Not while another peer of the same program does not read: a proxy then \
+           cannot pass on what comes.",
 };
 const RESET_UNREAD: Advice = Advice {
     what: "close() with data in the receive queue sends a reset instead of a FIN: the peer may lose what was sent to it \
@@ -239,8 +254,14 @@ const RESET_UNREAD: Advice = Advice {
 const RESET_LINGER: Advice = Advice {
     what: "close() with SO_LINGER 0 sends a reset and throws away what was not sent or not acknowledged.",
     causes: &["SO_LINGER 0 was set to avoid TIME_WAIT", "connect() to AF_UNSPEC"],
-    check: &["strace -f -e trace=setsockopt -p PID"],
-    change: &["no SO_LINGER; let the side that closes first keep TIME_WAIT"],
+    check: &[
+        "who sets it: strace -f -e trace=setsockopt -p PID, and `nolinger`, `SO_LINGER`, `setSoLinger` in its configuration \
+         and code",
+    ],
+    change: &[
+        "no SO_LINGER 0: TIME_WAIT costs no more than some hundred bytes, and sysctl -w net.ipv4.tcp_tw_reuse=1 has its \
+         ports used again",
+    ],
     rule: "As for reset_unread_data. Connections that carried no data, as those of health checks, are not counted.",
 };
 const RESET_LATE_DATA: Advice = Advice {
@@ -293,10 +314,12 @@ const IDLE_FORGOTTEN: Advice = Advice {
     ],
     check: &["ss -tno: timer:(keepalive,…) or none", "sysctl net.ipv4.tcp_keepalive_time"],
     change: &[
-        "the pool's idle time below that of the middlebox; TCP_USER_TIMEOUT: how long data may stay unanswered",
+        "the pool: an idle time below that of the middlebox",
+        "so that it shows sooner: TCP_USER_TIMEOUT on the socket, how long data may stay unanswered",
     ],
     rule: "An ESTABLISHED connection that was idle for 10 s or more and then got no answer to four retransmissions; or \
-           two that were reset while they were idle.",
+           two that were reset while they were idle. One or two clients that have connected to this host and are gone are not \
+           counted, unless the same host connects again.",
 };
 const TIME_WAIT_OVERFLOW: Advice = Advice {
     what: "There is no room for another connection in TIME_WAIT: the kernel closes at once, and late segments of the old \
@@ -319,7 +342,7 @@ const TUPLE_IN_USE: Advice = Advice {
         "a source port that is fixed in a configuration",
         "bind() to an address with port 0 far ahead of connect()",
     ],
-    check: &["ss -tan 'sport = :PORT'"],
+    check: &["what has it: ss -tanpo 'sport = :PORT'"],
     change: &["no bind(), or port 0 with IP_BIND_ADDRESS_NO_PORT"],
     rule: "A connect that ended so.",
 };

@@ -20,13 +20,12 @@ use crate::{
 pub struct Doctor {
     seen: Surroundings,
     checks: Vec<Box<dyn Check>>,
-    lost: u64,
     events: u64,
 }
 
 impl Default for Doctor {
     fn default() -> Self {
-        Self { seen: Surroundings::default(), checks: checks::all(), lost: 0, events: 0 }
+        Self { seen: Surroundings::default(), checks: checks::all(), events: 0 }
     }
 }
 
@@ -34,7 +33,10 @@ impl Doctor {
     /// Takes in an event.
     pub fn tracked(&mut self, tracked: &TrackedEvent) {
         self.events += 1;
-        self.seen.note_time(tracked.at());
+        // A life comes with its last change; one that is not over has the time of the run's end.
+        if !matches!(tracked, TrackedEvent::Connection(_)) {
+            self.seen.note_time(tracked.at());
+        }
         for check in &mut self.checks {
             check.tracked(tracked);
         }
@@ -48,7 +50,7 @@ impl Doctor {
 
     /// Takes in a loss.
     pub fn loss(&mut self, loss: &Loss) {
-        self.lost += loss.count;
+        self.seen.lost = self.seen.lost.saturating_add(loss.count);
     }
 
     /// Takes in a look at the kernel, later than all events so far.
@@ -57,8 +59,7 @@ impl Doctor {
         for check in &mut self.checks {
             check.facts(facts);
         }
-        self.seen.first.get_or_insert_with(|| facts.clone());
-        self.seen.last = Some(facts.clone());
+        self.seen.look(facts);
     }
 
     /// What is wrong at `now`, worst first.
@@ -96,31 +97,33 @@ impl Doctor {
     /// Network namespaces that were looked at, and the listeners in them.
     #[must_use]
     pub fn looked_at(&self) -> (usize, usize) {
-        let listeners = self.seen.namespaces().map(|facts| facts.listeners.len()).sum();
-        (self.seen.namespaces().count(), listeners)
+        let listeners = self.seen.present().map(|facts| facts.listeners.len()).sum();
+        (self.seen.present().count(), listeners)
     }
 
     /// The kinds of findings that were looked for.
     #[must_use]
     pub fn checked(&self) -> Vec<Kind> {
         let needs_facts = [Kind::Ports, Kind::ZeroWindow, Kind::NotRead];
-        let has_facts = self.seen.last.is_some();
+        let has_facts = self.seen.looked.is_some();
         Kind::ALL.iter().copied().filter(|kind| has_facts || !needs_facts.contains(kind)).collect()
     }
 
     /// What could not be seen, in words.
     #[must_use]
     pub fn not_seen(&self) -> Vec<String> {
-        let mut words = match &self.seen.last {
-            Some(facts) => facts.unseen.clone(),
+        let mut words = match &self.seen.looked {
+            Some((_, unseen)) => unseen.clone(),
             None => vec![
                 "no look at the kernel: counters, sysctls, queues of listeners, ports in use, windows (a \
                  recording made with `tcpwatch doctor --record` has them)"
                     .to_owned(),
             ],
         };
-        if self.lost > 0 {
-            words.push(format!("{} records that were lost", self.lost));
+        match self.seen.lost {
+            0 => {}
+            1 => words.push("one record that was lost".to_owned()),
+            lost => words.push(format!("{lost} records that were lost")),
         }
         words
     }

@@ -80,7 +80,7 @@ kinds! {
 }
 
 /// How bad it is, least first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Severity {
     /// Works, but not as it should.
     Notice,
@@ -153,6 +153,9 @@ pub struct Finding {
     pub basis: String,
     /// What, in one sentence.
     pub what: String,
+    /// Which of its owner's connections, where one owner may have several findings of this kind: a port, a destination.
+    /// With kind and owner it names the finding, as long as that lasts.
+    pub about: String,
     /// The owner of the connections.
     pub whose: Whose,
     /// Since when; of what was there before, no later than this.
@@ -178,8 +181,21 @@ impl Finding {
         what: String,
     ) -> Self {
         let count = count.try_into().unwrap_or(u64::MAX);
-        let (basis, examples, change) = (String::new(), Vec::new(), Vec::new());
-        Self { kind, severity, certainty, basis, what, whose, since: None, count, examples, change }
+        let (basis, about) = (String::new(), String::new());
+        let (since, examples, change) = (None, Vec::new(), Vec::new());
+        Self {
+            kind,
+            severity,
+            certainty,
+            basis,
+            what,
+            about,
+            whose,
+            since,
+            count,
+            examples,
+            change,
+        }
     }
 }
 

@@ -14,6 +14,7 @@
 pub mod advice;
 mod checks;
 pub mod doctor;
+mod filled;
 pub mod finding;
 pub mod seen;
 pub mod span;

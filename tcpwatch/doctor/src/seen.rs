@@ -1,6 +1,9 @@
 //! What all checks share: whose sockets are, where owners run, and the looks at the kernel.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use rustc_hash::FxBuildHasher;
 use tcpwatch_core::{
@@ -14,6 +17,8 @@ use crate::whose::Whose;
 
 /// Sockets that are remembered at most.
 const MOST: usize = 1 << 16;
+/// Network namespaces that are remembered at most: on some hosts they come and go.
+const MOST_NAMESPACES: usize = 1 << 12;
 
 /// What is known beside the events.
 #[derive(Default)]
@@ -21,16 +26,41 @@ pub struct Surroundings {
     places: Places,
     /// Sockets that exist.
     subjects: HashMap<Cookie, Subject, FxBuildHasher>,
-    /// The first look and the last.
-    pub(crate) first: Option<HostFacts>,
-    pub(crate) last: Option<HostFacts>,
+    namespaces: BTreeMap<Netns, Looks>,
+    /// When the last look was, and what it could not reach.
+    pub(crate) looked: Option<(KernelTime, Vec<String>)>,
+    /// Records that were lost.
+    pub(crate) lost: u64,
     /// When the first event or look was.
     pub(crate) began: Option<KernelTime>,
     /// The latest moment that anything was seen of.
     pub(crate) until: Option<KernelTime>,
 }
 
+/// The looks at one network namespace.
+struct Looks {
+    /// Counters of the first one.
+    first: BTreeMap<String, u64>,
+    /// The last one, and when it was: of a namespace that has gone, before the others'.
+    last: NetnsFacts,
+    at: KernelTime,
+}
+
 impl Surroundings {
+    /// Takes in a look.
+    pub(crate) fn look(&mut self, facts: &HostFacts) {
+        for here in &facts.namespaces {
+            let (at, last) = (facts.at, here.clone());
+            if let Some(looks) = self.namespaces.get_mut(&here.netns) {
+                (looks.at, looks.last) = (at, last);
+            } else if self.namespaces.len() < MOST_NAMESPACES {
+                let first = here.counters.clone();
+                self.namespaces.insert(here.netns, Looks { first, last, at });
+            }
+        }
+        self.looked = Some((facts.at, facts.unseen.clone()));
+    }
+
     pub(crate) fn note_time(&mut self, at: KernelTime) {
         self.began.get_or_insert(at);
         self.until = self.until.max(Some(at));
@@ -76,31 +106,61 @@ impl Surroundings {
         self.whose(&Subject { cgroup: subject.cgroup.or(listener.cgroup), ..subject })
     }
 
-    /// The last look at a namespace.
+    /// The last look at a namespace, which may have gone since.
     pub(crate) fn here(&self, netns: Netns) -> Option<&NetnsFacts> {
-        self.last.as_ref()?.of(netns)
+        self.namespaces.get(&netns).map(|looks| &looks.last)
+    }
+
+    /// How to let more connections wait at a listener with this limit: which of its two bounds is in force.
+    pub(crate) fn backlog(&self, netns: Netns, most: Option<u32>) -> Option<String> {
+        let somaxconn = self.here(netns)?.sysctls.get("core/somaxconn").copied()?;
+        let most = u64::from(most?);
+        Some(if most >= somaxconn {
+            format!(
+                "sysctl -w net.core.somaxconn={} (it is {somaxconn} and bounds this queue), then restart the server",
+                (somaxconn * 4).max(4096)
+            )
+        } else {
+            format!(
+                "the backlog of the server's listen(): it is {most}, and net.core.somaxconn allows {somaxconn}"
+            )
+        })
     }
 
     /// How much a counter has grown from the first look to the last.
     pub(crate) fn growth(&self, netns: Netns, counter: &str) -> u64 {
-        let first = self.first.as_ref().and_then(|facts| facts.of(netns));
-        let last = self.here(netns);
-        let (Some(first), Some(last)) = (first, last) else { return 0 };
-        last.counter(counter).saturating_sub(first.counter(counter))
+        let Some(Looks { first, last, .. }) = self.namespaces.get(&netns) else { return 0 };
+        last.counter(counter).saturating_sub(first.get(counter).copied().unwrap_or(0))
     }
 
-    /// The namespaces of the last look.
+    /// The namespaces that were looked at, by their last looks.
     pub(crate) fn namespaces(&self) -> impl Iterator<Item = &NetnsFacts> {
-        self.last.iter().flat_map(|facts| &facts.namespaces)
+        self.namespaces.values().map(|looks| &looks.last)
     }
 
-    /// The listener that connections to this end come to; any of the port if the address is unspecified.
+    /// Of these, those that the last look found.
+    pub(crate) fn present(&self) -> impl Iterator<Item = &NetnsFacts> {
+        let now = self.looked.as_ref().map(|(at, _)| *at);
+        let present = self.namespaces.values().filter(move |looks| Some(looks.at) == now);
+        present.map(|looks| &looks.last)
+    }
+
+    /// A listener of this port, whatever address it is bound to.
+    pub(crate) fn listening(&self, netns: Netns, port: u16) -> Option<&ListenerFacts> {
+        self.here(netns)?.listeners.iter().find(|listener| listener.local.port == port)
+    }
+
+    /// The listener that connections to this end come to; any of the port if the address is unspecified. One that is
+    /// bound to `::` takes IPv4 as well where none is bound to `0.0.0.0`.
     pub(crate) fn listener(&self, netns: Netns, local: Endpoint) -> Option<&ListenerFacts> {
         let listeners = &self.here(netns)?.listeners;
         let of_port = || listeners.iter().filter(|listener| listener.local.port == local.port);
+        let any = || of_port().filter(|listener| listener.local.address.is_unspecified());
+        let is_v4 = local.address.is_ipv4();
         of_port()
             .find(|listener| listener.local == local)
-            .or_else(|| of_port().find(|listener| listener.local.address.is_unspecified()))
+            .or_else(|| any().find(|listener| listener.local.address.is_ipv4() == is_v4))
+            .or_else(|| any().next())
             .or_else(|| of_port().next().filter(|_| local.address.is_unspecified()))
     }
 }

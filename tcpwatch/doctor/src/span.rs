@@ -9,6 +9,7 @@ impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seconds = self.0.as_secs();
         match seconds {
+            0 if self.0.as_millis() == 0 => f.write_str("less than 1 ms"),
             0 => write!(f, "{} ms", self.0.as_millis()),
             1..120 => write!(f, "{seconds} s"),
             120..3600 => write!(f, "{}m{:02}s", seconds / 60, seconds % 60),
@@ -24,9 +25,13 @@ mod tests {
 
     #[test]
     fn a_span_has_two_units_at_most() {
-        for (seconds, text) in
-            [(0, "0 ms"), (12, "12 s"), (250, "4m10s"), (10_920, "3h02m"), (273_600, "3d04h")]
-        {
+        for (seconds, text) in [
+            (0, "less than 1 ms"),
+            (12, "12 s"),
+            (250, "4m10s"),
+            (10_920, "3h02m"),
+            (273_600, "3d04h"),
+        ] {
             assert_eq!(Span(Duration::from_secs(seconds)).to_string(), text);
         }
     }

@@ -24,6 +24,16 @@ pub struct Whose {
 }
 
 impl Whose {
+    /// The container or unit.
+    #[must_use]
+    pub fn place_name(&self) -> Option<String> {
+        let place = self.place.as_ref()?;
+        let container = place.container.as_ref();
+        let container =
+            container.map(|container| format!("container {}", clean(container.short())));
+        container.or_else(|| place.unit_name().map(clean))
+    }
+
     /// Nobody is known.
     #[must_use]
     pub const fn unknown(netns: Netns) -> Self {
@@ -44,13 +54,7 @@ impl fmt::Display for Whose {
             (0 | 1, None) => process.comm.to_string(),
             (many, _) => format!("{}, {many} processes", process.comm),
         });
-        let place = self.place.as_ref();
-        let container = place.and_then(|place| place.container.as_ref());
-        let container =
-            container.map(|container| format!("container {}", clean(container.short())));
-        let unit = place.and_then(|place| place.unit_name());
-        let place = container.or_else(|| unit.map(clean));
-        match (place, process) {
+        match (self.place_name(), process) {
             (Some(place), Some(process)) => write!(f, "{place} ({process})"),
             (Some(only), None) | (None, Some(only)) => f.write_str(&only),
             (None, None) => f.write_str("an unknown process"),

@@ -1,14 +1,15 @@
 //! `tcpwatch doctor`: looks for a while, live or at a recording, and says what is wrong.
 
 mod report;
+mod reported;
 pub(crate) mod text;
 
-use std::{collections::HashSet, path::Path, process::ExitCode, time::Duration};
+use std::{path::Path, process::ExitCode, time::Duration};
 
 use anyhow::Result;
 use tcpwatch::cli::{doctor::DoctorArgs, exit, sandbox::Confine};
-use tcpwatch_core::event::{KernelTime, WallClock};
-use tcpwatch_doctor::{Doctor, Kind};
+use tcpwatch_core::event::WallClock;
+use tcpwatch_doctor::Doctor;
 use tcpwatch_kernel::{
     clock,
     probe::{Filters, Probes, Tells},
@@ -23,13 +24,14 @@ use tcpwatch_stream::{
 };
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
-use self::report::DoctorReport;
+use self::{report::DoctorReport, reported::Reported};
 use crate::{recorded, runtime};
 
 /// How often `--live` judges.
 const EVERY: Duration = Duration::from_secs(1);
 /// How often the kernel is looked at.
-const LOOKS: Pace = Pace { every: Duration::from_secs(2), share: 5 };
+const LOOKS: Pace =
+    Pace { every: Duration::from_secs(2), share: 5, longest: Duration::from_secs(5) };
 
 pub(crate) fn run(args: &DoctorArgs) -> Result<ExitCode> {
     let mut report = DoctorReport::new(args.format);
@@ -90,7 +92,7 @@ async fn watch(
 ) -> Result<()> {
     let mut judging = interval(EVERY);
     judging.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut known: HashSet<(Kind, String, Option<KernelTime>)> = HashSet::new();
+    let mut reported = Reported::default();
     let mut is_running = true;
     loop {
         let step = async {
@@ -105,17 +107,12 @@ async fn watch(
             () = until(end), if is_running => {
                 is_running = false;
                 live.note_facts(looks.last().await?);
-                // It has to come out before the run ends.
-                if let Some(batch) = live.next_batch().await? {
-                    judge(doctor, &batch);
-                }
                 live.end();
             }
             _ = judging.tick(), if end.is_none() => {
-                for finding in doctor.findings(doctor.until()) {
-                    if known.insert((finding.kind, finding.whose.to_string(), finding.since)) {
-                        report.finding(&finding, doctor.until(), clock)?;
-                    }
+                let now = doctor.until();
+                for finding in reported.new_ones(doctor.findings(now), now) {
+                    report.finding(&finding, now, clock)?;
                 }
             }
         }
@@ -130,7 +127,11 @@ async fn until(end: Option<Instant>) {
 }
 
 fn judge(doctor: &mut Doctor, batch: &Batch<'_>) {
-    for item in batch.items {
+    let mut looks = batch.facts.iter().peekable();
+    for (number, item) in batch.items.iter().enumerate() {
+        while let Some((_, facts)) = looks.next_if(|(before, _)| *before <= number) {
+            doctor.facts(facts);
+        }
         match item {
             Item::TrackedEvent(tracked) => doctor.tracked(tracked),
             Item::Place(id, place) => doctor.place(*id, place),
@@ -138,7 +139,7 @@ fn judge(doctor: &mut Doctor, batch: &Batch<'_>) {
             Item::Summary(_) => {}
         }
     }
-    for facts in batch.facts {
+    for (_, facts) in looks {
         doctor.facts(facts);
     }
 }

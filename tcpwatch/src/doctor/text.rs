@@ -33,9 +33,8 @@ pub(crate) fn finding(finding: &Finding, since: Option<&str>, at: KernelTime) ->
     }
     let advice = kind.advice();
     listed(&mut text, "causes", advice.causes);
-    listed(&mut text, "check", advice.check);
-    let own = finding.change.iter().map(String::as_str);
-    listed(&mut text, "change", &own.chain(advice.change.iter().copied()).collect::<Vec<_>>());
+    listed(&mut text, "check", &finding.checks());
+    listed(&mut text, "change", &finding.changes());
     let basis = if basis.is_empty() { String::new() } else { format!(": {basis}") };
     labelled(&mut text, "how sure", &format!("{}{basis}", certainty.word()));
     text.push('\n');
@@ -44,7 +43,12 @@ pub(crate) fn finding(finding: &Finding, since: Option<&str>, at: KernelTime) ->
 
 fn example_line(example: &Example) -> String {
     let Example { socket, ends, state, lasted, note } = example;
-    let mut line = format!("{} {}", ends.local, ends.remote);
+    // Where no port was found there is none to be shown.
+    let local = match ends.local.port {
+        0 => ends.local.address.to_string(),
+        _ => ends.local.to_string(),
+    };
+    let mut line = format!("{local} {}", ends.remote);
     if let Some(state) = state {
         // Writing to a string cannot fail.
         let _written = write!(line, " {state}").is_ok();
@@ -101,9 +105,9 @@ fn labelled(text: &mut String, label: &str, content: &str) {
 }
 
 /// Texts behind one label, numbered where there are several.
-fn listed(text: &mut String, label: &str, contents: &[&str]) {
+fn listed(text: &mut String, label: &str, contents: &[impl AsRef<str>]) {
     for (number, content) in contents.iter().enumerate() {
-        let label = if number == 0 { label } else { "" };
+        let (label, content) = (if number == 0 { label } else { "" }, content.as_ref());
         let numbered = format!("{}. {content}", number + 1);
         labelled(text, label, if contents.len() == 1 { content } else { &numbered });
     }

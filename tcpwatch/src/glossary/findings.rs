@@ -13,7 +13,7 @@ pub(super) fn pages() -> impl Iterator<Item = GlossaryEntry> {
         let parts = [("causes", causes), ("look", check), ("change", change)];
         let lists = parts.into_iter().filter(|(_, texts)| !texts.is_empty());
         let mut parts: Vec<(&str, Cow<'static, str>)> =
-            lists.map(|(label, texts)| (label, texts.join("; ").into())).collect();
+            lists.map(|(label, texts)| (label, numbered(texts).into())).collect();
         parts.push(("when", rule.into()));
         GlossaryEntry {
             kind: "finding of doctor",
@@ -22,4 +22,13 @@ pub(super) fn pages() -> impl Iterator<Item = GlossaryEntry> {
             parts,
         }
     })
+}
+
+/// In their order, with numbers if they are several.
+fn numbered(texts: &[&str]) -> String {
+    if let [only] = texts {
+        return (*only).to_owned();
+    }
+    let numbered = texts.iter().enumerate().map(|(place, text)| format!("{}. {text}", place + 1));
+    numbered.collect::<Vec<_>>().join("; ")
 }

@@ -32,10 +32,11 @@ pub enum Item {
 /// Items in the order in which they became known.
 #[derive(Clone, Copy, Debug)]
 pub struct Batch<'a> {
-    /// At least one, or else there are facts.
+    /// At least one, or else there are looks.
     pub items: &'a [Item],
-    /// Looks at the kernel, later than these items, that were recorded, or handed to [`Live::note_facts`](crate::pipeline::Live::note_facts).
-    pub facts: &'a [HostFacts],
+    /// Looks at the kernel that were recorded, or handed to [`Live::note_facts`](crate::pipeline::Live::note_facts),
+    /// each with the number of these items that come before it.
+    pub facts: &'a [(usize, HostFacts)],
     /// For times of the kernel's clock in these items.
     pub clock: &'a WallClock,
     /// The next batch can be had without waiting for the kernel.
@@ -48,7 +49,7 @@ pub(crate) struct BatchBuilder<'a> {
     pub(crate) clock: WallClock,
     pub(crate) whereabouts: Whereabouts<'a>,
     items: Vec<Item>,
-    facts: Vec<HostFacts>,
+    facts: Vec<(usize, HostFacts)>,
     handed_out: bool,
     /// Events of this run so far.
     changes: u64,
@@ -86,7 +87,7 @@ impl<'a> BatchBuilder<'a> {
     }
 
     pub(crate) fn facts(&mut self, facts: HostFacts) {
-        self.facts.push(facts);
+        self.facts.push((self.items.len(), facts));
     }
 
     pub(crate) fn losses(&mut self, losses: impl IntoIterator<Item = Loss>) {
@@ -110,7 +111,7 @@ impl<'a> BatchBuilder<'a> {
     }
 
     pub(crate) const fn is_full(&self) -> bool {
-        self.items.len() >= FULL || !self.facts.is_empty()
+        self.items.len() >= FULL
     }
 
     /// Drops the items of the batch that was handed out.

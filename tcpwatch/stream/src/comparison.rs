@@ -3,7 +3,7 @@
 use tcpwatch_core::{event::KernelTime, order::WINDOW, track::Census};
 use tcpwatch_kernel::{probe::Filters, source::witness::census};
 
-use crate::road::Road;
+use crate::{live_recording::LiveRecording, road::Road};
 
 /// The comparison of the known sockets with those that exist.
 #[derive(Default)]
@@ -37,9 +37,17 @@ impl Comparison {
     }
 
     /// Compares, if all records before `now` are applied and that is enough.
-    pub(crate) fn finish(&mut self, now: KernelTime, road: &mut Road<'_>) {
+    pub(crate) fn finish(
+        &mut self,
+        now: KernelTime,
+        road: &mut Road<'_>,
+        recording: &mut LiveRecording,
+    ) {
         if let Some(census) = self.census.take_if(|census| now >= census.ended().after(WINDOW)) {
-            self.again_at = road.tracker.reconcile(&census, |tracked| road.shown.tracked(tracked));
+            let (gone, again) =
+                road.tracker.reconcile(&census, |tracked| road.shown.tracked(tracked));
+            recording.gone(&gone);
+            self.again_at = again;
         }
     }
 }

@@ -6,8 +6,9 @@ use anyhow::{Context as _, Result};
 use tcpwatch_core::{
     event::{CgroupId, KnownSocket, Netns, Waiter},
     facts::HostFacts,
+    sink::Loss,
     timing::Sysctls,
-    track::{Others, Reliance},
+    track::{Gone, Others, Reliance},
 };
 use tcpwatch_kernel::{
     clock,
@@ -66,6 +67,14 @@ impl LiveRecording {
 
     pub(crate) fn facts(&mut self, facts: &HostFacts) {
         self.write(|recorder| recorder.facts(facts));
+    }
+
+    pub(crate) fn loss(&mut self, loss: &Loss) {
+        self.write(|recorder| recorder.loss(loss));
+    }
+
+    pub(crate) fn gone(&mut self, gone: &Gone) {
+        self.write(|recorder| recorder.gone(gone));
     }
 
     pub(crate) fn cgroup(&mut self, id: CgroupId, path: &[u8], name: Option<&str>) {

@@ -17,6 +17,8 @@ pub struct Pace {
     pub every: Duration,
     /// Looking takes this fraction of the time at most: 5 is a fifth.
     pub share: u32,
+    /// But a pause is no longer than this.
+    pub longest: Duration,
 }
 
 /// One look after the other. They go into a run by [`Live::note_facts`](crate::pipeline::Live::note_facts).
@@ -65,7 +67,8 @@ impl Looks {
         let finished = under_way.await;
         self.under_way = None;
         let (took, facts) = finished?;
-        self.next_at = tokio::time::Instant::now() + self.pace.every.max(took * self.pace.share);
+        self.next_at = tokio::time::Instant::now()
+            + self.pace.every.max((took * self.pace.share).min(self.pace.longest));
         Ok(facts?)
     }
 }

@@ -116,11 +116,10 @@ impl<'a> Live<'a> {
         &mut self.probes
     }
 
-    /// Takes a look at the kernel into the recording, and into the next batch.
+    /// Takes a look at the kernel into the recording, and into a batch once the events before it are out.
     pub fn note_facts(&mut self, facts: HostFacts) {
-        self.road.shown.clear();
         self.intake.recording.facts(&facts);
-        self.road.shown.facts(facts);
+        self.road.look(facts);
     }
 
     /// Ends the run: what is left is yielded, and the totals. A signal, the duration and the count of the
@@ -189,7 +188,8 @@ impl<'a> Live<'a> {
     /// what explains an event of the present may be still in it.
     fn drain(&mut self) -> Result<()> {
         let begun = clock::now();
-        let Self { source, intake, road, .. } = self;
+        let Self { source, intake, losses, road, .. } = self;
+        losses.record(&mut road.tracker, &mut intake.recording)?;
         let before = road.account.received;
         source.drain(road.holds_back(), |record| intake.take(record, road))?;
         if self.stage == RunStage::Ending && road.account.received == before {
@@ -210,7 +210,7 @@ impl<'a> Live<'a> {
             return Ok(());
         }
         self.releasing = None;
-        comparison.finish(until, road);
+        comparison.finish(until, road, &mut intake.recording);
         if self.stage == RunStage::Running {
             intake.questions.ask(road, &mut intake.recording);
             waits.go_on(until, road, &mut intake.recording);
@@ -253,9 +253,11 @@ impl<'a> Live<'a> {
     }
 
     fn release_all(&mut self) -> Result<()> {
-        self.losses.outdate();
-        self.road.release(END_OF_TIME, Some(&mut self.losses))?;
-        self.comparison.finish(END_OF_TIME, &mut self.road);
+        let Self { intake, comparison, losses, road, .. } = self;
+        losses.outdate();
+        losses.record(&mut road.tracker, &mut intake.recording)?;
+        road.release(END_OF_TIME, Some(losses))?;
+        comparison.finish(END_OF_TIME, road, &mut intake.recording);
         Ok(())
     }
 }

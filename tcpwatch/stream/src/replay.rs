@@ -1,13 +1,17 @@
 //! The road from a recording.
 
-use std::{collections::HashMap, io::BufRead};
+use std::{
+    collections::{BTreeMap, HashMap},
+    io::BufRead,
+};
 
 use anyhow::Result;
 use tcpwatch_core::{
     decode::{Names, decode},
     event::{Cookie, Event, KernelTime, Netns, StateEvent, TcpState},
-    loss::LossTotals,
+    loss::{Cause, LossTotals},
     order::WINDOW,
+    sink::Loss,
     timing::Sysctls,
     track::TrackedEvent,
 };
@@ -31,6 +35,8 @@ pub struct Replay<'a, F> {
     ports: HashMap<Cookie, u16>,
     /// The time of the latest event.
     last: Option<KernelTime>,
+    /// What the kernel side had lost by then.
+    lost: BTreeMap<Cause, u64>,
     road: Road<'a>,
     is_over: bool,
     /// Why the recording breaks off.
@@ -52,8 +58,8 @@ impl<'a, F: BufRead> Replay<'a, F> {
         }
         recording.known.retain(|known| plan.filters.wants(known.netns, &known.ends));
         road.learn(&std::mem::take(&mut recording.known));
-        let ports = HashMap::new();
-        Self { plan, recording, names, ports, last: None, road, is_over: false, failed: None }
+        let (ports, lost) = (HashMap::new(), BTreeMap::new());
+        Self { plan, recording, names, ports, last: None, lost, road, is_over: false, failed: None }
     }
 
     /// What comes next; `None` after the totals.
@@ -109,9 +115,15 @@ impl<'a, F: BufRead> Replay<'a, F> {
                 self.last = self.last.max(Some(seen));
             }
             Recorded::Facts(facts) => {
-                self.road.release(facts.at, None)?;
                 self.last = self.last.max(Some(facts.at));
-                self.road.shown.facts(*facts);
+                self.road.look(*facts);
+            }
+            Recorded::Loss(loss) => self.lose(loss),
+            Recorded::Gone(gone) => {
+                self.road.release(gone.compared.after(WINDOW), None)?;
+                self.last = self.last.max(Some(gone.at));
+                let Road { tracker, shown, .. } = &mut self.road;
+                tracker.end_gone(&gone, |tracked| shown.tracked(tracked));
             }
             // Of which ports and addresses they are is not in the recording.
             Recorded::Others(others) => {
@@ -135,13 +147,29 @@ impl<'a, F: BufRead> Replay<'a, F> {
         self.road.push(event);
     }
 
+    fn lose(&mut self, loss: Loss) {
+        self.last = self.last.max(Some(loss.at));
+        self.road.tracker.lost(loss.at);
+        let total = self.lost.entry(loss.cause).or_default();
+        *total = total.saturating_add(loss.count);
+        self.settle(loss.at);
+    }
+
+    /// A recording holds all that was attempted, if not as records then as losses.
+    fn settle(&mut self, at: KernelTime) {
+        let lost = self.lost.values().fold(0_u64, |sum, count| sum.saturating_add(*count));
+        let arrived = self.road.account.received + self.road.account.undecodable;
+        let attempted = arrived.saturating_add(lost);
+        self.road.settle(LossTotals { attempted, lost: self.lost.clone() }, at);
+    }
+
     fn complete_port(&mut self, change: &mut StateEvent) {
         if change.lacks_its_port() {
             change.ends.local.port = self.ports.remove(&change.socket).unwrap_or(0);
         }
     }
 
-    /// Releases what was held back. What a recording holds is all that was attempted.
+    /// Releases what was held back.
     fn close(&mut self) -> Result<()> {
         self.is_over = true;
         let Self { road, recording, .. } = self;
@@ -153,9 +181,8 @@ impl<'a, F: BufRead> Replay<'a, F> {
             );
             road.account.undecodable += 1;
         }
-        let attempted = road.account.received + road.account.undecodable;
         let end = self.last.unwrap_or(road.shown.clock.kernel);
-        road.settle(LossTotals { attempted, ..LossTotals::default() }, end);
-        road.summarize(end)
+        self.settle(end);
+        self.road.summarize(end)
     }
 }

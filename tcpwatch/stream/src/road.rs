@@ -1,9 +1,12 @@
 //! The part of the road that a live run and a replay have in common: from an event to an item.
 
+use std::collections::VecDeque;
+
 use anyhow::Result;
 use tcpwatch_core::{
     account::Account,
     event::{Event, KernelTime, KnownSocket, TcpState, Waiter},
+    facts::HostFacts,
     loss::LossTotals,
     order::{Order, WINDOW},
     track::Tracker,
@@ -30,6 +33,8 @@ pub(crate) struct Road<'a> {
     unfiltered: Unfiltered,
     pub(crate) account: Account,
     order: Order,
+    /// Looks at the kernel, which come after the events that are older.
+    facts: VecDeque<HostFacts>,
     pub(crate) tracker: Tracker,
     pub(crate) shown: BatchBuilder<'a>,
 }
@@ -41,6 +46,7 @@ impl<'a> Road<'a> {
             unfiltered,
             account: Account::new(header.clock.kernel),
             order: Order::default(),
+            facts: VecDeque::new(),
             tracker: Tracker::new(header.reliance),
             shown: BatchBuilder::new(plan, header.clock),
         }
@@ -60,6 +66,11 @@ impl<'a> Road<'a> {
         self.order.push(event);
     }
 
+    /// Takes in a look at the kernel.
+    pub(crate) fn look(&mut self, facts: HostFacts) {
+        self.facts.push_back(facts);
+    }
+
     /// The time of the newest event that is held back.
     pub(crate) fn newest(&self) -> KernelTime {
         self.order.newest().unwrap_or(KernelTime(0))
@@ -67,7 +78,8 @@ impl<'a> Road<'a> {
 
     /// Events are held back, or what one of them means.
     pub(crate) fn holds_back(&self) -> bool {
-        !self.order.is_empty() || self.tracker.settles_at().is_some()
+        let is_empty = self.order.is_empty() && self.facts.is_empty();
+        !is_empty || self.tracker.settles_at().is_some()
     }
 
     /// Order to tracker to items, as far as `now` allows. Returns whether that is done, and not only a
@@ -77,7 +89,9 @@ impl<'a> Road<'a> {
         now: KernelTime,
         mut losses: Option<&mut LossWatch>,
     ) -> Result<bool> {
-        while let Some(event) = self.order.pop(now) {
+        loop {
+            self.release_looks(now);
+            let Some(event) = self.order.pop(now) else { break };
             if self.is_stranger(&event) {
                 continue;
             }
@@ -101,6 +115,14 @@ impl<'a> Road<'a> {
             self.tracker.settle(until, &mut |tracked| self.shown.tracked(tracked));
         }
         Ok(true)
+    }
+
+    /// Looks that are older than every event to come.
+    fn release_looks(&mut self, now: KernelTime) {
+        let next = self.order.oldest().unwrap_or(END_OF_TIME).min(now.before(WINDOW));
+        while let Some(facts) = self.facts.pop_front_if(|facts| facts.at <= next) {
+            self.shown.facts(facts);
+        }
     }
 
     /// The same, however full the batch gets.

@@ -1,5 +1,7 @@
 //! `tcpwatch explain`.
 
+use tcpwatch_doctor::Kind;
+
 use super::program::{Answer, tcpwatch};
 
 #[test]
@@ -31,4 +33,19 @@ fn a_word_without_an_entry_is_wrong_usage_and_gets_the_nearest_ones() {
     let words =
         ["no entry for \"TIME_WIAT\"", "did you mean TIME_WAIT", "`tcpwatch explain` lists"];
     Answer::of(&mut tcpwatch(&["explain", "TIME_WIAT"])).refuses(2, &words);
+}
+
+#[test]
+fn each_finding_of_the_doctor_has_a_page_with_its_rule_and_is_in_the_list() {
+    let list = Answer::of(&mut tcpwatch(&["explain"])).stdout;
+    for kind in Kind::ALL {
+        let answer = Answer::of(&mut tcpwatch(&["explain", kind.word()]));
+        assert_eq!((answer.status, answer.stderr.as_str()), (Some(0), ""), "{answer:?}");
+        let title = format!("{} \u{b7} finding of doctor\n", kind.word());
+        assert!(answer.stdout.contains(&title), "{answer:?}");
+        for label in ["causes", "look", "when"] {
+            assert!(answer.stdout.contains(&format!("\n  {label} ")), "{label}: {answer:?}");
+        }
+        assert!(list.contains(kind.word()), "{}", kind.word());
+    }
 }

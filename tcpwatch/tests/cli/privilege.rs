@@ -37,6 +37,16 @@ fn an_exporter_without_privileges_is_told_the_same_and_serves_nothing() {
 }
 
 #[test]
+fn a_doctor_without_privileges_is_told_the_same_and_finds_nothing() {
+    for args in [["doctor", "-d", "1"], ["doctor", "--live", "--format=json"]] {
+        let (_folder, mut command) = unprivileged(&args);
+        let answer = Answer::of(&mut command);
+        answer.refuses(3, &["CAP_BPF", "CAP_PERFMON", "sudo", "setcap"]);
+        assert_eq!(answer.stdout, "", "no verdict: {answer:?}");
+    }
+}
+
+#[test]
 fn root_without_one_capability_is_told_which() {
     let claim = "root without CAP_BPF or CAP_PERFMON";
     if !is_root_or_say(claim) {

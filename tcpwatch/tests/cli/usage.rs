@@ -149,3 +149,21 @@ fn replay_refuses_the_same_words() {
     }
     refused(&["replay"], &["<FILE>"]);
 }
+
+#[test]
+fn a_doctor_that_is_to_look_for_ever_and_so_long_or_at_a_recording_and_here_is_refused() {
+    for (one, other) in [
+        (["--live", ""], ["--duration", "5"]),
+        (["--live", ""], ["--replay", "file"]),
+        (["--replay", "file"], ["--duration", "5"]),
+        (["--replay", "file"], ["--netns", "1"]),
+        (["--replay", "file"], ["--record", "other"]),
+    ] {
+        let args = ["doctor"].into_iter().chain(one).chain(other).filter(|word| !word.is_empty());
+        refused(&args.collect::<Vec<_>>(), &[one[0], other[0], "cannot be used with"]);
+    }
+    refused(&["doctor", "-d", "0"], &["--duration"]);
+    refused(&["doctor", "-d", "soon"], &["--duration"]);
+    refused(&["doctor", "--format", "xml"], &["--format", "text", "json"]);
+    refused(&["doctor", "--port", "80"], &["--port"]);
+}

@@ -52,7 +52,9 @@ impl Play {
                 | RecordedItem::Sysctls(..)
                 | RecordedItem::Waiter(_)
                 | RecordedItem::Others(_)
-                | RecordedItem::Facts(_) => {}
+                | RecordedItem::Facts(_)
+                | RecordedItem::Loss(_)
+                | RecordedItem::Gone(_) => {}
             }
         }
         let known = recording.known.clone();

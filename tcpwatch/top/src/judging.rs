@@ -47,7 +47,7 @@ impl Judging {
         for item in batch.items {
             self.judge.item(item);
         }
-        for facts in batch.facts {
+        for (_, facts) in batch.facts {
             screen.facts(facts);
             let Some(passes) = &screen.origin.passes else {
                 self.judge.facts(facts);

@@ -40,11 +40,16 @@ pub(crate) const LIBBPF_TOOLS: ProgramPackage = package("libbpf-tools", &["tcpst
 pub(crate) const NODE_EXPORTER: ProgramPackage =
     package("prometheus-node-exporter", &["prometheus-node-exporter"]);
 pub(crate) const PROMETHEUS: ProgramPackage = package("prometheus", &["prometheus", "promtool"]);
-/// Servers whose sockets are not held by the process that listens, and what makes containers: they run in a root
-/// file system that is made of what was unpacked.
-pub(crate) const SERVERS: [ProgramPackage; 4] = [
+/// Servers, what is between them and their clients, and what makes containers: they run in a root file system that is
+/// made of what was unpacked.
+pub(crate) const SERVERS: [ProgramPackage; 9] = [
     package("nginx-light", &[]),
     package("postgresql", &[]),
+    package("redis-server", &[]),
+    package("haproxy", &[]),
+    package("pgbouncer", &[]),
+    package("nftables", &[]),
+    package("hping3", &[]),
     package("nodejs", &[]),
     package("podman", &[]),
 ];

@@ -60,6 +60,12 @@ impl Order {
         self.held.is_empty()
     }
 
+    /// The time of the oldest event that is held back.
+    #[must_use]
+    pub fn oldest(&self) -> Option<KernelTime> {
+        self.held.front().map(Event::at)
+    }
+
     /// The time of the newest event that is held back.
     #[must_use]
     pub fn newest(&self) -> Option<KernelTime> {

@@ -2,6 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
+use serde::{Deserialize, Serialize};
+
 use super::Subject;
 use crate::event::{Cookie, Endpoints, KernelTime, KnownKind, KnownSocket, Netns};
 
@@ -55,5 +57,38 @@ impl Census {
     /// The two ends of a full socket that exists.
     pub(super) fn ends_of(&self, socket: Cookie) -> Option<Endpoints> {
         self.sockets.get(&socket).copied().flatten()
+    }
+}
+
+/// Sockets whose end was missed, as a comparison with a [`Census`] has found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gone {
+    /// They were gone by then.
+    pub at: KernelTime,
+    /// All records up to here were applied before the comparison.
+    pub compared: KernelTime,
+    /// Full sockets.
+    pub sockets: Vec<Cookie>,
+    /// Mini-sockets.
+    pub minis: Vec<(Netns, Endpoints)>,
+}
+
+/// Sockets of a part.
+const PART: usize = 4096;
+
+impl Gone {
+    /// The same in parts: a line of a recording has a limit.
+    pub fn parts(&self) -> impl Iterator<Item = Self> + '_ {
+        let empty = || Self { sockets: Vec::new(), minis: Vec::new(), ..*self };
+        let full = self.sockets.chunks(PART);
+        let full = full.map(move |part| Self { sockets: part.to_vec(), ..empty() });
+        let minis = self.minis.chunks(PART);
+        full.chain(minis.map(move |part| Self { minis: part.to_vec(), ..empty() }))
+    }
+
+    /// There is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.sockets.is_empty() && self.minis.is_empty()
     }
 }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::{
-    Census, Change, FullSocket, Life, MissedChange, Reason, TrackedEvent, Tracker, key,
+    Census, Change, FullSocket, Gone, Life, MissedChange, Reason, TrackedEvent, Tracker, key,
     mini::KnownMini, reason, way::way,
 };
 use crate::event::{
@@ -182,15 +182,16 @@ impl Tracker {
     /// Compares with what exists, after losses: a socket that is gone without a report has closed. All
     /// records up to [`Census::ended`] have to be applied before.
     ///
-    /// Returns when to compare again, if some sockets are too young to be looked for.
+    /// Returns which are gone, and when to compare again if some sockets are too young to be looked for.
     pub fn reconcile(
         &mut self,
         census: &Census,
-        mut out: impl FnMut(TrackedEvent),
-    ) -> Option<KernelTime> {
+        out: impl FnMut(TrackedEvent),
+    ) -> (Gone, Option<KernelTime>) {
         let taken = census.started;
         let mut again = None;
-        let mut gone = Vec::new();
+        let (sockets, minis) = (Vec::new(), Vec::new());
+        let mut gone = Gone { at: taken, compared: census.ended(), sockets, minis };
         // Of a socket that a mini-socket has replaced, only the report of its end was missed.
         self.sockets.retain(|_, known| !known.replaced || known.seen >= taken);
         for (socket, known) in self.sockets.iter_mut().filter(|(_, known)| known.seen < taken) {
@@ -199,26 +200,32 @@ impl Tracker {
             } else if census.lacks(&known.subject(*socket)) {
                 let listed = known.listed_by();
                 if listed < taken {
-                    gone.push(*socket);
+                    gone.sockets.push(*socket);
                 } else {
                     again = again.max(Some(listed));
                 }
             }
         }
-        for socket in gone {
-            let Some(mut known) = self.sockets.remove(&socket) else { continue };
-            for link in way(known.state, TcpState::Closed) {
-                self.infer_end(socket, &mut known, taken, link, &mut out);
-            }
-        }
-        let gone = |key: &_, mini: &KnownMini| {
+        let is_gone = |key: &_, mini: &KnownMini| {
             mini.seen < taken && !mini.waits() && census.lacks(&mini.subject(key))
         };
-        let minis = self.minis.iter().filter(|(key, mini)| gone(key, mini));
-        for key in minis.map(|(key, _)| *key).collect::<Vec<_>>() {
-            self.infer_end_of_mini(&key, taken, &mut out);
+        let minis = self.minis.iter().filter(|(key, mini)| is_gone(key, mini));
+        gone.minis.extend(minis.map(|(key, _)| (key.netns, key.ends)));
+        self.end_gone(&gone, out);
+        (gone, again)
+    }
+
+    /// Ends sockets that a comparison has found to be gone.
+    pub fn end_gone(&mut self, gone: &Gone, mut out: impl FnMut(TrackedEvent)) {
+        for socket in &gone.sockets {
+            let Some(mut known) = self.sockets.remove(socket) else { continue };
+            for link in way(known.state, TcpState::Closed) {
+                self.infer_end(*socket, &mut known, gone.at, link, &mut out);
+            }
         }
-        again
+        for (netns, ends) in &gone.minis {
+            self.infer_end_of_mini(&key(*netns, *ends), gone.at, &mut out);
+        }
     }
 }
 

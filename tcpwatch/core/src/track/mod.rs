@@ -39,7 +39,7 @@ use crate::{
     },
     timing::{Sysctls, wheel::TickRate},
 };
-pub use census::Census;
+pub use census::{Census, Gone};
 use connection::FullSocket;
 use doubt::Doubts;
 pub use existing::Existing;

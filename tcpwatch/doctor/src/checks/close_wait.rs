@@ -9,7 +9,10 @@ use tcpwatch_core::{
     track::{Subject, TrackedEvent, WaitsFor},
 };
 
-use super::Check;
+use super::{
+    Check,
+    sight::{Sight, Sights},
+};
 use crate::{
     finding::{Certainty, EXAMPLES, Example, Finding, Kind, Severity},
     seen::Surroundings,
@@ -28,6 +31,7 @@ const MOST: usize = 1 << 16;
 #[derive(Default)]
 pub(super) struct CloseWaits {
     held: HashMap<Cookie, NotClosed, FxBuildHasher>,
+    sights: Sights,
     /// How many have left the state, by owner.
     left: HashMap<OwnerKey, u32, FxBuildHasher>,
 }
@@ -36,6 +40,7 @@ struct NotClosed {
     subject: Subject,
     /// When the state was entered, or no later than that.
     since: KernelTime,
+    sight: Sight,
     /// Nobody has accepted it yet.
     waits_for_accept: bool,
     /// There is data on the way to the peer: a half-close that is in use.
@@ -60,6 +65,7 @@ impl CloseWaits {
             self.held.entry(socket).or_insert(NotClosed {
                 subject,
                 since,
+                sight: Sight::None,
                 waits_for_accept: false,
                 sends: false,
                 heard: None,
@@ -101,7 +107,7 @@ impl Check for CloseWaits {
                 let Some(socket) = still.subject.socket else { return };
                 self.enter(&still.subject, still.at.before(still.in_state.unwrap_or_default()));
                 if let Some(held) = self.held.get_mut(&socket) {
-                    held.subject = still.subject;
+                    (held.subject, held.sight) = (still.subject, Sight::Listed);
                     held.waits_for_accept = still.wait.waits_for == Some(WaitsFor::Accept);
                     let queued =
                         still.wait.unsent.unwrap_or(0) + still.wait.unacknowledged.unwrap_or(0);
@@ -118,13 +124,17 @@ impl Check for CloseWaits {
             .sockets()
             .filter(|waiter| waiter.known.state == TcpState::CloseWait)
             .for_each(|waiter| self.look(waiter));
+        self.sights.look(facts, TcpState::CloseWait);
+        for (socket, held) in &mut self.held {
+            held.sight = self.sights.of(*socket, held.subject.netns, held.since, held.sight);
+        }
     }
 
     fn findings(&self, now: KernelTime, seen: &mut Surroundings, into: &mut Vec<Finding>) {
         let mut groups: HashMap<(OwnerKey, Service), Vec<&NotClosed>, FxBuildHasher> =
             HashMap::default();
         for held in self.held.values().filter(|held| !held.waits_for_accept && !held.sends) {
-            if now.since(held.idle_since()) >= SHORT {
+            if now.since(held.idle_since()) >= SHORT && held.sight.is_believed(seen) {
                 let key = (OwnerKey::of(&held.subject), Service::of(&held.subject));
                 groups.entry(key).or_default().push(held);
             }
@@ -194,6 +204,7 @@ fn finding(
     );
     let sure = (severity, Certainty::Certain);
     Some(Finding {
+        about: with.clone(),
         since: Some(oldest),
         basis,
         examples: group.iter().take(EXAMPLES).map(|held| example(held, now)).collect(),

@@ -247,6 +247,7 @@ fn finding(
     let what =
         format!("{count} of {of} connects of {whose} to {remote} {}{until}", failure.words());
     Some(Finding {
+        about: remote.to_string(),
         since: *first,
         basis: match failure {
             Failure::Unanswered => {

@@ -9,7 +9,10 @@ use tcpwatch_core::{
     track::{Subject, TrackedEvent},
 };
 
-use super::Check;
+use super::{
+    Check,
+    sight::{Sight, Sights},
+};
 use crate::{
     finding::{Certainty, EXAMPLES, Example, Finding, Kind, Severity},
     seen::Surroundings,
@@ -25,12 +28,14 @@ const MOST: usize = 1 << 16;
 #[derive(Default)]
 pub(super) struct HalfCloseds {
     held: HashMap<Cookie, HalfClosedCase, FxBuildHasher>,
+    sights: Sights,
 }
 
 struct HalfClosedCase {
     subject: Subject,
     /// When the state was entered, or no later than that.
     since: KernelTime,
+    sight: Sight,
     /// When the last segment of the peer came, if the kernel was asked.
     heard: Option<KernelTime>,
 }
@@ -39,7 +44,8 @@ impl HalfCloseds {
     fn enter(&mut self, subject: &Subject, since: KernelTime) {
         let Some(socket) = subject.socket else { return };
         if self.held.len() < MOST {
-            let fresh = HalfClosedCase { subject: *subject, since, heard: None };
+            let fresh =
+                HalfClosedCase { subject: *subject, since, sight: Sight::None, heard: None };
             self.held.entry(socket).or_insert(fresh);
         }
     }
@@ -89,12 +95,19 @@ impl Check for HalfCloseds {
                 held.heard = known.quiet.map(|quiet| known.seen.before(quiet));
             }
         }
+        self.sights.look(facts, TcpState::FinWait2);
+        for (socket, held) in &mut self.held {
+            held.sight = self.sights.of(*socket, held.subject.netns, held.since, held.sight);
+        }
     }
 
     fn findings(&self, now: KernelTime, seen: &mut Surroundings, into: &mut Vec<Finding>) {
         let mut groups: HashMap<OwnerKey, Vec<&HalfClosedCase>, FxBuildHasher> = HashMap::default();
         for held in self.held.values() {
-            if now.since(held.heard.unwrap_or(held.since)) >= LONG && now.since(held.since) >= LONG
+            let is_long = |since| now.since(since) >= LONG;
+            if is_long(held.heard.unwrap_or(held.since))
+                && is_long(held.since)
+                && held.sight.is_believed(seen)
             {
                 groups.entry(OwnerKey::of(&held.subject)).or_default().push(held);
             }

@@ -5,7 +5,9 @@ use std::{collections::HashMap, net::IpAddr, time::Duration};
 
 use rustc_hash::FxBuildHasher;
 use tcpwatch_core::{
-    event::{Cookie, KernelTime, Netns, ResetDirection, SocketTimerKind, TcpState, Waiter},
+    event::{
+        Cookie, Direction, KernelTime, Netns, ResetDirection, SocketTimerKind, TcpState, Waiter,
+    },
     facts::HostFacts,
     track::{Subject, TrackedEvent},
 };
@@ -24,6 +26,8 @@ const IDLE: Duration = Duration::from_secs(10);
 const DEAD: u8 = 4;
 /// Idle connections that peers may reset without a finding.
 const RESETS: usize = 2;
+/// Clients of one host that may go away without a word, and nothing is wrong.
+const CLIENTS: usize = 3;
 /// Connections that are watched at most.
 const MOST: usize = 1 << 14;
 
@@ -156,25 +160,34 @@ fn finding(
     let shortest = group.iter().map(|(dead, _)| dead.idle).min()?;
     let resets = group.iter().filter(|(dead, _)| dead.by_reset).count();
     let alive = opened.is_some_and(|opened| opened >= first.at.before(Duration::from_secs(30)));
+    let is_client = |(_, subject): &(_, Subject)| subject.direction == Some(Direction::Incoming);
+    if !alive && count < CLIENTS && group.iter().all(is_client) {
+        return None;
+    }
     let time = seen.here(subject.netns).and_then(|here| here.ipv4("tcp_keepalive_time"));
+    let (s, were) = if count == 1 { ("", "was") } else { ("s", "were") };
     let keepalive = match group.iter().find_map(|(dead, _)| dead.keepalive) {
         Some(false) => "keepalive is off".to_owned(),
         Some(true) => format!(
-            "keepalive is on, too late: by default its first probe comes after {} s",
+            "keepalive is on, but too late: its first probe comes after {} s unless the socket says otherwise",
             time.unwrap_or(7200)
         ),
         None => "whether keepalive is on was not seen".to_owned(),
     };
-    let (s, are) = if count == 1 { ("", "is") } else { ("s", "are") };
+    let silent = count - resets;
+    let end = match (silent, resets) {
+        (_, 0) => "nothing answers any more".to_owned(),
+        (0, _) => "a reset ended them".to_owned(),
+        _ => format!("{silent} get no answer, {resets} were reset"),
+    };
     let what = format!(
-        "{count} connection{s} of {whose} to {host} {are} dead after {} without traffic or more: {} get no answer, \
-         {resets} were reset; {keepalive}",
+        "{count} connection{s} of {whose} to {host} {were} idle for {} or more and then dead: {end}; {keepalive}",
         Span(shortest),
-        count - resets
     );
     let certainty = if alive { Certainty::Likely } else { Certainty::Possible };
     let seconds = (shortest.as_secs() / 2).max(1);
     Some(Finding {
+        about: host.to_string(),
         since: Some(first.at),
         basis: if alive {
             format!("{host} answers on other connections: something between has forgotten these")

@@ -1,6 +1,7 @@
 //! The checks, one file each.
 
 mod accept_queue;
+mod accept_words;
 mod close_wait;
 mod connects;
 mod half_closed;
@@ -8,6 +9,7 @@ mod idle;
 mod no_listener;
 mod ports;
 mod resets;
+mod sight;
 mod syn_ack;
 mod syn_queue;
 mod sysctls;

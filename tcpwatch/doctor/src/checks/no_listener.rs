@@ -81,6 +81,7 @@ impl Check for ClosedPorts {
             );
             let sure = (Severity::Notice, Certainty::Certain);
             into.push(Finding {
+                about: format!("port {port}, {host}"),
                 since: Some(met.since),
                 basis: "each SYN was answered by a reset without a socket".to_owned(),
                 examples: met.examples.clone(),

@@ -8,7 +8,7 @@ use std::{
 
 use rustc_hash::FxBuildHasher;
 use tcpwatch_core::{
-    event::{Direction, Endpoint, KernelTime, Netns, TcpState},
+    event::{Direction, Endpoint, Endpoints, KernelTime, Netns, TcpState},
     facts::{HostFacts, NetnsFacts, PortUse},
     track::{Reason, Subject, TrackedEvent},
 };
@@ -110,20 +110,22 @@ impl Check for PortUses {
         for ((netns, remote), failed) in &self.failed {
             let ports = seen.here(*netns).map(|here| here.ports);
             let used = self.uses.iter().filter(|((here, _, to), _)| (here, to) == (netns, remote));
-            let used = used.map(|(_, (_, last))| last.seen).max_by_key(|seen| seen.used);
+            let last = used.map(|(_, (_, last))| last.seen).max_by_key(|seen| seen.used);
             let whose = seen.whose(&failed.subject);
             let range = ports.map_or_else(String::new, |ports| format!(" of {ports}"));
-            let used = used.map_or_else(String::new, |used| {
-                format!(": {}{range} in use, {} of them in TIME_WAIT", used.used, used.time_wait)
+            let used = last.map_or_else(String::new, |last| {
+                format!(": {}{range} in use, {} of them in TIME_WAIT", last.used, last.time_wait)
             });
             let what = format!(
                 "{whose} found no local port to connect to {remote}, {} times{used}",
                 failed.count
             );
             into.push(Finding {
+                about: remote.to_string(),
                 since: Some(failed.first),
                 basis: "connect() failed with EADDRNOTAVAIL before a SYN was sent".to_owned(),
                 examples: failed.examples.clone(),
+                change: seldom_or_often(last, ports),
                 ..Finding::new(
                     Kind::Ports,
                     (Severity::Critical, Certainty::Certain),
@@ -134,7 +136,7 @@ impl Check for PortUses {
             });
         }
         for ((netns, _, remote), (first, last)) in &self.uses {
-            let is_now = seen.last.as_ref().is_some_and(|facts| facts.at == last.at);
+            let is_now = seen.looked.as_ref().is_some_and(|(at, _)| *at == last.at);
             if is_now && !self.failed.contains_key(&(*netns, *remote)) {
                 into.extend(self.growing(*netns, *first, *last, seen));
             }
@@ -183,11 +185,38 @@ impl PortUses {
         );
         let sure = if forecast.is_some() { Certainty::Likely } else { Certainty::Certain };
         Some(Finding {
+            about: format!("{} {remote}", last.seen.local),
             since: Some(first.at),
             basis: "counted by sock_diag; the forecast takes the rate between the first look and the last".to_owned(),
+            examples: vec![destination(&last.seen)],
+            change: seldom_or_often(Some(last.seen), Some(ports)),
             ..Finding::new(Kind::Ports, (Severity::Warning, sure), last.taken, whose, what)
         })
     }
+}
+
+/// The remedy differs with what has the ports.
+fn seldom_or_often(last: Option<PortUse>, ports: Option<u32>) -> Vec<String> {
+    let now = ports.map_or_else(String::new, |ports| format!(" (there are {ports} ports now)"));
+    match last {
+        Some(last) if last.time_wait * 2 > last.used => vec![
+            "keep connections open and use them again: most of the ports are in TIME_WAIT"
+                .to_owned(),
+            format!("sysctl -w net.ipv4.tcp_tw_reuse=1, with timestamps{now}"),
+        ],
+        Some(_) => vec![format!(
+            "a limit for the pool below the number of ports{now}, and close what is not used: most of them are open"
+        )],
+        None => vec!["keep connections open and use them again".to_owned()],
+    }
+}
+
+/// Both ends without a port of this host's.
+fn destination(seen: &PortUse) -> Example {
+    let local = Endpoint { address: seen.local, port: 0 };
+    let ends = Endpoints { local, remote: seen.remote };
+    let note = format!("{} ports, {} in TIME_WAIT", seen.used, seen.time_wait);
+    Example { socket: None, ends, state: None, lasted: None, note }
 }
 
 /// When the ports are used up, if the number of them grows as it has. What is in TIME_WAIT leaves after 60 s, so that

@@ -178,7 +178,7 @@ fn finding(kind: Kind, group: &[&ResetEnds], all: u64, seen: &mut Surroundings) 
 }
 
 fn example(ended: &ResetEnds) -> Example {
-    let lived = ended.opened.map(|opened| format!("after {}", Span(ended.at.since(opened))));
+    let lived = ended.opened.map(|opened| format!("open for {}", Span(ended.at.since(opened))));
     let lost = ended.unsent.filter(|bytes| *bytes > 0);
     let lost = lost.map(|bytes| format!("{bytes} bytes not delivered"));
     let notes: Vec<String> = lived.into_iter().chain(lost).collect();

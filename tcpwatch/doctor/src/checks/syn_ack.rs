@@ -124,6 +124,7 @@ fn finding(netns: Netns, number: u16, port: &Port, seen: &mut Surroundings) -> O
     );
     let certainty = if alive > 0 { Certainty::Likely } else { Certainty::Possible };
     Some(Finding {
+        about: format!("port {number}"),
         since: port.since,
         basis: if alive > 0 {
             "the client is alive and does not hear this host".to_owned()

@@ -82,16 +82,13 @@ impl Check for SynQueues {
 
 impl SynQueues {
     fn finding(&self, netns: Netns, seen: &mut Surroundings) -> Option<Finding> {
-        let [cookies, drops, failed] =
-            ["TCPReqQFullDoCookies", "TCPReqQFullDrop", "SyncookiesFailed"]
-                .map(|name| seen.growth(netns, name));
+        let counts = SynCounters::of(netns, seen);
         let setting = seen.here(netns).and_then(|here| here.ipv4("tcp_syncookies"));
         let opened = self.cookies.iter().filter(|((here, _), _)| *here == netns);
         let busiest = opened.max_by_key(|(_, cookies)| cookies.connections);
         // That a connection was opened by a cookie follows from the absence of a request socket, of which records may be
         // lost: where the kernel counts, its counters decide.
-        let counts = seen.here(netns).is_some();
-        let met = cookies > 0 || drops > 0 || (!counts && busiest.is_some());
+        let met = counts.grew() || (!counts.are_read && busiest.is_some());
         if setting == Some(ALWAYS) || !met {
             return None;
         }
@@ -101,51 +98,76 @@ impl SynQueues {
         let port = crowded.map(|((_, port), _)| *port).or(busiest.map(|((_, port), _)| *port));
         let whose = port.map_or_else(|| Whose::unknown(netns), |port| owner(seen, netns, port));
         let at = port.map_or_else(|| "a port".to_owned(), |port| format!("port {port}"));
-        let half_open = crowded.map_or(0, |(_, most)| *most);
-        let what = if drops > 0 {
-            format!(
-                "the SYN queue of {at} is full, up to {half_open} half-open connections: {drops} SYNs were dropped, \
-                 because tcp_syncookies is 0"
-            )
-        } else {
-            format!(
-                "the SYN queue of {at} is full, up to {half_open} half-open connections: {} SYNs were answered by SYN \
-                 cookies",
-                cookies.max(busiest.map_or(0, |(_, cookies)| cookies.connections))
-            )
-        };
-        let severity = if drops > 0 { Severity::Critical } else { Severity::Warning };
-        let port_key = (netns, port.unwrap_or(0));
+        let opened = busiest.map_or(0, |(_, cookies)| cookies.connections);
+        let what = counts.words(&at, crowded.map_or(0, |(_, most)| *most), opened);
+        let severity = if counts.drops > 0 { Severity::Critical } else { Severity::Warning };
+        let certainty = if counts.are_read { Certainty::Certain } else { Certainty::Possible };
+        let count = if counts.are_read { counts.cookies + counts.drops } else { opened };
         let examples = busiest.map(|(_, cookies)| cookies.examples.clone());
-        let examples =
-            examples.or_else(|| self.half_open.get(&port_key).cloned()).unwrap_or_default();
+        let half_open = || self.half_open.get(&(netns, port?)).cloned();
         let mut change = Vec::new();
-        if drops > 0 {
+        if counts.drops > 0 {
             change.push("sysctl -w net.ipv4.tcp_syncookies=1 (it is 0)".to_owned());
         }
+        let listener = port.and_then(|port| seen.listening(netns, port));
+        change.extend(seen.backlog(netns, listener.map(|listener| listener.most)));
         Some(Finding {
             since: busiest.map(|(_, cookies)| cookies.since).or(seen.began),
-            basis: format!(
-                "the kernel's counters: TCPReqQFullDoCookies +{cookies}, TCPReqQFullDrop +{drops}, SyncookiesFailed \
-                 +{failed}; a flood and a backlog that is too small look alike here"
-            ),
-            examples,
+            basis: counts.basis(),
+            examples: examples.or_else(half_open).unwrap_or_default(),
             change,
-            ..Finding::new(
-                Kind::SynQueue,
-                (severity, Certainty::Certain),
-                cookies + drops,
-                whose,
-                what,
-            )
+            ..Finding::new(Kind::SynQueue, (severity, certainty), count, whose, what)
         })
+    }
+}
+
+/// How much the counters of a network namespace have grown.
+struct SynCounters {
+    are_read: bool,
+    cookies: u64,
+    drops: u64,
+    failed: u64,
+}
+
+impl SynCounters {
+    fn of(netns: Netns, seen: &Surroundings) -> Self {
+        let [cookies, drops, failed] =
+            ["TCPReqQFullDoCookies", "TCPReqQFullDrop", "SyncookiesFailed"]
+                .map(|name| seen.growth(netns, name));
+        Self { are_read: seen.here(netns).is_some(), cookies, drops, failed }
+    }
+
+    const fn grew(&self) -> bool {
+        self.cookies > 0 || self.drops > 0
+    }
+
+    fn words(&self, at: &str, half_open: u32, opened: u64) -> String {
+        let Self { are_read, cookies, drops, .. } = self;
+        let queue =
+            format!("the SYN queue of {at} is full, up to {half_open} half-open connections");
+        match (are_read, drops) {
+            (false, _) => format!(
+                "{opened} connections to {at} were opened by SYN cookies: its SYN queue was full, or tcp_syncookies is 2"
+            ),
+            (true, 0) => format!("{queue}: {cookies} SYNs were answered by SYN cookies"),
+            (true, _) => format!("{queue}: {drops} SYNs were dropped, because tcp_syncookies is 0"),
+        }
+    }
+
+    fn basis(&self) -> String {
+        let Self { are_read, cookies, drops, failed } = self;
+        if !are_read {
+            return "the counters and sysctls of this network namespace were not read".to_owned();
+        }
+        format!(
+            "the kernel's counters: TCPReqQFullDoCookies +{cookies}, TCPReqQFullDrop +{drops}, SyncookiesFailed \
+             +{failed}; a flood and a backlog that is too small look alike here"
+        )
     }
 }
 
 /// Who listens on this port.
 pub(super) fn owner(seen: &mut Surroundings, netns: Netns, port: u16) -> Whose {
-    let listener =
-        seen.here(netns).and_then(|here| here.listeners.iter().find(|one| one.local.port == port));
-    let listener = listener.copied();
+    let listener = seen.listening(netns, port).copied();
     listener.map_or_else(|| Whose::unknown(netns), |listener| seen.listens(netns, &listener))
 }

@@ -84,6 +84,7 @@ fn finding(entry: &Unsafe, netns: Netns, seen: &Surroundings) -> Option<Finding>
     let what = format!("net.ipv4.{sysctl} is {value}: {because}");
     let sure = (Severity::Notice, Certainty::Certain);
     Some(Finding {
+        about: (*sysctl).to_owned(),
         basis: format!("read in this namespace; it matters because of {}", with.word()),
         since: seen.began,
         change: vec![format!("sysctl -w net.ipv4.{sysctl}={better} (it is {value})")],

@@ -64,7 +64,13 @@ impl Check for TimeWaitOverflowCheck {
             });
             into.push(Finding {
                 since: met.map(|(since, ..)| *since).or(seen.began),
-                basis: format!("the kernel's reason, and TCPTimeWaitOverflow +{counted}"),
+                basis: match (met, counted) {
+                    (_, 0) => "the kernel's reason for the end of these connections".to_owned(),
+                    (None, more) => format!("TCPTimeWaitOverflow grew by {more}"),
+                    (Some(_), more) => {
+                        format!("the kernel's reason, and TCPTimeWaitOverflow grew by {more}")
+                    }
+                },
                 examples: met.map(|(.., examples)| examples.clone()).unwrap_or_default(),
                 change: change.into_iter().collect(),
                 ..Finding::new(Kind::TimeWaitOverflow, sure, count, Whose::unknown(netns), what)

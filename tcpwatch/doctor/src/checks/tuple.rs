@@ -60,6 +60,7 @@ impl Check for TuplesInUse {
             );
             let sure = (Severity::Warning, Certainty::Certain);
             into.push(Finding {
+                about: remote.to_string(),
                 since: Some(met.since),
                 basis: "the kernel's reason for the end of the connect".to_owned(),
                 examples: met.examples.clone(),

@@ -4,7 +4,7 @@ use std::{collections::HashMap, time::Duration};
 
 use rustc_hash::FxBuildHasher;
 use tcpwatch_core::{
-    event::{Cookie, KernelTime, TcpState, Waiter},
+    event::{Cookie, KernelTime, SocketTimerKind, TcpState, Waiter},
     facts::HostFacts,
 };
 
@@ -25,6 +25,8 @@ const MOST: usize = 1 << 14;
 
 #[derive(Default)]
 pub(super) struct Unreads {
+    /// Sockets whose peers do not read, in the last look.
+    blocked: Vec<Waiter>,
     queued: HashMap<Cookie, Queued, FxBuildHasher>,
 }
 
@@ -39,6 +41,10 @@ struct Queued {
 
 impl Check for Unreads {
     fn facts(&mut self, facts: &HostFacts) {
+        let probes = |waiter: &&Waiter| {
+            waiter.timer.is_some_and(|timer| timer.kind == SocketTimerKind::WindowProbe)
+        };
+        self.blocked = facts.sockets().filter(probes).copied().collect();
         for waiter in facts.sockets() {
             let known = &waiter.known;
             let held = known.state == TcpState::Established && known.inode != 0;
@@ -68,6 +74,13 @@ impl Check for Unreads {
             let subject = seen.subject(known.socket, known.netns, known.ends);
             groups.entry(OwnerKey::of(&subject)).or_default().push(queued);
         }
+        let owner = |waiter: &Waiter| {
+            let known = &waiter.known;
+            OwnerKey::of(&seen.subject(known.socket, known.netns, known.ends))
+        };
+        // A proxy does not read what it cannot send on.
+        let blocked: Vec<OwnerKey> = self.blocked.iter().map(owner).collect();
+        groups.retain(|owner, _| !blocked.contains(owner));
         for mut group in groups.into_values() {
             group.sort_by_key(|queued| queued.since);
             into.extend(finding(&group, now, seen));

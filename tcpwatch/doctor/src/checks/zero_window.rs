@@ -4,7 +4,7 @@ use std::{collections::HashMap, time::Duration};
 
 use rustc_hash::FxBuildHasher;
 use tcpwatch_core::{
-    event::{Cookie, Endpoint, KernelTime, SocketTimerKind, Waiter},
+    event::{Cookie, Direction, Endpoint, KernelTime, SocketTimerKind, Waiter},
     facts::HostFacts,
     track::TrackedEvent,
 };
@@ -19,6 +19,10 @@ use crate::{
 
 /// A window that has been closed for as long was not opened by a reader who is slow for a moment.
 const LONG: Duration = Duration::from_secs(4);
+/// The same of a client of this host, which may be slow and nothing is wrong.
+const LONG_OF_CLIENT: Duration = Duration::from_secs(6);
+/// The shortest wait before a probe (`TCP_RTO_MIN`, `include/net/tcp.h`).
+const SHORTEST: Duration = Duration::from_millis(200);
 /// Sockets that are watched at most.
 const MOST: usize = 1 << 14;
 
@@ -45,10 +49,13 @@ impl Check for ZeroWindows {
     fn facts(&mut self, facts: &HostFacts) {
         for waiter in facts.sockets() {
             if is_shut(waiter) && self.shut.len() < MOST {
-                let since = waiter.known.seen.before(probed_for(waiter));
+                let (least, most) = probed_for(waiter);
+                let [since, earliest] = [least, most].map(|span| waiter.known.seen.before(span));
                 let fresh = Shut { waiter: *waiter, since, last: facts.at };
                 let shut = self.shut.entry(waiter.known.socket).or_insert(fresh);
                 (shut.waiter, shut.last) = (*waiter, facts.at);
+                // It was open between the looks.
+                shut.since = shut.since.max(earliest);
             }
         }
         self.shut.retain(|_, shut| shut.last == facts.at);
@@ -57,9 +64,13 @@ impl Check for ZeroWindows {
     fn findings(&self, now: KernelTime, seen: &mut Surroundings, into: &mut Vec<Finding>) {
         let mut groups: HashMap<(OwnerKey, Endpoint), Vec<&Shut>, FxBuildHasher> =
             HashMap::default();
-        for shut in self.shut.values().filter(|shut| now.since(shut.since) >= LONG) {
+        for shut in self.shut.values() {
             let known = &shut.waiter.known;
             let subject = seen.subject(known.socket, known.netns, known.ends);
+            let is_client = subject.direction == Some(Direction::Incoming);
+            if now.since(shut.since) < if is_client { LONG_OF_CLIENT } else { LONG } {
+                continue;
+            }
             // By host: the peer of an accepted connection has a port of its own each time.
             let peer = Endpoint { port: 0, ..known.ends.remote };
             groups.entry((OwnerKey::of(&subject), peer)).or_default().push(shut);
@@ -77,13 +88,17 @@ fn is_shut(waiter: &Waiter) -> bool {
     probes && waiter.tcp.is_some_and(|tcp| tcp.window.is_none_or(|window| window == 0))
 }
 
-/// How long the window has been probed at least: each wait was twice the one before (`icsk_backoff`), and the one that
-/// runs is the longest, unless it is bounded.
-fn probed_for(waiter: &Waiter) -> Duration {
-    let Some((tcp, timer)) = waiter.tcp.zip(waiter.timer) else { return Duration::ZERO };
-    let waits = (1_u32 << tcp.backoff.min(16)) - 1;
-    let whole = tcp.rto.min(Duration::from_millis(200)) * waits;
-    whole.min(Duration::from_hours(1)).saturating_sub(timer.left)
+/// How long the window has been probed, at least and at most: each wait was twice the one before (`icsk_backoff`), and
+/// an open window begins anew (`tcp_ack_probe`, `net/ipv4/tcp_input.c`).
+fn probed_for(waiter: &Waiter) -> (Duration, Duration) {
+    let Some((tcp, timer)) = waiter.tcp.zip(waiter.timer) else {
+        return (Duration::ZERO, Duration::MAX);
+    };
+    let waits = |count: u8| (1_u32 << count.min(16)) - 1;
+    // The wait that runs is among them.
+    let count = waits(tcp.backoff.saturating_add(1));
+    let least = (tcp.rto.min(SHORTEST) * count).min(Duration::from_hours(1));
+    (least.saturating_sub(timer.left), (tcp.rto.max(SHORTEST) * count).saturating_sub(timer.left))
 }
 
 fn finding(group: &[&Shut], now: KernelTime, seen: &mut Surroundings) -> Option<Finding> {
@@ -104,6 +119,7 @@ fn finding(group: &[&Shut], now: KernelTime, seen: &mut Surroundings) -> Option<
         Example::of_waiter(&shut.waiter, now.since(shut.since), note)
     };
     Some(Finding {
+        about: known.ends.remote.address.to_string(),
         since: Some(oldest.since),
         basis: "the kernel probes the window, and it stays 0".to_owned(),
         examples: group.iter().take(EXAMPLES).map(example).collect(),
@@ -115,4 +131,47 @@ fn finding(group: &[&Shut], now: KernelTime, seen: &mut Surroundings) -> Option<
             what,
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use tcpwatch_core::event::{
+        Endpoints, KnownKind, KnownSocket, Netns, SocketTimer, TcpInfo, TcpState,
+    };
+
+    use super::*;
+
+    #[test]
+    fn probes_say_how_long_a_window_was_closed_at_most() {
+        let end = Endpoint { address: Ipv4Addr::LOCALHOST.into(), port: 1 };
+        let known = KnownSocket {
+            socket: Cookie(1),
+            netns: Netns(1),
+            ends: Endpoints { local: end, remote: end },
+            cgroup: None,
+            state: TcpState::Established,
+            kind: KnownKind::Full,
+            timer_left: None,
+            seen: KernelTime(0),
+            quiet: None,
+            inode: 1,
+            owner: None,
+        };
+        let ms = Duration::from_millis;
+        let timer = SocketTimer { kind: SocketTimerKind::WindowProbe, left: ms(300), tries: 0 };
+        let tcp = TcpInfo {
+            rto: ms(200),
+            backoff: 2,
+            in_flight: 0,
+            unsent: Some(1),
+            window: Some(0),
+            bytes_received: None,
+        };
+        let waiter =
+            Waiter { known, timer: Some(timer), receive_queue: 0, send_queue: 1, tcp: Some(tcp) };
+        // 200 and 400 ms have passed, and 500 of the 800 ms that run.
+        assert_eq!(probed_for(&waiter), (ms(1100), ms(1100)));
+    }
 }

@@ -11,8 +11,9 @@ use tcpwatch_core::{
     event::{CgroupId, KnownSocket, Netns, Waiter, WallClock},
     facts::HostFacts,
     place::CgroupPlace,
+    sink::Loss,
     timing::Sysctls,
-    track::{Others, Reliance},
+    track::{Gone, Others, Reliance},
 };
 
 use super::container_names::LONGEST_NAME;
@@ -67,6 +68,10 @@ enum Frame {
     Others(Others),
     Sysctls(Netns, Sysctls),
     Facts(Box<HostFacts>),
+    /// Before the rest, in [`Frame::Facts`] with the same time.
+    PartOfFacts(Box<HostFacts>),
+    Loss(Loss),
+    Gone(Gone),
     /// A cgroup's path, in hexadecimal: it need not be text; and the name of its container, if it has one that is
     /// known.
     Cgroup(
@@ -111,13 +116,15 @@ fn digits<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error>
 impl Frame {
     fn item(self) -> Option<RecordedItem> {
         match self {
-            Self::Known(_) => None,
+            Self::Known(_) | Self::PartOfFacts(_) => None,
             Self::Record(bytes) => Some(RecordedItem::Record(bytes)),
             Self::Answer(socket) => Some(RecordedItem::Answer(socket)),
             Self::Waiter(waiter) => Some(RecordedItem::Waiter(Box::new(waiter))),
             Self::Others(others) => Some(RecordedItem::Others(others)),
             Self::Sysctls(netns, sysctls) => Some(RecordedItem::Sysctls(netns, sysctls)),
             Self::Facts(facts) => Some(RecordedItem::Facts(facts)),
+            Self::Loss(loss) => Some(RecordedItem::Loss(loss)),
+            Self::Gone(gone) => Some(RecordedItem::Gone(gone)),
             Self::Cgroup(id, path, container_name) => {
                 Some(RecordedItem::Cgroup(RecordedCgroup { id, path, container_name }))
             }
@@ -140,6 +147,10 @@ pub enum RecordedItem {
     Sysctls(Netns, Sysctls),
     /// A look at the kernel.
     Facts(Box<HostFacts>),
+    /// Records that the kernel side lost.
+    Loss(Loss),
+    /// Sockets that were found to be gone after losses.
+    Gone(Gone),
     /// Where a cgroup is, before the first record that names it.
     Cgroup(RecordedCgroup),
 }
@@ -274,7 +285,31 @@ impl Recorder {
     /// # Errors
     /// If the file cannot be written.
     pub fn facts(&mut self, facts: &HostFacts) -> io::Result<()> {
-        write_line(&mut self.file, &Frame::Facts(Box::new(facts.clone())))
+        for part in facts.parts() {
+            write_line(&mut self.file, &Frame::PartOfFacts(Box::new(part)))?;
+        }
+        let (at, unseen) = (facts.at, facts.unseen.clone());
+        let rest = HostFacts { at, namespaces: Vec::new(), unseen };
+        write_line(&mut self.file, &Frame::Facts(Box::new(rest)))
+    }
+
+    /// Writes what was lost.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn loss(&mut self, loss: &Loss) -> io::Result<()> {
+        write_line(&mut self.file, &Frame::Loss(*loss))
+    }
+
+    /// Writes which sockets were found to be gone.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn gone(&mut self, gone: &Gone) -> io::Result<()> {
+        for gone in gone.parts() {
+            write_line(&mut self.file, &Frame::Gone(gone))?;
+        }
+        Ok(())
     }
 
     /// Writes the path of a cgroup, and the name of its container.
@@ -327,6 +362,8 @@ pub struct Recording<F> {
     line: usize,
     /// What ended the list of sockets.
     first: Option<RecordedItem>,
+    /// Parts of a look that is not complete yet.
+    facts: Option<HostFacts>,
     /// The line within which the file ends.
     cut: Option<usize>,
 }
@@ -347,16 +384,24 @@ impl<F: BufRead> Recording<F> {
             return Err(RecordingError::Empty);
         }
         let header = header(&text)?;
-        let (known, cgroups, first, cut) = (Vec::new(), Vec::new(), None, None);
-        let mut recording = Self { header, known, cgroups, file, text, line: 1, first, cut };
+        let (known, cgroups) = (Vec::new(), Vec::new());
+        let (first, facts, cut) = (None, None, None);
+        let mut recording = Self { header, known, cgroups, file, text, line: 1, first, facts, cut };
         while let Some(frame) = recording.next_frame()? {
             match frame {
                 Frame::Known(socket) => recording.known.push(socket),
                 Frame::Cgroup(id, path, container_name) => {
                     recording.cgroups.push(RecordedCgroup { id, path, container_name });
                 }
+                // What it is a part of comes next.
+                Frame::PartOfFacts(part) => recording.part(*part),
                 other => {
-                    recording.first = other.item();
+                    recording.first = match other {
+                        Frame::Facts(rest) => {
+                            Some(RecordedItem::Facts(Box::new(recording.whole(*rest))))
+                        }
+                        other => other.item(),
+                    };
                     break;
                 }
             }
@@ -373,11 +418,34 @@ impl<F: BufRead> Recording<F> {
             return Ok(Some(item));
         }
         while let Some(frame) = self.next_frame()? {
-            if let Some(item) = frame.item() {
-                return Ok(Some(item));
+            match frame {
+                Frame::PartOfFacts(part) => self.part(*part),
+                Frame::Facts(rest) => {
+                    return Ok(Some(RecordedItem::Facts(Box::new(self.whole(*rest)))));
+                }
+                other => {
+                    if let Some(item) = other.item() {
+                        return Ok(Some(item));
+                    }
+                }
             }
         }
         Ok(None)
+    }
+
+    fn part(&mut self, part: HostFacts) {
+        match &mut self.facts {
+            Some(facts) if facts.at == part.at => facts.add(part),
+            facts => *facts = Some(part),
+        }
+    }
+
+    fn whole(&mut self, rest: HostFacts) -> HostFacts {
+        let begun = self.facts.take().filter(|facts| facts.at == rest.at);
+        let mut facts = begun.unwrap_or(HostFacts { namespaces: Vec::new(), ..rest.clone() });
+        facts.unseen.clone_from(&rest.unseen);
+        facts.add(rest);
+        facts
     }
 
     /// The number of the line within which the file ends, once that has been read: whoever wrote it was

@@ -22,9 +22,13 @@ pub(super) fn cases() -> Vec<Case> {
         case("localhost is ::1 first", falls_back, &[]),
         case("a server that starts late", starts_late, &[]),
         case("a router rejects", rejected, &["connect_rejected"]),
+        case("a router rejects once", rejected_once, &[]),
         case("all ports are used", no_port, &["ports_run_out"]),
         case("some ports are used", some_ports, &[]),
         case("ports in TIME_WAIT that are used again", reused_ports, &[]),
+        case("ports that are taken one after the other", ports_grow, &["ports_run_out"]),
+        case("many ports that stay taken", many_ports, &[]),
+        case("a SYN+ACK is lost once", syn_ack_lost_once, &[]),
         case("SYN+ACKs are lost", syn_ack_lost, &["syn_ack_lost", "connect_unanswered"]),
         case("a port that is in use", tuple_in_use, &["tuple_in_use"]),
         case("a port that is used for another destination", tuple_not_in_use, &[]),
@@ -109,6 +113,20 @@ fn rejected(host: &Host) -> Kept {
     Box::new(())
 }
 
+/// The route is mended, and the next connect succeeds.
+fn rejected_once(host: &Host) -> Kept {
+    host.there.set("ipv4.ip_forward", "1").unwrap();
+    host.there.run("ip route add unreachable 192.0.2.0/24");
+    host.here.run("ip route add default via 10.9.0.2");
+    let listener = listen(&host.there, 16);
+    let to = reached(&listener, "192.0.2.1");
+    host.here.inside(|| TcpStream::connect_timeout(&to, Duration::from_secs(5)).unwrap_err());
+    host.there.run("ip route del unreachable 192.0.2.0/24");
+    host.there.run("ip address add 192.0.2.1/32 dev lo");
+    let client = host.here.inside(|| TcpStream::connect(to).unwrap());
+    Box::new((client, listener.accept().unwrap(), listener))
+}
+
 /// A neighbour that accepts, and this host with so many ports.
 fn with_ports(host: &Host, count: u16, connects: usize) -> Kept {
     let last = 40_000 + count - 1;
@@ -131,6 +149,26 @@ fn no_port(host: &Host) -> Kept {
 
 fn some_ports(host: &Host) -> Kept {
     with_ports(host, 10, 4)
+}
+
+/// From 20 on, two in a second: of 100 ports 60 and more, and none left in some seconds more.
+fn ports_grow(host: &Host) -> Kept {
+    host.here.set("ipv4.ip_local_port_range", "40000 40099").unwrap();
+    let listener = listen(&host.there, 128);
+    let to = reached(&listener, "10.9.0.2");
+    let pair =
+        || (host.here.inside(|| TcpStream::connect(to).unwrap()), listener.accept().unwrap());
+    let mut held: Vec<_> = (0..20).map(|_| pair()).collect();
+    for _ in 0..44 {
+        let_pass(Duration::from_millis(400));
+        held.push(pair());
+    }
+    Box::new((held, listener))
+}
+
+/// 60 of 100, which no more are added to.
+fn many_ports(host: &Host) -> Kept {
+    with_ports(host, 100, 60)
 }
 
 /// `tcp_tw_reuse` is 2: on loopback a port in TIME_WAIT is free again after a second.
@@ -159,6 +197,20 @@ fn syn_ack_lost(host: &Host) -> Kept {
         })
         .collect();
     Box::new((connects, listener))
+}
+
+/// The second one comes through, a second later.
+fn syn_ack_lost_once(host: &Host) -> Kept {
+    let listener = host.listen(16);
+    let to = reached(&listener, "127.0.0.1");
+    let connecting = host.here.inside(|| {
+        let socket = sockets::unbound(to);
+        sockets::lose_syn_acks(&socket);
+        sockets::start_connect(socket, to)
+    });
+    let_pass(Duration::from_millis(300));
+    sockets::lose_nothing(&connecting);
+    Box::new((connecting, listener.accept().unwrap(), listener))
 }
 
 fn bound_twice(host: &Host, second: &str) -> Kept {

@@ -16,6 +16,8 @@ pub(super) fn cases() -> Vec<Case> {
     vec![
         case("an accept queue that is full", full, &["accept_queue", "connect_unanswered"]),
         case("nobody accepts", not_accepted, &["accept_queue"]),
+        case("accepted too slowly", accepted_slowly, &["accept_queue"]),
+        case("accepted after a moment", accepted_late, &[]),
         case("a busy listener", busy, &[]),
         case("a SYN queue that is full, with cookies", cookies, &["syn_queue_full"]),
         case(
@@ -40,6 +42,31 @@ fn not_accepted(host: &Host) -> Kept {
     let listener = host.listen(16);
     let clients = [host.connect(&listener), host.connect(&listener)];
     Box::new((clients, listener))
+}
+
+/// There are always four that wait for `accept()`, each for some seconds.
+fn accepted_slowly(host: &Host) -> Kept {
+    let listener = host.listen(16);
+    let mut clients: Vec<TcpStream> = (0..4).map(|_| host.connect(&listener)).collect();
+    let mut servers = Vec::new();
+    for _ in 0..22 {
+        let_pass(Duration::from_millis(800));
+        servers.push(listener.accept().unwrap());
+        clients.push(host.connect(&listener));
+    }
+    Box::new((clients, servers, listener))
+}
+
+/// One waits for half a second, again and again.
+fn accepted_late(host: &Host) -> Kept {
+    let listener = host.listen(16);
+    let mut held = Vec::new();
+    for _ in 0..30 {
+        let client = host.connect(&listener);
+        let_pass(Duration::from_millis(500));
+        held.push((client, listener.accept().unwrap()));
+    }
+    Box::new((held, listener))
 }
 
 fn busy(host: &Host) -> Kept {

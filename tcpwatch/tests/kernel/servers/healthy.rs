@@ -10,7 +10,7 @@ use std::{
 
 use super::{
     agreement::{PORT, Talk},
-    http, needs_packages, nginx, postgresql,
+    http, needs_packages, nginx, postgresql, redis,
     system::{NOBODY, ROOT},
 };
 use crate::harness::{let_pass, netns::Netns, poll_within, program};
@@ -19,26 +19,36 @@ use crate::harness::{let_pass, netns::Netns, poll_within, program};
 const SECONDS: u64 = 20;
 /// Clients at a time.
 const CLIENTS: usize = 4;
+/// Of those that come at once.
+const BURST: usize = 50;
 /// Connections that stay, as those of a pool.
 const POOL: usize = 20;
 
 #[test]
-fn nginx_and_postgresql_under_load_have_no_findings() {
+fn nginx_postgresql_and_redis_under_load_have_no_findings() {
     needs_packages!();
     let seconds = env::var("TCPWATCH_BUSY_SECONDS").map_or(SECONDS, |word| word.parse().unwrap());
     let nginx = nginx::installed();
-    busy(
-        seconds,
-        &Talk { name: "nginx", connections: 0, ask: http::ask, end: http::end },
-        |netns| nginx.start(netns, ROOT, &nginx::PROGRAM),
-    );
-    let (system, server) = postgresql::installed();
-    let server: Vec<&str> = server.iter().map(String::as_str).collect();
-    let talk =
-        Talk { name: "postgresql", connections: 0, ask: postgresql::ask, end: postgresql::end };
-    busy(seconds, &talk, |netns| system.start(netns, NOBODY, &server));
+    let [postgresql, redis] = [postgresql::installed(), redis::installed()];
+    let quiet = |name, ask, end| Talk { name, connections: 0, ask, end };
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let talk = quiet("nginx", http::ask, http::end);
+            busy(seconds, &talk, |netns| nginx.start(netns, ROOT, &nginx::PROGRAM));
+        });
+        for (talk, (system, server), user) in [
+            (quiet("postgresql", postgresql::ask, postgresql::end), postgresql, NOBODY),
+            (quiet("redis", redis::ask, redis::end), redis, ROOT),
+        ] {
+            scope.spawn(move || {
+                let server: Vec<&str> = server.iter().map(String::as_str).collect();
+                busy(seconds, &talk, |netns| system.start(netns, user, &server));
+            });
+        }
+    });
 }
 
+/// Each beside a doctor of its own.
 fn busy<T>(seconds: u64, talk: &Talk, start: impl FnOnce(&Netns) -> T) {
     let netns = Netns::new();
     let _server = start(&netns);
@@ -55,12 +65,34 @@ fn busy<T>(seconds: u64, talk: &Talk, start: impl FnOnce(&Netns) -> T) {
         for _ in 0..CLIENTS {
             scope.spawn(|| netns.inside(|| talk_until(talk, at, until)));
         }
+        scope.spawn(|| netns.inside(|| come_in_bursts(at, until)));
+        scope.spawn(|| netns.inside(|| wait_slowly(talk, at, until)));
         netns.inside(|| keep_a_pool(talk, at, until));
     });
     let output = child.wait_with_output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     println!("measured: {}: {}", talk.name, text.lines().nth(1).unwrap_or_default());
     assert_eq!(output.status.code(), Some(0), "{}:\n{text}", talk.name);
+}
+
+/// Many connect at once, as after a restart of their pool, and most of them say nothing.
+fn come_in_bursts(at: SocketAddr, until: Instant) {
+    while Instant::now() < until {
+        let clients: Vec<_> = (0..BURST).map(|_| TcpStream::connect(at).unwrap()).collect();
+        let_pass(Duration::from_millis(500));
+        drop(clients);
+        let_pass(Duration::from_secs(3));
+    }
+}
+
+/// A client that takes its time before it asks and after it was answered.
+fn wait_slowly(talk: &Talk, at: SocketAddr, until: Instant) {
+    while Instant::now() < until {
+        let mut client = TcpStream::connect(at).unwrap();
+        let_pass(Duration::from_secs(3));
+        (talk.ask)(&mut client);
+        let_pass(Duration::from_secs(4));
+    }
 }
 
 /// One connection after the other, closed by either side.

@@ -4,6 +4,7 @@
 //! A tier of its own, `cargo xtask test servers`, which fetches the packages.
 
 mod agreement;
+mod broken;
 mod containers;
 mod healthy;
 mod holders;
@@ -11,6 +12,7 @@ mod http;
 mod nginx;
 mod node;
 mod postgresql;
+mod redis;
 mod system;
 
 use std::{

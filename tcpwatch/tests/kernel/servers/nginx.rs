@@ -10,6 +10,21 @@ use super::{
 
 /// Its files, and how it is started.
 pub(super) fn installed() -> System {
+    on(&format!("127.0.0.1:{PORT}"))
+}
+
+/// The same with another argument of `listen`.
+pub(super) fn on(listen: &str) -> System {
+    with(listen, "return 200 \"hello\\n\";")
+}
+
+/// One that asks a server behind it, and gives up after 1 s.
+pub(super) fn proxy_to(server: &str) -> System {
+    let location = format!("proxy_pass http://{server}; proxy_read_timeout 1s;");
+    with(&format!("127.0.0.1:{PORT}"), &location)
+}
+
+fn with(listen: &str, location: &str) -> System {
     let system = System::of("nginx-light");
     let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
         .map(|name| format!("{name}_temp_path /work/{name};\n"))
@@ -19,7 +34,7 @@ pub(super) fn installed() -> System {
          events {{ worker_connections 1000; }}
          http {{
              access_log off; keepalive_timeout 600; {temporary}
-             server {{ listen 127.0.0.1:{PORT}; location / {{ return 200 \"hello\\n\"; }} }}
+             server {{ listen {listen}; location / {{ {location} }} }}
          }}"
     );
     fs::write(system.work().join("nginx.conf"), configuration).unwrap();

@@ -41,12 +41,22 @@ fn await_ready(stream: &mut TcpStream) {
 
 /// Begins a session and makes a query.
 pub(super) fn ask(stream: &mut TcpStream) {
+    begin(stream, "select 1");
+}
+
+/// The same with another query.
+pub(super) fn begin(stream: &mut TcpStream, query: &str) {
     let version = 196_608_u32.to_be_bytes();
     let names = b"user\0postgres\0database\0postgres\0\0";
     send(stream, b"", &[version.as_slice(), names].concat());
     await_ready(stream);
-    send(stream, b"Q", b"select 1\0");
+    send_query(stream, query);
     await_ready(stream);
+}
+
+/// Makes a query and does not wait for the answer.
+pub(super) fn send_query(stream: &mut TcpStream, query: &str) {
+    send(stream, b"Q", &[query.as_bytes(), b"\0"].concat());
 }
 
 /// Ends the session, upon which its process ends.
@@ -66,6 +76,11 @@ fn programs() -> PathBuf {
 
 /// A system with an empty cluster, and how its server is started.
 pub(super) fn installed() -> (System, Vec<String>) {
+    installed_on("127.0.0.1")
+}
+
+/// The same on another address, where everybody may come in.
+pub(super) fn installed_on(address: &str) -> (System, Vec<String>) {
     let system = System::of("postgresql");
     chown(system.work(), Some(NUMBER), Some(NUMBER)).unwrap();
     let [initdb, postgres] =
@@ -73,8 +88,9 @@ pub(super) fn installed() -> (System, Vec<String>) {
     let data = ["-D", "/work/data"];
     let made = ["--username=postgres", "--auth=trust", "--no-sync", "--locale=C"];
     system.run(NOBODY, &[&[initdb.as_str()], &data[..], &made].concat());
+    fs::write(system.work().join("data/pg_hba.conf"), "host all all 0.0.0.0/0 trust\n").unwrap();
     let port = PORT.to_string();
-    let settings = ["-h", "127.0.0.1", "-p", &port, "-k", "", "-F", "-N", "250", "-B", "32MB"];
+    let settings = ["-h", address, "-p", &port, "-k", "", "-F", "-N", "250", "-B", "32MB"];
     let server = [&[postgres.as_str()], &data[..], &settings].concat();
     let server = server.into_iter().map(str::to_owned).collect();
     (system, server)

@@ -48,9 +48,9 @@ struct FindingLine<'a> {
     /// Likely causes, the most frequent first.
     causes: &'a [&'static str],
     /// What to check.
-    check: &'a [&'static str],
+    check: Vec<String>,
     /// What to change: first by the values of this host, then in general.
-    change: Vec<&'a str>,
+    change: Vec<String>,
 }
 
 /// A connection that shows it.
@@ -145,7 +145,6 @@ impl JsonLines {
 impl<'a> FindingLine<'a> {
     fn of(finding: &'a Finding, since: Option<String>, at: KernelTime) -> Self {
         let advice = finding.kind.advice();
-        let own = finding.change.iter().map(String::as_str);
         Self {
             finding: Word(finding.kind.word()),
             severity: Word(finding.severity.word()),
@@ -159,8 +158,8 @@ impl<'a> FindingLine<'a> {
             owner_inherited: finding.whose.inherited,
             examples: finding.examples.iter().map(ExampleMember::of).collect(),
             causes: advice.causes,
-            check: advice.check,
-            change: own.chain(advice.change.iter().copied()).collect(),
+            check: finding.checks(),
+            change: finding.changes(),
         }
     }
 }

@@ -136,11 +136,12 @@ fn a_connect_that_waits_is_known_by_its_cookie_and_gets_its_port_from_the_kernel
 fn a_socket_that_may_not_be_in_the_kernels_list_yet_is_looked_for_later() {
     let mut tracker = tracker();
     tell(&mut tracker, [connect(0, 0)]);
-    let again = tracker.reconcile(&nothing_left(10), |yielded| panic!("{yielded:?}"));
-    assert_eq!(again, Some(ms(1000)));
-    let mut yielded = Vec::new();
-    assert_eq!(tracker.reconcile(&nothing_left(1001), |one| yielded.push(one)), None);
-    assert_eq!(yielded.len(), 1);
+    let (gone, again) = tracker.reconcile(&nothing_left(10), |news| panic!("{news:?}"));
+    assert_eq!((gone.is_empty(), again), (true, Some(ms(1000))));
+    let mut news = Vec::new();
+    let (gone, again) = tracker.reconcile(&nothing_left(1001), |one| news.push(one));
+    assert_eq!((gone.sockets.len(), again), (1, None));
+    assert_eq!(news.len(), 1);
 }
 
 #[test]

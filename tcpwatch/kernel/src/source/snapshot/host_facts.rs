@@ -14,7 +14,9 @@ use tcpwatch_core::{
     facts::{HostFacts, ListenerFacts, MOST_SOCKETS, NetnsFacts, PortUse},
 };
 
-use super::{DumpError, SnapshotError, SnapshotScope, sock_diag, visit::visit};
+use super::{
+    DumpError, EnterError, SkipReason, SnapshotError, SnapshotScope, sock_diag, visit::visit,
+};
 use crate::{
     clock,
     source::{
@@ -76,11 +78,17 @@ pub fn host_facts(scope: SnapshotScope) -> Result<HostFacts, SnapshotError> {
         }
         Ok(())
     })?;
-    unseen.extend(visited.skipped.iter().map(ToString::to_string));
+    // Of one that has ended meanwhile there is nothing to be seen.
+    let skipped = visited.skipped.iter();
+    let skipped =
+        skipped.filter(|skipped| !matches!(skipped.reason, SkipReason::Enter(EnterError::Gone)));
+    unseen.extend(skipped.map(ToString::to_string));
     let hidden = visited.hidden_processes;
     if hidden > 0 && scope == SnapshotScope::Every {
+        let whose =
+            if hidden == 1 { "one process".to_owned() } else { format!("{hidden} processes") };
         unseen.push(format!(
-            "the network namespaces of {hidden} processes, which takes CAP_SYS_PTRACE (root)"
+            "the network namespace of {whose}, if no other process is in it: reading it was refused (CAP_SYS_PTRACE)"
         ));
     }
     Ok(HostFacts { at: clock::now(), namespaces: seen, unseen })
@@ -95,7 +103,9 @@ fn look(netns: Netns) -> Result<NetnsFacts, DumpError> {
     let counters =
         COUNTERS.iter().filter_map(|name| Some(((*name).to_owned(), counter(&netstat, name)?)));
     let numbers = NUMBERS.iter().filter_map(|name| Some(((*name).to_owned(), number(name)?)));
-    let Gathered { mut listeners, half_open, sockets, destinations } = gathered;
+    let Gathered { mut listeners, half_open, mut sockets, mut idle, destinations } = gathered;
+    idle.truncate(MOST_SOCKETS - sockets.len());
+    sockets.append(&mut idle);
     for listener in &mut listeners {
         listener.half_open = half_open.get(&listener.local.port).copied().unwrap_or(0);
     }
@@ -117,6 +127,8 @@ struct Gathered {
     /// By local port.
     half_open: BTreeMap<u16, u32>,
     sockets: Vec<Waiter>,
+    /// Those that are only idle, and the last to be kept: there may be very many.
+    idle: Vec<Waiter>,
     destinations: HashMap<(IpAddr, Endpoint), PortCount>,
 }
 
@@ -147,8 +159,10 @@ impl Gathered {
             *time_wait += u32::from(known.state == TcpState::TimeWait);
             *cgroup = cgroup.or(known.cgroup);
         }
-        if self.sockets.len() < MOST_SOCKETS && is_notable(waiter) {
-            self.sockets.push(*waiter);
+        if is_notable(waiter) {
+            keep(&mut self.sockets, waiter);
+        } else if is_idle(waiter) {
+            keep(&mut self.idle, waiter);
         }
     }
 }
@@ -166,10 +180,21 @@ fn is_notable(waiter: &Waiter) -> bool {
                 SocketTimerKind::Keepalive | SocketTimerKind::TimeWait => false,
             });
             let unread = waiter.receive_queue >= UNREAD;
-            stuck || unread || known.inode == 0 || known.quiet.is_some_and(|quiet| quiet >= IDLE)
+            stuck || unread || known.inode == 0
         }
         TcpState::FinWait1 => timer.is_some_and(|timer| timer.kind == SocketTimerKind::WindowProbe),
         _ => false,
+    }
+}
+
+fn is_idle(waiter: &Waiter) -> bool {
+    let Waiter { known, .. } = waiter;
+    known.state == TcpState::Established && known.quiet.is_some_and(|quiet| quiet >= IDLE)
+}
+
+fn keep(sockets: &mut Vec<Waiter>, waiter: &Waiter) {
+    if sockets.len() < MOST_SOCKETS {
+        sockets.push(*waiter);
     }
 }
 
