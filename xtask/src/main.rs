@@ -14,6 +14,7 @@ mod cargo;
 mod check;
 mod debian;
 mod demo;
+mod dist;
 mod ebpf;
 #[cfg(test)]
 mod links;
@@ -55,6 +56,8 @@ enum XtaskCommand {
     Run(run::RunArgs),
     /// Format, clippy, unit tests: run it after every change
     Check,
+    /// Make the files of a release: archive, Debian package, container image, bill of materials, sums
+    Dist(dist::DistArgs),
     /// Run the tests, all tiers or the named ones
     Test(tiers::TestArgs),
     /// Run every scenario of the laboratory on this kernel and draw the atlas (as root)
@@ -82,6 +85,7 @@ fn start(task: &XtaskCommand) -> Result<ExitCode> {
         XtaskCommand::Ebpf => ebpf::command(),
         XtaskCommand::Run(args) => run::command(args),
         XtaskCommand::Check => check::command(),
+        XtaskCommand::Dist(args) => dist::command(args),
         XtaskCommand::Test(args) => tiers::command(args),
         XtaskCommand::Atlas(args) => atlas::command(args),
         XtaskCommand::Bench(args) => bench::command(args),

@@ -15,6 +15,7 @@ pub mod layout;
 pub mod losses;
 mod memory;
 mod object;
+mod refused;
 pub mod symbols;
 pub mod tap;
 pub mod trial;
@@ -37,6 +38,7 @@ pub use handlers::{Handlers, LearnError};
 use hooks::{HOOKS, HookSpec, Need, Reads};
 use layout::{FieldOffset, KernelLayout, LayoutError, VMLINUX_BTF};
 pub use losses::Losses;
+pub use refused::RefusedCgroups;
 use symbols::Reading;
 pub use symbols::SymbolsError;
 pub use tap::{DroppedSegments, Tap};
@@ -44,7 +46,7 @@ pub use trial::Trial;
 
 use tcpwatch_common::{
     Ending,
-    config::FIRST_PID_NAMESPACE,
+    config::{FIRST_PID_NAMESPACE, MAX_REFUSED_CGROUPS},
     counter,
     mini_closing::{EndingWords, MAX_ENDINGS},
 };
@@ -80,6 +82,8 @@ pub struct Probes {
     pub cgroups_off: Option<String>,
     /// What the hooks were seen to see, if they were tried.
     pub trial: Trial,
+    /// Takes cgroups that are not wanted, if [`Filters::by_cgroup`] is set and sockets point to theirs here.
+    pub refused: Option<RefusedCgroups>,
     /// Where the kernel side leaves marks of a trial.
     marks: Array<MapData, u32>,
     /// Where sockets of tcpwatch's own were made, as long as the trial has not used it.
@@ -194,6 +198,8 @@ impl Probes {
         let counters: PerCpuArray<_, _> = take_map(&mut ebpf, "COUNTERS")?;
         let counts = task.take_counts(&mut ebpf)?;
         let marks = take_map(&mut ebpf, "TRIAL")?;
+        let by_cgroup = task.refuses_cgroups() && layout.cgroups.is_ok();
+        let refused = by_cgroup.then(|| take_map(&mut ebpf, "REFUSED_CGROUPS")).transpose()?;
         let losses = Arc::new(Losses::new(counters, programs));
         let dialect = layout.dialect;
         drop(layout.btf);
@@ -216,6 +222,7 @@ impl Probes {
             totals_off: why_not(layout.totals),
             cgroups_off: why_not(layout.cgroups),
             trial: Trial::default(),
+            refused: refused.map(RefusedCgroups::new),
             marks,
             ground,
         })
@@ -305,6 +312,10 @@ impl Task<'_> {
         self.stream.is_some() || self.counts()
     }
 
+    fn refuses_cgroups(&self) -> bool {
+        self.stream.is_some_and(|filters| filters.by_cgroup)
+    }
+
     fn needs(&self, hook: HookSpec) -> bool {
         let counted = self.counts() && hook.counts;
         let asked = |filters: &Filters| filters.holders || hook.need != Need::Holders;
@@ -384,6 +395,10 @@ fn load(
     if layout.totals.is_err() {
         globals.drop_totals();
     }
+    let refuses = task.refuses_cgroups() && layout.cgroups.is_ok();
+    if !refuses {
+        globals.drop_cgroups();
+    }
     let dialect = &layout.dialect;
     let has_error = u32::from(dialect.retransmit_has_error);
     let has_reason = u32::from(dialect.reset_has_reason);
@@ -402,6 +417,7 @@ fn load(
     let tick_ns = 1_000_000_000 / clock::tick_rate().0.max(1);
     loader.map_max_entries("EVENTS", task.ring_bytes);
     loader.map_max_entries("MINIS", task.room);
+    loader.map_max_entries("REFUSED_CGROUPS", if refuses { MAX_REFUSED_CGROUPS } else { 1 });
     globals.apply(&mut loader);
     for (global, value) in [
         ("RETRANSMIT_HAS_ERROR", &has_error),
