@@ -158,6 +158,7 @@ mod tests {
             quiet: None,
             inode: 1,
             owner: None,
+            queue_full: false,
         };
         let ms = Duration::from_millis;
         let timer = SocketTimer { kind: SocketTimerKind::WindowProbe, left: ms(300), tries: 0 };
@@ -168,6 +169,8 @@ mod tests {
             unsent: Some(1),
             window: Some(0),
             bytes_received: None,
+            bytes_sent: None,
+            rtt: None,
         };
         let waiter =
             Waiter { known, timer: Some(timer), receive_queue: 0, send_queue: 1, tcp: Some(tcp) };
