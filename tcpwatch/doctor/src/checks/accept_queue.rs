@@ -239,6 +239,8 @@ impl AcceptQueueCheck {
         let most = listener.map(|listener| listener.most).or(full.map(|full| full.last.most));
         let waiting = listener.map_or(0, |listener| listener.waiting);
         let waiting = waiting.max(full.map_or(0, |full| full.last.waiting));
+        // The connections of a look are listed after its listeners.
+        let waiting = waiting.max(u32::try_from(late.len()).unwrap_or(u32::MAX));
         let accepted = self.accepted.get(&key).copied();
         // Only the first in the queue says since when nothing was accepted.
         let stuck = late.first().filter(|waiting| accepted.is_none_or(|at| at <= waiting.since));
