@@ -53,7 +53,7 @@ impl Shown {
             for item in batch.items {
                 assert!(timeline.push(item.clone()), "the recording is short");
             }
-            batch.facts.iter().for_each(|facts| timeline.push_facts(facts.clone()));
+            batch.facts.iter().for_each(|(_, facts)| timeline.push_facts(facts.clone()));
         }
         let sysctls = replay.sysctls();
         screen.origin.sysctls = Box::new(move |netns| sysctls.get(&netns).copied());

@@ -157,6 +157,7 @@ mod tests {
             seen: KernelTime(0),
             quiet: None,
             inode: 1,
+            queue_full: false,
             owner: None,
         };
         let ms = Duration::from_millis;
@@ -168,6 +169,8 @@ mod tests {
             unsent: Some(1),
             window: Some(0),
             bytes_received: None,
+            bytes_sent: None,
+            rtt: None,
         };
         let waiter =
             Waiter { known, timer: Some(timer), receive_queue: 0, send_queue: 1, tcp: Some(tcp) };
