@@ -114,7 +114,7 @@ pub(super) const HANDSHAKES: [Entry; 2] = [
         &["syn_cookie", "TCPReqQFullDoCookies", "syncookies"],
         "The queue of half-open connections was full (or tcp_syncookies is 2), and the kernel \
          kept no state until the last ACK: there was no SYN_RECV to be seen, and how long the \
-         handshake took is not known. Look at ss -tan state syn-recv; a larger backlog, if it is \
+         handshake took is not known. Said only where the socket itself shows it. Look at ss -tan state syn-recv; a larger backlog, if it is \
          no SYN flood.",
     ),
 ];

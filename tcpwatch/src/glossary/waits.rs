@@ -57,7 +57,8 @@ pub(super) const WAITS: [Entry; 10] = [
     Entry {
         words: &["accept", "waits for accept", "application's accept()", "accept() by owner"],
         what: "The connection is established, or in CLOSE_WAIT the peer has even closed it, and the application \
-               has not accepted it. Of a listener: so many such connections wait, of how many at most.",
+               has not accepted it. Of a listener: so many such connections wait, of how many at most; while \
+               its queue stays full no SYN comes through.",
         causes: "the application does not call accept() often enough; the client lost patience",
         look: "ss -ltn: Recv-Q is the accept queue; what the listening process does",
         change: "accept() sooner",

@@ -3,6 +3,8 @@
 //! Equal sources give equal bytes: every time in a file is that of the commit (or `SOURCE_DATE_EPOCH`), files are
 //! sorted and belong to root, and no path of the machine that builds gets into the program.
 
+#[cfg(test)]
+mod chart;
 mod crates;
 mod deb;
 mod image;
@@ -27,7 +29,7 @@ use crate::{cargo, setup};
 use pack::Epoch;
 
 /// The largest program that is packed, in bytes: a little more than it has now, so that growth is noticed.
-const LARGEST: u64 = 12_000_000;
+const LARGEST: u64 = 14_000_000;
 
 /// Options of `cargo xtask dist`.
 #[derive(Debug, clap::Args)]

@@ -48,6 +48,11 @@ impl Epoch {
         self.formatted("+%a, %d %b %Y %H:%M:%S +0000")
     }
 
+    /// `Mon Nov 30 2026`, as in changelogs of rpm.
+    pub(super) fn rpm(self) -> Result<String> {
+        self.formatted("+%a %b %d %Y")
+    }
+
     fn formatted(self, format: &str) -> Result<String> {
         let mut date = Command::new("date");
         date.env("LC_ALL", "C").args(["--utc", &format!("--date=@{}", self.0), format]);

@@ -31,11 +31,13 @@ pub(super) fn make(release: &Release, out: &Path) -> Result<String> {
 fn build(release: &Release, dir: &Path, root: &Path) -> Result<()> {
     let mut build = Command::new(RPM.ensure()?.join("rpmbuild"));
     build.env("SOURCE_DATE_EPOCH", release.epoch.seconds()).args(["-bb", "--quiet"]);
+    let date = release.epoch.rpm()?;
     let (top, root) = (dir.display().to_string(), root.display().to_string());
     for (name, value) in [
         ("_topdir", top.as_str()),
         ("_dbpath", &format!("{top}/db")),
         ("release_version", &release.version),
+        ("release_date", &date),
         ("tree", &root),
         ("_buildhost", "reproducible"),
         ("use_source_date_epoch_as_buildtime", "1"),
