@@ -93,11 +93,11 @@ fn fault(from: &Path, link: &str, pages: &BTreeMap<PathBuf, MarkdownPage>) -> Op
     (!is_there).then_some("no such heading")
 }
 
-/// Whether it is a path of this repository, from its top level, that does not exist.
+/// Whether it is a path of this repository, from its top level, that does not exist. Build output need not.
 fn is_dead_path(word: &str) -> bool {
     let root = cargo::workspace();
     let Some((first, _)) = word.split_once('/') else { return false };
-    let is_path = !matches!(first, "" | "." | "..") && !word.contains([' ', '\u{2026}', '$', ':']);
+    let is_path = !matches!(first, "" | "." | ".." | "target") && !word.contains([' ', '\u{2026}', '$', ':']);
     is_path && root.join(first).is_dir() && !root.join(word).exists()
 }
 

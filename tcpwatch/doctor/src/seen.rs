@@ -26,7 +26,7 @@ pub struct Surroundings {
     places: Places,
     /// Sockets that exist.
     subjects: HashMap<Cookie, Subject, FxBuildHasher>,
-    namespaces: BTreeMap<Netns, Looks>,
+    namespaces: BTreeMap<Netns, SeenLooks>,
     /// When the last look was, and what it could not reach.
     pub(crate) looked: Option<(KernelTime, Vec<String>)>,
     /// Records that were lost.
@@ -38,7 +38,7 @@ pub struct Surroundings {
 }
 
 /// The looks at one network namespace.
-struct Looks {
+struct SeenLooks {
     /// Counters of the first one.
     first: BTreeMap<String, u64>,
     /// The last one, and when it was: of a namespace that has gone, before the others'.
@@ -55,7 +55,7 @@ impl Surroundings {
                 (looks.at, looks.last) = (at, last);
             } else if self.namespaces.len() < MOST_NAMESPACES {
                 let first = here.counters.clone();
-                self.namespaces.insert(here.netns, Looks { first, last, at });
+                self.namespaces.insert(here.netns, SeenLooks { first, last, at });
             }
         }
         self.looked = Some((facts.at, facts.unseen.clone()));
@@ -129,7 +129,7 @@ impl Surroundings {
 
     /// How much a counter has grown from the first look to the last.
     pub(crate) fn growth(&self, netns: Netns, counter: &str) -> u64 {
-        let Some(Looks { first, last, .. }) = self.namespaces.get(&netns) else { return 0 };
+        let Some(SeenLooks { first, last, .. }) = self.namespaces.get(&netns) else { return 0 };
         last.counter(counter).saturating_sub(first.get(counter).copied().unwrap_or(0))
     }
 

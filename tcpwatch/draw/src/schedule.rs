@@ -29,7 +29,7 @@ const TOP: u32 = 62;
 
 /// An attempt, or the end of all of them.
 #[derive(Debug)]
-struct Attempt {
+struct DrawnAttempt {
     name: String,
     /// Since the attempt before.
     gap: Duration,
@@ -39,14 +39,14 @@ struct Attempt {
 
 /// The attempts of a socket to send one thing.
 #[derive(Debug)]
-struct Series {
+struct AttemptSeries {
     host: Host,
     ends: Endpoints,
     segment: SegmentKind,
     /// The latest attempt, and what is to follow it.
     latest: KernelTime,
     next: Option<Window>,
-    attempts: Vec<Attempt>,
+    attempts: Vec<DrawnAttempt>,
 }
 
 /// A line of the picture.
@@ -91,7 +91,7 @@ fn picture(
 ) -> Result<Option<String>, askama::Error> {
     let series = series(run);
     let attempts = series.iter().filter(|series| series.attempts.len() > 1);
-    let attempts: Vec<&Attempt> = attempts.flat_map(|series| &series.attempts).collect();
+    let attempts: Vec<&DrawnAttempt> = attempts.flat_map(|series| &series.attempts).collect();
     if attempts.is_empty() {
         return Ok(None);
     }
@@ -116,8 +116,8 @@ fn picture(
     plot.render().map(Some)
 }
 
-fn series(run: &Run) -> Vec<Series> {
-    let mut all: Vec<Series> = Vec::new();
+fn series(run: &Run) -> Vec<AttemptSeries> {
+    let mut all: Vec<AttemptSeries> = Vec::new();
     for moment in &run.story {
         let MomentKind::TrackedEvent(tracked) = &moment.what else { continue };
         match &**tracked {
@@ -131,7 +131,7 @@ fn series(run: &Run) -> Vec<Series> {
                 let place = known.unwrap_or_else(|| {
                     let (host, latest) = (moment.host, moment.at);
                     let attempts = Vec::new();
-                    all.push(Series { host, ends, segment, latest, next: None, attempts });
+                    all.push(AttemptSeries { host, ends, segment, latest, next: None, attempts });
                     all.len() - 1
                 });
                 let Some(series) = all.get_mut(place) else { continue };
@@ -144,7 +144,7 @@ fn series(run: &Run) -> Vec<Series> {
                 // No timer ran out for an early one: it has no window.
                 let window = series.next.filter(|_| !again.early);
                 let expected = again.expected;
-                series.attempts.extend(again.since_last.map(|gap| Attempt {
+                series.attempts.extend(again.since_last.map(|gap| DrawnAttempt {
                     name,
                     gap,
                     window,
@@ -163,7 +163,7 @@ fn series(run: &Run) -> Vec<Series> {
                     matches!(reason.word(), "timed_out" | "gave_up" | "abandoned")
                 });
                 if let Some(window) = series.next.take().filter(|_| gave_up) {
-                    series.attempts.push(Attempt {
+                    series.attempts.push(DrawnAttempt {
                         name: format!("{} gives up", moment.host),
                         gap: moment.at.since(series.latest),
                         window: Some(window),
@@ -177,8 +177,8 @@ fn series(run: &Run) -> Vec<Series> {
     all
 }
 
-fn line(attempt: &Attempt, y: u32) -> PlotLine {
-    let Attempt { name, gap, window, expected } = attempt;
+fn line(attempt: &DrawnAttempt, y: u32) -> PlotLine {
+    let DrawnAttempt { name, gap, window, expected } = attempt;
     let is_within = window.is_none_or(|window| (window.promise..=window.latest).contains(gap));
     let gap_text = seconds(*gap, 3);
     let title = match (window, expected) {

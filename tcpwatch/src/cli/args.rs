@@ -632,7 +632,8 @@ mod tests {
     #[test]
     fn a_listen_address_has_a_port_and_no_name() {
         assert_eq!(listen_address("[::1]:80").unwrap().to_string(), "[::1]:80");
-        for word in ["localhost:80", "127.0.0.1", ":80", ""] {
+        assert_eq!(listen_address(":80").unwrap().to_string(), "[::]:80", "every interface");
+        for word in ["localhost:80", "127.0.0.1", ""] {
             assert!(listen_address(word).unwrap_err().contains("write 127.0.0.1:10911"), "{word}");
         }
     }

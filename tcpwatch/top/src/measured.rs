@@ -11,7 +11,7 @@ use tcpwatch_view::{grouped, terminal::Humane};
 
 /// An answer about one socket.
 #[derive(Clone, Debug)]
-pub struct Measured {
+pub struct MeasuredRow {
     /// What it waits for, and its queues.
     pub now: SocketNow,
     /// Its smoothed round-trip time.
@@ -22,7 +22,7 @@ pub struct Measured {
     pub received: Option<u64>,
 }
 
-impl Measured {
+impl MeasuredRow {
     /// What an answer says.
     #[must_use]
     pub fn of(waiter: &Waiter, rate: TickRate) -> Option<Self> {

@@ -19,12 +19,12 @@ const SOON: Duration = Duration::from_millis(200);
 /// Asking takes this fraction of the time at most.
 const SHARE: u32 = 50;
 
-type Asking = JoinHandle<(Inquirer, Vec<Waiter>)>;
+type MeasureRequest = JoinHandle<(Inquirer, Vec<Waiter>)>;
 
 /// One time after the other.
 pub(crate) struct Measuring {
     inquirer: Option<Inquirer>,
-    asking: Option<Asking>,
+    asking: Option<MeasureRequest>,
     /// What was asked last.
     asked: Vec<(RowId, StayQuestion)>,
     began: Instant,

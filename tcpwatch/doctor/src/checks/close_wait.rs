@@ -11,7 +11,7 @@ use tcpwatch_core::{
 
 use super::{
     Check,
-    sight::{Sight, Sights},
+    sight::{Sight, SocketSights},
 };
 use crate::{
     finding::{Certainty, EXAMPLES, Example, Finding, Kind, Severity},
@@ -31,7 +31,7 @@ const MOST: usize = 1 << 16;
 #[derive(Default)]
 pub(super) struct CloseWaits {
     held: HashMap<Cookie, NotClosed, FxBuildHasher>,
-    sights: Sights,
+    sights: SocketSights,
     /// How many have left the state, by owner.
     left: HashMap<OwnerKey, u32, FxBuildHasher>,
 }

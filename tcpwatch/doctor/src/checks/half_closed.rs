@@ -11,7 +11,7 @@ use tcpwatch_core::{
 
 use super::{
     Check,
-    sight::{Sight, Sights},
+    sight::{Sight, SocketSights},
 };
 use crate::{
     finding::{Certainty, EXAMPLES, Example, Finding, Kind, Severity},
@@ -28,7 +28,7 @@ const MOST: usize = 1 << 16;
 #[derive(Default)]
 pub(super) struct HalfCloseds {
     held: HashMap<Cookie, HalfClosedCase, FxBuildHasher>,
-    sights: Sights,
+    sights: SocketSights,
 }
 
 struct HalfClosedCase {

@@ -36,7 +36,7 @@ impl Sight {
 
 /// The looks so far, at the sockets in one state.
 #[derive(Default)]
-pub(super) struct Sights {
+pub(super) struct SocketSights {
     /// Network namespaces that were looked at.
     namespaces: HashSet<Netns, FxBuildHasher>,
     /// When the look before this one ended.
@@ -50,7 +50,7 @@ pub(super) struct Sights {
 /// Network namespaces that are remembered at most.
 const MOST: usize = 1 << 12;
 
-impl Sights {
+impl SocketSights {
     pub(super) fn look(&mut self, facts: &HostFacts, state: TcpState) {
         self.before = self.at.replace(facts.at);
         let known = facts.sockets().map(|waiter| &waiter.known);

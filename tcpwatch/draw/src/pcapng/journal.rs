@@ -12,7 +12,7 @@ use tcpwatch_view::{terminal, words};
 use super::block::{Body, JOURNAL};
 
 /// An entry: its message, and fields of its own.
-struct Entry {
+struct JournalEntry {
     kind: &'static str,
     message: String,
     fields: Vec<(&'static str, String)>,
@@ -20,7 +20,7 @@ struct Entry {
 
 /// Appends the entry of an event; nothing for a segment, which is a packet, and for a query.
 pub(super) fn write(run: &Run, event: &StoryEvent, clock: &WallClock, out: &mut Vec<u8>) {
-    let Some(Entry { kind, message, fields }) = entry(run, event) else { return };
+    let Some(JournalEntry { kind, message, fields }) = entry(run, event) else { return };
     let mut text = Vec::new();
     let mut field = |name: &str, value: &str| {
         // A line feed would end the value.
@@ -40,8 +40,8 @@ pub(super) fn write(run: &Run, event: &StoryEvent, clock: &WallClock, out: &mut 
     Body::default().padded(&text).write(JOURNAL, out);
 }
 
-fn entry(run: &Run, event: &StoryEvent) -> Option<Entry> {
-    let entry = |kind, message: String| Some(Entry { kind, message, fields: Vec::new() });
+fn entry(run: &Run, event: &StoryEvent) -> Option<JournalEntry> {
+    let entry = |kind, message: String| Some(JournalEntry { kind, message, fields: Vec::new() });
     let rule = |slot: usize| run.scenario.rules.get(slot).map_or("?", |rule| rule.name.as_str());
     match &event.what {
         MomentKind::Called(call) => entry("call", format!("{} \u{2026}", call.call)),
@@ -63,7 +63,7 @@ fn entry(run: &Run, event: &StoryEvent) -> Option<Entry> {
     }
 }
 
-fn of_tracked(tracked: &TrackedEvent) -> Option<Entry> {
+fn of_tracked(tracked: &TrackedEvent) -> Option<JournalEntry> {
     Some(match tracked {
         TrackedEvent::Change(change) => {
             let (from, to) = (change.from, change.to);
@@ -79,12 +79,12 @@ fn of_tracked(tracked: &TrackedEvent) -> Option<Entry> {
                 vec![("TCPWATCH_FROM", from.to_string()), ("TCPWATCH_TO", to.to_string())];
             fields.extend(change.reason.map(|why| ("TCPWATCH_REASON", why.word().to_owned())));
             fields.extend(change.ends_at.map(|at| ("TCPWATCH_ENDS_IN_S", until(change.at, at))));
-            Entry { kind: "state", message, fields }
+            JournalEntry { kind: "state", message, fields }
         }
         TrackedEvent::Restart(restart) => {
             let message = format!("{}: its timer starts anew", restart.state);
             let ends = restart.ends_at.map(|at| ("TCPWATCH_ENDS_IN_S", until(restart.at, at)));
-            Entry { kind: "restart", message, fields: ends.into_iter().collect() }
+            JournalEntry { kind: "restart", message, fields: ends.into_iter().collect() }
         }
         TrackedEvent::Retransmit(again) => {
             let after = again.since_last.map(|time| format!(" after {} s", time.as_secs_f64()));
@@ -93,7 +93,7 @@ fn of_tracked(tracked: &TrackedEvent) -> Option<Entry> {
             let after = after.unwrap_or_default();
             let message = format!("sends {kind} again, attempt {attempt}{after}{sent}");
             let fields = vec![("TCPWATCH_ATTEMPT", attempt.to_string())];
-            Entry { kind: "retransmit", message, fields }
+            JournalEntry { kind: "retransmit", message, fields }
         }
         TrackedEvent::Reset(reset) => {
             let why = reset.why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
@@ -101,11 +101,15 @@ fn of_tracked(tracked: &TrackedEvent) -> Option<Entry> {
                 tcpwatch_core::event::ResetDirection::Sent => "sends",
                 tcpwatch_core::event::ResetDirection::Received => "receives",
             };
-            Entry { kind: "reset", message: format!("{way} a reset{why}"), fields: Vec::new() }
+            JournalEntry {
+                kind: "reset",
+                message: format!("{way} a reset{why}"),
+                fields: Vec::new(),
+            }
         }
         TrackedEvent::Error(error) => {
             let message = format!("gets an error: {}", words::error(error.event.error));
-            Entry { kind: "error", message, fields: Vec::new() }
+            JournalEntry { kind: "error", message, fields: Vec::new() }
         }
         _ => return None,
     })

@@ -114,21 +114,21 @@ fn names(run: &Run, out: &mut Vec<u8>) {
 
 /// What the diagram says about a segment.
 #[derive(Clone, Copy)]
-struct Shown<'a> {
+struct ShownPackets<'a> {
     number: usize,
     /// `SYN retry 1, +1.02 s`
     again: Option<&'a str>,
 }
 
 /// By time, sequence number and flags, the segments at a host.
-fn arrows(rows: &[DiagramRow], host: Host) -> BTreeMap<(KernelTime, u32, u8), Shown<'_>> {
+fn arrows(rows: &[DiagramRow], host: Host) -> BTreeMap<(KernelTime, u32, u8), ShownPackets<'_>> {
     let mut arrows = BTreeMap::new();
     for drawn in rows.iter().filter_map(|row| row.arrow.as_ref()) {
         let at = if drawn.from == host { drawn.left } else { drawn.arrived };
         let Some(at) = at else { continue };
         let again = drawn.labels.first().filter(|_| drawn.again).map(String::as_str);
         let key = (at, drawn.segment.seq, drawn.segment.flags.0);
-        arrows.entry(key).or_insert(Shown { number: drawn.number, again });
+        arrows.entry(key).or_insert(ShownPackets { number: drawn.number, again });
     }
     arrows
 }
@@ -139,7 +139,7 @@ fn comment(
     run: &Run,
     place: usize,
     segment: &SegmentEvent,
-    arrow: Option<Shown<'_>>,
+    arrow: Option<ShownPackets<'_>>,
 ) -> Vec<String> {
     let mut comment = Vec::new();
     comment.extend(arrow.and_then(|arrow| arrow.again).map(ToOwned::to_owned));

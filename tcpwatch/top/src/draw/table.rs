@@ -6,7 +6,7 @@ use tcpwatch_view::terminal::Humane;
 
 use super::{canvas::Canvas, look, text};
 use crate::{
-    measured::Measured,
+    measured::MeasuredRow,
     order::SortBy,
     row::{RowId, SocketRow},
     screen::Screen,
@@ -189,7 +189,7 @@ fn draw_row(
 }
 
 /// Round-trip time and bytes, each at the right edge of its column.
-fn numbers(measured: Option<&Measured>, canvas: &mut Canvas<'_>, (x, y): (u16, u16)) {
+fn numbers(measured: Option<&MeasuredRow>, canvas: &mut Canvas<'_>, (x, y): (u16, u16)) {
     let bytes = |count: Option<u64>| count.map_or_else(|| "-".to_owned(), text::bytes);
     let rtt = measured.and_then(|it| it.rtt);
     let rtt = rtt.map_or_else(|| "-".to_owned(), |rtt| Humane(Some(rtt)).to_string());

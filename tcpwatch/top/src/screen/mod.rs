@@ -31,7 +31,7 @@ use crate::{
     findings::Findings,
     future::FutureRules,
     keys::{self, KeyAction},
-    measured::Measured,
+    measured::MeasuredRow,
     order::Rank,
     row::RowId,
     sockets::Sockets,
@@ -105,7 +105,7 @@ pub struct Screen {
     /// The row of the terminal at which the table's first row stands.
     pub first_row: u16,
     /// What the kernel said of the rows of the page.
-    pub measured: HashMap<RowId, Measured>,
+    pub measured: HashMap<RowId, MeasuredRow>,
     /// What can be copied.
     pub offers: Vec<CopyOffer>,
     /// Something to be said until the next key.

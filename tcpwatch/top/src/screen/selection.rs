@@ -7,7 +7,7 @@ use tcpwatch_core::{
 };
 
 use super::{Screen, ScreenPage};
-use crate::{measured::Measured, row::RowId};
+use crate::{measured::MeasuredRow, row::RowId};
 
 /// Rows by which the wheel of a mouse moves.
 const WHEEL: usize = 3;
@@ -57,7 +57,7 @@ impl Screen {
     pub fn measure(&mut self, answers: &[(RowId, Waiter)]) {
         self.measured.clear();
         for (id, waiter) in answers {
-            let Some(measured) = Measured::of(waiter, self.origin.rate) else { continue };
+            let Some(measured) = MeasuredRow::of(waiter, self.origin.rate) else { continue };
             self.live.sockets.measured(&measured.now, &mut self.touched);
             self.measured.insert(*id, measured);
         }
