@@ -159,7 +159,6 @@ mod tests {
             inode: 1,
             queue_full: false,
             owner: None,
-            queue_full: false,
         };
         let ms = Duration::from_millis;
         let timer = SocketTimer { kind: SocketTimerKind::WindowProbe, left: ms(300), tries: 0 };
