@@ -97,7 +97,8 @@ fn fault(from: &Path, link: &str, pages: &BTreeMap<PathBuf, MarkdownPage>) -> Op
 fn is_dead_path(word: &str) -> bool {
     let root = cargo::workspace();
     let Some((first, _)) = word.split_once('/') else { return false };
-    let is_path = !matches!(first, "" | "." | ".." | "target") && !word.contains([' ', '\u{2026}', '$', ':']);
+    let is_path =
+        !matches!(first, "" | "." | ".." | "target") && !word.contains([' ', '\u{2026}', '$', ':']);
     is_path && root.join(first).is_dir() && !root.join(word).exists()
 }
 

@@ -179,7 +179,12 @@ impl<'a> Live<'a> {
     /// When the kernel has to be asked something.
     fn asks_at(&self) -> Option<Instant> {
         let Self { intake, comparison, waits, road, .. } = self;
-        let due = [intake.questions.due_at(road), comparison.due_at(), waits.due_at(road)];
+        let due = [
+            intake.questions.due_at(road),
+            comparison.due_at(),
+            waits.due_at(road),
+            road.looks_due_at(),
+        ];
         let at = due.into_iter().flatten().min()?;
         Some(Instant::now() + at.since(clock::now()))
     }

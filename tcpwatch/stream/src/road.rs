@@ -71,6 +71,11 @@ impl<'a> Road<'a> {
         self.facts.push_back(facts);
     }
 
+    /// When the next look comes out, if no event holds it back.
+    pub(crate) fn looks_due_at(&self) -> Option<KernelTime> {
+        self.facts.front().map(|facts| facts.at.after(WINDOW))
+    }
+
     /// The time of the newest event that is held back.
     pub(crate) fn newest(&self) -> KernelTime {
         self.order.newest().unwrap_or(KernelTime(0))

@@ -157,8 +157,8 @@ mod tests {
             seen: KernelTime(0),
             quiet: None,
             inode: 1,
-            owner: None,
             queue_full: false,
+            owner: None,
         };
         let ms = Duration::from_millis;
         let timer = SocketTimer { kind: SocketTimerKind::WindowProbe, left: ms(300), tries: 0 };

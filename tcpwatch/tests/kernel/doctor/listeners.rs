@@ -38,7 +38,7 @@ fn full(host: &Host) -> Kept {
     Box::new((clients, third, listener))
 }
 
-fn not_accepted(host: &Host) -> Kept {
+pub(super) fn not_accepted(host: &Host) -> Kept {
     let listener = host.listen(16);
     let clients = [host.connect(&listener), host.connect(&listener)];
     Box::new((clients, listener))
