@@ -10,11 +10,7 @@ use tcpwatch_core::{
 use tcpwatch_kernel::{
     clock,
     source::{
-        cgroup_paths::CgroupPaths,
-        container_names::ContainerNames,
-        snapshot::EnterError,
-        sysctls::{self, SysctlError},
-        witness::Witness,
+        cgroup_paths::CgroupPaths, container_names::ContainerNames, sysctls, witness::Witness,
     },
 };
 
@@ -76,15 +72,7 @@ impl Questions {
             return;
         }
         let sysctls = sysctls::read(netns).unwrap_or_else(|error| {
-            match error {
-                // It has ended since, and its retries with it.
-                SysctlError::Enter { source: EnterError::Gone, .. } => {
-                    tracing::info!("retries in netns {} are judged by defaults: {error}", netns.0);
-                }
-                _ => {
-                    tracing::warn!("retries in netns {} are judged by defaults: {error}", netns.0);
-                }
-            }
+            tracing::warn!("retries in netns {} are judged by defaults: {error}", netns.0);
             Sysctls::default()
         });
         recording.sysctls(netns, sysctls);
