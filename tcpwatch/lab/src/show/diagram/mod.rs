@@ -2,7 +2,7 @@
 //!
 //! - [`join`]: joins departure and arrival of a segment into one arrow
 //! - [`calls`]: combines a call and its return into one remark, or two if it took long
-//! - [`rows`]: groups arrows, states and remarks that belong together into rows
+//! - [`rows`](mod@rows): groups arrows, states and remarks that belong together into rows
 //! - here: formats rows as lines, and folds long waits
 
 mod calls;
