@@ -1,16 +1,18 @@
 //! For what sockets wait that stay in a state. The kernel is asked in a thread beside the run: records do not
 //! wait for its answers.
 
+use std::thread;
+
 use tcpwatch_core::{
-    event::KernelTime,
+    event::{KernelTime, Netns},
     order::WINDOW,
-    track::{Sights, TrackedEvent},
+    track::{Sights, StayQuestion, TrackedEvent},
 };
 use tcpwatch_kernel::{
     clock,
     source::{inquirer::Inquirer, snapshot::Lookups},
 };
-use tokio::task::JoinHandle;
+use tokio::sync::oneshot;
 
 use crate::{live_recording::LiveRecording, plan::Plan, road::Road};
 
@@ -32,7 +34,7 @@ enum WaitStage {
     Idle(Inquirer),
     Asking {
         began: KernelTime,
-        answer: JoinHandle<(Inquirer, Lookups)>,
+        answer: oneshot::Receiver<(Inquirer, Lookups)>,
     },
     /// All records before the answers have to be applied first.
     Answered(Inquirer, Lookups, KernelTime),
@@ -129,13 +131,7 @@ impl Waits {
         lacks_sysctls.dedup();
         lacks_sysctls.retain(|netns| !tracker.knows_sysctls(*netns));
         self.stage = match std::mem::replace(&mut self.stage, WaitStage::Off) {
-            WaitStage::Idle(mut inquirer) => WaitStage::Asking {
-                began: clock::now(),
-                answer: tokio::task::spawn_blocking(move || {
-                    let details = inquirer.ask(&questions, &lacks_sysctls);
-                    (inquirer, details)
-                }),
-            },
+            WaitStage::Idle(inquirer) => asking(inquirer, questions, lacks_sysctls),
             stage => stage,
         };
     }
@@ -151,6 +147,28 @@ impl Waits {
         for others in road.tracker.counted_at_end(clock::now()) {
             recording.others(&others);
             road.shown.tracked(TrackedEvent::Others(others));
+        }
+    }
+}
+
+/// Asks in a thread of its own, if one can be started: `spawn_blocking` panics where none can.
+fn asking(
+    mut inquirer: Inquirer,
+    questions: Vec<StayQuestion>,
+    lacks_sysctls: Vec<Netns>,
+) -> WaitStage {
+    let (send, answer) = oneshot::channel();
+    let began = clock::now();
+    let ask = move || {
+        let details = inquirer.ask(&questions, &lacks_sysctls);
+        // Without a receiver the run has ended.
+        drop(send.send((inquirer, details)));
+    };
+    match thread::Builder::new().name("inquirer".to_owned()).spawn(ask) {
+        Ok(_detached) => WaitStage::Asking { began, answer },
+        Err(error) => {
+            tracing::warn!("it is not known for what sockets wait: no thread: {error}");
+            WaitStage::Off
         }
     }
 }
