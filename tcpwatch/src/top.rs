@@ -80,7 +80,7 @@ fn running(args: &TopArgs) -> Result<ExitCode> {
         screen.restore(Sockets::default());
         screen.selected = None;
         visible::say_missing(live.probes());
-        session::live(stage, &mut live, Looks::begin(scope, LOOKS), &mut screen).await
+        session::live(stage, &mut live, Looks::new(scope, LOOKS), &mut screen).await
     })?;
     Ok(ExitCode::SUCCESS)
 }

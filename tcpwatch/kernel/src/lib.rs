@@ -1,5 +1,6 @@
 //! The running kernel: what tcpwatch loads into it, and what it asks it.
 //!
+//! - [`beside`](mod@beside): work in a thread beside the run
 //! - [`clock`]: the kernel's clock and the wall clock
 //! - [`coverage`]: programs of the tests
 //! - [`netns`]: a way into another network namespace
@@ -11,6 +12,7 @@
 
 #![deny(unsafe_code)]
 
+pub mod beside;
 pub mod clock;
 pub mod coverage;
 pub mod netns;

@@ -71,7 +71,7 @@ fn look(args: &DoctorArgs, report: &mut DoctorReport) -> Result<()> {
         live.probes().try_out();
         let not_seen = not_seen(live.probes());
         // What grows from now on has grown while it was looked.
-        let mut looks = Looks::begin(scope, LOOKS);
+        let mut looks = Looks::new(scope, LOOKS);
         live.note_facts(looks.next().await?);
         let end = (!args.live).then(|| Instant::now() + args.duration);
         banner(args);

@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use tcpwatch_core::facts::HostFacts;
-use tcpwatch_kernel::source::snapshot::{SnapshotError, SnapshotScope, host_facts};
-use tokio::{
-    task::{JoinHandle, spawn_blocking},
-    time::sleep_until,
+use tcpwatch_kernel::{
+    beside::beside,
+    source::snapshot::{SnapshotError, SnapshotScope, host_facts},
 };
+use tokio::{sync::oneshot, time::sleep_until};
 
 /// How often to look.
 #[derive(Clone, Copy, Debug)]
@@ -21,29 +21,32 @@ pub struct Pace {
     pub longest: Duration,
 }
 
+/// How long it took, and what it found.
+type Look = (Duration, Result<HostFacts, SnapshotError>);
+
 /// One look after the other. They go into a run by [`Live::note_facts`](crate::pipeline::Live::note_facts).
 pub struct Looks {
     scope: SnapshotScope,
     pace: Pace,
-    under_way: Option<JoinHandle<(Duration, Result<HostFacts, SnapshotError>)>>,
+    under_way: Option<oneshot::Receiver<Look>>,
     next_at: tokio::time::Instant,
 }
 
 impl Looks {
-    /// The first begins at once. In a runtime.
+    /// It is time for the first at once.
     #[must_use]
-    pub fn begin(scope: SnapshotScope, pace: Pace) -> Self {
-        Self { scope, pace, under_way: Some(look(scope)), next_at: tokio::time::Instant::now() }
+    pub fn new(scope: SnapshotScope, pace: Pace) -> Self {
+        Self { scope, pace, under_way: None, next_at: tokio::time::Instant::now() }
     }
 
     /// The next one, when it is time. Nothing is lost if this is dropped before it returns.
     ///
     /// # Errors
-    /// If the own network namespace cannot be looked at.
+    /// If the own network namespace cannot be looked at, or no thread can be started.
     pub async fn next(&mut self) -> Result<HostFacts> {
         if self.under_way.is_none() {
             sleep_until(self.next_at).await;
-            self.under_way = Some(look(self.scope));
+            self.under_way = Some(look(self.scope)?);
         }
         self.finished().await
     }
@@ -56,7 +59,7 @@ impl Looks {
         if self.under_way.is_some() {
             drop(self.finished().await?);
         }
-        self.under_way = Some(look(self.scope));
+        self.under_way = Some(look(self.scope)?);
         self.finished().await
     }
 
@@ -66,17 +69,20 @@ impl Looks {
         };
         let finished = under_way.await;
         self.under_way = None;
-        let (took, facts) = finished?;
+        let (took, facts) = finished.context("a look at the kernel panicked")?;
         self.next_at = tokio::time::Instant::now()
             + self.pace.every.max((took * self.pace.share).min(self.pace.longest));
         Ok(facts?)
     }
 }
 
-fn look(scope: SnapshotScope) -> JoinHandle<(Duration, Result<HostFacts, SnapshotError>)> {
-    spawn_blocking(move || {
+fn look(scope: SnapshotScope) -> Result<oneshot::Receiver<Look>> {
+    let looking = move || {
         let began = Instant::now();
         let facts = host_facts(scope);
         (began.elapsed(), facts)
-    })
+    };
+    beside("look", looking).context(
+        "cannot start a thread to look at the kernel; are there as many as `ulimit -u` and pids.max of the cgroup allow?",
+    )
 }

@@ -1,14 +1,13 @@
 //! For what sockets wait that stay in a state. The kernel is asked in a thread beside the run: records do not
 //! wait for its answers.
 
-use std::thread;
-
 use tcpwatch_core::{
     event::{KernelTime, Netns},
     order::WINDOW,
     track::{Sights, StayQuestion, TrackedEvent},
 };
 use tcpwatch_kernel::{
+    beside::beside,
     clock,
     source::{inquirer::Inquirer, snapshot::Lookups},
 };
@@ -151,21 +150,19 @@ impl Waits {
     }
 }
 
-/// Asks in a thread of its own, if one can be started: `spawn_blocking` panics where none can.
+/// Asks in a thread of its own.
 fn asking(
     mut inquirer: Inquirer,
     questions: Vec<StayQuestion>,
     lacks_sysctls: Vec<Netns>,
 ) -> WaitStage {
-    let (send, answer) = oneshot::channel();
     let began = clock::now();
     let ask = move || {
         let details = inquirer.ask(&questions, &lacks_sysctls);
-        // Without a receiver the run has ended.
-        drop(send.send((inquirer, details)));
+        (inquirer, details)
     };
-    match thread::Builder::new().name("inquirer".to_owned()).spawn(ask) {
-        Ok(_detached) => WaitStage::Asking { began, answer },
+    match beside("inquirer", ask) {
+        Ok(answer) => WaitStage::Asking { began, answer },
         Err(error) => {
             tracing::warn!("it is not known for what sockets wait: no thread: {error}");
             WaitStage::Off

@@ -4,9 +4,9 @@
 use std::future::pending;
 
 use tcpwatch_core::{event::Waiter, track::StayQuestion};
-use tcpwatch_kernel::source::inquirer::Inquirer;
+use tcpwatch_kernel::{beside::beside, source::inquirer::Inquirer};
 use tokio::{
-    task::{JoinHandle, spawn_blocking},
+    sync::oneshot,
     time::{Duration, Instant},
 };
 
@@ -19,7 +19,7 @@ const SOON: Duration = Duration::from_millis(200);
 /// Asking takes this fraction of the time at most.
 const SHARE: u32 = 50;
 
-type MeasureRequest = JoinHandle<(Inquirer, Vec<Waiter>)>;
+type MeasureRequest = oneshot::Receiver<(Inquirer, Vec<Waiter>)>;
 
 /// One time after the other.
 pub(crate) struct Measuring {
@@ -55,10 +55,17 @@ impl Measuring {
             return;
         };
         let questions: Vec<_> = self.asked.iter().map(|(_, question)| *question).collect();
-        self.asking = Some(spawn_blocking(move || {
+        let ask = move || {
             let waiters = inquirer.ask(&questions, &[]).waiters;
             (inquirer, waiters)
-        }));
+        };
+        self.asking = match beside("inquirer", ask) {
+            Ok(answer) => Some(answer),
+            Err(error) => {
+                tracing::warn!("RTT and bytes are not measured any more: no thread: {error}");
+                None
+            }
+        };
     }
 
     /// Waits for the answers. Nothing is lost if this is dropped before it returns.

@@ -3,6 +3,7 @@
 
 use std::{
     fs::File,
+    io,
     os::{
         fd::{AsFd as _, BorrowedFd, OwnedFd},
         unix::{net::UnixStream as Pair, process::CommandExt as _},
@@ -17,7 +18,9 @@ use rustix::process::{
     waitid,
 };
 use tcpwatch_core::event::{KnownSocket, Netns};
-use tcpwatch_kernel::{clock, netns, probe::filters::FamilyFilter, source::snapshot::namespaces};
+use tcpwatch_kernel::{
+    beside::beside, clock, netns, probe::filters::FamilyFilter, source::snapshot::namespaces,
+};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
     net::{
@@ -141,9 +144,9 @@ impl Machine {
         let cannot = |source| HostsError::Enter { host: self.host, source };
         let netns = self.netns_file.try_clone().map_err(namespaces::EnterError::Open);
         let netns = netns.map_err(cannot)?;
-        let entered = tokio::task::spawn_blocking(move || netns::enter(&netns, work)).await;
-        let panicked = |error| namespaces::EnterError::Thread(std::io::Error::other(error));
-        entered.map_err(panicked).map_err(cannot)?.map_err(cannot)
+        let thread = |error| cannot(namespaces::EnterError::Thread(error));
+        let entered = beside("inside", move || netns::enter(&netns, work)).map_err(thread)?;
+        entered.await.map_err(|_panicked| thread(io::Error::other("it panicked")))?.map_err(cannot)
     }
 
     pub(super) fn equip(&mut self, ifindex: u32, witness: HostSockDiag) {
@@ -319,14 +322,14 @@ impl EndedOnDrop {
         self.0.as_ref().map_or(0, Child::id)
     }
 
-    fn open(&mut self) -> std::io::Result<OwnedFd> {
-        let gone = || std::io::Error::other("it has no process id");
+    fn open(&mut self) -> io::Result<OwnedFd> {
+        let gone = || io::Error::other("it has no process id");
         let pid = self.0.as_ref().map(Pid::from_child).ok_or_else(gone)?;
         Ok(pidfd_open(pid, PidfdFlags::empty())?)
     }
 
-    fn take(mut self) -> std::io::Result<Child> {
-        self.0.take().ok_or_else(|| std::io::Error::other("it was taken"))
+    fn take(mut self) -> io::Result<Child> {
+        self.0.take().ok_or_else(|| io::Error::other("it was taken"))
     }
 }
 

@@ -5,13 +5,13 @@
 use std::{
     io::{self, Write as _},
     sync::Arc,
-    thread,
     time::Instant,
 };
 
 use bytes::Bytes;
 use flate2::{Compression, write::GzEncoder};
-use tokio::sync::{Mutex, oneshot};
+use tcpwatch_kernel::beside::beside;
+use tokio::sync::Mutex;
 
 use super::Pages;
 
@@ -73,17 +73,12 @@ impl PageMaker {
                 Coding::Gzip => Ok(page.gzip.insert(compress(&page.plain)?).clone()),
             }
         };
-        let (give, given) = oneshot::channel();
-        // Not `spawn_blocking`: the runtime panics if it cannot start a thread.
-        thread::Builder::new()
-            .name("tcpwatch-page".to_owned())
-            .spawn(move || drop(give.send(render())))
-            .map_err(|error| {
-                format!(
-                    "cannot start a thread to make the page: {error}; are there as many as \
-                     `ulimit -u` and pids.max of the cgroup allow?"
-                )
-            })?;
+        let given = beside("tcpwatch-page", render).map_err(|error| {
+            format!(
+                "cannot start a thread to make the page: {error}; are there as many as \
+                 `ulimit -u` and pids.max of the cgroup allow?"
+            )
+        })?;
         let made: io::Result<Bytes> =
             given.await.map_err(|_never| "making the page failed: it panicked".to_owned())?;
         made.map_err(|error| format!("compressing the page failed: {error}"))
