@@ -241,8 +241,8 @@ fn by_schedule(schedule: &Schedule, timer: SocketTimer, rate: TickRate) -> Optio
 mod tests {
     use super::*;
     use crate::{
-        event::{Cookie, Endpoint, Endpoints, KnownSocket, Process, TcpInfo, Via, process::Comm},
-        track::WaitsFor,
+        event::{Cookie, Endpoint, Endpoints, Process, Via, process::Comm},
+        track::{WaitsFor, wait::tests::held},
     };
 
     const RATE: TickRate = TickRate(250);
@@ -253,35 +253,11 @@ mod tests {
 
     fn waiter(cookie: u64, state: TcpState) -> Waiter {
         let end = |port| Endpoint { address: [10, 0, 0, 1].into(), port };
-        Waiter {
-            known: KnownSocket {
-                socket: Cookie(cookie),
-                netns: Netns(1),
-                ends: Endpoints { local: end(80), remote: end(40_000) },
-                state,
-                kind: KnownKind::Full,
-                timer_left: None,
-                seen: KernelTime(1_000_000_000_000),
-                quiet: None,
-                queue_full: false,
-                inode: 7,
-                cgroup: None,
-                owner: None,
-            },
-            timer: None,
-            receive_queue: 0,
-            send_queue: 0,
-            tcp: Some(TcpInfo {
-                rto: ms(204),
-                backoff: 0,
-                in_flight: 0,
-                unsent: Some(0),
-                window: Some(65_536),
-                bytes_received: None,
-                bytes_sent: None,
-                rtt: None,
-            }),
-        }
+        let mut waiter = held(state);
+        waiter.known.socket = Cookie(cookie);
+        waiter.known.ends = Endpoints { local: end(80), remote: end(40_000) };
+        waiter.known.seen = KernelTime(1_000_000_000_000);
+        waiter
     }
 
     fn timed(mut waiter: Waiter, kind: SocketTimerKind, left: u64, tries: u8) -> Waiter {

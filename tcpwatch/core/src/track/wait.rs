@@ -340,7 +340,7 @@ fn orphan_ends(
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::event::{Cookie, Endpoint, Endpoints, KnownSocket, Netns};
 
@@ -351,7 +351,7 @@ mod tests {
     }
 
     /// A socket in this state that an application holds, with nothing in its queues.
-    fn held(state: TcpState) -> Waiter {
+    pub(in crate::track) fn held(state: TcpState) -> Waiter {
         let end = Endpoint { address: [127, 0, 0, 1].into(), port: 1 };
         Waiter {
             known: KnownSocket {

@@ -1,17 +1,20 @@
 //! The form of the document and of a run.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use serde::Deserialize;
 use tcpwatch_core::{
     event::{KernelTime, Netns, TcpFlags, TcpState, WallClock, Way},
-    timing::{self, Window, wheel::TickRate},
+    timing::{Window, wheel::TickRate},
     track::TrackedEvent,
 };
 use tcpwatch_kernel::probe::{DroppedSegments, filters::FamilyFilter};
 use tcpwatch_view::timestamp;
 
-use super::moment::MomentForm;
+use super::{
+    moment::MomentForm,
+    sysctls::{BothHosts, SysctlsForm},
+};
 use crate::{
     host::Host,
     scenario::{Action, Call, CallKind, DropRule, Scenario, ScenarioStep},
@@ -82,13 +85,13 @@ struct RunForm {
     profile: ProfileForm,
     family: FamilyForm,
     hz: u64,
-    sysctls: BothForm<SysctlsForm>,
+    sysctls: BothHosts<SysctlsForm>,
     started: String,
     started_mono_ns: u64,
     ended_mono_ns: u64,
     story: Vec<MomentForm>,
     rules: Vec<RuleForm>,
-    netns: BothForm<u32>,
+    netns: BothHosts<u32>,
     lost: u64,
     #[serde(default)]
     counted_lost: u64,
@@ -109,42 +112,6 @@ enum ProfileForm {
 enum FamilyForm {
     Ipv4,
     Ipv6,
-}
-
-#[derive(Debug, Deserialize)]
-struct BothForm<T> {
-    client: T,
-    server: T,
-}
-
-#[derive(Debug, Deserialize)]
-struct SysctlsForm {
-    tcp_syn_retries: u8,
-    tcp_syn_linear_timeouts: u8,
-    tcp_synack_retries: u8,
-    tcp_orphan_retries: u8,
-    tcp_retries2: u8,
-    tcp_rto_min_us: u64,
-    tcp_rto_max_ms: u64,
-    tcp_fin_timeout: u64,
-    tcp_early_retrans: u8,
-    set: BTreeMap<String, String>,
-}
-
-impl SysctlsForm {
-    const fn sysctls(&self) -> timing::Sysctls {
-        timing::Sysctls {
-            syn_retries: self.tcp_syn_retries,
-            syn_linear_timeouts: self.tcp_syn_linear_timeouts,
-            synack_retries: self.tcp_synack_retries,
-            orphan_retries: self.tcp_orphan_retries,
-            retries2: self.tcp_retries2,
-            rto_min: Duration::from_micros(self.tcp_rto_min_us),
-            rto_max: Duration::from_millis(self.tcp_rto_max_ms),
-            fin_timeout: Duration::from_secs(self.tcp_fin_timeout),
-            early_retrans: self.tcp_early_retrans,
-        }
-    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -202,7 +169,7 @@ impl RunForm {
         let events = story.len();
         let verdicts = self.verdicts.into_iter().map(VerdictForm::verdict);
         let verdicts = verdicts.collect::<Result<_, _>>().map_err(|what| (events, what))?;
-        let BothForm { client, server } = self.sysctls;
+        let BothHosts { client, server } = self.sysctls;
         let sysctls = [client.sysctls(), server.sysctls()];
         let dropped = self.rules.iter().map(|rule| rule.dropped).collect();
         let scenario = Scenario {

@@ -2,12 +2,14 @@
 //!
 //! - [`document`]: the forms of the document and of a run
 //! - [`moment`]: the forms of what happened
+//! - [`sysctls`]: what is written in the same form
 //!
 //! What a newer tcpwatch has added, fields and kinds of events, is ignored; a value that has no meaning here is an error,
 //! because a picture without it would be wrong.
 
 mod document;
 mod moment;
+pub(crate) mod sysctls;
 
 use serde_json::Value;
 use thiserror::Error;

@@ -1,14 +1,13 @@
 //! The parts of the document, as `schema.json` describes them.
 
-use std::collections::BTreeMap;
-
 use serde::Serialize;
-use tcpwatch_core::{event::Netns, timing};
+use tcpwatch_core::event::Netns;
 use tcpwatch_view::json::{Seconds, Word};
 
 use super::{family_word, profile_word};
 use crate::{
     host::Host,
+    report::sysctls::{BothHosts, SysctlsForm},
     story::{self, Run},
     verdict,
 };
@@ -37,7 +36,7 @@ pub(super) struct RunBegins<'a> {
     profile: Word,
     family: Word,
     hz: u64,
-    sysctls: BothHosts<SysctlsJson<'a>>,
+    sysctls: BothHosts<SysctlsForm>,
     started: &'a str,
     started_mono_ns: u64,
     ended: &'a str,
@@ -48,7 +47,7 @@ pub(super) struct RunBegins<'a> {
 impl<'a> RunBegins<'a> {
     /// With the moments in words.
     pub(super) fn of(run: &'a Run, started: &'a str, ended: &'a str) -> Self {
-        let sysctls = |host| SysctlsJson::of(run.sysctls(host), run.scenario.sysctls.get(&host));
+        let sysctls = |host| SysctlsForm::of(run.sysctls(host), run.scenario.sysctls.get(&host));
         Self {
             scenario: &run.scenario.name,
             title: &run.scenario.title,
@@ -62,56 +61,6 @@ impl<'a> RunBegins<'a> {
             ended,
             ended_mono_ns: run.ended.0,
             lasted_s: Seconds(run.ended.since(run.started)),
-        }
-    }
-}
-
-#[derive(Serialize)]
-struct BothHosts<T> {
-    client: T,
-    server: T,
-}
-
-/// What the timers were judged by, and what the scenario set, as text.
-#[derive(Serialize)]
-struct SysctlsJson<'a> {
-    tcp_syn_retries: u8,
-    tcp_syn_linear_timeouts: u8,
-    tcp_synack_retries: u8,
-    tcp_orphan_retries: u8,
-    tcp_retries2: u8,
-    tcp_rto_min_us: u64,
-    tcp_rto_max_ms: u64,
-    tcp_fin_timeout: u64,
-    tcp_early_retrans: u8,
-    set: BTreeMap<&'a str, &'a str>,
-}
-
-impl<'a> SysctlsJson<'a> {
-    fn of(sysctls: &timing::Sysctls, set: Option<&'a BTreeMap<String, String>>) -> Self {
-        let timing::Sysctls {
-            syn_retries,
-            syn_linear_timeouts,
-            synack_retries,
-            orphan_retries,
-            retries2,
-            rto_min,
-            rto_max,
-            fin_timeout,
-            early_retrans,
-        } = *sysctls;
-        let set = set.into_iter().flatten();
-        Self {
-            tcp_syn_retries: syn_retries,
-            tcp_syn_linear_timeouts: syn_linear_timeouts,
-            tcp_synack_retries: synack_retries,
-            tcp_orphan_retries: orphan_retries,
-            tcp_retries2: retries2,
-            tcp_rto_min_us: u64::try_from(rto_min.as_micros()).unwrap_or(u64::MAX),
-            tcp_rto_max_ms: u64::try_from(rto_max.as_millis()).unwrap_or(u64::MAX),
-            tcp_fin_timeout: fin_timeout.as_secs(),
-            tcp_early_retrans: early_retrans,
-            set: set.map(|(name, value)| (name.as_str(), value.as_str())).collect(),
         }
     }
 }
