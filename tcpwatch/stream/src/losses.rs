@@ -39,7 +39,9 @@ impl LossWatch {
             return Ok(());
         }
         let at = clock::now();
-        for (cause, total) in self.read(at, tracker)?.lost {
+        let lost = self.counters.lost()?;
+        self.note(at, &lost, tracker);
+        for (cause, total) in lost {
             let recorded = self.recorded.entry(cause).or_default();
             let count = total.saturating_sub(*recorded);
             if count > 0 {
@@ -58,7 +60,8 @@ impl LossWatch {
     /// Reads them, unless that was done since the ring was read.
     pub(crate) fn refresh(&mut self, tracker: &mut Tracker) -> Result<()> {
         if !std::mem::replace(&mut self.is_fresh, true) {
-            self.read(clock::now(), tracker)?;
+            let lost = self.counters.lost()?;
+            self.note(clock::now(), &lost, tracker);
         }
         Ok(())
     }
@@ -66,11 +69,15 @@ impl LossWatch {
     /// Reads them at `now`.
     pub(crate) fn read(&mut self, now: KernelTime, tracker: &mut Tracker) -> Result<LossTotals> {
         let totals = self.counters.read()?;
-        let lost = totals.lost.values().sum();
+        self.note(now, &totals.lost, tracker);
+        Ok(totals)
+    }
+
+    fn note(&mut self, now: KernelTime, lost: &BTreeMap<Cause, u64>, tracker: &mut Tracker) {
+        let lost = lost.values().sum();
         if lost > self.lost {
             tracker.lost(now);
         }
         self.lost = lost;
-        Ok(totals)
     }
 }

@@ -47,6 +47,22 @@ impl CgroupPlace {
         }
     }
 
+    /// What the path says, with the name of the container, which `name` has for its id.
+    #[must_use]
+    pub fn named(path: &[u8], name: impl FnOnce(&str) -> Option<Arc<str>>) -> Self {
+        let mut place = Self::of(path);
+        if let Some(container) = &mut place.container {
+            container.name = name(&container.id);
+        }
+        place
+    }
+
+    /// The container, or else the unit.
+    #[must_use]
+    pub fn short_name(&self) -> Option<&str> {
+        self.container.as_ref().map(Container::short).or_else(|| self.unit_name())
+    }
+
     /// The unit, a service without its type; none for a unit that is one for all that a user does.
     #[must_use]
     pub fn unit_name(&self) -> Option<&str> {

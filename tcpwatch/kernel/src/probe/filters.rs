@@ -200,10 +200,7 @@ impl fmt::Display for Filters {
             ports("local port", &self.local_ports),
             ports("remote port", &self.remote_ports),
             list(self.prefixes.iter().map(ToString::to_string).collect()),
-            self.family.map(|family| match family {
-                FamilyFilter::V4 => "IPv4".to_owned(),
-                FamilyFilter::V6 => "IPv6".to_owned(),
-            }),
+            self.family.map(|family| family.to_string()),
             list(self.states.iter().map(ToString::to_string).collect()),
             self.netns.map(|netns| format!("netns {}", netns.0)),
             self.direction.and_then(|direction| match direction {

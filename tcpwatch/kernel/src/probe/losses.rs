@@ -1,6 +1,7 @@
 //! Reads what the kernel side lost: counters it kept, and runs the kernel skipped.
 
 use std::{
+    collections::BTreeMap,
     fs, io,
     os::fd::{AsFd as _, AsRawFd as _},
     sync::{PoisonError, RwLock},
@@ -39,7 +40,19 @@ impl Losses {
     /// # Errors
     /// If the map or `/proc/self/fdinfo` cannot be read.
     pub fn read(&self) -> Result<LossTotals, LossesError> {
-        let mut totals = LossTotals::default();
+        let mut attempted = 0;
+        for (hook, _) in &*self.programs.read().unwrap_or_else(PoisonError::into_inner) {
+            attempted += self.sum(Counter::Attempted, *hook)?;
+        }
+        Ok(LossTotals { attempted, lost: self.lost()? })
+    }
+
+    /// The same without what was attempted.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn lost(&self) -> Result<BTreeMap<Cause, u64>, LossesError> {
+        let mut totals = BTreeMap::new();
         // Before the skipped runs, so that none is taken for recovered that is not read yet.
         let recovered = COPIES.map(|(_, copy)| self.sum(Counter::Recovered, copy));
         let recovered = recovered.into_iter().sum::<Result<u64, _>>()?;
@@ -51,7 +64,6 @@ impl Losses {
                 _ if COPIES.iter().any(|(_, copy)| *copy == hook) => 0,
                 _ => recursion_misses(program)?,
             };
-            totals.attempted += self.sum(Counter::Attempted, hook)?;
             for (cause, lost) in [
                 (Cause::RingFull, self.sum(Counter::RingFull, hook)?),
                 (Cause::Unreadable, self.sum(Counter::Unreadable, hook)?),
@@ -59,7 +71,7 @@ impl Losses {
                 (Cause::Recursion, skipped),
             ] {
                 if lost > 0 {
-                    *totals.lost.entry(cause).or_insert(0) += lost;
+                    *totals.entry(cause).or_insert(0) += lost;
                 }
             }
         }

@@ -198,8 +198,8 @@ impl Probes {
         let counters: PerCpuArray<_, _> = take_map(&mut ebpf, "COUNTERS")?;
         let counts = task.take_counts(&mut ebpf)?;
         let marks = take_map(&mut ebpf, "TRIAL")?;
-        let by_cgroup = task.refuses_cgroups() && layout.cgroups.is_ok();
-        let refused = by_cgroup.then(|| take_map(&mut ebpf, "REFUSED_CGROUPS")).transpose()?;
+        let refuses = task.refuses_cgroups(&layout);
+        let refused = refuses.then(|| take_map(&mut ebpf, "REFUSED_CGROUPS")).transpose()?;
         let losses = Arc::new(Losses::new(counters, programs));
         let dialect = layout.dialect;
         drop(layout.btf);
@@ -312,8 +312,8 @@ impl Task<'_> {
         self.stream.is_some() || self.counts()
     }
 
-    fn refuses_cgroups(&self) -> bool {
-        self.stream.is_some_and(|filters| filters.by_cgroup)
+    fn refuses_cgroups(&self, layout: &KernelLayout) -> bool {
+        self.stream.is_some_and(|filters| filters.by_cgroup) && layout.cgroups.is_ok()
     }
 
     fn needs(&self, hook: HookSpec) -> bool {
@@ -395,7 +395,7 @@ fn load(
     if layout.totals.is_err() {
         globals.drop_totals();
     }
-    let refuses = task.refuses_cgroups() && layout.cgroups.is_ok();
+    let refuses = task.refuses_cgroups(layout);
     if !refuses {
         globals.drop_cgroups();
     }

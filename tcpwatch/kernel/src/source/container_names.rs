@@ -79,11 +79,7 @@ impl ContainerNames {
     /// Where a cgroup of this path is, with the name of its container.
     #[must_use]
     pub fn place(&self, path: &[u8]) -> CgroupPlace {
-        let mut place = CgroupPlace::of(path);
-        if let Some(container) = &mut place.container {
-            container.name = self.name(&container.id);
-        }
-        place
+        CgroupPlace::named(path, |id| self.name(id))
     }
 
     /// The name of a container, if a manager has one for this id.

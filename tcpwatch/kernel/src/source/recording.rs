@@ -170,11 +170,7 @@ impl RecordedCgroup {
     /// What that says.
     #[must_use]
     pub fn place(&self) -> CgroupPlace {
-        let mut place = CgroupPlace::of(&self.path);
-        if let Some(container) = &mut place.container {
-            container.name = self.container_name.as_deref().map(Into::into);
-        }
-        place
+        CgroupPlace::named(&self.path, |_id| self.container_name.as_deref().map(Into::into))
     }
 }
 

@@ -75,20 +75,19 @@ pub(super) fn passed() -> Result<Vec<TcpListener>, BindError> {
     let listeners =
         (0..passed.len()).filter_map(|index| passed.take_tcp_listener(index).transpose());
     let listeners: Vec<_> = listeners.collect::<io::Result<_>>().map_err(BindError::Passed)?;
-    for listener in &listeners {
-        let ready = listener
-            .set_nonblocking(true)
-            .and_then(|()| Ok(set_socket_send_buffer_size(listener, SEND_BUFFER_BYTES)?));
-        ready.map_err(BindError::Passed)?;
-    }
+    listeners.iter().try_for_each(prepare).map_err(BindError::Passed)?;
     if listeners.is_empty() { Err(BindError::NothingPassed) } else { Ok(listeners) }
+}
+
+fn prepare(listener: &TcpListener) -> io::Result<()> {
+    listener.set_nonblocking(true)?;
+    Ok(set_socket_send_buffer_size(listener, SEND_BUFFER_BYTES)?)
 }
 
 pub(super) fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {
     let listen = || {
         let listener = TcpListener::bind(address)?;
-        listener.set_nonblocking(true)?;
-        set_socket_send_buffer_size(&listener, SEND_BUFFER_BYTES)?;
+        prepare(&listener)?;
         // Once more, for a longer queue than that of the standard library.
         rustix::net::listen(&listener, BACKLOG)?;
         Ok(listener)

@@ -81,12 +81,16 @@ pub(super) const fn arrow(row: &SocketRow) -> &'static str {
 pub(super) fn owner(row: &SocketRow, place: Option<&CgroupPlace>, room: usize) -> String {
     let guess = if row.subject.inherited { "?" } else { "" };
     let Some(process) = row.owner() else {
-        return cut(place.and_then(whereabouts).map_or_else(|| "-".to_owned(), foreign), room);
+        return cut(
+            place.and_then(CgroupPlace::short_name).map_or_else(|| "-".to_owned(), foreign),
+            room,
+        );
     };
     let name = foreign(&process.comm.to_string());
     let pid = process.pid.map_or(String::new(), |pid| format!(" {pid}"));
     let whole = format!("{name}{pid}{guess}");
-    let place = place.and_then(whereabouts).map(|word| format!("{whole} in {}", foreign(word)));
+    let place =
+        place.and_then(CgroupPlace::short_name).map(|word| format!("{whole} in {}", foreign(word)));
     if let Some(place) = place.filter(|text| text.chars().count() <= room) {
         return place;
     }
@@ -94,13 +98,6 @@ pub(super) fn owner(row: &SocketRow, place: Option<&CgroupPlace>, room: usize) -
         return whole;
     }
     cut(name, room.saturating_sub(guess.len())) + guess
-}
-
-fn whereabouts(place: &CgroupPlace) -> Option<&str> {
-    if let Some(container) = &place.container {
-        return Some(container.short());
-    }
-    place.unit_name()
 }
 
 /// For what a socket waits, or how it ended.

@@ -1,9 +1,6 @@
 //! Behind the owner: the unit or container that it runs in, where that says more than the name of the process.
 
-use tcpwatch_core::{
-    place::{CgroupPlace, Places},
-    track::Subject,
-};
+use tcpwatch_core::{place::Places, track::Subject};
 
 use super::{cell, char_count};
 
@@ -13,21 +10,13 @@ const IN: &[u8] = b" in ";
 /// Appends ` in nginx` or ` in 3f2a9c1b7d5e` to the owner, if both fit in `room` columns.
 pub(super) fn append(subject: &Subject, places: &mut Places, room: usize, owner: &mut Vec<u8>) {
     let Some(place) = subject.cgroup.and_then(|id| places.get(id)) else { return };
-    let Some(word) = word(place) else { return };
+    let Some(word) = place.short_name() else { return };
     let named = |comm: &[u8]| is_named_after(word.as_bytes(), comm);
     let is_known = subject.process.is_some_and(|process| named(process.comm.as_bytes()));
     if !is_known && char_count(owner) + IN.len() + word.chars().count() <= room {
         owner.extend_from_slice(IN);
         cell::foreign(word, owner);
     }
-}
-
-/// A container, or else a unit that is not one for all that a user does.
-fn word(place: &CgroupPlace) -> Option<&str> {
-    if let Some(container) = &place.container {
-        return Some(container.short());
-    }
-    place.unit_name()
 }
 
 /// Does the process's name, which is cut to 15 bytes, say the same?

@@ -81,30 +81,31 @@ pub(super) fn dump(
 /// Lists the TCP sockets that listen in the calling thread's network namespace, which is `netns`; one that
 /// comes or goes meanwhile may be missing.
 pub(super) fn listeners(netns: Netns, into: &mut Vec<KnownSocket>) -> Result<(), DumpError> {
-    let mut asking = Asking::open()?;
-    for family in FAMILIES {
-        let question = all_in(family, StateFlags::LISTEN, ExtensionFlags::empty());
-        asking.ask(question, |datagram, seen, sequence| {
-            Ok(message::read(datagram, Context { netns, seen, sequence }, into)?)
-        })?;
-    }
-    Ok(())
+    list_once((StateFlags::LISTEN, ExtensionFlags::empty()), netns, message::read, into)
 }
 
-/// Lists the sockets in LISTEN, or those in SYN_SENT, of the calling thread's network namespace, which is `netns`, in
-/// detail; one that comes or goes meanwhile may be missing.
+/// Lists the sockets in these states of the calling thread's network namespace, which is `netns`, in detail; one that
+/// comes or goes meanwhile may be missing.
 pub(super) fn waiters_in(
     netns: Netns,
-    listen: bool,
+    states: StateFlags,
     into: &mut Vec<Waiter>,
+) -> Result<(), DumpError> {
+    list_once((states, ExtensionFlags::INFO), netns, message::read_waiters, into)
+}
+
+fn list_once<T>(
+    (states, extensions): (StateFlags, ExtensionFlags),
+    netns: Netns,
+    read: ReadDatagram<T>,
+    into: &mut Vec<T>,
 ) -> Result<(), DumpError> {
     let mut asking = Asking::open()?;
     for family in FAMILIES {
-        let states = if listen { StateFlags::LISTEN } else { StateFlags::SYN_SENT };
-        let question = all_in(family, states, ExtensionFlags::INFO);
-        asking.ask(question, |datagram, seen, sequence| {
-            Ok(message::read_waiters(datagram, Context { netns, seen, sequence }, into)?)
-        })?;
+        asking.ask(
+            all_in(family, states.clone(), extensions.clone()),
+            |datagram, seen, sequence| Ok(read(datagram, Context { netns, seen, sequence }, into)?),
+        )?;
     }
     Ok(())
 }
@@ -146,6 +147,9 @@ pub(super) fn dump_answer(
 ) -> Result<bool, DumpError> {
     Asking::open()?.ask(question, |datagram, seen, _| read(datagram, seen))
 }
+
+/// Reads one datagram of sockets.
+type ReadDatagram<T> = fn(&[u8], Context, &mut Vec<T>) -> Result<AnswerProgress, MessageError>;
 
 /// A socket through which one question after the other is asked.
 #[derive(Debug)]
@@ -198,12 +202,7 @@ impl Asking {
             }
         }
     }
-}
 
-/// Reads one datagram of sockets.
-type ReadDatagram<T> = fn(&[u8], Context, &mut Vec<T>) -> Result<AnswerProgress, MessageError>;
-
-impl Asking {
     /// Asks for a list of what is in `netns` until it has come undisturbed.
     ///
     /// On an error what was found so far stays in `into`.

@@ -40,8 +40,7 @@ pub(super) struct TlsKeys {
 pub(super) struct HttpKeys {
     #[serde(rename = "http2")]
     _http2: Option<bool>,
-    #[serde(deserialize_with = "pairs")]
-    pub(super) headers: Option<Vec<(String, String)>>,
+    pub(super) headers: Option<BTreeMap<String, String>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -63,13 +62,6 @@ impl Default for Interval {
     fn default() -> Self {
         Self::Nanoseconds(0)
     }
-}
-
-fn pairs<'de, D: serde::Deserializer<'de>>(
-    from: D,
-) -> Result<Option<Vec<(String, String)>>, D::Error> {
-    let map = Option::<BTreeMap<String, String>>::deserialize(from)?;
-    Ok(map.map(|map| map.into_iter().collect()))
 }
 
 impl ConfigFile {

@@ -12,6 +12,7 @@ mod tls;
 mod users;
 
 use std::{
+    collections::BTreeMap,
     io,
     path::{Path, PathBuf},
     sync::Arc,
@@ -124,7 +125,7 @@ const HEADERS: [(&str, &[&str]); 5] = [
     ("Content-Security-Policy", &[]),
 ];
 
-fn headers(wanted: Vec<(String, String)>) -> Result<HeaderMap, Invalid> {
+fn headers(wanted: BTreeMap<String, String>) -> Result<HeaderMap, Invalid> {
     let mut headers = HeaderMap::new();
     for (name, value) in wanted {
         let key = format!("http_server_config.headers.{name}");

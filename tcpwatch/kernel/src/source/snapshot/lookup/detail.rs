@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use netlink_packet_sock_diag::inet::StateFlags;
 use tcpwatch_core::{
     event::{Cookie, Endpoints, Netns, Waiter},
     timing::Sysctls,
@@ -75,12 +76,15 @@ impl Lookup {
 /// that is known, because SYN_SENT is entered before it is chosen (`tcp_v4_connect`, `net/ipv4/tcp_ipv4.c`). A
 /// listener has no peer, and may share its port with others.
 fn listed(netns: Netns, questions: &[StayQuestion]) -> Vec<Waiter> {
+    let of = |question: &StayQuestion| match question.ends.remote.port {
+        0 => StateFlags::LISTEN,
+        _ => StateFlags::SYN_SENT,
+    };
+    let states = questions.iter().map(of).fold(StateFlags::empty(), StateFlags::union);
     let mut found = Vec::new();
-    for listen in [false, true] {
-        if questions.iter().any(|question| (question.ends.remote.port == 0) == listen) {
-            // What was found before an error counts.
-            let _whole = sock_diag::waiters_in(netns, listen, &mut found).is_ok();
-        }
+    if !states.is_empty() {
+        // What was found before an error counts.
+        let _whole = sock_diag::waiters_in(netns, states, &mut found).is_ok();
     }
     let asked: HashSet<Cookie> = questions.iter().filter_map(|question| question.socket).collect();
     found.retain(|waiter| asked.contains(&waiter.known.socket));
