@@ -42,11 +42,7 @@ const FULL: usize = 1 << 16;
 /// Lists the sockets that pass the filters.
 pub(crate) fn run(args: &ListArgs) -> Result<ExitCode> {
     let netns = args.filters.netns.as_deref().map(snapshot::resolve).transpose()?;
-    let mut wanted = args.filters.places();
-    if let Some(word) = &wanted.container {
-        wanted.container = Some(containers::resolve(word)?);
-        wanted.by_name = false;
-    }
+    let wanted = containers::resolved(args.filters.places())?;
     let listing = snapshot::list(netns.map_or(SnapshotScope::Every, SnapshotScope::Only))?;
     let Listing { waiters, sysctls, namespaces, mut skipped, hidden_processes } = listing;
     if namespaces.is_empty()

@@ -49,10 +49,7 @@ pub(crate) fn run(
     let web = listens.then(|| Web::open(words)).transpose()?;
     let netns = filters.netns.as_deref().map(snapshot::resolve).transpose()?;
     let mut plan = plan(filters, output, netns);
-    if let Some(word) = &plan.places.container {
-        plan.places.container = Some(containers::resolve(word)?);
-        plan.places.by_name = false;
-    }
+    plan.places = containers::resolved(plan.places)?;
     plan.ring_bytes = live.buffer;
     plan.duration = live.duration;
     plan.filters.holders = !live.no_io;

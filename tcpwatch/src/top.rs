@@ -64,10 +64,7 @@ pub(crate) fn run(args: &TopArgs) -> Result<ExitCode> {
 fn running(args: &TopArgs) -> Result<ExitCode> {
     let netns = args.filters.netns.as_deref().map(snapshot::resolve).transpose()?;
     let mut plan = plan(args, netns);
-    if let Some(word) = &plan.places.container {
-        plan.places.container = Some(containers::resolve(word)?);
-        plan.places.by_name = false;
-    }
+    plan.places = containers::resolved(plan.places)?;
     let ask: AskSysctls = Box::new(|netns| sysctls::read(netns).ok());
     let mut screen = screen(args, &plan, (clock::read(), clock::tick_rate(), ask))?;
     runtime::start()?.block_on(async {

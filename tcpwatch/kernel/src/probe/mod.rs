@@ -198,8 +198,8 @@ impl Probes {
         let counters: PerCpuArray<_, _> = take_map(&mut ebpf, "COUNTERS")?;
         let counts = task.take_counts(&mut ebpf)?;
         let marks = take_map(&mut ebpf, "TRIAL")?;
-        let refuses = task.refuses_cgroups(&layout);
-        let refused = refuses.then(|| take_map(&mut ebpf, "REFUSED_CGROUPS")).transpose()?;
+        let by_cgroup = task.refuses_cgroups(&layout);
+        let refused = by_cgroup.then(|| take_map(&mut ebpf, "REFUSED_CGROUPS")).transpose()?;
         let losses = Arc::new(Losses::new(counters, programs));
         let dialect = layout.dialect;
         drop(layout.btf);

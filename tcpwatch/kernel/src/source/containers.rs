@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tcpwatch_core::place::{CgroupPlace, container::is_id};
+use tcpwatch_core::place::{CgroupPlace, PlaceFilter, container::is_id};
 
 use super::{cgroup_paths, container_names::ContainerNames};
 
@@ -43,6 +43,15 @@ pub struct AmbiguousContainer {
 pub fn resolve(word: &str) -> Result<String, ContainerError> {
     let paths = cgroup_paths::existing();
     choose(word, paths.iter().map(|path| CgroupPlace::of(path)), || ContainerNames::new().all())
+}
+
+/// The filter with the id of the container instead of what the user calls it.
+///
+/// # Errors
+/// As [`resolve`].
+pub fn resolved(wanted: PlaceFilter) -> Result<PlaceFilter, ContainerError> {
+    let Some(word) = &wanted.container else { return Ok(wanted) };
+    Ok(PlaceFilter { container: Some(resolve(word)?), by_name: false, ..wanted })
 }
 
 fn choose(

@@ -7,10 +7,7 @@ use tcpwatch_core::{
     track::{Connection, MissedChange, Reason},
 };
 
-use super::{
-    Humane, Terminal, TimeStyle, cell, char_count, columns::Titles, fold, place, queue, style,
-    write_elapsed,
-};
+use super::{Humane, Terminal, cell, char_count, columns::Titles, fold, place, queue, style};
 
 /// What is shown of a connection, and in how many columns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -216,11 +213,7 @@ impl Terminal {
             Some(_) if brief => text += " \u{b7} in TIME_WAIT",
             Some(ends_at) => {
                 let mut moment = Vec::new();
-                if self.layout.time == TimeStyle::Elapsed {
-                    write_elapsed(ends_at.since(self.layout.started), (0, 1), &mut moment);
-                } else {
-                    self.ends_calendar.write(clock.unix_ns(ends_at), 1, &mut moment);
-                }
+                self.write_end(ends_at, clock, &mut moment);
                 text += " \u{b7} in TIME_WAIT until ";
                 text += &String::from_utf8_lossy(&moment);
             }

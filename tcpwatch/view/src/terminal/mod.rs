@@ -57,6 +57,15 @@ pub enum TimeStyle {
     Elapsed,
 }
 
+impl TimeStyle {
+    fn zone(self) -> TimeZone {
+        match self {
+            Self::Local => TimeZone::system(),
+            Self::Utc | Self::Elapsed => TimeZone::UTC,
+        }
+    }
+}
+
 /// What the log may assume about its reader.
 #[derive(Clone, Copy, Debug)]
 pub struct LogLayout {
@@ -134,10 +143,7 @@ impl Terminal {
     /// A log with nothing in it yet.
     #[must_use]
     pub fn new(layout: LogLayout) -> Self {
-        let zone = match layout.time {
-            TimeStyle::Local => TimeZone::system(),
-            TimeStyle::Utc | TimeStyle::Elapsed => TimeZone::UTC,
-        };
+        let zone = layout.time.zone();
         Self {
             layout,
             calendar: Calendar::new(zone.clone(), "%H:%M:%S"),
@@ -326,7 +332,7 @@ impl Terminal {
     fn remark(&mut self, remarks: Remarks<'_>, clock: &WallClock) {
         let Remarks { reason, ends_at, handshake, inferred, asked, existed, gap, more, .. } =
             remarks;
-        let cell = &mut self.cell;
+        let mut cell = mem::take(&mut self.cell);
         let mut word = |word: &str| {
             cell.extend_from_slice(" \u{b7} ".as_bytes());
             cell.extend_from_slice(word.as_bytes());
@@ -355,13 +361,19 @@ impl Terminal {
         }
         if let Some(ends_at) = ends_at {
             word("ends ");
-            if self.layout.time == TimeStyle::Elapsed {
-                write_elapsed(ends_at.since(self.layout.started), (0, 1), cell);
-            } else {
-                self.ends_calendar.write(clock.unix_ns(ends_at), 1, cell);
-            }
+            self.write_end(ends_at, clock, &mut cell);
         }
         cell.extend_from_slice(more.as_bytes());
+        self.cell = cell;
+    }
+
+    /// Writes the moment at which a timer ends.
+    fn write_end(&mut self, ends_at: KernelTime, clock: &WallClock, out: &mut Vec<u8>) {
+        if self.layout.time == TimeStyle::Elapsed {
+            write_elapsed(ends_at.since(self.layout.started), (0, 1), out);
+        } else {
+            self.ends_calendar.write(clock.unix_ns(ends_at), 1, out);
+        }
     }
 }
 

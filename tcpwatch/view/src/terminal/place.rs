@@ -26,6 +26,8 @@ fn is_named_after(word: &[u8], comm: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use tcpwatch_core::place::CgroupPlace;
+
     use std::sync::Arc;
 
     use tcpwatch_core::event::{CgroupId, Endpoint, Endpoints, Netns, Process, Via, process::Comm};

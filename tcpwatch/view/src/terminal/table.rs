@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use jiff::tz::TimeZone;
 use tcpwatch_core::{
     event::{KernelTime, SocketTimerKind, WallClock},
     place::Places,
@@ -110,14 +109,10 @@ impl<'a> ListTable<'a> {
     /// A table with nothing in it yet. Network namespaces may have names; without, they are inodes.
     #[must_use]
     pub fn new(layout: TableLayout, clock: &'a WallClock, naming: Naming) -> Self {
-        let zone = match layout.time {
-            TimeStyle::Local => TimeZone::system(),
-            TimeStyle::Utc | TimeStyle::Elapsed => TimeZone::UTC,
-        };
         Self {
             layout,
             clock,
-            calendar: Calendar::new(zone, "%H:%M:%S"),
+            calendar: Calendar::new(layout.time.zone(), "%H:%M:%S"),
             namespaces: Namespaces::new(naming),
             cells: Default::default(),
             local: Vec::new(),
@@ -148,14 +143,18 @@ impl<'a> ListTable<'a> {
         let port_only = ListDetail { port_only: true, ..whole };
         let brief = ListDetail { brief: true, ..port_only };
         let Some(room) = self.layout.width else { return (whole, self.measure(rows, whole)) };
-        for form in [whole, port_only, brief] {
+        for form in [whole, port_only] {
             let widths = self.measure(rows, form);
             if widths.taken() + self.owners(rows, form) <= room {
                 return (form, widths);
             }
         }
         let mut widths = self.measure(rows, brief);
-        let too_much = (widths.taken() + self.owners(rows, brief)).saturating_sub(room);
+        let needed = widths.taken() + self.owners(rows, brief);
+        if needed <= room {
+            return (brief, widths);
+        }
+        let too_much = needed - room;
         widths.remote = widths.remote.saturating_sub(too_much).max(LEAST_REMOTE);
         (ListDetail { remote: Some(widths.remote), ..brief }, widths)
     }
