@@ -111,8 +111,7 @@ fn replay(args: &TopArgs, file: &Path) -> Result<ExitCode> {
     let mut replay = Replay::open(&plan, recording);
     let mut complete = true;
     while complete && let Some(batch) = replay.next_batch()? {
-        complete = batch.items.iter().all(|item| timeline.push(item.clone()));
-        batch.facts.iter().for_each(|(_, facts)| timeline.push_facts(facts.clone()));
+        complete = timeline.take(&batch);
     }
     let sysctls = replay.sysctls();
     screen.origin.sysctls = Box::new(move |netns| sysctls.get(&netns).copied());

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use tcpwatch_core::event::{Cookie, Endpoints, KernelTime, KnownSocket, TcpState, Waiter};
+use tcpwatch_core::event::{
+    Cookie, Endpoints, KernelTime, KnownSocket, Netns, TcpState, Waiter, process::Comm,
+};
 
 use crate::whose::Whose;
 
@@ -168,10 +170,34 @@ pub struct Finding {
     pub change: Vec<String>,
 }
 
+/// By what a finding is the same at another moment, while its numbers change.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct FindingKey {
+    kind: Kind,
+    netns: Netns,
+    comm: Option<Comm>,
+    /// The path of the cgroup.
+    cgroup: Option<Box<[u8]>>,
+    about: String,
+}
+
 /// Connections shown of each finding.
 pub const EXAMPLES: usize = 3;
 
 impl Finding {
+    /// By what it is the same at another moment.
+    #[must_use]
+    pub fn key(&self) -> FindingKey {
+        let Whose { netns, process, place, .. } = &self.whose;
+        FindingKey {
+            kind: self.kind,
+            netns: *netns,
+            comm: process.map(|process| process.comm),
+            cgroup: place.as_ref().map(|place| place.path.clone()),
+            about: self.about.clone(),
+        }
+    }
+
     /// What is known of every finding; the rest is unknown.
     pub(crate) fn new(
         kind: Kind,

@@ -12,6 +12,7 @@
 #![deny(unsafe_code)]
 
 pub mod advice;
+mod bounded;
 mod checks;
 pub mod doctor;
 mod filled;
@@ -22,6 +23,6 @@ pub mod whose;
 
 pub use advice::Advice;
 pub use doctor::Doctor;
-pub use finding::{Certainty, Example, Finding, Kind, Severity};
+pub use finding::{Certainty, Example, Finding, FindingKey, Kind, Severity};
 pub use span::Span;
 pub use whose::Whose;

@@ -1,7 +1,7 @@
 //! What all checks share: whose sockets are, where owners run, and the looks at the kernel.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
@@ -13,7 +13,7 @@ use tcpwatch_core::{
     track::{Subject, TrackedEvent},
 };
 
-use crate::whose::Whose;
+use crate::{bounded::Bounded as _, whose::Whose};
 
 /// Sockets that are remembered at most.
 const MOST: usize = 1 << 16;
@@ -37,11 +37,24 @@ pub struct Surroundings {
     pub(crate) until: Option<KernelTime>,
 }
 
+/// A copy without the sockets and destinations, which the checks keep as far as they need them.
+fn without_sockets(here: &NetnsFacts) -> NetnsFacts {
+    NetnsFacts {
+        netns: here.netns,
+        counters: here.counters.clone(),
+        sysctls: here.sysctls.clone(),
+        ports: here.ports,
+        listeners: here.listeners.clone(),
+        sockets: Vec::new(),
+        destinations: Vec::new(),
+    }
+}
+
 /// The looks at one network namespace.
 struct SeenLooks {
     /// Counters of the first one.
     first: BTreeMap<String, u64>,
-    /// The last one, and when it was: of a namespace that has gone, before the others'.
+    /// The last one without its sockets and destinations, and when it was: of a namespace that has gone, before the others'.
     last: NetnsFacts,
     at: KernelTime,
 }
@@ -50,7 +63,7 @@ impl Surroundings {
     /// Takes in a look.
     pub(crate) fn look(&mut self, facts: &HostFacts) {
         for here in &facts.namespaces {
-            let (at, last) = (facts.at, here.clone());
+            let (at, last) = (facts.at, without_sockets(here));
             if let Some(looks) = self.namespaces.get_mut(&here.netns) {
                 (looks.at, looks.last) = (at, last);
             } else if self.namespaces.len() < MOST_NAMESPACES {
@@ -77,7 +90,7 @@ impl Surroundings {
         };
         if ends {
             self.subjects.remove(&socket);
-        } else if self.subjects.len() < MOST || self.subjects.contains_key(&socket) {
+        } else if self.subjects.has_room(&socket, MOST) {
             self.subjects.insert(socket, subject);
         }
     }
@@ -133,9 +146,9 @@ impl Surroundings {
         last.counter(counter).saturating_sub(first.get(counter).copied().unwrap_or(0))
     }
 
-    /// The namespaces that were looked at, by their last looks.
-    pub(crate) fn namespaces(&self) -> impl Iterator<Item = &NetnsFacts> {
-        self.namespaces.values().map(|looks| &looks.last)
+    /// The namespaces that were looked at, and these.
+    pub(crate) fn namespaces_and(&self, others: impl Iterator<Item = Netns>) -> BTreeSet<Netns> {
+        self.namespaces.keys().copied().chain(others).collect()
     }
 
     /// Of these, those that the last look found.

@@ -16,7 +16,7 @@ use tcpwatch_kernel::{
     source::snapshot::{self, SnapshotScope},
 };
 use tcpwatch_stream::{
-    batch::{Batch, Item},
+    batch::{Batch, BatchStep, Item},
     looks::{Looks, Pace},
     pipeline::Live,
     plan::Plan,
@@ -127,20 +127,14 @@ async fn until(end: Option<Instant>) {
 }
 
 fn judge(doctor: &mut Doctor, batch: &Batch<'_>) {
-    let mut looks = batch.facts.iter().peekable();
-    for (number, item) in batch.items.iter().enumerate() {
-        while let Some((_, facts)) = looks.next_if(|(before, _)| *before <= number) {
-            doctor.facts(facts);
+    for step in batch.steps() {
+        match step {
+            BatchStep::Look(facts) => doctor.facts(facts),
+            BatchStep::Item(Item::TrackedEvent(tracked)) => doctor.tracked(tracked),
+            BatchStep::Item(Item::Place(id, place)) => doctor.place(*id, place),
+            BatchStep::Item(Item::Loss(loss)) => doctor.loss(loss),
+            BatchStep::Item(Item::Summary(_)) => {}
         }
-        match item {
-            Item::TrackedEvent(tracked) => doctor.tracked(tracked),
-            Item::Place(id, place) => doctor.place(*id, place),
-            Item::Loss(loss) => doctor.loss(loss),
-            Item::Summary(_) => {}
-        }
-    }
-    for (_, facts) in looks {
-        doctor.facts(facts);
     }
 }
 

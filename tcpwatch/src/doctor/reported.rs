@@ -2,36 +2,30 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use tcpwatch_core::event::{KernelTime, Netns, process::Comm};
-use tcpwatch_doctor::{Finding, Kind, Severity};
+use tcpwatch_core::event::KernelTime;
+use tcpwatch_doctor::{Finding, FindingKey, Severity};
 
 /// A finding that was over for as long is reported again.
 const OVER: Duration = Duration::from_mins(1);
 
-/// What stays the same of a finding while its numbers change. One that gets worse is another.
-type Name = (Kind, Severity, Netns, Option<Comm>, String, String);
-
-/// The findings that were reported, and when each was seen last.
+/// The findings that were reported, and when each was seen last. One that gets worse is another.
 #[derive(Default)]
-pub(super) struct Reported(HashMap<Name, KernelTime>);
+pub(super) struct Reported(HashMap<(FindingKey, Severity), KernelTime>);
 
 impl Reported {
     /// Those of the findings at `now` that are to be reported.
     pub(super) fn new_ones(&mut self, findings: Vec<Finding>, now: KernelTime) -> Vec<Finding> {
         self.0.retain(|_, seen| now.since(*seen) < OVER);
-        findings.into_iter().filter(|finding| self.0.insert(name(finding), now).is_none()).collect()
+        let mut is_new =
+            |finding: &Finding| self.0.insert((finding.key(), finding.severity), now).is_none();
+        findings.into_iter().filter(|finding| is_new(finding)).collect()
     }
-}
-
-fn name(finding: &Finding) -> Name {
-    let Finding { kind, severity, whose, about, .. } = finding;
-    let comm = whose.process.map(|process| process.comm);
-    (*kind, *severity, whose.netns, comm, whose.place_name().unwrap_or_default(), about.clone())
 }
 
 #[cfg(test)]
 mod tests {
-    use tcpwatch_doctor::{Certainty, Whose};
+    use tcpwatch_core::event::Netns;
+    use tcpwatch_doctor::{Certainty, Kind, Whose};
 
     use super::*;
 

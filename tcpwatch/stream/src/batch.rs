@@ -43,6 +43,29 @@ pub struct Batch<'a> {
     pub more: bool,
 }
 
+/// One thing of a batch.
+#[derive(Clone, Copy, Debug)]
+pub enum BatchStep<'a> {
+    /// An item.
+    Item(&'a Item),
+    /// A look at the kernel.
+    Look(&'a HostFacts),
+}
+
+impl<'a> Batch<'a> {
+    /// Items and looks, in the order in which they became known.
+    pub fn steps(&self) -> impl Iterator<Item = BatchStep<'a>> + use<'a> {
+        let mut looks = self.facts.iter().peekable();
+        let mut items = self.items.iter().enumerate().peekable();
+        std::iter::from_fn(move || {
+            let next = items.peek().map(|(number, _)| *number);
+            let look = looks.next_if(|(before, _)| next.is_none_or(|number| *before <= number));
+            let look = look.map(|(_, facts)| BatchStep::Look(facts));
+            look.or_else(|| items.next().map(|(_, item)| BatchStep::Item(item)))
+        })
+    }
+}
+
 /// Collects the items of a batch. Its memory is used again for the next one.
 pub(crate) struct BatchBuilder<'a> {
     plan: &'a Plan,

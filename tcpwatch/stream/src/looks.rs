@@ -22,13 +22,13 @@ pub struct Pace {
 }
 
 /// How long it took, and what it found.
-type Look = (Duration, Result<HostFacts, SnapshotError>);
+type TimedLook = (Duration, Result<HostFacts, SnapshotError>);
 
 /// One look after the other. They go into a run by [`Live::note_facts`](crate::pipeline::Live::note_facts).
 pub struct Looks {
     scope: SnapshotScope,
     pace: Pace,
-    under_way: Option<oneshot::Receiver<Look>>,
+    under_way: Option<oneshot::Receiver<TimedLook>>,
     next_at: tokio::time::Instant,
 }
 
@@ -76,7 +76,7 @@ impl Looks {
     }
 }
 
-fn look(scope: SnapshotScope) -> Result<oneshot::Receiver<Look>> {
+fn look(scope: SnapshotScope) -> Result<oneshot::Receiver<TimedLook>> {
     let looking = move || {
         let began = Instant::now();
         let facts = host_facts(scope);

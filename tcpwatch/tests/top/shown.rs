@@ -50,10 +50,7 @@ impl Shown {
         let mut timeline = Timeline::default();
         let mut replay = Replay::open(&plan, recording);
         while let Some(batch) = replay.next_batch().expect("it can be replayed") {
-            for item in batch.items {
-                assert!(timeline.push(item.clone()), "the recording is short");
-            }
-            batch.facts.iter().for_each(|(_, facts)| timeline.push_facts(facts.clone()));
+            assert!(timeline.take(&batch), "the recording is short");
         }
         let sysctls = replay.sysctls();
         screen.origin.sysctls = Box::new(move |netns| sysctls.get(&netns).copied());

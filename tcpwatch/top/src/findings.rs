@@ -5,7 +5,7 @@ use tcpwatch_core::{
     facts::HostFacts,
     place::CgroupPlace,
 };
-use tcpwatch_doctor::{Doctor, Finding, Kind};
+use tcpwatch_doctor::{Doctor, Finding, FindingKey, Kind};
 use tcpwatch_stream::batch::Item;
 
 use crate::row::SocketRow;
@@ -26,21 +26,11 @@ pub struct Findings {
     pub only: bool,
 }
 
-/// By what a finding is the same at another moment.
-pub(crate) type FindingKey = (Kind, Netns, String);
-
-pub(crate) fn key(finding: &Finding) -> FindingKey {
-    let whose = &finding.whose;
-    let owner = whose.process.map_or_else(String::new, |process| process.comm.to_string());
-    let path = whose.place.as_ref().map(|place| String::from_utf8_lossy(&place.path));
-    (finding.kind, whose.netns, format!("{owner} {}", path.unwrap_or_default()))
-}
-
 impl Findings {
     /// Takes the findings of another moment; one that the reader has chosen stays chosen as long as it is there.
     pub fn take(&mut self, list: Vec<Finding>) {
-        let chosen = self.chosen().filter(|_| self.turned).map(key);
-        let found = list.iter().position(|finding| Some(key(finding)) == chosen);
+        let chosen = self.chosen().filter(|_| self.turned).map(Finding::key);
+        let found = list.iter().position(|finding| Some(finding.key()) == chosen);
         self.turned = found.is_some();
         self.chosen = found.unwrap_or(0);
         self.list = list;
@@ -61,7 +51,7 @@ impl Findings {
 
     /// Chooses the first of this key.
     pub(crate) fn choose(&mut self, wanted: &FindingKey) {
-        let found = self.list.iter().position(|finding| key(finding) == *wanted);
+        let found = self.list.iter().position(|finding| finding.key() == *wanted);
         self.turned |= found.is_some();
         self.chosen = found.unwrap_or(self.chosen);
     }

@@ -4,7 +4,10 @@ use std::future::pending;
 
 use tcpwatch_core::facts::HostFacts;
 use tcpwatch_kernel::clock;
-use tcpwatch_stream::{batch::Batch, looks::Looks};
+use tcpwatch_stream::{
+    batch::{Batch, BatchStep},
+    looks::Looks,
+};
 use tokio::time::{Duration, Instant};
 
 use crate::{
@@ -44,20 +47,24 @@ impl Judging {
 
     /// Takes in what a run yields.
     pub(crate) fn take(&mut self, batch: &Batch<'_>, screen: &mut Screen) {
-        for item in batch.items {
-            self.judge.item(item);
+        for step in batch.steps() {
+            match step {
+                BatchStep::Item(item) => self.judge.item(item),
+                BatchStep::Look(facts) => self.look_at(facts, screen),
+            }
         }
-        for (_, facts) in batch.facts {
-            screen.facts(facts);
-            let Some(passes) = &screen.origin.passes else {
-                self.judge.facts(facts);
-                continue;
-            };
-            let mut facts = facts.clone();
-            let sockets = &screen.live().sockets;
-            narrow(&mut facts, passes, |socket| sockets.of_cookie(socket).is_some());
-            self.judge.facts(&facts);
-        }
+    }
+
+    fn look_at(&mut self, facts: &HostFacts, screen: &mut Screen) {
+        screen.facts(facts);
+        let Some(passes) = &screen.origin.passes else {
+            self.judge.facts(facts);
+            return;
+        };
+        let mut facts = facts.clone();
+        let sockets = &screen.live().sockets;
+        narrow(&mut facts, passes, |socket| sockets.of_cookie(socket).is_some());
+        self.judge.facts(&facts);
     }
 
     /// Judges, if it is time.

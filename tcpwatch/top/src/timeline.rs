@@ -7,7 +7,7 @@ use tcpwatch_core::{
     event::{Cookie, KernelTime},
     facts::HostFacts,
 };
-use tcpwatch_stream::batch::Item;
+use tcpwatch_stream::batch::{Batch, BatchStep, Item};
 
 use crate::{
     findings::{FindingJudge, Passes, narrow},
@@ -56,7 +56,17 @@ pub struct Timeline {
 
 impl Timeline {
     /// Adds what comes next; returns whether there is room for more.
-    pub fn push(&mut self, item: Item) -> bool {
+    pub fn take(&mut self, batch: &Batch<'_>) -> bool {
+        batch.steps().all(|step| match step {
+            BatchStep::Item(item) => self.push(item.clone()),
+            BatchStep::Look(facts) => {
+                self.push_facts(facts.clone());
+                true
+            }
+        })
+    }
+
+    fn push(&mut self, item: Item) -> bool {
         let (before, events) = self.moments.last().copied().unwrap_or((KernelTime(0), 0));
         let (at, event) = match &item {
             Item::TrackedEvent(tracked) => (tracked.at(), 1),
@@ -68,8 +78,7 @@ impl Timeline {
         self.items.len() < MOST_ITEMS
     }
 
-    /// Adds a look at the kernel, behind all that came before.
-    pub fn push_facts(&mut self, facts: HostFacts) {
+    fn push_facts(&mut self, facts: HostFacts) {
         let (before, events) = self.moments.last().copied().unwrap_or((KernelTime(0), 0));
         self.moments.push((facts.at.max(before), events));
         self.items.push(TimelineItem::Facts(Box::new(facts)));

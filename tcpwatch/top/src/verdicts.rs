@@ -3,9 +3,7 @@
 use std::collections::HashSet;
 
 use tcpwatch_core::event::KernelTime;
-use tcpwatch_doctor::Finding;
-
-use crate::findings::{FindingKey, key};
+use tcpwatch_doctor::{Finding, FindingKey};
 
 /// A moment at which a finding begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,8 +26,8 @@ pub(crate) struct Verdicts {
 impl Verdicts {
     /// Adds what is wrong from a moment on, which is later than those before.
     pub(crate) fn push(&mut self, at: KernelTime, list: Vec<Finding>) {
-        let keys: HashSet<FindingKey> = list.iter().map(key).collect();
-        let new = list.iter().map(key).filter(|key| !self.present.contains(key));
+        let keys: HashSet<FindingKey> = list.iter().map(Finding::key).collect();
+        let new = list.iter().map(Finding::key).filter(|key| !self.present.contains(key));
         self.beginnings.extend(new.map(|key| Beginning { at, key }));
         self.present = keys;
         if self.by_time.last().is_none_or(|(_, before)| *before != list) {

@@ -14,6 +14,7 @@ use tcpwatch_core::{
 
 use super::{Check, accept_words::QueueState};
 use crate::{
+    bounded::Bounded as _,
     finding::{Certainty, EXAMPLES, Example, Finding, Kind, Severity},
     seen::Surroundings,
     whose::Whose,
@@ -76,7 +77,7 @@ impl AcceptQueueCheck {
     fn note(&mut self, at: KernelTime, subject: &Subject, state: TcpState, queue: QueueReading) {
         let key = (subject.netns, queue.bound_to.port);
         let met = queue.is_full() || queue.ack_dropped;
-        if !met || (self.full.len() >= MOST && !self.full.contains_key(&key)) {
+        if !met || !self.full.has_room(&key, MOST) {
             return;
         }
         let fresh = FullQueue {
@@ -99,8 +100,9 @@ impl AcceptQueueCheck {
     }
 
     fn sample(&mut self, at: KernelTime, netns: Netns, listener: &ListenerFacts) {
-        if listener.waiting > listener.most && self.sampled.len() < MOST {
-            let span = self.sampled.entry((netns, listener.local.port)).or_insert((at, at));
+        let key = (netns, listener.local.port);
+        if listener.waiting > listener.most && self.sampled.has_room(&key, MOST) {
+            let span = self.sampled.entry(key).or_insert((at, at));
             span.1 = at;
         }
     }
@@ -139,7 +141,11 @@ impl Check for AcceptQueueCheck {
                 let comes_in =
                     here.listeners.iter().any(|one| one.local.port == known.ends.local.port);
                 let open = matches!(known.state, TcpState::Established | TcpState::CloseWait);
-                if known.inode != 0 || !open || !comes_in || self.waiting.len() >= MOST {
+                if known.inode != 0
+                    || !open
+                    || !comes_in
+                    || !self.waiting.has_room(&known.socket, MOST)
+                {
                     continue;
                 }
                 // Nothing but its peer's segments has happened to it; the last of them came no earlier.

@@ -13,6 +13,7 @@ use tcpwatch_core::{
 
 use super::Check;
 use crate::{
+    bounded::Bounded as _,
     finding::{Certainty, EXAMPLES, Example, Finding, Kind, Severity},
     seen::Surroundings,
     whose::OwnerKey,
@@ -111,7 +112,7 @@ impl Failures {
 impl Connects {
     fn destination(&mut self, subject: &Subject) -> Option<&mut Destination> {
         let key = (OwnerKey::of(subject), subject.ends.remote);
-        if self.to.len() >= MOST && !self.to.contains_key(&key) {
+        if !self.to.has_room(&key, MOST) {
             return None;
         }
         let destination = self.to.entry(key).or_default();

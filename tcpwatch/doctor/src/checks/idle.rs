@@ -14,6 +14,7 @@ use tcpwatch_core::{
 
 use super::Check;
 use crate::{
+    bounded::Bounded as _,
     finding::{Certainty, EXAMPLES, Example, Finding, Kind, Severity},
     seen::Surroundings,
     span::Span,
@@ -89,7 +90,7 @@ impl Check for Idles {
         match tracked {
             TrackedEvent::Change(change) if change.to == TcpState::Established => {
                 let host = (change.subject.netns, change.subject.ends.remote.address);
-                if self.opened.len() < MOST || self.opened.contains_key(&host) {
+                if self.opened.has_room(&host, MOST) {
                     self.opened.insert(host, change.at);
                 }
             }

@@ -12,6 +12,7 @@ use tcpwatch_core::{
 
 use super::Check;
 use crate::{
+    bounded::Bounded as _,
     finding::{Certainty, EXAMPLES, Example, Finding, Kind, Severity},
     seen::Surroundings,
     whose::Whose,
@@ -48,7 +49,7 @@ impl Check for ClosedPorts {
             return;
         }
         let key = (subject.netns, local.port, remote.address);
-        if self.met.len() >= MOST && !self.met.contains_key(&key) {
+        if !self.met.has_room(&key, MOST) {
             return;
         }
         let fresh = NoListenerCase {

@@ -15,6 +15,7 @@ use tcpwatch_core::{
 
 use super::Check;
 use crate::{
+    bounded::Bounded as _,
     finding::{Certainty, EXAMPLES, Example, Finding, Kind, Severity},
     seen::Surroundings,
     span::Span,
@@ -60,14 +61,14 @@ impl PortUses {
     fn own(&mut self, subject: &Subject) {
         let key = (subject.netns, subject.ends.remote);
         let goes_out = subject.direction == Some(Direction::Outgoing);
-        if goes_out && (self.owners.len() < MOST || self.owners.contains_key(&key)) {
+        if goes_out && self.owners.has_room(&key, MOST) {
             self.owners.insert(key, *subject);
         }
     }
 
     fn fail(&mut self, at: KernelTime, subject: &Subject) {
         let key = (subject.netns, subject.ends.remote);
-        if self.failed.len() >= MOST && !self.failed.contains_key(&key) {
+        if !self.failed.has_room(&key, MOST) {
             return;
         }
         let fresh = Failed { subject: *subject, first: at, count: 0, examples: Vec::new() };
@@ -99,7 +100,7 @@ impl Check for PortUses {
             for seen in &here.destinations {
                 let sample = Sample { at: facts.at, taken: taken(here, seen), seen: *seen };
                 let key = (here.netns, seen.local, seen.remote);
-                if self.uses.len() < MOST || self.uses.contains_key(&key) {
+                if self.uses.has_room(&key, MOST) {
                     self.uses.entry(key).or_insert((sample, sample)).1 = sample;
                 }
             }

@@ -10,6 +10,7 @@ use tcpwatch_core::{
 
 use super::Check;
 use crate::{
+    bounded::Bounded as _,
     finding::{Certainty, EXAMPLES, Example, Finding, Kind, Severity},
     seen::Surroundings,
     span::Span,
@@ -47,7 +48,7 @@ struct ResetEnds {
 impl Resets {
     fn ends(&mut self, connection: &Connection) {
         let owner = OwnerKey::of(&connection.subject);
-        if self.ended.len() < MOST || self.ended.contains_key(&owner) {
+        if self.ended.has_room(&owner, MOST) {
             *self.ended.entry(owner).or_default() += 1;
         }
         let Some(socket) = connection.subject.socket else { return };

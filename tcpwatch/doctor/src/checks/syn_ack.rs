@@ -9,6 +9,7 @@ use tcpwatch_core::{
 
 use super::{Check, syn_queue::owner};
 use crate::{
+    bounded::Bounded as _,
     finding::{Certainty, EXAMPLES, Example, Finding, Kind, Severity},
     seen::Surroundings,
 };
@@ -50,7 +51,7 @@ impl SynAckRetries {
 impl SynAcks {
     fn port(&mut self, subject: &Subject) -> Option<&mut Port> {
         let key = (subject.netns, subject.ends.local.port);
-        let has_room = self.ports.len() < MOST || self.ports.contains_key(&key);
+        let has_room = self.ports.has_room(&key, MOST);
         has_room.then(|| self.ports.entry(key).or_default())
     }
 }
@@ -71,7 +72,7 @@ impl Check for SynAcks {
             {
                 let Some(port) = self.port(&again.subject) else { return };
                 let remote = again.subject.ends.remote;
-                if port.again.len() >= MOST && !port.again.contains_key(&remote) {
+                if !port.again.has_room(&remote, MOST) {
                     return;
                 }
                 port.since.get_or_insert(again.at);

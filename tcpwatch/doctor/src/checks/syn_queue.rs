@@ -10,6 +10,7 @@ use tcpwatch_core::{
 
 use super::Check;
 use crate::{
+    bounded::Bounded as _,
     finding::{Certainty, EXAMPLES, Example, Finding, Kind, Severity},
     seen::Surroundings,
     whose::Whose,
@@ -39,9 +40,7 @@ impl Check for SynQueues {
     fn tracked(&mut self, tracked: &TrackedEvent) {
         let TrackedEvent::Change(change) = tracked else { return };
         let key = (change.subject.netns, change.subject.ends.local.port);
-        if change.handshake == Some(Handshake::SynCookie)
-            && (self.cookies.len() < MOST || self.cookies.contains_key(&key))
-        {
+        if change.handshake == Some(Handshake::SynCookie) && self.cookies.has_room(&key, MOST) {
             let fresh = Cookies { since: change.at, connections: 0, examples: Vec::new() };
             let cookies = self.cookies.entry(key).or_insert(fresh);
             cookies.connections += 1;
@@ -50,9 +49,7 @@ impl Check for SynQueues {
                 cookies.examples.push(Example { note, ..Example::of(&change.subject, change.to) });
             }
         }
-        if change.to == TcpState::SynRecv
-            && (self.half_open.len() < MOST || self.half_open.contains_key(&key))
-        {
+        if change.to == TcpState::SynRecv && self.half_open.has_room(&key, MOST) {
             let examples = self.half_open.entry(key).or_default();
             if examples.len() < EXAMPLES {
                 examples.push(Example::of(&change.subject, change.to));
@@ -63,18 +60,17 @@ impl Check for SynQueues {
     fn facts(&mut self, facts: &HostFacts) {
         for here in &facts.namespaces {
             for listener in here.listeners.iter().filter(|listener| listener.half_open > 0) {
-                let most = self.crowded.entry((here.netns, listener.local.port)).or_default();
-                *most = (*most).max(listener.half_open);
+                let key = (here.netns, listener.local.port);
+                if self.crowded.has_room(&key, MOST) {
+                    let most = self.crowded.entry(key).or_default();
+                    *most = (*most).max(listener.half_open);
+                }
             }
         }
     }
 
     fn findings(&self, _now: KernelTime, seen: &mut Surroundings, into: &mut Vec<Finding>) {
-        let mut namespaces: Vec<Netns> = seen.namespaces().map(|here| here.netns).collect();
-        namespaces.extend(self.cookies.keys().map(|(netns, _)| *netns));
-        namespaces.sort_unstable();
-        namespaces.dedup();
-        for netns in namespaces {
+        for netns in seen.namespaces_and(self.cookies.keys().map(|(netns, _)| *netns)) {
             into.extend(self.finding(netns, seen));
         }
     }

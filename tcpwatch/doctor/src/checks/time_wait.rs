@@ -9,6 +9,7 @@ use tcpwatch_core::{
 
 use super::Check;
 use crate::{
+    bounded::Bounded as _,
     finding::{Certainty, EXAMPLES, Example, Finding, Kind, Severity},
     seen::Surroundings,
     whose::Whose,
@@ -26,7 +27,7 @@ impl Check for TimeWaitOverflowCheck {
     fn tracked(&mut self, tracked: &TrackedEvent) {
         let TrackedEvent::Change(change) = tracked else { return };
         let netns = change.subject.netns;
-        let has_room = self.met.len() < MOST || self.met.contains_key(&netns);
+        let has_room = self.met.has_room(&netns, MOST);
         if change.reason != Some(Reason::TimeWaitOverflow) || !has_room {
             return;
         }
@@ -38,11 +39,7 @@ impl Check for TimeWaitOverflowCheck {
     }
 
     fn findings(&self, _now: KernelTime, seen: &mut Surroundings, into: &mut Vec<Finding>) {
-        let mut namespaces: Vec<Netns> = seen.namespaces().map(|here| here.netns).collect();
-        namespaces.extend(self.met.keys());
-        namespaces.sort_unstable();
-        namespaces.dedup();
-        for netns in namespaces {
+        for netns in seen.namespaces_and(self.met.keys().copied()) {
             let counted = seen.growth(netns, "TCPTimeWaitOverflow");
             let met = self.met.get(&netns);
             let count = counted.max(met.map_or(0, |(_, count, _)| *count));

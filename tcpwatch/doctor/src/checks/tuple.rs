@@ -10,6 +10,7 @@ use tcpwatch_core::{
 
 use super::Check;
 use crate::{
+    bounded::Bounded as _,
     finding::{Certainty, EXAMPLES, Example, Finding, Kind, Severity},
     seen::Surroundings,
     whose::OwnerKey,
@@ -38,7 +39,7 @@ impl Check for TuplesInUse {
         }
         let subject = change.subject;
         let key = (OwnerKey::of(&subject), subject.ends.remote);
-        if self.met.len() >= MOST && !self.met.contains_key(&key) {
+        if !self.met.has_room(&key, MOST) {
             return;
         }
         let fresh = TupleCase { subject, since: change.at, count: 0, examples: Vec::new() };

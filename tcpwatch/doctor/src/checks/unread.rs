@@ -10,6 +10,7 @@ use tcpwatch_core::{
 
 use super::Check;
 use crate::{
+    bounded::Bounded as _,
     finding::{Certainty, EXAMPLES, Example, Finding, Kind, Severity},
     seen::Surroundings,
     span::Span,
@@ -48,7 +49,8 @@ impl Check for Unreads {
         for waiter in facts.sockets() {
             let known = &waiter.known;
             let held = known.state == TcpState::Established && known.inode != 0;
-            if !held || waiter.receive_queue < LEAST || self.queued.len() >= MOST {
+            let has_room = self.queued.has_room(&known.socket, MOST);
+            if !held || waiter.receive_queue < LEAST || !has_room {
                 continue;
             }
             let received = waiter.tcp.and_then(|tcp| tcp.bytes_received);

@@ -11,6 +11,7 @@ use tcpwatch_core::{
 
 use super::Check;
 use crate::{
+    bounded::Bounded as _,
     finding::{Certainty, EXAMPLES, Example, Finding, Kind, Severity},
     seen::Surroundings,
     span::Span,
@@ -48,7 +49,7 @@ impl Check for ZeroWindows {
 
     fn facts(&mut self, facts: &HostFacts) {
         for waiter in facts.sockets() {
-            if is_shut(waiter) && self.shut.len() < MOST {
+            if is_shut(waiter) && self.shut.has_room(&waiter.known.socket, MOST) {
                 let (least, most) = probed_for(waiter);
                 let [since, earliest] = [least, most].map(|span| waiter.known.seen.before(span));
                 let fresh = Shut { waiter: *waiter, since, last: facts.at };

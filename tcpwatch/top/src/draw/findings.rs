@@ -3,7 +3,7 @@
 use ratatui_core::{layout::Rect, style::Style};
 use tcpwatch_doctor::{Finding, Severity};
 
-use super::{canvas::Canvas, look, text};
+use super::{canvas::Canvas, look, scrolled, text};
 use crate::screen::Screen;
 
 /// Findings that the pane has room for, and its title.
@@ -84,15 +84,8 @@ pub(super) fn whole(screen: &mut Screen, canvas: &mut Canvas<'_>, area: Rect) {
     let word = finding.kind.word();
     let more = format!("tcpwatch explain {word} says when this is found, and when not");
     let lines: Vec<&str> = lines.lines().chain([more.as_str()]).collect();
-    let hidden = lines.len().saturating_sub(area.height.into());
-    screen.scrolled = screen.scrolled.min(hidden);
-    let shown = lines.iter().skip(screen.scrolled);
-    for (y, line) in (area.y..area.y + area.height).zip(shown) {
+    scrolled::draw((&lines, &mut screen.scrolled), canvas, area, |canvas, y, line| {
         let style = if line.starts_with(' ') { look::PLAIN } else { look::BOLD };
         canvas.put_within(1, y, line, area.width.saturating_sub(1), style);
-    }
-    if screen.scrolled < hidden {
-        let last = area.y + area.height - 1;
-        canvas.put_right(area.width.saturating_sub(1), last, "Down: more", look::BOLD);
-    }
+    });
 }

@@ -2,7 +2,7 @@
 
 use ratatui_core::layout::Rect;
 
-use super::{canvas::Canvas, look};
+use super::{canvas::Canvas, look, scrolled};
 use crate::{
     keys::{KEYS, KeyScope},
     screen::Screen,
@@ -24,18 +24,11 @@ pub(super) fn draw(screen: &mut Screen, canvas: &mut Canvas<'_>, area: Rect) {
     let shown = KEYS.iter().filter(|it| recording || it.scope == KeyScope::Always);
     let keys = shown.map(|it| (it.shown, it.does));
     let lines: Vec<_> = keys.chain([("", "")]).chain(WORDS.map(|line| ("", line))).collect();
-    let hidden = lines.len().saturating_sub(area.height.into());
-    screen.scrolled = screen.scrolled.min(hidden);
-    let lines = lines.iter().skip(screen.scrolled);
-    for (y, (key, does)) in (area.y..area.y + area.height).zip(lines) {
+    scrolled::draw((&lines, &mut screen.scrolled), canvas, area, |canvas, y, (key, does)| {
         canvas.put(1, y, key, look::BOLD);
         let x = if key.is_empty() { 1 } else { 10 };
         canvas.put_within(x, y, does, area.width.saturating_sub(x), look::PLAIN);
-    }
-    if screen.scrolled < hidden {
-        let last = area.y + area.height - 1;
-        canvas.put_right(area.width.saturating_sub(1), last, "Down: more", look::BOLD);
-    }
+    });
 }
 
 pub(super) fn copies(screen: &Screen, canvas: &mut Canvas<'_>, area: Rect) {

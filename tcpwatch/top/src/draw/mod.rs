@@ -10,6 +10,7 @@ mod look;
 mod machine;
 mod owners;
 mod ownership;
+mod scrolled;
 mod table;
 mod text;
 

@@ -21,8 +21,7 @@ impl Screen {
         let unit = place.as_deref().and_then(|place| place.unit.as_deref());
         let ancestry = (self.origin.ancestry)(pid, unit);
         self.owner_lines = ownership::lines(&subject, place.as_deref(), &ancestry);
-        self.scrolled = 0;
-        self.page = ScreenPage::Owner;
+        self.turn(ScreenPage::Owner);
     }
 
     pub(super) fn filter_by_owner(&mut self) {

@@ -242,10 +242,7 @@ impl Screen {
             }
             KeyAction::NextFinding => self.turn_findings(true),
             KeyAction::LastFinding => self.turn_findings(false),
-            KeyAction::Finding => {
-                self.scrolled = 0;
-                self.turn(ScreenPage::Finding);
-            }
+            KeyAction::Finding => self.turn(ScreenPage::Finding),
             KeyAction::Help => self.turn(ScreenPage::Help),
             KeyAction::Back => self.page = ScreenPage::Table,
             KeyAction::Copy => self.offer_copies(),
@@ -275,8 +272,9 @@ impl Screen {
         Wish::Mouse(self.mouse)
     }
 
-    /// Shows a page, or the table again if it is there.
+    /// Shows a page from its first line on, or the table again if it is there.
     fn turn(&mut self, page: ScreenPage) {
+        self.scrolled = 0;
         self.page = if self.page == page { ScreenPage::Table } else { page };
     }
 }
