@@ -25,6 +25,15 @@ fn until(served: &Served, folder: &Folder, request: Ask, reply: &Reply) {
     }
 }
 
+/// Asks, with success each time, until the file is seen to be broken.
+fn until_broken(served: &Served, folder: &Folder, request: Ask) {
+    let begun = Instant::now();
+    while is_current(served) {
+        assert!(begun.elapsed() < Duration::from_secs(20), "never seen to be broken");
+        assert_eq!(ask(served.address(), folder, request), Reply::status(200));
+    }
+}
+
 fn is_current(served: &Served) -> bool {
     let mut families = Vec::new();
     served.counters.clone().collect(&mut families).unwrap();
@@ -46,14 +55,7 @@ fn users_are_those_of_the_file_as_it_is_now_and_of_a_broken_one_those_before() {
     assert_eq!(ask(served.address(), &folder, Ask::TLS.by("bob", PASSWORD)), Reply::status(200));
 
     folder.write(&format!("{TLS}basic_auth_users: {{carol: plain}}\n"));
-    let begun = Instant::now();
-    while is_current(&served) {
-        assert!(begun.elapsed() < Duration::from_secs(20), "never seen to be broken");
-        assert_eq!(
-            ask(served.address(), &folder, Ask::TLS.by("bob", PASSWORD)),
-            Reply::status(200)
-        );
-    }
+    until_broken(&served, &folder, Ask::TLS.by("bob", PASSWORD));
     assert_eq!(ask(served.address(), &folder, Ask::TLS), Reply::status(401));
 
     folder.write(TLS);
@@ -74,11 +76,7 @@ fn a_certificate_that_is_replaced_is_shown_from_then_on() {
         fs::copy(other.path().join(file), &beside).unwrap();
         fs::rename(beside, folder.path().join(file)).unwrap();
         if file == "server.crt" {
-            let begun = Instant::now();
-            while is_current(&served) {
-                assert!(begun.elapsed() < Duration::from_secs(20), "never seen to be broken");
-                assert_eq!(ask(served.address(), &folder, Ask::TLS), Reply::status(200));
-            }
+            until_broken(&served, &folder, Ask::TLS);
         }
     }
     until(&served, &other, Ask::TLS, &Reply::status(200));
@@ -90,10 +88,6 @@ fn tls_is_not_switched_off_by_a_change() {
     let folder = Folder::new();
     let served = Served::with(&folder.write(TLS)).unwrap();
     folder.write("");
-    let begun = Instant::now();
-    while is_current(&served) {
-        assert!(begun.elapsed() < Duration::from_secs(20), "never seen to be broken");
-        assert_eq!(ask(served.address(), &folder, Ask::TLS), Reply::status(200));
-    }
+    until_broken(&served, &folder, Ask::TLS);
     assert_eq!(ask(served.address(), &folder, Ask::PLAIN), Reply::status(400));
 }

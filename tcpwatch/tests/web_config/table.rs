@@ -4,6 +4,7 @@ use std::{
     env,
     io::{self, Read as _, Write as _},
     net::{SocketAddr, TcpStream},
+    path::Path,
     thread,
 };
 
@@ -164,7 +165,7 @@ fn a_header_of_the_file_is_in_every_answer_of_both() {
     let text = format!("{USERS}http_server_config: {{headers: {{X-Frame-Options: deny}}}}\n");
     let path = folder.write(&text);
     let served = Served::with(&path).unwrap();
-    let theirs = NodeExporter::program().and_then(|program| NodeExporter::start(&program, &path));
+    let theirs = theirs(&path);
     for address in [served.address()].into_iter().chain(theirs.iter().map(|theirs| theirs.address))
     {
         for (request, status) in [(Ask::PLAIN, 401), (Ask::PLAIN.by("alice", PASSWORD), 200)] {
@@ -180,7 +181,7 @@ fn tls_1_1_is_ended_with_an_alert_by_both() {
     let folder = Folder::new();
     let path = folder.write(TLS);
     let served = Served::with(&path).unwrap();
-    let theirs = NodeExporter::program().and_then(|program| NodeExporter::start(&program, &path));
+    let theirs = theirs(&path);
     for address in [served.address()].into_iter().chain(theirs.iter().map(|theirs| theirs.address))
     {
         let answer = raw(address, &hello(TLS_1_1));
@@ -249,9 +250,18 @@ fn raw(address: SocketAddr, bytes: &[u8]) -> Vec<u8> {
     answer
 }
 
+/// `node_exporter` with this file, where it is on this machine.
+fn theirs(config: &Path) -> Option<NodeExporter> {
+    let Some(program) = NodeExporter::program() else {
+        skipped();
+        return None;
+    };
+    Some(NodeExporter::start(&program, config).expect("node_exporter takes the same file"))
+}
+
 /// Prints a message past the test runner's capture, or fails where a skipped test is a failure.
 fn skipped() {
-    assert!(env::var_os("TCPWATCH_NODE_EXPORTER").is_none(), "there is no node_exporter");
+    assert!(env::var_os("TCPWATCH_REQUIRE_ROOT").is_none(), "this test needs node_exporter");
     let name = thread::current().name().unwrap_or("a test").to_owned();
     writeln!(io::stderr(), "SKIPPED: needs node_exporter: {name}").unwrap();
 }

@@ -156,6 +156,7 @@ fn each_fault_is_found_with_its_owner_its_neighbour_is_not_and_a_replay_judges_t
     }
     assert!(wrong.is_empty(), "{}\n{:#?}", wrong.join("\n"), judged.findings);
     let again = replayed(recording);
+    assert_eq!(again.findings.len(), judged.findings.len(), "a replay judges the same");
     let fields = ["finding", "netns", "severity", "certainty", "count", "since", "process", "what"];
     let told = |judged: &Judged| -> BTreeSet<String> {
         let of = |finding: &Value| fields.map(|field| finding[field].to_string()).join(" ");
