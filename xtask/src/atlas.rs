@@ -27,9 +27,7 @@ pub(crate) struct AtlasArgs {
 /// `cargo xtask atlas`. A verdict that does not hold is drawn first; the exit status is then 1.
 pub(crate) fn command(args: &AtlasArgs) -> Result<ExitCode> {
     setup::ensure()?;
-    let built = cargo::build(&["build", "--workspace"])?;
-    let tcpwatch = built.into_iter().find(|built| built.target == "tcpwatch" && !built.is_test);
-    let tcpwatch = tcpwatch.context("the workspace has no binary tcpwatch")?.path;
+    let tcpwatch = cargo::tcpwatch_of(cargo::build(&["build", "--workspace"])?)?;
     let to = cargo::workspace().join(&args.to);
     fs::create_dir_all(&to).with_context(|| format!("cannot make {}", to.display()))?;
     let report = to.join("report.json");

@@ -68,8 +68,12 @@ pub(crate) fn build_with(args: &[&str], env: &[(&str, &str)]) -> Result<Vec<Exec
 
 /// Builds the release of tcpwatch and returns its path.
 pub(crate) fn release() -> Result<PathBuf> {
-    let executables = build(&["build", "--release", "--package", "tcpwatch"])?;
-    let tcpwatch = executables.into_iter().find(|executable| executable.target == "tcpwatch");
+    tcpwatch_of(build(&["build", "--release", "--package", "tcpwatch"])?)
+}
+
+/// The program among what a build has made.
+pub(crate) fn tcpwatch_of(built: Vec<Executable>) -> Result<PathBuf> {
+    let tcpwatch = built.into_iter().find(|built| built.target == "tcpwatch" && !built.is_test);
     Ok(tcpwatch.context("the package tcpwatch has no binary of that name")?.path)
 }
 

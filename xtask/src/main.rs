@@ -12,6 +12,7 @@ mod atlas;
 mod bench;
 mod cargo;
 mod check;
+mod command;
 mod debian;
 mod demo;
 mod dist;

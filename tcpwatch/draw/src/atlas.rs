@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use askama::Template;
-use tcpwatch_core::{event::TcpState, track::TrackedEvent};
+use tcpwatch_core::event::TcpState;
 use tcpwatch_lab::{
     language::Language,
     report::Document,
-    story::{MomentKind, Run},
+    story::{Run, StoryEvent},
 };
 
 use crate::{coverage::Coverage, machine, section::ScenarioSection, sequence};
@@ -40,7 +40,7 @@ pub fn html(reports: &[Document], language: Language) -> Result<String, askama::
     let coverage = Coverage::of(reports);
     let ids = ids(reports);
     let mut sections = Vec::new();
-    for name in in_order(reports) {
+    for name in in_order(runs(reports)) {
         let id = ids.get(name).map_or("", String::as_str);
         sections.extend(ScenarioSection::of(reports, name, id, language)?);
     }
@@ -71,7 +71,7 @@ fn runs(reports: &[Document]) -> impl Iterator<Item = &Run> {
 /// An id for each scenario: its name if that can be one, with a number where two would be the same.
 fn ids(reports: &[Document]) -> BTreeMap<&str, String> {
     let mut ids: BTreeMap<&str, String> = BTreeMap::new();
-    for name in in_order(reports) {
+    for name in in_order(runs(reports)) {
         let word = name.replace(|c: char| !c.is_ascii_alphanumeric() && c != '-', "-");
         let mut id = format!("s-{word}");
         if ids.values().any(|known| *known == id) {
@@ -83,9 +83,9 @@ fn ids(reports: &[Document]) -> BTreeMap<&str, String> {
 }
 
 /// The names of the scenarios, in the order of their first runs.
-fn in_order(reports: &[Document]) -> Vec<&str> {
+fn in_order<'a>(runs: impl Iterator<Item = &'a Run>) -> Vec<&'a str> {
     let mut names: Vec<&str> = Vec::new();
-    for run in runs(reports) {
+    for run in runs {
         if !names.contains(&run.scenario.name.as_str()) {
             names.push(&run.scenario.name);
         }
@@ -95,19 +95,9 @@ fn in_order(reports: &[Document]) -> Vec<&str> {
 
 /// The scenarios in which some socket entered a state.
 fn entering(reports: &[Document], state: TcpState) -> Vec<&str> {
-    let enters = |run: &Run| {
-        run.story.iter().any(|moment| match &moment.what {
-            MomentKind::TrackedEvent(tracked) => {
-                matches!(&**tracked, TrackedEvent::Change(change) if change.to == state && change.from != state)
-            }
-            _ => false,
-        })
+    let enters = |run: &&Run| {
+        let mut changes = run.story.iter().filter_map(StoryEvent::change);
+        changes.any(|change| change.to == state && change.from != state)
     };
-    let mut names: Vec<&str> = Vec::new();
-    for run in runs(reports).filter(|run| enters(run)) {
-        if !names.contains(&run.scenario.name.as_str()) {
-            names.push(&run.scenario.name);
-        }
-    }
-    names
+    in_order(runs(reports).filter(enters))
 }

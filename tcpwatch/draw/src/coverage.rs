@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tcpwatch_core::{event::TcpState, track::TrackedEvent};
-use tcpwatch_lab::{report::Document, story::MomentKind};
+use tcpwatch_core::event::TcpState;
+use tcpwatch_lab::report::Document;
 
 use TcpState::{
     CloseWait, Closed, Closing, Established, FinWait1, FinWait2, LastAck, Listen, SynRecv, SynSent,
@@ -78,8 +78,7 @@ impl Coverage {
         let mut all: BTreeMap<(u8, u8), Taken> = BTreeMap::new();
         for run in reports.iter().flat_map(|report| &report.runs) {
             for moment in &run.story {
-                let MomentKind::TrackedEvent(tracked) = &moment.what else { continue };
-                let TrackedEvent::Change(change) = &**tracked else { continue };
+                let Some(change) = moment.change() else { continue };
                 if change.gap || change.from == change.to {
                     continue;
                 }

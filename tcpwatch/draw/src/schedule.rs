@@ -9,7 +9,7 @@ use askama::Template;
 use tcpwatch_core::{
     event::{Endpoints, KernelTime, SegmentKind, TcpState},
     timing::Window,
-    track::TrackedEvent,
+    track::{Reason, TrackedEvent},
 };
 use tcpwatch_lab::{
     host::Host,
@@ -159,9 +159,10 @@ fn series(run: &Run) -> Vec<AttemptSeries> {
                     series.host == moment.host && series.ends == ends && series.next.is_some()
                 });
                 let Some(series) = last else { continue };
-                let gave_up = change.reason.is_some_and(|reason| {
-                    matches!(reason.word(), "timed_out" | "gave_up" | "abandoned")
-                });
+                let gave_up = matches!(
+                    change.reason,
+                    Some(Reason::TimedOut | Reason::GaveUp | Reason::Abandoned)
+                );
                 if let Some(window) = series.next.take().filter(|_| gave_up) {
                     series.attempts.push(DrawnAttempt {
                         name: format!("{} gives up", moment.host),

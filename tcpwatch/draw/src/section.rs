@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use tcpwatch_core::timing::Sysctls;
 use tcpwatch_kernel::probe::filters::FamilyFilter;
 use tcpwatch_lab::{
     catalog,
@@ -194,10 +195,9 @@ impl<'a> DrawnRun<'a> {
             run,
             &mut text,
         );
-        let (_, text) = String::from_utf8_lossy(&text).split_once('\n').map_or_else(
-            || (String::new(), String::new()),
-            |(title, rows)| (title.to_owned(), rows.to_owned()),
-        );
+        let text = String::from_utf8_lossy(&text);
+        // Without its title.
+        let text = text.split_once('\n').map_or_else(String::new, |(_, rows)| rows.to_owned());
         Ok(Self {
             run,
             kernel,
@@ -221,27 +221,16 @@ fn sysctls(run: &Run) -> Vec<(String, String, String)> {
     let mut lines: BTreeMap<&str, [String; 2]> = BTreeMap::new();
     for (place, host) in Host::ALL.into_iter().enumerate() {
         let sysctls = run.sysctls(host);
-        let mut add = |name: &'static str, value: String| {
+        let mut add = |name, value: String| {
             if let Some(column) = lines.entry(name).or_default().get_mut(place) {
                 *column = value;
             }
         };
-        add("tcp_syn_retries", sysctls.syn_retries.to_string());
-        add("tcp_syn_linear_timeouts", sysctls.syn_linear_timeouts.to_string());
-        add("tcp_synack_retries", sysctls.synack_retries.to_string());
-        add("tcp_orphan_retries", sysctls.orphan_retries.to_string());
-        add("tcp_retries2", sysctls.retries2.to_string());
-        add("tcp_rto_min_us", sysctls.rto_min.as_micros().to_string());
-        add("tcp_rto_max_ms", sysctls.rto_max.as_millis().to_string());
-        add("tcp_fin_timeout", sysctls.fin_timeout.as_secs().to_string());
-        add("tcp_early_retrans", sysctls.early_retrans.to_string());
-    }
-    // What the scenario set.
-    for (place, host) in Host::ALL.into_iter().enumerate() {
+        for name in Sysctls::NAMES {
+            add(name, sysctls.by_name(name).map_or_else(String::new, |value| value.to_string()));
+        }
         for (name, value) in run.scenario.sysctls.get(&host).into_iter().flatten() {
-            if let Some(column) = lines.entry(name).or_default().get_mut(place) {
-                *column = format!("{value} (set)");
-            }
+            add(name, format!("{value} (set)"));
         }
     }
     let lines = lines.into_iter();

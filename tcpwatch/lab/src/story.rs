@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use tcpwatch_core::{
     event::{KernelTime, Netns, SegmentEvent, TcpState},
     timing::{Sysctls, wheel::TickRate},
-    track::TrackedEvent,
+    track::{Change, TrackedEvent},
 };
 use tcpwatch_kernel::probe::filters::FamilyFilter;
 
@@ -27,6 +27,15 @@ pub struct StoryEvent {
     pub host: Host,
     /// What happened.
     pub what: MomentKind,
+}
+
+impl StoryEvent {
+    /// The change of a socket's state, if it is one.
+    #[must_use]
+    pub fn change(&self) -> Option<&Change> {
+        let MomentKind::TrackedEvent(tracked) = &self.what else { return None };
+        if let TrackedEvent::Change(change) = &**tracked { Some(change) } else { None }
+    }
 }
 
 /// What happened.

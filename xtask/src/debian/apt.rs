@@ -8,13 +8,15 @@ use std::{
     fs,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Command,
     time::Duration,
 };
 
 use anyhow::{Context, Result, ensure};
 
 use tcpwatch_bpf_toolchain::in_path;
+
+use crate::command::{output, succeed};
 
 /// The machine's lists of sources.
 const SOURCES: [&str; 2] = ["/etc/apt/sources.list", "/etc/apt/sources.list.d"];
@@ -90,13 +92,13 @@ impl Apt {
         let update = || {
             let mut update = self.apt_get();
             update.args(["-o", "APT::Update::Error-Mode=any", "update"]);
-            succeed(update)
+            succeed(&mut update)
         };
         let updated = update();
         let format = "--format=$(REPO_URI) $(CODENAME) $(LABEL) $(SOURCESENTRY)";
         let mut targets = self.apt_get();
         targets.args(["indextargets", format, "Created-By: Packages"]);
-        let more = more_suites(&output(targets)?);
+        let more = more_suites(&output(&mut targets)?);
         let file = self.dir.join("sources").join(KERNELS_LIST);
         if fs::read_to_string(&file).unwrap_or_default() != more {
             fs::write(&file, more).with_context(|| file.display().to_string())?;
@@ -111,14 +113,14 @@ impl Apt {
     pub(crate) fn names(&self, prefix: &str) -> Result<Vec<String>> {
         let mut command = self.command("apt-cache");
         command.args(["pkgnames", prefix]);
-        Ok(output(command)?.lines().map(str::to_owned).collect())
+        Ok(output(&mut command)?.lines().map(str::to_owned).collect())
     }
 
     /// The version of a package that `download` would fetch.
     pub(crate) fn version(&self, name: &str) -> Result<String> {
         let mut command = self.command("apt-cache");
         command.args(["show", "--no-all-versions", name]);
-        let shown = output(command)?;
+        let shown = output(&mut command)?;
         let version = shown.lines().find_map(|line| line.strip_prefix("Version: "));
         Ok(version.with_context(|| format!("apt has no version of {name}"))?.to_owned())
     }
@@ -128,7 +130,7 @@ impl Apt {
         eprintln!("apt: fetching {}", names.join(", "));
         let mut download = self.apt_get();
         download.arg("download").args(names).current_dir(dir);
-        succeed(download)
+        succeed(&mut download)
     }
 
     /// Fetches a package and all its dependencies, down to the C library, into `dir`.
@@ -139,7 +141,7 @@ impl Apt {
         let archives = format!("Dir::Cache::archives={}", dir.display());
         install.args(["-o", &archives, "install", "--download-only", "--yes"]);
         install.args(["--no-install-recommends", name]);
-        succeed(install)
+        succeed(&mut install)
     }
 
     fn apt_get(&self) -> Command {
@@ -186,7 +188,7 @@ fn link_sources(sources: &[&Path], dir: &Path) -> Result<()> {
 fn configuration(dir: &Path) -> Result<String> {
     let mut dump = Command::new("apt-config");
     dump.args(["dump", "Acquire"]).env("LC_ALL", "C");
-    let acquire = output(dump)?;
+    let acquire = output(&mut dump)?;
     let dir = dir.display();
     ensure!(!dir.to_string().contains(['"', '\n']), "apt cannot be given the path {dir}");
     Ok(format!(
@@ -230,26 +232,6 @@ fn more_suites(targets: &str) -> String {
 fn repository(line: &str) -> Option<Repository<'_>> {
     let mut words = line.split(' ');
     Some(Repository { uri: words.next()?, codename: words.next()?, label: words.next()? })
-}
-
-fn succeed(mut command: Command) -> Result<()> {
-    let status = command.status().with_context(|| format!("cannot start `{}`", typed(&command)))?;
-    ensure!(status.success(), "`{}` failed ({status})", typed(&command));
-    Ok(())
-}
-
-fn output(mut command: Command) -> Result<String> {
-    let typed = typed(&command);
-    command.stdout(Stdio::piped()).stderr(Stdio::inherit());
-    let output = command.output().with_context(|| format!("cannot start `{typed}`"))?;
-    ensure!(output.status.success(), "`{typed}` failed ({})", output.status);
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-}
-
-/// A command line as a user would type it.
-fn typed(command: &Command) -> String {
-    let words = std::iter::once(command.get_program()).chain(command.get_args());
-    words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

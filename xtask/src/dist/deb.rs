@@ -5,7 +5,7 @@ use std::{env::consts::ARCH, fs, os::unix::fs::PermissionsExt as _, path::Path, 
 use anyhow::{Context as _, Result, bail};
 
 use super::{Release, pack, tree};
-use crate::cargo;
+use crate::{cargo, command};
 
 /// Who answers for the package; Debian's tools want an address, and the project has none.
 const MAINTAINER: &str = "The tcpwatch authors <authors@tcpwatch.invalid>";
@@ -29,7 +29,7 @@ pub(super) fn make(release: &Release, out: &Path) -> Result<String> {
     let mut build = Command::new("dpkg-deb");
     build.env("SOURCE_DATE_EPOCH", release.epoch.seconds());
     build.args(["--root-owner-group", "-Zxz", "--build"]).arg(&root).arg(out.join(&name));
-    pack::output(&mut build)?;
+    command::output(&mut build)?;
     Ok(name)
 }
 
@@ -101,7 +101,7 @@ fn md5sums(root: &Path) -> Result<String> {
     let mut files = files(root)?;
     files.sort();
     let relative = files.iter().filter_map(|file| file.strip_prefix(root).ok());
-    pack::output(Command::new("md5sum").current_dir(root).args(relative))
+    command::output(Command::new("md5sum").current_dir(root).args(relative))
 }
 
 /// The sizes of all files, each rounded up, as Debian's policy counts them.

@@ -4,12 +4,15 @@ use std::{
     env,
     fs::{self, File},
     path::Path,
-    process::{Command, Stdio},
+    process::Command,
 };
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 
-use crate::cargo;
+use crate::{
+    cargo,
+    command::{output, succeed},
+};
 
 /// The time that all files of a release have, in seconds since 1970.
 #[derive(Clone, Copy, Debug)]
@@ -100,21 +103,6 @@ pub(super) fn sums(dir: &Path, files: &[String]) -> Result<String> {
 /// Makes a directory and those above it.
 pub(super) fn make_dir(path: &Path) -> Result<()> {
     fs::create_dir_all(path).with_context(|| path.display().to_string())
-}
-
-/// Runs a program to its end; what it prints on stderr is shown.
-pub(super) fn succeed(command: &mut Command) -> Result<()> {
-    let status = command.status().with_context(|| format!("cannot start {command:?}"))?;
-    ensure!(status.success(), "{command:?} failed ({status})");
-    Ok(())
-}
-
-/// The same; returns what it printed.
-pub(super) fn output(command: &mut Command) -> Result<String> {
-    let output = command.stderr(Stdio::inherit()).output();
-    let output = output.with_context(|| format!("cannot start {command:?}"))?;
-    ensure!(output.status.success(), "{command:?} failed ({})", output.status);
-    String::from_utf8(output.stdout).with_context(|| format!("{command:?} printed other than text"))
 }
 
 #[cfg(test)]

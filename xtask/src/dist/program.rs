@@ -9,8 +9,7 @@ use std::{
 use anyhow::{Context as _, Result};
 use tcpwatch_bpf_toolchain::cargo_home;
 
-use super::pack;
-use crate::cargo;
+use crate::{cargo, command};
 
 /// Builds it, strips it into `dir` and returns its path.
 ///
@@ -28,10 +27,8 @@ pub(super) fn build(dir: &Path) -> Result<PathBuf> {
     let variable = target.to_uppercase().replace('-', "_");
     let variable = format!("CARGO_TARGET_{variable}_RUSTFLAGS");
     let args = ["build", "--locked", "--profile=dist", "--package=tcpwatch", "--target", &target];
-    let built = cargo::build_with(&args, &[(&variable, &flags)])?;
-    let program = built.into_iter().find(|executable| executable.target == "tcpwatch");
-    let program = program.context("the package tcpwatch has no binary of that name")?.path;
+    let program = cargo::tcpwatch_of(cargo::build_with(&args, &[(&variable, &flags)])?)?;
     let stripped = dir.join("tcpwatch");
-    pack::succeed(Command::new("strip").arg("-o").arg(&stripped).arg(program))?;
+    command::succeed(Command::new("strip").arg("-o").arg(&stripped).arg(program))?;
     Ok(stripped)
 }

@@ -5,7 +5,7 @@ use std::{env::consts::ARCH, fs, path::Path, process::Command};
 use anyhow::{Context as _, Result};
 
 use super::{Release, pack, tree};
-use crate::{cargo, debian::RPM};
+use crate::{cargo, command, debian::RPM};
 
 /// Where its zsh looks for completions; Debian's has another place.
 const ZSH: (&str, &str) =
@@ -49,5 +49,5 @@ fn build(release: &Release, dir: &Path, root: &Path) -> Result<()> {
         build.arg("--define").arg(format!("{name} {value}"));
     }
     build.arg(cargo::workspace().join("deploy/rpm/tcpwatch.spec"));
-    pack::output(&mut build).map(drop)
+    command::output(&mut build).map(drop)
 }

@@ -4,6 +4,8 @@ use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, process::Command};
 
 use anyhow::{Context as _, Result};
 
+use crate::command;
+
 use super::{Release, pack};
 use crate::cargo;
 
@@ -42,7 +44,7 @@ pub(super) fn lay(release: &Release, root: &Path) -> Result<()> {
     put(root, "usr/share/doc/tcpwatch/NOTICES", release.notices.as_bytes())?;
     for (shell, to) in COMPLETIONS {
         let mut program = Command::new(&release.program);
-        put(root, to, pack::output(program.args(["completions", shell]))?.as_bytes())?;
+        put(root, to, command::output(program.args(["completions", shell]))?.as_bytes())?;
     }
     manual(release, root)?;
     fs::set_permissions(root.join("usr/bin/tcpwatch"), fs::Permissions::from_mode(0o755))?;
@@ -52,7 +54,7 @@ pub(super) fn lay(release: &Release, root: &Path) -> Result<()> {
 /// The manual pages, compressed.
 fn manual(release: &Release, root: &Path) -> Result<()> {
     let pages = tempfile::tempdir()?;
-    pack::succeed(
+    command::succeed(
         Command::new(&release.program).arg("manpages").arg(pages.path()).arg(release.epoch.date()?),
     )?;
     let section = root.join("usr/share/man/man1");

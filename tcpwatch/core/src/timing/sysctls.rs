@@ -69,6 +69,19 @@ impl Sysctls {
         }
     }
 
+    /// Their names in `/proc/sys/net/ipv4`.
+    pub const NAMES: [&str; 9] = [
+        "tcp_syn_retries",
+        "tcp_syn_linear_timeouts",
+        "tcp_synack_retries",
+        "tcp_orphan_retries",
+        "tcp_retries2",
+        "tcp_rto_min_us",
+        "tcp_rto_max_ms",
+        "tcp_fin_timeout",
+        "tcp_early_retrans",
+    ];
+
     /// One of them by its name in `/proc/sys/net/ipv4`, in the unit that it has there.
     #[must_use]
     pub fn by_name(&self, name: &str) -> Option<u64> {
@@ -127,6 +140,7 @@ mod tests {
         let unlike = Sysctls::from_lookup(|name| Some(u64::try_from(name.len()).unwrap()));
         assert_eq!(Sysctls::from_lookup(|name| unlike.by_name(name)), unlike);
         assert_eq!(unlike.by_name("tcp_mem"), None);
+        assert!(Sysctls::NAMES.iter().all(|name| unlike.by_name(name).is_some()));
     }
 
     #[test]

@@ -3,10 +3,7 @@
 
 use tcpwatch_core::event::{KernelTime, WallClock};
 use tcpwatch_core::track::TrackedEvent;
-use tcpwatch_lab::{
-    scenario::Signal,
-    story::{MomentKind, Run, StoryEvent, SystemCall},
-};
+use tcpwatch_lab::story::{MomentKind, Run, StoryEvent, SystemCall};
 use tcpwatch_view::{terminal, words};
 
 use super::block::{Body, JOURNAL};
@@ -46,14 +43,7 @@ fn entry(run: &Run, event: &StoryEvent) -> Option<JournalEntry> {
     match &event.what {
         MomentKind::Called(call) => entry("call", format!("{} \u{2026}", call.call)),
         MomentKind::Returned(call) => entry("return", SystemCall::line(call)),
-        MomentKind::Signal(signal) => {
-            let word = match signal {
-                Signal::Stop => "SIGSTOP",
-                Signal::Continue => "SIGCONT",
-                Signal::Kill => "SIGKILL",
-            };
-            entry("signal", format!("gets {word}"))
-        }
+        MomentKind::Signal(signal) => entry("signal", format!("gets {}", signal.name())),
         MomentKind::RuleSet(slot) => entry("rule_set", format!("drops by rule {}", rule(*slot))),
         MomentKind::RuleReleased(slot) => {
             entry("rule_released", format!("does not drop by rule {} any more", rule(*slot)))

@@ -10,10 +10,7 @@ mod packet;
 
 use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
-use tcpwatch_core::{
-    event::{KernelTime, SegmentEvent, WallClock, Way},
-    track::TrackedEvent,
-};
+use tcpwatch_core::event::{KernelTime, SegmentEvent, WallClock, Way};
 use tcpwatch_lab::{
     host::Host,
     report::Document,
@@ -59,7 +56,7 @@ pub fn capture(report: &Document, run: &Run, host: Host) -> Vec<u8> {
     for (place, event) in run.story.iter().enumerate().filter(|(_, event)| event.host == host) {
         if let MomentKind::Segment(segment) = &event.what {
             let arrow = arrows.get(&(segment.at, segment.seq, segment.flags.0)).copied();
-            let comment = comment(run, place, segment, arrow);
+            let comment = comment(run, (place, host), segment, arrow);
             let number = arrow.map(|arrow| arrow.number);
             packet(segment, &comment, number, &report.clock, &mut out);
             count += 1;
@@ -137,7 +134,7 @@ fn arrows(rows: &[DiagramRow], host: Host) -> BTreeMap<(KernelTime, u32, u8), Sh
 /// followed its arrival.
 fn comment(
     run: &Run,
-    place: usize,
+    (place, host): (usize, Host),
     segment: &SegmentEvent,
     arrow: Option<ShownPackets<'_>>,
 ) -> Vec<String> {
@@ -149,23 +146,20 @@ fn comment(
         comment.push(format!("dropped by rule {rule}"));
         return comment;
     }
-    let Some(host) = run.story.get(place).map(|event| event.host) else { return comment };
+    if segment.way == Way::Out {
+        return comment;
+    }
     let later = run.story.iter().skip(place + 1).filter(|later| later.host == host);
-    let later = later.take_while(|later| later.at.since(segment.at) < TOGETHER);
-    for later in later.filter(|_| segment.way == Way::In) {
-        match &later.what {
-            MomentKind::Segment(next) if next.way == Way::In => break,
-            MomentKind::TrackedEvent(tracked) => {
-                if let TrackedEvent::Change(change) = &**tracked
-                    && change.subject.ends == segment.ends
-                {
-                    let after = change.in_state.map(|time| format!(" after {time:.3?}"));
-                    let after = after.unwrap_or_default();
-                    comment.push(format!("{host} {} -> {}{after}", change.from, change.to));
-                }
-            }
-            _ => {}
+    for later in later.take_while(|later| later.at.since(segment.at) < TOGETHER) {
+        if matches!(&later.what, MomentKind::Segment(next) if next.way == Way::In) {
+            break;
         }
+        let change = later.change().filter(|change| change.subject.ends == segment.ends);
+        comment.extend(change.map(|change| {
+            let after = change.in_state.map(|time| format!(" after {time:.3?}"));
+            let after = after.unwrap_or_default();
+            format!("{host} {} -> {}{after}", change.from, change.to)
+        }));
     }
     comment
 }

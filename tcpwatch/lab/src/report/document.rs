@@ -6,7 +6,6 @@ use serde::Deserialize;
 use tcpwatch_core::{
     event::{KernelTime, Netns, TcpFlags, TcpState, WallClock, Way},
     timing::{Window, wheel::TickRate},
-    track::TrackedEvent,
 };
 use tcpwatch_kernel::probe::{DroppedSegments, filters::FamilyFilter};
 use tcpwatch_view::timestamp;
@@ -18,7 +17,7 @@ use super::{
 use crate::{
     host::Host,
     scenario::{Action, Call, CallKind, DropRule, Scenario, ScenarioStep},
-    story::{MomentKind, Profile, Run, StoryEvent},
+    story::{Profile, Run, StoryEvent},
     verdict::{Times, Verdict},
 };
 
@@ -232,8 +231,7 @@ impl RuleForm {
 fn listening(story: &[StoryEvent]) -> Vec<ScenarioStep> {
     let mut steps = Vec::new();
     for moment in story {
-        let MomentKind::TrackedEvent(tracked) = &moment.what else { continue };
-        let TrackedEvent::Change(change) = &**tracked else { continue };
+        let Some(change) = moment.change() else { continue };
         if change.to == TcpState::Listen {
             let port = change.subject.ends.local.port;
             let kind = CallKind::Listen { port, backlog: 0 };

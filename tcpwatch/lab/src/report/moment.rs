@@ -104,12 +104,11 @@ impl MomentForm {
         let what = match self.event.as_str() {
             "call" => MomentKind::Called(SystemCall { result: None, ..self.call() }),
             "return" => MomentKind::Returned(self.call()),
-            "signal" => MomentKind::Signal(match self.signal.as_str() {
-                "SIGSTOP" => Signal::Stop,
-                "SIGCONT" => Signal::Continue,
-                "SIGKILL" => Signal::Kill,
-                other => return Err(format!("the signal \"{other}\" is not known")),
-            }),
+            "signal" => {
+                let known = Signal::ALL.into_iter().find(|known| known.name() == self.signal);
+                let unknown = || format!("the signal \"{}\" is not known", self.signal);
+                MomentKind::Signal(known.ok_or_else(unknown)?)
+            }
             "rule_set" => MomentKind::RuleSet(slot(&self.rule)?),
             "rule_released" => MomentKind::RuleReleased(slot(&self.rule)?),
             "witness" => {

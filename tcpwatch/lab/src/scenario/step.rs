@@ -91,6 +91,21 @@ pub enum Signal {
     Kill,
 }
 
+impl Signal {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Stop, Self::Continue, Self::Kill];
+
+    /// Its name in `signal(7)`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Stop => "SIGSTOP",
+            Self::Continue => "SIGCONT",
+            Self::Kill => "SIGKILL",
+        }
+    }
+}
+
 /// System calls on one socket of a host's process. It is sent to the process unchanged.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Call {

@@ -43,7 +43,7 @@ pub(super) fn table(
                     blank = 0;
                     style::paint(cell.style, text.as_bytes(), color, out);
                 }
-                blank += width.saturating_sub(text.chars().count()) + GAP;
+                blank += width.saturating_sub(columns(text)) + GAP;
             }
             out.push(b'\n');
         }
@@ -64,13 +64,13 @@ pub(super) fn fits(rows: &[(Vec<Cell>, Option<Cell>)], width: usize) -> bool {
 
 /// The width of each column: that of its widest cell; if the sum is too large, the widest are narrowed.
 fn widths(rows: &[(Vec<Cell>, Option<Cell>)], width: usize) -> Vec<usize> {
-    let columns = rows.iter().map(|(row, _)| row.len()).max().unwrap_or_default();
+    let count = rows.iter().map(|(row, _)| row.len()).max().unwrap_or_default();
     let widest = |column| {
         let cells = rows.iter().filter_map(|(row, _)| row.get(column));
-        cells.map(|cell: &Cell| cell.text.chars().count()).max().unwrap_or_default()
+        cells.map(|cell: &Cell| columns(&cell.text)).max().unwrap_or_default()
     };
-    let mut widths: Vec<usize> = (0..columns).map(widest).collect();
-    let room = width.saturating_sub(GAP * columns.saturating_sub(1));
+    let mut widths: Vec<usize> = (0..count).map(widest).collect();
+    let room = width.saturating_sub(GAP * count.saturating_sub(1));
     while widths.iter().sum::<usize>() > room {
         match widths.iter_mut().max() {
             Some(widest) if *widest > LEAST => *widest -= 1,

@@ -186,8 +186,7 @@ fn still(run: &Run) -> PerHost<Vec<TcpState>> {
     let mut latest: Vec<(Host, Option<usize>, KernelTime, TcpState)> = Vec::new();
     let mut connections = Connections::default();
     for moment in &run.story {
-        let MomentKind::TrackedEvent(tracked) = &moment.what else { continue };
-        let TrackedEvent::Change(change) = &**tracked else { continue };
+        let Some(change) = moment.change() else { continue };
         let subject = &change.subject;
         let number = connections.number(moment.host, subject.socket, &subject.ends);
         latest.retain(|(host, known, ..)| (*host, *known) != (moment.host, number));

@@ -10,7 +10,7 @@ use tcpwatch_core::{
 use tcpwatch_view::json_lines::JsonLines;
 
 use crate::{
-    scenario::{Scenario, Signal},
+    scenario::Scenario,
     show::words,
     story::{MomentKind, StoryEvent, SystemCall},
 };
@@ -44,12 +44,7 @@ impl<'a> MomentWriter<'a> {
             MomentKind::Called(call) => line("call", &Member::Call(Called::of(call))),
             MomentKind::Returned(call) => line("return", &Member::Call(Called::of(call))),
             MomentKind::Signal(signal) => {
-                let name = match signal {
-                    Signal::Stop => "SIGSTOP",
-                    Signal::Continue => "SIGCONT",
-                    Signal::Kill => "SIGKILL",
-                };
-                line("signal", &Member::Signal { signal: name });
+                line("signal", &Member::Signal { signal: signal.name() });
             }
             MomentKind::Segment(segment) => {
                 lines.tracked(&TrackedEvent::Segment(segment.clone()), clock, out);
