@@ -1,0 +1,250 @@
+//! Writes a recording in a thread of its own: the one that reads the kernel's ring only copies bytes.
+
+use std::{
+    io,
+    sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use tcpwatch_core::{
+    event::{CgroupId, KnownSocket, Netns, Waiter},
+    facts::HostFacts,
+    sink::Loss,
+    timing::Sysctls,
+    track::{Gone, Others},
+};
+use tokio::sync::oneshot;
+
+use super::{
+    frame::Frame,
+    packed::chunk::{EntryKind, RecordingChunk},
+    recording::Header,
+    recording_output::RecordingOutput,
+};
+pub use super::recording_output::RecordingTarget;
+
+/// What happened is in the file after this time at the latest, and on the disk half a second later.
+const COLLECTED: Duration = Duration::from_millis(400);
+/// Chunks on their way at most; then the thread that reads the ring waits, which is counted as `ring_full` if that takes
+/// long.
+const ON_THEIR_WAY: usize = 64;
+
+/// Writes a recording.
+pub struct Recorder {
+    chunk: RecordingChunk,
+    writing: Writing,
+}
+
+enum Writing {
+    /// Privileges that are not needed any more go while there is one thread only, and the thread gets none of them.
+    NotYet(RecordingOutput),
+    Thread {
+        chunks: SyncSender<RecordingChunk>,
+        thread: JoinHandle<io::Result<()>>,
+        /// Closed when the thread ends.
+        ended: oneshot::Receiver<()>,
+    },
+    Over,
+}
+
+impl Recorder {
+    /// Begins a recording.
+    ///
+    /// # Errors
+    /// If the file cannot be created.
+    pub fn create(target: &RecordingTarget, header: &Header) -> io::Result<Self> {
+        let output = RecordingOutput::create(target, header)?;
+        Ok(Self { chunk: RecordingChunk::default(), writing: Writing::NotYet(output) })
+    }
+
+    /// Adds the sockets that existed.
+    ///
+    /// # Errors
+    /// If one cannot be put into words.
+    pub fn known(&mut self, sockets: &[KnownSocket]) -> io::Result<()> {
+        sockets.iter().try_for_each(|socket| self.line(&Frame::Known(*socket)))
+    }
+
+    /// Adds the kernel's answer to a question about a socket.
+    ///
+    /// # Errors
+    /// If it cannot be put into words.
+    pub fn answer(&mut self, socket: &KnownSocket) -> io::Result<()> {
+        self.line(&Frame::Answer(*socket))
+    }
+
+    /// Adds the kernel's answer to a question about a socket that stays in a state.
+    ///
+    /// # Errors
+    /// If it cannot be put into words.
+    pub fn waiter(&mut self, waiter: &Waiter) -> io::Result<()> {
+        self.line(&Frame::Waiter(*waiter))
+    }
+
+    /// Adds that more of one kind stay.
+    ///
+    /// # Errors
+    /// If it cannot be put into words.
+    pub fn others(&mut self, others: &Others) -> io::Result<()> {
+        self.line(&Frame::Others(*others))
+    }
+
+    /// Adds by which rules a namespace sends again.
+    ///
+    /// # Errors
+    /// If it cannot be put into words.
+    pub fn sysctls(&mut self, netns: Netns, sysctls: Sysctls) -> io::Result<()> {
+        self.push(EntryKind::LastingLine, &Frame::Sysctls(netns, sysctls))
+    }
+
+    /// Adds a look at the kernel.
+    ///
+    /// # Errors
+    /// If it cannot be put into words.
+    pub fn facts(&mut self, facts: &HostFacts) -> io::Result<()> {
+        for part in facts.parts() {
+            self.line(&Frame::PartOfFacts(Box::new(part)))?;
+        }
+        let (at, unseen) = (facts.at, facts.unseen.clone());
+        let rest = HostFacts { at, namespaces: Vec::new(), unseen };
+        self.line(&Frame::Facts(Box::new(rest)))
+    }
+
+    /// Adds what was lost.
+    ///
+    /// # Errors
+    /// If it cannot be put into words.
+    pub fn loss(&mut self, loss: &Loss) -> io::Result<()> {
+        self.line(&Frame::Loss(*loss))
+    }
+
+    /// Adds which sockets were found to be gone.
+    ///
+    /// # Errors
+    /// If it cannot be put into words.
+    pub fn gone(&mut self, gone: &Gone) -> io::Result<()> {
+        gone.parts().try_for_each(|gone| self.line(&Frame::Gone(gone)))
+    }
+
+    /// Adds the path of a cgroup, and the name of its container.
+    ///
+    /// # Errors
+    /// If it cannot be put into words.
+    pub fn cgroup(&mut self, id: CgroupId, path: &[u8], name: Option<&str>) -> io::Result<()> {
+        let frame = Frame::Cgroup(id, path.to_vec(), name.map(ToOwned::to_owned));
+        self.push(EntryKind::LastingLine, &frame)
+    }
+
+    /// Adds a record, as it is.
+    pub fn record(&mut self, record: &[u8]) {
+        self.chunk.push(EntryKind::Record, record);
+    }
+
+    /// Hands over what was added until now.
+    ///
+    /// # Errors
+    /// If what was handed over before could not be written.
+    pub fn flush(&mut self) -> io::Result<()> {
+        if self.chunk.is_empty() {
+            return Ok(());
+        }
+        let next = RecordingChunk::as_large_as(&self.chunk);
+        let chunk = std::mem::replace(&mut self.chunk, next);
+        match self.thread()?.send(chunk) {
+            Ok(()) => Ok(()),
+            // The thread has ended, with an error.
+            Err(_) => self.end(),
+        }
+    }
+
+    fn thread(&mut self) -> io::Result<&SyncSender<RecordingChunk>> {
+        if let Writing::NotYet(_) = &self.writing
+            && let Writing::NotYet(output) = std::mem::replace(&mut self.writing, Writing::Over)
+        {
+            let (chunks, received) = sync_channel(ON_THEIR_WAY);
+            let (runs, ended) = oneshot::channel();
+            let thread = thread::Builder::new().name("recorder".to_owned()).spawn(move || {
+                let _runs: oneshot::Sender<()> = runs;
+                write(output, &received)
+            })?;
+            self.writing = Writing::Thread { chunks, thread, ended };
+        }
+        match &self.writing {
+            Writing::Thread { chunks, .. } => Ok(chunks),
+            _ => Err(io::Error::other("the recording is over")),
+        }
+    }
+
+    /// Waits until something could not be written, which may be never.
+    pub async fn broken(&mut self) -> io::Error {
+        if let Writing::Thread { ended, .. } = &mut self.writing
+            && ended.await.is_err()
+        {
+            return self.end().err().unwrap_or_else(|| io::Error::other("its thread ended"));
+        }
+        std::future::pending().await
+    }
+
+    /// Writes the rest, and says whether all of it was written.
+    ///
+    /// # Errors
+    /// If something could not be written.
+    pub fn finish(mut self) -> io::Result<()> {
+        self.flush()?;
+        self.end()
+    }
+
+    fn end(&mut self) -> io::Result<()> {
+        match std::mem::replace(&mut self.writing, Writing::Over) {
+            Writing::NotYet(mut output) => output.finish(),
+            Writing::Thread { chunks, thread, .. } => {
+                drop(chunks);
+                thread.join().unwrap_or_else(|_| Err(io::Error::other("its thread panicked")))
+            }
+            Writing::Over => Ok(()),
+        }
+    }
+
+    fn line(&mut self, frame: &Frame) -> io::Result<()> {
+        self.push(EntryKind::Line, frame)
+    }
+
+    fn push(&mut self, kind: EntryKind, frame: &Frame) -> io::Result<()> {
+        self.chunk.push(kind, &serde_json::to_vec(frame)?);
+        Ok(())
+    }
+}
+
+impl Drop for Recorder {
+    /// A run that failed leaves what it has.
+    fn drop(&mut self) {
+        if let Err(error) = self.flush().and_then(|()| self.end()) {
+            tracing::warn!("the end of the recording could not be written: {error}");
+        }
+    }
+}
+
+/// Writes what comes until there is no more.
+fn write(mut output: RecordingOutput, chunks: &Receiver<RecordingChunk>) -> io::Result<()> {
+    let mut due: Option<Instant> = None;
+    loop {
+        let now = Instant::now();
+        if due.is_some_and(|due| due <= now) {
+            output.flush()?;
+            due = None;
+        }
+        let chunk = match due {
+            Some(due) => chunks.recv_timeout(due - now),
+            None => chunks.recv().map_err(RecvTimeoutError::from),
+        };
+        match chunk {
+            Ok(chunk) => {
+                output.add(&chunk)?;
+                due = due.or_else(|| Some(Instant::now() + COLLECTED));
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return output.finish(),
+        }
+    }
+}
