@@ -8,7 +8,7 @@ use std::{
 };
 
 use tcpwatch_core::{
-    event::{CgroupId, KnownSocket, Netns, Waiter},
+    event::{CgroupId, KernelTime, KnownSocket, Netns, Waiter},
     facts::HostFacts,
     sink::Loss,
     timing::Sysctls,
@@ -18,7 +18,7 @@ use tokio::sync::oneshot;
 
 use super::{
     frame::Frame,
-    packed::chunk::{EntryKind, RecordingChunk},
+    packed::chunk::RecordingChunk,
     recording::Header,
     recording_output::RecordingOutput,
 };
@@ -63,7 +63,7 @@ impl Recorder {
     /// # Errors
     /// If one cannot be put into words.
     pub fn known(&mut self, sockets: &[KnownSocket]) -> io::Result<()> {
-        sockets.iter().try_for_each(|socket| self.line(&Frame::Known(*socket)))
+        sockets.iter().try_for_each(|socket| self.line(socket.seen, &Frame::Known(*socket)))
     }
 
     /// Adds the kernel's answer to a question about a socket.
@@ -71,7 +71,7 @@ impl Recorder {
     /// # Errors
     /// If it cannot be put into words.
     pub fn answer(&mut self, socket: &KnownSocket) -> io::Result<()> {
-        self.line(&Frame::Answer(*socket))
+        self.line(socket.seen, &Frame::Answer(*socket))
     }
 
     /// Adds the kernel's answer to a question about a socket that stays in a state.
@@ -79,7 +79,7 @@ impl Recorder {
     /// # Errors
     /// If it cannot be put into words.
     pub fn waiter(&mut self, waiter: &Waiter) -> io::Result<()> {
-        self.line(&Frame::Waiter(*waiter))
+        self.line(waiter.known.seen, &Frame::Waiter(*waiter))
     }
 
     /// Adds that more of one kind stay.
@@ -87,7 +87,7 @@ impl Recorder {
     /// # Errors
     /// If it cannot be put into words.
     pub fn others(&mut self, others: &Others) -> io::Result<()> {
-        self.line(&Frame::Others(*others))
+        self.line(others.at, &Frame::Others(*others))
     }
 
     /// Adds by which rules a namespace sends again.
@@ -95,7 +95,7 @@ impl Recorder {
     /// # Errors
     /// If it cannot be put into words.
     pub fn sysctls(&mut self, netns: Netns, sysctls: Sysctls) -> io::Result<()> {
-        self.push(EntryKind::LastingLine, &Frame::Sysctls(netns, sysctls))
+        self.lasting(&Frame::Sysctls(netns, sysctls))
     }
 
     /// Adds a look at the kernel.
@@ -104,11 +104,11 @@ impl Recorder {
     /// If it cannot be put into words.
     pub fn facts(&mut self, facts: &HostFacts) -> io::Result<()> {
         for part in facts.parts() {
-            self.line(&Frame::PartOfFacts(Box::new(part)))?;
+            self.line(facts.at, &Frame::PartOfFacts(Box::new(part)))?;
         }
         let (at, unseen) = (facts.at, facts.unseen.clone());
         let rest = HostFacts { at, namespaces: Vec::new(), unseen };
-        self.line(&Frame::Facts(Box::new(rest)))
+        self.line(at, &Frame::Facts(Box::new(rest)))
     }
 
     /// Adds what was lost.
@@ -116,7 +116,7 @@ impl Recorder {
     /// # Errors
     /// If it cannot be put into words.
     pub fn loss(&mut self, loss: &Loss) -> io::Result<()> {
-        self.line(&Frame::Loss(*loss))
+        self.line(loss.at, &Frame::Loss(*loss))
     }
 
     /// Adds which sockets were found to be gone.
@@ -124,7 +124,7 @@ impl Recorder {
     /// # Errors
     /// If it cannot be put into words.
     pub fn gone(&mut self, gone: &Gone) -> io::Result<()> {
-        gone.parts().try_for_each(|gone| self.line(&Frame::Gone(gone)))
+        gone.parts().try_for_each(|part| self.line(gone.at, &Frame::Gone(part)))
     }
 
     /// Adds the path of a cgroup, and the name of its container.
@@ -133,12 +133,12 @@ impl Recorder {
     /// If it cannot be put into words.
     pub fn cgroup(&mut self, id: CgroupId, path: &[u8], name: Option<&str>) -> io::Result<()> {
         let frame = Frame::Cgroup(id, path.to_vec(), name.map(ToOwned::to_owned));
-        self.push(EntryKind::LastingLine, &frame)
+        self.lasting(&frame)
     }
 
     /// Adds a record, as it is.
     pub fn record(&mut self, record: &[u8]) {
-        self.chunk.push(EntryKind::Record, record);
+        self.chunk.record(record);
     }
 
     /// Hands over what was added until now.
@@ -206,12 +206,13 @@ impl Recorder {
         }
     }
 
-    fn line(&mut self, frame: &Frame) -> io::Result<()> {
-        self.push(EntryKind::Line, frame)
+    fn line(&mut self, at: KernelTime, frame: &Frame) -> io::Result<()> {
+        self.chunk.line(at, &serde_json::to_vec(frame)?);
+        Ok(())
     }
 
-    fn push(&mut self, kind: EntryKind, frame: &Frame) -> io::Result<()> {
-        self.chunk.push(kind, &serde_json::to_vec(frame)?);
+    fn lasting(&mut self, frame: &Frame) -> io::Result<()> {
+        self.chunk.lasting_line(&serde_json::to_vec(frame)?);
         Ok(())
     }
 }

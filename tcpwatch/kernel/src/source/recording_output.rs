@@ -125,7 +125,7 @@ impl RecordingRing {
         self.files.rotate_left(1);
         let mut writer = begin_blocks(RecordingFile::over(file)?, &self.header)?;
         let mut repeated = RecordingChunk::default();
-        self.repeated.iter().for_each(|line| repeated.push(EntryKind::LastingLine, line));
+        self.repeated.iter().for_each(|line| repeated.lasting_line(line));
         writer.add(&repeated)?;
         self.writer = Some(writer);
         Ok(())

@@ -25,6 +25,17 @@ pub enum BlockKind {
     Index = 2,
 }
 
+impl BlockKind {
+    const fn from_byte(byte: u8) -> Result<Self, NoHead> {
+        match byte {
+            0 => Ok(Self::Header),
+            1 => Ok(Self::Entries),
+            2 => Ok(Self::Index),
+            _ => Err(NoHead),
+        }
+    }
+}
+
 /// The head of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BlockHead {
@@ -38,7 +49,7 @@ pub struct BlockHead {
     pub plain: u32,
     /// Records in it.
     pub records: u32,
-    /// The time of the earliest record and of the latest one; the first is later than the last if there is none.
+    /// The earliest time of what happened in it; later than the last one if nothing in it has a time.
     pub first: KernelTime,
     /// The latest.
     pub last: KernelTime,
@@ -70,6 +81,12 @@ impl BlockHead {
         head
     }
 
+    /// The kind of a block by the first bytes of its head, if they are enough, and not checked.
+    #[must_use]
+    pub fn kind_of(bytes: &[u8]) -> Option<BlockKind> {
+        BlockKind::from_byte(*bytes.get(MARK.len())?).ok()
+    }
+
     /// Reads a head and checks it.
     ///
     /// # Errors
@@ -80,12 +97,7 @@ impl BlockHead {
         let (mark, kind, flags) = (rest.take::<4>()?, rest.byte()?, rest.byte()?);
         rest.take::<2>()?;
         let head = Self {
-            kind: match kind {
-                0 => BlockKind::Header,
-                1 => BlockKind::Entries,
-                2 => BlockKind::Index,
-                _ => return Err(NoHead),
-            },
+            kind: BlockKind::from_byte(kind)?,
             lasting: flags & LASTING != 0,
             stored: rest.u32()?,
             plain: rest.u32()?,
@@ -103,7 +115,7 @@ impl BlockHead {
         }
     }
 
-    /// Has it records of this span, both ends included?
+    /// Can something in it have happened in this span, both ends included?
     #[must_use]
     pub fn touches(&self, from: KernelTime, to: KernelTime) -> bool {
         self.first <= to && self.last >= from

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use tcpwatch_core::event::KernelTime;
+
 /// What an entry is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EntryKind {
@@ -18,6 +20,8 @@ pub enum EntryKind {
 pub struct RecordingChunk {
     bytes: Vec<u8>,
     entries: Vec<(EntryKind, u32)>,
+    /// The earliest and the latest time of its lines.
+    line_span: Option<(KernelTime, KernelTime)>,
 }
 
 impl RecordingChunk {
@@ -25,19 +29,35 @@ impl RecordingChunk {
     #[must_use]
     pub fn as_large_as(other: &Self) -> Self {
         let bytes = Vec::with_capacity(other.bytes.len());
-        Self { bytes, entries: Vec::with_capacity(other.entries.len()) }
+        Self { bytes, entries: Vec::with_capacity(other.entries.len()), line_span: None }
     }
 
-    /// Adds an entry.
-    pub fn push(&mut self, kind: EntryKind, entry: &[u8]) {
+    /// Adds a record.
+    pub fn record(&mut self, record: &[u8]) {
+        self.push(EntryKind::Record, record);
+    }
+
+    /// Adds a line about what happened at this time.
+    pub fn line(&mut self, at: KernelTime, line: &[u8]) {
+        let (first, last) = self.line_span.unwrap_or((at, at));
+        self.line_span = Some((first.min(at), last.max(at)));
+        self.push(EntryKind::Line, line);
+    }
+
+    /// Adds a line that is needed whenever it was written.
+    pub fn lasting_line(&mut self, line: &[u8]) {
+        self.push(EntryKind::LastingLine, line);
+    }
+
+    fn push(&mut self, kind: EntryKind, entry: &[u8]) {
         self.bytes.extend_from_slice(entry);
         self.entries.push((kind, u32::try_from(entry.len()).unwrap_or(u32::MAX)));
     }
 
-    /// Bytes of its entries.
+    /// The earliest and the latest time of its lines, if there is one.
     #[must_use]
-    pub const fn size(&self) -> usize {
-        self.bytes.len()
+    pub const fn line_span(&self) -> Option<(KernelTime, KernelTime)> {
+        self.line_span
     }
 
     /// It has no entry.
@@ -70,7 +90,10 @@ mod tests {
             (EntryKind::Line, b""),
             (EntryKind::LastingLine, b"{}"),
         ];
-        entries.iter().for_each(|(kind, entry)| chunk.push(*kind, entry));
-        assert_eq!((chunk.iter().collect::<Vec<_>>(), chunk.size()), (entries.to_vec(), 5));
+        chunk.record(b"one");
+        chunk.line(KernelTime(7), b"");
+        chunk.lasting_line(b"{}");
+        assert_eq!(chunk.iter().collect::<Vec<_>>(), entries);
+        assert_eq!(chunk.line_span(), Some((KernelTime(7), KernelTime(7))));
     }
 }

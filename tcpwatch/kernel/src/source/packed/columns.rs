@@ -63,6 +63,10 @@ fn likeness(record: &[u8]) -> Likeness {
 impl Columns {
     /// Adds entries.
     pub fn add(&mut self, chunk: &RecordingChunk) {
+        if let Some((first, last)) = chunk.line_span() {
+            self.reach(first.0);
+            self.reach(last.0);
+        }
         for (kind, entry) in chunk.iter() {
             match kind {
                 EntryKind::Record => self.record(entry),
@@ -92,9 +96,13 @@ impl Columns {
         self.order.push(number);
         let time = u64::from_ne_bytes(*time);
         self.times.push(zigzag(time.wrapping_sub(std::mem::replace(&mut self.time, time))));
+        self.reach(time);
+        self.size += record.len();
+    }
+
+    fn reach(&mut self, time: u64) {
         let (first, last) = self.span.unwrap_or((time, time));
         self.span = Some((first.min(time), last.max(time)));
-        self.size += record.len();
     }
 
     /// The number of the group for this record; none if there are too many groups, and none for its length.
@@ -132,13 +140,13 @@ impl Columns {
         self.times.len()
     }
 
-    /// It has a line that later blocks need.
+    /// It has a line that later blocks need, or nothing but what has no time.
     #[must_use]
     pub const fn is_lasting(&self) -> bool {
-        self.lasting
+        self.lasting || self.span.is_none()
     }
 
-    /// The times of the earliest and of the latest record; without one the first is the later one.
+    /// The earliest and the latest time of what happened; without one the first is the later one.
     #[must_use]
     pub fn span(&self) -> (KernelTime, KernelTime) {
         let (first, last) = self.span.unwrap_or((u64::MAX, 0));
@@ -405,7 +413,11 @@ mod tests {
     fn columns(entries: &[(bool, Vec<u8>)]) -> Vec<u8> {
         let mut chunk = RecordingChunk::default();
         for (is_record, entry) in entries {
-            chunk.push(if *is_record { EntryKind::Record } else { EntryKind::Line }, entry);
+            if *is_record {
+                chunk.record(entry);
+            } else {
+                chunk.line(KernelTime(1), entry);
+            }
         }
         let (mut columns, mut bytes) = (Columns::default(), Vec::new());
         columns.add(&chunk);

@@ -33,6 +33,8 @@ pub struct PackedReader<F> {
     stored: Vec<u8>,
     plain: Vec<u8>,
     end: Option<EarlyFileEnd>,
+    /// Nothing is left.
+    is_over: bool,
 }
 
 /// What comes next in the file.
@@ -71,6 +73,7 @@ impl<F: RecordingInput> PackedReader<F> {
             stored: Vec::new(),
             plain: Vec::new(),
             end: None,
+            is_over: false,
         };
         let mut beginning = [0; BEGINNING];
         let read = reader.fill(&mut beginning)?;
@@ -102,10 +105,13 @@ impl<F: RecordingInput> PackedReader<F> {
     /// If the file cannot be read or is damaged.
     pub fn next_item(&mut self) -> Result<Option<PackedItem<'_>>, RecordingError> {
         while !self.entries.has_more() {
+            if self.is_over {
+                return Ok(None);
+            }
             match self.next_block()? {
                 NextBlock::Entries => {}
                 NextBlock::Part => return Ok(Some(PackedItem::Part)),
-                NextBlock::End => return Ok(None),
+                NextBlock::End => self.is_over = true,
             }
         }
         let at = self.at;
@@ -120,7 +126,10 @@ impl<F: RecordingInput> PackedReader<F> {
             let mut bytes = [0; HEAD];
             let read = self.fill(&mut bytes)?;
             if read < HEAD {
-                self.cut(at, None);
+                match bytes.get(..read).and_then(BlockHead::kind_of) {
+                    Some(BlockKind::Index) => self.end = Some(EarlyFileEnd::Unfinished),
+                    _ => self.cut(at, None),
+                }
                 return Ok(NextBlock::End);
             }
             let Ok(head) = BlockHead::from_bytes(&bytes) else {
@@ -150,8 +159,10 @@ impl<F: RecordingInput> PackedReader<F> {
                 }
             };
             if !is_whole {
-                let records = (head.kind == BlockKind::Entries).then_some(head.records);
-                self.cut(at, records);
+                match head.kind {
+                    BlockKind::Index => self.end = Some(EarlyFileEnd::Unfinished),
+                    _ => self.cut(at, Some(head.records)),
+                }
                 return Ok(NextBlock::End);
             }
         }
@@ -174,34 +185,23 @@ impl<F: RecordingInput> PackedReader<F> {
 
     /// What is behind an index: the end, or another part.
     fn after_index(&mut self) -> Result<NextBlock, RecordingError> {
-        let mut trailer = [0; TRAILER];
+        let (mut trailer, mut beginning) = ([0; TRAILER], [0; BEGINNING]);
         let at = self.at;
-        if self.fill(&mut trailer)? < TRAILER {
-            self.cut(at, None);
-            return Ok(NextBlock::End);
-        }
-        if BlockIndex::place(trailer).is_none() {
+        let read = self.fill(&mut trailer)?;
+        if read == TRAILER && BlockIndex::place(trailer).is_none() {
             return Err(BlockDamage::Content { at }.into());
         }
         let at = self.at;
-        let mut beginning = [0; BEGINNING];
         match self.fill(&mut beginning)? {
-            0 => Ok(NextBlock::End),
-            BEGINNING => {
-                if !beginning.starts_with(&MAGIC) {
-                    return Err(BlockDamage::NoBlock { at }.into());
-                }
-                if self.begin_part(&beginning)? {
-                    return Ok(NextBlock::Part);
-                }
-                self.cut(at, None);
-                Ok(NextBlock::End)
+            0 if read == TRAILER => return Ok(NextBlock::End),
+            BEGINNING if !beginning.starts_with(&MAGIC) => {
+                return Err(BlockDamage::NoBlock { at }.into());
             }
-            _ => {
-                self.cut(at, None);
-                Ok(NextBlock::End)
-            }
+            BEGINNING if self.begin_part(&beginning)? => return Ok(NextBlock::Part),
+            // Nothing of what is missing is a record.
+            _ => self.end = Some(EarlyFileEnd::Unfinished),
         }
+        Ok(NextBlock::End)
     }
 
     /// Reads the header that follows the beginning of a part; false if the file ends before that.
