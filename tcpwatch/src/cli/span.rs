@@ -93,8 +93,8 @@ mod tests {
     const CLOCK: WallClock = WallClock { kernel: KernelTime(1_000_000_000_000_000), unix_ns: NOON };
 
     fn span(from: Option<&str>, to: Option<&str>) -> Option<(i64, i64)> {
-        let moment = |word: Option<&str>| word.map(|word| super::moment(word).unwrap());
-        let args = SpanArgs { from: moment(from), to: moment(to) };
+        let read = |word: Option<&str>| word.map(|word| moment(word).unwrap());
+        let args = SpanArgs { from: read(from), to: read(to) };
         let seconds = |at: KernelTime| {
             let since = i128::from(at.0) - i128::from(CLOCK.kernel.0);
             i64::try_from(since / 1_000_000_000).unwrap()

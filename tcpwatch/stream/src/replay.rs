@@ -60,8 +60,8 @@ impl<'a, F: RecordingInput> Replay<'a, F> {
         for cgroup in std::mem::take(&mut recording.cgroups) {
             road.shown.place(cgroup.id, Some(cgroup.place()));
         }
-        let begins_late = header.part > 0
-            || plan.span.is_some_and(|(from, _)| from > header.clock.kernel);
+        let begins_late =
+            header.part > 0 || plan.span.is_some_and(|(from, _)| from > header.clock.kernel);
         if let Some((from, to)) = plan.span {
             recording.want(from, to);
         }

@@ -19,10 +19,12 @@ const LISTEN: u8 = 10;
 fn good() -> (Header, Vec<u8>) {
     let text = fs::read(recording()).expect("it is there");
     let mut recording = Recording::open(text.as_slice()).expect("a recording");
-    let record = std::iter::from_fn(|| recording.next_item().expect("a good line"))
-        .find_map(|item| match item {
-            RecordedItem::Record(bytes) => (bytes[NEW] != LISTEN).then_some(bytes),
-            _ => None,
+    let record =
+        std::iter::from_fn(|| recording.next_item().expect("a good line")).find_map(|item| {
+            match item {
+                RecordedItem::Record(bytes) => (bytes[NEW] != LISTEN).then_some(bytes),
+                _ => None,
+            }
         });
     (recording.header, record.expect("a record"))
 }

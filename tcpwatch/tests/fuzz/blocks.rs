@@ -139,7 +139,8 @@ fn a_recording_that_is_cut_anywhere_is_replayed_up_to_the_block_before() {
             _ => entries.iter().filter(|(kind, _)| *kind == EntryKind::Record).count(),
         });
         // Of a head of less than five bytes it is not known that it is the index.
-        let lost = if blocks + 1 == ends.len() { usize::from((1..5).contains(&there)) } else { lost };
+        let lost =
+            if blocks + 1 == ends.len() { usize::from((1..5).contains(&there)) } else { lost };
         let missing = summary.attempted - summary.received;
         assert_eq!(usize::try_from(missing), Ok(lost), "cut at {cut}, {there} in the block");
     }

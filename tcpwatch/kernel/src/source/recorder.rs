@@ -16,13 +16,11 @@ use tcpwatch_core::{
 };
 use tokio::sync::oneshot;
 
+pub use super::recording_output::RecordingTarget;
 use super::{
-    frame::Frame,
-    packed::chunk::RecordingChunk,
-    recording::Header,
+    frame::Frame, packed::chunk::RecordingChunk, recording::Header,
     recording_output::RecordingOutput,
 };
-pub use super::recording_output::RecordingTarget;
 
 /// What happened is in the file after this time at the latest, and on the disk half a second later.
 const COLLECTED: Duration = Duration::from_millis(400);
@@ -38,7 +36,7 @@ pub struct Recorder {
 
 enum Writing {
     /// Privileges that are not needed any more go while there is one thread only, and the thread gets none of them.
-    NotYet(RecordingOutput),
+    NotYet(Box<RecordingOutput>),
     Thread {
         chunks: SyncSender<RecordingChunk>,
         thread: JoinHandle<io::Result<()>>,
@@ -55,7 +53,7 @@ impl Recorder {
     /// If the file cannot be created.
     pub fn create(target: &RecordingTarget, header: &Header) -> io::Result<Self> {
         let output = RecordingOutput::create(target, header)?;
-        Ok(Self { chunk: RecordingChunk::default(), writing: Writing::NotYet(output) })
+        Ok(Self { chunk: RecordingChunk::default(), writing: Writing::NotYet(Box::new(output)) })
     }
 
     /// Adds the sockets that existed.
@@ -160,13 +158,13 @@ impl Recorder {
 
     fn thread(&mut self) -> io::Result<&SyncSender<RecordingChunk>> {
         if let Writing::NotYet(_) = &self.writing
-            && let Writing::NotYet(output) = std::mem::replace(&mut self.writing, Writing::Over)
+            && let Writing::NotYet(mut output) = std::mem::replace(&mut self.writing, Writing::Over)
         {
             let (chunks, received) = sync_channel(ON_THEIR_WAY);
             let (runs, ended) = oneshot::channel();
             let thread = thread::Builder::new().name("recorder".to_owned()).spawn(move || {
                 let _runs: oneshot::Sender<()> = runs;
-                write(output, &received)
+                write(&mut output, &received)
             })?;
             self.writing = Writing::Thread { chunks, thread, ended };
         }
@@ -227,7 +225,7 @@ impl Drop for Recorder {
 }
 
 /// Writes what comes until there is no more.
-fn write(mut output: RecordingOutput, chunks: &Receiver<RecordingChunk>) -> io::Result<()> {
+fn write(output: &mut RecordingOutput, chunks: &Receiver<RecordingChunk>) -> io::Result<()> {
     let mut due: Option<Instant> = None;
     loop {
         let now = Instant::now();
@@ -247,5 +245,76 @@ fn write(mut output: RecordingOutput, chunks: &Receiver<RecordingChunk>) -> io::
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return output.finish(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::Path};
+
+    use tcpwatch_core::{event::WallClock, timing::wheel::TickRate, track::Reliance};
+
+    use super::*;
+    use crate::source::recording::Recording;
+
+    fn recorder(path: &Path) -> Recorder {
+        let clock = WallClock { kernel: KernelTime(1), unix_ns: 1 };
+        let rate = TickRate(250);
+        let reliance =
+            Reliance { gapless: true, minis: true, lives: false, selective: false, rate };
+        let (symbols, reset_reasons) = Default::default();
+        let header = Header { version: 1, clock, reliance, symbols, reset_reasons, part: 0 };
+        let target = RecordingTarget { path: path.to_owned(), most: None };
+        Recorder::create(&target, &header).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_disk_without_room_is_noticed_though_nothing_more_is_recorded() {
+        let mut recorder = recorder(Path::new("/dev/full"));
+        recorder.record(&[7; 64]);
+        recorder.flush().unwrap();
+        assert_eq!(recorder.broken().await.kind(), io::ErrorKind::StorageFull);
+    }
+
+    #[test]
+    fn the_name_decides_on_the_form_and_both_hold_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let items = ["recording", "recording.jsonl"].map(|name| {
+            let path = folder.path().join(name);
+            let mut recorder = recorder(&path);
+            for byte in [1, 1, 2] {
+                recorder.record(&[byte; 64]);
+                recorder.sysctls(Netns(9), Sysctls::default()).unwrap();
+            }
+            recorder.record(&[1; 3]);
+            recorder.finish().unwrap();
+            let bytes = fs::read(&path).unwrap();
+            assert_eq!(bytes.starts_with(b"{"), name == "recording.jsonl");
+            let mut recording = Recording::open(bytes.as_slice()).unwrap();
+            let items = std::iter::from_fn(|| recording.next_item().unwrap());
+            items.map(|item| format!("{item:?}")).collect::<Vec<_>>()
+        });
+        assert_eq!(items[0].len(), 7);
+        assert_eq!(items[0], items[1]);
+    }
+
+    #[test]
+    fn what_was_recorded_is_in_the_file_within_a_second_while_it_is_open() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("recording");
+        let mut recorder = recorder(&path);
+        recorder.record(&[7; 64]);
+        recorder.flush().unwrap();
+        let begun = Instant::now();
+        let count = || {
+            let bytes = fs::read(&path).unwrap();
+            let mut recording = Recording::open(bytes.as_slice()).ok()?;
+            recording.next_item().unwrap()
+        };
+        while count().is_none() {
+            assert!(begun.elapsed() < Duration::from_secs(10), "it is not there");
+            thread::sleep(Duration::from_millis(5));
+        }
+        recorder.finish().unwrap();
     }
 }

@@ -321,8 +321,9 @@ impl<F: RecordingInput> Recording<F> {
                 Some(PackedItem::Entry(BlockEntry::Record(record))) => {
                     Frame::Record(record.to_vec())
                 }
-                Some(PackedItem::Entry(BlockEntry::Line(line))) => serde_json::from_slice(line)
-                    .map_err(|_error| BlockDamage::Content { at })?,
+                Some(PackedItem::Entry(BlockEntry::Line(line))) => {
+                    serde_json::from_slice(line).map_err(|_error| BlockDamage::Content { at })?
+                }
                 Some(PackedItem::Part) => {
                     let next = packed_header(&reader.header)?;
                     let due = part.saturating_add(1);
@@ -361,4 +362,3 @@ fn header(text: &[u8]) -> Result<Header, RecordingError> {
     }
     serde_json::from_slice(text).map_err(damaged)
 }
-

@@ -155,7 +155,12 @@ impl Read for RecordingFiles {
 impl BufRead for RecordingFiles {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         while self.files.len() > 1
-            && self.files.front_mut().map(BufRead::fill_buf).transpose()?.is_some_and(<[u8]>::is_empty)
+            && self
+                .files
+                .front_mut()
+                .map(BufRead::fill_buf)
+                .transpose()?
+                .is_some_and(<[u8]>::is_empty)
         {
             self.files.pop_front();
         }
@@ -262,7 +267,9 @@ mod tests {
     #[test]
     fn what_is_passed_over_is_what_there_is() {
         let bytes: Vec<u8> = (0..=u8::MAX).cycle().take(20_000).collect();
-        for (first, pass) in [(0, 0), (0, 1), (5, 100), (5, 15_000), (5, 19_995), (5, 19_996), (5, 90_000)] {
+        for (first, pass) in
+            [(0, 0), (0, 1), (5, 100), (5, 15_000), (5, 19_995), (5, 19_996), (5, 90_000)]
+        {
             let mut files = RecordingFiles::of(vec![file(&bytes)]);
             let mut slice = bytes.as_slice();
             files.read_exact(&mut vec![0; first]).unwrap();

@@ -34,7 +34,7 @@ pub struct RecordingTarget {
 /// A recording that is written.
 pub(super) enum RecordingOutput {
     Lines(RecordingFile),
-    Blocks(PackedWriter<RecordingFile>),
+    Blocks(Box<PackedWriter<RecordingFile>>),
     Parts(Box<RecordingRing>),
     /// It could not be written, or it is finished.
     Over,
@@ -53,7 +53,7 @@ impl RecordingOutput {
             file.write_all(b"\n")?;
             return Ok(Self::Lines(file));
         }
-        Ok(Self::Blocks(begin_blocks(file, header)?))
+        Ok(Self::Blocks(Box::new(begin_blocks(file, header)?)))
     }
 
     /// Writes entries, or collects them until they are a block.

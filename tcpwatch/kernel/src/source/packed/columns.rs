@@ -166,8 +166,8 @@ impl Columns {
         }
         out.append(&mut self.lines);
         out.append(&mut self.order);
-        for byte in 0..TIME {
-            out.extend(self.times.iter().map(|time| time.to_le_bytes()[byte]));
+        for shift in (0..u64::BITS).step_by(8) {
+            out.extend(self.times.iter().map(|time| low_byte(time >> shift)));
         }
         self.times.clear();
         for group in self.groups.drain(..) {
@@ -176,6 +176,11 @@ impl Columns {
         self.by_likeness.clear();
         (self.time, self.size, self.lasting, self.span) = (0, 0, false, None);
     }
+}
+
+const fn low_byte(number: u64) -> u8 {
+    let [low, ..] = number.to_le_bytes();
+    low
 }
 
 const fn zigzag(difference: u64) -> u64 {
@@ -194,24 +199,20 @@ impl Group {
     fn write(&self, out: &mut Vec<u8>) {
         let row = self.row();
         let words = row / WORD;
-        let mut planes = [const { Vec::new() }; WORD];
         for word in 0..words {
+            let begin = out.len();
+            out.resize(begin + WORD * self.count, 0);
+            let (_, column) = out.split_at_mut(begin);
+            let (low, high) = column.split_at_mut(2 * self.count);
+            let (first, second) = low.split_at_mut(self.count);
+            let (third, fourth) = high.split_at_mut(self.count);
+            let planes = first.iter_mut().zip(second).zip(third.iter_mut().zip(fourth));
             let mut before = 0;
-            planes.iter_mut().for_each(|plane| {
-                plane.clear();
-                plane.reserve(self.count);
-            });
-            for record in self.bytes.chunks_exact(row) {
+            for (record, ((a, b), (c, d))) in self.bytes.chunks_exact(row).zip(planes) {
                 let value = word_of(record, word);
-                let [a, b, c, d] = value.wrapping_sub(before).to_le_bytes();
+                [*a, *b, *c, *d] = value.wrapping_sub(before).to_le_bytes();
                 before = value;
-                let [first, second, third, fourth] = &mut planes;
-                first.push(a);
-                second.push(b);
-                third.push(c);
-                fourth.push(d);
             }
-            planes.iter().for_each(|plane| out.extend_from_slice(plane));
         }
         for byte in words * WORD..row {
             let column = self.bytes.chunks_exact(row).filter_map(|record| record.get(byte));
@@ -315,8 +316,7 @@ impl BlockEntries {
             read.push(Group::read(length, count, columns));
         }
         let next = vec![0; read.len()];
-        let entries =
-            Self { groups: read, next, lines, order, times, line: 0, at: 0, record: 0 };
+        let entries = Self { groups: read, next, lines, order, times, line: 0, at: 0, record: 0 };
         if rest.is_empty() && entries.add_up() { Ok(entries) } else { Err(NoHead) }
     }
 
@@ -328,7 +328,7 @@ impl BlockEntries {
                 *count += 1;
             }
         }
-        let lines = self.lines.iter().filter(|byte| **byte == b'\n').count();
+        let lines = self.lines.split(|byte| *byte == b'\n').count() - 1;
         let ends = self.lines.last().is_none_or(|byte| *byte == b'\n');
         let groups = self.groups.iter().map(|group| group.count);
         let none = std::iter::repeat_n(0, MOST_GROUPS - self.groups.len().min(MOST_GROUPS));
@@ -398,13 +398,12 @@ mod tests {
     use super::*;
 
     fn entries() -> impl Strategy<Value = Vec<(bool, Vec<u8>)>> {
-        let record = (0..3_usize, any::<u8>(), any::<u8>())
-            .prop_map(|(length, kind, byte)| {
-                let mut record = vec![byte; [64, 73, 104][length]];
-                record[20] = kind % 14;
-                record[7] = 0;
-                (true, record)
-            });
+        let record = (0..3_usize, any::<u8>(), any::<u8>()).prop_map(|(length, kind, byte)| {
+            let mut record = vec![byte; [64, 73, 104][length]];
+            record[20] = kind % 14;
+            record[7] = 0;
+            (true, record)
+        });
         let any_record = vec(any::<u8>(), 0..90).prop_map(|bytes| (true, bytes));
         let line = "[a-z{}]{0,20}".prop_map(|text| (false, text.into_bytes()));
         vec(prop_oneof![8 => record, 1 => any_record, 1 => line], 0..60)

@@ -38,7 +38,9 @@ pub enum BlockDamage {
         at: u64,
     },
     /// It was written like this, but not by tcpwatch.
-    #[error("the block at byte {at} of the recording is damaged: `tcpwatch --record` does not write such a block")]
+    #[error(
+        "the block at byte {at} of the recording is damaged: `tcpwatch --record` does not write such a block"
+    )]
     Content {
         /// Where.
         at: u64,

@@ -70,7 +70,9 @@ impl BlockIndex {
         self.blocks_each = self.blocks_each.saturating_mul(2);
         let joined = self.entries.chunks(2).filter_map(|pair| {
             let (mut first, others) = pair.split_first().map(|(first, others)| (*first, others))?;
-            others.iter().for_each(|other| first.join(other));
+            for other in others {
+                first.join(other);
+            }
             Some(first)
         });
         self.entries = joined.collect();
