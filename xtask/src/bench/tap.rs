@@ -16,8 +16,8 @@ use super::{
     command::Bench,
     hooks,
     proc_files::{self, ProgramsById},
-    tool::die_with_this_thread,
 };
+use crate::command::die_with_this_thread;
 
 /// Number of round trips: each is a data segment and one that acknowledges it.
 const PINGS: usize = 500;
