@@ -87,7 +87,9 @@ impl Good {
         let mut ends = vec![place(&writer)];
         for entries in self.entries.chunks(each) {
             let mut chunk = RecordingChunk::default();
-            entries.iter().for_each(|(kind, entry)| push(&mut chunk, *kind, entry));
+            for (kind, entry) in entries {
+                push(&mut chunk, *kind, entry);
+            }
             writer.add(&chunk).expect("memory");
             writer.flush().expect("memory");
             ends.push(place(&writer));

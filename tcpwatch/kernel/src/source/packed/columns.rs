@@ -26,8 +26,8 @@ const WORD: usize = 4;
 
 /// The entries of a block, not compressed yet.
 #[derive(Debug, Default)]
-pub struct Columns {
-    groups: Vec<Group>,
+pub struct BlockColumns {
+    groups: Vec<LikeRecords>,
     by_likeness: FxHashMap<Likeness, u8>,
     lines: Vec<u8>,
     order: Vec<u8>,
@@ -41,7 +41,7 @@ pub struct Columns {
 
 /// Records of one length, one behind the other, without their times.
 #[derive(Debug, Default)]
-struct Group {
+struct LikeRecords {
     length: usize,
     count: usize,
     bytes: Vec<u8>,
@@ -60,7 +60,7 @@ fn likeness(record: &[u8]) -> Likeness {
     (record.len(), [byte(20), byte(21), byte(26), byte(27)], states)
 }
 
-impl Columns {
+impl BlockColumns {
     /// Adds entries.
     pub fn add(&mut self, chunk: &RecordingChunk) {
         if let Some((first, last)) = chunk.line_span() {
@@ -112,7 +112,7 @@ impl Columns {
             return Some(*number);
         }
         let number = if self.groups.len() < MOST_GROUPS && u16::try_from(record.len()).is_ok() {
-            self.groups.push(Group { length: record.len(), ..Group::default() });
+            self.groups.push(LikeRecords { length: record.len(), ..LikeRecords::default() });
             u8::try_from(self.groups.len()).ok()?
         } else {
             let same = self.groups.iter().position(|group| group.length == record.len())?;
@@ -191,7 +191,7 @@ const fn unzigzag(number: u64) -> u64 {
     (number >> 1) ^ (number & 1).wrapping_neg()
 }
 
-impl Group {
+impl LikeRecords {
     const fn row(&self) -> usize {
         self.length - TIME
     }
@@ -261,7 +261,7 @@ fn word_of(record: &[u8], word: usize) -> u32 {
 /// The entries of a block that was read.
 #[derive(Debug, Default)]
 pub struct BlockEntries {
-    groups: Vec<Group>,
+    groups: Vec<LikeRecords>,
     /// The next record of each group.
     next: Vec<usize>,
     lines: Vec<u8>,
@@ -282,7 +282,7 @@ pub enum BlockEntry<'a> {
 }
 
 impl BlockEntries {
-    /// Reads what [`Columns::write`] wrote.
+    /// Reads what [`BlockColumns::write`] wrote.
     ///
     /// # Errors
     /// If it did not write this.
@@ -313,7 +313,7 @@ impl BlockEntries {
             if count > records {
                 return Err(NoHead);
             }
-            read.push(Group::read(length, count, columns));
+            read.push(LikeRecords::read(length, count, columns));
         }
         let next = vec![0; read.len()];
         let entries = Self { groups: read, next, lines, order, times, line: 0, at: 0, record: 0 };
@@ -418,7 +418,7 @@ mod tests {
                 chunk.line(KernelTime(1), entry);
             }
         }
-        let (mut columns, mut bytes) = (Columns::default(), Vec::new());
+        let (mut columns, mut bytes) = (BlockColumns::default(), Vec::new());
         columns.add(&chunk);
         columns.write(&mut bytes);
         bytes

@@ -9,7 +9,7 @@ use super::{
     MAGIC, VERSION,
     block::{BlockHead, BlockKind},
     chunk::RecordingChunk,
-    columns::Columns,
+    columns::BlockColumns,
     index::BlockIndex,
 };
 
@@ -22,7 +22,7 @@ const LEVEL: i32 = 1;
 pub struct PackedWriter<W> {
     file: W,
     written: u64,
-    columns: Columns,
+    columns: BlockColumns,
     index: BlockIndex,
     compressor: Compressor<'static>,
     plain: Vec<u8>,
@@ -40,7 +40,7 @@ impl<W: Write> PackedWriter<W> {
         let mut writer = Self {
             file,
             written,
-            columns: Columns::default(),
+            columns: BlockColumns::default(),
             index: BlockIndex::default(),
             compressor: Compressor::new(LEVEL)?,
             plain: Vec::new(),
