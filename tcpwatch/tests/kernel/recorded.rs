@@ -1,7 +1,7 @@
 //! The recording that `--record` leaves, however the run ends, and the kernel's words in it.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io::BufReader,
     net::TcpListener,
     path::{Path, PathBuf},
@@ -60,6 +60,8 @@ fn a_recording_that_is_made_has_what_the_log_has_and_keeps_it_when_tcpwatch_is_k
     // Both ends of the handshake, by the records' own lines: only events make it write.
     recorded.watch.wait_count(2, "both ends", |line| line.to == "ESTABLISHED");
     poll("both ends are in the file", || {
+        // Nothing is, until the first block is written.
+        fs::metadata(&recorded.path).is_ok_and(|file| file.len() > 0).then_some(())?;
         let entered = entered(&recorded.path);
         (entered.iter().filter(|state| *state == "ESTABLISHED").count() == 2).then_some(())
     });
