@@ -1,0 +1,243 @@
+//! Takes records out of the kernel's ring, in a thread of its own: it waits for no output, so that the ring is never
+//! full because of that. What it took waits in a queue, whose memory is used only when it is needed.
+
+use std::{
+    collections::VecDeque,
+    os::fd::{AsFd as _, OwnedFd},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread,
+    time::Duration,
+};
+
+use rustix::{
+    event::{EventfdFlags, PollFd, PollFlags, eventfd, poll},
+    io::Errno,
+};
+use tcpwatch_core::event::KernelTime;
+use tokio::sync::Notify;
+
+use super::{packed::chunk::RecordingChunk, ring::RingError};
+use crate::{clock, probe::Ring};
+
+/// Pause between two looks at a busy ring: the most a record waits, and the fewest microseconds
+/// between two wakeups.
+const BUSY_PAUSE: Duration = Duration::from_millis(3);
+/// Pause after the first records that follow a quiet time; as long as records stay held back to be
+/// put in order.
+const FIRST_PAUSE: Duration = Duration::from_millis(1);
+/// Records taken at once.
+const BUDGET: usize = 4_096;
+
+/// Records that were taken out of the ring.
+#[derive(Debug)]
+pub struct TakenRecords {
+    /// The records.
+    pub records: RecordingChunk,
+    /// Records before them for which the queue had no room.
+    pub dropped: u64,
+    /// There was so much before them that they are for the recording only.
+    pub for_recording: bool,
+}
+
+/// Bytes that wait in the queue, at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct QueueRoom {
+    /// What is more than this is for the recording only, if there is one.
+    pub(super) shown: usize,
+    /// What is more than this is dropped.
+    pub(super) all: usize,
+}
+
+/// What the thread took and what it is to do.
+pub(super) struct RecordQueue {
+    state: Mutex<QueueState>,
+    /// Told of what is new.
+    pub(super) changed: Notify,
+    /// Wakes the thread.
+    kick: OwnedFd,
+    room: QueueRoom,
+}
+
+#[derive(Default)]
+struct QueueState {
+    taken: VecDeque<TakenRecords>,
+    bytes: usize,
+    dropped: u64,
+    /// The ring was empty when it was read last, which began at this time.
+    complete: Option<KernelTime>,
+    asleep: bool,
+    /// Somebody waits for the time to pass: the ring is looked at all the same.
+    held: bool,
+    stop: bool,
+}
+
+/// A look into the queue.
+pub(super) struct QueueLook {
+    pub(super) taken: Vec<TakenRecords>,
+    /// More waits.
+    pub(super) more: bool,
+    pub(super) complete: Option<KernelTime>,
+    pub(super) asleep: bool,
+}
+
+impl RecordQueue {
+    pub(super) fn new(room: QueueRoom) -> Result<Arc<Self>, RingError> {
+        let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
+        let kick = eventfd(0, flags).map_err(std::io::Error::from)?;
+        let (state, changed) = (Mutex::default(), Notify::new());
+        Ok(Arc::new(Self { state, changed, kick, room }))
+    }
+
+    fn state(&self) -> MutexGuard<'_, QueueState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says whether the thread has to look though nothing comes.
+    pub(super) fn hold(&self, held: bool) {
+        let mut state = self.state();
+        state.held = held;
+        if held && state.asleep {
+            self.kick();
+        }
+    }
+
+    fn kick(&self) {
+        match rustix::io::write(&self.kick, &1_u64.to_ne_bytes()) {
+            // Full means kicked already.
+            Ok(_) | Err(Errno::AGAIN) => {}
+            Err(error) => tracing::warn!("cannot wake the thread that reads the ring: {error}"),
+        }
+    }
+
+    fn forget_kicks(&self) -> Result<(), Errno> {
+        match rustix::io::read(&self.kick, &mut [0; 8]) {
+            Ok(_) | Err(Errno::AGAIN) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Ends the thread.
+    pub(super) fn stop(&self) {
+        self.state().stop = true;
+        self.kick();
+    }
+
+    /// Takes so many records, or a few more.
+    pub(super) fn take(&self, most: usize) -> QueueLook {
+        let mut state = self.state();
+        let (mut taken, mut count) = (Vec::new(), 0);
+        while count < most
+            && let Some(next) = state.taken.pop_front()
+        {
+            count += next.records.count();
+            state.bytes -= next.records.size();
+            taken.push(next);
+        }
+        let more = !state.taken.is_empty();
+        if !more && state.dropped > 0 {
+            let dropped = std::mem::take(&mut state.dropped);
+            taken.push(TakenRecords {
+                records: RecordingChunk::default(),
+                dropped,
+                for_recording: false,
+            });
+        }
+        QueueLook { taken, more, complete: state.complete, asleep: state.asleep && !more }
+    }
+
+    fn push(&self, records: RecordingChunk, complete: Option<KernelTime>) {
+        let mut state = self.state();
+        state.complete = complete.or(state.complete);
+        if !records.is_empty() {
+            let bytes = state.bytes + records.size();
+            if bytes > self.room.all {
+                state.dropped += u64::try_from(records.count()).unwrap_or(u64::MAX);
+            } else {
+                let for_recording = bytes > self.room.shown;
+                let dropped = std::mem::take(&mut state.dropped);
+                state.bytes = bytes;
+                state.taken.push_back(TakenRecords { records, dropped, for_recording });
+            }
+        }
+        drop(state);
+        self.changed.notify_one();
+    }
+}
+
+/// Takes all records that are there, as many as are taken at once; were these all?
+pub(super) fn take_all(ring: &mut Ring, into: &mut RecordingChunk) -> bool {
+    for _ in 0..BUDGET {
+        let Some(record) = ring.records.next() else { return true };
+        into.record(&record);
+    }
+    false
+}
+
+/// Asks the kernel for a wakeup with the next record.
+fn request_wakeup(ring: &mut Ring) -> Result<(), RingError> {
+    ring.reader_sleeps.set(0, 1, 0)?;
+    // The kernel side submits a record and then looks at the request; we have written the
+    // request and look at the ring next. The barrier between is the system call's, made
+    // explicit.
+    std::sync::atomic::fence(std::sync::atomic::Ordering::SeqCst);
+    Ok(())
+}
+
+/// Fills the queue until it is stopped.
+pub(super) fn drain(ring: &mut Ring, queue: &RecordQueue) -> Result<(), RingError> {
+    let mut pause = BUSY_PAUSE;
+    let mut size = RecordingChunk::default();
+    while !queue.state().stop {
+        let (records, complete) = look(ring, &size);
+        let (is_empty, is_behind) = (records.is_empty(), complete.is_none());
+        if !is_empty {
+            size = RecordingChunk::as_large_as(&records);
+        }
+        let held = queue.state().held;
+        if !is_empty || held {
+            queue.push(records, complete);
+            if !is_behind {
+                thread::sleep(std::mem::replace(&mut pause, BUSY_PAUSE));
+            }
+            continue;
+        }
+        request_wakeup(ring)?;
+        let (records, complete) = look(ring, &size);
+        if records.is_empty() {
+            sleep(ring, queue, complete)?;
+            pause = FIRST_PAUSE;
+        } else {
+            queue.push(records, complete);
+        }
+    }
+    Ok(())
+}
+
+/// Takes what is there; the time at which it began if that is all.
+fn look(ring: &mut Ring, size: &RecordingChunk) -> (RecordingChunk, Option<KernelTime>) {
+    let begun = clock::now();
+    let mut records = RecordingChunk::as_large_as(size);
+    let is_all = take_all(ring, &mut records);
+    (records, is_all.then_some(begun))
+}
+
+/// Waits for the kernel or a kick.
+fn sleep(ring: &Ring, queue: &RecordQueue, complete: Option<KernelTime>) -> Result<(), RingError> {
+    {
+        let mut state = queue.state();
+        if state.held || state.stop {
+            return Ok(());
+        }
+        state.complete = complete.or(state.complete);
+        state.asleep = true;
+    }
+    queue.changed.notify_one();
+    let records = ring.records.as_fd();
+    let mut wait = [PollFd::new(&records, PollFlags::IN), PollFd::new(&queue.kick, PollFlags::IN)];
+    let woken = match poll(&mut wait, None) {
+        Err(Errno::INTR) => Ok(()),
+        woken => woken.map(drop),
+    };
+    queue.state().asleep = false;
+    woken.and_then(|()| queue.forget_kicks()).map_err(|error| RingError::Wait(error.into()))
+}
