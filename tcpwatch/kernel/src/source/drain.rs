@@ -241,3 +241,51 @@ fn sleep(ring: &Ring, queue: &RecordQueue, complete: Option<KernelTime>) -> Resu
     queue.state().asleep = false;
     woken.and_then(|()| queue.forget_kicks()).map_err(|error| RingError::Wait(error.into()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn records(count: usize) -> RecordingChunk {
+        let mut records = RecordingChunk::default();
+        (0..count).for_each(|_| records.record(&[0; 64]));
+        records
+    }
+
+    /// Records that were taken, those that were dropped before them, and whether they are for the recording only.
+    fn taken(queue: &RecordQueue) -> Vec<(usize, u64, bool)> {
+        let look = queue.take(usize::MAX);
+        assert!(!look.more);
+        let taken = look.taken.iter();
+        taken.map(|taken| (taken.records.count(), taken.dropped, taken.for_recording)).collect()
+    }
+
+    #[test]
+    fn what_is_more_than_is_shown_is_for_the_recording_and_what_is_more_than_that_is_counted() {
+        let one = records(1).size();
+        let queue = RecordQueue::new(QueueRoom { shown: 3 * one, all: 5 * one }).unwrap();
+        for _ in 0..2 {
+            for count in [2, 2, 1, 7, 1] {
+                queue.push(records(count), None);
+            }
+            // The last one finds no room either.
+            assert_eq!(taken(&queue), [(2, 0, false), (2, 0, true), (1, 0, true), (0, 8, false)]);
+            assert_eq!(taken(&queue), []);
+        }
+        queue.push(records(9), None);
+        queue.push(records(1), None);
+        assert_eq!(taken(&queue), [(1, 9, false)], "there is room again");
+    }
+
+    #[test]
+    fn a_part_of_the_queue_says_that_more_waits_and_the_rest_until_when_it_is_all() {
+        let room = QueueRoom { shown: usize::MAX, all: usize::MAX };
+        let queue = RecordQueue::new(room).unwrap();
+        queue.push(records(3), Some(KernelTime(5)));
+        queue.push(records(3), None);
+        let look = queue.take(2);
+        assert!((look.more, look.taken.len()) == (true, 1));
+        let look = queue.take(2);
+        assert!((look.more, look.complete) == (false, Some(KernelTime(5))));
+    }
+}
