@@ -3,14 +3,15 @@
 
 use std::{
     collections::VecDeque,
-    os::fd::{AsFd as _, OwnedFd},
+    io,
+    os::fd::{AsFd as _, BorrowedFd, OwnedFd},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread,
     time::Duration,
 };
 
 use rustix::{
-    event::{EventfdFlags, PollFd, PollFlags, eventfd, poll},
+    event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll},
     io::Errno,
 };
 use tcpwatch_core::event::KernelTime;
@@ -21,7 +22,7 @@ use crate::{clock, probe::Ring};
 
 /// Pause between two looks at a busy ring: the most a record waits, and the fewest microseconds
 /// between two wakeups.
-const BUSY_PAUSE: Duration = Duration::from_millis(3);
+pub(super) const BUSY_PAUSE: Duration = Duration::from_millis(3);
 /// Pause after the first records that follow a quiet time; as long as records stay held back to be
 /// put in order.
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
@@ -55,6 +56,8 @@ pub(super) struct RecordQueue {
     pub(super) changed: Notify,
     /// Wakes the thread.
     kick: OwnedFd,
+    /// Readable while the ring is not empty (`ringbuf_map_poll_kern` in kernel/bpf/ringbuf.c).
+    ring: OwnedFd,
     room: QueueRoom,
 }
 
@@ -66,8 +69,6 @@ struct QueueState {
     /// The ring was empty when it was read last, which began at this time.
     complete: Option<KernelTime>,
     asleep: bool,
-    /// Somebody waits for the time to pass: the ring is looked at all the same.
-    held: bool,
     stop: bool,
 }
 
@@ -81,24 +82,22 @@ pub(super) struct QueueLook {
 }
 
 impl RecordQueue {
-    pub(super) fn new(room: QueueRoom) -> Result<Arc<Self>, RingError> {
-        let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
-        let kick = eventfd(0, flags).map_err(std::io::Error::from)?;
+    /// Of the ring with this descriptor.
+    pub(super) fn new(ring: BorrowedFd<'_>, room: QueueRoom) -> io::Result<Arc<Self>> {
+        let kick = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        let ring = ring.try_clone_to_owned()?;
         let (state, changed) = (Mutex::default(), Notify::new());
-        Ok(Arc::new(Self { state, changed, kick, room }))
+        Ok(Arc::new(Self { state, changed, kick, ring, room }))
     }
 
     fn state(&self) -> MutexGuard<'_, QueueState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Says whether the thread has to look though nothing comes.
-    pub(super) fn hold(&self, held: bool) {
-        let mut state = self.state();
-        state.held = held;
-        if held && state.asleep {
-            self.kick();
-        }
+    /// Is the ring empty now?
+    fn is_ring_empty(&self) -> bool {
+        let mut look = [PollFd::new(&self.ring, PollFlags::IN)];
+        poll(&mut look, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })) == Ok(0)
     }
 
     fn kick(&self) {
@@ -141,6 +140,13 @@ impl RecordQueue {
                 dropped,
                 for_recording: false,
             });
+        }
+        if state.asleep && !more {
+            // The thread will take nothing until there is something.
+            let now = clock::now();
+            if self.is_ring_empty() {
+                state.complete = Some(now);
+            }
         }
         QueueLook { taken, more, complete: state.complete, asleep: state.asleep && !more }
     }
@@ -188,26 +194,21 @@ pub(super) fn drain(ring: &mut Ring, queue: &RecordQueue) -> Result<(), RingErro
     let mut pause = BUSY_PAUSE;
     let mut size = RecordingChunk::default();
     while !queue.state().stop {
-        let (records, complete) = look(ring, &size);
-        let (is_empty, is_behind) = (records.is_empty(), complete.is_none());
-        if !is_empty {
-            size = RecordingChunk::as_large_as(&records);
+        let (mut records, mut complete) = look(ring, &size);
+        if records.is_empty() {
+            request_wakeup(ring)?;
+            (records, complete) = look(ring, &size);
         }
-        let held = queue.state().held;
-        if !is_empty || held {
-            queue.push(records, complete);
-            if !is_behind {
-                thread::sleep(std::mem::replace(&mut pause, BUSY_PAUSE));
-            }
-            continue;
-        }
-        request_wakeup(ring)?;
-        let (records, complete) = look(ring, &size);
         if records.is_empty() {
             sleep(ring, queue, complete)?;
             pause = FIRST_PAUSE;
-        } else {
-            queue.push(records, complete);
+            continue;
+        }
+        size = RecordingChunk::as_large_as(&records);
+        let is_behind = complete.is_none();
+        queue.push(records, complete);
+        if !is_behind {
+            thread::sleep(std::mem::replace(&mut pause, BUSY_PAUSE));
         }
     }
     Ok(())
@@ -225,7 +226,7 @@ fn look(ring: &mut Ring, size: &RecordingChunk) -> (RecordingChunk, Option<Kerne
 fn sleep(ring: &Ring, queue: &RecordQueue, complete: Option<KernelTime>) -> Result<(), RingError> {
     {
         let mut state = queue.state();
-        if state.held || state.stop {
+        if state.stop {
             return Ok(());
         }
         state.complete = complete.or(state.complete);
@@ -252,6 +253,10 @@ mod tests {
         records
     }
 
+    fn queue(room: QueueRoom) -> Arc<RecordQueue> {
+        RecordQueue::new(io::stdin().as_fd(), room).unwrap()
+    }
+
     /// Records that were taken, those that were dropped before them, and whether they are for the recording only.
     fn taken(queue: &RecordQueue) -> Vec<(usize, u64, bool)> {
         let look = queue.take(usize::MAX);
@@ -263,7 +268,7 @@ mod tests {
     #[test]
     fn what_is_more_than_is_shown_is_for_the_recording_and_what_is_more_than_that_is_counted() {
         let one = records(1).size();
-        let queue = RecordQueue::new(QueueRoom { shown: 3 * one, all: 5 * one }).unwrap();
+        let queue = queue(QueueRoom { shown: 3 * one, all: 5 * one });
         for _ in 0..2 {
             for count in [2, 2, 1, 7, 1] {
                 queue.push(records(count), None);
@@ -280,7 +285,7 @@ mod tests {
     #[test]
     fn a_part_of_the_queue_says_that_more_waits_and_the_rest_until_when_it_is_all() {
         let room = QueueRoom { shown: usize::MAX, all: usize::MAX };
-        let queue = RecordQueue::new(room).unwrap();
+        let queue = queue(room);
         queue.push(records(3), Some(KernelTime(5)));
         queue.push(records(3), None);
         let look = queue.take(2);

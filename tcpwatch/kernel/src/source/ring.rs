@@ -2,13 +2,13 @@
 //! without a timer while nothing happens, is woken by the first record, and from then on looks every few milliseconds
 //! until it finds the ring empty.
 
-use std::{io, sync::Arc, thread::JoinHandle};
+use std::{io, os::fd::AsFd as _, sync::Arc, thread::JoinHandle};
 
 use aya::maps::MapError;
 use tcpwatch_core::event::KernelTime;
 
 use super::{
-    drain::{QueueRoom, RecordQueue, TakenRecords, drain, take_all},
+    drain::{BUSY_PAUSE, QueueRoom, RecordQueue, TakenRecords, drain, take_all},
     packed::chunk::RecordingChunk,
 };
 use crate::{clock, probe::Ring};
@@ -59,7 +59,7 @@ impl RingSource {
     pub fn new(ring: Ring, bytes: u32, has_recording: bool) -> Result<Self, RingError> {
         let shown = ROOM.saturating_mul(usize::try_from(bytes).unwrap_or(usize::MAX));
         let all = if has_recording { RECORDED_ROOM.saturating_mul(shown) } else { shown };
-        let queue = RecordQueue::new(QueueRoom { shown, all })?;
+        let queue = RecordQueue::new(ring.records.as_fd(), QueueRoom { shown, all })?;
         let reader = RingReader::Here(Box::new(ring));
         Ok(Self { reader, queue, behind: true, asleep: false })
     }
@@ -77,8 +77,15 @@ impl RingSource {
             tokio::task::yield_now().await;
             return Ok(());
         }
-        self.queue.hold(held);
-        self.queue.changed.notified().await;
+        let changed = self.queue.changed.notified();
+        if held && self.asleep {
+            tokio::select! {
+                () = changed => {}
+                () = tokio::time::sleep(BUSY_PAUSE) => {}
+            }
+        } else {
+            changed.await;
+        }
         match &self.reader {
             RingReader::Thread(thread) if thread.is_finished() => self.stop(),
             _ => Ok(()),
