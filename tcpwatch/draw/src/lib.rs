@@ -8,6 +8,7 @@
 //! - [`atlas`]: the page; its parts are [`section`] and [`bar`]
 //! - [`pcapng`]: what one host saw of a run, for Wireshark
 //! - [`schedule`]: the retransmissions of a run, each in its window
+//! - [`time_sequence`]: the bytes of a direction over time, as tcptrace draws them
 //! - [`target`]: a file that is there whole or not at all
 
 #![forbid(unsafe_code)]
@@ -28,4 +29,5 @@ mod shape;
 pub mod target;
 #[cfg(test)]
 mod tests;
+pub mod time_sequence;
 mod timers;

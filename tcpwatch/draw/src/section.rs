@@ -15,7 +15,12 @@ use tcpwatch_lab::{
     verdict::Verdict,
 };
 
-use crate::{axis::seconds, bar::Bar, schedule, sequence};
+use crate::{
+    axis::seconds,
+    bar::Bar,
+    schedule, sequence,
+    time_sequence::{self, TimeSequence},
+};
 
 /// A scenario in all reports.
 pub(crate) struct ScenarioSection<'a> {
@@ -56,6 +61,8 @@ pub(crate) struct DrawnRun<'a> {
     pub(crate) svg: String,
     /// The retransmissions, if there are some.
     pub(crate) schedule: Option<String>,
+    /// The bytes over time, for each direction with enough of them.
+    pub(crate) bytes: Vec<TimeSequence>,
     pub(crate) text: String,
     pub(crate) sysctls: Vec<(String, String, String)>,
 }
@@ -206,6 +213,7 @@ impl<'a> DrawnRun<'a> {
             holding: holding(run),
             svg: sequence::inline(run, id)?,
             schedule: schedule::inline(run, &format!("{id}-s"))?,
+            bytes: time_sequence::inline(run, &format!("{id}-b"))?,
             text,
             sysctls: sysctls(run),
         })

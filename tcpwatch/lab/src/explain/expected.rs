@@ -53,7 +53,8 @@ fn claim(claim: &Claim, scenario: &Scenario, context: &EvaluationContext<'_>) ->
             let way = if it.way == Way::In { "come in" } else { "go out" };
             let rule = it.dropped_by.and_then(|slot| scenario.rules.get(slot));
             let rule = rule.map_or_else(String::new, |rule| format!(", dropped by {}", rule.name));
-            format!("{count} {} {way}{rule}", it.value)
+            let window = if it.zero_window { " with a zero window" } else { "" };
+            format!("{count} {}{window} {way}{rule}", it.value)
         }
         Claim::Reset(None) => "no reset".to_owned(),
         Claim::Reset(Some(ResetDirection::Sent)) => "a reset is sent".to_owned(),

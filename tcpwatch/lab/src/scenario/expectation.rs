@@ -127,6 +127,8 @@ pub struct Segments {
     pub way: Way,
     /// Their number.
     pub count: SegmentCount,
+    /// Only those with a window of zero.
+    pub zero_window: bool,
     /// Only those that this rule dropped, by its slot.
     pub dropped_by: Option<usize>,
 }

@@ -210,7 +210,8 @@ fn segments(
     }
     let usual = of_rule.map_or(Way::In, |rule| rule.drops.way);
     let way = rules::way(fields)?.unwrap_or(usual);
-    Ok(Segments { mask, value, way, count, dropped_by })
+    let zero_window = rules::zero_window(fields)?;
+    Ok(Segments { mask, value, way, count, zero_window, dropped_by })
 }
 
 fn window(

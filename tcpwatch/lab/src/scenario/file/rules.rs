@@ -88,6 +88,11 @@ pub(super) fn way(fields: &mut TomlFields<'_>) -> Result<Option<Way>, FileError>
     fields.take("way").map(|item| item.word([("in", Way::In), ("out", Way::Out)])).transpose()
 }
 
+/// Whether only segments that close the window count.
+pub(super) fn zero_window(fields: &mut TomlFields<'_>) -> Result<bool, FileError> {
+    fields.take("zero_window").map_or(Ok(false), |item| item.boolean())
+}
+
 /// `"SYN+ACK"`: these are set, and others of [`LOOKED_AT`] are not.
 pub(super) fn flags(item: &TomlItem<'_>) -> Result<(TcpFlags, TcpFlags), FileError> {
     let value = set_of_flags(item)?;
