@@ -19,15 +19,29 @@ use crate::{
 
 impl Judge<'_> {
     pub(super) fn path(&self, expect: &Expectation, path: &[TcpState]) -> Verdict {
+        self.states(expect, "goes through", path, |seen| seen == path)
+    }
+
+    pub(super) fn beginning(&self, expect: &Expectation, path: &[TcpState]) -> Verdict {
+        self.states(expect, "goes first through", path, |seen| seen.starts_with(path))
+    }
+
+    fn states(
+        &self,
+        expect: &Expectation,
+        goes: &str,
+        path: &[TcpState],
+        holds: impl FnOnce(&[TcpState]) -> bool,
+    ) -> Verdict {
         let seen = self.connections(expect).next().map(super::lives::SocketHistory::states);
         let words = |states: &[TcpState]| {
             states.iter().map(ToString::to_string).collect::<Vec<_>>().join(" → ")
         };
         plain(
-            format!("{} goes through", expect.host),
+            format!("{} {goes}", expect.host),
             words(path),
             seen.as_deref().map_or("there was no connection".to_owned(), words),
-            seen.as_deref() == Some(path),
+            seen.as_deref().is_some_and(holds),
         )
     }
 

@@ -10,7 +10,7 @@ use super::{
 use crate::scenario::{DropRule, expression::EvaluationContext};
 
 /// The number of slots of the kernel side.
-const MOST: usize = 8;
+pub(crate) const MOST_RULES: usize = 8;
 /// The flags that are compared when a rule or an expectation gives `flags`.
 const LOOKED_AT: TcpFlags =
     TcpFlags(TcpFlags::SYN.0 | TcpFlags::ACK.0 | TcpFlags::FIN.0 | TcpFlags::RST.0);
@@ -26,9 +26,9 @@ pub(super) fn rules(
         if rules.iter().any(|other| other.name == rule.name) {
             return Err(element.error("has a name that another rule has", "give it one of its own"));
         }
-        if rules.len() == MOST {
+        if rules.len() == MOST_RULES {
             return Err(
-                element.error("exceeds the number of rules", format!("{MOST} are possible"))
+                element.error("exceeds the number of rules", format!("{MOST_RULES} are possible"))
             );
         }
         rules.push(rule);
