@@ -54,30 +54,38 @@ fn changes(report: &Value) -> impl Iterator<Item = &Value> {
     story.filter(|moment| moment["event"] == "state" && moment["remote"]["port"] != 0)
 }
 
+/// One connection of a host, as far as the story goes.
+struct Chain<'r> {
+    host: &'r str,
+    socket: &'r Value,
+    ports: (&'r Value, &'r Value),
+    states: Vec<String>,
+}
+
 fn chains(report: &Value) -> Chains {
-    let mut lives: Vec<(&str, &Value, (&Value, &Value), Vec<String>)> = Vec::new();
+    let mut lives: Vec<Chain<'_>> = Vec::new();
     for change in changes(report).filter(|change| change["from"] != change["to"]) {
         let host = text(change, "host");
         let ports = (&change["local"]["port"], &change["remote"]["port"]);
         let socket = &change["socket"];
         let begins = change["from"] == "LISTEN";
-        let known = lives.iter_mut().rev().find(|(on, known, of, _)| {
-            let same =
-                if socket.is_null() || known.is_null() { *of == ports } else { *known == socket };
-            *on == host && same && !begins
+        let known = lives.iter_mut().rev().find(|known| {
+            let is_nameless = socket.is_null() || known.socket.is_null();
+            let same = if is_nameless { known.ports == ports } else { known.socket == socket };
+            known.host == host && same && !begins
         });
         let to = text(change, "to").to_owned();
-        match known {
-            Some((_, known, _, chain)) => {
-                *known = if known.is_null() { socket } else { known };
-                chain.push(to);
-            }
-            None => lives.push((host, socket, ports, vec![text(change, "from").to_owned(), to])),
+        if let Some(known) = known {
+            known.socket = if known.socket.is_null() { socket } else { known.socket };
+            known.states.push(to);
+        } else {
+            let states = vec![text(change, "from").to_owned(), to];
+            lives.push(Chain { host, socket, ports, states });
         }
     }
     let mut chains = Chains::new();
-    for (host, _, _, chain) in lives {
-        chains.entry(host.to_owned()).or_default().push(chain);
+    for Chain { host, states, .. } in lives {
+        chains.entry(host.to_owned()).or_default().push(states);
     }
     chains
 }
@@ -109,8 +117,8 @@ fn made_again(name: &str, folder: &Path) -> Result<(), String> {
     let mut sockets: Vec<u64> =
         changes(&report).filter_map(|change| change["socket"].as_u64()).collect();
     if sockets.is_empty() {
-        let listener = list(&list(&report, "runs")[0], "story").iter();
-        sockets.extend(listener.filter_map(|moment| moment["socket"].as_u64()).next());
+        let mut listener = list(&list(&report, "runs")[0], "story").iter();
+        sockets.extend(listener.find_map(|moment| moment["socket"].as_u64()));
     }
     let mut from = vec!["from".to_owned(), recording.display().to_string()];
     for socket in sockets {
@@ -164,7 +172,7 @@ fn what_a_scenario_cannot_be_made_of_is_said() {
         let file = carried::file("tests/data").join(name);
         file.to_str().unwrap().to_owned()
     };
-    let several = recording("much_goes_wrong.jsonl");
+    let several = recording("connect_is_refused.jsonl");
     let answer = Answer::of(&mut lab(&["from", &several]));
     answer.refuses(2, &["connections", "choose with --socket"]);
     let answer = Answer::of(&mut lab(&["from", &several, "--socket", "1"]));
@@ -177,7 +185,7 @@ fn what_a_scenario_cannot_be_made_of_is_said() {
 #[test]
 fn what_is_assumed_stands_in_the_scenario_as_a_comment() {
     let file = carried::file("tests/data").join("connect_is_refused.jsonl");
-    let answer = Answer::of(&mut lab(&["from", file.to_str().unwrap()]));
+    let answer = Answer::of(&mut lab(&["from", file.to_str().unwrap(), "--socket", "10716397"]));
     assert_eq!(answer.status, Some(0), "{answer:?}");
     assert!(
         answer.stdout.contains("# guess: the server's end is not in the recording"),

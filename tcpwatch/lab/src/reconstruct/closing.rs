@@ -56,10 +56,10 @@ impl Closing<'_> {
             }
             (CloseWait, LastAck) => script.call(at, host, index, "close"),
             // Its peer closed.
-            (Established, CloseWait) | (FinWait1, Closing | TimeWait) | (FinWait2, TimeWait) => {
-                if self.peer.is_none() {
-                    script.call(at, host.peer(), index, "close");
-                }
+            (Established, CloseWait) | (FinWait1, Closing | TimeWait) | (FinWait2, TimeWait)
+                if self.peer.is_none() =>
+            {
+                script.call(at, host.peer(), index, "close");
             }
             (_, Closed) => self.ends(script, change),
             _ => {}

@@ -2,7 +2,7 @@
 
 use tcpwatch_core::{
     event::{Cookie, Direction, Endpoints, KernelTime, Netns, TcpState},
-    track::{Change, Restart, TrackedEvent, TrackedRetransmit},
+    track::{Change, Reason, Restart, TrackedEvent, TrackedRetransmit},
 };
 
 use super::ReconstructError;
@@ -88,6 +88,13 @@ impl<'a> Conversation<'a> {
 
     pub(super) fn began(&self) -> KernelTime {
         self.ends().map(|(_, life)| life.began()).min().unwrap_or(KernelTime(0))
+    }
+
+    /// When the opener was refused.
+    pub(super) fn refused(&self) -> Option<KernelTime> {
+        let changes = &self.opener.as_ref()?.changes;
+        let refused = changes.iter().find(|change| change.reason == Some(Reason::Refused));
+        refused.map(|change| change.at)
     }
 
     /// Both ends connected.

@@ -9,7 +9,7 @@ use tcpwatch_core::{
 
 use super::{
     life::{Conversation, EndLife},
-    script::{Script, ScriptRule},
+    script::{Phase, Script, ScriptRule},
 };
 use crate::host::Host;
 
@@ -45,6 +45,7 @@ pub(super) fn add(script: &mut Script<'_>, conversations: &[&Conversation<'_>]) 
             end.idle(script);
         }
         met_nobody(script, conversation);
+        crossed(script, conversation);
     }
 }
 
@@ -59,6 +60,31 @@ fn met_nobody(script: &mut Script<'_>, conversation: &Conversation<'_>) {
         let place = LossPlace { name: "no-syn", on: Host::Server, way: "in", matches: SYN };
         let wait = "{ wait = \"server\", dropped_by = \"no-syn-to-the-server\" }".to_owned();
         rule(script, &place, connected, Some((connected, wait)));
+    }
+}
+
+/// A FIN that met the peer's before it was acknowledged, and is not recorded to have been sent again.
+fn crossed(script: &mut Script<'_>, conversation: &Conversation<'_>) {
+    let closing =
+        |(host, life): (Host, &EndLife<'_>)| Some((host, life.enters(TcpState::Closing)?));
+    let crossed: Vec<(Host, KernelTime)> = conversation.ends().filter_map(closing).collect();
+    let resent = conversation.ends().flat_map(|(_, life)| &life.again);
+    if resent.into_iter().any(|again| again.segment == SegmentKind::Fin) {
+        return;
+    }
+    let closed = conversation.ends().filter_map(|(_, life)| life.enters(TcpState::FinWait1));
+    let closed: Vec<KernelTime> = closed.collect();
+    let (Some(first), Some(last)) = (closed.iter().min(), closed.iter().max()) else { return };
+    if let [(_, at), (_, other)] = crossed[..] {
+        script.leave_out(at.min(other), "everything from the moment on at which both ends enter CLOSING, because no steps let two FINs cross".to_owned());
+    } else if !crossed.is_empty() {
+        script.guess("a FIN met the peer's before it was acknowledged; it is assumed that it was lost and sent again");
+    }
+    for (host, _) in crossed {
+        let on = host.peer();
+        let place = LossPlace { name: "no-fin", on, way: "in", matches: FIN };
+        let wait = format!("{{ wait = \"{on}\", dropped_by = \"{}\" }}", rule_name(&place));
+        rule(script, &place, *first, Some((*last, wait)));
     }
 }
 
@@ -92,9 +118,9 @@ impl LosingEnd<'_> {
         }
         let place = match attempts.segment {
             SegmentKind::Syn => self.syn(script, first),
-            SegmentKind::SynAck => self.syn_ack(script, first),
-            SegmentKind::Fin => self.fin(script, first),
-            SegmentKind::Data => self.data(script, first),
+            SegmentKind::SynAck => Some(self.syn_ack(script, first)),
+            SegmentKind::Fin => Some(self.fin(script, first)),
+            SegmentKind::Data => Some(self.data(script, first)),
         };
         let Some(place) = place else { return };
         let place = if attempts.all.iter().all(|again| !again.sent) {
@@ -104,7 +130,25 @@ impl LosingEnd<'_> {
         };
         let set = self.sent_first(attempts.segment, first);
         let released = self.released(script, attempts, &place);
+        if attempts.segment == SegmentKind::Data && released.is_some() {
+            self.read(script, first.at);
+        }
         rule(script, &place, set, released);
+    }
+
+    /// The peer reads the data that came through, before it closes: with unread data it would reset the connection.
+    fn read(&self, script: &mut Script<'_>, sent: KernelTime) {
+        let closes = self.peer.and_then(|life| {
+            [TcpState::FinWait1, TcpState::LastAck].iter().find_map(|state| life.enters(*state))
+        });
+        let peer = self.host.peer();
+        if let Some(at) = closes.filter(|at| *at > sent) {
+            let lines = vec![
+                script.step(peer, self.index, "recv", ", bytes = 1"),
+                script.returned(peer, self.index, "recv", ""),
+            ];
+            script.add(at, Phase::Before, lines);
+        }
     }
 
     /// `None` if the listener's queue was full, which is no loss.
@@ -126,45 +170,43 @@ impl LosingEnd<'_> {
         }
     }
 
-    fn syn_ack(&self, script: &mut Script<'_>, first: &TrackedRetransmit) -> Option<LossPlace> {
+    fn syn_ack(&self, script: &mut Script<'_>, first: &TrackedRetransmit) -> LossPlace {
         let peer = self.host.peer();
         let established = self.peer.map(|life| life.enters(TcpState::Established));
         match established {
             Some(Some(at)) if at < first.at => {
-                Some(LossPlace { name: "no-ack", on: self.host, way: "in", matches: ACK })
+                LossPlace { name: "no-ack", on: self.host, way: "in", matches: ACK }
             }
-            Some(_) => {
-                Some(LossPlace { name: "no-syn-ack", on: peer, way: "in", matches: SYN_ACK })
-            }
+            Some(_) => LossPlace { name: "no-syn-ack", on: peer, way: "in", matches: SYN_ACK },
             None => {
                 script.guess("whether the SYN+ACK or its answer was lost is not in the recording; the SYN+ACK is assumed");
-                Some(LossPlace { name: "no-syn-ack", on: peer, way: "in", matches: SYN_ACK })
+                LossPlace { name: "no-syn-ack", on: peer, way: "in", matches: SYN_ACK }
             }
         }
     }
 
-    fn fin(&self, script: &mut Script<'_>, first: &TrackedRetransmit) -> Option<LossPlace> {
+    fn fin(&self, script: &mut Script<'_>, first: &TrackedRetransmit) -> LossPlace {
         let peer = self.host.peer();
         let Some(other) = self.peer else {
             script.guess("whether the FIN or its acknowledgment was lost is not in the recording; the FIN is assumed");
-            return Some(LossPlace { name: "no-fin", on: peer, way: "in", matches: FIN });
+            return LossPlace { name: "no-fin", on: peer, way: "in", matches: FIN };
         };
         let has_it = other.changes.iter().any(|change| {
             change.at < first.at
                 && matches!(change.to, TcpState::CloseWait | TcpState::Closing | TcpState::TimeWait)
         });
-        Some(if has_it {
+        if has_it {
             LossPlace { name: "no-ack", on: self.host, way: "in", matches: ACK }
         } else {
             LossPlace { name: "no-fin", on: peer, way: "in", matches: FIN }
-        })
+        }
     }
 
-    fn data(&self, script: &mut Script<'_>, first: &TrackedRetransmit) -> Option<LossPlace> {
+    fn data(&self, script: &mut Script<'_>, first: &TrackedRetransmit) -> LossPlace {
         script.guess("which data were sent, and whether they or their acknowledgment was lost, is not in the recording; a byte is sent and lost");
         let at = self.sent_first(SegmentKind::Data, first);
         script.call(at, self.host, self.index, "send");
-        Some(LossPlace { name: "no-data", on: self.host.peer(), way: "in", matches: ACK })
+        LossPlace { name: "no-data", on: self.host.peer(), way: "in", matches: ACK }
     }
 
     /// When the segment was sent for the first time.
@@ -271,6 +313,19 @@ impl LosingEnd<'_> {
         let waited =
             matches!(gave_up.from, TcpState::FinWait1 | TcpState::LastAck | TcpState::Closing);
         let is_silent = self.life.again.iter().all(|again| again.segment != SegmentKind::Fin);
+        let answers = self.life.again.iter().any(|again| again.segment == SegmentKind::SynAck);
+        if gave_up.from == TcpState::SynRecv && !answers {
+            script.guess("a half-open connection timed out and no SYN+ACK is recorded to have been sent again; it is assumed that its last acknowledgment was lost");
+            let place = LossPlace { name: "no-ack", on: self.host, way: "in", matches: ACK };
+            let set = self.conversation.began().before(Duration::from_millis(1));
+            rule(script, &place, set, None);
+            if let Some(time) = gave_up.in_state {
+                // The waits are 1, 2, 4 … seconds: 2^(retries + 1) - 1 in all.
+                let retries = (time.as_secs() + 1).checked_ilog2().unwrap_or(1).saturating_sub(1);
+                let why = "by the time that it was half-open";
+                script.assume_sysctl(self.host, "tcp_synack_retries", retries.into(), why);
+            }
+        }
         if waited
             && is_silent
             && let Some(sent) = self.enters_any(&[TcpState::FinWait1, TcpState::LastAck])

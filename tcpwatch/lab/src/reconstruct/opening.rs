@@ -1,6 +1,6 @@
 //! Who connected, listened and accepted.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use tcpwatch_core::{
     event::{KernelTime, TcpState},
@@ -25,8 +25,13 @@ pub(super) fn add(script: &mut Script<'_>, conversations: &[&Conversation<'_>]) 
         }
         let port = conversation.tuple.remote.port;
         if needs_listener(conversation) && listening.insert(port) {
-            let first = conversations.first().map_or(KernelTime(0), |first| first.began());
-            listen(script, conversations, port, first);
+            let began = conversation.began();
+            let refused =
+                conversations.iter().filter_map(|it| it.refused()).filter(|at| *at < began);
+            // After those that met no listener.
+            let after = refused.max().map(|at| at.after(Duration::from_micros(1)));
+            let before = began.before(Duration::from_millis(1));
+            listen(script, conversations, port, before.max(after.unwrap_or(before)));
         }
         connect(script, conversations, index, conversation);
         accept(script, conversations, index, conversation);
@@ -45,15 +50,13 @@ fn listens_alone(script: &mut Script<'_>, listener: &EndLife<'_>) {
 
 /// Not for a simultaneous open, nor where nothing listened.
 fn needs_listener(conversation: &Conversation<'_>) -> bool {
-    let refused = conversation.opener.as_ref().is_some_and(|life| {
-        life.changes.iter().any(|change| change.reason == Some(Reason::Refused))
-    });
+    let refused = conversation.refused().is_some();
     !conversation.is_simultaneous() && (conversation.other.is_some() || !refused)
 }
 
 fn listen(script: &mut Script<'_>, conversations: &[&Conversation<'_>], port: u16, at: KernelTime) {
-    let others = conversations.iter().filter_map(|it| it.other.as_ref());
-    let most = others.filter_map(|life| life.full_queue).next();
+    let mut others = conversations.iter().filter_map(|it| it.other.as_ref());
+    let most = others.find_map(|life| life.full_queue);
     let backlog = most.map_or_else(String::new, |most| format!(", backlog = {most}"));
     let line = format!("{{ server = \"listen\", port = {port}{backlog} }}");
     // Before everything else of this moment: its position among the steps decides.
@@ -111,7 +114,8 @@ fn bind(script: &mut Script<'_>, at: KernelTime, host: Host, index: usize, port:
 /// When an end called `connect()`, or the earliest moment that is known.
 fn connected_at(conversation: &Conversation<'_>, host: Host) -> KernelTime {
     let known = conversation.end(host).and_then(|life| life.enters(TcpState::SynSent));
-    known.unwrap_or_else(|| conversation.began())
+    // Otherwise before everything that the recording has of it.
+    known.unwrap_or_else(|| conversation.began().before(Duration::from_millis(1)))
 }
 
 fn is_by(conversation: &Conversation<'_>, way: Handshake) -> bool {
@@ -148,12 +152,12 @@ fn connect_returns(script: &mut Script<'_>, index: usize, conversation: &Convers
     let hosts: &[Host] = if conversation.is_simultaneous() { &Host::ALL } else { &[Host::Client] };
     for host in hosts {
         let seen = conversation.end(*host).or(conversation.end(host.peer()));
-        let Some(life) = seen else { continue };
+        let Some(end) = seen else { continue };
         let called = connected_at(conversation, *host);
-        let connects = life.connects() && conversation.end(*host).is_some();
-        let at = match life.enters(TcpState::Established) {
+        let connects = end.connects() && conversation.end(*host).is_some();
+        let at = match end.enters(TcpState::Established) {
             Some(at) => at,
-            None if connects => match life.enters(TcpState::Closed) {
+            None if connects => match end.enters(TcpState::Closed) {
                 Some(at) => at,
                 None => continue,
             },
@@ -191,7 +195,7 @@ fn accepted_at(conversation: &Conversation<'_>) -> Option<KernelTime> {
         return None;
     }
     match life.first() {
-        Some(TcpState::Established) => Some(life.began()),
+        Some(TcpState::Established) => Some(life.began().before(Duration::from_micros(1))),
         _ => life.enters(TcpState::Established),
     }
 }

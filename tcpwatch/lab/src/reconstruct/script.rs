@@ -1,6 +1,6 @@
 //! The steps of a scenario in the order of time, with waits for what happens by itself between them.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use tcpwatch_core::{
     event::{KernelTime, TcpState},
@@ -12,6 +12,9 @@ use super::{
     life::{Conversation, EndLife},
 };
 use crate::host::Host;
+
+/// A tick of the kernel at the lowest rate (100 Hz).
+const TICK: Duration = Duration::from_millis(10);
 
 /// The order of steps at the same moment; a change of state is in the middle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -94,8 +97,8 @@ impl<'a> Script<'a> {
         };
         for host in Host::ALL {
             let lives = || conversations.iter().flat_map(|it| it.ends());
-            let known = lives().filter(|(role, _)| *role == host);
-            let known = known.filter_map(|(_, life)| recorded.sysctls.get(&life.netns)).next();
+            let mut lives = lives().filter(|(role, _)| *role == host);
+            let known = lives.find_map(|(_, life)| recorded.sysctls.get(&life.netns));
             match known {
                 Some(sysctls) => script.copy_sysctls(host, sysctls),
                 None => script.guess(&format!(
@@ -221,7 +224,9 @@ impl<'a> Script<'a> {
             for (host, life) in conversation.ends() {
                 for change in life.changes.iter().filter(|change| change.from != change.to) {
                     let what = ItemKind::State(host, index, change.to);
-                    self.items.push(ScriptItem { at: change.at, phase: Phase::Entered, what });
+                    // What sock_diag was asked for is exact to a tick, and may seem to come before its cause.
+                    let at = if change.asked { change.at.after(TICK) } else { change.at };
+                    self.items.push(ScriptItem { at, phase: Phase::Entered, what });
                 }
             }
         }
