@@ -23,7 +23,7 @@ pub(super) fn add(script: &mut Script<'_>, conversations: &[&Conversation<'_>]) 
             continue;
         }
         for (host, life) in conversation.ends() {
-            let closing = Closing { index, host, life, peer: conversation.end(host.peer()) };
+            let closing = ClosingEnd { index, host, life, peer: conversation.end(host.peer()) };
             for change in &life.changes {
                 closing.change(script, change);
             }
@@ -36,14 +36,14 @@ pub(super) fn add(script: &mut Script<'_>, conversations: &[&Conversation<'_>]) 
 }
 
 /// One end, and what is known of the other.
-struct Closing<'a> {
+struct ClosingEnd<'a> {
     index: usize,
     host: Host,
     life: &'a EndLife<'a>,
     peer: Option<&'a EndLife<'a>>,
 }
 
-impl Closing<'_> {
+impl ClosingEnd<'_> {
     fn change(&self, script: &mut Script<'_>, change: &Change) {
         use TcpState::{
             CloseWait, Closed, Closing, Established, FinWait1, FinWait2, LastAck, TimeWait,
