@@ -165,8 +165,7 @@ impl PortGauges {
                 present.insert((Arc::clone(&reading.label), it.route), (it.ports(), many));
             }
         }
-        let mut busy: Vec<_> =
-            present.iter().filter(|(_, (ports, many))| ports >= many).collect();
+        let mut busy: Vec<_> = present.iter().filter(|(_, (ports, many))| ports >= many).collect();
         busy.sort_by_key(|(_, (ports, _))| std::cmp::Reverse(*ports));
         let exists = |key: &PortsKey| {
             present.get(key).is_some_and(|(ports, many)| *ports >= many.div_ceil(2))
