@@ -23,7 +23,7 @@ const AT_A_TIME: usize = 4;
 /// Descriptors that may be open during one page and not during another: connections of scrapes.
 const FEW: f64 = 3.0;
 /// Namespaces are looked for every 10 s, or after 50 times what it takes.
-const LATER: Duration = Duration::from_secs(60);
+const LATER: Duration = Duration::from_mins(1);
 
 /// One namespace after another, with a connection in each.
 fn namespaces_come_and_go(left: &AtomicUsize) {

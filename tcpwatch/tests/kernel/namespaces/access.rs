@@ -14,7 +14,7 @@ use crate::harness::{
 };
 
 /// Namespaces are looked for every 10 s and read every 5 s, or after 50 and 20 times what it takes.
-const LATER: Duration = Duration::from_secs(60);
+const LATER: Duration = Duration::from_mins(1);
 
 /// Makes one connection too many, and returns what keeps it so.
 fn overflow(netns: &Netns) -> impl Drop {

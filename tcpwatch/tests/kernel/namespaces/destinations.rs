@@ -11,6 +11,9 @@ use crate::harness::{exporter::Samples, let_pass, netns::Netns, poll, poll_withi
 
 /// Timers of the kernel tick every 1 to 10 ms, and are late on a busy machine.
 const SLACK: f64 = 1.5;
+/// A leak: a connection so often, where there are so many ports.
+const EVERY: Duration = Duration::from_millis(250);
+const PORTS: u16 = 100;
 
 fn unix_time() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64()
@@ -99,8 +102,6 @@ fn a_destination_uses_all_ports_when_connect_finds_none_left() {
 #[test]
 fn the_time_at_which_ports_run_out_is_known_before_they_do() {
     needs_root!();
-    const EVERY: Duration = Duration::from_millis(250);
-    const PORTS: u16 = 100;
     let netns = Netns::with(&[("ipv4.ip_local_port_range", "40000 40099")]);
     let mut reader = Reader::of(&netns);
     let server = netns.inside(|| listen("127.0.0.1:2000", 64));

@@ -101,8 +101,8 @@ fn what_listeners_of_a_port_drop_stays_counted_when_one_of_them_closes() {
     let before = reader.samples().count(&dropped);
     drop((first, clients));
     poll("one listener", || {
-        let lines = netns.inside(|| Command::new("ss").args(["-ltnH"]).output().unwrap()).stdout;
-        (lines.iter().filter(|byte| **byte == b'\n').count() == 1).then_some(())
+        let output = netns.inside(|| Command::new("ss").args(["-ltnH"]).output().unwrap());
+        (String::from_utf8(output.stdout).unwrap().lines().count() == 1).then_some(())
     });
     assert_eq!(reader.samples().count(&dropped), before);
     drop(second);
