@@ -20,8 +20,8 @@ use std::{
 use tcpwatch_core::event::Netns;
 
 use self::{
-    living::{Holder, living},
-    open::Opened,
+    living::{NamespaceHolder, living},
+    open::EnteredNamespace,
 };
 use super::snapshot::{
     EnterError, SnapshotScope, Surveyor,
@@ -44,12 +44,12 @@ pub struct KeptNamespace {
     pub name: Option<String>,
     /// The cgroup of the first process in it.
     pub cgroup: Option<Arc<str>>,
-    way: Way,
+    way: NamespaceWay,
 }
 
 #[derive(Debug)]
-enum Way {
-    Entered(Opened),
+enum NamespaceWay {
+    Entered(EnteredNamespace),
     Passed(PathBuf),
 }
 
@@ -60,16 +60,16 @@ impl KeptNamespace {
     /// If it cannot be read.
     pub fn netstat(&self) -> io::Result<Option<String>> {
         match &self.way {
-            Way::Entered(opened) => opened.netstat().map(Some),
-            Way::Passed(path) => Ok(fs::read_to_string(path).ok()),
+            NamespaceWay::Entered(opened) => opened.netstat().map(Some),
+            NamespaceWay::Passed(path) => Ok(fs::read_to_string(path).ok()),
         }
     }
 
     /// What asks for its sockets, if it was entered.
     pub fn surveyor(&mut self) -> Option<&mut Surveyor> {
         match &mut self.way {
-            Way::Entered(opened) => Some(&mut opened.surveyor),
-            Way::Passed(_) => None,
+            NamespaceWay::Entered(opened) => Some(&mut opened.surveyor),
+            NamespaceWay::Passed(_) => None,
         }
     }
 
@@ -77,8 +77,8 @@ impl KeptNamespace {
     #[must_use]
     pub fn sysctl(&self, name: &str) -> Option<String> {
         match &self.way {
-            Way::Entered(opened) => opened.sysctl(name).ok(),
-            Way::Passed(_) => None,
+            NamespaceWay::Entered(opened) => opened.sysctl(name).ok(),
+            NamespaceWay::Passed(_) => None,
         }
     }
 }
@@ -125,8 +125,10 @@ impl NamespaceTable {
         let held: BTreeSet<Netns> =
             reachable.places.iter().map(|place| place.netns).chain([own]).collect();
         self.kept.retain(|inode, kept| match &kept.way {
-            Way::Entered(opened) => living.contains_key(inode) || held.contains(&opened.netns),
-            Way::Passed(_) => false,
+            NamespaceWay::Entered(opened) => {
+                living.contains_key(inode) || held.contains(&opened.netns)
+            }
+            NamespaceWay::Passed(_) => false,
         });
         self.access = Access::default();
         self.enter_own(own)?;
@@ -143,7 +145,7 @@ impl NamespaceTable {
                 kept.cgroup = holder.cgroup();
             }
         }
-        let is_entered = |kept: &&KeptNamespace| matches!(kept.way, Way::Entered(_));
+        let is_entered = |kept: &&KeptNamespace| matches!(kept.way, NamespaceWay::Entered(_));
         self.access.entered = self.kept.values().filter(is_entered).count();
         self.access.passed = self.kept.len() - self.access.entered;
         Ok(())
@@ -152,12 +154,12 @@ impl NamespaceTable {
     fn is_open(&self, netns: Netns) -> bool {
         self.kept
             .values()
-            .any(|kept| matches!(&kept.way, Way::Entered(opened) if opened.netns == netns))
+            .any(|kept| matches!(&kept.way, NamespaceWay::Entered(opened) if opened.netns == netns))
     }
 
     fn enter_own(&mut self, own: Netns) -> io::Result<()> {
         if self.scope.covers(own) && !self.is_open(own) {
-            self.keep(Opened::here(own).map_err(io::Error::other)?);
+            self.keep(EnteredNamespace::here(own).map_err(io::Error::other)?);
         }
         Ok(())
     }
@@ -169,27 +171,27 @@ impl NamespaceTable {
         if self.kept.len() >= self.most {
             return;
         }
-        match place.inside(|| Opened::here(place.netns)) {
+        match place.inside(|| EnteredNamespace::here(place.netns)) {
             Ok(Ok(opened)) => self.keep(opened),
             Err(EnterError::Gone) => {}
             Err(_) | Ok(Err(_)) => self.access.refused += 1,
         }
     }
 
-    fn keep(&mut self, opened: Opened) {
+    fn keep(&mut self, opened: EnteredNamespace) {
         let kept = KeptNamespace {
             label: opened.netns.0.to_string().into(),
             name: super::snapshot::name_of(opened.netns),
             cgroup: None,
-            way: Way::Entered(opened),
+            way: NamespaceWay::Entered(opened),
         };
-        if let Way::Entered(opened) = &kept.way {
+        if let NamespaceWay::Entered(opened) = &kept.way {
             self.kept.insert(opened.number, kept);
         }
     }
 
     /// Those that were not entered, by their processes.
-    fn pass(&mut self, living: &BTreeMap<ProcInode, Holder>) {
+    fn pass(&mut self, living: &BTreeMap<ProcInode, NamespaceHolder>) {
         let mut passed = 0;
         for (inode, holder) in living {
             if self.kept.contains_key(inode) {
@@ -204,7 +206,7 @@ impl NamespaceTable {
                 label: format!("proc:{inode}").into(),
                 name: None,
                 cgroup: None,
-                way: Way::Passed(holder.netstat()),
+                way: NamespaceWay::Passed(holder.netstat()),
             };
             self.kept.insert(*inode, kept);
         }
