@@ -57,13 +57,17 @@ impl MetricsPage {
         let overflows = NamespaceOverflows::default();
         let scope = netns.map_or(SnapshotScope::Every, SnapshotScope::Only);
         let namespaces = NamespaceGauges::new(scope, &names, &overflows);
-        let (asked, chore) = AskedBefore::new(Box::new(namespaces));
+        let letting_go = namespaces.letting_go();
+        let (asked, reading) = AskedBefore::new(Box::new(namespaces));
         collectors.push(Box::new(asked));
         collectors.extend(gauges::collectors(names, overflows));
         collectors.push(Box::new(ProbeHealth::new(probes)));
         collectors.push(Box::new(ProcessCollector::new()?));
         collectors.push(Box::new(server));
-        Ok(Self { chores: Mutex::new(Some(Chores::new(vec![chore]))), ..Self::new(collectors) })
+        Ok(Self {
+            chores: Mutex::new(Some(Chores::new(vec![reading, letting_go]))),
+            ..Self::new(collectors)
+        })
     }
 
     /// Starts the thread in which sockets are listed beside the scrapes.

@@ -2,11 +2,13 @@
 //! for the rest of its life, also when this process has given up the privilege to enter.
 //!
 //! A socket and an open `/proc/net` hold a namespace; the kernel would keep one of a container that has gone. So
-//! [`NamespaceTable::refresh`] closes those that no process, thread or mount holds any more. The processes and their
+//! [`NamespaceTable::refresh`] closes those that no process, thread or mount holds any more, and
+//! [`NamespaceTable::lacks_holder`] says at little cost when that is due. The processes and their
 //! namespaces show without privilege: anybody may read `/proc/PID/net/netstat` (`get_proc_task_net`,
 //! `fs/proc/proc_net.c`, asks for none), whose inode is another one in every namespace (`proc_register`,
 //! `fs/proc/generic.c`). So the counters of namespaces that cannot be entered can be read, too; their sockets cannot.
 
+mod holding;
 mod living;
 mod open;
 
@@ -20,6 +22,7 @@ use std::{
 use tcpwatch_core::event::Netns;
 
 use self::{
+    holding::Holding,
     living::{NamespaceHolder, living},
     open::EnteredNamespace,
 };
@@ -45,6 +48,8 @@ pub struct KeptNamespace {
     /// The cgroup of the first process in it.
     pub cgroup: Option<Arc<str>>,
     way: NamespaceWay,
+    /// What holds it besides this process.
+    holding: Option<Holding>,
 }
 
 #[derive(Debug)]
@@ -140,15 +145,27 @@ impl NamespaceTable {
         if self.scope == SnapshotScope::Every {
             self.pass(&living);
         }
-        for (inode, holder) in &living {
-            if let Some(kept) = self.kept.get_mut(inode) {
-                kept.cgroup = holder.cgroup();
-            }
+        for (inode, kept) in &mut self.kept {
+            let holder = living.get(inode);
+            kept.cgroup = holder.and_then(NamespaceHolder::cgroup);
+            kept.holding = match &kept.way {
+                NamespaceWay::Entered(opened) if opened.netns != own => holder
+                    .map(|holder| Holding::process(holder, *inode))
+                    .or_else(|| Holding::mount(&reachable, opened.netns)),
+                NamespaceWay::Entered(_) | NamespaceWay::Passed(_) => None,
+            };
         }
         let is_entered = |kept: &&KeptNamespace| matches!(kept.way, NamespaceWay::Entered(_));
         self.access.entered = self.kept.values().filter(is_entered).count();
         self.access.passed = self.kept.len() - self.access.entered;
         Ok(())
+    }
+
+    /// Whether something that held an entered namespace has gone, so that it may be held by this process alone. Costs a
+    /// look at one file for each.
+    #[must_use]
+    pub fn lacks_holder(&self) -> bool {
+        self.kept.values().filter_map(|kept| kept.holding.as_ref()).any(|holding| !holding.lasts())
     }
 
     fn is_open(&self, netns: Netns) -> bool {
@@ -183,6 +200,7 @@ impl NamespaceTable {
             label: opened.netns.0.to_string().into(),
             name: super::snapshot::name_of(opened.netns),
             cgroup: None,
+            holding: None,
             way: NamespaceWay::Entered(opened),
         };
         if let NamespaceWay::Entered(opened) = &kept.way {
@@ -206,6 +224,7 @@ impl NamespaceTable {
                 label: format!("proc:{inode}").into(),
                 name: None,
                 cgroup: None,
+                holding: None,
                 way: NamespaceWay::Passed(holder.netstat()),
             };
             self.kept.insert(*inode, kept);
