@@ -8,7 +8,7 @@
 //! `fs/proc/proc_net.c`, asks for none), whose inode is another one in every namespace (`proc_register`,
 //! `fs/proc/generic.c`). So the counters of namespaces that cannot be entered can be read, too; their sockets cannot.
 
-mod holding;
+mod held_by;
 mod living;
 mod open;
 
@@ -22,7 +22,7 @@ use std::{
 use tcpwatch_core::event::Netns;
 
 use self::{
-    holding::Holding,
+    held_by::HeldBy,
     living::{NamespaceHolder, living},
     open::EnteredNamespace,
 };
@@ -49,7 +49,7 @@ pub struct KeptNamespace {
     pub cgroup: Option<Arc<str>>,
     way: NamespaceWay,
     /// What holds it besides this process.
-    holding: Option<Holding>,
+    holding: Option<HeldBy>,
 }
 
 #[derive(Debug)]
@@ -150,8 +150,8 @@ impl NamespaceTable {
             kept.cgroup = holder.and_then(NamespaceHolder::cgroup);
             kept.holding = match &kept.way {
                 NamespaceWay::Entered(opened) if opened.netns != own => holder
-                    .map(|holder| Holding::process(holder, *inode))
-                    .or_else(|| Holding::mount(&reachable, opened.netns)),
+                    .map(|holder| HeldBy::process(holder, *inode))
+                    .or_else(|| HeldBy::mount(&reachable, opened.netns)),
                 NamespaceWay::Entered(_) | NamespaceWay::Passed(_) => None,
             };
         }

@@ -9,12 +9,12 @@ use crate::source::snapshot::namespaces::Reachable;
 
 /// A file that exists with this inode as long as a certain process or mount holds a namespace.
 #[derive(Debug)]
-pub(super) struct Holding {
+pub(super) struct HeldBy {
     path: PathBuf,
     inode: u64,
 }
 
-impl Holding {
+impl HeldBy {
     /// A process or thread that is in it.
     pub(super) fn process(holder: &NamespaceHolder, inode: ProcInode) -> Self {
         Self { path: holder.netstat(), inode }
@@ -43,7 +43,7 @@ mod tests {
         let own = namespaces::own().unwrap();
         let of = |path: &str, netns| {
             let places = vec![ReachableNamespace { netns, paths: vec![path.into()] }];
-            Holding::mount(&Reachable { places, hidden_processes: 0 }, netns).unwrap().lasts()
+            HeldBy::mount(&Reachable { places, hidden_processes: 0 }, netns).unwrap().lasts()
         };
         assert!(of(namespaces::OWN, own));
         assert!(!of(namespaces::OWN, Netns(1)));
