@@ -4,29 +4,43 @@
 use std::{
     collections::HashSet,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, mpsc::Sender},
     time::Instant,
 };
 
 use anyhow::{Result, anyhow};
 use prometheus::{TextEncoder, proto::MetricFamily};
 use tcpwatch_core::event::Netns;
-use tcpwatch_kernel::probe::Probes;
+use tcpwatch_kernel::{
+    probe::Probes,
+    source::{cgroups::CgroupNames, snapshot::SnapshotScope},
+};
 
-use super::{gauges, kernel::Kernel, probes::ProbeHealth, process::ProcessCollector};
+use super::{
+    background::{AskedBefore, Chores},
+    gauges,
+    kernel::Kernel,
+    namespaces::{NamespaceGauges, NamespaceOverflows},
+    probes::ProbeHealth,
+    process::ProcessCollector,
+};
 use crate::web::{Counters, Pages};
 use crate::{collector::Collector, family::ScrapeFamily};
 
 /// All collectors.
 pub struct MetricsPage {
     collectors: Mutex<Vec<Box<dyn Collector>>>,
+    /// What is done beside the scrapes, before it is begun.
+    chores: Mutex<Option<Chores>>,
+    /// Ends the thread in the background when it is dropped.
+    background: Option<Sender<()>>,
 }
 
 impl MetricsPage {
     /// A page with these collectors.
     #[must_use]
     pub fn new(collectors: Vec<Box<dyn Collector>>) -> Self {
-        Self { collectors: Mutex::new(collectors) }
+        Self { collectors: Mutex::new(collectors), chores: Mutex::new(None), background: None }
     }
 
     /// A page with everything: the kernel side's counts (taken from `probes`) of `netns` or of all network namespaces,
@@ -39,11 +53,31 @@ impl MetricsPage {
         if let Some(counts) = probes.counts.take() {
             collectors.push(Box::new(Kernel::new(counts, netns)));
         }
-        collectors.extend(gauges::collectors());
+        let names = Arc::new(Mutex::new(CgroupNames::new()));
+        let overflows = NamespaceOverflows::default();
+        let scope = netns.map_or(SnapshotScope::Every, SnapshotScope::Only);
+        let namespaces = NamespaceGauges::new(scope, &names, &overflows);
+        let letting_go = namespaces.letting_go();
+        let (asked, reading) = AskedBefore::new(Box::new(namespaces));
+        collectors.push(Box::new(asked));
+        collectors.extend(gauges::collectors(names, overflows));
         collectors.push(Box::new(ProbeHealth::new(probes)));
         collectors.push(Box::new(ProcessCollector::new()?));
         collectors.push(Box::new(server));
-        Ok(Self::new(collectors))
+        Ok(Self {
+            chores: Mutex::new(Some(Chores::new(vec![reading, letting_go]))),
+            ..Self::new(collectors)
+        })
+    }
+
+    /// Starts the thread in which sockets are listed beside the scrapes.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub fn begin(&mut self) -> Result<()> {
+        let chores = self.chores.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        self.background = chores.map(Chores::start).transpose()?;
+        Ok(())
     }
 }
 

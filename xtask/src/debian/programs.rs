@@ -35,6 +35,8 @@ const fn package(name: &'static str, programs: &'static [&'static str]) -> Progr
 
 pub(crate) const BPFTRACE: ProgramPackage = package("bpftrace", &["bpftrace"]);
 pub(crate) const BUSYBOX: ProgramPackage = package("busybox-static", &["busybox"]);
+/// A script, which runs from where it was unpacked with `DEBOOTSTRAP_DIR`.
+pub(crate) const DEBOOTSTRAP: ProgramPackage = package("debootstrap", &[]);
 pub(crate) const IPROUTE: ProgramPackage = package("iproute2", &["ip", "ss", "tc"]);
 pub(crate) const LIBBPF_TOOLS: ProgramPackage = package("libbpf-tools", &["tcpstates", "tcplife"]);
 pub(crate) const NODE_EXPORTER: ProgramPackage =
@@ -61,6 +63,10 @@ pub(crate) const QEMU: ProgramPackage = ProgramPackage {
 pub(crate) const RPM: ProgramPackage = ProgramPackage {
     variables: &[("RPM_CONFIGDIR", "usr/lib/rpm")],
     ..package("rpm", &["rpmbuild"])
+};
+pub(crate) const RSYSLOG: ProgramPackage = ProgramPackage {
+    options: &[("-M", "usr/lib/x86_64-linux-gnu/rsyslog")],
+    ..package("rsyslog", &["rsyslogd"])
 };
 pub(crate) const TCPDUMP: ProgramPackage = package("tcpdump", &["tcpdump"]);
 pub(crate) const VALGRIND: ProgramPackage = ProgramPackage {
@@ -307,6 +313,7 @@ mod tests {
             (PROMETHEUS, version),
             (QEMU, &["-accel", "tcg", "-machine", "none", "-display", "none", "-version"]),
             (RPM, version),
+            (RSYSLOG, &["-v"]),
             (TCPDUMP, version),
             (VALGRIND, &["--tool=dhat", "--dhat-out-file=/dev/null", "/bin/true"]),
         ];
