@@ -10,7 +10,7 @@ use tcpwatch_core::{
 
 use super::{
     life::{Conversation, EndLife},
-    script::{Phase, Script},
+    script::{Script, ScriptPhase},
 };
 use crate::host::Host;
 
@@ -100,7 +100,7 @@ impl ClosingEnd<'_> {
             }
             Some(Reason::ListenerClosed) => {
                 let close = "{ server = \"close\", socket = \"listener\" }".to_owned();
-                script.add(at, Phase::Call, vec![close]);
+                script.add(at, ScriptPhase::Call, vec![close]);
             }
             Some(
                 Reason::Normal
@@ -158,6 +158,6 @@ impl ClosingEnd<'_> {
         let line = script.step(self.host, self.index, "set_option", &keys);
         let open = self.peer.into_iter().chain([self.life]);
         let open = open.filter_map(|life| life.enters(TcpState::Established)).max();
-        script.add(open.unwrap_or_else(|| self.life.began()), Phase::Release, vec![line]);
+        script.add(open.unwrap_or_else(|| self.life.began()), ScriptPhase::Release, vec![line]);
     }
 }

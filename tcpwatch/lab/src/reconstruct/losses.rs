@@ -9,7 +9,7 @@ use tcpwatch_core::{
 
 use super::{
     life::{Conversation, EndLife},
-    script::{Phase, Script, ScriptRule},
+    script::{Script, ScriptPhase, ScriptRule},
 };
 use crate::host::Host;
 
@@ -147,7 +147,7 @@ impl LosingEnd<'_> {
                 script.step(peer, self.index, "recv", ", bytes = 1"),
                 script.returned(peer, self.index, "recv", ""),
             ];
-            script.add(at, Phase::Before, lines);
+            script.add(at, ScriptPhase::Before, lines);
         }
     }
 

@@ -9,7 +9,7 @@ use tcpwatch_core::{
 
 use super::{
     life::{Conversation, EndLife},
-    script::{Phase, Script, within},
+    script::{Script, ScriptPhase, within},
 };
 use crate::host::Host;
 
@@ -41,10 +41,10 @@ pub(super) fn add(script: &mut Script<'_>, conversations: &[&Conversation<'_>]) 
 fn listens_alone(script: &mut Script<'_>, listener: &EndLife<'_>) {
     let port = listener.ends.local.port;
     let at = listener.began();
-    script.add(at, Phase::Call, vec![format!("{{ server = \"listen\", port = {port} }}")]);
+    script.add(at, ScriptPhase::Call, vec![format!("{{ server = \"listen\", port = {port} }}")]);
     if let Some(closed) = listener.enters(TcpState::Closed) {
         let close = "{ server = \"close\", socket = \"listener\" }".to_owned();
-        script.add(closed, Phase::Call, vec![close]);
+        script.add(closed, ScriptPhase::Call, vec![close]);
     }
 }
 
@@ -60,7 +60,7 @@ fn listen(script: &mut Script<'_>, conversations: &[&Conversation<'_>], port: u1
     let backlog = most.map_or_else(String::new, |most| format!(", backlog = {most}"));
     let line = format!("{{ server = \"listen\", port = {port}{backlog} }}");
     // Before everything else of this moment: its position among the steps decides.
-    script.add(at, Phase::Before, vec![line]);
+    script.add(at, ScriptPhase::Before, vec![line]);
 }
 
 fn connect(
@@ -80,14 +80,14 @@ fn connect(
             bind(script, first, host, index, from);
             let keys = format!(", port = {to}, together = true");
             let line = script.step(host, index, "connect", &keys);
-            script.add(first, Phase::Call, vec![line]);
+            script.add(first, ScriptPhase::Call, vec![line]);
         }
     } else if conversation.is_simultaneous() {
         for (host, from, to) in [(Host::Client, local, remote), (Host::Server, remote, local)] {
             let at = connected_at(conversation, host);
             bind(script, at, host, index, from);
             let line = script.step(host, index, "connect", &format!(", port = {to}"));
-            script.add(at, Phase::Call, vec![line]);
+            script.add(at, ScriptPhase::Call, vec![line]);
         }
     } else {
         let at = connected_at(conversation, Host::Client);
@@ -96,7 +96,7 @@ fn connect(
         }
         let call = if is_by(conversation, Handshake::FastOpen) { "fast_open" } else { "connect" };
         let line = script.step(Host::Client, index, call, &format!(", port = {remote}"));
-        script.add(at, Phase::Call, vec![line]);
+        script.add(at, ScriptPhase::Call, vec![line]);
     }
     handshake(script, conversation);
     connect_returns(script, index, conversation);
@@ -108,7 +108,7 @@ fn bind(script: &mut Script<'_>, at: KernelTime, host: Host, index: usize, port:
         script.step(host, index, "set_option", ", option = \"reuseaddr\", value = 1"),
         script.step(host, index, "bind", &format!(", port = {port}")),
     ];
-    script.add(at, Phase::Before, lines);
+    script.add(at, ScriptPhase::Before, lines);
 }
 
 /// When an end called `connect()`, or the earliest moment that is known.
@@ -165,7 +165,7 @@ fn connect_returns(script: &mut Script<'_>, index: usize, conversation: &Convers
             None => called,
         };
         let line = script.returned(*host, index, call, &within(called, at));
-        script.add(at, Phase::After, vec![line]);
+        script.add(at, ScriptPhase::After, vec![line]);
     }
 }
 
@@ -185,7 +185,7 @@ fn accept(
         script.step(Host::Server, index, "accept", ""),
         script.returned(Host::Server, index, "accept", ""),
     ];
-    script.add(at, Phase::After, lines);
+    script.add(at, ScriptPhase::After, lines);
 }
 
 /// When the connection came into the accept queue; `None` if it did not, or never left it.

@@ -18,7 +18,7 @@ const TICK: Duration = Duration::from_millis(10);
 
 /// The order of steps at the same moment; a change of state is in the middle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Phase {
+pub(super) enum ScriptPhase {
     /// Rules are set and sockets prepared.
     Before,
     /// The call that causes the change of this moment.
@@ -35,7 +35,7 @@ pub(super) enum Phase {
 #[derive(Debug)]
 struct ScriptItem {
     at: KernelTime,
-    phase: Phase,
+    phase: ScriptPhase,
     what: ItemKind,
 }
 
@@ -149,14 +149,14 @@ impl<'a> Script<'a> {
         self.cut.is_some_and(|cut| at >= cut)
     }
 
-    pub(super) fn add(&mut self, at: KernelTime, phase: Phase, lines: Vec<String>) {
+    pub(super) fn add(&mut self, at: KernelTime, phase: ScriptPhase, lines: Vec<String>) {
         self.items.push(ScriptItem { at, phase, what: ItemKind::Lines(lines) });
     }
 
     /// A call of a conversation's end.
     pub(super) fn call(&mut self, at: KernelTime, host: Host, index: usize, call: &str) {
         let line = self.step(host, index, call, "");
-        self.add(at, Phase::Call, vec![line]);
+        self.add(at, ScriptPhase::Call, vec![line]);
     }
 
     /// The step `{ client = "close" }`, with the socket's name and more keys.
@@ -226,7 +226,7 @@ impl<'a> Script<'a> {
                     let what = ItemKind::State(host, index, change.to);
                     // What sock_diag was asked for is exact to a tick, and may seem to come before its cause.
                     let at = if change.asked { change.at.after(TICK) } else { change.at };
-                    self.items.push(ScriptItem { at, phase: Phase::Entered, what });
+                    self.items.push(ScriptItem { at, phase: ScriptPhase::Entered, what });
                 }
             }
         }
@@ -237,11 +237,11 @@ impl<'a> Script<'a> {
         for rule in &self.rules {
             let name = &rule.name;
             let set = ItemKind::Lines(vec![format!("{{ set = \"{name}\" }}")]);
-            items.push(ScriptItem { at: rule.set, phase: Phase::Before, what: set });
+            items.push(ScriptItem { at: rule.set, phase: ScriptPhase::Before, what: set });
             if let Some((at, wait)) = &rule.released {
                 let lines = vec![wait.clone(), format!("{{ release = \"{name}\" }}")];
                 let what = ItemKind::Lines(lines);
-                items.push(ScriptItem { at: *at, phase: Phase::Release, what });
+                items.push(ScriptItem { at: *at, phase: ScriptPhase::Release, what });
             }
         }
         // Before the other steps of the same moment.
