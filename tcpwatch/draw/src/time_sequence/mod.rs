@@ -19,7 +19,7 @@ use self::{
     flow::{Flow, flows},
     lines::{BarKind, acknowledged, allowed, segments},
     marks::{PlotMark, marks},
-    scale::{ByteScale, Silence, Tick, TimeScale},
+    scale::{AxisMark, ByteScale, Silence, TimeScale},
 };
 use crate::sequence;
 
@@ -49,8 +49,8 @@ struct Plot<'a> {
     to: Host,
     connection: Option<usize>,
     summary: String,
-    seconds: Vec<Tick>,
-    bytes: Vec<Tick>,
+    seconds: Vec<AxisMark>,
+    bytes: Vec<AxisMark>,
     silences: Vec<Silence>,
     sent: String,
     control: String,

@@ -19,7 +19,7 @@ const APART: f64 = 90.0;
 
 /// A mark of an axis.
 #[derive(Debug)]
-pub(super) struct Tick {
+pub(super) struct AxisMark {
     pub(super) at: String,
     pub(super) name: String,
 }
@@ -77,7 +77,7 @@ impl TimeScale {
     }
 
     /// The marks of the axis: round numbers of seconds where a stretch is wide, its ends where it is narrow.
-    pub(super) fn ticks(&self) -> Vec<Tick> {
+    pub(super) fn ticks(&self) -> Vec<AxisMark> {
         let mut ticks = Vec::new();
         let mut last = f64::NEG_INFINITY;
         for stretch in self.stretches.iter().filter(|stretch| !stretch.folded) {
@@ -88,7 +88,7 @@ impl TimeScale {
             while at <= to {
                 let x = self.x(self.started.after(at));
                 if x - last >= APART {
-                    ticks.push(Tick { at: number(x), name: seconds(at, decimals(step)) });
+                    ticks.push(AxisMark { at: number(x), name: seconds(at, decimals(step)) });
                     last = x;
                 }
                 at += step;
@@ -199,7 +199,7 @@ impl ByteScale {
     }
 
     /// Marks at 1, 2 or 5 of a power of ten, about six.
-    pub(super) fn ticks(&self) -> Vec<Tick> {
+    pub(super) fn ticks(&self) -> Vec<AxisMark> {
         let mut step = 1.0;
         while self.most / step > 7.0 {
             step *= if self.most / (step * 2.0) <= 7.0 {
@@ -212,7 +212,7 @@ impl ByteScale {
         }
         let count = (0..8_u32).map(|count| f64::from(count) * step);
         let (.., top, bottom) = AREA;
-        let marks = count.take_while(|bytes| *bytes <= self.most).map(|bytes| Tick {
+        let marks = count.take_while(|bytes| *bytes <= self.most).map(|bytes| AxisMark {
             at: number((top - bottom).mul_add(bytes / self.most, bottom)),
             name: format!("{bytes:.0}"),
         });
