@@ -96,7 +96,7 @@ mod tests {
 
         // None is left, and no open connection has one.
         drop(other);
-        pages.wait("tcpwatch_http_connections", |open| open == 0);
+        pages.wait("tcpwatch_http_open_connections", |open| open == 0);
         let rest = exhaust(0);
         let failed = pages.count("tcpwatch_http_accept_failures_total");
         late.connect(&address).unwrap();

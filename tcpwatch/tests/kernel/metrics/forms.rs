@@ -1,6 +1,6 @@
 //! The page in both of its forms.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::harness::{churn, exporter::Exporter, netns::Netns};
 
@@ -34,6 +34,9 @@ fn open_metrics_has_the_samples_of_the_text_format_and_when_counters_began() {
     churn::connections(&netns, 10);
     let (text, open) = (exporter.page(), exporter.page_as(OPEN_METRICS));
     assert!(open.ends_with("\n# EOF\n") && open.matches("# EOF").count() == 1);
+    let families: Vec<_> = open.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
+    let names: BTreeSet<_> = families.iter().map(|family| family.split(' ').next()).collect();
+    assert_eq!(names.len(), families.len(), "a counter's family is without _total: {families:?}");
     let (text, open) = (samples(&text), samples(&open));
     for suffix in ["_total", "_count", "_sum"] {
         let both = (counts(&text, suffix), counts(&open, suffix));
