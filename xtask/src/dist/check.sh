@@ -93,7 +93,7 @@ id=$(cut -c 1-12 "$root/root/id")
 grep SYN_SENT "$root/root/log" | grep -m 1 "$id" >&2 || fail "no line of container $id: $(cat "$root/root/log")"
 
 step "linters"
-packages install lintian rpmlint mandoc zsh fish
+packages install lintian rpm rpmlint mandoc zsh fish
 in_root lintian --allow-root --fail-on error,warning "/dist/$deb"
 mkdir "$root/root/tree"
 tar --extract --directory "$root/root/tree" --strip-components 1 --file "$dist"/tcpwatch-*.tar.gz
