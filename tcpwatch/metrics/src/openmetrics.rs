@@ -1,4 +1,4 @@
-//! Writes metrics in the text format OpenMetrics 1.0.0: as Prometheus' own, but that counters and histograms have the
+//! Writes metrics in the text format `OpenMetrics` 1.0.0: as Prometheus' own, but that counters and histograms have the
 //! time of their creation, units are named, and a page has an end.
 
 use std::fmt::{self, Write};

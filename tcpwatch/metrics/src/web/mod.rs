@@ -40,7 +40,7 @@ pub use thread::ServerHandle;
 pub enum PageFormat {
     /// Prometheus' text format 0.0.4.
     Text,
-    /// OpenMetrics 1.0.0.
+    /// `OpenMetrics` 1.0.0.
     OpenMetrics,
 }
 
