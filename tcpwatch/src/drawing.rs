@@ -23,12 +23,12 @@ pub(crate) fn draw(asked: &LabDraw) -> Result<()> {
         make(folder)?;
         for (name, _, run) in named(&reports) {
             let file = folder.join(format!("{name}.svg"));
-            TargetFile::open(&file)?.finish(sequence::svg(run)?.as_bytes())?;
-            if let Some(plot) = schedule::svg(run)? {
+            TargetFile::open(&file)?.finish(sequence::svg(run, asked.lang)?.as_bytes())?;
+            if let Some(plot) = schedule::svg(run, asked.lang)? {
                 let file = folder.join(format!("{name}-schedule.svg"));
                 TargetFile::open(&file)?.finish(plot.as_bytes())?;
             }
-            for plot in time_sequence::svg(run)? {
+            for plot in time_sequence::svg(run, asked.lang)? {
                 let file = folder.join(format!("{name}-bytes-{}.svg", plot.name));
                 TargetFile::open(&file)?.finish(plot.svg.as_bytes())?;
             }

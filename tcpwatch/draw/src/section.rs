@@ -20,6 +20,7 @@ use crate::{
     bar::Bar,
     schedule, sequence,
     time_sequence::{self, TimeSequence},
+    words::PageWords,
 };
 
 /// A scenario in all reports.
@@ -55,7 +56,6 @@ pub(crate) struct FamilyRuns<'a> {
 pub(crate) struct DrawnRun<'a> {
     pub(crate) run: &'a Run,
     pub(crate) kernel: &'a str,
-    pub(crate) profile: &'static str,
     pub(crate) lasted: String,
     pub(crate) holding: usize,
     pub(crate) svg: String,
@@ -110,7 +110,7 @@ impl<'a> ScenarioSection<'a> {
                 let runs = runs(report).into_iter().filter(|run| run.family == family);
                 for (number, run) in runs.enumerate() {
                     let id = format!("{id}-{version}-{column}-{number}");
-                    drawn.push(DrawnRun::of(run, &report.kernel, &id)?);
+                    drawn.push(DrawnRun::of(run, &report.kernel, &id, language)?);
                 }
             }
             if !drawn.is_empty() {
@@ -195,7 +195,21 @@ impl<'a> FamilyRuns<'a> {
 }
 
 impl<'a> DrawnRun<'a> {
-    fn of(run: &'a Run, kernel: &'a str, id: &str) -> Result<Self, askama::Error> {
+    /// What the profile is called.
+    pub(crate) const fn profile(&self, words: &PageWords) -> &'static str {
+        match self.run.profile {
+            Profile::Quick => words.profile_quick,
+            Profile::Full => words.profile_full,
+        }
+    }
+
+    fn of(
+        run: &'a Run,
+        kernel: &'a str,
+        id: &str,
+        language: Language,
+    ) -> Result<Self, askama::Error> {
+        let words = PageWords::of(language);
         let mut text = Vec::new();
         show::diagram(
             TerminalLayout { color: false, width: TerminalLayout::USUAL_WIDTH },
@@ -208,12 +222,11 @@ impl<'a> DrawnRun<'a> {
         Ok(Self {
             run,
             kernel,
-            profile: if run.profile == Profile::Quick { "quick" } else { "full" },
             lasted: seconds(run.ended.since(run.started), 2),
             holding: holding(run),
-            svg: sequence::inline(run, id)?,
-            schedule: schedule::inline(run, &format!("{id}-s"))?,
-            bytes: time_sequence::inline(run, &format!("{id}-b"))?,
+            svg: sequence::inline(run, id, words)?,
+            schedule: schedule::inline(run, &format!("{id}-s"), words)?,
+            bytes: time_sequence::inline(run, &format!("{id}-b"), words)?,
             text,
             sysctls: sysctls(run),
         })

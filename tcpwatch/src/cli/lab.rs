@@ -56,7 +56,7 @@ pub struct LabDraw {
     /// Write what each host saw of each run into this directory, for Wireshark: segments, and between them states and calls
     #[arg(long, value_name = "DIR")]
     pub pcapng: Option<PathBuf>,
-    /// Language of the texts of built-in scenarios on the page
+    /// Language of the page, of the pictures and of the texts of built-in scenarios
     #[arg(long, value_enum, default_value_t)]
     pub lang: Language,
 }

@@ -7,6 +7,7 @@ use super::{
     flow::{Flow, SentSegment},
     scale::{ByteScale, TimeScale, number},
 };
+use crate::words::PageWords;
 
 /// Letters at the same place that are nearer than this are one.
 const APART: f64 = 9.0;
@@ -119,25 +120,29 @@ fn of_resets(flow: &Flow) -> impl Iterator<Item = Letter> {
 }
 
 /// What the marks of this plot mean.
-pub(super) fn legend(marks: &[PlotMark], flow: &Flow, has_window: bool) -> String {
+pub(super) fn legend(
+    marks: &[PlotMark],
+    flow: &Flow,
+    has_window: bool,
+    words: &PageWords,
+) -> String {
     let is_there = |text: &str| marks.iter().any(|mark| mark.text == text);
     let letters = [
-        ("R", "R sent again"),
-        ("\u{2605}", "\u{2605} dropped by a rule"),
-        ("Z", "Z zero window"),
-        ("P", "P probe"),
-        ("3", "3 third repeated acknowledgment"),
-        ("RST_IN", "RST_IN reset received"),
-        ("RST_OUT", "RST_OUT reset sent"),
+        ("R", words.mark_r),
+        ("\u{2605}", words.mark_star),
+        ("Z", words.mark_z),
+        ("P", words.mark_p),
+        ("3", words.mark_3),
+        ("RST_IN", words.mark_rst_in),
+        ("RST_OUT", words.mark_rst_out),
     ];
-    let mut parts = vec!["bars: segments", "lower line: acknowledged"];
-    if has_window {
-        parts.push("dashed: allowed by the window");
-    } else if flow.acks.iter().any(|ack| ack.allowed.is_some()) {
-        parts.push("the window is above the picture");
-    } else {
-        parts.push("the window is not known: no SYN of both sides was seen");
-    }
+    let is_scaled = flow.acks.iter().any(|ack| ack.allowed.is_some());
+    let window = match (has_window, is_scaled) {
+        (true, _) => words.window_line,
+        (false, true) => words.window_above,
+        (false, false) => words.window_unknown,
+    };
+    let mut parts = vec![words.bars, words.acked_line, window];
     parts.extend(letters.iter().filter(|(text, _)| is_there(text)).map(|(_, words)| *words));
     parts.join(" \u{b7} ")
 }

@@ -13,7 +13,7 @@ mod scale;
 mod tests;
 
 use askama::Template;
-use tcpwatch_lab::{host::Host, story::Run};
+use tcpwatch_lab::{host::Host, language::Language, story::Run};
 
 use self::{
     flow::{Flow, flows},
@@ -21,7 +21,7 @@ use self::{
     marks::{PlotMark, marks},
     scale::{AxisMark, ByteScale, Silence, TimeScale},
 };
-use crate::sequence;
+use crate::{sequence, words::PageWords};
 
 /// The plot's area: its left, right, upper and lower edge.
 const AREA: (f64, f64, f64, f64) = (96.0, 1160.0, 64.0, 400.0);
@@ -41,6 +41,7 @@ pub struct TimeSequence {
 #[derive(Template)]
 #[template(path = "time_sequence.svg")]
 struct Plot<'a> {
+    words: &'static PageWords,
     run: &'a Run,
     id: &'a str,
     version: &'static str,
@@ -67,19 +68,24 @@ struct Plot<'a> {
 ///
 /// # Errors
 /// If the template cannot be filled.
-pub fn svg(run: &Run) -> Result<Vec<TimeSequence>, askama::Error> {
-    plots(run, "run", Some(sequence::STYLE))
+pub fn svg(run: &Run, language: Language) -> Result<Vec<TimeSequence>, askama::Error> {
+    plots(run, "run", Some(sequence::STYLE), PageWords::of(language))
 }
 
 /// The plots as parts of a page, which has the style.
-pub(crate) fn inline(run: &Run, id: &str) -> Result<Vec<TimeSequence>, askama::Error> {
-    plots(run, id, None)
+pub(crate) fn inline(
+    run: &Run,
+    id: &str,
+    words: &'static PageWords,
+) -> Result<Vec<TimeSequence>, askama::Error> {
+    plots(run, id, None, words)
 }
 
 fn plots(
     run: &Run,
     id: &str,
     style: Option<&'static str>,
+    words: &'static PageWords,
 ) -> Result<Vec<TimeSequence>, askama::Error> {
     let flows = flows(run);
     let several = flows.iter().any(|flow| flow.connection > 1);
@@ -91,7 +97,8 @@ fn plots(
             Some(number) => format!("{}-{number}", flow.from),
         };
         let id = format!("{id}-{name}");
-        let svg = plot(run, flow, &id, style, connection).render()?;
+        let look = (style, words);
+        let svg = plot(run, flow, &id, look, connection).render()?;
         Ok(TimeSequence { name, svg })
     });
     plots.collect()
@@ -101,7 +108,7 @@ fn plot<'a>(
     run: &'a Run,
     flow: &Flow,
     id: &'a str,
-    style: Option<&'static str>,
+    (style, words): (Option<&'static str>, &'static PageWords),
     connection: Option<usize>,
 ) -> Plot<'a> {
     let time = TimeScale::of(run.started, &flow.times());
@@ -109,6 +116,7 @@ fn plot<'a>(
     let window = allowed(flow, &time, &bytes);
     let marks = marks(flow, &time, &bytes);
     Plot {
+        words,
         run,
         id,
         version: sequence::version(run),
@@ -125,7 +133,7 @@ fn plot<'a>(
         again: segments(flow, &time, &bytes, BarKind::Again),
         ack: acknowledged(flow, &time, &bytes),
         ticks: lines::duplicates(flow, &time, &bytes),
-        legend: marks::legend(&marks, flow, window.is_some()),
+        legend: marks::legend(&marks, flow, window.is_some(), words),
         window,
         marks,
     }

@@ -15,7 +15,7 @@ fn run(scenario: &str) -> Run {
 }
 
 fn plot(run: &Run) -> String {
-    let mut plots = svg(run).unwrap();
+    let mut plots = svg(run, Language::En).unwrap();
     assert_eq!(plots.len(), 1, "the server sends too little");
     plots.remove(0).svg
 }
