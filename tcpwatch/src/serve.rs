@@ -42,6 +42,9 @@ pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode> {
             visible::hooks(&probes),
         ));
         visible::say_missing(&probes);
+        if netns.is_none() {
+            confine::say_later_namespaces(args.sandbox, &probes);
+        }
         let serving = start(web, &mut probes, netns, args.sandbox)?;
         notify.ready().context("cannot say that it is ready to NOTIFY_SOCKET")?;
         ending.asked().await;
@@ -94,10 +97,11 @@ pub(crate) fn start(
     netns: Option<Netns>,
     sandbox: SandboxArgs,
 ) -> Result<ServerHandle> {
-    const REFUSED: &str = "cannot start the HTTP server, which takes two threads";
-    let page = MetricsPage::of(probes, netns, web.server.counters())?;
+    const REFUSED: &str = "cannot start the HTTP server, which takes three threads";
+    let mut page = MetricsPage::of(probes, netns, web.server.counters())?;
     let in_force = confine::running(sandbox, &SandboxNeeds::listening(web.directories()), probes)?;
     web.say_unreadable();
+    page.begin().context(REFUSED)?;
     let scheme = web.scheme();
     let serving = web
         .server

@@ -3,15 +3,19 @@
 use std::{
     collections::BTreeMap,
     fmt::Debug,
-    io::{ErrorKind, Read as _, Write as _},
+    io::{Read as _, Write as _},
     net::{SocketAddr, TcpListener, TcpStream},
     process::Command,
     str::FromStr,
+    sync::{Arc, Mutex},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use prometheus::TextEncoder;
-use tcpwatch_metrics::{collector::Collector, family::ScrapeFamily, gauges};
+use tcpwatch_kernel::source::cgroups::CgroupNames;
+use tcpwatch_metrics::{
+    collector::Collector, family::ScrapeFamily, gauges, namespaces::NamespaceOverflows,
+};
 
 use super::harness::{
     cgroup::Cgroup,
@@ -35,7 +39,8 @@ struct Gauges(Vec<Box<dyn Collector>>);
 
 impl Gauges {
     fn new() -> Self {
-        Self(gauges::collectors())
+        let names = Arc::new(Mutex::new(CgroupNames::new()));
+        Self(gauges::collectors(names, NamespaceOverflows::default()))
     }
 
     fn page(&mut self, netns: &Netns) -> Page {
@@ -202,139 +207,11 @@ fn every_socket_is_counted_once_in_the_state_it_is_in() {
     }
 }
 
-/// Recv-Q and Send-Q of the only listener on `port`.
-fn queue_by_ss(netns: &Netns, port: u16) -> (Count, Count) {
-    let filter = format!("sport = :{port}");
-    let output = netns.inside(|| Command::new("ss").args(["-ltnH", &filter]).output().unwrap());
-    let text = String::from_utf8(output.stdout).unwrap();
-    let words: Vec<_> = text.split_whitespace().collect();
-    (words[1].parse().unwrap(), words[2].parse().unwrap())
-}
-
-/// Backlog and limit of the listener on `port`.
-fn queue(page: &Page, port: u16) -> (Count, Count) {
-    let labels = format!("{{cgroup=\"/\",local_port=\"{port}\"}}");
-    let value = |metric: &str| series(page, &format!("{metric}{labels}"));
-    (value("tcpwatch_listener_backlog"), value("tcpwatch_listener_backlog_limit"))
-}
-
-fn listen(address: &str, backlog: i32) -> TcpListener {
-    let socket = bound(address.parse().unwrap());
-    socket.set_reuse_port(true).unwrap();
-    socket.listen(backlog).unwrap();
-    socket.into()
-}
-
-#[test]
-fn the_accept_queue_of_a_listener_that_nobody_accepts_from_is_what_ss_says() {
-    needs_root!();
-    let netns = Netns::new();
-    let (listener, clients) = netns.inside(|| {
-        let listener = listen(V4, 4);
-        let at = listener.local_addr().unwrap();
-        // The kernel admits one more than the limit.
-        let clients: Vec<_> = (0..5).map(|_| TcpStream::connect(at).unwrap()).collect();
-        (listener, clients)
-    });
-    let at = listener.local_addr().unwrap();
-    let expected = poll("a full accept queue", || {
-        Some(queue_by_ss(&netns, at.port())).filter(|(waiting, _)| *waiting == 5)
-    });
-    let page = fresh_page(&netns);
-    assert_eq!(queue(&page, at.port()), expected);
-    assert_eq!(expected.1, 4);
-    assert_eq!(series(&page, "tcpwatch_listen_overflows_total"), 0);
-
-    let late = netns.inside(|| start_connect(unbound(at), at));
-    let (overflows, drops) = poll("an overflow", || {
-        let page = fresh_page(&netns);
-        let overflows = series(&page, "tcpwatch_listen_overflows_total");
-        (overflows > 0).then(|| (overflows, series(&page, "tcpwatch_listen_drops_total")))
-    });
-    assert!(drops >= overflows, "{overflows} overflows are among {drops} drops");
-
-    drop(listener.accept().unwrap());
-    assert_eq!(queue(&fresh_page(&netns), at.port()), (4, 4), "one was taken");
-    drop((late, clients));
-}
-
-#[test]
-fn of_several_listeners_on_a_port_the_fullest_is_shown() {
-    needs_root!();
-    let netns = Netns::new();
-    let kept = netns.inside(|| {
-        let idle = TcpListener::bind("127.0.0.2:4000").unwrap();
-        let busy = listen("127.0.0.1:4000", 8);
-        let clients = [(); 3].map(|()| TcpStream::connect("127.0.0.1:4000").unwrap());
-        (idle, busy, clients)
-    });
-    poll("three in the queue", || (queue(&fresh_page(&netns), 4000) == (3, 8)).then_some(()));
-    drop(kept);
-}
-
-#[test]
-fn no_more_than_fifty_listeners_have_series_and_the_rest_is_counted() {
-    needs_root!();
-    let netns = Netns::new();
-    let mut gauges = Gauges::new();
-    let listeners: Vec<_> =
-        netns.inside(|| (0..53).map(|_| TcpListener::bind(V4).unwrap()).collect());
-    let labels = |page: &Page| {
-        of::<Count>(page, "tcpwatch_listener_backlog").into_keys().collect::<Vec<_>>()
-    };
-    let first = gauges.page(&netns);
-    assert_eq!(labels(&first).len(), 50);
-    let overflow = "tcpwatch_label_overflows_total{label=\"local_port\"}";
-    assert_eq!(series(&first, overflow), 3);
-    let again = gauges.page(&netns);
-    assert_eq!(labels(&again), labels(&first), "the same ones");
-    assert_eq!(series(&again, overflow), 3, "each is counted once");
-    drop(listeners);
-    assert!(labels(&gauges.page(&netns)).is_empty(), "no series stays behind");
-}
-
-const BUSIEST: &str = "tcpwatch_ephemeral_ports_busiest_destination";
 const OLDEST: &str = "tcpwatch_close_wait_oldest_timestamp_seconds";
 
 /// The kernel counts in ticks of up to 10 ms, late ones on a busy machine, where its answer takes time, too.
 /// time, too.
 const SLACK: f64 = 0.1;
-
-#[test]
-fn the_busiest_destination_uses_all_ports_when_connect_finds_none_left() {
-    needs_root!();
-    let netns = Netns::with(&[
-        ("ipv4.ip_local_port_range", "40000 40029"),
-        ("ipv4.ip_local_reserved_ports", "40010-40014"),
-        ("ipv4.tcp_tw_reuse", "0"),
-    ]);
-    let (mut pairs, servers) = netns.inside(|| {
-        let servers = [listen("127.0.0.1:2000", 64), listen("127.0.0.1:2001", 64)];
-        for _ in 0..4 {
-            Pair::over(&servers[0]).close_client_first();
-        }
-        let pairs: Vec<_> = [0, 0, 0, 1, 1].map(|it| Pair::over(&servers[it])).into();
-        (pairs, servers)
-    });
-    poll("four in TIME_WAIT and three connections", || {
-        (series(&fresh_page(&netns), BUSIEST) == 7).then_some(())
-    });
-    let refused = netns.inside(|| {
-        loop {
-            match TcpStream::connect("127.0.0.1:2000") {
-                Ok(client) => {
-                    let (server, _) = servers[0].accept().unwrap();
-                    pairs.push(Pair { client, server });
-                }
-                Err(error) => return error,
-            }
-        }
-    });
-    assert_eq!(refused.kind(), ErrorKind::AddrNotAvailable);
-    let page = fresh_page(&netns);
-    assert_eq!(series(&page, "tcpwatch_ephemeral_ports"), 25);
-    assert_eq!(series(&page, BUSIEST), 25);
-}
 
 fn unix_time() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64()
@@ -402,8 +279,6 @@ fn sockets_belong_to_the_unit_of_the_process_that_made_them() {
     assert_eq!(count(&page, &unit, "close_wait"), Some(1));
     assert_eq!(count(&page, &unit, "established"), Some(0));
     assert_eq!(count(&page, "other", "close_wait"), Some(0));
-    let listener = format!("{{cgroup=\"{unit}\",local_port=\"{}\"}}", at.port());
-    assert_eq!(of::<Count>(&page, "tcpwatch_listener_backlog"), [(listener, 0)].into());
     let oldest = of::<f64>(&page, "tcpwatch_close_wait_oldest_timestamp_seconds");
     assert_eq!(oldest.into_keys().collect::<Vec<_>>(), [format!("{{cgroup=\"{unit}\"}}")]);
 
@@ -431,7 +306,6 @@ fn a_namespace_that_is_gone_leaves_nothing_behind() {
     let next = Netns::new();
     let page = gauges.page(&next);
     assert_eq!(sockets(&page)["established"], 0);
-    assert!(of::<Count>(&page, "tcpwatch_listener_backlog").is_empty());
 }
 
 #[test]
@@ -449,23 +323,6 @@ fn without_a_cgroup_hierarchy_everything_but_the_names_is_told() {
     assert_eq!(sockets(&page)["established"], 2);
     let unknown = "tcpwatch_cgroup_sockets{cgroup=\"unknown\",state=\"established\"}";
     assert_eq!(series(&page, unknown), 2);
-    assert_eq!(of::<Count>(&page, "tcpwatch_listener_backlog").len(), 1);
-}
-
-#[test]
-fn what_cannot_be_read_costs_nothing_else() {
-    needs_root!();
-    let netns = Netns::new();
-    let (page, failed) = netns.inside(|| {
-        with_own_mounts(&["mount -t tmpfs none /proc/sys/net"]);
-        Gauges::new().page_and_failures()
-    });
-    assert_eq!(failed, ["sockets", "netstat"], "the sysctls of both are hidden");
-    assert_eq!(sockets(&page).len(), 12);
-    assert_eq!(of::<Count>(&page, "tcpwatch_listen_overflows_total").len(), 1);
-    for hidden in ["tcpwatch_ephemeral_ports", BUSIEST, "tcpwatch_time_wait_limit"] {
-        assert!(of::<Count>(&page, hidden).is_empty(), "{hidden}");
-    }
 }
 
 #[test]

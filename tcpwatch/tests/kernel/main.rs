@@ -62,6 +62,8 @@ mod metrics;
 #[cfg(test)]
 mod mini;
 #[cfg(test)]
+mod namespaces;
+#[cfg(test)]
 mod owners;
 #[cfg(test)]
 mod places;

@@ -120,6 +120,14 @@ fn walk(root: &Path) -> HashMap<u64, Arc<str>> {
     names
 }
 
+/// The name of the cgroup at this path of the second hierarchy.
+#[must_use]
+pub fn name_of_path(path: &str) -> Arc<str> {
+    let mut parts = path.split('/').filter(|part| !part.is_empty()).map(OsStr::new);
+    let part = parts.clone().rfind(|part| is_unit(part)).or_else(|| parts.next_back());
+    part.map_or_else(|| "/".into(), short)
+}
+
 /// What is below a unit belongs to it.
 fn is_unit(name: &OsStr) -> bool {
     let extension = Path::new(name).extension();
@@ -169,6 +177,7 @@ mod tests {
             let id = inode(&root.path().join(path));
             assert_eq!(names.name(id).map(|name| &**name), Some(*name), "{path}");
             assert!(names.exists(name), "{name}");
+            assert_eq!(&*name_of_path(&format!("/{path}")), *name);
         }
         assert!(!names.exists("nginx"), "a part of a name is no name");
     }

@@ -11,6 +11,7 @@ pub mod drain;
 pub mod foreign;
 mod frame;
 pub mod inquirer;
+pub mod kept_namespaces;
 pub mod local_ports;
 pub mod netstat;
 pub mod packed;

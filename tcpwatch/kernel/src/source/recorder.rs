@@ -304,6 +304,23 @@ mod tests {
     }
 
     #[test]
+    fn more_than_a_block_can_hold_is_handed_over_at_once_and_read_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("recording");
+        let mut recorder = recorder(&path);
+        let records: Vec<_> = (0..100_000_u64)
+            .map(|n| n.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_ne_bytes().repeat(8))
+            .collect();
+        records.iter().for_each(|record| recorder.record(record));
+        recorder.finish().unwrap();
+        let file = fs::read(&path).unwrap();
+        let mut recording = Recording::open(file.as_slice()).unwrap();
+        let count = std::iter::from_fn(|| recording.next_item().unwrap()).count();
+        assert_eq!(count, records.len());
+        assert!(recording.early_end().is_none());
+    }
+
+    #[test]
     fn what_was_recorded_is_in_the_file_within_a_second_while_it_is_open() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("recording");

@@ -1,16 +1,12 @@
-//! Gauges that are read from the kernel at each scrape: sockets by state, owner and port, accept queues, and the
-//! kernel's own counters of refused connections.
+//! Gauges that are read from the kernel at each scrape: sockets by state and owner.
 //!
 //! All of them are about the network namespace of the calling thread, which is that of the process, and need no
-//! privilege. Memory: a few dozen bytes for each destination that is connected to and each socket in CLOSE_WAIT.
+//! privilege. Memory: a few dozen bytes for each socket in CLOSE_WAIT.
 
 mod cgroups;
 mod close_wait;
-mod listeners;
-mod netstat;
 mod overflows;
-mod ports;
-mod slots;
+pub(crate) mod slots;
 mod sockets;
 mod states;
 
@@ -18,21 +14,24 @@ use std::sync::{Arc, Mutex};
 
 use tcpwatch_kernel::source::cgroups::CgroupNames;
 
-use self::{
-    listeners::AcceptQueues, netstat::Netstat, overflows::Overflows, slots::Overflow,
-    sockets::SocketGauges,
-};
-use crate::collector::Collector;
+use self::{overflows::Overflows, slots::Overflow, sockets::SocketGauges};
+use crate::{collector::Collector, namespaces::NamespaceOverflows};
 
 /// All of them; the one that counts omitted label values comes last.
 #[must_use]
-pub fn collectors() -> Vec<Box<dyn Collector>> {
-    let names = Arc::new(Mutex::new(CgroupNames::new()));
-    let (cgroup, listener) = (Overflow::default(), Overflow::default());
+pub fn collectors(
+    names: Arc<Mutex<CgroupNames>>,
+    namespaces: NamespaceOverflows,
+) -> Vec<Box<dyn Collector>> {
+    let cgroup = Overflow::default();
+    let NamespaceOverflows { netns, listener, destination } = namespaces;
     vec![
-        Box::new(SocketGauges::new(Arc::clone(&names), Arc::clone(&cgroup))),
-        Box::new(AcceptQueues::new(names, Arc::clone(&listener))),
-        Box::new(Netstat),
-        Box::new(Overflows(vec![("cgroup", cgroup), ("local_port", listener)])),
+        Box::new(SocketGauges::new(names, Arc::clone(&cgroup))),
+        Box::new(Overflows(vec![
+            ("cgroup", cgroup),
+            ("netns", netns),
+            ("local_port", listener),
+            ("remote_address", destination),
+        ])),
     ]
 }

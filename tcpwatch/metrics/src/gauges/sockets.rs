@@ -1,5 +1,5 @@
-//! Gauges from lists of sockets: how many are in each state, their owners, the ports they use, and since when the
-//! application has not closed them.
+//! Gauges from lists of sockets: how many are in each state, their owners, and since when the application has not
+//! closed them.
 //!
 //! Three lists, because their costs differ: the sockets at work, those in CLOSE_WAIT with their times, and, no more
 //! often than every [`PAUSE`], those that only wait, which can be a hundred thousand.
@@ -13,14 +13,12 @@ use anyhow::{Context as _, Result};
 use tcpwatch_core::event::TcpState;
 use tcpwatch_kernel::source::{
     cgroups::CgroupNames,
-    local_ports::LocalPorts,
     snapshot::{Detail, survey},
 };
 
 use super::{
     cgroups::{Cgroups, OwnerLabels},
     close_wait::{CloseWait, Since},
-    ports::{self, Destinations},
     slots::Overflow,
     states::{self, StateGauges},
 };
@@ -51,7 +49,6 @@ const SHARE: u32 = 20;
 struct SocketTally {
     states: StateGauges,
     cgroups: Cgroups,
-    destinations: Destinations,
     close_wait: CloseWait,
 }
 
@@ -79,12 +76,12 @@ impl SocketGauges {
     }
 
     /// Lists the waiting sockets again if the last list is too old.
-    fn refresh(&mut self, ephemeral: Option<&LocalPorts>) -> Result<()> {
+    fn refresh(&mut self) -> Result<()> {
         let is_fresh = |dump: &Dump| dump.began.elapsed() < PAUSE.max(dump.took * SHARE);
         if self.waiting.as_ref().is_some_and(is_fresh) {
             return Ok(());
         }
-        self.waiting = Some(dump(&WAITING, Detail::Plain, ephemeral)?);
+        self.waiting = Some(dump(&WAITING, Detail::Plain)?);
         Ok(())
     }
 }
@@ -95,11 +92,9 @@ impl Collector for SocketGauges {
     }
 
     fn collect(&mut self, families: &mut Vec<ScrapeFamily>) -> Result<()> {
-        let ephemeral = LocalPorts::read();
-        let ports = ephemeral.as_ref().ok();
-        let live = dump(&LIVE, Detail::Plain, ports);
-        let close_wait = dump(&CLOSE_WAIT, Detail::Times, ports);
-        let refreshed = self.refresh(ports);
+        let live = dump(&LIVE, Detail::Plain);
+        let close_wait = dump(&CLOSE_WAIT, Detail::Times);
+        let refreshed = self.refresh();
 
         let dumps: [(&str, &[TcpState], Option<&Dump>); 3] = [
             ("live", &LIVE, live.as_ref().ok()),
@@ -116,18 +111,11 @@ impl Collector for SocketGauges {
             answered.iter().map(|(_, states, dump)| (*states, &dump.tally.states)).collect();
         families.push(states::family(&tallies));
 
-        let (mut cgroups, mut destinations) = (Cgroups::default(), Destinations::default());
+        let mut cgroups = Cgroups::default();
         for (_, _, dump) in &answered {
             cgroups.add_all(&dump.tally.cgroups);
-            destinations.add_all(&dump.tally.destinations);
         }
         let counted: Vec<_> = answered.iter().flat_map(|(_, states, _)| *states).copied().collect();
-        if let Some(ports) = ports {
-            families.push(ports::size_family(ports));
-            if answered.len() == dumps.len() {
-                families.push(ports::busiest_family(&destinations));
-            }
-        }
 
         let now = Instant::now();
         let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
@@ -139,23 +127,15 @@ impl Collector for SocketGauges {
         }
         drop(names);
 
-        ephemeral
-            .map(drop)
-            .map_err(Into::into)
-            .and(live.map(drop))
-            .and(close_wait.map(drop))
-            .and(refreshed)
+        live.map(drop).and(close_wait.map(drop)).and(refreshed)
     }
 }
 
-fn dump(states: &[TcpState], detail: Detail, ephemeral: Option<&LocalPorts>) -> Result<Dump> {
+fn dump(states: &[TcpState], detail: Detail) -> Result<Dump> {
     let (at, began) = (SystemTime::now(), Instant::now());
     let tally = survey(states, detail, |tally: &mut SocketTally, socket| {
         tally.states.add(socket);
         tally.cgroups.add(socket);
-        if let Some(ephemeral) = ephemeral {
-            tally.destinations.add(socket, ephemeral);
-        }
         if socket.state == TcpState::CloseWait {
             tally.close_wait.add(socket);
         }

@@ -2,6 +2,7 @@
 
 mod connects;
 mod durations;
+mod forms;
 mod laboratory;
 mod list;
 mod page;

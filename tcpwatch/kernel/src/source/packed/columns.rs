@@ -14,7 +14,7 @@ use tcpwatch_core::event::KernelTime;
 
 use super::{
     block::{Fields, NoHead},
-    chunk::{EntryKind, RecordingChunk},
+    chunk::EntryKind,
 };
 use crate::source::recording_lines::record_line;
 
@@ -61,20 +61,20 @@ fn likeness(record: &[u8]) -> Likeness {
 }
 
 impl BlockColumns {
-    /// Adds entries.
-    pub fn add(&mut self, chunk: &RecordingChunk) {
-        if let Some((first, last)) = chunk.line_span() {
-            self.reach(first.0);
-            self.reach(last.0);
-        }
-        for (kind, entry) in chunk.iter() {
-            match kind {
-                EntryKind::Record => self.record(entry),
-                EntryKind::Line => self.line(entry),
-                EntryKind::LastingLine => {
-                    self.lasting = true;
-                    self.line(entry);
+    /// Adds an entry; `lines` is the earliest and the latest time of the lines that it is among.
+    pub fn add(&mut self, kind: EntryKind, entry: &[u8], lines: Option<(KernelTime, KernelTime)>) {
+        match kind {
+            EntryKind::Record => self.record(entry),
+            EntryKind::Line => {
+                if let Some((first, last)) = lines {
+                    self.reach(first.0);
+                    self.reach(last.0);
                 }
+                self.line(entry);
+            }
+            EntryKind::LastingLine => {
+                self.lasting = true;
+                self.line(entry);
             }
         }
     }
@@ -410,16 +410,11 @@ mod tests {
     }
 
     fn columns(entries: &[(bool, Vec<u8>)]) -> Vec<u8> {
-        let mut chunk = RecordingChunk::default();
-        for (is_record, entry) in entries {
-            if *is_record {
-                chunk.record(entry);
-            } else {
-                chunk.line(KernelTime(1), entry);
-            }
-        }
         let (mut columns, mut bytes) = (BlockColumns::default(), Vec::new());
-        columns.add(&chunk);
+        for (is_record, entry) in entries {
+            let kind = if *is_record { EntryKind::Record } else { EntryKind::Line };
+            columns.add(kind, entry, Some((KernelTime(1), KernelTime(1))));
+        }
         columns.write(&mut bytes);
         bytes
     }

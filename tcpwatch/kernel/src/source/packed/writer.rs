@@ -6,7 +6,7 @@ use tcpwatch_core::event::KernelTime;
 use zstd::bulk::Compressor;
 
 use super::{
-    MAGIC, VERSION,
+    MAGIC, MOST, VERSION,
     block::{BlockHead, BlockKind},
     chunk::RecordingChunk,
     columns::BlockColumns,
@@ -50,13 +50,18 @@ impl<W: Write> PackedWriter<W> {
         Ok(writer)
     }
 
-    /// Adds entries, and writes a block when there are enough for one.
+    /// Adds entries, and writes a block whenever there are enough for one.
     ///
     /// # Errors
     /// If it cannot be written.
     pub fn add(&mut self, chunk: &RecordingChunk) -> io::Result<()> {
-        self.columns.add(chunk);
-        if self.columns.size() >= FULL { self.write_entries() } else { Ok(()) }
+        for (kind, entry) in chunk.iter() {
+            self.columns.add(kind, entry, chunk.line_span());
+            if self.columns.size() >= FULL {
+                self.write_entries()?;
+            }
+        }
+        Ok(())
     }
 
     /// Writes the entries that are left as a block, and all of it out.
@@ -99,6 +104,10 @@ impl<W: Write> PackedWriter<W> {
         if kind == BlockKind::Entries {
             span = self.columns.span();
             self.columns.write(&mut self.plain);
+        }
+        if self.plain.len() > MOST {
+            let text = format!("{} bytes do not fit into a block of {MOST}", self.plain.len());
+            return Err(io::Error::new(io::ErrorKind::InvalidData, text));
         }
         let packed = self.compressor.compress(&self.plain)?;
         let size = |bytes: usize| u32::try_from(bytes).map_err(io::Error::other);

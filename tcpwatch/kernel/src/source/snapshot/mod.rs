@@ -23,7 +23,7 @@ mod lookup;
 mod message;
 mod names;
 pub mod namespaces;
-mod owners;
+pub mod owners;
 mod sock_diag;
 mod survey;
 mod take;
@@ -42,7 +42,7 @@ pub use message::{MessageError, Surveyed};
 pub use names::{NetnsError, name_of, resolve};
 pub use namespaces::EnterError;
 pub use sock_diag::{DumpError, Lister};
-pub use survey::{Detail, survey};
+pub use survey::{Detail, Surveyor, survey};
 pub use take::{Listing, list, take};
 
 /// Where to look.
@@ -55,7 +55,7 @@ pub enum SnapshotScope {
 }
 
 impl SnapshotScope {
-    fn covers(self, netns: Netns) -> bool {
+    pub(super) fn covers(self, netns: Netns) -> bool {
         match self {
             Self::Every => true,
             Self::Only(only) => only == netns,
