@@ -51,7 +51,7 @@ pub(super) struct QueueRoom {
 
 /// What the thread took and what it is to do.
 pub(super) struct RecordQueue {
-    state: Mutex<QueueState>,
+    state: Mutex<DrainState>,
     /// Told of what is new.
     pub(super) changed: Notify,
     /// Wakes the thread.
@@ -62,7 +62,7 @@ pub(super) struct RecordQueue {
 }
 
 #[derive(Default)]
-struct QueueState {
+struct DrainState {
     taken: VecDeque<TakenRecords>,
     bytes: usize,
     dropped: u64,
@@ -90,7 +90,7 @@ impl RecordQueue {
         Ok(Arc::new(Self { state, changed, kick, ring, room }))
     }
 
-    fn state(&self) -> MutexGuard<'_, QueueState> {
+    fn state(&self) -> MutexGuard<'_, DrainState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
