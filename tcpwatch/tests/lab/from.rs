@@ -183,6 +183,18 @@ fn what_a_scenario_cannot_be_made_of_is_said() {
 }
 
 #[test]
+fn a_recording_that_is_cut_off_is_a_scenario_that_says_so() {
+    let file = carried::file("tests/data").join("client_closes_first_v4.jsonl");
+    let whole = fs::read(file).unwrap();
+    let folder = TempDir::new().unwrap();
+    let cut = folder.path().join("cut.jsonl");
+    fs::write(&cut, &whole[..3000]).unwrap();
+    let answer = Answer::of(&mut lab(&["from", cut.to_str().unwrap()]));
+    assert_eq!(answer.status, Some(0), "{answer:?}");
+    assert!(answer.stdout.contains("# guess: lost records of the recording: 1"), "{answer:?}");
+}
+
+#[test]
 fn what_is_assumed_stands_in_the_scenario_as_a_comment() {
     let file = carried::file("tests/data").join("connect_is_refused.jsonl");
     let answer = Answer::of(&mut lab(&["from", file.to_str().unwrap(), "--socket", "10716397"]));
