@@ -19,7 +19,7 @@ pub(crate) fn scenario(asked: &LabFrom) -> Result<String> {
         for item in batch.items {
             match item {
                 Item::TrackedEvent(event) => events.push(event.clone()),
-                Item::Loss(loss) => lost = lost.saturating_add(loss.count),
+                Item::Loss(records) => lost = lost.saturating_add(records.count),
                 Item::Place(..) | Item::Summary(_) => {}
             }
         }
