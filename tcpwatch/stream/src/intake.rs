@@ -82,7 +82,7 @@ impl Intake {
         recording.record(record);
         match decoded {
             Ok(event) => {
-                Questions::learn_sysctls(&event, road, recording);
+                questions.learn_sysctls(&event, road, recording);
                 road.push(event);
             }
             Err(_) => road.account.undecodable += 1,

@@ -1,10 +1,13 @@
 //! What is asked of the running kernel because no record says it. Every answer goes into the recording, so
 //! that a replay needs no kernel.
 
-use std::time::Instant;
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use tcpwatch_core::{
-    event::{CgroupId, Event, KernelTime, StateEvent},
+    event::{CgroupId, Event, KernelTime, Netns, StateEvent},
     timing::Sysctls,
 };
 use tcpwatch_kernel::{
@@ -21,6 +24,11 @@ use crate::{
 
 /// Sockets asked about at a time.
 const AT_A_TIME: usize = 64;
+/// Sysctls are read again after this long: somebody may set them, and another namespace may get the inode of one that has
+/// gone.
+const SYSCTLS_LAST: Duration = Duration::from_secs(10);
+/// Namespaces for which it is remembered when that was.
+const MOST_NAMESPACES: usize = 4096;
 
 /// Asks, no more often than the kernel should be asked.
 #[derive(Default)]
@@ -28,6 +36,7 @@ pub(crate) struct Questions {
     witness: Witness,
     cgroups: CgroupPaths,
     containers: ContainerNames,
+    sysctls_read: BTreeMap<Netns, Instant>,
 }
 
 impl Questions {
@@ -64,19 +73,36 @@ impl Questions {
         }
     }
 
-    /// Whatever is sent again follows the sysctls of its namespace, which are asked for once.
-    pub(crate) fn learn_sysctls(event: &Event, road: &mut Road<'_>, recording: &mut LiveRecording) {
+    /// Whatever is sent again follows the sysctls of its namespace.
+    pub(crate) fn learn_sysctls(
+        &mut self,
+        event: &Event,
+        road: &mut Road<'_>,
+        recording: &mut LiveRecording,
+    ) {
         let Event::Retransmit(again) = event else { return };
-        let netns = again.netns;
-        if road.tracker.knows_sysctls(netns) {
+        let (netns, now) = (again.netns, Instant::now());
+        let read = self.sysctls_read.get(&netns);
+        if read.is_some_and(|read| now.duration_since(*read) < SYSCTLS_LAST) {
             return;
         }
-        let sysctls = sysctls::read(netns).unwrap_or_else(|error| {
-            tracing::warn!("retries in netns {} are judged by defaults: {error}", netns.0);
-            Sysctls::default()
-        });
-        recording.sysctls(netns, sysctls);
-        road.tracker.learn_sysctls(netns, sysctls);
+        if self.sysctls_read.len() >= MOST_NAMESPACES {
+            self.sysctls_read.clear();
+        }
+        self.sysctls_read.insert(netns, now);
+        let sysctls = match sysctls::read(netns) {
+            Ok(sysctls) => sysctls,
+            // The namespace has gone, and its sockets have not.
+            Err(_) if road.tracker.knows_sysctls(netns) => return,
+            Err(error) => {
+                tracing::warn!("retries in netns {} are judged by defaults: {error}", netns.0);
+                Sysctls::default()
+            }
+        };
+        if road.tracker.sysctls_of(netns) != Some(&sysctls) {
+            recording.sysctls(netns, sysctls);
+            road.tracker.learn_sysctls(netns, sysctls);
+        }
     }
 
     /// When the kernel has to be asked about a socket whose timer is silent.

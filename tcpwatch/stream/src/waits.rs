@@ -97,8 +97,10 @@ impl Waits {
         self.stage = match std::mem::replace(&mut self.stage, WaitStage::Off) {
             WaitStage::Answered(inquirer, details, ready) if until >= ready => {
                 for (netns, sysctls) in details.sysctls {
-                    recording.sysctls(netns, sysctls);
-                    road.tracker.learn_sysctls(netns, sysctls);
+                    if road.tracker.sysctls_of(netns) != Some(&sysctls) {
+                        recording.sysctls(netns, sysctls);
+                        road.tracker.learn_sysctls(netns, sysctls);
+                    }
                 }
                 for waiter in &details.waiters {
                     if road.still(waiter) {
@@ -125,12 +127,11 @@ impl Waits {
         if questions.is_empty() {
             return;
         }
-        let mut lacks_sysctls: Vec<_> = questions.iter().map(|question| question.netns).collect();
-        lacks_sysctls.sort_unstable();
-        lacks_sysctls.dedup();
-        lacks_sysctls.retain(|netns| !tracker.knows_sysctls(*netns));
+        let mut namespaces: Vec<_> = questions.iter().map(|question| question.netns).collect();
+        namespaces.sort_unstable();
+        namespaces.dedup();
         self.stage = match std::mem::replace(&mut self.stage, WaitStage::Off) {
-            WaitStage::Idle(inquirer) => asking(inquirer, questions, lacks_sysctls),
+            WaitStage::Idle(inquirer) => asking(inquirer, questions, namespaces),
             stage => stage,
         };
     }
@@ -154,11 +155,11 @@ impl Waits {
 fn asking(
     mut inquirer: Inquirer,
     questions: Vec<StayQuestion>,
-    lacks_sysctls: Vec<Netns>,
+    namespaces: Vec<Netns>,
 ) -> WaitStage {
     let began = clock::now();
     let ask = move || {
-        let details = inquirer.ask(&questions, &lacks_sysctls);
+        let details = inquirer.ask(&questions, &namespaces);
         (inquirer, details)
     };
     match beside("inquirer", ask) {

@@ -206,6 +206,12 @@ impl Tracker {
         self.sysctls.contains_key(&netns)
     }
 
+    /// By which rules this namespace sends again, if that is known.
+    #[must_use]
+    pub fn sysctls_of(&self, netns: Netns) -> Option<&Sysctls> {
+        self.sysctls.get(&netns)
+    }
+
     /// By which rules namespaces send again, as far as that is known.
     pub fn sysctls(&self) -> impl Iterator<Item = (Netns, &Sysctls)> {
         self.sysctls.iter().map(|(netns, sysctls)| (*netns, sysctls))

@@ -23,7 +23,7 @@ enum InquirerState {
 impl Inquirer {
     /// Asks about each socket once, and for the sysctls of the namespaces in `lacks_sysctls`. Waits for the
     /// kernel, for some microseconds a socket, and for some milliseconds if a namespace has to be found.
-    pub fn ask(&mut self, questions: &[StayQuestion], lacks_sysctls: &[Netns]) -> Lookups {
+    pub fn ask(&mut self, questions: &[StayQuestion], sysctls_of: &[Netns]) -> Lookups {
         self.0 = match mem::take(&mut self.0) {
             InquirerState::Unused => match Lookup::new() {
                 Ok(lookup) => InquirerState::Ready(Box::new(lookup)),
@@ -35,7 +35,7 @@ impl Inquirer {
             state => state,
         };
         match &mut self.0 {
-            InquirerState::Ready(lookup) => lookup.ask_in_detail(questions, lacks_sysctls),
+            InquirerState::Ready(lookup) => lookup.ask_in_detail(questions, sysctls_of),
             InquirerState::Unused | InquirerState::Mute => Lookups::default(),
         }
     }

@@ -10,6 +10,7 @@ use crate::harness::{
     connections::{about, await_connection, connection, retries, turned},
     kernel::ACCEPTED_IN_SYN_RECV,
     let_pass,
+    line::Line,
     lives::life,
     netns::Netns,
     options,
@@ -58,6 +59,31 @@ pub(super) fn a_syn_that_follows_a_challenge_was_not_expected_later() {
     let line = retries(&log.lines, "syn", (local, listening))[0];
     let since = line.since_last_s.unwrap();
     assert!(since < 0.5 && line.expected_s.unwrap() < since + 0.01, "{line}");
+}
+
+/// Sysctls are read again after a while: in a namespace that stays they may be set, and one that comes may get the inode of
+/// one that has gone.
+pub(super) fn sysctls_that_change_are_followed() {
+    let netns = Netns::with(&[("ipv4.tcp_syn_retries", "4")]);
+    let watch = Watch::on(&netns);
+    let (listener, listening) = listener(&netns);
+    sockets::lose_all(&listener);
+    let connect =
+        || netns.inside(|| sockets::start_connect(sockets::unbound(listening), listening));
+    let mut clients = Vec::new();
+    let mut at_most = || {
+        clients.push(connect());
+        watch.wait_for("the first SYN again of each", |lines| {
+            let first = |line: &&Line| line.event == "retransmit" && line.attempt == Some(1);
+            let mut firsts: Vec<_> = lines.iter().filter(first).collect();
+            (firsts.len() == clients.len()).then(|| firsts.pop()?.attempts_at_most)
+        })
+    };
+    assert_eq!(at_most(), Some(4));
+    netns.set("ipv4.tcp_syn_retries", "3").unwrap();
+    let seen: Vec<_> =
+        std::iter::repeat_with(at_most).take(20).take_while(|most| *most == Some(4)).collect();
+    assert!(seen.len() < 20, "{seen:?}");
 }
 
 /// Client and server, without cookies, for every listener (`TFO_*` in `include/net/tcp.h`).

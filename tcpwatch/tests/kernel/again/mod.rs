@@ -20,6 +20,7 @@ fn what_is_sent_again_is_told_of_its_own_segment() {
         ("challenged", handshake::a_syn_that_follows_a_challenge_was_not_expected_later),
         ("fast_open", handshake::fast_open_is_named_at_both_ends),
         ("fast_open_again", handshake::a_syn_ack_of_fast_open_is_its_sockets),
+        ("sysctls", handshake::sysctls_that_change_are_followed),
         ("late_syn", handshake::a_handshake_begins_with_the_syn_and_not_with_connect),
         ("late_syn_lost", handshake::a_late_syn_that_is_lost_is_counted_from_its_sending),
         ("views", views::retries_shows_the_lines_of_the_log),

@@ -28,7 +28,7 @@ impl Lookup {
     pub fn ask_in_detail(
         &mut self,
         questions: &[StayQuestion],
-        lacks_sysctls: &[Netns],
+        sysctls_of: &[Netns],
     ) -> Lookups {
         let mut groups: BTreeMap<Netns, Vec<StayQuestion>> = BTreeMap::new();
         for question in questions {
