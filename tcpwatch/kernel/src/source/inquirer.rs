@@ -21,7 +21,7 @@ enum InquirerState {
 }
 
 impl Inquirer {
-    /// Asks about each socket once, and for the sysctls of the namespaces in `lacks_sysctls`. Waits for the
+    /// Asks about each socket once, and for the sysctls of the namespaces in `sysctls_of`. Waits for the
     /// kernel, for some microseconds a socket, and for some milliseconds if a namespace has to be found.
     pub fn ask(&mut self, questions: &[StayQuestion], sysctls_of: &[Netns]) -> Lookups {
         self.0 = match mem::take(&mut self.0) {

@@ -21,7 +21,7 @@ pub struct Lookups {
 }
 
 impl Lookup {
-    /// Asks about each socket once; and for the sysctls of namespaces that `lacks_sysctls` names.
+    /// Asks about each socket once; and for the sysctls of namespaces that `sysctls_of` names.
     ///
     /// Every namespace but the own one is entered once, in a thread of its own that ends before this returns;
     /// that takes `CAP_SYS_ADMIN`.
@@ -36,7 +36,7 @@ impl Lookup {
         }
         let mut details = Lookups::default();
         for (netns, group) in groups {
-            let wants_sysctls = lacks_sysctls.contains(&netns);
+            let wants_sysctls = sysctls_of.contains(&netns);
             let (waiters, sysctls) = self.details_of(netns, &group, wants_sysctls);
             details.waiters.extend(waiters);
             details.sysctls.extend(sysctls.map(|sysctls| (netns, sysctls)));
