@@ -42,11 +42,12 @@ pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode> {
 
 /// Serves what `probes` count, and says where.
 pub(crate) fn start(server: Server, probes: &mut Probes, netns: Option<Netns>) -> Result<Handle> {
-    let page = Page::of(probes, netns, server.counters())?;
-    let serving = server.spawn(Arc::new(page)).context(
-        "cannot start the HTTP server, which takes two threads: are there as many as `ulimit -u` and \
-         pids.max of the cgroup allow?",
-    )?;
+    const REFUSED: &str = "cannot start the HTTP server, which takes three threads";
+    let page = Page::of(probes, netns, server.counters()).context(REFUSED)?;
+    let serving = server
+        .spawn(Arc::new(page))
+        .context("are there as many threads as `ulimit -u` and pids.max of the cgroup allow?")
+        .context(REFUSED)?;
     let address = serving.local_addr();
     exit::say(&format!("tcpwatch: metrics at http://{address}/metrics\n"));
     Ok(serving)

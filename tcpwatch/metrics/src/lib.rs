@@ -6,6 +6,7 @@
 
 mod catalog;
 pub mod collector;
+pub mod counted;
 pub mod family;
 pub mod gauges;
 pub mod kernel;

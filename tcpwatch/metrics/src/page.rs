@@ -4,7 +4,7 @@
 use std::{
     collections::HashSet,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Instant,
 };
 
@@ -13,7 +13,9 @@ use prometheus::{TextEncoder, proto::MetricFamily};
 use tcpwatch_core::event::Netns;
 use tcpwatch_kernel::probe::Probes;
 
-use super::{gauges, kernel::Kernel, probes::ProbeHealth, process::ProcessCollector};
+use super::{
+    counted::CountedSockets, gauges, kernel::Kernel, probes::ProbeHealth, process::ProcessCollector,
+};
 use crate::web::{Counters, Pages};
 use crate::{collector::Collector, family::ScrapeFamily};
 
@@ -33,11 +35,14 @@ impl Page {
     /// the gauges, and tcpwatch's own metrics.
     ///
     /// # Errors
-    /// If `/proc` cannot be read.
+    /// If `/proc` cannot be read, the sockets not listed, or no thread started.
     pub fn of(probes: &mut Probes, netns: Option<Netns>, server: Counters) -> Result<Self> {
         let mut collectors: Vec<Box<dyn Collector>> = Vec::new();
         if let Some(counts) = probes.counts.take() {
-            collectors.push(Box::new(Kernel::new(counts, netns)));
+            let counts = Arc::new(Mutex::new(counts));
+            let losses = Arc::clone(&probes.losses);
+            collectors.push(Box::new(Kernel::new(Arc::clone(&counts), netns)));
+            collectors.push(Box::new(CountedSockets::start(counts, netns, losses)?));
         }
         collectors.extend(gauges::collectors());
         collectors.push(Box::new(ProbeHealth::new(probes)));

@@ -18,6 +18,7 @@
 //! Memory: under 160 bytes a socket, 64 KiB for the answers, and while duplicates and owners are
 //! looked for about 40 bytes more for each socket.
 
+mod everywhere;
 mod host_facts;
 mod lookup;
 mod message;
@@ -36,6 +37,7 @@ use std::{
 
 use tcpwatch_core::event::{KernelTime, KnownSocket, Netns};
 
+pub use everywhere::{Everywhere, survey_everywhere};
 pub use host_facts::host_facts;
 pub use lookup::{Answer, Details, Lookup, Question};
 pub use message::{MessageError, Surveyed};
