@@ -1,8 +1,6 @@
 //! The kernel side's counts as metrics: sums over its maps, so that the cost of a scrape does not depend on the rate of
 //! events. Every series that is certain to occur exists from the start, with 0.
 
-use std::sync::{Arc, Mutex, PoisonError};
-
 use anyhow::{Context as _, Result};
 use tcpwatch_common::counts::{
     CONNECT_BOUNDS_NS, CONNECTED, CONNECTED_NS, MINIS_KEPT, MINIS_TAKEN, STATE_BOUNDS_NS, STATES,
@@ -16,14 +14,14 @@ use crate::{collector::Collector, family::ScrapeFamily};
 
 /// The kernel side's counts.
 pub struct Kernel {
-    counts: Arc<Mutex<Counts>>,
+    counts: Counts,
     scope: String,
 }
 
 impl Kernel {
     /// The counts of all network namespaces, or of one.
     #[must_use]
-    pub fn new(counts: Arc<Mutex<Counts>>, netns: Option<Netns>) -> Self {
+    pub fn new(counts: Counts, netns: Option<Netns>) -> Self {
         Self { counts, scope: scope(netns) }
     }
 }
@@ -42,9 +40,8 @@ impl Collector for Kernel {
     }
 
     fn collect(&mut self, families: &mut Vec<ScrapeFamily>) -> Result<()> {
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        let room = counts.room;
-        let words = counts.read().context("cannot read the kernel side's counts")?;
+        let room = self.counts.room;
+        let words = self.counts.read().context("cannot read the kernel side's counts")?;
         families.extend(KernelMetrics { words, scope: &self.scope }.families());
         families.extend(table(words, room));
         Ok(())

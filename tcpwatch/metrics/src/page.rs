@@ -39,12 +39,14 @@ impl Page {
     pub fn of(probes: &mut Probes, netns: Option<Netns>, server: Counters) -> Result<Self> {
         let mut collectors: Vec<Box<dyn Collector>> = Vec::new();
         if let Some(counts) = probes.counts.take() {
-            let counts = Arc::new(Mutex::new(counts));
-            let losses = Arc::clone(&probes.losses);
-            collectors.push(Box::new(Kernel::new(Arc::clone(&counts), netns)));
-            collectors.push(Box::new(CountedSockets::start(counts, netns, losses)?));
+            collectors.push(Box::new(Kernel::new(counts, netns)));
         }
-        collectors.extend(gauges::collectors());
+        let (listed, owners) = gauges::collectors();
+        if let Some(books) = probes.books.take() {
+            let losses = Arc::clone(&probes.losses);
+            collectors.push(Box::new(CountedSockets::start(books, netns, losses, owners)?));
+        }
+        collectors.extend(listed);
         collectors.push(Box::new(ProbeHealth::new(probes)));
         collectors.push(Box::new(ProcessCollector::new()?));
         collectors.push(Box::new(server));

@@ -1,6 +1,7 @@
 //! The kernel side: loaded, attached, detached. A [`Probes`] that lives is attached; dropped, it is
 //! detached. Records leave through the ring that [`Probes::attach`] hands out.
 
+pub mod books;
 mod copies;
 pub mod counts;
 pub mod dialect;
@@ -20,7 +21,11 @@ pub mod tap;
 pub mod trial;
 mod vmlinux;
 
-use std::{collections::HashSet, path::Path, sync::Arc};
+use std::{
+    collections::HashSet,
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use aya::{
     Btf, Ebpf, EbpfLoader,
@@ -28,6 +33,8 @@ use aya::{
     programs::{BtfTracePoint, Program, ProgramError, ProgramFd},
 };
 
+use books::BookMaps;
+pub use books::Books;
 pub use counts::{Counting, Counts};
 pub use dialect::Dialect;
 pub use error::ProbeError;
@@ -55,11 +62,13 @@ use crate::{clock, pid_namespace, trial::Ground};
 /// The attached kernel side. Drop it to detach everything.
 pub struct Probes {
     /// Holds the programs and their links.
-    ebpf: Ebpf,
+    ebpf: Arc<Mutex<Ebpf>>,
     /// What the kernel side lost.
     pub losses: Arc<Losses>,
     /// What it counts, if it does.
     pub counts: Option<Counts>,
+    /// The sockets that it counts, if it does.
+    pub books: Option<Books>,
     /// The kernel it is attached to.
     pub facts: Facts,
     /// Hooks that are attached.
@@ -141,10 +150,10 @@ impl Probes {
         counting: Counting,
     ) -> Result<(Self, Ring), ProbeError> {
         let task = Task::new(Some(filters), ring_bytes, counting);
-        let mut probes = Self::load_and_attach(facts, &task)?;
+        let probes = Self::load_and_attach(facts, &task)?;
         let ring = Ring {
-            records: take_map(&mut probes.ebpf, "EVENTS")?,
-            reader_sleeps: take_map(&mut probes.ebpf, "READER_SLEEPS")?,
+            records: take_map(&mut probes.ebpf(), "EVENTS")?,
+            reader_sleeps: take_map(&mut probes.ebpf(), "READER_SLEEPS")?,
         };
         Ok((probes, ring))
     }
@@ -193,6 +202,7 @@ impl Probes {
         }
         let counters: PerCpuArray<_, _> = take_map(&mut ebpf, "COUNTERS")?;
         let counts = task.take_counts(&mut ebpf)?;
+        let books = task.take_books(&mut ebpf, &layout.btf)?;
         let marks = take_map(&mut ebpf, "TRIAL")?;
         let losses = Arc::new(Losses::new(counters, programs));
         let dialect = layout.dialect;
@@ -202,10 +212,13 @@ impl Probes {
             .unwrap_or_else(|| list.map_or_else(|| Ok(Symbols::default()), Reading::symbols));
         let early_ends_off = minis.is_ok().then(|| symbols.as_ref().err().map(ToString::to_string));
         memory::give_back();
+        let ebpf = Arc::new(Mutex::new(ebpf));
+        let books = books.map(|(maps, room)| Books::new(maps, room, Arc::downgrade(&ebpf)));
         Ok(Self {
             ebpf,
             losses,
             counts,
+            books,
             facts,
             attached,
             off,
@@ -227,7 +240,7 @@ impl Probes {
     /// # Errors
     /// If the kernel refuses its programs, or it was handed out before.
     pub fn tap(&mut self) -> Result<Tap, ProbeError> {
-        let (tap, programs) = Tap::load(&mut self.ebpf, &self.facts)?;
+        let (tap, programs) = Tap::load(&mut self.ebpf(), &self.facts)?;
         self.losses.add(programs);
         Ok(tap)
     }
@@ -244,7 +257,7 @@ impl Probes {
 
     /// Detaches all hooks; what was lost can still be read.
     pub fn detach(&mut self) {
-        for (_, program) in self.ebpf.programs_mut() {
+        for (_, program) in self.ebpf().programs_mut() {
             if let Program::BtfTracePoint(hook) = program {
                 // One that was never loaded has nothing to detach.
                 let _detached = hook.unload().is_ok();
@@ -259,7 +272,11 @@ impl Probes {
     pub fn complaints(
         &mut self,
     ) -> Result<aya_log::EbpfLogger<&'static dyn log::Log>, aya_log::Error> {
-        aya_log::EbpfLogger::init(&mut self.ebpf)
+        aya_log::EbpfLogger::init(&mut self.ebpf())
+    }
+
+    fn ebpf(&self) -> MutexGuard<'_, Ebpf> {
+        self.ebpf.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -299,6 +316,17 @@ impl Task<'_> {
         let blocks = take_map(ebpf, "COUNTS")?;
         let open = (take_map(ebpf, "PENDING")?, take_map(ebpf, "AWAITING")?);
         Ok(Some(Counts::new(blocks, open, self.room)))
+    }
+
+    /// The books about sockets, and the program that walks through them.
+    fn take_books(&self, ebpf: &mut Ebpf, btf: &Btf) -> Result<Option<(BookMaps, u32)>, ProbeError> {
+        if !self.counts() {
+            return Ok(None);
+        }
+        if let Err(error) = books::load(ebpf, btf) {
+            tracing::warn!("sockets from before the start are not counted: {error}");
+        }
+        Ok(Some(((take_map(ebpf, "CELLS")?, take_map(ebpf, "MARKS")?), books::marks_room())))
     }
 
     fn needs_minis(&self) -> bool {
@@ -398,6 +426,8 @@ fn load(
     let tick_ns = 1_000_000_000 / clock::tick_rate().0.max(1);
     loader.map_max_entries("EVENTS", task.ring_bytes);
     loader.map_max_entries("MINIS", task.room);
+    loader.map_max_entries("CELLS", if task.counts() { books::CELLS_ROOM } else { 1 });
+    loader.map_max_entries("MARKS", if task.counts() { books::marks_room() } else { 1 });
     globals.apply(&mut loader);
     for (global, value) in [
         ("RETRANSMIT_HAS_ERROR", &has_error),

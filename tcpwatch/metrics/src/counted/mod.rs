@@ -1,138 +1,182 @@
-//! Sockets by state, counted instead of listed: what was there at the start, and since then what has entered each state
-//! and left it. A scrape reads maps, whatever the number of sockets; a comparison beside it finds what was missed.
+//! Sockets by state and cgroup, counted by the kernel side instead of listed: a scrape reads maps, whatever the number
+//! of sockets. A walk beside the scrapes enters what was there before, and finds what was missed.
 
-mod base;
-mod books;
-mod flows;
+mod ledger;
+mod owners;
+mod states;
 mod watch;
 
 use std::{
+    collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError, mpsc::Sender},
-    time::SystemTime,
+    time::{Instant, SystemTime},
 };
 
 use anyhow::Result;
 use tcpwatch_core::event::Netns;
 use tcpwatch_kernel::{
-    probe::{Counts, Losses},
-    source::snapshot::Scope,
+    probe::{Books, Losses, books::CELLS_ROOM},
+    source::{cgroups::CgroupNames, snapshot::Scope},
 };
 
 use self::{
-    books::{Books, Comparison, Shared, compare, flows},
-    flows::GROUPS,
+    ledger::{Ledger, Stand},
+    states::LABELS,
 };
+pub use owners::Owners;
+pub(crate) use owners::UNKNOWN;
+
 use crate::{collector::Collector, family::ScrapeFamily, kernel::number};
 
-/// The first lists narrow each other down; a busy host may need more, which the comparisons add.
-const FIRST_LISTS: usize = 3;
-
-/// Sockets by state in all network namespaces, or in one.
+/// Sockets in all network namespaces, or in one.
 pub struct CountedSockets {
-    shared: Shared,
+    ledger: Arc<Ledger>,
+    owners: Arc<Mutex<Owners>>,
     covers: String,
     /// Ends the thread when it is dropped.
-    _comparing: Sender<()>,
+    _walking: Sender<()>,
 }
 
 impl CountedSockets {
-    /// Lists the sockets that there are, and starts the thread that does so again.
+    /// Starts the thread that walks, and waits for its first walk for a moment.
     ///
     /// # Errors
-    /// If not even the caller's own namespace can be listed, or no thread started.
+    /// If no thread can be started.
     pub fn start(
-        counts: Arc<Mutex<Counts>>,
+        books: Books,
         netns: Option<Netns>,
         losses: Arc<Losses>,
+        owners: Arc<Mutex<Owners>>,
     ) -> Result<Self> {
         let scope = netns.map_or(Scope::Every, Scope::Only);
-        let shared = (Arc::new(Mutex::new(Books::EMPTY)), counts);
-        for _ in 0..FIRST_LISTS {
-            compare(&shared.0, scope, &shared.1)?;
-            let books = *shared.0.lock().unwrap_or_else(PoisonError::into_inner);
-            if books.bases.iter().all(|base| base.doubt() == Some(0)) {
-                break;
-            }
-        }
+        let ledger = Arc::new(Ledger::new(books));
+        let walking = watch::start(Arc::clone(&ledger), scope, losses)?;
         let covers = netns.map_or("All network namespaces.".to_owned(), |netns| {
             format!("Network namespace {}.", netns.0)
         });
-        let comparing =
-            watch::start((Arc::clone(&shared.0), Arc::clone(&shared.1)), scope, losses)?;
-        Ok(Self { shared, covers, _comparing: comparing })
+        Ok(Self { ledger, owners, covers, _walking: walking })
     }
 
-    fn help(&self, help: &str) -> String {
-        format!("{help} {}", self.covers)
+    fn gauge(&self, name: &str, help: &str) -> ScrapeFamily {
+        ScrapeFamily::gauge(name, &format!("{help} {}", self.covers))
     }
 
-    fn sockets(&self, books: &Books, families: &mut Vec<ScrapeFamily>) -> Result<()> {
-        let flows = flows(&self.shared.1)?;
-        let mut sockets = ScrapeFamily::gauge(
-            "tcpwatch_counted_sockets",
-            &self.help(
-                "TCP sockets by state, syn_recv including half-open connections: those listed at the \
-                 start, and what has entered the state and left it since. FIN_WAIT_2 and TIME_WAIT are \
-                 one number, because no hook runs when a closed socket goes from one to the other.",
-            ),
+    fn sockets(&self, stand: &Stand) -> ScrapeFamily {
+        let mut family = self.gauge(
+            "tcpwatch_sockets",
+            "TCP sockets by state: those that have entered it and not left it, counted in the kernel, and those that a \
+             walk has found. half_open are connections that wait for the last segment of their handshake; \
+             fin_wait_2_or_time_wait are sockets that were closed in FIN_WAIT_2, which may have become TIME_WAIT since, \
+             because no hook runs between the two. Sockets that are only bound are in none.",
         );
-        let mut doubts = ScrapeFamily::gauge(
-            "tcpwatch_counted_sockets_uncertainty",
-            &self.help(
-                "Width of the bounds within which tcpwatch_counted_sockets is known, because sockets came \
-                 and went while they were listed; NaN, and only ever corrected upwards, if a namespace could not be \
-                 listed or a process does not show its own.",
-            ),
-        );
-        let mut drifts = ScrapeFamily::counter(
-            "tcpwatch_counted_sockets_drift_total",
-            &self.help(
-                "Sockets by which tcpwatch_counted_sockets differed from a later list, and was corrected: \
-                 changes that were missed, and sockets of namespaces that no list reaches.",
-            ),
-        );
-        for ((((state, _), base), drift), flow) in
-            GROUPS.into_iter().zip(books.bases).zip(books.drifts).zip(flows)
-        {
-            let labels = [("state", state)];
-            sockets.add(&labels, number(base.sockets(flow)));
-            doubts.add(&labels, base.doubt().map_or(f64::NAN, number));
-            drifts.add(&labels, number(drift));
+        for (place, label) in LABELS {
+            let sum: i64 = stand.sockets.values().filter_map(|row| row.get(place)).sum();
+            family.add(&[("state", label)], gauge_value(sum));
         }
-        families.extend([sockets, doubts, drifts]);
-        Ok(())
+        family
+    }
+
+    fn by_cgroup(&self, stand: &Stand) -> ScrapeFamily {
+        let mut family = self.gauge(
+            "tcpwatch_cgroup_sockets",
+            "tcpwatch_sockets by cgroup (systemd unit, container), mini-sockets under that of the socket or listener that \
+             they come from. The first 20 cgroups have series of their own while they exist, the rest is other; unknown \
+             are cgroups that have gone or cannot be seen from here, and mini-sockets from before the start.",
+        );
+        let sums: BTreeMap<u32, i64> =
+            stand.sockets.iter().map(|(cgroup, row)| (*cgroup, row.iter().sum())).collect();
+        let mut owners = self.owners.lock().unwrap_or_else(PoisonError::into_inner);
+        owners.settle(&sums, Instant::now());
+        let mut rows: BTreeMap<&str, [i64; 16]> = BTreeMap::new();
+        for label in owners.labels() {
+            rows.insert(label, [0; 16]);
+        }
+        for (cgroup, row) in &stand.sockets {
+            let sums = rows.entry(owners.label(*cgroup)).or_default();
+            sums.iter_mut().zip(row).for_each(|(sum, more)| *sum += more);
+        }
+        for (cgroup, row) in rows {
+            for (place, state) in LABELS {
+                let count = row.get(place).copied().unwrap_or_default();
+                family.add(&[("cgroup", cgroup), ("state", state)], gauge_value(count));
+            }
+        }
+        family
+    }
+
+    fn maps(&self, stand: &Stand) -> [ScrapeFamily; 2] {
+        let marks: i64 = stand.sockets.values().map(|row| states::minis(row)).sum();
+        let cells = stand.sockets.len();
+        let help = "Entries of the kernel side's tables: mini-sockets that are counted (marks), and cgroups that sockets \
+                    are counted for (cells).";
+        let room = "Entries for which they have room. Mini-sockets above it are not counted, sockets of other cgroups \
+                    are counted as unknown.";
+        [
+            ScrapeFamily::gauge("tcpwatch_books_entries", help)
+                .with(&[("map", "marks")], gauge_value(marks))
+                .with(&[("map", "cells")], number(u64::try_from(cells).unwrap_or(u64::MAX))),
+            ScrapeFamily::gauge("tcpwatch_books_max_entries", room)
+                .with(&[("map", "marks")], self.ledger.marks_room().into())
+                .with(&[("map", "cells")], CELLS_ROOM.into()),
+        ]
     }
 }
 
 impl Collector for CountedSockets {
     fn name(&self) -> &'static str {
-        "counted_sockets"
+        "sockets"
     }
 
     fn collect(&mut self, families: &mut Vec<ScrapeFamily>) -> Result<()> {
-        let books = *self.shared.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(last) = books.last {
-            families.extend(comparison(last));
-        }
-        self.sockets(&books, families)
+        let Some(stand) = self.ledger.stand()? else {
+            anyhow::bail!("sockets from before the start have not been listed yet")
+        };
+        families.push(self.sockets(&stand));
+        families.push(self.by_cgroup(&stand));
+        families.extend(self.maps(&stand));
+        families.extend(walk(&stand));
+        Ok(())
     }
 }
 
-/// The cost and the reach of the last comparison.
-fn comparison(last: Comparison) -> [ScrapeFamily; 3] {
-    let at = "When all sockets were last listed to compare tcpwatch_counted_sockets with them, as Unix time: \
-              every 5 minutes, 30 s after the start, and 30 s after the kernel skipped a hook.";
-    let took = "How long that took.";
-    let reach = "Network namespaces that were listed then, and those that could not be entered.";
-    let unix = last.at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let count = |count: usize| number(u64::try_from(count).unwrap_or(u64::MAX));
-    [
-        ScrapeFamily::gauge("tcpwatch_comparison_timestamp_seconds", at)
-            .with(&[], unix.as_secs_f64()),
-        ScrapeFamily::gauge("tcpwatch_comparison_duration_seconds", took)
-            .with(&[], last.took.as_secs_f64()),
-        ScrapeFamily::gauge("tcpwatch_comparison_network_namespaces", reach)
-            .with(&[("outcome", "listed")], count(last.listed))
-            .with(&[("outcome", "skipped")], count(last.skipped)),
-    ]
+/// A count as a value: a state is never less than empty, although more can have left it for a moment, while the cells of
+/// several CPUs are read one after the other.
+#[expect(clippy::as_conversions, clippy::cast_precision_loss, reason = "exact up to 2^53")]
+const fn gauge_value(count: i64) -> f64 {
+    if count < 0 { 0.0 } else { count as f64 }
 }
+
+/// What the last walk was like, and what the walks have corrected.
+fn walk(stand: &Stand) -> Vec<ScrapeFamily> {
+    let drift = "Sockets that walks have corrected tcpwatch_sockets by: missing ones were not counted, surplus ones have \
+                 gone without being counted, because a hook was skipped; sockets of namespaces that only an open file or a \
+                 socket holds are in no walk and are surplus, too.";
+    let drift = ScrapeFamily::counter("tcpwatch_sockets_drift_total", drift)
+        .with(&[("direction", "missing")], number(stand.missing))
+        .with(&[("direction", "surplus")], number(stand.surplus));
+    let mut families = vec![drift];
+    if let Some(last) = stand.last {
+        let at = "When a program last went through all sockets, as Unix time: every 5 minutes, and 30 s after the kernel \
+                  skipped a hook.";
+        let unix = last.at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        families.push(
+            ScrapeFamily::gauge("tcpwatch_sockets_walk_timestamp_seconds", at)
+                .with(&[], unix.as_secs_f64()),
+        );
+        families.push(
+            ScrapeFamily::gauge("tcpwatch_sockets_walk_duration_seconds", "How long that took.")
+                .with(&[], last.took.as_secs_f64()),
+        );
+        let reach = "Network namespaces that it went through, and those that could not be entered.";
+        let count = |count: usize| number(u64::try_from(count).unwrap_or(u64::MAX));
+        families.push(
+            ScrapeFamily::gauge("tcpwatch_sockets_walk_network_namespaces", reach)
+                .with(&[("outcome", "walked")], count(last.reach.done))
+                .with(&[("outcome", "skipped")], count(last.reach.skipped)),
+        );
+    }
+    families
+}
+
+/// The names of cgroups, which several collectors share.
+pub(crate) type Names = Arc<Mutex<CgroupNames>>;

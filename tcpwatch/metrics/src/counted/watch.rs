@@ -1,4 +1,4 @@
-//! The thread that compares the counts with lists of sockets from time to time.
+//! The thread that goes through all sockets from time to time.
 
 use std::{
     sync::{
@@ -13,44 +13,69 @@ use anyhow::{Context as _, Result};
 use tcpwatch_core::loss::Cause;
 use tcpwatch_kernel::{probe::Losses, source::snapshot::Scope};
 
-use super::books::{Shared, compare};
+use super::ledger::Ledger;
 
-/// A comparison at the latest after this long,
+/// A walk at the latest after this long,
 const AT_LATEST: Duration = Duration::from_mins(5);
-/// after losses this soon, and after the start, when namespaces on their way out, which are in no list, have still had
-/// sockets that were counted as they left,
+/// after losses this soon; and a difference is believed if it is still there after this long, which a namespace on its way
+/// out is not: its sockets exist, but no walk comes to it (`cleanup_net` in `net/core/net_namespace.c`).
 const SOON: Duration = Duration::from_secs(30);
-/// and never sooner than this many times what the last one took.
+/// Never sooner than this many times what the last walk took.
 const SHARE: u32 = 20;
+/// For this long the first page waits for the first walk, so that a small host has everything on it.
+const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Runs until the returned value is dropped, and for one comparison more at most.
+/// Runs until the returned value is dropped, and for one walk more at most. Returns after the first walk, or a second.
 ///
 /// # Errors
 /// If no thread can be started.
-pub(super) fn start(shared: Shared, scope: Scope, losses: Arc<Losses>) -> Result<Sender<()>> {
+pub(super) fn start(ledger: Arc<Ledger>, scope: Scope, losses: Arc<Losses>) -> Result<Sender<()>> {
     let (end, ended) = mpsc::channel();
+    let (first, is_done) = mpsc::channel();
     let work = move || {
-        let mut known = None;
-        let (mut at, mut pause) = (Instant::now(), SOON);
-        while ended.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
-            let now = Some(skipped(&losses));
+        let is_ended =
+            |pause: Duration| ended.recv_timeout(pause) != Err(RecvTimeoutError::Timeout);
+        let mut at = Instant::now();
+        report(ledger.walk(scope).map(drop));
+        let _nobody_waits = first.send(());
+        let mut known = skipped(&losses);
+        let mut pause = SOON.max(at.elapsed() * SHARE);
+        while !is_ended(pause) {
+            let now = skipped(&losses);
             if now == known && at.elapsed() < AT_LATEST {
                 continue;
             }
             known = now;
             at = Instant::now();
-            if let Err(error) = compare(&shared.0, scope, &shared.1) {
-                tracing::warn!("the counts of sockets are not compared: {error:#}");
-            }
+            let walked = ledger.walk(scope);
             pause = SOON.max(at.elapsed() * SHARE);
+            let has_differences = |rows: &super::ledger::Rows| rows.values().flatten().any(|it| *it != 0);
+            match walked {
+                Ok(unmet) if has_differences(&unmet) => {
+                    if is_ended(pause) {
+                        return;
+                    }
+                    report(ledger.walk(scope).map(|again| ledger.correct(&[unmet, again])));
+                }
+                other => report(other.map(drop)),
+            }
+            report(ledger.sweep());
         }
     };
     thread::Builder::new()
-        .name("compare".to_owned())
+        .name("walk".to_owned())
         .spawn(work)
         .context("are there as many threads as `ulimit -u` and pids.max of the cgroup allow?")
-        .context("cannot start the thread that compares the counts of sockets")?;
+        .context("cannot start the thread that goes through all sockets")?;
+    // If it takes longer, the pages before it lack the sockets by state.
+    let _in_time = is_done.recv_timeout(PATIENCE).is_ok();
     Ok(end)
+}
+
+fn report(outcome: Result<()>) {
+    if let Err(error) = outcome {
+        tracing::warn!("the number of sockets may be wrong: {error:#}");
+    }
 }
 
 /// Runs of hooks that the kernel has skipped; 0 if that cannot be read, which `tcpwatch_collector_success` shows.

@@ -4,15 +4,13 @@
 //! All of them are about the network namespace of the calling thread, which is that of the process, and need no
 //! privilege. Memory: a few dozen bytes for each destination that is connected to and each socket in CLOSE_WAIT.
 
-mod cgroups;
 mod close_wait;
 mod listeners;
 mod netstat;
 mod overflows;
 mod ports;
-mod slots;
+pub(crate) mod slots;
 mod sockets;
-mod states;
 
 use std::sync::{Arc, Mutex};
 
@@ -22,17 +20,24 @@ use self::{
     listeners::AcceptQueues, netstat::Netstat, overflows::Overflows, slots::Overflow,
     sockets::SocketGauges,
 };
-use crate::collector::Collector;
+use crate::{collector::Collector, counted::Owners};
 
-/// All of them; the one that counts omitted label values comes last.
+/// The maximal number of cgroups with series of their own.
+const MOST_CGROUPS: usize = 20;
+
+/// All of them; the one that counts omitted label values comes last. Which cgroups have series of their own is in what is
+/// returned beside them, which the counts of sockets settle.
 #[must_use]
-pub fn collectors() -> Vec<Box<dyn Collector>> {
+pub fn collectors() -> (Vec<Box<dyn Collector>>, Arc<Mutex<Owners>>) {
     let names = Arc::new(Mutex::new(CgroupNames::new()));
     let (cgroup, listener) = (Overflow::default(), Overflow::default());
-    vec![
-        Box::new(SocketGauges::new(Arc::clone(&names), Arc::clone(&cgroup))),
+    let owners = Owners::new(Arc::clone(&names), MOST_CGROUPS, Arc::clone(&cgroup));
+    let owners = Arc::new(Mutex::new(owners));
+    let collectors: Vec<Box<dyn Collector>> = vec![
+        Box::new(SocketGauges::new(Arc::clone(&owners))),
         Box::new(AcceptQueues::new(names, Arc::clone(&listener))),
         Box::new(Netstat),
         Box::new(Overflows(vec![("cgroup", cgroup), ("local_port", listener)])),
-    ]
+    ];
+    (collectors, owners)
 }

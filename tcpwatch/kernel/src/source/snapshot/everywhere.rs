@@ -1,48 +1,46 @@
-//! Counts the sockets of all network namespaces that can be reached, as [`survey()`] does those of one.
+//! Something done in every network namespace that can be reached.
 
-use tcpwatch_core::event::{Netns, TcpState};
+use tcpwatch_core::event::Netns;
 
-use super::{Detail, Scope, SnapshotError, Surveyed, namespaces, survey, visit::visit_others};
+use super::{DumpError, Scope, SnapshotError, namespaces, visit::visit_others};
 
-/// What [`survey_everywhere`] found.
-#[derive(Debug)]
-pub struct Everywhere<T> {
-    /// One tally for each namespace that was listed to the end.
-    pub tallies: Vec<(Netns, T)>,
-    /// Namespaces that could not be entered or listed.
+/// Where it was done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reach {
+    /// Namespaces in which it was done to the end.
+    pub done: usize,
+    /// Namespaces that could not be entered, or where it failed.
     pub skipped: usize,
     /// Processes whose namespace this process may not read.
     pub hidden_processes: usize,
 }
 
-/// Adds the TCP sockets in these states to a tally of their network namespace.
+/// Does `work` in each namespace of the scope.
 ///
 /// Namespaces other than the caller's are entered in threads of their own that end afterwards, which takes
 /// `CAP_SYS_ADMIN`; one that refuses is counted as skipped. One that is held by nothing but an open file or a socket is
 /// not found, because no list of namespaces exists.
 ///
 /// # Errors
-/// If `/proc` cannot be read, or not even the caller's own namespace listed.
-pub fn survey_everywhere<T: Default + Send>(
+/// If `/proc` cannot be read, or it fails in the caller's own namespace.
+pub fn everywhere(
     scope: Scope,
-    states: &[TcpState],
-    add: impl Fn(&mut T, &Surveyed) + Send + Sync,
-) -> Result<Everywhere<T>, SnapshotError> {
+    mut work: impl FnMut(Netns) -> Result<(), DumpError> + Send,
+) -> Result<Reach, SnapshotError> {
     let own = namespaces::own().map_err(SnapshotError::procfs(namespaces::OWN))?;
-    let here = |_| survey(states, Detail::Plain, &add);
-    let mut found = Everywhere { tallies: Vec::new(), skipped: 0, hidden_processes: 0 };
+    let mut reach = Reach::default();
     if scope.covers(own) {
-        found.tallies.push((own, here(own)?));
+        work(own)?;
+        reach.done += 1;
     }
-    let Everywhere { tallies, skipped, hidden_processes } = &mut found;
-    *hidden_processes = visit_others(scope, own, here, |place, tally| match tally {
-        Ok(tally) => tallies.push((place.netns, tally)),
+    let Reach { done, skipped, .. } = &mut reach;
+    let hidden = visit_others(scope, own, work, |_, outcome| match outcome {
+        Ok(()) => *done += 1,
         Err(_) => *skipped += 1,
     })?;
-    if let Scope::Only(_) = scope {
+    Ok(match scope {
+        Scope::Every => Reach { hidden_processes: hidden, ..reach },
         // Others do not matter if the one is found.
-        let is_missing = found.tallies.is_empty();
-        (found.hidden_processes, found.skipped) = (0, usize::from(is_missing));
-    }
-    Ok(found)
+        Scope::Only(_) => Reach { skipped: usize::from(reach.done == 0), ..reach },
+    })
 }

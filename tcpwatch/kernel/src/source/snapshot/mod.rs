@@ -37,7 +37,7 @@ use std::{
 
 use tcpwatch_core::event::{KernelTime, KnownSocket, Netns};
 
-pub use everywhere::{Everywhere, survey_everywhere};
+pub use everywhere::{Reach, everywhere};
 pub use host_facts::host_facts;
 pub use lookup::{Answer, Details, Lookup, Question};
 pub use message::{MessageError, Surveyed};
