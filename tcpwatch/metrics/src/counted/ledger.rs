@@ -35,6 +35,7 @@ pub(super) struct Stand {
     pub(super) sockets: Rows,
     pub(super) missing: u64,
     pub(super) surplus: u64,
+    pub(super) unmet: u64,
     pub(super) last: Option<Walk>,
 }
 
@@ -47,6 +48,7 @@ struct Found {
     first: Option<u64>,
     missing: u64,
     surplus: u64,
+    unmet: u64,
     last: Option<Walk>,
 }
 
@@ -82,7 +84,8 @@ impl Ledger {
         let Some(first) = found.first else { return Ok(None) };
         let sockets = rows(&balances, &found.corrections);
         let missing = (found.missing + met(&balances)).saturating_sub(first);
-        Ok(Some(Stand { sockets, missing, surplus: found.surplus, last: found.last }))
+        let Found { surplus, unmet, last, .. } = *found;
+        Ok(Some(Stand { sockets, missing, surplus, unmet, last }))
     }
 
     fn read(&self) -> Result<Balances> {
@@ -110,20 +113,36 @@ impl Ledger {
                 *number = not_met(place, (&before, after), corrected);
             }
         }
+        found.unmet = surplus(&unmet);
         Ok(unmet)
     }
 
-    /// Takes away what two walks have not met.
-    pub(super) fn correct(&self, unmet: &[Rows; 2]) {
-        let [first, second] = unmet;
+    /// Takes away what neither of two walks has met, if no more hooks than `skipped` were skipped: the ends of those
+    /// sockets were. If there are more, they are in namespaces that no walk comes to. Returns how many were taken away.
+    pub(super) fn correct(&self, (first, second): (&Rows, &Rows), skipped: u64) -> u64 {
+        let mut unmet = first.clone();
+        for (cgroup, row) in &mut unmet {
+            let again = second.get(cgroup).copied().unwrap_or_default();
+            row.iter_mut().zip(again).for_each(|(number, again)| *number = (*number).min(again));
+        }
+        let number = surplus(&unmet);
+        if number > skipped {
+            return 0;
+        }
+        self.apply(&unmet, |number| number.max(0));
+        number
+    }
+
+    /// Where more were met than are counted, sockets were taken away that do exist: they are back.
+    pub(super) fn restore(&self, unmet: &Rows) {
+        self.apply(unmet, |number| number.min(0));
+    }
+
+    fn apply(&self, rows: &Rows, part: impl Fn(i64) -> i64) {
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
-        for (cgroup, row) in first {
+        for (cgroup, row) in rows {
             for (place, number) in row.iter().enumerate() {
-                let again = second.get(cgroup).and_then(|row| row.get(place)).copied();
-                let again = again.unwrap_or_default();
-                // Below nothing: an end of one that was taken away, because no walk comes to its namespace.
-                let change = if *number < 0 { (*number).max(again).min(0) } else { (*number).min(again).max(0) };
-                found.take_away(*cgroup, place, change);
+                found.take_away(*cgroup, place, part(*number));
             }
         }
     }
@@ -153,6 +172,11 @@ impl Found {
         self.surplus += number.max(0).unsigned_abs();
         self.missing += number.min(0).unsigned_abs();
     }
+}
+
+/// Sockets that are counted and were not met.
+fn surplus(unmet: &Rows) -> u64 {
+    unmet.values().flatten().map(|number| number.max(&0).unsigned_abs()).sum()
 }
 
 /// Sockets that walks have counted.

@@ -149,12 +149,15 @@ const fn gauge_value(count: i64) -> f64 {
 /// What the last walk was like, and what the walks have corrected.
 fn walk(stand: &Stand) -> Vec<ScrapeFamily> {
     let drift = "Sockets that walks have corrected tcpwatch_sockets by: missing ones were not counted, surplus ones have \
-                 gone without being counted, because a hook was skipped; sockets of namespaces that only an open file or a \
-                 socket holds are in no walk and are surplus, too.";
+                 gone without being counted, because a hook was skipped.";
     let drift = ScrapeFamily::counter("tcpwatch_sockets_drift_total", drift)
         .with(&[("direction", "missing")], number(stand.missing))
         .with(&[("direction", "surplus")], number(stand.surplus));
-    let mut families = vec![drift];
+    let unmet = "Full sockets that are counted and that the last walk did not come to: sockets of namespaces that no \
+                 process, thread or mount holds, such as orphans after their container has gone, and sockets whose end was \
+                 missed.";
+    let unmet = ScrapeFamily::gauge("tcpwatch_sockets_unmet", unmet).with(&[], number(stand.unmet));
+    let mut families = vec![drift, unmet];
     if let Some(last) = stand.last {
         let at = "When a program last went through all sockets, as Unix time: every 5 minutes, and 30 s after the kernel \
                   skipped a hook.";

@@ -13,14 +13,13 @@ use anyhow::{Context as _, Result};
 use tcpwatch_core::loss::Cause;
 use tcpwatch_kernel::{probe::Losses, source::snapshot::Scope};
 
-use super::ledger::Ledger;
+use super::ledger::{Ledger, Rows};
 
 /// A walk at the latest after this long,
 const AT_LATEST: Duration = Duration::from_mins(5);
-/// after losses this soon; and a difference is believed if it is still there after this long, which a namespace on its way
-/// out is not: its sockets exist, but no walk comes to it (`cleanup_net` in `net/core/net_namespace.c`).
+/// after losses this soon,
 const SOON: Duration = Duration::from_secs(30);
-/// Never sooner than this many times what the last walk took.
+/// and never sooner than this many times what the last walk took.
 const SHARE: u32 = 20;
 /// For this long the first page waits for the first walk, so that a small host has everything on it.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -33,33 +32,20 @@ pub(super) fn start(ledger: Arc<Ledger>, scope: Scope, losses: Arc<Losses>) -> R
     let (end, ended) = mpsc::channel();
     let (first, is_done) = mpsc::channel();
     let work = move || {
-        let is_ended =
-            |pause: Duration| ended.recv_timeout(pause) != Err(RecvTimeoutError::Timeout);
-        let mut at = Instant::now();
-        report(ledger.walk(scope).map(drop));
+        let mut walks = Walks { ledger, scope, losses, at: Instant::now(), before: None, taken: 0 };
+        walks.walk();
         let _nobody_waits = first.send(());
-        let mut known = skipped(&losses);
-        let mut pause = SOON.max(at.elapsed() * SHARE);
-        while !is_ended(pause) {
-            let now = skipped(&losses);
-            if now == known && at.elapsed() < AT_LATEST {
+        let mut known = walks.skipped();
+        let mut pause = SOON.max(walks.at.elapsed() * SHARE);
+        while ended.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
+            let now = walks.skipped();
+            if now == known && walks.at.elapsed() < AT_LATEST {
                 continue;
             }
             known = now;
-            at = Instant::now();
-            let walked = ledger.walk(scope);
-            pause = SOON.max(at.elapsed() * SHARE);
-            let has_differences = |rows: &super::ledger::Rows| rows.values().flatten().any(|it| *it != 0);
-            match walked {
-                Ok(unmet) if has_differences(&unmet) => {
-                    if is_ended(pause) {
-                        return;
-                    }
-                    report(ledger.walk(scope).map(|again| ledger.correct(&[unmet, again])));
-                }
-                other => report(other.map(drop)),
-            }
-            report(ledger.sweep());
+            walks.walk();
+            report(walks.ledger.sweep());
+            pause = SOON.max(walks.at.elapsed() * SHARE);
         }
     };
     thread::Builder::new()
@@ -72,14 +58,49 @@ pub(super) fn start(ledger: Arc<Ledger>, scope: Scope, losses: Arc<Losses>) -> R
     Ok(end)
 }
 
+/// What one walk has to know of those before.
+struct Walks {
+    ledger: Arc<Ledger>,
+    scope: Scope,
+    losses: Arc<Losses>,
+    /// When the last one began.
+    at: Instant,
+    /// What one that is long ago did not meet. What a later one does not meet either is not in a namespace on its way
+    /// out: that exists for some seconds and is in no list (`cleanup_net` in `net/core/net_namespace.c`), or for minutes
+    /// if an orphan holds it.
+    before: Option<(Instant, Rows)>,
+    /// Sockets that were taken away.
+    taken: u64,
+}
+
+impl Walks {
+    fn walk(&mut self) {
+        self.at = Instant::now();
+        let unmet = match self.ledger.walk(self.scope) {
+            Ok(unmet) => unmet,
+            Err(error) => return report(Err(error)),
+        };
+        self.ledger.restore(&unmet);
+        match &self.before {
+            Some((at, _)) if at.elapsed() < AT_LATEST => return,
+            Some((_, before)) => {
+                let skipped = self.skipped().saturating_sub(self.taken);
+                self.taken += self.ledger.correct((before, &unmet), skipped);
+            }
+            None => {}
+        }
+        self.before = Some((self.at, unmet));
+    }
+
+    /// Runs of hooks that the kernel has skipped; 0 if that cannot be read, which `tcpwatch_collector_success` shows.
+    fn skipped(&self) -> u64 {
+        let totals = self.losses.read().unwrap_or_default();
+        totals.lost.get(&Cause::Recursion).copied().unwrap_or_default()
+    }
+}
+
 fn report(outcome: Result<()>) {
     if let Err(error) = outcome {
         tracing::warn!("the number of sockets may be wrong: {error:#}");
     }
-}
-
-/// Runs of hooks that the kernel has skipped; 0 if that cannot be read, which `tcpwatch_collector_success` shows.
-fn skipped(losses: &Losses) -> u64 {
-    let totals = losses.read().unwrap_or_default();
-    totals.lost.get(&Cause::Recursion).copied().unwrap_or_default()
 }
