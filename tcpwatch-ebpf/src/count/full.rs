@@ -27,9 +27,7 @@ fn watches_minis() -> bool {
 pub(crate) fn accepting(sock: Sock, block: Block) {
     let counted = super::is_on() && super::wants(sock);
     let left_over = accepting::note(sock.remote_port(), counted && watches_minis());
-    if counted
-        && let Some(kept) = sock.storage(&CLOCKS, BPF_SK_STORAGE_GET_F_CREATE.into())
-    {
+    if counted && let Some(kept) = sock.storage(&CLOCKS, BPF_SK_STORAGE_GET_F_CREATE.into()) {
         // SAFETY: the helper returned a live value.
         books::enters(sock, unsafe { &raw mut (*kept).mark }, SYN_RECV, block as u32);
     }
@@ -168,12 +166,7 @@ enum Heir {
 
 /// Takes the note that the start of the mini-socket's timer left.
 #[inline(always)]
-fn heir(
-    sock: Sock,
-    old: u8,
-    since_ns: u64,
-    (words, writer): (&mut Words, u32),
-) -> Heir {
+fn heir(sock: Sock, old: u8, since_ns: u64, (words, writer): (&mut Words, u32)) -> Heir {
     if !watches_minis() {
         return guess(sock, old);
     }

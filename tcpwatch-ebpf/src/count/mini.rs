@@ -64,7 +64,12 @@ pub(crate) fn event(
             settle(pending, words);
             if is_request {
                 words.adder()(transition(LISTEN, SYN_RECV), 1);
-                books::mini_enters(timer.address(), mini.common.listener().cgroup(), HALF_OPEN.into(), WRITER);
+                books::mini_enters(
+                    timer.address(),
+                    mini.common.listener().cgroup(),
+                    HALF_OPEN.into(),
+                    WRITER,
+                );
             } else {
                 born(timer, mini);
             }

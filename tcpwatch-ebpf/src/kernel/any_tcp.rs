@@ -4,7 +4,8 @@ use aya_ebpf::{
     Global,
     bindings::seq_file,
     helpers::generated::{
-        bpf_seq_write, bpf_skc_to_tcp_request_sock, bpf_skc_to_tcp_sock, bpf_skc_to_tcp_timewait_sock,
+        bpf_seq_write, bpf_skc_to_tcp_request_sock, bpf_skc_to_tcp_sock,
+        bpf_skc_to_tcp_timewait_sock,
     },
 };
 use tcpwatch_common::MiniKind;
@@ -102,7 +103,10 @@ impl AnyTcp {
         let timewait = unsafe { bpf_skc_to_tcp_timewait_sock(self.0.cast_mut().cast()) };
         if !timewait.is_null() {
             let state = field(timewait.cast_const().cast(), &maps::TW_SUBSTATE);
-            return Some(Seeded::Timewait { timer: address(timewait.cast(), &maps::TW_TIMER), state });
+            return Some(Seeded::Timewait {
+                timer: address(timewait.cast(), &maps::TW_TIMER),
+                state,
+            });
         }
         // SAFETY: as above.
         let request = unsafe { bpf_skc_to_tcp_request_sock(self.0.cast_mut().cast()) };

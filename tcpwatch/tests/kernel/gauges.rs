@@ -17,9 +17,7 @@ use super::harness::{
     let_pass,
     netns::Netns,
     poll,
-    sockets::{
-        Pair, V4, bound, half_close, start_connect, unbound,
-    },
+    sockets::{Pair, V4, bound, half_close, start_connect, unbound},
 };
 
 /// The result of one scrape: series and values, as written.

@@ -319,7 +319,11 @@ impl Task<'_> {
     }
 
     /// The books about sockets, and the program that walks through them.
-    fn take_books(&self, ebpf: &mut Ebpf, btf: &Btf) -> Result<Option<(BookMaps, u32)>, ProbeError> {
+    fn take_books(
+        &self,
+        ebpf: &mut Ebpf,
+        btf: &Btf,
+    ) -> Result<Option<(BookMaps, u32)>, ProbeError> {
         if !self.counts() {
             return Ok(None);
         }

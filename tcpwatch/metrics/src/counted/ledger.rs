@@ -117,20 +117,14 @@ impl Ledger {
         Ok(unmet)
     }
 
-    /// Takes away what neither of two walks has met, if no more hooks than `skipped` were skipped: the ends of those
-    /// sockets were. If there are more, they are in namespaces that no walk comes to. Returns how many were taken away.
-    pub(super) fn correct(&self, (first, second): (&Rows, &Rows), skipped: u64) -> u64 {
+    /// Takes away what neither of two walks has met.
+    pub(super) fn correct(&self, (first, second): (&Rows, &Rows)) {
         let mut unmet = first.clone();
         for (cgroup, row) in &mut unmet {
             let again = second.get(cgroup).copied().unwrap_or_default();
             row.iter_mut().zip(again).for_each(|(number, again)| *number = (*number).min(again));
         }
-        let number = surplus(&unmet);
-        if number > skipped {
-            return 0;
-        }
         self.apply(&unmet, |number| number.max(0));
-        number
     }
 
     /// Where more were met than are counted, sockets were taken away that do exist: they are back.
@@ -151,7 +145,8 @@ impl Ledger {
     pub(super) fn sweep(&self) -> Result<()> {
         let mut marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner);
         let limit = u64::try_from(MINI_AT_MOST.as_nanos()).unwrap_or(u64::MAX);
-        let stale: Vec<Mark> = marks.sweep(limit).context("cannot read the marks of mini-sockets")?;
+        let stale: Vec<Mark> =
+            marks.sweep(limit).context("cannot read the marks of mini-sockets")?;
         drop(marks);
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
         for mark in stale {

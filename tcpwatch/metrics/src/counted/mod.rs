@@ -149,7 +149,8 @@ const fn gauge_value(count: i64) -> f64 {
 /// What the last walk was like, and what the walks have corrected.
 fn walk(stand: &Stand) -> Vec<ScrapeFamily> {
     let drift = "Sockets that walks have corrected tcpwatch_sockets by: missing ones were not counted, surplus ones have \
-                 gone without being counted, because a hook was skipped.";
+                 gone without being counted, because a hook was skipped, as two walks 5 minutes apart agree; among them are \
+                 sockets of namespaces that only an open file holds, which no walk comes to.";
     let drift = ScrapeFamily::counter("tcpwatch_sockets_drift_total", drift)
         .with(&[("direction", "missing")], number(stand.missing))
         .with(&[("direction", "surplus")], number(stand.surplus));

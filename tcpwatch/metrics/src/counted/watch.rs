@@ -32,7 +32,7 @@ pub(super) fn start(ledger: Arc<Ledger>, scope: Scope, losses: Arc<Losses>) -> R
     let (end, ended) = mpsc::channel();
     let (first, is_done) = mpsc::channel();
     let work = move || {
-        let mut walks = Walks { ledger, scope, losses, at: Instant::now(), before: None, taken: 0 };
+        let mut walks = Walks { ledger, scope, losses, at: Instant::now(), before: None };
         walks.walk();
         let _nobody_waits = first.send(());
         let mut known = walks.skipped();
@@ -69,8 +69,6 @@ struct Walks {
     /// out: that exists for some seconds and is in no list (`cleanup_net` in `net/core/net_namespace.c`), or for minutes
     /// if an orphan holds it.
     before: Option<(Instant, Rows)>,
-    /// Sockets that were taken away.
-    taken: u64,
 }
 
 impl Walks {
@@ -83,10 +81,7 @@ impl Walks {
         self.ledger.restore(&unmet);
         match &self.before {
             Some((at, _)) if at.elapsed() < AT_LATEST => return,
-            Some((_, before)) => {
-                let skipped = self.skipped().saturating_sub(self.taken);
-                self.taken += self.ledger.correct((before, &unmet), skipped);
-            }
+            Some((_, before)) => self.ledger.correct((before, &unmet)),
             None => {}
         }
         self.before = Some((self.at, unmet));

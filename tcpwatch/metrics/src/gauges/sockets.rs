@@ -99,10 +99,8 @@ impl Collector for SocketGauges {
             ("close_wait", close_wait.as_ref().ok()),
             ("waiting", self.waiting.as_ref()),
         ];
-        let answered: Vec<_> = dumps
-            .into_iter()
-            .filter_map(|(name, dump)| dump.map(|dump| (name, dump)))
-            .collect();
+        let answered: Vec<_> =
+            dumps.into_iter().filter_map(|(name, dump)| dump.map(|dump| (name, dump))).collect();
         costs(&answered, families);
 
         let mut destinations = Destinations::default();

@@ -12,15 +12,18 @@ use std::{
 use tcpwatch_core::event::{KnownKind, TcpState};
 use tcpwatch_kernel::source::snapshot::{Owners, Scope, take};
 
-use crate::harness::{
-    cgroup::Cgroup,
-    every_state::{BY_STATE, one_in_every_state},
-    exporter::{Exporter, Samples},
-    let_pass,
-    netns::Netns,
-    peer::Peer,
-    poll, poll_within,
-    sockets::{Pair, V4, V6, half_close},
+use crate::{
+    coverage::Coverage,
+    harness::{
+        cgroup::Cgroup,
+        every_state::{BY_STATE, one_in_every_state},
+        exporter::{Exporter, Samples},
+        let_pass,
+        netns::Netns,
+        peer::Peer,
+        poll, poll_within,
+        sockets::{Pair, V4, V6, half_close},
+    },
 };
 
 /// How long namespaces, cgroups and connections come and go.
@@ -81,7 +84,10 @@ fn every_socket_is_counted_once_in_the_state_it_is_in_whether_it_was_there_befor
             let page = exporter.samples();
             assert_sums(&page);
             for direction in ["missing", "surplus"] {
-                assert_eq!(page.count(&format!("sockets_drift_total{{direction=\"{direction}\"}}")), 0);
+                assert_eq!(
+                    page.count(&format!("sockets_drift_total{{direction=\"{direction}\"}}")),
+                    0
+                );
             }
         }
         drop(kept);
@@ -89,8 +95,9 @@ fn every_socket_is_counted_once_in_the_state_it_is_in_whether_it_was_there_befor
         for (name, exporter) in &exporters {
             poll(name, || {
                 let mut seen = by_state(&exporter.samples());
-                ["time_wait", "fin_wait_2_or_time_wait"].map(|state| seen.insert(state, 0));
-                println!("{name}: {seen:?} {}", exporter.samples().missed());
+                for state in ["time_wait", "fin_wait_2_or_time_wait"] {
+                    seen.remove(state);
+                }
                 seen.values().all(|count| *count == 0).then_some(())
             });
         }
@@ -244,10 +251,13 @@ fn after_services_have_come_and_gone_the_books_are_what_a_list_says() {
         pairs.iter().for_each(|pair| half_close(&pair.client));
         (listener, pairs)
     });
+    let coverage = Coverage::start();
     let (is_over, number) = (AtomicBool::new(false), AtomicU32::new(0));
     let worker = || {
         while !is_over.load(Ordering::Relaxed) {
             service(number.fetch_add(1, Ordering::Relaxed));
+            // The witness has room for so many events.
+            let_pass(Duration::from_millis(50));
         }
     };
     let exporter = thread::scope(|scope| {
@@ -261,6 +271,16 @@ fn after_services_have_come_and_gone_the_books_are_what_a_list_says() {
         exporter
     });
     let missed = exporter.samples().missed();
+    // Events of sockets for which the kernel ran no BPF program at all.
+    let uncovered = coverage.and_then(Coverage::stop).map_or_else(
+        |why| {
+            println!("whether BPF was kept from it is not known: {why}");
+            0
+        },
+        |found| i64::try_from(found.len()).unwrap(),
+    );
+    // A change that was missed is one socket too many in a state, and one too few in another.
+    let excused = 2 * (missed + uncovered);
     let mut last = BTreeMap::new();
     poll_within(SETTLED, "the books to be right", || {
         let page = exporter.samples();
@@ -274,18 +294,18 @@ fn after_services_have_come_and_gone_the_books_are_what_a_list_says() {
             .filter(|(_, apart)| *apart != 0)
             .collect();
         if apart != last {
-            let orphans = std::fs::read_to_string("/proc/net/sockstat").unwrap();
-            println!("measured: {apart:?} {}", orphans.lines().nth(1).unwrap());
+            println!("measured: {apart:?}");
         }
-        // What the kernel skipped is missing until a walk corrects it.
-        let is_right = apart.values().map(|apart| apart.abs()).sum::<i64>() <= missed;
+        let is_right = apart.values().map(|apart| apart.abs()).sum::<i64>() <= excused;
         last = apart;
         is_right.then_some(())
     });
     let page = exporter.samples();
     let services = number.load(Ordering::Relaxed);
-    println!("measured: {services} services, {missed} runs of hooks skipped");
+    println!(
+        "measured: {services} services, {missed} runs of hooks skipped, {uncovered} events not covered"
+    );
     assert!(services > 20, "{services}");
-    assert_eq!(page.count("sockets_drift_total{direction=\"missing\"}"), 0);
+    assert!(page.count("sockets_drift_total{direction=\"missing\"}") <= excused);
     assert!(by_state(&page)["close_wait"] >= 5);
 }

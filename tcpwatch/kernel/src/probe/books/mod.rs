@@ -20,8 +20,8 @@ use tcpwatch_common::books::{
 
 use crate::clock;
 
-pub use walk::{WalkError, Walker};
 pub(super) use walk::load;
+pub use walk::{WalkError, Walker};
 
 /// Room for mini-sockets: four times what the kernel allows in one namespace (`tcp_max_tw_buckets`), in bounds.
 pub(super) fn marks_room() -> u32 {
@@ -102,11 +102,7 @@ pub struct Cells(PerCpuHashMap<MapData, u32, Cell>);
 pub const CELLS_ROOM: u32 = MAX_CELLS;
 
 impl Books {
-    pub(super) fn new(
-        (cells, marks): BookMaps,
-        marks_room: u32,
-        ebpf: Weak<Mutex<Ebpf>>,
-    ) -> Self {
+    pub(super) fn new((cells, marks): BookMaps, marks_room: u32, ebpf: Weak<Mutex<Ebpf>>) -> Self {
         let marks = Marks { map: marks, room: marks_room };
         Self { cells: Cells(cells), marks, walker: Walker::new(ebpf) }
     }
