@@ -176,7 +176,7 @@ mod tests {
     const ECONNRESET: u16 = 104;
 
     #[derive(Clone, Copy)]
-    enum Step {
+    enum AwaitStep {
         Received,
         Closed(Closing),
         Sent(u8),
@@ -186,16 +186,16 @@ mod tests {
     const ORPHAN: Closing = Closing { from: FIN_WAIT_2, error: 0, flags: FLAG_DEAD, reset: None };
 
     /// Ends and received resets that are counted, the last settled.
-    fn counted(steps: &[Step]) -> (Vec<(Reason, u64)>, u64) {
+    fn counted(steps: &[AwaitStep]) -> (Vec<(Reason, u64)>, u64) {
         let mut words = [0; WORDS];
         let mut awaiting = Awaiting::default();
         let mut add = |word: usize, number: u64| words[word] += number;
         for (now, step) in (1..).zip(steps) {
             match *step {
-                Step::Received => awaiting.received(SOCK, now, &mut add),
-                Step::Closed(closing) => awaiting.closed(SOCK, now, closing, &mut add),
-                Step::Sent(state) => awaiting.sent(SOCK, now, state, &mut add),
-                Step::Other => awaiting.closed(SOCK + 8, now, ORPHAN, &mut add),
+                AwaitStep::Received => awaiting.received(SOCK, now, &mut add),
+                AwaitStep::Closed(closing) => awaiting.closed(SOCK, now, closing, &mut add),
+                AwaitStep::Sent(state) => awaiting.sent(SOCK, now, state, &mut add),
+                AwaitStep::Other => awaiting.closed(SOCK + 8, now, ORPHAN, &mut add),
             }
         }
         awaiting.settle(&mut add);
@@ -205,27 +205,27 @@ mod tests {
 
     #[test]
     fn a_reset_that_follows_the_end_is_why_it_ended() {
-        let ends = counted(&[Step::Closed(ORPHAN), Step::Sent(7)]);
+        let ends = counted(&[AwaitStep::Closed(ORPHAN), AwaitStep::Sent(7)]);
         assert_eq!(ends, (vec![(Reason::ResetSent, 1)], 0));
     }
 
     #[test]
     fn an_accepted_reset_that_is_followed_by_a_sent_one_was_none() {
         let reset = Closing { error: ECONNRESET, ..ORPHAN };
-        let steps = [Step::Received, Step::Closed(reset), Step::Sent(7)];
+        let steps = [AwaitStep::Received, AwaitStep::Closed(reset), AwaitStep::Sent(7)];
         assert_eq!(counted(&steps), (vec![(Reason::ResetSent, 1)], 0));
         assert_eq!(counted(&steps[..2]), (vec![(Reason::ResetReceived, 1)], 1));
     }
 
     #[test]
     fn a_reset_that_goes_before_the_end_is_why_it_ended() {
-        let ends = counted(&[Step::Sent(FIN_WAIT_2), Step::Closed(ORPHAN)]);
+        let ends = counted(&[AwaitStep::Sent(FIN_WAIT_2), AwaitStep::Closed(ORPHAN)]);
         assert_eq!(ends, (vec![(Reason::ResetSent, 1)], 0));
     }
 
     #[test]
     fn without_a_reset_there_was_no_room_for_time_wait() {
-        let ends = counted(&[Step::Closed(ORPHAN), Step::Other, Step::Sent(1)]);
+        let ends = counted(&[AwaitStep::Closed(ORPHAN), AwaitStep::Other, AwaitStep::Sent(1)]);
         assert_eq!(ends, (vec![(Reason::TimeWaitOverflow, 2)], 0));
     }
 
@@ -233,8 +233,9 @@ mod tests {
     fn a_socket_in_the_memory_of_one_that_has_ended_is_another_one() {
         let reset = Closing { error: ECONNRESET, ..ORPHAN };
         let aborted = Closing { from: ESTABLISHED, ..Closing::default() };
-        let first = [Step::Received, Step::Closed(reset)];
-        let second = [Step::Sent(SYN_SENT), Step::Closed(aborted), Step::Sent(CLOSED)];
+        let first = [AwaitStep::Received, AwaitStep::Closed(reset)];
+        let second =
+            [AwaitStep::Sent(SYN_SENT), AwaitStep::Closed(aborted), AwaitStep::Sent(CLOSED)];
         let (mut ends, resets) = counted(&[&first[..], &second[..]].concat());
         ends.sort_unstable();
         assert_eq!(ends, [(Reason::ResetReceived, 1), (Reason::ResetSent, 1)]);

@@ -107,7 +107,7 @@ pub const SYNS_SUM: usize = SYNS + SYN_BOUND + 1;
 pub const CONNECT_ENDS: usize = SYNS_SUM + 1;
 /// First word: ended connections, by [`Reason`].
 pub const ENDS: usize = CONNECT_ENDS + Reason::ROOM;
-/// First word: segments sent again, by [`Again`].
+/// First word: segments sent again, by [`RetransmitKind`].
 pub const AGAIN: usize = ENDS + Reason::ROOM;
 /// Connections accepted.
 pub const ACCEPTS: usize = AGAIN + 4;
@@ -135,7 +135,7 @@ pub const BURIALS: usize = 4096;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 #[expect(missing_docs, reason = "the words say it")]
-pub enum Again {
+pub enum RetransmitKind {
     Syn = 0,
     SynAck = 1,
     Fin = 2,

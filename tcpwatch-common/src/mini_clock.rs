@@ -19,7 +19,7 @@ pub const DECIDED_WITHIN_NS: u64 = 20_000_000;
 
 /// What an event means as it comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum ClockStep {
     /// A mini-socket begins.
     Begins,
     /// The timer of one that is known runs anew; [`Anew`] says why.
@@ -43,7 +43,7 @@ pub enum Anew {
 }
 
 #[expect(clippy::inline_always, reason = "the kernel side has no room for a call")]
-impl Step {
+impl ClockStep {
     /// Of an event; `is_known` says that a start is about a mini-socket that is there already.
     #[must_use]
     #[inline(always)]
@@ -107,12 +107,12 @@ mod tests {
     #[test]
     fn only_the_expiry_of_a_timewait_socket_is_an_end_by_itself() {
         for kind in [MiniKind::TimeWait, MiniKind::Request] {
-            assert_eq!(Step::of(kind, TimerEvent::Start, false), Step::Begins);
-            assert_eq!(Step::of(kind, TimerEvent::Start, true), Step::RunsAnew);
-            assert_eq!(Step::of(kind, TimerEvent::Cancel, true), Step::Waits);
+            assert_eq!(ClockStep::of(kind, TimerEvent::Start, false), ClockStep::Begins);
+            assert_eq!(ClockStep::of(kind, TimerEvent::Start, true), ClockStep::RunsAnew);
+            assert_eq!(ClockStep::of(kind, TimerEvent::Cancel, true), ClockStep::Waits);
         }
-        assert_eq!(Step::of(MiniKind::TimeWait, TimerEvent::Expire, true), Step::Ends);
-        assert_eq!(Step::of(MiniKind::Request, TimerEvent::Expire, true), Step::Waits);
+        assert_eq!(ClockStep::of(MiniKind::TimeWait, TimerEvent::Expire, true), ClockStep::Ends);
+        assert_eq!(ClockStep::of(MiniKind::Request, TimerEvent::Expire, true), ClockStep::Waits);
     }
 
     #[test]

@@ -20,7 +20,7 @@ use crate::{
 
 /// Why a record did not reach the ring.
 #[derive(Clone, Copy)]
-pub(crate) enum Loss {
+pub(crate) enum EmitFailure {
     RingFull,
     /// A socket that says it is TCP but is not a full TCP socket.
     NotATcpSocket,
@@ -81,7 +81,7 @@ pub(crate) fn v6(head: RecordHead) -> RecordHead {
 
 /// Copies the record into the ring and hands it over.
 #[inline(always)]
-pub(crate) fn emit<R: Record>(record: R) -> Result<(), Loss> {
+pub(crate) fn emit<R: Record>(record: R) -> Result<(), EmitFailure> {
     let mut entry = reserve::<R>()?;
     entry.write(record);
     hand_over(entry);
@@ -91,8 +91,8 @@ pub(crate) fn emit<R: Record>(record: R) -> Result<(), Loss> {
 /// Room in the ring for a record that is put together there, because the stack has none for it. It has to be
 /// given to [`hand_over`].
 #[inline(always)]
-pub(crate) fn reserve<R: Record>() -> Result<RingBufEntry<R>, Loss> {
-    EVENTS.reserve_untyped::<R>(0).ok_or(Loss::RingFull)
+pub(crate) fn reserve<R: Record>() -> Result<RingBufEntry<R>, EmitFailure> {
+    EVENTS.reserve_untyped::<R>(0).ok_or(EmitFailure::RingFull)
 }
 
 /// The same, with the kernel functions that led here. They are written straight into the ring: the
@@ -101,7 +101,7 @@ pub(crate) fn reserve<R: Record>() -> Result<RingBufEntry<R>, Loss> {
 pub(crate) fn emit_traced<const WORDS: usize>(
     mini: MiniSocket<WORDS>,
     ctx: &BtfTracePointContext,
-) -> Result<(), Loss> {
+) -> Result<(), EmitFailure> {
     let mut entry = reserve::<MiniSocketCancel<WORDS>>()?;
     let record = entry.as_mut_ptr();
     // SAFETY: the entry is reserved for a record of this type; only addresses are taken here.
@@ -128,14 +128,16 @@ pub(crate) fn hand_over<R: Record>(entry: RingBufEntry<R>) {
 
 /// Counts a loss under its cause; the first complaint of its kind on a CPU is also logged.
 #[inline(always)]
-pub(crate) fn count_loss(ctx: &BtfTracePointContext, loss: Loss, hook: Hook) {
+pub(crate) fn count_loss(ctx: &BtfTracePointContext, loss: EmitFailure, hook: Hook) {
     let counter = match loss {
-        Loss::RingFull => {
+        EmitFailure::RingFull => {
             add_one(Counter::RingFull, hook);
             return;
         }
-        Loss::UndecidedFull => Counter::UndecidedFull,
-        Loss::NotATcpSocket | Loss::UnknownFamily | Loss::Unreadable => Counter::Unreadable,
+        EmitFailure::UndecidedFull => Counter::UndecidedFull,
+        EmitFailure::NotATcpSocket | EmitFailure::UnknownFamily | EmitFailure::Unreadable => {
+            Counter::Unreadable
+        }
     };
     // These come before the record was announced.
     attempt(hook);
@@ -158,13 +160,19 @@ pub(crate) fn count_full_ring(hook: Hook) {
 
 /// Not inlined: it is long, rare, and the same for every hook.
 #[inline(never)]
-fn complain(ctx: &BtfTracePointContext, loss: Loss) {
+fn complain(ctx: &BtfTracePointContext, loss: EmitFailure) {
     match loss {
-        Loss::RingFull => {}
-        Loss::UndecidedFull => warn!(ctx, "too many connects wait for their port to be known"),
-        Loss::NotATcpSocket => warn!(ctx, "skipped a TCP socket that is not a full socket"),
-        Loss::UnknownFamily => warn!(ctx, "skipped a TCP socket of an unknown address family"),
-        Loss::Unreadable => warn!(ctx, "skipped a mini-socket or segment that cannot be read"),
+        EmitFailure::RingFull => {}
+        EmitFailure::UndecidedFull => {
+            warn!(ctx, "too many connects wait for their port to be known");
+        }
+        EmitFailure::NotATcpSocket => warn!(ctx, "skipped a TCP socket that is not a full socket"),
+        EmitFailure::UnknownFamily => {
+            warn!(ctx, "skipped a TCP socket of an unknown address family");
+        }
+        EmitFailure::Unreadable => {
+            warn!(ctx, "skipped a mini-socket or segment that cannot be read");
+        }
     }
 }
 

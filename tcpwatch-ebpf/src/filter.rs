@@ -14,7 +14,7 @@ use crate::{
 
 /// What the filter has to say about a socket's ports.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum PortsVerdict {
     Wanted,
     /// A port that was asked for is not chosen yet.
     Undecided,
@@ -40,25 +40,25 @@ pub(crate) fn asks_ports() -> bool {
 
 /// Are these ports wanted? A port of 0 is not known yet.
 #[inline(always)]
-pub(crate) fn ports((local, remote): (u16, u16)) -> Verdict {
-    let mut verdict = Verdict::Wanted;
+pub(crate) fn ports((local, remote): (u16, u16)) -> PortsVerdict {
+    let mut verdict = PortsVerdict::Wanted;
     if asked(FILTER_PORT) && !in_set(PortSet::Any, local) && !in_set(PortSet::Any, remote) {
         if local != 0 && remote != 0 {
-            return Verdict::Unwanted;
+            return PortsVerdict::Unwanted;
         }
-        verdict = Verdict::Undecided;
+        verdict = PortsVerdict::Undecided;
     }
     if asked(FILTER_LOCAL_PORT) && !in_set(PortSet::Local, local) {
         if local != 0 {
-            return Verdict::Unwanted;
+            return PortsVerdict::Unwanted;
         }
-        verdict = Verdict::Undecided;
+        verdict = PortsVerdict::Undecided;
     }
     if asked(FILTER_REMOTE_PORT) && !in_set(PortSet::Remote, remote) {
         if remote != 0 {
-            return Verdict::Unwanted;
+            return PortsVerdict::Unwanted;
         }
-        verdict = Verdict::Undecided;
+        verdict = PortsVerdict::Undecided;
     }
     verdict
 }
@@ -66,12 +66,12 @@ pub(crate) fn ports((local, remote): (u16, u16)) -> Verdict {
 /// The same for a socket whose ports are all known; one that is not cannot be wanted.
 #[inline(always)]
 pub(crate) fn known_ports(known: (u16, u16)) -> bool {
-    ports(known) == Verdict::Wanted
+    ports(known) == PortsVerdict::Wanted
 }
 
 /// What is known of a wanted socket.
 #[derive(Clone, Copy)]
-pub(crate) struct Wanted {
+pub(crate) struct WantedSocket {
     pub(crate) ports: (u16, u16),
     pub(crate) netns: u32,
 }
@@ -79,28 +79,28 @@ pub(crate) struct Wanted {
 /// Is what happens to this socket wanted, as far as its addresses do not matter? `tcp` is the socket itself,
 /// or the listener that has it.
 #[inline(always)]
-pub(crate) fn socket(sock: Sock, tcp: TcpSock) -> Option<Wanted> {
+pub(crate) fn socket(sock: Sock, tcp: TcpSock) -> Option<WantedSocket> {
     let ports = (sock.bound_port(), sock.remote_port());
     if !known_ports(ports) {
         return None;
     }
     let netns = tcp.netns();
-    self::netns(netns).then_some(Wanted { ports, netns })
+    self::netns(netns).then_some(WantedSocket { ports, netns })
 }
 
 /// Is a listener on this port wanted? It has no remote port. Without `bind()` its port is chosen after
 /// LISTEN was entered.
 #[inline(always)]
-pub(crate) fn listener_port(local: u16) -> Verdict {
+pub(crate) fn listener_port(local: u16) -> PortsVerdict {
     if asked(FILTER_REMOTE_PORT) {
-        return Verdict::Unwanted;
+        return PortsVerdict::Unwanted;
     }
     if asked(FILTER_PORT) && !in_set(PortSet::Any, local)
         || asked(FILTER_LOCAL_PORT) && !in_set(PortSet::Local, local)
     {
-        return if local == 0 { Verdict::Undecided } else { Verdict::Unwanted };
+        return if local == 0 { PortsVerdict::Undecided } else { PortsVerdict::Unwanted };
     }
-    Verdict::Wanted
+    PortsVerdict::Wanted
 }
 
 #[inline(always)]

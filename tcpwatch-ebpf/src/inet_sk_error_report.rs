@@ -8,7 +8,7 @@ use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 use tcpwatch_common::{RecordHead, RecordKind, SocketError, counter::Hook};
 
 use crate::{
-    emit::{self, Loss},
+    emit::{self, EmitFailure},
     filter,
     kernel::{Addresses, Sock},
     trial,
@@ -23,7 +23,7 @@ fn error_report(ctx: BtfTracePointContext) -> i32 {
 }
 
 #[inline(always)]
-fn try_error_report(ctx: &BtfTracePointContext) -> Result<(), Loss> {
+fn try_error_report(ctx: &BtfTracePointContext) -> Result<(), EmitFailure> {
     let sock = Sock::argument(ctx, 0);
     if !sock.is_tcp() {
         return Ok(());
@@ -37,7 +37,7 @@ fn try_error_report(ctx: &BtfTracePointContext) -> Result<(), Loss> {
     if error == 0 || sock.remote_port() == 0 {
         return Ok(());
     }
-    let tcp = sock.as_tcp().ok_or(Loss::NotATcpSocket)?;
+    let tcp = sock.as_tcp().ok_or(EmitFailure::NotATcpSocket)?;
     let ports = (tcp.local_port(), sock.remote_port());
     let netns = tcp.netns();
     if !filter::known_ports(ports) || !filter::netns(netns) {
@@ -45,7 +45,7 @@ fn try_error_report(ctx: &BtfTracePointContext) -> Result<(), Loss> {
     }
     let head = emit::head(RecordKind::SocketError, sock.cookie(), netns, ports, 0);
     let head = RecordHead { cgroup: tcp.cgroup(), ..head };
-    match sock.addresses().ok_or(Loss::UnknownFamily)? {
+    match sock.addresses().ok_or(EmitFailure::UnknownFamily)? {
         Addresses::V4 { local, remote } if filter::v4(local, remote) => {
             record(emit::v4(head), error, state, local, remote)
         }
@@ -63,7 +63,7 @@ fn record<const WORDS: usize>(
     state: u8,
     local: [u32; WORDS],
     remote: [u32; WORDS],
-) -> Result<(), Loss> {
+) -> Result<(), EmitFailure> {
     emit::attempt(Hook::ErrorReport);
     emit::emit(SocketError { head, error: error.into(), state, reserved: [0; 3], local, remote })
 }

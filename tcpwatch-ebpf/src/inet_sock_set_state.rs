@@ -17,8 +17,8 @@ use crate::{
     accepting, closing,
     copies::{self, Copy},
     count,
-    emit::{self, Loss},
-    filter::{self, Verdict},
+    emit::{self, EmitFailure},
+    filter::{self, PortsVerdict},
     kernel::{Addresses, SOCK_DEAD, SOCK_DONE, Sock, TcpSock},
     maps, owner, sent_before, trial, undecided,
 };
@@ -56,7 +56,7 @@ fn set_state_fifth(ctx: BtfTracePointContext) -> i32 {
 #[inline(always)]
 fn observe(ctx: &BtfTracePointContext, copy: Copy) -> i32 {
     // First of all, because it is all that a copy does as a rule.
-    if let Some(change) = Change::of(ctx)
+    if let Some(change) = TracedChange::of(ctx)
         && copy.takes(change.sock, change.new)
     {
         change.observe(ctx, copy);
@@ -66,21 +66,21 @@ fn observe(ctx: &BtfTracePointContext, copy: Copy) -> i32 {
 
 /// What the tracepoint reports of a TCP socket.
 #[derive(Clone, Copy)]
-struct Change {
+struct TracedChange {
     sock: Sock,
     old: u8,
     new: u8,
 }
 
 /// What the filters let through.
-struct Wanted {
+struct PassedChange {
     tcp: TcpSock,
     netns: u32,
     /// Only the socket's next change has the port that a filter asks for.
     waits: bool,
 }
 
-impl Change {
+impl TracedChange {
     /// `None` if it is none of TCP: `tcp_close_state()` also "changes" FIN_WAIT_2 to FIN_WAIT_2.
     #[inline(always)]
     fn of(ctx: &BtfTracePointContext) -> Option<Self> {
@@ -111,7 +111,7 @@ impl Change {
     }
 
     #[inline(always)]
-    fn emit(self, ctx: &BtfTracePointContext, hook: Hook) -> Result<(), Loss> {
+    fn emit(self, ctx: &BtfTracePointContext, hook: Hook) -> Result<(), EmitFailure> {
         let Self { sock, old, new } = self;
         let ports = (local_port(sock, old, new)?, sock.remote_port());
         if old == LISTEN && new == SYN_RECV && ports.1 == 0 {
@@ -121,7 +121,7 @@ impl Change {
         }
         // So may the change before this one be.
         let may_be_kept = filter::asks_ports() && old == SYN_SENT;
-        let Some(Wanted { tcp, netns, waits }) = self.wanted(ports)? else {
+        let Some(PassedChange { tcp, netns, waits }) = self.wanted(ports)? else {
             if may_be_kept {
                 undecided::forget(sock.cookie());
             }
@@ -138,7 +138,7 @@ impl Change {
         let head = RecordHead { cgroup: tcp.cgroup(), ..head };
         let opens = old == SYN_SENT && new == ESTABLISHED && maps::WITH_TOTALS.load() != 0;
         let round_trip_us = if opens { tcp.syn_round_trip_us() } else { 0 };
-        let what = What { old, new, error, round_trip_us };
+        let what = StateChangeFields { old, new, error, round_trip_us };
         if may_be_kept && let Some(kept) = undecided::take(head.cookie) {
             emit_kept_back(ctx, &kept, &head, sock, hook);
         }
@@ -161,17 +161,17 @@ impl Change {
     }
 
     #[inline(always)]
-    fn wanted(self, ports: (u16, u16)) -> Result<Option<Wanted>, Loss> {
+    fn wanted(self, ports: (u16, u16)) -> Result<Option<PassedChange>, EmitFailure> {
         let Self { sock, old, new } = self;
         // A listener waits for nothing: user space asks for its port and decides.
         let listens = new == LISTEN || old == LISTEN && new == CLOSED;
         let verdict = if listens { filter::listener_port(ports.0) } else { filter::ports(ports) };
-        let waits = verdict == Verdict::Undecided && !listens;
+        let waits = verdict == PortsVerdict::Undecided && !listens;
         // A connect that found no free port never gets one.
-        if verdict == Verdict::Unwanted || waits && new == CLOSED {
+        if verdict == PortsVerdict::Unwanted || waits && new == CLOSED {
             return Ok(None);
         }
-        let tcp = sock.as_tcp().ok_or(Loss::NotATcpSocket)?;
+        let tcp = sock.as_tcp().ok_or(EmitFailure::NotATcpSocket)?;
         if new == SYN_SENT || new == ESTABLISHED {
             sent_before::learn(tcp);
         }
@@ -179,8 +179,8 @@ impl Change {
         if !filter::netns(netns) {
             return Ok(None);
         }
-        let addresses = sock.addresses().ok_or(Loss::UnknownFamily)?;
-        Ok(filter::addresses(&addresses).then_some(Wanted { tcp, netns, waits }))
+        let addresses = sock.addresses().ok_or(EmitFailure::UnknownFamily)?;
+        Ok(filter::addresses(&addresses).then_some(PassedChange { tcp, netns, waits }))
     }
 }
 
@@ -191,10 +191,10 @@ impl Change {
 /// again, `inet_sport` still holds the port of its life before (`inet_put_port` leaves it), also when a
 /// connect fails because no port is free, and so has sent nothing.
 #[inline(always)]
-fn local_port(sock: Sock, old: u8, new: u8) -> Result<u16, Loss> {
+fn local_port(sock: Sock, old: u8, new: u8) -> Result<u16, EmitFailure> {
     match sock.bound_port() {
         0 if old != CLOSED => {
-            let tcp = sock.as_tcp().ok_or(Loss::NotATcpSocket)?;
+            let tcp = sock.as_tcp().ok_or(EmitFailure::NotATcpSocket)?;
             let ends = old == SYN_SENT && new == CLOSED;
             let no_port = ends && closing::found_no_port(sock, tcp) != 0;
             Ok(if no_port { 0 } else { tcp.local_port() })
@@ -219,7 +219,7 @@ fn emit_kept_back(
     sock: Sock,
     hook: Hook,
 ) {
-    let (head, change) = What::at_last(kept, now);
+    let (head, change) = StateChangeFields::at_last(kept, now);
     if kept.task.comm[0] != 0 || kept.task.pid != 0 {
         tell_owner(ctx, &head, sock, (kept.task, OwnerVia::Connect as u16), hook);
     }
@@ -245,7 +245,7 @@ fn tell_owner(
 
 /// The part of a record that does not depend on the family.
 #[derive(Clone, Copy)]
-struct What {
+struct StateChangeFields {
     old: u8,
     new: u8,
     error: u16,
@@ -253,7 +253,7 @@ struct What {
     round_trip_us: u32,
 }
 
-impl What {
+impl StateChangeFields {
     #[inline(always)]
     fn kept_back(self, head: &RecordHead, owner: Option<(OwnerTask, u16)>) -> KeptBack {
         let Self { old, new, .. } = self;
@@ -280,8 +280,8 @@ impl What {
         sock: Sock,
         ending: Option<TcpSock>,
         hook: Hook,
-    ) -> Result<(), Loss> {
-        let addresses = sock.addresses().ok_or(Loss::UnknownFamily)?;
+    ) -> Result<(), EmitFailure> {
+        let addresses = sock.addresses().ok_or(EmitFailure::UnknownFamily)?;
         emit::attempt(hook);
         let kind = ending.map_or(head.kind, |_| RecordKind::StateChangeLast as u8);
         let head = RecordHead { kind, ..head };
@@ -298,7 +298,7 @@ impl What {
         local: [u32; WORDS],
         remote: [u32; WORDS],
         ending: Option<TcpSock>,
-    ) -> Result<(), Loss> {
+    ) -> Result<(), EmitFailure> {
         let Self { old, new, error, round_trip_us } = self;
         let change =
             StateChange { head, old, new, error, pid: round_trip_us, comm: [0; 2], local, remote };

@@ -12,13 +12,13 @@ use tcpwatch_common::{
 };
 
 use crate::{
-    emit::{self, Loss},
-    kernel::{Addresses, Listener, Queues, Request},
+    emit::{self, EmitFailure},
+    kernel::{Addresses, ListenerQueues, ListenerSock, Request},
 };
 
 /// What happens to a half-open connection.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Moment {
+pub(crate) enum HalfOpenStep {
     /// It is put into the accept queue.
     Accepted,
     /// It stays, or ends.
@@ -29,15 +29,15 @@ pub(crate) enum Moment {
 /// follows.
 #[inline(always)]
 pub(crate) fn tell(
-    (request, listener): (Request, Listener),
+    (request, listener): (Request, ListenerSock),
     head: &RecordHead,
     addresses: &Addresses,
-    moment: Moment,
+    moment: HalfOpenStep,
     hook: Hook,
-) -> Result<(), Loss> {
-    let Some(Queues { waiting, most }) = listener.queues() else { return Ok(()) };
+) -> Result<(), EmitFailure> {
+    let Some(ListenerQueues { waiting, most }) = listener.queues() else { return Ok(()) };
     let ack_dropped = request.acked() && !listener.defers();
-    let is_accepted = moment as u8 == Moment::Accepted as u8;
+    let is_accepted = moment as u8 == HalfOpenStep::Accepted as u8;
     let worth =
         if is_accepted { waiting >= most } else { waiting > most || is_crowded(listener, most) };
     if !worth && !ack_dropped {
@@ -48,7 +48,7 @@ pub(crate) fn tell(
     let flags = accepted | if ack_dropped { FLAG_ACK_DROPPED } else { 0 };
     let kind = RecordKind::ListenerQueue as u8;
     let head = RecordHead { kind, flags, cgroup: 0, ..*head };
-    let queues = Queues { waiting, most };
+    let queues = ListenerQueues { waiting, most };
     match *addresses {
         Addresses::V4 { local, remote } => {
             emit((listener, queues), emit::v4(head), (local, remote), hook)
@@ -62,18 +62,18 @@ pub(crate) fn tell(
 /// Are there so many half-open connections that the kernel drops SYNs, or answers them with cookies
 /// (`inet_csk_reqsk_queue_is_full` in `include/net/inet_connection_sock.h`; one less is enough in older kernels)?
 #[inline(always)]
-fn is_crowded(listener: Listener, most: u32) -> bool {
+fn is_crowded(listener: ListenerSock, most: u32) -> bool {
     listener.half_open() >= most
 }
 
 /// The record is put together in the ring.
 #[inline(always)]
 fn emit<const WORDS: usize>(
-    (listener, queues): (Listener, Queues),
+    (listener, queues): (ListenerSock, ListenerQueues),
     head: RecordHead,
     (local, remote): ([u32; WORDS], [u32; WORDS]),
     hook: Hook,
-) -> Result<(), Loss> {
+) -> Result<(), EmitFailure> {
     let mut entry = emit::reserve::<ListenerQueue<WORDS>>()?;
     let family = listener.family();
     entry.write(ListenerQueue {

@@ -95,14 +95,14 @@ pub(crate) struct SentBefore {
 
 /// What is counted about a full socket; freed with the socket.
 #[btf_map]
-pub(crate) static CLOCKS: SkStorage<Counted> = SkStorage::new();
+pub(crate) static CLOCKS: SkStorage<SocketNotes> = SkStorage::new();
 
 /// See [`CLOCKS`].
 #[derive(Clone, Copy)]
 #[repr(C)]
-pub(crate) struct Counted {
+pub(crate) struct SocketNotes {
     /// Since when it is in its state.
-    pub(crate) clock: Clock,
+    pub(crate) clock: StateSince,
     /// The state that it is counted in.
     pub(crate) mark: FullMark,
 }
@@ -113,7 +113,7 @@ pub(crate) static ENTERED: SkStorage<u32> = SkStorage::new();
 
 /// Since when a mini-socket is in its state, by the address of its timer.
 #[btf_map]
-pub(crate) static MINIS: HashMap<u64, Clock, { counts::MAX_MINIS as usize }> = HashMap::new();
+pub(crate) static MINIS: HashMap<u64, StateSince, { counts::MAX_MINIS as usize }> = HashMap::new();
 
 /// Full sockets that are about to be replaced by a mini-socket, by their hash.
 #[btf_map]
@@ -122,7 +122,7 @@ pub(crate) static BURIALS: Array<Burial, { counts::BURIALS }> = Array::new();
 /// A state and the moment it was entered.
 #[derive(Clone, Copy)]
 #[repr(C)]
-pub(crate) struct Clock {
+pub(crate) struct StateSince {
     /// 0 if it is not known.
     pub(crate) since_ns: u64,
     /// Kernel state number; 0 in a value that is new.

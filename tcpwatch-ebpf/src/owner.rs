@@ -6,8 +6,8 @@
 use tcpwatch_common::{Owner, OwnerTask, RecordHead, RecordKind, counter::Hook};
 
 use crate::{
-    emit::{self, Loss},
-    kernel::{Addresses, Task, TcpSock},
+    emit::{self, EmitFailure},
+    kernel::{Addresses, TaskStruct, TcpSock},
     maps::MPTCP_OWNERS,
 };
 
@@ -15,9 +15,9 @@ use crate::{
 /// belong to whom it belongs: a process opens the first one, threads of the kernel open and close others.
 #[inline(always)]
 pub(crate) fn of_system_call(tcp: TcpSock) -> Option<OwnerTask> {
-    let task = Task::of_a_process();
+    let task = TaskStruct::of_a_process();
     let Some(token) = tcp.mptcp_token() else {
-        return task.filter(|_| tcp.has_file()).map(Task::describe);
+        return task.filter(|_| tcp.has_file()).map(TaskStruct::describe);
     };
     let Some(task) = task else {
         let kept = MPTCP_OWNERS.get_ptr(token)?;
@@ -40,7 +40,7 @@ pub(crate) fn tell(
     addresses: &Addresses,
     (task, via): (OwnerTask, u16),
     hook: Hook,
-) -> Result<(), Loss> {
+) -> Result<(), EmitFailure> {
     emit::attempt(hook);
     let head = RecordHead { kind: RecordKind::Owner as u8, flags: via, ..*head };
     match *addresses {

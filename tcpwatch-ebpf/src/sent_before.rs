@@ -7,7 +7,7 @@ use aya_ebpf::helpers::bpf_ktime_get_ns;
 use tcpwatch_common::RetransmitTimes;
 
 use crate::{
-    kernel::{Segment, Sock, TcpSock, Timer, jiffies},
+    kernel::{SkBuff, Sock, TcpSock, Timer, jiffies},
     maps::{self, SENT_BEFORE, SentBefore, WRITE_TIMER},
 };
 
@@ -55,7 +55,7 @@ pub(crate) fn note(timer: Timer) {
 
 /// The times of a segment that was sent again. Takes the note.
 #[inline(always)]
-pub(crate) fn times(sock: Sock, tcp: TcpSock, segment: Segment) -> RetransmitTimes {
+pub(crate) fn times(sock: Sock, tcp: TcpSock, segment: SkBuff) -> RetransmitTimes {
     RetransmitTimes {
         sent_before_ns: take(sock, segment),
         due: tcp.write_timer_due(),
@@ -66,7 +66,7 @@ pub(crate) fn times(sock: Sock, tcp: TcpSock, segment: Segment) -> RetransmitTim
 }
 
 #[inline(always)]
-fn take(sock: Sock, segment: Segment) -> u64 {
+fn take(sock: Sock, segment: SkBuff) -> u64 {
     let Some(slot) = SENT_BEFORE.get_ptr_mut(0) else { return 0 };
     // SAFETY: the lookup returned a live value of this CPU. A timer that interrupts writes the note of
     // another socket: this one's is locked.

@@ -17,9 +17,9 @@ use tcpwatch_common::{
 };
 
 use crate::{
-    emit::{self, Loss},
+    emit::{self, EmitFailure},
     filter,
-    kernel::{Sock, Task},
+    kernel::{Sock, TaskStruct},
     maps::HOLDERS,
     owner, trial,
 };
@@ -63,13 +63,13 @@ fn learn(ctx: &BtfTracePointContext, sock: Sock, hook: Hook) {
 }
 
 #[inline(always)]
-fn try_learn(sock: Sock, hook: Hook) -> Result<(), Loss> {
+fn try_learn(sock: Sock, hook: Hook) -> Result<(), EmitFailure> {
     // A raw socket may have TCP's number.
     let Some(tcp) = sock.as_tcp() else { return Ok(()) };
     if trial::is_in(Some(tcp.netns()), hook) {
         return Ok(());
     }
-    let Some(task) = Task::of_a_process().filter(|_| tcp.has_file()) else { return Ok(()) };
+    let Some(task) = TaskStruct::of_a_process().filter(|_| tcp.has_file()) else { return Ok(()) };
     if !take_note(sock) {
         return Ok(());
     }
@@ -78,7 +78,7 @@ fn try_learn(sock: Sock, hook: Hook) -> Result<(), Loss> {
     if !filter::known_ports(ports) || !filter::netns(netns) {
         return Ok(());
     }
-    let addresses = sock.addresses().ok_or(Loss::UnknownFamily)?;
+    let addresses = sock.addresses().ok_or(EmitFailure::UnknownFamily)?;
     if !filter::addresses(&addresses) {
         return Ok(());
     }

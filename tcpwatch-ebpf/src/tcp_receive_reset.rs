@@ -9,10 +9,10 @@ use tcpwatch_common::{RecordHead, RecordKind, counter::Hook};
 
 use crate::{
     count,
-    emit::{self, Loss},
-    filter::{self, Wanted},
+    emit::{self, EmitFailure},
+    filter::{self, WantedSocket},
     kernel::Sock,
-    tcp_send_reset::What,
+    tcp_send_reset::ResetFields,
     trial,
 };
 
@@ -34,13 +34,13 @@ fn receive_reset(ctx: BtfTracePointContext) -> i32 {
 }
 
 #[inline(always)]
-fn try_receive_reset(ctx: &BtfTracePointContext) -> Result<(), Loss> {
+fn try_receive_reset(ctx: &BtfTracePointContext) -> Result<(), EmitFailure> {
     let sock = Sock::argument(ctx, 0);
     let state = sock.state();
-    let tcp = sock.as_tcp().ok_or(Loss::NotATcpSocket)?;
-    let Some(Wanted { ports, netns }) = filter::socket(sock, tcp) else { return Ok(()) };
+    let tcp = sock.as_tcp().ok_or(EmitFailure::NotATcpSocket)?;
+    let Some(WantedSocket { ports, netns }) = filter::socket(sock, tcp) else { return Ok(()) };
     let head = emit::head(RecordKind::Reset, sock.cookie(), netns, ports, 0);
     let head = RecordHead { cgroup: tcp.cgroup(), ..head };
-    let addresses = sock.addresses().ok_or(Loss::UnknownFamily)?;
-    What { head, reason: 0, state }.emit(addresses, Hook::ReceiveReset)
+    let addresses = sock.addresses().ok_or(EmitFailure::UnknownFamily)?;
+    ResetFields { head, reason: 0, state }.emit(addresses, Hook::ReceiveReset)
 }

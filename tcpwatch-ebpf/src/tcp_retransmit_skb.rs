@@ -15,10 +15,10 @@ use tcpwatch_common::{
 
 use crate::{
     count,
-    emit::{self, Loss},
-    filter::{self, Wanted},
+    emit::{self, EmitFailure},
+    filter::{self, WantedSocket},
     inet_sock_set_state::tell_kept_back,
-    kernel::{Addresses, Segment, Sock},
+    kernel::{Addresses, SkBuff, Sock},
     maps, sent_before, trial,
 };
 
@@ -47,13 +47,17 @@ fn count_again(ctx: &BtfTracePointContext) {
     if failed(ctx) {
         return;
     }
-    let flags = Segment::argument(ctx, 1).outgoing_flags();
+    let flags = SkBuff::argument(ctx, 1).outgoing_flags();
     if flags & TCP_SYN != 0 {
-        count::again(if flags & TCP_ACK == 0 { counts::Again::Syn } else { counts::Again::SynAck });
+        count::again(if flags & TCP_ACK == 0 {
+            counts::RetransmitKind::Syn
+        } else {
+            counts::RetransmitKind::SynAck
+        });
     } else if flags & TCP_FIN != 0 {
-        count::again(counts::Again::Fin);
+        count::again(counts::RetransmitKind::Fin);
     } else {
-        count::again(counts::Again::Data);
+        count::again(counts::RetransmitKind::Data);
     }
 }
 
@@ -64,14 +68,14 @@ fn failed(ctx: &BtfTracePointContext) -> bool {
 }
 
 #[inline(always)]
-fn try_retransmit(ctx: &BtfTracePointContext) -> Result<(), Loss> {
+fn try_retransmit(ctx: &BtfTracePointContext) -> Result<(), EmitFailure> {
     let sock = Sock::argument(ctx, 0);
     let state = sock.state();
-    let tcp = sock.as_tcp().ok_or(Loss::NotATcpSocket)?;
-    let Some(Wanted { ports, netns }) = filter::socket(sock, tcp) else { return Ok(()) };
+    let tcp = sock.as_tcp().ok_or(EmitFailure::NotATcpSocket)?;
+    let Some(WantedSocket { ports, netns }) = filter::socket(sock, tcp) else { return Ok(()) };
     let orphan = if sock.is_orphan() { FLAG_ORPHAN } else { 0 };
     let flags = if failed(ctx) { orphan | FLAG_NOT_SENT } else { orphan };
-    let segment = Segment::argument(ctx, 1);
+    let segment = SkBuff::argument(ctx, 1);
     let times = sent_before::is_on().then(|| sent_before::times(sock, tcp, segment));
     let kind = if times.is_some() { RecordKind::TimedRetransmit } else { RecordKind::Retransmit };
     let head = emit::head(kind, sock.cookie(), netns, ports, flags);
@@ -79,7 +83,7 @@ fn try_retransmit(ctx: &BtfTracePointContext) -> Result<(), Loss> {
     if filter::asks_ports() && state == SYN_SENT {
         tell_kept_back(ctx, sock, &head);
     }
-    let again = Again {
+    let again = RetransmitFields {
         head,
         rto: tcp.rto(),
         user_timeout_ms: tcp.user_timeout_ms(),
@@ -95,7 +99,7 @@ fn try_retransmit(ctx: &BtfTracePointContext) -> Result<(), Loss> {
 
 /// A retransmission: the part of the record that does not depend on the family.
 #[derive(Clone, Copy)]
-pub(crate) struct Again {
+pub(crate) struct RetransmitFields {
     pub(crate) head: RecordHead,
     pub(crate) rto: u32,
     pub(crate) user_timeout_ms: u32,
@@ -107,11 +111,11 @@ pub(crate) struct Again {
     pub(crate) times: Option<RetransmitTimes>,
 }
 
-impl Again {
+impl RetransmitFields {
     /// Emits the record with the addresses of `sock`, if they are wanted.
     #[inline(always)]
-    pub(crate) fn emit(self, sock: Sock, hook: Hook) -> Result<(), Loss> {
-        match sock.addresses().ok_or(Loss::UnknownFamily)? {
+    pub(crate) fn emit(self, sock: Sock, hook: Hook) -> Result<(), EmitFailure> {
+        match sock.addresses().ok_or(EmitFailure::UnknownFamily)? {
             Addresses::V4 { local, remote } if filter::v4(local, remote) => {
                 self.record(emit::v4(self.head), local, remote, hook)
             }
@@ -129,7 +133,7 @@ impl Again {
         local: [u32; WORDS],
         remote: [u32; WORDS],
         hook: Hook,
-    ) -> Result<(), Loss> {
+    ) -> Result<(), EmitFailure> {
         emit::attempt(hook);
         let Self { rto, user_timeout_ms, total, state, segment, timeouts, syn_retries, .. } = self;
         let again = Retransmit {

@@ -15,11 +15,11 @@ use tcpwatch_common::{
 
 use crate::{
     count,
-    emit::{self, Loss},
-    filter::{self, Wanted},
+    emit::{self, EmitFailure},
+    filter::{self, WantedSocket},
     kernel::Sock,
-    listener_queue::{self, Moment},
-    tcp_retransmit_skb::Again,
+    listener_queue::{self, HalfOpenStep},
+    tcp_retransmit_skb::RetransmitFields,
     trial,
 };
 
@@ -29,7 +29,7 @@ fn retransmit_synack(ctx: BtfTracePointContext) -> i32 {
         return 0;
     }
     if count::is_on() && count::wants(Sock::argument(&ctx, 0)) {
-        count::again(counts::Again::SynAck);
+        count::again(counts::RetransmitKind::SynAck);
     }
     if emit::is_on()
         && let Err(loss) = try_retransmit_synack(&ctx)
@@ -40,11 +40,11 @@ fn retransmit_synack(ctx: BtfTracePointContext) -> i32 {
 }
 
 #[inline(always)]
-fn try_retransmit_synack(ctx: &BtfTracePointContext) -> Result<(), Loss> {
+fn try_retransmit_synack(ctx: &BtfTracePointContext) -> Result<(), EmitFailure> {
     let request = Sock::request(ctx, 1);
     // The first argument is the listener, or the socket that fast open has made already.
-    let listener = Sock::argument(ctx, 0).as_tcp().ok_or(Loss::NotATcpSocket)?;
-    let Some(Wanted { ports, netns }) = filter::socket(request, listener) else {
+    let listener = Sock::argument(ctx, 0).as_tcp().ok_or(EmitFailure::NotATcpSocket)?;
+    let Some(WantedSocket { ports, netns }) = filter::socket(request, listener) else {
         return Ok(());
     };
     let cookie = request.known_cookie();
@@ -57,16 +57,18 @@ fn try_retransmit_synack(ctx: &BtfTracePointContext) -> Result<(), Loss> {
     let head = emit::head(RecordKind::Retransmit, cookie, netns, ports, flags);
     let first = Sock::argument(ctx, 0);
     if first.state() == LISTEN {
-        let addresses = request.addresses().ok_or(Loss::UnknownFamily)?;
+        let addresses = request.addresses().ok_or(EmitFailure::UnknownFamily)?;
         if filter::addresses(&addresses) {
             let of = (request.as_request(), first.as_listener());
             let hook = Hook::RetransmitSynAck;
-            if let Err(loss) = listener_queue::tell(of, &head, &addresses, Moment::Waits, hook) {
+            if let Err(loss) =
+                listener_queue::tell(of, &head, &addresses, HalfOpenStep::Waits, hook)
+            {
                 emit::count_loss(ctx, loss, hook);
             }
         }
     }
-    let again = Again {
+    let again = RetransmitFields {
         head: RecordHead { cgroup: listener.cgroup(), ..head },
         rto: 0,
         user_timeout_ms: 0,

@@ -14,9 +14,9 @@ use tcpwatch_common::{
 
 use crate::{
     count,
-    emit::{self, Loss},
+    emit::{self, EmitFailure},
     filter,
-    kernel::{Addresses, AnySock, Common, Room, Segment},
+    kernel::{Addresses, AnySock, Common, Room, SkBuff},
     maps, trial,
 };
 
@@ -29,8 +29,8 @@ fn send_reset(ctx: BtfTracePointContext) -> i32 {
 }
 
 #[inline(always)]
-fn try_send_reset(ctx: &BtfTracePointContext) -> Result<(), Loss> {
-    let (sock, segment) = (AnySock::argument(ctx, 0), Segment::unchecked(ctx, 1));
+fn try_send_reset(ctx: &BtfTracePointContext) -> Result<(), EmitFailure> {
+    let (sock, segment) = (AnySock::argument(ctx, 0), SkBuff::unchecked(ctx, 1));
     let mut room = Room([0; MINI_BYTES]);
     let copy = sock.copy(&mut room);
     let netns = match copy {
@@ -40,7 +40,7 @@ fn try_send_reset(ctx: &BtfTracePointContext) -> Result<(), Loss> {
     if trial::is_in(netns, Hook::SendReset) {
         return Ok(());
     }
-    let netns = netns.ok_or(Loss::Unreadable)?;
+    let netns = netns.ok_or(EmitFailure::Unreadable)?;
     let state = copy.map_or(0, Common::state);
     if count::is_on() && count::wants_netns(netns) {
         count::ends::reset_sent(sock.address(), state, segment.incoming_ports());
@@ -64,30 +64,31 @@ fn try_send_reset(ctx: &BtfTracePointContext) -> Result<(), Loss> {
     let (ports, addresses) = match (segment.incoming_ports(), copy) {
         (Some(ports), _) => (ports, segment.incoming_addresses()),
         (None, Some(copy)) => {
-            let local = sock.local_port().ok_or(Loss::Unreadable)?;
+            let local = sock.local_port().ok_or(EmitFailure::Unreadable)?;
             ((local, copy.ports().1), copy.addresses())
         }
-        (None, None) => return Err(Loss::Unreadable),
+        (None, None) => return Err(EmitFailure::Unreadable),
     };
     if !filter::known_ports(ports) {
         return Ok(());
     }
     let head = emit::head(RecordKind::Reset, cookie, netns, ports, flags);
-    What { head, reason, state }.emit(addresses.ok_or(Loss::UnknownFamily)?, Hook::SendReset)
+    ResetFields { head, reason, state }
+        .emit(addresses.ok_or(EmitFailure::UnknownFamily)?, Hook::SendReset)
 }
 
 /// A reset: the part of the record that does not depend on the family.
 #[derive(Clone, Copy)]
-pub(crate) struct What {
+pub(crate) struct ResetFields {
     pub(crate) head: RecordHead,
     pub(crate) reason: u32,
     pub(crate) state: u8,
 }
 
-impl What {
+impl ResetFields {
     /// Emits the record with these addresses, if they are wanted.
     #[inline(always)]
-    pub(crate) fn emit(self, addresses: Addresses, hook: Hook) -> Result<(), Loss> {
+    pub(crate) fn emit(self, addresses: Addresses, hook: Hook) -> Result<(), EmitFailure> {
         match addresses {
             Addresses::V4 { local, remote } if filter::v4(local, remote) => {
                 self.record(emit::v4(self.head), local, remote, hook)
@@ -106,7 +107,7 @@ impl What {
         local: [u32; WORDS],
         remote: [u32; WORDS],
         hook: Hook,
-    ) -> Result<(), Loss> {
+    ) -> Result<(), EmitFailure> {
         emit::attempt(hook);
         let Self { head: _, reason, state } = self;
         emit::emit(Reset { head, reason, state, reserved: [0; 3], local, remote })

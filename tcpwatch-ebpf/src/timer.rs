@@ -18,10 +18,10 @@ use tcpwatch_common::{
 
 use crate::{
     accepting, count,
-    emit::{self, Loss},
-    filter::{self, Verdict},
-    kernel::{Addresses, Mini, Room, Timer},
-    listener_queue::{self, Moment},
+    emit::{self, EmitFailure},
+    filter::{self, PortsVerdict},
+    kernel::{Addresses, MiniCopy, Room, Timer},
+    listener_queue::{self, HalfOpenStep},
     sent_before, trial,
 };
 
@@ -59,9 +59,9 @@ fn try_observe(
     kind: MiniKind,
     event: TimerEvent,
     hook: Hook,
-) -> Result<(), Loss> {
+) -> Result<(), EmitFailure> {
     let mut room = Room([0; MINI_BYTES]);
-    let mini = Mini::around(timer, kind, &mut room).ok_or(Loss::Unreadable)?;
+    let mini = MiniCopy::around(timer, kind, &mut room).ok_or(EmitFailure::Unreadable)?;
     if trial::is_in(mini.common.netns(), hook) {
         if event as u8 == TimerEvent::Start as u8 {
             trial::begins(mini.state());
@@ -80,20 +80,20 @@ fn try_observe(
 fn tell(
     ctx: &BtfTracePointContext,
     timer: Timer,
-    (kind, mini): (MiniKind, Mini<'_>),
+    (kind, mini): (MiniKind, MiniCopy<'_>),
     (event, accepted): (TimerEvent, bool),
     hook: Hook,
-) -> Result<(), Loss> {
+) -> Result<(), EmitFailure> {
     let state = mini.state();
     let ports = mini.common.ports();
-    if filter::ports(ports) == Verdict::Unwanted {
+    if filter::ports(ports) == PortsVerdict::Unwanted {
         return Ok(());
     }
-    let netns = mini.common.netns().ok_or(Loss::Unreadable)?;
+    let netns = mini.common.netns().ok_or(EmitFailure::Unreadable)?;
     if !filter::netns(netns) {
         return Ok(());
     }
-    let addresses = mini.common.addresses().ok_or(Loss::UnknownFamily)?;
+    let addresses = mini.common.addresses().ok_or(EmitFailure::UnknownFamily)?;
     if !filter::addresses(&addresses) {
         return Ok(());
     }
@@ -128,13 +128,13 @@ fn tell(
     let head = emit::head(tag, mini.common.cookie(), netns, ports, flags);
     let head = RecordHead { cgroup, ..head };
     if is_request && (early || accepted || expires_request) {
-        let moment = if accepted { Moment::Accepted } else { Moment::Waits };
+        let moment = if accepted { HalfOpenStep::Accepted } else { HalfOpenStep::Waits };
         let of = (timer.request(), listener);
         if let Err(loss) = listener_queue::tell(of, &head, &addresses, moment, hook) {
             emit::count_loss(ctx, loss, hook);
         }
     }
-    let what = What {
+    let what = TimerFields {
         expires,
         jiffies,
         event: event as u8,
@@ -166,7 +166,7 @@ enum With<'a> {
 
 /// The part of a record that does not depend on the family.
 #[derive(Clone, Copy)]
-struct What {
+struct TimerFields {
     expires: u64,
     jiffies: u64,
     event: u8,
@@ -176,7 +176,7 @@ struct What {
     listener_dropped: u32,
 }
 
-impl What {
+impl TimerFields {
     #[inline(always)]
     fn emit<const WORDS: usize>(
         self,
@@ -184,7 +184,7 @@ impl What {
         local: [u32; WORDS],
         remote: [u32; WORDS],
         with: With<'_>,
-    ) -> Result<(), Loss> {
+    ) -> Result<(), EmitFailure> {
         let Self { expires, jiffies, event, mini, state, retransmits, listener_dropped } = self;
         let record = MiniSocket {
             head,

@@ -4,12 +4,12 @@
 
 use tcpwatch_common::config::KeptBack;
 
-use crate::{emit::Loss, maps::UNDECIDED};
+use crate::{emit::EmitFailure, maps::UNDECIDED};
 
 /// Keeps a change back.
 #[inline(always)]
-pub(crate) fn keep(cookie: u64, change: &KeptBack) -> Result<(), Loss> {
-    UNDECIDED.insert(cookie, change, 0).map_err(|_code| Loss::UndecidedFull)
+pub(crate) fn keep(cookie: u64, change: &KeptBack) -> Result<(), EmitFailure> {
+    UNDECIDED.insert(cookie, change, 0).map_err(|_code| EmitFailure::UndecidedFull)
 }
 
 /// Takes a change back out.

@@ -18,16 +18,16 @@ use tcpwatch::cli::{
     exit,
     lab::{LabCommand, LabRun, Setting},
 };
-use tcpwatch_kernel::{clock, probe::filters::Family};
+use tcpwatch_kernel::{clock, probe::filters::FamilyFilter};
 use tcpwatch_lab::{
     catalog, explain,
-    hosts::{HostsError, Plan, end_orphans, prepare_for},
+    hosts::{HostsError, HostsPlan, end_orphans, prepare_for},
     lacking::lacking,
     observe,
     run::Laboratory,
     scenario::{self, Choices, Scenario},
-    show::{self, Layout, Progress, Report, Timeline},
-    story::{LeftOut, Moment, Profile, Run},
+    show::{self, ReportFile, RunProgress, TerminalLayout, TimelineWriter},
+    story::{LeftOut, Profile, Run, StoryEvent},
 };
 use tcpwatch_stream::pipeline::Live;
 use tokio::{sync::Semaphore, task::JoinSet, time::interval};
@@ -38,7 +38,7 @@ use crate::runtime;
 const DRAWN_EVERY: Duration = Duration::from_millis(200);
 
 /// One run to be made.
-type Job = (Arc<Scenario>, Family);
+type Job = (Arc<Scenario>, FamilyFilter);
 
 pub(crate) fn run(command: &LabCommand) -> Result<ExitCode> {
     match command {
@@ -78,15 +78,15 @@ fn perform(asked: &LabRun) -> Result<ExitCode> {
         return Err(first.why.clone().into());
     }
     // Before anything is run.
-    let report = asked.report.as_deref().map(Report::open).transpose()?;
+    let report = asked.report.as_deref().map(ReportFile::open).transpose()?;
     let runtime = runtime::start()?;
     let layout = layout(asked.color);
-    for pid in end_orphans(&Plan::this_program()).map_err(HostsError::Leftovers)? {
+    for pid in end_orphans(&HostsPlan::this_program()).map_err(HostsError::Leftovers)? {
         exit::say(&format!(
             "tcpwatch: ended process {pid}, left behind by a run that was killed\n"
         ));
     }
-    prepare_for(&Plan::this_program())?;
+    prepare_for(&HostsPlan::this_program())?;
     let work = async |laboratory: &Laboratory| match jobs.as_slice() {
         [job] if left_out.is_empty() => {
             one(laboratory, job, asked.profile, layout).await.map(|run| vec![run])
@@ -135,7 +135,7 @@ async fn one(
     laboratory: &Laboratory,
     (scenario, family): &Job,
     profile: Profile,
-    layout: Layout,
+    layout: TerminalLayout,
 ) -> Result<Run> {
     let mut text = Vec::new();
     show::heading(layout, scenario, &mut text);
@@ -143,9 +143,9 @@ async fn one(
     let mut timeline = None;
     let (fail, failed) = tokio::sync::oneshot::channel();
     let mut fail = Some(fail);
-    let show = |moment: &Moment| {
-        let timeline =
-            timeline.get_or_insert_with(|| Timeline::new(layout, scenario, *family, moment.at));
+    let show = |moment: &StoryEvent| {
+        let timeline = timeline
+            .get_or_insert_with(|| TimelineWriter::new(layout, scenario, *family, moment.at));
         let mut text = Vec::new();
         timeline.moment(moment, &mut text);
         if let Err(error) = exit::print(&text)
@@ -173,10 +173,10 @@ async fn many(
     laboratory: &Laboratory,
     (jobs, left_out): (&[Job], &[LeftOut]),
     asked: &LabRun,
-    layout: Layout,
+    layout: TerminalLayout,
 ) -> Result<Vec<Run>> {
     let terminal = io::stdout().is_terminal();
-    let progress = Rc::new(RefCell::new(Progress::new(layout, terminal, jobs.len())));
+    let progress = Rc::new(RefCell::new(RunProgress::new(layout, terminal, jobs.len())));
     let room = Arc::new(Semaphore::new(asked.jobs.map_or(jobs.len(), Into::into)));
     let mut going = JoinSet::new();
     let profile = asked.profile;
@@ -241,9 +241,9 @@ fn choices(profile: Profile, settings: &[Setting]) -> Choices {
     Choices { profile, set, rate: clock::tick_rate(), ..Choices::default() }
 }
 
-fn layout(color: Color) -> Layout {
+fn layout(color: Color) -> TerminalLayout {
     let terminal = io::stdout().is_terminal();
     let size = terminal_size::terminal_size().filter(|_| terminal);
-    let width = size.map_or(Layout::USUAL_WIDTH, |(columns, _)| usize::from(columns.0));
-    Layout { color: color.is_wanted(terminal), width }
+    let width = size.map_or(TerminalLayout::USUAL_WIDTH, |(columns, _)| usize::from(columns.0));
+    TerminalLayout { color: color.is_wanted(terminal), width }
 }

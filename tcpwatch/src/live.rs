@@ -14,7 +14,7 @@ use tcpwatch::cli::{
 use tcpwatch_core::{
     event::{KernelTime, Netns},
     sink::{Sink, Summary},
-    track::News,
+    track::TrackedEvent,
 };
 use tcpwatch_kernel::{
     clock,
@@ -25,7 +25,7 @@ use tcpwatch_metrics::web::Server;
 use tcpwatch_stream::{log::Log, pipeline::Live, plan::Plan, replay::Replay};
 use tcpwatch_view::{
     json_lines::JsonLines,
-    terminal::{Layout, Naming, Terminal},
+    terminal::{LogLayout, Naming, Terminal},
 };
 
 use crate::{recorded, runtime, serve, visible};
@@ -125,13 +125,13 @@ fn say_summary(summary: Option<Summary>, sink: &mut dyn Sink, output: &OutputArg
 }
 
 /// The questions the kernel cannot answer.
-fn selection(filters: &FilterArgs, output: &OutputArgs) -> Box<dyn Fn(&News) -> bool> {
+fn selection(filters: &FilterArgs, output: &OutputArgs) -> Box<dyn Fn(&TrackedEvent) -> bool> {
     let (output, filters) = (output.clone(), filters.clone());
-    Box::new(move |news| {
+    Box::new(move |tracked| {
         let states = &filters.state;
-        output.shows(news)
-            && (states.is_empty() || states.iter().any(|state| news.touches(*state)))
-            && filters.want(&news.subject())
+        output.shows(tracked)
+            && (states.is_empty() || states.iter().any(|state| tracked.touches(*state)))
+            && filters.want(&tracked.subject())
     })
 }
 
@@ -141,18 +141,30 @@ fn sink(output: &OutputArgs, started: KernelTime, naming: Naming) -> Box<dyn Sin
         Format::Text => {
             let terminal = io::stdout().is_terminal();
             let color = output.color.is_wanted(terminal);
-            let size = terminal_size::terminal_size().filter(|_| terminal);
-            let layout = Layout {
+            let size = terminal_size().filter(|_| terminal);
+            let layout = LogLayout {
                 color,
                 time: output.time.into(),
-                page: size.map(|(_, rows)| usize::from(rows.0).max(10)),
-                width: size.map_or(120, |(columns, _)| usize::from(columns.0)),
-                cut: terminal,
+                page: size.map(|(_, rows)| rows),
+                width: match size {
+                    Some(_) if output.wide => usize::MAX,
+                    Some((columns, _)) => columns,
+                    None => 120,
+                },
+                // A terminal that does not know its size does not break lines.
+                cut: size.is_some() && !output.wide,
                 started,
             };
-            Box::new(Terminal::new(layout).naming(naming))
+            let lines = Terminal::new(layout).naming(naming);
+            Box::new(if layout.cut { lines.asking(terminal_size) } else { lines })
         }
     }
+}
+
+/// Columns and rows of the terminal that is the standard output; of one without a size, nothing.
+pub(crate) fn terminal_size() -> Option<(usize, usize)> {
+    let (columns, rows) = terminal_size::terminal_size_of(io::stdout())?;
+    (columns.0 > 0).then(|| (usize::from(columns.0), usize::from(rows.0).max(10)))
 }
 
 /// Says that every change from now on is seen, and what is not.

@@ -17,6 +17,7 @@ use tracing_subscriber::{
 mod check;
 mod doctor;
 mod laboratory;
+mod list;
 mod live;
 mod recorded;
 mod runtime;
@@ -49,6 +50,7 @@ fn main() -> ExitCode {
     let done = match cli.command {
         None => live::run(&cli.filters, &cli.output, &cli.live, &cli.web),
         Some(Command::Check) => check::run(),
+        Some(Command::List(args)) => list::run(&args),
         Some(Command::Completions { shell }) => reference::completions(shell),
         Some(Command::Manpages { dir }) => reference::manpages(&dir),
         Some(Command::Top(args)) => top::run(&args),

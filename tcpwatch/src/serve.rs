@@ -11,10 +11,10 @@ use tcpwatch_kernel::{
     source::snapshot,
 };
 use tcpwatch_metrics::{
-    page::Page,
-    web::{Handle, Server},
+    page::MetricsPage,
+    web::{Server, ServerHandle},
 };
-use tcpwatch_stream::ending::Ending;
+use tcpwatch_stream::ending::StopSignals;
 
 use crate::{runtime, visible};
 
@@ -23,7 +23,7 @@ pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode> {
     let runtime = runtime::start()?;
     let server = Server::bind(args.listen_address)?;
     runtime.block_on(async {
-        let mut ending = Ending::catch().context("cannot catch signals")?;
+        let mut ending = StopSignals::catch().context("cannot catch signals")?;
         let mut probes = Probes::attach_counting(netns.map_or(Counting::All, Counting::Of))?;
         probes.try_out();
         exit::say(&format!(
@@ -41,9 +41,13 @@ pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode> {
 }
 
 /// Serves what `probes` count, and says where.
-pub(crate) fn start(server: Server, probes: &mut Probes, netns: Option<Netns>) -> Result<Handle> {
+pub(crate) fn start(
+    server: Server,
+    probes: &mut Probes,
+    netns: Option<Netns>,
+) -> Result<ServerHandle> {
     const REFUSED: &str = "cannot start the HTTP server, which takes three threads";
-    let page = Page::of(probes, netns, server.counters()).context(REFUSED)?;
+    let page = MetricsPage::of(probes, netns, server.counters()).context(REFUSED)?;
     let serving = server
         .spawn(Arc::new(page))
         .context("are there as many threads as `ulimit -u` and pids.max of the cgroup allow?")

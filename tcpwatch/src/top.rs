@@ -24,7 +24,7 @@ use tcpwatch_kernel::{
 use tcpwatch_stream::{pipeline::Live, plan::Plan, replay::Replay};
 use tcpwatch_top::{
     screen::{AskSysctls, Origin, Screen, Theme},
-    session::{self, Stage},
+    session::{self, DrawnTerminal},
     timeline::Timeline,
 };
 use tcpwatch_view::time_of_day::TimeOfDay;
@@ -52,7 +52,7 @@ fn running(args: &TopArgs) -> Result<ExitCode> {
     let mut screen = screen(args, &plan, (clock::read(), clock::tick_rate(), ask))?;
     runtime::start()?.block_on(async {
         // First, because attaching takes a moment.
-        let stage = Stage::open(&mut screen)?;
+        let stage = DrawnTerminal::open(&mut screen)?;
         let mut live = Live::attach(&plan)?;
         visible::say_missing(live.probes());
         session::live(stage, &mut live, &mut screen).await
@@ -106,7 +106,7 @@ fn plan(args: &TopArgs, netns: Option<Netns>) -> Plan {
         ..filters.in_kernel()
     };
     Plan {
-        selection: Box::new(move |news| named.want(&news.subject())),
+        selection: Box::new(move |tracked| named.want(&tracked.subject())),
         places: filters.places(),
         ring_bytes: live.buffer,
         duration: live.duration,

@@ -6,6 +6,7 @@ mod cli {
     mod files;
     mod help;
     mod invisible;
+    mod list;
     mod odd;
     mod privilege;
     mod program;

@@ -71,7 +71,7 @@ fn files(folder: &Path, extension: &str, found: &mut Vec<PathBuf>) {
     }
 }
 
-fn texts(extension: &str) -> BTreeMap<PathBuf, String> {
+pub(crate) fn texts(extension: &str) -> BTreeMap<PathBuf, String> {
     let mut found = Vec::new();
     files(cargo::workspace(), extension, &mut found);
     found.into_iter().map(|path| (path.clone(), fs::read_to_string(path).unwrap())).collect()

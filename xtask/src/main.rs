@@ -16,6 +16,8 @@ mod demo;
 mod ebpf;
 #[cfg(test)]
 mod links;
+#[cfg(test)]
+mod names;
 mod precondition;
 mod privilege;
 mod reruns;

@@ -27,7 +27,7 @@ use aya_ebpf::{
 /// One run of a program. `tests/coverage/bpf.rs` reads the same layout.
 #[derive(Clone, Copy)]
 #[repr(C)]
-struct Seen {
+struct ProgramRun {
     /// `CLOCK_MONOTONIC`, in nanoseconds.
     at: u64,
     /// Address of the `struct sock` or `struct timer_list` that the tracepoint was given.
@@ -73,7 +73,7 @@ static TIMER_IN: Global<[u32; 2]> = Global::new([0; 2]);
 
 /// One entry per run, if asked for.
 #[btf_map]
-static SEEN: RingBuf<Seen, { 32 << 20 }> = RingBuf::new();
+static SEEN: RingBuf<ProgramRun, { 32 << 20 }> = RingBuf::new();
 
 /// Runs per tracepoint; [`TRACEPOINTS`] is what found no room in [`SEEN`].
 #[btf_map]
@@ -179,7 +179,7 @@ fn write(tracepoint: u32, object: u64, sock: u64, (old, new): (u32, u32)) -> i32
     let netns = probe::<u32>(net + u64::from(NET_INUM.load()));
     // SAFETY: the helper takes nothing.
     let at = unsafe { bpf_ktime_get_ns() };
-    let seen = Seen { at, object, netns, tracepoint, old, new };
+    let seen = ProgramRun { at, object, netns, tracepoint, old, new };
     if SEEN.output(seen, u64::from(BPF_RB_NO_WAKEUP)).is_err() {
         count(TRACEPOINTS as u32);
     }

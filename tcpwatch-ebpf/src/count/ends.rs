@@ -7,12 +7,12 @@ use tcpwatch_common::{
     counts::{self, Block},
 };
 
-use super::Words;
+use super::BlockWords;
 use crate::maps::{AWAITING, LAST_RESET};
 
 /// A socket enters CLOSED, and no mini-socket takes over.
 #[inline(always)]
-pub(super) fn closed(sock: u64, now: u64, closing: Closing, words: Words) {
+pub(super) fn closed(sock: u64, now: u64, closing: Closing, words: BlockWords) {
     if let Some(awaiting) = awaiting() {
         awaiting.closed(sock, now, closing, &mut words.adder());
     }
@@ -21,7 +21,7 @@ pub(super) fn closed(sock: u64, now: u64, closing: Closing, words: Words) {
 /// A reset was accepted in this state.
 #[inline(always)]
 pub(crate) fn reset_received(sock: u64, state: u8) {
-    let Some(mut words) = Words::of(Block::ResetReceived) else { return };
+    let Some(mut words) = BlockWords::of(Block::ResetReceived) else { return };
     if !may_be_own_reset(state) {
         words.add(counts::RESETS_RECEIVED, 1);
     } else if let Some(awaiting) = awaiting() {
@@ -32,7 +32,7 @@ pub(crate) fn reset_received(sock: u64, state: u8) {
 /// A reset was sent, by this socket in this state (0 for none), for a segment between these ports.
 #[inline(always)]
 pub(crate) fn reset_sent(sock: u64, state: u8, ports: Option<(u16, u16)>) {
-    let Some(mut words) = Words::of(Block::ResetSent) else { return };
+    let Some(mut words) = BlockWords::of(Block::ResetSent) else { return };
     words.add(counts::RESETS_SENT, 1);
     if let Some(ports) = ports
         && let Some(last) = LAST_RESET.get_ptr_mut(0)

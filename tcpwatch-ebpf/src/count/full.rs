@@ -8,11 +8,11 @@ use tcpwatch_common::{
     state::{CLOSED, CLOSING, ESTABLISHED, FIN_WAIT_2, LISTEN, SYN_RECV, SYN_SENT, TIME_WAIT},
 };
 
-use super::{Words, books, ends, mini};
+use super::{BlockWords, books, ends, mini};
 use crate::{
     accepting, closing,
     kernel::{self, Sock},
-    maps::{self, Burial, CLOCKS, Clock, Counted, OVER},
+    maps::{self, Burial, CLOCKS, OVER, SocketNotes, StateSince},
 };
 
 /// Are half-open connections and timewait sockets watched?
@@ -33,7 +33,7 @@ pub(crate) fn accepting(sock: Sock, block: Block) {
     }
     if super::is_on()
         && (left_over || counted && !watches_minis())
-        && let Some(mut words) = Words::of(block)
+        && let Some(mut words) = BlockWords::of(block)
     {
         words.add(transition(LISTEN, SYN_RECV), 1);
     }
@@ -45,21 +45,21 @@ pub(crate) fn change(sock: Sock, (old, new): (u8, u8), block: Block) {
     if !super::wants(sock) {
         return;
     }
-    let Some(mut words) = Words::of(block) else { return };
+    let Some(mut words) = BlockWords::of(block) else { return };
     // SAFETY: the helper takes nothing and always succeeds.
     let now = unsafe { bpf_ktime_get_ns() };
     let kept = kept(sock, new);
     let since = match kept {
         // SAFETY: the helper returned a live value, and only this socket's changes touch it.
         Some(kept) => unsafe { (*kept).clock },
-        None => Clock { since_ns: 0, state: 0 },
+        None => StateSince { since_ns: 0, state: 0 },
     };
     let is_timed = since.state == u64::from(old);
     let since_ns = if is_timed { since.since_ns } else { 0 };
     if let Some(kept) = kept {
         let state = if new == CLOSED { 0 } else { u64::from(new) };
         // SAFETY: as above.
-        unsafe { (*kept).clock = Clock { since_ns: now, state } };
+        unsafe { (*kept).clock = StateSince { since_ns: now, state } };
         // SAFETY: as above.
         books::enters(sock, unsafe { &raw mut (*kept).mark }, new, block as u32);
     } else if new != CLOSED && new != LISTEN {
@@ -100,13 +100,19 @@ pub(crate) fn change(sock: Sock, (old, new): (u8, u8), block: Block) {
 
 /// What is kept about the socket: made unless it closes.
 #[inline(always)]
-fn kept(sock: Sock, new: u8) -> Option<*mut Counted> {
+fn kept(sock: Sock, new: u8) -> Option<*mut SocketNotes> {
     let flags = if new == CLOSED { 0 } else { u64::from(BPF_SK_STORAGE_GET_F_CREATE) };
     sock.storage(&CLOCKS, flags)
 }
 
 #[inline(always)]
-fn left_syn_sent(sock: Sock, to: u8, lasted: Option<u64>, closing: Closing, words: &mut Words) {
+fn left_syn_sent(
+    sock: Sock,
+    to: u8,
+    lasted: Option<u64>,
+    closing: Closing,
+    words: &mut BlockWords,
+) {
     let Some(tcp) = sock.as_tcp() else { return };
     let again = u64::from(tcp.retransmits());
     let bucket_of_syns = if again >= SYN_BOUND as u64 { SYN_BOUND } else { again as usize };
@@ -132,7 +138,7 @@ fn left_syn_recv(
     (to, now): (u8, u64),
     (is_timed, lasted): (bool, Option<u64>),
     closing: Closing,
-    mut words: Words,
+    mut words: BlockWords,
 ) {
     if is_timed {
         stay(SYN_RECV, lasted, &mut words.adder());
@@ -153,7 +159,7 @@ fn left_syn_recv(
 }
 
 #[inline(always)]
-fn connect_ended(closing: Closing, words: &mut Words) {
+fn connect_ended(closing: Closing, words: &mut BlockWords) {
     words.add(counts::CONNECT_ENDS + closing.reason() as usize % Reason::ROOM, 1);
 }
 
@@ -166,7 +172,7 @@ enum Heir {
 
 /// Takes the note that the start of the mini-socket's timer left.
 #[inline(always)]
-fn heir(sock: Sock, old: u8, since_ns: u64, (words, writer): (&mut Words, u32)) -> Heir {
+fn heir(sock: Sock, old: u8, since_ns: u64, (words, writer): (&mut BlockWords, u32)) -> Heir {
     if !watches_minis() {
         return guess(sock, old);
     }
@@ -183,7 +189,7 @@ fn heir(sock: Sock, old: u8, since_ns: u64, (words, writer): (&mut Words, u32)) 
     if state & !OVER == u64::from(TIME_WAIT) {
         return Heir::TimeWait;
     }
-    let clock = Clock { since_ns, state: u64::from(FIN_WAIT_2) };
+    let clock = StateSince { since_ns, state: u64::from(FIN_WAIT_2) };
     mini::keep(timer, clock, words);
     Heir::FinWait2
 }

@@ -10,17 +10,17 @@ use tcpwatch_common::{
     EarlyEnd, MiniClosing, MiniKind, Reason, TimerEvent,
     books::{HALF_OPEN, Mark},
     counts::{self, Block, Pending, between, stay, transition},
-    mini_clock::{Anew, Step, goes_on, time_wait_began},
+    mini_clock::{Anew, ClockStep, goes_on, time_wait_began},
     state::{FIN_WAIT_2, LISTEN, SYN_RECV, TIME_WAIT},
 };
 
 use super::{
-    Words, books, ends,
+    BlockWords, books, ends,
     full::{key, places},
 };
 use crate::{
-    kernel::{self, Mini, Timer},
-    maps::{self, Burial, Clock, MINIS, PENDING},
+    kernel::{self, MiniCopy, Timer},
+    maps::{self, Burial, MINIS, PENDING, StateSince},
 };
 
 const BPF_NOEXIST: u64 = 1;
@@ -39,28 +39,28 @@ const SENT_AGAIN_WITHIN_NS: u64 = 5_000_000;
 #[inline(always)]
 pub(crate) fn event(
     ctx: &BtfTracePointContext,
-    (timer, kind, mini): (Timer, MiniKind, Mini<'_>),
+    (timer, kind, mini): (Timer, MiniKind, MiniCopy<'_>),
     event: TimerEvent,
     accepted: bool,
 ) {
     if !super::wants_copy(mini.common) {
         return;
     }
-    let Some(words) = Words::of(Block::Mini) else { return };
+    let Some(words) = BlockWords::of(Block::Mini) else { return };
     let Some(pending) = PENDING.get_ptr_mut(0) else { return };
     // SAFETY: the lookup returned a live value of this CPU, and programs on timers never interrupt
     // each other.
     let pending = unsafe { &mut *pending };
     let is_request = kind as u8 == MiniKind::Request as u8;
     let starts = event as u8 == TimerEvent::Start as u8;
-    let step = Step::of(kind, event, starts && is_moved(pending, timer, mini));
+    let step = ClockStep::of(kind, event, starts && is_moved(pending, timer, mini));
     match step {
-        Step::RunsAnew => {
+        ClockStep::RunsAnew => {
             let cgroup = Mark::from_word(pending.mark).cgroup;
             runs_anew(pending, mini.state(), words);
             books::mini_enters(timer.address(), cgroup, counted_as(is_request, mini), WRITER);
         }
-        Step::Begins => {
+        ClockStep::Begins => {
             settle(pending, words);
             if is_request {
                 words.adder()(transition(LISTEN, SYN_RECV), 1);
@@ -74,7 +74,7 @@ pub(crate) fn event(
                 born(timer, mini);
             }
         }
-        Step::Waits if event as u8 == TimerEvent::Cancel as u8 => {
+        ClockStep::Waits if event as u8 == TimerEvent::Cancel as u8 => {
             settle(pending, words);
             *pending = seen(timer, is_request, mini);
             leaves(pending, timer, is_request, mini);
@@ -85,7 +85,7 @@ pub(crate) fn event(
                 pending.end = canceled(ctx, timer, kind, mini, pending.at_ns) as u32;
             }
         }
-        Step::Waits | Step::Ends => {
+        ClockStep::Waits | ClockStep::Ends => {
             if pending.timer != timer.address() {
                 settle(pending, words);
                 *pending = seen(timer, is_request, mini);
@@ -93,7 +93,7 @@ pub(crate) fn event(
             }
             pending.expired = 1;
             pending.end = expired(kind, mini) as u32;
-            if step as u8 == Step::Ends as u8 {
+            if step as u8 == ClockStep::Ends as u8 {
                 settle(pending, words);
             }
         }
@@ -102,13 +102,13 @@ pub(crate) fn event(
 
 /// The state that it is counted in.
 #[inline(always)]
-fn counted_as(is_request: bool, mini: Mini<'_>) -> u32 {
+fn counted_as(is_request: bool, mini: MiniCopy<'_>) -> u32 {
     if is_request { HALF_OPEN.into() } else { books::of_timewait(mini.state()) }
 }
 
 /// It leaves its state, until its timer runs anew.
 #[inline(always)]
-fn leaves(pending: &mut Pending, timer: Timer, is_request: bool, mini: Mini<'_>) {
+fn leaves(pending: &mut Pending, timer: Timer, is_request: bool, mini: MiniCopy<'_>) {
     pending.mark = books::mini_leaves(timer.address(), WRITER);
     if pending.mark == 0 && !is_request {
         ends_before_note_is_taken(timer, mini);
@@ -117,7 +117,7 @@ fn leaves(pending: &mut Pending, timer: Timer, is_request: bool, mini: Mini<'_>)
 
 /// It may end before the last change of its full socket, which is not to count it any more.
 #[inline(always)]
-fn ends_before_note_is_taken(timer: Timer, mini: Mini<'_>) {
+fn ends_before_note_is_taken(timer: Timer, mini: MiniCopy<'_>) {
     for place in places(key(mini.common.hash(), mini.common.ports().1)) {
         if let Some(burial) = maps::BURIALS.get_ptr_mut(place)
             // SAFETY: the lookup returned a live value.
@@ -135,7 +135,7 @@ fn canceled(
     ctx: &BtfTracePointContext,
     timer: Timer,
     kind: MiniKind,
-    mini: Mini<'_>,
+    mini: MiniCopy<'_>,
     now: u64,
 ) -> Reason {
     // SAFETY: the helper takes nothing and always succeeds (since 5.5).
@@ -154,7 +154,7 @@ fn canceled(
 
 /// Why it ends, if its timer does not start anew.
 #[inline(always)]
-fn expired(kind: MiniKind, mini: Mini<'_>) -> Reason {
+fn expired(kind: MiniKind, mini: MiniCopy<'_>) -> Reason {
     let listens = kind as u8 == MiniKind::Request as u8 && mini.listens();
     let state = mini.state();
     MiniClosing { kind, state, expired: true, ended_by: None, reset_sent: false, listens }.reason()
@@ -162,7 +162,7 @@ fn expired(kind: MiniKind, mini: Mini<'_>) -> Reason {
 
 /// Nothing explains the last event any more: the mini-socket has ended.
 #[inline(always)]
-fn settle(pending: &mut Pending, mut words: Words) {
+fn settle(pending: &mut Pending, mut words: BlockWords) {
     if pending.timer == 0 {
         return;
     }
@@ -174,14 +174,14 @@ fn settle(pending: &mut Pending, mut words: Words) {
 }
 
 #[inline(always)]
-fn ports(mini: Mini<'_>) -> u32 {
+fn ports(mini: MiniCopy<'_>) -> u32 {
     let (local, remote) = mini.common.ports();
     u32::from(local) << 16 | u32::from(remote)
 }
 
 /// Does the timer that was seen last run anew?
 #[inline(always)]
-fn is_moved(pending: &Pending, timer: Timer, mini: Mini<'_>) -> bool {
+fn is_moved(pending: &Pending, timer: Timer, mini: MiniCopy<'_>) -> bool {
     if pending.timer != timer.address() || pending.ports != ports(mini) {
         return false;
     }
@@ -207,7 +207,7 @@ pub(super) fn overtake() {
 
 /// The timer runs anew.
 #[inline(always)]
-fn runs_anew(pending: &mut Pending, state: u8, mut words: Words) {
+fn runs_anew(pending: &mut Pending, state: u8, mut words: BlockWords) {
     let timer = pending.timer;
     pending.timer = 0;
     match Anew::of(pending.kept as u8, state) {
@@ -218,7 +218,7 @@ fn runs_anew(pending: &mut Pending, state: u8, mut words: Words) {
         }
         // The timer no longer tells when TIME_WAIT was entered.
         Anew::Restarts if state == TIME_WAIT && pending.kept == 0 => {
-            let clock = Clock { since_ns: pending.since_ns, state: TIME_WAIT.into() };
+            let clock = StateSince { since_ns: pending.since_ns, state: TIME_WAIT.into() };
             keep(timer, clock, &mut words);
         }
         Anew::Restarts | Anew::SentAgain => {}
@@ -227,7 +227,7 @@ fn runs_anew(pending: &mut Pending, state: u8, mut words: Words) {
 
 /// Puts a mini-socket into the table, over what a missed end has left there.
 #[inline(always)]
-pub(super) fn keep(timer: u64, clock: Clock, words: &mut Words) {
+pub(super) fn keep(timer: u64, clock: StateSince, words: &mut BlockWords) {
     if MINIS.insert(timer, clock, BPF_NOEXIST).is_ok() {
         words.add(counts::MINIS_KEPT, 1);
     } else if MINIS.insert(timer, clock, BPF_EXIST).is_err() {
@@ -236,7 +236,7 @@ pub(super) fn keep(timer: u64, clock: Clock, words: &mut Words) {
 }
 
 #[inline(always)]
-fn take_out(timer: u64, words: &mut Words) {
+fn take_out(timer: u64, words: &mut BlockWords) {
     if MINIS.remove(timer).is_ok() {
         words.add(counts::MINIS_TAKEN, 1);
     }
@@ -244,7 +244,7 @@ fn take_out(timer: u64, words: &mut Words) {
 
 /// A timewait socket takes over from a full socket, whose last change follows.
 #[inline(always)]
-fn born(timer: Timer, mini: Mini<'_>) {
+fn born(timer: Timer, mini: MiniCopy<'_>) {
     let key = key(mini.common.hash(), mini.common.ports().1);
     let [first, second] = places(key);
     let Some(mut burial) = maps::BURIALS.get_ptr_mut(first) else { return };
@@ -261,7 +261,7 @@ fn born(timer: Timer, mini: Mini<'_>) {
 
 /// What is known of the mini-socket at this event.
 #[inline(always)]
-fn seen(timer: Timer, is_request: bool, mini: Mini<'_>) -> Pending {
+fn seen(timer: Timer, is_request: bool, mini: MiniCopy<'_>) -> Pending {
     // SAFETY: the helper takes nothing and always succeeds.
     let now = unsafe { bpf_ktime_get_ns() };
     let mut pending = Pending {

@@ -9,7 +9,7 @@ pub(crate) mod ends;
 pub(crate) mod full;
 pub(crate) mod mini;
 
-use tcpwatch_common::counts::{self, Again, Block};
+use tcpwatch_common::counts::{self, Block, RetransmitKind};
 
 use crate::{
     kernel::{Common, Sock},
@@ -45,22 +45,22 @@ pub(crate) fn wants_copy(common: Common<'_>) -> bool {
 
 /// A segment was sent again.
 #[inline(always)]
-pub(crate) fn again(what: Again) {
+pub(crate) fn again(what: RetransmitKind) {
     add_once(counts::AGAIN + (what as usize & 3), 1);
 }
 
 #[inline(always)]
 fn add_once(word: usize, number: u64) {
-    if let Some(mut words) = Words::of(Block::Full) {
+    if let Some(mut words) = BlockWords::of(Block::Full) {
         words.add(word, number);
     }
 }
 
 /// This CPU's words of a block.
 #[derive(Clone, Copy)]
-struct Words(*mut u64);
+struct BlockWords(*mut u64);
 
-impl Words {
+impl BlockWords {
     #[inline(always)]
     fn of(block: Block) -> Option<Self> {
         maps::COUNTS.get_ptr_mut(block as u32).map(|words| Self(words.cast()))

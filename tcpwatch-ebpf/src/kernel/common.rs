@@ -3,7 +3,7 @@
 use aya_ebpf::{Global, helpers::bpf_probe_read_kernel_buf};
 use tcpwatch_common::{config::MINI_BYTES, state::TIME_WAIT};
 
-use super::{Addresses, Listener, addresses, field, probe};
+use super::{Addresses, ListenerSock, addresses, field, probe};
 use crate::maps;
 
 /// Room for the copy. It is made once, in the hook: a program's stack has 512 bytes.
@@ -52,8 +52,8 @@ impl<'a> Common<'a> {
 
     /// The listener of a half-open connection.
     #[inline(always)]
-    pub(crate) fn listener(self) -> Listener {
-        Listener(self.field(&maps::SKC_LISTENER))
+    pub(crate) fn listener(self) -> ListenerSock {
+        ListenerSock(self.field(&maps::SKC_LISTENER))
     }
 
     /// Hash of four-tuple and namespace (`skc_hash`), the same for a full socket and the timewait

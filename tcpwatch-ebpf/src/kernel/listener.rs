@@ -6,26 +6,26 @@ use crate::maps;
 
 /// `struct sock *` of a listener.
 #[derive(Clone, Copy)]
-pub(crate) struct Listener(pub(super) *const u8);
+pub(crate) struct ListenerSock(pub(super) *const u8);
 
 /// Its queues.
 #[derive(Clone, Copy)]
-pub(crate) struct Queues {
+pub(crate) struct ListenerQueues {
     /// Connections that wait to be accepted.
     pub(crate) waiting: u32,
     /// The accept queue is full when more than that wait.
     pub(crate) most: u32,
 }
 
-impl Listener {
+impl ListenerSock {
     /// How full its accept queue is; `None` if that cannot be read.
     #[inline(always)]
-    pub(crate) fn queues(self) -> Option<Queues> {
+    pub(crate) fn queues(self) -> Option<ListenerQueues> {
         if maps::SK_MAX_ACK_BACKLOG.load() == 0 {
             return None;
         }
         let waiting = probe(self.0, maps::SK_ACK_BACKLOG.load())?;
-        Some(Queues { waiting, most: probe(self.0, maps::SK_MAX_ACK_BACKLOG.load())? })
+        Some(ListenerQueues { waiting, most: probe(self.0, maps::SK_MAX_ACK_BACKLOG.load())? })
     }
 
     /// Half-open connections.

@@ -110,13 +110,13 @@ pub(crate) fn are_watched() -> bool {
 /// A copy of a mini-socket. The verifier knows no type for memory that lies before a pointer it
 /// typed, so the object around a timer is copied.
 #[derive(Clone, Copy)]
-pub(crate) struct Mini<'a> {
+pub(crate) struct MiniCopy<'a> {
     /// What it has in common with other sockets.
     pub(crate) common: Common<'a>,
     kind: MiniKind,
 }
 
-impl<'a> Mini<'a> {
+impl<'a> MiniCopy<'a> {
     /// The object that contains `timer`, copied into `room`.
     #[inline(always)]
     pub(crate) fn around(timer: Timer, kind: MiniKind, room: &'a mut Room) -> Option<Self> {

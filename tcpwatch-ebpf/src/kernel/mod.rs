@@ -27,12 +27,12 @@ use crate::maps;
 
 pub(crate) use any_tcp::{AnyTcp, Seeded, TcpIterator};
 pub(crate) use common::{Common, Room};
-pub(crate) use listener::{Listener, Queues};
-pub(crate) use mini::{Mini, Request, Timer, are_watched};
+pub(crate) use listener::{ListenerQueues, ListenerSock};
+pub(crate) use mini::{MiniCopy, Request, Timer, are_watched};
 pub(crate) use packet::{Between, Packet, interface};
-pub(crate) use segment::Segment;
+pub(crate) use segment::SkBuff;
 pub(crate) use sock::{AnySock, SOCK_DEAD, SOCK_DONE, Sock, TcpSock};
-pub(crate) use task::Task;
+pub(crate) use task::TaskStruct;
 pub(crate) use write_timer::Due;
 
 /// Flags of `bpf_get_stack`: the kernel's stack without the program and its caller, so that fewer

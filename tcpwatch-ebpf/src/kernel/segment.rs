@@ -11,9 +11,9 @@ const SYN: u8 = 1 << 1;
 
 /// `struct sk_buff *` as a tracepoint handed it to us.
 #[derive(Clone, Copy)]
-pub(crate) struct Segment(*const u8);
+pub(crate) struct SkBuff(*const u8);
 
-impl Segment {
+impl SkBuff {
     /// Argument `n` of a tracepoint whose type there is `struct sk_buff *`.
     #[inline(always)]
     pub(crate) fn argument(ctx: &BtfTracePointContext, n: usize) -> Self {

@@ -4,8 +4,8 @@ use aya_ebpf::{btf_maps::SkStorage, helpers::generated, programs::BtfTracePointC
 use tcpwatch_common::{Totals, totals::Numbers};
 
 use super::{
-    Addresses, Common, Listener, Request, Room, addresses, field, mini::timeouts, not_zero, probe,
-    unchecked_argument,
+    Addresses, Common, ListenerSock, Request, Room, addresses, field, mini::timeouts, not_zero,
+    probe, unchecked_argument,
 };
 use crate::maps;
 
@@ -78,8 +78,8 @@ impl Sock {
 
     /// The same as a listener.
     #[inline(always)]
-    pub(crate) fn as_listener(self) -> Listener {
-        Listener(self.0)
+    pub(crate) fn as_listener(self) -> ListenerSock {
+        ListenerSock(self.0)
     }
 
     /// The same as a half-open connection's socket.

@@ -20,9 +20,9 @@ const UPID_BYTES: u32 = 16;
 
 /// `struct task_struct *` of the current task.
 #[derive(Clone, Copy)]
-pub(crate) struct Task(*const u8);
+pub(crate) struct TaskStruct(*const u8);
 
-impl Task {
+impl TaskStruct {
     /// The current task, unless it is a thread of the kernel. The worker threads of `io_uring` are threads
     /// of their process (since 5.12).
     #[inline(always)]

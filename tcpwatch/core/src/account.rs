@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{
     event::KernelTime,
-    loss::{Cause, Totals},
+    loss::{Cause, LossTotals},
     sink::{Loss, Summary},
     track::Tally,
 };
@@ -20,7 +20,7 @@ pub struct Account {
     pub received: u64,
     /// Records that arrived and could not be decoded.
     pub undecodable: u64,
-    totals: Totals,
+    totals: LossTotals,
     looked: KernelTime,
     looked_at: u64,
     suspicion: bool,
@@ -36,7 +36,7 @@ impl Account {
             started,
             received: 0,
             undecodable: 0,
-            totals: Totals::default(),
+            totals: LossTotals::default(),
             looked: started,
             looked_at: 0,
             suspicion: false,
@@ -48,12 +48,12 @@ impl Account {
     #[must_use]
     pub fn is_due(&self, now: KernelTime, quiet: bool) -> bool {
         let arrived = self.received + self.undecodable;
-        let news = arrived != self.looked_at || self.suspicion;
-        news && (quiet || now.since(self.looked) >= PERIOD)
+        let tracked = arrived != self.looked_at || self.suspicion;
+        tracked && (quiet || now.since(self.looked) >= PERIOD)
     }
 
     /// Takes in the counters; returns what was lost since the last time.
-    pub fn settle(&mut self, kernel: Totals, tally: Tally, now: KernelTime) -> Vec<Loss> {
+    pub fn settle(&mut self, kernel: LossTotals, tally: Tally, now: KernelTime) -> Vec<Loss> {
         self.looked = now;
         self.looked_at = self.received + self.undecodable;
         let mut totals = kernel;
@@ -107,8 +107,8 @@ impl Account {
 mod tests {
     use super::*;
 
-    fn totals(ring_full: u64) -> Totals {
-        Totals { attempted: 100, lost: [(Cause::RingFull, ring_full)].into() }
+    fn totals(ring_full: u64) -> LossTotals {
+        LossTotals { attempted: 100, lost: [(Cause::RingFull, ring_full)].into() }
     }
 
     #[test]

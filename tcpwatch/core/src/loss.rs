@@ -65,7 +65,7 @@ impl Cause {
 
 /// Totals since the kernel side was attached.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Totals {
+pub struct LossTotals {
     /// Records the kernel side wanted to emit.
     pub attempted: u64,
     /// Losses by cause; causes without a loss are absent.

@@ -1,20 +1,20 @@
-//! What takes news and losses: each form of output is one.
+//! Takes tracked events and losses: one implementation per form of output.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use crate::{
     event::{CgroupId, KernelTime, WallClock},
     loss::Cause,
-    place::Place,
-    track::News,
+    place::CgroupPlace,
+    track::TrackedEvent,
 };
 
 /// A form of output. Everything is appended to `out`; the pipeline writes it.
 pub trait Sink {
-    /// A piece of news.
-    fn news(&mut self, news: &News, clock: &WallClock, out: &mut Vec<u8>);
+    /// Writes a tracked event.
+    fn tracked(&mut self, tracked: &TrackedEvent, clock: &WallClock, out: &mut Vec<u8>);
     /// Where a cgroup is, of which lines will come. Without a word a form of output does not show it.
-    fn place(&mut self, _id: CgroupId, _place: &Arc<Place>) {}
+    fn place(&mut self, _id: CgroupId, _place: &Arc<CgroupPlace>) {}
     /// Something was lost since the last line of this kind.
     fn loss(&mut self, loss: &Loss, clock: &WallClock, out: &mut Vec<u8>);
     /// Totals at the end.

@@ -5,20 +5,20 @@ use std::{cmp::Reverse, sync::Arc};
 use tcpwatch_core::{
     event::{CgroupId, KernelTime},
     facts::HostFacts,
-    place::Place,
+    place::CgroupPlace,
     sink::Loss,
-    track::News,
+    track::TrackedEvent,
 };
 
 use crate::{
     checks::{self, Check},
     finding::{Finding, Kind},
-    seen::Seen,
+    seen::Surroundings,
 };
 
 /// Judges a run. Its memory is bounded: every table has a limit, and what does not fit is left out.
 pub struct Doctor {
-    seen: Seen,
+    seen: Surroundings,
     checks: Vec<Box<dyn Check>>,
     lost: u64,
     events: u64,
@@ -26,23 +26,23 @@ pub struct Doctor {
 
 impl Default for Doctor {
     fn default() -> Self {
-        Self { seen: Seen::default(), checks: checks::all(), lost: 0, events: 0 }
+        Self { seen: Surroundings::default(), checks: checks::all(), lost: 0, events: 0 }
     }
 }
 
 impl Doctor {
     /// Takes in an event.
-    pub fn news(&mut self, news: &News) {
+    pub fn tracked(&mut self, tracked: &TrackedEvent) {
         self.events += 1;
-        self.seen.note_time(news.at());
+        self.seen.note_time(tracked.at());
         for check in &mut self.checks {
-            check.news(news);
+            check.tracked(tracked);
         }
-        self.seen.note(news);
+        self.seen.note(tracked);
     }
 
     /// Takes in where a cgroup is.
-    pub fn place(&mut self, id: CgroupId, place: &Arc<Place>) {
+    pub fn place(&mut self, id: CgroupId, place: &Arc<CgroupPlace>) {
         self.seen.place(id, place);
     }
 

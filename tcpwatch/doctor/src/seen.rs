@@ -6,8 +6,8 @@ use rustc_hash::FxBuildHasher;
 use tcpwatch_core::{
     event::{CgroupId, Cookie, Endpoint, Endpoints, KernelTime, Netns},
     facts::{HostFacts, ListenerFacts, NetnsFacts},
-    place::{Place, Places},
-    track::{News, Subject},
+    place::{CgroupPlace, Places},
+    track::{Subject, TrackedEvent},
 };
 
 use crate::whose::Whose;
@@ -17,7 +17,7 @@ const MOST: usize = 1 << 16;
 
 /// What is known beside the events.
 #[derive(Default)]
-pub struct Seen {
+pub struct Surroundings {
     places: Places,
     /// Sockets that exist.
     subjects: HashMap<Cookie, Subject, FxBuildHasher>,
@@ -30,19 +30,19 @@ pub struct Seen {
     pub(crate) until: Option<KernelTime>,
 }
 
-impl Seen {
+impl Surroundings {
     pub(crate) fn note_time(&mut self, at: KernelTime) {
         self.began.get_or_insert(at);
         self.until = self.until.max(Some(at));
     }
 
     /// Remembers whose a socket is, while it exists.
-    pub(crate) fn note(&mut self, news: &News) {
-        let subject = news.subject();
+    pub(crate) fn note(&mut self, tracked: &TrackedEvent) {
+        let subject = tracked.subject();
         let Some(socket) = subject.socket else { return };
-        let ends = match news {
-            News::Change(change) => change.to == tcpwatch_core::event::TcpState::Closed,
-            News::Connection(_) => true,
+        let ends = match tracked {
+            TrackedEvent::Change(change) => change.to == tcpwatch_core::event::TcpState::Closed,
+            TrackedEvent::Connection(_) => true,
             _ => false,
         };
         if ends {
@@ -52,7 +52,7 @@ impl Seen {
         }
     }
 
-    pub(crate) fn place(&mut self, id: CgroupId, place: &Arc<Place>) {
+    pub(crate) fn place(&mut self, id: CgroupId, place: &Arc<CgroupPlace>) {
         self.places.learn(id, Some(Arc::clone(place)));
     }
 

@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use tcpwatch_core::{
     event::{CgroupId, Netns, Process, process::Comm},
-    place::Place,
+    place::CgroupPlace,
     track::Subject,
 };
 
@@ -18,7 +18,7 @@ pub struct Whose {
     /// The process is that of the listener that accepted the connections: a guess.
     pub inherited: bool,
     /// The cgroup's place, if it is known.
-    pub place: Option<Arc<Place>>,
+    pub place: Option<Arc<CgroupPlace>>,
     /// How many processes.
     pub processes: u32,
 }

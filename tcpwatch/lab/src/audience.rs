@@ -2,13 +2,13 @@
 
 use std::{cell::RefCell, collections::HashMap, rc::Rc};
 
-use tcpwatch_core::{event::Netns, track::News};
+use tcpwatch_core::{event::Netns, track::TrackedEvent};
 use tcpwatch_stream::batch::Item;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::{
     host::Host,
-    story::{Moment, MomentKind},
+    story::{MomentKind, StoryEvent},
 };
 
 /// The hosts of all runs in progress.
@@ -21,7 +21,7 @@ pub struct Audience {
 #[derive(Debug)]
 struct Subscriber {
     host: Host,
-    story: UnboundedSender<Moment>,
+    story: UnboundedSender<StoryEvent>,
 }
 
 impl Audience {
@@ -31,7 +31,7 @@ impl Audience {
         &self,
         netns: Netns,
         host: Host,
-        story: UnboundedSender<Moment>,
+        story: UnboundedSender<StoryEvent>,
     ) -> Subscription {
         self.hosts.borrow_mut().insert(netns, Subscriber { host, story });
         Subscription { audience: self.clone(), netns }
@@ -46,20 +46,20 @@ impl Audience {
     /// Passes on an item of the live log.
     pub(super) fn hear(&self, item: &Item) {
         match item {
-            Item::News(news) => self.pass_on(news),
+            Item::TrackedEvent(tracked) => self.pass_on(tracked),
             Item::Loss(loss) => *self.lost.borrow_mut() += loss.count,
             Item::Place(..) | Item::Summary(_) => {}
         }
     }
 
-    fn pass_on(&self, news: &News) {
+    fn pass_on(&self, tracked: &TrackedEvent) {
         let hosts = self.hosts.borrow();
-        let Some(subscriber) = hosts.get(&news.subject().netns) else { return };
-        let what = match news {
-            News::Segment(segment) => MomentKind::Segment(segment.clone()),
-            news => MomentKind::News(Box::new(news.clone())),
+        let Some(subscriber) = hosts.get(&tracked.subject().netns) else { return };
+        let what = match tracked {
+            TrackedEvent::Segment(segment) => MomentKind::Segment(segment.clone()),
+            tracked => MomentKind::TrackedEvent(Box::new(tracked.clone())),
         };
-        let moment = Moment { at: news.at(), host: subscriber.host, what };
+        let moment = StoryEvent { at: tracked.at(), host: subscriber.host, what };
         // An error means that the run is over and has dropped the receiver.
         drop(subscriber.story.send(moment));
     }

@@ -71,14 +71,14 @@ pub fn all() -> &'static [BuiltIn] {
 /// A name that no scenario has.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("there is no scenario \"{}\"; {advice}", name.escape_debug())]
-pub struct Unknown {
+pub struct UnknownScenario {
     /// The name that was searched for.
     pub name: String,
     advice: String,
 }
 
 /// The scenario with this name; otherwise an error with the nearest name.
-pub fn find(name: &str) -> Result<&'static BuiltIn, Unknown> {
+pub fn find(name: &str) -> Result<&'static BuiltIn, UnknownScenario> {
     let found = ALL.iter().find(|built_in| built_in.name == name);
     found.ok_or_else(|| {
         let near = nearest::nearest(name, ALL.iter().map(|built_in| built_in.name));
@@ -86,7 +86,7 @@ pub fn find(name: &str) -> Result<&'static BuiltIn, Unknown> {
             || "`tcpwatch lab list` shows all".to_owned(),
             |near| format!("did you mean {near}?"),
         );
-        Unknown { name: name.to_owned(), advice }
+        UnknownScenario { name: name.to_owned(), advice }
     })
 }
 

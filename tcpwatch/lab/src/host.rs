@@ -7,7 +7,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use tcpwatch_kernel::probe::filters::Family;
+use tcpwatch_kernel::probe::filters::FamilyFilter;
 
 /// One of the two hosts.
 #[derive(
@@ -55,14 +55,14 @@ impl Host {
 
     /// Its address; the prefix is 24 bits long for IPv4 and 64 for IPv6.
     #[must_use]
-    pub const fn address(self, family: Family) -> IpAddr {
+    pub const fn address(self, family: FamilyFilter) -> IpAddr {
         match (self, family) {
-            (Self::Client, Family::V4) => IpAddr::V4(Ipv4Addr::new(192, 168, 122, 177)),
-            (Self::Server, Family::V4) => IpAddr::V4(Ipv4Addr::new(192, 168, 122, 68)),
-            (Self::Client, Family::V6) => {
+            (Self::Client, FamilyFilter::V4) => IpAddr::V4(Ipv4Addr::new(192, 168, 122, 177)),
+            (Self::Server, FamilyFilter::V4) => IpAddr::V4(Ipv4Addr::new(192, 168, 122, 68)),
+            (Self::Client, FamilyFilter::V6) => {
                 IpAddr::V6(Ipv6Addr::new(0xfd00, 0x122, 0, 0, 0, 0, 0, 0x177))
             }
-            (Self::Server, Family::V6) => {
+            (Self::Server, FamilyFilter::V6) => {
                 IpAddr::V6(Ipv6Addr::new(0xfd00, 0x122, 0, 0, 0, 0, 0, 0x68))
             }
         }

@@ -5,7 +5,7 @@ use std::{cell::RefCell, rc::Rc};
 use anyhow::Result;
 use tcpwatch_kernel::{
     clock,
-    probe::{Filters, filters::Family},
+    probe::{Filters, filters::FamilyFilter},
 };
 use tcpwatch_stream::{pipeline::Live, plan::Plan};
 
@@ -18,7 +18,7 @@ const BUILT_AT_ONCE: usize = 2;
 /// What to observe: the laboratory's addresses.
 #[must_use]
 pub fn plan() -> Plan {
-    let addresses = [Family::V4, Family::V6]
+    let addresses = [FamilyFilter::V4, FamilyFilter::V6]
         .into_iter()
         .flat_map(|family| Host::ALL.map(|host| host.address(family).into()));
     Plan::of(Filters { prefixes: addresses.collect(), ..Filters::default() })

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use tcpwatch_kernel::probe::{ProbeError, Tap, filters::Family};
+use tcpwatch_kernel::probe::{ProbeError, Tap, filters::FamilyFilter};
 use tokio::sync::mpsc;
 
 use super::{
     host::Host,
-    hosts::{LINK, Plan, World},
+    hosts::{HostsPlan, LINK, World},
     run::FIRST_INDEX,
 };
 
@@ -17,11 +17,11 @@ use super::{
 /// # Errors
 /// The first of them that does not work, and what it needs.
 pub async fn rehearse(tap: Result<Tap, ProbeError>) -> Result<()> {
-    let plan = Plan {
-        family: Family::V4,
+    let plan = HostsPlan {
+        family: FamilyFilter::V4,
         sysctls: &BTreeMap::new(),
         ifindex_base: FIRST_INDEX,
-        program: Plan::this_program(),
+        program: HostsPlan::this_program(),
     };
     let (story, _heard) = mpsc::unbounded_channel();
     let world = World::build(&plan, story).await?;

@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 use tcpwatch_core::{
     event::{KernelTime, Netns, SegmentEvent, TcpState},
     timing::{Sysctls, wheel::TickRate},
-    track::News,
+    track::TrackedEvent,
 };
-use tcpwatch_kernel::probe::filters::Family;
+use tcpwatch_kernel::probe::filters::FamilyFilter;
 
 use super::{
     host::Host,
@@ -20,7 +20,7 @@ use super::{
 
 /// An event on a host.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Moment {
+pub struct StoryEvent {
     /// When it happened.
     pub at: KernelTime,
     /// The host.
@@ -39,7 +39,7 @@ pub enum MomentKind {
     /// The process got a signal.
     Signal(Signal),
     /// An event of the live log: a change, a retransmission, a reset, an error.
-    News(Box<News>),
+    TrackedEvent(Box<TrackedEvent>),
     /// A segment passed the host's link, or was dropped there.
     Segment(Box<SegmentEvent>),
     /// A rule was set on the host's link, by its slot.
@@ -85,7 +85,7 @@ pub struct Run {
     /// The profile.
     pub profile: Profile,
     /// The protocol of the addresses.
-    pub family: Family,
+    pub family: FamilyFilter,
     /// The client's and the server's sysctls during the run.
     pub sysctls: [Sysctls; 2],
     /// Ticks of the kernel per second.
@@ -95,7 +95,7 @@ pub struct Run {
     /// When the last step was done.
     pub ended: KernelTime,
     /// Its events, in order.
-    pub story: Vec<Moment>,
+    pub story: Vec<StoryEvent>,
     /// Segments that each rule dropped, by slot.
     pub dropped: Vec<u64>,
     /// The client's and the server's network namespace.
@@ -184,7 +184,7 @@ pub struct LeftOut {
     /// The scenario.
     pub scenario: Arc<Scenario>,
     /// The protocol of the addresses.
-    pub family: Family,
+    pub family: FamilyFilter,
     /// Why it is not made.
     pub why: Lacking,
 }

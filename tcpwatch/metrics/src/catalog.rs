@@ -2,7 +2,9 @@
 
 use tcpwatch_common::{
     Reason,
-    counts::{ACCEPTS, AGAIN, Again, CONNECT_ENDS, ENDS, RESETS_RECEIVED, RESETS_SENT, UNKEPT},
+    counts::{
+        ACCEPTS, AGAIN, CONNECT_ENDS, ENDS, RESETS_RECEIVED, RESETS_SENT, RetransmitKind, UNKEPT,
+    },
 };
 use tcpwatch_core::event::TcpState;
 
@@ -65,10 +67,10 @@ pub(super) const COUNTS: [CounterSpec; 8] = [
         included; segments that the layers below did not accept are not (RetransSegs of the kernel).",
         label: "kind",
         series: &[
-            ("syn", &[again(Again::Syn)]),
-            ("syn_ack", &[again(Again::SynAck)]),
-            ("fin", &[again(Again::Fin)]),
-            ("data", &[again(Again::Data)]),
+            ("syn", &[again(RetransmitKind::Syn)]),
+            ("syn_ack", &[again(RetransmitKind::SynAck)]),
+            ("fin", &[again(RetransmitKind::Fin)]),
+            ("data", &[again(RetransmitKind::Data)]),
         ],
     },
     CounterSpec {
@@ -131,7 +133,7 @@ const fn end(end: Reason) -> usize {
     }
 }
 
-const fn again(what: Again) -> usize {
+const fn again(what: RetransmitKind) -> usize {
     #[expect(clippy::as_conversions, reason = "a fieldless enum with explicit numbers")]
     {
         AGAIN + what as usize

@@ -20,11 +20,11 @@ use crate::web::{Counters, Pages};
 use crate::{collector::Collector, family::ScrapeFamily};
 
 /// All collectors.
-pub struct Page {
+pub struct MetricsPage {
     collectors: Mutex<Vec<Box<dyn Collector>>>,
 }
 
-impl Page {
+impl MetricsPage {
     /// A page with these collectors.
     #[must_use]
     pub fn new(collectors: Vec<Box<dyn Collector>>) -> Self {
@@ -54,7 +54,7 @@ impl Page {
     }
 }
 
-impl Pages for Page {
+impl Pages for MetricsPage {
     fn metrics(&self) -> String {
         // A panic leaves the collectors usable: they keep no partial state.
         let mut collectors = self.collectors.lock().unwrap_or_else(PoisonError::into_inner);
@@ -132,8 +132,8 @@ mod tests {
         ScrapeFamily::gauge(name, "Help.").with(&[], 1.0)
     }
 
-    fn page() -> Page {
-        Page::new(vec![
+    fn page() -> MetricsPage {
+        MetricsPage::new(vec![
             Box::new(Fake("well", |families| {
                 families.push(gauge("tcpwatch_well"));
                 Ok(())

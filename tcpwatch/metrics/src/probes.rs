@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use tcpwatch_core::loss::Cause;
-use tcpwatch_kernel::probe::{Losses, Probes, hooks::Hook, trial::Tried};
+use tcpwatch_kernel::probe::{Losses, Probes, hooks::HookSpec, trial::Tried};
 
 use super::kernel::number;
 use crate::{collector::Collector, family::ScrapeFamily};
@@ -12,7 +12,7 @@ use crate::{collector::Collector, family::ScrapeFamily};
 /// The attached kernel side.
 pub struct ProbeHealth {
     losses: Arc<Losses>,
-    hooks: Vec<(Hook, bool)>,
+    hooks: Vec<(HookSpec, bool)>,
     /// Features that were tried or have no hook.
     features: Vec<(&'static str, bool)>,
 }

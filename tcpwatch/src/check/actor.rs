@@ -11,7 +11,7 @@ use std::{
 use tcpwatch_core::event::Netns;
 use tcpwatch_kernel::{
     source::snapshot::namespaces,
-    trial::{Left, NoGround, Ports, Stage, Unanswered, leave, shorten_fin_wait_2},
+    trial::{Left, LoopbackSockets, NoGround, Ports, Unanswered, leave, shorten_fin_wait_2},
 };
 
 use super::features::Takes;
@@ -22,7 +22,7 @@ const ROUNDS: u32 = 2;
 const SYN_ANSWERED: Duration = Duration::from_millis(300);
 
 /// Where the connections are made.
-pub(super) struct Place {
+pub(super) struct TrialPlace {
     pub(super) netns: Netns,
     pub(super) ports: Ports,
     /// Why it is not a network namespace of its own.
@@ -66,7 +66,7 @@ impl Made {
 
 /// The thread, as seen from outside. Dropped, it ends its connections and itself.
 pub(super) struct Actor {
-    pub(super) place: Place,
+    pub(super) place: TrialPlace,
     /// Closed at the end.
     orders: Option<mpsc::Sender<()>>,
     made: Arc<OnceLock<Made>>,
@@ -128,18 +128,19 @@ impl Actor {
     }
 }
 
-fn ready(shared: Option<NoGround>) -> io::Result<(Place, Stage)> {
-    let stage = Stage::set()?;
+fn ready(shared: Option<NoGround>) -> io::Result<(TrialPlace, LoopbackSockets)> {
+    let stage = LoopbackSockets::set()?;
     let long_fin_wait_2 = match &shared {
         Some(_) => Some("it lasts for tcp_fin_timeout, a minute as a rule".to_owned()),
         None => shorten_fin_wait_2().err().map(|error| format!("tcp_fin_timeout: {error}")),
     };
-    let place = Place { netns: namespaces::own()?, ports: stage.ports()?, shared, long_fin_wait_2 };
+    let place =
+        TrialPlace { netns: namespaces::own()?, ports: stage.ports()?, shared, long_fin_wait_2 };
     Ok((place, stage))
 }
 
 /// Makes the connections, and ends them when nothing is ordered any more.
-fn act(stage: &Stage, orders: &mpsc::Receiver<()>, tell: &OnceLock<Made>) {
+fn act(stage: &LoopbackSockets, orders: &mpsc::Receiver<()>, tell: &OnceLock<Made>) {
     let left = stage.open().and_then(|()| stage.leave_in_fin_wait_2());
     let unanswered = stage.send_without_answer();
     let quick = (0..ROUNDS).try_for_each(|_| quick(stage));
@@ -155,7 +156,7 @@ fn act(stage: &Stage, orders: &mpsc::Receiver<()>, tell: &OnceLock<Made>) {
 }
 
 /// What is seen at once.
-fn quick(stage: &Stage) -> io::Result<()> {
+fn quick(stage: &LoopbackSockets) -> io::Result<()> {
     stage.refuse()?;
     stage.leave_half_open()?.end()?;
     stage.leave_in_fin_wait_2()?.end()?;

@@ -1,32 +1,32 @@
 //! What the hooks told of the trial's connections, as it came down the ordinary road.
 
 use tcpwatch_core::{
-    event::{CgroupId, Netns, ResetDirection, Segment, TcpState, Via},
-    track::{News, Reason},
+    event::{CgroupId, Netns, ResetDirection, SegmentKind, TcpState, Via},
+    track::{Reason, TrackedEvent},
 };
 use tcpwatch_kernel::trial::Ports;
 use tcpwatch_stream::batch::{Batch, Item};
 
-/// News of the trial's network namespace.
+/// Events in the trial's network namespace.
 pub(super) struct Evidence {
     netns: Netns,
     ports: Ports,
-    news: Vec<News>,
+    tracked: Vec<TrackedEvent>,
     /// Cgroups whose paths are known.
     cgroups: Vec<CgroupId>,
 }
 
 impl Evidence {
     pub(super) const fn of(netns: Netns, ports: Ports) -> Self {
-        Self { netns, ports, news: Vec::new(), cgroups: Vec::new() }
+        Self { netns, ports, tracked: Vec::new(), cgroups: Vec::new() }
     }
 
     /// Takes in what the run yields.
     pub(super) fn add(&mut self, batch: &Batch<'_>) {
         for item in batch.items {
             match item {
-                Item::News(news) if news.subject().netns == self.netns => {
-                    self.news.push(news.clone());
+                Item::TrackedEvent(tracked) if tracked.subject().netns == self.netns => {
+                    self.tracked.push(tracked.clone());
                 }
                 Item::Place(id, _) => self.cgroups.push(*id),
                 _ => {}
@@ -34,14 +34,14 @@ impl Evidence {
         }
     }
 
-    fn any(&self, is_it: impl Fn(&News) -> bool) -> bool {
-        self.news.iter().any(is_it)
+    fn any(&self, is_it: impl Fn(&TrackedEvent) -> bool) -> bool {
+        self.tracked.iter().any(is_it)
     }
 
     /// Was this state entered, reported by the kernel itself?
     pub(super) fn entered(&self, state: TcpState) -> bool {
         self.any(
-            |news| matches!(news, News::Change(change) if change.to == state && !change.inferred),
+            |tracked| matches!(tracked, TrackedEvent::Change(change) if change.to == state && !change.inferred),
         )
     }
 
@@ -49,8 +49,8 @@ impl Evidence {
     /// their way.
     pub(super) fn half_open(&self) -> bool {
         let port = self.ports.half_open;
-        self.any(|news| {
-            matches!(news, News::Change(change) if change.to == TcpState::SynRecv
+        self.any(|tracked| {
+            matches!(tracked, TrackedEvent::Change(change) if change.to == TcpState::SynRecv
                 && !change.inferred && change.subject.ends.local.port == port)
         })
     }
@@ -58,57 +58,59 @@ impl Evidence {
     /// Was this state entered with a timer of its own, which only a mini-socket's hooks report?
     pub(super) fn timed(&self, state: TcpState) -> bool {
         self.any(
-            |news| matches!(news, News::Change(change) if change.to == state && change.ends_at.is_some()),
+            |tracked| matches!(tracked, TrackedEvent::Change(change) if change.to == state && change.ends_at.is_some()),
         )
     }
 
     /// Did this state end in this way?
     pub(super) fn ended(&self, state: TcpState, why: Reason) -> bool {
-        self.any(|news| {
-            matches!(news, News::Change(change) if change.from == state && change.reason == Some(why)
+        self.any(|tracked| {
+            matches!(tracked, TrackedEvent::Change(change) if change.from == state && change.reason == Some(why)
                 && !change.inferred)
         })
     }
 
     /// Was such a segment sent again?
-    pub(super) fn again(&self, segment: Segment) -> bool {
-        self.any(|news| matches!(news, News::Retransmit(again) if again.segment == segment))
+    pub(super) fn again(&self, segment: SegmentKind) -> bool {
+        self.any(|tracked| matches!(tracked, TrackedEvent::Retransmit(again) if again.segment == segment))
     }
 
     /// Did a reset go this way?
     pub(super) fn reset(&self, direction: ResetDirection) -> bool {
-        self.any(|news| matches!(news, News::Reset(reset) if reset.direction == direction))
+        self.any(
+            |tracked| matches!(tracked, TrackedEvent::Reset(reset) if reset.direction == direction),
+        )
     }
 
     /// Was the reset told that answers a SYN to a closed port, and why it was sent?
     pub(super) fn refusal(&self) -> bool {
         let port = self.ports.closed;
-        self.any(|news| {
-            matches!(news, News::Reset(reset) if reset.direction == ResetDirection::Sent
+        self.any(|tracked| {
+            matches!(tracked, TrackedEvent::Reset(reset) if reset.direction == ResetDirection::Sent
                 && reset.why.is_some() && reset.subject.ends.local.port == port)
         })
     }
 
     /// Did a process show as the owner because it received or sent?
     pub(super) fn receiver(&self) -> bool {
-        self.any(|news| news.subject().process.is_some_and(|owner| owner.via == Via::Io))
+        self.any(|tracked| tracked.subject().process.is_some_and(|owner| owner.via == Via::Io))
     }
 
     /// Was the cgroup of a socket named, and its path found?
     pub(super) fn located(&self) -> bool {
-        self.any(|news| news.subject().cgroup.is_some_and(|id| self.cgroups.contains(&id)))
+        self.any(|tracked| tracked.subject().cgroup.is_some_and(|id| self.cgroups.contains(&id)))
     }
 
     /// Was an error told?
     pub(super) fn error(&self) -> bool {
-        self.any(|news| matches!(news, News::Error(_)))
+        self.any(|tracked| matches!(tracked, TrackedEvent::Error(_)))
     }
 
     /// Were bytes each way and a round-trip time told of connections that ended?
     pub(super) fn totals(&self) -> bool {
         let totals = |wanted: fn(u64, u64) -> bool| {
-            self.any(|news| {
-                matches!(news, News::Connection(connection) if connection.totals.is_some_and(|totals|
+            self.any(|tracked| {
+                matches!(tracked, TrackedEvent::Connection(connection) if connection.totals.is_some_and(|totals|
                     wanted(totals.sent, totals.received) && totals.srtt.is_some()))
             })
         };

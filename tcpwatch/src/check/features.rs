@@ -3,12 +3,12 @@
 use std::slice;
 
 use tcpwatch_core::{
-    event::{ResetDirection, Segment, TcpState},
+    event::{ResetDirection, SegmentKind, TcpState},
     track::Reason,
 };
 use tcpwatch_kernel::probe::{
     EARLY_ENDS,
-    hooks::{HOOKS, Hook, Need},
+    hooks::{HOOKS, HookSpec, Need},
 };
 
 use super::evidence::Evidence;
@@ -16,7 +16,7 @@ use super::evidence::Evidence;
 const MINIS: &[&str] = &["timer_start", "timer_cancel", "timer_expire_entry"];
 
 /// One line of the report.
-pub(super) struct Feature {
+pub(super) struct FeatureLine {
     pub(super) name: &'static str,
     /// Tracepoints that it takes.
     pub(super) hooks: &'static [&'static str],
@@ -59,11 +59,11 @@ const STATES: [TcpState; 8] = [
 ];
 
 /// All features: those that are tried, and the hooks that no feature here takes.
-pub(super) fn features() -> impl Iterator<Item = Feature> {
+pub(super) fn features() -> impl Iterator<Item = FeatureLine> {
     let is_tried =
-        |hook: &&Hook| FEATURES.iter().any(|feature| feature.hooks.contains(&hook.tracepoint));
+        |hook: &&HookSpec| FEATURES.iter().any(|feature| feature.hooks.contains(&hook.tracepoint));
     let more = HOOKS.iter().filter(|hook| matches!(hook.need, Need::Optional(_)));
-    let more = more.filter(move |hook| !is_tried(hook)).map(|hook| Feature {
+    let more = more.filter(move |hook| !is_tried(hook)).map(|hook| FeatureLine {
         takes: Takes::MoreThanTrial,
         ..feature(hook.tells, slice::from_ref(&hook.tracepoint), |_| Some(String::new()))
     });
@@ -71,7 +71,7 @@ pub(super) fn features() -> impl Iterator<Item = Feature> {
 }
 
 /// The main job: [`FEATURES`] begin with it.
-const FEATURES: [Feature; 16] = [
+const FEATURES: [FeatureLine; 16] = [
     feature("state changes of full sockets", &["inet_sock_set_state"], |seen| {
         let missing = STATES.iter().filter(|state| !seen.entered(**state));
         let missing: Vec<_> = missing.map(ToString::to_string).collect();
@@ -86,13 +86,13 @@ const FEATURES: [Feature; 16] = [
     feature("FIN_WAIT_2 without an application", MINIS, |seen| {
         unless(seen.timed(TcpState::FinWait2), "FIN_WAIT_2 of a client that left")
     }),
-    Feature {
+    FeatureLine {
         takes: Takes::ShortFinWait2,
         ..feature("FIN_WAIT_2 ended by its timer", MINIS, |seen| {
             unless(seen.ended(TcpState::FinWait2, Reason::Timer), "the end after one second")
         })
     },
-    Feature {
+    FeatureLine {
         takes: Takes::Names,
         ..feature(EARLY_ENDS, MINIS, |seen| {
             let is_seen = seen.ended(TcpState::TimeWait, Reason::Reused)
@@ -101,26 +101,26 @@ const FEATURES: [Feature; 16] = [
             unless(is_seen, "ends by a SYN and by a reset")
         })
     },
-    Feature {
+    FeatureLine {
         takes: Takes::LostSegments,
         ..feature("retransmitted SYN", &["tcp_retransmit_skb"], |seen| {
-            unless(seen.again(Segment::Syn), "a SYN without an answer")
+            unless(seen.again(SegmentKind::Syn), "a SYN without an answer")
         })
     },
-    Feature {
+    FeatureLine {
         takes: Takes::LostSegments,
         ..feature("retransmitted data and FIN", &["tcp_retransmit_skb"], |seen| {
-            let is_seen = seen.again(Segment::Data) && seen.again(Segment::Fin);
+            let is_seen = seen.again(SegmentKind::Data) && seen.again(SegmentKind::Fin);
             unless(is_seen, "data and a FIN without an answer")
         })
     },
-    Feature {
+    FeatureLine {
         takes: Takes::LostSegments,
         ..feature("retransmitted SYN+ACK", &["tcp_retransmit_synack"], |seen| {
-            unless(seen.again(Segment::SynAck), "a SYN+ACK without an answer")
+            unless(seen.again(SegmentKind::SynAck), "a SYN+ACK without an answer")
         })
     },
-    Feature {
+    FeatureLine {
         takes: Takes::Cgroups,
         ..feature("cgroup of a socket: unit, container, pod", &["inet_sock_set_state"], |seen| {
             unless(seen.located(), "the path of a socket's cgroup")
@@ -129,7 +129,7 @@ const FEATURES: [Feature; 16] = [
     feature("resets sent", &["tcp_send_reset"], |seen| {
         unless(seen.reset(ResetDirection::Sent), "a reset")
     }),
-    Feature {
+    FeatureLine {
         takes: Takes::ResetReasons,
         ..feature("why a reset is sent, resets without a socket", &["tcp_send_reset"], |seen| {
             unless(seen.refusal(), "the reset of a closed port")
@@ -144,7 +144,7 @@ const FEATURES: [Feature; 16] = [
     feature("errors the application sees", &["inet_sk_error_report"], |seen| {
         unless(seen.error(), "a refused connect")
     }),
-    Feature {
+    FeatureLine {
         takes: Takes::Totals,
         ..feature("bytes and RTT of connections that ended", &["inet_sock_set_state"], |seen| {
             unless(seen.totals(), "one byte each way")
@@ -156,8 +156,8 @@ const fn feature(
     name: &'static str,
     hooks: &'static [&'static str],
     missing: fn(&Evidence) -> Option<String>,
-) -> Feature {
-    Feature { name, hooks, takes: Takes::Nothing, missing }
+) -> FeatureLine {
+    FeatureLine { name, hooks, takes: Takes::Nothing, missing }
 }
 
 fn unless(is_seen: bool, made: &str) -> Option<String> {

@@ -12,10 +12,10 @@ use anyhow::Result;
 use tcpwatch::cli::exit;
 use tcpwatch_kernel::probe::{Counting, Facts, Filters, ProbeError, Probes, Ring, Tells};
 
-use actor::{Actor, Place};
+use actor::{Actor, TrialPlace};
 use features::features;
-use report::{Answer, Report};
-use trial::Trial;
+use report::{CheckReport, FeatureAnswer};
+use trial::TrialResult;
 
 use crate::runtime;
 
@@ -24,11 +24,13 @@ const RING_BYTES: u32 = 1 << 18;
 
 pub(crate) fn run() -> Result<ExitCode> {
     let facts = Facts::gather();
-    let mut report = Report::default();
-    report.line(&format!("kernel {}, {}", facts.release, facts.machine), Answer::Ok);
+    let mut report = CheckReport::default();
+    report.line(&format!("kernel {}, {}", facts.release, facts.machine), FeatureAnswer::Ok);
     for (what, met) in facts.demands() {
-        report
-            .line(&what, met.map_or_else(|error| Answer::Off(error.to_string()), |()| Answer::Ok));
+        report.line(
+            &what,
+            met.map_or_else(|error| FeatureAnswer::Off(error.to_string()), |()| FeatureAnswer::Ok),
+        );
     }
     report.pid_namespace();
     let actor = Actor::start();
@@ -60,7 +62,7 @@ struct Attached {
 }
 
 /// Attaches all hooks for the connections of the trial.
-fn attach(facts: &Facts, place: Option<&Place>) -> Result<Attached, ProbeError> {
+fn attach(facts: &Facts, place: Option<&TrialPlace>) -> Result<Attached, ProbeError> {
     let filters = filters(place);
     let attach = |counting| Probes::attach_to(facts.clone(), &filters, RING_BYTES, counting);
     let counting = place.map_or(Counting::All, |place| Counting::Of(place.netns));
@@ -72,7 +74,7 @@ fn attach(facts: &Facts, place: Option<&Place>) -> Result<Attached, ProbeError> 
     Ok(Attached { filters, probes, ring, uncounted })
 }
 
-fn filters(place: Option<&Place>) -> Filters {
+fn filters(place: Option<&TrialPlace>) -> Filters {
     let lives = Filters { tells: Tells::Lives, holders: true, ..Filters::default() };
     match place {
         None => lives,

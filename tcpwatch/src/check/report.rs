@@ -5,13 +5,13 @@ use std::{collections::HashSet, fmt::Write as _};
 use tcpwatch_common::config::FIRST_PID_NAMESPACE;
 use tcpwatch_kernel::{pid_namespace, trial::NoGround};
 
-use super::{Actor, Trial, features};
+use super::{Actor, TrialResult, features};
 
 const METRICS: &str = "metrics, counted in the kernel";
 const LABORATORY: &str = "laboratory: namespaces, veth, tc";
 
 /// What is said of a feature.
-pub(super) enum Answer {
+pub(super) enum FeatureAnswer {
     /// A precondition is met.
     Ok,
     /// It was made to happen, and was seen.
@@ -25,20 +25,22 @@ pub(super) enum Answer {
 }
 
 #[derive(Default)]
-pub(super) struct Report {
+pub(super) struct CheckReport {
     pub(super) text: String,
     /// Reasons that were given, which are not repeated.
     given: HashSet<String>,
 }
 
-impl Report {
-    pub(super) fn line(&mut self, what: &str, answer: Answer) {
+impl CheckReport {
+    pub(super) fn line(&mut self, what: &str, answer: FeatureAnswer) {
         let answer = match answer {
-            Answer::Ok => "ok".to_owned(),
-            Answer::Works => "works (tried)".to_owned(),
-            Answer::NotTried(why) => format!("attached, not tried: {}", self.once(why)),
-            Answer::Off(why) => format!("off: {}", self.once(why)),
-            Answer::Fails(missing) => format!("FAILS: attached, but did not show: {missing}"),
+            FeatureAnswer::Ok => "ok".to_owned(),
+            FeatureAnswer::Works => "works (tried)".to_owned(),
+            FeatureAnswer::NotTried(why) => format!("attached, not tried: {}", self.once(why)),
+            FeatureAnswer::Off(why) => format!("off: {}", self.once(why)),
+            FeatureAnswer::Fails(missing) => {
+                format!("FAILS: attached, but did not show: {missing}")
+            }
         };
         // What the verifier says has several lines.
         let answer = answer.replace('\n', "; ");
@@ -76,11 +78,11 @@ impl Report {
             None => "not known, the initial one is taken".to_owned(),
         };
         let answer = if pid_namespace::has_own_proc() {
-            Answer::Ok
+            FeatureAnswer::Ok
         } else {
             let why = "/proc shows another pid namespace: processes that held sockets before have \
                        names only; mount a proc file system of this one";
-            Answer::Off(why.to_owned())
+            FeatureAnswer::Off(why.to_owned())
         };
         self.line(&format!("process ids of pid namespace {which}"), answer);
     }
@@ -89,26 +91,26 @@ impl Report {
     pub(super) fn nothing(&mut self, why: &str) {
         let features = features().map(|feature| feature.name);
         for name in features.chain([METRICS, LABORATORY]) {
-            self.line(name, Answer::Off(why.to_owned()));
+            self.line(name, FeatureAnswer::Off(why.to_owned()));
         }
     }
 
     /// What the trial found. Does the main job work?
-    pub(super) fn trial(&mut self, trial: Trial) -> bool {
-        let works = matches!(trial.answers.first(), Some((_, Answer::Works)));
+    pub(super) fn trial(&mut self, trial: TrialResult) -> bool {
+        let works = matches!(trial.answers.first(), Some((_, FeatureAnswer::Works)));
         for (name, answer) in trial.answers {
             self.line(name, answer);
         }
         let refused = if trial.dialect.retransmit_has_error {
-            Answer::NotTried("it takes a network that refuses".to_owned())
+            FeatureAnswer::NotTried("it takes a network that refuses".to_owned())
         } else {
-            Answer::Off("kernels tell this since 6.17".to_owned())
+            FeatureAnswer::Off("kernels tell this since 6.17".to_owned())
         };
         self.line("retries that the network below refuses", refused);
         self.line(METRICS, trial.metrics);
         self.line(LABORATORY, trial.laboratory);
         for (what, why) in trial.blind_spots {
-            self.line(what, Answer::Off(why.to_owned()));
+            self.line(what, FeatureAnswer::Off(why.to_owned()));
         }
         works
     }

@@ -14,19 +14,19 @@ use tcpwatch_common::{
 use tcpwatch_core::event::TcpState;
 use tcpwatch_kernel::source::cgroup_paths::CgroupPaths;
 use tcpwatch_kernel::{
-    probe::{Counts, Dialect, Probes, hooks::Hook},
+    probe::{Counts, Dialect, Probes, hooks::HookSpec},
     trial::NoGround,
 };
 use tcpwatch_lab::rehearsal::rehearse;
-use tcpwatch_stream::{ending::Ending, pipeline::Live, plan::Plan};
+use tcpwatch_stream::{ending::StopSignals, pipeline::Live, plan::Plan};
 use tokio::time::sleep;
 
 use super::{
     Actor, Attached,
     actor::Made,
     evidence::Evidence,
-    features::{Feature, Takes, features},
-    report::Answer,
+    features::{FeatureLine, Takes, features},
+    report::FeatureAnswer,
 };
 
 /// What takes longest after the connections were made takes a second: a SYN that is sent again, FIN_WAIT_2
@@ -39,18 +39,18 @@ const MADE_WITHIN: Duration = Duration::from_secs(10);
 const LOOKS_EVERY: Duration = Duration::from_millis(50);
 
 /// What was found.
-pub(super) struct Trial {
+pub(super) struct TrialResult {
     /// For each of the [`features`].
-    pub(super) answers: Vec<(&'static str, Answer)>,
+    pub(super) answers: Vec<(&'static str, FeatureAnswer)>,
     pub(super) dialect: Dialect,
-    pub(super) metrics: Answer,
-    pub(super) laboratory: Answer,
+    pub(super) metrics: FeatureAnswer,
+    pub(super) laboratory: FeatureAnswer,
     pub(super) blind_spots: Vec<(&'static str, &'static str)>,
 }
 
 /// What the hooks are asked for.
-struct Asked {
-    off: Vec<(Hook, String)>,
+struct WantedHooks {
+    off: Vec<(HookSpec, String)>,
     totals_off: Option<String>,
     cgroups_off: Option<String>,
     early_ends_off: Option<String>,
@@ -63,12 +63,12 @@ struct Asked {
 pub(super) async fn make(
     attached: Attached,
     actor: Result<Actor, NoGround>,
-) -> Result<Option<Trial>> {
+) -> Result<Option<TrialResult>> {
     let Attached { filters, probes, ring, uncounted } = attached;
-    let ending = Ending::catch().context("cannot catch signals")?;
+    let ending = StopSignals::catch().context("cannot catch signals")?;
     let plan = Plan::of(filters);
     let mut live = Live::follow(&plan, ending, (probes, ring))?;
-    let asked = Asked::of(live.probes());
+    let asked = WantedHooks::of(live.probes());
     let mut rehearsing = pin!(rehearse(live.probes().tap()));
     let mut rehearsed = None;
     let place = actor.as_ref().ok().map(|actor| (actor.place.netns, actor.place.ports));
@@ -99,7 +99,7 @@ pub(super) async fn make(
     Ok(Some(asked.judge(&actor, evidence.as_ref(), uncounted, laboratory)))
 }
 
-impl Asked {
+impl WantedHooks {
     fn of(probes: &mut Probes) -> Self {
         Self {
             off: probes.off.clone(),
@@ -124,20 +124,20 @@ impl Asked {
     ) -> bool {
         let (Some(evidence), Ok(actor)) = (evidence, actor) else { return false };
         let end = actor.made().map_or(begun + MADE_WITHIN, |made| made.at + LASTS);
-        let is_missing = |feature: Feature| {
+        let is_missing = |feature: FeatureLine| {
             self.can_try(&feature, actor) && (feature.missing)(evidence).is_some()
         };
         features().any(is_missing) && Instant::now() < end
     }
 
-    fn can_try(&self, feature: &Feature, actor: &Actor) -> bool {
+    fn can_try(&self, feature: &FeatureLine, actor: &Actor) -> bool {
         self.off(feature).is_none()
             && (feature.takes != Takes::ShortFinWait2 || actor.place.long_fin_wait_2.is_none())
             && actor.made().is_none_or(|made| made.what(feature.takes).is_ok())
     }
 
     /// Why it is off, if it is.
-    fn off(&self, feature: &Feature) -> Option<String> {
+    fn off(&self, feature: &FeatureLine) -> Option<String> {
         let refused = self.off.iter().find(|(hook, _)| feature.hooks.contains(&hook.tracepoint));
         let refused = refused.map(|(_, why)| why.clone());
         refused.or_else(|| match feature.takes {
@@ -157,7 +157,7 @@ impl Asked {
         evidence: Option<&Evidence>,
         uncounted: Option<String>,
         laboratory: Result<()>,
-    ) -> Trial {
+    ) -> TrialResult {
         let (long_fin_wait_2, shared) = match actor {
             Err(_) => (None, false),
             Ok(actor) => (actor.place.long_fin_wait_2.as_ref(), actor.place.shared.is_some()),
@@ -167,9 +167,9 @@ impl Asked {
             Err(error) => Some(Made::nothing(&error.to_string())),
         };
         let made = made.unwrap_or_else(|| Made::nothing("its connections were not made in time"));
-        let answer = |feature: &Feature| {
+        let answer = |feature: &FeatureLine| {
             if let Some(why) = self.off(feature) {
-                return Answer::Off(why);
+                return FeatureAnswer::Off(why);
             }
             let missing = evidence.map_or(Some(String::new()), |seen| (feature.missing)(seen));
             let why_not = match feature.takes {
@@ -177,35 +177,35 @@ impl Asked {
                 takes => made.what(takes).as_ref().err(),
             };
             match (missing, why_not) {
-                (None, _) => Answer::Works,
-                (Some(_), Some(why)) => Answer::NotTried(why.clone()),
-                (Some(missing), None) => Answer::Fails(missing),
+                (None, _) => FeatureAnswer::Works,
+                (Some(_), Some(why)) => FeatureAnswer::NotTried(why.clone()),
+                (Some(missing), None) => FeatureAnswer::Fails(missing),
             }
         };
         let answers = features().map(|feature| (feature.name, answer(&feature))).collect();
         let is_on = |program| !self.off.iter().any(|(hook, _)| hook.counters == program);
         let counted = [counter::Hook::TimerStart, counter::Hook::ReceiveReset].map(is_on);
         let metrics = match (uncounted, self.counts.as_mut(), made.all) {
-            (Some(why), ..) => Answer::Off(why),
-            (None, _, Err(why)) => Answer::NotTried(why),
+            (Some(why), ..) => FeatureAnswer::Off(why),
+            (None, _, Err(why)) => FeatureAnswer::NotTried(why),
             (None, ..) if shared => {
-                Answer::NotTried("other connections are counted here, too".to_owned())
+                FeatureAnswer::NotTried("other connections are counted here, too".to_owned())
             }
             (None, Some(counts), Ok(())) => metrics(counts, counted),
-            (None, None, Ok(())) => Answer::Fails("nothing to read".to_owned()),
+            (None, None, Ok(())) => FeatureAnswer::Fails("nothing to read".to_owned()),
         };
         let laboratory = match laboratory {
-            Ok(()) => Answer::Works,
-            Err(error) => Answer::Off(exit::causes(&error)),
+            Ok(()) => FeatureAnswer::Works,
+            Err(error) => FeatureAnswer::Off(exit::causes(&error)),
         };
         let Self { dialect, blind_spots, .. } = self;
-        Trial { answers, dialect, metrics, laboratory, blind_spots }
+        TrialResult { answers, dialect, metrics, laboratory, blind_spots }
     }
 }
 
 /// Did the kernel side count what must have been? Half-open connections and resets only where their
 /// hooks are attached.
-fn metrics(counts: &mut Counts, [with_minis, with_resets]: [bool; 2]) -> Answer {
+fn metrics(counts: &mut Counts, [with_minis, with_resets]: [bool; 2]) -> FeatureAnswer {
     let [closed, syn_sent, fin_wait_2, time_wait] =
         [TcpState::Closed, TcpState::SynSent, TcpState::FinWait2, TcpState::TimeWait]
             .map(TcpState::to_kernel);
@@ -219,10 +219,10 @@ fn metrics(counts: &mut Counts, [with_minis, with_resets]: [bool; 2]) -> Answer 
     ];
     let words = match counts.read() {
         Ok(words) => words,
-        Err(error) => return Answer::Fails(error.to_string()),
+        Err(error) => return FeatureAnswer::Fails(error.to_string()),
     };
     let is_counted = |word: usize| words.get(word).is_some_and(|count| *count > 0);
     let missing = must.into_iter().filter(|(is_on, _, word)| *is_on && !is_counted(*word));
     let missing: Vec<_> = missing.map(|(_, name, _)| name).collect();
-    if missing.is_empty() { Answer::Works } else { Answer::Fails(missing.join(", ")) }
+    if missing.is_empty() { FeatureAnswer::Works } else { FeatureAnswer::Fails(missing.join(", ")) }
 }

@@ -18,16 +18,16 @@ use ipnet::IpNet;
 use tcpwatch_core::{
     event::{Direction, Process, TcpState},
     place::PlaceFilter,
-    track::{News, Subject},
+    track::{Subject, TrackedEvent},
 };
 use tcpwatch_kernel::probe::{
     Filters, Tells,
-    filters::{Family, PortRange},
+    filters::{FamilyFilter, PortRange},
 };
 use tcpwatch_lab::hosts::peer;
 use tcpwatch_view::terminal::TimeStyle;
 
-use super::{color::Color, doctor::DoctorArgs, lab::LabCommand};
+use super::{color::Color, doctor::DoctorArgs, lab::LabCommand, list::ListArgs};
 
 /// See what the Linux kernel does with every TCP connection, live.
 ///
@@ -66,6 +66,14 @@ pub struct Cli {
 /// Commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// What is now, once: one line a socket, its state, what it waits for and until when, and whose it is.
+    #[command(after_help = "Examples:\n  \
+            sudo tcpwatch list --state CLOSE_WAIT\n  \
+            sudo tcpwatch list --unit nginx --format json\n  \
+            sudo tcpwatch list -4 --remote-port 443 --time elapsed\n\n\
+            The oldest come first; --state asks what they are in now. Without privilege the sockets of this network \
+            namespace are listed, and the owners that may be seen. `tcpwatch explain AGE` says how ages are known.")]
+    List(Box<ListArgs>),
     /// What is now: a live table of sockets, their states and what they wait for.
     #[command(after_help = top_keys())]
     Top(Box<TopArgs>),
@@ -217,8 +225,11 @@ pub struct OutputArgs {
     #[arg(long, conflicts_with_all = ["lives", "failed", "retries"])]
     pub existing: bool,
     /// Clock in text; JSON always has UTC and the kernel's clock
-    #[arg(long, value_enum, default_value_t = Clock::Local)]
-    pub time: Clock,
+    #[arg(long, value_enum, default_value_t = TimeFormat::Local)]
+    pub time: TimeFormat,
+    /// Whole addresses and all columns, however narrow the terminal is; a file or a pipe always has them
+    #[arg(long)]
+    pub wide: bool,
     /// Stop after this many lines
     #[arg(long, value_name = "N")]
     pub count: Option<NonZeroU64>,
@@ -314,7 +325,7 @@ pub enum Format {
 
 /// How moments are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Clock {
+pub enum TimeFormat {
     /// Local time of day.
     Local,
     /// Time of day in UTC.
@@ -323,12 +334,12 @@ pub enum Clock {
     Elapsed,
 }
 
-impl From<Clock> for TimeStyle {
-    fn from(clock: Clock) -> Self {
+impl From<TimeFormat> for TimeStyle {
+    fn from(clock: TimeFormat) -> Self {
         match clock {
-            Clock::Local => Self::Local,
-            Clock::Utc => Self::Utc,
-            Clock::Elapsed => Self::Elapsed,
+            TimeFormat::Local => Self::Local,
+            TimeFormat::Utc => Self::Utc,
+            TimeFormat::Elapsed => Self::Elapsed,
         }
     }
 }
@@ -351,19 +362,19 @@ impl OutputArgs {
         !self.lives && !self.failed && !self.retries
     }
 
-    /// Is this piece of news of the kind that is shown?
+    /// Is this event of the kind that is shown?
     #[must_use]
-    pub fn shows(&self, news: &News) -> bool {
-        match news {
-            News::Connection(connection) => {
+    pub fn shows(&self, tracked: &TrackedEvent) -> bool {
+        match tracked {
+            TrackedEvent::Connection(connection) => {
                 let asked = self.lives || self.failed || self.format == Format::Json;
                 asked && !self.retries && (!self.failed || connection.end.is_failure())
             }
             _ if self.lives || self.failed => false,
-            News::Retransmit(_) => true,
+            TrackedEvent::Retransmit(_) => true,
             _ if self.retries => false,
             // The change to CLOSED has told why already.
-            News::Error(error) => {
+            TrackedEvent::Error(error) => {
                 self.format == Format::Json || error.event.state != TcpState::Closed
             }
             _ => true,
@@ -404,8 +415,8 @@ impl FilterArgs {
             remote_ports: self.remote_port.clone(),
             prefixes: self.addr.clone(),
             family: match (self.ipv4, self.ipv6) {
-                (true, _) => Some(Family::V4),
-                (false, true) => Some(Family::V6),
+                (true, _) => Some(FamilyFilter::V4),
+                (false, true) => Some(FamilyFilter::V6),
                 (false, false) => None,
             },
             states: self.state.clone(),

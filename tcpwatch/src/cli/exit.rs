@@ -10,7 +10,7 @@ use tcpwatch_kernel::{
     probe::ProbeError,
     source::{
         containers::{AmbiguousContainer, ContainerError},
-        snapshot,
+        snapshot::{self, SkippedNamespace, SnapshotError},
     },
 };
 use tcpwatch_lab::{catalog, hosts::HostsError, lacking::Lacking, scenario::FileError};
@@ -41,8 +41,8 @@ pub fn status(error: &anyhow::Error) -> ExitCode {
     let is_usage = error.is::<snapshot::NetnsError>()
         || error.is::<ContainerError>()
         || error.is::<AmbiguousContainer>()
-        || error.is::<catalog::Unknown>()
-        || error.is::<glossary::Unknown>()
+        || error.is::<catalog::UnknownScenario>()
+        || error.is::<glossary::UnknownWord>()
         || error.is::<FileError>()
         || error.is::<NoTerminal>();
     if is_usage {
@@ -54,7 +54,10 @@ pub fn status(error: &anyhow::Error) -> ExitCode {
     if error.downcast_ref::<HostsError>().is_some_and(HostsError::is_precondition) {
         return PRECONDITION.into();
     }
-    if error.is::<BindError>() || error.is::<Lacking>() {
+    if error.downcast_ref::<SkippedNamespace>().is_some_and(SkippedNamespace::is_refused) {
+        return PRECONDITION.into();
+    }
+    if error.is::<SnapshotError>() || error.is::<BindError>() || error.is::<Lacking>() {
         return PRECONDITION.into();
     }
     FAILED.into()

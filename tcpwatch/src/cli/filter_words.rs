@@ -13,7 +13,7 @@ use super::args::FilterArgs;
 /// The filters of the log alone, as a command line.
 #[derive(Parser)]
 #[command(no_binary_name = true, disable_help_flag = true, color = clap::ColorChoice::Never)]
-struct Words {
+struct LogFilters {
     #[command(flatten)]
     filters: FilterArgs,
 }
@@ -21,7 +21,7 @@ struct Words {
 /// Reads a filter by its name; `None` if there is none of this name. What reads the command line reads it.
 #[must_use]
 pub fn read(name: &str, value: Option<&str>) -> Option<Result<LogFilter, String>> {
-    let command = Words::command();
+    let command = LogFilters::command();
     let known = command.get_arguments().find(|option| match (name, option.get_long()) {
         ("4", Some("ipv4")) | ("6", Some("ipv6")) => true,
         (name, long) => long == Some(name),
@@ -35,7 +35,7 @@ pub fn read(name: &str, value: Option<&str>) -> Option<Result<LogFilter, String>
         (true, None) => return None,
         (false, Some(_)) => return Some(Err(format!("\"{name}\" stands alone"))),
     };
-    let words = Words::try_parse_from([word]).map_err(|error| first_line(&error));
+    let words = LogFilters::try_parse_from([word]).map_err(|error| first_line(&error));
     Some(words.and_then(|words| decide(words.filters)))
 }
 

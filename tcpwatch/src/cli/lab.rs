@@ -3,7 +3,7 @@
 use std::{num::NonZeroUsize, path::PathBuf};
 
 use clap::{Args, Subcommand};
-use tcpwatch_kernel::probe::filters::Family;
+use tcpwatch_kernel::probe::filters::FamilyFilter;
 use tcpwatch_lab::{host::Host, story::Profile};
 
 use super::color::Color;
@@ -63,11 +63,11 @@ pub struct LabRun {
 impl LabRun {
     /// Over which protocols each scenario runs: both only with `--all`.
     #[must_use]
-    pub fn families(&self) -> &'static [Family] {
+    pub fn families(&self) -> &'static [FamilyFilter] {
         match (self.ipv4, self.ipv6, self.all) {
-            (_, true, _) => &[Family::V6],
-            (false, false, true) => &[Family::V4, Family::V6],
-            _ => &[Family::V4],
+            (_, true, _) => &[FamilyFilter::V6],
+            (false, false, true) => &[FamilyFilter::V4, FamilyFilter::V6],
+            _ => &[FamilyFilter::V4],
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What was typed ([`args`], [`lab`], [`filter_words`]) and what it ends with ([`exit`]); what is made of the
+//! What was typed ([`args`], [`list`], [`lab`], [`filter_words`]) and what it ends with ([`exit`]); what is made of the
 //! options for shells and for `man` ([`mod@reference`]).
 
 pub mod args;
@@ -7,6 +7,7 @@ pub mod doctor;
 pub mod exit;
 pub mod filter_words;
 pub mod lab;
+pub mod list;
 pub mod reference;
 
 pub use args::Cli;

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use tcpwatch_core::facts::HostFacts;
-use tcpwatch_kernel::source::snapshot::{Scope, SnapshotError, host_facts};
+use tcpwatch_kernel::source::snapshot::{SnapshotError, SnapshotScope, host_facts};
 use tokio::{
     task::{JoinHandle, spawn_blocking},
     time::sleep_until,
@@ -17,14 +17,14 @@ const SHARE: u32 = 5;
 
 /// One look after the other.
 pub(super) struct Looks {
-    scope: Scope,
+    scope: SnapshotScope,
     under_way: Option<JoinHandle<(Duration, Result<HostFacts, SnapshotError>)>>,
     next_at: tokio::time::Instant,
 }
 
 impl Looks {
     /// The first begins at once.
-    pub(super) fn begin(scope: Scope) -> Self {
+    pub(super) fn begin(scope: SnapshotScope) -> Self {
         Self { scope, under_way: Some(look(scope)), next_at: tokio::time::Instant::now() }
     }
 
@@ -58,7 +58,7 @@ impl Looks {
     }
 }
 
-fn look(scope: Scope) -> JoinHandle<(Duration, Result<HostFacts, SnapshotError>)> {
+fn look(scope: SnapshotScope) -> JoinHandle<(Duration, Result<HostFacts, SnapshotError>)> {
     spawn_blocking(move || {
         let began = Instant::now();
         let facts = host_facts(scope);

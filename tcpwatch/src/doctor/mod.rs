@@ -13,7 +13,7 @@ use tcpwatch_doctor::{Doctor, Kind};
 use tcpwatch_kernel::{
     clock,
     probe::{Filters, Probes, Tells},
-    source::snapshot::{self, Scope},
+    source::snapshot::{self, SnapshotScope},
 };
 use tcpwatch_stream::{
     batch::{Batch, Item},
@@ -23,14 +23,14 @@ use tcpwatch_stream::{
 };
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
-use self::{looks::Looks, report::Report};
+use self::{looks::Looks, report::DoctorReport};
 use crate::{recorded, runtime};
 
 /// How often `--live` judges.
 const EVERY: Duration = Duration::from_secs(1);
 
 pub(crate) fn run(args: &DoctorArgs) -> Result<ExitCode> {
-    let mut report = Report::new(args.format);
+    let mut report = DoctorReport::new(args.format);
     match &args.replay {
         Some(file) => replay(file, &mut report)?,
         None => look(args, &mut report)?,
@@ -39,7 +39,7 @@ pub(crate) fn run(args: &DoctorArgs) -> Result<ExitCode> {
 }
 
 /// A recording.
-fn replay(file: &Path, report: &mut Report) -> Result<()> {
+fn replay(file: &Path, report: &mut DoctorReport) -> Result<()> {
     let recording = recorded::open(file)?;
     let mut clock = recording.header.clock;
     let plan = plan(Filters::default());
@@ -54,9 +54,9 @@ fn replay(file: &Path, report: &mut Report) -> Result<()> {
 }
 
 /// This host.
-fn look(args: &DoctorArgs, report: &mut Report) -> Result<()> {
+fn look(args: &DoctorArgs, report: &mut DoctorReport) -> Result<()> {
     let netns = args.netns.as_deref().map(snapshot::resolve).transpose()?;
-    let scope = netns.map_or(Scope::Every, Scope::Only);
+    let scope = netns.map_or(SnapshotScope::Every, SnapshotScope::Only);
     let plan = plan(Filters { netns, ..Filters::default() });
     let plan = Plan { record: args.record.clone(), ..plan };
     let mut doctor = Doctor::default();
@@ -84,7 +84,7 @@ async fn watch(
     (mut looks, end): (Looks, Option<Instant>),
     doctor: &mut Doctor,
     clock: &mut WallClock,
-    report: &mut Report,
+    report: &mut DoctorReport,
 ) -> Result<()> {
     let mut judging = interval(EVERY);
     judging.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -130,7 +130,7 @@ async fn until(end: Option<Instant>) {
 fn judge(doctor: &mut Doctor, batch: &Batch<'_>) {
     for item in batch.items {
         match item {
-            Item::News(news) => doctor.news(news),
+            Item::TrackedEvent(tracked) => doctor.tracked(tracked),
             Item::Place(id, place) => doctor.place(*id, place),
             Item::Loss(loss) => doctor.loss(loss),
             Item::Summary(_) => {}

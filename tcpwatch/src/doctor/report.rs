@@ -12,7 +12,7 @@ use tcpwatch_view::{
 use super::text;
 
 /// What was found, and how it is shown.
-pub(super) struct Report {
+pub(super) struct DoctorReport {
     format: Format,
     json: JsonLines,
     found: bool,
@@ -20,7 +20,7 @@ pub(super) struct Report {
     shown: bool,
 }
 
-impl Report {
+impl DoctorReport {
     pub(super) fn new(format: Format) -> Self {
         Self { format, json: JsonLines::default(), found: false, shown: false }
     }

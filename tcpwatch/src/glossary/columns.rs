@@ -2,7 +2,7 @@
 
 use super::Entry;
 
-pub(super) const COLUMNS: [Entry; 14] = [
+pub(super) const COLUMNS: [Entry; 18] = [
     Entry::short(
         &["TIME"],
         "When it happened, by the kernel's clock: the local time of day (--time utc, --time \
@@ -11,7 +11,7 @@ pub(super) const COLUMNS: [Entry; 14] = [
     Entry::short(
         &["LOCAL"],
         "Address and port of this end, * where there is none, as at a listener. Port 0 in \
-         SYN_SENT: the kernel has not chosen it yet. JSON: local.",
+         SYN_SENT: the kernel has not chosen it yet. Where a terminal is narrow, the port alone. JSON: local.",
     ),
     Entry::short(
         &["REMOTE", "arrow", "→", "←", "↔"],
@@ -21,7 +21,8 @@ pub(super) const COLUMNS: [Entry; 14] = [
     Entry::short(
         &["CHANGE"],
         "What happened: the state that was left → the state that was entered, a retry with its \
-         number, a reset, an error, or ↻ where a timer began anew. JSON: event, from, to, kind.",
+         number, a reset, an error, or ↻ where a timer began anew. Without a state before the → the terminal has \
+         no room for it. JSON: event, from, to, kind.",
     ),
     Entry::short(
         &["AFTER"],
@@ -35,6 +36,27 @@ pub(super) const COLUMNS: [Entry; 14] = [
          process that is known only because it listens is marked (listener). JSON: process.",
     ),
     Entry::short(
+        &["AGE"],
+        "How long the socket is in its state; the kernel keeps no such time. Alone: by the timer of TIME_WAIT, \
+         exactly. Two: so many retransmissions take so long. >: at least so long, because no segment came \
+         since. -: nothing shows it. JSON: age_s, age_at_most_s, age_basis.",
+    ),
+    Entry::short(
+        &["WAITS FOR"],
+        "What has to happen for the socket to leave its state, or for its data to be acknowledged; \
+         (keepalive) if nothing but a keepalive timer runs. JSON: waits_for.",
+    ),
+    Entry::short(
+        &["UNTIL"],
+        "When the timer of the socket is due: it ends the state, or something is sent again. Timers may be \
+         late. - if none runs. JSON: until, timer, timer_left_s.",
+    ),
+    Entry::short(
+        &["TRY"],
+        "How often what is waited for was asked for again without an answer, and after how many the kernel \
+         gives up, where sysctls say it. JSON: tries, tries_max.",
+    ),
+    Entry::short(
         &["OPENED"],
         "When the connection began: SYN_SENT or SYN_RECV was entered. - if it is older than \
          tcpwatch. JSON: opened.",
@@ -45,7 +67,7 @@ pub(super) const COLUMNS: [Entry; 14] = [
          JSON: lasted_s.",
     ),
     Entry::short(
-        &["HANDSHAKE"],
+        &["HANDSHAKE", "SHAKE"],
         "Time from the first SYN to ESTABLISHED (with TCP_FASTOPEN_CONNECT the SYN is sent with the \
          first write); above 1 s at least one SYN or its answer was \
          lost. - if it was not completed, or not seen. JSON: handshake_s.",
@@ -56,11 +78,11 @@ pub(super) const COLUMNS: [Entry; 14] = [
          socket, as for a half-open connection. JSON: bytes_sent.",
     ),
     Entry::short(
-        &["RECEIVED"],
+        &["RECEIVED", "RECV"],
         "Bytes of data that this end received, each counted once. JSON: bytes_received.",
     ),
     Entry::short(
-        &["RETRIES"],
+        &["RETRIES", "RETRY"],
         "Segments that were sent again, of every kind. More than a few of a hundred segments \
          mean loss on the path. What the network below did not take is apart, behind END: not \
          sent. JSON: retransmits, retries, not_sent.",
@@ -80,7 +102,7 @@ pub(super) const COLUMNS: [Entry; 14] = [
 
 pub(super) const MARKS: [Entry; 6] = [
     Entry::short(
-        &["(listener)", "listener mark"],
+        &["(listener)", "listener mark", "?"],
         "The owner is that of the listener that accepted the connection: it may have handed the \
          socket to another process since. The owner of its close() is the process itself.",
     ),

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use tcpwatch_view::json_lines::SCHEMA;
 
-use super::{Page, events::AS_IN_JSON};
+use super::{GlossaryEntry, events::AS_IN_JSON};
 
 /// A field, wherever it is.
 struct Field {
@@ -15,7 +15,7 @@ struct Field {
 }
 
 /// One page for each name.
-pub(super) fn pages() -> Vec<Page> {
+pub(super) fn pages() -> Vec<GlossaryEntry> {
     let schema: Value = serde_json::from_str(SCHEMA).unwrap_or_default();
     let mut fields = Vec::new();
     collect(&schema, &schema, "every line", &mut fields);
@@ -27,12 +27,12 @@ pub(super) fn pages() -> Vec<Page> {
 }
 
 /// Lines about events that have no entry of their own: one page for each, of what the schema says.
-pub(super) fn lines(has_an_entry: impl Fn(&str) -> bool) -> Vec<Page> {
+pub(super) fn lines(has_an_entry: impl Fn(&str) -> bool) -> Vec<GlossaryEntry> {
     let schema: Value = serde_json::from_str(SCHEMA).unwrap_or_default();
     let names = schema.pointer("/properties/event/enum").and_then(Value::as_array);
     let names = names.into_iter().flatten();
     let names = names.filter_map(Value::as_str).filter(|name| !has_an_entry(name));
-    let page = |name: &str| Page {
+    let page = |name: &str| GlossaryEntry {
         kind: "event",
         words: vec![name.to_owned().into(), format!("{name} event").into()],
         what: schema
@@ -120,7 +120,7 @@ fn values(schema: &Value, field: &Value) -> String {
     if words.is_empty() { types.join(" or ") } else { format!("one of {}", words.join(", ")) }
 }
 
-fn page(field: Field) -> Page {
+fn page(field: Field) -> GlossaryEntry {
     let Field { name, places, values } = field;
     let mut merged: Vec<(String, Vec<String>)> = Vec::new();
     for (place, described) in places {
@@ -137,5 +137,5 @@ fn page(field: Field) -> Page {
     let text = AS_IN_JSON.iter().filter(|(_, field)| *field == name);
     words.extend(text.map(|(word, _)| (*word).into()));
     let parts = if values.is_empty() { Vec::new() } else { vec![("value", values.into())] };
-    Page { kind: "field of JSON lines", words, what: lines.join("\n"), parts }
+    GlossaryEntry { kind: "field of JSON lines", words, what: lines.join("\n"), parts }
 }

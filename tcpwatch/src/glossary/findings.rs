@@ -4,10 +4,10 @@ use std::borrow::Cow;
 
 use tcpwatch_doctor::{Advice, Kind};
 
-use super::Page;
+use super::GlossaryEntry;
 
 /// A page for each kind.
-pub(super) fn pages() -> impl Iterator<Item = Page> {
+pub(super) fn pages() -> impl Iterator<Item = GlossaryEntry> {
     Kind::ALL.iter().map(|kind| {
         let Advice { what, causes, check, change, rule } = *kind.advice();
         let parts = [("causes", causes), ("look", check), ("change", change)];
@@ -15,7 +15,7 @@ pub(super) fn pages() -> impl Iterator<Item = Page> {
         let mut parts: Vec<(&str, Cow<'static, str>)> =
             lists.map(|(label, texts)| (label, texts.join("; ").into())).collect();
         parts.push(("when", rule.into()));
-        Page {
+        GlossaryEntry {
             kind: "finding of doctor",
             words: vec![kind.word().into()],
             what: what.to_owned(),

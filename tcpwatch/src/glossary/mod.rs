@@ -39,7 +39,7 @@ impl Entry {
 }
 
 /// A word with its explanation, of whatever kind.
-struct Page {
+struct GlossaryEntry {
     kind: &'static str,
     words: Vec<Cow<'static, str>>,
     /// What it is, and parts with a label: causes, look, change.
@@ -47,7 +47,7 @@ struct Page {
     parts: Vec<(&'static str, Cow<'static, str>)>,
 }
 
-impl Page {
+impl GlossaryEntry {
     fn title(&self) -> &str {
         self.words.first().map_or("", AsRef::as_ref)
     }
@@ -56,7 +56,7 @@ impl Page {
 /// A word that has no entry.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no entry for \"{word}\"; {advice}`tcpwatch explain` lists all words")]
-pub struct Unknown {
+pub struct UnknownWord {
     word: String,
     advice: String,
 }
@@ -71,10 +71,10 @@ const SUGGESTED: usize = 3;
 ///
 /// # Errors
 /// If there is no entry; the error has the words that are most like it.
-pub fn explain(word: &str) -> Result<String, Unknown> {
+pub fn explain(word: &str) -> Result<String, UnknownWord> {
     let pages = pages();
-    let found = |letters: &str| -> Vec<&Page> {
-        let is = |page: &&Page| page.words.iter().any(|known| normal(known) == letters);
+    let found = |letters: &str| -> Vec<&GlossaryEntry> {
+        let is = |page: &&GlossaryEntry| page.words.iter().any(|known| normal(known) == letters);
         pages.iter().filter(is).collect()
     };
     let letters = normal(word);
@@ -84,9 +84,10 @@ pub fn explain(word: &str) -> Result<String, Unknown> {
             let shown: Vec<String> = found.into_iter().map(page::shown).collect();
             Ok(shown.join("\n"))
         }
-        None => {
-            Err(Unknown { word: word.escape_debug().to_string(), advice: advice(&letters, &pages) })
-        }
+        None => Err(UnknownWord {
+            word: word.escape_debug().to_string(),
+            advice: advice(&letters, &pages),
+        }),
     }
 }
 
@@ -96,7 +97,7 @@ pub fn list() -> String {
     page::list(&pages())
 }
 
-fn pages() -> Vec<Page> {
+fn pages() -> Vec<GlossaryEntry> {
     let tables: [(&str, &[Entry]); 11] = [
         ("state", &states::ENTRIES),
         ("reason, end", &ends::ENTRIES),
@@ -113,7 +114,7 @@ fn pages() -> Vec<Page> {
     let of_table = |(kind, entries): (&'static str, &'static [Entry])| {
         entries.iter().map(move |entry| of_entry(kind, entry))
     };
-    let mut pages: Vec<Page> = tables.into_iter().flat_map(of_table).collect();
+    let mut pages: Vec<GlossaryEntry> = tables.into_iter().flat_map(of_table).collect();
     pages.extend(resets::pages());
     let has_an_entry = |word: &str| events::EVENTS.iter().any(|entry| entry.words.contains(&word));
     pages.extend(fields::lines(has_an_entry));
@@ -123,10 +124,10 @@ fn pages() -> Vec<Page> {
     pages
 }
 
-fn of_entry(kind: &'static str, entry: &Entry) -> Page {
+fn of_entry(kind: &'static str, entry: &Entry) -> GlossaryEntry {
     let parts = [("causes", entry.causes), ("look", entry.look), ("change", entry.change)];
     let parts = parts.into_iter().filter(|(_, text)| !text.is_empty());
-    Page {
+    GlossaryEntry {
         kind,
         words: entry.words.iter().map(|word| Cow::Borrowed(*word)).collect(),
         what: entry.what.to_owned(),
@@ -149,7 +150,7 @@ fn without_prefix(letters: &str) -> impl Iterator<Item = &str> {
 }
 
 /// `did you mean CLOSE_WAIT or CLOSING? `, or nothing.
-fn advice(letters: &str, pages: &[Page]) -> String {
+fn advice(letters: &str, pages: &[GlossaryEntry]) -> String {
     let mut near: Vec<(f64, &str)> = pages
         .iter()
         .filter_map(|page| {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::Page;
+use super::GlossaryEntry;
 
 /// Columns at most.
 const WIDTH: usize = 80;
@@ -12,7 +12,7 @@ const INDENT: &str = "  ";
 const LABEL: usize = 8;
 
 /// A page: its word and kind, what it is, and its parts.
-pub(super) fn shown(page: &Page) -> String {
+pub(super) fn shown(page: &GlossaryEntry) -> String {
     let mut text = format!("{} \u{b7} {}\n", page.title(), page.kind);
     for line in page.what.lines().flat_map(|line| wrapped(line, WIDTH - INDENT.len())) {
         // Writing to a string cannot fail.
@@ -29,7 +29,7 @@ pub(super) fn shown(page: &Page) -> String {
 }
 
 /// The words of all pages, by kind in the order in which the kinds come.
-pub(super) fn list(pages: &[Page]) -> String {
+pub(super) fn list(pages: &[GlossaryEntry]) -> String {
     let mut kinds: Vec<(&str, Vec<&str>)> = Vec::new();
     for page in pages {
         match kinds.iter_mut().find(|(kind, _)| *kind == page.kind) {

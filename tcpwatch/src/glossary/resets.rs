@@ -1,6 +1,6 @@
 //! The kernel's reasons for sending a reset.
 
-use super::Page;
+use super::GlossaryEntry;
 use tcpwatch_core::event::reset_reason::MEANINGS;
 
 /// What else there is to say, by reason: what brings it about, and what to change.
@@ -88,7 +88,7 @@ const MORE: [(&str, &str, &str); 17] = [
 ];
 
 /// One page for each reason.
-pub(super) fn pages() -> impl Iterator<Item = Page> {
+pub(super) fn pages() -> impl Iterator<Item = GlossaryEntry> {
     MEANINGS.iter().map(|(word, meaning)| {
         let more = MORE.iter().find(|(known, ..)| known == word);
         let what = format!(
@@ -100,6 +100,6 @@ pub(super) fn pages() -> impl Iterator<Item = Page> {
             vec![("causes", (*causes).into()), ("change", (*change).into())]
         });
         let words = vec![(*word).into()];
-        Page { kind: "reason of a reset", words, what, parts: parts.unwrap_or_default() }
+        GlossaryEntry { kind: "reason of a reset", words, what, parts: parts.unwrap_or_default() }
     })
 }

@@ -2,7 +2,7 @@
 
 use super::Entry;
 
-pub(super) const WAITS: [Entry; 8] = [
+pub(super) const WAITS: [Entry; 10] = [
     Entry {
         words: &["syn_ack", "waits for an answer to its SYN"],
         what: "In SYN_SENT: the SYN is sent again until an answer comes or tcp_syn_retries are used up.",
@@ -55,14 +55,15 @@ pub(super) const WAITS: [Entry; 8] = [
         change: "tcp_fin_timeout, TCP_LINGER2",
     },
     Entry {
-        words: &["accept", "waits for accept", "application's accept()"],
-        what: "In CLOSE_WAIT: the peer has closed before the application accepted the connection.",
+        words: &["accept", "waits for accept", "application's accept()", "accept() by owner"],
+        what: "The connection is established, or in CLOSE_WAIT the peer has even closed it, and the application \
+               has not accepted it. Of a listener: so many such connections wait, of how many at most.",
         causes: "the application does not call accept() often enough; the client lost patience",
         look: "ss -ltn: Recv-Q is the accept queue; what the listening process does",
         change: "accept() sooner",
     },
     Entry {
-        words: &["close", "waits for close", "application's close()"],
+        words: &["close", "waits for close", "application's close()", "close() by owner"],
         what: "In CLOSE_WAIT: the peer has sent its FIN, and the application has not closed. Nothing in the \
                kernel ends that. bytes_unread is what it has not read; end_read says whether it has read up \
                to the FIN, and so could know of it.",
@@ -70,4 +71,12 @@ pub(super) const WAITS: [Entry; 8] = [
         look: "the owner's stack and its open files: ls -l /proc/PID/fd",
         change: "the application: close() after read() has returned 0",
     },
+    Entry::short(
+        &["connection", "waits for connections"],
+        "In LISTEN: connections; none waits to be accepted.",
+    ),
+    Entry::short(
+        &["timer", "its timer"],
+        "In TIME_WAIT: its timer, of 60 s. A segment of the peer that comes late can start it anew.",
+    ),
 ];

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use tcpwatch_core::{
     event::{CgroupId, WallClock},
     facts::HostFacts,
-    place::Place,
+    place::CgroupPlace,
     sink::{Loss, Summary},
-    track::News,
+    track::TrackedEvent,
 };
 
 use crate::{plan::Plan, whereabouts::Whereabouts};
@@ -19,10 +19,10 @@ const FULL: usize = 256;
 #[derive(Clone, Debug)]
 pub enum Item {
     /// What happened to a socket, if [`Plan::selection`] and [`Plan::places`] let it pass.
-    News(News),
+    TrackedEvent(TrackedEvent),
     /// Where a cgroup is, whatever the plan asks for: before what happens to its sockets, if its path is found
     /// by then, and again if it was forgotten meanwhile.
-    Place(CgroupId, Arc<Place>),
+    Place(CgroupId, Arc<CgroupPlace>),
     /// Records were lost.
     Loss(Loss),
     /// Totals; the last item of a run.
@@ -43,20 +43,20 @@ pub struct Batch<'a> {
 }
 
 /// Collects the items of a batch. Its memory is used again for the next one.
-pub(crate) struct Shown<'a> {
+pub(crate) struct BatchBuilder<'a> {
     plan: &'a Plan,
     pub(crate) clock: WallClock,
     pub(crate) whereabouts: Whereabouts<'a>,
     items: Vec<Item>,
     facts: Vec<HostFacts>,
     handed_out: bool,
-    /// News of this run so far.
+    /// Events of this run so far.
     changes: u64,
     /// Of these, marked as inferred.
     inferred: u64,
 }
 
-impl<'a> Shown<'a> {
+impl<'a> BatchBuilder<'a> {
     pub(crate) fn new(plan: &'a Plan, clock: WallClock) -> Self {
         let whereabouts = Whereabouts::new(&plan.places);
         let items = Vec::with_capacity(2 * FULL);
@@ -65,22 +65,22 @@ impl<'a> Shown<'a> {
     }
 
     /// Adds what is to be shown, until as much is shown as was asked for.
-    pub(crate) fn news(&mut self, news: News) {
-        if self.is_complete() || !self.wants(&news) {
+    pub(crate) fn tracked(&mut self, tracked: TrackedEvent) {
+        if self.is_complete() || !self.wants(&tracked) {
             return;
         }
         self.changes += 1;
-        self.inferred += u64::from(news.is_inferred());
-        self.items.push(Item::News(news));
+        self.inferred += u64::from(tracked.is_inferred());
+        self.items.push(Item::TrackedEvent(tracked));
     }
 
     /// Is it to be shown?
-    pub(crate) fn wants(&mut self, news: &News) -> bool {
-        (self.plan.selection)(news) && self.whereabouts.is_wanted(news.subject().cgroup)
+    pub(crate) fn wants(&mut self, tracked: &TrackedEvent) -> bool {
+        (self.plan.selection)(tracked) && self.whereabouts.is_wanted(tracked.subject().cgroup)
     }
 
     /// Adds where a cgroup is, `None` if its path cannot be found.
-    pub(crate) fn place(&mut self, id: CgroupId, place: Option<Place>) {
+    pub(crate) fn place(&mut self, id: CgroupId, place: Option<CgroupPlace>) {
         let place = self.whereabouts.learn(id, place);
         self.items.extend(place.map(|place| Item::Place(id, place)));
     }
@@ -99,7 +99,7 @@ impl<'a> Shown<'a> {
         self.items.push(Item::Summary(Summary { changes, inferred, ..summary }));
     }
 
-    /// As many news as the plan asks for were shown, or what it asks for is ambiguous.
+    /// As many events as the plan asks for were shown, or what it asks for is ambiguous.
     pub(crate) fn is_complete(&self) -> bool {
         self.plan.count.is_some_and(|count| self.changes >= count)
             || self.whereabouts.is_ambiguous()

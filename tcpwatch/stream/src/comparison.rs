@@ -39,7 +39,7 @@ impl Comparison {
     /// Compares, if all records before `now` are applied and that is enough.
     pub(crate) fn finish(&mut self, now: KernelTime, road: &mut Road<'_>) {
         if let Some(census) = self.census.take_if(|census| now >= census.ended().after(WINDOW)) {
-            self.again_at = road.tracker.reconcile(&census, |news| road.shown.news(news));
+            self.again_at = road.tracker.reconcile(&census, |tracked| road.shown.tracked(tracked));
         }
     }
 }

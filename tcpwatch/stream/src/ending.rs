@@ -5,14 +5,14 @@ use std::{fs, io};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Waits for SIGINT, SIGTERM, or SIGHUP, which comes when the terminal goes away.
-pub struct Ending {
+pub struct StopSignals {
     interrupt: Signal,
     terminate: Signal,
     /// Nothing if whoever started this program has it ignored, as `nohup` does.
     hang_up: Option<Signal>,
 }
 
-impl Ending {
+impl StopSignals {
     /// From now on these signals no longer kill this process.
     ///
     /// # Errors

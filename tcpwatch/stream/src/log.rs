@@ -34,7 +34,9 @@ impl<'a> Log<'a> {
     pub fn write(&mut self, batch: &Batch<'_>) -> Result<()> {
         for item in batch.items {
             match item {
-                Item::News(news) => self.sink.news(news, batch.clock, &mut self.text),
+                Item::TrackedEvent(tracked) => {
+                    self.sink.tracked(tracked, batch.clock, &mut self.text);
+                }
                 Item::Place(id, place) => self.sink.place(*id, place),
                 Item::Loss(loss) => self.sink.loss(loss, batch.clock, &mut self.text),
                 Item::Summary(summary) => {

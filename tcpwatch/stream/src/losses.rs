@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Result;
-use tcpwatch_core::{event::KernelTime, loss::Totals, track::Tracker};
+use tcpwatch_core::{event::KernelTime, loss::LossTotals, track::Tracker};
 use tcpwatch_kernel::{clock, probe::Losses};
 
 /// Reads the counters and lets the tracker know of losses.
@@ -34,7 +34,7 @@ impl LossWatch {
     }
 
     /// Reads them at `now`.
-    pub(crate) fn read(&mut self, now: KernelTime, tracker: &mut Tracker) -> Result<Totals> {
+    pub(crate) fn read(&mut self, now: KernelTime, tracker: &mut Tracker) -> Result<LossTotals> {
         let totals = self.counters.read()?;
         let lost = totals.lost.values().sum();
         if lost > self.lost {

@@ -12,14 +12,16 @@ use tcpwatch_core::{event::KernelTime, facts::HostFacts};
 use tcpwatch_kernel::{
     clock,
     probe::{Probes, Ring},
-    source::{complaints::Complaints, ring::RingSource, snapshot::Owners, witness::look_around},
+    source::{
+        complaints::Complaints, ring::RingSource, snapshot::FindOwners, witness::look_around,
+    },
 };
 use tokio::time::{Instant, sleep_until};
 
 use crate::{
     batch::Batch,
     comparison::Comparison,
-    ending::Ending,
+    ending::StopSignals,
     intake::Intake,
     live_recording::{LiveRecording, header},
     losses::LossWatch,
@@ -30,7 +32,7 @@ use crate::{
 
 /// How far a live run has come.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Stage {
+enum RunStage {
     Running,
     /// Detached; the ring may still hold records.
     Ending,
@@ -42,7 +44,7 @@ enum Stage {
 /// A run on the running kernel. Dropped, it detaches everything.
 pub struct Live<'a> {
     plan: &'a Plan,
-    ending: Ending,
+    ending: StopSignals,
     probes: Probes,
     source: RingSource,
     complaints: Complaints,
@@ -51,7 +53,7 @@ pub struct Live<'a> {
     waits: Waits,
     losses: LossWatch,
     road: Road<'a>,
-    stage: Stage,
+    stage: RunStage,
     /// Events up to this moment are on their way to the batch.
     releasing: Option<KernelTime>,
     /// When it was waited first.
@@ -65,7 +67,7 @@ impl<'a> Live<'a> {
     /// # Errors
     /// If the kernel side cannot be attached or read, or the recording cannot be created.
     pub fn attach(plan: &'a Plan) -> Result<Self> {
-        let ending = Ending::catch().context("cannot catch signals")?;
+        let ending = StopSignals::catch().context("cannot catch signals")?;
         let attached = Probes::attach(&plan.filters, plan.ring_bytes, plan.counting)?;
         Self::follow(plan, ending, attached)
     }
@@ -76,7 +78,7 @@ impl<'a> Live<'a> {
     /// If the kernel side cannot be read, or the recording cannot be created.
     pub fn follow(
         plan: &'a Plan,
-        ending: Ending,
+        ending: StopSignals,
         (mut probes, ring): (Probes, Ring),
     ) -> Result<Self> {
         let source = RingSource::new(ring)?;
@@ -87,7 +89,7 @@ impl<'a> Live<'a> {
         let waits = Waits::new(plan, &mut road);
         let mut intake = Intake::new(header, recording);
         // The hooks are attached already, so that nothing falls between.
-        if let Some(snapshot) = look_around(&plan.filters, Owners::Find) {
+        if let Some(snapshot) = look_around(&plan.filters, FindOwners::Find) {
             let mut known = snapshot.sockets;
             known.retain(|known| plan.filters.wants(known.netns, &known.ends));
             intake.learn(&known, &mut road);
@@ -103,7 +105,7 @@ impl<'a> Live<'a> {
             losses: LossWatch::new(Arc::clone(&probes.losses)),
             probes,
             road,
-            stage: Stage::Running,
+            stage: RunStage::Running,
             releasing: None,
             began: None,
         })
@@ -124,9 +126,9 @@ impl<'a> Live<'a> {
     /// Ends the run: what is left is yielded, and the totals. A signal, the duration and the count of the
     /// plan, and a recording that cannot be written do the same.
     pub fn end(&mut self) {
-        if self.stage == Stage::Running {
+        if self.stage == RunStage::Running {
             self.probes.detach();
-            self.stage = Stage::Ending;
+            self.stage = RunStage::Ending;
         }
     }
 
@@ -141,11 +143,11 @@ impl<'a> Live<'a> {
         while self.road.shown.is_empty() {
             match (self.releasing, self.stage) {
                 (Some(until), _) => self.release(until)?,
-                (None, Stage::Running) if self.goes_on().await? => self.drain()?,
-                (None, Stage::Running) => self.end(),
-                (None, Stage::Ending) => self.drain()?,
-                (None, Stage::Closing) => self.close()?,
-                (None, Stage::Over) => {
+                (None, RunStage::Running) if self.goes_on().await? => self.drain()?,
+                (None, RunStage::Running) => self.end(),
+                (None, RunStage::Ending) => self.drain()?,
+                (None, RunStage::Closing) => self.close()?,
+                (None, RunStage::Over) => {
                     self.intake.recording.result()?;
                     return Ok(None);
                 }
@@ -190,8 +192,8 @@ impl<'a> Live<'a> {
         let Self { source, intake, road, .. } = self;
         let before = road.account.received;
         source.drain(road.holds_back(), |record| intake.take(record, road))?;
-        if self.stage == Stage::Ending && road.account.received == before {
-            self.stage = Stage::Closing;
+        if self.stage == RunStage::Ending && road.account.received == before {
+            self.stage = RunStage::Closing;
         }
         clock::follow(&mut road.shown.clock);
         let complete = if source.is_behind() { road.newest() } else { begun };
@@ -209,7 +211,7 @@ impl<'a> Live<'a> {
         }
         self.releasing = None;
         comparison.finish(until, road);
-        if self.stage == Stage::Running {
+        if self.stage == RunStage::Running {
             intake.questions.ask(road, &mut intake.recording);
             waits.go_on(until, road, &mut intake.recording);
             self.account(self.source.is_asleep())?;
@@ -246,7 +248,7 @@ impl<'a> Live<'a> {
         let Self { intake, waits, road, .. } = self;
         waits.close(END_OF_TIME, road, &mut intake.recording);
         intake.recording.flush();
-        self.stage = Stage::Over;
+        self.stage = RunStage::Over;
         self.road.summarize(clock::now())
     }
 

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use tcpwatch_common::config::RING_BYTES;
-use tcpwatch_core::{place::PlaceFilter, track::News};
+use tcpwatch_core::{place::PlaceFilter, track::TrackedEvent};
 use tcpwatch_kernel::probe::{Counting, Filters};
 
 /// What to do, as the command line meant it.
@@ -12,7 +12,7 @@ pub struct Plan {
     pub filters: Filters,
     /// What the kernel cannot decide: whose socket, and which of the changes that pass for
     /// tracking's sake are to be seen.
-    pub selection: Box<dyn Fn(&News) -> bool>,
+    pub selection: Box<dyn Fn(&TrackedEvent) -> bool>,
     /// Where the owners of wanted sockets run. Cgroups come and go, and what is below one is known by its path
     /// only: this is asked of each line, not in the kernel.
     pub places: PlaceFilter,
@@ -22,7 +22,7 @@ pub struct Plan {
     pub counting: Counting,
     /// End after this long.
     pub duration: Option<Duration>,
-    /// End after this many news.
+    /// End after this many events.
     pub count: Option<u64>,
     /// The file that takes a copy of everything that comes from the kernel.
     pub record: Option<PathBuf>,

@@ -5,7 +5,6 @@ use std::time::Instant;
 
 use tcpwatch_core::{
     event::{CgroupId, Event, KernelTime, StateEvent},
-    place::Place,
     timing::Sysctls,
 };
 use tcpwatch_kernel::{
@@ -58,10 +57,7 @@ impl Questions {
             recording.cgroup(id, path);
         }
         if path.is_some() || !self.cgroups.may_find_later() {
-            let mut place = path.as_deref().map(Place::of);
-            if let Some(container) = place.as_mut().and_then(|place| place.container.as_mut()) {
-                container.name = self.containers.name(&container.id);
-            }
+            let place = path.as_deref().map(|path| self.containers.place(path));
             road.shown.place(id, place);
         }
     }

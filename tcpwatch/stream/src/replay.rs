@@ -6,15 +6,15 @@ use anyhow::Result;
 use tcpwatch_core::{
     decode::{Names, decode},
     event::{Cookie, Event, KernelTime, Netns, StateEvent, TcpState},
-    loss::Totals,
+    loss::LossTotals,
     order::WINDOW,
-    place::Place,
+    place::CgroupPlace,
     timing::Sysctls,
-    track::News,
+    track::TrackedEvent,
 };
 use tcpwatch_kernel::{
     probe::Tells,
-    source::recording::{Item as Recorded, Recording, RecordingError},
+    source::recording::{RecordedItem as Recorded, Recording, RecordingError},
 };
 
 use crate::{
@@ -49,7 +49,7 @@ impl<'a, F: BufRead> Replay<'a, F> {
         let names =
             Names { symbols: header.symbols.clone(), reset_reasons: header.reset_reasons.clone() };
         for (id, path) in std::mem::take(&mut recording.cgroups) {
-            road.shown.place(id, Some(Place::of(&path)));
+            road.shown.place(id, Some(CgroupPlace::of(&path)));
         }
         recording.known.retain(|known| plan.filters.wants(known.netns, &known.ends));
         road.learn(&std::mem::take(&mut recording.known));
@@ -93,7 +93,7 @@ impl<'a, F: BufRead> Replay<'a, F> {
     fn take(&mut self, item: Recorded) -> Result<()> {
         match item {
             Recorded::Record(bytes) => self.take_record(&bytes),
-            Recorded::Cgroup(id, path) => self.road.shown.place(id, Some(Place::of(&path))),
+            Recorded::Cgroup(id, path) => self.road.shown.place(id, Some(CgroupPlace::of(&path))),
             Recorded::Sysctls(netns, sysctls) => self.road.tracker.learn_sysctls(netns, sysctls),
             Recorded::Answer(known) if known.state == TcpState::Listen => {
                 self.ports.insert(known.socket, known.ends.local.port);
@@ -117,7 +117,7 @@ impl<'a, F: BufRead> Replay<'a, F> {
             // Of which ports and addresses they are is not in the recording.
             Recorded::Others(others) => {
                 if self.plan.filters.wants_all_of(others.netns) {
-                    self.road.shown.news(News::Others(others));
+                    self.road.shown.tracked(TrackedEvent::Others(others));
                 }
             }
         }
@@ -156,7 +156,7 @@ impl<'a, F: BufRead> Replay<'a, F> {
         }
         let attempted = road.account.received + road.account.undecodable;
         let end = self.last.unwrap_or(road.shown.clock.kernel);
-        road.settle(Totals { attempted, ..Totals::default() }, end);
+        road.settle(LossTotals { attempted, ..LossTotals::default() }, end);
         road.summarize(end)
     }
 }

@@ -4,13 +4,13 @@ use anyhow::Result;
 use tcpwatch_core::{
     account::Account,
     event::{Event, KernelTime, KnownSocket, TcpState, Waiter},
-    loss::Totals,
+    loss::LossTotals,
     order::{Order, WINDOW},
     track::Tracker,
 };
 use tcpwatch_kernel::source::recording::Header;
 
-use crate::{batch::Shown, losses::LossWatch, plan::Plan};
+use crate::{batch::BatchBuilder, losses::LossWatch, plan::Plan};
 
 /// Later than everything.
 pub(crate) const END_OF_TIME: KernelTime = KernelTime(u64::MAX);
@@ -31,7 +31,7 @@ pub(crate) struct Road<'a> {
     pub(crate) account: Account,
     order: Order,
     pub(crate) tracker: Tracker,
-    pub(crate) shown: Shown<'a>,
+    pub(crate) shown: BatchBuilder<'a>,
 }
 
 impl<'a> Road<'a> {
@@ -42,7 +42,7 @@ impl<'a> Road<'a> {
             account: Account::new(header.clock.kernel),
             order: Order::default(),
             tracker: Tracker::new(header.reliance),
-            shown: Shown::new(plan, header.clock),
+            shown: BatchBuilder::new(plan, header.clock),
         }
     }
 
@@ -50,7 +50,7 @@ impl<'a> Road<'a> {
     pub(crate) fn learn(&mut self, known: &[KnownSocket]) {
         self.tracker.learn(known);
         if self.plan.existing {
-            self.tracker.tell_existing(known, |news| self.shown.news(news));
+            self.tracker.tell_existing(known, |tracked| self.shown.tracked(tracked));
         }
     }
 
@@ -86,7 +86,7 @@ impl<'a> Road<'a> {
             {
                 losses.refresh(&mut self.tracker)?;
             }
-            self.tracker.apply(&event, |news| self.shown.news(news));
+            self.tracker.apply(&event, |tracked| self.shown.tracked(tracked));
             if self.shown.is_full() {
                 return Ok(false);
             }
@@ -98,7 +98,7 @@ impl<'a> Road<'a> {
             {
                 losses.refresh(&mut self.tracker)?;
             }
-            self.tracker.settle(until, &mut |news| self.shown.news(news));
+            self.tracker.settle(until, &mut |tracked| self.shown.tracked(tracked));
         }
         Ok(true)
     }
@@ -122,16 +122,16 @@ impl<'a> Road<'a> {
 
     /// Takes in the kernel's answer to a question about a socket.
     pub(crate) fn answer(&mut self, known: &KnownSocket) {
-        self.tracker.answer(known, |news| self.shown.news(news));
+        self.tracker.answer(known, |tracked| self.shown.tracked(tracked));
     }
 
     /// Takes in the kernel's answer about a socket that stays in a state; is it still what the answer is about?
     pub(crate) fn still(&mut self, waiter: &Waiter) -> bool {
-        self.tracker.still(waiter, |news| self.shown.news(news))
+        self.tracker.still(waiter, |tracked| self.shown.tracked(tracked))
     }
 
     /// Losses become items.
-    pub(crate) fn settle(&mut self, totals: Totals, now: KernelTime) {
+    pub(crate) fn settle(&mut self, totals: LossTotals, now: KernelTime) {
         self.shown.losses(self.account.settle(totals, self.tracker.tally(), now));
     }
 
@@ -140,7 +140,7 @@ impl<'a> Road<'a> {
     pub(crate) fn summarize(&mut self, end: KernelTime) -> Result<()> {
         self.shown.whereabouts.result()?;
         if self.plan.unfinished {
-            self.tracker.tell_unfinished(end, |news| self.shown.news(news));
+            self.tracker.tell_unfinished(end, |tracked| self.shown.tracked(tracked));
         }
         let mut summary = self.account.summary(end, self.tracker.tally());
         summary.out_of_order = self.order.late();

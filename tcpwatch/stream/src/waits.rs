@@ -4,11 +4,11 @@
 use tcpwatch_core::{
     event::KernelTime,
     order::WINDOW,
-    track::{News, Sights},
+    track::{Sights, TrackedEvent},
 };
 use tcpwatch_kernel::{
     clock,
-    source::{inquirer::Inquirer, snapshot::Details},
+    source::{inquirer::Inquirer, snapshot::Lookups},
 };
 use tokio::task::JoinHandle;
 
@@ -21,21 +21,21 @@ const SHARE: u32 = 5;
 
 /// Asks, and takes in the answers.
 pub(crate) struct Waits {
-    stage: Stage,
+    stage: WaitStage,
     /// No question is asked before.
     rests_until: KernelTime,
 }
 
-enum Stage {
+enum WaitStage {
     /// Nobody wants to know, or the kernel does not answer.
     Off,
     Idle(Inquirer),
     Asking {
         began: KernelTime,
-        answer: JoinHandle<(Inquirer, Details)>,
+        answer: JoinHandle<(Inquirer, Lookups)>,
     },
     /// All records before the answers have to be applied first.
-    Answered(Inquirer, Details, KernelTime),
+    Answered(Inquirer, Lookups, KernelTime),
 }
 
 impl Waits {
@@ -43,9 +43,9 @@ impl Waits {
     pub(crate) fn new(plan: &Plan, road: &mut Road<'_>) -> Self {
         let stage = if plan.waits {
             road.tracker.look_after_sockets();
-            Stage::Idle(Inquirer::default())
+            WaitStage::Idle(Inquirer::default())
         } else {
-            Stage::Off
+            WaitStage::Off
         };
         Self { stage, rests_until: KernelTime(0) }
     }
@@ -53,25 +53,25 @@ impl Waits {
     /// When there is something to be done.
     pub(crate) fn due_at(&self, road: &Road<'_>) -> Option<KernelTime> {
         match &self.stage {
-            Stage::Off | Stage::Asking { .. } => None,
-            Stage::Idle(_) => road.tracker.looks_at().map(|at| at.max(self.rests_until)),
-            Stage::Answered(_, _, ready) => Some(*ready),
+            WaitStage::Off | WaitStage::Asking { .. } => None,
+            WaitStage::Idle(_) => road.tracker.looks_at().map(|at| at.max(self.rests_until)),
+            WaitStage::Answered(_, _, ready) => Some(*ready),
         }
     }
 
     /// Waits for answers that are under way. Nothing is lost if this is dropped before it returns.
     pub(crate) async fn answered(&mut self) {
-        let Stage::Asking { began, answer } = &mut self.stage else {
+        let WaitStage::Asking { began, answer } = &mut self.stage else {
             return std::future::pending().await;
         };
         let (began, answer) = (*began, answer.await);
         let now = clock::now();
         self.rests_until = now.after(now.since(began) * SHARE);
         self.stage = match answer {
-            Ok((inquirer, details)) => Stage::Answered(inquirer, details, now.after(WINDOW)),
+            Ok((inquirer, details)) => WaitStage::Answered(inquirer, details, now.after(WINDOW)),
             Err(error) => {
                 tracing::warn!("it is not known any more for what sockets wait: {error}");
-                Stage::Off
+                WaitStage::Off
             }
         };
     }
@@ -84,7 +84,7 @@ impl Waits {
         recording: &mut LiveRecording,
     ) {
         self.take_in(until, road, recording);
-        if let Stage::Idle(_) = self.stage
+        if let WaitStage::Idle(_) = self.stage
             && until >= self.rests_until
         {
             self.ask(until, road, recording);
@@ -93,8 +93,8 @@ impl Waits {
 
     /// Takes in answers, if all records before them are applied.
     fn take_in(&mut self, until: KernelTime, road: &mut Road<'_>, recording: &mut LiveRecording) {
-        self.stage = match std::mem::replace(&mut self.stage, Stage::Off) {
-            Stage::Answered(inquirer, details, ready) if until >= ready => {
+        self.stage = match std::mem::replace(&mut self.stage, WaitStage::Off) {
+            WaitStage::Answered(inquirer, details, ready) if until >= ready => {
                 for (netns, sysctls) in details.sysctls {
                     recording.sysctls(netns, sysctls);
                     road.tracker.learn_sysctls(netns, sysctls);
@@ -104,7 +104,7 @@ impl Waits {
                         recording.waiter(waiter);
                     }
                 }
-                if inquirer.is_mute() { Stage::Off } else { Stage::Idle(inquirer) }
+                if inquirer.is_mute() { WaitStage::Off } else { WaitStage::Idle(inquirer) }
             }
             stage => stage,
         };
@@ -115,11 +115,11 @@ impl Waits {
         // A replay may ask for others.
         let all = recording.is_made();
         let Road { tracker, shown, .. } = road;
-        let wanted = |news: &News| all || shown.wants(news);
+        let wanted = |tracked: &TrackedEvent| all || shown.wants(tracked);
         let Sights { questions, others } = tracker.look_at_sockets(now, AT_A_TIME, wanted);
         for others in others {
             recording.others(&others);
-            shown.news(News::Others(others));
+            shown.tracked(TrackedEvent::Others(others));
         }
         if questions.is_empty() {
             return;
@@ -128,8 +128,8 @@ impl Waits {
         lacks_sysctls.sort_unstable();
         lacks_sysctls.dedup();
         lacks_sysctls.retain(|netns| !tracker.knows_sysctls(*netns));
-        self.stage = match std::mem::replace(&mut self.stage, Stage::Off) {
-            Stage::Idle(mut inquirer) => Stage::Asking {
+        self.stage = match std::mem::replace(&mut self.stage, WaitStage::Off) {
+            WaitStage::Idle(mut inquirer) => WaitStage::Asking {
                 began: clock::now(),
                 answer: tokio::task::spawn_blocking(move || {
                     let details = inquirer.ask(&questions, &lacks_sysctls);
@@ -150,7 +150,7 @@ impl Waits {
         self.take_in(until, road, recording);
         for others in road.tracker.counted_at_end(clock::now()) {
             recording.others(&others);
-            road.shown.news(News::Others(others));
+            road.shown.tracked(TrackedEvent::Others(others));
         }
     }
 }

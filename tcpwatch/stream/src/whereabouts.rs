@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tcpwatch_core::{
     event::CgroupId,
-    place::{Place, PlaceFilter, Places},
+    place::{CgroupPlace, PlaceFilter, Places},
 };
 use tcpwatch_kernel::source::containers::AmbiguousContainer;
 
@@ -29,7 +29,11 @@ impl<'a> Whereabouts<'a> {
     }
 
     /// Remembers the place of a cgroup, `None` if its path cannot be found; returns it.
-    pub(crate) fn learn(&mut self, id: CgroupId, place: Option<Place>) -> Option<Arc<Place>> {
+    pub(crate) fn learn(
+        &mut self,
+        id: CgroupId,
+        place: Option<CgroupPlace>,
+    ) -> Option<Arc<CgroupPlace>> {
         let place = place.map(Arc::new);
         if let Some(place) = &place {
             self.note_container(place);
@@ -40,7 +44,7 @@ impl<'a> Whereabouts<'a> {
 
     /// The beginning of an id may be that of two in a recording. At the start of a live run it was made the
     /// whole id of the only one that existed, or the name of one, with which the id of another may begin.
-    fn note_container(&mut self, place: &Place) {
+    fn note_container(&mut self, place: &CgroupPlace) {
         let Some(id) = self.wanted.container_of(place) else { return };
         match &self.container {
             Some(known) if **known != *id => {

@@ -21,8 +21,17 @@ const FILTERS: [&str; 10] = [
     "--pid",
     "--comm",
 ];
-const OUTPUT: [&str; 8] =
-    ["--format", "--color", "--lives", "--failed", "--retries", "--time", "--count", "--summary"];
+const OUTPUT: [&str; 9] = [
+    "--format",
+    "--color",
+    "--lives",
+    "--failed",
+    "--retries",
+    "--time",
+    "--wide",
+    "--count",
+    "--summary",
+];
 const LIVE: [&str; 2] = ["--duration", "--buffer"];
 
 #[test]
@@ -45,6 +54,8 @@ fn the_help_names_commands_and_exit_statuses_and_has_an_example() {
     for word in [
         "check",
         "doctor",
+        "list",
+        "top",
         "replay",
         "explain",
         "lab",

@@ -12,9 +12,9 @@ use tcpwatch_core::{
     decode::{Names, decode},
     event::{Cookie, Endpoints, Event, KernelTime, KnownKind, KnownSocket, Netns, TcpState},
     order::{Order, WINDOW},
-    track::{Census, Change, News, Tracker},
+    track::{Census, Change, TrackedEvent, Tracker},
 };
-use tcpwatch_kernel::source::recording::{Header, Item, Recording};
+use tcpwatch_kernel::source::recording::{Header, RecordedItem, Recording};
 
 use super::{cases::cases, players::play_all, spoiled::recordings};
 
@@ -31,7 +31,7 @@ struct Play {
     known: Vec<KnownSocket>,
     events: Vec<Event>,
     answers: Vec<KnownSocket>,
-    truth: Vec<News>,
+    truth: Vec<TrackedEvent>,
 }
 
 impl Play {
@@ -44,13 +44,15 @@ impl Play {
         let (mut events, mut answers) = (Vec::new(), Vec::new());
         while let Some(item) = recording.next_item().expect("a good line") {
             match item {
-                Item::Record(bytes) => events.push(decode(&bytes, &names).expect("a record")),
-                Item::Answer(known) => answers.push(known),
-                Item::Cgroup(..)
-                | Item::Sysctls(..)
-                | Item::Waiter(_)
-                | Item::Others(_)
-                | Item::Facts(_) => {}
+                RecordedItem::Record(bytes) => {
+                    events.push(decode(&bytes, &names).expect("a record"));
+                }
+                RecordedItem::Answer(known) => answers.push(known),
+                RecordedItem::Cgroup(..)
+                | RecordedItem::Sysctls(..)
+                | RecordedItem::Waiter(_)
+                | RecordedItem::Others(_)
+                | RecordedItem::Facts(_) => {}
             }
         }
         let known = recording.known.clone();
@@ -62,7 +64,7 @@ impl Play {
 
     /// The events shown without the records at these places. After each of `looks` (a number of records) the kernel's
     /// list is compared with.
-    fn told(&self, missing: &HashSet<usize>, looks: &[usize]) -> Vec<News> {
+    fn told(&self, missing: &HashSet<usize>, looks: &[usize]) -> Vec<TrackedEvent> {
         let mut player = Player {
             play: self,
             tracker: Tracker::new(self.header.reliance),
@@ -84,7 +86,7 @@ impl Play {
         }
         player.release(END);
         if !missing.is_empty() {
-            player.tracker.settle(END, &mut |news| player.told.push(news));
+            player.tracker.settle(END, &mut |tracked| player.told.push(tracked));
             player.compare(END);
             let alive = self.alive(END);
             let open = alive.iter().filter(|known| known.state != TcpState::Listen).count();
@@ -157,25 +159,25 @@ struct Player<'a> {
     tracker: Tracker,
     order: Order,
     answers: Vec<&'a KnownSocket>,
-    told: Vec<News>,
+    told: Vec<TrackedEvent>,
 }
 
 impl Player<'_> {
     fn release(&mut self, now: KernelTime) {
         while let Some(event) = self.order.pop(now) {
             self.answer(event.at());
-            self.tracker.apply(&event, |news| self.told.push(news));
+            self.tracker.apply(&event, |tracked| self.told.push(tracked));
         }
         if now == END {
             self.answer(END);
-            self.tracker.settle(END, &mut |news| self.told.push(news));
+            self.tracker.settle(END, &mut |tracked| self.told.push(tracked));
         }
     }
 
     /// `sock_diag` was queried; its answer is not a record and is never lost.
     fn answer(&mut self, until: KernelTime) {
         while let Some(known) = self.answers.first().filter(|known| known.seen <= until) {
-            self.tracker.answer(known, |news| self.told.push(news));
+            self.tracker.answer(known, |tracked| self.told.push(tracked));
             self.answers.remove(0);
         }
     }
@@ -186,21 +188,22 @@ impl Player<'_> {
         let netns: HashSet<Netns> =
             self.play.events.iter().map(|event| event.between().0).collect();
         let alive = self.play.alive(at);
-        self.tracker.reconcile(&Census::new((at, at), netns, alive), |news| self.told.push(news));
+        self.tracker
+            .reconcile(&Census::new((at, at), netns, alive), |tracked| self.told.push(tracked));
     }
 }
 
-fn changes(news: &[News]) -> impl Iterator<Item = &Change> {
-    news.iter().filter_map(|news| match news {
-        News::Change(change) => Some(change),
+fn changes(tracked: &[TrackedEvent]) -> impl Iterator<Item = &Change> {
+    tracked.iter().filter_map(|tracked| match tracked {
+        TrackedEvent::Change(change) => Some(change),
         _ => None,
     })
 }
 
 /// The moments at which each socket ended.
-fn ends(news: &[News]) -> BTreeMap<Who, Vec<KernelTime>> {
+fn ends(tracked: &[TrackedEvent]) -> BTreeMap<Who, Vec<KernelTime>> {
     let mut ends: BTreeMap<Who, Vec<KernelTime>> = BTreeMap::new();
-    for change in changes(news).filter(|change| change.to == TcpState::Closed) {
+    for change in changes(tracked).filter(|change| change.to == TcpState::Closed) {
         let subject = change.subject;
         ends.entry(Who::of(subject.socket, subject.ends)).or_default().push(change.at);
     }
@@ -208,7 +211,7 @@ fn ends(news: &[News]) -> BTreeMap<Who, Vec<KernelTime>> {
 }
 
 /// Checks the events shown from a part.
-fn check(play: &Play, told: &[News]) {
+fn check(play: &Play, told: &[TrackedEvent]) {
     let shown = || format!("{}\n{}", play.name, told.iter().map(spelled).collect::<String>());
     let truth = ends(&play.truth);
     for (who, moments) in ends(told) {
@@ -244,7 +247,8 @@ fn check(play: &Play, told: &[News]) {
         let [before, after] = pair;
         assert_eq!(before.to, after.from, "a link is missing: {before:?} {after:?}\n{}", shown());
     }
-    let lives = told.iter().filter(|news| matches!(news, News::Connection(_))).count();
+    let lives =
+        told.iter().filter(|tracked| matches!(tracked, TrackedEvent::Connection(_))).count();
     let over = changes(told)
         .filter(|change| change.to == TcpState::Closed && change.from != TcpState::Listen)
         .count();
@@ -257,7 +261,7 @@ fn essence(change: &Change) -> (KernelTime, Endpoints, TcpState, TcpState) {
 }
 
 /// Every two successive changes of one socket.
-fn chains(told: &[News]) -> Vec<[&Change; 2]> {
+fn chains(told: &[TrackedEvent]) -> Vec<[&Change; 2]> {
     let mut last: HashMap<Cookie, &Change> = HashMap::new();
     let mut pairs = Vec::new();
     for change in changes(told) {
@@ -269,9 +273,9 @@ fn chains(told: &[News]) -> Vec<[&Change; 2]> {
     pairs
 }
 
-fn spelled(news: &News) -> String {
-    match news {
-        News::Change(change) => {
+fn spelled(tracked: &TrackedEvent) -> String {
+    match tracked {
+        TrackedEvent::Change(change) => {
             let mark = if change.inferred { " inferred" } else { "" };
             let gap = if change.gap { " gap" } else { "" };
             format!(
@@ -284,7 +288,7 @@ fn spelled(news: &News) -> String {
                 change.to
             )
         }
-        News::Connection(life) => format!("{} life {}\n", life.at.0, life.end.word()),
+        TrackedEvent::Connection(life) => format!("{} life {}\n", life.at.0, life.end.word()),
         _ => String::new(),
     }
 }

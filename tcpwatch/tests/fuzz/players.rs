@@ -15,7 +15,7 @@ use tcpwatch_kernel::{
 use tcpwatch_stream::{log::Log, plan::Plan, replay::Replay};
 use tcpwatch_view::{
     json_lines::JsonLines,
-    terminal::{Layout, Terminal, TimeStyle},
+    terminal::{LogLayout, Terminal, TimeStyle},
 };
 
 /// The output of a recording in one format.
@@ -51,7 +51,7 @@ fn play(recording: &[u8], tells: Tells, sink: &mut dyn Sink) -> Result<Played, S
 /// Replays it as JSON, whose lines must match the schema, and as text; returns the JSON.
 pub(crate) fn play_all(recording: &[u8]) -> Result<Played, String> {
     for (tells, color) in [(Tells::Happenings, false), (Tells::Lives, true)] {
-        let layout = Layout {
+        let layout = LogLayout {
             color,
             time: if color { TimeStyle::Utc } else { TimeStyle::Elapsed },
             page: color.then_some(10),

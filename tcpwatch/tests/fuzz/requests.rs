@@ -14,7 +14,7 @@ use proptest::{
     sample::{Index, select},
     test_runner::TestRunner,
 };
-use tcpwatch_metrics::web::{Handle, Limits, Pages, Server};
+use tcpwatch_metrics::web::{Limits, Pages, Server, ServerHandle};
 
 use super::{
     cases::cases,
@@ -37,7 +37,7 @@ impl Pages for Page {
     }
 }
 
-fn start() -> Handle {
+fn start() -> ServerHandle {
     let limits = Limits { ask: ASK, take: ASK, ..Limits::default() };
     let server = Server::bind("127.0.0.1:0".parse().unwrap()).unwrap().with_limits(limits);
     server.spawn(Arc::new(Page)).unwrap()

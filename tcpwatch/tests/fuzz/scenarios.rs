@@ -4,7 +4,7 @@ use proptest::{prelude::*, sample::select};
 use tcpwatch_lab::{
     catalog, explain,
     scenario::{Choices, Expression, expression::EvaluationContext, read},
-    show::Layout,
+    show::TerminalLayout,
 };
 
 use super::{
@@ -68,7 +68,7 @@ fn try_out(text: &str) {
     let choices = Choices::default();
     match read("mine.toml", text, &choices) {
         Ok(scenario) => {
-            let layout = Layout { color: false, width: 80 };
+            let layout = TerminalLayout { color: false, width: 80 };
             assert!(!explain::show(&scenario, &choices, layout).is_empty(), "{text}");
         }
         Err(error) => {

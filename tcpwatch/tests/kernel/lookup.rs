@@ -13,7 +13,7 @@ use std::{
 
 use rustix::thread::{UnshareFlags, gettid};
 use tcpwatch_core::event::{Endpoint, Endpoints, KnownKind, KnownSocket, Netns, TcpState};
-use tcpwatch_kernel::source::snapshot::{Answer, Lookup, Question};
+use tcpwatch_kernel::source::snapshot::{Lookup, LookupAnswer, SocketQuestion};
 
 const CLIENT: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 const SERVER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
@@ -88,14 +88,14 @@ fn pair() -> (TcpListener, TcpStream, TcpStream) {
     (listener, client, server)
 }
 
-fn ask(lookup: &mut Lookup, netns: Netns, ends: Endpoints) -> Answer {
+fn ask(lookup: &mut Lookup, netns: Netns, ends: Endpoints) -> LookupAnswer {
     let mut last = None;
-    lookup.ask(&[Question { netns, ends }], |_, answer| last = Some(answer));
+    lookup.ask(&[SocketQuestion { netns, ends }], |_, answer| last = Some(answer));
     last.unwrap()
 }
 
-fn found(answer: Answer) -> KnownSocket {
-    let Answer::Is(known) = answer else { panic!("{answer:?}") };
+fn found(answer: LookupAnswer) -> KnownSocket {
+    let LookupAnswer::Is(known) = answer else { panic!("{answer:?}") };
     known
 }
 
@@ -117,7 +117,7 @@ fn until(
 }
 
 /// Queries until the answer is `wanted`.
-fn until_it_is(wanted: Answer, lookup: &mut Lookup, netns: Netns, ends: Endpoints) {
+fn until_it_is(wanted: LookupAnswer, lookup: &mut Lookup, netns: Netns, ends: Endpoints) {
     let start = Instant::now();
     while ask(lookup, netns, ends) != wanted {
         assert!(start.elapsed() < DEADLINE, "never {wanted:?}");
@@ -155,7 +155,7 @@ fn a_closed_connection_is_gone_also_where_a_listener_would_match() {
     server.read_to_end(&mut Vec::new()).unwrap();
     assert_eq!(found(ask(&mut lookup, own(), server_ends)).state, TcpState::CloseWait);
     drop(server);
-    until_it_is(Answer::Gone, &mut lookup, own(), server_ends);
+    until_it_is(LookupAnswer::Gone, &mut lookup, own(), server_ends);
     assert_eq!(found(ask(&mut lookup, own(), client_ends)).state, TcpState::TimeWait);
 }
 
@@ -184,7 +184,7 @@ fn a_request_is_found() {
     });
     let local = Endpoint { address: SERVER.into(), port: 80 };
     let remote = |port| Endpoint { address: CLIENT.into(), port };
-    let questions = [4000, 4001].map(|port| Question {
+    let questions = [4000, 4001].map(|port| SocketQuestion {
         netns: right.netns,
         ends: Endpoints { local, remote: remote(port) },
     });
@@ -194,7 +194,7 @@ fn a_request_is_found() {
     while request.is_none() {
         assert!(start.elapsed() < DEADLINE, "no request");
         lookup.ask(&questions, |_, answer| {
-            if let Answer::Is(known) = answer {
+            if let LookupAnswer::Is(known) = answer {
                 request = Some(known);
             }
         });
@@ -216,12 +216,12 @@ fn a_namespace_is_entered_while_it_lives_and_unknown_after() {
     for ends in asked {
         let known = found(ask(&mut lookup, inside.netns, ends));
         assert_eq!((known.netns, known.state), (inside.netns, TcpState::Established));
-        assert_eq!(ask(&mut lookup, before, ends), Answer::Gone, "it lives elsewhere");
+        assert_eq!(ask(&mut lookup, before, ends), LookupAnswer::Gone, "it lives elsewhere");
     }
     assert_eq!(own(), before, "the caller stays");
     drop((listener, client, server));
     let netns = inside.end();
-    until_it_is(Answer::Unknown, &mut lookup, netns, asked[0]);
+    until_it_is(LookupAnswer::Unknown, &mut lookup, netns, asked[0]);
 }
 
 /// Claim: a query without an interface does not find these; tcpwatch does.
@@ -256,5 +256,5 @@ fn sockets_bound_to_an_interface_are_found() {
     }
     let mut other = ends(&client);
     other.local.port = 1;
-    assert_eq!(ask(&mut lookup, inside.netns, other), Answer::Gone);
+    assert_eq!(ask(&mut lookup, inside.netns, other), LookupAnswer::Gone);
 }

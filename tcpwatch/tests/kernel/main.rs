@@ -38,6 +38,8 @@ mod ends;
 #[cfg(test)]
 mod filters;
 #[cfg(test)]
+mod fit;
+#[cfg(test)]
 mod gauges;
 #[cfg(test)]
 mod gone;
@@ -45,6 +47,8 @@ mod gone;
 mod handlers;
 #[cfg(test)]
 mod identity;
+#[cfg(test)]
+mod list;
 #[cfg(test)]
 mod lives;
 #[cfg(test)]

@@ -10,7 +10,7 @@ use std::{
 use tcpwatch_core::event::{self, TcpState};
 use tcpwatch_kernel::source::{
     cgroup_paths::CgroupPaths,
-    snapshot::{Owners, Scope, take},
+    snapshot::{FindOwners, SnapshotScope, take},
 };
 
 use crate::{
@@ -215,7 +215,7 @@ fn a_socket_that_was_there_before_has_the_cgroup_that_sock_diag_tells() {
     let mut peer = Peer::start(&netns, "a-server");
     cgroup.take(peer.pid());
     let at = peer.listen("127.0.0.1:0");
-    let found = take(Scope::Only(event::Netns(netns.inode)), Owners::Skip).unwrap();
+    let found = take(SnapshotScope::Only(event::Netns(netns.inode)), FindOwners::Skip).unwrap();
     let mut listeners = found.sockets.iter().filter(|known| known.state == TcpState::Listen);
     let listener = listeners.find(|known| known.ends.local.port == at.port()).unwrap();
     let id = listener.cgroup.expect("the kernel has it since 5.9");

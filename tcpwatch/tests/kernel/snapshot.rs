@@ -12,10 +12,10 @@ use std::{
 };
 
 use tcpwatch_core::event::{Endpoint, KnownKind, KnownSocket, Netns, TcpState, Via};
-use tcpwatch_kernel::source::snapshot::{self, Owners, Scope, Snapshot};
+use tcpwatch_kernel::source::snapshot::{self, FindOwners, Snapshot, SnapshotScope};
 
 fn everything() -> Snapshot {
-    snapshot::take(Scope::Every, Owners::Find).unwrap()
+    snapshot::take(SnapshotScope::Every, FindOwners::Find).unwrap()
 }
 
 fn at(address: SocketAddr) -> Endpoint {
@@ -167,15 +167,15 @@ fn a_socket_in_the_namespace_of_a_single_thread_is_found() {
     beside_another_namespace(|netns, port| {
         let before = own_netns();
         assert_ne!(netns, before);
-        for scope in [Scope::Every, Scope::Only(netns)] {
-            let snapshot = snapshot::take(scope, Owners::Find).unwrap();
+        for scope in [SnapshotScope::Every, SnapshotScope::Only(netns)] {
+            let snapshot = snapshot::take(scope, FindOwners::Find).unwrap();
             let listening =
                 |known: &&KnownSocket| known.netns == netns && known.ends.local.port == port;
             let known = snapshot.sockets.iter().find(listening).expect("the listener");
             assert_eq!(known.state, TcpState::Listen);
             assert_eq!(known.owner.and_then(|owner| owner.pid), Some(std::process::id()));
             assert!(snapshot.namespaces.contains(&netns));
-            assert_eq!(snapshot.namespaces.contains(&before), scope == Scope::Every);
+            assert_eq!(snapshot.namespaces.contains(&before), scope == SnapshotScope::Every);
         }
         assert_eq!(own_netns(), before, "the caller stays where it is");
         assert_eq!(snapshot::resolve(&netns.0.to_string()).unwrap(), netns);
@@ -185,7 +185,7 @@ fn a_socket_in_the_namespace_of_a_single_thread_is_found() {
 #[test]
 fn a_namespace_that_does_not_exist_is_skipped_with_a_reason() {
     needs_root!();
-    let snapshot = snapshot::take(Scope::Only(Netns(1)), Owners::Skip).unwrap();
+    let snapshot = snapshot::take(SnapshotScope::Only(Netns(1)), FindOwners::Skip).unwrap();
     assert!(snapshot.sockets.is_empty() && snapshot.namespaces.is_empty());
     let [skipped] = &snapshot.skipped[..] else { panic!("{:?}", snapshot.skipped) };
     assert_eq!(
@@ -218,7 +218,7 @@ fn a_named_namespace_without_any_process_is_resolved_and_dumped() {
     let netns = snapshot::resolve(&named.0).unwrap();
     assert_eq!(snapshot::resolve(&format!("/run/netns/{}", named.0)).unwrap(), netns);
     assert_eq!(snapshot::resolve(&netns.0.to_string()).unwrap(), netns);
-    let snapshot = snapshot::take(Scope::Only(netns), Owners::Skip).unwrap();
+    let snapshot = snapshot::take(SnapshotScope::Only(netns), FindOwners::Skip).unwrap();
     assert_eq!(snapshot.namespaces, [netns], "{:?}", snapshot.skipped);
     let error = snapshot::resolve("no-such-name").unwrap_err().to_string();
     assert!(error.contains(&named.0), "the names that exist are listed: {error}");

@@ -16,7 +16,7 @@ use tcpwatch_core::{
 };
 use tcpwatch_kernel::{
     clock,
-    probe::{Drops, ProbeError},
+    probe::{DroppedSegments, ProbeError},
     source::recording::Recorder,
 };
 use tcpwatch_lab::host::Host;
@@ -36,8 +36,8 @@ fn is_syn(segment: &SegmentEvent) -> bool {
 }
 
 /// A rule for segments whose flags are these.
-fn only(flags: TcpFlags, rule: Drops) -> Drops {
-    Drops { mask: SYN_ACK, value: flags, ..rule }
+fn only(flags: TcpFlags, rule: DroppedSegments) -> DroppedSegments {
+    DroppedSegments { mask: SYN_ACK, value: flags, ..rule }
 }
 
 fn start_connect(pair: &Tapped, to: SocketAddr) -> Socket {
@@ -86,7 +86,7 @@ fn a_syn_ack_that_is_dropped_on_its_way_in_holds_the_client_in_syn_sent() {
 fn a_rule_with_a_count_drops_so_many_and_no_more() {
     needs_root!();
     let mut pair = Tapped::new();
-    let first = Drops { count: Some(1), ..only(TcpFlags::SYN, rule(Way::In)) };
+    let first = DroppedSegments { count: Some(1), ..only(TcpFlags::SYN, rule(Way::In)) };
     pair.set(Host::Server, 0, &first);
     let listener = pair.server.listen(Family::V4);
     drop(pair.connect(&listener));
@@ -109,7 +109,7 @@ fn a_count_is_exact_when_segments_come_on_all_processors_at_once() {
     const DROPPED: u32 = 500;
     needs_root!();
     let mut pair = Tapped::new();
-    pair.set(Host::Client, 7, &Drops { count: Some(DROPPED), ..rule(Way::Out) });
+    pair.set(Host::Client, 7, &DroppedSegments { count: Some(DROPPED), ..rule(Way::Out) });
     let to = pair.server.listen(Family::V4).local_addr().unwrap();
     let sockets: Vec<Socket> = pair.client.netns.inside(|| {
         let connects = || (0..EACH).map(|_| sockets::start_connect(sockets::unbound(to), to));
@@ -134,7 +134,7 @@ fn a_rule_with_a_span_ends_by_itself() {
     let span = Duration::from_millis(500);
     let for_ns = Some(u64::try_from(span.as_nanos()).unwrap());
     let before = clock::now();
-    pair.set(Host::Server, 0, &Drops { for_ns, ..rule(Way::In) });
+    pair.set(Host::Server, 0, &DroppedSegments { for_ns, ..rule(Way::In) });
     let after = clock::now();
     let listener = pair.server.listen(Family::V4);
     drop(pair.connect(&listener));
@@ -153,15 +153,15 @@ fn a_rule_looks_at_the_masked_flags_the_ports_and_the_way_only() {
     let port = listener.local_addr().unwrap().port();
     let acks = only(TcpFlags::ACK, rule(Way::In));
     let never = [
-        Drops { local_port: Some(port ^ 1), ..acks },
-        Drops { remote_port: Some(port), ..acks },
-        Drops { way: Way::Out, remote_port: Some(port), ..acks },
-        Drops { mask: FIN_ACK, value: FIN_ACK, ..acks },
+        DroppedSegments { local_port: Some(port ^ 1), ..acks },
+        DroppedSegments { remote_port: Some(port), ..acks },
+        DroppedSegments { way: Way::Out, remote_port: Some(port), ..acks },
+        DroppedSegments { mask: FIN_ACK, value: FIN_ACK, ..acks },
     ];
     for (slot, rule) in never.iter().enumerate() {
         pair.set(Host::Server, slot, rule);
     }
-    pair.set(Host::Server, 5, &Drops { local_port: Some(port), ..acks });
+    pair.set(Host::Server, 5, &DroppedSegments { local_port: Some(port), ..acks });
     let client = start_connect(&pair, listener.local_addr().unwrap());
     let acks = pair.await_at((Host::Server, Way::In), 1, "an ACK", |one| !is_syn(one));
     assert_eq!((acks[0].flags, acks[0].dropped_by), (TcpFlags::ACK, Some(5)));
@@ -337,7 +337,12 @@ fn holes_in_the_data_are_told_as_blocks_of_selective_acknowledgments() {
     pair.set(
         Host::Server,
         0,
-        &Drops { count: Some(1), mask: TcpFlags::PSH, value: TcpFlags::PSH, ..rule(Way::In) },
+        &DroppedSegments {
+            count: Some(1),
+            mask: TcpFlags::PSH,
+            value: TcpFlags::PSH,
+            ..rule(Way::In)
+        },
     );
     client.write_all(b"lost").unwrap();
     client.write_all(b"heard").unwrap();
@@ -404,7 +409,7 @@ fn segments_that_find_the_ring_full_are_counted_and_still_dropped() {
     needs_root!();
     let mut pair = Tapped::with_ring(4096);
     let listener = pair.server.listen(Family::V4);
-    pair.set(Host::Client, 0, &Drops { local_port: Some(1), ..rule(Way::In) });
+    pair.set(Host::Client, 0, &DroppedSegments { local_port: Some(1), ..rule(Way::In) });
     for _ in 0..40 {
         drop(pair.connect(&listener));
     }
@@ -425,7 +430,7 @@ fn a_recording_of_a_lost_syn_ack_is_made() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/syn_ack_is_lost_on_a_link.jsonl");
     let file = Box::new(std::fs::File::create(path).unwrap());
     let mut recorder = Recorder::new(file, &pair.header()).unwrap();
-    pair.set(Host::Client, 0, &Drops { count: Some(1), ..only(SYN_ACK, rule(Way::In)) });
+    pair.set(Host::Client, 0, &DroppedSegments { count: Some(1), ..only(SYN_ACK, rule(Way::In)) });
     whole_life(&mut pair, Family::V4);
     for record in &pair.records {
         recorder.record(record).unwrap();

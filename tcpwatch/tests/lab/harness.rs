@@ -10,12 +10,12 @@ use std::{
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use tcpwatch_core::event::TcpState;
-use tcpwatch_kernel::probe::filters::Family;
+use tcpwatch_kernel::probe::filters::FamilyFilter;
 use tcpwatch_lab::{
     host::Host,
-    hosts::{HostsError, Plan, World},
+    hosts::{HostsError, HostsPlan, World},
     scenario::{Call, CallKind},
-    story::{Moment, MomentKind, SystemCall},
+    story::{MomentKind, StoryEvent, SystemCall},
 };
 use tokio::sync::mpsc;
 
@@ -25,7 +25,7 @@ use crate::carried;
 pub(crate) const DEADLINE: Duration = Duration::from_secs(10);
 
 pub(crate) const PORT: u16 = 11111;
-pub(crate) const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
+pub(crate) const FAMILIES: [FamilyFilter; 2] = [FamilyFilter::V4, FamilyFilter::V6];
 
 /// Runs it as the laboratory does, on one thread.
 pub(crate) fn run<T>(work: impl Future<Output = T>) -> T {
@@ -44,13 +44,13 @@ pub(crate) fn sysctls(pairs: &[(&str, &str)]) -> Sysctls {
 /// Two hosts and all their events so far.
 pub(crate) struct Lab {
     pub(crate) world: World,
-    told: mpsc::UnboundedReceiver<Moment>,
-    pub(crate) story: Vec<Moment>,
+    told: mpsc::UnboundedReceiver<StoryEvent>,
+    pub(crate) story: Vec<StoryEvent>,
 }
 
-pub(crate) async fn try_build(family: Family, sysctls: &Sysctls) -> Result<Lab, HostsError> {
+pub(crate) async fn try_build(family: FamilyFilter, sysctls: &Sysctls) -> Result<Lab, HostsError> {
     static IFINDEX: AtomicU32 = AtomicU32::new(1000);
-    let plan = Plan {
+    let plan = HostsPlan {
         family,
         sysctls,
         ifindex_base: IFINDEX.fetch_add(2, Ordering::Relaxed),
@@ -61,7 +61,7 @@ pub(crate) async fn try_build(family: Family, sysctls: &Sysctls) -> Result<Lab, 
 }
 
 impl Lab {
-    pub(crate) async fn new(family: Family) -> Self {
+    pub(crate) async fn new(family: FamilyFilter) -> Self {
         try_build(family, &Sysctls::new()).await.unwrap()
     }
 
@@ -99,7 +99,7 @@ impl Lab {
     }
 
     /// All events so far.
-    pub(crate) fn so_far(&mut self) -> &[Moment] {
+    pub(crate) fn so_far(&mut self) -> &[StoryEvent] {
         while let Ok(moment) = self.told.try_recv() {
             self.story.push(moment);
         }

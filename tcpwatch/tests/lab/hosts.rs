@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fs, process::Command, time::Instant};
 
-use tcpwatch_kernel::{probe::filters::Family, source::sysctls};
+use tcpwatch_kernel::{probe::filters::FamilyFilter, source::sysctls};
 use tcpwatch_lab::{
     host::Host,
     hosts::{LINK, Machine},
@@ -76,7 +76,7 @@ fn sysctls_are_those_of_the_plan_and_otherwise_the_kernels() {
     run(async {
         let mut plan = Sysctls::new();
         plan.entry(Host::Server).or_default().insert("tcp_fin_timeout".into(), "7".into());
-        let lab = try_build(Family::V4, &plan).await.unwrap();
+        let lab = try_build(FamilyFilter::V4, &plan).await.unwrap();
         let of = |host| sysctls::read(lab.world.machine(host).netns()).unwrap();
         assert_eq!(of(Host::Server).fin_timeout.as_secs(), 7);
         assert_eq!(of(Host::Client).fin_timeout.as_secs(), 60);
@@ -108,7 +108,7 @@ fn a_sysctl_that_cannot_be_set_says_whose_which_and_why() {
         ] {
             let mut plan = Sysctls::new();
             plan.entry(Host::Server).or_default().insert(name.into(), value.into());
-            let error = try_build(Family::V4, &plan).await.err().unwrap().to_string();
+            let error = try_build(FamilyFilter::V4, &plan).await.err().unwrap().to_string();
             let begin = format!("cannot set the server's net.ipv4.{name} to \"{value}\"");
             assert!(error.starts_with(&begin) && error.contains(why), "{error}");
         }

@@ -13,10 +13,10 @@ use std::{
 };
 
 use tcpwatch_core::event::{Netns, TcpState};
-use tcpwatch_kernel::{probe::filters::Family, source::snapshot::namespaces};
+use tcpwatch_kernel::{probe::filters::FamilyFilter, source::snapshot::namespaces};
 use tcpwatch_lab::{
     host::Host,
-    hosts::{LINK, Plan, World, end_orphans},
+    hosts::{HostsPlan, LINK, World, end_orphans},
     scenario::{CallKind, Signal},
 };
 
@@ -121,8 +121,8 @@ fn a_laboratory_that_dies() {
     let Ok(how) = env::var(VICTIM) else { return };
     let sysctls = crate::harness::Sysctls::new();
     run(async {
-        let plan = Plan {
-            family: Family::V4,
+        let plan = HostsPlan {
+            family: FamilyFilter::V4,
             sysctls: &sysctls,
             ifindex_base: 77,
             program: carried::program(),
@@ -168,7 +168,7 @@ fn nothing_is_left_of_hosts_that_are_dropped() {
     let mut pids = Vec::new();
     let mut netns = Vec::new();
     run(async {
-        let mut lab = Lab::new(Family::V4).await;
+        let mut lab = Lab::new(FamilyFilter::V4).await;
         lab.connect().await;
         for machine in Host::ALL.map(|host| lab.world.machine(host)) {
             pids.push(machine.pid());
@@ -182,7 +182,7 @@ fn nothing_is_left_of_hosts_that_are_dropped() {
 fn no_socket_that_retries_holds_the_namespace_of_dropped_hosts() {
     needs_root!();
     let netns = run(async {
-        let mut lab = Lab::new(Family::V4).await;
+        let mut lab = Lab::new(FamilyFilter::V4).await;
         lab.connect().await;
         let netns =
             Host::ALL.map(|host| lab.world.machine(host).netns_fd().try_clone_to_owned().unwrap());
@@ -226,7 +226,7 @@ fn only_hosts_without_their_laboratory_are_ended() {
     kept.kill().unwrap();
     kept.wait().unwrap();
     run(async {
-        let mut lab = Lab::new(Family::V4).await;
+        let mut lab = Lab::new(FamilyFilter::V4).await;
         let ended = end_orphans(&carried::program()).unwrap();
         assert_eq!(ended, Vec::<u32>::new());
         lab.connect().await;

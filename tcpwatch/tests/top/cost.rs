@@ -11,7 +11,7 @@ use tcpwatch_core::{
         process::Comm,
     },
     timing::wheel::TickRate,
-    track::{Existing, News, Subject},
+    track::{Existing, Subject, TrackedEvent},
 };
 use tcpwatch_stream::batch::Item;
 use tcpwatch_top::{
@@ -54,7 +54,7 @@ pub(super) fn existing(number: u32) -> Item {
     };
     let states = [TcpState::Established, TcpState::CloseWait, TcpState::FinWait2];
     let state = states.into_iter().cycle().nth(usize::try_from(number % 3).unwrap_or(0));
-    Item::News(News::Existing(Existing {
+    Item::TrackedEvent(TrackedEvent::Existing(Existing {
         at: KernelTime(1_000_000_000_000),
         subject,
         state: state.unwrap_or(TcpState::Established),

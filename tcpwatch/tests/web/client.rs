@@ -11,7 +11,7 @@ use prometheus::TextEncoder;
 use tcpwatch_metrics::{
     collector::Collector as _,
     family::ScrapeFamily,
-    web::{Counters, Handle, Limits, Pages, Server},
+    web::{Counters, Limits, Pages, Server, ServerHandle},
 };
 
 /// Prometheus's default time limit for a page.
@@ -51,7 +51,7 @@ pub fn paper(server: &Server) -> Arc<Paper> {
 }
 
 /// A running server with short time limits, so that the tests reach them.
-pub fn start(limits: Limits) -> Handle {
+pub fn start(limits: Limits) -> ServerHandle {
     let server = server().with_limits(limits);
     let paper = paper(&server);
     server.spawn(paper).unwrap()

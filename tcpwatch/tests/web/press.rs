@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use tcpwatch_metrics::web::{Handle, Limits, Pages};
+use tcpwatch_metrics::web::{Limits, Pages, ServerHandle};
 
 use super::client::{answer, connect, get, server};
 
@@ -54,7 +54,7 @@ impl Pages for Gate {
     }
 }
 
-fn start(gate: &Arc<Gate>, limits: Limits) -> Handle {
+fn start(gate: &Arc<Gate>, limits: Limits) -> ServerHandle {
     let pages: Arc<Gate> = Arc::clone(gate);
     server().with_limits(limits).spawn(pages).unwrap()
 }
@@ -64,7 +64,7 @@ const ASK: &[u8] = b"GET /metrics HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r
 /// Waits until the server has read everything that was sent to it: the response on a later connection shows that,
 /// because the server reads its connections in the order in which bytes arrived.
 /// the server reads its connections in the order in which bytes came.
-fn settle(server: &Handle) {
+fn settle(server: &ServerHandle) {
     for _ in 0..3 {
         assert_eq!(get(server.local_addr(), "/-/healthy").status, 200);
     }

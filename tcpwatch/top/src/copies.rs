@@ -6,7 +6,7 @@ use crate::row::SocketRow;
 
 /// Something to copy.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Offer {
+pub struct CopyOffer {
     /// What it is.
     pub what: &'static str,
     /// The text.
@@ -15,27 +15,30 @@ pub struct Offer {
 
 /// All there is about a socket.
 #[must_use]
-pub fn of(row: &SocketRow) -> Vec<Offer> {
+pub fn of(row: &SocketRow) -> Vec<CopyOffer> {
     let ends = row.subject.ends;
     let (local, remote) = (ends.local, ends.remote);
     let pid = row.owner().and_then(|owner| owner.pid);
-    let mut offers = vec![Offer { what: "the socket", text: line(row) }];
+    let mut offers = vec![CopyOffer { what: "the socket", text: line(row) }];
     if row.ended.is_some() {
         return offers;
     }
     if row.state == TcpState::Listen {
         let text = format!("sudo tcpwatch --local-port {}", local.port);
-        offers.push(Offer { what: "its log", text });
-        offers.push(Offer { what: "ask ss", text: format!("ss -ltnpe 'sport = :{}'", local.port) });
+        offers.push(CopyOffer { what: "its log", text });
+        offers.push(CopyOffer {
+            what: "ask ss",
+            text: format!("ss -ltnpe 'sport = :{}'", local.port),
+        });
     } else {
         let ports = format!("--local-port {} --remote-port {}", local.port, remote.port);
-        offers.push(Offer { what: "its log", text: format!("sudo tcpwatch {ports}") });
+        offers.push(CopyOffer { what: "its log", text: format!("sudo tcpwatch {ports}") });
         let between = format!("src {local} dst {remote}");
-        offers.push(Offer { what: "ask ss", text: format!("ss -tanoiep {between}") });
-        offers.push(Offer { what: "destroy it", text: format!("sudo ss -K {between}") });
+        offers.push(CopyOffer { what: "ask ss", text: format!("ss -tanoiep {between}") });
+        offers.push(CopyOffer { what: "destroy it", text: format!("sudo ss -K {between}") });
     }
     if let Some(pid) = pid {
-        offers.push(Offer { what: "end its owner", text: format!("kill {pid}") });
+        offers.push(CopyOffer { what: "end its owner", text: format!("kill {pid}") });
     }
     offers
 }

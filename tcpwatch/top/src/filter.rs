@@ -5,14 +5,14 @@ use std::{fmt::Write as _, num::ParseFloatError, time::Duration};
 
 use tcpwatch_core::{
     event::{KernelTime, TcpState},
-    place::Place,
+    place::CgroupPlace,
     track::Subject,
 };
 
 use crate::row::SocketRow;
 
 /// A filter of the log, decided by what is known of a socket.
-pub type LogFilter = Box<dyn Fn(&Subject, TcpState, Option<&Place>) -> bool>;
+pub type LogFilter = Box<dyn Fn(&Subject, TcpState, Option<&CgroupPlace>) -> bool>;
 
 /// Understands a filter of the log by its name, as the command line does; `None` if there is none of this name.
 pub type LogWords = fn(name: &str, value: Option<&str>) -> Option<Result<LogFilter, String>>;
@@ -45,7 +45,7 @@ struct Than {
 
 /// What a filter says of a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Verdict {
+pub struct FilterVerdict {
     /// It is in the view.
     pub wanted: bool,
     /// When that may change though nothing happens to the socket.
@@ -70,8 +70,13 @@ impl Filter {
 
     /// Is this socket in the view?
     #[must_use]
-    pub fn judge(&self, row: &SocketRow, place: Option<&Place>, now: KernelTime) -> Verdict {
-        let mut verdict = Verdict { wanted: true, again_at: None };
+    pub fn judge(
+        &self,
+        row: &SocketRow,
+        place: Option<&CgroupPlace>,
+        now: KernelTime,
+    ) -> FilterVerdict {
+        let mut verdict = FilterVerdict { wanted: true, again_at: None };
         for term in &self.terms {
             let any = term.any.iter().any(|test| test.holds(row, place, now));
             verdict.wanted &= any != term.not;
@@ -181,7 +186,7 @@ impl Than {
 }
 
 impl Test {
-    fn holds(&self, row: &SocketRow, place: Option<&Place>, now: KernelTime) -> bool {
+    fn holds(&self, row: &SocketRow, place: Option<&CgroupPlace>, now: KernelTime) -> bool {
         match self {
             Self::Log(filter) => filter(&row.subject, row.state, place),
             Self::Word(word) => has_word(row, place, word),
@@ -207,7 +212,7 @@ impl Test {
     }
 }
 
-fn has_word(row: &SocketRow, place: Option<&Place>, word: &str) -> bool {
+fn has_word(row: &SocketRow, place: Option<&CgroupPlace>, word: &str) -> bool {
     let mut text = format!("{} {} ", row.subject.ends.local, row.subject.ends.remote);
     if let Some(owner) = row.owner() {
         // Writing to a string cannot fail.
@@ -231,7 +236,7 @@ mod tests {
     fn log(name: &str, value: Option<&str>) -> Option<Result<LogFilter, String>> {
         match (name, value) {
             ("port", Some(value)) => Some(match value.parse::<u16>() {
-                Ok(port) => Ok(Box::new(move |subject: &Subject, _, _: Option<&Place>| {
+                Ok(port) => Ok(Box::new(move |subject: &Subject, _, _: Option<&CgroupPlace>| {
                     subject.ends.local.port == port
                 })),
                 Err(_) => Err(format!("\"{value}\" is no port")),

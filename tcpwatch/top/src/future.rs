@@ -19,7 +19,7 @@ pub struct Prospect {
 
 /// By which rules a socket waits.
 #[derive(Clone, Copy, Debug)]
-pub struct Rules<'a> {
+pub struct FutureRules<'a> {
     /// Of its network namespace; `None` if they are not known.
     pub sysctls: Option<&'a Sysctls>,
     /// Ticks per second.
@@ -28,7 +28,7 @@ pub struct Rules<'a> {
 
 /// What will happen to a socket, the nearest first.
 #[must_use]
-pub fn of(row: &SocketRow, rules: Rules<'_>) -> Vec<Prospect> {
+pub fn of(row: &SocketRow, rules: FutureRules<'_>) -> Vec<Prospect> {
     if row.ended.is_some() {
         return Vec::new();
     }
@@ -64,7 +64,7 @@ fn only(what: &str) -> Vec<Prospect> {
 }
 
 /// The rest of the schedule of a SYN or SYN+ACK, and its end.
-fn handshake(row: &SocketRow, rules: Rules<'_>) -> Vec<Prospect> {
+fn handshake(row: &SocketRow, rules: FutureRules<'_>) -> Vec<Prospect> {
     let (segment, schedule) = match (row.state, rules.sysctls) {
         (TcpState::SynSent, Some(sysctls)) => {
             ("SYN", timing::syn(sysctls, SynOptions::default(), rules.rate))

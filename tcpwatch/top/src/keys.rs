@@ -4,7 +4,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 /// What a key does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
+pub enum KeyAction {
     /// One row up.
     Up,
     /// One row down.
@@ -59,7 +59,7 @@ pub enum Action {
 
 /// Where a key means something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scope {
+pub enum KeyScope {
     /// Everywhere.
     Always,
     /// With a recording.
@@ -74,13 +74,13 @@ pub struct Binding {
     /// The keys.
     pub keys: &'static [(KeyCode, KeyModifiers)],
     /// What they do.
-    pub action: Action,
+    pub action: KeyAction,
     /// In words.
     pub does: &'static str,
     /// In the last line, one word.
     pub footer: Option<&'static str>,
     /// Where.
-    pub scope: Scope,
+    pub scope: KeyScope,
 }
 
 const NONE: KeyModifiers = KeyModifiers::NONE;
@@ -93,10 +93,10 @@ const fn key(code: char) -> (KeyCode, KeyModifiers) {
 const fn line(
     shown: &'static str,
     keys: &'static [(KeyCode, KeyModifiers)],
-    action: Action,
+    action: KeyAction,
     does: &'static str,
 ) -> Binding {
-    Binding { shown, keys, action, does, footer: None, scope: Scope::Always }
+    Binding { shown, keys, action, does, footer: None, scope: KeyScope::Always }
 }
 
 impl Binding {
@@ -105,55 +105,65 @@ impl Binding {
     }
 
     const fn of_recording(self) -> Self {
-        Self { scope: Scope::Recording, ..self }
+        Self { scope: KeyScope::Recording, ..self }
     }
 }
 
 /// All keys, in the order in which they are listed.
 pub const KEYS: &[Binding] = &[
-    line("?", &[key('?')], Action::Help, "this list").footer("help"),
-    line("/", &[key('/')], Action::Filter, "filter; Enter keeps it, Esc goes back")
+    line("?", &[key('?')], KeyAction::Help, "this list").footer("help"),
+    line("/", &[key('/')], KeyAction::Filter, "filter; Enter keeps it, Esc goes back")
         .footer("filter"),
-    line("s", &[key('s')], Action::Sort, "sort by the next column").footer("sort"),
-    line("S", &[key('S')], Action::Reverse, "the other way round"),
+    line("s", &[key('s')], KeyAction::Sort, "sort by the next column").footer("sort"),
+    line("S", &[key('S')], KeyAction::Reverse, "the other way round"),
     line(
         "Enter",
         &[(KeyCode::Enter, NONE)],
-        Action::Life,
+        KeyAction::Life,
         "life and future of the selected socket",
     )
     .footer("life"),
-    line("Esc", &[(KeyCode::Esc, NONE)], Action::Back, "back to the table"),
+    line("Esc", &[(KeyCode::Esc, NONE)], KeyAction::Back, "back to the table"),
     line(
         "F",
         &[key('F'), key('f')],
-        Action::Follow,
+        KeyAction::Follow,
         "keep the selected socket in sight; a move ends it",
     )
     .footer("follow"),
-    line("Space", &[key(' ')], Action::Pause, "stop the view, or go on; play a recording, or stop")
-        .footer("pause"),
-    line("a", &[key('a')], Action::Owners, "by owner; Enter filters by the selected one")
+    line(
+        "Space",
+        &[key(' ')],
+        KeyAction::Pause,
+        "stop the view, or go on; play a recording, or stop",
+    )
+    .footer("pause"),
+    line("a", &[key('a')], KeyAction::Owners, "by owner; Enter filters by the selected one")
         .footer("owners"),
-    line("y", &[key('y')], Action::Copy, "copy the socket, or a command about it"),
-    line("Up k", &[(KeyCode::Up, NONE), key('k')], Action::Up, "a row up"),
-    line("Down j", &[(KeyCode::Down, NONE), key('j')], Action::Down, "a row down"),
-    line("PgUp", &[(KeyCode::PageUp, NONE)], Action::PageUp, "a page up"),
-    line("PgDn", &[(KeyCode::PageDown, NONE)], Action::PageDown, "a page down"),
-    line("g Home", &[key('g'), (KeyCode::Home, NONE)], Action::First, "the first row"),
-    line("G End", &[key('G'), (KeyCode::End, NONE)], Action::Last, "the last row"),
-    line(".", &[key('.')], Action::Forward, "the next event").of_recording().footer("step"),
-    line(",", &[key(',')], Action::Backward, "an event back").of_recording().footer("back"),
-    line(">", &[key('>')], Action::Later, "10 s on").of_recording(),
-    line("<", &[key('<')], Action::Earlier, "10 s back").of_recording(),
-    line(":", &[key(':')], Action::Moment, "to a time (19:47:08) or by a duration (+1m30s, -5s)")
-        .of_recording()
-        .footer("time"),
-    line("Ctrl-L", &[(KeyCode::Char('l'), CONTROL)], Action::Redraw, "draw everything anew"),
-    line("Ctrl-Z", &[(KeyCode::Char('z'), CONTROL)], Action::Suspend, "stop until fg"),
-    line("q Ctrl-C", &[key('q'), (KeyCode::Char('c'), CONTROL)], Action::Quit, "quit")
+    line("y", &[key('y')], KeyAction::Copy, "copy the socket, or a command about it"),
+    line("Up k", &[(KeyCode::Up, NONE), key('k')], KeyAction::Up, "a row up"),
+    line("Down j", &[(KeyCode::Down, NONE), key('j')], KeyAction::Down, "a row down"),
+    line("PgUp", &[(KeyCode::PageUp, NONE)], KeyAction::PageUp, "a page up"),
+    line("PgDn", &[(KeyCode::PageDown, NONE)], KeyAction::PageDown, "a page down"),
+    line("g Home", &[key('g'), (KeyCode::Home, NONE)], KeyAction::First, "the first row"),
+    line("G End", &[key('G'), (KeyCode::End, NONE)], KeyAction::Last, "the last row"),
+    line(".", &[key('.')], KeyAction::Forward, "the next event").of_recording().footer("step"),
+    line(",", &[key(',')], KeyAction::Backward, "an event back").of_recording().footer("back"),
+    line(">", &[key('>')], KeyAction::Later, "10 s on").of_recording(),
+    line("<", &[key('<')], KeyAction::Earlier, "10 s back").of_recording(),
+    line(
+        ":",
+        &[key(':')],
+        KeyAction::Moment,
+        "to a time (19:47:08) or by a duration (+1m30s, -5s)",
+    )
+    .of_recording()
+    .footer("time"),
+    line("Ctrl-L", &[(KeyCode::Char('l'), CONTROL)], KeyAction::Redraw, "draw everything anew"),
+    line("Ctrl-Z", &[(KeyCode::Char('z'), CONTROL)], KeyAction::Suspend, "stop until fg"),
+    line("q Ctrl-C", &[key('q'), (KeyCode::Char('c'), CONTROL)], KeyAction::Quit, "quit")
         .footer("quit"),
-    line("Q", &[key('Q')], Action::QuitKeeping, "quit, and leave the screen as it is"),
+    line("Q", &[key('Q')], KeyAction::QuitKeeping, "quit, and leave the screen as it is"),
 ];
 
 /// The line of the table for a key.
@@ -161,7 +171,7 @@ pub const KEYS: &[Binding] = &[
 pub fn binding(event: &KeyEvent, recording: bool) -> Option<&'static Binding> {
     let pressed = (event.code, event.modifiers.difference(KeyModifiers::SHIFT));
     KEYS.iter().find(|binding| {
-        (recording || binding.scope == Scope::Always) && binding.keys.contains(&pressed)
+        (recording || binding.scope == KeyScope::Always) && binding.keys.contains(&pressed)
     })
 }
 
@@ -169,7 +179,7 @@ pub fn binding(event: &KeyEvent, recording: bool) -> Option<&'static Binding> {
 #[must_use]
 pub fn list() -> String {
     let lines = KEYS.iter().map(|it| {
-        let scope = if it.scope == Scope::Recording { " (recording)" } else { "" };
+        let scope = if it.scope == KeyScope::Recording { " (recording)" } else { "" };
         format!("  {:<9} {}{scope}", it.shown, it.does)
     });
     lines.collect::<Vec<_>>().join("\n")

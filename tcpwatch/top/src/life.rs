@@ -1,7 +1,7 @@
 //! What has happened to a socket.
 
 use tcpwatch_core::{
-    event::{KernelTime, ResetDirection, Segment, TcpState},
+    event::{KernelTime, ResetDirection, SegmentKind, TcpState},
     track::{Reason, WaitsFor},
 };
 use tcpwatch_view::{
@@ -11,7 +11,7 @@ use tcpwatch_view::{
 
 /// Something that happened to a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Moment {
+pub struct LifeEvent {
     /// When, by the kernel's clock.
     pub at: KernelTime,
     /// What.
@@ -35,7 +35,7 @@ pub enum Happening {
     /// A segment was sent again.
     SentAgain {
         /// Which one.
-        segment: Segment,
+        segment: SegmentKind,
         /// Which time in a row.
         attempt: u32,
         /// The time since it was sent before, in microseconds, if that was seen.
@@ -80,7 +80,10 @@ impl Happening {
             Self::Reset(ResetDirection::Received) => "RST received".to_owned(),
             Self::Error(errno) => format!("error: {}", words::error(errno)),
             Self::Stayed(waits_for) => {
-                format!("still, waits for {}", waits_for.map_or("what is not known", wait_words))
+                format!(
+                    "still, waits for {}",
+                    waits_for.map_or("what is not known", words::wait_words)
+                )
             }
             Self::Closed(reason) => match reason.and_then(reason_words) {
                 Some(words) => format!("CLOSED, {words}"),
@@ -92,26 +95,11 @@ impl Happening {
 
 /// What a segment is called.
 #[must_use]
-pub const fn segment_words(segment: Segment) -> &'static str {
+pub const fn segment_words(segment: SegmentKind) -> &'static str {
     match segment {
-        Segment::Syn => "SYN",
-        Segment::SynAck => "SYN+ACK",
-        Segment::Fin => "FIN",
-        Segment::Data => "data",
-    }
-}
-
-/// For what a socket waits, in at most 17 columns.
-#[must_use]
-pub const fn wait_words(waits_for: WaitsFor) -> &'static str {
-    match waits_for {
-        WaitsFor::SynAck => "SYN+ACK",
-        WaitsFor::HandshakeAck => "ACK of handshake",
-        WaitsFor::FirstWrite => "its first write",
-        WaitsFor::Window => "window of peer",
-        WaitsFor::Acknowledgment => "ACK of peer",
-        WaitsFor::PeerFin => "FIN of peer",
-        WaitsFor::Accept => "accept() by owner",
-        WaitsFor::Close => "close() by owner",
+        SegmentKind::Syn => "SYN",
+        SegmentKind::SynAck => "SYN+ACK",
+        SegmentKind::Fin => "FIN",
+        SegmentKind::Data => "data",
     }
 }

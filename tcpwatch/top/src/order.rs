@@ -11,7 +11,7 @@ use tcpwatch_core::event::{KernelTime, TcpState};
 
 use crate::{
     filter::Filter,
-    owners::Owners,
+    owners::RowsByOwner,
     row::{RowId, SocketRow},
     sockets::Sockets,
 };
@@ -116,19 +116,19 @@ impl Rank {
 
 /// The rows of the view in their order.
 #[derive(Default)]
-pub struct Order {
+pub struct RowOrder {
     by: SortBy,
     /// The last first.
     pub reversed: bool,
     filter: Filter,
     ranks: BTreeSet<Rank>,
-    known: HashMap<RowId, Known, FxBuildHasher>,
+    known: HashMap<RowId, IndexedRow, FxBuildHasher>,
     /// When to judge rows again.
     again: BTreeSet<(KernelTime, RowId)>,
     /// Rows that are still to be judged by a new filter, or to be put into a new order.
     pending: Vec<RowId>,
     /// The same rows by owner.
-    pub owners: Owners,
+    pub owners: RowsByOwner,
     /// Of the rows, those that are gone.
     ended: usize,
     /// Steps from one row to the next that were made to read pages: what a frame costs.
@@ -137,12 +137,12 @@ pub struct Order {
 
 /// What is in the indexes about a row.
 #[derive(Clone, Copy, Default)]
-struct Known {
+struct IndexedRow {
     rank: Option<Rank>,
     again_at: Option<KernelTime>,
 }
 
-impl Order {
+impl RowOrder {
     /// By what it is sorted.
     #[must_use]
     pub const fn by(&self) -> SortBy {
@@ -173,7 +173,7 @@ impl Order {
         self.known.clear();
         self.again.clear();
         self.ended = 0;
-        self.owners = Owners::default();
+        self.owners = RowsByOwner::default();
         self.pending = sockets.ids();
     }
 
@@ -198,10 +198,10 @@ impl Order {
         let now = sockets.now;
         let row = sockets.get(id);
         let before = self.known.remove(&id).unwrap_or_default();
-        let after = row.map_or(Known::default(), |row| {
+        let after = row.map_or(IndexedRow::default(), |row| {
             let verdict = self.filter.judge(row, place.as_deref(), now);
             let rank = verdict.wanted.then(|| Rank::of(self.by, row, id));
-            Known { rank, again_at: verdict.again_at }
+            IndexedRow { rank, again_at: verdict.again_at }
         });
         if before.rank != after.rank {
             let ended = |rank: Option<Rank>| usize::from(rank.is_some_and(|rank| rank.ended));

@@ -7,7 +7,7 @@ use std::{
 };
 
 use rustc_hash::FxBuildHasher;
-use tcpwatch_core::{event::TcpState, place::Place};
+use tcpwatch_core::{event::TcpState, place::CgroupPlace};
 
 use crate::row::{RowId, SocketRow};
 
@@ -31,15 +31,15 @@ pub struct Holding {
 
 /// Rows by owner.
 #[derive(Clone, Default)]
-pub struct Owners {
+pub struct RowsByOwner {
     of_row: HashMap<RowId, (OwnerName, TcpState), FxBuildHasher>,
     holdings: HashMap<OwnerName, Holding, FxBuildHasher>,
     ranks: BTreeSet<(Reverse<u64>, OwnerName)>,
 }
 
-impl Owners {
+impl RowsByOwner {
     /// A row is in the view as it is given, or is not.
-    pub fn put(&mut self, id: RowId, row: Option<&SocketRow>, place: Option<&Place>) {
+    pub fn put(&mut self, id: RowId, row: Option<&SocketRow>, place: Option<&CgroupPlace>) {
         let row = row.filter(|row| row.ended.is_none());
         let after = row.map(|row| (name(row, place), row.state));
         let before = self.of_row.get(&id);
@@ -96,7 +96,7 @@ impl Owners {
 }
 
 /// Where it runs, if that says more than the process; else the process; else that it is not known.
-fn name(row: &SocketRow, place: Option<&Place>) -> OwnerName {
+fn name(row: &SocketRow, place: Option<&CgroupPlace>) -> OwnerName {
     let named = |filter, name: &str| OwnerName { filter, name: name.into() };
     if let Some(container) = place.and_then(|place| place.container.as_ref()) {
         return named("container", container.short());

@@ -7,7 +7,7 @@ use tcpwatch_core::{
     track::{Reason, Subject, Wait},
 };
 
-use crate::life::Moment;
+use crate::life::LifeEvent;
 
 /// Moments of a life that are kept, half of them the first ones.
 const MOMENTS: usize = 32;
@@ -27,7 +27,7 @@ pub struct Age {
 
 /// How a socket ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ended {
+pub struct RowEnd {
     /// When.
     pub at: KernelTime,
     /// Why, as far as it is known.
@@ -61,9 +61,9 @@ pub struct SocketRow {
     /// What the kernel answered last, when it was asked for what the socket waits in this state.
     pub wait: Option<(KernelTime, Wait)>,
     /// It is gone.
-    pub ended: Option<Ended>,
+    pub ended: Option<RowEnd>,
     /// What has happened to it.
-    pub moments: Vec<Moment>,
+    pub moments: Vec<LifeEvent>,
     /// Moments that are left out between the first and the last.
     pub left_out: u32,
 }
@@ -94,7 +94,7 @@ impl SocketRow {
     }
 
     /// Adds what has happened; of many moments the first and the last are kept.
-    pub fn note(&mut self, moment: Moment) {
+    pub fn note(&mut self, moment: LifeEvent) {
         if self.moments.len() >= MOMENTS {
             self.moments.remove(MOMENTS / 2);
             self.left_out = self.left_out.saturating_add(1);

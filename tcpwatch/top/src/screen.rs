@@ -11,11 +11,11 @@ use tcpwatch_stream::batch::Item;
 use tcpwatch_view::time_of_day::TimeOfDay;
 
 use crate::{
-    copies::{self, Offer},
+    copies::{self, CopyOffer},
     filter::{Filter, LogWords},
-    future::Rules,
-    keys::{self, Action},
-    order::{Order, Rank},
+    future::FutureRules,
+    keys::{self, KeyAction},
+    order::{Rank, RowOrder},
     row::RowId,
     sockets::Sockets,
 };
@@ -72,12 +72,12 @@ pub enum Wish {
     /// Copy a text.
     Copy(String),
     /// Go to another place in the recording.
-    Step(Step),
+    Step(ReplayStep),
 }
 
 /// A step through a recording.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum ReplayStep {
     /// The next event.
     Forward,
     /// An event back.
@@ -94,7 +94,7 @@ pub enum Step {
 
 /// What fills the screen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Page {
+pub enum ScreenPage {
     /// Sockets.
     Table,
     /// The life of one.
@@ -126,7 +126,7 @@ pub struct Model {
     /// The sockets.
     pub sockets: Sockets,
     /// Which are in the view, in which order.
-    pub order: Order,
+    pub order: RowOrder,
 }
 
 /// The view as it was when it was stopped.
@@ -140,7 +140,7 @@ pub struct Paused {
 
 /// How far a recording was played.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Progress {
+pub struct ReplayProgress {
     /// Events so far.
     pub event: usize,
     /// All of them.
@@ -162,7 +162,7 @@ pub struct Screen {
     /// The view was stopped.
     pub paused: Option<Paused>,
     /// What fills the screen.
-    pub page: Page,
+    pub page: ScreenPage,
     /// The selected socket.
     pub selected: Option<RowId>,
     /// The place where the page of the table begins; `None` is the top.
@@ -183,11 +183,11 @@ pub struct Screen {
     /// The filter line as it was understood last.
     pub filter: String,
     /// What can be copied.
-    pub offers: Vec<Offer>,
+    pub offers: Vec<CopyOffer>,
     /// Something to be said until the next key.
     pub message: Option<String>,
     /// Of a recording.
-    pub progress: Progress,
+    pub progress: ReplayProgress,
     /// How it looks.
     pub theme: Theme,
     /// Where it comes from.
@@ -203,7 +203,7 @@ impl Screen {
         Self {
             live: Model::default(),
             paused: None,
-            page: Page::Table,
+            page: ScreenPage::Table,
             selected: None,
             top: None,
             follow: false,
@@ -216,7 +216,7 @@ impl Screen {
             filter: String::new(),
             offers: Vec::new(),
             message: None,
-            progress: Progress::default(),
+            progress: ReplayProgress::default(),
             theme,
             origin,
             sysctls: HashMap::new(),
@@ -279,13 +279,13 @@ impl Screen {
     }
 
     /// By which rules the sockets of a namespace wait.
-    pub fn rules(&mut self, netns: Netns) -> Rules<'_> {
+    pub fn rules(&mut self, netns: Netns) -> FutureRules<'_> {
         if self.sysctls.len() >= MAX_NAMESPACES {
             self.sysctls.clear();
         }
         let ask = &mut self.origin.sysctls;
         let sysctls = self.sysctls.entry(netns).or_insert_with(|| ask(netns));
-        Rules { sysctls: sysctls.as_ref(), rate: self.origin.rate }
+        FutureRules { sysctls: sysctls.as_ref(), rate: self.origin.rate }
     }
 
     /// The rows of the page, of which there is room for so many; the selection is on it where it has to be.
@@ -329,7 +329,7 @@ impl Screen {
         if self.prompt.is_some() {
             return self.type_in(event);
         }
-        if self.page == Page::Copies
+        if self.page == ScreenPage::Copies
             && let KeyCode::Char(key @ '1'..='9') = event.code
         {
             return self.choose_copy(key);
@@ -339,57 +339,61 @@ impl Screen {
         self.act(binding.action)
     }
 
-    fn act(&mut self, action: Action) -> Option<Wish> {
+    fn act(&mut self, action: KeyAction) -> Option<Wish> {
         match action {
-            Action::Quit => return Some(Wish::Quit { keep: false }),
-            Action::QuitKeeping => return Some(Wish::Quit { keep: true }),
-            Action::Suspend => return Some(Wish::Suspend),
-            Action::Redraw => return Some(Wish::Redraw),
-            Action::Forward => return Some(Wish::Step(Step::Forward)),
-            Action::Backward => return Some(Wish::Step(Step::Backward)),
-            Action::Later => return Some(Wish::Step(Step::Later(Duration::from_secs(10)))),
-            Action::Earlier => return Some(Wish::Step(Step::Earlier(Duration::from_secs(10)))),
-            Action::Pause if self.origin.recording => return Some(Wish::Step(Step::Play)),
-            Action::Pause => self.pause(),
-            Action::Up => self.step_by(1, Reveal::Above),
-            Action::Down => self.step_by(1, Reveal::Below),
-            Action::PageUp => self.step_by(self.room, Reveal::Above),
-            Action::PageDown => self.step_by(self.room, Reveal::Below),
-            Action::First => self.edge(Reveal::Above),
-            Action::Last => self.edge(Reveal::Below),
-            Action::Life if self.page == Page::Owners => self.filter_by_owner(),
-            Action::Life => self.turn(Page::Life),
-            Action::Owners => self.turn(Page::Owners),
-            Action::Help => self.turn(Page::Help),
-            Action::Back => self.page = Page::Table,
-            Action::Copy => self.offer_copies(),
-            Action::Filter => self.ask(true, self.filter.clone()),
-            Action::Moment => self.ask(false, String::new()),
-            Action::Sort => {
+            KeyAction::Quit => return Some(Wish::Quit { keep: false }),
+            KeyAction::QuitKeeping => return Some(Wish::Quit { keep: true }),
+            KeyAction::Suspend => return Some(Wish::Suspend),
+            KeyAction::Redraw => return Some(Wish::Redraw),
+            KeyAction::Forward => return Some(Wish::Step(ReplayStep::Forward)),
+            KeyAction::Backward => return Some(Wish::Step(ReplayStep::Backward)),
+            KeyAction::Later => {
+                return Some(Wish::Step(ReplayStep::Later(Duration::from_secs(10))));
+            }
+            KeyAction::Earlier => {
+                return Some(Wish::Step(ReplayStep::Earlier(Duration::from_secs(10))));
+            }
+            KeyAction::Pause if self.origin.recording => return Some(Wish::Step(ReplayStep::Play)),
+            KeyAction::Pause => self.pause(),
+            KeyAction::Up => self.step_by(1, Reveal::Above),
+            KeyAction::Down => self.step_by(1, Reveal::Below),
+            KeyAction::PageUp => self.step_by(self.room, Reveal::Above),
+            KeyAction::PageDown => self.step_by(self.room, Reveal::Below),
+            KeyAction::First => self.edge(Reveal::Above),
+            KeyAction::Last => self.edge(Reveal::Below),
+            KeyAction::Life if self.page == ScreenPage::Owners => self.filter_by_owner(),
+            KeyAction::Life => self.turn(ScreenPage::Life),
+            KeyAction::Owners => self.turn(ScreenPage::Owners),
+            KeyAction::Help => self.turn(ScreenPage::Help),
+            KeyAction::Back => self.page = ScreenPage::Table,
+            KeyAction::Copy => self.offer_copies(),
+            KeyAction::Filter => self.ask(true, self.filter.clone()),
+            KeyAction::Moment => self.ask(false, String::new()),
+            KeyAction::Sort => {
                 let by = self.live.order.by().next();
                 self.each_order(|order, sockets| order.sort(by, sockets));
             }
-            Action::Reverse => self.each_order(|order, _| order.reversed = !order.reversed),
-            Action::Follow => self.follow = !self.follow,
+            KeyAction::Reverse => self.each_order(|order, _| order.reversed = !order.reversed),
+            KeyAction::Follow => self.follow = !self.follow,
         }
         None
     }
 
     /// Shows a page, or the table again if it is there.
-    fn turn(&mut self, page: Page) {
-        self.page = if self.page == page { Page::Table } else { page };
+    fn turn(&mut self, page: ScreenPage) {
+        self.page = if self.page == page { ScreenPage::Table } else { page };
     }
 
     fn ask(&mut self, filter: bool, text: String) {
         let before = self.filter.clone();
         self.prompt = Some(Prompt { filter, text, error: None, before });
-        if self.page != Page::Owners {
-            self.page = Page::Table;
+        if self.page != ScreenPage::Owners {
+            self.page = ScreenPage::Table;
         }
     }
 
     /// Changes the order of what is shown and of what will be.
-    fn each_order(&mut self, mut change: impl FnMut(&mut Order, &Sockets)) {
+    fn each_order(&mut self, mut change: impl FnMut(&mut RowOrder, &Sockets)) {
         let paused = self.paused.as_mut().map(|paused| &mut paused.model);
         for model in [&mut self.live].into_iter().chain(paused) {
             change(&mut model.order, &model.sockets);
@@ -451,7 +455,7 @@ impl Screen {
             return None;
         }
         match self.moment(&prompt.text) {
-            Ok(at) => Some(Wish::Step(Step::To(at))),
+            Ok(at) => Some(Wish::Step(ReplayStep::To(at))),
             Err(error) => {
                 self.prompt = Some(Prompt { error: Some(error), ..prompt });
                 None
@@ -486,7 +490,7 @@ impl Screen {
         let before = before.unwrap_or_default();
         let page = order.page(self.top, PAUSED_ROWS - before.len());
         let ids: Vec<_> = before.iter().chain(&page).map(|rank| rank.id).collect();
-        let mut model = Model { sockets: sockets.excerpt(&ids), order: Order::default() };
+        let mut model = Model { sockets: sockets.excerpt(&ids), order: RowOrder::default() };
         model.order.reversed = order.reversed;
         model.order.sort(order.by(), &model.sockets);
         while !model.order.go_on(&mut model.sockets, SLICE) {}
@@ -495,14 +499,14 @@ impl Screen {
     }
 
     fn step_by(&mut self, rows: usize, reveal: Reveal) {
-        if self.page == Page::Help {
+        if self.page == ScreenPage::Help {
             self.scrolled = match reveal {
                 Reveal::Above => self.scrolled.saturating_sub(rows),
                 Reveal::Below => self.scrolled.saturating_add(rows),
             };
             return;
         }
-        if self.page == Page::Owners {
+        if self.page == ScreenPage::Owners {
             let last = self.shown().order.owners.len().saturating_sub(1);
             self.owner = match reveal {
                 Reveal::Above => self.owner.saturating_sub(rows),
@@ -534,7 +538,7 @@ impl Screen {
     }
 
     fn edge(&mut self, reveal: Reveal) {
-        if matches!(self.page, Page::Owners | Page::Help) {
+        if matches!(self.page, ScreenPage::Owners | ScreenPage::Help) {
             return self.step_by(usize::MAX, reveal);
         }
         self.follow = false;
@@ -560,7 +564,7 @@ impl Screen {
         }
         let filter = format!("{}:{name}", owner.filter);
         match self.filter_by(&filter) {
-            Ok(()) => self.page = Page::Table,
+            Ok(()) => self.page = ScreenPage::Table,
             Err(error) => self.message = Some(error),
         }
     }
@@ -572,14 +576,14 @@ impl Screen {
         if self.offers.is_empty() {
             self.message = Some("no socket is selected".to_owned());
         } else {
-            self.turn(Page::Copies);
+            self.turn(ScreenPage::Copies);
         }
     }
 
     fn choose_copy(&mut self, key: char) -> Option<Wish> {
         let place = key.to_digit(10).and_then(|digit| usize::try_from(digit).ok())?;
         let offer = self.offers.get(place.checked_sub(1)?)?;
-        self.page = Page::Table;
+        self.page = ScreenPage::Table;
         self.message = Some(format!("copied, if this terminal does (OSC 52): {}", offer.text));
         Some(Wish::Copy(offer.text.clone()))
     }

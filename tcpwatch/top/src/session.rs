@@ -6,14 +6,14 @@ use anyhow::{Context as _, Result};
 use crossterm::event::{Event, KeyEventKind};
 use tcpwatch_core::event::KernelTime;
 use tcpwatch_kernel::clock;
-use tcpwatch_stream::{ending::Ending, pipeline::Live};
+use tcpwatch_stream::{ending::StopSignals, pipeline::Live};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     time::{Instant, sleep_until},
 };
 
 use crate::{
-    screen::{Screen, Step, Wish},
+    screen::{ReplayStep, Screen, Wish},
     timeline::Timeline,
     tty::{FromTty, Tty},
 };
@@ -26,7 +26,7 @@ const KEY_FRAME: Duration = Duration::from_millis(20);
 const SECOND: Duration = Duration::from_secs(1);
 
 /// The terminal, and when it is drawn to.
-pub struct Stage {
+pub struct DrawnTerminal {
     tty: Tty,
     stop: Signal,
     go_on: Signal,
@@ -45,9 +45,9 @@ enum Leaving {
 }
 
 /// What is to be done after something came from outside.
-enum Asked {
+enum AfterInput {
     Nothing,
-    Step(Step),
+    Step(ReplayStep),
     Leave(Leaving),
 }
 
@@ -55,7 +55,11 @@ enum Asked {
 ///
 /// # Errors
 /// If the run fails, or the terminal cannot be used.
-pub async fn live(mut stage: Stage, live: &mut Live<'_>, screen: &mut Screen) -> Result<()> {
+pub async fn live(
+    mut stage: DrawnTerminal,
+    live: &mut Live<'_>,
+    screen: &mut Screen,
+) -> Result<()> {
     screen.message = None;
     stage.within = Duration::ZERO;
     let mut leaving = Leaving::Going;
@@ -69,11 +73,11 @@ pub async fn live(mut stage: Stage, live: &mut Live<'_>, screen: &mut Screen) ->
         tokio::select! {
             biased;
             asked = stage.asked(screen) => match asked? {
-                Asked::Leave(how) => {
+                AfterInput::Leave(how) => {
                     leaving = how;
                     break;
                 }
-                Asked::Nothing | Asked::Step(_) => {}
+                AfterInput::Nothing | AfterInput::Step(_) => {}
             },
             batch = live.next_batch() => {
                 let Some(batch) = batch? else { break };
@@ -95,8 +99,8 @@ pub async fn live(mut stage: Stage, live: &mut Live<'_>, screen: &mut Screen) ->
 /// # Errors
 /// If the terminal cannot be used.
 pub async fn replay(timeline: &mut Timeline, screen: &mut Screen) -> Result<()> {
-    let mut ending = Ending::catch().context("cannot catch signals")?;
-    let mut stage = Stage::enter()?;
+    let mut ending = StopSignals::catch().context("cannot catch signals")?;
+    let mut stage = DrawnTerminal::enter()?;
     let mut played: Option<(Instant, KernelTime)> = None;
     let leaving = loop {
         if let Some((began, from)) = played {
@@ -116,28 +120,28 @@ pub async fn replay(timeline: &mut Timeline, screen: &mut Screen) -> Result<()> 
         };
         let asked = tokio::select! {
             biased;
-            () = ending.asked() => Asked::Leave(Leaving::Going),
-            () = due => Asked::Nothing,
+            () = ending.asked() => AfterInput::Leave(Leaving::Going),
+            () = due => AfterInput::Nothing,
             asked = stage.asked(screen) => asked?,
         };
         match asked {
-            Asked::Leave(how) => break how,
-            Asked::Step(Step::Play) => {
+            AfterInput::Leave(how) => break how,
+            AfterInput::Step(ReplayStep::Play) => {
                 let now = screen.live().sockets.now;
                 played = if played.is_some() { None } else { Some((Instant::now(), now)) };
             }
-            Asked::Step(step) => {
+            AfterInput::Step(step) => {
                 timeline.step(step, screen);
                 let now = screen.live().sockets.now;
                 played = played.map(|_| (Instant::now(), now));
             }
-            Asked::Nothing => {}
+            AfterInput::Nothing => {}
         }
     };
     stage.leave(leaving)
 }
 
-impl Stage {
+impl DrawnTerminal {
     /// Takes the terminal, and draws the screen while what it will show is still on its way. In a runtime.
     ///
     /// # Errors
@@ -177,42 +181,42 @@ impl Stage {
     }
 
     /// Waits for something from outside, and hands it to the screen.
-    async fn asked(&mut self, screen: &mut Screen) -> Result<Asked> {
+    async fn asked(&mut self, screen: &mut Screen) -> Result<AfterInput> {
         let event = tokio::select! {
             event = self.tty.next() => event,
             _ = self.stop.recv() => {
                 self.tty.suspend().or_else(gone)?;
                 self.within = Duration::ZERO;
-                return Ok(Asked::Nothing);
+                return Ok(AfterInput::Nothing);
             }
             _ = self.go_on.recv() => {
                 self.tty.retake().or_else(gone)?;
                 self.within = Duration::ZERO;
-                return Ok(Asked::Nothing);
+                return Ok(AfterInput::Nothing);
             }
         };
-        let FromTty::Input(event) = event else { return Ok(Asked::Leave(Leaving::Going)) };
+        let FromTty::Input(event) = event else { return Ok(AfterInput::Leave(Leaving::Going)) };
         self.soon(KEY_FRAME);
         match event {
             Event::Key(key) if key.kind != KeyEventKind::Release => {
                 let wish = screen.press(&key);
-                wish.map_or(Ok(Asked::Nothing), |wish| self.fulfil(wish))
+                wish.map_or(Ok(AfterInput::Nothing), |wish| self.fulfil(wish))
             }
-            _ => Ok(Asked::Nothing),
+            _ => Ok(AfterInput::Nothing),
         }
     }
 
-    fn fulfil(&mut self, wish: Wish) -> Result<Asked> {
+    fn fulfil(&mut self, wish: Wish) -> Result<AfterInput> {
         match wish {
-            Wish::Quit { keep: true } => return Ok(Asked::Leave(Leaving::Keeping)),
-            Wish::Quit { keep: false } => return Ok(Asked::Leave(Leaving::Going)),
-            Wish::Step(step) => return Ok(Asked::Step(step)),
+            Wish::Quit { keep: true } => return Ok(AfterInput::Leave(Leaving::Keeping)),
+            Wish::Quit { keep: false } => return Ok(AfterInput::Leave(Leaving::Going)),
+            Wish::Step(step) => return Ok(AfterInput::Step(step)),
             Wish::Suspend => self.tty.suspend().or_else(gone)?,
             Wish::Redraw => self.tty.forget(),
             Wish::Copy(text) => self.tty.copy(&text).or_else(gone)?,
         }
         self.within = Duration::ZERO;
-        Ok(Asked::Nothing)
+        Ok(AfterInput::Nothing)
     }
 
     fn leave(self, how: Leaving) -> Result<()> {

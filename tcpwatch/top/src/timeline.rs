@@ -6,7 +6,7 @@ use tcpwatch_core::event::KernelTime;
 use tcpwatch_stream::batch::Item;
 
 use crate::{
-    screen::{Progress, Screen, Step},
+    screen::{ReplayProgress, ReplayStep, Screen},
     sockets::Sockets,
 };
 
@@ -33,7 +33,7 @@ impl Timeline {
     pub fn push(&mut self, item: Item) -> bool {
         let (before, events) = self.moments.last().copied().unwrap_or((KernelTime(0), 0));
         let (at, event) = match &item {
-            Item::News(news) => (news.at(), 1),
+            Item::TrackedEvent(tracked) => (tracked.at(), 1),
             Item::Loss(loss) => (loss.at, 0),
             Item::Place(..) | Item::Summary(_) => (before, 0),
         };
@@ -46,7 +46,7 @@ impl Timeline {
     pub fn begin(&mut self, screen: &mut Screen) {
         let existed = |item: &Item| {
             matches!(item, Item::Place(..))
-                || matches!(item, Item::News(news) if news.name() == "existing")
+                || matches!(item, Item::TrackedEvent(tracked) if tracked.name() == "existing")
         };
         let end = self.items.iter().position(|item| !existed(item)).unwrap_or(self.items.len());
         self.go_to(end, screen);
@@ -54,11 +54,11 @@ impl Timeline {
 
     /// How far it is shown.
     #[must_use]
-    pub fn progress(&self, playing: bool) -> Progress {
+    pub fn progress(&self, playing: bool) -> ReplayProgress {
         let events = |count: usize| {
             count.checked_sub(1).and_then(|last| self.moments.get(last)).map_or(0, |(_, it)| *it)
         };
-        Progress { event: events(self.at), events: events(self.items.len()), playing }
+        ReplayProgress { event: events(self.at), events: events(self.items.len()), playing }
     }
 
     /// The moment up to which it is shown, or of its first event.
@@ -75,25 +75,25 @@ impl Timeline {
     }
 
     /// Takes a step.
-    pub fn step(&mut self, step: Step, screen: &mut Screen) {
+    pub fn step(&mut self, step: ReplayStep, screen: &mut Screen) {
         let now = screen.live().sockets.now;
         match step {
-            Step::Forward => {
+            ReplayStep::Forward => {
                 let more = self.items.iter().skip(self.at);
-                let is_event = |item: &Item| matches!(item, Item::News(_));
+                let is_event = |item: &Item| matches!(item, Item::TrackedEvent(_));
                 let passed = more.take_while(|item| !is_event(item)).count();
                 self.go_to(self.at + passed + 1, screen);
             }
-            Step::Backward => {
+            ReplayStep::Backward => {
                 let shown = self.items.get(..self.at).unwrap_or_default();
-                let is_event = |item: &Item| matches!(item, Item::News(_));
+                let is_event = |item: &Item| matches!(item, Item::TrackedEvent(_));
                 let to = shown.iter().rposition(is_event).unwrap_or(0);
                 self.go_to(to, screen);
             }
-            Step::Later(time) => self.to(now.after(time), screen),
-            Step::Earlier(time) => self.to(now.before(time), screen),
-            Step::To(at) => self.to(at, screen),
-            Step::Play => {}
+            ReplayStep::Later(time) => self.to(now.after(time), screen),
+            ReplayStep::Earlier(time) => self.to(now.before(time), screen),
+            ReplayStep::To(at) => self.to(at, screen),
+            ReplayStep::Play => {}
         }
     }
 

@@ -7,7 +7,7 @@ use tcpwatch_core::event::{About, ErrorEvent, WallClock};
 
 use crate::{
     Line,
-    json_lines::{Members, values::State},
+    json_lines::{Members, values::StateJson},
     terminal::Terminal,
     words,
 };
@@ -16,7 +16,7 @@ use crate::{
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(JsonSchema))]
 pub(crate) struct ErrorLine {
-    state: State,
+    state: StateJson,
     /// The system's number.
     #[cfg_attr(test, schemars(range(min = 1)))]
     errno: u16,
@@ -41,6 +41,6 @@ impl Line for About<ErrorEvent> {
     fn json(&self, line: &mut Members<'_, '_>) {
         let ErrorEvent { state, error, .. } = self.event;
         line.socket(&self.subject);
-        line.add(&ErrorLine { state: State(state), errno: error, error: words::error(error) });
+        line.add(&ErrorLine { state: StateJson(state), errno: error, error: words::error(error) });
     }
 }

@@ -118,9 +118,9 @@ impl Serialize for Word {
 
 /// Bytes that are not ours, and text if they are UTF-8; else with U+FFFD for what is not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Foreign<'a>(pub &'a [u8]);
+pub struct ForeignText<'a>(pub &'a [u8]);
 
-impl Serialize for Foreign<'_> {
+impl Serialize for ForeignText<'_> {
     #[inline]
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_bytes(self.0)
@@ -460,9 +460,9 @@ mod tests {
     #[derive(Serialize)]
     struct All<'a> {
         text: &'a str,
-        bytes: Foreign<'a>,
+        bytes: ForeignText<'a>,
         named: BTreeMap<&'a str, &'a str>,
-        text_as_bytes: Foreign<'a>,
+        text_as_bytes: ForeignText<'a>,
         always: Word,
         number: u64,
         seconds: Seconds,
@@ -477,9 +477,9 @@ mod tests {
         fn whatever_is_written_is_read_back(text: String, bytes: Vec<u8>, number: u64, seconds: u32, nanos in 0_u32..1_000_000_000) {
             let all = All {
                 text: &text,
-                bytes: Foreign(&bytes),
+                bytes: ForeignText(&bytes),
                 named: [(text.as_str(), text.as_str())].into(),
-                text_as_bytes: Foreign(text.as_bytes()),
+                text_as_bytes: ForeignText(text.as_bytes()),
                 always: Word("same"),
                 number,
                 seconds: Seconds(Duration::new(seconds.into(), nanos)),

@@ -1,4 +1,4 @@
-//! News become lines: one form per file, behind [`Sink`](tcpwatch_core::sink::Sink).
+//! Tracked events become lines: one form per file, behind [`Sink`](tcpwatch_core::sink::Sink).
 
 #![deny(unsafe_code)]
 
@@ -18,15 +18,18 @@ pub use grouped::grouped;
 pub(crate) use line::Line;
 use tcpwatch_core::{
     event::{About, ErrorEvent, SegmentEvent},
-    track::{Change, Connection, Existing, News, Others, Reset, Restart, Retransmit, Still},
+    track::{
+        Change, Connection, Existing, Others, Restart, Still, TrackedEvent, TrackedReset,
+        TrackedRetransmit,
+    },
 };
 
 macro_rules! lines {
     ($($variant:ident($event:ty) as $form:ty,)*) => {
         /// How an event is shown.
-        pub(crate) fn line_of(news: &News) -> &dyn Line {
-            match news {
-                $(News::$variant(event) => {
+        pub(crate) fn line_of(tracked: &TrackedEvent) -> &dyn Line {
+            match tracked {
+                $(TrackedEvent::$variant(event) => {
                     let event: &$event = event;
                     event
                 })*
@@ -51,8 +54,8 @@ lines! {
     Still(Box<Still>) as json_lines::still::StillLine,
     Others(Others) as json_lines::still::StillLine,
     Restart(Restart) as json_lines::states::RestartLine,
-    Retransmit(Retransmit) as json_lines::retransmit::RetransmitLine,
-    Reset(Reset) as json_lines::reset::ResetLine<'_>,
+    Retransmit(TrackedRetransmit) as json_lines::retransmit::RetransmitLine,
+    Reset(TrackedReset) as json_lines::reset::ResetLine<'_>,
     Error(About<ErrorEvent>) as error::ErrorLine,
     Connection(Box<Connection>) as json_lines::life::ConnectionLine<'_>,
     Segment(Box<SegmentEvent>) as json_lines::segment::SegmentLine,

@@ -2,7 +2,9 @@
 
 use tcpwatch_core::{
     event::{SegmentEvent, WallClock},
-    track::{Change, Connection, Existing, Others, Reset, Restart, Retransmit, Still},
+    track::{
+        Change, Connection, Existing, Others, Restart, Still, TrackedReset, TrackedRetransmit,
+    },
 };
 
 use crate::{
@@ -48,8 +50,8 @@ shown! {
     Still by still, still::still;
     Others by others, still::others;
     Restart by restart, states::restart;
-    Retransmit by retransmit, retransmit::retransmit;
-    Reset by reset, reset::reset;
+    TrackedRetransmit by retransmit, retransmit::retransmit;
+    TrackedReset by reset, reset::reset;
     Connection by connection, life::connection;
     SegmentEvent by segment, segment::segment;
 }

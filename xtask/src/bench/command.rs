@@ -5,7 +5,7 @@ use std::{path::PathBuf, process::ExitCode};
 use anyhow::{Context, Result};
 
 use super::{
-    changes, connections, growth, instructions, machine, peers, scrape, start, table::Form,
+    changes, connections, growth, instructions, machine, peers, scrape, start, table::CellForm,
 };
 use crate::{cargo, precondition::Precondition, setup};
 
@@ -55,7 +55,7 @@ struct SectionFlags {
 #[derive(Debug)]
 pub(crate) struct Bench {
     pub(crate) tcpwatch: PathBuf,
-    pub(crate) form: Form,
+    pub(crate) form: CellForm,
     pub(crate) quick: bool,
     rounds: Option<u32>,
 }
@@ -99,7 +99,7 @@ pub(crate) fn command(args: &BenchArgs) -> Result<ExitCode> {
     if args.peers {
         peers::ensure()?;
     }
-    let form = if args.markdown { Form::Markdown } else { Form::Plain };
+    let form = if args.markdown { CellForm::Markdown } else { CellForm::Plain };
     let BenchArgs { ref wanted, peers: _, rounds, quick, markdown: _ } = *args;
     let bench = Bench { tcpwatch: cargo::release()?, form, quick, rounds };
     come_first();

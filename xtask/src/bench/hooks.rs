@@ -9,7 +9,7 @@ use super::{
     case::Attachment,
     proc_files,
     statistics::per,
-    table::{Form, Table},
+    table::{CellForm, Table},
     tool::Stdout,
     workload,
 };
@@ -32,7 +32,7 @@ pub(super) fn row(name: String, runs: u64, time: Duration) -> Vec<String> {
 }
 
 /// The table of the attached programs, in the order in which they were loaded.
-pub(super) fn table(attached: &Attachment, form: Form) -> Result<String> {
+pub(super) fn table(attached: &Attachment, form: CellForm) -> Result<String> {
     let running = attached.start(Stdout::Discarded)?;
     let holder = running.holder().context("nothing is attached")?;
     let before = proc_files::programs(holder)?;

@@ -4,7 +4,7 @@ use super::{
     case::{NOTHING, TCPSTATES, TEXT},
     measure::{ChangeRound, ChurnLosses, Phase},
     statistics::{Micros, best, median, spread},
-    table::{Form, Table},
+    table::{CellForm, Table},
     workload::CHURN_TRANSITIONS,
 };
 
@@ -50,7 +50,7 @@ kernel skipped, both in one long churn.
 ";
 
 /// The table, its legend and the line about the churn.
-pub(crate) fn write(cases: &[MeasuredChange], form: Form) -> String {
+pub(crate) fn write(cases: &[MeasuredChange], form: CellForm) -> String {
     let mut table = Table::new(&HEADING);
     for case in cases {
         table.push(row(case, cases));
@@ -58,8 +58,8 @@ pub(crate) fn write(cases: &[MeasuredChange], form: Form) -> String {
     let text = table.text(form);
     let churns = cases.iter().filter_map(|case| Some(churn(case.label, &case.losses?)));
     let churns = churns.map(|line| match form {
-        Form::Plain => line,
-        Form::Markdown => format!("- {line}"),
+        CellForm::Plain => line,
+        CellForm::Markdown => format!("- {line}"),
     });
     format!("{text}\n{LEGEND}\n{}", churns.collect::<String>())
 }
@@ -176,7 +176,7 @@ mod tests {
             case(TEXT, &[4.25, 5.25, 4.75], Some(losses)),
             case(TCPSTATES, &[14.0, 15.0, 14.0], None),
         ];
-        write(&cases, Form::Plain)
+        write(&cases, CellForm::Plain)
     }
 
     #[test]

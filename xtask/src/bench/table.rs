@@ -8,12 +8,12 @@ pub(crate) struct Table {
 
 /// The output format of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Form {
+pub(crate) enum CellForm {
     Plain,
     Markdown,
 }
 
-impl Form {
+impl CellForm {
     /// A heading above tables.
     pub(crate) fn title(self, text: &str) -> String {
         match self {
@@ -34,11 +34,11 @@ impl Table {
     }
 
     /// The table, with a line feed at the end of every line.
-    pub(crate) fn text(&self, form: Form) -> String {
+    pub(crate) fn text(&self, form: CellForm) -> String {
         let widths = self.widths();
         let (left, between, right) = match form {
-            Form::Plain => ("", "  ", ""),
-            Form::Markdown => ("| ", " | ", " |"),
+            CellForm::Plain => ("", "  ", ""),
+            CellForm::Markdown => ("| ", " | ", " |"),
         };
         let line = |cells: &Vec<String>| {
             let padded = cells.iter().zip(&widths).enumerate().map(|(column, (cell, width))| {
@@ -47,7 +47,7 @@ impl Table {
             format!("{left}{}{right}\n", padded.collect::<Vec<_>>().join(between))
         };
         let mut lines: Vec<String> = self.rows.iter().map(line).collect();
-        if form == Form::Markdown {
+        if form == CellForm::Markdown {
             lines.insert(1, rule(&widths));
         }
         lines.concat()
@@ -87,7 +87,7 @@ mod tests {
     #[test]
     fn words_stand_left_and_numbers_right() {
         let expected = "case        us\nnothing    7.4\nb        10.25\n";
-        assert_eq!(table().text(Form::Plain), expected, "plain");
+        assert_eq!(table().text(CellForm::Plain), expected, "plain");
     }
 
     #[test]
@@ -97,6 +97,6 @@ mod tests {
             | :------ | ----: |\n\
             | nothing |   7.4 |\n\
             | b       | 10.25 |\n";
-        assert_eq!(table().text(Form::Markdown), expected, "Markdown");
+        assert_eq!(table().text(CellForm::Markdown), expected, "Markdown");
     }
 }

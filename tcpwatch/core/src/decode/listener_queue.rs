@@ -38,7 +38,7 @@ impl<const WORDS: usize> Decode for ListenerQueue<WORDS> {
             socket: address::cookie(&head),
             netns: Netns(head.netns),
             ends: address::ends(&head, local, remote),
-            queue: listener_queue::ListenerQueue {
+            queue: listener_queue::QueueReading {
                 listener: (listener != 0).then_some(Cookie(listener)),
                 bound_to: Endpoint { address: bound, port },
                 waiting,

@@ -11,7 +11,7 @@ use tcpwatch_common::{
 
 use super::{Decode, DecodeError, Names, address};
 use crate::event::{
-    Jiffies, KernelTime, Netns, RetransmitEvent, Segment, SegmentTimes, TcpState, Trigger,
+    Jiffies, KernelTime, Netns, RetransmitEvent, SegmentKind, SegmentTimes, TcpState, Trigger,
 };
 
 impl<const WORDS: usize> Decode for Retransmit<WORDS> {
@@ -64,10 +64,10 @@ fn event<const WORDS: usize>(record: &Retransmit<WORDS>) -> RetransmitEvent {
         cgroup: address::cgroup(&head),
         state: TcpState::from_kernel(state),
         segment: match segment {
-            flags if flags & TCP_SYN != 0 && flags & TCP_ACK != 0 => Segment::SynAck,
-            flags if flags & TCP_SYN != 0 => Segment::Syn,
-            flags if flags & TCP_FIN != 0 => Segment::Fin,
-            _ => Segment::Data,
+            flags if flags & TCP_SYN != 0 && flags & TCP_ACK != 0 => SegmentKind::SynAck,
+            flags if flags & TCP_SYN != 0 => SegmentKind::Syn,
+            flags if flags & TCP_FIN != 0 => SegmentKind::Fin,
+            _ => SegmentKind::Data,
         },
         trigger: match timeouts {
             _ if has(FLAG_SYN_CAME_AGAIN) => Trigger::SynCameAgain,

@@ -35,9 +35,9 @@ impl<const WORDS: usize> Decode for StateChangeLast<WORDS> {
 
 /// The kernel counts the peer's FIN as a byte received (`tcp_rcv_nxt_update` in
 /// `net/ipv4/tcp_input.c`), and what was sent again as sent.
-fn counts(totals: &Totals, peer_finished: bool) -> event::Totals {
+fn counts(totals: &Totals, peer_finished: bool) -> event::SocketTotals {
     let micros = |us: u32| Duration::from_micros(us.into());
-    event::Totals {
+    event::SocketTotals {
         sent: totals.bytes_sent.saturating_sub(totals.bytes_retransmitted),
         syn_counted: totals.undelivered & SYN_COUNTED != 0,
         undelivered: (totals.undelivered & UNDELIVERED_KNOWN != 0)

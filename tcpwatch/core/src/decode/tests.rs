@@ -10,7 +10,7 @@ use tcpwatch_common::{
 
 use super::*;
 use crate::event::{
-    ResetDirection, ResetEvent, RetransmitEvent, Segment, SegmentEvent, StateEvent, TcpFlags,
+    ResetDirection, ResetEvent, RetransmitEvent, SegmentEvent, SegmentKind, StateEvent, TcpFlags,
     TcpOptions, TcpState, Trigger, Way,
 };
 
@@ -226,10 +226,10 @@ fn retransmit(flags: u16, segment: u8, timeouts: u8, syn_retries: u8) -> Retrans
 fn a_segment_is_named_by_its_flags() {
     use tcpwatch_common::retransmit::{TCP_ACK, TCP_FIN, TCP_SYN};
     for (flags, segment) in [
-        (TCP_SYN, Segment::Syn),
-        (TCP_SYN | TCP_ACK, Segment::SynAck),
-        (TCP_FIN | TCP_ACK, Segment::Fin),
-        (TCP_ACK, Segment::Data),
+        (TCP_SYN, SegmentKind::Syn),
+        (TCP_SYN | TCP_ACK, SegmentKind::SynAck),
+        (TCP_FIN | TCP_ACK, SegmentKind::Fin),
+        (TCP_ACK, SegmentKind::Data),
     ] {
         assert_eq!(retransmit(0, flags, 1, 0).segment, segment);
     }

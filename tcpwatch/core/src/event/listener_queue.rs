@@ -4,7 +4,7 @@ use super::{Cookie, Endpoint, Endpoints, KernelTime, Netns};
 
 /// A listener's queues, as they were read at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ListenerQueue {
+pub struct QueueReading {
     /// The listener's cookie, if anybody has asked for it.
     pub listener: Option<Cookie>,
     /// What the listener is bound to.
@@ -23,7 +23,7 @@ pub struct ListenerQueue {
     pub accepted: bool,
 }
 
-impl ListenerQueue {
+impl QueueReading {
     /// Nothing more was let in: the kernel's own comparison (`sk_acceptq_is_full` in `include/net/sock.h`).
     #[must_use]
     pub const fn is_full(&self) -> bool {
@@ -56,5 +56,5 @@ pub struct QueueEvent {
     /// Its two ends.
     pub ends: Endpoints,
     /// What was read.
-    pub queue: ListenerQueue,
+    pub queue: QueueReading,
 }

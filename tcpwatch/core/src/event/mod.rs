@@ -21,18 +21,18 @@ pub mod waiter;
 
 pub use error::ErrorEvent;
 pub use known::{KnownKind, KnownSocket};
-pub use listener_queue::{ListenerQueue, QueueEvent};
+pub use listener_queue::{QueueEvent, QueueReading};
 pub use mini::{EarlyEnd, Jiffies, MiniEvent, MiniKind, TimerEvent};
 pub use owner::OwnerEvent;
 pub use process::{Process, Via};
 pub use reset::{ResetDirection, ResetEvent};
-pub use retransmit::{RetransmitEvent, Segment, SegmentTimes, Trigger};
+pub use retransmit::{RetransmitEvent, SegmentKind, SegmentTimes, Trigger};
 pub use segment::{SegmentEvent, TcpFlags, TcpOptions, Way};
 pub use shown::{About, Shown, Subject};
 pub use socket::{CgroupId, Cookie, Direction, Endpoint, Endpoints, Netns};
 pub use state::TcpState;
 pub use time::{KernelTime, WallClock};
-pub use totals::Totals;
+pub use totals::SocketTotals;
 pub use waiter::{SocketTimer, SocketTimerKind, TcpInfo, Waiter};
 
 /// A state change of a full socket, as the kernel reported it.
@@ -74,7 +74,7 @@ pub struct StateEvent {
     /// The kernel side kept the change back until a port was known.
     pub kept_back: bool,
     /// What the socket has done, with its last change if that was asked for.
-    pub totals: Option<Box<Totals>>,
+    pub totals: Option<Box<SocketTotals>>,
     /// This end sent a reset as it closed, told right after.
     pub reset_sent: bool,
     /// What else is known of a socket that closes: `FLAG_*` of [`tcpwatch_common::state_change`].

@@ -6,7 +6,7 @@ use super::{CgroupId, Cookie, Endpoints, Jiffies, KernelTime, Netns, TcpState};
 
 /// What was sent again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Segment {
+pub enum SegmentKind {
     /// The SYN of a connect.
     Syn,
     /// The answer to a SYN.
@@ -17,7 +17,7 @@ pub enum Segment {
     Data,
 }
 
-impl Segment {
+impl SegmentKind {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::Syn, Self::SynAck, Self::Fin, Self::Data];
 
@@ -49,7 +49,7 @@ pub struct RetransmitEvent {
     /// Its state.
     pub state: TcpState,
     /// What was sent.
-    pub segment: Segment,
+    pub segment: SegmentKind,
     /// What made the kernel send it.
     pub trigger: Trigger,
     /// `TCP_USER_TIMEOUT`, if the application set one.

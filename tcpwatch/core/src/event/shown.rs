@@ -19,7 +19,7 @@ pub trait Shown {
     }
 }
 
-/// Whose news it is: the part that does not change from line to line.
+/// The socket that an event concerns: the part that does not change from line to line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Subject {
     /// Which socket; `None` for a mini-socket whose cookie nobody has asked for.

@@ -6,7 +6,7 @@ use super::Direction;
 
 /// Counts and times of a socket, taken at its last change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Totals {
+pub struct SocketTotals {
     /// Bytes of data sent, each counted once; acknowledged or not.
     pub sent: u64,
     /// The SYN is among them if the connection went out.
@@ -24,7 +24,7 @@ pub struct Totals {
     pub min_rtt: Option<Duration>,
 }
 
-impl Totals {
+impl SocketTotals {
     /// The bytes of data alone, of a connection in this direction.
     #[must_use]
     pub fn without_syn(self, direction: Option<Direction>) -> Self {

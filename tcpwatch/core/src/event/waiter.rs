@@ -47,6 +47,19 @@ pub enum SocketTimerKind {
     WindowProbe,
 }
 
+impl SocketTimerKind {
+    /// The word used in JSON.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Retransmit => "retransmit",
+            Self::Keepalive => "keepalive",
+            Self::TimeWait => "time_wait",
+            Self::WindowProbe => "window_probe",
+        }
+    }
+}
+
 /// A part of `struct tcp_info` (`include/uapi/linux/tcp.h`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TcpInfo {

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use super::*;
 use crate::{
     decode::{Names, decode},
-    event::{Cookie, Endpoint, Endpoints, Netns, ResetEvent, Segment},
+    event::{Cookie, Endpoint, Endpoints, Netns, ResetEvent, SegmentKind},
 };
 
 /// A change of the socket with this cookie, in the bytes of the ring.
@@ -165,7 +165,7 @@ fn syn_ack(trigger: Trigger) -> Event {
         ends: ENDS,
         cgroup: None,
         state: TcpState::SynRecv,
-        segment: Segment::SynAck,
+        segment: SegmentKind::SynAck,
         trigger,
         user_timeout: None,
         syn_retries: None,

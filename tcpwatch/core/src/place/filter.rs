@@ -1,6 +1,6 @@
 //! Filters that ask where the owner of a socket runs.
 
-use super::Place;
+use super::CgroupPlace;
 
 /// All that are set must hold. A socket whose place is not known passes none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,7 +22,7 @@ impl PlaceFilter {
 
     /// Is this place wanted?
     #[must_use]
-    pub fn wants(&self, place: Option<&Place>) -> bool {
+    pub fn wants(&self, place: Option<&CgroupPlace>) -> bool {
         let Some(place) = place else { return !self.asks() };
         self.cgroup.as_ref().is_none_or(|above| place.is_in(above))
             && self.unit.as_ref().is_none_or(|unit| is_unit(place, unit))
@@ -31,7 +31,7 @@ impl PlaceFilter {
 
     /// The id of the place's container, if it is the wanted one.
     #[must_use]
-    pub fn container_of<'p>(&self, place: &'p Place) -> Option<&'p str> {
+    pub fn container_of<'p>(&self, place: &'p CgroupPlace) -> Option<&'p str> {
         let wanted = self.container.as_deref()?;
         let container = place.container.as_ref()?;
         let is_it = *container.id == *wanted
@@ -40,7 +40,7 @@ impl PlaceFilter {
     }
 }
 
-fn is_unit(place: &Place, wanted: &str) -> bool {
+fn is_unit(place: &CgroupPlace, wanted: &str) -> bool {
     place.unit.as_deref().is_some_and(|unit| {
         unit == wanted || unit.strip_suffix(".service").is_some_and(|stem| stem == wanted)
     })

@@ -4,7 +4,7 @@ use std::{collections::HashMap, mem, sync::Arc};
 
 use rustc_hash::FxBuildHasher;
 
-use super::Place;
+use super::CgroupPlace;
 use crate::event::CgroupId;
 
 /// Of so many cgroups that were met last, all are remembered; of twice as many some.
@@ -15,13 +15,13 @@ pub const KEPT: usize = 8192;
 /// Memory: 16,384 entries of some 300 bytes at most.
 #[derive(Clone, Debug, Default)]
 pub struct Places {
-    young: HashMap<CgroupId, Option<Arc<Place>>, FxBuildHasher>,
-    old: HashMap<CgroupId, Option<Arc<Place>>, FxBuildHasher>,
+    young: HashMap<CgroupId, Option<Arc<CgroupPlace>>, FxBuildHasher>,
+    old: HashMap<CgroupId, Option<Arc<CgroupPlace>>, FxBuildHasher>,
 }
 
 impl Places {
     /// Remembers a place; `None` if the cgroup's path could not be found.
-    pub fn learn(&mut self, id: CgroupId, place: Option<Arc<Place>>) {
+    pub fn learn(&mut self, id: CgroupId, place: Option<Arc<CgroupPlace>>) {
         if self.young.len() >= KEPT && !self.young.contains_key(&id) {
             self.old = mem::take(&mut self.young);
         }
@@ -35,7 +35,7 @@ impl Places {
     }
 
     /// The place of a cgroup, if it is known.
-    pub fn get(&mut self, id: CgroupId) -> Option<&Arc<Place>> {
+    pub fn get(&mut self, id: CgroupId) -> Option<&Arc<CgroupPlace>> {
         self.refresh(id);
         self.young.get(&id)?.as_ref()
     }
@@ -61,7 +61,7 @@ mod tests {
     #[test]
     fn ten_thousand_cgroups_that_come_and_go_stay_bounded_and_one_in_use_is_kept() {
         let mut places = Places::default();
-        let place = |path: &str| Some(Arc::new(Place::of(path.as_bytes())));
+        let place = |path: &str| Some(Arc::new(CgroupPlace::of(path.as_bytes())));
         places.learn(id(1), place("/system.slice/nginx.service"));
         places.learn(id(2), place("/system.slice/idle.service"));
         for number in 10..40_010 {

@@ -19,7 +19,7 @@ pub use known::Places;
 
 /// A cgroup, by its path.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct CgroupPlace {
     /// From the root of the hierarchy, which is `/`; any bytes but a line feed and zero.
     pub path: Box<[u8]>,
     /// The innermost systemd unit: a service, scope, socket, mount or swap.
@@ -30,7 +30,7 @@ pub struct Place {
     pub pod: Option<Arc<str>>,
 }
 
-impl Place {
+impl CgroupPlace {
     /// What the path says.
     #[must_use]
     pub fn of(path: &[u8]) -> Self {

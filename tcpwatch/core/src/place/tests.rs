@@ -88,7 +88,7 @@ fn filled(pattern: &str) -> String {
 #[test]
 fn a_path_says_which_unit_container_and_pod_it_is_of() {
     for (path, unit, container, runtime, pod) in PATHS {
-        let place = Place::of(filled(path).as_bytes());
+        let place = CgroupPlace::of(filled(path).as_bytes());
         assert_eq!(place.unit.as_deref().unwrap_or(""), filled(unit), "unit of {path}");
         let id = place.container.as_ref().map_or("", |container| &*container.id);
         assert_eq!(id, filled(container), "container of {path}");
@@ -108,13 +108,13 @@ fn every_runtime_is_in_the_table() {
 #[test]
 fn bytes_that_are_no_text_stand_for_nothing_and_are_kept() {
     let path = b"/a\xff.service/web.service/\xfe";
-    let place = Place::of(path);
+    let place = CgroupPlace::of(path);
     assert_eq!(place.unit.as_deref(), Some("web.service"));
     assert_eq!(&*place.path, path);
 }
 
 fn wants(filter: &PlaceFilter, path: &str) -> bool {
-    filter.wants(Some(&Place::of(filled(path).as_bytes())))
+    filter.wants(Some(&CgroupPlace::of(filled(path).as_bytes())))
 }
 
 #[test]
@@ -147,7 +147,7 @@ fn a_unit_is_named_with_or_without_service_and_a_container_by_the_beginning_of_i
 proptest::proptest! {
     #[test]
     fn no_path_makes_it_panic(path: Vec<u8>, names in proptest::collection::vec("[a-f0-9.:@_-]{0,70}|docker-|lxc|libpod-|\\.scope", 0..6)) {
-        let _place = Place::of(&path);
-        let _place = Place::of(names.join("/").as_bytes());
+        let _place = CgroupPlace::of(&path);
+        let _place = CgroupPlace::of(names.join("/").as_bytes());
     }
 }

@@ -32,7 +32,7 @@ pub use fin_wait_2::{FinWait2, fin_wait_2};
 pub use rto::{RtoOptions, after_rto, unacknowledged};
 pub use schedule::{Attempt, AttemptKind, Next, Schedule, Then, Window};
 pub use syn::{SynOptions, syn};
-pub use syn_ack::syn_ack;
+pub use syn_ack::{half_open_at_least, syn_ack};
 pub use sysctls::Sysctls;
 pub use window_probes::{ProbeOptions, window_probes};
 

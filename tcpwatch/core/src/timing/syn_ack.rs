@@ -1,6 +1,8 @@
 //! `SYN_RECV`: when a listener's SYN+ACK is sent again, and when the half-open connection is
 //! dropped.
 
+use std::time::Duration;
+
 use super::{AttemptKind, RTO_MAX, Schedule, Sysctls, TIMEOUT_INIT, walk::Walk, wheel::TickRate};
 
 /// The schedule of a SYN+ACK whose ACK does not come, from the first SYN+ACK
@@ -26,10 +28,21 @@ pub fn syn_ack(sysctls: &Sysctls, retries: Option<u8>, rate: TickRate) -> Schedu
     walk.give_up()
 }
 
+/// How old a half-open connection is at least whose timer has so long to run. Each wait is twice the one before, so
+/// that the wait which is left tells how many were before it; how many SYN+ACKs were sent does not, because those for
+/// a SYN that came again are counted too and move the timer.
+#[must_use]
+pub fn half_open_at_least(left: Duration) -> Duration {
+    let (mut wait, mut before) = (TIMEOUT_INIT, Duration::ZERO);
+    while wait < left && wait < RTO_MAX {
+        before += wait;
+        wait = (wait * 2).min(RTO_MAX);
+    }
+    before + wait.saturating_sub(left)
+}
+
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]

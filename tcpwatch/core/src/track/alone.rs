@@ -2,8 +2,8 @@
 //! the ends of mini-sockets that nothing reported.
 
 use super::{
-    Change, Full, News, Reason, Tracker,
-    mini::{Key, Mini, SETTLE},
+    Change, FullSocket, Reason, TrackedEvent, Tracker,
+    mini::{KnownMini, MiniKey, SETTLE},
     way::way,
 };
 use crate::event::{
@@ -14,7 +14,7 @@ use crate::event::{
 /// microseconds.
 const MAX_STOPPED: usize = 64;
 
-impl Mini {
+impl KnownMini {
     /// An event waits for its explanation.
     pub(super) const fn waits(&self) -> bool {
         self.open.is_some()
@@ -41,9 +41,9 @@ impl Tracker {
     /// it has ended.
     pub(super) fn settle_alone(
         &mut self,
-        key: &Key,
+        key: &MiniKey,
         opened: KernelTime,
-        out: &mut impl FnMut(News),
+        out: &mut impl FnMut(TrackedEvent),
     ) {
         let lossy = self.may_lack_a_record(opened);
         let Some(mini) = self.minis.get_mut(key) else { return };
@@ -62,7 +62,7 @@ impl Tracker {
 
     /// The timer of a half-open connection that is not known has stopped. If it starts again, the connection
     /// is older than that.
-    pub(super) fn met_stopped(&mut self, key: &Key, event: &MiniEvent) {
+    pub(super) fn met_stopped(&mut self, key: &MiniKey, event: &MiniEvent) {
         let may_be_moved = matches!(event.ended_by, None | Some(EarlyEnd::ResetReceived));
         let goes_on = may_be_moved && event.kind == MiniKind::Request;
         if goes_on && self.reliance.gapless {
@@ -74,9 +74,9 @@ impl Tracker {
     }
 
     /// Is the half-open connection, whose timer starts now, older, and its SYN was missed?
-    pub(super) fn is_old_request(&self, key: &Key, at: KernelTime) -> bool {
+    pub(super) fn is_old_request(&self, key: &MiniKey, at: KernelTime) -> bool {
         let stopped =
-            |(before, other): &&(KernelTime, Key)| other == key && at.since(*before) < SETTLE;
+            |(before, other): &&(KernelTime, MiniKey)| other == key && at.since(*before) < SETTLE;
         self.reliance.gapless
             && (self.may_lack_a_record(at) || self.stopped.iter().rev().any(|one| stopped(&one)))
     }
@@ -84,9 +84,9 @@ impl Tracker {
     /// Another mini-socket has taken over the four-tuple: the old one has ended.
     pub(super) fn replaced_by_another(
         &mut self,
-        key: &Key,
+        key: &MiniKey,
         event: &MiniEvent,
-        out: &mut impl FnMut(News),
+        out: &mut impl FnMut(TrackedEvent),
     ) {
         let Some(mini) = self.minis.get(key) else { return };
         // The same connection, of whose life as a full socket nothing was reported.
@@ -105,9 +105,9 @@ impl Tracker {
     /// Tells the end of a mini-socket, that was missed.
     pub(super) fn infer_end_of_mini(
         &mut self,
-        key: &Key,
+        key: &MiniKey,
         at: KernelTime,
-        out: &mut impl FnMut(News),
+        out: &mut impl FnMut(TrackedEvent),
     ) {
         let Some(mut mini) = self.minis.remove(key) else { return };
         let (subject, left) = (mini.subject(key), mini.state);
@@ -120,19 +120,19 @@ impl Tracker {
     }
 
     /// Is a timewait socket known here, that may have this cookie?
-    pub(super) fn is_timewait(&self, key: &Key, socket: Cookie) -> bool {
-        let is_it = |mini: &Mini| mini.kind == MiniKind::TimeWait && mini.is_known_as(socket);
+    pub(super) fn is_timewait(&self, key: &MiniKey, socket: Cookie) -> bool {
+        let is_it = |mini: &KnownMini| mini.kind == MiniKind::TimeWait && mini.is_known_as(socket);
         self.minis.get(key).is_some_and(|mini| is_it(mini))
     }
 
     /// A full socket is closed, and nobody knows whether a timewait socket goes on: its beginning may be
     /// lost. Its timer will say so, or a comparison with what exists that it is gone.
-    pub(super) fn go_on(&mut self, event: &StateEvent, mut connection: Full) {
+    pub(super) fn go_on(&mut self, event: &StateEvent, mut connection: FullSocket) {
         let mut mini =
-            Mini::unknown(MiniKind::TimeWait, connection.state, event.at, Some(event.socket));
+            KnownMini::unknown(MiniKind::TimeWait, connection.state, event.at, Some(event.socket));
         mini.goes_on(connection.past());
         mini.life.totals = event.totals.as_deref().copied();
         self.tally.doubtful += 1;
-        self.keep_mini(Key { netns: event.netns, ends: event.ends }, mini);
+        self.keep_mini(MiniKey { netns: event.netns, ends: event.ends }, mini);
     }
 }

@@ -1,8 +1,8 @@
-//! Full sockets: from the kernel's report of a state change to news.
+//! Full sockets: from the kernel's report of a state change to tracked events.
 
 use super::{
-    Change, Handshake, Life, News, Reason, Subject, Tracker, key, missed::may_go_on, reason,
-    stays::Look,
+    Change, Handshake, Life, Reason, Subject, TrackedEvent, Tracker, key, missed::may_go_on,
+    reason, stays::Look,
 };
 use crate::event::{
     CgroupId, Cookie, Direction, Endpoints, KernelTime, KnownSocket, Netns, Process, StateEvent,
@@ -12,7 +12,7 @@ use crate::event::{
 /// What is known about a full socket.
 #[derive(Clone, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "independent facts, none excludes another")]
-pub(super) struct Full {
+pub(super) struct FullSocket {
     pub(super) netns: Netns,
     pub(super) ends: Endpoints,
     pub(super) cgroup: Option<CgroupId>,
@@ -37,7 +37,7 @@ pub(super) struct Full {
     pub(super) life: Box<Life>,
 }
 
-impl Full {
+impl FullSocket {
     /// The part of a line that stays the same.
     pub(super) const fn subject(&self, socket: Cookie) -> Subject {
         Subject {
@@ -60,7 +60,7 @@ impl Full {
 impl Tracker {
     pub(super) fn learn_full(&mut self, known: &KnownSocket) {
         let direction = if known.state == TcpState::Listen { None } else { self.accepted(known) };
-        let connection = Full {
+        let connection = FullSocket {
             netns: known.netns,
             ends: known.ends,
             cgroup: known.cgroup,
@@ -86,7 +86,7 @@ impl Tracker {
         self.listeners.find(known.netns, &known.ends.local).map(|_| Direction::Incoming)
     }
 
-    pub(super) fn apply_state(&mut self, event: &StateEvent, out: &mut impl FnMut(News)) {
+    pub(super) fn apply_state(&mut self, event: &StateEvent, out: &mut impl FnMut(TrackedEvent)) {
         let known = self.sockets.remove(&event.socket);
         let replaced = known.as_ref().is_some_and(|known| known.replaced);
         if self.is_burial(event, replaced) {
@@ -125,7 +125,7 @@ impl Tracker {
                 event.timer.map(|(armed, due)| self.reliance.rate.fires_at((armed, event.at), due));
             change.handshake = special;
             change.queue = self.unclaimed.take(event, &mut connection.life);
-            out(News::Change(change));
+            out(TrackedEvent::Change(change));
         }
         if event.to == TcpState::Closed {
             self.listeners.remove(event.netns, &event.ends.local, event.socket);
@@ -178,21 +178,21 @@ impl Tracker {
         subject: Subject,
         life: Life,
         last: (TcpState, Reason),
-        out: &mut impl FnMut(News),
+        out: &mut impl FnMut(TrackedEvent),
     ) {
         if self.reliance.lives {
-            out(News::Connection(Box::new(life.end(at, subject, last))));
+            out(TrackedEvent::Connection(Box::new(life.end(at, subject, last))));
         }
     }
 
     /// A socket that was not known.
-    pub(super) fn begin(&mut self, event: &StateEvent) -> Full {
+    pub(super) fn begin(&mut self, event: &StateEvent) -> FullSocket {
         let is_listener = event.to == TcpState::Listen
             || event.from == TcpState::Listen && event.to == TcpState::Closed;
         if !is_listener {
             self.tally.connections += 1;
         }
-        Full {
+        FullSocket {
             netns: event.netns,
             ends: event.ends,
             cgroup: event.cgroup,
@@ -215,7 +215,7 @@ impl Tracker {
     }
 
     /// Who owns the socket, and who connected to whom.
-    fn identify(&mut self, connection: &mut Full, event: &StateEvent) {
+    fn identify(&mut self, connection: &mut FullSocket, event: &StateEvent) {
         let owner = self.take_claim(event.socket).or(event.process);
         match (event.from, event.to) {
             (_, TcpState::Listen) => {
@@ -252,10 +252,10 @@ impl Tracker {
     /// here at all, and the socket is met on leaving SYN_RECV.
     fn take_request(
         &mut self,
-        connection: &mut Full,
+        connection: &mut FullSocket,
         event: &StateEvent,
         met: bool,
-        out: &mut impl FnMut(News),
+        out: &mut impl FnMut(TrackedEvent),
     ) -> bool {
         let enters = event.from == TcpState::Listen && event.to == TcpState::SynRecv;
         if !(enters || met && event.from == TcpState::SynRecv) {
@@ -277,7 +277,7 @@ impl Tracker {
         enters
     }
 
-    fn keep(&mut self, socket: Cookie, mut connection: Box<Full>) {
+    fn keep(&mut self, socket: Cookie, mut connection: Box<FullSocket>) {
         if self.has_room(self.sockets.len()) {
             self.look_after_full(socket, &mut connection);
             self.sockets.insert(socket, connection);
@@ -287,7 +287,7 @@ impl Tracker {
 
 /// The SYN of a connect brought data, and its answer acknowledges them: fast open. An accepted connection
 /// without a request socket is done with its handshake: by fast open, or by a SYN cookie. With a cookie the kernel's SYN_RECV lasts microseconds and means nothing.
-fn special_handshake(connection: &mut Full, event: &StateEvent) -> Option<Handshake> {
+fn special_handshake(connection: &mut FullSocket, event: &StateEvent) -> Option<Handshake> {
     if event.from == TcpState::SynSent && event.to == TcpState::Established && event.fast_open {
         return Some(Handshake::FastOpen);
     }

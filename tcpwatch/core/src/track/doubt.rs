@@ -10,8 +10,8 @@ use std::{cmp::Reverse, collections::BinaryHeap, time::Duration};
 use tcpwatch_common::mini_clock::TIME_WAIT_SECONDS;
 
 use super::{
-    Change, News, Tracker,
-    mini::{Key, Mini, time_wait_since},
+    Change, TrackedEvent, Tracker,
+    mini::{KnownMini, MiniKey, time_wait_since},
 };
 use crate::{
     event::{Endpoints, KernelTime, KnownSocket, MiniEvent, Netns, TcpState},
@@ -26,14 +26,14 @@ const NEXT_TRY: Duration = Duration::from_secs(1);
 
 /// Questions to ask, the most urgent first.
 #[derive(Debug, Default)]
-pub(super) struct Doubts(BinaryHeap<Reverse<(KernelTime, Pause, Key)>>);
+pub(super) struct Doubts(BinaryHeap<Reverse<(KernelTime, Pause, MiniKey)>>);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Pause(Duration);
 
 impl Tracker {
     /// A timewait socket was born in FIN_WAIT_2: is there a time of silence?
-    pub(super) fn doubt(&mut self, key: &Key, event: &MiniEvent) -> Option<KernelTime> {
+    pub(super) fn doubt(&mut self, key: &MiniKey, event: &MiniEvent) -> Option<KernelTime> {
         let rate = self.reliance.rate;
         let fires = wheel::fires_at(event.tick, event.due).0;
         let other_bucket = fires.checked_sub(TIME_WAIT_SECONDS * rate.0)?;
@@ -77,7 +77,7 @@ impl Tracker {
     /// Nobody could be asked about these at `now`: a namespace that was made a moment ago is not
     /// known yet. Asked again later, for as long as the socket lives.
     pub fn unanswered(&mut self, (netns, ends): (Netns, Endpoints), now: KernelTime) {
-        let key = Key { netns, ends };
+        let key = MiniKey { netns, ends };
         let silent_until = self.minis.get(&key).and_then(|mini| mini.silent_until());
         if let Some(silent_until) = silent_until.filter(|silent_until| now > *silent_until) {
             let pause = now.since(silent_until).max(NEXT_TRY);
@@ -87,16 +87,17 @@ impl Tracker {
 
     /// The kernel's answer: if the socket is in TIME_WAIT by now, the time that is left tells when
     /// it entered it, to a tick.
-    pub fn answer(&mut self, known: &KnownSocket, mut out: impl FnMut(News)) {
-        let key = Key { netns: known.netns, ends: known.ends };
+    pub fn answer(&mut self, known: &KnownSocket, mut out: impl FnMut(TrackedEvent)) {
+        let key = MiniKey { netns: known.netns, ends: known.ends };
         let Some(entered) = time_wait_since(known) else { return };
-        let asked =
-            |mini: &&mut Box<Mini>| mini.silent_until().is_some() && mini.is_known_as(known.socket);
+        let asked = |mini: &&mut Box<KnownMini>| {
+            mini.silent_until().is_some() && mini.is_known_as(known.socket)
+        };
         let Some(mini) = self.minis.get_mut(&key).filter(asked) else { return };
         let entered = entered.max(mini.since.unwrap_or(entered));
         let change = mini.change(&key, entered, TcpState::TimeWait);
         let ends_at = mini.ends_at;
         mini.enter_unreported(TcpState::TimeWait, entered);
-        out(News::Change(Change { ends_at, asked: true, ..change }));
+        out(TrackedEvent::Change(Change { ends_at, asked: true, ..change }));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{News, Reason, Subject, Tracker, key, mini::time_wait_since};
+use super::{Reason, Subject, TrackedEvent, Tracker, key, mini::time_wait_since};
 use crate::event::{KernelTime, KnownSocket, MiniKind, TcpState};
 
 /// A socket that existed before the first event.
@@ -24,11 +24,11 @@ pub struct Existing {
 
 impl Tracker {
     /// Hands out sockets that were learned, in the order in which they are given.
-    pub fn tell_existing(&self, known: &[KnownSocket], mut out: impl FnMut(News)) {
+    pub fn tell_existing(&self, known: &[KnownSocket], mut out: impl FnMut(TrackedEvent)) {
         for socket in known {
             let subject = self.find(Some(socket.socket), socket.netns, socket.ends);
             let since = time_wait_since(socket);
-            out(News::Existing(Existing {
+            out(TrackedEvent::Existing(Existing {
                 at: socket.seen,
                 subject: Subject { ends: socket.ends, ..subject },
                 state: socket.state,
@@ -41,7 +41,7 @@ impl Tracker {
 
     /// Ends the connections that are over but for TIME_WAIT, and hands out their lives: nothing that can
     /// still happen to them matters.
-    pub fn tell_unfinished(&mut self, now: KernelTime, mut out: impl FnMut(News)) {
+    pub fn tell_unfinished(&mut self, now: KernelTime, mut out: impl FnMut(TrackedEvent)) {
         let waits = |kind, state| kind == MiniKind::TimeWait && state == TcpState::TimeWait;
         let waiting = self.minis.extract_if(|_, mini| waits(mini.kind, mini.state));
         let mut waiting: Vec<_> = waiting.collect();
@@ -51,7 +51,7 @@ impl Tracker {
             let last = (TcpState::TimeWait, Reason::Timer);
             let mut connection = mini.life.clone().end(now, mini.subject(&key), last);
             connection.ends_at = mini.ends_at;
-            out(News::Connection(Box::new(connection)));
+            out(TrackedEvent::Connection(Box::new(connection)));
         }
     }
 

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::{MissedChange, Reason, Subject, queues::Met, retry::Retry};
+use super::{MissedChange, Reason, Subject, queues::QueueEncounter, retry::Retry};
 use crate::event::{
-    Direction, KernelTime, ListenerQueue, ResetDirection, ResetEvent, RetransmitEvent, Segment,
-    StateEvent, TcpState, Totals, Trigger,
+    Direction, KernelTime, QueueReading, ResetDirection, ResetEvent, RetransmitEvent, SegmentKind,
+    SocketTotals, StateEvent, TcpState, Trigger,
 };
 
 /// The longest time from a reset that a socket sends to the end that it goes with.
@@ -23,7 +23,7 @@ pub(super) struct Life {
     /// When it left ESTABLISHED or gave up trying to get there.
     closing_since: Option<KernelTime>,
     closed_by: Option<ClosedBy>,
-    /// Segments sent again, in the order of [`Segment::ALL`].
+    /// Segments sent again, in the order of [`SegmentKind::ALL`].
     again: [u32; 4],
     /// Attempts to send a segment again that the network below did not take.
     not_sent: u32,
@@ -33,11 +33,11 @@ pub(super) struct Life {
     pub(super) retry: Option<Retry>,
     /// The last reset that was seen.
     pub(super) reset: Option<SeenReset>,
-    pub(super) totals: Option<Totals>,
+    pub(super) totals: Option<SocketTotals>,
     /// Changes that were inferred.
     pub(super) inferred: Vec<MissedChange>,
     /// What was read of its listener's queues.
-    pub(super) met: Met,
+    pub(super) met: QueueEncounter,
 }
 
 /// What is kept of a reset.
@@ -135,11 +135,11 @@ pub struct Connection {
     /// Time from the first SYN to ESTABLISHED, if it came so far.
     pub handshake: Option<Duration>,
     /// Segments seen to be sent again: how many of each kind.
-    pub again: [(Segment, u32); 4],
+    pub again: [(SegmentKind, u32); 4],
     /// Attempts to send a segment again that the network below did not take.
     pub not_sent: u32,
     /// What the socket has done; `None` without a full socket, or if its end was missed.
-    pub totals: Option<Totals>,
+    pub totals: Option<SocketTotals>,
     /// Who closed first.
     pub closed_by: Option<ClosedBy>,
     /// How it ended.
@@ -151,7 +151,7 @@ pub struct Connection {
     pub inferred: Vec<MissedChange>,
     /// The queues of its listener when the accept queue was fullest, where there was something to be said of
     /// them.
-    pub queue: Option<Box<ListenerQueue>>,
+    pub queue: Option<Box<QueueReading>>,
 }
 
 impl Connection {
@@ -166,7 +166,7 @@ impl Connection {
     /// SYNs that were sent, if this end connected.
     #[must_use]
     pub fn syns(&self) -> Option<u32> {
-        let again = self.again.iter().find(|(segment, _)| *segment == Segment::Syn)?.1;
+        let again = self.again.iter().find(|(segment, _)| *segment == SegmentKind::Syn)?.1;
         (self.subject.direction == Some(Direction::Outgoing)).then_some(again + 1)
     }
 }
@@ -216,7 +216,7 @@ impl Life {
         if !event.sent {
             self.not_sent += 1;
         } else if let Some((_, count)) =
-            Segment::ALL.iter().zip(&mut self.again).find(|(known, _)| **known == event.segment)
+            SegmentKind::ALL.iter().zip(&mut self.again).find(|(known, _)| **known == event.segment)
         {
             *count += 1;
         }
@@ -228,7 +228,7 @@ impl Life {
     pub(super) fn note_first_syn(&mut self, event: &RetransmitEvent, since: Option<KernelTime>) {
         let first = matches!(event.trigger, Trigger::Timeout { in_a_row: 1, .. });
         let sent = event.times.and_then(|times| times.sent_before);
-        if event.segment == Segment::Syn
+        if event.segment == SegmentKind::Syn
             && first
             && let Some((sent, since)) = sent.zip(since)
         {
@@ -294,10 +294,10 @@ impl Life {
                 .then(|| setup.iter().filter_map(|state| spent.time_in(*state)).sum())
                 .map(|setup: Duration| setup.saturating_sub(syn_delay)),
             again: [
-                (Segment::Syn, syn),
-                (Segment::SynAck, syn_ack),
-                (Segment::Fin, fin),
-                (Segment::Data, data),
+                (SegmentKind::Syn, syn),
+                (SegmentKind::SynAck, syn_ack),
+                (SegmentKind::Fin, fin),
+                (SegmentKind::Data, data),
             ],
             not_sent,
             totals: totals.map(|totals| totals.without_syn(subject.direction)),

@@ -4,16 +4,16 @@ use std::collections::HashMap;
 
 use rustc_hash::FxBuildHasher;
 
-use super::queues::Drops;
+use super::queues::ListenerDrops;
 use crate::event::{Cookie, Endpoint, Netns, Process};
 
 #[derive(Clone, Debug)]
-struct Listener {
+struct KnownListener {
     socket: Cookie,
     local: Endpoint,
     owner: Option<Process>,
     /// Read when a SYN came through last.
-    drops: Option<Drops>,
+    drops: Option<ListenerDrops>,
 }
 
 /// What accepts a connection: one listener, or several that share the port.
@@ -26,7 +26,7 @@ pub(super) struct Accepting {
 /// All listeners, by namespace and port.
 #[derive(Debug, Default)]
 pub(super) struct Listeners {
-    by_port: HashMap<(Netns, u16), Vec<Listener>, FxBuildHasher>,
+    by_port: HashMap<(Netns, u16), Vec<KnownListener>, FxBuildHasher>,
 }
 
 impl Listeners {
@@ -39,7 +39,7 @@ impl Listeners {
     ) {
         let here = self.by_port.entry((netns, local.port)).or_default();
         here.retain(|listener| listener.socket != socket);
-        here.push(Listener { socket, local: *local, owner, drops: None });
+        here.push(KnownListener { socket, local: *local, owner, drops: None });
     }
 
     pub(super) fn remove(&mut self, netns: Netns, local: &Endpoint, socket: Cookie) {
@@ -57,8 +57,8 @@ impl Listeners {
         netns: Netns,
         local: Endpoint,
         socket: Cookie,
-        drops: Drops,
-    ) -> Option<Drops> {
+        drops: ListenerDrops,
+    ) -> Option<ListenerDrops> {
         let here = self.by_port.get_mut(&(netns, local.port))?;
         here.iter_mut().find(|listener| listener.socket == socket)?.drops.replace(drops)
     }
@@ -73,7 +73,7 @@ impl Listeners {
     /// The listener that accepts connections to this address.
     pub(super) fn find(&self, netns: Netns, local: &Endpoint) -> Option<Accepting> {
         let here = self.by_port.get(&(netns, local.port))?;
-        let is_exact = |listener: &Listener| listener.local.address == local.address;
+        let is_exact = |listener: &KnownListener| listener.local.address == local.address;
         let exact = here.iter().any(is_exact);
         let mut candidates = here.iter().filter(|listener| {
             if exact { is_exact(listener) } else { listener.local.address.is_unspecified() }

@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use super::{
-    Census, Change, Full, Life, MissedChange, News, Reason, Tracker, key, mini::Mini, reason,
-    way::way,
+    Census, Change, FullSocket, Life, MissedChange, Reason, TrackedEvent, Tracker, key,
+    mini::KnownMini, reason, way::way,
 };
 use crate::event::{
     Cookie, Direction, Endpoints, Event, KernelTime, ResetDirection, StateEvent, TcpState,
@@ -49,9 +49,9 @@ impl Tracker {
     /// An accepted socket was half-open, nobody knows since when; or, with a SYN cookie, for no time at all.
     pub(super) fn infer_request(
         &mut self,
-        connection: &mut Full,
+        connection: &mut FullSocket,
         event: &StateEvent,
-        out: &mut impl FnMut(News),
+        out: &mut impl FnMut(TrackedEvent),
     ) -> bool {
         *connection.life = Life::default();
         let link = MissedChange { from: event.from, to: event.to, gap: false };
@@ -63,9 +63,9 @@ impl Tracker {
     /// least one change was missed, unless the snapshot is to blame or a filter.
     pub(super) fn catch_up(
         &mut self,
-        connection: &mut Full,
+        connection: &mut FullSocket,
         event: &StateEvent,
-        out: &mut impl FnMut(News),
+        out: &mut impl FnMut(TrackedEvent),
     ) {
         let raced = connection.from_snapshot && event.at <= connection.seen;
         let of_another = !raced
@@ -102,10 +102,10 @@ impl Tracker {
     /// Tells a change that was missed.
     fn infer(
         &mut self,
-        connection: &mut Full,
+        connection: &mut FullSocket,
         event: &StateEvent,
         link: MissedChange,
-        out: &mut impl FnMut(News),
+        out: &mut impl FnMut(TrackedEvent),
     ) {
         if link.to == TcpState::Closed {
             self.infer_end(event.socket, connection, event.at, link, out);
@@ -126,10 +126,10 @@ impl Tracker {
     fn infer_end(
         &mut self,
         socket: Cookie,
-        connection: &mut Full,
+        connection: &mut FullSocket,
         at: KernelTime,
         link: MissedChange,
-        out: &mut impl FnMut(News),
+        out: &mut impl FnMut(TrackedEvent),
     ) {
         let (subject, left) = (connection.subject(socket), connection.state);
         self.listeners.remove(subject.netns, &subject.ends.local, socket);
@@ -147,22 +147,26 @@ impl Tracker {
         &mut self,
         mut change: Change,
         link: MissedChange,
-        out: &mut impl FnMut(News),
+        out: &mut impl FnMut(TrackedEvent),
     ) {
         self.tally.inferred += 1;
         (change.inferred, change.gap, change.in_state) = (true, link.gap, None);
-        out(News::Change(change));
+        out(TrackedEvent::Change(change));
     }
 
     /// A half-open connection that is met as a socket past its handshake: what lies between was missed.
-    pub(super) fn meet(&mut self, event: &StateEvent, out: &mut impl FnMut(News)) -> Full {
+    pub(super) fn meet(
+        &mut self,
+        event: &StateEvent,
+        out: &mut impl FnMut(TrackedEvent),
+    ) -> FullSocket {
         let mut connection = self.begin(event);
         let key = key(event.netns, event.ends);
         let may_be = !matches!(
             event.from,
             TcpState::Closed | TcpState::Listen | TcpState::SynSent | TcpState::SynRecv
         );
-        let is_known = |mini: &Mini| mini.is_known_as(event.socket);
+        let is_known = |mini: &KnownMini| mini.is_known_as(event.socket);
         if may_be
             && self.reliance.gapless
             && self.minis.get(&key).is_some_and(|mini| is_known(mini))
@@ -179,7 +183,11 @@ impl Tracker {
     /// records up to [`Census::ended`] have to be applied before.
     ///
     /// Returns when to compare again, if some sockets are too young to be looked for.
-    pub fn reconcile(&mut self, census: &Census, mut out: impl FnMut(News)) -> Option<KernelTime> {
+    pub fn reconcile(
+        &mut self,
+        census: &Census,
+        mut out: impl FnMut(TrackedEvent),
+    ) -> Option<KernelTime> {
         let taken = census.started;
         let mut again = None;
         let mut gone = Vec::new();
@@ -203,7 +211,7 @@ impl Tracker {
                 self.infer_end(socket, &mut known, taken, link, &mut out);
             }
         }
-        let gone = |key: &_, mini: &Mini| {
+        let gone = |key: &_, mini: &KnownMini| {
             mini.seen < taken && !mini.waits() && census.lacks(&mini.subject(key))
         };
         let minis = self.minis.iter().filter(|(key, mini)| gone(key, mini));
@@ -235,7 +243,7 @@ impl Tracker {
     }
 }
 
-impl Full {
+impl FullSocket {
     /// The kernel lists it from then on at the latest.
     fn listed_by(&self) -> KernelTime {
         match self.state {

@@ -1,4 +1,4 @@
-//! Events become news: durations, owners, directions, reasons, full sockets and mini-sockets joined
+//! Kernel events become tracked events: durations, owners, directions, reasons, full sockets and mini-sockets joined
 //! into one life, and whatever the kernel did not report. Pure: no clock, no lock, no I/O; time
 //! comes from the events.
 
@@ -13,6 +13,7 @@ mod life;
 mod listeners;
 mod mini;
 mod missed;
+mod now;
 mod owner;
 mod past;
 mod queues;
@@ -22,7 +23,7 @@ mod stays;
 mod still;
 #[cfg(test)]
 mod tests;
-mod told;
+mod tracked_event;
 mod wait;
 mod way;
 
@@ -39,21 +40,24 @@ use crate::{
     timing::{Sysctls, wheel::TickRate},
 };
 pub use census::Census;
-use connection::Full;
+use connection::FullSocket;
 use doubt::Doubts;
 pub use existing::Existing;
 use life::Life;
 pub use life::{ClosedBy, Connection, Spent};
 use listeners::Listeners;
-use mini::{Key, Mini, Settling};
+use mini::{KnownMini, MiniKey, Settling};
+pub use now::{AcceptQueue, SocketNow, StateAge, sockets_now};
 pub use queues::Dropped;
 use queues::Unclaimed;
 pub use reason::Reason;
 use stays::Stays;
-pub use stays::{MOMENTS, Question, Sights};
+pub use stays::{MOMENTS, Sights, StayQuestion};
 pub use still::{Others, Still};
-pub use told::{Change, Handshake, News, Reset, Restart, Retransmit};
-pub use wait::{GivesUp, Probes, Wait, WaitsFor};
+pub use tracked_event::{
+    Change, Handshake, Restart, TrackedEvent, TrackedReset, TrackedRetransmit,
+};
+pub use wait::{GivesUp, Wait, WaitsFor, WindowProbes};
 pub use way::MissedChange;
 
 /// Full sockets tracked at most, and as many mini-sockets. With [`SOCKET_BYTES`] for each and
@@ -69,8 +73,8 @@ const MAX_NAMESPACES: usize = 1 << 12;
 const MAX_CLOSED: usize = 64;
 
 const _: () = {
-    assert!(size_of::<Full>() <= SOCKET_BYTES, "the stated memory per socket");
-    assert!(size_of::<Mini>() <= SOCKET_BYTES, "the stated memory per mini-socket");
+    assert!(size_of::<FullSocket>() <= SOCKET_BYTES, "the stated memory per socket");
+    assert!(size_of::<KnownMini>() <= SOCKET_BYTES, "the stated memory per mini-socket");
     assert!(size_of::<Life>() <= LIFE_BYTES, "the stated memory per life");
 };
 
@@ -106,9 +110,9 @@ pub struct Tally {
 pub struct Tracker {
     reliance: Reliance,
     /// Boxed, because every change takes its socket out and puts it back.
-    sockets: HashMap<Cookie, Box<Full>, FxBuildHasher>,
+    sockets: HashMap<Cookie, Box<FullSocket>, FxBuildHasher>,
     /// Boxed, so that the table grows in a moment: records do not wait.
-    minis: HashMap<Key, Box<Mini>, FxBuildHasher>,
+    minis: HashMap<MiniKey, Box<KnownMini>, FxBuildHasher>,
     settling: Settling,
     doubts: Doubts,
     stays: Stays,
@@ -118,7 +122,7 @@ pub struct Tracker {
     closed: VecDeque<Subject>,
     tally: Tally,
     /// Timers of half-open connections that are not known, the last ones that stopped.
-    stopped: VecDeque<(KernelTime, Key)>,
+    stopped: VecDeque<(KernelTime, MiniKey)>,
     /// Owners of sockets that are not known yet.
     claims: VecDeque<(Cookie, Process)>,
     /// Readings of queues for sockets that are being accepted.
@@ -166,8 +170,8 @@ impl Tracker {
         }
     }
 
-    /// Applies an event; hands out the news it brings, in the order in which it happened.
-    pub fn apply(&mut self, event: &Event, mut out: impl FnMut(News)) {
+    /// Applies an event; yields the tracked events that follow from it, oldest first.
+    pub fn apply(&mut self, event: &Event, mut out: impl FnMut(TrackedEvent)) {
         self.settle(event.at(), &mut out);
         macro_rules! apply {
             ($($(#[$what:meta])* $plain:ident($event:ident),)*) => {
@@ -180,8 +184,8 @@ impl Tracker {
                     Event::Reset(event) => self.apply_reset(event, &mut out),
                     Event::Owner(event) => self.apply_owner(event),
                     Event::Queue(event) => self.apply_queue(event),
-                    Event::Segment(event) => out(News::Segment(Box::new(event.clone()))),
-                    $(Event::$plain(event) => out(News::$plain(self.about(event))),)*
+                    Event::Segment(event) => out(TrackedEvent::Segment(Box::new(event.clone()))),
+                    $(Event::$plain(event) => out(TrackedEvent::$plain(self.about(event))),)*
                 }
             };
         }
@@ -207,7 +211,7 @@ impl Tracker {
         self.sysctls.insert(netns, sysctls);
     }
 
-    fn apply_reset(&mut self, event: &ResetEvent, out: &mut impl FnMut(News)) {
+    fn apply_reset(&mut self, event: &ResetEvent, out: &mut impl FnMut(TrackedEvent)) {
         let subject = self.find(event.socket, event.netns, event.ends);
         // SYN_SENT was entered before a local port was chosen.
         let cgroup = subject.cgroup.or(event.cgroup);
@@ -220,7 +224,7 @@ impl Tracker {
             mini.life.reset = Some(event.into());
         }
         let ResetEvent { at, state, direction, ref why, .. } = *event;
-        out(News::Reset(Reset { at, subject, state, direction, why: why.clone() }));
+        out(TrackedEvent::Reset(TrackedReset { at, subject, state, direction, why: why.clone() }));
     }
 
     /// An event that changes nothing, with what is known of its socket.
@@ -239,7 +243,7 @@ impl Tracker {
         self.closed.push_back(subject);
     }
 
-    /// Whose news it is, as far as that is known.
+    /// The socket that an event concerns, as far as it is known.
     fn find(&self, socket: Option<Cookie>, netns: Netns, ends: Endpoints) -> Subject {
         let key = key(netns, ends);
         let full = socket.and_then(|socket| Some((socket, self.sockets.get(&socket)?)));
@@ -255,7 +259,7 @@ impl Tracker {
     /// Sockets and mini-sockets that are alive, listeners not counted.
     #[must_use]
     pub fn open(&self) -> usize {
-        let is_open = |full: &Full| full.state != TcpState::Listen && !full.replaced;
+        let is_open = |full: &FullSocket| full.state != TcpState::Listen && !full.replaced;
         self.sockets.values().filter(|full| is_open(full)).count() + self.minis.len()
     }
 
@@ -274,6 +278,6 @@ impl Tracker {
 }
 
 /// A four-tuple is unique inside its namespace among sockets that are not listeners.
-const fn key(netns: Netns, ends: Endpoints) -> Key {
-    Key { netns, ends }
+const fn key(netns: Netns, ends: Endpoints) -> MiniKey {
+    MiniKey { netns, ends }
 }

@@ -1,6 +1,6 @@
 //! Who holds a socket: what is known better replaces what is known less well.
 
-use super::{Full, Tracker, mini::Mini};
+use super::{FullSocket, Tracker, mini::KnownMini};
 use crate::event::{Cookie, MiniEvent, OwnerEvent, Process, Via};
 
 /// Owners of sockets that are not known yet, which wait for the change that shows the socket: it comes with the
@@ -15,7 +15,7 @@ impl Process {
     }
 }
 
-impl Full {
+impl FullSocket {
     /// Takes in an owner. One that was seen at the socket itself is no guess any more.
     pub(super) fn owned_by(&mut self, owner: Process) {
         if self.inherited || owner.replaces(self.process.as_ref()) {
@@ -26,7 +26,7 @@ impl Full {
 
     /// Takes over the owner of the half-open connection that it has become, whose listener the kernel has
     /// named.
-    pub(super) fn inherit(&mut self, request: &Mini) {
+    pub(super) fn inherit(&mut self, request: &KnownMini) {
         self.cgroup = self.cgroup.or(request.cgroup);
         if request.process.is_some() && (self.process.is_none() || self.inherited) {
             (self.process, self.inherited) = (request.process, request.inherited);

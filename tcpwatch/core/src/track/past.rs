@@ -1,7 +1,7 @@
 //! What a connection hands on when the kernel replaces one kind of socket by another: a half-open
 //! connection by a full socket, a full socket by a timewait socket.
 
-use super::{Full, Life, mini::Mini};
+use super::{FullSocket, Life, mini::KnownMini};
 use crate::event::{CgroupId, Direction, KernelTime, Process, TcpState};
 
 /// What is known of it so far.
@@ -17,7 +17,7 @@ pub(super) struct Past {
     life: Box<Life>,
 }
 
-impl Full {
+impl FullSocket {
     /// What it hands on.
     pub(super) fn past(&mut self) -> Past {
         let Self {
@@ -44,7 +44,7 @@ impl Full {
     }
 }
 
-impl Mini {
+impl KnownMini {
     /// What it hands on.
     pub(super) fn past(&mut self) -> Past {
         let Self { state, since, cgroup, direction, process, inherited, ref mut life, .. } = *self;

@@ -6,24 +6,24 @@ use std::{collections::VecDeque, time::Duration};
 use super::{
     Tracker, key,
     life::Life,
-    mini::{Key, SETTLE},
+    mini::{MiniKey, SETTLE},
 };
-use crate::event::{KernelTime, ListenerQueue, MiniEvent, QueueEvent, StateEvent, TcpState};
+use crate::event::{KernelTime, MiniEvent, QueueEvent, QueueReading, StateEvent, TcpState};
 
 /// What a connection has met at its listener.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Met(Option<Box<Readings>>);
+pub(super) struct QueueEncounter(Option<Box<Readings>>);
 
 #[derive(Clone, Debug)]
 struct Readings {
     /// The last, and when, for the line of what happens at the same moment.
-    latest: Option<(KernelTime, ListenerQueue)>,
+    latest: Option<(KernelTime, QueueReading)>,
     /// The fullest.
-    worst: ListenerQueue,
+    worst: QueueReading,
 }
 
-impl Met {
-    fn note(&mut self, at: KernelTime, queue: ListenerQueue) {
+impl QueueEncounter {
+    fn note(&mut self, at: KernelTime, queue: QueueReading) {
         let worst = match &self.0 {
             Some(before) => fuller(before.worst, queue),
             None => queue,
@@ -32,23 +32,23 @@ impl Met {
     }
 
     /// What was read on the occasion of what happens at `at`. Each reading is shown once.
-    pub(super) fn take_latest(&mut self, at: KernelTime) -> Option<Box<ListenerQueue>> {
+    pub(super) fn take_latest(&mut self, at: KernelTime) -> Option<Box<QueueReading>> {
         let (read, queue) = self.0.as_mut()?.latest.take()?;
         (at.since(read) < SETTLE).then(|| Box::new(queue))
     }
 
     /// The fullest that was read.
-    pub(super) fn worst(&self) -> Option<Box<ListenerQueue>> {
+    pub(super) fn worst(&self) -> Option<Box<QueueReading>> {
         self.0.as_ref().map(|readings| Box::new(readings.worst))
     }
 }
 
 /// The fuller one; an acknowledgment that was dropped once was dropped.
-fn fuller(one: ListenerQueue, other: ListenerQueue) -> ListenerQueue {
-    let rank = |queue: &ListenerQueue| (queue.is_full(), queue.is_last_place(), queue.waiting);
+fn fuller(one: QueueReading, other: QueueReading) -> QueueReading {
+    let rank = |queue: &QueueReading| (queue.is_full(), queue.is_last_place(), queue.waiting);
     let ack_dropped = one.ack_dropped || other.ack_dropped;
     let fuller = if rank(&other) >= rank(&one) { other } else { one };
-    ListenerQueue { ack_dropped, ..fuller }
+    QueueReading { ack_dropped, ..fuller }
 }
 
 /// Segments that a listener has dropped, for whatever reason, since a SYN came through last.
@@ -62,7 +62,7 @@ pub struct Dropped {
 
 /// What a listener had dropped when a SYN came through.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Drops {
+pub(super) struct ListenerDrops {
     pub(super) at: KernelTime,
     pub(super) count: u32,
 }
@@ -71,7 +71,7 @@ pub(super) struct Drops {
 /// processors.
 const FORWARD: u32 = 1 << 31;
 
-impl Drops {
+impl ListenerDrops {
     fn since(self, before: Self) -> Option<Dropped> {
         let segments = self.count.wrapping_sub(before.count);
         let grew = segments > 0 && segments < FORWARD;
@@ -82,13 +82,13 @@ impl Drops {
 /// Readings of queues on accepting a connection that is no longer known as half-open: since 6.13 the accepted
 /// socket enters SYN_RECV, with both its ends, just before (`tcp_v4_syn_recv_sock` in `net/ipv4/tcp_ipv4.c`).
 #[derive(Debug, Default)]
-pub(super) struct Unclaimed(VecDeque<(KernelTime, Key, ListenerQueue)>);
+pub(super) struct Unclaimed(VecDeque<(KernelTime, MiniKey, QueueReading)>);
 
 /// Connections that can be accepted at the same time, one on each processor.
 const MAX_UNCLAIMED: usize = 1024;
 
 impl Unclaimed {
-    fn push(&mut self, at: KernelTime, key: Key, queue: ListenerQueue) {
+    fn push(&mut self, at: KernelTime, key: MiniKey, queue: QueueReading) {
         if self.0.len() == MAX_UNCLAIMED {
             self.0.pop_front();
         }
@@ -100,7 +100,7 @@ impl Unclaimed {
         &mut self,
         event: &StateEvent,
         life: &mut Life,
-    ) -> Option<Box<ListenerQueue>> {
+    ) -> Option<Box<QueueReading>> {
         self.claim(event, life);
         life.met.take_latest(event.at)
     }
@@ -132,7 +132,7 @@ impl Tracker {
 
     /// What the listener has dropped since a SYN came through last, now that one does.
     pub(super) fn dropped_before(&mut self, event: &MiniEvent) -> Option<Dropped> {
-        let drops = Drops { at: event.at, count: event.listener_dropped };
+        let drops = ListenerDrops { at: event.at, count: event.listener_dropped };
         let listener = event.listener?;
         let before = self.listeners.note_drops(event.netns, event.ends.local, listener, drops)?;
         drops.since(before)

@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
-use super::{Life, News, Retransmit, Subject, Tracker, key};
+use super::{Life, Subject, TrackedEvent, TrackedRetransmit, Tracker, key};
 use crate::{
-    event::{Direction, KernelTime, RetransmitEvent, Segment, TcpState, Trigger},
+    event::{Direction, KernelTime, RetransmitEvent, SegmentKind, TcpState, Trigger},
     timing::{self, Next, RtoOptions, Schedule, SynOptions, Sysctls, wheel::TickRate},
 };
 
 /// A run of retransmissions without an answer.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Retry {
-    segment: Segment,
+    segment: SegmentKind,
     /// Sequence number, if it is known.
     seq: Option<u32>,
     at: KernelTime,
@@ -66,7 +66,11 @@ impl Retry {
 }
 
 impl Tracker {
-    pub(super) fn apply_retransmit(&mut self, event: &RetransmitEvent, out: &mut impl FnMut(News)) {
+    pub(super) fn apply_retransmit(
+        &mut self,
+        event: &RetransmitEvent,
+        out: &mut impl FnMut(TrackedEvent),
+    ) {
         let rate = self.reliance.rate;
         let sysctls = self.sysctls.get(&event.netns).copied().unwrap_or_default();
         let key = key(event.netns, event.ends);
@@ -92,7 +96,7 @@ impl Tracker {
         let last = last_sent(event, (before, &retry), since);
         life.note_first_syn(event, since);
         let schedule = schedule(event, &sysctls, rate);
-        out(News::Retransmit(Retransmit {
+        out(TrackedEvent::Retransmit(TrackedRetransmit {
             at: event.at,
             subject,
             state: event.state,
@@ -102,7 +106,7 @@ impl Tracker {
             since_last: last.map(|last| event.at.since(last)),
             expected: expected(event, (before, last), rate),
             next: next(event, &schedule, rate),
-            most: (event.segment == Segment::Syn)
+            most: (event.segment == SegmentKind::Syn)
                 .then(|| u32::try_from(schedule.attempts.len()).unwrap_or(u32::MAX)),
             sent: event.sent,
             queue,
@@ -113,9 +117,9 @@ impl Tracker {
 /// A socket that is not known: it was there before, or a filter hides how it came.
 const fn stranger(event: &RetransmitEvent) -> Subject {
     let direction = match event.segment {
-        Segment::Syn => Some(Direction::Outgoing),
-        Segment::SynAck => Some(Direction::Incoming),
-        Segment::Fin | Segment::Data => None,
+        SegmentKind::Syn => Some(Direction::Outgoing),
+        SegmentKind::SynAck => Some(Direction::Incoming),
+        SegmentKind::Fin | SegmentKind::Data => None,
     };
     Subject {
         socket: event.socket,
@@ -141,9 +145,9 @@ fn last_sent(
     // The first transmission was when the state was entered; data may have been sent any time, and a FIN
     // that is still under way in CLOSING was sent in FIN_WAIT_1.
     let with_state = match event.segment {
-        Segment::Syn | Segment::SynAck => true,
-        Segment::Fin => event.state != TcpState::Closing,
-        Segment::Data => false,
+        SegmentKind::Syn | SegmentKind::SynAck => true,
+        SegmentKind::Fin => event.state != TcpState::Closing,
+        SegmentKind::Data => false,
     };
     let first = since.filter(|_| with_state && retry.number == 1);
     let seen = again.map(|before| before.at).or(first);
@@ -155,7 +159,7 @@ fn last_sent(
         (Some(told), _) => Some(told),
         // Without the kernel's word a FIN may have waited behind data.
         (None, Some(_))
-            if event.segment == Segment::Fin && again.is_none() && event.times.is_some() =>
+            if event.segment == SegmentKind::Fin && again.is_none() && event.times.is_some() =>
         {
             None
         }
@@ -183,7 +187,7 @@ fn expected(
         Trigger::RequestTimeout { in_a_row } => {
             // Runs of the timer that sent nothing count (`TCP_DEFER_ACCEPT`).
             let before = match (before, last) {
-                (Some(before), _) if before.segment == Segment::SynAck => before.in_a_row,
+                (Some(before), _) if before.segment == SegmentKind::SynAck => before.in_a_row,
                 (None, Some(_)) => 0,
                 _ => in_a_row.saturating_sub(1),
             };

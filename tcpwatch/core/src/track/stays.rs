@@ -12,9 +12,9 @@ use std::{
 use rustc_hash::FxBuildHasher;
 
 use super::{
-    News, Others, Subject, Tracker,
-    connection::Full,
-    mini::{Key, Mini},
+    Others, Subject, TrackedEvent, Tracker,
+    connection::FullSocket,
+    mini::{KnownMini, MiniKey},
 };
 use crate::event::{
     CgroupId, Cookie, Direction, Endpoints, KernelTime, Netns, TcpState, process::Comm,
@@ -53,20 +53,20 @@ pub(super) struct Stays {
     /// Somebody wants to know.
     wanted: bool,
     looks: BinaryHeap<Reverse<(KernelTime, Id)>>,
-    rounds: HashMap<Kind, Round, FxBuildHasher>,
+    rounds: HashMap<StayKind, Round, FxBuildHasher>,
     /// The ends of the rounds, in order.
-    ends: VecDeque<(KernelTime, Kind)>,
+    ends: VecDeque<(KernelTime, StayKind)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Id {
     Full(Cookie),
-    Mini(Key),
+    Mini(MiniKey),
 }
 
 /// What sockets have in common that are counted together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Kind {
+struct StayKind {
     after: Duration,
     state: TcpState,
     netns: Netns,
@@ -84,7 +84,7 @@ struct Round {
 
 /// A socket that the kernel is to be asked about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Question {
+pub struct StayQuestion {
     /// In which network namespace.
     pub netns: Netns,
     /// Its two ends.
@@ -97,13 +97,13 @@ pub struct Question {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sights {
     /// The sockets to ask about.
-    pub questions: Vec<Question>,
+    pub questions: Vec<StayQuestion>,
     /// Those that were only counted, of each kind.
     pub others: Vec<Others>,
 }
 
 /// What a look at a socket has found.
-struct Found {
+struct Sighting {
     subject: Subject,
     state: TcpState,
     base: Base,
@@ -158,7 +158,7 @@ impl Stays {
     fn count(&mut self, one: Others) -> bool {
         let Others { at, after, state, netns, direction, cgroup, process, inherited, .. } = one;
         let owner = process.map(|process| (process.pid, process.comm));
-        let kind = Kind { after, state, netns, direction, cgroup, owner, inherited };
+        let kind = StayKind { after, state, netns, direction, cgroup, owner, inherited };
         let round = self.rounds.entry(kind).or_insert_with(|| {
             self.ends.push_back((at.after(ROUND), kind));
             Round { asked: 0, others: Others { count: 0, doubtful: false, ..one } }
@@ -181,7 +181,7 @@ impl Stays {
     }
 }
 
-impl Found {
+impl Sighting {
     /// A kind of one socket.
     const fn alone(&self, at: KernelTime, after: Duration) -> Others {
         let Subject { netns, direction, cgroup, process, inherited, .. } = self.subject;
@@ -206,14 +206,14 @@ impl Tracker {
         self.stays.wanted = true;
     }
 
-    pub(super) fn look_after_full(&mut self, socket: Cookie, full: &mut Full) {
+    pub(super) fn look_after_full(&mut self, socket: Cookie, full: &mut FullSocket) {
         if self.stays.wanted && is_waiting(full.state) {
             let next = Base::new(full.since, full.seen).next(full.seen);
             self.stays.plan(&mut full.look_at, Id::Full(socket), next);
         }
     }
 
-    pub(super) fn look_after_mini(&mut self, key: &Key, mini: &mut Mini) {
+    pub(super) fn look_after_mini(&mut self, key: &MiniKey, mini: &mut KnownMini) {
         if self.stays.wanted && is_waiting(mini.state) {
             let next = Base::new(mini.since, mini.seen).next(mini.seen);
             self.stays.plan(&mut mini.look_at, Id::Mini(*key), next);
@@ -234,7 +234,7 @@ impl Tracker {
         &mut self,
         now: KernelTime,
         most: usize,
-        mut wanted: impl FnMut(&News) -> bool,
+        mut wanted: impl FnMut(&TrackedEvent) -> bool,
     ) -> Sights {
         let mut sights = Sights::default();
         while sights.questions.len() < most {
@@ -246,9 +246,9 @@ impl Tracker {
             let Some((found, moment)) = self.look(id, due, now) else { continue };
             let doubtful = self.may_lack_a_record(found.base.at);
             let kind = Others { doubtful, ..found.alone(due, moment) };
-            if wanted(&News::Others(kind)) && self.stays.count(kind) {
+            if wanted(&TrackedEvent::Others(kind)) && self.stays.count(kind) {
                 let Subject { netns, ends, socket, .. } = found.subject;
-                sights.questions.push(Question { netns, ends, socket });
+                sights.questions.push(StayQuestion { netns, ends, socket });
             }
         }
         self.drop_old_looks();
@@ -267,20 +267,20 @@ impl Tracker {
 
     /// A look that was due: what the socket is, if it has stayed, and how long. The next look is planned; moments
     /// that have passed by `now` are not made up for.
-    fn look(&mut self, id: Id, due: KernelTime, now: KernelTime) -> Option<(Found, Duration)> {
+    fn look(&mut self, id: Id, due: KernelTime, now: KernelTime) -> Option<(Sighting, Duration)> {
         let Self { sockets, minis, stays, .. } = self;
         let (look, found) = match id {
             Id::Full(socket) => {
                 let full = sockets.get_mut(&socket).filter(|full| !full.replaced)?;
                 let (subject, state, base) =
                     (full.subject(socket), full.state, Base::new(full.since, full.seen));
-                (&mut full.look_at, Found { subject, state, base })
+                (&mut full.look_at, Sighting { subject, state, base })
             }
             Id::Mini(key) => {
                 let mini = minis.get_mut(&key)?;
                 let (subject, state, base) =
                     (mini.subject(&key), mini.state, Base::new(mini.since, mini.seen));
-                (&mut mini.look_at, Found { subject, state, base })
+                (&mut mini.look_at, Sighting { subject, state, base })
             }
         };
         if *look != Look(due) {

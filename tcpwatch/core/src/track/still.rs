@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    News, Subject, Tracker, existing, key,
-    wait::{Rules, Wait},
+    Subject, TrackedEvent, Tracker, existing, key,
+    wait::{Wait, WaitRules},
 };
 use crate::event::{
     CgroupId, Direction, Endpoint, Endpoints, KernelTime, KnownKind, MiniKind, Netns, Process,
@@ -72,7 +72,7 @@ impl Tracker {
     /// Takes in the kernel's answer about a socket that stays in a state; hands out what it waits for. All
     /// records up to the answer have to be applied before. Returns whether the socket still is what the
     /// answer is about.
-    pub fn still(&mut self, waiter: &Waiter, mut out: impl FnMut(News)) -> bool {
+    pub fn still(&mut self, waiter: &Waiter, mut out: impl FnMut(TrackedEvent)) -> bool {
         let known = &waiter.known;
         let here = match known.kind {
             KnownKind::Full => self.full_here(waiter),
@@ -80,7 +80,7 @@ impl Tracker {
             KnownKind::Request => self.mini_here(waiter, MiniKind::Request),
         };
         let Some(here) = here else { return false };
-        let rules = Rules {
+        let rules = WaitRules {
             sysctls: self.sysctls.get(&known.netns),
             rate: self.reliance.rate,
             ends_at: here.ends_at,
@@ -88,7 +88,7 @@ impl Tracker {
         let in_state = here.since.map(|since| known.seen.since(since));
         let watched = known.seen.since(here.seen);
         let at_least = existing::at_least(known).map_or(watched, |quiet| quiet.max(watched));
-        out(News::Still(Box::new(Still {
+        out(TrackedEvent::Still(Box::new(Still {
             at: known.seen,
             subject: here.subject,
             state: known.state,

@@ -24,15 +24,20 @@ pub enum WaitsFor {
     Acknowledgment,
     /// The peer's FIN.
     PeerFin,
-    /// The application's `accept()`: the peer has closed before.
+    /// The application's `accept()`: of a connection that nobody has accepted, and of a listener with such
+    /// connections.
     Accept,
     /// The application's `close()` or `shutdown()`.
     Close,
+    /// A listener: a connection.
+    Connection,
+    /// The timer of TIME_WAIT.
+    Timer,
 }
 
 impl WaitsFor {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::SynAck,
         Self::HandshakeAck,
         Self::FirstWrite,
@@ -41,6 +46,8 @@ impl WaitsFor {
         Self::PeerFin,
         Self::Accept,
         Self::Close,
+        Self::Connection,
+        Self::Timer,
     ];
 
     /// The word used in JSON.
@@ -55,6 +62,8 @@ impl WaitsFor {
             Self::PeerFin => "peer_fin",
             Self::Accept => "accept",
             Self::Close => "close",
+            Self::Connection => "connection",
+            Self::Timer => "timer",
         }
     }
 }
@@ -91,7 +100,7 @@ pub struct Wait {
     /// Segments that were sent again since the last answer: SYN, SYN+ACK, FIN or data.
     pub retransmits: Option<u8>,
     /// Window probes that were sent.
-    pub probes: Option<Probes>,
+    pub probes: Option<WindowProbes>,
     /// When the next one is due, if it is sent by a timer.
     pub next_in: Option<Duration>,
     /// If it does not get what it waits for.
@@ -104,7 +113,7 @@ pub struct Wait {
 
 /// Window probes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Probes {
+pub struct WindowProbes {
     /// Sent since the window was closed.
     pub sent: u8,
     /// Perhaps more: the kernel counts up to `tcp_retries2`.
@@ -115,7 +124,7 @@ pub struct Probes {
 
 /// By which rules a socket waits, as far as they are known.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Rules<'a> {
+pub(super) struct WaitRules<'a> {
     pub(super) sysctls: Option<&'a Sysctls>,
     pub(super) rate: TickRate,
     /// When a mini-socket's timer will fire, if its start was seen.
@@ -123,7 +132,7 @@ pub(super) struct Rules<'a> {
 }
 
 impl Wait {
-    pub(super) fn of(waiter: &Waiter, rules: Rules<'_>) -> Self {
+    pub(super) fn of(waiter: &Waiter, rules: WaitRules<'_>) -> Self {
         let Waiter { known, timer, .. } = *waiter;
         let (unsent, unacknowledged) = sent(waiter);
         let (unread, end_read) = received(waiter);
@@ -134,7 +143,10 @@ impl Wait {
             unacknowledged,
             unread,
             end_read,
-            window: waiter.tcp.and_then(|tcp| tcp.window),
+            window: waiter
+                .tcp
+                .filter(|_| known.state != TcpState::Listen)
+                .and_then(|tcp| tcp.window),
             retransmits: None,
             probes: None,
             next_in: None,
@@ -178,7 +190,18 @@ fn waits_for(waiter: &Waiter, unsent: Option<u32>, in_flight: Option<u32>) -> Op
         TcpState::SynSent => WaitsFor::SynAck,
         TcpState::SynRecv => WaitsFor::HandshakeAck,
         TcpState::FinWait2 => WaitsFor::PeerFin,
-        TcpState::CloseWait if known.inode == 0 => WaitsFor::Accept,
+        TcpState::Listen if waiter.receive_queue == 0 => WaitsFor::Connection,
+        TcpState::Listen => WaitsFor::Accept,
+        TcpState::TimeWait => WaitsFor::Timer,
+        // Only a connection that nobody has accepted has no file in these states.
+        TcpState::Established | TcpState::CloseWait if known.inode == 0 => WaitsFor::Accept,
+        TcpState::Established if timer == Some(SocketTimerKind::WindowProbe) => WaitsFor::Window,
+        TcpState::Established
+            if timer == Some(SocketTimerKind::Retransmit)
+                && tcp.is_some_and(|tcp| tcp.in_flight > 0) =>
+        {
+            WaitsFor::Acknowledgment
+        }
         TcpState::CloseWait => WaitsFor::Close,
         TcpState::FinWait1 | TcpState::Closing | TcpState::LastAck => {
             // With segments in flight the peer has taken back a part of what it had offered.
@@ -211,7 +234,9 @@ fn is_orphan(waiter: &Waiter) -> bool {
 
 /// Bytes of data that were not sent, and that were not acknowledged, without SYN and FIN.
 fn sent(waiter: &Waiter) -> (Option<u32>, Option<u32>) {
-    let Some(unsent) = waiter.tcp.and_then(|tcp| tcp.unsent) else { return (None, None) };
+    // The queues of a listener are of connections.
+    let tcp = waiter.tcp.filter(|_| waiter.known.state != TcpState::Listen);
+    let Some(unsent) = tcp.and_then(|tcp| tcp.unsent) else { return (None, None) };
     let (syn, fin) = match waiter.known.state {
         TcpState::SynSent | TcpState::SynRecv => (1, 0),
         TcpState::FinWait1 | TcpState::Closing | TcpState::LastAck => (0, 1),
@@ -233,19 +258,24 @@ fn received(waiter: &Waiter) -> (Option<u32>, Option<bool>) {
         TcpState::CloseWait | TcpState::Closing | TcpState::LastAck => {
             (Some(queue.saturating_sub(1)), Some(queue == 0))
         }
-        TcpState::SynSent | TcpState::SynRecv => (None, None),
+        TcpState::SynSent | TcpState::SynRecv | TcpState::Listen => (None, None),
         _ => (Some(queue), None),
     }
 }
 
 /// The wait was doubled with each probe, whether the peer answered it or not.
-fn probes(timer: SocketTimer, tcp: TcpInfo, sysctls: Option<&Sysctls>) -> Probes {
+fn probes(timer: SocketTimer, tcp: TcpInfo, sysctls: Option<&Sysctls>) -> WindowProbes {
     let sent = tcp.backoff.max(timer.tries);
     let or_more = sysctls.is_none_or(|sysctls| tcp.backoff >= sysctls.retries2);
-    Probes { sent, or_more, unanswered: timer.tries }
+    WindowProbes { sent, or_more, unanswered: timer.tries }
 }
 
-fn probing_ends(waiter: &Waiter, timer: SocketTimer, orphan: bool, rules: Rules<'_>) -> GivesUp {
+fn probing_ends(
+    waiter: &Waiter,
+    timer: SocketTimer,
+    orphan: bool,
+    rules: WaitRules<'_>,
+) -> GivesUp {
     let Some((sysctls, tcp)) = rules.sysctls.zip(waiter.tcp) else { return GivesUp::Unknown };
     let options = ProbeOptions {
         rto: tcp.rto,
@@ -258,7 +288,7 @@ fn probing_ends(waiter: &Waiter, timer: SocketTimer, orphan: bool, rules: Rules<
 }
 
 /// When nothing is sent again any more.
-fn gives_up(waiter: &Waiter, timer: SocketTimer, wait: Wait, rules: Rules<'_>) -> GivesUp {
+fn gives_up(waiter: &Waiter, timer: SocketTimer, wait: Wait, rules: WaitRules<'_>) -> GivesUp {
     let Some(sysctls) = rules.sysctls else { return GivesUp::Unknown };
     let rate = rules.rate;
     let schedule = match (waiter.known.state, waiter.known.kind, waiter.tcp) {
@@ -298,7 +328,7 @@ fn orphan_ends(
     waiter: &Waiter,
     timer: SocketTimer,
     orphan: bool,
-    rules: Rules<'_>,
+    rules: WaitRules<'_>,
 ) -> Option<KernelTime> {
     if !orphan || waiter.known.state != TcpState::FinWait2 {
         return None;
@@ -361,7 +391,7 @@ mod tests {
 
     fn judged(waiter: &Waiter) -> Wait {
         let sysctls = Sysctls::default();
-        Wait::of(waiter, Rules { sysctls: Some(&sysctls), rate: RATE, ends_at: None })
+        Wait::of(waiter, WaitRules { sysctls: Some(&sysctls), rate: RATE, ends_at: None })
     }
 
     #[test]
@@ -374,7 +404,7 @@ mod tests {
         let wait = judged(&orphan);
         assert_eq!(wait.waits_for, Some(WaitsFor::Window));
         assert_eq!((wait.unsent, wait.unacknowledged), (Some(143_360), Some(0)));
-        assert_eq!(wait.probes, Some(Probes { sent: 2, or_more: false, unanswered: 0 }));
+        assert_eq!(wait.probes, Some(WindowProbes { sent: 2, or_more: false, unanswered: 0 }));
         assert_eq!((wait.next_in, wait.orphan), (Some(ms(400)), true));
         let GivesUp::In(window) = wait.gives_up else { panic!("{wait:?}") };
         assert_eq!(window.promise, ms(400 + 204 * (1023 - 7) + 120_000));
@@ -446,7 +476,7 @@ mod tests {
         let mut long = half_closed;
         (long.known.inode, long.timer) = (0, Some(timer(SocketTimerKind::Keepalive, 4000, 0)));
         let sysctls = Sysctls { fin_timeout: Duration::from_secs(65), ..Sysctls::default() };
-        let rules = Rules { sysctls: Some(&sysctls), rate: RATE, ends_at: None };
+        let rules = WaitRules { sysctls: Some(&sysctls), rate: RATE, ends_at: None };
         let wait = Wait::of(&long, rules);
         assert_eq!(wait.ends_at, Some(long.known.seen.after(ms(9000))));
         assert!(wait.end_estimated, "TCP_LINGER2 may decide");
@@ -458,7 +488,7 @@ mod tests {
     fn what_is_not_known_stays_unknown() {
         let mut old = held(TcpState::FinWait1);
         old.timer = Some(timer(SocketTimerKind::Retransmit, 100, 1));
-        let rules = Rules { sysctls: None, rate: RATE, ends_at: None };
+        let rules = WaitRules { sysctls: None, rate: RATE, ends_at: None };
         assert_eq!(Wait::of(&old, rules).gives_up, GivesUp::Unknown, "the namespace's sysctls");
         tcp(&mut old).unsent = None;
         assert_eq!((judged(&old).unsent, judged(&old).unacknowledged), (None, None), "before 4.6");

@@ -7,15 +7,15 @@ use std::{
 
 use rustc_hash::FxBuildHasher;
 use tcpwatch_core::{
-    event::{Cookie, Endpoint, KernelTime, ListenerQueue, Netns, TcpState, Waiter},
+    event::{Cookie, Endpoint, KernelTime, Netns, QueueReading, TcpState, Waiter},
     facts::{HostFacts, ListenerFacts},
-    track::{News, Subject},
+    track::{Subject, TrackedEvent},
 };
 
 use super::Check;
 use crate::{
     finding::{Certainty, EXAMPLES, Example, Finding, Kind, Severity},
-    seen::Seen,
+    seen::Surroundings,
     span::Span,
     whose::Whose,
 };
@@ -26,19 +26,19 @@ const LONG: Duration = Duration::from_secs(5);
 const MOST: usize = 1 << 14;
 
 #[derive(Default)]
-pub(super) struct AcceptQueues {
+pub(super) struct AcceptQueueCheck {
     /// Listeners whose queue was full, by port.
-    full: BTreeMap<(Netns, u16), Full>,
+    full: BTreeMap<(Netns, u16), FullQueue>,
     /// Connections that have no file yet, and when they were met.
     waiting: HashMap<Cookie, Waiting, FxBuildHasher>,
     /// When a listener's queue was seen full in a look, first and last.
     sampled: BTreeMap<(Netns, u16), (KernelTime, KernelTime)>,
 }
 
-struct Full {
+struct FullQueue {
     since: KernelTime,
     connections: u64,
-    last: ListenerQueue,
+    last: QueueReading,
     /// Segments were dropped because of it.
     dropped: bool,
     examples: Vec<Example>,
@@ -52,15 +52,20 @@ struct Waiting {
     last: KernelTime,
 }
 
-impl AcceptQueues {
-    fn note(&mut self, at: KernelTime, subject: &Subject, state: TcpState, queue: ListenerQueue) {
+impl AcceptQueueCheck {
+    fn note(&mut self, at: KernelTime, subject: &Subject, state: TcpState, queue: QueueReading) {
         let key = (subject.netns, queue.bound_to.port);
         let met = queue.is_full() || queue.ack_dropped;
         if !met || (self.full.len() >= MOST && !self.full.contains_key(&key)) {
             return;
         }
-        let fresh =
-            Full { since: at, connections: 0, last: queue, dropped: false, examples: Vec::new() };
+        let fresh = FullQueue {
+            since: at,
+            connections: 0,
+            last: queue,
+            dropped: false,
+            examples: Vec::new(),
+        };
         let full = self.full.entry(key).or_insert(fresh);
         full.connections += 1;
         full.dropped |= queue.ack_dropped;
@@ -81,15 +86,15 @@ impl AcceptQueues {
     }
 }
 
-impl Check for AcceptQueues {
-    fn news(&mut self, news: &News) {
-        match news {
-            News::Change(change) => {
+impl Check for AcceptQueueCheck {
+    fn tracked(&mut self, tracked: &TrackedEvent) {
+        match tracked {
+            TrackedEvent::Change(change) => {
                 if let Some(queue) = change.queue.as_deref() {
                     self.note(change.at, &change.subject, change.to, *queue);
                 }
             }
-            News::Retransmit(again) => {
+            TrackedEvent::Retransmit(again) => {
                 if let Some(queue) = again.queue.as_deref() {
                     self.note(again.at, &again.subject, again.state, *queue);
                 }
@@ -119,7 +124,7 @@ impl Check for AcceptQueues {
         self.waiting.retain(|_, waiting| waiting.last == facts.at);
     }
 
-    fn findings(&self, now: KernelTime, seen: &mut Seen, into: &mut Vec<Finding>) {
+    fn findings(&self, now: KernelTime, seen: &mut Surroundings, into: &mut Vec<Finding>) {
         let mut late: BTreeMap<(Netns, u16), Vec<&Waiting>> = BTreeMap::new();
         for waiting in self.waiting.values() {
             let known = &waiting.waiter.known;
@@ -138,13 +143,13 @@ impl Check for AcceptQueues {
     }
 }
 
-impl AcceptQueues {
+impl AcceptQueueCheck {
     fn finding(
         &self,
         key: (Netns, u16),
         late: &[&Waiting],
         now: KernelTime,
-        seen: &mut Seen,
+        seen: &mut Surroundings,
     ) -> Option<Finding> {
         let (netns, port) = key;
         let full = self.full.get(&key);
@@ -213,7 +218,7 @@ fn example(waiting: &Waiting, now: KernelTime) -> Example {
 }
 
 /// Which of the two bounds is in force.
-fn change(seen: &Seen, netns: Netns, most: Option<u32>) -> Vec<String> {
+fn change(seen: &Surroundings, netns: Netns, most: Option<u32>) -> Vec<String> {
     let somaxconn = seen.here(netns).and_then(|here| here.sysctls.get("core/somaxconn").copied());
     let (Some(most), Some(somaxconn)) = (most, somaxconn) else { return Vec::new() };
     if u64::from(most) >= somaxconn {

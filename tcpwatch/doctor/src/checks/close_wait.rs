@@ -6,13 +6,13 @@ use rustc_hash::FxBuildHasher;
 use tcpwatch_core::{
     event::{Cookie, Direction, Endpoint, KernelTime, TcpState, Waiter},
     facts::HostFacts,
-    track::{News, Subject, WaitsFor},
+    track::{Subject, TrackedEvent, WaitsFor},
 };
 
 use super::Check;
 use crate::{
     finding::{Certainty, EXAMPLES, Example, Finding, Kind, Severity},
-    seen::Seen,
+    seen::Surroundings,
     span::Span,
     whose::OwnerKey,
 };
@@ -27,12 +27,12 @@ const MOST: usize = 1 << 16;
 
 #[derive(Default)]
 pub(super) struct CloseWaits {
-    held: HashMap<Cookie, Held, FxBuildHasher>,
+    held: HashMap<Cookie, NotClosed, FxBuildHasher>,
     /// How many have left the state, by owner.
     left: HashMap<OwnerKey, u32, FxBuildHasher>,
 }
 
-struct Held {
+struct NotClosed {
     subject: Subject,
     /// When the state was entered, or no later than that.
     since: KernelTime,
@@ -45,7 +45,7 @@ struct Held {
     unread: Option<u32>,
 }
 
-impl Held {
+impl NotClosed {
     /// Since when nothing is exchanged any more.
     fn idle_since(&self) -> KernelTime {
         self.heard.map_or(self.since, |heard| heard.max(self.since))
@@ -57,7 +57,7 @@ impl CloseWaits {
         let Some(socket) = subject.socket else { return };
         if self.held.len() < MOST {
             let subject = *subject;
-            self.held.entry(socket).or_insert(Held {
+            self.held.entry(socket).or_insert(NotClosed {
                 subject,
                 since,
                 waits_for_accept: false,
@@ -85,19 +85,19 @@ impl CloseWaits {
 }
 
 impl Check for CloseWaits {
-    fn news(&mut self, news: &News) {
-        match news {
-            News::Change(change) if change.from == TcpState::CloseWait => {
+    fn tracked(&mut self, tracked: &TrackedEvent) {
+        match tracked {
+            TrackedEvent::Change(change) if change.from == TcpState::CloseWait => {
                 self.leave(&change.subject);
             }
-            News::Change(change) if change.to == TcpState::CloseWait => {
+            TrackedEvent::Change(change) if change.to == TcpState::CloseWait => {
                 self.enter(&change.subject, change.at);
             }
-            News::Existing(known) if known.state == TcpState::CloseWait => {
+            TrackedEvent::Existing(known) if known.state == TcpState::CloseWait => {
                 let age = known.in_state.or(known.at_least).unwrap_or_default();
                 self.enter(&known.subject, known.at.before(age));
             }
-            News::Still(still) if still.state == TcpState::CloseWait => {
+            TrackedEvent::Still(still) if still.state == TcpState::CloseWait => {
                 let Some(socket) = still.subject.socket else { return };
                 self.enter(&still.subject, still.at.before(still.in_state.unwrap_or_default()));
                 if let Some(held) = self.held.get_mut(&socket) {
@@ -120,8 +120,8 @@ impl Check for CloseWaits {
             .for_each(|waiter| self.look(waiter));
     }
 
-    fn findings(&self, now: KernelTime, seen: &mut Seen, into: &mut Vec<Finding>) {
-        let mut groups: HashMap<(OwnerKey, Service), Vec<&Held>, FxBuildHasher> =
+    fn findings(&self, now: KernelTime, seen: &mut Surroundings, into: &mut Vec<Finding>) {
+        let mut groups: HashMap<(OwnerKey, Service), Vec<&NotClosed>, FxBuildHasher> =
             HashMap::default();
         for held in self.held.values().filter(|held| !held.waits_for_accept && !held.sends) {
             if now.since(held.idle_since()) >= SHORT {
@@ -131,7 +131,7 @@ impl Check for CloseWaits {
         }
         for ((owner, service), mut group) in groups {
             group.sort_by_key(|held| held.since);
-            let is_old = |held: &&Held| now.since(held.idle_since()) >= LONG;
+            let is_old = |held: &&NotClosed| now.since(held.idle_since()) >= LONG;
             let is_long = group.iter().any(is_old);
             let closed = self.left.get(&owner).copied().unwrap_or(0);
             if is_long {
@@ -160,7 +160,12 @@ impl Service {
     }
 }
 
-fn finding(group: &[&Held], service: Service, now: KernelTime, seen: &mut Seen) -> Option<Finding> {
+fn finding(
+    group: &[&NotClosed],
+    service: Service,
+    now: KernelTime,
+    seen: &mut Surroundings,
+) -> Option<Finding> {
     let (count, oldest) = (group.len(), group.first()?.since);
     let whose = seen.whose(&group.last()?.subject);
     let age = now.since(oldest);
@@ -196,7 +201,7 @@ fn finding(group: &[&Held], service: Service, now: KernelTime, seen: &mut Seen) 
     })
 }
 
-fn example(held: &Held, now: KernelTime) -> Example {
+fn example(held: &NotClosed, now: KernelTime) -> Example {
     Example {
         lasted: Some(now.since(held.since)),
         note: match held.unread {

@@ -7,14 +7,14 @@ use std::{
 
 use rustc_hash::FxBuildHasher;
 use tcpwatch_core::{
-    event::{Cookie, Endpoint, KernelTime, Segment, TcpState},
-    track::{News, Reason, Subject},
+    event::{Cookie, Endpoint, KernelTime, SegmentKind, TcpState},
+    track::{Reason, Subject, TrackedEvent},
 };
 
 use super::Check;
 use crate::{
     finding::{Certainty, EXAMPLES, Example, Finding, Kind, Severity},
-    seen::Seen,
+    seen::Surroundings,
     whose::OwnerKey,
 };
 
@@ -190,9 +190,9 @@ const fn place(failure: Failure) -> usize {
 }
 
 impl Check for Connects {
-    fn news(&mut self, news: &News) {
-        match news {
-            News::Change(change) if change.from == TcpState::SynSent => {
+    fn tracked(&mut self, tracked: &TrackedEvent) {
+        match tracked {
+            TrackedEvent::Change(change) if change.from == TcpState::SynSent => {
                 let failure = change.reason.and_then(Failure::of);
                 if change.to == TcpState::Established {
                     self.succeeds(change.at, &change.subject);
@@ -202,10 +202,10 @@ impl Check for Connects {
                     self.pending.remove(&socket);
                 }
             }
-            News::Retransmit(again) if again.segment == Segment::Syn => {
+            TrackedEvent::Retransmit(again) if again.segment == SegmentKind::Syn => {
                 self.waits(again.at, &again.subject, again.attempt);
             }
-            News::Still(still) if still.state == TcpState::SynSent => {
+            TrackedEvent::Still(still) if still.state == TcpState::SynSent => {
                 let attempts = still.wait.retransmits.unwrap_or(0);
                 self.waits(still.at, &still.subject, attempts.into());
             }
@@ -213,7 +213,7 @@ impl Check for Connects {
         }
     }
 
-    fn findings(&self, _now: KernelTime, seen: &mut Seen, into: &mut Vec<Finding>) {
+    fn findings(&self, _now: KernelTime, seen: &mut Surroundings, into: &mut Vec<Finding>) {
         for ((_, remote), destination) in &self.to {
             for failure in Failure::ALL {
                 if let Some(failures) = destination.failures.get(place(failure)) {
@@ -229,7 +229,7 @@ fn finding(
     destination: &Destination,
     failure: Failure,
     failures: &Failures,
-    seen: &mut Seen,
+    seen: &mut Surroundings,
 ) -> Option<Finding> {
     let Destination { answered, last_answer, subject, .. } = destination;
     let Failures { count, first, last, examples } = failures;

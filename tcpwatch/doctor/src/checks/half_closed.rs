@@ -6,13 +6,13 @@ use rustc_hash::FxBuildHasher;
 use tcpwatch_core::{
     event::{Cookie, KernelTime, TcpState},
     facts::HostFacts,
-    track::{News, Subject},
+    track::{Subject, TrackedEvent},
 };
 
 use super::Check;
 use crate::{
     finding::{Certainty, EXAMPLES, Example, Finding, Kind, Severity},
-    seen::Seen,
+    seen::Surroundings,
     span::Span,
     whose::OwnerKey,
 };
@@ -24,10 +24,10 @@ const MOST: usize = 1 << 16;
 
 #[derive(Default)]
 pub(super) struct HalfCloseds {
-    held: HashMap<Cookie, Held, FxBuildHasher>,
+    held: HashMap<Cookie, HalfClosedCase, FxBuildHasher>,
 }
 
-struct Held {
+struct HalfClosedCase {
     subject: Subject,
     /// When the state was entered, or no later than that.
     since: KernelTime,
@@ -39,7 +39,7 @@ impl HalfCloseds {
     fn enter(&mut self, subject: &Subject, since: KernelTime) {
         let Some(socket) = subject.socket else { return };
         if self.held.len() < MOST {
-            let fresh = Held { subject: *subject, since, heard: None };
+            let fresh = HalfClosedCase { subject: *subject, since, heard: None };
             self.held.entry(socket).or_insert(fresh);
         }
     }
@@ -50,25 +50,27 @@ impl HalfCloseds {
 }
 
 impl Check for HalfCloseds {
-    fn news(&mut self, news: &News) {
-        match news {
-            News::Change(change) if change.from == TcpState::FinWait2 => {
+    fn tracked(&mut self, tracked: &TrackedEvent) {
+        match tracked {
+            TrackedEvent::Change(change) if change.from == TcpState::FinWait2 => {
                 self.leave(change.subject.socket);
             }
-            News::Change(change) if change.to == TcpState::FinWait2 && change.ends_at.is_none() => {
+            TrackedEvent::Change(change)
+                if change.to == TcpState::FinWait2 && change.ends_at.is_none() =>
+            {
                 self.enter(&change.subject, change.at);
             }
             // The application has closed it: now a timer runs.
-            News::Restart(restart) if restart.ends_at.is_some() => {
+            TrackedEvent::Restart(restart) if restart.ends_at.is_some() => {
                 self.leave(restart.subject.socket);
             }
-            News::Existing(known)
+            TrackedEvent::Existing(known)
                 if known.state == TcpState::FinWait2 && known.subject.process.is_some() =>
             {
                 let age = known.in_state.or(known.at_least).unwrap_or_default();
                 self.enter(&known.subject, known.at.before(age));
             }
-            News::Still(still)
+            TrackedEvent::Still(still)
                 if still.state == TcpState::FinWait2
                     && (still.wait.orphan || still.wait.ends_at.is_some()) =>
             {
@@ -89,8 +91,8 @@ impl Check for HalfCloseds {
         }
     }
 
-    fn findings(&self, now: KernelTime, seen: &mut Seen, into: &mut Vec<Finding>) {
-        let mut groups: HashMap<OwnerKey, Vec<&Held>, FxBuildHasher> = HashMap::default();
+    fn findings(&self, now: KernelTime, seen: &mut Surroundings, into: &mut Vec<Finding>) {
+        let mut groups: HashMap<OwnerKey, Vec<&HalfClosedCase>, FxBuildHasher> = HashMap::default();
         for held in self.held.values() {
             if now.since(held.heard.unwrap_or(held.since)) >= LONG && now.since(held.since) >= LONG
             {
@@ -104,7 +106,7 @@ impl Check for HalfCloseds {
     }
 }
 
-fn finding(group: &[&Held], now: KernelTime, seen: &mut Seen) -> Option<Finding> {
+fn finding(group: &[&HalfClosedCase], now: KernelTime, seen: &mut Surroundings) -> Option<Finding> {
     let (oldest, count) = (group.first()?, group.len());
     let whose = seen.whose(&oldest.subject);
     let age = now.since(oldest.since);
@@ -125,7 +127,7 @@ fn finding(group: &[&Held], now: KernelTime, seen: &mut Seen) -> Option<Finding>
     })
 }
 
-fn example(held: &Held, now: KernelTime) -> Example {
+fn example(held: &HalfClosedCase, now: KernelTime) -> Example {
     let note =
         held.heard.map(|heard| format!("nothing from the peer for {}", Span(now.since(heard))));
     Example {

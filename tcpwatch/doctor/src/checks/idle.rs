@@ -7,13 +7,13 @@ use rustc_hash::FxBuildHasher;
 use tcpwatch_core::{
     event::{Cookie, KernelTime, Netns, ResetDirection, SocketTimerKind, TcpState, Waiter},
     facts::HostFacts,
-    track::{News, Subject},
+    track::{Subject, TrackedEvent},
 };
 
 use super::Check;
 use crate::{
     finding::{Certainty, EXAMPLES, Example, Finding, Kind, Severity},
-    seen::Seen,
+    seen::Surroundings,
     span::Span,
     whose::OwnerKey,
 };
@@ -81,15 +81,15 @@ fn unanswered_for(rto: Duration, tries: u8, left: Duration) -> Duration {
 }
 
 impl Check for Idles {
-    fn news(&mut self, news: &News) {
-        match news {
-            News::Change(change) if change.to == TcpState::Established => {
+    fn tracked(&mut self, tracked: &TrackedEvent) {
+        match tracked {
+            TrackedEvent::Change(change) if change.to == TcpState::Established => {
                 let host = (change.subject.netns, change.subject.ends.remote.address);
                 if self.opened.len() < MOST || self.opened.contains_key(&host) {
                     self.opened.insert(host, change.at);
                 }
             }
-            News::Reset(reset)
+            TrackedEvent::Reset(reset)
                 if reset.direction == ResetDirection::Received
                     && reset.state == Some(TcpState::Established) =>
             {
@@ -103,7 +103,7 @@ impl Check for Idles {
                     );
                 }
             }
-            News::Still(_) => {}
+            TrackedEvent::Still(_) => {}
             other => {
                 // What is known of the socket's owner is better than what the look had.
                 if let Some(dead) =
@@ -125,7 +125,7 @@ impl Check for Idles {
         }
     }
 
-    fn findings(&self, _now: KernelTime, seen: &mut Seen, into: &mut Vec<Finding>) {
+    fn findings(&self, _now: KernelTime, seen: &mut Surroundings, into: &mut Vec<Finding>) {
         let mut groups: HashMap<(OwnerKey, IpAddr), Vec<(&Dead, Subject)>, FxBuildHasher> =
             HashMap::default();
         for (socket, dead) in &self.dead {
@@ -146,7 +146,7 @@ fn finding(
     host: IpAddr,
     group: &[(&Dead, Subject)],
     opened: Option<KernelTime>,
-    seen: &mut Seen,
+    seen: &mut Surroundings,
 ) -> Option<Finding> {
     let (first, subject) = group.first()?;
     if group.iter().all(|(dead, _)| dead.by_reset) && group.len() < RESETS {

@@ -16,18 +16,18 @@ mod tuple;
 mod unread;
 mod zero_window;
 
-use tcpwatch_core::{event::KernelTime, facts::HostFacts, track::News};
+use tcpwatch_core::{event::KernelTime, facts::HostFacts, track::TrackedEvent};
 
-use crate::{finding::Finding, seen::Seen};
+use crate::{finding::Finding, seen::Surroundings};
 
 /// One kind of fault, or a few that are told apart by the same events.
 pub(crate) trait Check {
     /// Takes in an event.
-    fn news(&mut self, _news: &News) {}
+    fn tracked(&mut self, _news: &TrackedEvent) {}
     /// Takes in a look at the kernel, which `seen` has too.
     fn facts(&mut self, _facts: &HostFacts) {}
     /// What is wrong at `now`.
-    fn findings(&self, now: KernelTime, seen: &mut Seen, into: &mut Vec<Finding>);
+    fn findings(&self, now: KernelTime, seen: &mut Surroundings, into: &mut Vec<Finding>);
 }
 
 /// All of them.
@@ -35,7 +35,7 @@ pub(crate) fn all() -> Vec<Box<dyn Check>> {
     vec![
         Box::new(close_wait::CloseWaits::default()),
         Box::new(half_closed::HalfCloseds::default()),
-        Box::new(accept_queue::AcceptQueues::default()),
+        Box::new(accept_queue::AcceptQueueCheck::default()),
         Box::new(syn_queue::SynQueues::default()),
         Box::new(connects::Connects::default()),
         Box::new(ports::PortUses::default()),
@@ -45,7 +45,7 @@ pub(crate) fn all() -> Vec<Box<dyn Check>> {
         Box::new(resets::Resets::default()),
         Box::new(no_listener::ClosedPorts::default()),
         Box::new(idle::Idles::default()),
-        Box::new(time_wait::Overflows::default()),
+        Box::new(time_wait::TimeWaitOverflowCheck::default()),
         Box::new(tuple::TuplesInUse::default()),
     ]
 }

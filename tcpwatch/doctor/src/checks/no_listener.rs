@@ -7,13 +7,13 @@ use std::{
 
 use tcpwatch_core::{
     event::{KernelTime, Netns, ResetDirection},
-    track::News,
+    track::TrackedEvent,
 };
 
 use super::Check;
 use crate::{
     finding::{Certainty, EXAMPLES, Example, Finding, Kind, Severity},
-    seen::Seen,
+    seen::Surroundings,
     whose::Whose,
 };
 
@@ -24,10 +24,10 @@ const MOST: usize = 1 << 12;
 
 #[derive(Default)]
 pub(super) struct ClosedPorts {
-    met: BTreeMap<(Netns, u16, IpAddr), Met>,
+    met: BTreeMap<(Netns, u16, IpAddr), NoListenerCase>,
 }
 
-struct Met {
+struct NoListenerCase {
     since: KernelTime,
     count: u64,
     /// Source ports: segments of one connection that is gone have the same.
@@ -36,8 +36,8 @@ struct Met {
 }
 
 impl Check for ClosedPorts {
-    fn news(&mut self, news: &News) {
-        let News::Reset(reset) = news else { return };
+    fn tracked(&mut self, tracked: &TrackedEvent) {
+        let TrackedEvent::Reset(reset) = tracked else { return };
         let subject = &reset.subject;
         let (local, remote) = (subject.ends.local, subject.ends.remote);
         let by_none = reset.state.is_none() && subject.socket.is_none();
@@ -51,7 +51,12 @@ impl Check for ClosedPorts {
         if self.met.len() >= MOST && !self.met.contains_key(&key) {
             return;
         }
-        let fresh = Met { since: reset.at, count: 0, ports: BTreeSet::new(), examples: Vec::new() };
+        let fresh = NoListenerCase {
+            since: reset.at,
+            count: 0,
+            ports: BTreeSet::new(),
+            examples: Vec::new(),
+        };
         let met = self.met.entry(key).or_insert(fresh);
         met.count += 1;
         if met.ports.len() < MOST {
@@ -63,7 +68,7 @@ impl Check for ClosedPorts {
         }
     }
 
-    fn findings(&self, _now: KernelTime, seen: &mut Seen, into: &mut Vec<Finding>) {
+    fn findings(&self, _now: KernelTime, seen: &mut Surroundings, into: &mut Vec<Finding>) {
         for ((netns, port, host), met) in &self.met {
             let local = met.examples.first().map(|example| example.ends.local);
             let listens = local.is_some_and(|local| seen.listener(*netns, local).is_some());

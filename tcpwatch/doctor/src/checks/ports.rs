@@ -10,13 +10,13 @@ use rustc_hash::FxBuildHasher;
 use tcpwatch_core::{
     event::{Direction, Endpoint, KernelTime, Netns, TcpState},
     facts::{HostFacts, NetnsFacts, PortUse},
-    track::{News, Reason, Subject},
+    track::{Reason, Subject, TrackedEvent},
 };
 
 use super::Check;
 use crate::{
     finding::{Certainty, EXAMPLES, Example, Finding, Kind, Severity},
-    seen::Seen,
+    seen::Surroundings,
     span::Span,
     whose::Whose,
 };
@@ -31,7 +31,7 @@ const TIME_WAIT: Duration = Duration::from_mins(1);
 /// Destinations that are watched at most.
 const MOST: usize = 1 << 12;
 
-type Key = (Netns, IpAddr, Endpoint);
+type PortsKey = (Netns, IpAddr, Endpoint);
 
 #[derive(Default)]
 pub(super) struct PortUses {
@@ -39,7 +39,7 @@ pub(super) struct PortUses {
     /// Who connected last.
     owners: HashMap<(Netns, Endpoint), Subject, FxBuildHasher>,
     /// The uses that the first and the last look found.
-    uses: BTreeMap<Key, (Sample, Sample)>,
+    uses: BTreeMap<PortsKey, (Sample, Sample)>,
 }
 
 struct Failed {
@@ -81,13 +81,15 @@ impl PortUses {
 }
 
 impl Check for PortUses {
-    fn news(&mut self, news: &News) {
-        match news {
-            News::Change(change) if change.reason == Some(Reason::NoPort) => {
+    fn tracked(&mut self, tracked: &TrackedEvent) {
+        match tracked {
+            TrackedEvent::Change(change) if change.reason == Some(Reason::NoPort) => {
                 self.fail(change.at, &change.subject);
             }
-            News::Change(change) if change.from == TcpState::SynSent => self.own(&change.subject),
-            News::Existing(known) => self.own(&known.subject),
+            TrackedEvent::Change(change) if change.from == TcpState::SynSent => {
+                self.own(&change.subject);
+            }
+            TrackedEvent::Existing(known) => self.own(&known.subject),
             _ => {}
         }
     }
@@ -104,7 +106,7 @@ impl Check for PortUses {
         }
     }
 
-    fn findings(&self, _now: KernelTime, seen: &mut Seen, into: &mut Vec<Finding>) {
+    fn findings(&self, _now: KernelTime, seen: &mut Surroundings, into: &mut Vec<Finding>) {
         for ((netns, remote), failed) in &self.failed {
             let ports = seen.here(*netns).map(|here| here.ports);
             let used = self.uses.iter().filter(|((here, _, to), _)| (here, to) == (netns, remote));
@@ -158,7 +160,7 @@ impl PortUses {
         netns: Netns,
         first: Sample,
         last: Sample,
-        seen: &mut Seen,
+        seen: &mut Surroundings,
     ) -> Option<Finding> {
         let remote = last.seen.remote;
         let ports = seen.here(netns)?.ports.max(1);

@@ -5,13 +5,13 @@ use std::collections::{HashMap, HashSet};
 use rustc_hash::FxBuildHasher;
 use tcpwatch_core::{
     event::{Cookie, Endpoints, KernelTime, ResetDirection, TcpState},
-    track::{Connection, News, Reason, Subject},
+    track::{Connection, Reason, Subject, TrackedEvent},
 };
 
 use super::Check;
 use crate::{
     finding::{Certainty, EXAMPLES, Example, Finding, Kind, Severity},
-    seen::Seen,
+    seen::Surroundings,
     span::Span,
     whose::OwnerKey,
 };
@@ -31,12 +31,12 @@ pub(super) struct Resets {
     /// Connections that ended by a reset of which is not known yet why it was sent: it comes right after.
     awaiting: HashMap<Cookie, Connection, FxBuildHasher>,
     ended: HashMap<OwnerKey, u64, FxBuildHasher>,
-    reset: HashMap<(OwnerKey, Kind), Vec<Ended>, FxBuildHasher>,
+    reset: HashMap<(OwnerKey, Kind), Vec<ResetEnds>, FxBuildHasher>,
     /// The two ends of connections that a socket of this host has reset.
     sent: HashSet<Endpoints, FxBuildHasher>,
 }
 
-struct Ended {
+struct ResetEnds {
     subject: Subject,
     state: TcpState,
     opened: Option<KernelTime>,
@@ -88,7 +88,7 @@ impl Resets {
             self.sent.insert(subject.ends);
         }
         let unsent = totals.and_then(|totals| totals.undelivered);
-        let ended = Ended {
+        let ended = ResetEnds {
             subject: *subject,
             state,
             opened: connection.opened,
@@ -113,9 +113,9 @@ fn kind(why: &str) -> Option<Kind> {
 }
 
 impl Check for Resets {
-    fn news(&mut self, news: &News) {
-        match news {
-            News::Reset(reset) => {
+    fn tracked(&mut self, tracked: &TrackedEvent) {
+        match tracked {
+            TrackedEvent::Reset(reset) => {
                 let Some(socket) = reset.subject.socket else { return };
                 let sent = reset.direction == ResetDirection::Sent;
                 let kind = reset.why.as_deref().filter(|_| sent).and_then(kind);
@@ -123,26 +123,26 @@ impl Check for Resets {
                     self.sends(socket, why);
                 }
             }
-            News::Connection(connection) => self.ends(connection),
+            TrackedEvent::Connection(connection) => self.ends(connection),
             _ => {}
         }
     }
 
-    fn findings(&self, _now: KernelTime, seen: &mut Seen, into: &mut Vec<Finding>) {
+    fn findings(&self, _now: KernelTime, seen: &mut Surroundings, into: &mut Vec<Finding>) {
         for ((owner, kind), group) in &self.reset {
-            let is_other = |ended: &&Ended| {
+            let is_other = |ended: &&ResetEnds| {
                 let Endpoints { local, remote } = ended.subject.ends;
                 let of_peer = Endpoints { local: remote, remote: local };
                 *kind != Kind::ResetReceived || !self.sent.contains(&of_peer)
             };
-            let group: Vec<&Ended> = group.iter().filter(is_other).collect();
+            let group: Vec<&ResetEnds> = group.iter().filter(is_other).collect();
             let all = self.ended.get(owner).copied().unwrap_or(0);
             into.extend(finding(*kind, &group, all, seen));
         }
     }
 }
 
-fn finding(kind: Kind, group: &[&Ended], all: u64, seen: &mut Seen) -> Option<Finding> {
+fn finding(kind: Kind, group: &[&ResetEnds], all: u64, seen: &mut Surroundings) -> Option<Finding> {
     let (least, share) = if kind == Kind::ResetReceived { RECEIVED } else { SENT };
     let count = u64::try_from(group.len()).unwrap_or(u64::MAX);
     if group.len() < least || count.saturating_mul(share) < all {
@@ -177,7 +177,7 @@ fn finding(kind: Kind, group: &[&Ended], all: u64, seen: &mut Seen) -> Option<Fi
     })
 }
 
-fn example(ended: &Ended) -> Example {
+fn example(ended: &ResetEnds) -> Example {
     let lived = ended.opened.map(|opened| format!("after {}", Span(ended.at.since(opened))));
     let lost = ended.unsent.filter(|bytes| *bytes > 0);
     let lost = lost.map(|bytes| format!("{bytes} bytes not delivered"));

@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tcpwatch_core::{
-    event::{Endpoint, KernelTime, Netns, Segment, TcpState},
-    track::{News, Subject},
+    event::{Endpoint, KernelTime, Netns, SegmentKind, TcpState},
+    track::{Subject, TrackedEvent},
 };
 
 use super::{Check, syn_queue::owner};
 use crate::{
     finding::{Certainty, EXAMPLES, Example, Finding, Kind, Severity},
-    seen::Seen,
+    seen::Surroundings,
 };
 
 /// Ports that are watched at most, and connections of each.
@@ -30,18 +30,18 @@ struct Port {
     since: Option<KernelTime>,
     opened: u64,
     /// Peers whose SYN+ACK was sent again, and how often.
-    again: BTreeMap<Endpoint, Again>,
+    again: BTreeMap<Endpoint, SynAckRetries>,
     examples: Vec<Example>,
 }
 
 #[derive(Default)]
-struct Again {
+struct SynAckRetries {
     by_timer: u32,
     /// The peer has sent its SYN again: it is there, and hears nothing.
     by_peer: u32,
 }
 
-impl Again {
+impl SynAckRetries {
     const fn is_lost(&self) -> bool {
         self.by_timer >= AGAIN || self.by_peer >= AGAIN
     }
@@ -56,9 +56,9 @@ impl SynAcks {
 }
 
 impl Check for SynAcks {
-    fn news(&mut self, news: &News) {
-        match news {
-            News::Change(change)
+    fn tracked(&mut self, tracked: &TrackedEvent) {
+        match tracked {
+            TrackedEvent::Change(change)
                 if (change.from, change.to) == (TcpState::SynRecv, TcpState::Established) =>
             {
                 let Some(port) = self.port(&change.subject) else { return };
@@ -66,8 +66,8 @@ impl Check for SynAcks {
                 port.again.remove(&change.subject.ends.remote);
             }
             // A full accept queue has a finding of its own.
-            News::Retransmit(again)
-                if again.segment == Segment::SynAck && again.queue.is_none() =>
+            TrackedEvent::Retransmit(again)
+                if again.segment == SegmentKind::SynAck && again.queue.is_none() =>
             {
                 let Some(port) = self.port(&again.subject) else { return };
                 let remote = again.subject.ends.remote;
@@ -96,14 +96,14 @@ impl Check for SynAcks {
         }
     }
 
-    fn findings(&self, _now: KernelTime, seen: &mut Seen, into: &mut Vec<Finding>) {
+    fn findings(&self, _now: KernelTime, seen: &mut Surroundings, into: &mut Vec<Finding>) {
         for ((netns, number), port) in &self.ports {
             into.extend(finding(*netns, *number, port, seen));
         }
     }
 }
 
-fn finding(netns: Netns, number: u16, port: &Port, seen: &mut Seen) -> Option<Finding> {
+fn finding(netns: Netns, number: u16, port: &Port, seen: &mut Surroundings) -> Option<Finding> {
     let lost: Vec<_> = port.again.iter().filter(|(_, again)| again.is_lost()).collect();
     let (count, alive) =
         (lost.len(), lost.iter().filter(|(_, again)| again.by_peer >= AGAIN).count());

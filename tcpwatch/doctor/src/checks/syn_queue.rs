@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use tcpwatch_core::{
     event::{KernelTime, Netns, TcpState},
     facts::HostFacts,
-    track::{Handshake, News},
+    track::{Handshake, TrackedEvent},
 };
 
 use super::Check;
 use crate::{
     finding::{Certainty, EXAMPLES, Example, Finding, Kind, Severity},
-    seen::Seen,
+    seen::Surroundings,
     whose::Whose,
 };
 
@@ -36,8 +36,8 @@ struct Cookies {
 }
 
 impl Check for SynQueues {
-    fn news(&mut self, news: &News) {
-        let News::Change(change) = news else { return };
+    fn tracked(&mut self, tracked: &TrackedEvent) {
+        let TrackedEvent::Change(change) = tracked else { return };
         let key = (change.subject.netns, change.subject.ends.local.port);
         if change.handshake == Some(Handshake::SynCookie)
             && (self.cookies.len() < MOST || self.cookies.contains_key(&key))
@@ -69,7 +69,7 @@ impl Check for SynQueues {
         }
     }
 
-    fn findings(&self, _now: KernelTime, seen: &mut Seen, into: &mut Vec<Finding>) {
+    fn findings(&self, _now: KernelTime, seen: &mut Surroundings, into: &mut Vec<Finding>) {
         let mut namespaces: Vec<Netns> = seen.namespaces().map(|here| here.netns).collect();
         namespaces.extend(self.cookies.keys().map(|(netns, _)| *netns));
         namespaces.sort_unstable();
@@ -81,7 +81,7 @@ impl Check for SynQueues {
 }
 
 impl SynQueues {
-    fn finding(&self, netns: Netns, seen: &mut Seen) -> Option<Finding> {
+    fn finding(&self, netns: Netns, seen: &mut Surroundings) -> Option<Finding> {
         let [cookies, drops, failed] =
             ["TCPReqQFullDoCookies", "TCPReqQFullDrop", "SyncookiesFailed"]
                 .map(|name| seen.growth(netns, name));
@@ -143,7 +143,7 @@ impl SynQueues {
 }
 
 /// Who listens on this port.
-pub(super) fn owner(seen: &mut Seen, netns: Netns, port: u16) -> Whose {
+pub(super) fn owner(seen: &mut Surroundings, netns: Netns, port: u16) -> Whose {
     let listener =
         seen.here(netns).and_then(|here| here.listeners.iter().find(|one| one.local.port == port));
     let listener = listener.copied();

@@ -4,7 +4,7 @@ use tcpwatch_core::event::Netns;
 
 use crate::{
     finding::{Certainty, Finding, Kind, Severity},
-    seen::Seen,
+    seen::Surroundings,
     whose::Whose,
 };
 
@@ -63,7 +63,7 @@ const TABLE: [Unsafe; 6] = [
 ];
 
 /// Adds what the sysctls of a namespace add to the findings so far.
-pub(crate) fn unsafe_sysctls(seen: &mut Seen, findings: &mut Vec<Finding>) {
+pub(crate) fn unsafe_sysctls(seen: &mut Surroundings, findings: &mut Vec<Finding>) {
     let mut more = Vec::new();
     for entry in &TABLE {
         let mut namespaces: Vec<Netns> = findings
@@ -78,7 +78,7 @@ pub(crate) fn unsafe_sysctls(seen: &mut Seen, findings: &mut Vec<Finding>) {
     findings.append(&mut more);
 }
 
-fn finding(entry: &Unsafe, netns: Netns, seen: &Seen) -> Option<Finding> {
+fn finding(entry: &Unsafe, netns: Netns, seen: &Surroundings) -> Option<Finding> {
     let Unsafe { with, sysctl, applies, better, because } = entry;
     let value = seen.here(netns)?.ipv4(sysctl).filter(|value| applies(*value))?;
     let what = format!("net.ipv4.{sysctl} is {value}: {because}");

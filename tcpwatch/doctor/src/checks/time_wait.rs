@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use tcpwatch_core::{
     event::{KernelTime, Netns},
-    track::{News, Reason},
+    track::{Reason, TrackedEvent},
 };
 
 use super::Check;
 use crate::{
     finding::{Certainty, EXAMPLES, Example, Finding, Kind, Severity},
-    seen::Seen,
+    seen::Surroundings,
     whose::Whose,
 };
 
@@ -18,13 +18,13 @@ use crate::{
 const MOST: usize = 1 << 12;
 
 #[derive(Default)]
-pub(super) struct Overflows {
+pub(super) struct TimeWaitOverflowCheck {
     met: BTreeMap<Netns, (KernelTime, u64, Vec<Example>)>,
 }
 
-impl Check for Overflows {
-    fn news(&mut self, news: &News) {
-        let News::Change(change) = news else { return };
+impl Check for TimeWaitOverflowCheck {
+    fn tracked(&mut self, tracked: &TrackedEvent) {
+        let TrackedEvent::Change(change) = tracked else { return };
         let netns = change.subject.netns;
         let has_room = self.met.len() < MOST || self.met.contains_key(&netns);
         if change.reason != Some(Reason::TimeWaitOverflow) || !has_room {
@@ -37,7 +37,7 @@ impl Check for Overflows {
         }
     }
 
-    fn findings(&self, _now: KernelTime, seen: &mut Seen, into: &mut Vec<Finding>) {
+    fn findings(&self, _now: KernelTime, seen: &mut Surroundings, into: &mut Vec<Finding>) {
         let mut namespaces: Vec<Netns> = seen.namespaces().map(|here| here.netns).collect();
         namespaces.extend(self.met.keys());
         namespaces.sort_unstable();

@@ -5,13 +5,13 @@ use std::collections::HashMap;
 use rustc_hash::FxBuildHasher;
 use tcpwatch_core::{
     event::{Endpoint, KernelTime, TcpState},
-    track::{News, Reason, Subject},
+    track::{Reason, Subject, TrackedEvent},
 };
 
 use super::Check;
 use crate::{
     finding::{Certainty, EXAMPLES, Example, Finding, Kind, Severity},
-    seen::Seen,
+    seen::Surroundings,
     whose::OwnerKey,
 };
 
@@ -20,10 +20,10 @@ const MOST: usize = 1 << 12;
 
 #[derive(Default)]
 pub(super) struct TuplesInUse {
-    met: HashMap<(OwnerKey, Endpoint), Met, FxBuildHasher>,
+    met: HashMap<(OwnerKey, Endpoint), TupleCase, FxBuildHasher>,
 }
 
-struct Met {
+struct TupleCase {
     subject: Subject,
     since: KernelTime,
     count: u64,
@@ -31,8 +31,8 @@ struct Met {
 }
 
 impl Check for TuplesInUse {
-    fn news(&mut self, news: &News) {
-        let News::Change(change) = news else { return };
+    fn tracked(&mut self, tracked: &TrackedEvent) {
+        let TrackedEvent::Change(change) = tracked else { return };
         if change.reason != Some(Reason::TupleInUse) {
             return;
         }
@@ -41,7 +41,7 @@ impl Check for TuplesInUse {
         if self.met.len() >= MOST && !self.met.contains_key(&key) {
             return;
         }
-        let fresh = Met { subject, since: change.at, count: 0, examples: Vec::new() };
+        let fresh = TupleCase { subject, since: change.at, count: 0, examples: Vec::new() };
         let met = self.met.entry(key).or_insert(fresh);
         met.count += 1;
         if met.examples.len() < EXAMPLES {
@@ -50,7 +50,7 @@ impl Check for TuplesInUse {
         }
     }
 
-    fn findings(&self, _now: KernelTime, seen: &mut Seen, into: &mut Vec<Finding>) {
+    fn findings(&self, _now: KernelTime, seen: &mut Surroundings, into: &mut Vec<Finding>) {
         for ((_, remote), met) in &self.met {
             let whose = seen.whose(&met.subject);
             let (count, port) = (met.count, met.subject.ends.local.port);

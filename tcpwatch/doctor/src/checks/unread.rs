@@ -11,7 +11,7 @@ use tcpwatch_core::{
 use super::Check;
 use crate::{
     finding::{Certainty, EXAMPLES, Example, Finding, Kind, Severity},
-    seen::Seen,
+    seen::Surroundings,
     span::Span,
     whose::OwnerKey,
 };
@@ -61,7 +61,7 @@ impl Check for Unreads {
         self.queued.retain(|_, queued| queued.last == facts.at);
     }
 
-    fn findings(&self, now: KernelTime, seen: &mut Seen, into: &mut Vec<Finding>) {
+    fn findings(&self, now: KernelTime, seen: &mut Surroundings, into: &mut Vec<Finding>) {
         let mut groups: HashMap<OwnerKey, Vec<&Queued>, FxBuildHasher> = HashMap::default();
         for queued in self.queued.values().filter(|queued| now.since(queued.since) >= LONG) {
             let known = &queued.waiter.known;
@@ -75,7 +75,7 @@ impl Check for Unreads {
     }
 }
 
-fn finding(group: &[&Queued], now: KernelTime, seen: &mut Seen) -> Option<Finding> {
+fn finding(group: &[&Queued], now: KernelTime, seen: &mut Surroundings) -> Option<Finding> {
     let (oldest, count) = (group.first()?, group.len());
     let known = &oldest.waiter.known;
     let whose = seen.whose(&seen.subject(known.socket, known.netns, known.ends));

@@ -6,13 +6,13 @@ use rustc_hash::FxBuildHasher;
 use tcpwatch_core::{
     event::{Cookie, Endpoint, KernelTime, SocketTimerKind, Waiter},
     facts::HostFacts,
-    track::News,
+    track::TrackedEvent,
 };
 
 use super::Check;
 use crate::{
     finding::{Certainty, EXAMPLES, Example, Finding, Kind, Severity},
-    seen::Seen,
+    seen::Surroundings,
     span::Span,
     whose::OwnerKey,
 };
@@ -34,8 +34,8 @@ struct Shut {
 }
 
 impl Check for ZeroWindows {
-    fn news(&mut self, news: &News) {
-        if let News::Change(change) = news
+    fn tracked(&mut self, tracked: &TrackedEvent) {
+        if let TrackedEvent::Change(change) = tracked
             && let Some(socket) = change.subject.socket
         {
             self.shut.remove(&socket);
@@ -54,7 +54,7 @@ impl Check for ZeroWindows {
         self.shut.retain(|_, shut| shut.last == facts.at);
     }
 
-    fn findings(&self, now: KernelTime, seen: &mut Seen, into: &mut Vec<Finding>) {
+    fn findings(&self, now: KernelTime, seen: &mut Surroundings, into: &mut Vec<Finding>) {
         let mut groups: HashMap<(OwnerKey, Endpoint), Vec<&Shut>, FxBuildHasher> =
             HashMap::default();
         for shut in self.shut.values().filter(|shut| now.since(shut.since) >= LONG) {
@@ -86,7 +86,7 @@ fn probed_for(waiter: &Waiter) -> Duration {
     whole.min(Duration::from_hours(1)).saturating_sub(timer.left)
 }
 
-fn finding(group: &[&Shut], now: KernelTime, seen: &mut Seen) -> Option<Finding> {
+fn finding(group: &[&Shut], now: KernelTime, seen: &mut Surroundings) -> Option<Finding> {
     let (oldest, count) = (group.first()?, group.len());
     let known = &oldest.waiter.known;
     let subject = seen.subject(known.socket, known.netns, known.ends);

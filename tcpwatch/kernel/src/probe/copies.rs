@@ -4,7 +4,7 @@
 use aya::{Btf, Ebpf, programs::ProgramFd};
 use tcpwatch_common::counter;
 
-use super::{Refusal, attach, hooks::Hook};
+use super::{Refusal, attach, hooks::HookSpec};
 
 /// The copies in their order, and their blocks of counters.
 pub(super) const COPIES: [(&str, counter::Hook); 4] = [
@@ -18,12 +18,12 @@ pub(super) const COPIES: [(&str, counter::Hook); 4] = [
 /// missing is counted as skipped.
 pub(super) fn attach_with_copies(
     ebpf: &mut Ebpf,
-    hook: Hook,
+    hook: HookSpec,
     btf: &Btf,
 ) -> Result<Vec<(counter::Hook, ProgramFd)>, Refusal> {
     let mut attached = vec![(hook.counters, attach(ebpf, hook, btf)?)];
     for (program, counters) in COPIES {
-        match attach(ebpf, Hook { program, ..hook }, btf) {
+        match attach(ebpf, HookSpec { program, ..hook }, btf) {
             Ok(fd) => attached.push((counters, fd)),
             Err(refusal) => {
                 let why = refusal.reason();

@@ -29,13 +29,13 @@ pub enum Counting {
 }
 
 /// What a CPU has not counted yet: the last event of a timer, and the last end of a full socket.
-type Open =
+type OpenCounts =
     (PerCpuArray<MapData, [u64; PENDING_WORDS]>, PerCpuArray<MapData, [u64; AWAITING_WORDS]>);
 
 /// The kernel side's counts.
 pub struct Counts {
     blocks: PerCpuArray<MapData, [u64; WORDS]>,
-    open: Open,
+    open: OpenCounts,
     /// Mini-sockets that the kernel side's table has room for.
     pub room: u32,
     /// What was told last.
@@ -52,7 +52,11 @@ pub(super) fn room() -> u32 {
 const MAX_TIME_WAIT: &str = "/proc/sys/net/ipv4/tcp_max_tw_buckets";
 
 impl Counts {
-    pub(super) fn new(blocks: PerCpuArray<MapData, [u64; WORDS]>, open: Open, room: u32) -> Self {
+    pub(super) fn new(
+        blocks: PerCpuArray<MapData, [u64; WORDS]>,
+        open: OpenCounts,
+        room: u32,
+    ) -> Self {
         Self { blocks, open, room, told: Box::new([0; WORDS]) }
     }
 

@@ -30,7 +30,7 @@ pub struct Filters {
     /// One of the addresses is in one of these.
     pub prefixes: Vec<IpNet>,
     /// Only this family on the wire.
-    pub family: Option<Family>,
+    pub family: Option<FamilyFilter>,
     /// What leaves, enters or happens in one of these is shown. The kernel side does not ask: how long a
     /// state lasted and whose the socket is follow from all of its changes.
     pub states: Vec<TcpState>,
@@ -54,14 +54,14 @@ pub enum Tells {
 
 /// Address family on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Family {
+pub enum FamilyFilter {
     /// IPv4, also through an IPv6 socket.
     V4,
     /// IPv6.
     V6,
 }
 
-impl fmt::Display for Family {
+impl fmt::Display for FamilyFilter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::V4 => "IPv4",
@@ -92,8 +92,8 @@ impl Filters {
             (!self.local_ports.is_empty(), FILTER_LOCAL_PORT),
             (!self.remote_ports.is_empty(), FILTER_REMOTE_PORT),
             (!self.prefixes.is_empty(), FILTER_ADDRESS),
-            (self.family == Some(Family::V4), FILTER_V4),
-            (self.family == Some(Family::V6), FILTER_V6),
+            (self.family == Some(FamilyFilter::V4), FILTER_V4),
+            (self.family == Some(FamilyFilter::V6), FILTER_V6),
             (self.netns.is_some(), FILTER_NETNS),
         ] {
             if asked {
@@ -158,8 +158,8 @@ impl Filters {
             && (self.prefixes.is_empty() || prefixed(local.address) || prefixed(remote.address))
             && match self.family {
                 None => true,
-                Some(Family::V4) => local.address.is_ipv4(),
-                Some(Family::V6) => local.address.is_ipv6(),
+                Some(FamilyFilter::V4) => local.address.is_ipv4(),
+                Some(FamilyFilter::V6) => local.address.is_ipv6(),
             }
             && self.netns.is_none_or(|wanted| wanted == netns)
     }
@@ -182,8 +182,8 @@ impl fmt::Display for Filters {
             ports("remote port", &self.remote_ports),
             list(self.prefixes.iter().map(ToString::to_string).collect()),
             self.family.map(|family| match family {
-                Family::V4 => "IPv4".to_owned(),
-                Family::V6 => "IPv6".to_owned(),
+                FamilyFilter::V4 => "IPv4".to_owned(),
+                FamilyFilter::V6 => "IPv6".to_owned(),
             }),
             list(self.states.iter().map(ToString::to_string).collect()),
             self.netns.map(|netns| format!("netns {}", netns.0)),

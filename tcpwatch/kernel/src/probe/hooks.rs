@@ -5,7 +5,7 @@ use tcpwatch_common::counter;
 
 /// One hook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Hook {
+pub struct HookSpec {
     /// Name of the program in the object file.
     pub program: &'static str,
     /// Name of the BTF tracepoint.
@@ -48,7 +48,7 @@ macro_rules! table {
     ($($(#[$what:meta])* $hook:ident = $number:literal $(: $program:ident on $tracepoint:ident
         reports $reports:literal, $need:expr, counts $counts:literal)?;)*) => {
         /// All hooks on tracepoints.
-        pub const HOOKS: &[Hook] = &[$($(Hook {
+        pub const HOOKS: &[HookSpec] = &[$($(HookSpec {
             program: stringify!($program),
             tracepoint: stringify!($tracepoint),
             tells: $reports,

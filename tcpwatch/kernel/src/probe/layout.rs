@@ -75,7 +75,7 @@ pub struct FieldOffset {
 
 /// The layouts the kernel side needs.
 #[derive(Debug)]
-pub struct Layout {
+pub struct KernelLayout {
     /// Offsets in full sockets.
     pub sockets: Vec<FieldOffset>,
     /// Offsets in tasks, and in what leads from a socket to its file.
@@ -112,7 +112,7 @@ pub struct Layout {
     pub btf: Btf,
 }
 
-impl Layout {
+impl KernelLayout {
     /// All fields that were found.
     pub(super) fn fields(&self) -> impl Iterator<Item = &FieldOffset> {
         let optional = [
@@ -136,7 +136,7 @@ impl Layout {
 ///
 /// # Errors
 /// If the type information cannot be read or a field of full sockets is missing.
-pub fn resolve(btf: &Path, release: &str) -> Result<Layout, LayoutError> {
+pub fn resolve(btf: &Path, release: &str) -> Result<KernelLayout, LayoutError> {
     let groups: [&[KernelField]; 13] = [
         &SOCKET_FIELDS,
         &MPTCP_FIELDS,
@@ -163,7 +163,7 @@ pub fn resolve(btf: &Path, release: &str) -> Result<Layout, LayoutError> {
     let types = KernelTypes::read(btf, names)
         .map_err(|source| LayoutError::NoBtf { path: btf.to_owned(), source })?;
     let sockets: Vec<_> = SOCKET_FIELDS.into_iter().chain(CLOSING_FIELDS).collect();
-    Ok(Layout {
+    Ok(KernelLayout {
         sockets: find(&types, &sockets, release)?,
         owners: find(&types, &OWNER_FIELDS, release)?,
         cgroups: find(&types, &CGROUP_FIELDS, release),

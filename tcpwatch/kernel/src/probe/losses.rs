@@ -11,7 +11,7 @@ use aya::{
     programs::ProgramFd,
 };
 use tcpwatch_common::{Counter, counter::Hook};
-use tcpwatch_core::loss::{Cause, Totals};
+use tcpwatch_core::loss::{Cause, LossTotals};
 
 use super::copies::COPIES;
 
@@ -38,8 +38,8 @@ impl Losses {
     ///
     /// # Errors
     /// If the map or `/proc/self/fdinfo` cannot be read.
-    pub fn read(&self) -> Result<Totals, LossesError> {
-        let mut totals = Totals::default();
+    pub fn read(&self) -> Result<LossTotals, LossesError> {
+        let mut totals = LossTotals::default();
         // Before the skipped runs, so that none is taken for recovered that is not read yet.
         let recovered = COPIES.map(|(_, copy)| self.sum(Counter::Recovered, copy));
         let recovered = recovered.into_iter().sum::<Result<u64, _>>()?;

@@ -41,12 +41,12 @@ pub use error::ProbeError;
 pub use features::{Facts, RingBuffer};
 pub use filters::{Filters, Tells};
 pub use handlers::{Handlers, LearnError};
-use hooks::{HOOKS, Hook, Need, Reads};
-use layout::{FieldOffset, Layout, LayoutError, VMLINUX_BTF};
+use hooks::{HOOKS, HookSpec, Need, Reads};
+use layout::{FieldOffset, KernelLayout, LayoutError, VMLINUX_BTF};
 pub use losses::Losses;
 use symbols::Reading;
 pub use symbols::SymbolsError;
-pub use tap::{Drops, Tap};
+pub use tap::{DroppedSegments, Tap};
 pub use trial::Trial;
 
 use tcpwatch_common::{
@@ -72,9 +72,9 @@ pub struct Probes {
     /// The kernel it is attached to.
     pub facts: Facts,
     /// Hooks that are attached.
-    pub attached: Vec<Hook>,
+    pub attached: Vec<HookSpec>,
     /// Hooks that are wanted and not attached, and why.
-    pub off: Vec<(Hook, String)>,
+    pub off: Vec<(HookSpec, String)>,
     /// Or why the life of mini-sockets is not watched.
     pub minis: Result<Handlers, MinisOff>,
     /// Names for the kernel functions in records.
@@ -195,7 +195,7 @@ impl Probes {
         if let Some(Ok(symbols)) = &symbols {
             fill_endings(&mut ebpf, symbols)?;
         }
-        let Attached { hooks: attached, programs, off } =
+        let AttachedHooks { hooks: attached, programs, off } =
             attach_hooks(&mut ebpf, task, &layout, &mut minis, &facts)?;
         if let Ok(handlers) = minis {
             fill_handlers(&mut ebpf, handlers)?;
@@ -337,7 +337,7 @@ impl Task<'_> {
         self.stream.is_some() || self.counts()
     }
 
-    fn needs(&self, hook: Hook) -> bool {
+    fn needs(&self, hook: HookSpec) -> bool {
         let counted = self.counts() && hook.counts;
         let asked = |filters: &Filters| filters.holders || hook.need != Need::Holders;
         counted || self.stream.is_some_and(asked)
@@ -345,7 +345,11 @@ impl Task<'_> {
 }
 
 /// What is in the way of a hook before the kernel is asked.
-fn obstacle(hook: Hook, minis: &Result<Handlers, MinisOff>, layout: &Layout) -> Option<String> {
+fn obstacle(
+    hook: HookSpec,
+    minis: &Result<Handlers, MinisOff>,
+    layout: &KernelLayout,
+) -> Option<String> {
     let of_layout = |group: &Result<_, LayoutError>| group.as_ref().err().map(ToString::to_string);
     match hook.need {
         Need::MiniSockets => minis.as_ref().err().map(ToString::to_string),
@@ -363,7 +367,7 @@ fn why_not(group: Result<Vec<FieldOffset>, LayoutError>) -> Option<String> {
 /// By the kernel itself, or by its list where that is not possible.
 fn find_handlers(
     ebpf: &mut Ebpf,
-    layout: &Layout,
+    layout: &KernelLayout,
     ground: Option<&Ground>,
     list: &mut Reading,
 ) -> Result<Handlers, MinisOff> {
@@ -405,7 +409,7 @@ fn loader() -> EbpfLoader<'static> {
 fn load(
     (mut loader, object): (EbpfLoader<'static>, &[u8]),
     task: &Task<'_>,
-    layout: &Layout,
+    layout: &KernelLayout,
 ) -> Result<Ebpf, ProbeError> {
     let everything = Filters::default();
     let mut globals = task.stream.unwrap_or(&everything).globals();
@@ -462,21 +466,21 @@ fn load(
 
 /// Hooks that are attached, and those that are wanted and are not.
 #[derive(Default)]
-struct Attached {
-    hooks: Vec<Hook>,
+struct AttachedHooks {
+    hooks: Vec<HookSpec>,
     /// With their blocks of counters.
     programs: Vec<(counter::Hook, ProgramFd)>,
-    off: Vec<(Hook, String)>,
+    off: Vec<(HookSpec, String)>,
 }
 
 fn attach_hooks(
     ebpf: &mut Ebpf,
     task: &Task<'_>,
-    layout: &Layout,
+    layout: &KernelLayout,
     minis: &mut Result<Handlers, MinisOff>,
     facts: &Facts,
-) -> Result<Attached, ProbeError> {
-    let mut attached = Attached::default();
+) -> Result<AttachedHooks, ProbeError> {
+    let mut attached = AttachedHooks::default();
     for hook in HOOKS.iter().copied().filter(|hook| task.needs(*hook)) {
         if let Some(why) = obstacle(hook, minis, layout) {
             attached.off.push((hook, why));
@@ -513,7 +517,7 @@ enum Refusal {
 }
 
 impl Refusal {
-    fn into_error(self, hook: Hook, facts: &Facts) -> ProbeError {
+    fn into_error(self, hook: HookSpec, facts: &Facts) -> ProbeError {
         match self {
             Self::NoProgram => ProbeError::NoProgram { program: hook.program },
             Self::Kernel(error) => ProbeError::of_hook(hook.tracepoint, facts, &error),
@@ -528,7 +532,7 @@ impl Refusal {
     }
 }
 
-fn attach(ebpf: &mut Ebpf, hook: Hook, btf: &Btf) -> Result<ProgramFd, Refusal> {
+fn attach(ebpf: &mut Ebpf, hook: HookSpec, btf: &Btf) -> Result<ProgramFd, Refusal> {
     let program: &mut BtfTracePoint = ebpf
         .program_mut(hook.program)
         .and_then(|program| program.try_into().ok())

@@ -43,7 +43,7 @@ const LOCKED: u64 = 4;
 
 /// The segments that a rule drops on one link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Drops {
+pub struct DroppedSegments {
     /// Those that come in (a loss on the way, which the sender does not notice), or those that go
     /// out (which the sender's TCP notices and which changes its schedule).
     pub way: Way,
@@ -155,7 +155,7 @@ impl Tap {
         &mut self,
         ifindex: u32,
         slot: usize,
-        drops: &Drops,
+        drops: &DroppedSegments,
         now: KernelTime,
     ) -> Result<(), ProbeError> {
         let key = key(ifindex, slot)?;
@@ -296,7 +296,7 @@ fn remove<K: Pod, V: Pod>(map: &mut KernelMap<MapData, K, V>, key: K) -> Result<
     }
 }
 
-fn in_kernel(drops: &Drops, now: KernelTime) -> tcpwatch_common::Rule {
+fn in_kernel(drops: &DroppedSegments, now: KernelTime) -> tcpwatch_common::Rule {
     tcpwatch_common::Rule {
         until_ns: drops.for_ns.map_or(u64::MAX, |span| now.0.saturating_add(span)),
         local_port: drops.local_port.unwrap_or(0),
@@ -314,8 +314,8 @@ fn in_kernel(drops: &Drops, now: KernelTime) -> tcpwatch_common::Rule {
 #[cfg(test)]
 mod tests {
     use super::*;
-    fn drops() -> Drops {
-        Drops {
+    fn drops() -> DroppedSegments {
+        DroppedSegments {
             way: Way::Out,
             local_port: Some(80),
             remote_port: None,
@@ -336,7 +336,8 @@ mod tests {
 
     #[test]
     fn a_span_counts_from_when_the_rule_is_set_and_does_not_wrap() {
-        let until = |span| in_kernel(&Drops { for_ns: Some(span), ..drops() }, KernelTime(5));
+        let until =
+            |span| in_kernel(&DroppedSegments { for_ns: Some(span), ..drops() }, KernelTime(5));
         assert_eq!(until(7).until_ns, 12);
         assert_eq!(until(u64::MAX).until_ns, u64::MAX);
     }

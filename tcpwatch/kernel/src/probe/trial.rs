@@ -11,7 +11,7 @@ use tcpwatch_core::event::TcpState;
 use super::Probes;
 use crate::{
     clock,
-    trial::{Ground, NoGround, PATIENCE, Stage, ground},
+    trial::{Ground, LoopbackSockets, NoGround, PATIENCE, ground},
 };
 
 /// The kernel may leave out a run of a program that interrupts another; not so often.
@@ -164,7 +164,7 @@ fn there(marks: &Array<MapData, u32>, features: &[Feature]) -> Vec<Tried> {
 
 /// One of each kind; each has ended when the next begins.
 fn connections() -> io::Result<()> {
-    let stage = Stage::set()?;
+    let stage = LoopbackSockets::set()?;
     stage.open()?;
     stage.refuse()?;
     stage.leave_half_open()?.end()?;

@@ -49,7 +49,7 @@ pub struct CgroupPaths {
 
 /// `struct file_handle` (`include/linux/fs.h`) with the eight bytes that kernfs takes.
 #[repr(C)]
-struct Handle {
+struct FileHandle {
     bytes: libc::c_uint,
     kind: libc::c_int,
     id: [u8; 8],
@@ -127,7 +127,7 @@ fn by_handle(mount: &File, id: CgroupId) -> io::Result<OwnedFd> {
 }
 
 fn open(mount: &File, id: u64) -> io::Result<OwnedFd> {
-    let mut handle = Handle { bytes: 8, kind: FILEID_KERNFS, id: id.to_ne_bytes() };
+    let mut handle = FileHandle { bytes: 8, kind: FILEID_KERNFS, id: id.to_ne_bytes() };
     // SAFETY: the handle has the length that it says, and lives until the call is over.
     let fd = unsafe {
         libc::open_by_handle_at(

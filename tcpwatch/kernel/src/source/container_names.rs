@@ -16,7 +16,7 @@ use std::{
 };
 
 use serde::{Deserialize, de::DeserializeOwned};
-use tcpwatch_core::place::container::is_id;
+use tcpwatch_core::place::{CgroupPlace, container::is_id};
 
 const DOCKER: &str = "var/lib/docker/containers";
 /// Of root; each user's Podman has its own below a home directory.
@@ -58,7 +58,7 @@ struct Stored {
 
 /// `config.json` (`Spec` of the Open Container Initiative).
 #[derive(Deserialize)]
-struct Spec {
+struct OciSpec {
     #[serde(default)]
     annotations: BTreeMap<String, String>,
 }
@@ -74,6 +74,16 @@ impl ContainerNames {
     #[must_use]
     pub const fn under(root: PathBuf) -> Self {
         Self { root }
+    }
+
+    /// Where a cgroup of this path is, with the name of its container.
+    #[must_use]
+    pub fn place(&self, path: &[u8]) -> CgroupPlace {
+        let mut place = CgroupPlace::of(path);
+        if let Some(container) = &mut place.container {
+            container.name = self.name(&container.id);
+        }
+        place
     }
 
     /// The name of a container, if a manager has one for this id.
@@ -146,7 +156,7 @@ fn docker(dir: &Path) -> Option<String> {
 }
 
 fn bundle(dir: &Path) -> Option<String> {
-    let Spec { annotations } = read(&dir.join("config.json"))?;
+    let OciSpec { annotations } = read(&dir.join("config.json"))?;
     of_kubernetes(&annotations).or_else(|| valid(annotations.get("nerdctl/name")?.clone()))
 }
 

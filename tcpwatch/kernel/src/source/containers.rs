@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tcpwatch_core::place::{Place, container::is_id};
+use tcpwatch_core::place::{CgroupPlace, container::is_id};
 
 use super::{cgroup_paths, container_names::ContainerNames};
 
@@ -42,12 +42,12 @@ pub struct AmbiguousContainer {
 /// If none is called so, or several are.
 pub fn resolve(word: &str) -> Result<String, ContainerError> {
     let paths = cgroup_paths::existing();
-    choose(word, paths.iter().map(|path| Place::of(path)), || ContainerNames::new().all())
+    choose(word, paths.iter().map(|path| CgroupPlace::of(path)), || ContainerNames::new().all())
 }
 
 fn choose(
     word: &str,
-    places: impl Iterator<Item = Place>,
+    places: impl Iterator<Item = CgroupPlace>,
     names: impl FnOnce() -> Vec<(String, String)>,
 ) -> Result<String, ContainerError> {
     let word = word.to_owned();
@@ -105,7 +105,7 @@ mod tests {
             (&"4".repeat(64), "abc0"),
         ];
         let names = names.map(|(id, name)| (id.clone(), name.to_owned()));
-        choose(word, paths.iter().map(|path| Place::of(path.as_bytes())), || names.into())
+        choose(word, paths.iter().map(|path| CgroupPlace::of(path.as_bytes())), || names.into())
             .map_err(|error| error.to_string())
     }
 

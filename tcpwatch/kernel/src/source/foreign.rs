@@ -3,7 +3,7 @@
 
 /// A file of another kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Foreign {
+pub enum ForeignFile {
     /// `pcap-savefile(5)`, in either byte order, with microseconds or nanoseconds.
     #[error(
         "it is a packet capture (pcap), not a recording: packets do not show what the kernel did with \
@@ -54,31 +54,31 @@ pub enum Foreign {
 pub(super) const MAKE: &str = "a recording is made by `tcpwatch --record FILE`";
 
 /// First bytes that nothing else begins with. Those of pcap are its magic number in both byte orders.
-const MAGIC: [(&[u8], Foreign); 11] = [
-    (&[0xa1, 0xb2, 0xc3, 0xd4], Foreign::Pcap),
-    (&[0xd4, 0xc3, 0xb2, 0xa1], Foreign::Pcap),
-    (&[0xa1, 0xb2, 0x3c, 0x4d], Foreign::Pcap),
-    (&[0x4d, 0x3c, 0xb2, 0xa1], Foreign::Pcap),
-    (&[0x0a, 0x0d, 0x0d, 0x0a], Foreign::Pcapng),
-    (&[0x28, 0xb5, 0x2f, 0xfd], Foreign::Compressed { program: "zstd" }),
-    (&[0xfd, b'7', b'z', b'X', b'Z', 0], Foreign::Compressed { program: "xz" }),
-    (b"BZh", Foreign::Compressed { program: "bzip2" }),
-    (&[0x04, 0x22, 0x4d, 0x18], Foreign::Compressed { program: "lz4" }),
-    (&[0xff, 0xfe], Foreign::Utf16),
-    (&[0xfe, 0xff], Foreign::Utf16),
+const MAGIC: [(&[u8], ForeignFile); 11] = [
+    (&[0xa1, 0xb2, 0xc3, 0xd4], ForeignFile::Pcap),
+    (&[0xd4, 0xc3, 0xb2, 0xa1], ForeignFile::Pcap),
+    (&[0xa1, 0xb2, 0x3c, 0x4d], ForeignFile::Pcap),
+    (&[0x4d, 0x3c, 0xb2, 0xa1], ForeignFile::Pcap),
+    (&[0x0a, 0x0d, 0x0d, 0x0a], ForeignFile::Pcapng),
+    (&[0x28, 0xb5, 0x2f, 0xfd], ForeignFile::Compressed { program: "zstd" }),
+    (&[0xfd, b'7', b'z', b'X', b'Z', 0], ForeignFile::Compressed { program: "xz" }),
+    (b"BZh", ForeignFile::Compressed { program: "bzip2" }),
+    (&[0x04, 0x22, 0x4d, 0x18], ForeignFile::Compressed { program: "lz4" }),
+    (&[0xff, 0xfe], ForeignFile::Utf16),
+    (&[0xfe, 0xff], ForeignFile::Utf16),
 ];
 
 /// First words of text that tcpwatch writes elsewhere.
-const OWN_TEXT: [(&[u8], Foreign); 5] = [
-    (b"{\"schema\":1,\"event\":", Foreign::JsonLog),
-    (b"{\"schema\":1,\"tcpwatch\":", Foreign::Report),
-    (b"TIME ", Foreign::TextLog),
-    (b"OPENED ", Foreign::TextLog),
-    (b"\x1b[2mTIME ", Foreign::TextLog),
+const OWN_TEXT: [(&[u8], ForeignFile); 5] = [
+    (b"{\"schema\":1,\"event\":", ForeignFile::JsonLog),
+    (b"{\"schema\":1,\"tcpwatch\":", ForeignFile::Report),
+    (b"TIME ", ForeignFile::TextLog),
+    (b"OPENED ", ForeignFile::TextLog),
+    (b"\x1b[2mTIME ", ForeignFile::TextLog),
 ];
 
 /// What the file that begins like this is; nothing if these bytes do not show it.
-pub(super) fn identify(first: &[u8]) -> Option<Foreign> {
+pub(super) fn identify(first: &[u8]) -> Option<ForeignFile> {
     let known = MAGIC.iter().chain(&OWN_TEXT);
     known.into_iter().find(|(begin, _)| first.starts_with(begin)).map(|(_, foreign)| *foreign)
 }

@@ -2,16 +2,16 @@
 
 use std::mem;
 
-use tcpwatch_core::{event::Netns, track::Question};
+use tcpwatch_core::{event::Netns, track::StayQuestion};
 
-use super::snapshot::{Details, Lookup};
+use super::snapshot::{Lookup, Lookups};
 
 /// Asks the kernel about sockets that stay in a state. It holds what [`Lookup`] holds.
 #[derive(Debug, Default)]
-pub struct Inquirer(State);
+pub struct Inquirer(InquirerState);
 
 #[derive(Debug, Default)]
-enum State {
+enum InquirerState {
     /// Nothing has been asked yet.
     #[default]
     Unused,
@@ -23,26 +23,26 @@ enum State {
 impl Inquirer {
     /// Asks about each socket once, and for the sysctls of the namespaces in `lacks_sysctls`. Waits for the
     /// kernel, for some microseconds a socket, and for some milliseconds if a namespace has to be found.
-    pub fn ask(&mut self, questions: &[Question], lacks_sysctls: &[Netns]) -> Details {
+    pub fn ask(&mut self, questions: &[StayQuestion], lacks_sysctls: &[Netns]) -> Lookups {
         self.0 = match mem::take(&mut self.0) {
-            State::Unused => match Lookup::new() {
-                Ok(lookup) => State::Ready(Box::new(lookup)),
+            InquirerState::Unused => match Lookup::new() {
+                Ok(lookup) => InquirerState::Ready(Box::new(lookup)),
                 Err(error) => {
                     tracing::warn!("it is not known for what sockets wait: {error}");
-                    State::Mute
+                    InquirerState::Mute
                 }
             },
             state => state,
         };
         match &mut self.0 {
-            State::Ready(lookup) => lookup.ask_in_detail(questions, lacks_sysctls),
-            State::Unused | State::Mute => Details::default(),
+            InquirerState::Ready(lookup) => lookup.ask_in_detail(questions, lacks_sysctls),
+            InquirerState::Unused | InquirerState::Mute => Lookups::default(),
         }
     }
 
     /// Whether asking has any use.
     #[must_use]
     pub const fn is_mute(&self) -> bool {
-        matches!(self.0, State::Mute)
+        matches!(self.0, InquirerState::Mute)
     }
 }

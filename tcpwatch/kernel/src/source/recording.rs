@@ -14,7 +14,7 @@ use tcpwatch_core::{
     track::{Others, Reliance},
 };
 
-use super::foreign::{self, Foreign, MAKE};
+use super::foreign::{self, ForeignFile, MAKE};
 
 /// The first line.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -92,23 +92,23 @@ fn digits<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error>
 }
 
 impl Frame {
-    fn item(self) -> Option<Item> {
+    fn item(self) -> Option<RecordedItem> {
         match self {
             Self::Known(_) => None,
-            Self::Record(bytes) => Some(Item::Record(bytes)),
-            Self::Answer(socket) => Some(Item::Answer(socket)),
-            Self::Waiter(waiter) => Some(Item::Waiter(Box::new(waiter))),
-            Self::Others(others) => Some(Item::Others(others)),
-            Self::Sysctls(netns, sysctls) => Some(Item::Sysctls(netns, sysctls)),
-            Self::Facts(facts) => Some(Item::Facts(facts)),
-            Self::Cgroup(id, path) => Some(Item::Cgroup(id, path)),
+            Self::Record(bytes) => Some(RecordedItem::Record(bytes)),
+            Self::Answer(socket) => Some(RecordedItem::Answer(socket)),
+            Self::Waiter(waiter) => Some(RecordedItem::Waiter(Box::new(waiter))),
+            Self::Others(others) => Some(RecordedItem::Others(others)),
+            Self::Sysctls(netns, sysctls) => Some(RecordedItem::Sysctls(netns, sysctls)),
+            Self::Facts(facts) => Some(RecordedItem::Facts(facts)),
+            Self::Cgroup(id, path) => Some(RecordedItem::Cgroup(id, path)),
         }
     }
 }
 
 /// What came in, in the order in which it came.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Item {
+pub enum RecordedItem {
     /// A record of the kernel side.
     Record(Vec<u8>),
     /// The kernel's answer to a question about a socket.
@@ -133,7 +133,7 @@ pub enum RecordingError {
     Read(#[from] io::Error),
     /// The file is something else.
     #[error("{0}")]
-    Foreign(#[from] Foreign),
+    Foreign(#[from] ForeignFile),
     /// The first line is none of a recording, and nothing else that is known.
     #[error(
         "it is no recording: its first line is not the one that a recording begins with; {MAKE}"
@@ -284,7 +284,7 @@ pub struct Recording<F> {
     text: Vec<u8>,
     line: usize,
     /// What ended the list of sockets.
-    first: Option<Item>,
+    first: Option<RecordedItem>,
     /// The line within which the file ends.
     cut: Option<usize>,
 }
@@ -324,7 +324,7 @@ impl<F: BufRead> Recording<F> {
     ///
     /// # Errors
     /// If the file cannot be read or a line is not what it should be.
-    pub fn next_item(&mut self) -> Result<Option<Item>, RecordingError> {
+    pub fn next_item(&mut self) -> Result<Option<RecordedItem>, RecordingError> {
         if let Some(item) = self.first.take() {
             return Ok(Some(item));
         }

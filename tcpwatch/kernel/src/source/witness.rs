@@ -12,7 +12,9 @@ use tcpwatch_core::{
 use crate::{
     clock,
     probe::Filters,
-    source::snapshot::{self, Answer, Lookup, Owners, Question, Scope, Snapshot},
+    source::snapshot::{
+        self, FindOwners, Lookup, LookupAnswer, Snapshot, SnapshotScope, SocketQuestion,
+    },
 };
 
 /// Asking takes this fraction of the time at most; other network namespaces have to be entered.
@@ -28,13 +30,13 @@ const PORTS_SHARE: Duration = Duration::from_millis(50);
 
 /// Asks about single sockets.
 pub struct Witness {
-    lookup: State,
+    lookup: WitnessState,
     rests_until: KernelTime,
     /// Since when, and how long, ports of listeners have been asked for.
     ports: (KernelTime, Duration),
 }
 
-enum State {
+enum WitnessState {
     /// Nothing has been asked yet.
     Unused,
     Ready(Box<Lookup>),
@@ -45,7 +47,7 @@ enum State {
 impl Default for Witness {
     fn default() -> Self {
         let ports = (KernelTime(0), Duration::ZERO);
-        Self { lookup: State::Unused, rests_until: KernelTime(0), ports }
+        Self { lookup: WitnessState::Unused, rests_until: KernelTime(0), ports }
     }
 }
 
@@ -64,12 +66,14 @@ impl Witness {
         let begun = clock::now();
         let (mut known, mut unknown) = (Vec::new(), Vec::new());
         if let Some(lookup) = self.lookup() {
-            let questions: Vec<Question> =
-                about.iter().map(|(netns, ends)| Question { netns: *netns, ends: *ends }).collect();
+            let questions: Vec<SocketQuestion> = about
+                .iter()
+                .map(|(netns, ends)| SocketQuestion { netns: *netns, ends: *ends })
+                .collect();
             lookup.ask(&questions, |place, answer| match answer {
-                Answer::Is(socket) => known.push(socket),
-                Answer::Gone => {}
-                Answer::Unknown => unknown.extend(about.get(place)),
+                LookupAnswer::Is(socket) => known.push(socket),
+                LookupAnswer::Gone => {}
+                LookupAnswer::Unknown => unknown.extend(about.get(place)),
             });
         }
         let ended = clock::now();
@@ -78,21 +82,21 @@ impl Witness {
     }
 
     fn lookup(&mut self) -> Option<&mut Lookup> {
-        if let State::Unused = self.lookup {
+        if let WitnessState::Unused = self.lookup {
             self.lookup = match Lookup::new() {
-                Ok(lookup) => State::Ready(Box::new(lookup)),
+                Ok(lookup) => WitnessState::Ready(Box::new(lookup)),
                 Err(error) => {
                     tracing::warn!(
                         "some ends of FIN_WAIT_2 will be told late, and some listeners without a \
                          port: {error}"
                     );
-                    State::Mute
+                    WitnessState::Mute
                 }
             };
         }
         match &mut self.lookup {
-            State::Ready(lookup) => Some(lookup),
-            State::Unused | State::Mute => None,
+            WitnessState::Ready(lookup) => Some(lookup),
+            WitnessState::Unused | WitnessState::Mute => None,
         }
     }
 
@@ -122,16 +126,16 @@ impl Witness {
 /// Lists the sockets that exist, twice, or warns and returns nothing.
 #[must_use]
 pub fn census(filters: &Filters) -> Option<Census> {
-    let first = look_around(filters, Owners::Skip)?;
-    let second = look_around(filters, Owners::Skip)?;
+    let first = look_around(filters, FindOwners::Skip)?;
+    let second = look_around(filters, FindOwners::Skip)?;
     let in_both = first.namespaces.into_iter().filter(|netns| second.namespaces.contains(netns));
     let sockets = first.sockets.into_iter().chain(second.sockets);
     Some(Census::new((first.started, clock::now()), in_both, sockets))
 }
 
 /// A snapshot of the sockets that exist, or a warning and nothing.
-pub fn look_around(filters: &Filters, owners: Owners) -> Option<Snapshot> {
-    let scope = filters.netns.map_or(Scope::Every, Scope::Only);
+pub fn look_around(filters: &Filters, owners: FindOwners) -> Option<Snapshot> {
+    let scope = filters.netns.map_or(SnapshotScope::Every, SnapshotScope::Only);
     match snapshot::take(scope, owners) {
         Ok(snapshot) => {
             for skipped in &snapshot.skipped {

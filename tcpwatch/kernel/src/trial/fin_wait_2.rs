@@ -6,14 +6,14 @@ use std::{
 };
 
 use super::{
-    Stage,
+    LoopbackSockets,
     pair::{self, Left, Pair},
 };
 
 /// How long FIN_WAIT_2 without an application lasts, in seconds.
 const FIN_TIMEOUT: &str = "/proc/sys/net/ipv4/tcp_fin_timeout";
 
-impl Stage {
+impl LoopbackSockets {
     /// Makes one and returns the server's end. The client's end waits until its timer ends it or the server's end does.
     ///
     /// # Errors

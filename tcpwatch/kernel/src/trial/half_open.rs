@@ -3,11 +3,11 @@
 use std::io;
 
 use super::{
-    PATIENCE, Stage,
+    LoopbackSockets, PATIENCE,
     pair::{self, Left},
 };
 
-impl Stage {
+impl LoopbackSockets {
     /// Makes one and returns the client's end. The server's end is in SYN_RECV meanwhile: its timer is
     /// armed before it answers the SYN (`tcp_conn_request`, `net/ipv4/tcp_input.c`).
     ///

@@ -19,7 +19,7 @@ pub use fin_wait_2::shorten_fin_wait_2;
 pub use ground::{Ground, NoGround, leave};
 pub use pair::Left;
 pub use retransmits::Unanswered;
-pub use stage::{Ports, Stage};
+pub use stage::{LoopbackSockets, Ports};
 
 /// On loopback everything is there within microseconds; a firewall that swallows it must not hold up the
 /// start.

@@ -2,9 +2,9 @@
 
 use std::io;
 
-use super::{PATIENCE, Stage, pair};
+use super::{LoopbackSockets, PATIENCE, pair};
 
-impl Stage {
+impl LoopbackSockets {
     /// Connects to the port on which nothing listens.
     ///
     /// # Errors

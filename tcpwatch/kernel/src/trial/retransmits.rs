@@ -8,7 +8,7 @@ use std::{
 use socket2::Socket;
 
 use super::{
-    Stage, filter,
+    LoopbackSockets, filter,
     pair::{self, Pair},
 };
 
@@ -19,7 +19,7 @@ pub struct Unanswered {
     fin: Pair,
 }
 
-impl Stage {
+impl LoopbackSockets {
     /// A SYN, a SYN+ACK, data and a FIN that get no answer. The kernel sends the last two again after some
     /// 0.2 s, the first two after 1 s.
     ///

@@ -14,7 +14,7 @@ use super::{option, pair};
 const BACKLOG: i32 = 16;
 
 /// Bound sockets on loopback, in the network namespace of the thread that made them.
-pub struct Stage {
+pub struct LoopbackSockets {
     /// Takes connections.
     pub(super) server: Socket,
     /// Waits for data (`TCP_DEFER_ACCEPT`): connections to it stay half-open until some comes
@@ -24,7 +24,7 @@ pub struct Stage {
     pub(super) closed: Socket,
 }
 
-impl Stage {
+impl LoopbackSockets {
     /// Makes them.
     ///
     /// # Errors

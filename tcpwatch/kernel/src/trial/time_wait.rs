@@ -5,7 +5,7 @@ use std::{io, thread, time::Duration};
 use socket2::SockAddr;
 
 use super::{
-    Stage,
+    LoopbackSockets,
     pair::{self, Pair},
 };
 
@@ -13,7 +13,7 @@ use super::{
 const TRIES: u32 = 20;
 const PAUSE: Duration = Duration::from_micros(500);
 
-impl Stage {
+impl LoopbackSockets {
     /// The server closes first and is left in TIME_WAIT until a SYN from the same port comes, which
     /// opens a new connection (RFC 9293, section 3.6.1; `tcp_timewait_state_process`,
     /// `net/ipv4/tcp_minisocks.c`). That one ends with a reset.

@@ -2,7 +2,7 @@
 
 use tcpwatch_core::{
     event::{KernelTime, ResetDirection, SegmentEvent, TcpFlags, TcpState, Way},
-    track::{Handshake, News},
+    track::{Handshake, TrackedEvent},
 };
 
 use super::{Judge, allowed};
@@ -128,9 +128,9 @@ impl Judge<'_> {
             ResetDirection::Received => "received",
         };
         let resets: Vec<_> = self
-            .news(expect.host)
-            .filter_map(|news| match news {
-                News::Reset(reset) => Some(reset),
+            .tracked(expect.host)
+            .filter_map(|tracked| match tracked {
+                TrackedEvent::Reset(reset) => Some(reset),
                 _ => None,
             })
             .collect();
@@ -157,7 +157,7 @@ impl Judge<'_> {
     pub(super) fn restarts(&self, expect: &Expectation, state: TcpState, count: u64) -> Verdict {
         let events = self.connections(expect).flat_map(|life| &life.events);
         let seen = events
-            .filter(|(_, news)| matches!(news, News::Restart(restart) if restart.state == state));
+            .filter(|(_, tracked)| matches!(tracked, TrackedEvent::Restart(restart) if restart.state == state));
         let seen = u64::try_from(seen.count()).unwrap_or(u64::MAX);
         let what = format!("{}: the clock of {state} starts again", expect.host);
         plain(what, format!("{count} times"), format!("{seen} times"), seen == count)
@@ -189,10 +189,10 @@ impl Judge<'_> {
         })
     }
 
-    fn news(&self, host: Host) -> impl Iterator<Item = &News> {
+    fn tracked(&self, host: Host) -> impl Iterator<Item = &TrackedEvent> {
         let moments = self.run.story.iter().filter(move |moment| moment.host == host);
         moments.filter_map(|moment| match &moment.what {
-            MomentKind::News(news) => Some(&**news),
+            MomentKind::TrackedEvent(tracked) => Some(&**tracked),
             _ => None,
         })
     }

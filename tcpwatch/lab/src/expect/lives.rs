@@ -2,7 +2,7 @@
 
 use tcpwatch_core::{
     event::{Cookie, Endpoints, KernelTime, TcpState},
-    track::{Change, News, Subject},
+    track::{Change, Subject, TrackedEvent},
 };
 
 use crate::{
@@ -19,7 +19,7 @@ pub(super) struct SocketHistory<'r> {
     /// Its stays in states, in order.
     pub(super) stays: Vec<Spell<'r>>,
     /// All other events of this connection.
-    pub(super) events: Vec<(KernelTime, &'r News)>,
+    pub(super) events: Vec<(KernelTime, &'r TrackedEvent)>,
 }
 
 /// One stay in one state.
@@ -94,10 +94,10 @@ impl Spell<'_> {
 pub(super) fn lives(run: &Run, host: Host) -> Vec<SocketHistory<'_>> {
     let mut lives: Vec<SocketHistory<'_>> = Vec::new();
     for moment in run.story.iter().filter(|moment| moment.host == host) {
-        let MomentKind::News(news) = &moment.what else { continue };
-        let subject = &news.subject();
+        let MomentKind::TrackedEvent(tracked) = &moment.what else { continue };
+        let subject = &tracked.subject();
         let known = lives.iter_mut().rev().find(|life| life.is(subject));
-        if let News::Change(change) = &**news {
+        if let TrackedEvent::Change(change) = &**tracked {
             if let Some(life) = known.filter(|life| !life.is_over()) {
                 life.change(change);
             } else {
@@ -106,13 +106,13 @@ pub(super) fn lives(run: &Run, host: Host) -> Vec<SocketHistory<'_>> {
                 lives.push(life);
             }
         } else if let Some(life) = known {
-            if let News::Restart(restart) = &**news
+            if let TrackedEvent::Restart(restart) = &**tracked
                 && !restart.starts
                 && let Some(stay) = life.stays.last_mut()
             {
                 stay.restarted = Some(restart.at);
             }
-            life.events.push((moment.at, news));
+            life.events.push((moment.at, tracked));
         }
     }
     lives

@@ -14,7 +14,7 @@ mod tests;
 
 use std::time::Duration;
 
-use tcpwatch_core::{event::Segment, track::News};
+use tcpwatch_core::{event::SegmentKind, track::TrackedEvent};
 
 use super::{
     host::Host,
@@ -94,13 +94,13 @@ impl<'r> Judge<'r> {
 /// The timeout with which a connection began to retransmit a FIN or data, from its retransmissions.
 fn first_rto(life: &SocketHistory<'_>) -> Option<FirstRto> {
     let again = || {
-        life.events.iter().filter_map(|(_, news)| match news {
-            News::Retransmit(again) => Some(again),
+        life.events.iter().filter_map(|(_, tracked)| match tracked {
+            TrackedEvent::Retransmit(again) => Some(again),
             _ => None,
         })
     };
-    let of_timer = |again: &&tcpwatch_core::track::Retransmit| {
-        matches!(again.segment, Segment::Fin | Segment::Data)
+    let of_timer = |again: &&tcpwatch_core::track::TrackedRetransmit| {
+        matches!(again.segment, SegmentKind::Fin | SegmentKind::Data)
     };
     let first = again().find(of_timer)?;
     let by_timer = again().filter(of_timer).find(|again| !again.early);

@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 use tcpwatch_core::{
-    event::{KernelTime, Segment, TcpState},
+    event::{KernelTime, SegmentKind, TcpState},
     timing::{AttemptKind, Schedule, Window},
-    track::News,
+    track::TrackedEvent,
 };
 
 use super::{Judge, allowed, first_rto, lives::SocketHistory};
@@ -106,16 +106,16 @@ impl Judge<'_> {
         &self,
         host: Host,
         life: &SocketHistory<'_>,
-        segment: Segment,
+        segment: SegmentKind,
     ) -> Option<KernelTime> {
         let entered = |states: &[TcpState]| {
             life.stays.iter().find(|spell| states.contains(&spell.state))?.from
         };
         match segment {
-            Segment::Syn => entered(&[TcpState::SynSent]),
-            Segment::SynAck => entered(&[TcpState::SynRecv]),
-            Segment::Fin => entered(&[TcpState::FinWait1, TcpState::LastAck]),
-            Segment::Data => self.first_data(host, times(life, segment).next()?),
+            SegmentKind::Syn => entered(&[TcpState::SynSent]),
+            SegmentKind::SynAck => entered(&[TcpState::SynRecv]),
+            SegmentKind::Fin => entered(&[TcpState::FinWait1, TcpState::LastAck]),
+            SegmentKind::Data => self.first_data(host, times(life, segment).next()?),
         }
     }
 }
@@ -149,7 +149,7 @@ impl ScheduleVerdicts<'_> {
     fn too_many(
         &self,
         schedule: &Schedule,
-        segment: Segment,
+        segment: SegmentKind,
         seen: &[KernelTime],
     ) -> Option<Verdict> {
         let more = seen.len().checked_sub(schedule.attempts.len()).filter(|more| *more > 0)?;
@@ -179,23 +179,23 @@ impl ScheduleVerdicts<'_> {
 }
 
 /// The times of the segment's retransmissions, in order.
-fn times(life: &SocketHistory<'_>, segment: Segment) -> impl Iterator<Item = KernelTime> {
-    life.events.iter().filter_map(move |(at, news)| match news {
-        News::Retransmit(again) if again.segment == segment => Some(*at),
+fn times(life: &SocketHistory<'_>, segment: SegmentKind) -> impl Iterator<Item = KernelTime> {
+    life.events.iter().filter_map(move |(at, tracked)| match tracked {
+        TrackedEvent::Retransmit(again) if again.segment == segment => Some(*at),
         _ => None,
     })
 }
 
-const fn name(segment: Segment) -> &'static str {
+const fn name(segment: SegmentKind) -> &'static str {
     match segment {
-        Segment::Syn => "SYN",
-        Segment::SynAck => "SYN+ACK",
-        Segment::Fin => "FIN",
-        Segment::Data => "data",
+        SegmentKind::Syn => "SYN",
+        SegmentKind::SynAck => "SYN+ACK",
+        SegmentKind::Fin => "FIN",
+        SegmentKind::Data => "data",
     }
 }
 
-fn retry(segment: Segment, kind: AttemptKind, number: usize) -> String {
+fn retry(segment: SegmentKind, kind: AttemptKind, number: usize) -> String {
     let probe = if kind == AttemptKind::Probe { ", a tail loss probe" } else { "" };
     format!("{} retry {number}{probe}", name(segment))
 }

@@ -10,14 +10,14 @@ use tcpwatch_core::{
         Way,
     },
     timing::{Sysctls, wheel::TickRate},
-    track::{Change, Reason, Reset, Restart, Retransmit, Subject},
+    track::{Change, Reason, Restart, Subject, TrackedReset, TrackedRetransmit},
 };
-use tcpwatch_kernel::probe::filters::Family;
+use tcpwatch_kernel::probe::filters::FamilyFilter;
 
 use super::*;
 use crate::{
     scenario::{self, Choices},
-    story::{Moment, MomentKind, Profile, SystemCall},
+    story::{MomentKind, Profile, StoryEvent, SystemCall},
 };
 
 /// A run, made by hand, of a scenario with these expectations.
@@ -30,7 +30,7 @@ fn at(milliseconds: u64) -> KernelTime {
 }
 
 fn ends(host: Host, remote: bool) -> Endpoints {
-    let end = |host: Host, port| Endpoint { address: host.address(Family::V4), port };
+    let end = |host: Host, port| Endpoint { address: host.address(FamilyFilter::V4), port };
     let (client, server) = (end(Host::Client, 40_000), end(Host::Server, 11_111));
     match (host, remote) {
         (Host::Client, _) => Endpoints { local: client, remote: server },
@@ -52,7 +52,7 @@ impl JudgedTale {
         let run = Run {
             scenario: Arc::new(scenario),
             profile: Profile::Full,
-            family: Family::V4,
+            family: FamilyFilter::V4,
             sysctls: [Sysctls::default(); 2],
             rate: TickRate(250),
             started: at(0),
@@ -71,7 +71,7 @@ impl JudgedTale {
     }
 
     fn add(mut self, milliseconds: u64, host: Host, what: MomentKind) -> Self {
-        self.run.story.push(Moment { at: at(milliseconds), host, what });
+        self.run.story.push(StoryEvent { at: at(milliseconds), host, what });
         self
     }
 
@@ -117,11 +117,21 @@ impl JudgedTale {
             gap: false,
         };
         edit(&mut change);
-        self.add(milliseconds, host, MomentKind::News(Box::new(News::Change(change))))
+        self.add(
+            milliseconds,
+            host,
+            MomentKind::TrackedEvent(Box::new(TrackedEvent::Change(change))),
+        )
     }
 
-    fn again(self, milliseconds: u64, host: Host, segment: Segment, rto_ms: Option<u64>) -> Self {
-        let again = Retransmit {
+    fn again(
+        self,
+        milliseconds: u64,
+        host: Host,
+        segment: SegmentKind,
+        rto_ms: Option<u64>,
+    ) -> Self {
+        let again = TrackedRetransmit {
             at: at(milliseconds),
             subject: Self::subject(host, true),
             state: SynSent,
@@ -135,7 +145,11 @@ impl JudgedTale {
             sent: true,
             queue: None,
         };
-        self.add(milliseconds, host, MomentKind::News(Box::new(News::Retransmit(again))))
+        self.add(
+            milliseconds,
+            host,
+            MomentKind::TrackedEvent(Box::new(TrackedEvent::Retransmit(again))),
+        )
     }
 
     fn call(self, milliseconds: u64, name: &str, result: Option<Result<i64, &str>>) -> Self {
@@ -324,7 +338,7 @@ fn a_clock_that_starts_again_can_be_what_counts() {
     let tale = JudgedTale::new(expect)
         .change(1000, Host::Client, FinWait1, FinWait2)
         .witness(1100, Host::Client, &[FinWait2])
-        .add(5000, Host::Client, MomentKind::News(Box::new(News::Restart(restart))))
+        .add(5000, Host::Client, MomentKind::TrackedEvent(Box::new(TrackedEvent::Restart(restart))))
         .change(65_500, Host::Client, FinWait2, Closed);
     assert!(tale.holds(), "{:#?}", tale.judged());
 }
@@ -336,7 +350,7 @@ fn syn(expect: &str, gaps_ms: &[u64]) -> JudgedTale {
     let mut now = 0;
     for gap in gaps_ms {
         now += gap;
-        tale = tale.again(now, Host::Client, Segment::Syn, Some(*gap));
+        tale = tale.again(now, Host::Client, SegmentKind::Syn, Some(*gap));
     }
     tale.change(now + last, Host::Client, SynSent, Closed)
 }
@@ -407,7 +421,7 @@ fn orphan(gaps_ms: &[u64]) -> JudgedTale {
     let (mut now, mut rto) = (0, None);
     for gap in gaps_ms {
         now += gap;
-        tale = tale.again(now, Host::Client, Segment::Fin, rto);
+        tale = tale.again(now, Host::Client, SegmentKind::Fin, rto);
         rto = Some(rto.map_or(204, |rto| rto * 2));
     }
     tale.change(now + last, Host::Client, FinWait1, Closed)
@@ -502,7 +516,7 @@ fn segments_are_counted_by_flags_way_and_rule() {
 #[test]
 fn resets_are_judged_by_their_direction() {
     let reset = |expect: &str| {
-        let reset = Reset {
+        let reset = TrackedReset {
             at: at(5),
             subject: JudgedTale::subject(Host::Client, true),
             state: Some(Established),
@@ -512,7 +526,7 @@ fn resets_are_judged_by_their_direction() {
         JudgedTale::new(&format!("{{ host = \"client\", reset = \"{expect}\" }}")).add(
             5,
             Host::Client,
-            MomentKind::News(Box::new(News::Reset(reset))),
+            MomentKind::TrackedEvent(Box::new(TrackedEvent::Reset(reset))),
         )
     };
     assert!(reset("sent").holds());

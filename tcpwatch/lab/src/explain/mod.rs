@@ -12,7 +12,7 @@ use super::{
     expect::allowed,
     host::Host,
     scenario::{Choices, Scenario},
-    show::Layout,
+    show::TerminalLayout,
     story::Profile,
 };
 
@@ -53,8 +53,8 @@ fn takes(built_in: &BuiltIn, profile: Profile, choices: &Choices) -> String {
 /// A scenario: the claim, what it teaches, the commands by hand, its steps, and what is expected with the sysctls of
 /// `choices`. Prose is wrapped at the layout's width, at most at 100 columns.
 #[must_use]
-pub fn show(scenario: &Scenario, choices: &Choices, layout: Layout) -> String {
-    let Layout { color, width } = layout;
+pub fn show(scenario: &Scenario, choices: &Choices, layout: TerminalLayout) -> String {
+    let TerminalLayout { color, width } = layout;
     let width = width.min(WIDTH);
     let mut text = String::new();
     heading(&mut text, &format!("{} \u{b7} {}", scenario.name, scenario.title), color);
@@ -131,7 +131,7 @@ mod tests {
 
     fn shown(name: &str, profile: Profile) -> String {
         let choices = Choices { profile, ..Choices::default() };
-        let layout = Layout { color: false, width: Layout::USUAL_WIDTH };
+        let layout = TerminalLayout { color: false, width: TerminalLayout::USUAL_WIDTH };
         show(&catalog::find(name).unwrap().read(&choices).unwrap(), &choices, layout)
     }
 

@@ -15,7 +15,7 @@ use std::{
 };
 
 use rustix::{process::setsid, thread::set_name};
-use tcpwatch_kernel::{netns, probe::filters::Family, source::snapshot::namespaces};
+use tcpwatch_kernel::{netns, probe::filters::FamilyFilter, source::snapshot::namespaces};
 
 use super::witness::HostSockDiag;
 
@@ -90,7 +90,7 @@ pub fn run() -> ExitCode {
 fn clear(netns: &File) {
     let Ok(number) = netns.metadata().and_then(|about| namespaces::inode(&about)) else { return };
     let _cleared = netns::enter(netns, || {
-        for family in [Family::V4, Family::V6] {
+        for family in [FamilyFilter::V4, FamilyFilter::V6] {
             let Ok(mut witness) = HostSockDiag::new(number, family) else { continue };
             for _ in 0..MOST_TRIES {
                 if witness.clear().is_err() || witness.list().is_ok_and(|left| left.is_empty()) {

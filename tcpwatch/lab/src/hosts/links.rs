@@ -13,7 +13,7 @@ use netlink_packet_route::{
     link::{InfoData, InfoVeth, LinkAttribute, LinkMessage, State},
 };
 use rtnetlink::{Handle, LinkMessageBuilder, LinkUnspec, LinkVeth};
-use tcpwatch_kernel::probe::filters::Family;
+use tcpwatch_kernel::probe::filters::FamilyFilter;
 
 use super::error::HostsError;
 use crate::host::Host;
@@ -41,7 +41,7 @@ pub(super) async fn join(
     client: &LinkEnd,
     server: &LinkEnd,
     server_netns: BorrowedFd<'_>,
-    family: Family,
+    family: FamilyFilter,
 ) -> Result<(), HostsError> {
     client.make(server, server_netns).await?;
     for end in [client, server] {
@@ -84,7 +84,7 @@ impl LinkEnd {
         })
     }
 
-    async fn set_up(&self, family: Family) -> Result<(), HostsError> {
+    async fn set_up(&self, family: FamilyFilter) -> Result<(), HostsError> {
         let address = self.host.address(family);
         let prefix = if address.is_ipv4() { 24 } else { 64 };
         let mut request = self.route.address().add(self.ifindex, address, prefix);
@@ -134,7 +134,7 @@ fn passes(link: &LinkMessage) -> bool {
 /// Locally administered; its last octets are those of the host's IPv4 address.
 fn hardware_address(host: Host) -> Vec<u8> {
     let mut octets = vec![2, 0];
-    match host.address(Family::V4) {
+    match host.address(FamilyFilter::V4) {
         IpAddr::V4(address) => octets.extend(address.octets()),
         IpAddr::V6(_) => octets.extend(Ipv6Addr::UNSPECIFIED.octets().into_iter().take(4)),
     }

@@ -17,7 +17,7 @@ use rustix::process::{
     waitid,
 };
 use tcpwatch_core::event::{KnownSocket, Netns};
-use tcpwatch_kernel::{clock, netns, probe::filters::Family, source::snapshot::namespaces};
+use tcpwatch_kernel::{clock, netns, probe::filters::FamilyFilter, source::snapshot::namespaces};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
     net::{
@@ -38,7 +38,7 @@ use super::{
 use crate::{
     host::Host,
     scenario::{Call, CallKind, Signal},
-    story::{Moment, MomentKind},
+    story::{MomentKind, StoryEvent},
 };
 
 /// Polling interval for a process that is about to stop or to end.
@@ -63,7 +63,7 @@ pub struct Machine {
     orders: OwnedWriteHalf,
     number: u64,
     answers: mpsc::UnboundedReceiver<(u64, Result<(), String>)>,
-    moments: mpsc::UnboundedSender<Moment>,
+    moments: mpsc::UnboundedSender<StoryEvent>,
     netns_file: File,
     netns: Netns,
     ifindex: u32,
@@ -75,11 +75,11 @@ impl Machine {
     /// Starts its process and waits until that is in a network namespace of its own.
     pub(super) async fn start(
         host: Host,
-        family: Family,
+        family: FamilyFilter,
         program: &Path,
         spawner: &Spawner,
         cpu: u32,
-        moments: mpsc::UnboundedSender<Moment>,
+        moments: mpsc::UnboundedSender<StoryEvent>,
     ) -> Result<Self, HostsError> {
         let cannot_start = |source| HostsError::Start { host, program: program.to_owned(), source };
         let (ours, theirs) = Pair::pair().map_err(cannot_start)?;
@@ -88,7 +88,7 @@ impl Machine {
             .arg0(orphans::name(host))
             .args([PEER, host.name(), PARENT, &process::id().to_string()])
             .args(["--cpu", &cpu.to_string()])
-            .args((family == Family::V6).then_some("-6"))
+            .args((family == FamilyFilter::V6).then_some("-6"))
             .stdin(OwnedFd::from(theirs))
             .stdout(Stdio::null())
             .stderr(Stdio::null());
@@ -252,7 +252,7 @@ impl Machine {
             Signal::Kill => self.wait_for_end().await?,
         }
         // An error means that the run no longer reads its moments.
-        drop(self.moments.send(Moment { at, host, what: MomentKind::Signal(signal) }));
+        drop(self.moments.send(StoryEvent { at, host, what: MomentKind::Signal(signal) }));
         Ok(())
     }
 
@@ -355,7 +355,7 @@ async fn pass_on(
     host: Host,
     mut messages: BufReader<OwnedReadHalf>,
     answers: mpsc::UnboundedSender<(u64, Result<(), String>)>,
-    moments: mpsc::UnboundedSender<Moment>,
+    moments: mpsc::UnboundedSender<StoryEvent>,
 ) {
     loop {
         let (at, what) = match read_message(&mut messages).await {
@@ -375,6 +375,6 @@ async fn pass_on(
             }
         };
         // An error means that the run no longer reads its moments.
-        drop(moments.send(Moment { at, host, what }));
+        drop(moments.send(StoryEvent { at, host, what }));
     }
 }

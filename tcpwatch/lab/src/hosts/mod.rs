@@ -22,7 +22,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use tcpwatch_kernel::probe::filters::Family;
+use tcpwatch_kernel::probe::filters::FamilyFilter;
 use tokio::{runtime::Handle, sync::mpsc};
 
 pub use error::HostsError;
@@ -30,16 +30,16 @@ pub use links::LINK;
 pub use machine::Machine;
 pub use orphans::end_orphans;
 
-use super::{host::Host, story::Moment};
+use super::{host::Host, story::StoryEvent};
 use links::LinkEnd;
 use spawner::Spawner;
 use witness::HostSockDiag;
 
 /// The properties of the hosts.
 #[derive(Clone, Debug)]
-pub struct Plan<'a> {
+pub struct HostsPlan<'a> {
     /// The protocol of their addresses.
-    pub family: Family,
+    pub family: FamilyFilter,
     /// Per host, names below `/proc/sys/net/ipv4` and their values.
     pub sysctls: &'a BTreeMap<Host, BTreeMap<String, String>>,
     /// The interface index of the client; the server's is one more. From 2, and not in use by any other run of this
@@ -49,7 +49,7 @@ pub struct Plan<'a> {
     pub program: PathBuf,
 }
 
-impl Plan<'_> {
+impl HostsPlan<'_> {
     /// The running program, wherever its file is now.
     #[must_use]
     pub fn this_program() -> PathBuf {
@@ -78,8 +78,8 @@ impl World {
     /// Without the privilege to make network namespaces, if a sysctl does not exist or refuses its value, or if the
     /// kernel has no veth links.
     pub async fn build(
-        plan: &Plan<'_>,
-        moments: mpsc::UnboundedSender<Moment>,
+        plan: &HostsPlan<'_>,
+        moments: mpsc::UnboundedSender<StoryEvent>,
     ) -> Result<Self, HostsError> {
         let program: &Path = &plan.program;
         let spawner = Spawner::get(program)?;
@@ -115,7 +115,7 @@ impl World {
 /// Sets the sysctls and opens the sockets that need to be in the host's network namespace.
 async fn prepare(
     machine: &mut Machine,
-    plan: &Plan<'_>,
+    plan: &HostsPlan<'_>,
     ifindex: u32,
     spawner: &Spawner,
 ) -> Result<LinkEnd, HostsError> {

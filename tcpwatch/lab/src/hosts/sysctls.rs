@@ -2,7 +2,7 @@
 
 use std::{fs, io, path::Path};
 
-use tcpwatch_kernel::probe::filters::Family;
+use tcpwatch_kernel::probe::filters::FamilyFilter;
 
 use super::error::HostsError;
 use crate::{host::Host, lacking};
@@ -30,7 +30,7 @@ const V6: [(&str, &str); 6] = [
 /// `names` are below `/proc/sys/net/ipv4`.
 pub(super) fn pin<'a>(
     host: Host,
-    family: Family,
+    family: FamilyFilter,
     names: impl Iterator<Item = (&'a str, &'a str)>,
 ) -> Result<(), HostsError> {
     let set = |path: &str, value: &str| {
@@ -47,7 +47,7 @@ pub(super) fn pin<'a>(
     for (path, value) in ALWAYS {
         set(path, value)?;
     }
-    if family == Family::V6 {
+    if family == FamilyFilter::V6 {
         for (path, value) in V6 {
             set(path, value)?;
         }

@@ -2,7 +2,7 @@
 
 use tcpwatch_core::event::{KnownSocket, Netns};
 use tcpwatch_kernel::{
-    probe::filters::Family,
+    probe::filters::FamilyFilter,
     source::snapshot::{DumpError, Lister},
 };
 
@@ -10,12 +10,12 @@ use tcpwatch_kernel::{
 #[derive(Debug)]
 pub(super) struct HostSockDiag {
     lister: Lister,
-    family: Family,
+    family: FamilyFilter,
 }
 
 impl HostSockDiag {
     /// The calling thread must be inside `netns`.
-    pub(super) fn new(netns: Netns, family: Family) -> Result<Self, DumpError> {
+    pub(super) fn new(netns: Netns, family: FamilyFilter) -> Result<Self, DumpError> {
         Ok(Self { lister: Lister::new(netns)?, family })
     }
 

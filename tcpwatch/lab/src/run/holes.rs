@@ -9,19 +9,19 @@ use std::{collections::HashSet, time::Duration};
 
 use tcpwatch_core::{
     event::{Endpoints, KernelTime, SegmentEvent, TcpFlags, Way},
-    track::News,
+    track::TrackedEvent,
 };
 
 use crate::{
     host::Host,
-    story::{Moment, MomentKind},
+    story::{MomentKind, StoryEvent},
 };
 
 /// The kernel reports a retransmission immediately after it has passed the segment down.
 const AT_ONCE: Duration = Duration::from_millis(2);
 
 /// The number of missing changes and retransmissions.
-pub(super) fn count(story: &[Moment]) -> u64 {
+pub(super) fn count(story: &[StoryEvent]) -> u64 {
     let reported: Vec<_> = story.iter().filter_map(retransmission).collect();
     let is_reported = |host: Host, segment: &SegmentEvent| {
         reported.iter().any(|(on, at, ends)| {
@@ -46,8 +46,10 @@ pub(super) fn count(story: &[Moment]) -> u64 {
                     sent.insert(it);
                 }
             }
-            MomentKind::News(news) => {
-                holes += u64::from(matches!(&**news, News::Change(change) if change.inferred));
+            MomentKind::TrackedEvent(tracked) => {
+                holes += u64::from(
+                    matches!(&**tracked, TrackedEvent::Change(change) if change.inferred),
+                );
             }
             _ => {}
         }
@@ -63,10 +65,10 @@ fn takes_sequence_space(segment: &SegmentEvent) -> bool {
     takes && !is_syn_ack && !flags.has(TcpFlags::RST)
 }
 
-fn retransmission(moment: &Moment) -> Option<(Host, KernelTime, Endpoints)> {
+fn retransmission(moment: &StoryEvent) -> Option<(Host, KernelTime, Endpoints)> {
     match &moment.what {
-        MomentKind::News(news) => match &**news {
-            News::Retransmit(again) => Some((moment.host, again.at, again.subject.ends)),
+        MomentKind::TrackedEvent(tracked) => match &**tracked {
+            TrackedEvent::Retransmit(again) => Some((moment.host, again.at, again.subject.ends)),
             _ => None,
         },
         _ => None,
@@ -76,19 +78,19 @@ fn retransmission(moment: &Moment) -> Option<(Host, KernelTime, Endpoints)> {
 #[cfg(test)]
 mod tests {
     use tcpwatch_core::{
-        event::{Endpoint, Netns, Segment, TcpOptions, TcpState},
-        track::{Retransmit, Subject},
+        event::{Endpoint, Netns, SegmentKind, TcpOptions, TcpState},
+        track::{Subject, TrackedRetransmit},
     };
-    use tcpwatch_kernel::probe::filters::Family;
+    use tcpwatch_kernel::probe::filters::FamilyFilter;
 
     use super::*;
 
     fn ends() -> Endpoints {
-        let end = |host: Host, port| Endpoint { address: host.address(Family::V4), port };
+        let end = |host: Host, port| Endpoint { address: host.address(FamilyFilter::V4), port };
         Endpoints { local: end(Host::Client, 40_000), remote: end(Host::Server, 11_111) }
     }
 
-    fn syn(at: u64) -> Moment {
+    fn syn(at: u64) -> StoryEvent {
         let segment = SegmentEvent {
             at: KernelTime(at),
             netns: Netns(1),
@@ -103,17 +105,17 @@ mod tests {
             dropped_by: None,
         };
         let at = segment.at;
-        Moment { at, host: Host::Client, what: MomentKind::Segment(Box::new(segment)) }
+        StoryEvent { at, host: Host::Client, what: MomentKind::Segment(Box::new(segment)) }
     }
 
-    fn retry(at: u64) -> Moment {
+    fn retry(at: u64) -> StoryEvent {
         let at = KernelTime(at);
         let subject = Subject::unknown(None, Netns(1), ends());
-        let news = News::Retransmit(Retransmit {
+        let tracked = TrackedEvent::Retransmit(TrackedRetransmit {
             at,
             subject,
             state: TcpState::SynSent,
-            segment: Segment::Syn,
+            segment: SegmentKind::Syn,
             attempt: 1,
             early: false,
             since_last: None,
@@ -123,7 +125,7 @@ mod tests {
             sent: true,
             queue: None,
         });
-        Moment { at, host: Host::Client, what: MomentKind::News(Box::new(news)) }
+        StoryEvent { at, host: Host::Client, what: MomentKind::TrackedEvent(Box::new(tracked)) }
     }
 
     #[test]

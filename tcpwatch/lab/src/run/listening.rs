@@ -15,7 +15,7 @@ use crate::{
     host::Host,
     hosts::World,
     scenario::{Condition, DropRule},
-    story::{Moment, MomentKind},
+    story::{MomentKind, StoryEvent},
 };
 
 /// An event may arrive this much later than events that happened after it; until then nothing is shown.
@@ -29,12 +29,12 @@ const MISSED: Duration = Duration::from_secs(3);
 
 pub(super) struct Listening<'a, S> {
     rules: &'a [DropRule],
-    moments: UnboundedReceiver<Moment>,
+    moments: UnboundedReceiver<StoryEvent>,
     progress: StepProgress,
     /// Events not shown yet, in order; the number separates those of the same nanosecond.
-    held: BTreeMap<(KernelTime, u64), Moment>,
+    held: BTreeMap<(KernelTime, u64), StoryEvent>,
     number: u64,
-    story: Vec<Moment>,
+    story: Vec<StoryEvent>,
     show: S,
     seen: [Vec<TcpState>; 2],
     next_query: Instant,
@@ -43,8 +43,12 @@ pub(super) struct Listening<'a, S> {
     warnings: Vec<String>,
 }
 
-impl<'a, S: FnMut(&Moment)> Listening<'a, S> {
-    pub(super) fn new(rules: &'a [DropRule], moments: UnboundedReceiver<Moment>, show: S) -> Self {
+impl<'a, S: FnMut(&StoryEvent)> Listening<'a, S> {
+    pub(super) fn new(
+        rules: &'a [DropRule],
+        moments: UnboundedReceiver<StoryEvent>,
+        show: S,
+    ) -> Self {
         Self {
             rules,
             moments,
@@ -176,7 +180,7 @@ impl<'a, S: FnMut(&Moment)> Listening<'a, S> {
         states.sort_unstable_by_key(|state| state.to_kernel());
         let Some(seen) = self.seen.get_mut(place).filter(|seen| **seen != states) else { return };
         seen.clone_from(&states);
-        self.take(Moment { at, host, what: MomentKind::Witness(states) });
+        self.take(StoryEvent { at, host, what: MomentKind::Witness(states) });
     }
 
     fn catch_up(&mut self) {
@@ -185,9 +189,9 @@ impl<'a, S: FnMut(&Moment)> Listening<'a, S> {
         }
     }
 
-    fn take(&mut self, moment: Moment) {
+    fn take(&mut self, moment: StoryEvent) {
         self.progress.take(&moment);
-        if matches!(moment.what, MomentKind::News(_)) {
+        if matches!(moment.what, MomentKind::TrackedEvent(_)) {
             self.apart_since = None;
             self.next_query = self.next_query.min(Instant::now() + QUERY_AFTER);
         }
@@ -207,7 +211,7 @@ impl<'a, S: FnMut(&Moment)> Listening<'a, S> {
     }
 
     /// All events in order, and warnings.
-    pub(super) fn into_story(mut self) -> (Vec<Moment>, Vec<String>) {
+    pub(super) fn into_story(mut self) -> (Vec<StoryEvent>, Vec<String>) {
         self.catch_up();
         self.show_until(KernelTime(u64::MAX));
         self.story.sort_by_key(|moment| moment.at);
@@ -219,28 +223,32 @@ impl<'a, S: FnMut(&Moment)> Listening<'a, S> {
 mod tests {
     use tcpwatch_core::{
         event::{Cookie, Endpoint, Endpoints, Netns},
-        track::{Change, News, Subject},
+        track::{Change, Subject, TrackedEvent},
     };
-    use tcpwatch_kernel::probe::filters::Family;
+    use tcpwatch_kernel::probe::filters::FamilyFilter;
     use tokio::sync::mpsc::unbounded_channel;
 
     use super::*;
     use TcpState::{Established, FinWait1, FinWait2};
 
-    fn change(from: TcpState, to: TcpState) -> Moment {
-        let end = |host: Host, port| Endpoint { address: host.address(Family::V4), port };
+    fn change(from: TcpState, to: TcpState) -> StoryEvent {
+        let end = |host: Host, port| Endpoint { address: host.address(FamilyFilter::V4), port };
         let ends =
             Endpoints { local: end(Host::Client, 40_000), remote: end(Host::Server, 11_111) };
         let subject = Subject::unknown(Some(Cookie(1)), Netns(1), ends);
         let at = KernelTime(1);
         let change = Change::plain(at, subject, (from, None), to);
-        Moment { at, host: Host::Client, what: MomentKind::News(Box::new(News::Change(change))) }
+        StoryEvent {
+            at,
+            host: Host::Client,
+            what: MomentKind::TrackedEvent(Box::new(TrackedEvent::Change(change))),
+        }
     }
 
     /// The result of a query that finds this state, so long after the last change in the live log.
     fn missed_after(found: TcpState, since: Duration) -> Option<String> {
         let (_sender, moments) = unbounded_channel();
-        let mut listening = Listening::new(&[], moments, |_: &Moment| {});
+        let mut listening = Listening::new(&[], moments, |_: &StoryEvent| {});
         listening.take(change(Established, FinWait1));
         listening.witness(KernelTime(2), Host::Client, 0, vec![found]);
         listening.compare();
@@ -265,7 +273,7 @@ mod tests {
     #[test]
     fn whatever_is_told_starts_the_wait_again() {
         let (_sender, moments) = unbounded_channel();
-        let mut listening = Listening::new(&[], moments, |_: &Moment| {});
+        let mut listening = Listening::new(&[], moments, |_: &StoryEvent| {});
         listening.witness(KernelTime(2), Host::Client, 0, vec![FinWait2]);
         listening.apart_since = Instant::now().checked_sub(MISSED);
         assert!(listening.missed().is_some());

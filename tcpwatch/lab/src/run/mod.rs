@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result, bail};
 use tcpwatch_core::timing::wheel::TickRate;
 use tcpwatch_kernel::{
     clock,
-    probe::{Tap, filters::Family},
+    probe::{Tap, filters::FamilyFilter},
     source::sysctls,
 };
 use tokio::{
@@ -28,7 +28,7 @@ use super::{
     host::Host,
     hosts::{self, LINK, World},
     scenario::{Action, Condition, DropRule, Scenario, ScenarioStep},
-    story::{Moment, MomentKind, Profile, Run},
+    story::{MomentKind, Profile, Run, StoryEvent},
 };
 use control::Control;
 use listening::Listening;
@@ -89,9 +89,9 @@ impl Laboratory {
     pub async fn run(
         &self,
         scenario: &Arc<Scenario>,
-        how: (Profile, Family),
+        how: (Profile, FamilyFilter),
         number: u32,
-        mut show: impl FnMut(&Moment),
+        mut show: impl FnMut(&StoryEvent),
     ) -> Result<Run> {
         let mut run = if scenario.takes < LONG {
             self.run_once(scenario, how, number, &mut show).await?
@@ -111,9 +111,9 @@ impl Laboratory {
     async fn run_with_a_spare(
         &self,
         scenario: &Arc<Scenario>,
-        how: (Profile, Family),
+        how: (Profile, FamilyFilter),
         number: u32,
-        show: impl FnMut(&Moment),
+        show: impl FnMut(&StoryEvent),
     ) -> Result<Run> {
         let mut spare = pin!(async {
             sleep(APART).await;
@@ -142,15 +142,15 @@ impl Laboratory {
     async fn build(
         &self,
         scenario: &Scenario,
-        family: Family,
+        family: FamilyFilter,
         number: u32,
-        story: &mpsc::UnboundedSender<Moment>,
+        story: &mpsc::UnboundedSender<StoryEvent>,
     ) -> Result<(World, Vec<(Link, Subscription)>)> {
-        let plan = hosts::Plan {
+        let plan = hosts::HostsPlan {
             family,
             sysctls: &scenario.sysctls,
             ifindex_base: FIRST_INDEX + 2 * number,
-            program: hosts::Plan::this_program(),
+            program: hosts::HostsPlan::this_program(),
         };
         let building = self.building.acquire().await?;
         let world = World::build(&plan, story.clone()).await?;
@@ -175,9 +175,9 @@ impl Laboratory {
     pub async fn run_once(
         &self,
         scenario: &Arc<Scenario>,
-        (profile, family): (Profile, Family),
+        (profile, family): (Profile, FamilyFilter),
         number: u32,
-        show: impl FnMut(&Moment),
+        show: impl FnMut(&StoryEvent),
     ) -> Result<Run> {
         let (story, moments) = mpsc::unbounded_channel();
         let (mut world, _watched) = self.build(scenario, family, number, &story).await?;
@@ -254,11 +254,11 @@ struct RunInProgress<'a, S> {
     lost_before: u64,
     /// Changes for which a step has waited too long.
     missed: u64,
-    story: mpsc::UnboundedSender<Moment>,
+    story: mpsc::UnboundedSender<StoryEvent>,
     listening: Listening<'a, S>,
 }
 
-impl<S: FnMut(&Moment)> RunInProgress<'_, S> {
+impl<S: FnMut(&StoryEvent)> RunInProgress<'_, S> {
     async fn all_steps(&mut self) -> Result<()> {
         for (slot, rule) in self.scenario.rules.iter().enumerate() {
             if rule.from_start {
@@ -348,7 +348,7 @@ impl<S: FnMut(&Moment)> RunInProgress<'_, S> {
 
     fn record(&self, host: Host, what: MomentKind) {
         // The receiver lives as long as `self`.
-        drop(self.story.send(Moment { at: clock::now(), host, what }));
+        drop(self.story.send(StoryEvent { at: clock::now(), host, what }));
     }
 
     fn dropped(&self) -> Result<Vec<u64>> {

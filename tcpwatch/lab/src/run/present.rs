@@ -65,13 +65,13 @@ mod tests {
         event::{Endpoint, KernelTime, Netns},
         track::Subject,
     };
-    use tcpwatch_kernel::probe::filters::Family;
+    use tcpwatch_kernel::probe::filters::FamilyFilter;
 
     use super::*;
     use TcpState::{Closed, Established, FinWait2, Listen, SynRecv, TimeWait};
 
     fn change(cookie: Option<u64>, from: TcpState, to: TcpState) -> Change {
-        let end = |host: Host, port| Endpoint { address: host.address(Family::V4), port };
+        let end = |host: Host, port| Endpoint { address: host.address(FamilyFilter::V4), port };
         let remote = if from == Listen && to == Closed || to == Listen { 0 } else { 40_000 };
         let ends =
             Endpoints { local: end(Host::Server, 11_111), remote: end(Host::Client, remote) };

@@ -3,15 +3,15 @@
 use std::collections::{BTreeMap, HashMap};
 
 use tcpwatch_core::{
-    event::{Segment, TcpFlags, TcpState, Way},
-    track::{Change, News},
+    event::{SegmentKind, TcpFlags, TcpState, Way},
+    track::{Change, TrackedEvent},
 };
 
 use super::{present::Present, words};
 use crate::{
     host::Host,
     scenario::{Condition, DropRule},
-    story::{Moment, MomentKind},
+    story::{MomentKind, StoryEvent},
 };
 
 /// Counts and states.
@@ -20,7 +20,7 @@ pub(super) struct StepProgress {
     present: Present,
     /// States entered since the last step other than a wait.
     entered: Vec<(Host, TcpState)>,
-    again: BTreeMap<(Host, Segment), u32>,
+    again: BTreeMap<(Host, SegmentKind), u32>,
     arrived: Vec<(Host, TcpFlags)>,
     /// The latest calls, and whether they have returned.
     calls: BTreeMap<(Host, String, String), bool>,
@@ -34,10 +34,10 @@ impl StepProgress {
         self.entered.clear();
     }
 
-    pub(super) fn take(&mut self, moment: &Moment) {
+    pub(super) fn take(&mut self, moment: &StoryEvent) {
         let host = moment.host;
         match &moment.what {
-            MomentKind::News(news) => self.event(host, news),
+            MomentKind::TrackedEvent(tracked) => self.event(host, tracked),
             MomentKind::Segment(segment) => {
                 if segment.way == Way::In {
                     self.arrived.push((host, segment.flags));
@@ -62,10 +62,10 @@ impl StepProgress {
         }
     }
 
-    fn event(&mut self, host: Host, news: &News) {
-        match news {
-            News::Change(change) => self.change(host, change),
-            News::Retransmit(again) => {
+    fn event(&mut self, host: Host, tracked: &TrackedEvent) {
+        match tracked {
+            TrackedEvent::Change(change) => self.change(host, change),
+            TrackedEvent::Retransmit(again) => {
                 *self.again.entry((host, again.segment)).or_default() += 1;
             }
             _ => {}
@@ -93,7 +93,7 @@ impl StepProgress {
         }
     }
 
-    fn sent_again(&self, host: Host, segment: Segment) -> u32 {
+    fn sent_again(&self, host: Host, segment: SegmentKind) -> u32 {
         self.again.get(&(host, segment)).copied().unwrap_or(0)
     }
 

@@ -4,11 +4,11 @@ use tcpwatch_core::event::TcpState;
 
 use crate::{
     scenario::{Condition, DropRule},
-    story::{Moment, MomentKind},
+    story::{MomentKind, StoryEvent},
 };
 
 /// A warning for each rule that dropped nothing; `dropped` has the counts by slot.
-pub(super) fn idle_rules(rules: &[DropRule], dropped: &[u64], story: &[Moment]) -> Vec<String> {
+pub(super) fn idle_rules(rules: &[DropRule], dropped: &[u64], story: &[StoryEvent]) -> Vec<String> {
     let is_set = |slot| {
         story.iter().any(|moment| matches!(moment.what, MomentKind::RuleSet(set) if set == slot))
     };

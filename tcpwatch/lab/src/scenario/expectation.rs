@@ -1,7 +1,7 @@
 //! What a scenario expects of one host. `lab/expect` judges it.
 
 use tcpwatch_core::{
-    event::{ResetDirection, Segment, TcpFlags, TcpState, Way},
+    event::{ResetDirection, SegmentKind, TcpFlags, TcpState, Way},
     track::{Handshake, Reason},
 };
 
@@ -81,7 +81,7 @@ pub enum Lasts {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Retries {
     /// The segment.
-    pub segment: Segment,
+    pub segment: SegmentKind,
     /// When each is sent, and when the kernel gives up.
     pub schedule: Option<Expression>,
     /// Only this many are judged, because the scenario ends them.

@@ -7,7 +7,7 @@ pub mod step;
 
 use std::{collections::BTreeMap, time::Duration};
 
-use tcpwatch_kernel::probe::Drops;
+use tcpwatch_kernel::probe::DroppedSegments;
 
 use super::host::Host;
 pub use expectation::Expectation;
@@ -50,7 +50,7 @@ pub struct DropRule {
     /// The host on whose link it drops.
     pub host: Host,
     /// The segments that it drops.
-    pub drops: Drops,
+    pub drops: DroppedSegments,
     /// Whether it is set from the beginning; otherwise a step sets it.
     pub from_start: bool,
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tcpwatch_core::event::{Segment, TcpFlags, TcpState};
+use tcpwatch_core::event::{SegmentKind, TcpFlags, TcpState};
 
 use crate::host::Host;
 
@@ -47,7 +47,7 @@ pub enum Condition {
         /// Which host.
         host: Host,
         /// The segment.
-        segment: Segment,
+        segment: SegmentKind,
         /// The number of retransmissions.
         count: u32,
     },

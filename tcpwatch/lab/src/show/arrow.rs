@@ -2,7 +2,7 @@
 
 use tcpwatch_view::terminal::style;
 
-use super::grid::Span;
+use super::grid::ColoredText;
 use crate::host::Host;
 
 /// What became of a segment.
@@ -42,7 +42,7 @@ pub(super) fn arrow(
     labels: &[String],
     (part, fate): (Part, Fate),
     passing: &[usize],
-) -> Vec<Span> {
+) -> Vec<ColoredText> {
     let mirrored = from == Host::Server;
     let head = match (part, fate, mirrored) {
         (Part::Departure, _, false) => '\u{2510}',
@@ -81,13 +81,13 @@ pub(super) fn arrow(
         Fate::DroppedThere | Fate::DroppedHere | Fate::Unknown => style::FAILURE,
     };
     let mut spans = vec![
-        Span::plain(" ".repeat(before)),
-        Span::new(tail, style::HEADER),
-        Span::new(first, style::HEADER),
-        Span::plain(label),
-        Span::new(stroke(behind), style::HEADER),
-        Span::new(head, look),
-        Span::plain(" ".repeat(blank)),
+        ColoredText::plain(" ".repeat(before)),
+        ColoredText::new(tail, style::HEADER),
+        ColoredText::new(first, style::HEADER),
+        ColoredText::plain(label),
+        ColoredText::new(stroke(behind), style::HEADER),
+        ColoredText::new(head, look),
+        ColoredText::plain(" ".repeat(blank)),
     ];
     if mirrored {
         spans.reverse();
@@ -96,12 +96,12 @@ pub(super) fn arrow(
 }
 
 /// An empty field.
-pub(super) fn nothing(field: usize, passing: &[usize]) -> Vec<Span> {
-    crossed(&[Span::plain(" ".repeat(field))], passing)
+pub(super) fn nothing(field: usize, passing: &[usize]) -> Vec<ColoredText> {
+    crossed(&[ColoredText::plain(" ".repeat(field))], passing)
 }
 
 /// Draws the arrows of earlier lines that pass in these columns.
-fn crossed(spans: &[Span], passing: &[usize]) -> Vec<Span> {
+fn crossed(spans: &[ColoredText], passing: &[usize]) -> Vec<ColoredText> {
     let mut column = 0;
     spans
         .iter()
@@ -114,7 +114,7 @@ fn crossed(spans: &[Span], passing: &[usize]) -> Vec<Span> {
                     other => other,
                 }
             });
-            Span::new(text.collect::<String>(), span.style)
+            ColoredText::new(text.collect::<String>(), span.style)
         })
         .filter(|span| !span.text.is_empty())
         .collect()

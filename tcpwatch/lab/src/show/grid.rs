@@ -4,10 +4,10 @@
 use std::time::Duration;
 
 use anstyle::Style;
-use tcpwatch_kernel::probe::filters::Family;
+use tcpwatch_kernel::probe::filters::FamilyFilter;
 use tcpwatch_view::terminal::style;
 
-use super::{Layout, table::wrapped};
+use super::{TerminalLayout, table::wrapped};
 use crate::{
     host::Host,
     scenario::{Action, CallKind, Scenario},
@@ -20,12 +20,12 @@ const STATE: usize = "ESTABLISHED".len();
 
 /// A piece of text with its colour.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Span {
+pub(super) struct ColoredText {
     pub(super) text: String,
     pub(super) style: Style,
 }
 
-impl Span {
+impl ColoredText {
     pub(super) fn new(text: impl Into<String>, style: Style) -> Self {
         Self { text: text.into(), style }
     }
@@ -76,9 +76,9 @@ impl<T> PerHost<T> {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Panel {
     /// The state entered at this time.
-    pub(super) state: Option<Span>,
+    pub(super) state: Option<ColoredText>,
     /// Calls and remarks.
-    pub(super) notes: Vec<Span>,
+    pub(super) notes: Vec<ColoredText>,
     /// The host's process is stopped.
     pub(super) stopped: bool,
     /// The state was entered earlier and continues.
@@ -91,7 +91,7 @@ pub(super) struct GridLine {
     pub(super) time: Option<Duration>,
     pub(super) panels: PerHost<Panel>,
     /// The text between the lifelines: as wide as the field, or empty.
-    pub(super) field: Vec<Span>,
+    pub(super) field: Vec<ColoredText>,
     /// Time passes; the lifelines are not drawn to scale.
     pub(super) folded: bool,
     /// The host that a segment reaches in this line: its remarks follow from that.
@@ -114,7 +114,7 @@ pub(super) struct Grid {
 
 impl Grid {
     /// Connections are numbered if there are several, which makes the states wider.
-    pub(super) fn new(layout: Layout, numbered: bool) -> Self {
+    pub(super) fn new(layout: TerminalLayout, numbered: bool) -> Self {
         let width = layout.columns();
         let field = (width * 3 / 10).clamp(26, 44);
         let panels = width.saturating_sub(TIME + 2 + field).min(112);
@@ -138,7 +138,7 @@ impl Grid {
     }
 
     /// Width of a remark beside a state.
-    fn beside(&self, host: Host, state: &Span) -> usize {
+    fn beside(&self, host: Host, state: &ColoredText) -> usize {
         let taken = match host {
             Host::Client => state.width(),
             Host::Server => state.width().max(self.state),
@@ -151,7 +151,7 @@ impl Grid {
         &self,
         title: &str,
         scenario: &Scenario,
-        family: Family,
+        family: FamilyFilter,
         out: &mut Vec<u8>,
     ) {
         style::paint(style::PLAIN.bold(), title.as_bytes(), self.color, out);
@@ -182,14 +182,14 @@ impl Grid {
     pub(super) fn write(&mut self, line: &GridLine, out: &mut Vec<u8>) {
         let mut line = line.clone();
         let (mut above, mut below) =
-            (PerHost::<Vec<Span>>::default(), PerHost::<Vec<Span>>::default());
+            (PerHost::<Vec<ColoredText>>::default(), PerHost::<Vec<ColoredText>>::default());
         for host in Host::ALL {
             let room = self.room(host);
             let panel = line.panels.of_mut(host);
             let beside = panel.state.as_ref().map_or(room, |state| self.beside(host, state));
             let notes = std::mem::take(&mut panel.notes);
             let mut lines = flowed(&notes, beside, room);
-            let fits = |note: &Span| note.width() <= beside;
+            let fits = |note: &ColoredText| note.width() <= beside;
             if line.brings == Some(host) {
                 if lines.first().is_some_and(fits) {
                     panel.notes = vec![lines.remove(0)];
@@ -208,7 +208,7 @@ impl Grid {
     }
 
     /// Appends lines of remarks only.
-    fn extra(&mut self, line: &GridLine, notes: &PerHost<Vec<Span>>, out: &mut Vec<u8>) {
+    fn extra(&mut self, line: &GridLine, notes: &PerHost<Vec<ColoredText>>, out: &mut Vec<u8>) {
         let count = Host::ALL.map(|host| notes.of(host).len()).into_iter().max();
         for number in 0..count.unwrap_or_default() {
             let mut extra =
@@ -227,7 +227,7 @@ impl Grid {
         self.client(line.panels.of(Host::Client), &mut spans);
         spans.push(lifeline(line, Host::Client));
         if line.field.is_empty() {
-            spans.push(Span::plain(" ".repeat(self.field)));
+            spans.push(ColoredText::plain(" ".repeat(self.field)));
         } else {
             spans.extend(line.field.iter().cloned());
         }
@@ -243,42 +243,42 @@ impl Grid {
     }
 
     /// A time that equals that of the line above is dim.
-    fn time(&mut self, time: Option<Duration>) -> Span {
-        let Some(time) = time else { return Span::plain(" ".repeat(TIME)) };
+    fn time(&mut self, time: Option<Duration>) -> ColoredText {
+        let Some(time) = time else { return ColoredText::plain(" ".repeat(TIME)) };
         let text = format!("{:>4}.{:04}  ", time.as_secs(), time.subsec_micros() / 100);
         let look = if text == self.last_time { style::HEADER } else { style::PLAIN };
         self.last_time.clone_from(&text);
-        Span::new(text, look)
+        ColoredText::new(text, look)
     }
 
     /// The client's panel: calls at the outer edge, the state at the lifeline.
-    fn client(&self, panel: &Panel, spans: &mut Vec<Span>) {
+    fn client(&self, panel: &Panel, spans: &mut Vec<ColoredText>) {
         let state = panel.state.as_ref();
         let taken = state.map_or(0, |state| state.width() + 1);
         let notes = fitted(&panel.notes, self.room(Host::Client).saturating_sub(taken));
         let blank = self.left.saturating_sub(width_of(&notes) + taken);
         spans.extend(notes);
-        spans.push(Span::plain(" ".repeat(blank)));
+        spans.push(ColoredText::plain(" ".repeat(blank)));
         if let Some(state) = state {
             spans.push(state.clone());
-            spans.push(Span::plain(" "));
+            spans.push(ColoredText::plain(" "));
         }
     }
 
     /// The server's panel: the state at the lifeline; calls in a column of their own, or where they have room.
-    fn server(&self, panel: &Panel, spans: &mut Vec<Span>) {
+    fn server(&self, panel: &Panel, spans: &mut Vec<ColoredText>) {
         let state = panel.state.as_ref();
         let taken = state.map_or(0, |state| state.width() + 1);
         let notes = fitted(&panel.notes, self.room(Host::Server).saturating_sub(taken));
         let column = (1 + self.state + 2).max(taken + 1);
         let column = if column + width_of(&notes) <= self.right { column } else { taken + 1 };
-        spans.push(Span::plain(" "));
+        spans.push(ColoredText::plain(" "));
         if let Some(state) = state {
             spans.push(state.clone());
         }
-        let written = 1 + state.map_or(0, Span::width);
+        let written = 1 + state.map_or(0, ColoredText::width);
         if !notes.is_empty() {
-            spans.push(Span::plain(" ".repeat(column.saturating_sub(written))));
+            spans.push(ColoredText::plain(" ".repeat(column.saturating_sub(written))));
             spans.extend(notes);
         }
     }
@@ -295,34 +295,34 @@ fn port(scenario: &Scenario, wanted: Host) -> Option<u16> {
     })
 }
 
-fn lifeline(line: &GridLine, host: Host) -> Span {
+fn lifeline(line: &GridLine, host: Host) -> ColoredText {
     let panel = line.panels.of(host);
     match (&panel.state, line.folded || panel.still, panel.stopped) {
-        (Some(state), false, _) => Span::new("\u{25cf}", state.style),
-        (_, true, _) => Span::new("\u{2506}", style::HEADER),
-        (None, false, true) => Span::plain("\u{2016}"),
-        (None, false, false) => Span::new("\u{2502}", style::HEADER),
+        (Some(state), false, _) => ColoredText::new("\u{25cf}", state.style),
+        (_, true, _) => ColoredText::new("\u{2506}", style::HEADER),
+        (None, false, true) => ColoredText::plain("\u{2016}"),
+        (None, false, false) => ColoredText::new("\u{2502}", style::HEADER),
     }
 }
 
-fn width_of(spans: &[Span]) -> usize {
-    spans.iter().map(Span::width).sum()
+fn width_of(spans: &[ColoredText]) -> usize {
+    spans.iter().map(ColoredText::width).sum()
 }
 
 /// The notes, separated by commas.
-fn joined(notes: &[Span]) -> Span {
+fn joined(notes: &[ColoredText]) -> ColoredText {
     let text = notes.iter().map(|note| note.text.as_str()).collect::<Vec<_>>().join(", ");
     let look = notes.iter().map(|note| note.style).find(|look| !look.is_plain());
-    Span::new(text, look.unwrap_or_default())
+    ColoredText::new(text, look.unwrap_or_default())
 }
 
 /// Remarks in as few lines as they need, wrapped if too long; `beside` is the width beside a state, which the last line
 /// has.
-fn flowed(notes: &[Span], beside: usize, room: usize) -> Vec<Span> {
-    let mut lines: Vec<Vec<Span>> = Vec::new();
+fn flowed(notes: &[ColoredText], beside: usize, room: usize) -> Vec<ColoredText> {
+    let mut lines: Vec<Vec<ColoredText>> = Vec::new();
     for note in notes.iter().rev() {
         let width = if lines.len() == 1 { beside } else { room };
-        let comma = |line: &[Span]| width_of(line) + 2 * line.len() + note.width();
+        let comma = |line: &[ColoredText]| width_of(line) + 2 * line.len() + note.width();
         match lines.last_mut() {
             Some(line) if comma(line) <= width => line.insert(0, note.clone()),
             _ => lines.push(vec![note.clone()]),
@@ -330,12 +330,12 @@ fn flowed(notes: &[Span], beside: usize, room: usize) -> Vec<Span> {
     }
     let lines = lines.iter().rev().map(|line| joined(line));
     let wrapped = lines.flat_map(|line| {
-        wrapped(&line.text, room).into_iter().map(move |text| Span::new(text, line.style))
+        wrapped(&line.text, room).into_iter().map(move |text| ColoredText::new(text, line.style))
     });
     wrapped.collect()
 }
 
 /// Remarks cut to the available width.
-fn fitted(notes: &[Span], room: usize) -> Vec<Span> {
+fn fitted(notes: &[ColoredText], room: usize) -> Vec<ColoredText> {
     notes.iter().map(|note| note.cut(room)).collect()
 }

@@ -16,16 +16,16 @@ mod words;
 use tcpwatch_core::event::TcpState;
 
 pub use diagram::diagram;
-pub use progress::Progress;
-pub use report::{Report, ReportError};
-pub use timeline::Timeline;
+pub use progress::RunProgress;
+pub use report::{ReportError, ReportFile};
+pub use timeline::TimelineWriter;
 pub use verdicts::verdicts;
 
 use crate::scenario::Scenario;
 
 /// Properties of the terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Layout {
+pub struct TerminalLayout {
     /// Whether to use colours.
     pub color: bool,
     /// Maximal width of a line, in columns; 100 without a terminal. A value below [`LEAST_WIDTH`](Self::LEAST_WIDTH)
@@ -33,7 +33,7 @@ pub struct Layout {
     pub width: usize,
 }
 
-impl Layout {
+impl TerminalLayout {
     /// Width without a terminal.
     pub const USUAL_WIDTH: usize = 100;
     /// Width of two lifelines, an arrow and the longest state.
@@ -45,7 +45,7 @@ impl Layout {
 }
 
 /// Appends the heading of a run: its name, title and claim.
-pub fn heading(layout: Layout, scenario: &Scenario, out: &mut Vec<u8>) {
+pub fn heading(layout: TerminalLayout, scenario: &Scenario, out: &mut Vec<u8>) {
     use tcpwatch_view::terminal::style;
     let name = format!("{} \u{b7} {}\n", scenario.name, scenario.title);
     style::paint(anstyle::Style::new().bold(), name.as_bytes(), layout.color, out);

@@ -4,11 +4,11 @@
 use std::time::Duration;
 
 use tcpwatch_core::event::KernelTime;
-use tcpwatch_kernel::probe::filters::Family;
+use tcpwatch_kernel::probe::filters::FamilyFilter;
 use tcpwatch_view::terminal::style;
 
 use super::{
-    Layout,
+    TerminalLayout,
     table::{Cell, table},
     verdicts::{details, sum},
     words::seconds,
@@ -19,15 +19,15 @@ use crate::story::{LeftOut, Profile, Run};
 #[derive(Clone, Debug)]
 struct UnfinishedRun {
     name: String,
-    family: Family,
+    family: FamilyFilter,
     since: KernelTime,
     about: Option<Duration>,
 }
 
 /// The progress of many runs.
 #[derive(Debug)]
-pub struct Progress {
-    layout: Layout,
+pub struct RunProgress {
+    layout: TerminalLayout,
     /// Whether the line can be rewritten.
     terminal: bool,
     total: usize,
@@ -37,15 +37,21 @@ pub struct Progress {
     shown: bool,
 }
 
-impl Progress {
+impl RunProgress {
     /// The progress before the first run; `terminal` is whether a line can be rewritten.
     #[must_use]
-    pub const fn new(layout: Layout, terminal: bool, total: usize) -> Self {
+    pub const fn new(layout: TerminalLayout, terminal: bool, total: usize) -> Self {
         Self { layout, terminal, total, done: 0, failed: 0, running: Vec::new(), shown: false }
     }
 
     /// A run began; `about` is its expected duration, if known.
-    pub fn began(&mut self, name: &str, family: Family, at: KernelTime, about: Option<Duration>) {
+    pub fn began(
+        &mut self,
+        name: &str,
+        family: FamilyFilter,
+        at: KernelTime,
+        about: Option<Duration>,
+    ) {
         self.running.push(UnfinishedRun { name: name.to_owned(), family, since: at, about });
     }
 
@@ -115,7 +121,7 @@ impl Progress {
     pub fn summary(&mut self, runs: &[Run], left_out: &[LeftOut], out: &mut Vec<u8>) {
         self.clear(out);
         let mut sorted: Vec<&Run> = runs.iter().collect();
-        sorted.sort_by_key(|run| (&run.scenario.name, run.family == Family::V6));
+        sorted.sort_by_key(|run| (&run.scenario.name, run.family == FamilyFilter::V6));
         // Without a terminal their lines have been written.
         if self.terminal {
             let rows: Vec<_> = sorted.iter().map(|run| (row(run).to_vec(), None)).collect();
@@ -150,7 +156,7 @@ fn total(runs: &[Run], left_out: usize) -> (String, anstyle::Style) {
         return (text, style::SETUP);
     };
     let unit = if failed == 1 { "run" } else { "runs" };
-    let family = if first.family == Family::V6 { " -6" } else { "" };
+    let family = if first.family == FamilyFilter::V6 { " -6" } else { "" };
     let profile = match first.profile {
         Profile::Quick => " --profile quick",
         Profile::Full => "",
@@ -183,9 +189,9 @@ fn row(run: &Run) -> [Cell; 5] {
 }
 
 /// The family's short name.
-pub(super) const fn family(family: Family) -> &'static str {
+pub(super) const fn family(family: FamilyFilter) -> &'static str {
     match family {
-        Family::V4 => "v4",
-        Family::V6 => "v6",
+        FamilyFilter::V4 => "v4",
+        FamilyFilter::V6 => "v6",
     }
 }

@@ -2,29 +2,29 @@
 
 use tcpwatch_core::{
     event::{Endpoints, KernelTime, SegmentEvent, TcpState, Way},
-    track::News,
+    track::TrackedEvent,
 };
-use tcpwatch_kernel::probe::filters::Family;
+use tcpwatch_kernel::probe::filters::FamilyFilter;
 use tcpwatch_view::terminal::style;
 
 use super::{
-    Layout,
+    TerminalLayout,
     arrow::{Fate, Part, arrow},
-    grid::{Grid, GridLine, PerHost, Span},
+    grid::{ColoredText, Grid, GridLine, PerHost},
     words::{self, Connections, Namer},
 };
 use crate::{
     host::Host,
     scenario::{Scenario, Signal},
-    story::{Moment, MomentKind, SystemCall},
+    story::{MomentKind, StoryEvent, SystemCall},
 };
 
 /// Writes a run's moments. The header precedes the first line.
 #[derive(Debug)]
-pub struct Timeline {
+pub struct TimelineWriter {
     grid: Grid,
     scenario: Scenario,
-    family: Family,
+    family: FamilyFilter,
     started: KernelTime,
     begun: bool,
     stopped: PerHost<bool>,
@@ -32,10 +32,15 @@ pub struct Timeline {
     namer: Namer,
 }
 
-impl Timeline {
+impl TimelineWriter {
     /// Times are shown in seconds since `started`.
     #[must_use]
-    pub fn new(layout: Layout, scenario: &Scenario, family: Family, started: KernelTime) -> Self {
+    pub fn new(
+        layout: TerminalLayout,
+        scenario: &Scenario,
+        family: FamilyFilter,
+        started: KernelTime,
+    ) -> Self {
         Self {
             grid: Grid::new(layout, false),
             scenario: scenario.clone(),
@@ -49,7 +54,7 @@ impl Timeline {
     }
 
     /// Appends a moment's line. Answers of `sock_diag` and the summary of a connection have none.
-    pub fn moment(&mut self, moment: &Moment, out: &mut Vec<u8>) {
+    pub fn moment(&mut self, moment: &StoryEvent, out: &mut Vec<u8>) {
         let mut line =
             GridLine { time: Some(moment.at.since(self.started)), ..GridLine::default() };
         let panel = line.panels.of_mut(moment.host);
@@ -62,8 +67,8 @@ impl Timeline {
                 }
                 panel.notes.push(words::signal(*signal, self.grid.room(moment.host)));
             }
-            MomentKind::News(news) => {
-                let shown = self.news(moment.host, news);
+            MomentKind::TrackedEvent(tracked) => {
+                let shown = self.tracked(moment.host, tracked);
                 let Some((state, notes)) = shown else { return };
                 let panel = line.panels.of_mut(moment.host);
                 panel.state = state;
@@ -91,35 +96,39 @@ impl Timeline {
     }
 
     /// A state, and remarks.
-    fn news(&mut self, host: Host, news: &News) -> Option<(Option<Span>, Vec<Span>)> {
-        Some(match news {
-            News::Change(change) => {
+    fn tracked(
+        &mut self,
+        host: Host,
+        tracked: &TrackedEvent,
+    ) -> Option<(Option<ColoredText>, Vec<ColoredText>)> {
+        Some(match tracked {
+            TrackedEvent::Change(change) => {
                 let state = self.state(host, change.to, &change.subject.ends);
                 (Some(state), words::remarks(change))
             }
-            News::Restart(restart) => {
+            TrackedEvent::Restart(restart) => {
                 let state = self.state(host, restart.state, &restart.subject.ends);
                 (Some(state), vec![words::restart(restart)])
             }
-            News::Retransmit(again) => {
+            TrackedEvent::Retransmit(again) => {
                 let text = words::retry(again).into_iter().next()?;
-                (None, vec![Span::new(text, style::FAILURE)])
+                (None, vec![ColoredText::new(text, style::FAILURE)])
             }
-            News::Reset(reset) => (None, vec![words::reset(reset)]),
-            News::Error(error) => (None, vec![words::error(&error.event)]),
+            TrackedEvent::Reset(reset) => (None, vec![words::reset(reset)]),
+            TrackedEvent::Error(error) => (None, vec![words::error(&error.event)]),
             // The summary of a connection repeats earlier events; segments are moments of their own.
             _ => return None,
         })
     }
 
     /// A state's name, with the connection's number from the second connection on.
-    fn state(&mut self, host: Host, state: TcpState, ends: &Endpoints) -> Span {
+    fn state(&mut self, host: Host, state: TcpState, ends: &Endpoints) -> ColoredText {
         let number = self.connections.number(host, ends).filter(|number| *number > 1);
         let number = number.map(|number| format!(" #{number}")).unwrap_or_default();
-        Span::new(format!("{state}{number}"), style::of_state(state))
+        ColoredText::new(format!("{state}{number}"), style::of_state(state))
     }
 
-    fn segment(&mut self, host: Host, segment: &SegmentEvent) -> Vec<Span> {
+    fn segment(&mut self, host: Host, segment: &SegmentEvent) -> Vec<ColoredText> {
         let (from, part) = match segment.way {
             Way::Out => (host, Part::Departure),
             Way::In => (host.peer(), Part::Arrival),
@@ -137,8 +146,8 @@ impl Timeline {
 }
 
 /// As strace shows it; a call that has not returned has no result.
-fn called(call: &SystemCall) -> Span {
+fn called(call: &SystemCall) -> ColoredText {
     let look = if matches!(call.result, Some(Err(_))) { style::FAILURE } else { style::PLAIN };
     let open = if call.result.is_none() { " \u{2026}" } else { "" };
-    Span::new(format!("{}{open}", call.line()), look)
+    ColoredText::new(format!("{}{open}", call.line()), look)
 }

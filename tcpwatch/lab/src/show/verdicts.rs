@@ -6,7 +6,7 @@ use anstyle::Style;
 use tcpwatch_view::terminal::style;
 
 use super::{
-    Layout,
+    TerminalLayout,
     table::{Cell, fits, table, wrapped},
     words::{round_seconds, seconds},
 };
@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Appends a run's verdicts, its notes, and in the last line the totals.
-pub fn verdicts(layout: Layout, run: &Run, out: &mut Vec<u8>) {
+pub fn verdicts(layout: TerminalLayout, run: &Run, out: &mut Vec<u8>) {
     judged(layout, run, out);
     notes(layout, run, out);
     let shown = if run.scenario.by_hand.is_empty() { "explained" } else { "by hand" };
@@ -35,7 +35,7 @@ pub(super) fn sum(run: &Run) -> String {
 }
 
 /// The table itself. The origin of an expectation is in the last column if the width suffices, otherwise below.
-fn judged(layout: Layout, run: &Run, out: &mut Vec<u8>) {
+fn judged(layout: TerminalLayout, run: &Run, out: &mut Vec<u8>) {
     if run.verdicts.is_empty() {
         return;
     }
@@ -120,7 +120,7 @@ fn difference(times: &Times) -> String {
 }
 
 /// Appends warnings, losses, and why a run failed.
-pub(super) fn notes(layout: Layout, run: &Run, out: &mut Vec<u8>) {
+pub(super) fn notes(layout: TerminalLayout, run: &Run, out: &mut Vec<u8>) {
     let mut note = |word: &str, text: &str, look: Style| {
         out.push(b'\n');
         style::paint(look.bold(), word.as_bytes(), layout.color, out);
@@ -149,7 +149,7 @@ pub(super) fn notes(layout: Layout, run: &Run, out: &mut Vec<u8>) {
 }
 
 /// Appends what is shown of a run that does not hold, among others: the table and the notes.
-pub(super) fn details(layout: Layout, run: &Run, out: &mut Vec<u8>) {
+pub(super) fn details(layout: TerminalLayout, run: &Run, out: &mut Vec<u8>) {
     judged(layout, run, out);
     notes(layout, run, out);
 }

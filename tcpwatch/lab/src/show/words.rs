@@ -4,25 +4,26 @@ use std::{collections::BTreeMap, time::Duration};
 
 use tcpwatch_core::{
     event::{
-        Endpoints, ErrorEvent, ResetDirection, Segment, SegmentEvent, TcpFlags, Way, reset_reason,
+        Endpoints, ErrorEvent, ResetDirection, SegmentEvent, SegmentKind, TcpFlags, Way,
+        reset_reason,
     },
-    track::{Change, Reason, Reset, Restart, Retransmit},
+    track::{Change, Reason, Restart, TrackedReset, TrackedRetransmit},
 };
 use tcpwatch_view::{
     terminal::{self, style},
     words,
 };
 
-use super::grid::{PerHost, Span};
+use super::grid::{ColoredText, PerHost};
 use crate::{
     host::Host,
     scenario::{Scenario, Signal},
 };
 
 /// A timer that has been restarted, or has started.
-pub(super) fn restart(restart: &Restart) -> Span {
+pub(super) fn restart(restart: &Restart) -> ColoredText {
     let text = if restart.starts { "\u{21bb} timer starts" } else { "\u{21bb} starts anew" };
-    Span::new(text, style::HIDDEN)
+    ColoredText::new(text, style::HIDDEN)
 }
 
 /// `60.27 s`, `0.204 s`: seconds with `decimals` decimals, truncated.
@@ -101,7 +102,7 @@ impl Namer {
             sides.of_mut(from).first = Some(segment.seq);
         }
         let ack = has(TcpFlags::ACK).then_some(segment.ack);
-        let news = ack.is_some() && ack != sides.of(from).acknowledged;
+        let tracked = ack.is_some() && ack != sides.of(from).acknowledged;
         if ack.is_some() {
             sides.of_mut(from).acknowledged = ack;
         }
@@ -112,7 +113,7 @@ impl Namer {
         flag(syn, "SYN");
         flag(fin, "FIN");
         flag(rst, "RST");
-        flag(ack.is_some() && (syn || rst || (fin && news) || bare), "ACK");
+        flag(ack.is_some() && (syn || rst || (fin && tracked) || bare), "ACK");
         flag(segment.flags == TcpFlags::default(), "no flags");
         if data {
             let unit = if segment.len == 1 { "byte" } else { "bytes" };
@@ -134,17 +135,17 @@ impl Namer {
 }
 
 /// `SYN`, `SYN+ACK`, `FIN`, `data`.
-pub(super) const fn kind(segment: Segment) -> &'static str {
+pub(super) const fn kind(segment: SegmentKind) -> &'static str {
     match segment {
-        Segment::Syn => "SYN",
-        Segment::SynAck => "SYN+ACK",
-        Segment::Fin => "FIN",
-        Segment::Data => "data",
+        SegmentKind::Syn => "SYN",
+        SegmentKind::SynAck => "SYN+ACK",
+        SegmentKind::Fin => "FIN",
+        SegmentKind::Data => "data",
     }
 }
 
 /// `SYN retry 2, +2.02 s`, longest first.
-pub(super) fn retry(again: &Retransmit) -> Vec<String> {
+pub(super) fn retry(again: &TrackedRetransmit) -> Vec<String> {
     let short = format!("{} retry {}", kind(again.segment), again.attempt);
     let gap = again.since_last.map(|gap| format!("{short}, +{}", seconds(gap, 2)));
     gap.into_iter().chain([short]).collect()
@@ -157,7 +158,7 @@ pub(super) fn fitting(room: usize, texts: &[&str]) -> String {
 }
 
 /// A signal, in at most `room` columns if possible.
-pub(super) fn signal(signal: Signal, room: usize) -> Span {
+pub(super) fn signal(signal: Signal, room: usize) -> ColoredText {
     let texts: &[&str] = match signal {
         Signal::Stop => {
             &["stopped (SIGSTOP, by hand: Ctrl+Z)", "stopped (by hand: Ctrl+Z)", "stopped (Ctrl+Z)"]
@@ -165,7 +166,7 @@ pub(super) fn signal(signal: Signal, room: usize) -> Span {
         Signal::Continue => &["continued (SIGCONT, by hand: fg)", "continued (fg)"],
         Signal::Kill => &["killed (SIGKILL, by hand: kill -9)", "killed (SIGKILL)"],
     };
-    Span::new(fitting(room, texts), anstyle::Style::new().bold())
+    ColoredText::new(fitting(room, texts), anstyle::Style::new().bold())
 }
 
 /// A rule's name.
@@ -174,33 +175,33 @@ pub(super) fn rule(scenario: &Scenario, slot: usize) -> String {
 }
 
 /// `★ NAME`: dropped by this rule.
-pub(super) fn dropped(scenario: &Scenario, slot: u8) -> Span {
-    Span::new(format!("\u{2605} {}", rule(scenario, slot.into())), style::FAILURE)
+pub(super) fn dropped(scenario: &Scenario, slot: u8) -> ColoredText {
+    ColoredText::new(format!("\u{2605} {}", rule(scenario, slot.into())), style::FAILURE)
 }
 
 /// A rule was set.
-pub(super) fn rule_set(scenario: &Scenario, slot: usize) -> Span {
-    Span::new(format!("rule {} set", rule(scenario, slot)), style::HIDDEN)
+pub(super) fn rule_set(scenario: &Scenario, slot: usize) -> ColoredText {
+    ColoredText::new(format!("rule {} set", rule(scenario, slot)), style::HIDDEN)
 }
 
 /// A rule was taken away.
-pub(super) fn rule_released(scenario: &Scenario, slot: usize) -> Span {
-    Span::new(format!("rule {} released", rule(scenario, slot)), style::HIDDEN)
+pub(super) fn rule_released(scenario: &Scenario, slot: usize) -> ColoredText {
+    ColoredText::new(format!("rule {} released", rule(scenario, slot)), style::HIDDEN)
 }
 
 /// Remarks on a change.
-pub(super) fn remarks(change: &Change) -> Vec<Span> {
+pub(super) fn remarks(change: &Change) -> Vec<ColoredText> {
     let odd = change.reason.is_some_and(Reason::is_failure);
     let look = if odd { style::FAILURE } else { style::PLAIN };
     let mut remarks = Vec::new();
-    remarks.extend(terminal::change_words(change).map(|word| Span::new(word, look)));
-    remarks.extend(change.handshake.map(|how| Span::plain(terminal::handshake_words(how))));
-    remarks.extend(change.inferred.then(|| Span::new("inferred", style::FAILURE)));
+    remarks.extend(terminal::change_words(change).map(|word| ColoredText::new(word, look)));
+    remarks.extend(change.handshake.map(|how| ColoredText::plain(terminal::handshake_words(how))));
+    remarks.extend(change.inferred.then(|| ColoredText::new("inferred", style::FAILURE)));
     remarks
 }
 
 /// `RST sent: tcp abort on close (closed with unread data)`
-pub(super) fn reset(reset: &Reset) -> Span {
+pub(super) fn reset(reset: &TrackedReset) -> ColoredText {
     let direction = match reset.direction {
         ResetDirection::Sent => "RST sent",
         ResetDirection::Received => "RST received",
@@ -209,18 +210,18 @@ pub(super) fn reset(reset: &Reset) -> Span {
     let meaning = reset.why.as_deref().and_then(reset_reason::meaning);
     let meaning = meaning.map(|meaning| format!(" ({meaning})"));
     let text = [why, meaning].into_iter().flatten().collect::<String>();
-    Span::new(format!("{direction}{text}"), style::FAILURE)
+    ColoredText::new(format!("{direction}{text}"), style::FAILURE)
 }
 
 /// `tcp abort on close: closed with unread data`, or the kernel's word alone where both take more room.
-pub(super) fn why_reset(why: &str, room: usize) -> Span {
+pub(super) fn why_reset(why: &str, room: usize) -> ColoredText {
     let word = why.replace('_', " ");
     let both = reset_reason::meaning(why).map(|meaning| format!("{word}: {meaning}"));
     let both = both.filter(|text| text.chars().count() <= room);
-    Span::new(both.unwrap_or(word), style::FAILURE)
+    ColoredText::new(both.unwrap_or(word), style::FAILURE)
 }
 
 /// The error that the application gets: `Connection timed out`.
-pub(super) fn error(error: &ErrorEvent) -> Span {
-    Span::new(words::error(error.error), style::FAILURE)
+pub(super) fn error(error: &ErrorEvent) -> ColoredText {
+    ColoredText::new(words::error(error.error), style::FAILURE)
 }

@@ -11,9 +11,9 @@ use tcpwatch_common::books::{Mark, PLACES, place};
 use tcpwatch_kernel::{
     probe::{
         Books,
-        books::{Balance, Balances, Cells, Marks, Walker},
+        books::{Balance, Balances, BookCells, Marks, Walker},
     },
-    source::snapshot::{Reach, Scope},
+    source::snapshot::{SnapshotScope, Visited},
 };
 
 use super::states::is_mini;
@@ -23,10 +23,11 @@ pub(super) type Rows = BTreeMap<u32, [i64; PLACES]>;
 
 /// The cost and the reach of a walk.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Walk {
+pub(super) struct BookWalk {
     pub(super) at: SystemTime,
     pub(super) took: Duration,
-    pub(super) reach: Reach,
+    pub(super) walked: usize,
+    pub(super) skipped: usize,
 }
 
 /// What is believed at a moment.
@@ -36,12 +37,12 @@ pub(super) struct Stand {
     pub(super) missing: u64,
     pub(super) surplus: u64,
     pub(super) unmet: u64,
-    pub(super) last: Option<Walk>,
+    pub(super) last: Option<BookWalk>,
 }
 
 /// What walks have found.
 #[derive(Debug, Default)]
-struct Found {
+struct WalkFindings {
     /// Is to be added.
     corrections: Rows,
     /// Sockets that the first walk found: from before the start.
@@ -49,15 +50,15 @@ struct Found {
     missing: u64,
     surplus: u64,
     unmet: u64,
-    last: Option<Walk>,
+    last: Option<BookWalk>,
 }
 
 /// The books and their corrections.
 pub(super) struct Ledger {
-    cells: Cells,
+    cells: BookCells,
     marks: Mutex<Marks>,
     walker: Walker,
-    found: Mutex<Found>,
+    found: Mutex<WalkFindings>,
     marks_room: u32,
 }
 
@@ -84,7 +85,7 @@ impl Ledger {
         let Some(first) = found.first else { return Ok(None) };
         let sockets = rows(&balances, &found.corrections);
         let missing = (found.missing + met(&balances)).saturating_sub(first);
-        let Found { surplus, unmet, last, .. } = *found;
+        let WalkFindings { surplus, unmet, last, .. } = *found;
         Ok(Some(Stand { sockets, missing, surplus, unmet, last }))
     }
 
@@ -93,14 +94,19 @@ impl Ledger {
     }
 
     /// Goes through all sockets in the scope. Returns those that are counted and were not met, by cgroup and place.
-    pub(super) fn walk(&self, scope: Scope) -> Result<Rows> {
+    pub(super) fn walk(&self, scope: SnapshotScope) -> Result<Rows> {
         let (at, began) = (SystemTime::now(), Instant::now());
         let before = self.read()?;
-        let reach =
+        let reach: Visited =
             self.walker.walk(scope).context("sockets are not compared with what is counted")?;
         let after = self.read()?;
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
-        found.last = Some(Walk { at, took: began.elapsed(), reach });
+        found.last = Some(BookWalk {
+            at,
+            took: began.elapsed(),
+            walked: reach.namespaces.len(),
+            skipped: reach.skipped.len(),
+        });
         if found.first.is_none() {
             found.first = Some(met(&after));
         }
@@ -156,7 +162,7 @@ impl Ledger {
     }
 }
 
-impl Found {
+impl WalkFindings {
     fn take_away(&mut self, cgroup: u32, place: usize, number: i64) {
         if number == 0 {
             return;

@@ -16,14 +16,14 @@ use anyhow::Result;
 use tcpwatch_core::event::Netns;
 use tcpwatch_kernel::{
     probe::{Books, Losses, books::CELLS_ROOM},
-    source::{cgroups::CgroupNames, snapshot::Scope},
+    source::{cgroups::CgroupNames, snapshot::SnapshotScope},
 };
 
 use self::{
     ledger::{Ledger, Stand},
     states::LABELS,
 };
-pub use owners::Owners;
+pub use owners::CgroupLabels;
 pub(crate) use owners::UNKNOWN;
 
 use crate::{collector::Collector, family::ScrapeFamily, kernel::number};
@@ -31,7 +31,7 @@ use crate::{collector::Collector, family::ScrapeFamily, kernel::number};
 /// Sockets in all network namespaces, or in one.
 pub struct CountedSockets {
     ledger: Arc<Ledger>,
-    owners: Arc<Mutex<Owners>>,
+    owners: Arc<Mutex<CgroupLabels>>,
     covers: String,
     /// Ends the thread when it is dropped.
     _walking: Sender<()>,
@@ -46,9 +46,9 @@ impl CountedSockets {
         books: Books,
         netns: Option<Netns>,
         losses: Arc<Losses>,
-        owners: Arc<Mutex<Owners>>,
+        owners: Arc<Mutex<CgroupLabels>>,
     ) -> Result<Self> {
-        let scope = netns.map_or(Scope::Every, Scope::Only);
+        let scope = netns.map_or(SnapshotScope::Every, SnapshotScope::Only);
         let ledger = Arc::new(Ledger::new(books));
         let walking = watch::start(Arc::clone(&ledger), scope, losses)?;
         let covers = netns.map_or("All network namespaces.".to_owned(), |netns| {
@@ -175,8 +175,8 @@ fn walk(stand: &Stand) -> Vec<ScrapeFamily> {
         let count = |count: usize| number(u64::try_from(count).unwrap_or(u64::MAX));
         families.push(
             ScrapeFamily::gauge("tcpwatch_sockets_walk_network_namespaces", reach)
-                .with(&[("outcome", "walked")], count(last.reach.done))
-                .with(&[("outcome", "skipped")], count(last.reach.skipped)),
+                .with(&[("outcome", "walked")], count(last.walked))
+                .with(&[("outcome", "skipped")], count(last.skipped)),
         );
     }
     families

@@ -16,13 +16,13 @@ pub(crate) const OTHER: &str = "other";
 
 /// Labels for cgroups.
 #[derive(Debug)]
-pub struct Owners {
+pub struct CgroupLabels {
     names: Names,
     slots: SeriesSlots<Arc<str>>,
     known: HashMap<u32, Arc<str>>,
 }
 
-impl Owners {
+impl CgroupLabels {
     /// At most `most` have series of their own.
     pub(crate) fn new(names: Names, most: usize, overflow: Overflow) -> Self {
         Self { names, slots: SeriesSlots::new(most, overflow), known: HashMap::new() }

@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use tcpwatch_core::loss::Cause;
-use tcpwatch_kernel::{probe::Losses, source::snapshot::Scope};
+use tcpwatch_kernel::{probe::Losses, source::snapshot::SnapshotScope};
 
 use super::ledger::{Ledger, Rows};
 
@@ -28,7 +28,11 @@ const PATIENCE: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// If no thread can be started.
-pub(super) fn start(ledger: Arc<Ledger>, scope: Scope, losses: Arc<Losses>) -> Result<Sender<()>> {
+pub(super) fn start(
+    ledger: Arc<Ledger>,
+    scope: SnapshotScope,
+    losses: Arc<Losses>,
+) -> Result<Sender<()>> {
     let (end, ended) = mpsc::channel();
     let (first, is_done) = mpsc::channel();
     let work = move || {
@@ -61,7 +65,7 @@ pub(super) fn start(ledger: Arc<Ledger>, scope: Scope, losses: Arc<Losses>) -> R
 /// What one walk has to know of those before.
 struct Walks {
     ledger: Arc<Ledger>,
-    scope: Scope,
+    scope: SnapshotScope,
     losses: Arc<Losses>,
     /// When the last one began.
     at: Instant,

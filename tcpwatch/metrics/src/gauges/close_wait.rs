@@ -12,7 +12,7 @@ use std::{
 use tcpwatch_core::event::Cookie;
 use tcpwatch_kernel::source::snapshot::Surveyed;
 
-use crate::{counted::Owners, family::ScrapeFamily};
+use crate::{counted::CgroupLabels, family::ScrapeFamily};
 
 /// The sockets in CLOSE_WAIT: cookie, cgroup, and time since the last acknowledgment.
 #[derive(Clone, Debug, Default)]
@@ -34,7 +34,7 @@ impl Since {
     pub(super) fn family(
         &mut self,
         sockets: &CloseWait,
-        owners: &Owners,
+        owners: &CgroupLabels,
         now: Instant,
     ) -> ScrapeFamily {
         let (wall, this_moment) = (SystemTime::now(), Instant::now());

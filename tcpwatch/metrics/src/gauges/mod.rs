@@ -20,7 +20,7 @@ use self::{
     listeners::AcceptQueues, netstat::Netstat, overflows::Overflows, slots::Overflow,
     sockets::SocketGauges,
 };
-use crate::{collector::Collector, counted::Owners};
+use crate::{collector::Collector, counted::CgroupLabels};
 
 /// The maximal number of cgroups with series of their own.
 const MOST_CGROUPS: usize = 20;
@@ -28,10 +28,10 @@ const MOST_CGROUPS: usize = 20;
 /// All of them; the one that counts omitted label values comes last. Which cgroups have series of their own is in what is
 /// returned beside them, which the counts of sockets settle.
 #[must_use]
-pub fn collectors() -> (Vec<Box<dyn Collector>>, Arc<Mutex<Owners>>) {
+pub fn collectors() -> (Vec<Box<dyn Collector>>, Arc<Mutex<CgroupLabels>>) {
     let names = Arc::new(Mutex::new(CgroupNames::new()));
     let (cgroup, listener) = (Overflow::default(), Overflow::default());
-    let owners = Owners::new(Arc::clone(&names), MOST_CGROUPS, Arc::clone(&cgroup));
+    let owners = CgroupLabels::new(Arc::clone(&names), MOST_CGROUPS, Arc::clone(&cgroup));
     let owners = Arc::new(Mutex::new(owners));
     let collectors: Vec<Box<dyn Collector>> = vec![
         Box::new(SocketGauges::new(Arc::clone(&owners))),

@@ -20,7 +20,7 @@ use super::{
     close_wait::{CloseWait, Since},
     ports::{self, Destinations},
 };
-use crate::{collector::Collector, counted::Owners, family::ScrapeFamily};
+use crate::{collector::Collector, counted::CgroupLabels, family::ScrapeFamily};
 
 /// States listed at every scrape.
 const LIVE: [TcpState; 8] = [
@@ -61,13 +61,13 @@ struct Dump {
 /// Lists all sockets.
 #[derive(Debug)]
 pub(super) struct SocketGauges {
-    owners: Arc<Mutex<Owners>>,
+    owners: Arc<Mutex<CgroupLabels>>,
     since: Since,
     waiting: Option<Dump>,
 }
 
 impl SocketGauges {
-    pub(super) fn new(owners: Arc<Mutex<Owners>>) -> Self {
+    pub(super) fn new(owners: Arc<Mutex<CgroupLabels>>) -> Self {
         Self { owners, since: Since::default(), waiting: None }
     }
 

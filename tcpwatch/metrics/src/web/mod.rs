@@ -23,7 +23,7 @@ pub use bind::BindError;
 pub use counters::Counters;
 pub use limits::Limits;
 pub use server::Server;
-pub use thread::Handle;
+pub use thread::ServerHandle;
 
 /// The content that the server serves.
 pub trait Pages: Send + Sync {

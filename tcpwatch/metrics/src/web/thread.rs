@@ -13,7 +13,7 @@ use super::{Pages, Server};
 
 /// A running server; dropping it stops it.
 #[derive(Debug)]
-pub struct Handle {
+pub struct ServerHandle {
     address: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<thread::JoinHandle<io::Result<()>>>,
@@ -24,7 +24,7 @@ impl Server {
     ///
     /// # Errors
     /// If the kernel refuses a thread or what a runtime needs.
-    pub fn spawn(self, pages: Arc<dyn Pages>) -> io::Result<Handle> {
+    pub fn spawn(self, pages: Arc<dyn Pages>) -> io::Result<ServerHandle> {
         let address = self.local_addr();
         let (stop, stopped) = oneshot::channel();
         let (sender, receiver) = mpsc::channel();
@@ -39,7 +39,7 @@ impl Server {
                 drop(stopped.await);
             }))
         })?;
-        let mut handle = Handle { address, stop: Some(stop), thread: Some(thread) };
+        let mut handle = ServerHandle { address, stop: Some(stop), thread: Some(thread) };
         if receiver.recv().is_err() {
             handle.end()?;
         }
@@ -47,7 +47,7 @@ impl Server {
     }
 }
 
-impl Handle {
+impl ServerHandle {
     /// The address of the server.
     #[must_use]
     pub const fn local_addr(&self) -> SocketAddr {
@@ -69,7 +69,7 @@ impl Handle {
     }
 }
 
-impl Drop for Handle {
+impl Drop for ServerHandle {
     fn drop(&mut self) {
         if let Err(error) = self.end() {
             tracing::error!("the HTTP server ended early: {error}");

@@ -11,15 +11,15 @@ use tcpwatch_common::config::RING_BYTES;
 use tcpwatch_core::{
     decode::{Names, decode},
     event::{self, Event, SegmentEvent, TcpFlags, TcpState, Way},
-    loss::Totals,
+    loss::LossTotals,
     track::Reliance,
 };
 use tcpwatch_kernel::{
     clock,
-    probe::{Counting, Drops, Filters, Probes, Tap},
+    probe::{Counting, DroppedSegments, Filters, Probes, Tap},
     source::{
         recording::Header,
-        snapshot::{self, Owners, Scope},
+        snapshot::{self, FindOwners, SnapshotScope},
     },
 };
 use tcpwatch_lab::host::Host;
@@ -90,7 +90,9 @@ impl Station {
     /// States of its sockets, listeners left out.
     pub(crate) fn states(&self) -> Vec<TcpState> {
         let own = self.inode();
-        let seen = self.netns.inside(|| snapshot::take(Scope::Only(own), Owners::Skip).unwrap());
+        let seen = self
+            .netns
+            .inside(|| snapshot::take(SnapshotScope::Only(own), FindOwners::Skip).unwrap());
         let states = seen.sockets.iter().map(|known| known.state);
         states.filter(|state| *state != TcpState::Listen).collect()
     }
@@ -127,7 +129,7 @@ impl Tapped {
     }
 
     /// Sets a rule on a host's end of the link.
-    pub(crate) fn set(&mut self, host: Host, slot: usize, rule: &Drops) {
+    pub(crate) fn set(&mut self, host: Host, slot: usize, rule: &DroppedSegments) {
         let cable = self.host(host).cable;
         self.tap.set_rule(cable, slot, rule, clock::now()).unwrap();
     }
@@ -198,7 +200,7 @@ impl Tapped {
 
     /// Takes everything off; every record was received or counted as lost, and no program is left once the hosts, with
     /// which filters end, have ended.
-    pub(crate) fn end(mut self) -> Totals {
+    pub(crate) fn end(mut self) -> LossTotals {
         let own = programs_of(std::process::id());
         assert!(own.is_subset(&loaded_programs()) && own.len() > 2, "{own:?}");
         drop(self.tap);
@@ -230,8 +232,8 @@ fn attach(tap: &mut Tap, host: &Station) {
 }
 
 /// A rule for everything in this direction.
-pub(crate) fn rule(way: Way) -> Drops {
-    Drops {
+pub(crate) fn rule(way: Way) -> DroppedSegments {
+    DroppedSegments {
         way,
         local_port: None,
         remote_port: None,

@@ -10,7 +10,7 @@ use std::{
 };
 
 use tcpwatch_core::event::{KnownKind, TcpState};
-use tcpwatch_kernel::source::snapshot::{Owners, Scope, take};
+use tcpwatch_kernel::source::snapshot::{FindOwners, SnapshotScope, take};
 
 use crate::{
     coverage::Coverage,
@@ -177,7 +177,7 @@ fn a_leak_in_another_namespace_shows_on_the_host_under_its_unit_and_so_does_its_
 /// The sockets of a host as a list of all namespaces has them, but for those of the scrape before, whose two sockets
 /// are ESTABLISHED on its page and at most one in TIME_WAIT in the list.
 fn listed() -> BTreeMap<&'static str, i64> {
-    let snapshot = take(Scope::Every, Owners::Skip).unwrap();
+    let snapshot = take(SnapshotScope::Every, FindOwners::Skip).unwrap();
     let mut counts: BTreeMap<_, _> = BY_STATE.iter().map(|(state, _)| (*state, 0)).collect();
     for socket in &snapshot.sockets {
         let state = match (socket.kind, socket.state) {

@@ -6,7 +6,7 @@ use std::{
 };
 
 use tcpwatch_core::event::{self, TcpState};
-use tcpwatch_kernel::source::snapshot::{self, Owners, Scope};
+use tcpwatch_kernel::source::snapshot::{self, FindOwners, SnapshotScope};
 
 use crate::harness::{
     lives::life,
@@ -25,7 +25,8 @@ fn older<T>(state: TcpState, patience: &[&str], scene: impl Fn(&Netns, &str) -> 
         let netns = Netns::new();
         let ends = scene(&netns, long);
         let watch = Watch::on(&netns);
-        let seen = snapshot::take(Scope::Only(event::Netns(netns.inode)), Owners::Skip).unwrap();
+        let seen = snapshot::take(SnapshotScope::Only(event::Netns(netns.inode)), FindOwners::Skip)
+            .unwrap();
         if seen.sockets.iter().any(|socket| socket.state == state) {
             watch.wait_within(LONG, "its end", |lines| {
                 lines.iter().any(|line| line.to == "CLOSED").then_some(())

@@ -135,6 +135,36 @@ fn still_line() -> Value {
     )
 }
 
+fn listed_line() -> Value {
+    with(
+        socket_line("listed"),
+        json!({
+            "state": "SYN_SENT", "waits_for": "syn_ack", "age_s": 1.99, "age_at_most_s": 2.11,
+            "age_basis": "schedule", "until": "2026-11-21T10:00:01.123456789Z", "timer": "retransmit",
+            "timer_left_s": 0.5, "tries": 2, "tries_max": 10, "accept_queue": 5,
+            "accept_queue_max": 4
+        }),
+    )
+}
+
+#[test]
+fn a_listed_line_with_a_wrong_value_is_refused() {
+    let validator = validator();
+    for (pointer, bad) in [
+        ("/age_s", json!(-1)),
+        ("/age_basis", json!("guess")),
+        ("/until", json!("19:47:08")),
+        ("/timer", json!("on")),
+        ("/tries", json!(-1)),
+        ("/waits_for", json!("godot")),
+        ("/accept_queue", json!("5")),
+    ] {
+        refused(&validator, listed_line(), pointer, &bad);
+    }
+    let unknown = json!({ "age_s": null, "age_basis": null, "until": null, "waits_for": null });
+    assert!(validator.is_valid(&with(listed_line(), unknown)));
+}
+
 fn more_line() -> Value {
     let mut line =
         with(socket_line("still"), json!({ "state": "CLOSE_WAIT", "more": 1204, "after_s": 10 }));
@@ -144,10 +174,11 @@ fn more_line() -> Value {
     line
 }
 
-fn every_line() -> [Value; 12] {
+fn every_line() -> [Value; 13] {
     [
         state_line(),
         existing_line(),
+        listed_line(),
         still_line(),
         more_line(),
         restart_line(),
@@ -189,6 +220,13 @@ fn a_line_without_one_of_its_fields_is_refused() {
         "peer_window",
         "window_probes_or_more",
         "gives_up_in_at_most_s",
+        "age_at_most_s",
+        "timer",
+        "timer_left_s",
+        "tries",
+        "tries_max",
+        "accept_queue",
+        "accept_queue_max",
     ];
     for line in every_line() {
         for field in line.as_object().expect("an object").keys() {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 use tcpwatch_core::{
-    event::{Segment, TcpState, Via},
+    event::{SegmentKind, TcpState, Via},
     loss::Cause,
     track::{ClosedBy, Handshake, Reason, WaitsFor},
 };
@@ -73,15 +73,15 @@ fn the_schema_lists_every_unusual_handshake() {
 
 #[test]
 fn the_schema_lists_everything_that_a_socket_waits_for() {
-    let waits = all!(WaitsFor: SynAck, HandshakeAck, FirstWrite, Window, Acknowledgment, PeerFin, Accept, Close);
+    let waits = all!(WaitsFor: SynAck, HandshakeAck, FirstWrite, Window, Acknowledgment, PeerFin, Accept, Close, Connection, Timer);
     assert_eq!(waits, WaitsFor::ALL);
     assert_eq!(listed("/$defs/waits_for/enum"), waits.map(WaitsFor::word));
 }
 
 #[test]
 fn the_schema_lists_every_kind_of_segment() {
-    let segments = all!(Segment: Syn, SynAck, Fin, Data);
-    assert_eq!(listed("/$defs/kind/enum"), segments.map(Segment::word));
+    let segments = all!(SegmentKind: Syn, SynAck, Fin, Data);
+    assert_eq!(listed("/$defs/kind/enum"), segments.map(SegmentKind::word));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use ratatui_core::layout::Rect;
 
 use super::{canvas::Canvas, look};
 use crate::{
-    keys::{KEYS, Scope},
+    keys::{KEYS, KeyScope},
     screen::Screen,
 };
 
@@ -16,7 +16,7 @@ pub(super) fn draw(screen: &Screen, canvas: &mut Canvas<'_>, y: u16, width: u16)
     }
     let mut x = 1;
     let recording = screen.origin.recording;
-    let shown = KEYS.iter().filter(|it| recording || it.scope == Scope::Always);
+    let shown = KEYS.iter().filter(|it| recording || it.scope == KeyScope::Always);
     for (binding, word) in shown.filter_map(|it| Some((it, it.footer?))) {
         let key = binding.shown.split(' ').next().unwrap_or_default();
         let length = key.chars().count() + word.chars().count() + 3;

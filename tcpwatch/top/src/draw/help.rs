@@ -4,7 +4,7 @@ use ratatui_core::layout::Rect;
 
 use super::{canvas::Canvas, look};
 use crate::{
-    keys::{KEYS, Scope},
+    keys::{KEYS, KeyScope},
     screen::Screen,
 };
 
@@ -21,7 +21,7 @@ const WORDS: [&str; 8] = [
 ];
 pub(super) fn draw(screen: &mut Screen, canvas: &mut Canvas<'_>, area: Rect) {
     let recording = screen.origin.recording;
-    let shown = KEYS.iter().filter(|it| recording || it.scope == Scope::Always);
+    let shown = KEYS.iter().filter(|it| recording || it.scope == KeyScope::Always);
     let keys = shown.map(|it| (it.shown, it.does));
     let lines: Vec<_> = keys.chain([("", "")]).chain(WORDS.map(|line| ("", line))).collect();
     let hidden = lines.len().saturating_sub(area.height.into());

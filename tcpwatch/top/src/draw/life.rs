@@ -4,10 +4,10 @@ use ratatui_core::layout::Rect;
 use tcpwatch_core::event::KernelTime;
 
 use super::{canvas::Canvas, look, text};
-use crate::{future, life::Moment, row::SocketRow, screen::Screen};
+use crate::{future, life::LifeEvent, row::SocketRow, screen::Screen};
 
 /// A line: the time, the text, and how it looks.
-type Line = (String, String, ratatui_core::style::Style);
+type LifeLine = (String, String, ratatui_core::style::Style);
 
 pub(super) fn draw(screen: &mut Screen, canvas: &mut Canvas<'_>, area: Rect) {
     let selected = screen.selected;
@@ -53,7 +53,7 @@ pub(super) fn draw(screen: &mut Screen, canvas: &mut Canvas<'_>, area: Rect) {
 }
 
 /// Who it is.
-fn head(screen: &mut Screen, row: &SocketRow, room: usize) -> Vec<Line> {
+fn head(screen: &mut Screen, row: &SocketRow, room: usize) -> Vec<LifeLine> {
     let place = screen.shown().sockets.place(&row.subject);
     let cookie = row.subject.socket.map_or_else(|| "-".to_owned(), |it| format!("{:x}", it.0));
     let owner = text::owner(row, place.as_deref(), room.saturating_sub(10 + cookie.len()));
@@ -72,12 +72,12 @@ fn head(screen: &mut Screen, row: &SocketRow, room: usize) -> Vec<Line> {
     lines
 }
 
-fn past(row: &SocketRow, first: KernelTime) -> Vec<Line> {
-    let line = |moment: &Moment| {
+fn past(row: &SocketRow, first: KernelTime) -> Vec<LifeLine> {
+    let line = |moment: &LifeEvent| {
         let style = if moment.what.is_odd() { look::failure() } else { look::PLAIN };
         (text::age(moment.at.since(first)), moment.what.text(), style)
     };
-    let mut lines: Vec<Line> = row.moments.iter().map(line).collect();
+    let mut lines: Vec<LifeLine> = row.moments.iter().map(line).collect();
     if row.left_out > 0 && row.gap_behind() < lines.len() {
         let text = format!("{} more", row.left_out);
         lines.insert(row.gap_behind(), ("...".to_owned(), text, look::DIM));

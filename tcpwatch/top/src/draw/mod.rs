@@ -13,7 +13,7 @@ mod text;
 
 use ratatui_core::{buffer::Buffer, layout::Rect};
 
-use crate::screen::{Page, Screen};
+use crate::screen::{Screen, ScreenPage};
 use canvas::Canvas;
 
 /// Below this, a sentence.
@@ -47,7 +47,7 @@ fn too_small(area: Rect) -> String {
 fn whole(screen: &mut Screen, canvas: &mut Canvas<'_>, area: Rect) {
     header::draw(screen, canvas, area.width);
     let mut y = 1;
-    if area.height >= MACHINE_ROWS && screen.page != Page::Help {
+    if area.height >= MACHINE_ROWS && screen.page != ScreenPage::Help {
         y += if area.width >= DIAGRAM_COLUMNS {
             machine::diagram(screen, canvas, y, area.width)
         } else {
@@ -59,11 +59,11 @@ fn whole(screen: &mut Screen, canvas: &mut Canvas<'_>, area: Rect) {
     let body = Rect { x: 0, y, width: area.width, height: bottom.saturating_sub(y) };
     let body = footer::prompt(screen, canvas, body);
     match screen.page {
-        Page::Help => help::draw(screen, canvas, body),
-        Page::Life => life::draw(screen, canvas, body),
-        Page::Copies => help::copies(screen, canvas, body),
-        Page::Owners => owners::draw(screen, canvas, body),
-        Page::Table if body.width >= BESIDE_COLUMNS => {
+        ScreenPage::Help => help::draw(screen, canvas, body),
+        ScreenPage::Life => life::draw(screen, canvas, body),
+        ScreenPage::Copies => help::copies(screen, canvas, body),
+        ScreenPage::Owners => owners::draw(screen, canvas, body),
+        ScreenPage::Table if body.width >= BESIDE_COLUMNS => {
             let table = Rect { width: body.width - LIFE_COLUMNS, ..body };
             table::draw(screen, canvas, table);
             let beside = Rect { x: table.width, width: LIFE_COLUMNS, ..body };
@@ -71,7 +71,7 @@ fn whole(screen: &mut Screen, canvas: &mut Canvas<'_>, area: Rect) {
             let beside = Rect { x: beside.x + 1, width: beside.width - 1, ..beside };
             life::draw(screen, canvas, beside);
         }
-        Page::Table => table::draw(screen, canvas, body),
+        ScreenPage::Table => table::draw(screen, canvas, body),
     }
 }
 

@@ -7,7 +7,7 @@ use super::{canvas::Canvas, look, text};
 use crate::{order::SortBy, row::SocketRow, screen::Screen};
 
 /// Where the columns are, and how wide: it depends on the width of the table alone.
-struct Columns {
+struct TableColumns {
     age: u16,
     waits: u16,
     until: u16,
@@ -22,7 +22,7 @@ struct Columns {
     end: u16,
 }
 
-impl Columns {
+impl TableColumns {
     fn of(width: u16) -> Self {
         let (age, waits) = (13, 22);
         let narrow = width < 92;
@@ -65,7 +65,7 @@ pub(super) fn draw(screen: &mut Screen, canvas: &mut Canvas<'_>, area: Rect) {
     if area.height == 0 {
         return;
     }
-    let columns = Columns::of(area.width);
+    let columns = TableColumns::of(area.width);
     titles(screen, canvas, &columns, area.y);
     let room = area.height - 1;
     let rows = screen.fill(room.into());
@@ -89,7 +89,7 @@ pub(super) fn draw(screen: &mut Screen, canvas: &mut Canvas<'_>, area: Rect) {
     }
 }
 
-fn titles(screen: &mut Screen, canvas: &mut Canvas<'_>, columns: &Columns, y: u16) {
+fn titles(screen: &mut Screen, canvas: &mut Canvas<'_>, columns: &TableColumns, y: u16) {
     let order = &screen.shown().order;
     let (by, reversed) = (order.by(), order.reversed);
     canvas.put(columns.waits, y, "WAITS FOR", look::BOLD);
@@ -104,7 +104,7 @@ fn titles(screen: &mut Screen, canvas: &mut Canvas<'_>, columns: &Columns, y: u1
 fn draw_row(
     screen: &mut Screen,
     canvas: &mut Canvas<'_>,
-    columns: &Columns,
+    columns: &TableColumns,
     y: u16,
     (row, now): (&SocketRow, KernelTime),
 ) {

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use tcpwatch_core::{
     event::{Direction, Endpoint, KernelTime, TcpState},
-    place::Place,
+    place::CgroupPlace,
     track::Reason,
 };
-use tcpwatch_view::terminal::Humane;
+pub(super) use tcpwatch_view::words::cut;
+use tcpwatch_view::{terminal::Humane, words::wait_words};
 
-use crate::{life::wait_words, row::SocketRow};
+use crate::row::SocketRow;
 
 /// `0.4 s`, `61.6 s`, `12m03s`, `3d04h`: at most 6 columns.
 pub(super) fn age(time: Duration) -> String {
@@ -40,19 +41,6 @@ pub(super) fn foreign(text: &str) -> String {
     text.chars().map(|c| if matches!(c, ' '..='~') { c } else { '?' }).collect()
 }
 
-/// Cut in the middle to so many columns.
-pub(super) fn cut(text: String, room: usize) -> String {
-    let length = text.chars().count();
-    if length <= room {
-        return text;
-    }
-    let kept = room.saturating_sub(1);
-    let (head, tail) = (kept - kept * 3 / 5, kept * 3 / 5);
-    let head: String = text.chars().take(head).collect();
-    let tail: String = text.chars().skip(length - tail).collect();
-    format!("{head}\u{2026}{tail}")
-}
-
 /// The local end, where there is little room: its port.
 pub(super) fn port(end: &Endpoint) -> String {
     if end.port == 0 { "-".to_owned() } else { format!(":{}", end.port) }
@@ -69,11 +57,10 @@ pub(super) const fn arrow(row: &SocketRow) -> &'static str {
 }
 
 /// The owner and where it runs; `?` behind the process of the listener, which is a guess.
-pub(super) fn owner(row: &SocketRow, place: Option<&Place>, room: usize) -> String {
+pub(super) fn owner(row: &SocketRow, place: Option<&CgroupPlace>, room: usize) -> String {
     let guess = if row.subject.inherited { "?" } else { "" };
     let Some(process) = row.owner() else {
-        let unit = place.and_then(|place| place.unit.as_deref());
-        return cut(unit.map_or_else(|| "-".to_owned(), foreign), room);
+        return cut(place.and_then(whereabouts).map_or_else(|| "-".to_owned(), foreign), room);
     };
     let name = foreign(&process.comm.to_string());
     let pid = process.pid.map_or(String::new(), |pid| format!(" {pid}"));
@@ -88,11 +75,11 @@ pub(super) fn owner(row: &SocketRow, place: Option<&Place>, room: usize) -> Stri
     cut(name, room.saturating_sub(guess.len())) + guess
 }
 
-fn whereabouts(place: &Place) -> Option<&str> {
+fn whereabouts(place: &CgroupPlace) -> Option<&str> {
     if let Some(container) = &place.container {
         return Some(container.short());
     }
-    place.unit.as_deref()?.strip_suffix(".service")
+    place.unit_name()
 }
 
 /// For what a socket waits, or how it ended.

@@ -8,18 +8,18 @@ use std::{
 
 use rustc_hash::FxBuildHasher;
 use tcpwatch_core::{
-    event::{Cookie, Endpoints, KernelTime, Netns, Segment, TcpState},
+    event::{Cookie, Endpoints, KernelTime, Netns, SegmentKind, TcpState},
     loss::Cause,
-    place::{Place, Places},
+    place::{CgroupPlace, Places},
     sink::Loss,
-    track::{Change, Existing, News, Restart, Retransmit, Still, Subject},
+    track::{Change, Existing, Restart, Still, Subject, TrackedEvent, TrackedRetransmit},
 };
 use tcpwatch_stream::batch::Item;
 
 use crate::{
     counts::StateCounts,
-    life::{Happening, Moment},
-    row::{Age, Deadline, Ended, RowId, SocketRow},
+    life::{Happening, LifeEvent},
+    row::{Age, Deadline, RowEnd, RowId, SocketRow},
 };
 
 #[cfg(test)]
@@ -76,7 +76,7 @@ impl Sockets {
     /// more are gone.
     pub fn apply(&mut self, item: &Item, touched: &mut Vec<RowId>) {
         match item {
-            Item::News(news) => self.news(news, touched),
+            Item::TrackedEvent(tracked) => self.tracked(tracked, touched),
             Item::Place(id, place) => self.places.learn(*id, Some(Arc::clone(place))),
             Item::Loss(loss) => self.loss(*loss),
             Item::Summary(_) => {}
@@ -123,7 +123,7 @@ impl Sockets {
     }
 
     /// Where the owner of a socket runs.
-    pub fn place(&mut self, subject: &Subject) -> Option<Arc<Place>> {
+    pub fn place(&mut self, subject: &Subject) -> Option<Arc<CgroupPlace>> {
         self.places.get(subject.cgroup?).map(Arc::clone)
     }
 
@@ -157,25 +157,27 @@ impl Sockets {
         }
     }
 
-    fn news(&mut self, news: &News, touched: &mut Vec<RowId>) {
-        self.now = self.now.max(news.at());
+    fn tracked(&mut self, tracked: &TrackedEvent, touched: &mut Vec<RowId>) {
+        self.now = self.now.max(tracked.at());
         self.counts.tick(self.now);
         self.changes += 1;
-        let id = match news {
-            News::Change(change) => self.change(change),
-            News::Existing(existing) => Some(self.existing(existing)),
-            News::Still(still) => self.still(still),
-            News::Restart(restart) => self.restart(restart),
-            News::Retransmit(again) => self.retransmit(again),
-            News::Reset(reset) => {
+        let id = match tracked {
+            TrackedEvent::Change(change) => self.change(change),
+            TrackedEvent::Existing(existing) => Some(self.existing(existing)),
+            TrackedEvent::Still(still) => self.still(still),
+            TrackedEvent::Restart(restart) => self.restart(restart),
+            TrackedEvent::Retransmit(again) => self.retransmit(again),
+            TrackedEvent::Reset(reset) => {
                 self.note(&reset.subject, reset.at, Happening::Reset(reset.direction))
             }
-            News::Error(error) => {
+            TrackedEvent::Error(error) => {
                 let happening = Happening::Error(error.event.error);
                 self.note(&error.subject, error.event.at, happening)
             }
             // What they are about is in the table, or no socket.
-            News::Others(_) | News::Connection(_) | News::Segment(_) => None,
+            TrackedEvent::Others(_) | TrackedEvent::Connection(_) | TrackedEvent::Segment(_) => {
+                None
+            }
         };
         touched.extend(id);
     }
@@ -265,7 +267,7 @@ impl Sockets {
             && self.rows.get(&id).is_some_and(|row| row.ended.is_none())
         {
             // Its end was missed.
-            self.end(id, Ended { at, reason: None });
+            self.end(id, RowEnd { at, reason: None });
         }
         let since = in_state.map(|time| at.before(time));
         let age = Age { since: since.unwrap_or(at), seen: since.is_some() };
@@ -273,13 +275,13 @@ impl Sockets {
         let known = if to == TcpState::Closed { from } else { to };
         let id = self.found_or_new(subject, known, age);
         if to == TcpState::Closed {
-            self.end(id, Ended { at, reason: change.reason });
+            self.end(id, RowEnd { at, reason: change.reason });
             return Some(id);
         }
         let row = self.rows.get_mut(&id)?;
         let before = row.state;
         row.enter(to, Age { since: at, seen: true }, change.ends_at);
-        row.note(Moment { at, what: Happening::Entered { state: to, inferred } });
+        row.note(LifeEvent { at, what: Happening::Entered { state: to, inferred } });
         self.counts.remove(before);
         self.counts.add(to);
         self.counts.enter(to);
@@ -289,11 +291,11 @@ impl Sockets {
         Some(id)
     }
 
-    fn end(&mut self, id: RowId, ended: Ended) {
+    fn end(&mut self, id: RowId, ended: RowEnd) {
         let Some(row) = self.rows.get_mut(&id) else { return };
         row.ended = Some(ended);
         row.until = None;
-        row.note(Moment { at: ended.at, what: Happening::Closed(ended.reason) });
+        row.note(LifeEvent { at: ended.at, what: Happening::Closed(ended.reason) });
         self.counts.remove(row.state);
         self.counts.enter(TcpState::Closed);
         self.ended.push_back(id);
@@ -306,7 +308,7 @@ impl Sockets {
         let id = self.found_or_new(subject, state, age);
         if let Some(row) = self.rows.get_mut(&id) {
             row.until = ends_at.map(|at| Deadline { at, estimated: false });
-            row.note(Moment { at, what: Happening::Existed(state) });
+            row.note(LifeEvent { at, what: Happening::Existed(state) });
         }
         id
     }
@@ -324,7 +326,7 @@ impl Sockets {
             (None, Some(next)) => Some(Deadline { at: at.after(next), estimated: false }),
             (None, None) => row.until.filter(|_| row.state == state),
         };
-        row.note(Moment { at, what: Happening::Stayed(wait.waits_for) });
+        row.note(LifeEvent { at, what: Happening::Stayed(wait.waits_for) });
         Some(id)
     }
 
@@ -335,25 +337,25 @@ impl Sockets {
         Some(id)
     }
 
-    fn retransmit(&mut self, again: &Retransmit) -> Option<RowId> {
-        let Retransmit { at, ref subject, state, segment, attempt, .. } = *again;
+    fn retransmit(&mut self, again: &TrackedRetransmit) -> Option<RowId> {
+        let TrackedRetransmit { at, ref subject, state, segment, attempt, .. } = *again;
         let id = self.found_or_new(subject, state, Age { since: at, seen: false });
         let row = self.rows.get_mut(&id)?;
         row.tries = attempt;
         row.most = again.most.or(row.most);
         row.until = again.next.map(|next| Deadline {
             at: at.after(next.wait.promise),
-            estimated: segment == Segment::Data,
+            estimated: segment == SegmentKind::Data,
         });
         let gap_us = again.since_last.map(|gap| u64::try_from(gap.as_micros()).unwrap_or(u64::MAX));
-        row.note(Moment { at, what: Happening::SentAgain { segment, attempt, gap_us } });
+        row.note(LifeEvent { at, what: Happening::SentAgain { segment, attempt, gap_us } });
         Some(id)
     }
 
     /// Adds what has happened to a socket that is known.
     fn note(&mut self, subject: &Subject, at: KernelTime, what: Happening) -> Option<RowId> {
         let id = self.find(subject)?;
-        self.rows.get_mut(&id)?.note(Moment { at, what });
+        self.rows.get_mut(&id)?.note(LifeEvent { at, what });
         Some(id)
     }
 }

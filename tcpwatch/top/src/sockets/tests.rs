@@ -22,7 +22,7 @@ fn change(seconds: u64, subject: Subject, from: TcpState, to: TcpState) -> Chang
 /// Applies a change; returns the row that it touches.
 fn apply(sockets: &mut Sockets, change: Change) -> RowId {
     let mut touched = Vec::new();
-    sockets.apply(&Item::News(News::Change(change)), &mut touched);
+    sockets.apply(&Item::TrackedEvent(TrackedEvent::Change(change)), &mut touched);
     assert_eq!(touched.len(), 1, "a change is of one socket");
     touched.pop().unwrap_or(RowId(u64::MAX))
 }

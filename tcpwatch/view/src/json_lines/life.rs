@@ -4,7 +4,7 @@
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 use tcpwatch_core::{
-    event::Segment,
+    event::SegmentKind,
     track::{Connection, MissedChange, Spent},
 };
 
@@ -12,8 +12,8 @@ use tcpwatch_core::{
 use super::schema;
 use super::{
     Members,
-    queue::{self, Queues},
-    values::{State, ends_in},
+    queue::{self, QueuesJson},
+    values::{StateJson, ends_in},
 };
 use crate::json::{Seconds, Word};
 
@@ -35,7 +35,7 @@ pub(crate) struct ConnectionLine<'a> {
     handshake_s: Option<Seconds>,
     /// Time spent in each state, as far as its beginning was seen.
     #[cfg_attr(test, schemars(schema_with = "schema::times_of_states"))]
-    states_s: States<'a>,
+    states_s: StaysJson<'a>,
     /// Bytes of data sent, each counted once, acknowledged or not; null without a full socket, or when its
     /// end was missed. The next three are absent then.
     bytes_sent: Option<u64>,
@@ -67,7 +67,7 @@ pub(crate) struct ConnectionLine<'a> {
     not_sent: Option<u32>,
     /// Of these, those that were seen, by kind; kinds without one are absent.
     #[cfg_attr(test, schemars(schema_with = "schema::counts_of_kinds"))]
-    retries: Again<'a>,
+    retries: RetriesJson<'a>,
     /// Who sent the first FIN; both if they crossed, reset if a reset (sent or received) came before any,
     /// null when nobody closed or nothing tells.
     #[cfg_attr(test, schemars(schema_with = "schema::closed_by"))]
@@ -77,8 +77,8 @@ pub(crate) struct ConnectionLine<'a> {
     /// The listener's queues when the accept queue was fullest, of those moments of this connection at which
     /// there was something to be said of them. Absent when there was none.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(test, schemars(with = "Queues"))]
-    listener: Option<Queues>,
+    #[cfg_attr(test, schemars(with = "QueuesJson"))]
+    listener: Option<QueuesJson>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     #[cfg_attr(test, schemars(schema_with = "schema::ack_dropped"))]
     ack_dropped: bool,
@@ -103,8 +103,8 @@ pub(crate) struct ConnectionLine<'a> {
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(JsonSchema), schemars(inline))]
 struct Inferred {
-    from: State,
-    to: State,
+    from: StateJson,
+    to: StateJson,
     /// Other states may lie between "from" and "to": more than one way leads there, and what would say which
     /// was missed. Absent means false.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -113,7 +113,7 @@ struct Inferred {
 
 impl Inferred {
     fn of(MissedChange { from, to, gap }: MissedChange) -> Self {
-        Self { from: State(from), to: State(to), gap }
+        Self { from: StateJson(from), to: StateJson(to), gap }
     }
 }
 
@@ -122,9 +122,9 @@ impl Inferred {
 struct Measured(Option<Seconds>);
 
 #[derive(Debug)]
-struct States<'a>(&'a Spent);
+struct StaysJson<'a>(&'a Spent);
 
-impl Serialize for States<'_> {
+impl Serialize for StaysJson<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let named =
             self.0.iter().filter_map(|(state, time)| Some((Word(state.name()?), Seconds(time))));
@@ -133,9 +133,9 @@ impl Serialize for States<'_> {
 }
 
 #[derive(Debug)]
-struct Again<'a>(&'a [(Segment, u32)]);
+struct RetriesJson<'a>(&'a [(SegmentKind, u32)]);
 
-impl Serialize for Again<'_> {
+impl Serialize for RetriesJson<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let seen = self.0.iter().filter(|(_, count)| *count > 0);
         serializer.collect_map(seen.map(|(segment, count)| (Word(segment.word()), count)))
@@ -152,7 +152,7 @@ pub(crate) fn connection(line: &mut Members<'_, '_>, connection: &Connection) {
         opened_mono_ns: connection.opened.map(|opened| opened.0),
         lasted_s: connection.lasted.map(Seconds),
         handshake_s: connection.handshake.map(Seconds),
-        states_s: States(&connection.spent),
+        states_s: StaysJson(&connection.spent),
         bytes_sent: totals.map(|totals| totals.sent),
         bytes_received: totals.map(|totals| totals.received),
         bytes_undelivered: totals.and_then(|totals| totals.undelivered),
@@ -160,10 +160,10 @@ pub(crate) fn connection(line: &mut Members<'_, '_>, connection: &Connection) {
         min_rtt_s: totals.map(|totals| Measured(totals.min_rtt.map(Seconds))),
         retransmits: connection.retransmits(),
         not_sent: (connection.not_sent > 0).then_some(connection.not_sent),
-        retries: Again(&connection.again),
+        retries: RetriesJson(&connection.again),
         closed_by: connection.closed_by.map(|by| Word(by.word())),
         end: Word(connection.end.word()),
-        listener: queue.map(Queues::of),
+        listener: queue.map(QueuesJson::of),
         ack_dropped: queue::ack_dropped(queue),
         ends_in_s: ends_in(connection.at, connection.ends_at),
         existing: connection.existed,

@@ -7,7 +7,7 @@ use tcpwatch_core::sink::{Loss, Summary};
 
 #[cfg(test)]
 use super::schema;
-use super::values::Losses;
+use super::values::LossesJson;
 use crate::json::{Seconds, Word};
 
 /// Something was lost since the last line with this cause.
@@ -43,7 +43,7 @@ pub(crate) struct SummaryLine<'a> {
     received: u64,
     /// Losses by cause; causes without a loss are absent.
     #[cfg_attr(test, schemars(schema_with = "schema::counts_of_causes"))]
-    lost: Losses<'a>,
+    lost: LossesJson<'a>,
     /// Records that came too late to be put in order.
     out_of_order: u64,
     /// Connections seen.
@@ -72,7 +72,7 @@ impl<'a> SummaryLine<'a> {
             inferred,
             attempted,
             received,
-            lost: Losses(lost),
+            lost: LossesJson(lost),
             out_of_order,
             connections,
             open,

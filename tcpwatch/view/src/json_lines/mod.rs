@@ -3,6 +3,7 @@
 
 pub mod finding;
 pub(crate) mod life;
+mod listed;
 mod losses;
 mod place;
 mod queue;
@@ -23,9 +24,9 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use tcpwatch_core::{
     event::{CgroupId, KernelTime, WallClock},
-    place::{Place, Places},
+    place::{CgroupPlace, Places},
     sink::{Loss, Sink, Summary},
-    track::{News, Subject},
+    track::{Subject, TrackedEvent},
 };
 
 use self::{
@@ -34,7 +35,7 @@ use self::{
     values::{Connected, Identity, Namespace, Owned},
 };
 use super::{
-    json::{Foreign, Object, Word},
+    json::{ForeignText, Object, Word},
     line_of,
     timestamp::Calendar,
 };
@@ -82,7 +83,7 @@ struct Head<'a> {
     event: Word,
     /// Wall-clock time in UTC, with nanoseconds.
     #[cfg_attr(test, schemars(schema_with = "schema::time"))]
-    time: Foreign<'a>,
+    time: ForeignText<'a>,
     /// The same moment on the kernel's `CLOCK_MONOTONIC`, in nanoseconds.
     mono_ns: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -183,7 +184,7 @@ impl JsonLines {
             object.add(&Head {
                 schema: SCHEMA_VERSION,
                 event: Word(event),
-                time: Foreign(&self.time),
+                time: ForeignText(&self.time),
                 mono_ns: at.0,
                 host: self.host.map(Word),
             });
@@ -199,17 +200,17 @@ fn spell(calendar: &mut Calendar, at: KernelTime, clock: &WallClock, out: &mut V
 }
 
 impl Sink for JsonLines {
-    fn place(&mut self, id: CgroupId, place: &Arc<Place>) {
+    fn place(&mut self, id: CgroupId, place: &Arc<CgroupPlace>) {
         self.places.learn(id, Some(Arc::clone(place)));
     }
 
-    fn news(&mut self, news: &News, clock: &WallClock, out: &mut Vec<u8>) {
-        let (at, subject) = (news.at(), news.subject());
+    fn tracked(&mut self, tracked: &TrackedEvent, clock: &WallClock, out: &mut Vec<u8>) {
+        let (at, subject) = (tracked.at(), tracked.subject());
         let place = subject.cgroup.and_then(|id| self.places.get(id)).cloned();
         let late = at < self.newest;
         self.newest = self.newest.max(at);
-        self.write(news.name(), at, clock, out, |line| {
-            line_of(news).json(line);
+        self.write(tracked.name(), at, clock, out, |line| {
+            line_of(tracked).json(line);
             if let Some(place) = &place {
                 line.add(&Located::at(place));
             }

@@ -3,11 +3,11 @@
 #[cfg(test)]
 use schemars::JsonSchema;
 use serde::Serialize;
-use tcpwatch_core::place::Place;
+use tcpwatch_core::place::CgroupPlace;
 
 #[cfg(test)]
 use super::schema;
-use crate::json::{Foreign, Word};
+use crate::json::{ForeignText, Word};
 
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(JsonSchema))]
@@ -15,7 +15,7 @@ pub(crate) struct Located<'a> {
     /// Path in the cgroup v2 hierarchy of the cgroup that the socket was made in; of an accepted connection
     /// its listener's. Absent when it is not known.
     #[cfg_attr(test, schemars(with = "String", regex(pattern = r"^/")))]
-    cgroup: Foreign<'a>,
+    cgroup: ForeignText<'a>,
     /// The innermost systemd unit of the cgroup: a service, scope, socket, mount or swap. Absent where the
     /// path has none.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -42,11 +42,11 @@ pub(crate) struct Located<'a> {
 }
 
 impl<'a> Located<'a> {
-    pub(super) fn at(place: &'a Place) -> Self {
-        let Place { path, unit, container, pod } = place;
+    pub(super) fn at(place: &'a CgroupPlace) -> Self {
+        let CgroupPlace { path, unit, container, pod } = place;
         let runtime = container.as_ref().and_then(|container| container.runtime);
         Self {
-            cgroup: Foreign(path),
+            cgroup: ForeignText(path),
             unit: unit.as_deref(),
             container: container.as_ref().map(|container| &*container.id),
             runtime: runtime.map(|runtime| Word(runtime.word())),

@@ -5,14 +5,14 @@ use std::net::IpAddr;
 #[cfg(test)]
 use schemars::JsonSchema;
 use serde::Serialize;
-use tcpwatch_core::event::{Cookie, ListenerQueue};
+use tcpwatch_core::event::{Cookie, QueueReading};
 
 /// The queues of a half-open connection's listener, as they were read at the moment of the line. Only where the
 /// accept queue is full or this connection takes its last place, where there are as many half-open connections
 /// as the listener lets be, or with `ack_dropped`.
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(JsonSchema), schemars(rename = "listener"))]
-pub(super) struct Queues {
+pub(super) struct QueuesJson {
     /// Its cookie; null where nobody has asked for it.
     #[cfg_attr(test, schemars(range(min = 1)))]
     socket: Option<u64>,
@@ -42,9 +42,9 @@ pub(super) struct Queues {
     dropped: u32,
 }
 
-impl Queues {
-    pub(super) fn of(queue: &ListenerQueue) -> Self {
-        let ListenerQueue {
+impl QueuesJson {
+    pub(super) fn of(queue: &QueueReading) -> Self {
+        let QueueReading {
             listener,
             bound_to,
             waiting,
@@ -69,6 +69,6 @@ impl Queues {
 }
 
 /// Was the last ACK dropped?
-pub(super) fn ack_dropped(queue: Option<&ListenerQueue>) -> bool {
+pub(super) fn ack_dropped(queue: Option<&QueueReading>) -> bool {
     queue.is_some_and(|queue| queue.ack_dropped)
 }

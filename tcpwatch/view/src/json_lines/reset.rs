@@ -5,12 +5,12 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use tcpwatch_core::{
     event::{ResetDirection, reset_reason},
-    track::Reset,
+    track::TrackedReset,
 };
 
 #[cfg(test)]
 use super::schema;
-use super::{Members, values::State};
+use super::{Members, values::StateJson};
 use crate::json::Word;
 
 /// A reset was sent or accepted. Who connected to whom is not told here.
@@ -27,7 +27,7 @@ pub(crate) struct ResetLine<'a> {
     #[cfg_attr(test, schemars(schema_with = "schema::reset_direction"))]
     direction: Word,
     /// Of the socket; null without one, as for a closed port.
-    state: Option<State>,
+    state: Option<StateJson>,
     /// The kernel's reason, in its words (`SK_RST_REASON_` in lower case); null where it tells none: before
     /// Linux 6.10, and for every reset received.
     #[cfg_attr(test, schemars(length(min = 1)))]
@@ -38,15 +38,15 @@ pub(crate) struct ResetLine<'a> {
     meaning: Option<Word>,
 }
 
-pub(crate) fn reset(line: &mut Members<'_, '_>, reset: &Reset) {
-    let Reset { at: _, ref subject, state, direction, ref why } = *reset;
+pub(crate) fn reset(line: &mut Members<'_, '_>, reset: &TrackedReset) {
+    let TrackedReset { at: _, ref subject, state, direction, ref why } = *reset;
     line.whose(subject);
     line.add(&ResetLine {
         direction: Word(match direction {
             ResetDirection::Sent => "sent",
             ResetDirection::Received => "received",
         }),
-        state: state.map(State),
+        state: state.map(StateJson),
         why: why.as_deref(),
         meaning: why.as_deref().and_then(reset_reason::meaning).map(Word),
     });

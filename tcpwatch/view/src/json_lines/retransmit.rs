@@ -3,14 +3,14 @@
 #[cfg(test)]
 use schemars::JsonSchema;
 use serde::Serialize;
-use tcpwatch_core::{timing::Then, track::Retransmit};
+use tcpwatch_core::{timing::Then, track::TrackedRetransmit};
 
 #[cfg(test)]
 use super::schema;
 use super::{
     Members,
-    queue::{self, Queues},
-    values::State,
+    queue::{self, QueuesJson},
+    values::StateJson,
 };
 use crate::json::{Seconds, Word};
 
@@ -39,7 +39,7 @@ pub(crate) struct RetransmitLine {
     /// Time since this segment was sent last before; null when that is not known, as of a fast
     /// retransmission.
     since_last_s: Option<Seconds>,
-    state: State,
+    state: StateJson,
     /// How long after that the timer that ran out was due; absent when no timer ran out. Mostly the
     /// retransmission timeout; less when the kernel shortened it, more when a timeout passed without a
     /// segment (`TCP_DEFER_ACCEPT`) or an acknowledgment of other data moved it.
@@ -73,15 +73,15 @@ pub(crate) struct RetransmitLine {
     #[cfg_attr(test, schemars(schema_with = "schema::count"))]
     attempts_at_most: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(test, schemars(with = "Queues"))]
-    listener: Option<Queues>,
+    #[cfg_attr(test, schemars(with = "QueuesJson"))]
+    listener: Option<QueuesJson>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     #[cfg_attr(test, schemars(schema_with = "schema::ack_dropped"))]
     ack_dropped: bool,
 }
 
-pub(crate) fn retransmit(line: &mut Members<'_, '_>, again: &Retransmit) {
-    let Retransmit {
+pub(crate) fn retransmit(line: &mut Members<'_, '_>, again: &TrackedRetransmit) {
+    let TrackedRetransmit {
         at: _,
         ref subject,
         state,
@@ -103,7 +103,7 @@ pub(crate) fn retransmit(line: &mut Members<'_, '_>, again: &Retransmit) {
         kind: Word(segment.word()),
         attempt,
         since_last_s: since_last.map(Seconds),
-        state: State(state),
+        state: StateJson(state),
         expected_s: expected.map(Seconds),
         early,
         not_sent: !sent,
@@ -112,7 +112,7 @@ pub(crate) fn retransmit(line: &mut Members<'_, '_>, again: &Retransmit) {
         gives_up_in_s: gives_up.map(|next| Seconds(next.wait.promise)),
         gives_up_in_at_most_s: gives_up.map(|next| Seconds(next.wait.latest)),
         attempts_at_most: most,
-        listener: queue.map(Queues::of),
+        listener: queue.map(QueuesJson::of),
         ack_dropped: queue::ack_dropped(queue),
     });
 }

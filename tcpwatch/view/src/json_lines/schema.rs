@@ -1,24 +1,42 @@
 //! The schema of the lines, made from their types. `UPDATE_GOLDEN=1 cargo test -p tcpwatch-view schema` writes it.
 
-use std::{borrow::Cow, env, fs};
+use std::{borrow::Cow, env, fs, time::Duration};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings, json_schema};
 use serde_json::{Map, Value, json};
 use tcpwatch_core::{
-    event::{Segment, TcpState, Via},
+    event::{SegmentKind, SocketTimerKind, TcpState, Via},
     loss::Cause,
     place::Runtime,
-    track::{ClosedBy, Handshake, Reason, WaitsFor},
+    track::{ClosedBy, Handshake, Reason, StateAge, WaitsFor},
 };
 
 use super::{
     Head, Identity, Located, LossLine, Owned, SummaryLine, Tail,
-    values::{Connected, State},
+    listed::{LISTED, ListedLine},
+    still::StillLine,
+    values::{Connected, StateJson},
 };
 use crate::{forms, json::Seconds};
 
 /// How an owner is known, strongest first.
 const VIAS: [Via; 5] = [Via::Close, Via::Io, Via::Fd, Via::Connect, Via::Listen];
+
+/// How the age of a state is known.
+const AGES: [StateAge; 4] = [
+    StateAge::Timer(Duration::ZERO),
+    StateAge::Schedule(Duration::ZERO, Duration::ZERO),
+    StateAge::Bound(Duration::ZERO),
+    StateAge::Unknown,
+];
+
+/// The timers of sockets.
+const TIMERS: [SocketTimerKind; 4] = [
+    SocketTimerKind::Retransmit,
+    SocketTimerKind::Keepalive,
+    SocketTimerKind::TimeWait,
+    SocketTimerKind::WindowProbe,
+];
 
 /// How a connection ended.
 const ENDS: [Reason; 21] = [
@@ -59,7 +77,7 @@ impl JsonSchema for Seconds {
     }
 }
 
-impl JsonSchema for State {
+impl JsonSchema for StateJson {
     fn schema_name() -> Cow<'static, str> {
         "a_state".into()
     }
@@ -96,6 +114,8 @@ schemas! {
     handshake { "$ref": "#/$defs/handshake" }
     cause { "$ref": "#/$defs/cause" }
     ack_dropped { "$ref": "#/$defs/ack_dropped" }
+    age_basis { "enum": (AGES.map(StateAge::basis)) }
+    timer { "enum": (TIMERS.map(SocketTimerKind::word)) }
     waits_for { "anyOf": [{ "$ref": "#/$defs/waits_for" }, { "type": "null" }] }
     family { "enum": ["ipv4", "ipv6"] }
     direction { "enum": ["outgoing", "incoming", "both", null] }
@@ -128,7 +148,7 @@ pub(crate) fn closed_by(_generator: &mut SchemaGenerator) -> Schema {
 
 pub(crate) fn event(generator: &mut SchemaGenerator) -> Schema {
     let words = named(generator).into_iter().map(|(name, _)| name);
-    json_schema!({ "enum": words.chain(["loss", "summary"]).collect::<Vec<_>>() })
+    json_schema!({ "enum": words.chain([LISTED, "loss", "summary"]).collect::<Vec<_>>() })
 }
 
 /// A link knows no sockets, and is that of a host.
@@ -284,7 +304,7 @@ fn definitions() -> Value {
              segments were not acknowledged.",
             &ENDS.map(Reason::word)
         ),
-        "kind": words("What was sent again.", &Segment::ALL.map(Segment::word)),
+        "kind": words("What was sent again.", &SegmentKind::ALL.map(SegmentKind::word)),
         "handshake": words(
             "How the handshake was done, on the way to ESTABLISHED, if not in the usual way: the SYN brought \
              data and the server took them, at either end, or the kernel kept no state until the final ACK.",
@@ -299,6 +319,18 @@ fn definitions() -> Value {
             "type": "boolean"
         }
     })
+}
+
+/// Has all that is said of a socket that stays, but for how long.
+fn listed(generator: &mut SchemaGenerator) -> Schema {
+    let own = ListedLine::json_schema(generator);
+    let mut line = with(own.as_value().clone(), &StillLine::json_schema(generator), true);
+    let members = line.as_object_mut().expect("an object");
+    for name in ["in_state_s", "in_state_at_least_s", "more", "after_s"] {
+        members["properties"].as_object_mut().expect("members").remove(name);
+    }
+    merge(members, "required", &json!(["state", "waits_for"]));
+    line.try_into().expect("a schema")
 }
 
 /// The forms, of which neighbours with one name are one.
@@ -350,6 +382,7 @@ fn schema() -> Value {
     for (name, form) in named(generator) {
         line(name, form, true);
     }
+    line(LISTED, listed(generator), true);
     line("loss", LossLine::json_schema(generator), false);
     line("summary", SummaryLine::json_schema(generator), false);
     root["allOf"] = json!(conditions);

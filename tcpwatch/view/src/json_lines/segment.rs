@@ -43,7 +43,7 @@ pub(crate) struct SegmentLine {
     /// The window field, not scaled.
     window: u16,
     /// Those that are there.
-    options: Options,
+    options: SegmentOptions,
     /// The number of the rule that dropped it; null if it passed.
     #[cfg_attr(test, schemars(with = "Option<u64>"))]
     dropped_by: Option<u8>,
@@ -56,7 +56,7 @@ pub(crate) struct SegmentLine {
         "dependentRequired" = { "timestamp": ["timestamp_echo"], "timestamp_echo": ["timestamp"] }
     )
 ))]
-struct Options {
+struct SegmentOptions {
     /// Maximum segment size in bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, schemars(with = "u16"))]
@@ -85,7 +85,7 @@ struct Options {
     fast_open: bool,
 }
 
-impl Options {
+impl SegmentOptions {
     fn of(options: &TcpOptions) -> Self {
         let TcpOptions { mss, window_scale, sack_permitted, timestamps, sack_blocks, fast_open } =
             *options;
@@ -123,7 +123,7 @@ pub(crate) fn segment(line: &mut Members<'_, '_>, segment: &SegmentEvent) {
         ack,
         len,
         window,
-        options: Options::of(options),
+        options: SegmentOptions::of(options),
         dropped_by,
     });
 }

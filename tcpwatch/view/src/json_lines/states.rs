@@ -9,8 +9,8 @@ use tcpwatch_core::track::{Change, Existing, Restart};
 use super::schema;
 use super::{
     Members,
-    queue::{self, Queues},
-    values::{State, ends_in},
+    queue::{self, QueuesJson},
+    values::{StateJson, ends_in},
 };
 use crate::json::{Seconds, Word};
 
@@ -30,8 +30,8 @@ use crate::json::{Seconds, Word};
 ))]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about the change")]
 pub(crate) struct StateLine {
-    from: State,
-    to: State,
+    from: StateJson,
+    to: StateJson,
     /// How long "from" lasted; null when its beginning or its end was not seen.
     in_state_s: Option<Seconds>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -49,8 +49,8 @@ pub(crate) struct StateLine {
     #[cfg_attr(test, schemars(schema_with = "schema::handshake"))]
     handshake: Option<Word>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(test, schemars(with = "Queues"))]
-    listener: Option<Queues>,
+    #[cfg_attr(test, schemars(with = "QueuesJson"))]
+    listener: Option<QueuesJson>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     #[cfg_attr(test, schemars(schema_with = "schema::ack_dropped"))]
     ack_dropped: bool,
@@ -98,14 +98,14 @@ pub(crate) fn change(line: &mut Members<'_, '_>, change: &Change) {
     let queue = queue.as_deref();
     line.socket(subject);
     line.add(&StateLine {
-        from: State(from),
-        to: State(to),
+        from: StateJson(from),
+        to: StateJson(to),
         in_state_s: in_state.map(Seconds),
         reason: reason.map(|reason| Word(reason.word())),
         late_data,
         asked,
         handshake: handshake.map(|handshake| Word(handshake.word())),
-        listener: queue.map(Queues::of),
+        listener: queue.map(QueuesJson::of),
         ack_dropped: queue::ack_dropped(queue),
         listener_dropped: dropped.map(|dropped| dropped.segments),
         listener_dropped_within_s: dropped.map(|dropped| Seconds(dropped.within)),
@@ -119,7 +119,7 @@ pub(crate) fn change(line: &mut Members<'_, '_>, change: &Change) {
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(JsonSchema))]
 pub(crate) struct ExistingLine {
-    state: State,
+    state: StateJson,
     /// How long it is in that state; null when that is not known.
     in_state_s: Option<Seconds>,
     /// And at least how long: no segment has come since. Absent when that is not known either, or when the
@@ -137,7 +137,7 @@ pub(crate) fn existing(line: &mut Members<'_, '_>, existing: &Existing) {
     let Existing { at, ref subject, state, in_state, at_least, ends_at } = *existing;
     line.socket(subject);
     line.add(&ExistingLine {
-        state: State(state),
+        state: StateJson(state),
         in_state_s: in_state.map(Seconds),
         in_state_at_least_s: at_least.map(Seconds),
         ends_in_s: ends_in(at, ends_at),
@@ -148,7 +148,7 @@ pub(crate) fn existing(line: &mut Members<'_, '_>, existing: &Existing) {
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(JsonSchema))]
 pub(crate) struct RestartLine {
-    state: State,
+    state: StateJson,
     /// How long the state had lasted; null when its beginning was not seen.
     in_state_s: Option<Seconds>,
     /// The state had no timer before: after `shutdown()` a socket was in `FIN_WAIT_2`, and now the application
@@ -169,7 +169,7 @@ pub(crate) fn restart(line: &mut Members<'_, '_>, restart: &Restart) {
     let Restart { at, ref subject, state, in_state, ends_at, starts, inferred } = *restart;
     line.socket(subject);
     line.add(&RestartLine {
-        state: State(state),
+        state: StateJson(state),
         in_state_s: in_state.map(Seconds),
         starts,
         ends_in_s: ends_in(at, ends_at),

@@ -12,7 +12,7 @@ use tcpwatch_core::{
 use super::schema;
 use super::{
     Members,
-    values::{State, ends_in},
+    values::{StateJson, ends_in},
 };
 use crate::json::{Seconds, Word};
 
@@ -48,7 +48,7 @@ use crate::json::{Seconds, Word};
     transform = schema::of_one_or_several
 ))]
 pub(crate) struct StillLine {
-    state: State,
+    state: StateJson,
     /// How long it is in that state; null when its beginning was not seen.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, schemars(with = "Option<Seconds>"))]
@@ -60,7 +60,7 @@ pub(crate) struct StillLine {
     /// What has to happen for it to leave the state; null when nothing that the kernel shows says so.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, schemars(schema_with = "schema::waits_for"))]
-    waits_for: Option<What>,
+    waits_for: Option<StillJson>,
     /// The application has closed it. Absent means false.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     orphan: bool,
@@ -141,10 +141,10 @@ struct Perhaps(Option<Seconds>);
 
 /// Null where nothing says it.
 #[derive(Debug, Serialize)]
-struct What(Option<Word>);
+struct StillJson(Option<Word>);
 
 impl StillLine {
-    const fn of(state: State) -> Self {
+    const fn of(state: StateJson) -> Self {
         Self {
             state,
             in_state_s: None,
@@ -170,6 +170,11 @@ impl StillLine {
         }
     }
 
+    /// For what a socket waits, without how long.
+    pub(super) fn now(state: StateJson, at: KernelTime, wait: &Wait) -> Self {
+        Self::of(state).waits(at, wait)
+    }
+
     fn waits(self, at: KernelTime, wait: &Wait) -> Self {
         let (gives_up, at_most) = match wait.gives_up {
             GivesUp::Unknown => (None, None),
@@ -180,7 +185,7 @@ impl StillLine {
         };
         let probes = wait.probes.as_ref();
         Self {
-            waits_for: Some(What(wait.waits_for.map(|what| Word(what.word())))),
+            waits_for: Some(StillJson(wait.waits_for.map(|what| Word(what.word())))),
             orphan: wait.orphan,
             bytes_unsent: wait.unsent,
             bytes_unacknowledged: wait.unacknowledged,
@@ -207,7 +212,7 @@ pub(crate) fn still(line: &mut Members<'_, '_>, still: &Still) {
     line.add(&StillLine {
         in_state_s: Some(Perhaps(in_state.map(Seconds))),
         in_state_at_least_s: at_least.map(Seconds),
-        ..StillLine::of(State(state)).waits(at, wait)
+        ..StillLine::of(StateJson(state)).waits(at, wait)
     });
 }
 
@@ -217,6 +222,6 @@ pub(crate) fn others(line: &mut Members<'_, '_>, others: &Others) {
         more: Some(others.count.into()),
         after_s: Some(Seconds(others.after)),
         estimate: others.doubtful,
-        ..StillLine::of(State(others.state))
+        ..StillLine::of(StateJson(others.state))
     });
 }

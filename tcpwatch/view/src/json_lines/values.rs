@@ -13,13 +13,13 @@ use tcpwatch_core::{
 
 #[cfg(test)]
 use super::schema;
-use crate::json::{Foreign, Seconds, Word};
+use crate::json::{ForeignText, Seconds, Word};
 
 /// A state's name; `state#N` for a number of the kernel's that has no name yet.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct State(pub(crate) TcpState);
+pub(crate) struct StateJson(pub(crate) TcpState);
 
-impl Serialize for State {
+impl Serialize for StateJson {
     #[inline]
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self.0.name() {
@@ -42,7 +42,7 @@ pub(crate) struct Identity {
     netns: u32,
     /// On the wire: IPv4 through an IPv6 socket is ipv4.
     #[cfg_attr(test, schemars(schema_with = "schema::family"))]
-    family: Family,
+    family: FamilyJson,
     /// This host's end.
     local: End,
     /// The other end; the unspecified address and port 0 where there is none.
@@ -57,8 +57,8 @@ impl Identity {
             socket: socket.map(|Cookie(number)| number),
             netns: netns.0,
             family: match ends.local.address {
-                IpAddr::V4(_) => Family::Ipv4,
-                IpAddr::V6(_) => Family::Ipv6,
+                IpAddr::V4(_) => FamilyJson::Ipv4,
+                IpAddr::V6(_) => FamilyJson::Ipv6,
             },
             local: End::of(ends.local),
             remote: End::of(ends.remote),
@@ -80,7 +80,7 @@ impl Namespace {
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
-enum Family {
+enum FamilyJson {
     Ipv4,
     Ipv6,
 }
@@ -134,31 +134,31 @@ impl Connected {
 #[cfg_attr(test, derive(JsonSchema))]
 pub(crate) struct Owned<'a> {
     /// The owner; null when nothing tells.
-    process: Option<Owner<'a>>,
+    process: Option<OwnerJson<'a>>,
 }
 
 impl<'a> Owned<'a> {
     #[inline]
     pub(crate) fn of(subject: &'a Subject) -> Self {
-        Self { process: subject.process.as_ref().map(Owner::of) }
+        Self { process: subject.process.as_ref().map(OwnerJson::of) }
     }
 }
 
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(JsonSchema), schemars(rename = "process"))]
-pub(crate) struct Owner<'a> {
+pub(crate) struct OwnerJson<'a> {
     /// Process (thread group) id in the pid namespace that tcpwatch runs in; null for a process outside of
     /// it.
     #[cfg_attr(test, schemars(range(min = 1)))]
     pid: Option<u32>,
     /// The process's own name for itself, as the kernel keeps it: that of its first thread.
     #[cfg_attr(test, schemars(with = "String", length(max = 15)))]
-    comm: Foreign<'a>,
+    comm: ForeignText<'a>,
     /// Name of the thread that was seen, where it differs; absent where it does not, and where only the
     /// process is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, schemars(with = "String", length(max = 15)))]
-    thread: Option<Foreign<'a>>,
+    thread: Option<ForeignText<'a>>,
     /// Real user id, in the initial user namespace; of a process found in /proc as the user namespace of
     /// tcpwatch has it. Absent in recordings of older versions.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -172,14 +172,14 @@ pub(crate) struct Owner<'a> {
     via: Word,
 }
 
-impl<'a> Owner<'a> {
+impl<'a> OwnerJson<'a> {
     #[inline]
     fn of(process: &'a Process) -> Self {
         let Process { pid, ref comm, ref thread, uid, via } = *process;
         Self {
             pid,
-            comm: Foreign(comm.as_bytes()),
-            thread: thread.as_ref().map(|thread| Foreign(thread.as_bytes())),
+            comm: ForeignText(comm.as_bytes()),
+            thread: thread.as_ref().map(|thread| ForeignText(thread.as_bytes())),
             uid,
             via: Word(via.word()),
         }
@@ -188,9 +188,9 @@ impl<'a> Owner<'a> {
 
 /// Losses by cause.
 #[derive(Debug)]
-pub(crate) struct Losses<'a>(pub(crate) &'a BTreeMap<Cause, u64>);
+pub(crate) struct LossesJson<'a>(pub(crate) &'a BTreeMap<Cause, u64>);
 
-impl Serialize for Losses<'_> {
+impl Serialize for LossesJson<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.0.iter().map(|(cause, count)| (Word(cause.word()), count)))
     }

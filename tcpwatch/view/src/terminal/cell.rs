@@ -65,34 +65,35 @@ pub(super) fn foreign(text: &str, out: &mut Vec<u8>) {
 }
 
 /// Behind an owner that is a guess: the process of the listener.
-const GUESS: &[u8] = b" (listener)";
+pub(super) const GUESS: &str = " (listener)";
+/// The same where there is little room.
+pub(super) const SHORT_GUESS: &str = "?";
 
-/// Appends the owner, in at most `room` columns if that can be done without losing its pid, the mark of a guess,
-/// or, if nothing may be cut, its name.
-pub(super) fn owner(subject: &Subject, room: usize, cut: bool, out: &mut Vec<u8>) {
+/// Appends the owner: name, number, and the mark of a guess.
+pub(super) fn owner(subject: &Subject, guess: &str, out: &mut Vec<u8>) {
     let Some(Process { pid, comm, .. }) = subject.process else {
         out.push(b'-');
         return;
     };
-    let mut digits = itoa::Buffer::new();
-    // A process outside of this pid namespace has no number here.
-    let digits = pid.map_or("", |pid| digits.format(pid)).as_bytes();
-    let number = if digits.is_empty() { 0 } else { 1 + digits.len() };
-    let mark = if subject.inherited { GUESS } else { b"" };
-    let start = out.len();
     name(comm, out);
-    let named = out.len() - start;
-    let needed = named + number + mark.len();
-    if cut && needed > room {
-        let kept = named.saturating_sub(needed + 1 - room).max(1);
-        out.truncate(start + kept.min(named));
-        out.extend_from_slice("\u{2026}".as_bytes());
-    }
-    if number > 0 {
+    // A process outside of this pid namespace has no number here.
+    if let Some(pid) = pid {
         out.push(b' ');
-        out.extend_from_slice(digits);
+        number(pid, out);
     }
-    out.extend_from_slice(mark);
+    if subject.inherited {
+        out.extend_from_slice(guess.as_bytes());
+    }
+}
+
+/// Appends an end of which the port is enough: `:80`, or `*` if there is none yet.
+pub(super) fn port(end: &Endpoint, out: &mut Vec<u8>) {
+    if end.port == 0 {
+        out.push(b'*');
+        return;
+    }
+    out.push(b':');
+    number(end.port.into(), out);
 }
 
 /// Appends an endpoint, as its `Display` does.
@@ -116,7 +117,6 @@ pub(super) fn display(what: &impl std::fmt::Display, out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use tcpwatch_core::event::{Endpoints, Netns, Via};
 
     use super::*;
 
@@ -127,31 +127,6 @@ mod tests {
             let mut out = Vec::new();
             endpoint(&end, &mut out);
             prop_assert_eq!(String::from_utf8(out).unwrap(), end.to_string());
-        }
-    }
-
-    #[test]
-    fn a_narrow_terminal_cuts_the_owners_name_and_never_its_pid() {
-        let end = Endpoint { address: [0, 0, 0, 0].into(), port: 0 };
-        let process = Process::named(1234, Comm::from_text("demo-server"), Via::Listen);
-        let subject = Subject {
-            socket: None,
-            netns: Netns(1),
-            ends: Endpoints { local: end, remote: end },
-            cgroup: None,
-            direction: None,
-            process: Some(process),
-            inherited: true,
-        };
-        for (room, text) in [
-            (27, "demo-server 1234 (listener)"),
-            (26, "demo-serv\u{2026} 1234 (listener)"),
-            (20, "dem\u{2026} 1234 (listener)"),
-            (3, "d\u{2026} 1234 (listener)"),
-        ] {
-            let mut out = Vec::new();
-            owner(&subject, room, true, &mut out);
-            assert_eq!(String::from_utf8(out).unwrap(), text, "{room}");
         }
     }
 

@@ -3,15 +3,83 @@
 use std::time::Duration;
 
 use tcpwatch_core::{
-    event::{Segment, TcpState, WallClock},
+    event::{SegmentKind, TcpState, WallClock},
     track::{Connection, MissedChange, Reason},
 };
 
 use super::{
-    Humane, Terminal, TimeStyle, cell,
-    columns::{BYTES, CLOSED_BY, HANDSHAKE, LASTED, OWNER, RETRIES, Titles},
-    place, queue, style, write_elapsed,
+    Humane, Terminal, TimeStyle, cell, char_count, columns::Titles, fold, place, queue, style,
+    write_elapsed,
 };
+
+/// What is told of a connection, and in how many columns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Told {
+    lasted: usize,
+    /// Without these columns retransmissions are told with the end.
+    handshake: Option<usize>,
+    bytes: usize,
+    retries: Option<usize>,
+    closed_by: Option<usize>,
+    owner: usize,
+}
+
+/// All of it, for which a terminal of this width has room.
+const ALL_FROM: usize = 160;
+const ALL: Told = Told {
+    lasted: 7,
+    handshake: Some(9),
+    bytes: 8,
+    retries: Some(7),
+    closed_by: Some(9),
+    owner: 28,
+};
+/// From this width on, a terminal has room for short columns of all kinds.
+const MOST_FROM: usize = 100;
+const MOST: Told = Told {
+    lasted: 6,
+    handshake: Some(6),
+    bytes: 6,
+    retries: Some(5),
+    closed_by: Some(6),
+    owner: 16,
+};
+const LEAST: Told =
+    Told { lasted: 6, handshake: None, bytes: 6, retries: None, closed_by: None, owner: 12 };
+
+impl Told {
+    const fn of(width: Option<usize>) -> Self {
+        match width {
+            None | Some(ALL_FROM..) => ALL,
+            Some(MOST_FROM..) => MOST,
+            Some(_) => LEAST,
+        }
+    }
+
+    /// The titles behind those of the ends.
+    fn titles(self) -> String {
+        let all = self == ALL;
+        let title = |long: &'static str, short: &'static str| if all { long } else { short };
+        let numbers = [
+            (Some(self.lasted), "LASTED"),
+            (self.handshake, title("HANDSHAKE", "SHAKE")),
+            (Some(self.bytes), "SENT"),
+            (Some(self.bytes), title("RECEIVED", "RECV")),
+            (self.retries, title("RETRIES", "RETRY")),
+        ];
+        let numbers =
+            numbers.into_iter().filter_map(|(width, title)| Some(format!(" {title:>0$}", width?)));
+        let closed_by =
+            self.closed_by.map(|width| format!(" {:<width$}", title("CLOSED BY", "CLOSED")));
+        let owner = format!(" {:<1$} END", "PROCESS", self.owner);
+        numbers.chain(closed_by).chain([owner]).collect()
+    }
+}
+
+/// The titles behind those of the ends, on a terminal of this width or for a file.
+pub(super) fn titles(width: Option<usize>) -> String {
+    Told::of(width).titles()
+}
 
 impl Terminal {
     pub(crate) fn connection(
@@ -20,55 +88,146 @@ impl Terminal {
         clock: &WallClock,
         out: &mut Vec<u8>,
     ) {
+        let told = Told::of(self.layout.cut.then_some(self.layout.width));
         self.namespaces.begin(connection.subject.netns, connection.at);
+        // Only what is all told has room for two whole addresses.
+        self.columns.shorten(told != ALL);
         let grown = self.columns.fit(&connection.subject.ends);
         self.header(grown, Titles::Lives, out);
+        let mut line = Vec::new();
         match connection.opened {
-            Some(opened) => self.moment(opened, clock, out),
+            Some(opened) => self.moment(opened, clock, &mut line),
             // Opened before tcpwatch started.
-            None => cell::text("-", "23:59:59.9999".len(), out),
+            None => cell::text("-", self.columns.form.time(), &mut line),
         }
-        self.columns.ends(super::arrow(connection.subject.direction), out);
-        right(&Humane(connection.lasted).to_string(), LASTED, out);
-        right(&Humane(connection.handshake).to_string(), HANDSHAKE, out);
-        let totals = connection.totals;
-        right(&bytes(totals.map(|totals| totals.sent)), BYTES, out);
-        right(&bytes(totals.map(|totals| totals.received)), BYTES, out);
-        right(&connection.retransmits().to_string(), RETRIES, out);
-        let by = connection.closed_by.map_or("-", |by| by.word());
-        cell::text(by, CLOSED_BY, out);
-        out.push(b' ');
-        let start = out.len();
+        line.push(b' ');
+        let start = char_count(&line);
+        self.columns.ends(super::arrow(connection.subject.direction), &mut line);
+        let mut cells = Vec::new();
+        numbers(connection, told, &mut cells);
+        let used = self.join(line, start, &cells, out);
         let mut owner = Vec::new();
-        cell::owner(&connection.subject, OWNER, true, &mut owner);
-        place::append(&connection.subject, &mut self.places, OWNER, &mut owner);
-        out.append(&mut owner);
-        cell::pad(start, OWNER, out);
-        out.push(b' ');
+        cell::owner(&connection.subject, self.guess(), &mut owner);
+        place::append(&connection.subject, &mut self.places, told.owner, &mut owner);
         let look = if connection.end.is_failure() { style::FAILURE } else { style::PLAIN };
-        let end = self.life_ends(connection, clock);
-        style::paint(look, end.as_bytes(), self.layout.color, out);
-        out.extend_from_slice(self.namespaces.mark());
-        out.push(b'\n');
+        let ends = [false, true].map(|brief| self.life_ends(connection, (told, brief), clock));
+        self.end_life(used, (owner, told.owner), ends, look, out);
     }
+
+    /// Appends time and ends, of which the latter begin in a column, and the cells behind them, which take a line of their
+    /// own where the ends take most of one. Returns how many columns of the last line are taken.
+    fn join(&self, mut line: Vec<u8>, start: usize, cells: &[u8], out: &mut Vec<u8>) -> usize {
+        let width = char_count(&line).max(start + self.columns.ends_width()) + 1;
+        let cells_width = char_count(cells);
+        if self.layout.cut && width + cells_width > self.layout.width {
+            let indent = self.columns.indent();
+            out.append(&mut line);
+            out.push(b'\n');
+            fill(indent, &mut line);
+            out.append(&mut line);
+            out.extend_from_slice(cells);
+            return indent + cells_width;
+        }
+        fill(width, &mut line);
+        out.append(&mut line);
+        out.extend_from_slice(cells);
+        width + cells_width
+    }
+
+    /// Writes owner and end: the end in many words if they have room, or else in few, or on a line of its own.
+    fn end_life(
+        &self,
+        used: usize,
+        (mut owner, room): (Vec<u8>, usize),
+        ends: [String; 2],
+        look: anstyle::Style,
+        out: &mut Vec<u8>,
+    ) {
+        let mark = String::from_utf8_lossy(self.namespaces.mark()).into_owned();
+        let [whole, brief] = ends.map(|end| format!("{end}{mark}"));
+        let close = char_count(&owner);
+        if !self.layout.cut {
+            fill(room, &mut owner);
+            out.extend_from_slice(&owner);
+            out.push(b' ');
+            style::paint(look, whole.as_bytes(), self.layout.color, out);
+            out.push(b'\n');
+            return;
+        }
+        let left = |end: &String| {
+            let taken = used + 1 + fold::columns(end);
+            self.layout.width.checked_sub(taken).filter(|left| *left >= close)
+        };
+        let fitting = [&whole, &brief].into_iter().find_map(|end| Some((end, left(end)?)));
+        if let Some((end, left)) = fitting {
+            fill(room.min(left), &mut owner);
+            out.extend_from_slice(&owner);
+            out.push(b' ');
+            style::paint(look, end.as_bytes(), self.layout.color, out);
+            out.push(b'\n');
+        } else {
+            let owner = String::from_utf8_lossy(&owner);
+            self.fold(&format!("{owner}{}{whole}", fold::DOT), used, look, out);
+        }
+    }
+}
+
+/// How long it lasted, what was sent, and which end closed it.
+fn numbers(connection: &Connection, told: Told, out: &mut Vec<u8>) {
+    let spaced = |text: String| if told == ALL { text } else { text.replace(' ', "") };
+    let totals = connection.totals;
+    right(&spaced(Humane(connection.lasted).to_string()), told.lasted, out);
+    if let Some(width) = told.handshake {
+        right(&spaced(Humane(connection.handshake).to_string()), width, out);
+    }
+    right(&spaced(bytes(totals.map(|totals| totals.sent))), told.bytes, out);
+    right(&spaced(bytes(totals.map(|totals| totals.received))), told.bytes, out);
+    if let Some(width) = told.retries {
+        right(&connection.retransmits().to_string(), width, out);
+    }
+    if let Some(width) = told.closed_by {
+        cell::text(connection.closed_by.map_or("-", |by| by.word()), width, out);
+        out.push(b' ');
+    }
+}
+
+/// Appends spaces, so that a line of any text is so many columns wide.
+fn fill(columns: usize, line: &mut Vec<u8>) {
+    let missing = columns.saturating_sub(char_count(line));
+    line.resize(line.len() + missing, b' ');
 }
 
 impl Terminal {
     /// How it ended, and what is to be known of it besides.
-    fn life_ends(&mut self, connection: &Connection, clock: &WallClock) -> String {
-        let mut text = end(connection);
-        text += &queue::dotted(connection.queue.iter().flat_map(|queue| queue::phrases(queue)));
-        if let Some(ends_at) = connection.ends_at {
-            let mut moment = Vec::new();
-            if self.layout.time == TimeStyle::Elapsed {
-                write_elapsed(ends_at.since(self.layout.started), 1, &mut moment);
-            } else {
-                self.ends_calendar.write(clock.unix_ns(ends_at), 1, &mut moment);
-            }
-            text += " \u{b7} in TIME_WAIT until ";
-            text += &String::from_utf8_lossy(&moment);
+    fn life_ends(
+        &mut self,
+        connection: &Connection,
+        (told, brief): (Told, bool),
+        clock: &WallClock,
+    ) -> String {
+        let mut text = end(connection, brief);
+        let again = connection.retransmits();
+        if told.retries.is_none() && again > 0 && !brief {
+            text += fold::DOT;
+            text += &retries(again);
         }
-        if connection.existed {
+        text += &queue::dotted(connection.queue.iter().flat_map(|queue| queue::phrases(queue)));
+        match connection.ends_at {
+            Some(_) if brief => text += " \u{b7} in TIME_WAIT",
+            Some(ends_at) => {
+                let mut moment = Vec::new();
+                if self.layout.time == TimeStyle::Elapsed {
+                    write_elapsed(ends_at.since(self.layout.started), (0, 1), &mut moment);
+                } else {
+                    self.ends_calendar.write(clock.unix_ns(ends_at), 1, &mut moment);
+                }
+                text += " \u{b7} in TIME_WAIT until ";
+                text += &String::from_utf8_lossy(&moment);
+            }
+            None => {}
+        }
+        // Without a moment of its opening it is.
+        if connection.existed && !brief {
             text += " \u{b7} older than tcpwatch";
         }
         text
@@ -99,8 +258,11 @@ fn bytes(count: Option<u64>) -> String {
 }
 
 /// How it ended, in words, and which changes are inferred.
-fn end(connection: &Connection) -> String {
-    let mut text = ending(connection);
+fn end(connection: &Connection, brief: bool) -> String {
+    let mut text = match connection.end {
+        reason if brief => super::reason_words(reason).unwrap_or("normal").to_owned(),
+        _ => ending(connection),
+    };
     let undelivered = connection.totals.and_then(|totals| totals.undelivered);
     if let Some(undelivered) = undelivered.filter(|undelivered| *undelivered > 0) {
         text += " \u{b7} ";
@@ -142,7 +304,7 @@ fn ending(connection: &Connection) -> String {
             }
         }
         Reason::HalfOpen => {
-            let sent = 1 + count(connection, Segment::SynAck);
+            let sent = 1 + count(connection, SegmentKind::SynAck);
             format!("handshake given up after {}", many(sent, "SYN+ACK"))
         }
         Reason::HalfClosed => match hidden(TcpState::FinWait2) {
@@ -166,7 +328,7 @@ fn unanswered(connection: &Connection) -> String {
     format!(" after {time}{syns} without an answer")
 }
 
-fn count(connection: &Connection, segment: Segment) -> u32 {
+fn count(connection: &Connection, segment: SegmentKind) -> u32 {
     connection.again.iter().find(|(known, _)| *known == segment).map_or(0, |(_, count)| *count)
 }
 

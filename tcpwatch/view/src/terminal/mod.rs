@@ -3,6 +3,8 @@
 mod cell;
 mod columns;
 mod duration;
+mod fit;
+mod fold;
 mod lives;
 mod namespaces;
 mod place;
@@ -10,26 +12,32 @@ mod queue;
 mod segment;
 mod still;
 pub mod style;
+mod table;
 #[cfg(test)]
 mod tests;
 mod why;
 
-use std::{sync::Arc, time::Duration};
+use std::{mem, sync::Arc, time::Duration};
 
 use anstyle::Style;
 use jiff::tz::TimeZone;
 use tcpwatch_core::{
     event::{CgroupId, Direction, KernelTime, WallClock},
-    place::{Place, Places},
+    place::{CgroupPlace, Places},
     sink::{Loss, Sink, Summary},
-    track::{Change, Existing, Handshake, News, Reason, Restart, Subject},
+    track::{Change, Existing, Handshake, Reason, Restart, Subject, TrackedEvent},
 };
 
 use self::{
-    columns::{Columns, Titles},
+    columns::{Columns, LineRoom, Titles},
+    fit::Cells,
     namespaces::Namespaces,
 };
-pub use self::{duration::Humane, namespaces::Naming};
+pub use self::{
+    duration::Humane,
+    namespaces::Naming,
+    table::{ListTable, TableLayout},
+};
 use super::{
     line_of,
     timestamp::{Calendar, write_fraction},
@@ -51,7 +59,7 @@ pub enum TimeStyle {
 
 /// What the log may assume about its reader.
 #[derive(Clone, Copy, Debug)]
-pub struct Layout {
+pub struct LogLayout {
     /// Colours are wanted.
     pub color: bool,
     /// How moments are shown.
@@ -60,16 +68,20 @@ pub struct Layout {
     pub page: Option<usize>,
     /// Columns that a line should not exceed.
     pub width: usize,
-    /// Cut what is longer. Without, as for a file or a pipe, only what can be spared is left out.
+    /// Write no line that is longer. Without, as for a file or a pipe, a line is as long as it has to be, and only
+    /// what can be spared is left out.
     pub cut: bool,
     /// When tcpwatch started.
     pub started: KernelTime,
 }
 
+/// How many columns and rows the terminal has now, if it is one.
+pub type AskSize = fn() -> Option<(usize, usize)>;
+
 /// Writes the log.
 #[derive(Debug)]
 pub struct Terminal {
-    layout: Layout,
+    layout: LogLayout,
     calendar: Calendar,
     /// Another second than the line's own is cached here.
     ends_calendar: Calendar,
@@ -81,6 +93,10 @@ pub struct Terminal {
     late: bool,
     places: Places,
     since_header: Option<usize>,
+    /// How large the terminal is now.
+    asking: Option<AskSize>,
+    /// Of a line for a terminal.
+    cells: Cells,
     cell: Vec<u8>,
     owner: Vec<u8>,
 }
@@ -117,7 +133,7 @@ struct Remarks<'a> {
 impl Terminal {
     /// A log with nothing in it yet.
     #[must_use]
-    pub fn new(layout: Layout) -> Self {
+    pub fn new(layout: LogLayout) -> Self {
         let zone = match layout.time {
             TimeStyle::Local => TimeZone::system(),
             TimeStyle::Utc | TimeStyle::Elapsed => TimeZone::UTC,
@@ -126,12 +142,14 @@ impl Terminal {
             layout,
             calendar: Calendar::new(zone.clone(), "%H:%M:%S"),
             ends_calendar: Calendar::new(zone, "%H:%M:%S"),
-            columns: Columns::default(),
+            columns: Columns::new(layout.cut.then_some(layout.width)),
             namespaces: Namespaces::new(|_| None),
             newest: KernelTime(0),
             late: false,
             places: Places::default(),
             since_header: None,
+            asking: None,
+            cells: Cells::default(),
             cell: Vec::new(),
             owner: Vec::new(),
         }
@@ -142,6 +160,32 @@ impl Terminal {
     pub fn naming(mut self, naming: Naming) -> Self {
         self.namespaces = Namespaces::new(naming);
         self
+    }
+
+    /// The same, where the terminal is asked before each line how large it is.
+    #[must_use]
+    pub fn asking(mut self, size: AskSize) -> Self {
+        self.asking = Some(size);
+        self
+    }
+
+    /// If the terminal has another size now, the next line has new columns, and the header comes again.
+    fn resize(&mut self) {
+        let Some((width, rows)) = self.asking.and_then(|ask| ask()) else { return };
+        if width != self.layout.width {
+            self.layout.width = width;
+            self.columns = Columns::new(self.layout.cut.then_some(width));
+            self.since_header = None;
+        }
+        self.layout.page = Some(rows);
+    }
+
+    /// The mark of an owner that is a guess.
+    const fn guess(&self) -> &'static str {
+        match self.columns.form {
+            LineRoom::Full => cell::GUESS,
+            LineRoom::Short => cell::SHORT_GUESS,
+        }
     }
 
     /// The header, when the page is new or a column has grown.
@@ -156,7 +200,11 @@ impl Terminal {
             return;
         }
         self.since_header = Some(1);
-        let titles = self.columns.header(titles);
+        let mut text = self.columns.header(titles);
+        if titles == Titles::Lives {
+            text += &lives::titles(self.layout.cut.then_some(self.layout.width));
+        }
+        let titles = text;
         style::paint(style::HEADER, titles.as_bytes(), self.layout.color, out);
         out.push(b'\n');
     }
@@ -176,10 +224,11 @@ impl Terminal {
     }
 
     fn moment(&mut self, at: KernelTime, clock: &WallClock, out: &mut Vec<u8>) {
+        let digits = self.columns.form.digits();
         if self.layout.time == TimeStyle::Elapsed {
-            write_elapsed(at.since(self.layout.started), 4, out);
+            write_elapsed(at.since(self.layout.started), (8, digits), out);
         } else {
-            self.calendar.write(clock.unix_ns(at), 4, out);
+            self.calendar.write(clock.unix_ns(at), digits, out);
         }
     }
 
@@ -190,13 +239,40 @@ impl Terminal {
         self.newest = self.newest.max(at);
         let grown = self.columns.fit(&subject.ends);
         self.header(grown, Titles::Changes, out);
-        self.moment(at, clock, out);
-        self.columns.ends(arrow(subject.direction), out);
         self.cell.clear();
+        if self.layout.cut {
+            self.begin_cells(at, subject.direction, clock);
+            return;
+        }
+        self.moment(at, clock, out);
+        out.push(b' ');
+        self.columns.ends(arrow(subject.direction), out);
+        out.push(b' ');
+    }
+
+    /// The same, for a line that is put together at its end.
+    fn begin_cells(&mut self, at: KernelTime, direction: Option<Direction>, clock: &WallClock) {
+        let mut cells = mem::take(&mut self.cells);
+        cells.time.clear();
+        cells.ends.clear();
+        self.moment(at, clock, &mut cells.time);
+        self.columns.ends(arrow(direction), &mut cells.ends);
+        self.cells = cells;
     }
 
     /// What happened, which is in the cell, and after how long.
     fn middle(&mut self, style: Style, after: Option<Duration>, out: &mut Vec<u8>) {
+        if self.layout.cut {
+            self.cells.style = style;
+            mem::swap(&mut self.cells.change, &mut self.cell);
+            self.cells.after.clear();
+            Humane(after).write(&mut self.cells.after);
+            if self.columns.form == LineRoom::Short {
+                self.cells.after.retain(|byte| *byte != b' ');
+            }
+            self.cell.clear();
+            return;
+        }
         style::paint(style, &self.cell, self.layout.color, out);
         out.push(b' ');
         self.cell.clear();
@@ -207,8 +283,7 @@ impl Terminal {
         self.cell.clear();
     }
 
-    /// The last column: owner, and what is worth a word. On a terminal that is too narrow the
-    /// owner's name is cut first.
+    /// The last column: owner, and what is worth a word.
     fn end(
         &mut self,
         subject: &Subject,
@@ -220,7 +295,7 @@ impl Terminal {
         let taken = self.columns.last_cell() + char_count(&self.cell);
         let room = self.layout.width.saturating_sub(taken);
         self.owner.clear();
-        cell::owner(subject, room, self.layout.cut, &mut self.owner);
+        cell::owner(subject, self.guess(), &mut self.owner);
         let meaning = remarks.meaning.map_or(0, |meaning| 2 + meaning.chars().count());
         let room = room.saturating_sub(meaning + self.marked());
         place::append(subject, &mut self.places, room, &mut self.owner);
@@ -230,9 +305,14 @@ impl Terminal {
             self.owner.extend_from_slice(meaning.as_bytes());
         }
         let look = if remarks.odd { style::FAILURE } else { style::PLAIN };
-        style::paint(look, &self.owner, self.layout.color, out);
-        self.marks(out);
-        out.push(b'\n');
+        self.close_owner(look, out);
+    }
+
+    /// Ends the line with what is in the last cell.
+    fn close_owner(&mut self, look: Style, out: &mut Vec<u8>) {
+        let tail = mem::take(&mut self.owner);
+        self.close(look, &tail, out);
+        self.owner = tail;
     }
 
     /// Puts the remarks into the cell.
@@ -269,7 +349,7 @@ impl Terminal {
         if let Some(ends_at) = ends_at {
             word("ends ");
             if self.layout.time == TimeStyle::Elapsed {
-                write_elapsed(ends_at.since(self.layout.started), 1, cell);
+                write_elapsed(ends_at.since(self.layout.started), (0, 1), cell);
             } else {
                 self.ends_calendar.write(clock.unix_ns(ends_at), 1, cell);
             }
@@ -278,13 +358,15 @@ impl Terminal {
     }
 }
 
-/// Seconds since the start.
-pub(crate) fn write_elapsed(passed: Duration, digits: usize, out: &mut Vec<u8>) {
+/// Seconds since the start: columns before the point, and digits behind it.
+pub(crate) fn write_elapsed(
+    passed: Duration,
+    (columns, digits): (usize, usize),
+    out: &mut Vec<u8>,
+) {
     let mut seconds = itoa::Buffer::new();
     let seconds = seconds.format(passed.as_secs());
-    if digits > 1 {
-        out.resize(out.len() + 8_usize.saturating_sub(seconds.len()), b' ');
-    }
+    out.resize(out.len() + columns.saturating_sub(seconds.len()), b' ');
     out.extend_from_slice(seconds.as_bytes());
     out.push(b'.');
     write_fraction(passed.subsec_nanos(), digits, out);
@@ -345,19 +427,20 @@ impl Terminal {
 }
 
 impl Sink for Terminal {
-    fn place(&mut self, id: CgroupId, place: &Arc<Place>) {
+    fn place(&mut self, id: CgroupId, place: &Arc<CgroupPlace>) {
         self.places.learn(id, Some(Arc::clone(place)));
     }
 
-    fn news(&mut self, news: &News, clock: &WallClock, out: &mut Vec<u8>) {
-        line_of(news).text(self, clock, out);
+    fn tracked(&mut self, tracked: &TrackedEvent, clock: &WallClock, out: &mut Vec<u8>) {
+        self.resize();
+        line_of(tracked).text(self, clock, out);
     }
 
     fn loss(&mut self, loss: &Loss, clock: &WallClock, out: &mut Vec<u8>) {
+        self.resize();
         self.moment(loss.at, clock, out);
         let text = format!(" LOST {} \u{b7} {}", loss.count, loss.cause.explanation());
-        style::paint(style::FAILURE, text.as_bytes(), self.layout.color, out);
-        out.push(b'\n');
+        self.close_text(text.as_bytes(), self.columns.form.time(), style::FAILURE, out);
     }
 
     fn summary(&mut self, summary: &Summary, _clock: &WallClock, out: &mut Vec<u8>) {

@@ -1,7 +1,7 @@
 //! Behind the owner: the unit or container that it runs in, where that says more than the name of the process.
 
 use tcpwatch_core::{
-    place::{Place, Places},
+    place::{CgroupPlace, Places},
     track::Subject,
 };
 
@@ -23,7 +23,7 @@ pub(super) fn append(subject: &Subject, places: &mut Places, room: usize, owner:
 }
 
 /// A container, or else a unit that is not one for all that a user does.
-fn word(place: &Place) -> Option<&str> {
+fn word(place: &CgroupPlace) -> Option<&str> {
     if let Some(container) = &place.container {
         return Some(container.short());
     }
@@ -46,13 +46,13 @@ mod tests {
     fn shown(path: &str, comm: Option<&str>, room: usize) -> String {
         let id = CgroupId::from_low(7);
         let mut places = Places::default();
-        places.learn(id.unwrap(), Some(Arc::new(Place::of(path.as_bytes()))));
+        places.learn(id.unwrap(), Some(Arc::new(CgroupPlace::of(path.as_bytes()))));
         let end = Endpoint { address: [0, 0, 0, 0].into(), port: 0 };
         let ends = Endpoints { local: end, remote: end };
         let process = comm.map(|comm| Process::named(12, Comm::from_text(comm), Via::Io));
         let subject = Subject { cgroup: id, process, ..Subject::unknown(None, Netns(1), ends) };
         let mut owner = Vec::new();
-        cell::owner(&subject, room, false, &mut owner);
+        cell::owner(&subject, cell::GUESS, &mut owner);
         append(&subject, &mut places, room, &mut owner);
         String::from_utf8(owner).unwrap()
     }

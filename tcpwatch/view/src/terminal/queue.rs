@@ -1,15 +1,15 @@
 //! A listener's queues in words.
 
 use tcpwatch_core::{
-    event::ListenerQueue,
+    event::QueueReading,
     track::{Change, Dropped},
 };
 
 use super::Humane;
 
 /// What is to be said of them, in phrases, the weightiest last.
-pub(super) fn phrases(queue: &ListenerQueue) -> impl Iterator<Item = String> {
-    let ListenerQueue { bound_to, waiting, most, half_open, .. } = *queue;
+pub(super) fn phrases(queue: &QueueReading) -> impl Iterator<Item = String> {
+    let QueueReading { bound_to, waiting, most, half_open, .. } = *queue;
     let accept_queue = if queue.is_full() {
         Some(format!("accept queue of {bound_to} full ({waiting} of {most})"))
     } else if queue.is_last_place() {

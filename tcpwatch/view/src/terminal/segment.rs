@@ -16,9 +16,7 @@ impl Terminal {
         cell::text(&what, CHANGE, &mut self.cell);
         let look = if segment.dropped_by.is_some() { style::FAILURE } else { style::PLAIN };
         self.middle(look, None, out);
-        style::paint(look, numbers(segment).as_bytes(), self.layout.color, out);
-        self.marks(out);
-        out.push(b'\n');
+        self.close(look, numbers(segment).as_bytes(), out);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use tcpwatch_core::{
     event::{KernelTime, TcpState, WallClock},
-    track::{GivesUp, Others, Probes, Still, Wait, WaitsFor},
+    track::{GivesUp, Others, Still, Wait, WaitsFor, WindowProbes},
 };
 
 use super::{Existed, Humane, Remarks, Terminal, cell, char_count, columns::CHANGE, place, style};
@@ -17,7 +17,7 @@ impl Terminal {
         self.middle(style::of_state(state), in_state, out);
         // What it waits for makes a line long, and costs the owner no letter of its name.
         self.owner.clear();
-        cell::owner(subject, 0, false, &mut self.owner);
+        cell::owner(subject, self.guess(), &mut self.owner);
         let taken = self.columns.last_cell() + char_count(&self.owner) + self.marked();
         let room = self.layout.width.saturating_sub(taken);
         place::append(subject, &mut self.places, room, &mut self.owner);
@@ -31,9 +31,7 @@ impl Terminal {
         if wait.end_estimated {
             self.owner.extend_from_slice(b" (estimate)");
         }
-        style::paint(style::PLAIN, &self.owner, self.layout.color, out);
-        self.marks(out);
-        out.push(b'\n');
+        self.close_owner(style::PLAIN, out);
     }
 
     /// `and 1,204 more of java 4711: CLOSE_WAIT, still, after 10 s`
@@ -43,17 +41,16 @@ impl Terminal {
         self.begin_without_ends(at, subject.netns, clock, out);
         self.owner.clear();
         match subject.process {
-            Some(_) => cell::owner(&subject, 0, false, &mut self.owner),
+            Some(_) => cell::owner(&subject, self.guess(), &mut self.owner),
             None => self.owner.extend_from_slice(b"an unknown owner"),
         }
         let start = format!(" and {} more of ", grouped(count.into()));
         let after = Humane(Some(after)).round();
         let doubt = if others.doubtful { " (perhaps fewer: records were lost)" } else { "" };
         let end = format!(": {state}, still, after {after}{doubt}");
-        let text = [start.as_bytes(), &self.owner, end.as_bytes()].concat();
-        style::paint(style::of_state(state), &text, self.layout.color, out);
-        self.marks(out);
-        out.push(b'\n');
+        let mut text = [start.as_bytes(), &self.owner, end.as_bytes()].concat();
+        self.marks(&mut text);
+        self.close_text(&text, self.columns.form.time(), style::of_state(state), out);
     }
 
     fn begin_without_ends(
@@ -105,6 +102,8 @@ fn waits_for(wait: &Wait) -> String {
         Some(WaitsFor::PeerFin) => "the peer's FIN",
         Some(WaitsFor::Accept) => "the application's accept()",
         Some(WaitsFor::Close) => "the application's close()",
+        Some(WaitsFor::Connection) => "connections",
+        Some(WaitsFor::Timer) => "its timer",
         Some(WaitsFor::Window) => {
             return match wait.window {
                 Some(0) => "waits for the peer's window (zero window)".to_owned(),
@@ -162,7 +161,7 @@ fn retransmits(count: u8, waits_for: Option<WaitsFor>) -> Option<String> {
     }
 }
 
-fn probes(Probes { sent, or_more, unanswered }: Probes) -> String {
+fn probes(WindowProbes { sent, or_more, unanswered }: WindowProbes) -> String {
     let more = if or_more { " or more" } else { "" };
     let probes = if sent == 1 && !or_more { "window probe" } else { "window probes" };
     let answers = match (sent, unanswered) {

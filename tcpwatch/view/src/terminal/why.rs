@@ -1,59 +1,66 @@
 //! Lines that say why: retries, resets, and what goes wrong besides.
 
 use tcpwatch_core::{
-    event::{KernelTime, ResetDirection, Segment, WallClock, reset_reason},
+    event::{KernelTime, ResetDirection, SegmentKind, WallClock, reset_reason},
     timing::Then,
-    track::{Reset, Retransmit, Subject},
+    track::{Subject, TrackedReset, TrackedRetransmit},
 };
 
 use super::{Humane, Remarks, Terminal, cell, char_count, columns::CHANGE, queue, style};
 
 impl Terminal {
     /// `SYN retry 3 of 6   4.10 s  expected 4 s · next in 8 s · nc 2410`
-    pub(crate) fn retransmit(&mut self, again: &Retransmit, clock: &WallClock, out: &mut Vec<u8>) {
+    pub(crate) fn retransmit(
+        &mut self,
+        again: &TrackedRetransmit,
+        clock: &WallClock,
+        out: &mut Vec<u8>,
+    ) {
         self.begin(again.at, &again.subject, clock, out);
         let segment = match again.segment {
-            Segment::Syn => "SYN",
-            Segment::SynAck => "SYN+ACK",
-            Segment::Fin => "FIN",
-            Segment::Data => "data",
+            SegmentKind::Syn => "SYN",
+            SegmentKind::SynAck => "SYN+ACK",
+            SegmentKind::Fin => "FIN",
+            SegmentKind::Data => "data",
         };
         let (attempt, state) = (again.attempt, again.state);
         let what = match (again.most, again.segment) {
             (Some(most), _) => format!("{segment} retry {attempt} of {most}"),
             // With the longest state there is no room for a comma.
-            (None, Segment::Fin | Segment::Data) if attempt > 9 => {
+            (None, SegmentKind::Fin | SegmentKind::Data) if attempt > 9 => {
                 format!("{segment} retry {attempt} {state}")
             }
-            (None, Segment::Fin | Segment::Data) => format!("{segment} retry {attempt}, {state}"),
-            (None, Segment::Syn | Segment::SynAck) => format!("{segment} retry {attempt}"),
+            (None, SegmentKind::Fin | SegmentKind::Data) => {
+                format!("{segment} retry {attempt}, {state}")
+            }
+            (None, SegmentKind::Syn | SegmentKind::SynAck) => format!("{segment} retry {attempt}"),
         };
         cell::text(&what, CHANGE, &mut self.cell);
         self.middle(style::FAILURE, again.since_last, out);
         let room = self.layout.width.saturating_sub(self.columns.last_cell());
         let schedule = fitting(&schedule(again), self.layout.cut.then_some(room));
-        style::paint(style::FAILURE, schedule.as_bytes(), self.layout.color, out);
-        self.owner_if_there_is_room(&again.subject, char_count(schedule.as_bytes()), out);
-        self.marks(out);
-        out.push(b'\n');
+        self.owner.clear();
+        self.owner.extend_from_slice(schedule.as_bytes());
+        self.owner_if_there_is_room(&again.subject, char_count(schedule.as_bytes()));
+        self.close_owner(style::FAILURE, out);
     }
 
     /// The owner, who is known from other lines, behind a cell of so many characters.
-    fn owner_if_there_is_room(&mut self, subject: &Subject, taken: usize, out: &mut Vec<u8>) {
+    fn owner_if_there_is_room(&mut self, subject: &Subject, taken: usize) {
         if subject.process.is_none() {
             return;
         }
         self.cell.clear();
         self.cell.extend_from_slice(if taken > 0 { " \u{b7} ".as_bytes() } else { b"" });
-        cell::owner(subject, 0, false, &mut self.cell);
+        cell::owner(subject, self.guess(), &mut self.cell);
         let room = self.layout.width.saturating_sub(self.columns.last_cell() + taken);
         if !self.layout.cut || char_count(&self.cell) <= room {
-            out.extend_from_slice(&self.cell);
+            self.owner.append(&mut self.cell);
         }
         self.cell.clear();
     }
 
-    pub(crate) fn reset(&mut self, reset: &Reset, clock: &WallClock, out: &mut Vec<u8>) {
+    pub(crate) fn reset(&mut self, reset: &TrackedReset, clock: &WallClock, out: &mut Vec<u8>) {
         self.begin(reset.at, &reset.subject, clock, out);
         let start = self.cell.len();
         self.cell.extend_from_slice(match reset.direction {
@@ -109,11 +116,11 @@ fn fitting(phrases: &[String], room: Option<usize>) -> String {
 }
 
 /// What was expected, what comes next and what is odd, the latter last.
-fn schedule(again: &Retransmit) -> Vec<String> {
+fn schedule(again: &TrackedRetransmit) -> Vec<String> {
     let mut words = Vec::new();
     match again.expected {
         Some(expected) => words.push(format!("expected {}", Humane(Some(expected)).round())),
-        None if again.early && again.segment == Segment::SynAck => {
+        None if again.early && again.segment == SegmentKind::SynAck => {
             words.push("the SYN came again".to_owned());
         }
         None if again.early => words.push("before its timeout".to_owned()),

@@ -3,7 +3,7 @@
 use super::{ConnectionRound, MeasuredConnection};
 use crate::bench::{
     statistics::{median, spread},
-    table::{Form, Table},
+    table::{CellForm, Table},
 };
 
 const LEGEND: &str = "\
@@ -16,7 +16,7 @@ of ss, how many of the 8 short stays in a state are in any of its answers.
 ";
 
 /// The table and its legend; all others are compared with the first case.
-pub(super) fn write(measured: &[MeasuredConnection], form: Form) -> String {
+pub(super) fn write(measured: &[MeasuredConnection], form: CellForm) -> String {
     let heading =
         ["watched by", "connection us", "added us", "\u{b1}", "lost", "tool CPU us", "shown"];
     let mut table = Table::new(&heading);
@@ -62,7 +62,7 @@ mod tests {
             MeasuredConnection { label: "nothing", rounds: rounds([10.0, 20.0, 30.0], None) },
             MeasuredConnection { label: "ss", rounds: rounds([13.0, 22.0, 33.0], Some(0.5)) },
         ];
-        let text = write(&measured, Form::Plain);
+        let text = write(&measured, CellForm::Plain);
         let words = |line: Option<&str>| {
             line.map(|line| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
         };

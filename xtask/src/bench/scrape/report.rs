@@ -8,7 +8,7 @@ use super::{
 };
 use crate::bench::{
     statistics::{median, number},
-    table::{Form, Table},
+    table::{CellForm, Table},
 };
 
 /// A row: its name, its number, and how the number is formatted.
@@ -39,7 +39,12 @@ fn megabytes(bytes: f64) -> String {
     format!("{:.1} MB", bytes / 1e6)
 }
 
-pub(super) fn write(idle: &BothExporters, busy: &BothExporters, load: &Load, form: Form) -> String {
+pub(super) fn write(
+    idle: &BothExporters,
+    busy: &BothExporters,
+    load: &Load,
+    form: CellForm,
+) -> String {
     let mut table = Table::new(&["", "tcpwatch serve", "node_exporter", "ratio"]);
     for (condition, measured) in [("idle", idle), ("load", busy)] {
         for row in &ROWS {
@@ -91,7 +96,7 @@ mod tests {
     fn each_condition_has_every_row_with_its_ratio() {
         let condition = || [measured(2), measured(8)];
         let load = Load { connections: 30_000, length: Duration::from_secs(3) };
-        let text = write(&condition(), &condition(), &load, Form::Plain);
+        let text = write(&condition(), &condition(), &load, CellForm::Plain);
         assert!(text.starts_with("3 scrapes each; load: 10000 connections a second, "), "{text}");
         let lines: Vec<_> = text.lines().skip(3).collect();
         assert_eq!(lines.len(), 2 * ROWS.len(), "idle and load: {text}");

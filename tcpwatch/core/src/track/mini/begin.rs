@@ -2,16 +2,21 @@
 
 use tcpwatch_common::mini_clock::Anew;
 
-use super::{Key, Mini};
+use super::{KnownMini, MiniKey};
 use crate::{
     event::{Direction, KernelTime, MiniEvent, MiniKind, TcpState},
     timing::wheel::TickRate,
-    track::{Change, Life, MissedChange, News, Restart, Tracker},
+    track::{Change, Life, MissedChange, Restart, TrackedEvent, Tracker},
 };
 
 impl Tracker {
     /// The timer of a mini-socket that is known is armed.
-    pub(super) fn runs_anew(&mut self, key: &Key, event: &MiniEvent, out: &mut impl FnMut(News)) {
+    pub(super) fn runs_anew(
+        &mut self,
+        key: &MiniKey,
+        event: &MiniEvent,
+        out: &mut impl FnMut(TrackedEvent),
+    ) {
         let Some(mini) = self.minis.get_mut(key) else { return };
         let was = mini.open.take();
         mini.due = Some(event.due);
@@ -31,9 +36,9 @@ impl Tracker {
             Anew::TimeWait => {
                 let change = mini.change(key, event.at, event.state);
                 mini.enter(event.state, event.at);
-                out(News::Change(Change { ends_at: mini.ends_at, ..change }));
+                out(TrackedEvent::Change(Change { ends_at: mini.ends_at, ..change }));
             }
-            Anew::Restarts => out(News::Restart(Restart {
+            Anew::Restarts => out(TrackedEvent::Restart(Restart {
                 at: event.at,
                 subject: mini.subject(key),
                 state: mini.state,
@@ -46,11 +51,16 @@ impl Tracker {
     }
 
     /// A SYN has come for a listener.
-    pub(super) fn syn_arrived(&mut self, key: &Key, event: &MiniEvent, out: &mut impl FnMut(News)) {
+    pub(super) fn syn_arrived(
+        &mut self,
+        key: &MiniKey,
+        event: &MiniEvent,
+        out: &mut impl FnMut(TrackedEvent),
+    ) {
         self.tally.connections += 1;
         let owner = self.owner_of_listener(event);
         let dropped = self.dropped_before(event);
-        let mut mini = Mini {
+        let mut mini = KnownMini {
             due: Some(event.due),
             ends_at: Some(ends_at(event, self.reliance.rate)),
             cgroup: event.cgroup,
@@ -58,7 +68,7 @@ impl Tracker {
             process: owner,
             inherited: owner.is_some(),
             life: Box::new(Life::begun(event.at)),
-            ..Mini::unknown(MiniKind::Request, TcpState::Listen, event.at, event.socket)
+            ..KnownMini::unknown(MiniKind::Request, TcpState::Listen, event.at, event.socket)
         };
         let change = mini.change(key, event.at, TcpState::SynRecv);
         if self.is_old_request(key, event.at) {
@@ -68,7 +78,7 @@ impl Tracker {
             mini.state = TcpState::SynRecv;
             self.tell_inferred(change, link, out);
         } else {
-            out(News::Change(Change { dropped, ..change }));
+            out(TrackedEvent::Change(Change { dropped, ..change }));
             mini.enter(TcpState::SynRecv, event.at);
         }
         self.keep_mini(*key, mini);

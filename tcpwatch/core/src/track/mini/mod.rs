@@ -1,4 +1,4 @@
-//! Mini-sockets: from what happens to their timers to news. What an event means is decided in
+//! Mini-sockets: from what happens to their timers to tracked events. What an event means is decided in
 //! [`tcpwatch_common::mini_clock`].
 
 mod begin;
@@ -8,11 +8,11 @@ mod takeover;
 
 use std::time::Duration;
 
-use tcpwatch_common::mini_clock::{Step, TIME_WAIT_SECONDS, goes_on};
+use tcpwatch_common::mini_clock::{ClockStep, TIME_WAIT_SECONDS, goes_on};
 
-use self::settle::Open;
+use self::settle::OpenEvent;
 pub(super) use self::settle::{SETTLE, Settling};
-use super::{Change, Life, News, Subject, Tracker, key, stays::Look};
+use super::{Change, Life, Subject, TrackedEvent, Tracker, key, stays::Look};
 use crate::event::{
     CgroupId, Cookie, Direction, Endpoints, Jiffies, KernelTime, KnownKind, KnownSocket, MiniEvent,
     MiniKind, Netns, Process, TcpState, TimerEvent,
@@ -20,14 +20,14 @@ use crate::event::{
 
 /// What identifies a mini-socket; it need not have a cookie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct Key {
+pub(super) struct MiniKey {
     pub(super) netns: Netns,
     pub(super) ends: Endpoints,
 }
 
 /// What is known about a mini-socket.
 #[derive(Clone, Debug)]
-pub(super) struct Mini {
+pub(super) struct KnownMini {
     pub(super) kind: MiniKind,
     pub(super) state: TcpState,
     /// When `state` was entered, if that was seen.
@@ -45,7 +45,7 @@ pub(super) struct Mini {
     pub(super) inherited: bool,
     pub(super) seen: KernelTime,
     /// The event that waits for its explanation.
-    pub(super) open: Option<Open>,
+    pub(super) open: Option<OpenEvent>,
     /// A half-open connection was accepted, and nothing was reported of the socket yet.
     pub(super) accepted: bool,
     /// When it is looked at again, if it stays.
@@ -53,7 +53,7 @@ pub(super) struct Mini {
     pub(super) life: Box<Life>,
 }
 
-impl Mini {
+impl KnownMini {
     /// One of which nothing else is known.
     pub(super) fn unknown(
         kind: MiniKind,
@@ -81,7 +81,7 @@ impl Mini {
         }
     }
 
-    pub(super) const fn subject(&self, key: &Key) -> Subject {
+    pub(super) const fn subject(&self, key: &MiniKey) -> Subject {
         Subject {
             socket: self.socket,
             netns: key.netns,
@@ -93,7 +93,7 @@ impl Mini {
         }
     }
 
-    pub(super) fn change(&self, key: &Key, at: KernelTime, to: TcpState) -> Change {
+    pub(super) fn change(&self, key: &MiniKey, at: KernelTime, to: TcpState) -> Change {
         Change::plain(at, self.subject(key), (self.state, self.since), to)
     }
 
@@ -149,18 +149,18 @@ impl Tracker {
             KnownKind::Request => (MiniKind::Request, Some(Direction::Incoming)),
             KnownKind::Full | KnownKind::TimeWait => (MiniKind::TimeWait, self.accepted(known)),
         };
-        let mini = Mini {
+        let mini = KnownMini {
             since: time_wait_since(known),
             ends_at: known.timer_left.map(|left| known.seen.after(left)),
             cgroup: known.cgroup,
             direction,
             process: known.owner,
-            ..Mini::unknown(kind, known.state, known.seen, Some(known.socket))
+            ..KnownMini::unknown(kind, known.state, known.seen, Some(known.socket))
         };
         self.keep_mini(key(known.netns, known.ends), mini);
     }
 
-    pub(super) fn apply_mini(&mut self, event: &MiniEvent, out: &mut impl FnMut(News)) {
+    pub(super) fn apply_mini(&mut self, event: &MiniEvent, out: &mut impl FnMut(TrackedEvent)) {
         let key = key(event.netns, event.ends);
         if self.minis.get(&key).is_some_and(|mini| mini.is_another(event)) {
             self.replaced_by_another(&key, event, out);
@@ -169,26 +169,26 @@ impl Tracker {
             self.infer_takeover(&key, event, out);
         }
         let is_known = self.minis.get(&key).is_some_and(|mini| mini.kind == event.kind);
-        match Step::of(event.kind, event.timer, is_known) {
-            Step::Begins => match event.kind {
+        match ClockStep::of(event.kind, event.timer, is_known) {
+            ClockStep::Begins => match event.kind {
                 MiniKind::Request => self.syn_arrived(&key, event, out),
                 MiniKind::TimeWait => self.took_over(&key, event, true, out),
             },
-            Step::RunsAnew => self.runs_anew(&key, event, out),
-            Step::Waits => self.await_explanation(&key, event, out),
-            Step::Ends => self.expired(&key, event, out),
+            ClockStep::RunsAnew => self.runs_anew(&key, event, out),
+            ClockStep::Waits => self.await_explanation(&key, event, out),
+            ClockStep::Ends => self.expired(&key, event, out),
         }
     }
 
     /// The half-open connection at this four-tuple, which an accepted socket replaces.
-    pub(super) fn take_half_open(&mut self, key: &Key) -> Option<Box<Mini>> {
+    pub(super) fn take_half_open(&mut self, key: &MiniKey) -> Option<Box<KnownMini>> {
         if self.minis.get(key)?.kind != MiniKind::Request {
             return None;
         }
         self.minis.remove(key)
     }
 
-    pub(super) fn keep_mini(&mut self, key: Key, mut mini: Mini) {
+    pub(super) fn keep_mini(&mut self, key: MiniKey, mut mini: KnownMini) {
         if self.has_room(self.minis.len()) {
             self.look_after_mini(&key, &mut mini);
             self.minis.insert(key, Box::new(mini));

@@ -4,10 +4,10 @@ use std::{collections::VecDeque, time::Duration};
 
 use tcpwatch_common::mini_clock::DECIDED_WITHIN_NS;
 
-use super::Key;
+use super::MiniKey;
 use crate::{
     event::{EarlyEnd, Jiffies, KernelTime, MiniEvent, MiniKind, TcpState, TimerEvent},
-    track::{News, Tracker},
+    track::{TrackedEvent, Tracker},
 };
 
 /// How long an event waits for what explains it.
@@ -15,7 +15,7 @@ pub(in crate::track) const SETTLE: Duration = Duration::from_nanos(DECIDED_WITHI
 
 /// An event that waits for its explanation.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::track) struct Open {
+pub(in crate::track) struct OpenEvent {
     pub(in crate::track) sight: Sight,
     pub(in crate::track) timer: TimerEvent,
     pub(in crate::track) ended_by: Option<EarlyEnd>,
@@ -40,21 +40,21 @@ impl From<&MiniEvent> for Sight {
 
 /// Mini-sockets with an open event, oldest first.
 #[derive(Debug, Default)]
-pub(in crate::track) struct Settling(pub(super) VecDeque<(KernelTime, Key)>);
+pub(in crate::track) struct Settling(pub(super) VecDeque<(KernelTime, MiniKey)>);
 
 impl Settling {
     /// What has waited long enough at `now`.
     pub(in crate::track) fn due(
         &self,
         now: KernelTime,
-    ) -> impl Iterator<Item = &(KernelTime, Key)> {
+    ) -> impl Iterator<Item = &(KernelTime, MiniKey)> {
         self.0.iter().take_while(move |(opened, _)| now.since(*opened) >= SETTLE)
     }
 }
 
 impl Tracker {
     /// Ends what has waited long enough at `now` without an explanation.
-    pub fn settle(&mut self, now: KernelTime, out: &mut impl FnMut(News)) {
+    pub fn settle(&mut self, now: KernelTime, out: &mut impl FnMut(TrackedEvent)) {
         while let Some((opened, key)) = self.settling.0.front().copied() {
             if now.since(opened) < SETTLE {
                 return;
@@ -80,9 +80,9 @@ impl Tracker {
     /// Remembers an event that the next one explains.
     pub(super) fn await_explanation(
         &mut self,
-        key: &Key,
+        key: &MiniKey,
         event: &MiniEvent,
-        out: &mut impl FnMut(News),
+        out: &mut impl FnMut(TrackedEvent),
     ) {
         let Some(mini) = self.minis.get_mut(key) else {
             self.met_stopped(key, event);
@@ -94,7 +94,7 @@ impl Tracker {
             (mini.kind, timer) == (MiniKind::Request, TimerEvent::Expire)
                 && self.listeners.find(key.netns, &key.ends.local).is_some()
         });
-        mini.open = Some(Open { sight: event.into(), timer, ended_by, listens });
+        mini.open = Some(OpenEvent { sight: event.into(), timer, ended_by, listens });
         mini.seen = event.at;
         match event.ended_by {
             // tcp_timewait_state_process() and tcp_check_req() also move a timer, for which a start

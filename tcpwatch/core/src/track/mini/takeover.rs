@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use tcpwatch_common::mini_clock::time_wait_began;
 
-use super::{Key, Mini, begin::ends_at};
+use super::{KnownMini, MiniKey, begin::ends_at};
 use crate::{
     event::{Jiffies, MiniEvent, MiniKind, TcpState, TimerEvent},
-    track::{Change, MAX_SOCKETS, MissedChange, News, Restart, Tracker, past::Past, way::way},
+    track::{
+        Change, MAX_SOCKETS, MissedChange, Restart, TrackedEvent, Tracker, past::Past, way::way,
+    },
 };
 
 /// A timewait socket that takes over at once does so within this time of FIN_WAIT_2.
@@ -19,10 +21,10 @@ impl Tracker {
     /// itself, unless it is `reported`.
     pub(super) fn took_over(
         &mut self,
-        key: &Key,
+        key: &MiniKey,
         event: &MiniEvent,
         reported: bool,
-        out: &mut impl FnMut(News),
+        out: &mut impl FnMut(TrackedEvent),
     ) {
         let past = self.past_of(key, event);
         let left = left_state(event, past.as_ref());
@@ -33,7 +35,7 @@ impl Tracker {
             here && !past.has_timer && !at_once
         });
         let stop = left.unwrap_or(event.state);
-        let mut mini = Mini::unknown(MiniKind::TimeWait, stop, event.at, event.socket);
+        let mut mini = KnownMini::unknown(MiniKind::TimeWait, stop, event.at, event.socket);
         mini.due = Some(event.due);
         mini.ends_at = Some(ends_at(event, self.reliance.rate));
         match past {
@@ -67,7 +69,7 @@ impl Tracker {
                 mini.life.inferred.push(link);
             }
             let inferred = !reported;
-            out(News::Change(Change { ends_at: mini.ends_at, inferred, ..change }));
+            out(TrackedEvent::Change(Change { ends_at: mini.ends_at, inferred, ..change }));
             mini.enter(event.state, event.at);
         } else if event.state == TcpState::TimeWait {
             mini.since = Some(event.at);
@@ -75,7 +77,7 @@ impl Tracker {
         if mini.state == TcpState::FinWait2 {
             mini.silent_until = self.doubt(key, event);
             if reported && waited {
-                out(News::Restart(Restart {
+                out(TrackedEvent::Restart(Restart {
                     at: event.at,
                     subject: mini.subject(key),
                     state: mini.state,
@@ -91,7 +93,7 @@ impl Tracker {
 
     /// What is known of the connection before its timewait socket. A full socket stays in its table if
     /// there is no room for its heir, so that its last report is known for what it is.
-    fn past_of(&mut self, key: &Key, event: &MiniEvent) -> Option<Past> {
+    fn past_of(&mut self, key: &MiniKey, event: &MiniEvent) -> Option<Past> {
         let socket = event.socket?;
         if let Some(mut full) = self.sockets.remove(&socket).filter(|full| !full.replaced) {
             let past = full.past();
@@ -108,9 +110,9 @@ impl Tracker {
     /// started when it had its whole time before it.
     pub(super) fn infer_takeover(
         &mut self,
-        key: &Key,
+        key: &MiniKey,
         event: &MiniEvent,
-        out: &mut impl FnMut(News),
+        out: &mut impl FnMut(TrackedEvent),
     ) {
         let here = self.minis.get(key).map(|mini| mini.kind);
         let known = event.socket.is_some_and(|socket| self.sockets.contains_key(&socket));

@@ -13,8 +13,8 @@ fn on_loopback_the_clients_process_never_owns_the_servers_socket() {
     events.push(Event::State(state(1, 2, SynRecv, Established)));
     events.push(Event::State(state(50, 2, Established, CloseWait)));
     events.push(Event::State(close));
-    for news in tell(&mut tracker, events) {
-        let News::Change(change) = &news else { panic!("{news:?}") };
+    for yielded in tell(&mut tracker, events) {
+        let TrackedEvent::Change(change) = &yielded else { panic!("{yielded:?}") };
         let expected = match (change.subject.socket, change.to) {
             (Some(Cookie(1)), _) => 42,
             (_, LastAck) => 81,
@@ -27,7 +27,7 @@ fn on_loopback_the_clients_process_never_owns_the_servers_socket() {
 #[test]
 fn a_gap_in_the_chain_of_states_is_inferred_and_counted() {
     let mut tracker = tracker();
-    let news = tell(
+    let yielded = tell(
         &mut tracker,
         [
             Event::State(state(0, 1, Closed, SynSent)),
@@ -35,7 +35,7 @@ fn a_gap_in_the_chain_of_states_is_inferred_and_counted() {
         ],
     );
     assert_eq!(
-        lines(&news),
+        lines(&yielded),
         ["CLOSED SYN_SENT -", "SYN_SENT ESTABLISHED - inferred gap", "ESTABLISHED FIN_WAIT_1 -"]
     );
     assert_eq!(tracker.tally().inferred, 1);
@@ -44,7 +44,7 @@ fn a_gap_in_the_chain_of_states_is_inferred_and_counted() {
 #[test]
 fn a_filter_by_state_leaves_gaps_that_are_no_losses() {
     let mut tracker = Tracker::new(Reliance { gapless: false, ..RELIANCE });
-    let news = tell(
+    let yielded = tell(
         &mut tracker,
         [
             Event::State(state(0, 1, Closed, SynSent)),
@@ -53,7 +53,7 @@ fn a_filter_by_state_leaves_gaps_that_are_no_losses() {
         ],
     );
     let expected = ["CLOSED SYN_SENT -", "ESTABLISHED CLOSE_WAIT -", "CLOSE_WAIT LAST_ACK 11"];
-    assert_eq!(lines(&news), expected);
+    assert_eq!(lines(&yielded), expected);
 }
 
 #[test]
@@ -72,16 +72,16 @@ fn a_change_that_raced_with_the_snapshot_is_no_gap() {
         inode: 5,
         owner: process(42, Via::Fd),
     }]);
-    let news = tell(
+    let yielded = tell(
         &mut tracker,
         [
             Event::State(state(10, 1, Established, FinWait1)),
             Event::State(state(30, 1, FinWait1, FinWait2)),
         ],
     );
-    assert_eq!(lines(&news), ["ESTABLISHED FIN_WAIT_1 -", "FIN_WAIT_1 FIN_WAIT_2 20"]);
+    assert_eq!(lines(&yielded), ["ESTABLISHED FIN_WAIT_1 -", "FIN_WAIT_1 FIN_WAIT_2 20"]);
     assert_eq!(tracker.tally().inferred, 0);
-    assert_eq!(news[0].subject().process, process(42, Via::Fd));
+    assert_eq!(yielded[0].subject().process, process(42, Via::Fd));
 }
 
 #[test]
@@ -100,8 +100,8 @@ fn the_kernels_error_tells_how_a_connection_ended() {
     ] {
         let error = u16::try_from(error).unwrap();
         let event = StateEvent { error, ..state(5, 1, from, Closed) };
-        let news = tell(&mut tracker(), [Event::State(event)]);
-        assert_eq!(lines(&news), [format!("{from} CLOSED - {reason}")]);
+        let yielded = tell(&mut tracker(), [Event::State(event)]);
+        assert_eq!(lines(&yielded), [format!("{from} CLOSED - {reason}")]);
     }
 }
 
@@ -112,20 +112,20 @@ fn listeners_that_share_a_port_and_have_different_owners_leave_the_owner_open() 
     let mut second = state(0, 10, Closed, Listen);
     second.process = process(90, Via::Listen);
     tracker.apply(&Event::State(second), |_| {});
-    let news = tell(&mut tracker, [Event::State(state(1, 2, Listen, SynRecv))]);
-    assert_eq!(news[0].subject().process, None);
+    let yielded = tell(&mut tracker, [Event::State(state(1, 2, Listen, SynRecv))]);
+    assert_eq!(yielded[0].subject().process, None);
 }
 
 #[test]
 fn a_socket_that_vanished_without_a_word_is_closed_by_comparison() {
     let mut tracker = tracker();
     tell(&mut tracker, client_until_fin_wait_2());
-    let mut news = Vec::new();
+    let mut yielded = Vec::new();
     let elsewhere = Census::new((ms(200), ms(201)), [Netns(8)], []);
-    tracker.reconcile(&elsewhere, |one| news.push(one));
-    assert!(news.is_empty(), "its namespace was not looked at");
-    tracker.reconcile(&nothing_left(200), |one| news.push(one));
-    assert_eq!(lines(&news), ["FIN_WAIT_2 CLOSED - unknown inferred gap"]);
+    tracker.reconcile(&elsewhere, |one| yielded.push(one));
+    assert!(yielded.is_empty(), "its namespace was not looked at");
+    tracker.reconcile(&nothing_left(200), |one| yielded.push(one));
+    assert_eq!(lines(&yielded), ["FIN_WAIT_2 CLOSED - unknown inferred gap"]);
     assert_eq!(tracker.open(), 0);
 }
 

@@ -6,7 +6,7 @@ use super::*;
 fn a_half_open_connection_begins_with_the_syn_and_has_its_listeners_owner() {
     let mut tracker = tracker();
     listening(&mut tracker, 80);
-    let news = tell(
+    let yielded = tell(
         &mut tracker,
         [
             Event::Mini(request(10, TimerEvent::Start)),
@@ -15,9 +15,9 @@ fn a_half_open_connection_begins_with_the_syn_and_has_its_listeners_owner() {
             Event::State(state(40, 2, SynRecv, Established)),
         ],
     );
-    assert_eq!(lines(&news), ["LISTEN SYN_RECV -", "SYN_RECV ESTABLISHED 30"]);
-    assert!(news.iter().all(|one| one.subject().process == process(80, Via::Listen)));
-    assert!(news.iter().all(|one| one.subject().direction == Some(Direction::Incoming)));
+    assert_eq!(lines(&yielded), ["LISTEN SYN_RECV -", "SYN_RECV ESTABLISHED 30"]);
+    assert!(yielded.iter().all(|one| one.subject().process == process(80, Via::Listen)));
+    assert!(yielded.iter().all(|one| one.subject().direction == Some(Direction::Incoming)));
     assert_eq!(tracker.tally().connections, 1, "request and socket are one connection");
 }
 
@@ -25,7 +25,7 @@ fn a_half_open_connection_begins_with_the_syn_and_has_its_listeners_owner() {
 fn an_accepted_socket_that_is_met_on_leaving_syn_recv_was_half_open_since_its_syn() {
     let mut tracker = tracker();
     listening(&mut tracker, 80);
-    let news = tell(
+    let yielded = tell(
         &mut tracker,
         [
             Event::Mini(request(10, TimerEvent::Start)),
@@ -33,7 +33,7 @@ fn an_accepted_socket_that_is_met_on_leaving_syn_recv_was_half_open_since_its_sy
             Event::State(state(40, 2, SynRecv, Established)),
         ],
     );
-    assert_eq!(lines(&news), ["LISTEN SYN_RECV -", "SYN_RECV ESTABLISHED 30"]);
+    assert_eq!(lines(&yielded), ["LISTEN SYN_RECV -", "SYN_RECV ESTABLISHED 30"]);
     assert_eq!(tracker.tally().connections, 1, "request and socket are one connection");
 }
 
@@ -45,8 +45,8 @@ fn a_handshake_without_a_request_socket_was_a_fast_open_or_a_syn_cookie() {
     ] {
         let done = StateEvent { fast_open, ..state(40, 2, SynRecv, Established) };
         let begun = state(10, 2, Listen, SynRecv);
-        let news = tell(&mut tracker(), [Event::State(begun), Event::State(done)]);
-        let change = changes(&news)[1];
+        let yielded = tell(&mut tracker(), [Event::State(begun), Event::State(done)]);
+        let change = changes(&yielded)[1];
         assert_eq!((change.handshake, change.in_state), (Some(handshake), half_open));
     }
 }
@@ -55,7 +55,7 @@ fn a_handshake_without_a_request_socket_was_a_fast_open_or_a_syn_cookie() {
 fn a_repeated_syn_or_syn_ack_does_not_end_a_half_open_connection() {
     let mut tracker = tracker();
     listening(&mut tracker, 80);
-    let news = tell(
+    let yielded = tell(
         &mut tracker,
         [
             Event::Mini(request(0, TimerEvent::Start)),
@@ -71,7 +71,7 @@ fn a_repeated_syn_or_syn_ack_does_not_end_a_half_open_connection() {
             Event::Mini(request(4000, TimerEvent::Expire)),
         ],
     );
-    assert_eq!(lines(&news), ["LISTEN SYN_RECV -", "SYN_RECV CLOSED 4000 timed_out"]);
+    assert_eq!(lines(&yielded), ["LISTEN SYN_RECV -", "SYN_RECV CLOSED 4000 timed_out"]);
 }
 
 #[test]
@@ -79,7 +79,7 @@ fn the_next_syn_right_after_the_last_timer_is_another_half_open_connection() {
     let mut tracker = tracker();
     listening(&mut tracker, 80);
     let begins = |at| Event::Mini(MiniEvent { not_fired: true, ..request(at, TimerEvent::Start) });
-    let news = tell(
+    let yielded = tell(
         &mut tracker,
         [
             begins(0),
@@ -94,8 +94,8 @@ fn the_next_syn_right_after_the_last_timer_is_another_half_open_connection() {
         ],
     );
     let twice = ["LISTEN SYN_RECV -", "SYN_RECV CLOSED 3000 timed_out"];
-    assert_eq!(lines(&news)[..2], twice);
-    assert_eq!(lines(&news)[2..], ["LISTEN SYN_RECV -", "SYN_RECV CLOSED 1000 timed_out"]);
+    assert_eq!(lines(&yielded)[..2], twice);
+    assert_eq!(lines(&yielded)[2..], ["LISTEN SYN_RECV -", "SYN_RECV CLOSED 1000 timed_out"]);
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn a_listener_that_closes_right_after_the_last_timer_has_not_ended_a_half_open_c
     listening(&mut tracker, 80);
     let mut closes = state(4001, 9, Listen, Closed);
     closes.ends.remote = Endpoint { address: [0, 0, 0, 0].into(), port: 0 };
-    let news = tell(
+    let yielded = tell(
         &mut tracker,
         [
             Event::Mini(request(0, TimerEvent::Start)),
@@ -113,13 +113,13 @@ fn a_listener_that_closes_right_after_the_last_timer_has_not_ended_a_half_open_c
             Event::State(closes),
         ],
     );
-    let ends: Vec<_> = lines(&news).into_iter().filter(|line| line.contains("4000")).collect();
-    assert_eq!(ends, ["SYN_RECV CLOSED 4000 timed_out"], "{news:?}");
+    let ends: Vec<_> = lines(&yielded).into_iter().filter(|line| line.contains("4000")).collect();
+    assert_eq!(ends, ["SYN_RECV CLOSED 4000 timed_out"], "{yielded:?}");
 }
 
 #[test]
 fn a_half_open_connection_whose_listener_is_gone_ends_for_that() {
-    let news = tell(
+    let yielded = tell(
         &mut tracker(),
         [
             Event::Mini(request(0, TimerEvent::Start)),
@@ -127,7 +127,7 @@ fn a_half_open_connection_whose_listener_is_gone_ends_for_that() {
             Event::Mini(request(1000, TimerEvent::Expire)),
         ],
     );
-    assert_eq!(lines(&news)[1..], ["SYN_RECV CLOSED 1000 listener_closed"]);
+    assert_eq!(lines(&yielded)[1..], ["SYN_RECV CLOSED 1000 listener_closed"]);
 }
 
 #[test]

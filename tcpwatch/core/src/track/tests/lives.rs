@@ -1,17 +1,18 @@
 //! Lives of connections, told once when the last trace is gone, from all events together.
 
 use super::*;
-use crate::event::Totals;
+use crate::event::SocketTotals;
 use TcpState::Closing;
 
 fn life_tracker() -> Tracker {
     Tracker::new(Reliance { lives: true, ..RELIANCE })
 }
 
-fn lives(news: &[News]) -> Vec<&Connection> {
-    news.iter()
+fn lives(yielded: &[TrackedEvent]) -> Vec<&Connection> {
+    yielded
+        .iter()
         .filter_map(|one| match one {
-            News::Connection(connection) => Some(&**connection),
+            TrackedEvent::Connection(connection) => Some(&**connection),
             _ => None,
         })
         .collect()
@@ -36,10 +37,10 @@ fn life(connection: &Connection) -> String {
 
 /// The one life of these events, which is the last that is told.
 fn only_life(tracker: &mut Tracker, events: impl IntoIterator<Item = Event>) -> Connection {
-    let news = tell(tracker, events);
-    let told = lives(&news);
-    let [connection] = told.as_slice() else { panic!("one life: {:?}", lines(&news)) };
-    assert!(matches!(news.last(), Some(News::Connection(_))), "{:?}", lines(&news));
+    let yielded = tell(tracker, events);
+    let told = lives(&yielded);
+    let [connection] = told.as_slice() else { panic!("one life: {:?}", lines(&yielded)) };
+    assert!(matches!(yielded.last(), Some(TrackedEvent::Connection(_))), "{:?}", lines(&yielded));
     assert_eq!(tracker.open(), 0);
     (*connection).clone()
 }
@@ -57,8 +58,8 @@ fn with_error(event: StateEvent, error: i32) -> Event {
     Event::State(StateEvent { error: u16::try_from(error).unwrap(), ..event })
 }
 
-fn totals() -> Totals {
-    Totals {
+fn totals() -> SocketTotals {
+    SocketTotals {
         sent: 5,
         syn_counted: false,
         undelivered: Some(0),
@@ -74,9 +75,9 @@ fn connected() -> Vec<Event> {
     client_until_fin_wait_2().into_iter().take(2).collect()
 }
 
-fn again(at: u64, state: TcpState, segment: Segment, trigger: Trigger) -> Event {
+fn again(at: u64, state: TcpState, segment: SegmentKind, trigger: Trigger) -> Event {
     let (socket, ends) = match segment {
-        Segment::SynAck => (None, server_ends()),
+        SegmentKind::SynAck => (None, server_ends()),
         _ => (Some(Cookie(1)), client_ends()),
     };
     Event::Retransmit(RetransmitEvent {
@@ -125,7 +126,7 @@ fn an_accepted_connections_life_begins_with_the_syn() {
         &mut tracker,
         [
             Event::Mini(request(10, TimerEvent::Start)),
-            again(30, SynRecv, Segment::SynAck, Trigger::SynCameAgain),
+            again(30, SynRecv, SegmentKind::SynAck, Trigger::SynCameAgain),
             Event::State(state(40, 2, Listen, SynRecv)),
             Event::Mini(request(40, TimerEvent::Cancel)),
             Event::State(state(40, 2, SynRecv, Established)),
@@ -160,8 +161,9 @@ fn an_attempt_that_fails_has_no_handshake_and_nobody_closed_it() {
 
 #[test]
 fn a_connect_that_times_out_has_sent_one_syn_more_than_it_sent_again() {
-    let syn =
-        |at, in_a_row| again(at, SynSent, Segment::Syn, Trigger::Timeout { in_a_row, rto: 250 });
+    let syn = |at, in_a_row| {
+        again(at, SynSent, SegmentKind::Syn, Trigger::Timeout { in_a_row, rto: 250 })
+    };
     let events = [
         Event::State(state(0, 1, Closed, SynSent)),
         syn(1030, 1),
@@ -170,7 +172,7 @@ fn a_connect_that_times_out_has_sent_one_syn_more_than_it_sent_again() {
     ];
     let connection = only_life(&mut life_tracker(), events);
     assert_eq!((connection.end, connection.syns()), (Reason::TimedOut, Some(3)));
-    assert_eq!((connection.retransmits(), connection.again[0]), (2, (Segment::Syn, 2)));
+    assert_eq!((connection.retransmits(), connection.again[0]), (2, (SegmentKind::Syn, 2)));
 }
 
 #[test]
@@ -183,7 +185,7 @@ fn a_half_open_connection_that_is_given_up_has_its_syn_acks() {
             Event::Mini(request(0, TimerEvent::Start)),
             Event::Mini(request(1000, TimerEvent::Cancel)),
             Event::Mini(request(1000, TimerEvent::Expire)),
-            again(1000, SynRecv, Segment::SynAck, Trigger::RequestTimeout { in_a_row: 1 }),
+            again(1000, SynRecv, SegmentKind::SynAck, Trigger::RequestTimeout { in_a_row: 1 }),
             Event::Mini(request(1000, TimerEvent::Start)),
             Event::Mini(request(3000, TimerEvent::Cancel)),
             Event::Mini(request(3000, TimerEvent::Expire)),
@@ -191,7 +193,7 @@ fn a_half_open_connection_that_is_given_up_has_its_syn_acks() {
     );
     let expected = "half_open by - opened 0 lasted 3000 handshake -: SYN_RECV 3000";
     assert_eq!(life(&connection), expected);
-    assert_eq!((connection.again[1], connection.totals), ((Segment::SynAck, 1), None));
+    assert_eq!((connection.again[1], connection.totals), ((SegmentKind::SynAck, 1), None));
 }
 
 #[test]
@@ -305,10 +307,10 @@ fn a_life_whose_end_was_missed_is_told_by_comparison() {
     let mut tracker = life_tracker();
     tell(&mut tracker, client_until_fin_wait_2());
     listening(&mut tracker, 80);
-    let mut news = Vec::new();
-    tracker.reconcile(&nothing_left(200), |one| news.push(one));
-    let told = lives(&news);
-    let [connection] = told.as_slice() else { panic!("one life, and a listener: {news:?}") };
+    let mut yielded = Vec::new();
+    tracker.reconcile(&nothing_left(200), |one| yielded.push(one));
+    let told = lives(&yielded);
+    let [connection] = told.as_slice() else { panic!("one life, and a listener: {yielded:?}") };
     assert_eq!(
         (connection.end, connection.at, connection.totals),
         (Reason::Unknown, ms(200), None)
@@ -320,17 +322,17 @@ fn a_life_whose_end_was_missed_is_told_by_comparison() {
 fn a_half_open_connection_whose_end_was_missed_is_told_by_comparison() {
     let mut tracker = life_tracker();
     tell(&mut tracker, [Event::Mini(request(0, TimerEvent::Start))]);
-    let mut news = Vec::new();
-    tracker.reconcile(&nothing_left(200), |one| news.push(one));
-    assert_eq!(lines(&news), ["SYN_RECV CLOSED - unknown inferred gap", "life unknown"]);
+    let mut yielded = Vec::new();
+    tracker.reconcile(&nothing_left(200), |one| yielded.push(one));
+    assert_eq!(lines(&yielded), ["SYN_RECV CLOSED - unknown inferred gap", "life unknown"]);
 }
 
 #[test]
 fn a_listener_has_no_life() {
     let mut tracker = life_tracker();
     listening(&mut tracker, 80);
-    let news = tell(&mut tracker, [Event::State(state(50, 9, Listen, Closed))]);
-    assert_eq!(lines(&news), ["LISTEN CLOSED 50 normal"]);
+    let yielded = tell(&mut tracker, [Event::State(state(50, 9, Listen, Closed))]);
+    assert_eq!(lines(&yielded), ["LISTEN CLOSED 50 normal"]);
 }
 
 #[test]

@@ -19,9 +19,9 @@ fn an_inferred_chain_has_every_link_that_is_certain() {
         vec![connect(0, 0), Event::State(state(1, 1, SynSent, Established))],
         vec![Event::State(state(9, 1, FinWait2, Closed))],
     ];
-    let news = told(until_established.into_iter().chain(last));
+    let yielded = told(until_established.into_iter().chain(last));
     assert_eq!(
-        news[2..4],
+        yielded[2..4],
         ["ESTABLISHED FIN_WAIT_1 - inferred", "FIN_WAIT_1 FIN_WAIT_2 - inferred"]
     );
 }
@@ -38,9 +38,9 @@ fn a_time_wait_after_fin_wait_1_is_not_said_to_come_from_either_state_between() 
     let Some(Event::Mini(start)) = events.pop() else { unreachable!("a timer") };
     for (replaces, between) in [(FinWait2, "FIN_WAIT_2"), (TcpState::Closing, "CLOSING")] {
         let start = MiniEvent { replaces: Some(replaces), ..start.clone() };
-        let news = told(events.iter().cloned().chain([Event::Mini(start)]));
+        let yielded = told(events.iter().cloned().chain([Event::Mini(start)]));
         let links = [format!("FIN_WAIT_1 {between} - inferred"), format!("{between} TIME_WAIT -")];
-        assert_eq!(news[3..], links);
+        assert_eq!(yielded[3..], links);
     }
 }
 
@@ -52,8 +52,10 @@ fn a_life_names_the_changes_that_were_missed() {
         Event::State(state(1, 1, SynSent, Established)),
         Event::State(state(9, 1, LastAck, Closed)),
     ];
-    let news = tell(&mut tracker, events);
-    let Some(News::Connection(life)) = news.last() else { panic!("a life: {news:?}") };
+    let yielded = tell(&mut tracker, events);
+    let Some(TrackedEvent::Connection(life)) = yielded.last() else {
+        panic!("a life: {yielded:?}")
+    };
     let links: Vec<_> = life.inferred.iter().map(|link| (link.from, link.to, link.gap)).collect();
     assert_eq!(links, [(Established, CloseWait, false), (CloseWait, LastAck, false)]);
     assert_eq!(life.closed_by, Some(ClosedBy::Remote));
@@ -64,7 +66,7 @@ fn a_socket_whose_end_was_missed_and_that_connects_again_is_two_connections() {
     let mut tracker = Tracker::new(Reliance { lives: true, ..RELIANCE });
     let mut established = state(20, 1, SynSent, Established);
     established.ends.local.port = CLIENT + 2;
-    let news = tell(
+    let yielded = tell(
         &mut tracker,
         [
             connect(0, 0),
@@ -74,7 +76,7 @@ fn a_socket_whose_end_was_missed_and_that_connects_again_is_two_connections() {
         ],
     );
     assert_eq!(
-        lines(&news)[2..],
+        lines(&yielded)[2..],
         [
             "ESTABLISHED CLOSED - unknown inferred gap",
             "life unknown",
@@ -82,7 +84,7 @@ fn a_socket_whose_end_was_missed_and_that_connects_again_is_two_connections() {
             "SYN_SENT ESTABLISHED 1"
         ]
     );
-    let ports: Vec<u16> = news.iter().map(|one| one.subject().ends.local.port).collect();
+    let ports: Vec<u16> = yielded.iter().map(|one| one.subject().ends.local.port).collect();
     assert_eq!(ports[2..], [CLIENT, CLIENT, 0, CLIENT + 2]);
     assert_eq!(tracker.tally().connections, 2);
 }
@@ -91,9 +93,9 @@ fn a_socket_whose_end_was_missed_and_that_connects_again_is_two_connections() {
 fn other_ends_are_another_connection_although_the_state_fits() {
     let mut ended = StateEvent { error: 111, ..state(20, 1, SynSent, Closed) };
     ended.ends.local.port = CLIENT + 2;
-    let news = told([connect(0, CLIENT), Event::State(ended)]);
+    let yielded = told([connect(0, CLIENT), Event::State(ended)]);
     assert_eq!(
-        news[1..],
+        yielded[1..],
         [
             "SYN_SENT CLOSED - unknown inferred gap",
             "CLOSED SYN_SENT - inferred",
@@ -119,24 +121,25 @@ fn a_connect_that_waits_is_known_by_its_cookie_and_gets_its_port_from_the_kernel
         inode: 5,
         owner: None,
     };
-    let mut news = Vec::new();
-    tracker.reconcile(&Census::new((ms(5000), ms(5001)), [NETNS], [known]), |one| news.push(one));
-    assert!(news.is_empty(), "{news:?}");
+    let mut yielded = Vec::new();
+    tracker
+        .reconcile(&Census::new((ms(5000), ms(5001)), [NETNS], [known]), |one| yielded.push(one));
+    assert!(yielded.is_empty(), "{yielded:?}");
     assert_eq!(tracker.open(), 1);
-    tracker.reconcile(&nothing_left(6000), |one| news.push(one));
-    assert_eq!(lines(&news), ["SYN_SENT CLOSED - unknown inferred gap"]);
-    assert_eq!(news[0].subject().ends, client_ends());
+    tracker.reconcile(&nothing_left(6000), |one| yielded.push(one));
+    assert_eq!(lines(&yielded), ["SYN_SENT CLOSED - unknown inferred gap"]);
+    assert_eq!(yielded[0].subject().ends, client_ends());
 }
 
 #[test]
 fn a_socket_that_may_not_be_in_the_kernels_list_yet_is_looked_for_later() {
     let mut tracker = tracker();
     tell(&mut tracker, [connect(0, 0)]);
-    let again = tracker.reconcile(&nothing_left(10), |news| panic!("{news:?}"));
+    let again = tracker.reconcile(&nothing_left(10), |yielded| panic!("{yielded:?}"));
     assert_eq!(again, Some(ms(1000)));
-    let mut news = Vec::new();
-    assert_eq!(tracker.reconcile(&nothing_left(1001), |one| news.push(one)), None);
-    assert_eq!(news.len(), 1);
+    let mut yielded = Vec::new();
+    assert_eq!(tracker.reconcile(&nothing_left(1001), |one| yielded.push(one)), None);
+    assert_eq!(yielded.len(), 1);
 }
 
 #[test]
@@ -171,11 +174,15 @@ fn a_timer_that_stops_is_no_end_while_its_new_start_may_be_lost() {
     }
     assert!(tracker.settles_alone(ms(1021)));
     tracker.lost(ms(1021));
-    tracker.settle(ms(1021), &mut |news| panic!("{news:?}"));
+    tracker.settle(ms(1021), &mut |yielded| panic!("{yielded:?}"));
     assert_eq!(tracker.open(), 1);
-    let mut news = Vec::new();
-    tracker.reconcile(&nothing_left(2000), |one| news.push(one));
-    assert_eq!(lines(&news)[1..], ["SYN_RECV CLOSED - unknown inferred gap"], "after its listener");
+    let mut yielded = Vec::new();
+    tracker.reconcile(&nothing_left(2000), |one| yielded.push(one));
+    assert_eq!(
+        lines(&yielded)[1..],
+        ["SYN_RECV CLOSED - unknown inferred gap"],
+        "after its listener"
+    );
 }
 
 #[test]
@@ -184,9 +191,9 @@ fn a_half_open_connection_that_was_accepted_unseen_goes_on_in_its_socket() {
     listening(&mut tracker, 80);
     let accepted =
         MiniEvent { ended_by: Some(EarlyEnd::Accepted), ..request(40, TimerEvent::Cancel) };
-    let news = tell(&mut tracker, [request(10, TimerEvent::Start), accepted].map(Event::Mini));
-    assert_eq!(lines(&news), ["LISTEN SYN_RECV -"]);
-    let news = tell(&mut tracker, [Event::State(state(90, 2, CloseWait, LastAck))]);
-    assert_eq!(lines(&news), ["SYN_RECV CLOSE_WAIT - inferred gap", "CLOSE_WAIT LAST_ACK -"]);
+    let yielded = tell(&mut tracker, [request(10, TimerEvent::Start), accepted].map(Event::Mini));
+    assert_eq!(lines(&yielded), ["LISTEN SYN_RECV -"]);
+    let yielded = tell(&mut tracker, [Event::State(state(90, 2, CloseWait, LastAck))]);
+    assert_eq!(lines(&yielded), ["SYN_RECV CLOSE_WAIT - inferred gap", "CLOSE_WAIT LAST_ACK -"]);
     assert_eq!(tracker.tally().connections, 1, "request and socket are one connection");
 }

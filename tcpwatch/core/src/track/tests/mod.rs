@@ -19,7 +19,7 @@ use std::time::Duration;
 use super::*;
 use crate::event::{
     Direction, EarlyEnd, Endpoint, Jiffies, MiniEvent, MiniKind, ResetDirection, RetransmitEvent,
-    Segment, StateEvent, TimerEvent, Trigger, Via, process::Comm,
+    SegmentKind, StateEvent, TimerEvent, Trigger, Via, process::Comm,
 };
 use TcpState::{
     CloseWait, Closed, Established, FinWait1, FinWait2, LastAck, Listen, SynRecv, SynSent, TimeWait,
@@ -133,19 +133,20 @@ fn nothing_left(at: u64) -> Census {
 }
 
 /// Applies events and settles everything.
-fn tell(tracker: &mut Tracker, events: impl IntoIterator<Item = Event>) -> Vec<News> {
-    let mut news = Vec::new();
+fn tell(tracker: &mut Tracker, events: impl IntoIterator<Item = Event>) -> Vec<TrackedEvent> {
+    let mut yielded = Vec::new();
     for event in events {
-        tracker.apply(&event, |one| news.push(one));
+        tracker.apply(&event, |one| yielded.push(one));
     }
-    tracker.settle(KernelTime(u64::MAX), &mut |one| news.push(one));
-    news
+    tracker.settle(KernelTime(u64::MAX), &mut |one| yielded.push(one));
+    yielded
 }
 
-fn changes(news: &[News]) -> Vec<&Change> {
-    news.iter()
+fn changes(yielded: &[TrackedEvent]) -> Vec<&Change> {
+    yielded
+        .iter()
         .filter_map(|one| match one {
-            News::Change(change) => Some(change),
+            TrackedEvent::Change(change) => Some(change),
             _ => None,
         })
         .collect()
@@ -156,16 +157,16 @@ fn whole_ms(duration: Option<Duration>) -> String {
     duration.map_or("-".to_owned(), |duration| duration.as_millis().to_string())
 }
 
-/// `FROM TO after-ms reason`; the other kinds of news begin with a word in lower case or with
+/// `FROM TO after-ms reason`; the other kinds of event begin with a word in lower case or with
 /// `STATE again`.
-fn lines(news: &[News]) -> Vec<String> {
-    news.iter().map(line).collect()
+fn lines(yielded: &[TrackedEvent]) -> Vec<String> {
+    yielded.iter().map(line).collect()
 }
 
-fn line(news: &News) -> String {
+fn line(yielded: &TrackedEvent) -> String {
     let inferred = |inferred| if inferred { " inferred" } else { "" };
-    match news {
-        News::Change(change) => {
+    match yielded {
+        TrackedEvent::Change(change) => {
             let reason =
                 change.reason.map_or(String::new(), |reason| format!(" {}", reason.word()));
             let after = whole_ms(change.in_state);
@@ -173,27 +174,27 @@ fn line(news: &News) -> String {
             let gap = if change.gap { " gap" } else { "" };
             format!("{} {} {after}{reason}{inferred}{gap}", change.from, change.to)
         }
-        News::Restart(restart) => {
+        TrackedEvent::Restart(restart) => {
             let after = whole_ms(restart.in_state);
             let what = if restart.starts { "timed" } else { "again" };
             format!("{} {what} {after}{}", restart.state, inferred(restart.inferred))
         }
-        News::Existing(existing) => {
+        TrackedEvent::Existing(existing) => {
             format!("{} existing {}", existing.state, whole_ms(existing.in_state))
         }
-        News::Still(still) => format!("{} still {}", still.state, whole_ms(still.in_state)),
-        News::Others(others) => format!("{} others {}", others.state, others.count),
-        News::Retransmit(again) => {
+        TrackedEvent::Still(still) => format!("{} still {}", still.state, whole_ms(still.in_state)),
+        TrackedEvent::Others(others) => format!("{} others {}", others.state, others.count),
+        TrackedEvent::Retransmit(again) => {
             format!("{} {} {}", again.segment.word(), again.attempt, whole_ms(again.since_last))
         }
-        News::Reset(reset) => {
+        TrackedEvent::Reset(reset) => {
             let state = reset.state.map_or("-".to_owned(), |state| state.to_string());
             let why = reset.why.as_deref().unwrap_or("-");
             format!("{:?} {state} {why}", reset.direction).to_lowercase()
         }
-        News::Error(error) => format!("error {} {}", error.event.error, error.event.state),
-        News::Connection(connection) => format!("life {}", connection.end.word()),
-        News::Segment(segment) => format!("segment {}", segment.flags),
+        TrackedEvent::Error(error) => format!("error {} {}", error.event.error, error.event.state),
+        TrackedEvent::Connection(connection) => format!("life {}", connection.end.word()),
+        TrackedEvent::Segment(segment) => format!("segment {}", segment.flags),
     }
 }
 

@@ -15,20 +15,20 @@ fn owner(at: u64, socket: u64, pid: u32, via: Via) -> Event {
 }
 
 /// Pid, way of knowing, and whether it is a guess, of each line.
-fn owners(news: &[News]) -> Vec<(Option<u32>, Option<Via>, bool)> {
-    let of = |news: &News| {
-        let subject = news.subject();
+fn owners(yielded: &[TrackedEvent]) -> Vec<(Option<u32>, Option<Via>, bool)> {
+    let of = |yielded: &TrackedEvent| {
+        let subject = yielded.subject();
         let owner = subject.process;
         (owner.and_then(|owner| owner.pid), owner.map(|owner| owner.via), subject.inherited)
     };
-    news.iter().map(of).collect()
+    yielded.iter().map(of).collect()
 }
 
 #[test]
 fn a_stronger_way_of_knowing_replaces_a_weaker_one_and_never_the_other_way_round() {
     let mut tracker = tracker();
     listening(&mut tracker, 80);
-    let news = tell(
+    let yielded = tell(
         &mut tracker,
         [
             Event::State(state(1, 2, Listen, SynRecv)),
@@ -43,13 +43,13 @@ fn a_stronger_way_of_knowing_replaces_a_weaker_one_and_never_the_other_way_round
     );
     let guess = (Some(80), Some(Via::Listen), true);
     let (reads, closes) = ((Some(90), Some(Via::Io), false), (Some(91), Some(Via::Close), false));
-    assert_eq!(owners(&news), [guess, guess, reads, closes, closes]);
+    assert_eq!(owners(&yielded), [guess, guess, reads, closes, closes]);
 }
 
 #[test]
 fn of_two_that_read_the_later_one_is_the_owner() {
     let mut tracker = tracker();
-    let news = tell(
+    let yielded = tell(
         &mut tracker,
         [
             owner(1, 2, 90, Via::Connect),
@@ -59,7 +59,7 @@ fn of_two_that_read_the_later_one_is_the_owner() {
             Event::State(state(4, 2, Established, CloseWait)),
         ],
     );
-    let pids: Vec<_> = owners(&news).into_iter().map(|(pid, _, _)| pid).collect();
+    let pids: Vec<_> = owners(&yielded).into_iter().map(|(pid, _, _)| pid).collect();
     assert_eq!(pids.first(), Some(&Some(90)), "the owner comes before the change that shows it");
     assert_eq!(pids.last(), Some(&Some(92)));
 }
@@ -75,16 +75,16 @@ fn the_listener_that_the_kernel_chose_names_the_owner_among_those_that_share_a_p
         tell(&mut tracker, [Event::State(listen)]);
     }
     let chosen = |listener| MiniEvent { listener, ..request(1, TimerEvent::Start) };
-    let news = tell(&mut tracker, [Event::Mini(chosen(Some(Cookie(71))))]);
-    assert_eq!(owners(&news), [(Some(81), Some(Via::Listen), true)]);
-    let news = tell(
+    let yielded = tell(&mut tracker, [Event::Mini(chosen(Some(Cookie(71))))]);
+    assert_eq!(owners(&yielded), [(Some(81), Some(Via::Listen), true)]);
+    let yielded = tell(
         &mut tracker,
         [
             Event::State(state(2, 5, Listen, SynRecv)),
             Event::State(state(2, 5, SynRecv, Established)),
         ],
     );
-    assert_eq!(owners(&news), [(Some(81), Some(Via::Listen), true)], "the socket has it too");
+    assert_eq!(owners(&yielded), [(Some(81), Some(Via::Listen), true)], "the socket has it too");
 }
 
 #[test]
@@ -93,6 +93,6 @@ fn a_process_outside_of_the_pid_namespace_has_a_name_and_no_number() {
     let outside = Process { pid: None, ..process(1, Via::Connect).unwrap() };
     let mut connect = state(1, 2, Closed, SynSent);
     connect.process = Some(outside);
-    let news = tell(&mut tracker, [Event::State(connect)]);
-    assert_eq!(news[0].subject().process, Some(outside));
+    let yielded = tell(&mut tracker, [Event::State(connect)]);
+    assert_eq!(yielded[0].subject().process, Some(outside));
 }

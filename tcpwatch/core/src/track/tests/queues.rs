@@ -1,10 +1,10 @@
 //! Listeners' queues, as the kernel side reads them.
 
 use super::*;
-use crate::event::{ListenerQueue, QueueEvent};
+use crate::event::{QueueEvent, QueueReading};
 
-fn full() -> ListenerQueue {
-    ListenerQueue {
+fn full() -> QueueReading {
+    QueueReading {
         listener: Some(Cookie(9)),
         bound_to: end(SERVER),
         waiting: 129,
@@ -17,11 +17,11 @@ fn full() -> ListenerQueue {
 }
 
 /// Read when the last but one connection that fits was accepted.
-fn last_place() -> ListenerQueue {
-    ListenerQueue { waiting: 128, ack_dropped: false, accepted: true, ..full() }
+fn last_place() -> QueueReading {
+    QueueReading { waiting: 128, ack_dropped: false, accepted: true, ..full() }
 }
 
-fn read(at: u64, queue: ListenerQueue) -> Event {
+fn read(at: u64, queue: QueueReading) -> Event {
     Event::Queue(QueueEvent { at: ms(at), socket: None, netns: NETNS, ends: server_ends(), queue })
 }
 
@@ -33,7 +33,7 @@ fn again(at: u64, in_a_row: u8) -> Event {
         ends: server_ends(),
         cgroup: None,
         state: SynRecv,
-        segment: Segment::SynAck,
+        segment: SegmentKind::SynAck,
         trigger: Trigger::RequestTimeout { in_a_row },
         user_timeout: None,
         syn_retries: None,
@@ -44,22 +44,22 @@ fn again(at: u64, in_a_row: u8) -> Event {
     })
 }
 
-/// What each piece of news says of queues.
-fn queues(news: &[News]) -> Vec<Option<ListenerQueue>> {
-    let queue = |one: &News| match one {
-        News::Change(change) => change.queue.as_deref().copied(),
-        News::Retransmit(again) => again.queue.as_deref().copied(),
-        News::Connection(connection) => connection.queue.as_deref().copied(),
+/// What each event says of queues.
+fn queues(yielded: &[TrackedEvent]) -> Vec<Option<QueueReading>> {
+    let queue = |one: &TrackedEvent| match one {
+        TrackedEvent::Change(change) => change.queue.as_deref().copied(),
+        TrackedEvent::Retransmit(again) => again.queue.as_deref().copied(),
+        TrackedEvent::Connection(connection) => connection.queue.as_deref().copied(),
         _ => None,
     };
-    news.iter().map(queue).collect()
+    yielded.iter().map(queue).collect()
 }
 
 #[test]
 fn a_reading_is_on_the_line_of_its_moment_once_and_the_fullest_is_in_the_life() {
     let mut tracker = Tracker::new(Reliance { lives: true, ..RELIANCE });
-    let emptier = ListenerQueue { waiting: 40, ..full() };
-    let news = tell(
+    let emptier = QueueReading { waiting: 40, ..full() };
+    let yielded = tell(
         &mut tracker,
         [
             Event::Mini(request(0, TimerEvent::Start)),
@@ -72,8 +72,8 @@ fn a_reading_is_on_the_line_of_its_moment_once_and_the_fullest_is_in_the_life() 
         ],
     );
     let said = ["LISTEN SYN_RECV -", "syn_ack 1 1000", "syn_ack 2 2000"];
-    assert_eq!(lines(&news)[..3], said);
-    assert_eq!(queues(&news), [None, Some(full()), None, Some(emptier), Some(full())]);
+    assert_eq!(lines(&yielded)[..3], said);
+    assert_eq!(queues(&yielded), [None, Some(full()), None, Some(emptier), Some(full())]);
 }
 
 #[test]
@@ -88,8 +88,8 @@ fn a_reading_on_accepting_is_on_the_line_to_established_whenever_the_socket_is_f
         events.push(Event::Mini(request(40, TimerEvent::Cancel)));
         events.push(Event::State(state(40, 2, SynRecv, Established)));
         events.push(Event::State(state(41, 2, Established, CloseWait)));
-        let news = tell(&mut tracker, events);
-        assert_eq!(queues(&news), [None, Some(last_place()), None], "{told_in_syn_recv}");
+        let yielded = tell(&mut tracker, events);
+        assert_eq!(queues(&yielded), [None, Some(last_place()), None], "{told_in_syn_recv}");
     }
 }
 
@@ -109,7 +109,7 @@ fn what_a_listener_dropped_is_told_with_the_next_syn_and_once() {
         start.ends.remote.port = port;
         Event::Mini(MiniEvent { listener: Some(Cookie(9)), listener_dropped, ..start })
     };
-    let news = tell(
+    let yielded = tell(
         &mut tracker,
         [
             syn(0, 1000, 5),
@@ -122,7 +122,7 @@ fn what_a_listener_dropped_is_told_with_the_next_syn_and_once() {
             syn(2030, 1004, 7),
         ],
     );
-    let dropped: Vec<_> = changes(&news)
+    let dropped: Vec<_> = changes(&yielded)
         .into_iter()
         .filter(|change| change.to == SynRecv)
         .map(|change| change.dropped.map(|dropped| (dropped.segments, dropped.within.as_millis())))

@@ -26,7 +26,7 @@ fn connected() -> Vec<Event> {
 }
 
 /// The client connects and then these happen.
-fn after_connect(events: impl IntoIterator<Item = Event>) -> Vec<News> {
+fn after_connect(events: impl IntoIterator<Item = Event>) -> Vec<TrackedEvent> {
     let told = tell(&mut tracker(), connected().into_iter().chain(events));
     told.into_iter().skip(2).collect()
 }
@@ -36,13 +36,13 @@ fn a_reset_that_is_sent_right_after_the_end_is_its_reason_and_has_its_owner() {
     let end = StateEvent { reset_sent: true, ..state(50, 1, FinWait1, Closed) };
     let reset = ResetEvent { why: Some("tcp_abort_on_close".into()), ..reset(50, Sent, Closed) };
     let closing = Event::State(state(40, 1, Established, FinWait1));
-    let news = after_connect([closing, Event::State(end), Event::Reset(reset)]);
+    let yielded = after_connect([closing, Event::State(end), Event::Reset(reset)]);
     assert_eq!(
-        lines(&news)[1..],
+        lines(&yielded)[1..],
         ["FIN_WAIT_1 CLOSED 10 reset_sent", "sent closed tcp_abort_on_close"]
     );
-    assert_eq!(news[2].subject(), news[1].subject(), "although the socket is gone");
-    assert_eq!(news[2].subject().process, process(42, Via::Connect));
+    assert_eq!(yielded[2].subject(), yielded[1].subject(), "although the socket is gone");
+    assert_eq!(yielded[2].subject().process, process(42, Via::Connect));
 }
 
 #[test]
@@ -52,8 +52,8 @@ fn data_after_close_are_told_as_what_the_reset_was_for() {
     let orphaned = StateEvent { orphaned: true, ..state(50, 1, FinWait2, Closed) };
     for (reset_sent, expected) in [(true, Some("reset_sent")), (false, None)] {
         let end = Event::State(StateEvent { reset_sent, ..orphaned.clone() });
-        let news = after_connect([closing.clone(), waits.clone(), end]);
-        let late = changes(&news).into_iter().find(|change| change.late_data);
+        let yielded = after_connect([closing.clone(), waits.clone(), end]);
+        let late = changes(&yielded).into_iter().find(|change| change.late_data);
         let reason = late.and_then(|change| change.reason).map(Reason::word);
         assert_eq!(reason, expected);
     }
@@ -69,9 +69,9 @@ fn a_reset_error_is_put_down_to_whoever_sent_the_reset() {
     ] {
         let before = received.then(|| Event::Reset(reset(50, Received, Established)));
         let end = StateEvent { error: CONNRESET, reset_sent, ..state(50, 1, Established, Closed) };
-        let news = after_connect(before.into_iter().chain([Event::State(end)]));
+        let yielded = after_connect(before.into_iter().chain([Event::State(end)]));
         let expected = format!("ESTABLISHED CLOSED 49 {reason}");
-        assert_eq!(lines(&news).last(), Some(&expected), "{received} {reset_sent}");
+        assert_eq!(lines(&yielded).last(), Some(&expected), "{received} {reset_sent}");
     }
 }
 
@@ -88,19 +88,19 @@ fn a_reset_that_is_received_is_told_before_the_end_it_makes() {
         error: CONNRESET,
     };
     let received = Event::Reset(reset(50, Received, Established));
-    let news = after_connect([received, Event::State(end), Event::Error(report)]);
+    let yielded = after_connect([received, Event::State(end), Event::Error(report)]);
     let expected =
         ["received established -", "ESTABLISHED CLOSED 49 reset_received", "error 104 CLOSED"];
-    assert_eq!(lines(&news), expected);
-    assert!(news.iter().all(|one| one.subject().process == process(42, Via::Connect)));
+    assert_eq!(lines(&yielded), expected);
+    assert!(yielded.iter().all(|one| one.subject().process == process(42, Via::Connect)));
 }
 
 #[test]
 fn a_reset_without_a_socket_is_nobodys() {
     let reset = ResetEvent { socket: None, state: None, ..reset(50, Sent, Closed) };
-    let news = after_connect([Event::Reset(reset)]);
-    assert_eq!(lines(&news), ["sent - -"]);
-    let subject = news[0].subject();
+    let yielded = after_connect([Event::Reset(reset)]);
+    assert_eq!(lines(&yielded), ["sent - -"]);
+    let subject = yielded[0].subject();
     assert_eq!((subject.socket, subject.process, subject.direction), (None, None, None));
 }
 
@@ -111,9 +111,9 @@ fn a_reset_of_a_mini_socket_has_its_owner() {
     events.push(Event::Mini(timewait(120, TimerEvent::Start, TimeWait, due)));
     events.push(burial(120));
     events.push(Event::Reset(ResetEvent { socket: None, ..reset(150, Sent, TimeWait) }));
-    let news = tell(&mut tracker(), events);
-    assert_eq!(lines(&news).last().unwrap(), "sent time_wait -");
-    assert_eq!(news.last().unwrap().subject().process, process(42, Via::Connect));
+    let yielded = tell(&mut tracker(), events);
+    assert_eq!(lines(&yielded).last().unwrap(), "sent time_wait -");
+    assert_eq!(yielded.last().unwrap().subject().process, process(42, Via::Connect));
 }
 
 #[test]

@@ -193,11 +193,11 @@ fn looks_that_sockets_leave_behind_are_dropped() {
 fn an_answer_about_another_state_or_another_socket_is_no_line() {
     let mut tracker = watching();
     apply_all(&mut tracker, &left_open(0, 2, 4711));
-    assert!(!tracker.still(&waiter(1000, 2, LastAck), |news| panic!("{news:?}")));
-    assert!(!tracker.still(&waiter(1000, 3, CloseWait), |news| panic!("{news:?}")));
+    assert!(!tracker.still(&waiter(1000, 2, LastAck), |yielded| panic!("{yielded:?}")));
+    assert!(!tracker.still(&waiter(1000, 3, CloseWait), |yielded| panic!("{yielded:?}")));
     let mut lines = Vec::new();
-    assert!(tracker.still(&waiter(1000, 2, CloseWait), |news| lines.push(news)));
-    let [News::Still(still)] = lines.as_slice() else { panic!("{lines:?}") };
+    assert!(tracker.still(&waiter(1000, 2, CloseWait), |yielded| lines.push(yielded)));
+    let [TrackedEvent::Still(still)] = lines.as_slice() else { panic!("{lines:?}") };
     assert_eq!(still.in_state, Some(Duration::from_secs(1)));
     assert_eq!(still.wait.waits_for, Some(WaitsFor::Close));
     assert_eq!(still.subject.process, process(4711, Via::Io));
@@ -209,7 +209,7 @@ fn a_half_open_connection_that_stays_is_asked_about_by_its_ends_and_then_has_a_c
     tracker.apply(&Event::Mini(request(0, TimerEvent::Start)), |_| {});
     let questions = tracker.look_at_sockets(ms(1000), 10, |_| true).questions;
     let ends = server_ends();
-    assert_eq!(questions, [Question { netns: NETNS, ends, socket: None }]);
+    assert_eq!(questions, [StayQuestion { netns: NETNS, ends, socket: None }]);
     let timer = SocketTimer {
         kind: SocketTimerKind::Retransmit,
         left: Duration::from_millis(20),
@@ -219,21 +219,21 @@ fn a_half_open_connection_that_stays_is_asked_about_by_its_ends_and_then_has_a_c
     (answer.known.kind, answer.timer) = (KnownKind::Request, Some(timer));
     let mut lines = Vec::new();
     tracker.learn_sysctls(NETNS, Sysctls::default());
-    assert!(tracker.still(&answer, |news| lines.push(news)));
-    let [News::Still(still)] = lines.as_slice() else { panic!("{lines:?}") };
+    assert!(tracker.still(&answer, |yielded| lines.push(yielded)));
+    let [TrackedEvent::Still(still)] = lines.as_slice() else { panic!("{lines:?}") };
     assert_eq!(still.wait.waits_for, Some(WaitsFor::HandshakeAck));
     assert_eq!(still.subject.socket, Some(Cookie(2)));
     let GivesUp::In(window) = still.wait.gives_up else { panic!("{still:?}") };
     assert_eq!(window.promise, Duration::from_millis(20 + 62_000), "63 s in all");
     let questions = tracker.look_at_sockets(ms(10_000), 10, |_| true).questions;
-    assert_eq!(questions, [Question { netns: NETNS, ends, socket: Some(Cookie(2)) }]);
+    assert_eq!(questions, [StayQuestion { netns: NETNS, ends, socket: Some(Cookie(2)) }]);
 }
 
 #[test]
 fn of_a_socket_that_was_there_before_it_is_said_how_long_at_least() {
     let mut tracker = watching();
     tracker.learn(&[waiter(0, 2, CloseWait).known]);
-    assert_eq!(asked(&mut tracker, 9999), [0; 0], "it is no news that it is there");
+    assert_eq!(asked(&mut tracker, 9999), [0; 0], "nothing new: it was known to be there");
     assert_eq!(asked(&mut tracker, 10_000), [2]);
     let mut answer = waiter(10_000, 2, CloseWait);
     answer.known.quiet = Some(Duration::from_mins(5));
@@ -246,7 +246,7 @@ fn of_a_socket_that_was_there_before_it_is_said_how_long_at_least() {
         bytes_received: None,
     });
     let mut lines = Vec::new();
-    assert!(tracker.still(&answer, |news| lines.push(news)));
-    let [News::Still(still)] = lines.as_slice() else { panic!("{lines:?}") };
+    assert!(tracker.still(&answer, |yielded| lines.push(yielded)));
+    let [TrackedEvent::Still(still)] = lines.as_slice() else { panic!("{lines:?}") };
     assert_eq!((still.in_state, still.at_least), (None, Some(Duration::from_mins(5))));
 }

@@ -14,11 +14,11 @@ fn a_missed_time_wait_is_inferred_with_its_beginning_before_its_end() {
     let mut tracker = tracker();
     let mut events = client_until_fin_wait_2();
     events.extend(timer_ends(61_000, TimeWait));
-    let news = tell(&mut tracker, events);
+    let yielded = tell(&mut tracker, events);
     let expected = ["FIN_WAIT_2 TIME_WAIT 10 inferred", "TIME_WAIT CLOSED 60880 timer"];
-    assert_eq!(lines(&news)[4..], expected);
-    assert_eq!(changes(&news)[4].at, ms(120));
-    assert!(news.iter().all(|one| one.subject().process == process(42, Via::Connect)));
+    assert_eq!(lines(&yielded)[4..], expected);
+    assert_eq!(changes(&yielded)[4].at, ms(120));
+    assert!(yielded.iter().all(|one| one.subject().process == process(42, Via::Connect)));
     assert_eq!(tracker.tally(), Tally { connections: 1, inferred: 1, ..Tally::default() });
     assert_eq!(tracker.open(), 0);
 }
@@ -29,9 +29,9 @@ fn a_missed_time_wait_that_ends_early_has_its_reason() {
     let cancel = timewait(1120, TimerEvent::Cancel, TimeWait, due);
     let mut events = client_until_fin_wait_2();
     events.push(Event::Mini(MiniEvent { ended_by: Some(EarlyEnd::Connect), ..cancel }));
-    let news = tell(&mut tracker(), events);
+    let yielded = tell(&mut tracker(), events);
     let expected = ["FIN_WAIT_2 TIME_WAIT 10 inferred", "TIME_WAIT CLOSED 1000 reused"];
-    assert_eq!(lines(&news)[4..], expected);
+    assert_eq!(lines(&yielded)[4..], expected);
 }
 
 #[test]
@@ -49,8 +49,8 @@ fn the_missed_burial_of_the_full_socket_brings_no_second_end() {
     let [cancel, expire] = timer_ends(61_000, TimeWait);
     events.extend([cancel, expire]);
     let mut tracker = Tracker::new(Reliance { lives: true, ..RELIANCE });
-    let news = tell(&mut tracker, events);
-    let told = lines(&news);
+    let yielded = tell(&mut tracker, events);
+    let told = lines(&yielded);
     assert_eq!(told.iter().filter(|line| line.starts_with("life")).count(), 1, "{told:?}");
     assert_eq!(told.last().unwrap(), "life normal");
 }
@@ -66,6 +66,6 @@ fn where_a_filter_leaves_gaps_nothing_is_inferred() {
 
 #[test]
 fn a_timer_of_an_unknown_socket_tells_nothing() {
-    let news = tell(&mut tracker(), timer_ends(61_000, TimeWait));
-    assert!(news.is_empty(), "{news:?}");
+    let yielded = tell(&mut tracker(), timer_ends(61_000, TimeWait));
+    assert!(yielded.is_empty(), "{yielded:?}");
 }

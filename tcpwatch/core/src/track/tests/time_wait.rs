@@ -11,9 +11,9 @@ fn time_wait_begins_with_its_timer_and_ends_with_it_and_keeps_its_owner() {
     events.push(burial(120));
     events.push(Event::Mini(timewait(61_000, TimerEvent::Cancel, TimeWait, due)));
     events.push(Event::Mini(timewait(61_000, TimerEvent::Expire, TimeWait, due)));
-    let news = tell(&mut tracker, events);
+    let yielded = tell(&mut tracker, events);
     assert_eq!(
-        lines(&news),
+        lines(&yielded),
         [
             "CLOSED SYN_SENT -",
             "SYN_SENT ESTABLISHED 1",
@@ -23,8 +23,8 @@ fn time_wait_begins_with_its_timer_and_ends_with_it_and_keeps_its_owner() {
             "TIME_WAIT CLOSED 60880 timer",
         ]
     );
-    assert!(news.iter().all(|one| one.subject().process == process(42, Via::Connect)));
-    let entered = changes(&news)[4];
+    assert!(yielded.iter().all(|one| one.subject().process == process(42, Via::Connect)));
+    let entered = changes(&yielded)[4];
     let ends_at = entered.ends_at.unwrap().since(ms(120));
     assert!((Duration::from_mins(1)..=Duration::from_millis(62_052)).contains(&ends_at));
     assert_eq!(tracker.open(), 0);
@@ -39,8 +39,8 @@ fn an_orphan_stays_in_fin_wait_2_until_the_late_fin() {
     events.push(burial(110));
     events.push(Event::Mini(timewait(1110, TimerEvent::Cancel, FinWait2, due)));
     events.push(Event::Mini(timewait(1110, TimerEvent::Start, TimeWait, fresh)));
-    let news = tell(&mut tracker(), events);
-    assert_eq!(lines(&news)[4..], ["FIN_WAIT_2 TIME_WAIT 1000"]);
+    let yielded = tell(&mut tracker(), events);
+    assert_eq!(lines(&yielded)[4..], ["FIN_WAIT_2 TIME_WAIT 1000"]);
 }
 
 #[test]
@@ -48,8 +48,8 @@ fn an_orphans_end_is_told_when_it_enters_fin_wait_2() {
     let mut events = client_until_fin_wait_2();
     let Some(Event::State(entered)) = events.last_mut() else { panic!("the last change") };
     entered.timer = Some((tick(110), Jiffies(tick(110).0 + 750)));
-    let news = tell(&mut tracker(), events);
-    let lasts = changes(&news)[3].ends_at.unwrap().since(ms(110));
+    let yielded = tell(&mut tracker(), events);
+    let lasts = changes(&yielded)[3].ends_at.unwrap().since(ms(110));
     assert!((Duration::from_secs(3)..Duration::from_millis(3260)).contains(&lasts), "{lasts:?}");
 }
 
@@ -61,8 +61,8 @@ fn an_orphan_without_a_fin_ends_by_the_timer() {
     events.push(burial(110));
     events.push(Event::Mini(timewait(3200, TimerEvent::Cancel, FinWait2, due)));
     events.push(Event::Mini(timewait(3200, TimerEvent::Expire, FinWait2, due)));
-    let news = tell(&mut tracker(), events);
-    assert_eq!(lines(&news)[4..], ["FIN_WAIT_2 CLOSED 3090 timer"]);
+    let yielded = tell(&mut tracker(), events);
+    assert_eq!(lines(&yielded)[4..], ["FIN_WAIT_2 CLOSED 3090 timer"]);
 }
 
 #[test]
@@ -74,8 +74,8 @@ fn a_timer_that_is_moved_in_time_wait_is_told_and_does_not_restart_the_states_cl
     events.push(Event::Mini(timewait(9110, TimerEvent::Start, TimeWait, second)));
     events.push(Event::Mini(timewait(70_000, TimerEvent::Cancel, TimeWait, second)));
     events.push(Event::Mini(timewait(70_000, TimerEvent::Expire, TimeWait, second)));
-    let news = tell(&mut tracker(), events);
-    assert_eq!(lines(&news)[5..], ["TIME_WAIT again 9000", "TIME_WAIT CLOSED 69890 timer"]);
+    let yielded = tell(&mut tracker(), events);
+    assert_eq!(lines(&yielded)[5..], ["TIME_WAIT again 9000", "TIME_WAIT CLOSED 69890 timer"]);
 }
 
 #[test]
@@ -88,8 +88,8 @@ fn a_move_inside_the_bucket_is_put_right_at_the_end() {
     events.push(Event::Mini(timewait(61_000, TimerEvent::Cancel, TimeWait, rewritten)));
     events.push(Event::Mini(timewait(61_000, TimerEvent::Expire, TimeWait, rewritten)));
     let mut tracker = tracker();
-    let news = tell(&mut tracker, events);
-    let told = lines(&news);
+    let yielded = tell(&mut tracker, events);
+    let told = lines(&yielded);
     assert_eq!(told[4..], ["FIN_WAIT_2 TIME_WAIT 198 inferred", "TIME_WAIT CLOSED 60692 timer"]);
     assert_eq!(tracker.tally().inferred, 0, "the kernel was silent, nothing was lost");
 }
@@ -102,9 +102,9 @@ fn a_move_inside_the_bucket_is_put_right_when_the_four_tuple_is_reused() {
     events.push(Event::Mini(timewait(110, TimerEvent::Start, FinWait2, due)));
     let cancel = timewait(1500, TimerEvent::Cancel, TimeWait, rewritten);
     events.push(Event::Mini(MiniEvent { ended_by: Some(EarlyEnd::Connect), ..cancel }));
-    let news = tell(&mut tracker(), events);
+    let yielded = tell(&mut tracker(), events);
     let expected = ["FIN_WAIT_2 TIME_WAIT 198 inferred", "TIME_WAIT CLOSED 1192 reused"];
-    assert_eq!(lines(&news)[4..], expected);
+    assert_eq!(lines(&yielded)[4..], expected);
 }
 
 #[test]
@@ -187,11 +187,11 @@ fn an_answer_tells_when_time_wait_was_entered() {
         inode: 0,
         owner: None,
     };
-    let mut news = Vec::new();
-    tracker.answer(&known, |one| news.push(one));
-    tracker.answer(&known, |one| news.push(one));
-    assert_eq!(lines(&news), ["FIN_WAIT_2 TIME_WAIT 10"], "told once");
-    assert_eq!(changes(&news)[0].at, ms(120));
+    let mut yielded = Vec::new();
+    tracker.answer(&known, |one| yielded.push(one));
+    tracker.answer(&known, |one| yielded.push(one));
+    assert_eq!(lines(&yielded), ["FIN_WAIT_2 TIME_WAIT 10"], "told once");
+    assert_eq!(changes(&yielded)[0].at, ms(120));
     let late = Jiffies(due.0 + 2);
     let end = [TimerEvent::Cancel, TimerEvent::Expire]
         .map(|timer| Event::Mini(timewait(60_900, timer, TimeWait, late)));
@@ -203,8 +203,8 @@ fn a_full_socket_that_closes_without_a_mini_socket_had_no_room_for_time_wait() {
     let mut events = client_until_fin_wait_2();
     let end = StateEvent { peer_finished: true, ..state(120, 1, FinWait2, Closed) };
     events.push(Event::State(end));
-    let news = tell(&mut tracker(), events);
-    assert_eq!(lines(&news)[4..], ["FIN_WAIT_2 CLOSED 10 time_wait_overflow"]);
+    let yielded = tell(&mut tracker(), events);
+    assert_eq!(lines(&yielded)[4..], ["FIN_WAIT_2 CLOSED 10 time_wait_overflow"]);
 }
 
 #[test]
@@ -212,8 +212,8 @@ fn a_socket_that_wants_no_fin_wait_2_resets() {
     let mut events = client_until_fin_wait_2();
     let end = StateEvent { orphaned: true, no_fin_wait: true, ..state(120, 1, FinWait2, Closed) };
     events.push(Event::State(end));
-    let news = tell(&mut tracker(), events);
-    assert_eq!(lines(&news)[4..], ["FIN_WAIT_2 CLOSED 10 reset_sent"]);
+    let yielded = tell(&mut tracker(), events);
+    assert_eq!(lines(&yielded)[4..], ["FIN_WAIT_2 CLOSED 10 reset_sent"]);
 }
 
 #[test]
@@ -231,8 +231,8 @@ fn an_orphan_that_waited_without_a_mini_socket_ends_with_the_reset_it_sent() {
         why: None,
     }));
     events.push(burial(120));
-    let news = tell(&mut tracker(), events);
-    assert_eq!(lines(&news)[5..], ["FIN_WAIT_2 CLOSED 10 reset_sent"]);
+    let yielded = tell(&mut tracker(), events);
+    assert_eq!(lines(&yielded)[5..], ["FIN_WAIT_2 CLOSED 10 reset_sent"]);
 }
 
 #[test]
@@ -255,8 +255,8 @@ fn without_the_timers_an_orphan_in_fin_wait_2_is_not_shown_closed() {
 #[test]
 fn timer_events_are_not_told_if_a_hook_on_them_is_missing() {
     let mut tracker = Tracker::new(Reliance { minis: false, ..RELIANCE });
-    let news = tell(&mut tracker, [Event::Mini(request(10, TimerEvent::Start))]);
-    assert!(news.is_empty(), "{news:?}");
+    let yielded = tell(&mut tracker, [Event::Mini(request(10, TimerEvent::Start))]);
+    assert!(yielded.is_empty(), "{yielded:?}");
 }
 
 #[test]
@@ -274,8 +274,8 @@ fn what_ended_time_wait_early_is_its_reason() {
         events.push(Event::Mini(timewait(110, TimerEvent::Start, state, due)));
         let cancel = timewait(500, TimerEvent::Cancel, state, due);
         events.push(Event::Mini(MiniEvent { ended_by: Some(cause), ..cancel }));
-        let news = tell(&mut tracker(), events);
-        assert_eq!(*lines(&news).last().unwrap(), format!("{state} CLOSED 390 {reason}"));
+        let yielded = tell(&mut tracker(), events);
+        assert_eq!(*lines(&yielded).last().unwrap(), format!("{state} CLOSED 390 {reason}"));
     }
 }
 
@@ -294,7 +294,7 @@ fn a_four_tuple_that_is_reused_at_once_is_two_lives() {
         ..timewait(1501, TimerEvent::Start, TimeWait, due)
     };
     events.push(Event::Mini(next));
-    let news = tell(&mut tracker(), events);
-    assert_eq!(lines(&news)[5..], ["TIME_WAIT CLOSED 1390 reused", "FIN_WAIT_2 TIME_WAIT -"]);
-    assert_eq!(news[6].subject().socket, Some(Cookie(3)));
+    let yielded = tell(&mut tracker(), events);
+    assert_eq!(lines(&yielded)[5..], ["TIME_WAIT CLOSED 1390 reused", "FIN_WAIT_2 TIME_WAIT -"]);
+    assert_eq!(yielded[6].subject().socket, Some(Cookie(3)));
 }

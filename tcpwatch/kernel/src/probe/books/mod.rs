@@ -81,7 +81,7 @@ pub type Balances = BTreeMap<u32, Balance>;
 /// The kernel side's books about sockets.
 pub struct Books {
     /// What is counted of each cgroup.
-    pub cells: Cells,
+    pub cells: BookCells,
     /// The marks of mini-sockets.
     pub marks: Marks,
     /// The way to walk through the sockets.
@@ -96,7 +96,7 @@ pub struct Marks {
 }
 
 /// What is counted of each cgroup.
-pub struct Cells(PerCpuHashMap<MapData, u32, Cell>);
+pub struct BookCells(PerCpuHashMap<MapData, u32, Cell>);
 
 /// Cgroups that there is room for.
 pub const CELLS_ROOM: u32 = MAX_CELLS;
@@ -104,11 +104,11 @@ pub const CELLS_ROOM: u32 = MAX_CELLS;
 impl Books {
     pub(super) fn new((cells, marks): BookMaps, marks_room: u32, ebpf: Weak<Mutex<Ebpf>>) -> Self {
         let marks = Marks { map: marks, room: marks_room };
-        Self { cells: Cells(cells), marks, walker: Walker::new(ebpf) }
+        Self { cells: BookCells(cells), marks, walker: Walker::new(ebpf) }
     }
 }
 
-impl Cells {
+impl BookCells {
     /// The balances of all cgroups: two system calls for each, whatever the number of sockets.
     ///
     /// # Errors

@@ -17,7 +17,7 @@ use crate::{
         error::reason,
         handlers::{ITERATOR, LearnError},
     },
-    source::snapshot::{DumpError, Reach, Scope, SnapshotError, everywhere},
+    source::snapshot::{DumpError, SnapshotError, SnapshotScope, Visited, visit},
 };
 
 /// The sockets could not be walked through.
@@ -56,9 +56,9 @@ impl Walker {
     ///
     /// # Errors
     /// If the hooks are detached, or not even the sockets of the caller's own namespace can be read.
-    pub fn walk(&self, scope: Scope) -> Result<Reach, WalkError> {
+    pub fn walk(&self, scope: SnapshotScope) -> Result<Visited, WalkError> {
         let ebpf = self.0.upgrade().ok_or(WalkError::Detached)?;
-        Ok(everywhere(scope, |_: Netns| {
+        Ok(visit(scope, |_: Netns| {
             let file = open(&ebpf).map_err(|why| DumpError::Receive(io::Error::other(why)))?;
             through(file).map_err(DumpError::Receive)
         })?)

@@ -20,7 +20,7 @@ use aya::{
 use tcpwatch_common::{MiniKind, SeenSocket, seen_socket::SEEN_BYTES};
 
 use super::error::reason;
-use crate::trial::{Ground, Left, PATIENCE, Ports, Stage};
+use crate::trial::{Ground, Left, LoopbackSockets, PATIENCE, Ports};
 
 /// The iterator.
 pub(super) const ITERATOR: &str = "tcp";
@@ -114,8 +114,8 @@ fn from_own_sockets(program: &mut Iter) -> Result<Handlers, LearnError> {
 }
 
 /// A request socket and a timewait socket, which is in FIN_WAIT_2.
-fn own_sockets() -> io::Result<(Ports, (Stage, [Left; 2]))> {
-    let stage = Stage::set()?;
+fn own_sockets() -> io::Result<(Ports, (LoopbackSockets, [Left; 2]))> {
+    let stage = LoopbackSockets::set()?;
     stage.open()?;
     let mini_sockets = [stage.leave_half_open()?, stage.leave_in_fin_wait_2()?];
     Ok((stage.ports()?, (stage, mini_sockets)))

@@ -14,9 +14,7 @@ use tcpwatch_core::{
     facts::{HostFacts, ListenerFacts, MOST_SOCKETS, NetnsFacts, PortUse},
 };
 
-use super::{
-    DumpError, Scope, SkipReason, SnapshotError, namespaces, sock_diag, visit::visit_others,
-};
+use super::{DumpError, SnapshotError, SnapshotScope, sock_diag, visit::visit};
 use crate::{
     clock,
     source::{
@@ -69,18 +67,18 @@ const MOST_DESTINATIONS: usize = 16;
 
 /// Looks around in `scope`. Namespaces other than the caller's take `CAP_SYS_ADMIN`; one that cannot be looked at
 /// is named in [`HostFacts::unseen`]. Takes some microseconds for each socket.
-pub fn host_facts(scope: Scope) -> Result<HostFacts, SnapshotError> {
-    let own = namespaces::own().map_err(SnapshotError::procfs(namespaces::OWN))?;
+pub fn host_facts(scope: SnapshotScope) -> Result<HostFacts, SnapshotError> {
     let (mut seen, mut unseen) = (Vec::new(), Vec::new());
-    let mut keep = |netns: Netns, looked: Result<NetnsFacts, SkipReason>| match looked {
-        Ok(facts) => seen.push(facts),
-        Err(why) => unseen.push(format!("network namespace {}: {why}", netns.0)),
-    };
-    if scope.covers(own) {
-        keep(own, look(own).map_err(SkipReason::from));
-    }
-    let hidden = visit_others(scope, own, look, |place, looked| keep(place.netns, looked))?;
-    if hidden > 0 && scope == Scope::Every {
+    let visited = visit(scope, |netns| {
+        match look(netns) {
+            Ok(facts) => seen.push(facts),
+            Err(why) => unseen.push(format!("network namespace {}: {why}", netns.0)),
+        }
+        Ok(())
+    })?;
+    unseen.extend(visited.skipped.iter().map(ToString::to_string));
+    let hidden = visited.hidden_processes;
+    if hidden > 0 && scope == SnapshotScope::Every {
         unseen.push(format!(
             "the network namespaces of {hidden} processes, which takes CAP_SYS_PTRACE (root)"
         ));
@@ -198,12 +196,13 @@ fn number(name: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::source::snapshot::namespaces;
 
     #[test]
     fn the_own_namespace_is_looked_at_without_privilege() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let own = namespaces::own().unwrap();
-        let facts = host_facts(Scope::Only(own)).unwrap();
+        let facts = host_facts(SnapshotScope::Only(own)).unwrap();
         let here = facts.of(own).unwrap();
         let port = listener.local_addr().unwrap().port();
         let found = here.listeners.iter().find(|found| found.local.port == port).unwrap();

@@ -4,7 +4,7 @@
 //! one. Attach first, then take the snapshot: a change that falls between is then seen twice and
 //! not missed.
 //!
-//! The road: `namespaces.rs` finds where to look, `sock_diag.rs` asks the kernel there,
+//! The road: `namespaces.rs` finds where to look, `visit.rs` goes there, `sock_diag.rs` asks the kernel there,
 //! `message/` turns its bytes into sockets, `owners.rs` finds who holds them; `take.rs` does it
 //! all in order. `names.rs` knows what a user calls a namespace; `survey.rs` counts sockets instead of
 //! listing them.
@@ -18,7 +18,6 @@
 //! Memory: under 160 bytes a socket, 64 KiB for the answers, and while duplicates and owners are
 //! looked for about 40 bytes more for each socket.
 
-mod everywhere;
 mod host_facts;
 mod lookup;
 mod message;
@@ -37,26 +36,26 @@ use std::{
 
 use tcpwatch_core::event::{KernelTime, KnownSocket, Netns};
 
-pub use everywhere::{Reach, everywhere};
 pub use host_facts::host_facts;
-pub use lookup::{Answer, Details, Lookup, Question};
+pub use lookup::{Lookup, LookupAnswer, Lookups, SocketQuestion};
 pub use message::{MessageError, Surveyed};
 pub use names::{NetnsError, name_of, resolve};
 pub use namespaces::EnterError;
 pub use sock_diag::{DumpError, Lister};
 pub use survey::{Detail, survey};
-pub use take::take;
+pub use take::{Listing, list, take};
+pub use visit::{Visited, visit};
 
 /// Where to look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scope {
+pub enum SnapshotScope {
     /// Every network namespace that can be reached.
     Every,
     /// This one.
     Only(Netns),
 }
 
-impl Scope {
+impl SnapshotScope {
     fn covers(self, netns: Netns) -> bool {
         match self {
             Self::Every => true,
@@ -67,7 +66,7 @@ impl Scope {
 
 /// Whether to find out who holds the sockets; it costs a look at every open file of the system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Owners {
+pub enum FindOwners {
     /// Look through `/proc`.
     Find,
     /// Leave [`KnownSocket::owner`] empty.
@@ -108,6 +107,16 @@ impl fmt::Display for SkippedNamespace {
             write!(f, " ({})", path.display())?;
         }
         write!(f, ": {}", self.reason)
+    }
+}
+
+impl std::error::Error for SkippedNamespace {}
+
+impl SkippedNamespace {
+    /// Is it a privilege that is lacking?
+    #[must_use]
+    pub const fn is_refused(&self) -> bool {
+        matches!(self.reason, SkipReason::Enter(EnterError::Refused(_) | EnterError::Open(_)))
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
 
 use tcpwatch_core::event::Netns;
 
-use super::namespaces::{EnterError, OWN, Place, inode, own, reachable};
+use super::namespaces::{EnterError, OWN, ReachableNamespace, inode, own, reachable};
 use crate::netns::enter;
 
 /// Where `ip netns` puts its names.
@@ -80,7 +80,7 @@ pub fn resolve(word: &str) -> Result<Netns, NetnsError> {
 
 fn of_inode(word: &str) -> Result<Netns, NetnsError> {
     let mut places = reachable().unwrap_or_default().places;
-    places.extend(own().map(|netns| Place { netns, paths: vec![OWN.into()] }));
+    places.extend(own().map(|netns| ReachableNamespace { netns, paths: vec![OWN.into()] }));
     let wanted = word.parse().ok().map(Netns);
     if let Some(place) = places.iter().find(|place| Some(place.netns) == wanted) {
         return Ok(place.netns);

@@ -22,7 +22,7 @@ const WAYS: usize = 3;
 
 /// A network namespace and how to get there.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct ReachableNamespace {
     /// Which one.
     pub netns: Netns,
     /// Files that lead into it; mounts come before processes, because they last.
@@ -33,7 +33,7 @@ pub struct Place {
 #[derive(Debug, Default)]
 pub struct Reachable {
     /// By inode.
-    pub places: Vec<Place>,
+    pub places: Vec<ReachableNamespace>,
     /// Processes that did not tell theirs.
     pub hidden_processes: usize,
 }
@@ -75,7 +75,8 @@ pub fn reachable() -> io::Result<Reachable> {
             add(netns, path);
         }
     }
-    let places = found.into_iter().map(|(netns, paths)| Place { netns, paths }).collect();
+    let places =
+        found.into_iter().map(|(netns, paths)| ReachableNamespace { netns, paths }).collect();
     Ok(Reachable { places, hidden_processes })
 }
 
@@ -118,7 +119,7 @@ pub fn inode(about: &fs::Metadata) -> io::Result<Netns> {
     u32::try_from(about.ino()).map(Netns).map_err(io::Error::other)
 }
 
-impl Place {
+impl ReachableNamespace {
     /// Does `work` in a new thread inside this namespace; the calling thread stays where it is.
     pub(crate) fn inside<T: Send>(&self, work: impl FnOnce() -> T + Send) -> Result<T, EnterError> {
         let mut last = EnterError::Gone;
@@ -161,7 +162,10 @@ mod tests {
 
     #[test]
     fn a_place_that_is_now_another_namespace_is_not_entered() {
-        let place = Place { netns: Netns(1), paths: vec![OWN.into(), "/proc/0/ns/net".into()] };
+        let place = ReachableNamespace {
+            netns: Netns(1),
+            paths: vec![OWN.into(), "/proc/0/ns/net".into()],
+        };
         assert!(matches!(place.inside(|| ()), Err(EnterError::Gone)));
     }
 }

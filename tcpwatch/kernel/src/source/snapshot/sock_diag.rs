@@ -15,9 +15,9 @@ use tcpwatch_core::event::{Cookie, Endpoints, KernelTime, KnownSocket, Netns, Wa
 
 use super::{
     Detail,
-    message::{self, Context, MessageError, Progress},
+    message::{self, AnswerProgress, Context, MessageError},
 };
-use crate::{clock, probe::filters::Family};
+use crate::{clock, probe::filters::FamilyFilter};
 
 /// Room for one datagram. The kernel fills no more than 32 KiB at a time, however much room it is
 /// given (`netlink_recvmsg`, `net/netlink/af_netlink.c`).
@@ -30,7 +30,7 @@ pub(super) const TRIES: u32 = 5;
 pub(super) const SEQUENCE: u32 = 1;
 
 /// Each has a list of its own.
-pub(super) const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
+pub(super) const FAMILIES: [FamilyFilter; 2] = [FamilyFilter::V4, FamilyFilter::V6];
 
 /// The sockets of a namespace could not be listed.
 #[derive(Debug, thiserror::Error)]
@@ -104,6 +104,17 @@ pub(super) fn connecting(netns: Netns, into: &mut Vec<Waiter>) -> Result<(), Dum
     Ok(())
 }
 
+/// Lists the TCP sockets of the calling thread's network namespace, which is `netns`, with timers and queues.
+///
+/// On an error the sockets found so far stay in `into`.
+pub(super) fn dump_waiters(netns: Netns, into: &mut Vec<Waiter>) -> Result<(), DumpError> {
+    let mut asking = Asking::open()?;
+    FAMILIES.into_iter().try_for_each(|family| {
+        let everything = all_in(family, StateFlags::all(), ExtensionFlags::INFO);
+        asking.ask_whole(&everything, netns, message::read_waiters, into)
+    })
+}
+
 /// Hands every TCP socket of the calling thread's network namespace, which is `netns`, to `visit`, in detail; one that
 /// comes or goes meanwhile may be missing, or be met twice.
 pub(super) fn waiters(netns: Netns, mut visit: impl FnMut(&Waiter)) -> Result<(), DumpError> {
@@ -126,7 +137,7 @@ pub(super) fn waiters(netns: Netns, mut visit: impl FnMut(&Waiter)) -> Result<()
 /// the list may lack some.
 pub(super) fn dump_answer(
     question: InetRequest,
-    mut read: impl FnMut(&[u8], KernelTime) -> Result<Progress, DumpError>,
+    mut read: impl FnMut(&[u8], KernelTime) -> Result<AnswerProgress, DumpError>,
 ) -> Result<bool, DumpError> {
     Asking::open()?.ask(question, |datagram, seen, _| read(datagram, seen))
 }
@@ -154,7 +165,7 @@ impl Asking {
     fn ask(
         &mut self,
         question: InetRequest,
-        mut read: impl FnMut(&[u8], KernelTime, u32) -> Result<Progress, DumpError>,
+        mut read: impl FnMut(&[u8], KernelTime, u32) -> Result<AnswerProgress, DumpError>,
     ) -> Result<bool, DumpError> {
         let sequence = self.next();
         let bytes = self::question(NLM_F_DUMP, sequence, question);
@@ -184,6 +195,38 @@ impl Asking {
     }
 }
 
+/// Reads one datagram of sockets.
+type ReadDatagram<T> = fn(&[u8], Context, &mut Vec<T>) -> Result<AnswerProgress, MessageError>;
+
+impl Asking {
+    /// Asks for a list of what is in `netns` until it has come undisturbed.
+    ///
+    /// On an error what was found so far stays in `into`.
+    fn ask_whole<T>(
+        &mut self,
+        question: &InetRequest,
+        netns: Netns,
+        read: ReadDatagram<T>,
+        into: &mut Vec<T>,
+    ) -> Result<(), DumpError> {
+        let mut tries = 1;
+        let before = into.len();
+        loop {
+            let whole = self.ask(question.clone(), |datagram, seen, sequence| {
+                Ok(read(datagram, Context { netns, seen, sequence }, into)?)
+            })?;
+            if whole {
+                return Ok(());
+            }
+            if tries == TRIES {
+                return Err(DumpError::Interrupted { tries });
+            }
+            tries += 1;
+            into.truncate(before);
+        }
+    }
+}
+
 /// Lists the TCP sockets of one network namespace, as often as it is asked to.
 #[derive(Debug)]
 pub struct Lister {
@@ -201,24 +244,13 @@ impl Lister {
     /// Lists the sockets of one family, from whichever thread.
     ///
     /// On an error the sockets found so far stay in `into`.
-    pub fn list(&mut self, family: Family, into: &mut Vec<KnownSocket>) -> Result<(), DumpError> {
-        let mut tries = 1;
-        let before = into.len();
-        let netns = self.netns;
-        loop {
-            let everything = all_in(family, StateFlags::all(), self.detail.extensions());
-            let whole = self.asking.ask(everything, |datagram, seen, sequence| {
-                Ok(message::read(datagram, Context { netns, seen, sequence }, into)?)
-            })?;
-            if whole {
-                return Ok(());
-            }
-            if tries == TRIES {
-                return Err(DumpError::Interrupted { tries });
-            }
-            tries += 1;
-            into.truncate(before);
-        }
+    pub fn list(
+        &mut self,
+        family: FamilyFilter,
+        into: &mut Vec<KnownSocket>,
+    ) -> Result<(), DumpError> {
+        let everything = all_in(family, StateFlags::all(), self.detail.extensions());
+        self.asking.ask_whole(&everything, self.netns, message::read, into)
     }
 
     /// Has the kernel end a socket at once, whoever has it or has let go of it. It does so before
@@ -260,13 +292,13 @@ pub(super) fn open() -> Result<Socket, DumpError> {
 /// stands for request sockets too (`inet_diag_dump_icsk`, `net/ipv4/inet_diag.c`); a timewait
 /// mini-socket is chosen by its substate.
 pub(super) fn all_in(
-    family: Family,
+    family: FamilyFilter,
     states: StateFlags,
     extensions: ExtensionFlags,
 ) -> InetRequest {
     let family = match family {
-        Family::V4 => AF_INET,
-        Family::V6 => AF_INET6,
+        FamilyFilter::V4 => AF_INET,
+        FamilyFilter::V6 => AF_INET6,
     };
     let socket_id = SocketId::new_v4();
     InetRequest { family, protocol: IPPROTO_TCP, extensions, states, socket_id }

@@ -13,7 +13,7 @@ use rustix::{
     net::{self, AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, ipproto, sockopt},
 };
 use tcpwatch_core::event::KernelTime;
-use tcpwatch_kernel::{clock, probe::filters::Family};
+use tcpwatch_kernel::{clock, probe::filters::FamilyFilter};
 
 use super::{
     Reporter, address,
@@ -41,7 +41,7 @@ const MSG_FASTOPEN: u32 = 0x2000_0000;
 /// A host's process and its resources.
 pub(super) struct HostProcess {
     host: Host,
-    family: Family,
+    family: FamilyFilter,
     sockets: NamedSockets,
     reporter: Reporter,
     watcher: Watcher,
@@ -92,7 +92,7 @@ fn name_of(error: Errno) -> String {
 impl HostProcess {
     pub(super) fn new(
         host: Host,
-        family: Family,
+        family: FamilyFilter,
         reporter: Reporter,
         (watcher, tick): (Watcher, Tick),
     ) -> Self {
@@ -142,8 +142,8 @@ impl HostProcess {
     fn socket(&self, name: &str) -> Result<Shared, String> {
         self.sockets.must_be_new(name)?;
         let domain = match self.family {
-            Family::V4 => AddressFamily::INET,
-            Family::V6 => AddressFamily::INET6,
+            FamilyFilter::V4 => AddressFamily::INET,
+            FamilyFilter::V6 => AddressFamily::INET6,
         };
         let make = || {
             let flags = SocketFlags::CLOEXEC;

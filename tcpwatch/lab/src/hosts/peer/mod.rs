@@ -18,7 +18,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use tcpwatch_kernel::probe::filters::Family;
+use tcpwatch_kernel::probe::filters::FamilyFilter;
 
 use super::{
     channel::{HostCommand, HostMessage},
@@ -47,7 +47,7 @@ impl Args {
     /// Becomes a host and executes commands until the laboratory has ended.
     #[must_use]
     pub fn run(self) -> ExitCode {
-        let family = if self.v6 { Family::V6 } else { Family::V4 };
+        let family = if self.v6 { FamilyFilter::V6 } else { FamilyFilter::V4 };
         // Started by hand, it has no channel to report the error to.
         let Ok(control) = birth::control(self.host, self.parent) else { return ExitCode::FAILURE };
         let Ok(reporter) = birth::out_of_the_way(&control).map(|file| Reporter::of(file.into()))
@@ -100,6 +100,6 @@ impl Reporter {
 }
 
 /// A host's address and a port.
-fn address(host: Host, family: Family, port: u16) -> SocketAddr {
+fn address(host: Host, family: FamilyFilter, port: u16) -> SocketAddr {
     SocketAddr::new(host.address(family), port)
 }

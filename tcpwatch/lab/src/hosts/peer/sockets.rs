@@ -12,17 +12,17 @@ use rustix::net::sockopt::socket_cookie;
 pub(super) type Shared = Arc<OwnedFd>;
 
 /// A socket, and whether it is bound.
-struct Known {
+struct PeerSocket {
     socket: Shared,
     is_bound: bool,
 }
 
 /// All sockets of the process.
 #[derive(Clone, Default)]
-pub(super) struct NamedSockets(Arc<Mutex<HashMap<String, Known>>>);
+pub(super) struct NamedSockets(Arc<Mutex<HashMap<String, PeerSocket>>>);
 
 impl NamedSockets {
-    fn all(&self) -> MutexGuard<'_, HashMap<String, Known>> {
+    fn all(&self) -> MutexGuard<'_, HashMap<String, PeerSocket>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -41,7 +41,7 @@ impl NamedSockets {
     pub(super) fn add(&self, name: &str, socket: OwnedFd) -> Shared {
         let _cookie = socket_cookie(&socket).ok();
         let socket = Arc::new(socket);
-        let known = Known { socket: Arc::clone(&socket), is_bound: false };
+        let known = PeerSocket { socket: Arc::clone(&socket), is_bound: false };
         self.all().insert(name.to_owned(), known);
         socket
     }
@@ -72,7 +72,7 @@ impl NamedSockets {
         let Some(known) = all.remove(name) else { return Err(no_such(&all, name)) };
         Arc::try_unwrap(known.socket).map_err(|socket| {
             let number = socket.as_raw_fd();
-            all.insert(name.to_owned(), Known { socket, ..known });
+            all.insert(name.to_owned(), PeerSocket { socket, ..known });
             format!(
                 "a system call on socket `{name}` ({number}) has not returned yet, and close() \
                  would do nothing before it has; wait until it returns, or shut the socket down, \
@@ -82,7 +82,7 @@ impl NamedSockets {
     }
 }
 
-fn no_such(all: &HashMap<String, Known>, name: &str) -> String {
+fn no_such(all: &HashMap<String, PeerSocket>, name: &str) -> String {
     let mut names: Vec<_> = all.keys().map(|name| format!("`{name}`")).collect();
     names.sort_unstable();
     if names.is_empty() {

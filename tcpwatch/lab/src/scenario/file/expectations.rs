@@ -1,7 +1,7 @@
 //! Parses `[[expect]]`: what is expected of a host.
 
 use tcpwatch_core::{
-    event::{ResetDirection, Segment, Way},
+    event::{ResetDirection, SegmentKind, Way},
     track::{Handshake, Reason},
 };
 
@@ -143,7 +143,7 @@ fn retries(
         fits(item, expression.schedule(&reading.context(host)))?;
     }
     Ok(Retries {
-        segment: item.word(Segment::ALL.map(|segment| (segment.word(), segment)))?,
+        segment: item.word(SegmentKind::ALL.map(|segment| (segment.word(), segment)))?,
         schedule: schedule.map(|(_, expression)| expression),
         first: fields.number("first", 1..1 << 16)?,
         count: number(fields, "count", host, reading)?,

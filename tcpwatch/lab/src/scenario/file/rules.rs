@@ -1,7 +1,7 @@
 //! Parses `[[rule]]`: which segments are dropped.
 
 use tcpwatch_core::event::{TcpFlags, Way};
-use tcpwatch_kernel::probe::Drops;
+use tcpwatch_kernel::probe::DroppedSegments;
 
 use super::{
     fields::{TomlFields, TomlItem},
@@ -67,7 +67,7 @@ fn rule(
     let rule = DropRule {
         name: name.text()?.to_owned(),
         host,
-        drops: Drops {
+        drops: DroppedSegments {
             way,
             local_port: fields.number("local_port", 1..65_536)?,
             remote_port: fields.number("remote_port", 1..65_536)?,

@@ -11,10 +11,10 @@ pub(super) struct Source<'t> {
 
 /// Why a scenario's file cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FileError(Box<Details>);
+pub struct FileError(Box<ErrorDetails>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Details {
+struct ErrorDetails {
     file: String,
     line: usize,
     /// The line's text, and the range of its characters to mark.
@@ -45,7 +45,7 @@ impl Source<'_> {
         let end = span.end.min(start + line.len());
         let marked = first..first + characters(span.start, end).max(1);
         let shown = line.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-        FileError(Box::new(Details {
+        FileError(Box::new(ErrorDetails {
             file: self.name.to_owned(),
             line: self.line(span.start),
             shown,
@@ -75,7 +75,7 @@ impl std::error::Error for FileError {}
 
 impl fmt::Display for FileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Details { file, line, shown, marked, key, problem, fix } = &*self.0;
+        let ErrorDetails { file, line, shown, marked, key, problem, fix } = &*self.0;
         let key = if key.is_empty() { String::new() } else { format!("`{key}`: ") };
         let (before, length) = (" ".repeat(marked.start), marked.len());
         write!(

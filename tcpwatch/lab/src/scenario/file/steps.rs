@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tcpwatch_core::event::Segment;
+use tcpwatch_core::event::SegmentKind;
 
 use super::{
     ScenarioParts, calls,
@@ -118,7 +118,7 @@ fn condition(
     let count = fields.number("count", 1..1 << 32)?.unwrap_or(1);
     match (retransmits, segment, dropped_by) {
         (Some(item), None, None) => {
-            let segment = item.word(Segment::ALL.map(|segment| (segment.word(), segment)))?;
+            let segment = item.word(SegmentKind::ALL.map(|segment| (segment.word(), segment)))?;
             Ok(Condition::Retransmits { host, segment, count })
         }
         (None, Some(item), None) => {

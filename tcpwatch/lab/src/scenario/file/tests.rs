@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use tcpwatch_core::event::{TcpFlags, TcpState, Way};
-use tcpwatch_kernel::probe::Drops;
+use tcpwatch_kernel::probe::DroppedSegments;
 
 use super::*;
 use crate::scenario::{Action, Call, CallKind, Condition, ScenarioStep};
@@ -71,7 +71,7 @@ fn a_rule_drops_what_has_its_flags_and_no_others() {
         [DropRule {
             name: "no-syn-ack".to_owned(),
             host: Host::Client,
-            drops: Drops {
+            drops: DroppedSegments {
                 way: Way::In,
                 local_port: None,
                 remote_port: None,

@@ -5,8 +5,8 @@ use std::time::Duration;
 use tcpwatch_core::event::{TcpState, Way};
 use tcpwatch_view::terminal::style;
 
-use super::super::grid::Span;
-use crate::story::{Moment, MomentKind, SystemCall};
+use super::super::grid::ColoredText;
+use crate::story::{MomentKind, StoryEvent, SystemCall};
 
 /// A call that took longer gets two remarks.
 const LONG: Duration = Duration::from_millis(50);
@@ -23,7 +23,7 @@ pub(super) enum Effect {
 }
 
 /// The remark on the call at this index of the story, if there is one.
-pub(super) fn remark(story: &[Moment], place: usize) -> Option<Span> {
+pub(super) fn remark(story: &[StoryEvent], place: usize) -> Option<ColoredText> {
     let moment = story.get(place)?;
     match &moment.what {
         MomentKind::Called(call) => {
@@ -40,7 +40,7 @@ pub(super) fn remark(story: &[Moment], place: usize) -> Option<Span> {
                 Some((at, result)) if is_one(story, place, at) => Some(text(result)),
                 // A call that waits for the peer is shown when it has returned.
                 Some(_) if is_waiting(call) => None,
-                _ => Some(Span::plain(format!("{} \u{2026}", call.call))),
+                _ => Some(ColoredText::plain(format!("{} \u{2026}", call.call))),
             }
         }
         MomentKind::Returned(result) => {
@@ -57,7 +57,7 @@ pub(super) fn remark(story: &[Moment], place: usize) -> Option<Span> {
 
 /// Whether the call and its return, at these indexes, are shown as one remark. Not if it took long, nor if it waited
 /// for a segment: then its result would precede its cause.
-fn is_one(story: &[Moment], called: usize, returned: usize) -> bool {
+fn is_one(story: &[StoryEvent], called: usize, returned: usize) -> bool {
     let (Some(call), Some(result)) = (story.get(called), story.get(returned)) else { return false };
     let mut between = story.iter().take(returned).skip(called);
     let mut has_come = || {
@@ -76,7 +76,7 @@ fn is_waiting(call: &SystemCall) -> bool {
 }
 
 /// Is it about a call? Its first word is the call with its arguments.
-pub(super) fn is_call(note: &Span) -> bool {
+pub(super) fn is_call(note: &ColoredText) -> bool {
     note.text.split(' ').next().is_some_and(|word| word.contains('('))
 }
 
@@ -98,10 +98,10 @@ fn is_same(called: &SystemCall, returned: &SystemCall) -> bool {
 }
 
 /// As strace shows it; a result of 0 that only means success is left out.
-fn text(call: &SystemCall) -> Span {
+fn text(call: &SystemCall) -> ColoredText {
     match &call.result {
-        Some(Ok(0)) if call.name != "recv" => Span::plain(call.call.clone()),
-        Some(Err(_)) => Span::new(call.line(), style::FAILURE),
-        Some(Ok(_)) | None => Span::plain(call.line()),
+        Some(Ok(0)) if call.name != "recv" => ColoredText::plain(call.call.clone()),
+        Some(Err(_)) => ColoredText::new(call.line(), style::FAILURE),
+        Some(Ok(_)) | None => ColoredText::plain(call.line()),
     }
 }

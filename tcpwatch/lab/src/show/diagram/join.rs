@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use tcpwatch_core::{
-    event::{KernelTime, Segment, SegmentEvent, TcpFlags, Way},
-    track::{News, Retransmit},
+    event::{KernelTime, SegmentEvent, SegmentKind, TcpFlags, Way},
+    track::{TrackedEvent, TrackedRetransmit},
 };
 
 use crate::{
@@ -30,7 +30,7 @@ pub(super) struct Arrow<'a> {
     /// The rule that dropped it.
     pub(super) rule: Option<u8>,
     /// The report that it was a retransmission.
-    pub(super) again: Option<&'a Retransmit>,
+    pub(super) again: Option<&'a TrackedRetransmit>,
 }
 
 /// All arrows, in the order in which their segments left.
@@ -52,8 +52,8 @@ pub(super) fn arrows(run: &Run) -> Vec<Arrow<'_>> {
         }
     }
     for moment in &run.story {
-        let MomentKind::News(news) = &moment.what else { continue };
-        let News::Retransmit(again) = &**news else { continue };
+        let MomentKind::TrackedEvent(tracked) = &moment.what else { continue };
+        let TrackedEvent::Retransmit(again) = &**tracked else { continue };
         let candidates = arrows.iter_mut().filter(|arrow| {
             arrow.from == moment.host
                 && arrow.again.is_none()
@@ -97,13 +97,13 @@ fn is_same(out: &SegmentEvent, into: &SegmentEvent) -> bool {
         && (out.seq, out.ack, out.len, out.flags) == (into.seq, into.ack, into.len, into.flags)
 }
 
-fn is_kind(segment: &SegmentEvent, kind: Segment) -> bool {
+fn is_kind(segment: &SegmentEvent, kind: SegmentKind) -> bool {
     let has = |flags| segment.flags.has(flags);
     match kind {
-        Segment::Syn => has(TcpFlags::SYN) && !has(TcpFlags::ACK),
-        Segment::SynAck => has(TcpFlags::SYN) && has(TcpFlags::ACK),
-        Segment::Fin => has(TcpFlags::FIN),
-        Segment::Data => segment.len > 0,
+        SegmentKind::Syn => has(TcpFlags::SYN) && !has(TcpFlags::ACK),
+        SegmentKind::SynAck => has(TcpFlags::SYN) && has(TcpFlags::ACK),
+        SegmentKind::Fin => has(TcpFlags::FIN),
+        SegmentKind::Data => segment.len > 0,
     }
 }
 

@@ -13,15 +13,15 @@ use std::time::Duration;
 
 use tcpwatch_core::{
     event::{KernelTime, TcpState},
-    track::News,
+    track::TrackedEvent,
 };
 use tcpwatch_view::terminal::style;
 
 use self::rows::{DiagramRow, Rows};
 use super::{
-    Layout,
+    TerminalLayout,
     arrow::{Part, arrow, elbow, nothing},
-    grid::{Grid, GridLine, PerHost, Span},
+    grid::{ColoredText, Grid, GridLine, PerHost},
     is_open,
     words::{self, Connections},
 };
@@ -35,7 +35,7 @@ const FOLD: Duration = Duration::from_millis(500);
 
 /// Appends the sequence diagram of a run. Times are seconds since the run's start; an arrow has the time when its
 /// segment left.
-pub fn diagram(layout: Layout, run: &Run, out: &mut Vec<u8>) {
+pub fn diagram(layout: TerminalLayout, run: &Run, out: &mut Vec<u8>) {
     let numbered = connections(run) > 1;
     let mut grid = Grid::new(layout, numbered);
     let mut room = PerHost::default();
@@ -62,8 +62,8 @@ fn connections(run: &Run) -> usize {
     let mut connections = Connections::default();
     for moment in &run.story {
         match &moment.what {
-            MomentKind::News(news) if matches!(**news, News::Change(_)) => {
-                connections.number(moment.host, &news.subject().ends);
+            MomentKind::TrackedEvent(tracked) if matches!(**tracked, TrackedEvent::Change(_)) => {
+                connections.number(moment.host, &tracked.subject().ends);
             }
             MomentKind::Segment(segment) => {
                 connections.number(moment.host, &segment.ends);
@@ -122,7 +122,7 @@ fn fold(
     }
     line.field = if passing.is_empty() {
         let text = words::seconds(wait, 2);
-        vec![Span::new(
+        vec![ColoredText::new(
             format!("{text:^field$}", field = grid.field()),
             anstyle::Style::new().bold(),
         )]
@@ -146,7 +146,7 @@ fn end(run: &Run, last: Option<&mut DiagramRow>) -> Option<DiagramRow> {
             }
             _ => format!("{several} still open"),
         };
-        let state = Span::new(text, style::of_state(*state));
+        let state = ColoredText::new(text, style::of_state(*state));
         (host, Some(state))
     });
     let panels = panels.into_iter().filter_map(|(host, state)| Some((host, state?)));
@@ -177,8 +177,8 @@ fn still(run: &Run) -> PerHost<Vec<TcpState>> {
     let mut latest: Vec<(Host, Option<usize>, KernelTime, TcpState)> = Vec::new();
     let mut connections = Connections::default();
     for moment in &run.story {
-        let MomentKind::News(news) = &moment.what else { continue };
-        let News::Change(change) = &**news else { continue };
+        let MomentKind::TrackedEvent(tracked) = &moment.what else { continue };
+        let TrackedEvent::Change(change) = &**tracked else { continue };
         let number = connections.number(moment.host, &change.subject.ends);
         latest.retain(|(host, known, ..)| (*host, *known) != (moment.host, number));
         latest.push((moment.host, number, moment.at, change.to));

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tcpwatch_core::{
     event::{Endpoints, KernelTime, ResetDirection, TcpFlags, TcpState},
-    track::News,
+    track::TrackedEvent,
 };
 use tcpwatch_view::terminal::style;
 
@@ -21,10 +21,10 @@ use crate::{
     scenario::{Scenario, Signal},
     show::{
         arrow::{Fate, Part},
-        grid::{Panel, PerHost, Span},
+        grid::{ColoredText, Panel, PerHost},
         words::{self, Connections, Namer},
     },
-    story::{Moment, MomentKind, Run},
+    story::{MomentKind, Run, StoryEvent},
 };
 
 /// Maximal time between events of one row.
@@ -130,7 +130,7 @@ impl<'a> Rows<'a> {
                     rows.call(&run.story, place, moment);
                 }
                 MomentKind::Signal(signal) => rows.signal(moment, *signal),
-                MomentKind::News(news) => rows.news(moment, news),
+                MomentKind::TrackedEvent(tracked) => rows.tracked(moment, tracked),
                 MomentKind::RuleSet(slot) => {
                     rows.remark(moment, words::rule_set(&run.scenario, *slot));
                 }
@@ -169,7 +169,7 @@ impl<'a> Rows<'a> {
     }
 
     /// Adds a remark to the preceding row of calls, or to a new row.
-    fn remark(&mut self, moment: &Moment, remark: Span) {
+    fn remark(&mut self, moment: &StoryEvent, remark: ColoredText) {
         let (at, host) = (moment.at, moment.host);
         match self.newest_of(host) {
             Some(row) if row.is_remark_of(host) && at.since(row.at) < CALLS => {
@@ -179,13 +179,13 @@ impl<'a> Rows<'a> {
         }
     }
 
-    fn signal(&mut self, moment: &Moment, signal: Signal) {
+    fn signal(&mut self, moment: &StoryEvent, signal: Signal) {
         *self.stopped.of_mut(moment.host) = signal == Signal::Stop;
         let remark = words::signal(signal, *self.room.of(moment.host));
         self.begin(moment.at, moment.host).panels.of_mut(moment.host).notes.push(remark);
     }
 
-    fn call(&mut self, story: &[Moment], place: usize, moment: &Moment) {
+    fn call(&mut self, story: &[StoryEvent], place: usize, moment: &StoryEvent) {
         let Some(remark) = calls::remark(story, place) else { return };
         let (MomentKind::Called(call) | MomentKind::Returned(call)) = &moment.what else { return };
         let host = moment.host;
@@ -213,7 +213,7 @@ impl<'a> Rows<'a> {
     fn state(&mut self, at: KernelTime, host: Host, to: TcpState, ends: &Endpoints) -> &mut Panel {
         let number = self.connections.number(host, ends).filter(|_| self.numbered);
         let number = number.map(|number| format!(" #{number}")).unwrap_or_default();
-        let state = Span::new(format!("{to}{number}"), style::of_state(to));
+        let state = ColoredText::new(format!("{to}{number}"), style::of_state(to));
         let joins = self.last_of(host).is_some_and(|row| {
             row.panels.of(host).state.is_none()
                 && (row.brought(host, at)
@@ -234,24 +234,24 @@ impl<'a> Rows<'a> {
         panel
     }
 
-    fn news(&mut self, moment: &Moment, news: &News) {
+    fn tracked(&mut self, moment: &StoryEvent, tracked: &TrackedEvent) {
         let (at, host) = (moment.at, moment.host);
-        match news {
+        match tracked {
             // The same state again: the application closes a socket in FIN_WAIT_2, which becomes an orphan.
-            News::Change(change) if change.from == change.to => {}
-            News::Change(change) => {
+            TrackedEvent::Change(change) if change.from == change.to => {}
+            TrackedEvent::Change(change) => {
                 let panel = self.state(at, host, change.to, &change.subject.ends);
                 panel.notes.extend(words::remarks(change));
             }
-            News::Restart(restart) => {
+            TrackedEvent::Restart(restart) => {
                 let panel = self.state(at, host, restart.state, &restart.subject.ends);
                 panel.notes.push(words::restart(restart));
             }
-            News::Retransmit(again) if !again.sent => {
+            TrackedEvent::Retransmit(again) if !again.sent => {
                 let text = words::retry(again).into_iter().next().unwrap_or_default();
-                self.remark(moment, Span::new(text, style::FAILURE));
+                self.remark(moment, ColoredText::new(text, style::FAILURE));
             }
-            News::Reset(reset) => {
+            TrackedEvent::Reset(reset) => {
                 let from = if reset.direction == ResetDirection::Sent { host } else { host.peer() };
                 let shown = self.made.iter_mut().rev().find(|row| {
                     apart(row.at, at) < TOGETHER
@@ -266,7 +266,7 @@ impl<'a> Rows<'a> {
                     (None, ..) => self.remark(moment, words::reset(reset)),
                 }
             }
-            News::Error(error) => match self.last_of(host) {
+            TrackedEvent::Error(error) => match self.last_of(host) {
                 Some(row) if apart(row.at, at) < TOGETHER => {
                     row.panels.of_mut(host).notes.push(words::error(&error.event));
                 }
@@ -277,7 +277,7 @@ impl<'a> Rows<'a> {
         }
     }
 
-    fn segment(&mut self, moment: &Moment, arrow: &Arrow<'_>, row: &mut Option<usize>) {
+    fn segment(&mut self, moment: &StoryEvent, arrow: &Arrow<'_>, row: &mut Option<usize>) {
         let left = row.is_none() && arrow.left.is_some();
         if left { self.departs(moment, arrow, row) } else { self.arrives(moment, arrow, row) }
     }
@@ -296,7 +296,7 @@ impl<'a> Rows<'a> {
         }
     }
 
-    fn departs(&mut self, moment: &Moment, arrow: &Arrow<'_>, place: &mut Option<usize>) {
+    fn departs(&mut self, moment: &StoryEvent, arrow: &Arrow<'_>, place: &mut Option<usize>) {
         let (at, host) = (moment.at, moment.host);
         let drawn = self.drawn(arrow);
         let star = arrow.rule.filter(|_| arrow.fate == Fate::DroppedHere);
@@ -310,7 +310,7 @@ impl<'a> Rows<'a> {
         *place = self.made.len().checked_sub(1);
     }
 
-    fn arrives(&mut self, moment: &Moment, arrow: &Arrow<'_>, place: &mut Option<usize>) {
+    fn arrives(&mut self, moment: &StoryEvent, arrow: &Arrow<'_>, place: &mut Option<usize>) {
         let (at, host) = (moment.at, moment.host);
         let star = arrow.rule.map(|slot| words::dropped(self.scenario, slot));
         let quiet = place.filter(|place| self.last.of(host).is_none_or(|last| last <= *place));

@@ -37,7 +37,7 @@ pub(super) struct RunBegins<'a> {
     profile: Word,
     family: Word,
     hz: u64,
-    sysctls: BothHosts<Sysctls<'a>>,
+    sysctls: BothHosts<SysctlsJson<'a>>,
     started: &'a str,
     started_mono_ns: u64,
     ended: &'a str,
@@ -48,7 +48,7 @@ pub(super) struct RunBegins<'a> {
 impl<'a> RunBegins<'a> {
     /// With the moments in words.
     pub(super) fn of(run: &'a Run, started: &'a str, ended: &'a str) -> Self {
-        let sysctls = |host| Sysctls::of(run.sysctls(host), run.scenario.sysctls.get(&host));
+        let sysctls = |host| SysctlsJson::of(run.sysctls(host), run.scenario.sysctls.get(&host));
         Self {
             scenario: &run.scenario.name,
             title: &run.scenario.title,
@@ -74,7 +74,7 @@ struct BothHosts<T> {
 
 /// What the timers were judged by, and what the scenario set, as text.
 #[derive(Serialize)]
-struct Sysctls<'a> {
+struct SysctlsJson<'a> {
     tcp_syn_retries: u8,
     tcp_syn_linear_timeouts: u8,
     tcp_synack_retries: u8,
@@ -87,7 +87,7 @@ struct Sysctls<'a> {
     set: BTreeMap<&'a str, &'a str>,
 }
 
-impl<'a> Sysctls<'a> {
+impl<'a> SysctlsJson<'a> {
     fn of(sysctls: &timing::Sysctls, set: Option<&'a BTreeMap<String, String>>) -> Self {
         let timing::Sysctls {
             syn_retries,
@@ -123,8 +123,8 @@ pub(super) struct RunEnds<'a> {
     netns: BothHosts<u32>,
     lost: u64,
     counted_lost: u64,
-    discarded: Vec<Discarded<'a>>,
-    verdicts: Vec<Verdict<'a>>,
+    discarded: Vec<DiscardedRun<'a>>,
+    verdicts: Vec<VerdictJson<'a>>,
     warnings: &'a [String],
     failure: Option<&'a str>,
     holds: bool,
@@ -143,8 +143,8 @@ impl<'a> RunEnds<'a> {
             netns: both(run.netns),
             lost: run.lost,
             counted_lost: run.counted,
-            discarded: run.discarded.iter().map(Discarded::of).collect(),
-            verdicts: run.verdicts.iter().map(Verdict::of).collect(),
+            discarded: run.discarded.iter().map(DiscardedRun::of).collect(),
+            verdicts: run.verdicts.iter().map(VerdictJson::of).collect(),
             warnings: &run.warnings,
             failure: run.failure.as_deref(),
             holds: run.holds(),
@@ -164,7 +164,7 @@ struct RuleDrops<'a> {
 }
 
 #[derive(Serialize)]
-struct Discarded<'a> {
+struct DiscardedRun<'a> {
     started_mono_ns: u64,
     ended_mono_ns: u64,
     netns: BothHosts<u32>,
@@ -173,7 +173,7 @@ struct Discarded<'a> {
     why: &'a str,
 }
 
-impl<'a> Discarded<'a> {
+impl<'a> DiscardedRun<'a> {
     fn of(discarded: &'a story::Discarded) -> Self {
         let story::Discarded { started, ended, netns, lost, counted, why } = discarded;
         Self {
@@ -188,7 +188,7 @@ impl<'a> Discarded<'a> {
 }
 
 #[derive(Serialize)]
-struct Verdict<'a> {
+struct VerdictJson<'a> {
     what: &'a str,
     expected: &'a str,
     measured: &'a str,
@@ -202,7 +202,7 @@ struct Verdict<'a> {
     holds: bool,
 }
 
-impl<'a> Verdict<'a> {
+impl<'a> VerdictJson<'a> {
     fn of(verdict: &'a verdict::Verdict) -> Self {
         let verdict::Verdict { what, expected, measured, times, because, holds } = verdict;
         Self {

@@ -10,7 +10,7 @@ use std::{
 };
 
 use tcpwatch_core::event::WallClock;
-use tcpwatch_kernel::probe::filters::Family;
+use tcpwatch_kernel::probe::filters::FamilyFilter;
 use tcpwatch_view::json::{self, Object, Word};
 use thiserror::Error;
 
@@ -48,12 +48,12 @@ pub enum ReportError {
 
 /// An open file for the report.
 #[derive(Debug)]
-pub struct Report {
+pub struct ReportFile {
     path: PathBuf,
     file: File,
 }
 
-impl Report {
+impl ReportFile {
     /// Opens the file before anything runs, and truncates it.
     ///
     /// # Errors
@@ -112,10 +112,10 @@ fn write_run(run: &Run, clock: &WallClock, object: &mut Object<'_>) {
     object.add(&RunEnds::of(run));
 }
 
-const fn family_word(family: Family) -> Word {
+const fn family_word(family: FamilyFilter) -> Word {
     Word(match family {
-        Family::V4 => "ipv4",
-        Family::V6 => "ipv6",
+        FamilyFilter::V4 => "ipv4",
+        FamilyFilter::V6 => "ipv6",
     })
 }
 

@@ -5,14 +5,14 @@ use serde::Serialize;
 use tcpwatch_core::{
     event::{KernelTime, TcpState, WallClock},
     sink::Sink as _,
-    track::News,
+    track::TrackedEvent,
 };
 use tcpwatch_view::json_lines::JsonLines;
 
 use crate::{
     scenario::{Scenario, Signal},
     show::words,
-    story::{Moment, MomentKind, SystemCall},
+    story::{MomentKind, StoryEvent, SystemCall},
 };
 
 /// Writes the moments of one run.
@@ -33,7 +33,7 @@ impl<'a> MomentWriter<'a> {
     }
 
     /// Appends a moment's object.
-    pub(super) fn write(&mut self, moment: &Moment, out: &mut Vec<u8>) {
+    pub(super) fn write(&mut self, moment: &StoryEvent, out: &mut Vec<u8>) {
         let Self { scenario, clock, lines } = self;
         lines.of_host(moment.host.name());
         let mut line = |event, member: &Member<'_>| {
@@ -51,13 +51,15 @@ impl<'a> MomentWriter<'a> {
                 };
                 line("signal", &Member::Signal { signal: name });
             }
-            MomentKind::Segment(segment) => lines.news(&News::Segment(segment.clone()), clock, out),
+            MomentKind::Segment(segment) => {
+                lines.tracked(&TrackedEvent::Segment(segment.clone()), clock, out);
+            }
             MomentKind::RuleSet(slot) => line("rule_set", &Member::Rule { rule: rule(*slot) }),
             MomentKind::RuleReleased(slot) => {
                 line("rule_released", &Member::Rule { rule: rule(*slot) });
             }
             MomentKind::Witness(states) => line("witness", &Member::Witness { states }),
-            MomentKind::News(news) => lines.news(news, clock, out),
+            MomentKind::TrackedEvent(tracked) => lines.tracked(tracked, clock, out),
         }
         // The objects of an array are separated by commas, not by line feeds.
         if out.last() == Some(&b'\n') {

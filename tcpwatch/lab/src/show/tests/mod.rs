@@ -9,16 +9,16 @@ use std::{env, fs, path::Path};
 
 use similar::TextDiff;
 
-use super::{Layout, Timeline, diagram, heading, verdicts, words};
+use super::{TerminalLayout, TimelineWriter, diagram, heading, verdicts, words};
 use crate::story::Run;
 
-const PLAIN: Layout = Layout { color: false, width: 100 };
+const PLAIN: TerminalLayout = TerminalLayout { color: false, width: 100 };
 
 /// Everything that `lab run` shows of one run.
-fn shown(layout: Layout, run: &Run) -> String {
+fn shown(layout: TerminalLayout, run: &Run) -> String {
     let mut out = Vec::new();
     heading(layout, &run.scenario, &mut out);
-    let mut timeline = Timeline::new(layout, &run.scenario, run.family, run.started);
+    let mut timeline = TimelineWriter::new(layout, &run.scenario, run.family, run.started);
     for moment in &run.story {
         timeline.moment(moment, &mut out);
     }
@@ -78,7 +78,7 @@ fn what_failed_says_by_how_much_and_what_was_seen_instead() {
 #[test]
 fn a_narrow_and_a_wide_terminal_show_the_same() {
     for width in [80, 160] {
-        let layout = Layout { width, ..PLAIN };
+        let layout = TerminalLayout { width, ..PLAIN };
         shown_as(&format!("syn-sent-{width}.text"), &shown(layout, &tales::syn_sent()));
     }
 }
@@ -87,7 +87,7 @@ fn a_narrow_and_a_wide_terminal_show_the_same() {
 fn nothing_is_wider_than_the_terminal() {
     for width in [80, 90, 100, 120, 160, 250] {
         for run in tales::all() {
-            let layout = Layout { width, ..PLAIN };
+            let layout = TerminalLayout { width, ..PLAIN };
             for line in shown(layout, &run).lines() {
                 assert!(line.chars().count() <= width, "{width}: {line}");
             }
@@ -99,7 +99,7 @@ fn nothing_is_wider_than_the_terminal() {
 fn colour_adds_nothing_but_colour() {
     for run in tales::all() {
         let plain = shown(PLAIN, &run);
-        let colored = shown(Layout { color: true, ..PLAIN }, &run);
+        let colored = shown(TerminalLayout { color: true, ..PLAIN }, &run);
         let mut stripped = String::new();
         let mut rest = colored.as_str();
         while let Some((before, after)) = rest.split_once('\u{1b}') {

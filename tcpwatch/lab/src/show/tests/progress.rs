@@ -3,27 +3,27 @@
 use std::time::Duration;
 
 use tcpwatch_core::event::KernelTime;
-use tcpwatch_kernel::probe::filters::Family;
+use tcpwatch_kernel::probe::filters::FamilyFilter;
 
 use super::{PLAIN, shown_as, tales};
-use crate::{show::Progress, story::Run};
+use crate::{show::RunProgress, story::Run};
 
 fn at(seconds: u64) -> KernelTime {
     KernelTime(0).after(Duration::from_secs(seconds))
 }
 
-fn run_of(mut run: Run, family: Family) -> Run {
+fn run_of(mut run: Run, family: FamilyFilter) -> Run {
     run.family = family;
     run
 }
 
 /// Three runs, of which one has ended and failed.
-fn under_way(terminal: bool, out: &mut Vec<u8>) -> Progress {
-    let mut progress = Progress::new(PLAIN, terminal, 3);
-    progress.began("two-clients", Family::V4, at(0), None);
-    progress.began("fin-wait-2", Family::V4, at(1), Some(Duration::from_secs(62)));
-    progress.began("time-wait", Family::V6, at(2), Some(Duration::from_secs(62)));
-    progress.ended(&run_of(tales::failing(), Family::V4), out);
+fn under_way(terminal: bool, out: &mut Vec<u8>) -> RunProgress {
+    let mut progress = RunProgress::new(PLAIN, terminal, 3);
+    progress.began("two-clients", FamilyFilter::V4, at(0), None);
+    progress.began("fin-wait-2", FamilyFilter::V4, at(1), Some(Duration::from_secs(62)));
+    progress.began("time-wait", FamilyFilter::V6, at(2), Some(Duration::from_secs(62)));
+    progress.ended(&run_of(tales::failing(), FamilyFilter::V4), out);
     progress
 }
 
@@ -54,7 +54,7 @@ fn without_a_terminal_there_is_a_line_per_finished_run_and_nothing_else() {
     let mut out = Vec::new();
     let mut progress = under_way(false, &mut out);
     progress.draw(at(10), &mut out);
-    progress.ended(&run_of(tales::time_wait(), Family::V6), &mut out);
+    progress.ended(&run_of(tales::time_wait(), FamilyFilter::V6), &mut out);
     assert_eq!(
         String::from_utf8(out).unwrap(),
         "FAIL  two-clients  v4  0 of 3 hold, but the run failed, 1 warning  4.20 s\n\
@@ -64,9 +64,9 @@ fn without_a_terminal_there_is_a_line_per_finished_run_and_nothing_else() {
 
 #[test]
 fn the_end_has_a_line_per_run_and_the_tables_of_those_that_failed() {
-    let runs = tales::all().map(|run| run_of(run, Family::V4)).into_iter();
-    let runs: Vec<Run> = runs.chain([run_of(tales::time_wait(), Family::V6)]).collect();
+    let runs = tales::all().map(|run| run_of(run, FamilyFilter::V4)).into_iter();
+    let runs: Vec<Run> = runs.chain([run_of(tales::time_wait(), FamilyFilter::V6)]).collect();
     let mut out = Vec::new();
-    Progress::new(PLAIN, true, runs.len()).summary(&runs, &[], &mut out);
+    RunProgress::new(PLAIN, true, runs.len()).summary(&runs, &[], &mut out);
     shown_as("all.text", &String::from_utf8(out).unwrap());
 }

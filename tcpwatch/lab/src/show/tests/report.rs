@@ -6,7 +6,7 @@ use tcpwatch_core::event::{KernelTime, WallClock};
 
 use super::tales;
 use crate::{
-    show::{Report, ReportError},
+    show::{ReportError, ReportFile},
     story::Run,
 };
 
@@ -40,7 +40,10 @@ fn validated<T>(look: impl FnOnce(&Validator) -> T) -> T {
 fn reported(runs: &[Run]) -> Value {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("report.json");
-    Report::open(&path).expect("it can be opened").write(runs, &[], &CLOCK).expect("it is written");
+    ReportFile::open(&path)
+        .expect("it can be opened")
+        .write(runs, &[], &CLOCK)
+        .expect("it is written");
     serde_json::from_slice(&std::fs::read(&path).expect("a file")).expect("it is JSON")
 }
 
@@ -151,7 +154,7 @@ fn a_document_that_lacks_a_member_or_has_a_wrong_value_is_refused() {
 fn a_file_that_cannot_be_written_is_told_before_anything_runs() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("missing/report.json");
-    let error = Report::open(&path).expect_err("there is no such folder");
+    let error = ReportFile::open(&path).expect_err("there is no such folder");
     assert!(matches!(error, ReportError::Open { .. }));
     let text = error.to_string();
     assert!(text.contains("missing/report.json") && text.contains("No such file"), "{text}");

@@ -5,17 +5,17 @@ use std::{sync::Arc, time::Duration};
 use tcpwatch_core::{
     event::{
         About, Cookie, Direction, Endpoint, Endpoints, ErrorEvent, KernelTime, Netns,
-        ResetDirection, Segment, SegmentEvent, TcpFlags, TcpOptions, TcpState, Way,
+        ResetDirection, SegmentEvent, SegmentKind, TcpFlags, TcpOptions, TcpState, Way,
     },
     timing::{Sysctls, Window, wheel::TickRate},
-    track::{Change, News, Reason, Reset, Retransmit, Subject},
+    track::{Change, Reason, Subject, TrackedEvent, TrackedReset, TrackedRetransmit},
 };
-use tcpwatch_kernel::probe::{Drops, filters::Family};
+use tcpwatch_kernel::probe::{DroppedSegments, filters::FamilyFilter};
 
 use crate::{
     host::Host,
     scenario::{Action, Call, CallKind, DropRule, Scenario, ScenarioStep, Signal},
-    story::{Moment, MomentKind, Profile, Run, SystemCall},
+    story::{MomentKind, Profile, Run, StoryEvent, SystemCall},
     verdict::{Times, Verdict},
 };
 
@@ -83,7 +83,7 @@ impl MadeUpRun {
         let run = Run {
             scenario: Arc::new(scenario.clone()),
             profile: Profile::Full,
-            family: Family::V4,
+            family: FamilyFilter::V4,
             sysctls: [Sysctls::default(); 2],
             rate: TickRate(250),
             started: STARTED,
@@ -120,7 +120,7 @@ impl MadeUpRun {
         self.scenario.rules.push(DropRule {
             name: name.to_owned(),
             host,
-            drops: Drops {
+            drops: DroppedSegments {
                 way,
                 local_port: None,
                 remote_port: None,
@@ -146,7 +146,7 @@ impl MadeUpRun {
     }
 
     pub(super) fn add(&mut self, host: Host, what: MomentKind) -> &mut Self {
-        self.run.story.push(Moment { at: self.now, host, what });
+        self.run.story.push(StoryEvent { at: self.now, host, what });
         self
     }
 
@@ -207,7 +207,7 @@ impl MadeUpRun {
         subject.ends.remote = unspecified;
         self.later(5);
         let change = self.change(subject, TcpState::Closed, TcpState::Listen);
-        self.add(host, MomentKind::News(Box::new(News::Change(change))));
+        self.add(host, MomentKind::TrackedEvent(Box::new(TrackedEvent::Change(change))));
         self.returned(host, "listen(3, 16)", 0)
     }
 
@@ -247,7 +247,7 @@ impl MadeUpRun {
         change.reason = (to == TcpState::Closed).then_some(reason);
         change.in_state = Some(self.now.since(self.since[side(host)]));
         self.since[side(host)] = self.now;
-        self.add(host, MomentKind::News(Box::new(News::Change(change))))
+        self.add(host, MomentKind::TrackedEvent(Box::new(TrackedEvent::Change(change))))
     }
 
     /// A segment as the link of `host` sees it.
@@ -333,22 +333,22 @@ impl MadeUpRun {
     pub(super) fn again(
         &mut self,
         from: Host,
-        segment: Segment,
+        segment: SegmentKind,
         (attempt, gap): (u32, f64),
         dropped_by: Option<u8>,
     ) -> &mut Self {
         let (flags, state, len) = match segment {
-            Segment::Syn => (SYN, TcpState::SynSent, 0),
-            Segment::SynAck => (SYN_ACK, TcpState::SynRecv, 0),
-            Segment::Fin => (FIN, TcpState::FinWait1, 0),
-            Segment::Data => (DATA, TcpState::Established, 5),
+            SegmentKind::Syn => (SYN, TcpState::SynSent, 0),
+            SegmentKind::SynAck => (SYN_ACK, TcpState::SynRecv, 0),
+            SegmentKind::Fin => (FIN, TcpState::FinWait1, 0),
+            SegmentKind::Data => (DATA, TcpState::Established, 5),
         };
         let sent = self.leaves(from, flags, len, true, None);
         let subject = self.subject(from);
         let at = self.now;
         self.add(
             from,
-            MomentKind::News(Box::new(News::Retransmit(Retransmit {
+            MomentKind::TrackedEvent(Box::new(TrackedEvent::Retransmit(TrackedRetransmit {
                 at,
                 subject,
                 state,
@@ -358,7 +358,7 @@ impl MadeUpRun {
                 since_last: Some(seconds(gap)),
                 expected: Some(seconds(gap.floor())),
                 next: None,
-                most: (segment == Segment::Syn).then_some(6),
+                most: (segment == SegmentKind::Syn).then_some(6),
                 sent: true,
                 queue: None,
             }))),
@@ -370,7 +370,13 @@ impl MadeUpRun {
         let segment = self.leaves(from, RST, 0, false, None);
         let reset = |at, subject, direction, why| {
             let state = Some(TcpState::Closed);
-            MomentKind::News(Box::new(News::Reset(Reset { at, subject, state, direction, why })))
+            MomentKind::TrackedEvent(Box::new(TrackedEvent::Reset(TrackedReset {
+                at,
+                subject,
+                state,
+                direction,
+                why,
+            })))
         };
         let subject = self.subject(from);
         let sent = reset(self.now, subject, ResetDirection::Sent, Some(why.into()));
@@ -387,7 +393,10 @@ impl MadeUpRun {
         let Subject { socket, netns, ends, cgroup, .. } = subject;
         let socket = socket.expect("a full socket");
         let event = ErrorEvent { at, socket, netns, ends, cgroup, state, error };
-        self.add(host, MomentKind::News(Box::new(News::Error(About { subject, event }))))
+        self.add(
+            host,
+            MomentKind::TrackedEvent(Box::new(TrackedEvent::Error(About { subject, event }))),
+        )
     }
 
     /// Listen, connect, accept: both sides are ESTABLISHED.

@@ -2,7 +2,7 @@
 
 use tcpwatch_core::{
     event::{
-        Segment,
+        SegmentKind,
         TcpState::{
             CloseWait, Closed, Closing, Established, FinWait1, FinWait2, LastAck, SynRecv, SynSent,
             TimeWait,
@@ -57,8 +57,8 @@ pub(super) fn syn_sent() -> Run {
     tale.state(Client, Closed, SynSent).sends(Client, SYN, 0);
     tale.state(Server, Closed, SynRecv).loses(Server, SYN_ACK, 0);
     for (attempt, at, gap) in [(1, 1.0321, 1.02), (2, 3.0521, 2.02), (3, 7.1481, 4.096)] {
-        tale.at(at).again(Client, Segment::Syn, (attempt, gap), None);
-        tale.again(Server, Segment::SynAck, (attempt, gap), Some(0));
+        tale.at(at).again(Client, SegmentKind::Syn, (attempt, gap), None);
+        tale.again(Server, SegmentKind::SynAck, (attempt, gap), Some(0));
     }
     tale.at(15.3401).error(Client, SynSent, 110);
     tale.ends_by(Client, SynSent, Closed, Reason::TimedOut);

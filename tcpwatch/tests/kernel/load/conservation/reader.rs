@@ -104,11 +104,11 @@ impl Printed {
         match event {
             b"loss" => self.losses += number(between(line, "\"count\":", "}").unwrap()),
             b"summary" => self.last = line.to_owned(),
-            _ => self.news(line, event),
+            _ => self.tracked(line, event),
         }
     }
 
-    fn news(&mut self, line: &[u8], event: &[u8]) {
+    fn tracked(&mut self, line: &[u8], event: &[u8]) {
         self.lines += 1;
         if between(line, "\"inferred\":", "}").is_some() {
             self.inferred += 1;

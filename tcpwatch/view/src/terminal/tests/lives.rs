@@ -1,18 +1,23 @@
 //! One line per connection, from made-up lives.
 
 use tcpwatch_core::{
-    event::{Segment, TcpState, Totals},
+    event::{SegmentKind, SocketTotals, TcpState},
     track::{ClosedBy, Connection, Spent},
 };
 
 use super::*;
 
-fn again(syn: u32, syn_ack: u32, data: u32) -> [(Segment, u32); 4] {
-    [(Segment::Syn, syn), (Segment::SynAck, syn_ack), (Segment::Fin, 0), (Segment::Data, data)]
+fn again(syn: u32, syn_ack: u32, data: u32) -> [(SegmentKind, u32); 4] {
+    [
+        (SegmentKind::Syn, syn),
+        (SegmentKind::SynAck, syn_ack),
+        (SegmentKind::Fin, 0),
+        (SegmentKind::Data, data),
+    ]
 }
 
 /// A client that closed first.
-fn client() -> Connection {
+pub(super) fn client() -> Connection {
     Connection {
         at: at(106_120),
         subject: subject(Direction::Outgoing),
@@ -27,7 +32,7 @@ fn client() -> Connection {
         handshake: Some(Duration::from_micros(412)),
         again: again(0, 0, 2),
         not_sent: 0,
-        totals: Some(Totals {
+        totals: Some(SocketTotals {
             sent: 1_200_000,
             syn_counted: false,
             undelivered: Some(0),
@@ -45,13 +50,13 @@ fn client() -> Connection {
 }
 
 /// A connect that nobody answers.
-fn deaf() -> Connection {
+pub(super) fn deaf() -> Connection {
     Connection {
         lasted: Some(ms(127_000)),
         spent: Spent::of(&[(TcpState::SynSent, ms(127_000))]),
         handshake: None,
         again: again(6, 0, 0),
-        totals: Some(Totals {
+        totals: Some(SocketTotals {
             sent: 0,
             syn_counted: false,
             undelivered: Some(0),
@@ -67,7 +72,7 @@ fn deaf() -> Connection {
 }
 
 fn shown(connection: Connection) -> String {
-    line(&News::Connection(Box::new(connection)), 120, true)
+    line(&TrackedEvent::Connection(Box::new(connection)), 200, true)
 }
 
 #[test]
@@ -111,7 +116,7 @@ fn a_life_over_ipv6_of_an_unknown_owner_that_began_before_has_dashes() {
 #[test]
 fn titles_stand_above_their_cells() {
     let mut out = Vec::new();
-    let layout = Layout {
+    let layout = LogLayout {
         color: false,
         time: TimeStyle::Utc,
         page: None,
@@ -119,7 +124,7 @@ fn titles_stand_above_their_cells() {
         cut: false,
         started: KernelTime(0),
     };
-    Terminal::new(layout).news(&News::Connection(Box::new(client())), &CLOCK, &mut out);
+    Terminal::new(layout).tracked(&TrackedEvent::Connection(Box::new(client())), &CLOCK, &mut out);
     let text = String::from_utf8(out).unwrap();
     let (titles, life) = text.split_once('\n').unwrap();
     let title = |word: &str| titles.find(word).unwrap();
@@ -169,7 +174,7 @@ fn an_end_is_told_in_words_with_what_explains_it() {
 #[test]
 fn a_failure_is_red_and_a_normal_end_is_not() {
     let mut out = Vec::new();
-    let layout = Layout {
+    let layout = LogLayout {
         color: true,
         time: TimeStyle::Elapsed,
         page: None,
@@ -180,7 +185,7 @@ fn a_failure_is_red_and_a_normal_end_is_not() {
     let mut terminal = Terminal::new(layout);
     for (connection, red) in [(client(), false), (deaf(), true)] {
         out.clear();
-        terminal.news(&News::Connection(Box::new(connection)), &CLOCK, &mut out);
+        terminal.tracked(&TrackedEvent::Connection(Box::new(connection)), &CLOCK, &mut out);
         let text = String::from_utf8_lossy(&out);
         assert_eq!(text.contains("\u{1b}[31m"), red, "{text}");
     }

@@ -1,8 +1,10 @@
-//! Lines for people, from made-up news.
+//! Lines for people, from made-up events.
 
+mod fit;
 mod lives;
 mod segment;
 mod still;
+mod table;
 mod why;
 
 use tcpwatch_core::event::{Cookie, Endpoint, Endpoints, Netns, Process, Via, process::Comm};
@@ -40,9 +42,9 @@ fn subject(direction: Direction) -> Subject {
 }
 
 /// Without the header.
-fn line(news: &News, width: usize, cut: bool) -> String {
+fn line(tracked: &TrackedEvent, width: usize, cut: bool) -> String {
     let mut out = Vec::new();
-    let layout = Layout {
+    let layout = LogLayout {
         color: false,
         time: TimeStyle::Elapsed,
         page: None,
@@ -50,7 +52,7 @@ fn line(news: &News, width: usize, cut: bool) -> String {
         cut,
         started: KernelTime(0),
     };
-    Terminal::new(layout).news(news, &CLOCK, &mut out);
+    Terminal::new(layout).tracked(tracked, &CLOCK, &mut out);
     let text = String::from_utf8(out).unwrap();
     let (_header, line) = text.split_once('\n').expect("a header");
     line.trim_end_matches('\n').to_owned()

@@ -1,4 +1,4 @@
-//! Segments, from made-up news.
+//! Segments, from made-up events.
 
 use tcpwatch_core::event::{SegmentEvent, TcpFlags, TcpOptions, Way};
 
@@ -21,7 +21,7 @@ fn syn_ack() -> SegmentEvent {
 }
 
 fn told(segment: SegmentEvent) -> String {
-    line(&News::Segment(Box::new(segment)), 120, true)
+    line(&TrackedEvent::Segment(Box::new(segment)), 160, true)
 }
 
 #[test]

@@ -1,9 +1,9 @@
-//! Sockets that stay in a state, from made-up news.
+//! Sockets that stay in a state, from made-up events.
 
 use tcpwatch_core::{
     event::TcpState,
     timing::Window,
-    track::{GivesUp, Others, Probes, Still, Wait, WaitsFor},
+    track::{GivesUp, Others, Still, Wait, WaitsFor, WindowProbes},
 };
 
 use super::*;
@@ -35,7 +35,7 @@ fn shown(state: TcpState, wait: Wait) -> String {
     let subject = subject(Direction::Incoming);
     let at_least = None;
     let still = Still { at: at(2000), subject, state, in_state: Some(ms(1000)), at_least, wait };
-    let line = line(&News::Still(Box::new(still)), 80, true);
+    let line = line(&TrackedEvent::Still(Box::new(still)), 400, true);
     let (before, after) = line.split_once("nc 2410 \u{b7} ").expect("the owner, and more");
     assert!(before.contains(&format!("{state}, still")) && before.ends_with(" 1.00 s  "), "{line}");
     after.to_owned()
@@ -47,7 +47,7 @@ fn a_line_is_never_too_long_to_say_for_what_a_socket_waits() {
         waits_for: Some(WaitsFor::Window),
         unsent: Some(143_360),
         window: Some(0),
-        probes: Some(Probes { sent: 2, or_more: false, unanswered: 1 }),
+        probes: Some(WindowProbes { sent: 2, or_more: false, unanswered: 1 }),
         next_in: Some(ms(812)),
         gives_up: gives_up_in(328_692),
         ..NOTHING
@@ -57,7 +57,7 @@ fn a_line_is_never_too_long_to_say_for_what_a_socket_waits() {
         "waits for the peer's window (zero window) \u{b7} 143,360 bytes unsent \u{b7} 2 window probes, the last \
          not answered \u{b7} next in 812 ms \u{b7} gives up in about 5m28s"
     );
-    let probes = Some(Probes { sent: 15, or_more: true, unanswered: 0 });
+    let probes = Some(WindowProbes { sent: 15, or_more: true, unanswered: 0 });
     let held = Wait { probes, window: Some(100), gives_up: GivesUp::Never, ..window };
     assert_eq!(
         shown(TcpState::FinWait1, held),
@@ -153,7 +153,7 @@ fn others_of_one_kind_are_a_line_without_ends() {
         inherited: true,
         doubtful: false,
     };
-    let shown = |others| line(&News::Others(others), 80, true);
+    let shown = |others| line(&TrackedEvent::Others(others), 120, true);
     assert_eq!(
         shown(others).trim_start(),
         "3.0000 and 1,204 more of nc 2410 (listener): CLOSE_WAIT, still, after 10 s"

@@ -1,11 +1,11 @@
-//! Retries, resets and errors, from made-up news.
+//! Retries, resets and errors, from made-up events.
 
 use std::net::Ipv4Addr;
 
 use tcpwatch_core::{
-    event::{About, ErrorEvent, ListenerQueue, ResetDirection, Segment, TcpState},
+    event::{About, ErrorEvent, QueueReading, ResetDirection, SegmentKind, TcpState},
     timing::{Next, Then, Window},
-    track::{Dropped, Reset, Retransmit},
+    track::{Dropped, TrackedReset, TrackedRetransmit},
 };
 
 use super::*;
@@ -16,12 +16,12 @@ fn next(then: Then, milliseconds: u64) -> Next {
 }
 
 /// The third SYN of a connect.
-fn syn() -> Retransmit {
-    Retransmit {
+fn syn() -> TrackedRetransmit {
+    TrackedRetransmit {
         at: at(3090),
         subject: subject(Direction::Outgoing),
         state: TcpState::SynSent,
-        segment: Segment::Syn,
+        segment: SegmentKind::Syn,
         attempt: 3,
         early: false,
         since_last: Some(ms(1030)),
@@ -33,11 +33,11 @@ fn syn() -> Retransmit {
     }
 }
 
-fn syn_ack() -> Retransmit {
-    Retransmit {
+fn syn_ack() -> TrackedRetransmit {
+    TrackedRetransmit {
         subject: Subject { inherited: true, ..subject(Direction::Incoming) },
         state: TcpState::SynRecv,
-        segment: Segment::SynAck,
+        segment: SegmentKind::SynAck,
         attempt: 1,
         most: None,
         next: Some(next(Then::Attempt, 2000)),
@@ -45,10 +45,10 @@ fn syn_ack() -> Retransmit {
     }
 }
 
-fn data() -> Retransmit {
-    Retransmit {
+fn data() -> TrackedRetransmit {
+    TrackedRetransmit {
         state: TcpState::Established,
-        segment: Segment::Data,
+        segment: SegmentKind::Data,
         attempt: 12,
         since_last: Some(ms(104_448)),
         expected: Some(ms(104_448)),
@@ -58,8 +58,8 @@ fn data() -> Retransmit {
     }
 }
 
-fn shown(again: Retransmit) -> String {
-    line(&News::Retransmit(again), 200, true)
+fn shown(again: TrackedRetransmit) -> String {
+    line(&TrackedEvent::Retransmit(again), 200, true)
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn a_syn_retry_says_which_of_how_many_what_was_expected_and_what_comes_next() {
         "       3.0900 192.168.2.105:43068 → 192.168.2.100:11111 \
          SYN retry 3 of 10          1.03 s  expected 1 s · next in 1 s · nc 2410"
     );
-    let last = Retransmit { attempt: 10, next: Some(next(Then::GivesUp, 64_000)), ..syn() };
+    let last = TrackedRetransmit { attempt: 10, next: Some(next(Then::GivesUp, 64_000)), ..syn() };
     let told = shown(last);
     assert!(
         told.ends_with(
@@ -87,7 +87,7 @@ fn a_syn_ack_retry_says_whether_the_syn_came_again() {
         "       3.0900 192.168.2.105:43068 ← 192.168.2.100:11111 \
          SYN+ACK retry 1            1.03 s  expected 1 s · next in 2 s · nc 2410 (listener)"
     );
-    let early = Retransmit { early: true, expected: None, next: None, ..syn_ack() };
+    let early = TrackedRetransmit { early: true, expected: None, next: None, ..syn_ack() };
     let told = shown(early);
     assert!(
         told.ends_with(
@@ -99,9 +99,9 @@ fn a_syn_ack_retry_says_whether_the_syn_came_again() {
 
 #[test]
 fn a_probe_of_a_fin_has_its_state_and_no_expectation() {
-    let probe = Retransmit {
+    let probe = TrackedRetransmit {
         state: TcpState::FinWait1,
-        segment: Segment::Fin,
+        segment: SegmentKind::Fin,
         attempt: 1,
         early: true,
         since_last: Some(ms(3)),
@@ -119,7 +119,7 @@ fn a_probe_of_a_fin_has_its_state_and_no_expectation() {
 
 #[test]
 fn data_that_never_left_is_told() {
-    let refused = Retransmit { sent: false, since_last: None, ..data() };
+    let refused = TrackedRetransmit { sent: false, since_last: None, ..data() };
     assert_eq!(
         shown(refused),
         "       3.0900 192.168.2.105:43068 → 192.168.2.100:11111 \
@@ -130,9 +130,9 @@ fn data_that_never_left_is_told() {
 #[test]
 fn a_retry_without_an_owner_ends_with_what_comes_next() {
     let stranger = Subject { process: None, ..subject(Direction::Outgoing) };
-    let told = shown(Retransmit { subject: stranger, ..syn() });
+    let told = shown(TrackedRetransmit { subject: stranger, ..syn() });
     assert!(told.ends_with("next in 1 s"), "{told}");
-    let nothing = Retransmit { subject: stranger, next: None, expected: None, ..syn() };
+    let nothing = TrackedRetransmit { subject: stranger, next: None, expected: None, ..syn() };
     assert_eq!(shown(nothing).trim_end().rsplit("  ").next(), Some("1.03 s"));
 }
 
@@ -151,7 +151,7 @@ fn no_retry_line_of_ipv4_is_longer_than_the_terminal() {
                 let subject = Subject { ends: long, ..again.subject };
                 let early = expected.is_none();
                 let since_last = Some(since_last);
-                let again = Retransmit {
+                let again = TrackedRetransmit {
                     subject,
                     early,
                     since_last,
@@ -160,9 +160,9 @@ fn no_retry_line_of_ipv4_is_longer_than_the_terminal() {
                     sent,
                     ..again.clone()
                 };
-                let told = line(&News::Retransmit(again.clone()), 120, true);
+                let told = line(&TrackedEvent::Retransmit(again.clone()), 120, true);
                 assert!(told.chars().count() <= 120, "{} columns: {told}", told.chars().count());
-                let whole = line(&News::Retransmit(again), 120, false);
+                let whole = line(&TrackedEvent::Retransmit(again), 120, false);
                 assert!(whole.ends_with(owner), "nothing is cut in a file: {whole}");
             }
         }
@@ -172,31 +172,31 @@ fn no_retry_line_of_ipv4_is_longer_than_the_terminal() {
 #[test]
 fn columns_stay_where_they_are_for_every_number_of_attempts() {
     let column = |attempt| {
-        let told = shown(Retransmit { attempt, ..data() });
+        let told = shown(TrackedRetransmit { attempt, ..data() });
         told.find("1m44s").expect("the time since the last")
     };
     assert_eq!(column(12), column(1));
 }
 
-fn reset(direction: ResetDirection, state: Option<TcpState>) -> Reset {
+fn reset(direction: ResetDirection, state: Option<TcpState>) -> TrackedReset {
     let subject = subject(Direction::Outgoing);
-    Reset { at: at(5), subject, state, direction, why: None }
+    TrackedReset { at: at(5), subject, state, direction, why: None }
 }
 
 #[test]
 fn a_reset_says_which_way_it_went_and_why_where_that_is_known() {
-    let sent = Reset {
+    let sent = TrackedReset {
         why: Some("tcp_abort_on_close".into()),
         ..reset(ResetDirection::Sent, Some(TcpState::Established))
     };
     assert_eq!(
-        line(&News::Reset(sent), 120, true),
+        line(&TrackedEvent::Reset(sent), 160, true),
         "       0.0050 192.168.2.105:43068 → 192.168.2.100:11111 \
          RST sent, ESTABLISHED           -  nc 2410 · tcp abort on close: closed with unread data"
     );
     let received = reset(ResetDirection::Received, Some(TcpState::CloseWait));
     assert_eq!(
-        line(&News::Reset(received), 120, true),
+        line(&TrackedEvent::Reset(received), 120, true),
         "       0.0050 192.168.2.105:43068 → 192.168.2.100:11111 \
          RST received, CLOSE_WAIT        -  nc 2410"
     );
@@ -207,9 +207,9 @@ fn a_reset_without_a_socket_has_no_state_and_no_owner() {
     let subject =
         Subject { socket: None, direction: None, process: None, ..subject(Direction::Both) };
     let why = Some("no_socket".into());
-    let reset = Reset { subject, why, ..reset(ResetDirection::Sent, None) };
+    let reset = TrackedReset { subject, why, ..reset(ResetDirection::Sent, None) };
     assert_eq!(
-        line(&News::Reset(reset), 120, true),
+        line(&TrackedEvent::Reset(reset), 160, true),
         "       0.0050 192.168.2.105:43068   192.168.2.100:11111 \
          RST sent                        -  - · no socket: the port is closed, or the connection is gone"
     );
@@ -218,8 +218,8 @@ fn a_reset_without_a_socket_has_no_state_and_no_owner() {
 #[test]
 fn a_reason_that_this_version_does_not_know_is_the_kernels_word_alone() {
     let why = Some("tcp_of_tomorrow".into());
-    let reset = Reset { why, ..reset(ResetDirection::Sent, Some(TcpState::Closed)) };
-    assert!(line(&News::Reset(reset), 120, true).ends_with("nc 2410 · tcp of tomorrow"));
+    let reset = TrackedReset { why, ..reset(ResetDirection::Sent, Some(TcpState::Closed)) };
+    assert!(line(&TrackedEvent::Reset(reset), 120, true).ends_with("nc 2410 · tcp of tomorrow"));
 }
 
 #[test]
@@ -227,8 +227,9 @@ fn a_word_that_is_not_ours_is_shown_without_what_a_terminal_obeys() {
     let why = Some("a\u{1b}[2J\nb\u{9b}\u{202e}".into());
     let process = Process::named(7, Comm::from_text("c\u{1b}]0;\u{7}\n"), Via::Close);
     let subject = Subject { process: Some(process), ..subject(Direction::Outgoing) };
-    let reset = Reset { subject, why, ..reset(ResetDirection::Sent, Some(TcpState::Closed)) };
-    let told = line(&News::Reset(reset), 120, true);
+    let reset =
+        TrackedReset { subject, why, ..reset(ResetDirection::Sent, Some(TcpState::Closed)) };
+    let told = line(&TrackedEvent::Reset(reset), 120, true);
     assert!(told.ends_with("c?]0;?? 7 · a?[2J?b??"), "{told}");
 }
 
@@ -241,14 +242,14 @@ fn an_error_is_told_in_the_systems_words() {
     let event = ErrorEvent { at, socket, netns, ends, cgroup, state, error: 113 };
     let error = About { subject, event };
     assert_eq!(
-        line(&News::Error(error), 120, true),
+        line(&TrackedEvent::Error(error), 120, true),
         "     134.9300 192.168.2.105:43068 → 192.168.2.100:11111 \
          error, ESTABLISHED              -  nc 2410 · No route to host"
     );
 }
 
-fn queue() -> ListenerQueue {
-    ListenerQueue {
+fn queue() -> QueueReading {
+    QueueReading {
         listener: None,
         bound_to: Endpoint { address: Ipv4Addr::UNSPECIFIED.into(), port: 80 },
         waiting: 129,
@@ -264,7 +265,10 @@ fn queue() -> ListenerQueue {
 fn a_queue_is_named_with_its_listener_and_how_full_it_was_read() {
     let told = |queue, width| {
         line(
-            &News::Retransmit(Retransmit { queue: Some(Box::new(queue)), ..syn_ack() }),
+            &TrackedEvent::Retransmit(TrackedRetransmit {
+                queue: Some(Box::new(queue)),
+                ..syn_ack()
+            }),
             width,
             true,
         )
@@ -274,14 +278,19 @@ fn a_queue_is_named_with_its_listener_and_how_full_it_was_read() {
         end(&told(queue(), 300)),
         " · its ACK was dropped · accept queue of 0.0.0.0:80 full (129 of 128) · nc 2410 (listener)"
     );
-    let narrow = told(queue(), 100);
-    assert!(narrow.ends_with("1.03 s  accept queue of 0.0.0.0:80 full (129 of 128)"), "{narrow}");
-    let crowded = ListenerQueue { waiting: 3, ack_dropped: false, ..queue() };
+    let narrow = told(queue(), 120);
+    let (before, after) = narrow.split_once('\n').expect("no room");
+    assert!(before.ends_with("192.168.2.105:43068 \u{2190} 192.168.2.100:11111"), "{narrow}");
+    assert_eq!(
+        after,
+        "              SYN+ACK retry 1 1.03 s accept queue of 0.0.0.0:80 full (129 of 128)"
+    );
+    let crowded = QueueReading { waiting: 3, ack_dropped: false, ..queue() };
     assert_eq!(
         end(&told(crowded, 300)),
         " · SYN queue of 0.0.0.0:80 full (129 of 128) · nc 2410 (listener)"
     );
-    let nearly = ListenerQueue { half_open: 128, ..crowded };
+    let nearly = QueueReading { half_open: 128, ..crowded };
     assert_eq!(
         end(&told(nearly, 300)),
         " · SYN queue of 0.0.0.0:80 (128 of 128) · nc 2410 (listener)"
@@ -290,18 +299,18 @@ fn a_queue_is_named_with_its_listener_and_how_full_it_was_read() {
 
 #[test]
 fn a_change_names_the_last_place_and_what_the_listener_dropped() {
-    let queue = ListenerQueue { waiting: 128, ack_dropped: false, accepted: true, ..queue() };
+    let queue = QueueReading { waiting: 128, ack_dropped: false, accepted: true, ..queue() };
     let subject = Subject { inherited: true, ..subject(Direction::Incoming) };
     let change = Change::plain(at(10), subject, (TcpState::SynRecv, None), TcpState::Established);
     let last = Change { queue: Some(Box::new(queue)), ..change.clone() };
-    let told = line(&News::Change(last), 200, true);
+    let told = line(&TrackedEvent::Change(last), 200, true);
     assert!(
         told.ends_with(" · last place in the accept queue of 0.0.0.0:80 (128 before it)"),
         "{told}"
     );
     for (segments, words) in [(1, "1 segment"), (3, "3 segments")] {
         let dropped = Some(Dropped { segments, within: ms(1020) });
-        let told = line(&News::Change(Change { dropped, ..change.clone() }), 200, true);
+        let told = line(&TrackedEvent::Change(Change { dropped, ..change.clone() }), 200, true);
         let end = format!(" · its listener dropped {words} in the 1.02 s before");
         assert!(told.ends_with(&end), "{told}");
     }

@@ -8,16 +8,16 @@ use netlink_packet_sock_diag::{
 use netlink_sys::Socket;
 use tcpwatch_core::{
     event::{Cookie, Endpoints, Netns, Waiter},
-    track::Question,
+    track::StayQuestion,
 };
 
 use super::{
     super::{
         DumpError, MessageError,
-        message::{self, Context, Progress},
+        message::{self, AnswerProgress, Context},
         sock_diag,
     },
-    Answer, canonical_ends,
+    LookupAnswer, canonical_ends,
     interfaces::Interfaces,
 };
 use crate::clock;
@@ -71,18 +71,21 @@ impl Channel {
     }
 
     /// Asks all `questions`; the answers carry the same numbers.
-    pub(super) fn ask_all(&mut self, questions: &[(usize, Endpoints)]) -> Vec<(usize, Answer)> {
+    pub(super) fn ask_all(
+        &mut self,
+        questions: &[(usize, Endpoints)],
+    ) -> Vec<(usize, LookupAnswer)> {
         let mut interfaces = Interfaces::default();
         let mut ask = |ends: &Endpoints| match self.find(ends, None, &mut interfaces) {
-            Found::Is(waiter) => Answer::Is(waiter.known),
-            Found::Gone => Answer::Gone,
-            Found::Unknown => Answer::Unknown,
+            FoundSocket::Is(waiter) => LookupAnswer::Is(waiter.known),
+            FoundSocket::Gone => LookupAnswer::Gone,
+            FoundSocket::Unknown => LookupAnswer::Unknown,
         };
         questions.iter().map(|(index, ends)| (*index, ask(ends))).collect()
     }
 
     /// Asks in detail about all of these that are found. A cookie leaves no doubt which socket is meant.
-    pub(super) fn ask_in_detail(&mut self, questions: &[Question]) -> Vec<Waiter> {
+    pub(super) fn ask_in_detail(&mut self, questions: &[StayQuestion]) -> Vec<Waiter> {
         let mut interfaces = Interfaces::default();
         self.extensions = ExtensionFlags::INFO;
         let found = questions.iter().map(|question| {
@@ -90,8 +93,8 @@ impl Channel {
             self.find(&ends, question.socket, &mut interfaces)
         });
         let found = found.filter_map(|found| match found {
-            Found::Is(waiter) => Some(*waiter),
-            Found::Gone | Found::Unknown => None,
+            FoundSocket::Is(waiter) => Some(*waiter),
+            FoundSocket::Gone | FoundSocket::Unknown => None,
         });
         let found = found.collect();
         self.extensions = ExtensionFlags::empty();
@@ -106,17 +109,17 @@ impl Channel {
         ends: &Endpoints,
         socket: Option<Cookie>,
         interfaces: &mut Interfaces,
-    ) -> Found {
+    ) -> FoundSocket {
         let found = self.find_on(ANYWHERE, ends, socket);
-        if found != Found::Gone {
+        if found != FoundSocket::Gone {
             return found;
         }
-        let Some(interfaces) = interfaces.spend() else { return Found::Unknown };
+        let Some(interfaces) = interfaces.spend() else { return FoundSocket::Unknown };
         let mut found = interfaces.iter().map(|interface| self.find_on(*interface, ends, socket));
-        found.find(|found| *found != Found::Gone).unwrap_or(Found::Gone)
+        found.find(|found| *found != FoundSocket::Gone).unwrap_or(FoundSocket::Gone)
     }
 
-    fn find_on(&mut self, interface: u32, ends: &Endpoints, socket: Option<Cookie>) -> Found {
+    fn find_on(&mut self, interface: u32, ends: &Endpoints, socket: Option<Cookie>) -> FoundSocket {
         let (family, mut id) = identify(ends, interface);
         id.cookie = socket.map_or(ANY_COOKIE, sock_diag::cookie);
         let answer = self.send(SINGLE, family, id).and_then(|()| self.answer());
@@ -148,7 +151,7 @@ impl Channel {
 
     /// Takes one datagram that is there already: the kernel answers within `sendmsg`
     /// (`netlink_unicast_kernel`, `net/netlink/af_netlink.c`).
-    fn receive(&mut self) -> Result<Progress, DumpError> {
+    fn receive(&mut self) -> Result<AnswerProgress, DumpError> {
         self.datagram.clear();
         self.found.clear();
         let context = Context { netns: self.netns, seen: clock::now(), sequence: self.sequence };
@@ -181,7 +184,7 @@ fn identify(ends: &Endpoints, interface: u32) -> (u8, SocketId) {
 
 /// What the kernel has for one question.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Found {
+enum FoundSocket {
     Is(Box<Waiter>),
     /// No such socket.
     Gone,
@@ -191,16 +194,16 @@ enum Found {
 
 /// Where the kernel finds no such connection it tells of a listener that would take it
 /// (`__inet_lookup`, `include/net/inet_hashtables.h`), or says `ENOENT`.
-fn meaning(answer: Result<Option<Waiter>, DumpError>, asked: &Endpoints) -> Found {
+fn meaning(answer: Result<Option<Waiter>, DumpError>, asked: &Endpoints) -> FoundSocket {
     match answer {
-        Ok(Some(waiter)) if waiter.known.ends == *asked => Found::Is(Box::new(waiter)),
-        Ok(Some(_)) => Found::Gone,
+        Ok(Some(waiter)) if waiter.known.ends == *asked => FoundSocket::Is(Box::new(waiter)),
+        Ok(Some(_)) => FoundSocket::Gone,
         Err(DumpError::Answer(MessageError::Refused(error)))
             if error.raw_os_error() == Some(libc::ENOENT) =>
         {
-            Found::Gone
+            FoundSocket::Gone
         }
-        Ok(None) | Err(_) => Found::Unknown,
+        Ok(None) | Err(_) => FoundSocket::Unknown,
     }
 }
 
@@ -256,13 +259,16 @@ mod tests {
             Err(DumpError::Answer(MessageError::Refused(io::Error::from_raw_os_error(errno))))
         };
         for (answer, means) in [
-            (Ok(Some(waiter(asked))), Found::Is(Box::new(waiter(asked)))),
-            (Ok(Some(waiter(ends(Ipv4Addr::LOCALHOST, 80, 0)))), Found::Gone),
-            (refused(libc::ENOENT), Found::Gone),
-            (refused(libc::EPERM), Found::Unknown),
-            (Err(DumpError::Receive(io::Error::from_raw_os_error(libc::ENOENT))), Found::Unknown),
-            (Err(DumpError::TooLong { got: 9000 }), Found::Unknown),
-            (Ok(None), Found::Unknown),
+            (Ok(Some(waiter(asked))), FoundSocket::Is(Box::new(waiter(asked)))),
+            (Ok(Some(waiter(ends(Ipv4Addr::LOCALHOST, 80, 0)))), FoundSocket::Gone),
+            (refused(libc::ENOENT), FoundSocket::Gone),
+            (refused(libc::EPERM), FoundSocket::Unknown),
+            (
+                Err(DumpError::Receive(io::Error::from_raw_os_error(libc::ENOENT))),
+                FoundSocket::Unknown,
+            ),
+            (Err(DumpError::TooLong { got: 9000 }), FoundSocket::Unknown),
+            (Ok(None), FoundSocket::Unknown),
         ] {
             assert_eq!(meaning(answer, &asked), means);
         }
@@ -279,7 +285,7 @@ mod tests {
         }
         channel.check().unwrap();
         let asked = ends(Ipv4Addr::LOCALHOST, port, 1);
-        assert_eq!(channel.find_on(ANYWHERE, &asked, None), Found::Gone);
+        assert_eq!(channel.find_on(ANYWHERE, &asked, None), FoundSocket::Gone);
         let error = channel.receive().unwrap_err();
         assert!(
             matches!(error, DumpError::Receive(error) if error.kind() == io::ErrorKind::WouldBlock)
@@ -290,6 +296,6 @@ mod tests {
     fn an_answer_that_never_comes_is_not_waited_for() {
         let mut channel = Channel::open(Netns(1)).unwrap();
         let answer = channel.answer();
-        assert_eq!(meaning(answer, &ends(Ipv4Addr::LOCALHOST, 1, 1)), Found::Unknown);
+        assert_eq!(meaning(answer, &ends(Ipv4Addr::LOCALHOST, 1, 1)), FoundSocket::Unknown);
     }
 }

@@ -5,14 +5,14 @@ use std::collections::{BTreeMap, HashSet};
 use tcpwatch_core::{
     event::{Cookie, Netns, Waiter},
     timing::Sysctls,
-    track::Question,
+    track::StayQuestion,
 };
 
 use super::{super::super::sysctls, Channel, Lookup, sock_diag};
 
 /// What was asked in some network namespaces.
 #[derive(Debug, Default)]
-pub struct Details {
+pub struct Lookups {
     /// The sockets that exist. One that is gone, or whose namespace cannot be entered, is missing.
     pub waiters: Vec<Waiter>,
     /// The sysctls of the namespaces that were asked for them and could be read.
@@ -24,12 +24,16 @@ impl Lookup {
     ///
     /// Every namespace but the own one is entered once, in a thread of its own that ends before this returns;
     /// that takes `CAP_SYS_ADMIN`.
-    pub fn ask_in_detail(&mut self, questions: &[Question], lacks_sysctls: &[Netns]) -> Details {
-        let mut groups: BTreeMap<Netns, Vec<Question>> = BTreeMap::new();
+    pub fn ask_in_detail(
+        &mut self,
+        questions: &[StayQuestion],
+        lacks_sysctls: &[Netns],
+    ) -> Lookups {
+        let mut groups: BTreeMap<Netns, Vec<StayQuestion>> = BTreeMap::new();
         for question in questions {
             groups.entry(question.netns).or_default().push(*question);
         }
-        let mut details = Details::default();
+        let mut details = Lookups::default();
         for (netns, group) in groups {
             let wants_sysctls = lacks_sysctls.contains(&netns);
             let (waiters, sysctls) = self.details_of(netns, &group, wants_sysctls);
@@ -42,11 +46,11 @@ impl Lookup {
     fn details_of(
         &mut self,
         netns: Netns,
-        group: &[Question],
+        group: &[StayQuestion],
         wants_sysctls: bool,
     ) -> (Vec<Waiter>, Option<Sysctls>) {
         let sysctls = || wants_sysctls.then(|| sysctls::read_here().ok()).flatten();
-        let has_port = |question: &Question| question.ends.local.port != 0;
+        let has_port = |question: &StayQuestion| question.ends.local.port != 0;
         let (with_port, without): (Vec<_>, Vec<_>) = group.iter().copied().partition(has_port);
         if netns == self.own.netns() {
             let mut waiters = self.own.ask_in_detail(&with_port);
@@ -65,7 +69,7 @@ impl Lookup {
 
 /// The sockets of these questions by their cookies. One that connects and has not been heard of since has no port
 /// that is known, because SYN_SENT is entered before it is chosen (`tcp_v4_connect`, `net/ipv4/tcp_ipv4.c`).
-fn connecting(netns: Netns, questions: &[Question]) -> Vec<Waiter> {
+fn connecting(netns: Netns, questions: &[StayQuestion]) -> Vec<Waiter> {
     let mut found = Vec::new();
     if !questions.is_empty() {
         // What was found before an error counts.

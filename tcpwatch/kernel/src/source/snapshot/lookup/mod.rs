@@ -20,11 +20,11 @@ use tcpwatch_core::event::{Cookie, Endpoint, Endpoints, KnownSocket, Netns};
 
 use super::{
     SnapshotError,
-    namespaces::{self, EnterError, Place},
+    namespaces::{self, EnterError, ReachableNamespace},
     sock_diag,
 };
 use channel::Channel;
-pub use detail::Details;
+pub use detail::Lookups;
 
 /// The list of namespaces is read no sooner than this after the last time: it costs a look at
 /// every thread of the system.
@@ -32,7 +32,7 @@ const LIST_PAUSE: Duration = Duration::from_secs(1);
 
 /// Which socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Question {
+pub struct SocketQuestion {
     /// The network namespace it lives in.
     pub netns: Netns,
     /// Its two ends; IPv4 stands for IPv4 in IPv6 (`::ffff:192.0.2.1`) too.
@@ -41,7 +41,7 @@ pub struct Question {
 
 /// What the kernel has for these ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer {
+pub enum LookupAnswer {
     /// This. It may be a later connection of the same ends: its cookie tells.
     Is(KnownSocket),
     /// No socket.
@@ -61,7 +61,7 @@ pub enum Answer {
 #[derive(Debug)]
 pub struct Lookup {
     own: Channel,
-    elsewhere: BTreeMap<Netns, Place>,
+    elsewhere: BTreeMap<Netns, ReachableNamespace>,
     listed: Option<Instant>,
 }
 
@@ -81,7 +81,11 @@ impl Lookup {
     /// Every other namespace is entered once, in a thread of its own that ends before this
     /// returns; that takes `CAP_SYS_ADMIN`. Nothing here waits for the kernel: it answers before
     /// the question's system call returns, or not at all.
-    pub fn ask(&mut self, questions: &[Question], mut answer: impl FnMut(usize, Answer)) {
+    pub fn ask(
+        &mut self,
+        questions: &[SocketQuestion],
+        mut answer: impl FnMut(usize, LookupAnswer),
+    ) {
         for (netns, group) in by_namespace(questions) {
             let answers = if netns == self.own.netns() {
                 self.own.ask_all(&group)
@@ -106,7 +110,7 @@ impl Lookup {
         if netns == self.own.netns() { list() } else { self.inside(netns, list).ok().flatten() }
     }
 
-    fn ask_elsewhere(&mut self, netns: Netns, group: &Group) -> Vec<(usize, Answer)> {
+    fn ask_elsewhere(&mut self, netns: Netns, group: &Group) -> Vec<(usize, LookupAnswer)> {
         let answers = self.inside(netns, || match Channel::open(netns) {
             Ok(mut channel) => channel.ask_all(group),
             Err(_) => unknown(group),
@@ -151,7 +155,7 @@ impl Lookup {
 /// The questions to one namespace, IPv4 in IPv6 told as IPv4, each with its place among all.
 type Group = Vec<(usize, Endpoints)>;
 
-fn by_namespace(questions: &[Question]) -> BTreeMap<Netns, Group> {
+fn by_namespace(questions: &[SocketQuestion]) -> BTreeMap<Netns, Group> {
     let mut groups: BTreeMap<Netns, Group> = BTreeMap::new();
     for (index, question) in questions.iter().enumerate() {
         let ends = canonical_ends(question.ends);
@@ -168,8 +172,8 @@ fn canonical(end: Endpoint) -> Endpoint {
     Endpoint { address: end.address.to_canonical(), port: end.port }
 }
 
-fn unknown(group: &Group) -> Vec<(usize, Answer)> {
-    group.iter().map(|(index, _)| (*index, Answer::Unknown)).collect()
+fn unknown(group: &Group) -> Vec<(usize, LookupAnswer)> {
+    group.iter().map(|(index, _)| (*index, LookupAnswer::Unknown)).collect()
 }
 
 #[cfg(test)]

@@ -25,17 +25,17 @@ fn pair(listen: IpAddr, connect: IpAddr) -> (TcpListener, TcpStream, TcpStream) 
     (listener, client, server)
 }
 
-fn ask(lookup: &mut Lookup, ends: &[Endpoints]) -> Vec<Answer> {
+fn ask(lookup: &mut Lookup, ends: &[Endpoints]) -> Vec<LookupAnswer> {
     let netns = lookup.own.netns();
-    let questions: Vec<Question> =
-        ends.iter().map(|ends| Question { netns, ends: *ends }).collect();
-    let mut answers = vec![Answer::Unknown; ends.len()];
+    let questions: Vec<SocketQuestion> =
+        ends.iter().map(|ends| SocketQuestion { netns, ends: *ends }).collect();
+    let mut answers = vec![LookupAnswer::Unknown; ends.len()];
     lookup.ask(&questions, |index, answer| answers[index] = answer);
     answers
 }
 
-fn found(answer: Answer) -> KnownSocket {
-    let Answer::Is(known) = answer else { panic!("{answer:?}") };
+fn found(answer: LookupAnswer) -> KnownSocket {
+    let LookupAnswer::Is(known) = answer else { panic!("{answer:?}") };
     known
 }
 
@@ -68,7 +68,7 @@ fn a_listener_that_would_take_the_connection_is_not_taken_for_it() {
     let nobody = Endpoints { local: end(Ipv4Addr::LOCALHOST, 1), remote: other.remote };
     let mut lookup = Lookup::new().unwrap();
     let answers = ask(&mut lookup, &[other, ends(&client), nobody]);
-    assert_eq!((answers[0], answers[2]), (Answer::Gone, Answer::Gone));
+    assert_eq!((answers[0], answers[2]), (LookupAnswer::Gone, LookupAnswer::Gone));
     assert_eq!(found(answers[1]).ends, ends(&client));
     drop(listener);
 }
@@ -97,10 +97,10 @@ fn a_namespace_that_nothing_leads_to_is_unknown() {
     let mut lookup = Lookup::new().unwrap();
     let nowhere = end(Ipv4Addr::LOCALHOST, 1);
     let question =
-        Question { netns: Netns(1), ends: Endpoints { local: nowhere, remote: nowhere } };
+        SocketQuestion { netns: Netns(1), ends: Endpoints { local: nowhere, remote: nowhere } };
     let mut answers = Vec::new();
     lookup.ask(&[question, question], |index, answer| answers.push((index, answer)));
-    assert_eq!(answers, [(0, Answer::Unknown), (1, Answer::Unknown)]);
+    assert_eq!(answers, [(0, LookupAnswer::Unknown), (1, LookupAnswer::Unknown)]);
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn the_list_of_namespaces_is_not_read_twice_in_a_second() {
 fn questions_are_sorted_by_namespace_and_keep_their_numbers() {
     let nowhere = end(Ipv4Addr::LOCALHOST, 1);
     let ends = Endpoints { local: nowhere, remote: nowhere };
-    let questions = [7, 5, 7, 6].map(|netns| Question { netns: Netns(netns), ends });
+    let questions = [7, 5, 7, 6].map(|netns| SocketQuestion { netns: Netns(netns), ends });
     let groups = by_namespace(&questions);
     let numbers = |netns| groups[&Netns(netns)].iter().map(|(index, _)| *index).collect::<Vec<_>>();
     assert_eq!([numbers(5), numbers(6), numbers(7)], [vec![1], vec![3], vec![0, 2]]);
@@ -133,7 +133,7 @@ fn a_socket_is_asked_about_in_detail_by_its_cookie_and_no_other() {
     let netns = lookup.own.netns();
     let asked = ends(&server);
     let socket = found(ask(&mut lookup, &[asked])[0]).socket;
-    let question = |socket| tcpwatch_core::track::Question { netns, ends: asked, socket };
+    let question = |socket| tcpwatch_core::track::StayQuestion { netns, ends: asked, socket };
     let other = Cookie(socket.0 + 1_000_000);
     let details =
         lookup.ask_in_detail(&[Some(socket), Some(other), None].map(question), &[netns, Netns(1)]);

@@ -52,7 +52,7 @@ pub enum MessageError {
 
 /// How far an answer has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Progress {
+pub(super) struct AnswerProgress {
     /// That was the end.
     pub(super) done: bool,
     /// The kernel says that the list changed under its hands (`NLM_F_DUMP_INTR`).
@@ -75,7 +75,7 @@ pub(super) fn read(
     datagram: &[u8],
     context: Context,
     into: &mut Vec<KnownSocket>,
-) -> Result<Progress, MessageError> {
+) -> Result<AnswerProgress, MessageError> {
     each(datagram, context.sequence, |payload| {
         into.push(socket(payload, context)?);
         Ok(())
@@ -88,8 +88,8 @@ pub(super) fn each(
     mut datagram: &[u8],
     sequence: u32,
     mut visit: impl FnMut(&[u8]) -> Result<(), MessageError>,
-) -> Result<Progress, MessageError> {
-    let mut progress = Progress::default();
+) -> Result<AnswerProgress, MessageError> {
+    let mut progress = AnswerProgress::default();
     while !datagram.is_empty() && !progress.done {
         let message = NetlinkBuffer::new_checked(datagram)?;
         let length = usize::try_from(message.length()).unwrap_or(usize::MAX);

@@ -56,7 +56,7 @@ fn bytes(messages: &[&str]) -> Vec<u8> {
     (0..digits.len()).step_by(2).map(byte).collect()
 }
 
-fn read_all(datagram: &[u8]) -> Result<(Progress, Vec<KnownSocket>), MessageError> {
+fn read_all(datagram: &[u8]) -> Result<(AnswerProgress, Vec<KnownSocket>), MessageError> {
     let mut sockets = Vec::new();
     read(datagram, CONTEXT, &mut sockets).map(|progress| (progress, sockets))
 }
@@ -167,14 +167,14 @@ fn a_cookie_has_its_low_word_first() {
 fn a_datagram_holds_many_sockets_and_ends_with_done() {
     let (progress, sockets) = read_all(&bytes(&[LISTENER, TIME_WAIT, MAPPED, DONE])).unwrap();
     assert_eq!(sockets.len(), 3);
-    assert_eq!(progress, Progress { done: true, interrupted: false });
+    assert_eq!(progress, AnswerProgress { done: true, interrupted: false });
 }
 
 #[test]
 fn a_list_that_changed_under_the_kernels_hands_says_so() {
     let mut message = bytes(&[DONE]);
     message[6] |= 0x10; // NLM_F_DUMP_INTR
-    assert_eq!(read_all(&message).unwrap().0, Progress { done: true, interrupted: true });
+    assert_eq!(read_all(&message).unwrap().0, AnswerProgress { done: true, interrupted: true });
 }
 
 #[test]

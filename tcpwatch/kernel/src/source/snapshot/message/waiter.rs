@@ -7,7 +7,7 @@ use netlink_packet_sock_diag::inet::{InetResponseHeader, Timer};
 use tcpwatch_core::event::{SocketTimer, SocketTimerKind, TcpInfo, Waiter};
 
 use super::{
-    Context, EXPIRES, MessageError, Progress, attributes, each, known, milliseconds, word,
+    AnswerProgress, Context, EXPIRES, MessageError, attributes, each, known, milliseconds, word,
 };
 
 /// Where members of `struct tcp_info` begin (`include/uapi/linux/tcp.h`): eight bytes, then words up to
@@ -28,7 +28,7 @@ pub(in super::super) fn read(
     datagram: &[u8],
     context: Context,
     into: &mut Vec<Waiter>,
-) -> Result<Progress, MessageError> {
+) -> Result<AnswerProgress, MessageError> {
     each(datagram, context.sequence, |payload| {
         into.push(waiter(payload, context)?);
         Ok(())

@@ -1,12 +1,12 @@
-//! What the tracker tells: changes of state, clocks that started again, and why: retries, resets. What is
-//! shown as it comes has its file in `event`.
+//! The tracker's output: changes of state, timers started again, retries, resets. Events that are shown
+//! unchanged are in `event`.
 
 use std::{sync::Arc, time::Duration};
 
 use super::{Connection, Dropped, Existing, Others, Reason, Still};
 use crate::{
     event::{
-        self, About, KernelTime, ListenerQueue, ResetDirection, Segment, SegmentEvent, Shown,
+        self, About, KernelTime, QueueReading, ResetDirection, SegmentEvent, SegmentKind, Shown,
         Subject, TcpState,
     },
     timing::Next,
@@ -37,7 +37,7 @@ pub struct Change {
     /// How the handshake was done, on the way to ESTABLISHED, if not in the usual way.
     pub handshake: Option<Handshake>,
     /// The queues of the listener, where there is something to be said of them.
-    pub queue: Option<Box<ListenerQueue>>,
+    pub queue: Option<Box<QueueReading>>,
     /// When a SYN comes through, what its listener has dropped since the one before.
     pub dropped: Option<Dropped>,
     /// The kernel did not report this change when it happened; it follows from what it reported
@@ -117,7 +117,7 @@ pub struct Restart {
 
 /// A segment was sent again.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Retransmit {
+pub struct TrackedRetransmit {
     /// When.
     pub at: KernelTime,
     /// Whose.
@@ -125,7 +125,7 @@ pub struct Retransmit {
     /// In which state.
     pub state: TcpState,
     /// What was sent.
-    pub segment: Segment,
+    pub segment: SegmentKind,
     /// Which one without an answer, from 1.
     pub attempt: u32,
     /// No timer ran out: a tail loss probe, a fast retransmission, or a SYN that came again.
@@ -141,12 +141,12 @@ pub struct Retransmit {
     /// The network below took it.
     pub sent: bool,
     /// Of a half-open connection, the queues of the listener, where there is something to be said of them.
-    pub queue: Option<Box<ListenerQueue>>,
+    pub queue: Option<Box<QueueReading>>,
 }
 
 /// A reset was sent or received.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reset {
+pub struct TrackedReset {
     /// When.
     pub at: KernelTime,
     /// Whose.
@@ -161,13 +161,13 @@ pub struct Reset {
 
 macro_rules! shown {
     ($($(#[$what:meta])* $name:ident($event:ty),)*) => {
-        /// A piece of news.
+        /// An event with what the tracker knows about its socket: one line of the log.
         #[derive(Clone, Debug, PartialEq, Eq)]
-        pub enum News {
+        pub enum TrackedEvent {
             $($(#[$what])* $name($event),)*
         }
 
-        impl News {
+        impl TrackedEvent {
             /// The word that names it: `event` in JSON.
             #[must_use]
             pub const fn name(&self) -> &'static str {
@@ -184,7 +184,7 @@ macro_rules! shown {
                 }
             }
 
-            /// Whose news it is. A link knows no sockets: nobody's is a segment.
+            /// The socket that it concerns; empty for a segment on a link, which is of no socket.
             #[must_use]
             pub fn subject(&self) -> Subject {
                 match self {
@@ -226,9 +226,9 @@ macro_rules! with_plain {
             /// A clock that started again.
             Restart(Restart),
             /// A segment that was sent again.
-            Retransmit(Retransmit),
+            Retransmit(TrackedRetransmit),
             /// A reset.
-            Reset(Reset),
+            Reset(TrackedReset),
             /// A connection whose last trace is gone.
             Connection(Box<Connection>),
             /// A segment on a link of the laboratory.
@@ -267,8 +267,8 @@ macro_rules! is_shown {
 is_shown!(Change as "state", touches(it, state) it.from == state || it.to == state, inferred inferred);
 is_shown!(Existing as "existing", touches(it, state) it.state == state);
 is_shown!(Restart as "restart", touches(it, state) it.state == state, inferred inferred);
-is_shown!(Retransmit as "retransmit", touches(it, state) it.state == state);
-is_shown!(Reset as "reset", touches(it, state) it.state == Some(state));
+is_shown!(TrackedRetransmit as "retransmit", touches(it, state) it.state == state);
+is_shown!(TrackedReset as "reset", touches(it, state) it.state == Some(state));
 is_shown!(Connection as "connection", touches(it, state) it.spent.time_in(state).is_some());
 is_shown!(Still as "still", touches(it, state) it.state == state);
 
