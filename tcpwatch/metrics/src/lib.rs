@@ -4,6 +4,7 @@
 
 #![deny(unsafe_code)]
 
+mod background;
 mod catalog;
 pub mod collector;
 pub mod counted;

@@ -4,7 +4,7 @@
 use std::{
     collections::HashSet,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, mpsc::Sender},
     time::Instant,
 };
 
@@ -14,7 +14,12 @@ use tcpwatch_core::event::Netns;
 use tcpwatch_kernel::probe::Probes;
 
 use super::{
-    counted::CountedSockets, gauges, kernel::Kernel, probes::ProbeHealth, process::ProcessCollector,
+    background::{self, AskedBefore},
+    counted::CountedSockets,
+    gauges::{self, Gauges},
+    kernel::Kernel,
+    probes::ProbeHealth,
+    process::ProcessCollector,
 };
 use crate::web::{Counters, Pages};
 use crate::{collector::Collector, family::ScrapeFamily};
@@ -22,13 +27,15 @@ use crate::{collector::Collector, family::ScrapeFamily};
 /// All collectors.
 pub struct MetricsPage {
     collectors: Mutex<Vec<Box<dyn Collector>>>,
+    /// Ends the thread in the background when it is dropped.
+    _background: Option<Sender<()>>,
 }
 
 impl MetricsPage {
     /// A page with these collectors.
     #[must_use]
     pub fn new(collectors: Vec<Box<dyn Collector>>) -> Self {
-        Self { collectors: Mutex::new(collectors) }
+        Self { collectors: Mutex::new(collectors), _background: None }
     }
 
     /// A page with everything: the kernel side's counts (taken from `probes`) of `netns` or of all network namespaces,
@@ -41,16 +48,25 @@ impl MetricsPage {
         if let Some(counts) = probes.counts.take() {
             collectors.push(Box::new(Kernel::new(counts, netns)));
         }
-        let (listed, owners) = gauges::collectors();
+        let Gauges { listed, quick, labels } = gauges::collectors();
+        let mut chores = Vec::new();
         if let Some(books) = probes.books.take() {
             let losses = Arc::clone(&probes.losses);
-            collectors.push(Box::new(CountedSockets::start(books, netns, losses, owners)?));
+            let (counted, walks) = CountedSockets::new(books, netns, losses, labels);
+            collectors.push(Box::new(counted));
+            chores.push(walks);
         }
-        collectors.extend(listed);
+        for collector in listed {
+            let (asked, chore) = AskedBefore::new(collector);
+            collectors.push(Box::new(asked));
+            chores.push(chore);
+        }
+        collectors.extend(quick);
         collectors.push(Box::new(ProbeHealth::new(probes)));
         collectors.push(Box::new(ProcessCollector::new()?));
         collectors.push(Box::new(server));
-        Ok(Self::new(collectors))
+        let background = background::start(chores)?;
+        Ok(Self { _background: Some(background), ..Self::new(collectors) })
     }
 }
 

@@ -31,7 +31,8 @@ struct Gauges(Vec<Box<dyn Collector>>);
 
 impl Gauges {
     fn new() -> Self {
-        Self(gauges::collectors().0)
+        let gauges::Gauges { listed, quick, .. } = gauges::collectors();
+        Self(listed.into_iter().chain(quick).collect())
     }
 
     fn page(&mut self, netns: &Netns) -> Page {

@@ -8,7 +8,7 @@ mod watch;
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError, mpsc::Sender},
+    sync::{Arc, Mutex, PoisonError},
     time::{Instant, SystemTime},
 };
 
@@ -26,35 +26,30 @@ use self::{
 pub use owners::CgroupLabels;
 pub(crate) use owners::UNKNOWN;
 
-use crate::{collector::Collector, family::ScrapeFamily, kernel::number};
+use crate::{background::Chore, collector::Collector, family::ScrapeFamily, kernel::number};
 
 /// Sockets in all network namespaces, or in one.
 pub struct CountedSockets {
     ledger: Arc<Ledger>,
     owners: Arc<Mutex<CgroupLabels>>,
     covers: String,
-    /// Ends the thread when it is dropped.
-    _walking: Sender<()>,
 }
 
 impl CountedSockets {
-    /// Starts the thread that walks, and waits for its first walk for a moment.
-    ///
-    /// # Errors
-    /// If no thread can be started.
-    pub fn start(
+    /// The collector, and the walks that are to be made in the background.
+    pub(crate) fn new(
         books: Books,
         netns: Option<Netns>,
         losses: Arc<Losses>,
         owners: Arc<Mutex<CgroupLabels>>,
-    ) -> Result<Self> {
+    ) -> (Self, Chore) {
         let scope = netns.map_or(SnapshotScope::Every, SnapshotScope::Only);
         let ledger = Arc::new(Ledger::new(books));
-        let walking = watch::start(Arc::clone(&ledger), scope, losses)?;
+        let walks = watch::chore(Arc::clone(&ledger), scope, losses);
         let covers = netns.map_or("All network namespaces.".to_owned(), |netns| {
             format!("Network namespace {}.", netns.0)
         });
-        Ok(Self { ledger, owners, covers, _walking: walking })
+        (Self { ledger, owners, covers }, walks)
     }
 
     fn gauge(&self, name: &str, help: &str) -> ScrapeFamily {

@@ -1,7 +1,7 @@
 //! Which cgroups have series of their own.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Arc, PoisonError},
     time::Instant,
 };
@@ -44,6 +44,17 @@ impl CgroupLabels {
         present.sort_by_key(|(_, size)| std::cmp::Reverse(*size));
         let present = present.into_iter().map(|(name, _)| Arc::clone(name));
         self.slots.settle(present, |name| names.exists(name));
+    }
+
+    /// Gives free series to these cgroups as far as they are new.
+    pub(crate) fn admit(&mut self, ids: impl Iterator<Item = u32>, now: Instant) {
+        let is_new = |id: &u32| *id != 0 && !self.known.contains_key(id);
+        let new: BTreeSet<u32> = ids.filter(is_new).collect();
+        if new.is_empty() {
+            return;
+        }
+        let known = self.known.keys().copied().chain(new);
+        self.settle(&known.map(|id| (id, 1)).collect(), now);
     }
 
     /// The label of a cgroup.

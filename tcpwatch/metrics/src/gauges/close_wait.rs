@@ -34,9 +34,11 @@ impl Since {
     pub(super) fn family(
         &mut self,
         sockets: &CloseWait,
-        owners: &CgroupLabels,
+        owners: &mut CgroupLabels,
         now: Instant,
     ) -> ScrapeFamily {
+        owners.admit(sockets.0.iter().map(|(_, cgroup, _)| low_half(*cgroup)), now);
+        let owners = &*owners;
         let (wall, this_moment) = (SystemTime::now(), Instant::now());
         let mut oldest: BTreeMap<&str, Instant> = BTreeMap::new();
         self.update(sockets, now, |cgroup, since| {

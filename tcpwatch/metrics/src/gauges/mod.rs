@@ -1,5 +1,5 @@
-//! Gauges that are read from the kernel at each scrape: sockets by state, owner and port, accept queues, and the
-//! kernel's own counters of refused connections.
+//! Gauges that are read from the kernel: ports, accept queues, the oldest CLOSE_WAIT, and the kernel's own counters of
+//! refused connections.
 //!
 //! All of them are about the network namespace of the calling thread, which is that of the process, and need no
 //! privilege. Memory: a few dozen bytes for each destination that is connected to and each socket in CLOSE_WAIT.
@@ -11,6 +11,7 @@ mod overflows;
 mod ports;
 pub(crate) mod slots;
 mod sockets;
+mod time_wait;
 
 use std::sync::{Arc, Mutex};
 
@@ -25,19 +26,30 @@ use crate::{collector::Collector, counted::CgroupLabels};
 /// The maximal number of cgroups with series of their own.
 const MOST_CGROUPS: usize = 20;
 
-/// All of them; the one that counts omitted label values comes last. Which cgroups have series of their own is in what is
-/// returned beside them, which the counts of sockets settle.
+/// The collectors of gauges.
+pub struct Gauges {
+    /// Those that list sockets.
+    pub listed: Vec<Box<dyn Collector>>,
+    /// The others; the one that counts omitted label values comes last.
+    pub quick: Vec<Box<dyn Collector>>,
+    /// Which cgroups have series of their own.
+    pub labels: Arc<Mutex<CgroupLabels>>,
+}
+
+/// All of them.
 #[must_use]
-pub fn collectors() -> (Vec<Box<dyn Collector>>, Arc<Mutex<CgroupLabels>>) {
+pub fn collectors() -> Gauges {
     let names = Arc::new(Mutex::new(CgroupNames::new()));
     let (cgroup, listener) = (Overflow::default(), Overflow::default());
-    let owners = CgroupLabels::new(Arc::clone(&names), MOST_CGROUPS, Arc::clone(&cgroup));
-    let owners = Arc::new(Mutex::new(owners));
-    let collectors: Vec<Box<dyn Collector>> = vec![
-        Box::new(SocketGauges::new(Arc::clone(&owners))),
+    let labels = CgroupLabels::new(Arc::clone(&names), MOST_CGROUPS, Arc::clone(&cgroup));
+    let labels = Arc::new(Mutex::new(labels));
+    let listed: Vec<Box<dyn Collector>> = vec![
+        Box::new(SocketGauges::new(Arc::clone(&labels))),
         Box::new(AcceptQueues::new(names, Arc::clone(&listener))),
+    ];
+    let quick: Vec<Box<dyn Collector>> = vec![
         Box::new(Netstat),
         Box::new(Overflows(vec![("cgroup", cgroup), ("local_port", listener)])),
     ];
-    (collectors, owners)
+    Gauges { listed, quick, labels }
 }

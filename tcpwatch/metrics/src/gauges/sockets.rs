@@ -117,8 +117,8 @@ impl Collector for SocketGauges {
         if let Ok(dump) = &close_wait {
             let sockets = &dump.tally.close_wait;
             let answered = dump.began + dump.took;
-            let owners = self.owners.lock().unwrap_or_else(PoisonError::into_inner);
-            families.push(self.since.family(sockets, &owners, answered));
+            let mut owners = self.owners.lock().unwrap_or_else(PoisonError::into_inner);
+            families.push(self.since.family(sockets, &mut owners, answered));
         }
 
         ephemeral
@@ -156,8 +156,7 @@ fn costs(answered: &[(&str, &Dump)], families: &mut Vec<ScrapeFamily>) {
     );
     let mut at = ScrapeFamily::gauge(
         "tcpwatch_socket_dump_timestamp_seconds",
-        "When they were listed, as Unix time: waiting sockets are listed again after 5 s, or after \
-         20 times what it took.",
+        "When they were listed, as Unix time: again after 5 s, or after 20 times what it took.",
     );
     for (name, dump) in answered {
         took.add(&[("dump", name)], dump.took.as_secs_f64());
