@@ -1,4 +1,4 @@
-//! What user space tells the kernel side at load time: names of frozen globals, filter switches,
+//! What user space hands to the kernel side at load time: names of frozen globals, filter switches,
 //! map sizes.
 //!
 //! Producer: `tcpwatch/kernel/src/probe/`. Consumer: `tcpwatch-ebpf/src/maps.rs`.
@@ -68,7 +68,7 @@ pub const CGROUP_FIELDS: [KernelField; 3] = [
     field("KN_ID", "kernfs_node", "id"),
 ];
 
-/// Fields that tell to which MPTCP connection a subflow belongs; not every kernel has MPTCP.
+/// Fields that say to which MPTCP connection a subflow belongs; not every kernel has MPTCP.
 pub const MPTCP_FIELDS: [KernelField; 3] = [
     field("TCP_IS_MPTCP", "tcp_sock", "is_mptcp"),
     field("ICSK_ULP_DATA", "tcp_sock", "inet_conn.icsk_ulp_data"),
@@ -272,7 +272,7 @@ pub const MAX_UNDECIDED: u32 = 8192;
 #[expect(missing_docs, reason = "the fields are those of a state change")]
 pub struct KeptBack {
     pub at_ns: u64,
-    /// Whose connect it is; all zeros if that is not known.
+    /// The process that connects; all zeros if it is not known.
     pub task: crate::OwnerTask,
     pub old: u8,
     pub new: u8,

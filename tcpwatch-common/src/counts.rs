@@ -241,7 +241,7 @@ impl Pending {
         }
     }
 
-    /// Did FIN_WAIT_2 become TIME_WAIT, and no event has told it?
+    /// Did FIN_WAIT_2 become TIME_WAIT without an event that reports it?
     #[must_use]
     #[inline]
     #[expect(clippy::as_conversions, reason = "masked numbers")]

@@ -15,13 +15,13 @@ pub const FLAG_ACK_DROPPED: u16 = 1 << 1;
 /// The queues of the listener of a half-open connection, read at one moment. Emitted where there is
 /// something to be said of them only; a record of its own, before that of what happens to the connection.
 ///
-/// [`RecordHead::cookie`] is 0 if nobody has asked for that of the request socket.
+/// [`RecordHead::cookie`] is 0 if the request socket has no cookie yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct ListenerQueue<const WORDS: usize> {
     /// Time, socket, namespace, ports of the half-open connection.
     pub head: RecordHead,
-    /// Cookie of the listener; 0 if nobody has asked for it.
+    /// Cookie of the listener; 0 if it has none yet (cookies are given on request).
     pub listener: u64,
     /// Connections that wait to be accepted (`sk_ack_backlog`).
     pub waiting: u32,

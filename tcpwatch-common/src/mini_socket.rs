@@ -1,4 +1,4 @@
-//! The life of a mini-socket, told by its timer: a timewait socket (TIME_WAIT, and FIN_WAIT_2 after
+//! The life of a mini-socket, as the events of its timer show it: a timewait socket (TIME_WAIT, and FIN_WAIT_2 after
 //! the application has gone) or a request socket (half-open, SYN_RECV).
 //!
 //! Producer: `tcpwatch-ebpf/src/timer.rs`. Consumer: `tcpwatch/core/src/decode/mini_socket.rs`.
@@ -36,7 +36,7 @@ pub const FLAG_LISTENER_CLOSED: u16 = 1 << 2;
 /// [`RecordHead::flags`]: a half-open connection's timer is armed that has not fired yet. Older versions leave it out.
 pub const FLAG_NOT_FIRED: u16 = 1 << 3;
 
-/// One timer event of a mini-socket. [`RecordHead::cookie`] is 0 if nobody has asked for one.
+/// One timer event of a mini-socket. [`RecordHead::cookie`] is 0 if it has none yet (cookies are given on request).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct MiniSocket<const WORDS: usize> {
@@ -85,7 +85,7 @@ pub struct MiniSocketCancel<const WORDS: usize> {
 pub struct RequestStart<const WORDS: usize> {
     /// The event.
     pub mini: MiniSocket<WORDS>,
-    /// Cookie of the listener; 0 if nobody has asked for it.
+    /// Cookie of the listener; 0 if it has none yet.
     pub listener: u64,
 }
 

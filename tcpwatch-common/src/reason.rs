@@ -47,7 +47,7 @@ pub enum Reason {
     /// The application gave the socket up without a reset (`connect()` to `AF_UNSPEC`) while its last
     /// segments were not acknowledged.
     Abandoned = 19,
-    /// Nothing tells.
+    /// Not known.
     Unknown = 20,
     /// The application gave up its attempt to connect before the first SYN was sent again.
     Canceled = 21,
@@ -132,7 +132,7 @@ impl Reason {
     }
 
     /// Did something go wrong? An application that gives up at once has made up its mind, and what
-    /// nothing tells is not called a failure.
+    /// is not known is not called a failure.
     #[must_use]
     pub const fn is_failure(self) -> bool {
         match self {

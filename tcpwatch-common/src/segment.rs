@@ -4,7 +4,7 @@
 
 use crate::record::RecordHead;
 
-/// [`RecordHead::flags`]: it goes out; otherwise it comes in.
+/// [`RecordHead::flags`]: the segment is outgoing; otherwise it is incoming.
 pub const FLAG_OUT: u16 = 1 << 0;
 /// [`RecordHead::flags`]: the rule in the slot [`Segment::rule`] dropped it.
 pub const FLAG_DROPPED: u16 = 1 << 1;
@@ -12,7 +12,7 @@ pub const FLAG_DROPPED: u16 = 1 << 1;
 /// Words of options in a TCP header at most: its length counts 15 words, of which 5 are fixed.
 pub const OPTION_WORDS: usize = 10;
 
-/// One segment. [`RecordHead::cookie`] is 0: a link knows no sockets.
+/// One segment. [`RecordHead::cookie`] is 0: a segment on a link belongs to no socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct Segment<const WORDS: usize> {

@@ -15,7 +15,7 @@ pub const FLAG_TASK: u16 = 1 << 2;
 /// [`RecordHead::flags`]: the change was kept back until a port was known; its time is older than
 /// its place in the ring.
 pub const FLAG_KEPT_BACK: u16 = 1 << 3;
-/// [`RecordHead::flags`]: the application wants no FIN_WAIT_2 after `close()` (`TCP_LINGER2` < 0).
+/// [`RecordHead::flags`]: the application has asked for no FIN_WAIT_2 after `close()` (`TCP_LINGER2` < 0).
 pub const FLAG_LINGER2_OFF: u16 = 1 << 4;
 
 /// [`RecordHead::flags`]: data came before the handshake was done; leaving SYN_SENT, the answer to the

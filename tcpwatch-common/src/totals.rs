@@ -1,4 +1,4 @@
-//! What a full socket has done in its life, told with its last change.
+//! What a full socket has done in its life, reported with its last change.
 //!
 //! Producer: `tcpwatch-ebpf/src/inet_sock_set_state.rs`. Consumer:
 //! `tcpwatch/core/src/decode/state_change.rs`.

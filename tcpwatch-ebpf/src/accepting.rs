@@ -6,7 +6,7 @@
 use crate::maps::{ACCEPTING, ACCEPTS, COUNTED};
 
 /// A connection is being accepted here, and is to be counted or not. Up to 6.12 its remote port is
-/// not known yet and is 0. Returns whether the one before was to be counted and nobody took it.
+/// not known yet and is 0. Returns whether the one before was to be counted and was not taken.
 #[inline(always)]
 pub(crate) fn note(remote_port: u16, counted: bool) -> bool {
     let Some(slot) = ACCEPTING.get_ptr_mut(0) else { return false };

@@ -1,4 +1,4 @@
-//! Says which changes nobody wants, cheapest question first. Each question that the command line
+//! Decides which changes the filters reject, the cheapest test first. Each question that the command line
 //! did not ask is removed by the verifier, because its switch is a frozen zero.
 
 use aya_ebpf::btf_maps::lpm_trie::Key;

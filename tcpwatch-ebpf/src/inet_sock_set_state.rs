@@ -116,7 +116,7 @@ impl TracedChange {
         let ports = (local_port(sock, old, new)?, sock.remote_port());
         if old == LISTEN && new == SYN_RECV && ports.1 == 0 {
             // Up to 6.12 an accepted socket is still an exact copy of its listener here, cookie included
-            // (inet_csk_clone_lock): nobody's change. Its next one has everything.
+            // (inet_csk_clone_lock): not a change of any connection. Its next change carries all fields.
             return Ok(());
         }
         // So may the change before this one be.
@@ -339,7 +339,7 @@ fn system_call(sock: Sock, old: u8, new: u8) -> Option<OwnerVia> {
         (ESTABLISHED | SYN_RECV, FIN_WAIT_1) | (CLOSE_WAIT, LAST_ACK) => Some(OwnerVia::Close),
         // close() with data unread or without lingering (__tcp_close(), tcp_disconnect()). What else ends these
         // states at once leaves an error (tcp_reset(), tcp_write_err(), tcp_abort()), or does not hold the
-        // socket's lock (inet_csk_listen_stop() for connections that nobody has accepted).
+        // socket's lock (inet_csk_listen_stop() for connections that were not accepted).
         (ESTABLISHED | SYN_RECV | SYN_SENT | CLOSE_WAIT, CLOSED)
             if sock.error() == 0 && sock.is_locked_by_task() && !sock.is_orphan() =>
         {

@@ -1,8 +1,8 @@
-//! Segments on the laboratory's links: each of them is told, and those that a rule wants are dropped.
+//! Segments on the laboratory's links: each of them is reported, and those that match a rule are dropped.
 //!
-//! One program sees what comes in, the other what goes out. A segment that is dropped as it goes out
+//! One program is run for incoming segments, the other for outgoing ones. A segment that is dropped on its way out
 //! is noticed by its sender's TCP (`NET_XMIT_DROP`, `__dev_queue_xmit` in `net/core/dev.c`); one that
-//! is dropped as it comes in is lost as on a real network.
+//! is dropped on arrival is lost as on a real network.
 
 use aya_ebpf::{
     bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC},

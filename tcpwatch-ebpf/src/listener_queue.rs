@@ -2,7 +2,7 @@
 //! accept queue is full, or the connection takes its last place; the queue of half-open connections has no
 //! room; the last segment of the handshake has come and was dropped. Emits [`ListenerQueue`].
 //!
-//! All is read at the moment that it is told of. A SYN that is dropped makes no half-open connection, and no
+//! All is read at the moment that is reported. A SYN that is dropped makes no half-open connection, and no
 //! hook runs then: [`tcpwatch_common::MiniSocket::listener_dropped`] of the next one that is not dropped.
 
 use tcpwatch_common::{

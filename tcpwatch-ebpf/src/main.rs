@@ -1,7 +1,7 @@
 //! The kernel side of tcpwatch. Kernel hooks come in, records leave through the ring `EVENTS`.
 //!
 //! One file per hook: an attached shell that turns an error into a counter, and a body that reads
-//! top to bottom. `kernel` reads kernel memory, `filter` says what nobody wants, `emit` owns the
+//! top to bottom. `kernel` reads kernel memory, `filter` decides what is rejected, `emit` owns the
 //! ring and its counters, `wakeup` decides when the reader is woken. `count` counts for Prometheus.
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
 #![expect(

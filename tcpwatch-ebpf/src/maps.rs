@@ -133,7 +133,7 @@ pub(crate) struct StateSince {
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub(crate) struct Burial {
-    /// Tells the full socket; 0 for nobody.
+    /// Identifies the full socket; 0 for none.
     pub(crate) key: u64,
     /// Address of the timer.
     pub(crate) timer: u64,
@@ -148,7 +148,7 @@ pub(crate) const OVER: u64 = 1 << 8;
 #[btf_map]
 pub(crate) static TRIAL: Array<u32, { trial::WORDS }> = Array::new();
 
-/// 1 while the reader sleeps and wants to be woken by the next record.
+/// 1 while the reader sleeps and has to be woken by the next record.
 #[btf_map]
 pub(crate) static READER_SLEEPS: Array<u32, 1> = Array::new();
 
@@ -213,9 +213,9 @@ globals! {
     WITH_TOTALS: u32 = 0;
     /// 1 if it can be read when a segment was sent before it is sent again.
     WITH_SENT_BEFORE: u32 = 0;
-    /// 1 if `tcp_retransmit_skb` tells whether the segment was sent (since 6.17).
+    /// 1 if `tcp_retransmit_skb` reports whether the segment was sent (since 6.17).
     RETRANSMIT_HAS_ERROR: u32 = 0;
-    /// 1 if `tcp_send_reset` tells why (since 6.10).
+    /// 1 if `tcp_send_reset` reports why (since 6.10).
     RESET_HAS_REASON: u32 = 0;
 
     /// Inode of the pid namespace whose numbers are wanted.

@@ -27,7 +27,7 @@ pub(crate) fn of_system_call(tcp: TcpSock) -> Option<OwnerTask> {
         return Some(unsafe { kept.read_volatile() });
     };
     let owner = task.describe();
-    // Without room, the other subflows are nobody's.
+    // Without room, the other subflows have no owner.
     let _kept = MPTCP_OWNERS.insert(token, owner, 0).is_ok();
     Some(owner)
 }

@@ -87,7 +87,7 @@ fn try_learn(sock: Sock, hook: Hook) -> Result<(), EmitFailure> {
     owner::tell(&head, &addresses, (task.describe(), OwnerVia::Io as u16), hook)
 }
 
-/// Notes the current process as the holder; false if that is not to be told, because processes that share
+/// Notes the current process as the holder; false if that is not to be reported, because processes that share
 /// the socket take turns.
 #[inline(always)]
 fn take_note(sock: Sock) -> bool {

@@ -9,7 +9,7 @@ use aya_ebpf::bindings::BPF_RB_FORCE_WAKEUP;
 
 use crate::maps::{EVENTS, READER_SLEEPS};
 
-/// Was a wakeup requested? Takes the request, so that nobody else serves it.
+/// Was a wakeup requested? Takes the request, so that no other CPU serves it.
 #[inline(always)]
 pub(crate) fn take_request() -> bool {
     let Some(sleeps) = READER_SLEEPS.get_ptr_mut(0) else {

@@ -66,7 +66,7 @@ fn build(toolchain: &BpfToolchain, target_dir: &Path) -> Result<Option<Objects>,
     Ok(Some([read("tcpwatch-ebpf")?, read("coverage")?]))
 }
 
-/// BTF is made from DWARF, of which nobody has need afterwards: five sixths of the file, which is
+/// BTF is made from DWARF, which is not needed afterwards: five sixths of the file, which is
 /// part of the program.
 fn without_dwarf(object: &[u8]) -> Result<Vec<u8>, Box<dyn Error>> {
     let mut object = Builder::read(object)?;

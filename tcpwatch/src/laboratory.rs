@@ -99,7 +99,7 @@ fn perform(asked: &LabRun) -> Result<ExitCode> {
         let laboratory = observe::laboratory(&mut live)?;
         tokio::select! {
             biased;
-            // First: after a signal this ends at once, and no run goes on.
+            // First: after a signal this ends at once, and no run continues.
             observed = observe::observe(&mut live, &laboratory.audience) => observed.map(|()| None),
             runs = work(&laboratory) => runs.map(Some),
         }

@@ -58,7 +58,7 @@ pub(crate) fn run(args: &ListArgs) -> Result<ExitCode> {
     }
     say_hidden(hidden_processes);
     let clock = clock::read();
-    // Listeners are needed to know whose the connections are that nobody has accepted.
+    // Listeners are needed to name the owner of connections that were not accepted.
     let mut rows = sockets_now(&waiters, &sysctls, clock::tick_rate());
     drop(waiters);
     let kernel = Filters { netns, ..args.filters.in_kernel() };

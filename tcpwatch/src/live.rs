@@ -10,6 +10,7 @@ use anyhow::Result;
 use tcpwatch::cli::{
     args::{FilterArgs, Format, LiveArgs, OutputArgs, WebArgs},
     exit,
+    sandbox::SandboxArgs,
 };
 use tcpwatch_core::{
     event::{KernelTime, Netns},
@@ -21,22 +22,28 @@ use tcpwatch_kernel::{
     probe::{Counting, Filters, Probes, Tells},
     source::{containers, snapshot},
 };
-use tcpwatch_metrics::web::Server;
+use tcpwatch_sandbox::SandboxNeeds;
 use tcpwatch_stream::{log::Log, pipeline::Live, plan::Plan, replay::Replay};
 use tcpwatch_view::{
     json_lines::JsonLines,
     terminal::{LogLayout, Naming, Terminal},
 };
 
-use crate::{recorded, runtime, serve, visible};
+use crate::{
+    confine, recorded, runtime,
+    serve::{self, Web},
+    visible,
+};
 
 pub(crate) fn run(
     filters: &FilterArgs,
     output: &OutputArgs,
     live: &LiveArgs,
-    web: &WebArgs,
+    (web, sandbox): (&WebArgs, SandboxArgs),
 ) -> Result<ExitCode> {
-    let server = web.listen_address.map(Server::bind).transpose()?;
+    let listens = web.systemd_socket || !web.listen_address.is_empty();
+    let words = (web.systemd_socket, web.listen_address.as_slice(), web.config_file.as_deref());
+    let web = listens.then(|| Web::open(words)).transpose()?;
     let netns = filters.netns.as_deref().map(snapshot::resolve).transpose()?;
     let mut plan = plan(filters, output, netns);
     if let Some(word) = &plan.places.container {
@@ -45,7 +52,7 @@ pub(crate) fn run(
     plan.ring_bytes = live.buffer;
     plan.duration = live.duration;
     plan.filters.holders = !live.no_io;
-    if server.is_some() {
+    if web.is_some() {
         plan.counting = Counting::All;
     }
     if live.record.is_some() && plan.filters.tells == Tells::Happenings && filters.state.is_empty()
@@ -66,8 +73,14 @@ pub(crate) fn run(
         live.probes().try_out();
         banner(&plan, live.probes());
         // Serves until it is dropped.
-        let _serving =
-            server.map(|server| serve::start(server, live.probes(), None)).transpose()?;
+        let _serving = if let Some(web) = web {
+            let serving = serve::start(web, live.probes(), None, sandbox)?;
+            confine::say_lost(sandbox, live.probes());
+            Some(serving)
+        } else {
+            confine::running(sandbox, &SandboxNeeds::looking(), live.probes())?;
+            None
+        };
         while let Some(batch) = live.next_batch().await? {
             log.write(&batch)?;
         }
@@ -78,9 +91,14 @@ pub(crate) fn run(
 }
 
 /// `tcpwatch replay`: the same road, from a file.
-pub(crate) fn replay(file: &Path, filters: &FilterArgs, output: &OutputArgs) -> Result<ExitCode> {
+pub(crate) fn replay(
+    file: &Path,
+    filters: &FilterArgs,
+    output: &OutputArgs,
+    sandbox: SandboxArgs,
+) -> Result<ExitCode> {
     let plan = plan(filters, output, recorded::netns(filters)?);
-    let recording = recorded::open(file)?;
+    let recording = recorded::open(file, sandbox.sandbox)?;
     // Namespaces of the same inodes may be others here and now.
     let mut sink = sink(output, recording.header.clock.kernel, |_| None);
     let mut stdout = io::stdout().lock();

@@ -15,10 +15,12 @@ use tracing_subscriber::{
 };
 
 mod check;
+mod confine;
 mod doctor;
 mod laboratory;
 mod list;
 mod live;
+mod notify;
 mod recorded;
 mod runtime;
 mod serve;
@@ -47,8 +49,9 @@ fn main() -> ExitCode {
         .finish()
         .with(filter_fn(|metadata| metadata.target() != AYA_VERSION))
         .init();
-    let done = match cli.command {
-        None => live::run(&cli.filters, &cli.output, &cli.live, &cli.web),
+    let Cli { command, filters, output, live, web, sandbox } = cli;
+    let done = match command {
+        None => live::run(&filters, &output, &live, (&web, sandbox)),
         Some(Command::Check) => check::run(),
         Some(Command::List(args)) => list::run(&args),
         Some(Command::Completions { shell }) => reference::completions(shell),
@@ -59,8 +62,11 @@ fn main() -> ExitCode {
         Some(Command::Lab(command)) => laboratory::run(&command),
         Some(Command::LabPeer(peer)) => return peer.run(),
         Some(Command::LabJanitor) => return janitor::run(),
+        Some(Command::SandboxTrial) => confine::trial(),
         Some(Command::Serve(args)) => serve::run(&args),
-        Some(Command::Replay { file, filters, output }) => live::replay(&file, &filters, &output),
+        Some(Command::Replay { file, filters, output, sandbox }) => {
+            live::replay(&file, &filters, &output, sandbox)
+        }
     };
     match done {
         Ok(status) => status,

@@ -3,15 +3,20 @@
 use std::{io::BufRead, path::Path};
 
 use anyhow::{Context as _, Result};
-use tcpwatch::cli::args::FilterArgs;
+use tcpwatch::cli::{args::FilterArgs, sandbox::Confine};
 use tcpwatch_core::event::Netns;
 use tcpwatch_kernel::source::{recording::Recording, recording_input, snapshot};
 
-/// Opens a file, or standard input for `-`.
-pub(crate) fn open(file: &Path) -> Result<Recording<Box<dyn BufRead>>> {
+use crate::confine;
+
+/// Opens a file, or standard input for `-`. What reading it does not take is given up before its first byte is read, as
+/// far as `confine` says.
+pub(crate) fn open(file: &Path, confine: Confine) -> Result<Recording<Box<dyn BufRead>>> {
     let name =
         if file.as_os_str() == "-" { "standard input".into() } else { file.display().to_string() };
     let input = recording_input::open(file).with_context(|| format!("cannot open {name}"))?;
+    confine::reading(confine)?;
+    let input = recording_input::unpacked(input).with_context(|| format!("cannot open {name}"))?;
     Recording::open(input).with_context(|| format!("cannot replay {name}"))
 }
 

@@ -11,6 +11,7 @@ use tcpwatch::cli::{
     args::{FilterArgs, TopArgs},
     exit::NoTerminal,
     filter_words,
+    sandbox::Confine,
 };
 use tcpwatch_core::{
     event::{Netns, WallClock},
@@ -63,7 +64,7 @@ fn running(args: &TopArgs) -> Result<ExitCode> {
 fn replay(args: &TopArgs, file: &Path) -> Result<ExitCode> {
     let netns = recorded::netns(&args.filters)?;
     let plan = plan(args, netns);
-    let recording = recorded::open(file)?;
+    let recording = recorded::open(file, Confine::Off)?;
     let header = &recording.header;
     // They become known with the rest of it.
     let ask: AskSysctls = Box::new(|_| None);

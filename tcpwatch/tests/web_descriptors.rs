@@ -77,7 +77,7 @@ mod tests {
         let pages = Arc::new(Own(server.counters()));
         let own: Arc<Own> = Arc::clone(&pages);
         let server = server.spawn(own).unwrap();
-        let address = server.local_addr().into();
+        let address = server.addresses()[0].into();
         let sockets = [(); 4].map(|()| Socket::new(Domain::IPV4, Type::STREAM, None).unwrap());
         let [late, scrape, idle, other] = sockets;
 

@@ -12,7 +12,7 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 
 use crate::{
     cargo,
-    debian::{BUSYBOX, IPROUTE, PROMETHEUS, SERVERS},
+    debian::{BUSYBOX, IPROUTE, NODE_EXPORTER, PROMETHEUS, SERVERS},
     precondition::Precondition,
     privilege::Privilege,
     reruns::Reruns,
@@ -33,7 +33,7 @@ enum TierRun {
     AsRoot(&'static str, &'static [&'static str]),
     /// The same, optimized as a release is: a slow reader would lose records that it should not.
     Fast(&'static str, &'static [&'static str]),
-    /// The same, with Prometheus in `PATH`.
+    /// The same, with Prometheus and `node_exporter` at hand.
     WithPrometheus(&'static str),
     /// The same, with Debian's servers and containers at hand.
     WithServers(&'static str, &'static [&'static str]),
@@ -49,7 +49,15 @@ const TIERS: &[Tier] = &[
             TierRun::Cargo(&["--workspace", "--lib", "--bins"]),
             TierRun::Cargo(&["--workspace", "--doc"]),
             TierRun::Cargo(&["--workspace", "--test", "cli"]),
-            TierRun::Cargo(&["--workspace", "--test", "web", "--test", "web_descriptors"]),
+            TierRun::Cargo(&[
+                "--workspace",
+                "--test",
+                "web",
+                "--test",
+                "web_descriptors",
+                "--test",
+                "inside",
+            ]),
         ],
     },
     Tier {
@@ -57,7 +65,10 @@ const TIERS: &[Tier] = &[
         runs: &[TierRun::Cargo(&["--workspace", "--test", "replay", "--test", "fuzz"])],
     },
     Tier { name: "lab", runs: &[TierRun::AsRoot("lab", &["--skip", "load::"])] },
-    Tier { name: "deploy", runs: &[TierRun::WithPrometheus("deploy")] },
+    Tier {
+        name: "deploy",
+        runs: &[TierRun::WithPrometheus("deploy"), TierRun::WithPrometheus("web_config")],
+    },
     Tier {
         name: "kernel",
         runs: &[
@@ -217,8 +228,10 @@ impl TierRun {
             Self::WithPrometheus(target) => {
                 let mut directory = OsString::from("TCPWATCH_PROMETHEUS=");
                 directory.push(PROMETHEUS.ensure()?);
+                let mut other = OsString::from("TCPWATCH_NODE_EXPORTER=");
+                other.push(NODE_EXPORTER.ensure()?);
                 let [reruns] = env;
-                as_root(target, &[], &[directory, reruns], &[], names)
+                as_root(target, &[], &[directory, other, reruns], &[], names)
             }
             Self::WithServers(target, args) => {
                 let [reruns] = env;

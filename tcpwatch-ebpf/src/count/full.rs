@@ -1,5 +1,5 @@
 //! Counts the changes of full sockets, as they are in truth: where a mini-socket takes over, the
-//! tracepoint says CLOSED, and the socket is in TIME_WAIT or goes on in FIN_WAIT_2.
+//! tracepoint says CLOSED, and the socket is in TIME_WAIT or stays in FIN_WAIT_2.
 
 use aya_ebpf::{bindings::BPF_SK_STORAGE_GET_F_CREATE, helpers::bpf_ktime_get_ns};
 use tcpwatch_common::{
@@ -163,7 +163,7 @@ fn connect_ended(closing: Closing, words: &mut BlockWords) {
     words.add(counts::CONNECT_ENDS + closing.reason() as usize % Reason::ROOM, 1);
 }
 
-/// The mini-socket that goes on for a full socket that closes.
+/// The mini-socket that replaces a full socket that closes.
 enum Heir {
     None,
     TimeWait,
@@ -199,7 +199,7 @@ fn heir(sock: Sock, old: u8, since_ns: u64, (words, writer): (&mut BlockWords, u
 fn take_note(key: u64, place: u32) -> Option<Burial> {
     let burial = maps::BURIALS.get_ptr_mut(place)?;
     // SAFETY: the lookup returned a live value; another CPU that uses the same place at the same
-    // moment is told by its key.
+    // moment is recognized by its key.
     let note = unsafe { *burial };
     if note.key != key {
         return None;

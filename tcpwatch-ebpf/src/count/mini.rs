@@ -216,7 +216,7 @@ fn runs_anew(pending: &mut Pending, state: u8, mut words: BlockWords) {
             stay(FIN_WAIT_2, between(pending.earlier_ns, pending.at_ns), &mut words.adder());
             take_out(timer, &mut words);
         }
-        // The timer no longer tells when TIME_WAIT was entered.
+        // The timer no longer shows when TIME_WAIT was entered.
         Anew::Restarts if state == TIME_WAIT && pending.kept == 0 => {
             let clock = StateSince { since_ns: pending.since_ns, state: TIME_WAIT.into() };
             keep(timer, clock, &mut words);
@@ -250,12 +250,12 @@ fn born(timer: Timer, mini: MiniCopy<'_>) {
     let Some(mut burial) = maps::BURIALS.get_ptr_mut(first) else { return };
     // SAFETY: the lookup returned a live value.
     if unsafe { (*burial).key } != 0 {
-        // Another socket at this moment, or a note that nobody has taken.
+        // Another socket at this moment, or a note that was not taken.
         let Some(other) = maps::BURIALS.get_ptr_mut(second) else { return };
         burial = other;
     }
     let note = Burial { key, timer: timer.address(), state: mini.state().into() };
-    // SAFETY: as above; another CPU that uses the same place at the same moment is told by its key.
+    // SAFETY: as above; another CPU that uses the same place at the same moment is recognized by its key.
     unsafe { *burial = note };
 }
 

@@ -1,5 +1,5 @@
 //! Counts what happens, per CPU, for Prometheus: exact at any rate, and nothing leaves the kernel
-//! until somebody reads the maps. The words of a block are in [`tcpwatch_common::counts`].
+//! until the maps are read. The words of a block are in [`tcpwatch_common::counts`].
 //!
 //! A hook that counts does so before the filters of the log. Without `COUNT` the verifier removes
 //! all of it.

@@ -25,7 +25,7 @@ impl<'a> Common<'a> {
 
     #[inline(always)]
     pub(super) fn field<T: Copy>(self, offset: &Global<u32>) -> T {
-        // The verifier knows the frozen offset and checks that the read stays inside the copy.
+        // The verifier has the frozen offset as a constant and checks that the read stays inside the copy.
         field(self.0.as_ptr(), offset)
     }
 
@@ -44,7 +44,7 @@ impl<'a> Common<'a> {
         (self.field(&maps::SKC_NUM), u16::from_be(self.field(&maps::SKC_DPORT)))
     }
 
-    /// 0 if nobody has asked for a cookie.
+    /// 0 if the socket has no cookie yet (cookies are given on request).
     #[inline(always)]
     pub(crate) fn cookie(self) -> u64 {
         self.field(&maps::SKC_COOKIE)

@@ -49,7 +49,7 @@ impl ListenerSock {
         probe::<u8>(self.0, maps::DEFER_ACCEPT.load()) != Some(0)
     }
 
-    /// 0 if nobody has asked for it.
+    /// 0 if the listener has no cookie yet.
     #[inline(always)]
     pub(crate) fn cookie(self) -> u64 {
         probe(self.0, maps::SKC_COOKIE.load()).unwrap_or(0)

@@ -107,7 +107,7 @@ pub(crate) fn are_watched() -> bool {
     timewait != 0
 }
 
-/// A copy of a mini-socket. The verifier knows no type for memory that lies before a pointer it
+/// A copy of a mini-socket. The verifier has no type for memory that lies before a pointer it
 /// typed, so the object around a timer is copied.
 #[derive(Clone, Copy)]
 pub(crate) struct MiniCopy<'a> {

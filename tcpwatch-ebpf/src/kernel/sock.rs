@@ -240,7 +240,7 @@ impl TcpSock {
     }
 
     /// Has it a file, so that system calls reach it? Sockets of the kernel itself have none, and neither has
-    /// one that nobody has accepted yet.
+    /// one that was not accepted yet.
     #[inline(always)]
     pub(crate) fn has_file(self) -> bool {
         let socket: *const u8 = field(self.0, &maps::TCP_SOCKET);
@@ -429,7 +429,7 @@ impl TcpSock {
         1 - (most.wrapping_sub(field::<u32>(net, &maps::TW_REFCOUNT).into()) >> 63) as u16
     }
 
-    /// `TCP_LINGER2`: negative if the application wants no FIN_WAIT_2 after `close()`.
+    /// `TCP_LINGER2`: negative if the application has asked for no FIN_WAIT_2 after `close()`.
     #[inline(always)]
     pub(crate) fn linger2(self) -> i32 {
         field(self.0, &maps::TCP_LINGER2)

@@ -153,7 +153,7 @@ pub struct Finding {
     pub basis: String,
     /// What, in one sentence.
     pub what: String,
-    /// Whose connections.
+    /// The owner of the connections.
     pub whose: Whose,
     /// Since when; of what was there before, no later than this.
     pub since: Option<KernelTime>,

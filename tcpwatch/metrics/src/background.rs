@@ -16,44 +16,47 @@ use crate::{collector::Collector, family::ScrapeFamily};
 /// Something to do again and again: returns for how long it need not be done again.
 pub(crate) type Chore = Box<dyn FnMut() -> Duration + Send>;
 
-/// For this long the first page waits until each has been done once, so that a small host has everything on it.
-const PATIENCE: Duration = Duration::from_secs(1);
 /// What is listed is listed again after this long,
 const PERIOD: Duration = Duration::from_secs(5);
 /// or after this many times what it took, if that is more.
 pub(crate) const SHARE: u32 = 20;
 
-/// Does these in a thread of its own until the returned value is dropped, and each once more at most.
-///
-/// # Errors
-/// If no thread can be started.
-pub(crate) fn start(chores: Vec<Chore>) -> Result<Sender<()>> {
-    let (end, ended) = mpsc::channel();
-    let (first, is_done) = mpsc::channel();
-    let work = move || {
-        let mut due: Vec<(Instant, Chore)> = Vec::new();
-        for mut chore in chores {
+/// What is to be done, and when.
+pub(crate) struct Chores(Vec<(Instant, Chore)>);
+
+impl Chores {
+    /// Does each of them once.
+    pub(crate) fn new(chores: Vec<Chore>) -> Self {
+        let done = |mut chore: Chore| {
             let pause = chore();
-            due.push((Instant::now() + pause, chore));
-        }
-        let _nobody_waits = first.send(());
-        while let Some((at, chore)) = due.iter_mut().min_by_key(|(at, _)| *at) {
-            let pause = at.saturating_duration_since(Instant::now());
-            if ended.recv_timeout(pause) != Err(RecvTimeoutError::Timeout) {
-                return;
+            (Instant::now() + pause, chore)
+        };
+        Self(chores.into_iter().map(done).collect())
+    }
+
+    /// Does them again in a thread of its own until the returned value is dropped, and each once more at most.
+    ///
+    /// # Errors
+    /// If no thread can be started.
+    pub(crate) fn start(mut self) -> Result<Sender<()>> {
+        let (end, ended) = mpsc::channel();
+        let work = move || {
+            while let Some((at, chore)) = self.0.iter_mut().min_by_key(|(at, _)| *at) {
+                let pause = at.saturating_duration_since(Instant::now());
+                if ended.recv_timeout(pause) != Err(RecvTimeoutError::Timeout) {
+                    return;
+                }
+                let pause = chore();
+                *at = Instant::now() + pause;
             }
-            let pause = chore();
-            *at = Instant::now() + pause;
-        }
-    };
-    thread::Builder::new()
-        .name("background".to_owned())
-        .spawn(work)
-        .context("are there as many threads as `ulimit -u` and pids.max of the cgroup allow?")
-        .context("cannot start the thread that goes through all sockets")?;
-    // If it takes longer, the pages before it lack what is not done yet.
-    let _in_time = is_done.recv_timeout(PATIENCE).is_ok();
-    Ok(end)
+        };
+        thread::Builder::new()
+            .name("background".to_owned())
+            .spawn(work)
+            .context("are there as many threads as `ulimit -u` and pids.max of the cgroup allow?")
+            .context("cannot start the thread that goes through all sockets")?;
+        Ok(end)
+    }
 }
 
 /// What a collector said last, and whether that was all.

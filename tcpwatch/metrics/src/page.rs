@@ -14,7 +14,7 @@ use tcpwatch_core::event::Netns;
 use tcpwatch_kernel::probe::Probes;
 
 use super::{
-    background::{self, AskedBefore},
+    background::{AskedBefore, Chores},
     counted::CountedSockets,
     gauges::{self, Gauges},
     kernel::Kernel,
@@ -27,22 +27,24 @@ use crate::{collector::Collector, family::ScrapeFamily};
 /// All collectors.
 pub struct MetricsPage {
     collectors: Mutex<Vec<Box<dyn Collector>>>,
+    /// What is done beside the scrapes, before it is begun.
+    chores: Mutex<Option<Chores>>,
     /// Ends the thread in the background when it is dropped.
-    _background: Option<Sender<()>>,
+    background: Option<Sender<()>>,
 }
 
 impl MetricsPage {
     /// A page with these collectors.
     #[must_use]
     pub fn new(collectors: Vec<Box<dyn Collector>>) -> Self {
-        Self { collectors: Mutex::new(collectors), _background: None }
+        Self { collectors: Mutex::new(collectors), chores: Mutex::new(None), background: None }
     }
 
     /// A page with everything: the kernel side's counts (taken from `probes`) of `netns` or of all network namespaces,
     /// the gauges, and tcpwatch's own metrics.
     ///
     /// # Errors
-    /// If `/proc` cannot be read, the sockets not listed, or no thread started.
+    /// If `/proc` cannot be read.
     pub fn of(probes: &mut Probes, netns: Option<Netns>, server: Counters) -> Result<Self> {
         let mut collectors: Vec<Box<dyn Collector>> = Vec::new();
         if let Some(counts) = probes.counts.take() {
@@ -65,8 +67,17 @@ impl MetricsPage {
         collectors.push(Box::new(ProbeHealth::new(probes)));
         collectors.push(Box::new(ProcessCollector::new()?));
         collectors.push(Box::new(server));
-        let background = background::start(chores)?;
-        Ok(Self { _background: Some(background), ..Self::new(collectors) })
+        Ok(Self { chores: Mutex::new(Some(Chores::new(chores))), ..Self::new(collectors) })
+    }
+
+    /// Starts the thread in which sockets are listed beside the scrapes.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub fn begin(&mut self) -> Result<()> {
+        let chores = self.chores.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        self.background = chores.map(Chores::start).transpose()?;
+        Ok(())
     }
 }
 

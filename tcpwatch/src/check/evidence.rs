@@ -1,4 +1,4 @@
-//! What the hooks told of the trial's connections, as it came down the ordinary road.
+//! What the hooks reported of the trial's connections, read through the pipeline of the log.
 
 use tcpwatch_core::{
     event::{CgroupId, Netns, ResetDirection, SegmentKind, TcpState, Via},
@@ -82,7 +82,7 @@ impl Evidence {
         )
     }
 
-    /// Was the reset told that answers a SYN to a closed port, and why it was sent?
+    /// Was the reset reported that answers a SYN to a closed port, and why it was sent?
     pub(super) fn refusal(&self) -> bool {
         let port = self.ports.closed;
         self.any(|tracked| {
@@ -101,12 +101,12 @@ impl Evidence {
         self.any(|tracked| tracked.subject().cgroup.is_some_and(|id| self.cgroups.contains(&id)))
     }
 
-    /// Was an error told?
+    /// Was an error reported?
     pub(super) fn error(&self) -> bool {
         self.any(|tracked| matches!(tracked, TrackedEvent::Error(_)))
     }
 
-    /// Were bytes each way and a round-trip time told of connections that ended?
+    /// Were bytes each way and a round-trip time reported of connections that ended?
     pub(super) fn totals(&self) -> bool {
         let totals = |wanted: fn(u64, u64) -> bool| {
             self.any(|tracked| {

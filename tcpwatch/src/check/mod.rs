@@ -17,9 +17,9 @@ use features::features;
 use report::{CheckReport, FeatureAnswer};
 use trial::TrialResult;
 
-use crate::runtime;
+use crate::{confine, runtime};
 
-/// Room for what a few connections tell.
+/// Room for the records of a few connections.
 const RING_BYTES: u32 = 1 << 18;
 
 pub(crate) fn run() -> Result<ExitCode> {
@@ -49,6 +49,7 @@ pub(crate) fn run() -> Result<ExitCode> {
             report.trial(trial)
         }
     };
+    report.sandbox(confine::tried());
     exit::print(&report.text)?;
     Ok(if works { ExitCode::SUCCESS } else { exit::PRECONDITION.into() })
 }

@@ -1,6 +1,6 @@
 //! The report: a column of features, a column of answers.
 
-use std::{collections::HashSet, fmt::Write as _};
+use std::{collections::HashSet, fmt::Write as _, io};
 
 use tcpwatch_common::config::FIRST_PID_NAMESPACE;
 use tcpwatch_kernel::{pid_namespace, trial::NoGround};
@@ -70,7 +70,7 @@ impl CheckReport {
         let _written = writeln!(self.text, "{:<48}  {place}", "where it is tried").is_ok();
     }
 
-    /// Whose numbers processes are shown by.
+    /// The pid namespace by whose numbers processes are shown.
     pub(super) fn pid_namespace(&mut self) {
         let which = match pid_namespace::own() {
             Some(FIRST_PID_NAMESPACE) => "the initial one".to_owned(),
@@ -93,6 +93,13 @@ impl CheckReport {
         for name in features.chain([METRICS, LABORATORY]) {
             self.line(name, FeatureAnswer::Off(why.to_owned()));
         }
+    }
+
+    /// What a process that listens has after it has given up the rest.
+    pub(super) fn sandbox(&mut self, tried: io::Result<String>) {
+        let answer = tried.unwrap_or_else(|error| format!("not tried: {error}"));
+        let _written =
+            writeln!(self.text, "{:<48}  {answer}", "privileges of a process that listens").is_ok();
     }
 
     /// What the trial found. Does the main job work?

@@ -10,7 +10,7 @@ use std::{
 };
 
 use clap::{
-    Args, Parser, Subcommand, ValueEnum,
+    ArgGroup, Args, Parser, Subcommand, ValueEnum,
     builder::{PathBufValueParser, TypedValueParser},
 };
 use clap_complete::Shell;
@@ -27,7 +27,9 @@ use tcpwatch_kernel::probe::{
 use tcpwatch_lab::hosts::peer;
 use tcpwatch_view::terminal::TimeStyle;
 
-use super::{color::Color, doctor::DoctorArgs, lab::LabCommand, list::ListArgs};
+use super::{
+    color::Color, doctor::DoctorArgs, lab::LabCommand, list::ListArgs, sandbox::SandboxArgs,
+};
 
 /// See what the Linux kernel does with every TCP connection, live.
 ///
@@ -61,6 +63,9 @@ pub struct Cli {
     /// Metrics beside the log.
     #[command(flatten)]
     pub web: WebArgs,
+    /// What is kept of the privileges.
+    #[command(flatten)]
+    pub sandbox: SandboxArgs,
 }
 
 /// Commands.
@@ -104,6 +109,9 @@ pub enum Command {
     /// Clear up after a laboratory that was killed.
     #[command(hide = true)]
     LabJanitor,
+    /// Give up what a process that listens gives up, and print what is in force.
+    #[command(hide = true)]
+    SandboxTrial,
     /// Print the completions for a shell.
     #[command(after_help = "Examples:\n  \
             source <(tcpwatch completions bash)\n  \
@@ -141,6 +149,9 @@ pub enum Command {
         /// How it is shown.
         #[command(flatten)]
         output: OutputArgs,
+        /// What is kept of the privileges.
+        #[command(flatten)]
+        sandbox: SandboxArgs,
     },
 }
 
@@ -245,7 +256,7 @@ pub struct LiveArgs {
     /// Stop after this long: 30 (seconds), 1m30s
     #[arg(long, value_name = "SECONDS|1m30s", value_parser = duration)]
     pub duration: Option<Duration>,
-    /// Also write everything that comes in to a file, for `tcpwatch replay` and bug reports
+    /// Also write every record to a file, for `tcpwatch replay` and bug reports
     #[arg(long, value_name = "FILE", value_parser = recording_file())]
     pub record: Option<PathBuf>,
     /// Do not watch which processes receive and send: saves 50 ns for each such call, and leaves an accepted
@@ -259,27 +270,45 @@ pub struct LiveArgs {
 
 /// The metrics of a live log.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Metrics")]
+#[command(
+    next_help_heading = "Metrics",
+    group = ArgGroup::new("listens").args(["listen_address", "systemd_socket"])
+)]
 pub struct WebArgs {
-    /// Also serve metrics of all sockets, whatever the filters, at http://ADDR:PORT/metrics
+    /// Also serve metrics of all sockets, whatever the filters, at http://ADDR:PORT/metrics; repeat for more
     #[arg(long = "web.listen-address", value_name = "ADDR:PORT", value_parser = listen_address)]
-    pub listen_address: Option<SocketAddr>,
+    pub listen_address: Vec<SocketAddr>,
+    /// Serve on the sockets that systemd passed instead
+    #[arg(long = "web.systemd-socket")]
+    pub systemd_socket: bool,
+    /// TLS, users, headers and a limit on requests: the file of Prometheus' exporter-toolkit
+    #[arg(long = "web.config.file", value_name = "FILE", requires = "listens")]
+    pub config_file: Option<PathBuf>,
 }
 
 /// What `tcpwatch serve` needs.
 #[derive(Debug, Args)]
 pub struct ServeArgs {
-    /// Where http://ADDR:PORT/metrics is served; 0.0.0.0:PORT for every interface
+    /// Where http://ADDR:PORT/metrics is served; repeat for more; 0.0.0.0:PORT for every interface
     #[arg(
         long = "web.listen-address",
         value_name = "ADDR:PORT",
         default_value = "127.0.0.1:10911",
         value_parser = listen_address
     )]
-    pub listen_address: SocketAddr,
+    pub listen_address: Vec<SocketAddr>,
+    /// Serve on the sockets that systemd passed instead
+    #[arg(long = "web.systemd-socket")]
+    pub systemd_socket: bool,
+    /// TLS, users, headers and a limit on requests: the file of Prometheus' exporter-toolkit
+    #[arg(long = "web.config.file", value_name = "FILE")]
+    pub config_file: Option<PathBuf>,
     /// Count only this network namespace: a name from `ip netns`, a path or an inode
     #[arg(long, value_name = "NAME|PATH|INODE")]
     pub netns: Option<String>,
+    /// What is kept of the privileges.
+    #[command(flatten)]
+    pub sandbox: SandboxArgs,
 }
 
 /// What `tcpwatch top` needs.
@@ -345,7 +374,7 @@ impl From<TimeFormat> for TimeStyle {
 }
 
 impl OutputArgs {
-    /// How much the kernel side has to tell.
+    /// How much the kernel side has to report.
     #[must_use]
     pub fn tells(&self, filters: &FilterArgs) -> Tells {
         let connections = self.lives || self.failed || self.format == Format::Json;
@@ -373,7 +402,7 @@ impl OutputArgs {
             _ if self.lives || self.failed => false,
             TrackedEvent::Retransmit(_) => true,
             _ if self.retries => false,
-            // The change to CLOSED has told why already.
+            // The line of the change to CLOSED has the reason already.
             TrackedEvent::Error(error) => {
                 self.format == Format::Json || error.event.state != TcpState::Closed
             }
@@ -446,7 +475,10 @@ fn cgroup() -> impl TypedValueParser<Value = PathBuf> {
 }
 
 fn listen_address(word: &str) -> Result<SocketAddr, String> {
-    word.parse().map_err(|_error: AddrParseError| {
+    // As Go writes every interface.
+    let every = word.strip_prefix(':').filter(|port| !port.is_empty());
+    let spelled = every.map_or_else(|| word.to_owned(), |port| format!("[::]:{port}"));
+    spelled.parse().map_err(|_error: AddrParseError| {
         format!(
             "\"{word}\" is no address with a port; write 127.0.0.1:10911, [::1]:10911, or \
              0.0.0.0:10911 for every interface"

@@ -14,7 +14,8 @@ use tcpwatch_kernel::{
     },
 };
 use tcpwatch_lab::{catalog, hosts::HostsError, lacking::Lacking, scenario::FileError};
-use tcpwatch_metrics::web::BindError;
+use tcpwatch_metrics::web::{BindError, ConfigError};
+use tcpwatch_sandbox::SandboxError;
 use tcpwatch_top::messages::Messages;
 
 /// It failed while running.
@@ -44,7 +45,8 @@ pub fn status(error: &anyhow::Error) -> ExitCode {
         || error.is::<catalog::UnknownScenario>()
         || error.is::<glossary::UnknownWord>()
         || error.is::<FileError>()
-        || error.is::<NoTerminal>();
+        || error.is::<NoTerminal>()
+        || error.is::<ConfigError>();
     if is_usage {
         return USAGE.into();
     }
@@ -52,6 +54,9 @@ pub fn status(error: &anyhow::Error) -> ExitCode {
         return PRECONDITION.into();
     }
     if error.downcast_ref::<HostsError>().is_some_and(HostsError::is_precondition) {
+        return PRECONDITION.into();
+    }
+    if matches!(error.downcast_ref(), Some(SandboxError::Missing { .. })) {
         return PRECONDITION.into();
     }
     if error.downcast_ref::<SkippedNamespace>().is_some_and(SkippedNamespace::is_refused) {
@@ -72,7 +77,7 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
     status(error)
 }
 
-/// The error and its causes; a cause that an error has told in its own words is not told again.
+/// The error and its causes; a cause that is part of an error's own words is not repeated.
 #[must_use]
 pub fn causes(error: &anyhow::Error) -> String {
     error.chain().map(ToString::to_string).fold(String::new(), |told, cause| {
@@ -91,7 +96,7 @@ fn harmless(text: &str) -> String {
     text.chars().map(|c| if harmless(c) { c } else { '?' }).collect()
 }
 
-/// Writes to stderr, or after the screen of `top` is left. A stderr that is closed leaves nobody to tell.
+/// Writes to stderr, or after the screen of `top` is left. With a closed stderr there is nowhere to write to.
 pub fn say(text: &str) {
     let _written = Messages.write_all(text.as_bytes()).is_ok();
 }

@@ -75,7 +75,7 @@ impl LabRun {
 /// A sysctl of a host that is set whatever the scenario says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Setting {
-    /// Whose.
+    /// The host that does it.
     pub host: Host,
     /// Its name below `/proc/sys/net/ipv4`.
     pub name: String,

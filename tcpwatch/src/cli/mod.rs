@@ -9,5 +9,6 @@ pub mod filter_words;
 pub mod lab;
 pub mod list;
 pub mod reference;
+pub mod sandbox;
 
 pub use args::Cli;

@@ -7,7 +7,7 @@ mod text;
 use std::{collections::HashSet, path::Path, process::ExitCode, time::Duration};
 
 use anyhow::Result;
-use tcpwatch::cli::{doctor::DoctorArgs, exit};
+use tcpwatch::cli::{doctor::DoctorArgs, exit, sandbox::Confine};
 use tcpwatch_core::event::{KernelTime, WallClock};
 use tcpwatch_doctor::{Doctor, Kind};
 use tcpwatch_kernel::{
@@ -40,7 +40,7 @@ pub(crate) fn run(args: &DoctorArgs) -> Result<ExitCode> {
 
 /// A recording.
 fn replay(file: &Path, report: &mut DoctorReport) -> Result<()> {
-    let recording = recorded::open(file)?;
+    let recording = recorded::open(file, Confine::Auto)?;
     let mut clock = recording.header.clock;
     let plan = plan(Filters::default());
     let mut replay = Replay::open(&plan, recording);

@@ -1,4 +1,4 @@
-//! The signals that ask for an orderly end, with everything told that is known by then.
+//! The signals that ask for an orderly end, with everything written that is known by then.
 
 use std::{fs, io};
 
@@ -18,7 +18,7 @@ impl StopSignals {
     /// # Errors
     /// If the kernel or the runtime refuses.
     pub fn catch() -> io::Result<Self> {
-        // A machine without /proc is told of by what needs it more.
+        // A missing /proc is reported by what needs it more.
         let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
         let ignored = is_ignored(SignalKind::hangup(), &status);
         Ok(Self {

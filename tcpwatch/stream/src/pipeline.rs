@@ -156,7 +156,7 @@ impl<'a> Live<'a> {
         Ok(Some(self.road.shown.hand_out(self.releasing.is_some())))
     }
 
-    /// Waits until there is something to be done; returns whether the run goes on.
+    /// Waits until there is something to be done; returns whether the run continues.
     async fn goes_on(&mut self) -> Result<bool> {
         if self.road.shown.is_complete() || self.intake.recording.has_failed() {
             return Ok(false);

@@ -27,7 +27,7 @@ pub(crate) struct Waits {
 }
 
 enum WaitStage {
-    /// Nobody wants to know, or the kernel does not answer.
+    /// It is not asked for, or the kernel does not answer.
     Off,
     Idle(Inquirer),
     Asking {

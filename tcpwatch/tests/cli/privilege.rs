@@ -126,12 +126,16 @@ fn a_kernel_without_type_information_is_refused_with_the_option_that_makes_it() 
     Answer::of(&mut without_btf(&[])).refuses(3, &["CONFIG_DEBUG_INFO_BTF", "/sys/kernel/btf"]);
 }
 
+/// The line of `tcpwatch check` about what a listening process has given up.
+const LISTENS: &str = "privileges of a process that listens ";
+
 /// The lines of `tcpwatch check` that end in `ok` or were tried and work, and those that say `off`.
 fn verdicts(report: &str) -> (usize, usize) {
     let is_good = |line: &&str| line.ends_with("  ok") || line.ends_with("  works (tried)");
     let (ok, rest): (Vec<&str>, Vec<&str>) = report
         .lines()
         .filter(|line| !line.starts_with("where it is tried ") && !line.contains("not tried: "))
+        .filter(|line| !line.starts_with(LISTENS))
         .partition(is_good);
     for line in &rest {
         let (_, why) = line.split_once("  off: ").unwrap_or_else(|| panic!("a verdict: {line}"));
@@ -156,8 +160,42 @@ fn check_is_content_where_everything_is_there() {
         let line = answer.stdout.lines().find(|line| line.starts_with(feature));
         assert!(line.is_some_and(|line| line.ends_with("works (tried)")), "{}", answer.stdout);
     }
+    let listens = answer.stdout.lines().find(|line| line.starts_with(LISTENS));
+    let listens = listens.unwrap_or_else(|| panic!("no {LISTENS}: {}", answer.stdout));
+    for word in ["no capability, no new privileges", "Landlock (ABI ", "seccomp"] {
+        assert!(listens.contains(word), "{word}: {listens}");
+    }
     let untried = answer.stdout.lines().filter(|line| line.contains("not tried: ")).count();
     assert!(untried <= 1, "only what takes a network that refuses segments: {}", answer.stdout);
+}
+
+#[test]
+fn who_cannot_change_its_user_says_so_and_with_strict_does_not_run() {
+    if !is_root_or_say("root without CAP_SETUID") {
+        return;
+    }
+    let stays = "this process stays root's";
+    let args = ["serve", "--web.listen-address", "127.0.0.1:0", "--sandbox", "strict"];
+    let strict = Answer::of(&mut root_without(&["setuid"], &args));
+    strict.refuses(
+        3,
+        &["--sandbox strict is not possible here", stays, "CAP_SETUID", "--sandbox auto"],
+    );
+    assert!(!strict.stderr.contains("/metrics"), "{strict:?}");
+    let answer = Answer::of(&mut root_without(&["setuid"], &["--duration", "0.1"]));
+    assert_eq!(answer.status, Some(0), "{answer:?}");
+    let line = format!("tcpwatch: sandbox: not in force: {stays}");
+    assert!(answer.stderr.contains(&line), "{answer:?}");
+}
+
+#[test]
+fn a_sandbox_that_is_off_is_said_to_be() {
+    if !is_root_or_say("the log with all privileges") {
+        return;
+    }
+    let answer = Answer::of(&mut tcpwatch(&["--duration", "0.1", "--sandbox", "off"]));
+    assert_eq!(answer.status, Some(0), "{answer:?}");
+    assert!(answer.stderr.contains("tcpwatch: sandbox: off, user 0, "), "{answer:?}");
 }
 
 #[test]

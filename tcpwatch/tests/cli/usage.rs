@@ -34,7 +34,7 @@ fn an_address_that_is_none_is_refused_with_what_to_write() {
 
 #[test]
 fn an_address_to_listen_on_without_a_port_or_with_a_name_is_refused_with_what_to_write() {
-    for word in ["127.0.0.1", "localhost:10911", ":10911", "127.0.0.1:65536", ""] {
+    for word in ["127.0.0.1", "localhost:10911", ":", "127.0.0.1:65536", ""] {
         let words = ["--web.listen-address", "write 127.0.0.1:10911"];
         refused(&["serve", "--web.listen-address", word], &words);
         refused(&["--web.listen-address", word], &words);

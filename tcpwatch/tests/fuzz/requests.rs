@@ -129,7 +129,7 @@ fn scrape(address: SocketAddr) {
 #[test]
 fn any_bytes_in_any_pieces_are_answered_in_http_or_not_at_all_and_the_next_scrape_works() {
     let server = start();
-    let address = server.local_addr();
+    let address = server.addresses()[0];
     let input = (requests(), vec(any::<Index>(), 0..4));
     TestRunner::new(cases(500))
         .run(&input, |(bytes, cuts)| {
@@ -149,7 +149,7 @@ fn any_bytes_in_any_pieces_are_answered_in_http_or_not_at_all_and_the_next_scrap
 #[test]
 fn who_keeps_the_connection_open_is_let_go_in_time() {
     let server = start();
-    let address = server.local_addr();
+    let address = server.addresses()[0];
     let input = vec((requests(), vec(any::<Index>(), 0..4)), 32);
     // Each round takes as long as a client may; all clients of a round run at once.
     TestRunner::new(ProptestConfig { cases: 3.max(cases(3).cases / 100), ..cases(3) })

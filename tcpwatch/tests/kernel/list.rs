@@ -280,7 +280,7 @@ fn the_age_of_a_syn_and_of_time_wait_is_what_has_passed() {
         let at = listener.local_addr().unwrap();
         (listener, sockets::start_connect(sockets::unbound(at), at))
     });
-    let began = std::time::Instant::now();
+    let began = Instant::now();
     for _ in 0..12 {
         let_pass(Duration::from_millis(250));
         let before = began.elapsed();

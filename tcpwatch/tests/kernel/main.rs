@@ -72,6 +72,8 @@ mod recorded;
 #[cfg(test)]
 mod running;
 #[cfg(test)]
+mod sandbox;
+#[cfg(test)]
 mod servers;
 #[cfg(test)]
 mod snapshot;

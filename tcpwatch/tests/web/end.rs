@@ -16,7 +16,7 @@ use super::{
 #[test]
 fn a_dropped_handle_closes_the_port() {
     let server = start(Limits::default());
-    let address = server.local_addr();
+    let address = server.addresses()[0];
     scrape(address);
     drop(server);
     assert!(TcpStream::connect(address).is_err());
@@ -25,7 +25,7 @@ fn a_dropped_handle_closes_the_port() {
 #[test]
 fn who_never_takes_its_answer_does_not_keep_the_server_from_stopping() {
     let server = start(Limits { stop: Duration::from_millis(100), ..Limits::default() });
-    let mut stream = connect(server.local_addr());
+    let mut stream = connect(server.addresses()[0]);
     let requests = "GET /metrics HTTP/1.1\r\nHost: t\r\n\r\n".repeat(100);
     stream.write_all(requests.as_bytes()).unwrap();
     let mut first = [0];

@@ -25,14 +25,14 @@ fn ten_thousand_idle_connections_do_not_keep_a_scrape_out() {
     let server = start(limits);
     let wanted = affordable(10_000);
     let mut crowd = Vec::with_capacity(wanted);
-    beside(server.local_addr(), 20, || {
+    beside(server.addresses()[0], 20, || {
         if crowd.is_empty() {
-            crowd.extend((0..wanted).map(|_| connect(server.local_addr())));
+            crowd.extend((0..wanted).map(|_| connect(server.addresses()[0])));
         } else {
             thread::yield_now();
         }
     });
-    let page = scrape(server.local_addr());
+    let page = scrape(server.addresses()[0]);
     println!("{} connections", crowd.len());
     assert!(page.count("tcpwatch_http_connections_total") > u64::try_from(crowd.len()).unwrap());
     let cap = u64::try_from(limits.connections).unwrap();
@@ -47,10 +47,10 @@ fn ten_thousand_requests_at_once_do_not_keep_a_scrape_out() {
     let server = start(Limits::default());
     let wanted = affordable(10_000);
     let mut crowd = Vec::with_capacity(wanted);
-    beside(server.local_addr(), 20, || {
+    beside(server.addresses()[0], 20, || {
         if crowd.is_empty() {
             crowd.extend((0..wanted).map(|_| {
-                let mut stream = connect(server.local_addr());
+                let mut stream = connect(server.addresses()[0]);
                 drop(stream.write(b"GET /metrics HTTP/1.1\r\nHost: t\r\n\r\n"));
                 stream
             }));
@@ -70,10 +70,11 @@ fn headers_that_trickle_are_cut_off_in_time_and_keep_nobody_out() {
     let _alone = alone();
     let limits = short();
     let server = start(limits);
-    let crowd: Vec<_> = (0..limits.connections / 2).map(|_| connect(server.local_addr())).collect();
+    let crowd: Vec<_> =
+        (0..limits.connections / 2).map(|_| connect(server.addresses()[0])).collect();
     let mut bytes = b"GET /metrics HTTP/1.1\r\nX: ".iter().chain([b'x'].iter().cycle());
     let begun = Instant::now();
-    beside(server.local_addr(), 20, || {
+    beside(server.addresses()[0], 20, || {
         loop {
             let byte = *bytes.next().unwrap();
             let alive = crowd.iter().filter(|stream| takes(stream, byte)).count();
@@ -84,7 +85,7 @@ fn headers_that_trickle_are_cut_off_in_time_and_keep_nobody_out() {
             thread::sleep(Duration::from_millis(20));
         }
     });
-    let slow = scrape(server.local_addr())
+    let slow = scrape(server.addresses()[0])
         .count("tcpwatch_http_connections_aborted_total{reason=\"slow\"}");
     assert_eq!(slow, u64::try_from(crowd.len()).unwrap());
 }
@@ -107,10 +108,10 @@ fn readers_that_never_read_are_reset_and_keep_nobody_out() {
     // Many requests, so that the responses do not fit into the kernel's buffers.
     let requests = "GET /metrics HTTP/1.1\r\nHost: t\r\n\r\n".repeat(40);
     let mut crowd = Vec::new();
-    beside(server.local_addr(), 20, || {
+    beside(server.addresses()[0], 20, || {
         if crowd.is_empty() {
             crowd.extend((0..limits.connections + 100).map(|_| {
-                let mut stream = narrow(server.local_addr());
+                let mut stream = narrow(server.addresses()[0]);
                 drop(stream.write(requests.as_bytes()));
                 stream
             }));
@@ -120,11 +121,11 @@ fn readers_that_never_read_are_reset_and_keep_nobody_out() {
     });
     // The kernel keeps nothing of them: no unsent response, no socket.
     let begun = Instant::now();
-    while sockets_at(server.local_addr()) > 0 {
-        assert!(begun.elapsed() < PATIENCE, "{} are left", sockets_at(server.local_addr()));
+    while sockets_at(server.addresses()[0]) > 0 {
+        assert!(begun.elapsed() < PATIENCE, "{} are left", sockets_at(server.addresses()[0]));
         thread::yield_now();
     }
-    let page = scrape(server.local_addr());
+    let page = scrape(server.addresses()[0]);
     let aborted = |reason| {
         page.count(&format!("tcpwatch_http_connections_aborted_total{{reason=\"{reason}\"}}"))
     };
@@ -151,7 +152,7 @@ fn a_reader_that_takes_some_now_and_then_is_cut_off_though_it_makes_progress() {
     let filling = "# filling\n".repeat(PAGE / 10);
     let pages = Paper { counters: server.counters(), filling, not_ready: Mutex::default() };
     let server = server.spawn(Arc::new(pages)).unwrap();
-    let mut stream = connect(server.local_addr());
+    let mut stream = connect(server.addresses()[0]);
     stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n").unwrap();
     // 6 MB/s: enough that no single write waits for a second, too slow for the whole response.
     let mut bytes = vec![0; 64 << 10];
@@ -171,7 +172,7 @@ fn a_reader_that_takes_some_now_and_then_is_cut_off_though_it_makes_progress() {
 #[test]
 fn a_connection_stays_open_between_requests_and_is_closed_when_idle_for_too_long() {
     let server = start(short());
-    let mut stream = connect(server.local_addr());
+    let mut stream = connect(server.addresses()[0]);
     let mut reply = [0; 4096];
     for _ in 0..3 {
         stream.write_all(b"GET /-/healthy HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
@@ -179,5 +180,5 @@ fn a_connection_stays_open_between_requests_and_is_closed_when_idle_for_too_long
         assert!(reply[..length].starts_with(b"HTTP/1.1 200 OK\r\n"));
     }
     assert_eq!(ended(&stream), b"");
-    assert_eq!(get(server.local_addr(), "/-/healthy").status, 200);
+    assert_eq!(get(server.addresses()[0], "/-/healthy").status, 200);
 }

@@ -17,8 +17,8 @@ use super::{
 #[test]
 fn a_header_too_large_is_refused_with_its_status() {
     let server = start(Limits::default());
-    beside(server.local_addr(), 20, || {
-        let mut stream = connect(server.local_addr());
+    beside(server.addresses()[0], 20, || {
+        let mut stream = connect(server.addresses()[0]);
         // Just above the limit, so that no byte is left unread and the response is not lost.
         let long = "x".repeat(8192 - b"GET /metrics HTTP/1.1\r\nX: ".len());
         stream.write_all(format!("GET /metrics HTTP/1.1\r\nX: {long}").as_bytes()).unwrap();
@@ -26,16 +26,16 @@ fn a_header_too_large_is_refused_with_its_status() {
         assert!(said.starts_with(b"HTTP/1.1 431 "), "{}", String::from_utf8_lossy(&said));
     });
     let malformed = "tcpwatch_http_connections_aborted_total{reason=\"malformed\"}";
-    assert!(scrape(server.local_addr()).count(malformed) > 0);
+    assert!(scrape(server.addresses()[0]).count(malformed) > 0);
 }
 
 #[test]
 fn an_endless_header_and_a_header_of_a_megabyte_are_not_read_to_the_end() {
     let server = start(Limits::default());
     let megabyte = "x".repeat(1 << 20);
-    beside(server.local_addr(), 20, || {
+    beside(server.addresses()[0], 20, || {
         for line in ["X: y\r\n", "X", &megabyte] {
-            let mut stream = connect(server.local_addr());
+            let mut stream = connect(server.addresses()[0]);
             drop(stream.write(b"GET /metrics HTTP/1.1\r\n"));
             let mut sent = 0;
             while stream.write_all(line.as_bytes()).is_ok() {
@@ -49,7 +49,7 @@ fn an_endless_header_and_a_header_of_a_megabyte_are_not_read_to_the_end() {
 #[test]
 fn more_headers_than_anybody_has_are_refused() {
     let server = start(Limits::default());
-    let mut stream = connect(server.local_addr());
+    let mut stream = connect(server.addresses()[0]);
     let many = "A: b\r\n".repeat(200);
     stream.write_all(format!("GET /metrics HTTP/1.1\r\n{many}\r\n").as_bytes()).unwrap();
     let said = ended(&stream);
@@ -69,10 +69,10 @@ fn garbage_is_answered_with_400_or_nothing() {
         Just(b"SSH-2.0-OpenSSH_9.2\r\n".to_vec()),
     ];
     let mut runner = TestRunner::new(ProptestConfig::with_cases(200));
-    beside(server.local_addr(), 50, || {
+    beside(server.addresses()[0], 50, || {
         runner
             .run(&garbage, |bytes| {
-                let mut stream = connect(server.local_addr());
+                let mut stream = connect(server.addresses()[0]);
                 drop(stream.write(&bytes));
                 drop(stream.shutdown(Shutdown::Write));
                 let said = ended(&stream);
@@ -86,14 +86,14 @@ fn garbage_is_answered_with_400_or_nothing() {
             .unwrap();
     });
     let malformed = "tcpwatch_http_connections_aborted_total{reason=\"malformed\"}";
-    assert!(scrape(server.local_addr()).count(malformed) > 0);
+    assert!(scrape(server.addresses()[0]).count(malformed) > 0);
 }
 
 #[test]
 fn who_closes_its_half_still_gets_the_whole_answer() {
     let server = start(Limits::default());
-    beside(server.local_addr(), 20, || {
-        let mut stream = connect(server.local_addr());
+    beside(server.addresses()[0], 20, || {
+        let mut stream = connect(server.addresses()[0]);
         stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
         stream.shutdown(Shutdown::Write).unwrap();
         assert_eq!(answer(stream).unwrap().status, 200);
@@ -104,7 +104,7 @@ fn who_closes_its_half_still_gets_the_whole_answer() {
 fn who_closes_its_half_before_or_within_a_request_is_let_go() {
     let server = start(Limits::default());
     for part in ["", "G", "GET /metrics HTTP/1.1\r\n"] {
-        let mut stream = connect(server.local_addr());
+        let mut stream = connect(server.addresses()[0]);
         stream.write_all(part.as_bytes()).unwrap();
         stream.shutdown(Shutdown::Write).unwrap();
         let said = ended(&stream);
@@ -115,7 +115,7 @@ fn who_closes_its_half_before_or_within_a_request_is_let_go() {
 #[test]
 fn a_body_is_not_waited_for() {
     let server = start(Limits::default());
-    let mut stream = connect(server.local_addr());
+    let mut stream = connect(server.addresses()[0]);
     stream
         .write_all(b"GET /-/healthy HTTP/1.1\r\nHost: t\r\nContent-Length: 1000000000000\r\n\r\n")
         .unwrap();
@@ -126,9 +126,9 @@ fn a_body_is_not_waited_for() {
 fn resets_in_the_middle_of_an_answer_disturb_nobody() {
     let _alone = alone();
     let server = start(Limits::default());
-    beside(server.local_addr(), 50, || {
+    beside(server.addresses()[0], 50, || {
         for asked in ["GET /metr", "GET /metrics HTTP/1.1\r\nHost: t\r\n\r\n"] {
-            let mut stream = connect(server.local_addr());
+            let mut stream = connect(server.addresses()[0]);
             drop(stream.write(asked.as_bytes()));
             if asked.ends_with("\r\n\r\n") {
                 stream.read_exact(&mut [0; 10]).unwrap();
@@ -137,5 +137,5 @@ fn resets_in_the_middle_of_an_answer_disturb_nobody() {
         }
     });
     let broken = "tcpwatch_http_connections_aborted_total{reason=\"broken\"}";
-    assert!(scrape(server.local_addr()).count(broken) > 0);
+    assert!(scrape(server.addresses()[0]).count(broken) > 0);
 }

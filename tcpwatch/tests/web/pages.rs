@@ -10,7 +10,7 @@ use super::client::{ask, get, paper, scrape, server, start};
 #[test]
 fn a_scrape_has_the_content_type_prometheus_wants() {
     let server = start(Limits::default());
-    let reply = scrape(server.local_addr());
+    let reply = scrape(server.addresses()[0]);
     assert_eq!(reply.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
     assert_eq!(reply.header("vary"), Some("Accept-Encoding"));
     assert_eq!(reply.header("content-encoding"), None);
@@ -19,10 +19,10 @@ fn a_scrape_has_the_content_type_prometheus_wants() {
 #[test]
 fn gzip_holds_the_same_page_and_only_for_who_takes_it() {
     let server = start(Limits::default());
-    let plain = scrape(server.local_addr());
+    let plain = scrape(server.addresses()[0]);
     let asking = |how: &str| {
         ask(
-            server.local_addr(),
+            server.addresses()[0],
             &format!(
                 "GET /metrics HTTP/1.1\r\nHost: t\r\nAccept-Encoding: {how}\r\nConnection: close\r\n\r\n"
             ),
@@ -45,9 +45,9 @@ fn gzip_holds_the_same_page_and_only_for_who_takes_it() {
 fn head_answers_as_get_does_but_for_the_body() {
     let server = start(Limits::default());
     for path in ["/", "/metrics", "/-/healthy", "/-/ready"] {
-        let whole = get(server.local_addr(), path);
+        let whole = get(server.addresses()[0], path);
         let head = ask(
-            server.local_addr(),
+            server.addresses()[0],
             &format!("HEAD {path} HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n"),
         );
         assert_eq!((head.status, head.body.len()), (200, 0), "{path}");
@@ -66,24 +66,24 @@ fn other_methods_are_told_which_ones_there_are_and_other_paths_that_there_is_not
                 "{method} {path} HTTP/1.1\r\nHost: t\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
             )
         };
-        let reply = ask(server.local_addr(), &request("/metrics"));
+        let reply = ask(server.addresses()[0], &request("/metrics"));
         assert_eq!((reply.status, reply.header("allow")), (405, Some("GET, HEAD")), "{method}");
-        assert_eq!(ask(server.local_addr(), &request("/x")).status, 404, "{method}");
+        assert_eq!(ask(server.addresses()[0], &request("/x")).status, 404, "{method}");
     }
-    assert_eq!(get(server.local_addr(), "/metrics/").status, 404);
-    assert_eq!(get(server.local_addr(), "/metrics?name[]=x").status, 200);
-    assert_eq!(get(server.local_addr(), "http://elsewhere/metrics").status, 200);
+    assert_eq!(get(server.addresses()[0], "/metrics/").status, 404);
+    assert_eq!(get(server.addresses()[0], "/metrics?name[]=x").status, 200);
+    assert_eq!(get(server.addresses()[0], "http://elsewhere/metrics").status, 200);
 }
 
 #[test]
 fn the_landing_page_says_the_version_and_links_to_all_others() {
     let server = start(Limits::default());
-    let reply = get(server.local_addr(), "/");
+    let reply = get(server.addresses()[0], "/");
     assert_eq!(reply.header("content-type"), Some("text/html; charset=utf-8"));
     assert!(reply.text().contains(&format!("tcpwatch {}", env!("CARGO_PKG_VERSION"))));
     for link in reply.text().split("href=\"").skip(1) {
         let path = link.split('"').next().unwrap();
-        assert_eq!(get(server.local_addr(), path).status, 200, "{path}");
+        assert_eq!(get(server.addresses()[0], path).status, 200, "{path}");
     }
 }
 
@@ -93,13 +93,13 @@ fn who_is_not_ready_says_why_and_is_healthy_nonetheless() {
     let paper = paper(&server);
     let pages = std::sync::Arc::clone(&paper);
     let server = server.spawn(pages).unwrap();
-    assert_eq!(get(server.local_addr(), "/-/ready").status, 200);
+    assert_eq!(get(server.addresses()[0], "/-/ready").status, 200);
     *paper.not_ready.lock().unwrap() = Some("the hooks are not attached".to_owned());
-    let reply = get(server.local_addr(), "/-/ready");
+    let reply = get(server.addresses()[0], "/-/ready");
     assert_eq!(reply.status, 503);
     assert_eq!(reply.text(), "tcpwatch is not ready: the hooks are not attached\n");
-    assert_eq!(get(server.local_addr(), "/-/healthy").status, 200);
-    let page = scrape(server.local_addr());
+    assert_eq!(get(server.addresses()[0], "/-/healthy").status, 200);
+    let page = scrape(server.addresses()[0]);
     assert_eq!(page.count("tcpwatch_http_requests_total{code=\"503\"}"), 1);
     assert_eq!(page.count("tcpwatch_http_requests_total{code=\"200\"}"), 2);
 }

@@ -66,7 +66,7 @@ const ASK: &[u8] = b"GET /metrics HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r
 /// the server reads its connections in the order in which bytes came.
 fn settle(server: &ServerHandle) {
     for _ in 0..3 {
-        assert_eq!(get(server.local_addr(), "/-/healthy").status, 200);
+        assert_eq!(get(server.addresses()[0], "/-/healthy").status, 200);
     }
 }
 
@@ -74,12 +74,12 @@ fn settle(server: &ServerHandle) {
 fn who_asks_while_a_page_is_made_shares_the_next_one() {
     let gate = Arc::new(Gate::default());
     let server = start(&gate, Limits::default());
-    let mut first = connect(server.local_addr());
+    let mut first = connect(server.addresses()[0]);
     first.write_all(ASK).unwrap();
     gate.begun(1);
     let crowd: Vec<_> = (0..100)
         .map(|_| {
-            let mut stream = connect(server.local_addr());
+            let mut stream = connect(server.addresses()[0]);
             stream.write_all(ASK).unwrap();
             stream
         })
@@ -90,7 +90,7 @@ fn who_asks_while_a_page_is_made_shares_the_next_one() {
     for stream in crowd {
         assert_eq!(answer(stream).unwrap().text(), "page 2\n");
     }
-    assert_eq!(get(server.local_addr(), "/metrics").text(), "page 3\n");
+    assert_eq!(get(server.addresses()[0], "/metrics").text(), "page 3\n");
     assert_eq!(gate.most_at_once.load(Ordering::Acquire), 1);
 }
 
@@ -99,14 +99,14 @@ fn a_page_whose_reader_went_away_is_finished_before_the_next_is_begun() {
     let gate = Arc::new(Gate::default());
     let server = start(&gate, Limits { make: Duration::from_millis(50), ..Limits::default() });
     // Ended by the server, too, after so short a time.
-    let reply = get(server.local_addr(), "/metrics");
+    let reply = get(server.addresses()[0], "/metrics");
     assert_eq!((reply.status, reply.text()), (503, "the page was not made within 50ms\n"));
     gate.begun(1);
-    assert_eq!(get(server.local_addr(), "/metrics").status, 503);
-    assert_eq!(get(server.local_addr(), "/-/healthy").status, 200);
+    assert_eq!(get(server.addresses()[0], "/metrics").status, 503);
+    assert_eq!(get(server.addresses()[0], "/-/healthy").status, 200);
     assert_eq!(gate.begun.load(Ordering::Acquire), 1);
     gate.open();
-    while get(server.local_addr(), "/metrics").status != 200 {}
+    while get(server.addresses()[0], "/metrics").status != 200 {}
     assert_eq!(gate.most_at_once.load(Ordering::Acquire), 1);
 }
 
@@ -123,17 +123,17 @@ fn a_page_that_panics_is_a_500_and_the_next_one_is_made() {
         }
     }
     let server = server().spawn(Arc::new(Once(AtomicUsize::new(0)))).unwrap();
-    let reply = get(server.local_addr(), "/metrics");
+    let reply = get(server.addresses()[0], "/metrics");
     assert_eq!(reply.status, 500);
     assert!(reply.text().starts_with("making the page failed: "), "{}", reply.text());
-    assert_eq!(get(server.local_addr(), "/metrics").text(), "well\n");
+    assert_eq!(get(server.addresses()[0], "/metrics").text(), "well\n");
 }
 
 #[test]
 fn an_answer_in_flight_is_finished_before_the_server_stops() {
     let gate = Arc::new(Gate::default());
     let server = start(&gate, Limits { stop: Duration::from_mins(1), ..Limits::default() });
-    let address = server.local_addr();
+    let address = server.addresses()[0];
     let mut asked = connect(address);
     asked.write_all(ASK).unwrap();
     gate.begun(1);

@@ -26,7 +26,7 @@ impl Messages {
     pub(crate) fn release() {
         let held = HELD.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(text) = held {
-            // A stderr that is closed leaves nobody to read it.
+            // With a closed stderr there is nowhere to write to.
             let _written = io::stderr().write_all(&text).is_ok();
         }
     }

@@ -30,7 +30,7 @@ pub(crate) fn ends<const WORDS: usize>(
     }
 }
 
-/// `None` if nobody has asked for one.
+/// `None` if the socket has none yet.
 pub(crate) fn cookie(head: &RecordHead) -> Option<Cookie> {
     (head.cookie != 0).then_some(Cookie(head.cookie))
 }

@@ -25,7 +25,7 @@ pub struct KnownSocket {
     pub socket: Cookie,
     /// In which network namespace.
     pub netns: Netns,
-    /// Its two ends; IPv4 in IPv6 (`::ffff:192.0.2.1`) is told as IPv4, as it is on the wire.
+    /// Its two ends; IPv4 in IPv6 (`::ffff:192.0.2.1`) is reported as IPv4, as it is on the wire.
     pub ends: Endpoints,
     /// Its state; of a timewait mini-socket the substate.
     pub state: TcpState,
@@ -35,7 +35,7 @@ pub struct KnownSocket {
     /// time in whole jiffies, zero when it is overdue; the timer wheel may let it end later, never
     /// earlier. Nothing for the other kinds.
     pub timer_left: Option<Duration>,
-    /// When the kernel told it, within the few hundred microseconds that one answer takes.
+    /// When the kernel reported it, within the few hundred microseconds that one answer takes.
     pub seen: KernelTime,
     /// How long ago the last segment came from the peer, in whole milliseconds (`tcpi_last_ack_recv`), if
     /// that was asked for.
@@ -47,7 +47,7 @@ pub struct KnownSocket {
     /// Its cgroup; nothing for mini-sockets, and from kernels before 5.9.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cgroup: Option<CgroupId>,
-    /// Who holds it; nobody when [`inode`](Self::inode) is 0 or no process has it open.
+    /// The process that holds it; none when [`inode`](Self::inode) is 0 or no process has it open.
     pub owner: Option<Process>,
 }
 

@@ -1,4 +1,4 @@
-//! The life of a mini-socket, told by its timer.
+//! The life of a mini-socket, as the events of its timer show it.
 
 pub use tcpwatch_common::{EarlyEnd, MiniKind, TimerEvent};
 

@@ -62,7 +62,7 @@ pub struct StateEvent {
     /// The task that made the change by a system call, in recordings of versions that had no records of
     /// owners.
     pub process: Option<Process>,
-    /// The application wants no FIN_WAIT_2 after `close()` (`TCP_LINGER2` below 0).
+    /// The application has asked for no FIN_WAIT_2 after `close()` (`TCP_LINGER2` below 0).
     pub no_fin_wait: bool,
     /// Data came before the handshake was done, or the answer to the SYN acknowledged data.
     pub fast_open: bool,
@@ -75,7 +75,7 @@ pub struct StateEvent {
     pub kept_back: bool,
     /// What the socket has done, with its last change if that was asked for.
     pub totals: Option<Box<SocketTotals>>,
-    /// This end sent a reset as it closed, told right after.
+    /// This end sent a reset as it closed, which is reported right after.
     pub reset_sent: bool,
     /// What else is known of a socket that closes: `FLAG_*` of [`tcpwatch_common::state_change`].
     pub closing: u16,

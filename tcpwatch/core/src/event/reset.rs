@@ -32,6 +32,6 @@ pub struct ResetEvent {
     pub direction: ResetDirection,
     /// It answers a segment that is no SYN; false also where that is not known.
     pub answers_no_syn: bool,
-    /// The kernel's reason, where it tells one (sent, since 6.10).
+    /// The kernel's reason, where it reports one (sent, since 6.10).
     pub why: Option<Arc<str>>,
 }

@@ -38,7 +38,7 @@ impl SegmentKind {
 pub struct RetransmitEvent {
     /// When.
     pub at: KernelTime,
-    /// Which socket; `None` for a half-open connection whose cookie nobody has asked for.
+    /// Which socket; `None` for a half-open connection that has no cookie yet.
     pub socket: Option<Cookie>,
     /// In which network namespace.
     pub netns: Netns,
@@ -60,7 +60,7 @@ pub struct RetransmitEvent {
     pub orphan: bool,
     /// The network below took it.
     pub sent: bool,
-    /// Of a half-open connection, when its timer was armed and when it is due, told right after.
+    /// Of a half-open connection, when its timer was armed and when it is due; reported right after.
     pub timer: Option<(Jiffies, Jiffies)>,
     /// Of a full socket, the times of the segment.
     pub times: Option<SegmentTimes>,

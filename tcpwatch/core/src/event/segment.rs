@@ -105,7 +105,7 @@ pub struct SegmentEvent {
     pub dropped_by: Option<u8>,
 }
 
-/// A link knows no sockets: it is about none.
+/// A segment on a link belongs to no socket.
 impl Shown for SegmentEvent {
     const NAME: &'static str = "segment";
 
@@ -122,7 +122,7 @@ impl Shown for SegmentEvent {
     }
 }
 
-/// The options of a TCP header that are told.
+/// The options of a TCP header that are reported.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TcpOptions {
     /// Maximum segment size.

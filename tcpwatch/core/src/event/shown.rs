@@ -22,7 +22,7 @@ pub trait Shown {
 /// The socket that an event concerns: the part that does not change from line to line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Subject {
-    /// Which socket; `None` for a mini-socket whose cookie nobody has asked for.
+    /// Which socket; `None` for a mini-socket that has no cookie yet.
     pub socket: Option<Cookie>,
     /// In which network namespace.
     pub netns: Netns,
@@ -30,7 +30,7 @@ pub struct Subject {
     pub ends: Endpoints,
     /// Its cgroup; of an accepted connection that of its listener.
     pub cgroup: Option<CgroupId>,
-    /// Who connected to whom; `None` for listeners and when nothing tells.
+    /// Who connected to whom; `None` for listeners and when it is not known.
     pub direction: Option<Direction>,
     /// The owner.
     pub process: Option<Process>,

@@ -72,7 +72,7 @@ impl Order {
         self.late
     }
 
-    /// Adds what the kernel tells only with the socket's next event.
+    /// Adds what the kernel reports only with the socket's next event.
     fn complete(&self, event: &mut Event) {
         match event {
             Event::State(change) => match change.to {
@@ -127,7 +127,7 @@ impl Order {
     }
 
     /// A timewait socket takes over, and then the full socket is closed (`tcp_time_wait` in
-    /// `net/ipv4/tcp_minisocks.c`). The socket's next event tells.
+    /// `net/ipv4/tcp_minisocks.c`). The socket's next event shows it.
     fn replaced_in(&self, mini: &MiniEvent) -> Option<TcpState> {
         if (mini.kind, mini.timer) != (MiniKind::TimeWait, TimerEvent::Start) {
             return None;
@@ -176,7 +176,7 @@ impl Order {
     }
 
     /// An orphan that enters FIN_WAIT_2 becomes a mini-socket at once, and that has a timer. The
-    /// socket's next event tells; looking further would cost most where most happens.
+    /// socket's next event shows it; looking further would cost most where most happens.
     fn timer_of(&self, change: &StateEvent) -> Option<(Jiffies, Jiffies)> {
         let next = self.soon_after(change.at).find(|later| match later {
             Event::Mini(mini) => mini.socket == Some(change.socket),

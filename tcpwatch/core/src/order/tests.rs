@@ -198,7 +198,7 @@ fn armed(at_us: u64, due: u64) -> MiniEvent {
     }
 }
 
-/// The timer that a SYN+ACK is told to have got, armed and due.
+/// The timer that is reported for a SYN+ACK, armed and due.
 fn timer(trigger: Trigger, minis: impl IntoIterator<Item = MiniEvent>) -> Option<(u64, u64)> {
     let minis = minis.into_iter().map(Event::Mini);
     let Event::Retransmit(again) = first([syn_ack(trigger)].into_iter().chain(minis)) else {

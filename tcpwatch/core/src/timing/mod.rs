@@ -38,7 +38,7 @@ pub use window_probes::{ProbeOptions, window_probes};
 
 /// The RTO before there is a measured round trip (`TCP_TIMEOUT_INIT`, `include/net/tcp.h`).
 const TIMEOUT_INIT: Duration = Duration::from_secs(1);
-/// The least RTO, unless told otherwise (`TCP_RTO_MIN`, `include/net/tcp.h`).
+/// The least RTO, unless it is set otherwise (`TCP_RTO_MIN`, `include/net/tcp.h`).
 const RTO_MIN: Duration = Duration::from_millis(200);
 /// The greatest RTO (`TCP_RTO_MAX`, `include/net/tcp.h`), which can be lowered since 6.15.
 const RTO_MAX: Duration = Duration::from_mins(2);

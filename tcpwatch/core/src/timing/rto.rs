@@ -1,5 +1,5 @@
 //! `FIN_WAIT_1`, `CLOSING`, `LAST_ACK`, and data in `ESTABLISHED` and `CLOSE_WAIT`: when what
-//! nobody acknowledged is sent again, and when the connection is given up.
+//! was not acknowledged is sent again, and when the connection is given up.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ pub struct RtoOptions {
     pub user_timeout: Option<Duration>,
 }
 
-/// The schedule of a FIN or of data that nobody acknowledges, from the first transmission.
+/// The schedule of a FIN or of data that is not acknowledged, from the first transmission.
 ///
 /// The end comes with time: counted from the first retransmission by the RTO, as much as the
 /// retries would take that start at 200 ms and double, whatever the socket's own RTO is

@@ -15,7 +15,7 @@ pub struct SynOptions {
     pub user_timeout: Option<Duration>,
 }
 
-/// The schedule of a SYN that nobody answers, from the first SYN.
+/// The schedule of a SYN that is not answered, from the first SYN.
 ///
 /// After [`Sysctls::syn_linear_timeouts`] retransmissions (since 6.5) the wait doubles with each.
 /// The end comes with the retries and linear timeouts used up, or with as much time gone as the

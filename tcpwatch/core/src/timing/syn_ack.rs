@@ -29,7 +29,7 @@ pub fn syn_ack(sysctls: &Sysctls, retries: Option<u8>, rate: TickRate) -> Schedu
 }
 
 /// How old a half-open connection is at least whose timer has so long to run. Each wait is twice the one before, so
-/// that the wait which is left tells how many were before it; how many SYN+ACKs were sent does not, because those for
+/// that the wait which is left shows how many were before it; how many SYN+ACKs were sent does not, because those for
 /// a SYN that came again are counted too and move the timer.
 #[must_use]
 pub fn half_open_at_least(left: Duration) -> Duration {

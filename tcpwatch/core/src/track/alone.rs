@@ -125,7 +125,7 @@ impl Tracker {
         self.minis.get(key).is_some_and(|mini| is_it(mini))
     }
 
-    /// A full socket is closed, and nobody knows whether a timewait socket goes on: its beginning may be
+    /// A full socket is closed, and it is not known whether a timewait socket replaces it: its beginning may be
     /// lost. Its timer will say so, or a comparison with what exists that it is gone.
     pub(super) fn go_on(&mut self, event: &StateEvent, mut connection: FullSocket) {
         let mut mini =

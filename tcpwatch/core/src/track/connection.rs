@@ -26,7 +26,7 @@ pub(super) struct FullSocket {
     pub(super) seen: KernelTime,
     /// Known only from the snapshot: events older than `seen` are no contradiction.
     pub(super) from_snapshot: bool,
-    /// A mini-socket has taken over; what the kernel still says of the full socket is its burial.
+    /// A mini-socket has taken over; what the kernel still reports of the full socket is its removal.
     pub(super) replaced: bool,
     /// The timer of its state was shown with it.
     pub(super) has_timer: bool,
@@ -80,7 +80,7 @@ impl Tracker {
         self.keep(known.socket, Box::new(connection));
     }
 
-    /// A connection to a port on which somebody listens came in. Without a listener nothing tells:
+    /// A connection to a port with a listener came in. Without a listener it is not known:
     /// it may have been closed meanwhile.
     pub(super) fn accepted(&self, known: &KnownSocket) -> Option<Direction> {
         self.listeners.find(known.netns, &known.ends.local).map(|_| Direction::Incoming)

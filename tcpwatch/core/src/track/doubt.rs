@@ -21,7 +21,7 @@ use crate::{
 /// Pause before the first question; it doubles with each.
 const FIRST_PAUSE: Duration = Duration::from_millis(2);
 
-/// Pause before a question that nobody could be asked: by then the namespaces are listed anew.
+/// Pause before a question that could not be asked: by then the namespaces are listed anew.
 const NEXT_TRY: Duration = Duration::from_secs(1);
 
 /// Questions to ask, the most urgent first.
@@ -85,7 +85,7 @@ impl Tracker {
         }
     }
 
-    /// The kernel's answer: if the socket is in TIME_WAIT by now, the time that is left tells when
+    /// The kernel's answer: if the socket is in TIME_WAIT by now, the time that is left shows when
     /// it entered it, to a tick.
     pub fn answer(&mut self, known: &KnownSocket, mut out: impl FnMut(TrackedEvent)) {
         let key = MiniKey { netns: known.netns, ends: known.ends };

@@ -10,7 +10,7 @@ use crate::event::{KernelTime, KnownSocket, MiniKind, TcpState};
 pub struct Existing {
     /// When the kernel was asked about it.
     pub at: KernelTime,
-    /// Whose.
+    /// Its socket and owner.
     pub subject: Subject,
     /// Its state.
     pub state: TcpState,

@@ -1,4 +1,4 @@
-//! The life of one connection, gathered from its changes, and told once when its last trace is gone.
+//! The life of one connection, gathered from its changes, and reported once, after its last socket is gone.
 
 use std::time::Duration;
 
@@ -122,7 +122,7 @@ impl ClosedBy {
 pub struct Connection {
     /// When it was gone.
     pub at: KernelTime,
-    /// Whose.
+    /// Its socket and owner.
     pub subject: Subject,
     /// It was there before the first event.
     pub existed: bool,

@@ -29,8 +29,8 @@ fn contradict(known: &Endpoints, now: &Endpoints) -> bool {
 }
 
 impl Tracker {
-    /// Records up to this moment were lost. What is told only because no record contradicts it is not
-    /// told any more, until a [`Census`] decides.
+    /// Records up to this moment were lost. What is reported only because no record contradicts it is not
+    /// reported any more, until a [`Census`] decides.
     pub fn lost(&mut self, until: KernelTime) {
         self.lost_until = Some(until).max(self.lost_until);
     }
@@ -46,7 +46,7 @@ impl Tracker {
         lost.is_some_and(|lost| lost.after(HALF_OPEN) >= at)
     }
 
-    /// An accepted socket was half-open, nobody knows since when; or, with a SYN cookie, for no time at all.
+    /// An accepted socket was half-open, since when is not known; or, with a SYN cookie, for no time at all.
     pub(super) fn infer_request(
         &mut self,
         connection: &mut FullSocket,
@@ -229,7 +229,7 @@ pub(super) fn may_go_on(event: &StateEvent, reset: Option<ResetDirection>) -> bo
 }
 
 impl Tracker {
-    /// Would an end be told with this event only because another record has not come? Then it has to be
+    /// Would an end be reported with this event only because another record has not come? Then it has to be
     /// known whether one was lost.
     #[must_use]
     pub fn relies_on_silence(&self, event: &Event) -> bool {

@@ -69,7 +69,7 @@ pub const SOCKET_BYTES: usize = 264;
 pub const LIFE_BYTES: usize = 384;
 /// Namespaces whose sysctls are remembered at most.
 const MAX_NAMESPACES: usize = 1 << 12;
-/// Closed sockets that are remembered: what is still told of them comes within microseconds.
+/// Closed sockets that are remembered: what is still reported of them follows within microseconds.
 const MAX_CLOSED: usize = 64;
 
 const _: () = {
@@ -85,7 +85,7 @@ pub struct Reliance {
     pub gapless: bool,
     /// The timers of mini-sockets are watched.
     pub minis: bool,
-    /// Every connection's life is to be told when its last trace is gone.
+    /// Every connection's life is to be reported when its last socket is gone.
     #[serde(default)]
     pub lives: bool,
     /// Ticks per second.
@@ -118,7 +118,7 @@ pub struct Tracker {
     stays: Stays,
     listeners: Listeners,
     sysctls: HashMap<Netns, Sysctls, FxBuildHasher>,
-    /// Sockets that did not close normally, the last ones: a reset or an error may be told after.
+    /// Sockets that did not close normally, the last ones: a reset or an error may be reported after it.
     closed: VecDeque<Subject>,
     tally: Tally,
     /// Timers of half-open connections that are not known, the last ones that stopped.

@@ -1,5 +1,5 @@
 //! Listeners' queues: what was read of them goes onto the line of what happens next to the connection, and into
-//! its life; what they drop, which no hook tells of, onto that of the next SYN that comes through.
+//! its life; what they drop, which no hook reports, onto that of the next SYN that comes through.
 
 use std::{collections::VecDeque, time::Duration};
 

@@ -14,7 +14,7 @@ use crate::event::{ResetDirection, StateEvent, TcpState};
 ///
 /// The kernel replaces a full socket by a mini-socket without a word and then reports CLOSED for the
 /// full one (`tcp_time_wait` in `net/ipv4/tcp_minisocks.c`). Where the mini-sockets' timers are
-/// watched, that burial never comes here; a CLOSED that does is an end.
+/// watched, that removal is never seen here; a CLOSED that does is an end.
 pub(super) fn of_change(
     event: &StateEvent,
     reset: Option<ResetDirection>,

@@ -50,7 +50,7 @@ const NEVER: KernelTime = KernelTime(u64::MAX);
 /// The sockets to look at, and what was counted.
 #[derive(Debug, Default)]
 pub(super) struct Stays {
-    /// Somebody wants to know.
+    /// It is asked for.
     wanted: bool,
     looks: BinaryHeap<Reverse<(KernelTime, Id)>>,
     rounds: HashMap<StayKind, Round, FxBuildHasher>,

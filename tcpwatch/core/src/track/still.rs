@@ -18,7 +18,7 @@ use crate::event::{
 pub struct Still {
     /// When the kernel was asked about it.
     pub at: KernelTime,
-    /// Whose.
+    /// Its socket and owner.
     pub subject: Subject,
     /// The state.
     pub state: TcpState,

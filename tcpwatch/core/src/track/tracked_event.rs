@@ -18,7 +18,7 @@ use crate::{
 pub struct Change {
     /// When, by the kernel's clock.
     pub at: KernelTime,
-    /// Whose.
+    /// Its socket and owner.
     pub subject: Subject,
     /// State that was left.
     pub from: TcpState,
@@ -95,12 +95,12 @@ impl Handshake {
     }
 }
 
-/// The kernel started the timer of a state, again or at last; the state goes on.
+/// The kernel started the timer of a state, again or at last; the state stays.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Restart {
     /// When.
     pub at: KernelTime,
-    /// Whose.
+    /// Its socket and owner.
     pub subject: Subject,
     /// The state.
     pub state: TcpState,
@@ -120,7 +120,7 @@ pub struct Restart {
 pub struct TrackedRetransmit {
     /// When.
     pub at: KernelTime,
-    /// Whose.
+    /// Its socket and owner.
     pub subject: Subject,
     /// In which state.
     pub state: TcpState,
@@ -149,13 +149,13 @@ pub struct TrackedRetransmit {
 pub struct TrackedReset {
     /// When.
     pub at: KernelTime,
-    /// Whose.
+    /// Its socket and owner.
     pub subject: Subject,
     /// In which state; `None` without a socket.
     pub state: Option<TcpState>,
     /// Which way.
     pub direction: ResetDirection,
-    /// The kernel's reason, where it tells one.
+    /// The kernel's reason, where it reports one.
     pub why: Option<Arc<str>>,
 }
 

@@ -24,7 +24,7 @@ pub enum WaitsFor {
     Acknowledgment,
     /// The peer's FIN.
     PeerFin,
-    /// The application's `accept()`: of a connection that nobody has accepted, and of a listener with such
+    /// The application's `accept()`: of a connection that was not accepted, and of a listener with such
     /// connections.
     Accept,
     /// The application's `close()` or `shutdown()`.
@@ -193,7 +193,7 @@ fn waits_for(waiter: &Waiter, unsent: Option<u32>, in_flight: Option<u32>) -> Op
         TcpState::Listen if waiter.receive_queue == 0 => WaitsFor::Connection,
         TcpState::Listen => WaitsFor::Accept,
         TcpState::TimeWait => WaitsFor::Timer,
-        // Only a connection that nobody has accepted has no file in these states.
+        // Only a connection that was not accepted has no file in these states.
         TcpState::Established | TcpState::CloseWait if known.inode == 0 => WaitsFor::Accept,
         TcpState::Established if timer == Some(SocketTimerKind::WindowProbe) => WaitsFor::Window,
         TcpState::Established

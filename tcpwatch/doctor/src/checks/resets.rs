@@ -78,7 +78,7 @@ impl Resets {
     fn add(&mut self, connection: &Connection, (kind, state): (Kind, TcpState)) {
         let subject = &connection.subject;
         let owner = OwnerKey::of(subject);
-        // Health checkers open a connection and take it down by a reset, which costs nobody anything.
+        // Health checkers open a connection and take it down by a reset, which does no harm.
         let totals = connection.totals;
         let is_empty = totals.is_some_and(|totals| totals.sent == 0 && totals.received == 0);
         if is_empty && kind != Kind::ResetUnread {

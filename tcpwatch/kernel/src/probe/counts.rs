@@ -16,7 +16,7 @@ use crate::clock;
 /// How long an event of a timer waits for the next one, which explains it.
 const EXPLAINED_WITHIN: Duration = Duration::from_nanos(DECIDED_WITHIN_NS);
 
-/// Whose sockets the kernel side counts.
+/// Which sockets the kernel side counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Counting {
     /// Nobody's.
@@ -38,7 +38,7 @@ pub struct Counts {
     open: OpenCounts,
     /// Mini-sockets that the kernel side's table has room for.
     pub room: u32,
-    /// What was told last.
+    /// What was returned last.
     told: Box<[u64; WORDS]>,
 }
 

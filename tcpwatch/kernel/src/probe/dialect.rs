@@ -1,4 +1,4 @@
-//! What tracepoints tell on the running kernel, from its BTF: arguments that not every version has,
+//! What tracepoints report on the running kernel, from its BTF: arguments that not every version has,
 //! and the names of numbers that differ between versions.
 
 use tcpwatch_core::decode::ResetReasons;
@@ -12,9 +12,9 @@ pub(super) const RESET_REASONS: &str = "sk_rst_reason";
 /// What differs between kernels.
 #[derive(Clone, Debug, Default)]
 pub struct Dialect {
-    /// `tcp_retransmit_skb` tells whether the segment was sent (since 6.17).
+    /// `tcp_retransmit_skb` reports whether the segment was sent (since 6.17).
     pub retransmit_has_error: bool,
-    /// `tcp_send_reset` tells why (since 6.10).
+    /// `tcp_send_reset` reports why (since 6.10).
     pub reset_has_reason: bool,
     /// Names of the reasons.
     pub reset_reasons: ResetReasons,

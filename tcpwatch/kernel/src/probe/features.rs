@@ -105,7 +105,7 @@ impl Facts {
     #[must_use]
     pub fn blind_spots(&self) -> Vec<(&'static str, &'static str)> {
         let mut spots = Vec::new();
-        if !self.may(Capability::CAP_SYS_ADMIN) {
+        if !self.enters_namespaces() {
             spots.push((
                 "what other network namespaces had before, and their sysctls",
                 "entering them takes CAP_SYS_ADMIN (sudo has it)",
@@ -121,6 +121,12 @@ impl Facts {
             ));
         }
         spots
+    }
+
+    /// Whether this process could enter other network namespaces.
+    #[must_use]
+    pub fn enters_namespaces(&self) -> bool {
+        self.may(Capability::CAP_SYS_ADMIN)
     }
 
     /// Refuses what cannot work, before the kernel refuses it with fewer words.

@@ -36,13 +36,13 @@ pub struct Filters {
     pub states: Vec<TcpState>,
     /// Only this network namespace.
     pub netns: Option<Netns>,
-    /// What is to be told of them.
+    /// What is to be reported of them.
     pub tells: Tells,
     /// Is it watched which processes receive and send?
     pub holders: bool,
 }
 
-/// How much the kernel side tells of the sockets that pass the filters.
+/// How much the kernel side reports of the sockets that pass the filters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Tells {
     /// Changes, retries, resets and errors.

@@ -10,7 +10,7 @@ pub struct HookSpec {
     pub program: &'static str,
     /// Name of the BTF tracepoint.
     pub tracepoint: &'static str,
-    /// What it tells, in a few words.
+    /// What it reports, in a few words.
     pub tells: &'static str,
     /// Its block of counters.
     pub counters: counter::Hook,
@@ -29,7 +29,7 @@ pub enum Need {
     MiniSockets,
     /// All but who holds accepted sockets before they are closed.
     Holders,
-    /// All but what it tells, for which kernel structures of this kind must be readable.
+    /// All but what it reports, for which kernel structures of this kind must be readable.
     Optional(Reads),
 }
 

@@ -1,4 +1,4 @@
-//! The kernel's type information comes in as a file; the few types that tcpwatch asks for by name go
+//! The kernel's type information is read from a file; the few types that tcpwatch asks for by name go
 //! out.
 //!
 //! A kernel has some 130,000 types. They are neither parsed nor kept: the file is mapped, one pass

@@ -34,7 +34,7 @@ pub enum LayoutError {
     NoBtf {
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// Why it cannot be used.
         #[source]
         source: btf_rs::Error,
     },
@@ -104,7 +104,7 @@ pub struct KernelLayout {
     pub totals: Result<Vec<FieldOffset>, LayoutError>,
     /// Offsets that counting needs besides.
     pub counting: Result<Vec<FieldOffset>, LayoutError>,
-    /// What tracepoints tell here.
+    /// What tracepoints report on this kernel.
     pub dialect: Dialect,
     /// A task can be preempted inside a program on a tracepoint.
     pub preemptible: bool,

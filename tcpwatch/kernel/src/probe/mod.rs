@@ -81,7 +81,7 @@ pub struct Probes {
     pub symbols: Symbols,
     /// Why there are none, though mini-sockets are watched.
     pub early_ends_off: Option<String>,
-    /// What tracepoints tell here.
+    /// What tracepoints report on this kernel.
     pub dialect: Dialect,
     /// Why the last change of a socket does not bring what it has done.
     pub totals_off: Option<String>,
@@ -98,18 +98,18 @@ pub struct Probes {
 /// Why the life of mini-sockets is not watched.
 #[derive(Debug, thiserror::Error)]
 pub enum MinisOff {
-    /// Their timers cannot be told from others.
+    /// Their timers cannot be told apart from others.
     #[error("{listed}; and {learned}")]
     Handlers {
-        /// Why not by the kernel's list.
+        /// Why the kernel's list of symbols does not serve.
         listed: SymbolsError,
-        /// Why not by sockets of one's own.
+        /// Why sockets of one's own do not serve.
         learned: LearnError,
     },
     /// Their memory cannot be read.
     #[error("{0}")]
     Layout(String),
-    /// Nothing that is to be told needs it.
+    /// Nothing that is to be reported needs it.
     #[error("not asked for")]
     NotAsked,
     /// A hook was refused.
@@ -245,7 +245,7 @@ impl Probes {
         Ok(tap)
     }
 
-    /// What cannot be told here and why, once for hooks that tell the same.
+    /// What cannot be reported on this kernel and why, once for hooks that report the same.
     pub fn missing(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let mut told = HashSet::new();
         self.off
@@ -280,7 +280,7 @@ impl Probes {
     }
 }
 
-/// What names of functions tell.
+/// What the names of functions say.
 pub const EARLY_ENDS: &str = "why TIME_WAIT, FIN_WAIT_2 and SYN_RECV end early";
 
 /// A ring that nothing is written to; the smallest there can be.

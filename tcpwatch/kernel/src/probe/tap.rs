@@ -102,7 +102,7 @@ impl Tap {
         Ok((tap, counted))
     }
 
-    /// Taps a link: from its return on, every segment on the interface is told as one of the namespace
+    /// Taps a link: from its return on, every segment on the interface is reported as one of the namespace
     /// `inode`. `netns` leads there and is not needed afterwards; `ifindex` is the interface's number,
     /// which no other interface of the machine may have.
     ///

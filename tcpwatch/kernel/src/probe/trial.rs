@@ -70,7 +70,7 @@ pub enum Tried {
     Works,
     /// It happened, and its hook, attached, did not see it.
     Invisible,
-    /// Its hook is not attached; why is told with the hook.
+    /// Its hook is not attached; the reason stands with the hook.
     Off,
     /// It did not happen, for this reason.
     Not(String),

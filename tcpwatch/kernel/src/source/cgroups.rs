@@ -70,7 +70,7 @@ impl CgroupNames {
         self.strangers.extend(new.into_iter().filter(|id| !self.names.contains_key(id)));
     }
 
-    /// The name of a cgroup that [`learn`](Self::learn) was told of. Several may share one.
+    /// The name of a cgroup that was handed to [`learn`](Self::learn). Several may share one.
     #[must_use]
     pub fn name(&self, id: u64) -> Option<&Arc<str>> {
         self.names.get(&id)
@@ -126,7 +126,7 @@ fn is_unit(name: &OsStr) -> bool {
     extension.is_some_and(|it| it == "service" || it == "scope")
 }
 
-/// A container's number is told as its first twelve digits, as its manager does.
+/// A container's number is shown as its first twelve digits, as its manager does.
 fn short(name: &OsStr) -> Arc<str> {
     const WHOLE: usize = 64;
     const SHOWN: usize = 12;

@@ -1,5 +1,5 @@
 //! Where events come from: the kernel's ring, the sockets that existed at the start, recordings; and
-//! what the kernel was told about waiting.
+//! the sysctls about waiting.
 
 pub mod cgroup_paths;
 pub mod cgroups;

@@ -25,8 +25,9 @@ pub struct RecordingFile {
     file: BufWriter<File>,
     /// Something was written since the last flush.
     written: bool,
-    /// Absent for what is no regular file, as a pipe: there is nothing to wait for.
     disk: Option<Disk>,
+    /// Not so for a pipe: there is nothing to wait for.
+    has_disk: bool,
 }
 
 /// The thread that calls `fdatasync`. It ends when this is dropped.
@@ -39,11 +40,21 @@ impl RecordingFile {
     /// Creates the file, or empties one that exists.
     ///
     /// # Errors
-    /// If it cannot be created or the thread that brings it to the disk cannot be started.
+    /// If it cannot be created.
     pub fn create(path: &Path) -> io::Result<Self> {
         let file = File::create(path)?;
-        let disk = if file.metadata()?.is_file() { Some(Disk::of(&file)?) } else { None };
-        Ok(Self { file: BufWriter::with_capacity(COLLECTED, file), written: false, disk })
+        let has_disk = file.metadata()?.is_file();
+        let file = BufWriter::with_capacity(COLLECTED, file);
+        Ok(Self { file, written: false, disk: None, has_disk })
+    }
+
+    /// The thread that brings the file to the disk is started when there is something to bring: privileges that are not
+    /// needed any more are gone then, and it gets none of them.
+    fn disk(&mut self) -> io::Result<&Disk> {
+        Ok(match &mut self.disk {
+            Some(disk) => disk,
+            none => none.insert(Disk::of(self.file.get_ref())?),
+        })
     }
 }
 
@@ -59,7 +70,7 @@ impl Write for RecordingFile {
             return Ok(());
         }
         self.file.flush()?;
-        self.disk.as_ref().map_or(Ok(()), Disk::demand)
+        if self.has_disk { self.disk()?.demand() } else { Ok(()) }
     }
 }
 

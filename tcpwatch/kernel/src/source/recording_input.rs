@@ -15,21 +15,23 @@ const GZIP: [u8; 2] = [0x1f, 0x8b];
 /// Bytes read to learn what the file is; they are what the first look into the returned buffer shows.
 const FIRST: u64 = 32;
 
-/// What `path` holds, unpacked if gzip packed it; `-` is standard input. A pipe is read as far as it
-/// goes, so that what is replayed need not be a file.
+/// Opens `path`, and reads nothing yet; `-` is standard input. What is replayed need not be a file.
 ///
 /// # Errors
-/// If it cannot be opened or its first bytes cannot be read.
-pub fn open(path: &Path) -> io::Result<Box<dyn BufRead>> {
-    let input: Box<dyn Read> = if path.as_os_str() == STANDARD_INPUT {
+/// If it cannot be opened.
+pub fn open(path: &Path) -> io::Result<Box<dyn Read>> {
+    Ok(if path.as_os_str() == STANDARD_INPUT {
         Box::new(io::stdin().lock())
     } else {
         Box::new(File::open(path)?)
-    };
-    unpacked(input)
+    })
 }
 
-fn unpacked(input: impl Read + 'static) -> io::Result<Box<dyn BufRead>> {
+/// What an input holds, unpacked if gzip packed it.
+///
+/// # Errors
+/// If its first bytes cannot be read.
+pub fn unpacked(input: impl Read + 'static) -> io::Result<Box<dyn BufRead>> {
     let mut input = BufReader::new(input);
     let mut first = Vec::new();
     input.by_ref().take(FIRST).read_to_end(&mut first)?;

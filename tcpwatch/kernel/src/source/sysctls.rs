@@ -38,7 +38,7 @@ pub enum SysctlError {
     Enter {
         /// Which one.
         netns: Netns,
-        /// Why not.
+        /// Why it could not be read.
         source: EnterError,
     },
 }

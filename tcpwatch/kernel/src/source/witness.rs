@@ -1,4 +1,4 @@
-//! Asks the kernel by `sock_diag` what no hook tells: which sockets exist, and what single sockets
+//! Asks the kernel by `sock_diag` what no hook reports: which sockets exist, and what single sockets
 //! are at. A kernel that does not answer makes the log poorer, not wrong.
 
 use std::{thread, time::Duration};

@@ -1,4 +1,4 @@
-//! Options of sockets that no crate knows by type.
+//! Options of sockets for which no crate has a type.
 
 use std::{
     io,

@@ -1,4 +1,4 @@
-//! Segments that are sent again because a filter drops what comes in.
+//! Segments that are sent again because a filter drops incoming segments.
 
 use std::{
     io::{self, Write as _},

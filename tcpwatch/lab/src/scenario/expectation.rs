@@ -26,7 +26,7 @@ pub struct Expectation {
 pub enum Claim {
     /// A connection goes through exactly these states.
     Path(Vec<TcpState>),
-    /// A state is entered, and how the stay in it goes on and ends.
+    /// A state is entered, and how long the stay in it lasts and how it ends.
     Stay(ExpectedStay),
     /// A state is never entered.
     Never(TcpState),

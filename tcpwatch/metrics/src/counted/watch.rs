@@ -18,7 +18,7 @@ const AT_LATEST: Duration = Duration::from_mins(5);
 const SOON: Duration = Duration::from_secs(30);
 /// Goes through all sockets when it is time.
 pub(super) fn chore(ledger: Arc<Ledger>, scope: SnapshotScope, losses: Arc<Losses>) -> Chore {
-    let mut walks = Walks { ledger, scope, losses, last: None, before: None };
+    let mut walks = Walks { ledger, scope, losses, last: None, before: None, gave_up: false };
     Box::new(move || walks.walk_if_due())
 }
 
@@ -33,6 +33,8 @@ struct Walks {
     /// out: that exists for some seconds and is in no list (`cleanup_net` in `net/core/net_namespace.c`), or for minutes
     /// if an orphan holds it.
     before: Option<(Instant, Rows)>,
+    /// A walk failed: the privileges for it have been given up.
+    gave_up: bool,
 }
 
 impl Walks {
@@ -40,7 +42,7 @@ impl Walks {
     fn walk_if_due(&mut self) -> Duration {
         let skipped = self.skipped();
         let is_due = |(at, known): (Instant, u64)| skipped != known || at.elapsed() >= AT_LATEST;
-        if !self.last.is_none_or(is_due) {
+        if self.gave_up || !self.last.is_none_or(is_due) {
             return SOON;
         }
         let now = Instant::now();
@@ -53,7 +55,10 @@ impl Walks {
     fn walk(&mut self, now: Instant) {
         let unmet = match self.ledger.walk(self.scope) {
             Ok(unmet) => unmet,
-            Err(error) => return report(Err(error)),
+            Err(error) => {
+                self.gave_up = true;
+                return report(Err(error));
+            }
         };
         self.ledger.restore(&unmet);
         match &self.before {

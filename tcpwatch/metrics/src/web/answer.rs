@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{
     HeaderMap, Method, Request, Response, StatusCode,
-    header::{ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue, VARY},
+    header::{ALLOW, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue, VARY},
 };
 use tokio::time::timeout;
 
@@ -14,11 +14,12 @@ use super::{
     Limits, Pages,
     accept_encoding::takes_gzip,
     counters::Counters,
+    gate::{Gate, with_headers},
     page::{Coding, PageMaker},
 };
 
 const HTML: &str = "text/html; charset=utf-8";
-const TEXT: &str = "text/plain; charset=utf-8";
+pub(super) const TEXT: &str = "text/plain; charset=utf-8";
 /// The content type that Prometheus 3 requires.
 const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -63,15 +64,47 @@ pub(super) struct Responder {
     maker: PageMaker,
     counters: Counters,
     limits: Limits,
+    pub(super) gate: Gate,
 }
 
 impl Responder {
-    pub(super) fn new(pages: Arc<dyn Pages>, counters: Counters, limits: Limits) -> Self {
-        Self { maker: PageMaker::new(Arc::clone(&pages)), pages, counters, limits }
+    pub(super) fn new(
+        pages: Arc<dyn Pages>,
+        counters: Counters,
+        limits: Limits,
+        gate: Gate,
+    ) -> Self {
+        Self { maker: PageMaker::new(Arc::clone(&pages)), pages, counters, limits, gate }
     }
 
-    /// Responds to a request. A request's body is not read, and hyper omits the body of a response to HEAD.
-    pub(super) async fn answer<B>(&self, request: &Request<B>) -> WebResponse {
+    /// Responds to a request; calls `begin` when it is let in. A request's body is not read, and hyper omits the body of
+    /// a response to HEAD.
+    pub(super) async fn answer<B>(
+        &self,
+        request: &Request<B>,
+        begin: impl FnOnce(),
+    ) -> WebResponse {
+        let Some(config) = self.gate.config() else {
+            begin();
+            return self.page(request).await;
+        };
+        if let Some(refusal) = self.gate.refusal(&config, request.headers()).await {
+            self.counters.answered(refusal.status());
+            return refusal;
+        }
+        begin();
+        with_headers(self.page(request).await, &config)
+    }
+
+    /// The response to a request that came without TLS, in the words of Go's `net/http`.
+    pub(super) fn lacks_tls(&self) -> WebResponse {
+        let words = "Client sent an HTTP request to an HTTPS server.\n";
+        let answer = with(answer(StatusCode::BAD_REQUEST, TEXT, words), CONNECTION, "close");
+        self.counters.answered(answer.status());
+        answer
+    }
+
+    async fn page<B>(&self, request: &Request<B>) -> WebResponse {
         let answer = match route(request.method(), request.uri().path()) {
             Route::Landing => answer(StatusCode::OK, HTML, LANDING),
             Route::Metrics => self.metrics(request.headers()).await,
@@ -116,7 +149,11 @@ impl Responder {
     }
 }
 
-fn answer(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> WebResponse {
+pub(super) fn answer(
+    status: StatusCode,
+    kind: &'static str,
+    body: impl Into<Bytes>,
+) -> WebResponse {
     let mut answer = Response::new(Full::new(body.into()));
     *answer.status_mut() = status;
     with(answer, CONTENT_TYPE, kind)

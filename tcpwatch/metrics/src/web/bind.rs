@@ -5,6 +5,7 @@ use std::{
     net::{SocketAddr, TcpListener},
 };
 
+use listenfd::ListenFd;
 use rustix::net::sockopt::set_socket_send_buffer_size;
 
 /// The accept queue; the kernel takes `net.core.somaxconn` if that is less (`__sys_listen`, net/socket.c).
@@ -45,6 +46,17 @@ pub enum BindError {
         /// The address that was tried.
         address: SocketAddr,
     },
+    /// No socket was passed.
+    #[error(
+        "no listening TCP socket was passed to this process (LISTEN_FDS); --web.systemd-socket is for a service that \
+         a .socket unit of systemd starts"
+    )]
+    NothingPassed,
+    /// What was passed is no listening TCP socket.
+    #[error(
+        "cannot use the sockets that were passed by systemd: {0}; they have to be listening TCP sockets"
+    )]
+    Passed(#[source] io::Error),
     /// Any other error.
     #[error(
         "cannot listen on {address}: {source}; choose another address with --web.listen-address"
@@ -55,6 +67,21 @@ pub enum BindError {
         /// The kernel's error.
         source: io::Error,
     },
+}
+
+/// The listening sockets that systemd passed.
+pub(super) fn passed() -> Result<Vec<TcpListener>, BindError> {
+    let mut passed = ListenFd::from_env();
+    let listeners =
+        (0..passed.len()).filter_map(|index| passed.take_tcp_listener(index).transpose());
+    let listeners: Vec<_> = listeners.collect::<io::Result<_>>().map_err(BindError::Passed)?;
+    for listener in &listeners {
+        let ready = listener
+            .set_nonblocking(true)
+            .and_then(|()| Ok(set_socket_send_buffer_size(listener, SEND_BUFFER_BYTES)?));
+        ready.map_err(BindError::Passed)?;
+    }
+    if listeners.is_empty() { Err(BindError::NothingPassed) } else { Ok(listeners) }
 }
 
 pub(super) fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {

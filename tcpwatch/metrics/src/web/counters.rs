@@ -4,20 +4,24 @@ use std::{
     error::Error,
     io,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
 };
 
 use hyper::StatusCode;
 
+use super::WebConfig;
 use crate::{collector::Collector, family::ScrapeFamily};
 
-/// The status codes of responses; hyper's own for malformed requests (400, 431) count as malformed connections.
-const CODES: [(StatusCode, &str); 5] = [
+/// The status codes of responses; hyper's own for malformed requests count as malformed connections.
+const CODES: [(StatusCode, &str); 8] = [
     (StatusCode::OK, "200"),
+    (StatusCode::BAD_REQUEST, "400"),
+    (StatusCode::UNAUTHORIZED, "401"),
     (StatusCode::NOT_FOUND, "404"),
     (StatusCode::METHOD_NOT_ALLOWED, "405"),
+    (StatusCode::TOO_MANY_REQUESTS, "429"),
     (StatusCode::INTERNAL_SERVER_ERROR, "500"),
     (StatusCode::SERVICE_UNAVAILABLE, "503"),
 ];
@@ -32,6 +36,8 @@ struct WebCounts {
     too_slow: AtomicU64,
     malformed: AtomicU64,
     broken: AtomicU64,
+    no_handshake: AtomicU64,
+    config: OnceLock<WebConfig>,
 }
 
 /// The server's counters; clones share them.
@@ -63,6 +69,21 @@ impl Counters {
 
     pub(super) fn open(&self, connections: usize) {
         self.0.open.store(u64::try_from(connections).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// The client took too long for the handshake of TLS.
+    pub(super) fn too_slow(&self) {
+        add(&self.0.too_slow);
+    }
+
+    /// The handshake of TLS failed.
+    pub(super) fn no_handshake(&self) {
+        add(&self.0.no_handshake);
+    }
+
+    /// The file whose state is shown, too.
+    pub(super) fn follow(&self, config: &WebConfig) {
+        let _first = self.0.config.set(config.clone()).is_ok();
     }
 
     /// A connection ended with an error.
@@ -115,12 +136,23 @@ impl Collector for Counters {
                 "tcpwatch_http_connections_aborted_total",
                 "Connections to this page's server that did not end in order: closed for a \
                  newer one at the cap (cap), too slow to send the request or to take the response \
-                 (slow), not HTTP (malformed), aborted by the client (broken).",
+                 (slow), not HTTP (malformed), aborted by the client (broken), no TLS or refused in its handshake \
+                 (tls).",
             )
             .with(&[("reason", "cap")], read(&counts.made_room))
             .with(&[("reason", "slow")], read(&counts.too_slow))
             .with(&[("reason", "malformed")], read(&counts.malformed))
-            .with(&[("reason", "broken")], read(&counts.broken)),
+            .with(&[("reason", "broken")], read(&counts.broken))
+            .with(&[("reason", "tls")], read(&counts.no_handshake)),
+        );
+        let is_current = counts.config.get().is_none_or(WebConfig::is_current);
+        families.push(
+            ScrapeFamily::gauge(
+                "tcpwatch_web_config_reload_success",
+                "1 if the file of --web.config.file, as it was last read, is in force, or there is none; 0 if it could \
+                 not be used, and the one before stays in force.",
+            )
+            .with(&[], f64::from(u8::from(is_current))),
         );
         families.push(
             ScrapeFamily::counter(

@@ -1,5 +1,8 @@
 //! Serves the pages of [`Pages`] over HTTP: `/metrics` for Prometheus, `/-/healthy`, `/-/ready` and a landing page. GET
-//! and HEAD only, HTTP/1 only, no TLS.
+//! and HEAD only, HTTP/1 only; TLS, users and a limit on requests by a configuration file ([`WebConfig`]).
+//!
+//! A request is answered in this order, and each step may be the last: a slot, the handshake within its time, the head
+//! of the request within its time, the limit on requests, the user; only then is a page made.
 //!
 //! Clients do not affect each other. A connection waits either for its peer (to send a request, to take a response) or
 //! for this process; [`turn`] tracks which. At the cap, the connection whose peer has kept it waiting for longest is
@@ -10,9 +13,14 @@
 mod accept_encoding;
 mod answer;
 mod bind;
+mod config;
+mod connection;
 mod counters;
+mod gate;
 mod limits;
+mod open;
 mod page;
+mod passwords;
 mod server;
 mod slots;
 mod stream;
@@ -20,6 +28,7 @@ mod thread;
 mod turn;
 
 pub use bind::BindError;
+pub use config::{ConfigError, WebConfig};
 pub use counters::Counters;
 pub use limits::Limits;
 pub use server::Server;

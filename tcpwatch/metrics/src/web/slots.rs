@@ -1,13 +1,9 @@
 //! A bounded number of open connections: at the cap, the one whose peer has kept the server waiting for longest is
 //! closed. While all wait for the server itself, new connections stay in the kernel's accept queue.
 
-use std::{convert::Infallible, sync::Arc};
+use std::sync::Arc;
 
-use hyper::{server::conn::http1, service::service_fn};
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    server::graceful::GracefulShutdown,
-};
+use hyper_util::server::graceful::GracefulShutdown;
 use rustc_hash::FxHashMap;
 use tokio::{
     net::TcpStream,
@@ -19,13 +15,10 @@ use tokio::{
 use super::{
     Limits,
     answer::Responder,
+    connection::WebConnection,
     counters::Counters,
-    stream::Stream,
     turn::{Turn, Turns},
 };
-
-/// The size of hyper's read buffer, and so of the memory per connection.
-const READ_BYTES: usize = 8 << 10;
 
 struct Slot {
     turn: Arc<Turn>,
@@ -73,33 +66,14 @@ impl ConnectionSlots {
     }
 
     fn serve(&mut self, tcp: TcpStream, turn: Arc<Turn>) -> AbortHandle {
-        let turns = Arc::clone(&self.turns);
-        let stream = Stream::new(tcp, Arc::clone(&turn), Arc::clone(&turns), self.limits.take);
-        let responder = Arc::clone(&self.responder);
-        let service = service_fn(move |request| {
-            turn.begin_answer();
-            let (responder, turn, turns) =
-                (Arc::clone(&responder), Arc::clone(&turn), Arc::clone(&turns));
-            async move {
-                let answer = responder.answer(&request).await;
-                turn.hand_over(&turns);
-                Ok::<_, Infallible>(answer)
-            }
-        });
-        let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(self.limits.ask)
-            // A client that has shut down its side may still wait for its response.
-            .half_close(true)
-            .max_buf_size(READ_BYTES)
-            .serve_connection(TokioIo::new(stream), service);
-        let connection = self.graceful.watch(connection);
-        let counters = self.counters.clone();
-        self.tasks.spawn(async move {
-            if let Err(error) = connection.await {
-                counters.ended_by(&error);
-            }
-        })
+        let connection = WebConnection {
+            responder: Arc::clone(&self.responder),
+            turn,
+            turns: Arc::clone(&self.turns),
+            counters: self.counters.clone(),
+            limits: self.limits,
+        };
+        self.tasks.spawn(connection.serve(tcp, self.graceful.watcher()))
     }
 
     /// Closes a connection for a new one; returns false if all of them wait for the server.

@@ -14,7 +14,7 @@ use super::{Pages, Server};
 /// A running server; dropping it stops it.
 #[derive(Debug)]
 pub struct ServerHandle {
-    address: SocketAddr,
+    addresses: Vec<SocketAddr>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<thread::JoinHandle<io::Result<()>>>,
 }
@@ -25,7 +25,7 @@ impl Server {
     /// # Errors
     /// If the kernel refuses a thread or what a runtime needs.
     pub fn spawn(self, pages: Arc<dyn Pages>) -> io::Result<ServerHandle> {
-        let address = self.local_addr();
+        let addresses = self.addresses().to_vec();
         let (stop, stopped) = oneshot::channel();
         let (sender, receiver) = mpsc::channel();
         // A runtime must not be dropped by a thread that drives another one, so it is made on its own thread.
@@ -39,7 +39,7 @@ impl Server {
                 drop(stopped.await);
             }))
         })?;
-        let mut handle = ServerHandle { address, stop: Some(stop), thread: Some(thread) };
+        let mut handle = ServerHandle { addresses, stop: Some(stop), thread: Some(thread) };
         if receiver.recv().is_err() {
             handle.end()?;
         }
@@ -48,10 +48,10 @@ impl Server {
 }
 
 impl ServerHandle {
-    /// The address of the server.
+    /// The addresses of the server.
     #[must_use]
-    pub const fn local_addr(&self) -> SocketAddr {
-        self.address
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
     }
 
     /// Stops the server and waits for the responses in progress, within the limit.

@@ -39,7 +39,11 @@ impl Exporter {
 
     /// Starts it with these arguments, which make it listen on a port that the kernel chooses.
     pub(crate) fn start(args: &[&str]) -> Self {
-        let mut child = spawn(tcpwatch().args(args), Stdio::null());
+        Self::of(spawn(tcpwatch().args(args), Stdio::null()))
+    }
+
+    /// The same of a process that was started otherwise.
+    pub(crate) fn of(mut child: Child) -> Self {
         let mut stderr = BufReader::new(child.stderr.take().unwrap());
         let mut said = String::new();
         let address = loop {

@@ -21,7 +21,7 @@ use crate::{
         let_pass,
         netns::Netns,
         peer::Peer,
-        poll, poll_within,
+        poll, poll_within, side_by_side,
         sockets::{Pair, V4, V6, half_close},
     },
 };
@@ -60,6 +60,10 @@ fn whole_host() -> Exporter {
 #[test]
 fn every_socket_is_counted_once_in_the_state_it_is_in_whether_it_was_there_before_or_not() {
     needs_root!();
+    side_by_side(&[("every state", every_state)]);
+}
+
+fn every_state() {
     for address in [V4, V6] {
         let netns = Netns::with(&[("ipv4.tcp_orphan_retries", "1")]);
         let before = Exporter::on(&netns);
@@ -72,7 +76,7 @@ fn every_socket_is_counted_once_in_the_state_it_is_in_whether_it_was_there_befor
         let exporters = [("before", before), ("after", Exporter::on(&netns))];
         for (name, exporter) in &exporters {
             let mut last = None;
-            poll(name, || {
+            poll_within(SETTLED, name, || {
                 let seen = by_state(&exporter.samples());
                 if last.as_ref() != Some(&seen) {
                     println!("{name}: {seen:?}");
@@ -93,7 +97,7 @@ fn every_socket_is_counted_once_in_the_state_it_is_in_whether_it_was_there_befor
         drop(kept);
         // What is left is in TIME_WAIT, or as long as the kernel tries to reach the other end of an orphan.
         for (name, exporter) in &exporters {
-            poll(name, || {
+            poll_within(SETTLED, name, || {
                 let mut seen = by_state(&exporter.samples());
                 for state in ["time_wait", "fin_wait_2_or_time_wait"] {
                     seen.remove(state);
@@ -107,6 +111,10 @@ fn every_socket_is_counted_once_in_the_state_it_is_in_whether_it_was_there_befor
 #[test]
 fn sockets_from_before_the_start_leave_their_states_when_they_change() {
     needs_root!();
+    side_by_side(&[("changes", changes_from_before_the_start)]);
+}
+
+fn changes_from_before_the_start() {
     let netns = Netns::new();
     let (listener, pairs) = netns.inside(|| {
         let listener = TcpListener::bind(V4).unwrap();

@@ -1,4 +1,4 @@
-//! The line that tells a connection's life.
+//! The line about a connection's life.
 
 #[cfg(test)]
 use schemars::JsonSchema;

@@ -151,7 +151,7 @@ pub(crate) fn event(generator: &mut SchemaGenerator) -> Schema {
     json_schema!({ "enum": words.chain([LISTED, "loss", "summary"]).collect::<Vec<_>>() })
 }
 
-/// A link knows no sockets, and is that of a host.
+/// A segment on a link belongs to a host, and to no socket.
 pub(crate) fn of_a_link(line: &mut Schema) {
     let members = json!({
         "socket": { "description": "Always null.", "type": "null" },

@@ -79,7 +79,7 @@ impl LineRoom {
     }
 }
 
-/// What the lines tell.
+/// What the lines contain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Titles {
     /// Changes, retries, resets.

@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use super::cell;
 
-/// `412 us`, `3.21 ms`, `61.6 s`, `2m03s`, `1h02m`, `3d04h`; `-` for a duration nobody saw begin.
+/// `412 us`, `3.21 ms`, `61.6 s`, `2m03s`, `1h02m`, `3d04h`; `-` for a duration whose beginning was not seen.
 pub struct Humane(pub Option<Duration>);
 
 impl Humane {
@@ -37,7 +37,7 @@ impl Humane {
 }
 
 impl Humane {
-    /// The same for a duration that somebody has set: `4 s` instead of `4.00 s`.
+    /// The same for a duration that was set: `4 s` instead of `4.00 s`.
     pub(super) fn round(&self) -> String {
         let text = self.to_string();
         match text.split_once(' ') {

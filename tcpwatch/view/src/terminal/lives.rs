@@ -12,11 +12,11 @@ use super::{
     write_elapsed,
 };
 
-/// What is told of a connection, and in how many columns.
+/// What is shown of a connection, and in how many columns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Told {
     lasted: usize,
-    /// Without these columns retransmissions are told with the end.
+    /// Without these columns retransmissions are shown with the end.
     handshake: Option<usize>,
     bytes: usize,
     retries: Option<usize>,
@@ -90,7 +90,7 @@ impl Terminal {
     ) {
         let told = Told::of(self.layout.cut.then_some(self.layout.width));
         self.namespaces.begin(connection.subject.netns, connection.at);
-        // Only what is all told has room for two whole addresses.
+        // Only the widest form has room for two whole addresses.
         self.columns.shorten(told != ALL);
         let grown = self.columns.fit(&connection.subject.ends);
         self.header(grown, Titles::Lives, out);

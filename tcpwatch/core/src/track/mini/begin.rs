@@ -26,12 +26,12 @@ impl Tracker {
         mini.cgroup = mini.cgroup.or(event.cgroup);
         match Anew::of(mini.state.to_kernel(), event.state.to_kernel()) {
             Anew::SentAgain if was.is_none() => {
-                // What stopped the timer was missed, or a whole connection: nobody knows since when.
+                // What stopped the timer was missed, or a whole connection: since when is not known.
                 mini.since = None;
                 *mini.life = Life::default();
             }
             Anew::SentAgain => {}
-            // Born before the snapshot looked and told after it: nothing new.
+            // Made before the snapshot looked and reported after it: nothing new.
             Anew::TimeWait | Anew::Restarts if was.is_none() && mini.since.is_none() => {}
             Anew::TimeWait => {
                 let change = mini.change(key, event.at, event.state);

@@ -13,8 +13,8 @@ use crate::{
 };
 
 impl KnownMini {
-    /// The last chance to tell what was not reported because the timer stayed in its bucket: the end
-    /// shows the state, and `due` tells when its 60 s were started last.
+    /// The last chance to report what was missed because the timer stayed in its bucket: the end
+    /// shows the state, and `due` shows when its 60 s were started last.
     fn put_right(
         &mut self,
         key: &MiniKey,

@@ -130,7 +130,7 @@ impl KnownMini {
         self.since = Some(at);
     }
 
-    /// The same, for a change that no timer event told.
+    /// The same, for a change that no timer event reported.
     pub(super) fn enter_unreported(&mut self, state: TcpState, at: KernelTime) {
         self.enter(state, at);
         self.due = None;

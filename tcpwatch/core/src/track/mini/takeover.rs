@@ -92,7 +92,7 @@ impl Tracker {
     }
 
     /// What is known of the connection before its timewait socket. A full socket stays in its table if
-    /// there is no room for its heir, so that its last report is known for what it is.
+    /// there is no room for the mini-socket, so that its last report is known for what it is.
     fn past_of(&mut self, key: &MiniKey, event: &MiniEvent) -> Option<Past> {
         let socket = event.socket?;
         if let Some(mut full) = self.sockets.remove(&socket).filter(|full| !full.replaced) {

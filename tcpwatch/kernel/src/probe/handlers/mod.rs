@@ -1,4 +1,4 @@
-//! The two functions by which the timers of mini-sockets are told from all others: `tw_timer_handler`
+//! The two functions by which the timers of mini-sockets are told apart from all others: `tw_timer_handler`
 //! and `reqsk_timer_handler` of the kernel's sources, whatever the compiler made of their names.
 //!
 //! They are learned from the kernel itself. This process makes a timewait and a request socket

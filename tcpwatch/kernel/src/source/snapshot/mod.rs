@@ -1,6 +1,6 @@
 //! The TCP sockets that exist now, in every network namespace that can be reached.
 //!
-//! A program attached to the kernel sees changes only; this tells what was there before the first
+//! A program attached to the kernel sees changes only; this lists what was there before the first
 //! one. Attach first, then take the snapshot: a change that falls between is then seen twice and
 //! not missed.
 //!
@@ -137,7 +137,7 @@ pub enum SkipReason {
 /// No snapshot could be taken at all.
 #[derive(Debug, thiserror::Error)]
 pub enum SnapshotError {
-    /// `/proc` does not tell what it should.
+    /// `/proc` does not have what it should.
     #[error("cannot read {path}: {source}; is /proc mounted?")]
     Procfs {
         /// What was read.

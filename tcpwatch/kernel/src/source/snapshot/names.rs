@@ -121,7 +121,7 @@ pub fn name_of(netns: Netns) -> Option<String> {
     entries.filter(is).map(|entry| entry.file_name().to_string_lossy().into_owned()).min()
 }
 
-/// The names that `ip netns` knows.
+/// The names that `ip netns` has given.
 fn names() -> String {
     let entries = fs::read_dir(NAMED).into_iter().flatten().flatten();
     list(entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect())

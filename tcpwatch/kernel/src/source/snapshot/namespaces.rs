@@ -5,7 +5,7 @@ use std::{
     fs::{self, File},
     io,
     os::unix::{ffi::OsStringExt, fs::MetadataExt},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use tcpwatch_core::event::Netns;
@@ -34,7 +34,7 @@ pub struct ReachableNamespace {
 pub struct Reachable {
     /// By inode.
     pub places: Vec<ReachableNamespace>,
-    /// Processes that did not tell theirs.
+    /// Processes whose namespace could not be read; one for all that `/proc` does not list.
     pub hidden_processes: usize,
 }
 
@@ -75,6 +75,8 @@ pub fn reachable() -> io::Result<Reachable> {
             add(netns, path);
         }
     }
+    // The first process is always there: if it does not show, others do not either (`hidepid`, proc(5)).
+    hidden_processes += usize::from(!Path::new("/proc/1").exists());
     let places =
         found.into_iter().map(|(netns, paths)| ReachableNamespace { netns, paths }).collect();
     Ok(Reachable { places, hidden_processes })

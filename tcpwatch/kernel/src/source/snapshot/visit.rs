@@ -15,7 +15,7 @@ pub struct Visited {
     pub hidden_processes: usize,
 }
 
-/// Does `work` in every namespace of the scope that can be entered; there it is told which one it is in. Only what
+/// Does `work` in every namespace of the scope that can be entered; `work` gets the namespace it is in. Only what
 /// fails in the own namespace is an error.
 pub fn visit(
     scope: SnapshotScope,

@@ -68,7 +68,7 @@ impl<'a> MomentWriter<'a> {
     }
 }
 
-/// What a line has that only the laboratory tells.
+/// The fields of a line that only the laboratory has.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Member<'a> {

@@ -192,7 +192,7 @@ enum FoundSocket {
     Unknown,
 }
 
-/// Where the kernel finds no such connection it tells of a listener that would take it
+/// Where the kernel finds no such connection it reports a listener that would take it
 /// (`__inet_lookup`, `include/net/inet_hashtables.h`), or says `ENOENT`.
 fn meaning(answer: Result<Option<Waiter>, DumpError>, asked: &Endpoints) -> FoundSocket {
     match answer {

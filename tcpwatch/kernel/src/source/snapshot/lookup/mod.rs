@@ -42,7 +42,7 @@ pub struct SocketQuestion {
 /// What the kernel has for these ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LookupAnswer {
-    /// This. It may be a later connection of the same ends: its cookie tells.
+    /// This. It may be a later connection of the same ends: its cookie shows it.
     Is(KnownSocket),
     /// No socket.
     Gone,
@@ -152,7 +152,7 @@ impl Lookup {
     }
 }
 
-/// The questions to one namespace, IPv4 in IPv6 told as IPv4, each with its place among all.
+/// The questions to one namespace, IPv4 in IPv6 as IPv4, each with its place among all.
 type Group = Vec<(usize, Endpoints)>;
 
 fn by_namespace(questions: &[SocketQuestion]) -> BTreeMap<Netns, Group> {

@@ -83,7 +83,7 @@ pub(super) fn read(
 }
 
 /// Reads one datagram: any number of netlink messages, each padded to four bytes. Hands the payload
-/// of those that tell a socket to `visit`.
+/// of those that hand a socket to `visit`.
 pub(super) fn each(
     mut datagram: &[u8],
     sequence: u32,
@@ -163,7 +163,7 @@ fn known(
 pub struct Surveyed {
     /// Which socket.
     pub socket: Cookie,
-    /// Its two ends; IPv4 in IPv6 is told as IPv4.
+    /// Its two ends; IPv4 in IPv6 is reported as IPv4.
     pub ends: Endpoints,
     /// Its state; of a timewait mini-socket the substate.
     pub state: TcpState,
@@ -173,14 +173,14 @@ pub struct Surveyed {
     pub receive_queue: u32,
     /// Of a listener the limit that `listen` set for those, otherwise bytes.
     pub send_queue: u32,
-    /// Number of its cgroup in the second hierarchy; mini-sockets and kernels before 5.9 tell none.
+    /// Number of its cgroup in the second hierarchy; mini-sockets and kernels before 5.9 report none.
     pub cgroup: Option<u64>,
     /// How long ago the last acknowledgment came, in whole milliseconds, if [`Detail::Times`](super::Detail::Times) was
     /// asked for.
     pub last_ack_received: Option<Duration>,
 }
 
-/// The same bytes as a survey wants them.
+/// The same bytes in the form that a survey takes.
 pub(super) fn surveyed(payload: &[u8]) -> Result<Surveyed, MessageError> {
     let header = InetResponseHeader::parse(payload)?;
     let state = TcpState::from_kernel(header.state);
@@ -198,7 +198,7 @@ pub(super) fn surveyed(payload: &[u8]) -> Result<Surveyed, MessageError> {
 }
 
 /// Every full socket comes with `INET_DIAG_SHUTDOWN` (`inet_diag_msg_attrs_fill`,
-/// `net/ipv4/inet_diag.c`), no request socket does (`inet_req_diag_fill`): it tells a half-open
+/// `net/ipv4/inet_diag.c`), no request socket does (`inet_req_diag_fill`): it distinguishes a half-open
 /// connection from a full socket in `SYN_RECV` (fast open, simultaneous open).
 fn kind(
     header: &InetResponseHeader,
@@ -214,7 +214,7 @@ fn kind(
     })
 }
 
-/// IPv4 in IPv6 is told as IPv4.
+/// IPv4 in IPv6 is reported as IPv4.
 fn ends(id: &SocketId) -> Endpoints {
     Endpoints {
         local: Endpoint { address: id.source_address.to_canonical(), port: id.source_port },
