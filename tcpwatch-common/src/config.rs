@@ -45,9 +45,10 @@ pub const SOCKET_FIELDS: [KernelField; 20] = [
 ];
 
 /// Fields that the owners of sockets need.
-pub const OWNER_FIELDS: [KernelField; 12] = [
+pub const OWNER_FIELDS: [KernelField; 13] = [
     field("TASK_FLAGS", "task_struct", "flags"),
     field("TASK_TGID", "task_struct", "tgid"),
+    field("TASK_EXECS", "task_struct", "self_exec_id"),
     field("TASK_LEADER", "task_struct", "group_leader"),
     field("TASK_COMM", "task_struct", "comm"),
     field("TASK_PID", "task_struct", "thread_pid"),
@@ -82,7 +83,7 @@ pub const MAX_MPTCP: u32 = 4096;
 pub const FIRST_PID_NAMESPACE: u32 = 0xEFFF_FFFC;
 
 /// Fields that say why a socket enters CLOSED.
-pub const CLOSING_FIELDS: [KernelField; 12] = [
+pub const CLOSING_FIELDS: [KernelField; 13] = [
     field("SK_ERR_SOFT", "sock", "sk_err_soft"),
     field("SK_SOCKET", "tcp_sock", "inet_conn.icsk_inet.sk.sk_socket"),
     field("SOCKET_STATE", "socket", "state"),
@@ -90,6 +91,7 @@ pub const CLOSING_FIELDS: [KernelField; 12] = [
     field("SK_LAST_ERROR", "tcp_sock", "inet_conn.icsk_inet.sk.sk_error_queue.prev"),
     field("SKB_CB", "sk_buff", "cb"),
     field("EE_ERRNO", "sock_exterr_skb", "ee.ee_errno"),
+    field("ICSK_RETRANSMITS", "tcp_sock", "inet_conn.icsk_retransmits"),
     field("TCP_TOTAL_RETRANS", "tcp_sock", "total_retrans"),
     field("TCP_SND_UNA", "tcp_sock", "snd_una"),
     field("TCP_SND_NXT", "tcp_sock", "snd_nxt"),
@@ -227,6 +229,16 @@ pub const FILTER_V4: u32 = 1 << 4;
 pub const FILTER_V6: u32 = 1 << 5;
 /// Filter switch: only the network namespace in the global `FILTER_NETNS`.
 pub const FILTER_NETNS: u32 = 1 << 6;
+/// Filter switch: a socket must not be in one of the cgroups in the map `REFUSED_CGROUPS`.
+pub const FILTER_CGROUP: u32 = 1 << 7;
+/// Filter switch: only sockets that did not connect.
+pub const FILTER_ACCEPTED: u32 = 1 << 8;
+/// Filter switch: only sockets that were not accepted.
+pub const FILTER_CONNECTED: u32 = 1 << 9;
+
+/// Cgroups that are refused at most; the ones that were met longest ago make room, and are decided about again by
+/// user space.
+pub const MAX_REFUSED_CGROUPS: u32 = 16_384;
 
 /// Port sets, bitmaps of 65,536 bits each, in 64-bit words one after the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -54,14 +54,26 @@ pub struct Owner<const WORDS: usize> {
     pub remote: [u32; WORDS],
 }
 
+/// A process and the program that it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct ProcessImage {
+    /// Thread group id in the initial pid namespace; 0 for none.
+    pub pid: u32,
+    /// Low half of `task_struct.self_exec_id`, one more after each `exec` of it or of those that it was forked from.
+    pub execs: u32,
+}
+
 /// What is known of the processes that receive and send on a socket: the value of its storage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct Holder {
-    /// The one that was seen last, in the initial pid namespace; 0 for none.
-    pub pid: u32,
+    /// The one that was seen last.
+    pub process: ProcessImage,
     /// Records emitted so far.
     pub changes: u32,
+    /// Zero.
+    pub reserved: u32,
     /// When the last one was (`CLOCK_MONOTONIC`, nanoseconds).
     pub at_ns: u64,
 }
@@ -75,5 +87,5 @@ const _: () = {
     assert!(size_of::<OwnerTask>() == 40, "no padding");
     assert!(size_of::<Owner<1>>() == 80, "IPv4 record");
     assert!(size_of::<Owner<4>>() == 104, "IPv6 record");
-    assert!(size_of::<Holder>() == 16, "no padding");
+    assert!(size_of::<Holder>() == 24, "no padding");
 };

@@ -8,6 +8,9 @@ use crate::record::RecordHead;
 /// [`RecordHead::flags`]: the segment could not be handed to the network (since 6.17 the tracepoint
 /// tells; before, it does not fire then).
 pub const FLAG_NOT_SENT: u16 = 1 << 0;
+/// [`RecordHead::flags`], with [`FLAG_NOT_SENT`]: the kernel counts it as sent again all the same
+/// (`total_retrans`), because it was refused on its way out (`EPERM` of a firewall, `ENOBUFS` of a queue).
+pub const FLAG_COUNTED: u16 = 1 << 4;
 /// [`RecordHead::flags`]: a SYN+ACK of a half-open connection.
 pub const FLAG_REQUEST: u16 = 1 << 1;
 /// [`RecordHead::flags`]: the application has let go of the socket (`SOCK_DEAD`).
@@ -15,6 +18,20 @@ pub const FLAG_ORPHAN: u16 = 1 << 2;
 /// [`RecordHead::flags`]: of a half-open connection, and not its timer but a SYN that came again made
 /// the kernel send it.
 pub const FLAG_SYN_CAME_AGAIN: u16 = 1 << 3;
+
+/// Does a segment that was not sent for this error (negative, the kernel's) count in `total_retrans`? The others come
+/// before the kernel counts (`__tcp_retransmit_skb` in `net/ipv4/tcp_output.c`): no route, no memory, or the segment
+/// still waits in a queue of this host.
+#[must_use]
+#[inline]
+pub const fn counts_though_unsent(error: i32) -> bool {
+    const EAGAIN: i32 = 11;
+    const ENOMEM: i32 = 12;
+    const EBUSY: i32 = 16;
+    const EINVAL: i32 = 22;
+    const EHOSTUNREACH: i32 = 113;
+    !matches!(error.wrapping_neg(), EAGAIN | ENOMEM | EBUSY | EINVAL | EHOSTUNREACH)
+}
 
 /// TCP flags of a segment, as in its header.
 pub const TCP_FIN: u8 = 1 << 0;

@@ -22,6 +22,14 @@ pub const FLAG_LINGER2_OFF: u16 = 1 << 4;
 /// SYN acknowledges data (fast open).
 pub const FLAG_FAST_OPEN: u16 = 1 << 5;
 
+/// [`RecordHead::flags`], leaving SYN_RECV for ESTABLISHED: no timer of a request socket was disarmed on this
+/// processor since the socket was made, nothing was sent again, and its round trip was not measured, or only by the
+/// timestamp of the peer, in whole milliseconds. So the request socket was made from a SYN cookie (`tcp_get_cookie_sock` in
+/// `net/ipv4/syncookies.c`): one that was waiting has its timer disarmed between these changes
+/// (`inet_csk_complete_hashdance`), and its round trip is measured in microseconds (`tcp_check_req`); with fast open,
+/// too (`tcp_rcv_state_process`).
+pub const FLAG_SYN_COOKIE: u16 = 1 << 6;
+
 // Set on the way to CLOSED only; `crate::closing` says what they mean.
 
 /// [`RecordHead::flags`]: [`StateChange::error`] is not `sk_err`, which is 0, but the last error that ICMP
@@ -33,7 +41,7 @@ pub const FLAG_REPAIR: u16 = 1 << 7;
 pub const FLAG_CONNECT_FAILED: u16 = 1 << 8;
 /// [`RecordHead::flags`]: no sequence number was chosen yet (`write_seq` is 0).
 pub const FLAG_UNNUMBERED: u16 = 1 << 9;
-/// [`RecordHead::flags`]: the SYN was sent again.
+/// [`RecordHead::flags`]: the SYN was sent again, or its timeout passed and the network below did not take it.
 pub const FLAG_RETRIED: u16 = 1 << 10;
 /// [`RecordHead::flags`]: the application has never had the socket (`sk_socket` is null).
 pub const FLAG_NO_SOCKET: u16 = 1 << 11;

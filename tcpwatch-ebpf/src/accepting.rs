@@ -23,13 +23,19 @@ pub(crate) fn note(remote_port: u16, counted: bool) -> bool {
 pub(crate) fn take(remote_port: u16) -> bool {
     let Some(slot) = ACCEPTING.get_ptr_mut(0) else { return false };
     // SAFETY: as above.
-    let noted = unsafe { *slot } & !COUNTED;
-    if noted == ACCEPTS || noted == ACCEPTS | u32::from(remote_port) {
+    let noted = unsafe { *slot };
+    let is_about = is_about(noted, remote_port);
+    if is_about {
         // SAFETY: as above.
         unsafe { *slot = 0 };
-        return true;
     }
-    false
+    is_about
+}
+
+#[inline(always)]
+fn is_about(noted: u32, remote_port: u16) -> bool {
+    let noted = noted & !COUNTED;
+    noted == ACCEPTS || noted == ACCEPTS | u32::from(remote_port)
 }
 
 /// Whether there is a note of one to be counted that no half-open connection has taken.
@@ -37,6 +43,14 @@ pub(crate) fn take(remote_port: u16) -> bool {
 pub(crate) fn is_left_over() -> bool {
     // SAFETY: as above.
     ACCEPTING.get_ptr(0).is_some_and(|slot| unsafe { *slot } & COUNTED != 0)
+}
+
+/// 1 if there is a note of this connection, and no half-open connection has taken it.
+#[inline(always)]
+pub(crate) fn lacks_request(remote_port: u16) -> u16 {
+    let Some(slot) = ACCEPTING.get_ptr(0) else { return 0 };
+    // SAFETY: as above.
+    u16::from(is_about(unsafe { *slot }, remote_port))
 }
 
 /// Removes the note of a connection whose request had no timer to disarm (SYN cookies, fast open), or whose

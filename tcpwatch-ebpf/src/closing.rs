@@ -27,7 +27,8 @@ pub(crate) fn of(sock: Sock, tcp: TcpSock, from: u8) -> Closing {
     flags |= FLAG_NO_SOCKET * (lives & (1 - tcp.has_socket()));
     let mut error = sock.error();
     if from == SYN_SENT {
-        flags |= FLAG_RETRIED * not_zero(tcp.retransmits());
+        // Where the network below takes nothing, timeouts count alone.
+        flags |= FLAG_RETRIED * not_zero(tcp.retransmits() | u32::from(tcp.timeouts()));
         flags |= FLAG_NO_PORT * found_no_port(sock, tcp);
         flags |= FLAG_CONNECT_FAILED * tcp.connecting();
         flags |= FLAG_UNNUMBERED * tcp.unnumbered();

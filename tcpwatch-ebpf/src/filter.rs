@@ -10,6 +10,7 @@ use tcpwatch_common::config::{
 use crate::{
     kernel::{Addresses, Sock, TcpSock},
     maps::{self, PORTS, PREFIXES_V4, PREFIXES_V6},
+    refused,
 };
 
 /// What the filter has to say about a socket's ports.
@@ -21,8 +22,9 @@ pub(crate) enum PortsVerdict {
     Unwanted,
 }
 
+/// Is one of these `FILTER_*` switches set?
 #[inline(always)]
-fn asked(switch: u32) -> bool {
+pub(crate) fn asked(switch: u32) -> bool {
     maps::FILTERS.load() & switch != 0
 }
 
@@ -85,7 +87,8 @@ pub(crate) fn socket(sock: Sock, tcp: TcpSock) -> Option<WantedSocket> {
         return None;
     }
     let netns = tcp.netns();
-    self::netns(netns).then_some(WantedSocket { ports, netns })
+    let wanted = self::netns(netns) && !refused::cgroup(|| tcp.cgroup());
+    wanted.then_some(WantedSocket { ports, netns })
 }
 
 /// Is a listener on this port wanted? It has no remote port. Without `bind()` its port is chosen after

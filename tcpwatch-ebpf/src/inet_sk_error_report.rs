@@ -11,7 +11,7 @@ use crate::{
     emit::{self, EmitFailure},
     filter,
     kernel::{Addresses, Sock},
-    trial,
+    refused, trial,
 };
 
 #[btf_tracepoint(function = "inet_sk_error_report")]
@@ -40,7 +40,11 @@ fn try_error_report(ctx: &BtfTracePointContext) -> Result<(), EmitFailure> {
     let tcp = sock.as_tcp().ok_or(EmitFailure::NotATcpSocket)?;
     let ports = (tcp.local_port(), sock.remote_port());
     let netns = tcp.netns();
-    if !filter::known_ports(ports) || !filter::netns(netns) {
+    if !filter::known_ports(ports)
+        || !filter::netns(netns)
+        || refused::direction(sock)
+        || refused::cgroup(|| tcp.cgroup())
+    {
         return Ok(());
     }
     let head = emit::head(RecordKind::SocketError, sock.cookie(), netns, ports, 0);

@@ -10,7 +10,9 @@ use tcpwatch_common::{
     config::KeptBack,
     counter::Hook,
     state::{CLOSE_WAIT, CLOSED, ESTABLISHED, FIN_WAIT_1, LAST_ACK, LISTEN, SYN_RECV, SYN_SENT},
-    state_change::{FLAG_DEAD, FLAG_DONE, FLAG_FAST_OPEN, FLAG_KEPT_BACK, FLAG_LINGER2_OFF},
+    state_change::{
+        FLAG_DEAD, FLAG_DONE, FLAG_FAST_OPEN, FLAG_KEPT_BACK, FLAG_LINGER2_OFF, FLAG_SYN_COOKIE,
+    },
 };
 
 use crate::{
@@ -20,7 +22,7 @@ use crate::{
     emit::{self, EmitFailure},
     filter::{self, PortsVerdict},
     kernel::{Addresses, SOCK_DEAD, SOCK_DONE, Sock, TcpSock},
-    maps, owner, sent_before, trial, undecided,
+    maps, owner, refused, sent_before, trial, undecided,
 };
 
 #[btf_tracepoint(function = "inet_sock_set_state")]
@@ -100,19 +102,22 @@ impl TracedChange {
         } else if count::is_on() {
             count::full::change(sock, (old, new), copy.block);
         }
-        if old == SYN_RECV {
-            accepting::is_over();
-        }
         if emit::is_on()
             && let Err(loss) = self.emit(ctx, copy.hook)
         {
             emit::count_loss(ctx, loss, copy.hook);
+        }
+        if old == SYN_RECV {
+            accepting::is_over();
         }
     }
 
     #[inline(always)]
     fn emit(self, ctx: &BtfTracePointContext, hook: Hook) -> Result<(), EmitFailure> {
         let Self { sock, old, new } = self;
+        if refused::change(sock, old, new) {
+            return Ok(());
+        }
         let ports = (local_port(sock, old, new)?, sock.remote_port());
         if old == LISTEN && new == SYN_RECV && ports.1 == 0 {
             // Up to 6.12 an accepted socket is still an exact copy of its listener here, cookie included
@@ -132,7 +137,7 @@ impl TracedChange {
             let Closing { error, flags, .. } = closing::of(sock, tcp, old);
             (error, flags)
         } else {
-            (sock.error(), flags(sock, tcp, old))
+            (sock.error(), flags(sock, tcp, old, new))
         };
         let head = emit::head(RecordKind::StateChange, sock.cookie(), netns, ports, flags);
         let head = RecordHead { cgroup: tcp.cgroup(), ..head };
@@ -176,7 +181,7 @@ impl TracedChange {
             sent_before::learn(tcp);
         }
         let netns = tcp.netns();
-        if !filter::netns(netns) {
+        if !filter::netns(netns) || refused::cgroup(|| tcp.cgroup()) {
             return Ok(None);
         }
         let addresses = sock.addresses().ok_or(EmitFailure::UnknownFamily)?;
@@ -310,13 +315,17 @@ impl StateChangeFields {
 }
 
 #[inline(always)]
-fn flags(sock: Sock, tcp: TcpSock, old: u8) -> u16 {
+fn flags(sock: Sock, tcp: TcpSock, old: u8, new: u8) -> u16 {
     let kernel = sock.flags();
     let mut flags = if tcp.linger2() < 0 { FLAG_LINGER2_OFF } else { 0 };
     // The acknowledgment of a client's SYN alone counts as one byte. `syn_data_acked` is set later
     // (`tcp_rcv_synsent_state_process` in `net/ipv4/tcp_input.c`).
     if old == SYN_RECV && tcp.bytes_received() > 0 || old == SYN_SENT && tcp.bytes_acked() > 1 {
         flags |= FLAG_FAST_OPEN;
+    }
+    if old == SYN_RECV && new == ESTABLISHED {
+        let unrequested = accepting::lacks_request(sock.remote_port());
+        flags |= FLAG_SYN_COOKIE * (unrequested & tcp.is_not_measured());
     }
     if kernel & SOCK_DEAD != 0 {
         flags |= FLAG_DEAD;

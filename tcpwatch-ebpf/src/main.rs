@@ -28,6 +28,7 @@ mod lab_tap;
 mod listener_queue;
 mod maps;
 mod owner;
+mod refused;
 mod sent_before;
 mod socket_io;
 mod tcp_receive_reset;

@@ -10,7 +10,10 @@ use aya_ebpf::{
 use tcpwatch_common::{
     Ending, OwnerTask, RecordHead, Rule, RuleCount,
     awaiting::{Awaiting, LastReset},
-    config::{KeptBack, MAX_MPTCP, MAX_PREFIXES, MAX_UNDECIDED, PORT_WORDS, RING_BYTES},
+    config::{
+        KeptBack, MAX_MPTCP, MAX_PREFIXES, MAX_REFUSED_CGROUPS, MAX_UNDECIDED, PORT_WORDS,
+        RING_BYTES,
+    },
     counter,
     counts::{self, Pending},
     mini_closing::MAX_ENDINGS,
@@ -180,6 +183,15 @@ pub(crate) static PREFIXES_V4: LpmTrie<[u32; 1], u32, { MAX_PREFIXES as usize }>
 #[btf_map]
 pub(crate) static PREFIXES_V6: LpmTrie<[u32; 4], u32, { MAX_PREFIXES as usize }> = LpmTrie::new();
 
+/// Cgroups whose sockets the filter does not want, by [`RecordHead::cgroup`]; the value means nothing.
+#[btf_map]
+pub(crate) static REFUSED_CGROUPS: LruHashMap<u32, u32, { MAX_REFUSED_CGROUPS as usize }> =
+    LruHashMap::new();
+
+/// 1 for a full socket that the filter on the direction does not want; freed with the socket.
+#[btf_map]
+pub(crate) static REFUSED: SkStorage<u32> = SkStorage::new();
+
 /// Changes that wait for a port to become known, by cookie.
 #[btf_map]
 pub(crate) static UNDECIDED: HashMap<u64, KeptBack, { MAX_UNDECIDED as usize }> = HashMap::new();
@@ -228,6 +240,7 @@ globals! {
     // Offsets in bytes, see `tcpwatch_common::config`.
     TASK_FLAGS: u32 = 0;
     TASK_TGID: u32 = 0;
+    TASK_EXECS: u32 = 0;
     TASK_LEADER: u32 = 0;
     TASK_COMM: u32 = 0;
     TASK_PID: u32 = 0;

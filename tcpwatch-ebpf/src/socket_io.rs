@@ -5,9 +5,7 @@
 //! `sock_sendmsg_nosec` in `net/socket.c` after a system call that sends.
 
 use aya_ebpf::{
-    bindings::BPF_SK_STORAGE_GET_F_CREATE,
-    helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_ns},
-    macros::btf_tracepoint,
+    bindings::BPF_SK_STORAGE_GET_F_CREATE, helpers::bpf_ktime_get_ns, macros::btf_tracepoint,
     programs::BtfTracePointContext,
 };
 use tcpwatch_common::{
@@ -21,7 +19,7 @@ use crate::{
     filter,
     kernel::{Sock, TaskStruct},
     maps::HOLDERS,
-    owner, trial,
+    owner, refused, trial,
 };
 
 #[btf_tracepoint(function = "tcp_rcv_space_adjust")]
@@ -43,16 +41,14 @@ fn sent(ctx: BtfTracePointContext) -> i32 {
     0
 }
 
-fn process() -> u32 {
-    (bpf_get_current_pid_tgid() >> 32) as u32
-}
-
-/// Is it another process than the one that was seen last? The way of nearly all calls ends here.
+/// Is it another process than the one that was seen last, or does it run another program? The way of nearly all calls ends here.
 #[inline(always)]
 fn is_another(sock: Sock) -> bool {
     let Some(holder) = sock.storage(&HOLDERS, 0) else { return true };
     // SAFETY: the helper returned the live value of this socket.
-    unsafe { (*holder).pid != process() }
+    let Holder { process, .. } = unsafe { *holder };
+    let now = TaskStruct::current_image();
+    process.pid != now.pid || process.execs != now.execs
 }
 
 #[inline(always)]
@@ -79,7 +75,10 @@ fn try_learn(sock: Sock, hook: Hook) -> Result<(), EmitFailure> {
         return Ok(());
     }
     let addresses = sock.addresses().ok_or(EmitFailure::UnknownFamily)?;
-    if !filter::addresses(&addresses) {
+    if !filter::addresses(&addresses)
+        || refused::direction(sock)
+        || refused::cgroup(|| tcp.cgroup())
+    {
         return Ok(());
     }
     let head = emit::head(RecordKind::Owner, sock.cookie(), netns, ports, 0);
@@ -101,7 +100,8 @@ fn take_note(sock: Sock) -> bool {
     if changes >= HOLDER_CHANGES && now - at_ns < HOLDER_PAUSE_NS {
         return false;
     }
+    let (process, changes) = (TaskStruct::current_image(), changes.saturating_add(1));
     // SAFETY: as above.
-    unsafe { *holder = Holder { pid: process(), changes: changes.saturating_add(1), at_ns: now } };
+    unsafe { *holder = Holder { process, changes, reserved: 0, at_ns: now } };
     true
 }

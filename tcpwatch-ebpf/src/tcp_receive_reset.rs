@@ -12,6 +12,7 @@ use crate::{
     emit::{self, EmitFailure},
     filter::{self, WantedSocket},
     kernel::Sock,
+    refused,
     tcp_send_reset::ResetFields,
     trial,
 };
@@ -39,6 +40,9 @@ fn try_receive_reset(ctx: &BtfTracePointContext) -> Result<(), EmitFailure> {
     let state = sock.state();
     let tcp = sock.as_tcp().ok_or(EmitFailure::NotATcpSocket)?;
     let Some(WantedSocket { ports, netns }) = filter::socket(sock, tcp) else { return Ok(()) };
+    if refused::direction(sock) {
+        return Ok(());
+    }
     let head = emit::head(RecordKind::Reset, sock.cookie(), netns, ports, 0);
     let head = RecordHead { cgroup: tcp.cgroup(), ..head };
     let addresses = sock.addresses().ok_or(EmitFailure::UnknownFamily)?;

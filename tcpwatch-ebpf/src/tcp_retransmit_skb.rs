@@ -9,7 +9,9 @@ use tcpwatch_common::{
     RecordHead, RecordKind, Retransmit, RetransmitTimes, TimedRetransmit,
     counter::Hook,
     counts,
-    retransmit::{FLAG_NOT_SENT, FLAG_ORPHAN, TCP_ACK, TCP_FIN, TCP_SYN},
+    retransmit::{
+        FLAG_COUNTED, FLAG_NOT_SENT, FLAG_ORPHAN, TCP_ACK, TCP_FIN, TCP_SYN, counts_though_unsent,
+    },
     state::SYN_SENT,
 };
 
@@ -19,7 +21,7 @@ use crate::{
     filter::{self, WantedSocket},
     inet_sock_set_state::tell_kept_back,
     kernel::{Addresses, SkBuff, Sock},
-    maps, sent_before, trial,
+    maps, refused, sent_before, trial,
 };
 
 #[btf_tracepoint(function = "tcp_retransmit_skb")]
@@ -43,8 +45,7 @@ fn count_again(ctx: &BtfTracePointContext) {
     if !count::wants(Sock::argument(ctx, 0)) {
         return;
     }
-    // The kernel counts what was sent alone (`RetransSegs`).
-    if failed(ctx) {
+    if error(ctx) != 0 {
         return;
     }
     let flags = SkBuff::argument(ctx, 1).outgoing_flags();
@@ -61,10 +62,19 @@ fn count_again(ctx: &BtfTracePointContext) {
     }
 }
 
-/// Did the network below not take it?
+/// Why the network below did not take it; 0 if it did.
 #[inline(always)]
-fn failed(ctx: &BtfTracePointContext) -> bool {
-    maps::RETRANSMIT_HAS_ERROR.load() != 0 && ctx.arg::<i32>(2) != 0
+fn error(ctx: &BtfTracePointContext) -> i32 {
+    if maps::RETRANSMIT_HAS_ERROR.load() == 0 { 0 } else { ctx.arg::<i32>(2) }
+}
+
+#[inline(always)]
+fn not_sent(ctx: &BtfTracePointContext) -> u16 {
+    match error(ctx) {
+        0 => 0,
+        error if counts_though_unsent(error) => FLAG_NOT_SENT | FLAG_COUNTED,
+        _ => FLAG_NOT_SENT,
+    }
 }
 
 #[inline(always)]
@@ -73,8 +83,11 @@ fn try_retransmit(ctx: &BtfTracePointContext) -> Result<(), EmitFailure> {
     let state = sock.state();
     let tcp = sock.as_tcp().ok_or(EmitFailure::NotATcpSocket)?;
     let Some(WantedSocket { ports, netns }) = filter::socket(sock, tcp) else { return Ok(()) };
+    if refused::direction(sock) {
+        return Ok(());
+    }
     let orphan = if sock.is_orphan() { FLAG_ORPHAN } else { 0 };
-    let flags = if failed(ctx) { orphan | FLAG_NOT_SENT } else { orphan };
+    let flags = orphan | not_sent(ctx);
     let segment = SkBuff::argument(ctx, 1);
     let times = sent_before::is_on().then(|| sent_before::times(sock, tcp, segment));
     let kind = if times.is_some() { RecordKind::TimedRetransmit } else { RecordKind::Retransmit };

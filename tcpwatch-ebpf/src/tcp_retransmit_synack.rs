@@ -19,6 +19,7 @@ use crate::{
     filter::{self, WantedSocket},
     kernel::Sock,
     listener_queue::{self, HalfOpenStep},
+    refused, sent_before,
     tcp_retransmit_skb::RetransmitFields,
     trial,
 };
@@ -41,22 +42,32 @@ fn retransmit_synack(ctx: BtfTracePointContext) -> i32 {
 
 #[inline(always)]
 fn try_retransmit_synack(ctx: &BtfTracePointContext) -> Result<(), EmitFailure> {
+    if refused::half_open() {
+        return Ok(());
+    }
     let request = Sock::request(ctx, 1);
     // The first argument is the listener, or the socket that fast open has made already.
     let listener = Sock::argument(ctx, 0).as_tcp().ok_or(EmitFailure::NotATcpSocket)?;
     let Some(WantedSocket { ports, netns }) = filter::socket(request, listener) else {
         return Ok(());
     };
-    let cookie = request.known_cookie();
+    let first = Sock::argument(ctx, 0);
+    let state = first.state();
+    let listens = state == LISTEN;
+    let (cookie, timer_is_armed) = if listens {
+        (request.known_cookie(), request.request_timer_is_armed())
+    } else {
+        // Its own timer repeats the SYN+ACK (`tcp_fastopen_synack_timer` in `net/ipv4/tcp_timer.c`).
+        (first.cookie(), sent_before::is_on() && listener.write_timer_is_pending())
+    };
     let earlier = request.request_timeouts();
-    let (flags, timeouts) = if request.request_timer_is_armed() {
+    let (flags, timeouts) = if timer_is_armed {
         (FLAG_REQUEST | FLAG_SYN_CAME_AGAIN, earlier)
     } else {
         (FLAG_REQUEST, earlier + 1)
     };
     let head = emit::head(RecordKind::Retransmit, cookie, netns, ports, flags);
-    let first = Sock::argument(ctx, 0);
-    if first.state() == LISTEN {
+    if listens {
         let addresses = request.addresses().ok_or(EmitFailure::UnknownFamily)?;
         if filter::addresses(&addresses) {
             let of = (request.as_request(), first.as_listener());
@@ -73,7 +84,7 @@ fn try_retransmit_synack(ctx: &BtfTracePointContext) -> Result<(), EmitFailure> 
         rto: 0,
         user_timeout_ms: 0,
         total: 0,
-        state: SYN_RECV,
+        state: if listens { SYN_RECV } else { state },
         segment: TCP_SYN | TCP_ACK,
         timeouts,
         syn_retries: listener.syn_retries(),

@@ -22,7 +22,7 @@ use crate::{
     filter::{self, PortsVerdict},
     kernel::{Addresses, MiniCopy, Room, Timer},
     listener_queue::{self, HalfOpenStep},
-    sent_before, trial,
+    refused, sent_before, trial,
 };
 
 #[btf_tracepoint(function = "timer_start")]
@@ -73,6 +73,10 @@ fn try_observe(
     if count::is_on() {
         count::mini::event(ctx, (timer, kind, mini), event, accepted);
     }
+    // While nothing else takes room on the stack.
+    if is_refused(kind, mini) {
+        return Ok(());
+    }
     if emit::is_on() { tell(ctx, timer, (kind, mini), (event, accepted), hook) } else { Ok(()) }
 }
 
@@ -97,13 +101,12 @@ fn tell(
     if !filter::addresses(&addresses) {
         return Ok(());
     }
-
     emit::attempt(hook);
     // SAFETY: the helper takes nothing and always succeeds (since 5.5).
     let (expires, jiffies) = (timer.expires(), unsafe { bpf_jiffies64() });
     let canceled = event as u8 == TimerEvent::Cancel as u8;
-    let early = canceled && jiffies < expires && !accepted;
     let is_request = kind as u8 == MiniKind::Request as u8;
+    let early = canceled && jiffies < expires && !accepted;
     let expires_request = is_request && event as u8 == TimerEvent::Expire as u8;
     let begins = is_request && event as u8 == TimerEvent::Start as u8;
     let flags = if canceled && mini.common.netns_is_gone() {
@@ -146,6 +149,16 @@ fn tell(
     match addresses {
         Addresses::V4 { local, remote } => what.emit(emit::v4(head), local, remote, with),
         Addresses::V6 { local, remote } => what.emit(emit::v6(head), local, remote, with),
+    }
+}
+
+#[inline(always)]
+fn is_refused(kind: MiniKind, mini: MiniCopy<'_>) -> bool {
+    match kind {
+        MiniKind::Request => {
+            refused::half_open() || refused::cgroup(|| mini.common.listener().cgroup())
+        }
+        MiniKind::TimeWait => refused::timewait(mini.common.cookie()),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{
     cell::RefCell,
     collections::BTreeMap,
-    fs,
+    env, fs,
     io::{self, IsTerminal as _},
     path::Path,
     process::ExitCode,
@@ -18,12 +18,14 @@ use tcpwatch::cli::{
     exit,
     lab::{LabCommand, LabRun, Setting},
 };
+use tcpwatch_draw::{atlas, target::TargetFile};
 use tcpwatch_kernel::{clock, probe::filters::FamilyFilter};
 use tcpwatch_lab::{
     catalog, explain,
     hosts::{HostsError, HostsPlan, end_orphans, prepare_for},
     lacking::lacking,
-    observe,
+    language::Language,
+    observe, report,
     run::Laboratory,
     scenario::{self, Choices, Scenario},
     show::{self, ReportFile, RunProgress, TerminalLayout, TimelineWriter},
@@ -32,7 +34,7 @@ use tcpwatch_lab::{
 use tcpwatch_stream::pipeline::Live;
 use tokio::{sync::Semaphore, task::JoinSet, time::interval};
 
-use crate::runtime;
+use crate::{drawing, runtime};
 
 /// How often the progress line is drawn.
 const DRAWN_EVERY: Duration = Duration::from_millis(200);
@@ -43,13 +45,14 @@ type Job = (Arc<Scenario>, FamilyFilter);
 pub(crate) fn run(command: &LabCommand) -> Result<ExitCode> {
     match command {
         LabCommand::Run(asked) => return perform(asked),
+        LabCommand::Draw(asked) => drawing::draw(asked)?,
         LabCommand::Format => exit::print(explain::FORMAT)?,
-        LabCommand::List => {
-            let choices = choices(Profile::default(), &[]);
+        LabCommand::List { lang } => {
+            let choices = choices(Profile::default(), &[], *lang);
             exit::print(explain::list(&choices, layout(Color::Auto).color))?;
         }
-        LabCommand::Show { scenario, profile } => {
-            let choices = choices(*profile, &[]);
+        LabCommand::Show { scenario, profile, lang } => {
+            let choices = choices(*profile, &[], *lang);
             let scenario = find(scenario, &choices)?;
             exit::print(explain::show(&scenario, &choices, layout(Color::Auto)))?;
         }
@@ -58,7 +61,7 @@ pub(crate) fn run(command: &LabCommand) -> Result<ExitCode> {
 }
 
 fn perform(asked: &LabRun) -> Result<ExitCode> {
-    let choices = choices(asked.profile, &asked.set);
+    let choices = choices(asked.profile, &asked.set, asked.lang);
     let scenarios = if asked.all {
         let all = catalog::all().iter().map(|built_in| built_in.read(&choices));
         all.collect::<Result<Vec<_>, _>>()?
@@ -79,6 +82,7 @@ fn perform(asked: &LabRun) -> Result<ExitCode> {
     }
     // Before anything is run.
     let report = asked.report.as_deref().map(ReportFile::open).transpose()?;
+    let page = asked.html.as_deref().map(TargetFile::open).transpose()?;
     let runtime = runtime::start()?;
     let layout = layout(asked.color);
     for pid in end_orphans(&HostsPlan::this_program()).map_err(HostsError::Leftovers)? {
@@ -108,8 +112,13 @@ fn perform(asked: &LabRun) -> Result<ExitCode> {
         exit::say("tcpwatch: interrupted; the hosts and everything on them are gone\n");
         return Ok(ExitCode::FAILURE);
     };
+    let document = show::document(&runs, &left_out, &clock::read());
     if let Some(report) = report {
-        report.write(&runs, &left_out, &clock::read())?;
+        report.write(&document)?;
+    }
+    if let Some(page) = page {
+        let document = report::read("of these runs", &document)?;
+        page.finish(atlas::html(&[document], asked.lang.unwrap_or_default())?.as_bytes())?;
     }
     Ok(if runs.iter().all(Run::holds) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -233,12 +242,16 @@ fn find(name: &str, choices: &Choices) -> Result<Scenario> {
     Ok(scenario::read(name, &text, choices)?)
 }
 
-fn choices(profile: Profile, settings: &[Setting]) -> Choices {
+/// Without a language, that of the locale, by the variable that POSIX looks at first.
+fn choices(profile: Profile, settings: &[Setting], language: Option<Language>) -> Choices {
     let mut set: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
     for Setting { host, name, value } in settings {
         set.entry(*host).or_default().insert(name.clone(), value.clone());
     }
-    Choices { profile, set, rate: clock::tick_rate(), ..Choices::default() }
+    let locale = ["LC_ALL", "LC_MESSAGES", "LANG"].into_iter().filter_map(env::var_os);
+    let locale = locale.into_iter().find(|value| !value.is_empty()).unwrap_or_default();
+    let language = language.unwrap_or_else(|| Language::of_locale(&locale.to_string_lossy()));
+    Choices { profile, set, rate: clock::tick_rate(), language, ..Choices::default() }
 }
 
 fn layout(color: Color) -> TerminalLayout {

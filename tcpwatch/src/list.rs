@@ -45,6 +45,7 @@ pub(crate) fn run(args: &ListArgs) -> Result<ExitCode> {
     let mut wanted = args.filters.places();
     if let Some(word) = &wanted.container {
         wanted.container = Some(containers::resolve(word)?);
+        wanted.by_name = false;
     }
     let listing = snapshot::list(netns.map_or(SnapshotScope::Every, SnapshotScope::Only))?;
     let Listing { waiters, sysctls, namespaces, mut skipped, hidden_processes } = listing;

@@ -7,10 +7,13 @@ use std::{
 };
 
 use anyhow::Result;
-use tcpwatch::cli::{
-    args::{FilterArgs, Format, LiveArgs, OutputArgs, WebArgs},
-    exit,
-    sandbox::SandboxArgs,
+use tcpwatch::{
+    cli::{
+        args::{FilterArgs, Format, LiveArgs, OutputArgs, WebArgs},
+        exit,
+        sandbox::SandboxArgs,
+    },
+    glossary::wrapped,
 };
 use tcpwatch_core::{
     event::{KernelTime, Netns},
@@ -48,6 +51,7 @@ pub(crate) fn run(
     let mut plan = plan(filters, output, netns);
     if let Some(word) = &plan.places.container {
         plan.places.container = Some(containers::resolve(word)?);
+        plan.places.by_name = false;
     }
     plan.ring_bytes = live.buffer;
     plan.duration = live.duration;
@@ -64,7 +68,8 @@ pub(crate) fn run(
     // Whoever plays it may ask for them.
     plan.waits |= live.record.is_some();
     let runtime = runtime::start()?;
-    let mut sink = sink(output, clock::now(), snapshot::name_of);
+    let home = plan.filters.netns.or_else(|| snapshot::namespaces::own().ok());
+    let mut sink = sink(output, clock::now(), (snapshot::name_of, home));
     // Locked and unbuffered: the log collects lines and writes them at once.
     let mut stdout = io::stdout().lock();
     let mut log = Log::new(sink.as_mut(), &mut stdout, has_summary_line(output));
@@ -100,7 +105,7 @@ pub(crate) fn replay(
     let plan = plan(filters, output, recorded::netns(filters)?);
     let recording = recorded::open(file, sandbox.sandbox)?;
     // Namespaces of the same inodes may be others here and now.
-    let mut sink = sink(output, recording.header.clock.kernel, |_| None);
+    let mut sink = sink(output, recording.header.clock.kernel, (|_| None, None));
     let mut stdout = io::stdout().lock();
     let mut log = Log::new(sink.as_mut(), &mut stdout, has_summary_line(output));
     let mut replay = Replay::open(&plan, recording);
@@ -153,7 +158,12 @@ fn selection(filters: &FilterArgs, output: &OutputArgs) -> Box<dyn Fn(&TrackedEv
     })
 }
 
-fn sink(output: &OutputArgs, started: KernelTime, naming: Naming) -> Box<dyn Sink> {
+/// The form of the output. Network namespaces may have names, and one of them may go without saying on a terminal.
+fn sink(
+    output: &OutputArgs,
+    started: KernelTime,
+    (naming, home): (Naming, Option<Netns>),
+) -> Box<dyn Sink> {
     match output.format {
         Format::Json => Box::new(JsonLines::default()),
         Format::Text => {
@@ -174,7 +184,14 @@ fn sink(output: &OutputArgs, started: KernelTime, naming: Naming) -> Box<dyn Sin
                 started,
             };
             let lines = Terminal::new(layout).naming(naming);
-            Box::new(if layout.cut { lines.asking(terminal_size) } else { lines })
+            if !layout.cut {
+                return Box::new(lines);
+            }
+            let lines = lines.asking(terminal_size);
+            Box::new(match home {
+                Some(home) => lines.home(home),
+                None => lines,
+            })
         }
     }
 }
@@ -187,13 +204,16 @@ pub(crate) fn terminal_size() -> Option<(usize, usize)> {
 
 /// Says that every change from now on is seen, and what is not.
 fn banner(plan: &Plan, probes: &Probes) {
-    exit::say(&format!(
-        "tcpwatch {} \u{b7} Linux {} \u{b7} {} \u{b7} {} \u{b7} Ctrl-C to stop\n",
+    let text = format!(
+        "tcpwatch {} \u{b7} Linux {} \u{b7} {} \u{b7} {} \u{b7} Ctrl-C to stop",
         env!("CARGO_PKG_VERSION"),
         probes.facts.release,
         plan.filters,
         visible::hooks(probes),
-    ));
+    );
+    let width = terminal_size::terminal_size_of(io::stderr()).map(|(columns, _)| columns.0);
+    let width = width.filter(|columns| *columns > 0).map_or(usize::MAX, usize::from);
+    exit::say(&format!("{}\n", wrapped(&text, width).join("\n")));
     visible::say_missing(probes);
     for (what, why) in probes.facts.blind_spots() {
         exit::say(&format!("tcpwatch: not seen: {what}: {why}\n"));

@@ -17,6 +17,7 @@ use tracing_subscriber::{
 mod check;
 mod confine;
 mod doctor;
+mod drawing;
 mod laboratory;
 mod list;
 mod live;
@@ -55,7 +56,7 @@ fn main() -> ExitCode {
         Some(Command::Check) => check::run(),
         Some(Command::List(args)) => list::run(&args),
         Some(Command::Completions { shell }) => reference::completions(shell),
-        Some(Command::Manpages { dir }) => reference::manpages(&dir),
+        Some(Command::Manpages { dir, date }) => reference::manpages(&dir, &date),
         Some(Command::Top(args)) => top::run(&args),
         Some(Command::Doctor(args)) => doctor::run(&args),
         Some(Command::Explain { word }) => explain(&word.join(" ")),

@@ -4,6 +4,7 @@ use std::{
     io::{self, IsTerminal as _},
     path::Path,
     process::ExitCode,
+    time::Duration,
 };
 
 use anyhow::Result;
@@ -16,21 +17,38 @@ use tcpwatch::cli::{
 use tcpwatch_core::{
     event::{Netns, WallClock},
     timing::wheel::TickRate,
+    track::{TrackedEvent, sockets_now},
 };
 use tcpwatch_kernel::{
     clock,
     probe::{Filters, Tells},
-    source::{containers, snapshot, sysctls},
+    source::{
+        ancestry::Ancestry,
+        containers,
+        snapshot::{self, SnapshotScope},
+        sysctls,
+    },
 };
-use tcpwatch_stream::{pipeline::Live, plan::Plan, replay::Replay};
+use tcpwatch_stream::{
+    batch::Item,
+    looks::{Looks, Pace},
+    pipeline::Live,
+    plan::Plan,
+    replay::Replay,
+};
 use tcpwatch_top::{
-    screen::{AskSysctls, Origin, Screen, Theme},
+    findings::Passes,
+    screen::{AskSysctls, Explain, Origin, Screen, Theme},
     session::{self, DrawnTerminal},
+    sockets::Sockets,
     timeline::Timeline,
 };
-use tcpwatch_view::time_of_day::TimeOfDay;
+use tcpwatch_view::{json_lines::JsonLines, time_of_day::TimeOfDay};
 
-use crate::{recorded, runtime, visible};
+/// How often the kernel is looked at.
+const LOOKS: Pace = Pace { every: Duration::from_secs(3), share: 20 };
+
+use crate::{doctor, recorded, runtime, visible};
 
 /// Shows the table until the reader ends it.
 pub(crate) fn run(args: &TopArgs) -> Result<ExitCode> {
@@ -48,17 +66,40 @@ fn running(args: &TopArgs) -> Result<ExitCode> {
     let mut plan = plan(args, netns);
     if let Some(word) = &plan.places.container {
         plan.places.container = Some(containers::resolve(word)?);
+        plan.places.by_name = false;
     }
     let ask: AskSysctls = Box::new(|netns| sysctls::read(netns).ok());
     let mut screen = screen(args, &plan, (clock::read(), clock::tick_rate(), ask))?;
     runtime::start()?.block_on(async {
         // First, because attaching takes a moment.
-        let stage = DrawnTerminal::open(&mut screen)?;
+        let mut stage = DrawnTerminal::open(&mut screen)?;
+        let scope = plan.filters.netns.map_or(SnapshotScope::Every, SnapshotScope::Only);
+        preview(&plan, scope, &mut screen);
+        stage.draw(&mut screen)?;
         let mut live = Live::attach(&plan)?;
+        screen.restore(Sockets::default());
+        screen.selected = None;
         visible::say_missing(live.probes());
-        session::live(stage, &mut live, &mut screen).await
+        session::live(stage, &mut live, Looks::begin(scope, LOOKS), &mut screen).await
     })?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Shows the sockets that exist while the hooks are being attached, which begin anew with what there is then. Nothing,
+/// where the places of owners decide, or where the kernel does not answer: attaching says why.
+fn preview(plan: &Plan, scope: SnapshotScope, screen: &mut Screen) {
+    if plan.places.asks() {
+        return;
+    }
+    let Ok(listing) = snapshot::list(scope) else { return };
+    let rows = sockets_now(&listing.waiters, &listing.sysctls, clock::tick_rate());
+    for row in rows.iter().filter(|row| plan.filters.wants(row.subject.netns, &row.subject.ends)) {
+        let existing = TrackedEvent::Existing(row.existing());
+        if (plan.selection)(&existing) {
+            screen.apply(&Item::TrackedEvent(existing));
+        }
+    }
+    screen.pass(clock::now());
 }
 
 fn replay(args: &TopArgs, file: &Path) -> Result<ExitCode> {
@@ -74,9 +115,11 @@ fn replay(args: &TopArgs, file: &Path) -> Result<ExitCode> {
     let mut complete = true;
     while complete && let Some(batch) = replay.next_batch()? {
         complete = batch.items.iter().all(|item| timeline.push(item.clone()));
+        batch.facts.iter().for_each(|facts| timeline.push_facts(facts.clone()));
     }
     let sysctls = replay.sysctls();
     screen.origin.sysctls = Box::new(move |netns| sysctls.get(&netns).copied());
+    timeline.judge(screen.origin.passes.as_ref());
     timeline.begin(&mut screen);
     if !complete {
         screen.message =
@@ -100,9 +143,11 @@ fn plan(args: &TopArgs, netns: Option<Netns>) -> Plan {
     };
     let filters_in_kernel = Filters {
         netns,
-        // A filter of the view, as all that may change while a socket lives.
+        // Filters of the view, as all that may change while it is watched.
         states: Vec::new(),
-        tells: if live.record.is_some() { Tells::Lives } else { Tells::Happenings },
+        direction: None,
+        // Findings need what each socket has done.
+        tells: Tells::Lives,
         holders: !live.no_io,
         ..filters.in_kernel()
     };
@@ -126,6 +171,25 @@ fn asked(plan: &Plan) -> String {
         .unwrap_or_else(|| "sockets".to_owned())
 }
 
+/// The filters that were decided before, if there are any.
+fn passes(args: &TopArgs, plan: &Plan) -> Option<Passes> {
+    let filters = plan.filters.clone();
+    let Filters { tells, holders, netns, .. } = filters;
+    // A look is one at that namespace alone.
+    let all = Filters { tells, holders, netns, ..Filters::default() };
+    let is_named = args.filters.comm.as_ref().is_some_and(|name| !is_word(name));
+    let asks = filters != all || plan.places.asks() || is_named;
+    asks.then(|| -> Passes { Box::new(move |netns, ends| filters.wants(netns, ends)) })
+}
+
+fn explanation() -> Explain {
+    let mut lines = JsonLines::default();
+    Box::new(move |finding, at, clock| {
+        let since = finding.since.map(|since| lines.moment(since, clock));
+        doctor::text::finding(finding, since.as_deref(), at)
+    })
+}
+
 fn screen(
     args: &TopArgs,
     plan: &Plan,
@@ -139,6 +203,13 @@ fn screen(
         rate,
         sysctls,
         words: filter_words::read,
+        passes: passes(args, plan),
+        explain: explanation(),
+        ancestry: if args.replay.is_some() {
+            Box::new(|_, _| Ancestry::default())
+        } else {
+            Box::new(Ancestry::of)
+        },
     };
     let theme = Theme { color: args.color.is_wanted(true), ascii: args.ascii };
     let mut screen = Screen::new(origin, theme);

@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod cli {
+    mod draw;
     mod explain;
     mod files;
     mod help;

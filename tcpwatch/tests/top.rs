@@ -12,6 +12,7 @@ mod root;
 mod top {
     mod any_keys;
     mod cost;
+    mod findings;
     mod live;
     mod pause;
     mod screens;

@@ -8,11 +8,13 @@
     reason = "a command line tool for developers"
 )]
 
+mod atlas;
 mod bench;
 mod cargo;
 mod check;
 mod debian;
 mod demo;
+mod dist;
 mod ebpf;
 #[cfg(test)]
 mod links;
@@ -54,8 +56,12 @@ enum XtaskCommand {
     Run(run::RunArgs),
     /// Format, clippy, unit tests: run it after every change
     Check,
+    /// Make the files of a release: archive, Debian package, container image, bill of materials, sums
+    Dist(dist::DistArgs),
     /// Run the tests, all tiers or the named ones
     Test(tiers::TestArgs),
+    /// Run every scenario of the laboratory on this kernel and draw the atlas (as root)
+    Atlas(atlas::AtlasArgs),
     /// Measure what tcpwatch costs, beside the floor and its peers (as root)
     ///
     /// Measures what a state change costs, which takes 6 minutes and with the peers 8, or the sections
@@ -79,7 +85,9 @@ fn start(task: &XtaskCommand) -> Result<ExitCode> {
         XtaskCommand::Ebpf => ebpf::command(),
         XtaskCommand::Run(args) => run::command(args),
         XtaskCommand::Check => check::command(),
+        XtaskCommand::Dist(args) => dist::command(args),
         XtaskCommand::Test(args) => tiers::command(args),
+        XtaskCommand::Atlas(args) => atlas::command(args),
         XtaskCommand::Bench(args) => bench::command(args),
     }
 }

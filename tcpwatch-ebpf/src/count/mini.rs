@@ -179,10 +179,16 @@ fn ports(mini: MiniCopy<'_>) -> u32 {
     u32::from(local) << 16 | u32::from(remote)
 }
 
-/// Does the timer that was seen last run anew?
+/// Does the timer that was seen last run anew? When a half-open connection is handed to another listener of its port
+/// (`tcp_migrate_req`, since 5.14), its handler makes a copy of it, with another timer (`reqsk_timer_handler` in
+/// `net/ipv4/inet_connection_sock.c`).
 #[inline(always)]
 fn is_moved(pending: &Pending, timer: Timer, mini: MiniCopy<'_>) -> bool {
-    if pending.timer != timer.address() || pending.ports != ports(mini) {
+    let state = u32::from(mini.state());
+    let is_copy =
+        pending.expired != 0 && pending.state == SYN_RECV.into() && state == pending.state;
+    let is_it = pending.timer == timer.address() || pending.timer != 0 && is_copy;
+    if !is_it || pending.ports != ports(mini) {
         return false;
     }
     // SAFETY: the helper takes nothing and always succeeds.

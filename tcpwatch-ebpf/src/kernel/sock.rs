@@ -286,6 +286,13 @@ impl TcpSock {
         field(self.0, &maps::ICSK_RTO)
     }
 
+    /// Is its timer armed for something (`icsk_pending`)? It is not while a retransmission is due
+    /// (`tcp_write_timer_handler` in `net/ipv4/tcp_timer.c`).
+    #[inline(always)]
+    pub(crate) fn write_timer_is_pending(self) -> bool {
+        field::<u8>(self.0, &maps::ICSK_PENDING) != 0
+    }
+
     /// Retransmission timeouts in a row.
     #[inline(always)]
     pub(crate) fn timeouts(self) -> u8 {
@@ -315,6 +322,18 @@ impl TcpSock {
     #[inline(always)]
     pub(crate) fn syn_round_trip_us(self) -> u32 {
         if self.retransmits() == 0 { field::<u32>(self.0, &maps::TCP_SRTT_US) / 8 } else { 0 }
+    }
+
+    /// 1 if nothing was sent again, and the round trip is not known for all that, or only to the millisecond, as
+    /// it is by the peer's timestamps (`tcp_rtt_tsopt_us` in `net/ipv4/tcp_input.c`). For a socket that enters
+    /// ESTABLISHED.
+    #[inline(always)]
+    pub(crate) fn is_not_measured(self) -> u16 {
+        if maps::TCP_SRTT_US.load() == 0 {
+            return 0;
+        }
+        let round_trip = field::<u32>(self.0, &maps::TCP_SRTT_US) % 8000;
+        1 - not_zero(round_trip | self.retransmits())
     }
 
     /// Bytes of data acknowledged so far, the SYN of a connection that goes out counted as one.

@@ -4,7 +4,7 @@ use aya_ebpf::helpers::{
     bpf_get_current_uid_gid,
     generated::{bpf_get_current_task_btf, bpf_probe_read_kernel},
 };
-use tcpwatch_common::{OwnerTask, config::FIRST_PID_NAMESPACE};
+use tcpwatch_common::{OwnerTask, config::FIRST_PID_NAMESPACE, owner::ProcessImage};
 
 use super::{field, probe};
 use crate::maps;
@@ -23,12 +23,25 @@ const UPID_BYTES: u32 = 16;
 pub(crate) struct TaskStruct(*const u8);
 
 impl TaskStruct {
+    #[inline(always)]
+    fn current() -> Self {
+        // SAFETY: the helper takes nothing and always succeeds (since 5.11).
+        Self(unsafe { bpf_get_current_task_btf() }.cast_const().cast())
+    }
+
+    /// The process of the current task, and which program it runs.
+    #[inline(always)]
+    pub(crate) fn current_image() -> ProcessImage {
+        let task = Self::current();
+        let execs = field::<u64>(task.0, &maps::TASK_EXECS) as u32;
+        ProcessImage { pid: field(task.0, &maps::TASK_TGID), execs }
+    }
+
     /// The current task, unless it is a thread of the kernel. The worker threads of `io_uring` are threads
     /// of their process (since 5.12).
     #[inline(always)]
     pub(crate) fn of_a_process() -> Option<Self> {
-        // SAFETY: the helper takes nothing and always succeeds (since 5.11).
-        let task = Self(unsafe { bpf_get_current_task_btf() }.cast_const().cast());
+        let task = Self::current();
         (field::<u32>(task.0, &maps::TASK_FLAGS) & KERNEL_THREAD == 0).then_some(task)
     }
 

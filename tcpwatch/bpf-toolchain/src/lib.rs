@@ -71,9 +71,14 @@ impl fmt::Display for BpfToolchain {
 
 /// The directory into which `cargo install` puts programs.
 fn installed() -> Option<PathBuf> {
+    Some(cargo_home()?.join("bin"))
+}
+
+/// Where cargo keeps what it downloads: `CARGO_HOME`, or `.cargo` of `HOME`.
+#[must_use]
+pub fn cargo_home() -> Option<PathBuf> {
     let home = || env::var_os("HOME").map(|home| Path::new(&home).join(".cargo"));
-    let cargo_home = env::var_os("CARGO_HOME").map(PathBuf::from).or_else(home)?;
-    Some(cargo_home.join("bin"))
+    env::var_os("CARGO_HOME").map(PathBuf::from).or_else(home)
 }
 
 /// A program's full path, if a directory of `PATH` holds it.
@@ -152,6 +157,15 @@ impl BpfToolchain {
         }
         flags.push("\u{1f}-Clinker=");
         flags.push(&self.linker);
+        // BTF has the names of source files; with this the object is the same wherever it is built.
+        let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2);
+        let workspace = workspace.map(|path| (path.to_owned(), "=/tcpwatch"));
+        let cargo_home = cargo_home().map(|path| (path, "=/cargo"));
+        for (path, replaced) in workspace.into_iter().chain(cargo_home) {
+            flags.push("\u{1f}--remap-path-prefix=");
+            flags.push(path);
+            flags.push(replaced);
+        }
         command.env("CARGO_ENCODED_RUSTFLAGS", flags);
         // Set by an outer cargo or clippy for the host; the inner build must not inherit them.
         for key in ["RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER", "CARGO_BUILD_TARGET", "RUSTFLAGS"] {

@@ -91,10 +91,12 @@ pub fn find(name: &str) -> Result<&'static BuiltIn, UnknownScenario> {
 }
 
 impl BuiltIn {
-    /// Parses its file.
+    /// Parses its file; its texts are in the chosen language.
     pub fn read(&self, choices: &Choices) -> Result<Scenario, FileError> {
-        let scenario = scenario::read(&format!("{}.toml", self.name), self.text, choices)?;
-        Ok(Scenario { word: self.name.to_owned(), ..scenario })
+        let mut scenario = scenario::read(&format!("{}.toml", self.name), self.text, choices)?;
+        self.name.clone_into(&mut scenario.word);
+        choices.language.translate(&mut scenario);
+        Ok(scenario)
     }
 }
 

@@ -4,6 +4,7 @@
 //!
 //! - [`scenario`]: parses a TOML file into steps, rules and expectations
 //! - [`explain`]: describes scenarios without running them
+//! - [`language`]: the texts of scenarios in other languages
 //! - [`host`]: the names and addresses of the two hosts
 //! - [`lacking`]: the sysctls that this kernel is too old for
 //! - [`hosts`]: their namespaces, links and processes
@@ -12,6 +13,7 @@
 //!   [`audience`])
 //! - [`expect`]: judges the story by the expectations, which gives [`verdict`]s
 //! - [`show`]: formats story and verdicts
+//! - [`report`]: reads runs back from the JSON document that `show` has written
 
 #![deny(unsafe_code)]
 
@@ -22,9 +24,11 @@ pub mod explain;
 pub mod host;
 pub mod hosts;
 pub mod lacking;
+pub mod language;
 mod nearest;
 pub mod observe;
 pub mod rehearsal;
+pub mod report;
 pub mod run;
 pub mod scenario;
 pub mod show;

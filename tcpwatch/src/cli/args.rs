@@ -34,7 +34,7 @@ use super::{
 /// See what the Linux kernel does with every TCP connection, live.
 ///
 /// Without a command, prints every state change as it happens until Ctrl-C, and of sockets that stay in a
-/// state for what they wait. All filters must hold; ports, addresses and namespaces are filtered in the kernel.
+/// state for what they wait. All filters must hold; ports, addresses, namespaces, cgroups and direction are filtered in the kernel.
 #[derive(Debug, Parser)]
 #[command(
     version,
@@ -82,17 +82,6 @@ pub enum Command {
     /// What is now: a live table of sockets, their states and what they wait for.
     #[command(after_help = top_keys())]
     Top(Box<TopArgs>),
-    /// Put real sockets into every TCP state, watch, measure and judge.
-    #[command(
-        subcommand,
-        after_help = "Examples:\n  \
-            tcpwatch lab show fin-wait-2\n  \
-            sudo tcpwatch lab run fin-wait-2 --profile quick\n  \
-            sudo tcpwatch lab run --all --report report.json\n  \
-            sudo tcpwatch lab run my.toml\n\n\
-            `tcpwatch lab format` tells how a scenario of your own is written."
-    )]
-    Lab(LabCommand),
     /// Say what is wrong with the TCP connections of this host, whose they are and what to change.
     #[command(after_help = "Examples:\n  \
             sudo tcpwatch doctor\n  \
@@ -101,6 +90,18 @@ pub enum Command {
             Exit status: 0 nothing was found; 1 there are findings, or it failed; 2 wrong usage; 3 this machine \
             lacks something. `tcpwatch explain FINDING` has the long text of each.")]
     Doctor(DoctorArgs),
+    /// Put real sockets into every TCP state, watch, measure and judge.
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  \
+            tcpwatch lab show fin-wait-2\n  \
+            sudo tcpwatch lab run fin-wait-2 --profile quick\n  \
+            sudo tcpwatch lab run --all --report report.json\n  \
+            tcpwatch lab draw report.json --html atlas.html\n  \
+            sudo tcpwatch lab run my.toml\n\n\
+            `tcpwatch lab format` tells how a scenario of your own is written."
+    )]
+    Lab(LabCommand),
     /// Say what this kernel and these privileges allow, one line per feature.
     Check,
     /// Be a host of the laboratory.
@@ -126,6 +127,8 @@ pub enum Command {
     Manpages {
         /// The directory to write them to; it has to exist
         dir: PathBuf,
+        /// The date in them, YYYY-MM-DD
+        date: String,
     },
     /// Count everything for Prometheus and print nothing: metrics of every socket over HTTP.
     Serve(ServeArgs),
@@ -432,6 +435,7 @@ impl FilterArgs {
             cgroup: self.cgroup.as_ref().map(|path| path.as_os_str().as_bytes().to_vec()),
             unit: self.unit.clone(),
             container: self.container.clone(),
+            by_name: true,
         }
     }
 
@@ -450,6 +454,12 @@ impl FilterArgs {
             },
             states: self.state.clone(),
             netns: None,
+            direction: match (self.accepted, self.connected) {
+                (true, _) => Some(Direction::Incoming),
+                (false, true) => Some(Direction::Outgoing),
+                (false, false) => None,
+            },
+            by_cgroup: self.places().asks(),
             tells: Tells::default(),
             holders: false,
         }

@@ -2,10 +2,7 @@
 
 use clap::{CommandFactory as _, Parser};
 use tcpwatch_core::event::Netns;
-use tcpwatch_kernel::{
-    probe::Filters,
-    source::{containers, snapshot},
-};
+use tcpwatch_kernel::{probe::Filters, source::snapshot};
 use tcpwatch_top::filter::LogFilter;
 
 use super::args::FilterArgs;
@@ -56,9 +53,7 @@ fn decide(filters: FilterArgs) -> Result<LogFilter, String> {
     });
     let netns = netns.transpose().map_err(|error| error.to_string())?;
     let kernel = Filters { netns, states: Vec::new(), ..filters.in_kernel() };
-    let mut places = filters.places();
-    // Of a recording, a container is known by its id only.
-    places.container = places.container.map(|word| containers::resolve(&word).unwrap_or(word));
+    let places = filters.places();
     Ok(Box::new(move |subject, state, place| {
         kernel.wants(subject.netns, &subject.ends)
             && (filters.state.is_empty() || filters.state.contains(&state))

@@ -4,7 +4,7 @@ use std::{num::NonZeroUsize, path::PathBuf};
 
 use clap::{Args, Subcommand};
 use tcpwatch_kernel::probe::filters::FamilyFilter;
-use tcpwatch_lab::{host::Host, story::Profile};
+use tcpwatch_lab::{host::Host, language::Language, story::Profile};
 
 use super::color::Color;
 
@@ -12,7 +12,11 @@ use super::color::Color;
 #[derive(Debug, Subcommand)]
 pub enum LabCommand {
     /// List the scenarios, with the time that each takes.
-    List,
+    List {
+        /// Language of the titles; that of the locale without it
+        #[arg(long, value_enum)]
+        lang: Option<Language>,
+    },
     /// Explain a scenario without running it: the claim, the same by hand, what to expect here.
     Show {
         /// Its name, or a file of yours
@@ -21,11 +25,36 @@ pub enum LabCommand {
         /// With which timers: shortened, or the kernel's defaults
         #[arg(long, value_enum, default_value_t)]
         profile: Profile,
+        /// Language of the texts; that of the locale without it
+        #[arg(long, value_enum)]
+        lang: Option<Language>,
     },
     /// Run scenarios: make the states, watch, measure and judge.
     Run(LabRun),
+    /// Draw reports: a page of all runs, and a picture of each. Needs no privileges; the same reports give the same files.
+    Draw(LabDraw),
     /// Print how a scenario of your own is written.
     Format,
+}
+
+/// What is drawn, and where to.
+#[derive(Debug, Args)]
+pub struct LabDraw {
+    /// Files written by `tcpwatch lab run --report`; several, of other kernels say, stand side by side
+    #[arg(value_name = "REPORT.json", required = true)]
+    pub reports: Vec<PathBuf>,
+    /// Write all runs into one HTML file, which needs no other file and no network
+    #[arg(long, value_name = "FILE.html", required_unless_present_any = ["svg", "pcapng"])]
+    pub html: Option<PathBuf>,
+    /// Write a sequence diagram of each run into this directory, which is made if it is not there
+    #[arg(long, value_name = "DIR")]
+    pub svg: Option<PathBuf>,
+    /// Write what each host saw of each run into this directory, for Wireshark: segments, and between them states and calls
+    #[arg(long, value_name = "DIR")]
+    pub pcapng: Option<PathBuf>,
+    /// Language of the texts of built-in scenarios on the page
+    #[arg(long, value_enum, default_value_t)]
+    pub lang: Language,
 }
 
 /// What is run, and how.
@@ -52,6 +81,12 @@ pub struct LabRun {
     /// Write everything that was seen into a JSON file
     #[arg(long, value_name = "FILE.json")]
     pub report: Option<PathBuf>,
+    /// Write all runs into one HTML file, as `tcpwatch lab draw` does from a report
+    #[arg(long, value_name = "FILE.html")]
+    pub html: Option<PathBuf>,
+    /// Language of the scenarios' texts; that of the locale without it
+    #[arg(long, value_enum)]
+    pub lang: Option<Language>,
     /// Runs that go on at the same time; all of them without it
     #[arg(long, value_name = "N")]
     pub jobs: Option<NonZeroUsize>,

@@ -1,8 +1,7 @@
 //! `tcpwatch doctor`: looks for a while, live or at a recording, and says what is wrong.
 
-mod looks;
 mod report;
-mod text;
+pub(crate) mod text;
 
 use std::{collections::HashSet, path::Path, process::ExitCode, time::Duration};
 
@@ -17,17 +16,20 @@ use tcpwatch_kernel::{
 };
 use tcpwatch_stream::{
     batch::{Batch, Item},
+    looks::{Looks, Pace},
     pipeline::Live,
     plan::Plan,
     replay::Replay,
 };
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
-use self::{looks::Looks, report::DoctorReport};
+use self::report::DoctorReport;
 use crate::{recorded, runtime};
 
 /// How often `--live` judges.
 const EVERY: Duration = Duration::from_secs(1);
+/// How often the kernel is looked at.
+const LOOKS: Pace = Pace { every: Duration::from_secs(2), share: 5 };
 
 pub(crate) fn run(args: &DoctorArgs) -> Result<ExitCode> {
     let mut report = DoctorReport::new(args.format);
@@ -67,7 +69,7 @@ fn look(args: &DoctorArgs, report: &mut DoctorReport) -> Result<()> {
         live.probes().try_out();
         let not_seen = not_seen(live.probes());
         // What grows from now on has grown while it was looked.
-        let mut looks = Looks::begin(scope);
+        let mut looks = Looks::begin(scope, LOOKS);
         live.note_facts(looks.next().await?);
         let end = (!args.live).then(|| Instant::now() + args.duration);
         banner(args);

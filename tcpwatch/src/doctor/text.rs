@@ -13,7 +13,7 @@ const WIDTH: usize = 80;
 const INDENT: usize = 11;
 
 /// A page: what, whose, since when, evidence, causes, what to check and change, how sure.
-pub(super) fn finding(finding: &Finding, since: Option<&str>, at: KernelTime) -> String {
+pub(crate) fn finding(finding: &Finding, since: Option<&str>, at: KernelTime) -> String {
     let Finding { kind, severity, certainty, basis, what, whose, .. } = finding;
     let mut text = format!(
         "{} \u{b7} {} \u{b7} {}\n",

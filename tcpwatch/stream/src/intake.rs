@@ -3,9 +3,9 @@
 
 use tcpwatch_core::{
     decode::{Names, decode},
-    event::{Event, KnownSocket},
+    event::{CgroupId, Event, KnownSocket},
 };
-use tcpwatch_kernel::source::recording::Header;
+use tcpwatch_kernel::{probe::RefusedCgroups, source::recording::Header};
 
 use crate::{live_recording::LiveRecording, questions::Questions, road::Road};
 
@@ -14,32 +14,50 @@ pub(crate) struct Intake {
     names: Names,
     pub(crate) questions: Questions,
     pub(crate) recording: LiveRecording,
+    /// Cgroups that the kernel side is to leave out, if it can.
+    refused: Option<RefusedCgroups>,
 }
 
 impl Intake {
-    pub(crate) fn new(header: Header, recording: LiveRecording) -> Self {
+    pub(crate) fn new(
+        header: Header,
+        recording: LiveRecording,
+        refused: Option<RefusedCgroups>,
+    ) -> Self {
         let names = Names { symbols: header.symbols, reset_reasons: header.reset_reasons };
-        Self { names, questions: Questions::default(), recording }
+        Self { names, questions: Questions::default(), recording, refused }
     }
 
     /// Takes in sockets that exist.
-    pub(crate) fn learn(&mut self, known: &[KnownSocket], road: &mut Road<'_>) {
-        for id in known.iter().filter_map(|known| known.cgroup) {
-            self.questions.locate(id, road, &mut self.recording);
+    pub(crate) fn learn(&mut self, mut known: Vec<KnownSocket>, road: &mut Road<'_>) {
+        known.retain(|known| known.cgroup.is_none_or(|id| !self.refuses(id, road)));
+        self.recording.known(&known);
+        road.learn(&known);
+    }
+
+    /// Finds out where a cgroup is; is all that its sockets do left out, from their first change on? Then the kernel
+    /// side leaves it out from now on.
+    fn refuses(&mut self, id: CgroupId, road: &mut Road<'_>) -> bool {
+        self.questions.locate(id, road, &mut self.recording);
+        let refuses = road.shown.whereabouts.is_refused(id);
+        if refuses && let Some(refused) = &mut self.refused {
+            refused.refuse(id);
         }
-        self.recording.known(known);
-        road.learn(known);
+        refuses
     }
 
     /// Takes in a record of the ring.
     pub(crate) fn take(&mut self, record: &[u8], road: &mut Road<'_>) {
-        let Self { names, questions, recording } = self;
-        let mut decoded = decode(record, names);
+        let mut decoded = decode(record, &self.names);
+        if let Some(id) = decoded.as_ref().ok().and_then(Event::cgroup)
+            && self.refuses(id, road)
+        {
+            road.account.received += 1;
+            return;
+        }
+        let Self { questions, recording, .. } = self;
         if let Ok(Event::State(change)) = &mut decoded {
             questions.complete_port(change, recording);
-        }
-        if let Some(id) = decoded.as_ref().ok().and_then(Event::cgroup) {
-            questions.locate(id, road, recording);
         }
         recording.record(record);
         match decoded {

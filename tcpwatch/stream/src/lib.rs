@@ -4,6 +4,7 @@
 //! - [`pipeline`]: the steps of a live run on one page
 //! - [`replay`]: the same from a recording
 //! - [`batch`]: what it yields
+//! - [`looks`]: looks at the kernel beside it
 //! - [`log`]: lines of that, in the output
 //! - [`ending`]: the signals that end it
 
@@ -15,6 +16,7 @@ pub mod ending;
 mod intake;
 mod live_recording;
 pub mod log;
+pub mod looks;
 mod losses;
 pub mod pipeline;
 pub mod plan;

@@ -68,8 +68,8 @@ impl LiveRecording {
         self.write(|recorder| recorder.facts(facts));
     }
 
-    pub(crate) fn cgroup(&mut self, id: CgroupId, path: &[u8]) {
-        self.write(|recorder| recorder.cgroup(id, path));
+    pub(crate) fn cgroup(&mut self, id: CgroupId, path: &[u8], name: Option<&str>) {
+        self.write(|recorder| recorder.cgroup(id, path, name));
     }
 
     pub(crate) fn flush(&mut self) {
@@ -111,6 +111,7 @@ pub(crate) fn header(plan: &Plan, probes: &Probes) -> Header {
             gapless: true,
             minis: probes.minis.is_ok(),
             lives: plan.filters.tells == Tells::Lives,
+            selective: plan.filters.leaves_out_sockets(),
             rate: clock::tick_rate(),
         },
         symbols: probes.symbols.clone(),

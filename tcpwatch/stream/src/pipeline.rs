@@ -87,12 +87,12 @@ impl<'a> Live<'a> {
         let recording = LiveRecording::begin(plan.record.as_deref(), &header)?;
         let mut road = Road::new(plan, &header, Unfiltered::Listeners);
         let waits = Waits::new(plan, &mut road);
-        let mut intake = Intake::new(header, recording);
+        let mut intake = Intake::new(header, recording, probes.refused.take());
         // The hooks are attached already, so that nothing falls between.
         if let Some(snapshot) = look_around(&plan.filters, FindOwners::Find) {
             let mut known = snapshot.sockets;
             known.retain(|known| plan.filters.wants(known.netns, &known.ends));
-            intake.learn(&known, &mut road);
+            intake.learn(known, &mut road);
         }
         Ok(Self {
             plan,

@@ -14,7 +14,7 @@ pub struct Plan {
     /// tracking's sake are to be seen.
     pub selection: Box<dyn Fn(&TrackedEvent) -> bool>,
     /// Where the owners of wanted sockets run. Cgroups come and go, and what is below one is known by its path
-    /// only: this is asked of each line, not in the kernel.
+    /// only: this is asked when a cgroup is met, which the kernel side leaves out then (`Filters::by_cgroup`).
     pub places: PlaceFilter,
     /// Size of the ring.
     pub ring_bytes: u32,

@@ -53,11 +53,13 @@ impl Questions {
             return;
         }
         let path = self.cgroups.path(id, Instant::now());
-        if let Some(path) = &path {
-            recording.cgroup(id, path);
-        }
-        if path.is_some() || !self.cgroups.may_find_later() {
-            let place = path.as_deref().map(|path| self.containers.place(path));
+        let place = path.map(|path| {
+            let place = self.containers.place(&path);
+            let name = place.container.as_ref().and_then(|container| container.name.as_deref());
+            recording.cgroup(id, &path, name);
+            place
+        });
+        if place.is_some() || !self.cgroups.may_find_later() {
             road.shown.place(id, place);
         }
     }

@@ -8,7 +8,6 @@ use tcpwatch_core::{
     event::{Cookie, Event, KernelTime, Netns, StateEvent, TcpState},
     loss::LossTotals,
     order::WINDOW,
-    place::CgroupPlace,
     timing::Sysctls,
     track::TrackedEvent,
 };
@@ -48,8 +47,8 @@ impl<'a, F: BufRead> Replay<'a, F> {
         let mut road = Road::new(plan, header, Unfiltered::All);
         let names =
             Names { symbols: header.symbols.clone(), reset_reasons: header.reset_reasons.clone() };
-        for (id, path) in std::mem::take(&mut recording.cgroups) {
-            road.shown.place(id, Some(CgroupPlace::of(&path)));
+        for cgroup in std::mem::take(&mut recording.cgroups) {
+            road.shown.place(cgroup.id, Some(cgroup.place()));
         }
         recording.known.retain(|known| plan.filters.wants(known.netns, &known.ends));
         road.learn(&std::mem::take(&mut recording.known));
@@ -93,7 +92,7 @@ impl<'a, F: BufRead> Replay<'a, F> {
     fn take(&mut self, item: Recorded) -> Result<()> {
         match item {
             Recorded::Record(bytes) => self.take_record(&bytes),
-            Recorded::Cgroup(id, path) => self.road.shown.place(id, Some(CgroupPlace::of(&path))),
+            Recorded::Cgroup(cgroup) => self.road.shown.place(cgroup.id, Some(cgroup.place())),
             Recorded::Sysctls(netns, sysctls) => self.road.tracker.learn_sysctls(netns, sysctls),
             Recorded::Answer(known) if known.state == TcpState::Listen => {
                 self.ports.insert(known.socket, known.ends.local.port);

@@ -1,6 +1,6 @@
 //! Where the owners of sockets run, and whether the plan asks for what runs there.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use tcpwatch_core::{
     event::CgroupId,
@@ -8,10 +8,15 @@ use tcpwatch_core::{
 };
 use tcpwatch_kernel::source::containers::AmbiguousContainer;
 
+/// Cgroups that are remembered because their paths were not known at first; from so many on nothing is left out.
+const MAX_UNPLACED: usize = 1 << 16;
+
 /// The places of cgroups that records named, and the filter on them.
 pub(crate) struct Whereabouts<'a> {
     wanted: &'a PlaceFilter,
     places: Places,
+    /// Cgroups of which something was let through because their paths were not known.
+    unplaced: HashSet<CgroupId>,
     /// The id of the container that is wanted.
     container: Option<Arc<str>>,
     /// Another one has an id that begins with the same word.
@@ -20,7 +25,13 @@ pub(crate) struct Whereabouts<'a> {
 
 impl<'a> Whereabouts<'a> {
     pub(crate) fn new(wanted: &'a PlaceFilter) -> Self {
-        Self { wanted, places: Places::default(), container: None, ambiguous: None }
+        Self {
+            wanted,
+            places: Places::default(),
+            unplaced: HashSet::new(),
+            container: None,
+            ambiguous: None,
+        }
     }
 
     /// Has this cgroup been looked up, whether or not its path was found?
@@ -42,7 +53,7 @@ impl<'a> Whereabouts<'a> {
         place
     }
 
-    /// The beginning of an id may be that of two in a recording. At the start of a live run it was made the
+    /// In a recording the beginning of an id may be that of two, and a name that of one after the other. At the start of a live run it was made the
     /// whole id of the only one that existed, or the name of one, with which the id of another may begin.
     fn note_container(&mut self, place: &CgroupPlace) {
         let Some(id) = self.wanted.container_of(place) else { return };
@@ -65,6 +76,20 @@ impl<'a> Whereabouts<'a> {
         }
         let place = id.and_then(|id| self.places.get(id));
         self.wanted.wants(place.map(AsRef::as_ref))
+    }
+
+    /// Are all events of this cgroup's sockets left out? Only if none was let through before its path was found.
+    pub(crate) fn is_refused(&mut self, id: CgroupId) -> bool {
+        if !self.wanted.asks() {
+            return false;
+        }
+        let has_room = self.unplaced.len() < MAX_UNPLACED;
+        if !self.places.is_known(id) && has_room {
+            self.unplaced.insert(id);
+        }
+        let place = self.places.get(id);
+        let is_unwanted = place.is_some_and(|place| !self.wanted.wants(Some(place)));
+        is_unwanted && has_room && !self.unplaced.contains(&id)
     }
 
     /// The wanted container turned out to be two, which ends the run.

@@ -37,7 +37,7 @@ fn a_shell_without_completions_is_wrong_usage_that_lists_those_with() {
 fn every_visible_command_has_a_manual_page_and_no_internal_one_has() {
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().to_str().expect("UTF-8");
-    let answer = Answer::of(&mut tcpwatch(&["manpages", path]));
+    let answer = Answer::of(&mut tcpwatch(&["manpages", path, "2026-11-30"]));
     assert_eq!((answer.status, answer.stderr.as_str()), (Some(0), ""), "{answer:?}");
     let pages = fs::read_dir(path).expect("it is there");
     let pages: BTreeSet<_> = pages
@@ -58,7 +58,7 @@ fn every_visible_command_has_a_manual_page_and_no_internal_one_has() {
 
 #[test]
 fn a_directory_that_is_not_there_is_named() {
-    let answer = Answer::of(&mut tcpwatch(&["manpages", "/nowhere/at/all"]));
+    let answer = Answer::of(&mut tcpwatch(&["manpages", "/nowhere/at/all", "2026-11-30"]));
     assert_eq!(answer.status, Some(1), "{answer:?}");
     assert!(answer.stderr.contains("/nowhere/at/all"), "{answer:?}");
 }

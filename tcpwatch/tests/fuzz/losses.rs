@@ -126,6 +126,7 @@ impl Play {
                     timer_left: None,
                     seen: at,
                     quiet: None,
+                    queue_full: false,
                     inode: 0,
                     owner: None,
                 };

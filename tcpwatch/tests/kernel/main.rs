@@ -70,6 +70,8 @@ mod queues;
 #[cfg(test)]
 mod recorded;
 #[cfg(test)]
+mod refused;
+#[cfg(test)]
 mod running;
 #[cfg(test)]
 mod sandbox;

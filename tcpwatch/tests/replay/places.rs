@@ -1,5 +1,7 @@
 //! Where the owners of recorded sockets ran: the paths are in the recording, and the filters ask them.
 
+use serde_json::Value;
+
 use super::recording::{Played, Recording, run};
 
 /// Numbers of states in `include/net/tcp_states.h`.
@@ -53,6 +55,35 @@ fn a_recordings_sockets_are_chosen_by_their_cgroup_unit_and_container() {
         assert_eq!(chosen.lines, expected, "{args:?}");
     }
     assert_eq!(Played::of(file.path(), &["--cgroup", "/shop.slice"]).lines, whole.lines);
+}
+
+#[test]
+fn a_recording_has_the_names_of_containers_and_is_chosen_by_them() {
+    let [web, db] = ['1', '2'].map(|digit| format!("/docker/{}", container(digit)));
+    let mut recording = recording([(7, &web), (8, &db)]);
+    for (frame, name) in recording.head.iter_mut().rev().zip(["db \\u001b[2J", "web"]) {
+        *frame = frame.replace("\"]}", &format!("\",\"{name}\"]}}"));
+    }
+    let file = recording.file();
+    let whole = Played::of(file.path(), &[]);
+    let named =
+        |name: &str| whole.lines.iter().filter(|line| line["container_name"] == name).count();
+    assert!(named("web") > 0 && named("db \u{1b}[2J") > 0, "{:?}", whole.lines);
+    for name in ["web", "db \u{1b}[2J"] {
+        let chosen = Played::of(file.path(), &["--container", name]);
+        assert_eq!(chosen.lines.len(), named(name), "{name}");
+        assert!(chosen.lines.iter().all(|line| line["container_name"] == name), "{name}");
+    }
+    assert_eq!(Played::of(file.path(), &["--container", "we"]).lines, Vec::<Value>::new());
+    let text = run(file.path(), &[]);
+    assert!(text.status.success() && !text.stdout.contains(&0x1b), "{text:?}");
+
+    if let Some(frame) = recording.head.last_mut() {
+        *frame = frame.replace("db ", &"x".repeat(513));
+    }
+    let text = run(recording.file().path(), &[]);
+    let said = String::from_utf8_lossy(&text.stderr);
+    assert!(!text.status.success() && said.contains("is damaged"), "{said}");
 }
 
 #[test]

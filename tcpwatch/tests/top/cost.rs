@@ -35,6 +35,9 @@ pub(super) fn with_sockets(count: u32) -> Screen {
         rate: TickRate(250),
         sysctls: Box::new(|_| None),
         words: filter_words::read,
+        passes: None,
+        ancestry: Box::new(|_, _| tcpwatch_kernel::source::ancestry::Ancestry::default()),
+        explain: Box::new(|finding, _, _| finding.kind.advice().what.to_owned()),
     };
     let mut screen = Screen::new(origin, COLORED);
     for number in 0..count {

@@ -77,6 +77,17 @@ fn owners_have_their_sockets_by_state() {
 }
 
 #[test]
+fn findings_have_a_line_or_a_pane_and_a_page_of_their_own() {
+    at_all_sizes("finding", "much_goes_wrong.jsonl", "n");
+    at_all_sizes("explained", "much_goes_wrong.jsonl", "n e");
+}
+
+#[test]
+fn an_owner_has_a_page() {
+    at_all_sizes("owner", "much_goes_wrong.jsonl", "40*. o");
+}
+
+#[test]
 fn help_lists_the_keys_and_the_words() {
     at_all_sizes("help", "much_goes_wrong.jsonl", "?");
 }
@@ -107,7 +118,7 @@ fn without_colour_bold_and_reverse_are_left() {
 
 #[test]
 fn with_ascii_no_other_character_is_shown_and_none_is_unknown() {
-    for keys in ["40*.", "40*. Enter", "40*. a", "?", "40*. y"] {
+    for keys in ["40*.", "40*. Enter", "40*. a", "?", "40*. y", "n", "n e", "40*. o"] {
         let theme = Theme { color: true, ascii: true };
         let mut shown = Shown::open("much_goes_wrong.jsonl", (160, 48), theme);
         let mut letters = Shown::open("much_goes_wrong.jsonl", (160, 48), COLORED);

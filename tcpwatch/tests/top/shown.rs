@@ -41,6 +41,9 @@ impl Shown {
             rate: recording.header.reliance.rate,
             sysctls: Box::new(|_| None),
             words: filter_words::read,
+            passes: None,
+            ancestry: Box::new(|_, _| tcpwatch_kernel::source::ancestry::Ancestry::default()),
+            explain: Box::new(|finding, _, _| finding.kind.advice().what.to_owned()),
         };
         let plan = Plan { existing: true, waits: true, ..Plan::of(Filters::default()) };
         let mut screen = Screen::new(origin, theme);
@@ -50,9 +53,11 @@ impl Shown {
             for item in batch.items {
                 assert!(timeline.push(item.clone()), "the recording is short");
             }
+            batch.facts.iter().for_each(|facts| timeline.push_facts(facts.clone()));
         }
         let sysctls = replay.sysctls();
         screen.origin.sysctls = Box::new(move |netns| sysctls.get(&netns).copied());
+        timeline.judge(None);
         timeline.begin(&mut screen);
         Self { screen, timeline, size }
     }
@@ -62,7 +67,10 @@ impl Shown {
         match self.screen.press(&key) {
             Some(Wish::Quit { .. }) => return false,
             Some(Wish::Step(step)) => self.timeline.step(step, &mut self.screen),
-            Some(Wish::Suspend | Wish::Redraw | Wish::Copy(_)) | None => {}
+            Some(
+                Wish::Suspend | Wish::Redraw | Wish::Copy(_) | Wish::Write(_) | Wish::Mouse(_),
+            )
+            | None => {}
         }
         // What is in sight decides where a move begins.
         self.draw();

@@ -13,7 +13,10 @@ use std::{
 };
 
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
-use vt100::Parser;
+use tcpwatch_top::session::DrawnTerminal;
+use vt100::{MouseProtocolMode, Parser};
+
+use super::cost::with_sockets;
 
 /// Longer than anything takes that works.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -85,6 +88,10 @@ impl OnTerminal {
 
     fn is_alternate(&self) -> bool {
         self.seen.0.lock().expect("no panic").screen().alternate_screen()
+    }
+
+    fn mouse(&self) -> MouseProtocolMode {
+        self.seen.0.lock().expect("no panic").screen().mouse_protocol_mode()
     }
 
     pub(super) fn types(&mut self, keys: &str) {
@@ -165,6 +172,68 @@ fn a_signal_ends_it_with_the_terminal_as_it_was() {
         assert!(screen.contains("status 0"), "{signal}: {screen}");
         assert!(!terminal.is_alternate(), "{signal}");
     }
+}
+
+/// What the next test runs on a terminal: the screen is up, and something goes wrong.
+#[test]
+#[ignore = "it needs a terminal of its own: the next test gives it one"]
+fn panics() {
+    let mut screen = with_sockets(3);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.expect("a runtime").block_on(async {
+        let _terminal = DrawnTerminal::open(&mut screen).expect("a terminal");
+        panic!("what went wrong");
+    });
+}
+
+#[test]
+fn a_panic_is_shown_on_the_terminal_as_it_was() {
+    let this = std::env::current_exe().expect("this program");
+    let run = format!("{} --ignored --exact top::terminal::panics --nocapture", this.display());
+    let terminal = OnTerminal::run(&format!(
+        "before=$(stty -g); RUST_BACKTRACE=0 {run}; echo status $?; \
+         test \"$before\" = \"$(stty -g)\" && echo as it was; sleep 30"
+    ));
+    let screen = terminal.shows("as it was");
+    assert!(screen.contains("what went wrong") && screen.contains("status 101"), "{screen}");
+    assert!(!terminal.is_alternate());
+}
+
+#[test]
+fn the_mouse_is_taken_when_asked_for_and_left_at_the_end() {
+    let mut terminal = OnTerminal::run(COMPARED);
+    terminal.shows("tcpwatch top");
+    terminal.types("40.");
+    assert_eq!(terminal.mouse(), MouseProtocolMode::None);
+    terminal.types("m");
+    terminal.shows("the mouse scrolls and selects");
+    assert_ne!(terminal.mouse(), MouseProtocolMode::None);
+    terminal.types("q");
+    terminal.shows("as it was");
+    assert_eq!(terminal.mouse(), MouseProtocolMode::None);
+}
+
+#[test]
+fn the_view_is_written_to_a_new_file_and_never_over_another() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("v.json");
+    let name = file.to_str().expect("a path of letters");
+    let mut terminal = OnTerminal::run(COMPARED);
+    terminal.shows("tcpwatch top");
+    terminal.types(&format!("{}w\u{15}{name}\r", ".".repeat(30)));
+    terminal.shows("sockets are in");
+    let text = std::fs::read_to_string(&file).expect("it was written");
+    for line in text.lines() {
+        let line: serde_json::Value = serde_json::from_str(line).expect("a line of JSON");
+        assert_eq!(line["event"], "listed");
+        assert!(line["state"].is_string() && line["local"]["port"].is_u64(), "{line}");
+    }
+    assert!(text.lines().count() > 1, "{text}");
+    terminal.types(&format!("w\u{15}{name}\r"));
+    terminal.shows("cannot write");
+    assert_eq!(std::fs::read_to_string(&file).expect("it is there"), text);
+    terminal.types("q");
+    terminal.shows("as it was");
 }
 
 #[test]

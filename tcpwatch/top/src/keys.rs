@@ -31,8 +31,22 @@ pub enum KeyAction {
     Follow,
     /// Stop the view, or go on; a recording plays, or stops.
     Pause,
+    /// Only sockets that a finding is about, or all.
+    OnlyFindings,
+    /// The next finding; in a recording the moment at which it begins.
+    NextFinding,
+    /// The finding before; in a recording the moment at which it begins.
+    LastFinding,
+    /// The chosen finding, whole.
+    Finding,
     /// By owner.
     Owners,
+    /// The owner of the selected socket, its unit and its parents.
+    Owner,
+    /// Write the view to a file.
+    Write,
+    /// The mouse scrolls and selects, or is the terminal's.
+    Mouse,
     /// Copy something about the selected socket.
     Copy,
     /// The next event.
@@ -138,8 +152,36 @@ pub const KEYS: &[Binding] = &[
         "stop the view, or go on; play a recording, or stop",
     )
     .footer("pause"),
+    line("!", &[key('!')], KeyAction::OnlyFindings, "only sockets that a finding is about, or all")
+        .footer("findings"),
+    line(
+        "n",
+        &[key('n')],
+        KeyAction::NextFinding,
+        "the next finding; in a recording, where it begins",
+    ),
+    line(
+        "N",
+        &[key('N')],
+        KeyAction::LastFinding,
+        "the finding before; in a recording, where it begins",
+    ),
+    line(
+        "e",
+        &[key('e')],
+        KeyAction::Finding,
+        "explain the finding: causes, what to check and change",
+    ),
     line("a", &[key('a')], KeyAction::Owners, "by owner; Enter filters by the selected one")
         .footer("owners"),
+    line("o", &[key('o')], KeyAction::Owner, "owner: its unit, the unit's file, its parents"),
+    line("w", &[key('w')], KeyAction::Write, "write the view to a file: .json for JSON, else text"),
+    line(
+        "m",
+        &[key('m')],
+        KeyAction::Mouse,
+        "mouse: scroll and select, or leave it to the terminal",
+    ),
     line("y", &[key('y')], KeyAction::Copy, "copy the socket, or a command about it"),
     line("Up k", &[(KeyCode::Up, NONE), key('k')], KeyAction::Up, "a row up"),
     line("Down j", &[(KeyCode::Down, NONE), key('j')], KeyAction::Down, "a row down"),

@@ -11,6 +11,7 @@ use tcpwatch_core::event::{KernelTime, TcpState};
 
 use crate::{
     filter::Filter,
+    findings::FindingSockets,
     owners::RowsByOwner,
     row::{RowId, SocketRow},
     sockets::Sockets,
@@ -121,6 +122,8 @@ pub struct RowOrder {
     /// The last first.
     pub reversed: bool,
     filter: Filter,
+    /// Only sockets that one of these is about.
+    only: Option<Vec<FindingSockets>>,
     ranks: BTreeSet<Rank>,
     known: HashMap<RowId, IndexedRow, FxBuildHasher>,
     /// When to judge rows again.
@@ -161,10 +164,18 @@ impl RowOrder {
         self.begin(sockets);
     }
 
+    /// Only sockets that one of these is about are in the view; with `None` all.
+    pub fn only(&mut self, about: Option<Vec<FindingSockets>>, sockets: &Sockets) {
+        if self.only != about {
+            self.only = about;
+            self.begin(sockets);
+        }
+    }
+
     /// There is a filter.
     #[must_use]
     pub const fn is_filtered(&self) -> bool {
-        !self.filter.is_empty()
+        !self.filter.is_empty() || self.only.is_some()
     }
 
     /// Begins anew with all rows there are.
@@ -200,7 +211,11 @@ impl RowOrder {
         let before = self.known.remove(&id).unwrap_or_default();
         let after = row.map_or(IndexedRow::default(), |row| {
             let verdict = self.filter.judge(row, place.as_deref(), now);
-            let rank = verdict.wanted.then(|| Rank::of(self.by, row, id));
+            let is_meant = |only: &Vec<FindingSockets>| {
+                only.iter().any(|about| about.holds(row, place.as_deref()))
+            };
+            let wanted = verdict.wanted && self.only.as_ref().is_none_or(is_meant);
+            let rank = wanted.then(|| Rank::of(self.by, row, id));
             IndexedRow { rank, again_at: verdict.again_at }
         });
         if before.rank != after.rank {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tcpwatch_core::{
     event::{KernelTime, Process, TcpState},
-    track::{Reason, Subject, Wait},
+    track::{AcceptQueue, Reason, Subject, Wait, WaitsFor},
 };
 
 use crate::life::LifeEvent;
@@ -60,6 +60,8 @@ pub struct SocketRow {
     pub most: Option<u32>,
     /// What the kernel answered last, when it was asked for what the socket waits in this state.
     pub wait: Option<(KernelTime, Wait)>,
+    /// Of a listener, how many connections wait to be accepted, if the kernel was asked.
+    pub queue: Option<AcceptQueue>,
     /// It is gone.
     pub ended: Option<RowEnd>,
     /// What has happened to it.
@@ -80,6 +82,7 @@ impl SocketRow {
             tries: 0,
             most: None,
             wait: None,
+            queue: None,
             ended: None,
             moments: Vec::new(),
             left_out: 0,
@@ -130,6 +133,31 @@ impl SocketRow {
     #[must_use]
     pub fn in_state(&self, now: KernelTime) -> Duration {
         self.ended.map_or(now, |ended| ended.at).since(self.age.since)
+    }
+
+    /// For what every socket waits that is in its state, as far as the state alone says so.
+    #[must_use]
+    pub const fn waits_by_state(&self) -> Option<WaitsFor> {
+        match self.state {
+            TcpState::SynSent => Some(WaitsFor::SynAck),
+            TcpState::SynRecv => Some(WaitsFor::HandshakeAck),
+            TcpState::FinWait1 | TcpState::Closing | TcpState::LastAck => {
+                Some(WaitsFor::Acknowledgment)
+            }
+            TcpState::FinWait2 => Some(WaitsFor::PeerFin),
+            TcpState::TimeWait => Some(WaitsFor::Timer),
+            TcpState::Listen => Some(WaitsFor::Connection),
+            TcpState::Established
+            | TcpState::CloseWait
+            | TcpState::Closed
+            | TcpState::Unknown(_) => None,
+        }
+    }
+
+    /// The kernel showed last that nobody has accepted it yet.
+    #[must_use]
+    pub fn waits_for_accept(&self) -> bool {
+        self.wait.is_some_and(|(_, wait)| wait.waits_for == Some(WaitsFor::Accept))
     }
 
     /// Its owner.

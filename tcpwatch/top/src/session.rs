@@ -6,16 +6,19 @@ use anyhow::{Context as _, Result};
 use crossterm::event::{Event, KeyEventKind};
 use tcpwatch_core::event::KernelTime;
 use tcpwatch_kernel::clock;
-use tcpwatch_stream::{ending::StopSignals, pipeline::Live};
+use tcpwatch_stream::{ending::StopSignals, looks::Looks, pipeline::Live};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     time::{Instant, sleep_until},
 };
 
 use crate::{
+    judging::Judging,
+    measuring::Measuring,
     screen::{ReplayStep, Screen, Wish},
     timeline::Timeline,
     tty::{FromTty, Tty},
+    writing,
 };
 
 /// Between two drawings, while something happens.
@@ -58,12 +61,16 @@ enum AfterInput {
 pub async fn live(
     mut stage: DrawnTerminal,
     live: &mut Live<'_>,
+    looks: Looks,
     screen: &mut Screen,
 ) -> Result<()> {
+    let (mut judging, mut measuring) = (Judging::new(looks), Measuring::new());
     screen.message = None;
     stage.within = Duration::ZERO;
     let mut leaving = Leaving::Going;
     loop {
+        judging.go_on(screen);
+        measuring.go_on(screen);
         screen.pass(clock::now());
         stage.draw_if_due(screen)?;
         if !screen.go_on() {
@@ -83,6 +90,12 @@ pub async fn live(
                 let Some(batch) = batch? else { break };
                 screen.origin.clock = *batch.clock;
                 batch.items.iter().for_each(|item| screen.apply(item));
+                judging.take(&batch, screen);
+                stage.soon(FRAME);
+            }
+            facts = judging.look() => live.note_facts(facts),
+            answers = measuring.answered() => {
+                screen.measure(&answers);
                 stage.soon(FRAME);
             }
             () = sleep_until(due) => {}
@@ -153,6 +166,15 @@ impl DrawnTerminal {
         Ok(stage)
     }
 
+    /// Draws what is there by now.
+    ///
+    /// # Errors
+    /// If the terminal cannot be written.
+    pub fn draw(&mut self, screen: &mut Screen) -> Result<()> {
+        self.within = Duration::ZERO;
+        self.draw_if_due(screen)
+    }
+
     fn enter() -> Result<Self> {
         let catch = |kind| signal(kind).context("cannot catch signals");
         let stop = catch(SignalKind::from_raw(rustix::process::Signal::TSTP.as_raw()))?;
@@ -200,19 +222,32 @@ impl DrawnTerminal {
         match event {
             Event::Key(key) if key.kind != KeyEventKind::Release => {
                 let wish = screen.press(&key);
-                wish.map_or(Ok(AfterInput::Nothing), |wish| self.fulfil(wish))
+                wish.map_or(Ok(AfterInput::Nothing), |wish| self.fulfil(wish, screen))
+            }
+            Event::Mouse(event) => {
+                screen.point(&event);
+                Ok(AfterInput::Nothing)
             }
             _ => Ok(AfterInput::Nothing),
         }
     }
 
-    fn fulfil(&mut self, wish: Wish) -> Result<AfterInput> {
+    fn fulfil(&mut self, wish: Wish, screen: &mut Screen) -> Result<AfterInput> {
         match wish {
             Wish::Quit { keep: true } => return Ok(AfterInput::Leave(Leaving::Keeping)),
             Wish::Quit { keep: false } => return Ok(AfterInput::Leave(Leaving::Going)),
             Wish::Step(step) => return Ok(AfterInput::Step(step)),
             Wish::Suspend => self.tty.suspend().or_else(gone)?,
             Wish::Redraw => self.tty.forget(),
+            Wish::Write(path) => {
+                let written = writing::write(&path, screen);
+                let name = path.display();
+                screen.message = Some(match written {
+                    Ok(count) => format!("{count} sockets are in {name}"),
+                    Err(error) => format!("cannot write {name}: {error}"),
+                });
+            }
+            Wish::Mouse(on) => self.tty.take_mouse(on).or_else(gone)?,
             Wish::Copy(text) => self.tty.copy(&text).or_else(gone)?,
         }
         self.within = Duration::ZERO;

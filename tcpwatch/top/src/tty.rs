@@ -4,14 +4,17 @@ use std::{
     io::{self, BufWriter, Stdout, Write as _},
     os::fd::AsFd as _,
     panic,
-    sync::Once,
+    sync::{
+        Once,
+        atomic::{AtomicBool, Ordering},
+    },
     thread,
 };
 
 use crossterm::{
     clipboard::CopyToClipboard,
     cursor::{Hide, Show},
-    event::Event,
+    event::{DisableMouseCapture, EnableMouseCapture, Event},
     execute, queue,
     terminal::{
         BeginSynchronizedUpdate, Clear, ClearType, EndSynchronizedUpdate, EnterAlternateScreen,
@@ -43,7 +46,11 @@ pub struct Tty {
     /// What is on it.
     drawn: Buffer,
     input: UnboundedReceiver<FromTty>,
+    mouse: bool,
 }
+
+/// The screen is on the terminal.
+static TAKEN: AtomicBool = AtomicBool::new(false);
 
 /// A panic's message goes to the terminal as it was.
 static PANIC_HOOK: Once = Once::new();
@@ -67,7 +74,7 @@ impl Tty {
         // Not joined: with the terminal gone, crossterm 0.29 reads for ever (its issue 793).
         thread::Builder::new().name("keys".to_owned()).spawn(move || read(&sender))?;
         let backend = CrosstermBackend::new(BufWriter::new(io::stdout()));
-        Ok(Self { backend, drawn: Buffer::empty(Rect::ZERO), input })
+        Ok(Self { backend, drawn: Buffer::empty(Rect::ZERO), input, mouse: false })
     }
 
     /// What it does next. Nothing is lost if this is dropped before it returns.
@@ -120,7 +127,20 @@ impl Tty {
         disable_raw_mode()?;
         take()?;
         self.forget();
-        Ok(())
+        if self.mouse { self.take_mouse(true) } else { Ok(()) }
+    }
+
+    /// Takes the mouse, or leaves it to the terminal, which then selects text.
+    ///
+    /// # Errors
+    /// If the terminal cannot be written.
+    pub fn take_mouse(&mut self, on: bool) -> io::Result<()> {
+        self.mouse = on;
+        if on {
+            execute!(self.backend, EnableMouseCapture)
+        } else {
+            execute!(self.backend, DisableMouseCapture)
+        }
     }
 
     /// Asks the terminal to copy a text (OSC 52).
@@ -150,14 +170,27 @@ impl Drop for Tty {
 }
 
 fn take() -> io::Result<()> {
+    TAKEN.store(true, Ordering::SeqCst);
     enable_raw_mode()?;
     Messages::hold();
     execute!(io::stdout(), EnterAlternateScreen, Hide)
 }
 
-/// Leaves the terminal as it was. One that is gone cannot be left: that is no error.
+/// Leaves the terminal as it was, once: what was written since, such as a panic's message, would be written over
+/// by what follows, because the cursor goes back to where it was. A terminal that is gone cannot be left: that is no
+/// error.
 fn leave() {
-    let _left = execute!(io::stdout(), EndSynchronizedUpdate, LeaveAlternateScreen, Show).is_ok();
+    if !TAKEN.swap(false, Ordering::SeqCst) {
+        return;
+    }
+    let _left = execute!(
+        io::stdout(),
+        EndSynchronizedUpdate,
+        DisableMouseCapture,
+        LeaveAlternateScreen,
+        Show
+    )
+    .is_ok();
     let _cooked = disable_raw_mode().is_ok();
     Messages::release();
 }

@@ -11,7 +11,7 @@ mod line;
 mod padded;
 pub mod terminal;
 pub mod time_of_day;
-mod timestamp;
+pub mod timestamp;
 pub mod words;
 
 pub use grouped::grouped;

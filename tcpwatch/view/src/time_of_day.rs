@@ -40,6 +40,12 @@ impl TimeOfDay {
         Self::new(TimeZone::UTC)
     }
 
+    /// It writes UTC.
+    #[must_use]
+    pub fn is_utc(&self) -> bool {
+        self.zone == TimeZone::UTC
+    }
+
     /// `19:47:08.4`, from nanoseconds since 1970, with this many digits of the fraction (0 to 9).
     pub fn text(&mut self, unix_ns: i64, digits: usize) -> String {
         let mut out = Vec::new();

@@ -36,6 +36,14 @@ impl Calendar {
     }
 }
 
+/// Nanoseconds since 1970-01-01T00:00:00Z of a moment as it stands in JSON, `2026-11-21T10:00:00.123456789Z`; `None` if it
+/// is no moment, or one that 64 bits do not hold.
+#[must_use]
+pub fn unix_ns(text: &str) -> Option<i64> {
+    let moment: Timestamp = text.parse().ok()?;
+    i64::try_from(moment.as_nanosecond()).ok()
+}
+
 /// Appends `digits` digits of a number of nanoseconds below one second, cut, not rounded.
 pub(super) fn write_fraction(nanoseconds: u32, digits: usize, out: &mut Vec<u8>) {
     // The leading 1 keeps the zeros behind it.
@@ -57,6 +65,16 @@ mod tests {
             write_fraction(nanoseconds, digits, &mut out);
             assert_eq!(String::from_utf8(out).unwrap(), text);
         }
+    }
+
+    #[test]
+    fn a_moment_that_was_written_is_read_back_to_the_nanosecond() {
+        let mut out = Vec::new();
+        let moment = 1_795_000_000_123_456_789;
+        Calendar::new(TimeZone::UTC, "%Y-%m-%dT%H:%M:%S").write(moment, 9, &mut out);
+        out.push(b'Z');
+        assert_eq!(unix_ns(&String::from_utf8(out).unwrap()), Some(moment));
+        assert_eq!(unix_ns("yesterday"), None);
     }
 
     #[test]

@@ -53,6 +53,10 @@ pub(crate) const QEMU: ProgramPackage = ProgramPackage {
     options: &[("-L", "usr/share/qemu"), ("-L", "usr/share/seabios")],
     ..package("qemu-system-x86", &["qemu-system-x86_64"])
 };
+pub(crate) const RPM: ProgramPackage = ProgramPackage {
+    variables: &[("RPM_CONFIGDIR", "usr/lib/rpm")],
+    ..package("rpm", &["rpmbuild"])
+};
 pub(crate) const TCPDUMP: ProgramPackage = package("tcpdump", &["tcpdump"]);
 pub(crate) const VALGRIND: ProgramPackage = ProgramPackage {
     variables: &[("VALGRIND_LIB", "usr/libexec/valgrind")],
@@ -297,6 +301,7 @@ mod tests {
             (NODE_EXPORTER, version),
             (PROMETHEUS, version),
             (QEMU, &["-accel", "tcg", "-machine", "none", "-display", "none", "-version"]),
+            (RPM, version),
             (TCPDUMP, version),
             (VALGRIND, &["--tool=dhat", "--dhat-out-file=/dev/null", "/bin/true"]),
         ];

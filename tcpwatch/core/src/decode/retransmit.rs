@@ -5,7 +5,8 @@ use std::time::Duration;
 use tcpwatch_common::{
     Retransmit, RetransmitTimes, TimedRetransmit,
     retransmit::{
-        FLAG_NOT_SENT, FLAG_ORPHAN, FLAG_REQUEST, FLAG_SYN_CAME_AGAIN, TCP_ACK, TCP_FIN, TCP_SYN,
+        FLAG_COUNTED, FLAG_NOT_SENT, FLAG_ORPHAN, FLAG_REQUEST, FLAG_SYN_CAME_AGAIN, TCP_ACK,
+        TCP_FIN, TCP_SYN,
     },
 };
 
@@ -79,6 +80,7 @@ fn event<const WORDS: usize>(record: &Retransmit<WORDS>) -> RetransmitEvent {
         syn_retries: (syn_retries != 0).then_some(syn_retries),
         orphan: has(FLAG_ORPHAN),
         sent: !has(FLAG_NOT_SENT),
+        counted: has(FLAG_COUNTED),
         timer: None,
         times: None,
     }

@@ -6,7 +6,7 @@ use tcpwatch_common::{
     StateChange, StateChangeLast, Totals,
     state_change::{
         CLOSING_FLAGS, FLAG_DEAD, FLAG_DONE, FLAG_FAST_OPEN, FLAG_KEPT_BACK, FLAG_LINGER2_OFF,
-        FLAG_TASK,
+        FLAG_SYN_COOKIE, FLAG_TASK,
     },
     totals::{SYN_COUNTED, UNDELIVERED_KNOWN, UNDELIVERED_MAX},
 };
@@ -68,6 +68,8 @@ fn event<const WORDS: usize>(record: &StateChange<WORDS>) -> Result<StateEvent, 
             .then(|| Process::named(pid, Comm::from_kernel(text(comm)), via(to))),
         no_fin_wait: head.flags & FLAG_LINGER2_OFF != 0,
         fast_open: head.flags & FLAG_FAST_OPEN != 0,
+        syn_cookie: (from, to) == (TcpState::SynRecv, TcpState::Established)
+            && head.flags & FLAG_SYN_COOKIE != 0,
         round_trip: (from == TcpState::SynSent
             && to == TcpState::Established
             && head.flags & FLAG_TASK == 0

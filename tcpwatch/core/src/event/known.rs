@@ -44,6 +44,10 @@ pub struct KnownSocket {
     /// Inode of the socket's file, 0 when there is none (mini-sockets, orphans, connections not
     /// accepted yet).
     pub inode: u32,
+    /// Of a listener: more connections wait to be accepted than `listen()` allows, so that nothing more is let in
+    /// (`sk_acceptq_is_full` in `include/net/sock.h`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub queue_full: bool,
     /// Its cgroup; nothing for mini-sockets, and from kernels before 5.9.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cgroup: Option<CgroupId>,

@@ -66,6 +66,8 @@ pub struct StateEvent {
     pub no_fin_wait: bool,
     /// Data came before the handshake was done, or the answer to the SYN acknowledged data.
     pub fast_open: bool,
+    /// The connection was opened by a SYN cookie (`FLAG_SYN_COOKIE` of [`tcpwatch_common::state_change`]).
+    pub syn_cookie: bool,
     /// From SYN_SENT to ESTABLISHED, how long the answer to the SYN took; `None` if that is not known.
     pub round_trip: Option<Duration>,
     /// The timer of the mini-socket that takes over in FIN_WAIT_2 at the same moment: when it was

@@ -60,6 +60,8 @@ pub struct RetransmitEvent {
     pub orphan: bool,
     /// The network below took it.
     pub sent: bool,
+    /// It did not, and the kernel counts it as sent again for all that.
+    pub counted: bool,
     /// Of a half-open connection, when its timer was armed and when it is due; reported right after.
     pub timer: Option<(Jiffies, Jiffies)>,
     /// Of a full socket, the times of the segment.

@@ -76,4 +76,10 @@ pub struct TcpInfo {
     /// `tcpi_bytes_received` (since 4.1): bytes of data that came, read or not.
     #[serde(default)]
     pub bytes_received: Option<u64>,
+    /// `tcpi_bytes_sent` without `tcpi_bytes_retrans` (since 4.19): bytes of data that were sent, each counted once.
+    #[serde(default)]
+    pub bytes_sent: Option<u64>,
+    /// `tcpi_rtt`: the smoothed round-trip time; `None` before its first sample.
+    #[serde(default)]
+    pub rtt: Option<Duration>,
 }

@@ -171,6 +171,7 @@ fn syn_ack(trigger: Trigger) -> Event {
         syn_retries: None,
         orphan: false,
         sent: true,
+        counted: false,
         timer: None,
         times: None,
     })

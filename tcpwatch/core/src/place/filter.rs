@@ -11,6 +11,8 @@ pub struct PlaceFilter {
     pub unit: Option<String>,
     /// A container by its id, or by what its id begins with.
     pub container: Option<String>,
+    /// The name of a container will do as well: of a recording, where nothing tells which id has it.
+    pub by_name: bool,
 }
 
 impl PlaceFilter {
@@ -35,7 +37,8 @@ impl PlaceFilter {
         let wanted = self.container.as_deref()?;
         let container = place.container.as_ref()?;
         let is_it = *container.id == *wanted
-            || super::container::is_id(&container.id) && container.id.starts_with(wanted);
+            || super::container::is_id(&container.id) && container.id.starts_with(wanted)
+            || self.by_name && container.name.as_deref() == Some(wanted);
         is_it.then_some(&*container.id)
     }
 }

@@ -142,6 +142,14 @@ fn a_unit_is_named_with_or_without_service_and_a_container_by_the_beginning_of_i
     assert!(wants(&container(A), "/docker/$A"));
     assert!(!wants(&container("2a9c"), "/docker/$A"));
     assert!(wants(&container("web"), "/lxc/web") && !wants(&container("we"), "/lxc/web"));
+    let mut place = CgroupPlace::of(filled("/docker/$A").as_bytes());
+    place.container.as_mut().unwrap().name = Some("shop".into());
+    assert!(
+        !container("shop").wants(Some(&place)),
+        "names are resolved at the start of a live run"
+    );
+    let by_name = |name| PlaceFilter { by_name: true, ..container(name) };
+    assert!(by_name("shop").wants(Some(&place)) && !by_name("sho").wants(Some(&place)));
 }
 
 proptest::proptest! {

@@ -286,7 +286,8 @@ impl Tracker {
 }
 
 /// The SYN of a connect brought data, and its answer acknowledges them: fast open. An accepted connection
-/// without a request socket is done with its handshake: by fast open, or by a SYN cookie. With a cookie the kernel's SYN_RECV lasts microseconds and means nothing.
+/// without a request socket is done with its handshake: by fast open, by a SYN cookie, or the request socket was
+/// not seen. With a cookie, and if it was not seen, the kernel's SYN_RECV lasts microseconds and means nothing.
 fn special_handshake(connection: &mut FullSocket, event: &StateEvent) -> Option<Handshake> {
     if event.from == TcpState::SynSent && event.to == TcpState::Established && event.fast_open {
         return Some(Handshake::FastOpen);
@@ -299,5 +300,5 @@ fn special_handshake(connection: &mut FullSocket, event: &StateEvent) -> Option<
         return Some(Handshake::FastOpen);
     }
     connection.since = None;
-    Some(Handshake::SynCookie)
+    event.syn_cookie.then_some(Handshake::SynCookie)
 }

@@ -27,6 +27,8 @@ pub(super) struct Life {
     again: [u32; 4],
     /// Attempts to send a segment again that the network below did not take.
     not_sent: u32,
+    /// Those among them that the kernel counts as sent again.
+    counted_unsent: u16,
     /// How long after SYN_SENT was entered the first SYN was sent.
     syn_delay: Duration,
     /// The retransmission that is under way.
@@ -105,6 +107,17 @@ pub enum ClosedBy {
 }
 
 impl ClosedBy {
+    /// Who sent the first FIN of a connection in this state, if all ways there agree: TIME_WAIT is entered after
+    /// both FINs.
+    const fn before(state: TcpState) -> Option<Self> {
+        match state {
+            TcpState::FinWait1 | TcpState::FinWait2 => Some(Self::Local),
+            TcpState::CloseWait | TcpState::LastAck => Some(Self::Remote),
+            TcpState::Closing => Some(Self::Both),
+            _ => None,
+        }
+    }
+
     /// The word used in JSON and in text.
     #[must_use]
     pub const fn word(self) -> &'static str {
@@ -196,7 +209,8 @@ impl Life {
             (TcpState::FinWait1, TcpState::Closing) => Some(ClosedBy::Both),
             (_, TcpState::FinWait1) => Some(ClosedBy::Local),
             (_, TcpState::CloseWait) => Some(ClosedBy::Remote),
-            _ => self.closed_by,
+            // How it came to the state that it leaves was not seen.
+            (from, _) => self.closed_by.or_else(|| ClosedBy::before(from)),
         };
         self.closed_by = by;
         if matches!(to, TcpState::TimeWait | TcpState::Closed) {
@@ -215,6 +229,7 @@ impl Life {
     pub(super) fn count(&mut self, event: &RetransmitEvent) {
         if !event.sent {
             self.not_sent += 1;
+            self.counted_unsent = self.counted_unsent.saturating_add(event.counted.into());
         } else if let Some((_, count)) =
             SegmentKind::ALL.iter().zip(&mut self.again).find(|(known, _)| **known == event.segment)
         {
@@ -265,6 +280,7 @@ impl Life {
             closed_by,
             again,
             not_sent,
+            counted_unsent,
             syn_delay,
             totals,
             inferred,
@@ -290,9 +306,13 @@ impl Life {
             opened,
             lasted: opened.map(|opened| until.since(opened)),
             spent,
-            handshake: (came_up && opened.is_some())
-                .then(|| setup.iter().filter_map(|state| spent.time_in(*state)).sum())
-                .map(|setup: Duration| setup.saturating_sub(syn_delay)),
+            // With a SYN cookie nobody knows when it began.
+            handshake: setup
+                .iter()
+                .filter_map(|state| spent.time_in(*state))
+                .reduce(|one, other| one + other)
+                .filter(|_| came_up && opened.is_some())
+                .map(|setup| setup.saturating_sub(syn_delay)),
             again: [
                 (SegmentKind::Syn, syn),
                 (SegmentKind::SynAck, syn_ack),
@@ -300,7 +320,10 @@ impl Life {
                 (SegmentKind::Data, data),
             ],
             not_sent,
-            totals: totals.map(|totals| totals.without_syn(subject.direction)),
+            totals: totals.map(|totals| SocketTotals {
+                retransmits: totals.retransmits.saturating_sub(counted_unsent.into()),
+                ..totals.without_syn(subject.direction)
+            }),
             closed_by: closed_by.or_else(|| by_reset.then_some(ClosedBy::Reset)),
             end: reason.of_life(left.to_kernel()),
             ends_at: None,

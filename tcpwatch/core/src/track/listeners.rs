@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use rustc_hash::FxBuildHasher;
 
-use super::queues::ListenerDrops;
+use super::{queues::ListenerDrops, stays::Base};
 use crate::event::{Cookie, Endpoint, Netns, Process};
 
 #[derive(Clone, Debug)]
@@ -14,6 +14,8 @@ struct KnownListener {
     owner: Option<Process>,
     /// Read when a SYN came through last.
     drops: Option<ListenerDrops>,
+    /// Since when its accept queue is full, if it was when it was read last.
+    full: Option<Base>,
 }
 
 /// What accepts a connection: one listener, or several that share the port.
@@ -39,7 +41,7 @@ impl Listeners {
     ) {
         let here = self.by_port.entry((netns, local.port)).or_default();
         here.retain(|listener| listener.socket != socket);
-        here.push(KnownListener { socket, local: *local, owner, drops: None });
+        here.push(KnownListener { socket, local: *local, owner, drops: None, full: None });
     }
 
     pub(super) fn remove(&mut self, netns: Netns, local: &Endpoint, socket: Cookie) {
@@ -59,8 +61,31 @@ impl Listeners {
         socket: Cookie,
         drops: ListenerDrops,
     ) -> Option<ListenerDrops> {
-        let here = self.by_port.get_mut(&(netns, local.port))?;
-        here.iter_mut().find(|listener| listener.socket == socket)?.drops.replace(drops)
+        self.find_mut(netns, local.port, socket)?.drops.replace(drops)
+    }
+
+    /// Remembers since when this listener's accept queue is full, or that it is not.
+    pub(super) fn note_full(
+        &mut self,
+        netns: Netns,
+        port: u16,
+        socket: Cookie,
+        full: Option<Base>,
+    ) {
+        if let Some(listener) = self.find_mut(netns, port, socket) {
+            listener.full = full;
+        }
+    }
+
+    /// Since when this listener's accept queue is full, if it was when it was read last.
+    pub(super) fn full_since(&self, netns: Netns, port: u16, socket: Cookie) -> Option<Base> {
+        let here = self.by_port.get(&(netns, port))?;
+        here.iter().find(|listener| listener.socket == socket)?.full
+    }
+
+    fn find_mut(&mut self, netns: Netns, port: u16, socket: Cookie) -> Option<&mut KnownListener> {
+        let here = self.by_port.get_mut(&(netns, port))?;
+        here.iter_mut().find(|listener| listener.socket == socket)
     }
 
     /// This listener.

@@ -51,9 +51,9 @@ pub use now::{AcceptQueue, SocketNow, StateAge, sockets_now};
 pub use queues::Dropped;
 use queues::Unclaimed;
 pub use reason::Reason;
-use stays::Stays;
+use stays::{Base, Stays};
 pub use stays::{MOMENTS, Sights, StayQuestion};
-pub use still::{Others, Still};
+pub use still::{Others, Still, StillFull};
 pub use tracked_event::{
     Change, Handshake, Restart, TrackedEvent, TrackedReset, TrackedRetransmit,
 };
@@ -80,6 +80,7 @@ const _: () = {
 
 /// What the tracker may rely on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, none excludes another")]
 pub struct Reliance {
     /// Every change of a wanted socket arrives, so that a gap means a loss.
     pub gapless: bool,
@@ -88,6 +89,10 @@ pub struct Reliance {
     /// Every connection's life is to be reported when its last socket is gone.
     #[serde(default)]
     pub lives: bool,
+    /// Sockets are left out from their first change on, because of their cgroup or direction: a timewait socket that
+    /// takes over from none that is known is one of theirs.
+    #[serde(default)]
+    pub selective: bool,
     /// Ticks per second.
     pub rate: TickRate,
 }
@@ -156,7 +161,10 @@ impl Tracker {
     /// Learns what existed when a snapshot was taken, before any event is applied.
     pub fn learn(&mut self, known: &[KnownSocket]) {
         for socket in known.iter().filter(|socket| socket.state == TcpState::Listen) {
-            self.listeners.add(socket.netns, &socket.ends.local, socket.socket, socket.owner);
+            let local = &socket.ends.local;
+            self.listeners.add(socket.netns, local, socket.socket, socket.owner);
+            let full = socket.queue_full.then_some(Base { at: socket.seen, seen_only: true });
+            self.listeners.note_full(socket.netns, local.port, socket.socket, full);
         }
         for socket in known {
             if socket.state != TcpState::Listen {

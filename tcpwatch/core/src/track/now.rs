@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{
-    Subject, existing,
+    Existing, Subject, existing,
     listeners::Listeners,
     mini::time_wait_since,
     wait::{Wait, WaitRules},
@@ -55,6 +55,8 @@ pub enum StateAge {
     /// The timer of the state was started so long ago, exact to one of the kernel's ticks. A segment that comes
     /// late can start the timer of TIME_WAIT anew; this is the time since then.
     Timer(Duration),
+    /// Its beginning was seen so long ago.
+    Seen(Duration),
     /// So many retransmissions take so long: between these two.
     Schedule(Duration, Duration),
     /// At least so long.
@@ -67,7 +69,9 @@ impl StateAge {
     pub const fn at_least(self) -> Option<Duration> {
         match self {
             Self::Unknown => None,
-            Self::Timer(time) | Self::Schedule(time, _) | Self::Bound(time) => Some(time),
+            Self::Timer(time) | Self::Seen(time) | Self::Schedule(time, _) | Self::Bound(time) => {
+                Some(time)
+            }
         }
     }
 
@@ -76,7 +80,7 @@ impl StateAge {
     pub const fn at_most(self) -> Option<Duration> {
         match self {
             Self::Unknown | Self::Bound(_) => None,
-            Self::Timer(time) | Self::Schedule(_, time) => Some(time),
+            Self::Timer(time) | Self::Seen(time) | Self::Schedule(_, time) => Some(time),
         }
     }
 
@@ -86,6 +90,7 @@ impl StateAge {
         match self {
             Self::Unknown => None,
             Self::Timer(_) => Some("timer"),
+            Self::Seen(_) => Some("seen"),
             Self::Schedule(..) => Some("schedule"),
             Self::Bound(_) => Some("bound"),
         }
@@ -93,6 +98,18 @@ impl StateAge {
 }
 
 impl SocketNow {
+    /// The same as what is known of a socket that existed at the start of a run.
+    #[must_use]
+    pub const fn existing(&self) -> Existing {
+        let (in_state, at_least) = match self.age {
+            StateAge::Timer(time) | StateAge::Seen(time) => (Some(time), None),
+            StateAge::Unknown => (None, None),
+            StateAge::Schedule(time, _) | StateAge::Bound(time) => (None, Some(time)),
+        };
+        let Self { at, subject, state, wait: Wait { ends_at, .. }, .. } = *self;
+        Existing { at, subject, state, in_state, at_least, ends_at }
+    }
+
     /// When its timer is due, whatever it does then. The kernel's timers may be late.
     #[must_use]
     pub fn until(&self) -> Option<KernelTime> {
@@ -246,6 +263,7 @@ mod tests {
                 timer_left: None,
                 seen: KernelTime(1_000_000_000_000),
                 quiet: None,
+                queue_full: false,
                 inode: 7,
                 cgroup: None,
                 owner: None,
@@ -260,6 +278,8 @@ mod tests {
                 unsent: Some(0),
                 window: Some(65_536),
                 bytes_received: None,
+                bytes_sent: None,
+                rtt: None,
             }),
         }
     }

@@ -7,8 +7,9 @@ use super::{
     Tracker, key,
     life::Life,
     mini::{MiniKey, SETTLE},
+    stays::Base,
 };
-use crate::event::{KernelTime, MiniEvent, QueueEvent, QueueReading, StateEvent, TcpState};
+use crate::event::{Cookie, KernelTime, MiniEvent, QueueEvent, QueueReading, StateEvent, TcpState};
 
 /// What a connection has met at its listener.
 #[derive(Clone, Debug, Default)]
@@ -128,6 +129,25 @@ impl Tracker {
             None if event.queue.accepted => self.unclaimed.push(event.at, key, event.queue),
             None => {}
         }
+        if let Some(listener) = event.queue.listener {
+            self.note_accept_queue(event, listener);
+        }
+    }
+
+    /// A queue that was emptied in between and filled again had a last place again.
+    fn note_accept_queue(&mut self, event: &QueueEvent, listener: Cookie) {
+        let QueueEvent { at, netns, ref queue, .. } = *event;
+        let port = queue.bound_to.port;
+        let full = if queue.is_last_place() {
+            Some(Base { at, seen_only: false })
+        } else if queue.is_full() {
+            let before = self.listeners.full_since(netns, port, listener);
+            before.or(Some(Base { at, seen_only: true }))
+        } else {
+            None
+        };
+        self.listeners.note_full(netns, port, listener, full);
+        self.look_after_listener(listener, at);
     }
 
     /// What the listener has dropped since a SYN came through last, now that one does.

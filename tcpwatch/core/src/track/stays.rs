@@ -1,7 +1,7 @@
 //! Which sockets stay in a state, and when the kernel is to be asked about them.
 //!
-//! A socket in a state that something has to end is looked at [`MOMENTS`] after it has entered it. Of many of
-//! one kind that would be asked about within a second, [`MOST`] are; the others are counted.
+//! A socket in a state that something has to end is looked at [`MOMENTS`] after it has entered it, a listener after
+//! its accept queue was filled. Of many of one kind that would be asked about within a second, [`MOST`] are; the others are counted.
 
 use std::{
     cmp::Reverse,
@@ -14,6 +14,7 @@ use rustc_hash::FxBuildHasher;
 use super::{
     Others, Subject, TrackedEvent, Tracker,
     connection::FullSocket,
+    listeners::Listeners,
     mini::{KnownMini, MiniKey},
 };
 use crate::event::{
@@ -123,15 +124,27 @@ const fn is_waiting(state: TcpState) -> bool {
     )
 }
 
-/// Since when a socket is in its state.
-#[derive(Clone, Copy)]
-struct Base {
-    at: KernelTime,
-    /// That was when it was seen first: it may be in it for longer.
-    seen_only: bool,
+/// Since when a socket waits for the same: it is in its state, or its accept queue is full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Base {
+    pub(super) at: KernelTime,
+    /// That was when it was seen first: it may be longer.
+    pub(super) seen_only: bool,
 }
 
 impl Base {
+    /// Since when this full socket waits; `None` if nothing has to end its state.
+    fn of_full(full: &FullSocket, socket: Cookie, listeners: &Listeners) -> Option<Self> {
+        match full.state {
+            TcpState::Listen => listeners.full_since(full.netns, full.ends.local.port, socket),
+            state => is_waiting(state).then(|| Self::new(full.since, full.seen)),
+        }
+    }
+
+    fn of_mini(mini: &KnownMini) -> Option<Self> {
+        is_waiting(mini.state).then(|| Self::new(mini.since, mini.seen))
+    }
+
     const fn new(since: Option<KernelTime>, seen: KernelTime) -> Self {
         match since {
             Some(at) => Self { at, seen_only: false },
@@ -207,16 +220,30 @@ impl Tracker {
     }
 
     pub(super) fn look_after_full(&mut self, socket: Cookie, full: &mut FullSocket) {
-        if self.stays.wanted && is_waiting(full.state) {
-            let next = Base::new(full.since, full.seen).next(full.seen);
-            self.stays.plan(&mut full.look_at, Id::Full(socket), next);
+        if self.stays.wanted
+            && let Some(base) = Base::of_full(full, socket, &self.listeners)
+        {
+            self.stays.plan(&mut full.look_at, Id::Full(socket), base.next(full.seen));
+        }
+    }
+
+    /// Since when a listener's accept queue is full was read at `now`: it is looked at if it stays so.
+    pub(super) fn look_after_listener(&mut self, socket: Cookie, now: KernelTime) {
+        let Self { sockets, stays, listeners, .. } = self;
+        if stays.wanted
+            && let Some(full) = sockets.get_mut(&socket)
+            && full.state == TcpState::Listen
+            && let Some(base) = Base::of_full(full, socket, listeners)
+        {
+            stays.plan(&mut full.look_at, Id::Full(socket), base.next(now));
         }
     }
 
     pub(super) fn look_after_mini(&mut self, key: &MiniKey, mini: &mut KnownMini) {
-        if self.stays.wanted && is_waiting(mini.state) {
-            let next = Base::new(mini.since, mini.seen).next(mini.seen);
-            self.stays.plan(&mut mini.look_at, Id::Mini(*key), next);
+        if self.stays.wanted
+            && let Some(base) = Base::of_mini(mini)
+        {
+            self.stays.plan(&mut mini.look_at, Id::Mini(*key), base.next(mini.seen));
         }
     }
 
@@ -268,33 +295,31 @@ impl Tracker {
     /// A look that was due: what the socket is, if it has stayed, and how long. The next look is planned; moments
     /// that have passed by `now` are not made up for.
     fn look(&mut self, id: Id, due: KernelTime, now: KernelTime) -> Option<(Sighting, Duration)> {
-        let Self { sockets, minis, stays, .. } = self;
-        let (look, found) = match id {
+        let Self { sockets, minis, stays, listeners, .. } = self;
+        let (look, subject, state, base) = match id {
             Id::Full(socket) => {
                 let full = sockets.get_mut(&socket).filter(|full| !full.replaced)?;
-                let (subject, state, base) =
-                    (full.subject(socket), full.state, Base::new(full.since, full.seen));
-                (&mut full.look_at, Sighting { subject, state, base })
+                let base = Base::of_full(full, socket, listeners);
+                let (subject, state) = (full.subject(socket), full.state);
+                (&mut full.look_at, subject, state, base)
             }
             Id::Mini(key) => {
                 let mini = minis.get_mut(&key)?;
-                let (subject, state, base) =
-                    (mini.subject(&key), mini.state, Base::new(mini.since, mini.seen));
-                (&mut mini.look_at, Sighting { subject, state, base })
+                let (base, subject, state) = (Base::of_mini(mini), mini.subject(&key), mini.state);
+                (&mut mini.look_at, subject, state, base)
             }
         };
         if *look != Look(due) {
             return None;
         }
         *look = Look::default();
-        let passed = due.since(found.base.at);
+        let base = base?;
+        let passed = due.since(base.at);
         let moment = MOMENTS.into_iter().find(|moment| *moment == passed);
-        let moment = moment.filter(|_| is_waiting(found.state));
         // A look that another state has left behind says nothing of this one's moments.
         let seen_until = if moment.is_some() { now } else { due };
-        let next = found.base.next(seen_until).filter(|_| is_waiting(found.state));
-        stays.plan(look, id, next);
-        Some((found, moment?))
+        stays.plan(look, id, base.next(seen_until));
+        Some((Sighting { subject, state, base }, moment?))
     }
 
     /// A socket that is gone leaves its look behind.

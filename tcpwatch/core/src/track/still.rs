@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Subject, TrackedEvent, Tracker, existing, key,
+    AcceptQueue, Subject, TrackedEvent, Tracker, existing, key,
     wait::{Wait, WaitRules},
 };
 use crate::event::{
@@ -28,6 +28,19 @@ pub struct Still {
     pub at_least: Option<Duration>,
     /// For what it waits.
     pub wait: Wait,
+    /// Of a listener: its accept queue, which is full.
+    pub queue: Option<StillFull>,
+}
+
+/// A listener's accept queue that stays full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StillFull {
+    /// How full.
+    pub queue: AcceptQueue,
+    /// How long it is full.
+    pub lasts: Duration,
+    /// It was full when it was seen first, and may be so for longer.
+    pub or_longer: bool,
 }
 
 /// More sockets of one kind that stay in a state, about which the kernel was not asked.
@@ -75,6 +88,7 @@ impl Tracker {
     pub fn still(&mut self, waiter: &Waiter, mut out: impl FnMut(TrackedEvent)) -> bool {
         let known = &waiter.known;
         let here = match known.kind {
+            KnownKind::Full if known.state == TcpState::Listen => self.listener_here(waiter),
             KnownKind::Full => self.full_here(waiter),
             KnownKind::TimeWait => self.mini_here(waiter, MiniKind::TimeWait),
             KnownKind::Request => self.mini_here(waiter, MiniKind::Request),
@@ -95,8 +109,24 @@ impl Tracker {
             in_state,
             at_least: in_state.is_none().then_some(at_least),
             wait: Wait::of(waiter, rules),
+            queue: here.queue,
         })));
         true
+    }
+
+    /// A listener stays if its accept queue is still full.
+    fn listener_here(&mut self, waiter: &Waiter) -> Option<Here> {
+        let Waiter { ref known, receive_queue: waiting, send_queue: most, .. } = *waiter;
+        let (netns, port, socket) = (known.netns, known.ends.local.port, known.socket);
+        let full = self.listeners.full_since(netns, port, socket)?;
+        if !known.queue_full {
+            self.listeners.note_full(netns, port, socket, None);
+            return None;
+        }
+        let lasts = known.seen.since(full.at);
+        let queue = AcceptQueue { waiting, most };
+        let queue = StillFull { queue, lasts, or_longer: full.seen_only };
+        self.full_here(waiter).map(|here| Here { queue: Some(queue), ..here })
     }
 
     fn full_here(&mut self, waiter: &Waiter) -> Option<Here> {
@@ -108,7 +138,7 @@ impl Tracker {
         // SYN_SENT was entered before a local port was chosen.
         full.ends = known.ends;
         let subject = full.subject(known.socket);
-        Some(Here { subject, since: full.since, seen: full.seen, ends_at: None })
+        Some(Here { subject, since: full.since, seen: full.seen, ends_at: None, queue: None })
     }
 
     fn mini_here(&mut self, waiter: &Waiter, kind: MiniKind) -> Option<Here> {
@@ -126,6 +156,7 @@ impl Tracker {
             since: mini.since,
             seen: mini.seen,
             ends_at: mini.ends_at,
+            queue: None,
         })
     }
 }
@@ -136,4 +167,5 @@ struct Here {
     since: Option<KernelTime>,
     seen: KernelTime,
     ends_at: Option<KernelTime>,
+    queue: Option<StillFull>,
 }

@@ -363,6 +363,7 @@ mod tests {
                 timer_left: None,
                 seen: KernelTime(1_000_000_000),
                 quiet: None,
+                queue_full: false,
                 inode: 7,
                 cgroup: None,
                 owner: None,
@@ -377,6 +378,8 @@ mod tests {
                 unsent: Some(0),
                 window: Some(65_536),
                 bytes_received: None,
+                bytes_sent: None,
+                rtt: None,
             }),
         }
     }

@@ -8,11 +8,11 @@ use aya::{
 };
 use ipnet::IpNet;
 use tcpwatch_common::config::{
-    FILTER_ADDRESS, FILTER_LOCAL_PORT, FILTER_NETNS, FILTER_PORT, FILTER_REMOTE_PORT, FILTER_V4,
-    FILTER_V6, PortSet,
+    FILTER_ACCEPTED, FILTER_ADDRESS, FILTER_CGROUP, FILTER_CONNECTED, FILTER_LOCAL_PORT,
+    FILTER_NETNS, FILTER_PORT, FILTER_REMOTE_PORT, FILTER_V4, FILTER_V6, PortSet,
 };
 
-use tcpwatch_core::event::{Netns, TcpState};
+use tcpwatch_core::event::{Direction, Netns, TcpState};
 
 /// An inclusive range of ports.
 pub type PortRange = std::ops::RangeInclusive<u16>;
@@ -36,6 +36,11 @@ pub struct Filters {
     pub states: Vec<TcpState>,
     /// Only this network namespace.
     pub netns: Option<Netns>,
+    /// Only sockets that were accepted (`Incoming`), or that connected (`Outgoing`). The kernel side refuses those
+    /// that it has seen do the other; one that was there before passes.
+    pub direction: Option<Direction>,
+    /// Cgroups may be refused, by [`RefusedCgroups`](super::RefusedCgroups).
+    pub by_cgroup: bool,
     /// What is to be reported of them.
     pub tells: Tells,
     /// Is it watched which processes receive and send?
@@ -82,6 +87,11 @@ impl Globals {
     pub(super) fn drop_totals(&mut self) {
         self.with_totals = 0;
     }
+
+    /// No cgroup is refused, or sockets do not point to theirs.
+    pub(super) fn drop_cgroups(&mut self) {
+        self.switches &= !FILTER_CGROUP;
+    }
 }
 
 impl Filters {
@@ -95,6 +105,9 @@ impl Filters {
             (self.family == Some(FamilyFilter::V4), FILTER_V4),
             (self.family == Some(FamilyFilter::V6), FILTER_V6),
             (self.netns.is_some(), FILTER_NETNS),
+            (self.by_cgroup, FILTER_CGROUP),
+            (self.direction == Some(Direction::Incoming), FILTER_ACCEPTED),
+            (self.direction == Some(Direction::Outgoing), FILTER_CONNECTED),
         ] {
             if asked {
                 switches |= switch;
@@ -113,6 +126,12 @@ impl Filters {
         let asks_for_ends =
             ports.iter().any(|ports| !ports.is_empty()) || !prefixes.is_empty() || family.is_some();
         !asks_for_ends && self.netns.is_none_or(|wanted| wanted == netns)
+    }
+
+    /// May sockets be left out because of their cgroup or direction, which a timewait socket does not have itself?
+    #[must_use]
+    pub const fn leaves_out_sockets(&self) -> bool {
+        self.by_cgroup || self.direction.is_some()
     }
 
     /// Writes ports and prefixes into the maps of the loaded object.
@@ -187,6 +206,11 @@ impl fmt::Display for Filters {
             }),
             list(self.states.iter().map(ToString::to_string).collect()),
             self.netns.map(|netns| format!("netns {}", netns.0)),
+            self.direction.and_then(|direction| match direction {
+                Direction::Incoming => Some("accepted".to_owned()),
+                Direction::Outgoing => Some("connected".to_owned()),
+                Direction::Both => None,
+            }),
         ];
         let asked: Vec<String> = asked.into_iter().flatten().collect();
         if asked.is_empty() {

@@ -16,6 +16,7 @@ pub mod layout;
 pub mod losses;
 mod memory;
 mod object;
+mod refused;
 pub mod symbols;
 pub mod tap;
 pub mod trial;
@@ -44,6 +45,7 @@ pub use handlers::{Handlers, LearnError};
 use hooks::{HOOKS, HookSpec, Need, Reads};
 use layout::{FieldOffset, KernelLayout, LayoutError, VMLINUX_BTF};
 pub use losses::Losses;
+pub use refused::RefusedCgroups;
 use symbols::Reading;
 pub use symbols::SymbolsError;
 pub use tap::{DroppedSegments, Tap};
@@ -51,7 +53,7 @@ pub use trial::Trial;
 
 use tcpwatch_common::{
     Ending,
-    config::FIRST_PID_NAMESPACE,
+    config::{FIRST_PID_NAMESPACE, MAX_REFUSED_CGROUPS},
     counter,
     mini_closing::{EndingWords, MAX_ENDINGS},
 };
@@ -89,6 +91,8 @@ pub struct Probes {
     pub cgroups_off: Option<String>,
     /// What the hooks were seen to see, if they were tried.
     pub trial: Trial,
+    /// Takes cgroups that are not wanted, if [`Filters::by_cgroup`] is set and sockets point to theirs here.
+    pub refused: Option<RefusedCgroups>,
     /// Where the kernel side leaves marks of a trial.
     marks: Array<MapData, u32>,
     /// Where sockets of tcpwatch's own were made, as long as the trial has not used it.
@@ -201,9 +205,10 @@ impl Probes {
             fill_handlers(&mut ebpf, handlers)?;
         }
         let counters: PerCpuArray<_, _> = take_map(&mut ebpf, "COUNTERS")?;
-        let counts = task.take_counts(&mut ebpf)?;
-        let books = task.take_books(&mut ebpf, &layout.btf)?;
+        let (counts, books) = (task.take_counts(&mut ebpf)?, task.take_books(&mut ebpf, &layout)?);
         let marks = take_map(&mut ebpf, "TRIAL")?;
+        let by_cgroup = task.refuses_cgroups() && layout.cgroups.is_ok();
+        let refused = by_cgroup.then(|| take_map(&mut ebpf, "REFUSED_CGROUPS")).transpose()?;
         let losses = Arc::new(Losses::new(counters, programs));
         let dialect = layout.dialect;
         drop(layout.btf);
@@ -212,8 +217,7 @@ impl Probes {
             .unwrap_or_else(|| list.map_or_else(|| Ok(Symbols::default()), Reading::symbols));
         let early_ends_off = minis.is_ok().then(|| symbols.as_ref().err().map(ToString::to_string));
         memory::give_back();
-        let ebpf = Arc::new(Mutex::new(ebpf));
-        let books = books.map(|(maps, room)| Books::new(maps, room, Arc::downgrade(&ebpf)));
+        let (ebpf, books) = shared(ebpf, books);
         Ok(Self {
             ebpf,
             losses,
@@ -229,6 +233,7 @@ impl Probes {
             totals_off: why_not(layout.totals),
             cgroups_off: why_not(layout.cgroups),
             trial: Trial::default(),
+            refused: refused.map(RefusedCgroups::new),
             marks,
             ground,
         })
@@ -327,7 +332,7 @@ impl Task<'_> {
         if !self.counts() {
             return Ok(None);
         }
-        if let Err(error) = books::load(ebpf, btf) {
+        if let Err(error) = books::load(ebpf, &layout.btf) {
             tracing::warn!("sockets from before the start are not counted: {error}");
         }
         Ok(Some(((take_map(ebpf, "CELLS")?, take_map(ebpf, "MARKS")?), books::marks_room())))
@@ -337,11 +342,22 @@ impl Task<'_> {
         self.stream.is_some() || self.counts()
     }
 
+    fn refuses_cgroups(&self) -> bool {
+        self.stream.is_some_and(|filters| filters.by_cgroup)
+    }
+
     fn needs(&self, hook: HookSpec) -> bool {
         let counted = self.counts() && hook.counts;
         let asked = |filters: &Filters| filters.holders || hook.need != Need::Holders;
         counted || self.stream.is_some_and(asked)
     }
+}
+
+/// The programs, which the books' walks use as long as they are attached.
+fn shared(ebpf: Ebpf, books: Option<(BookMaps, u32)>) -> (Arc<Mutex<Ebpf>>, Option<Books>) {
+    let ebpf = Arc::new(Mutex::new(ebpf));
+    let books = books.map(|(maps, room)| Books::new(maps, room, Arc::downgrade(&ebpf)));
+    (ebpf, books)
 }
 
 /// What is in the way of a hook before the kernel is asked.
@@ -416,6 +432,10 @@ fn load(
     if layout.totals.is_err() {
         globals.drop_totals();
     }
+    let refuses = task.refuses_cgroups() && layout.cgroups.is_ok();
+    if !refuses {
+        globals.drop_cgroups();
+    }
     let dialect = &layout.dialect;
     let has_error = u32::from(dialect.retransmit_has_error);
     let has_reason = u32::from(dialect.reset_has_reason);
@@ -436,6 +456,7 @@ fn load(
     loader.map_max_entries("MINIS", task.room);
     loader.map_max_entries("CELLS", if task.counts() { books::CELLS_ROOM } else { 1 });
     loader.map_max_entries("MARKS", if task.counts() { books::marks_room() } else { 1 });
+    loader.map_max_entries("REFUSED_CGROUPS", if refuses { MAX_REFUSED_CGROUPS } else { 1 });
     globals.apply(&mut loader);
     for (global, value) in [
         ("RETRANSMIT_HAS_ERROR", &has_error),

@@ -25,7 +25,7 @@ const CONTAINERD: &str = "run/containerd/io.containerd.runtime.v2.task";
 /// A file that is longer is left out: no manager writes it.
 const LONGEST: u64 = 16 << 20;
 /// A name that is longer is none: two of Kubernetes' with 253 bytes each have room.
-const LONGEST_NAME: usize = 512;
+pub(super) const LONGEST_NAME: usize = 512;
 
 /// Finds the names of containers.
 #[derive(Debug)]

@@ -1,6 +1,7 @@
 //! Where events come from: the kernel's ring, the sockets that existed at the start, recordings; and
 //! the sysctls about waiting.
 
+pub mod ancestry;
 pub mod cgroup_paths;
 pub mod cgroups;
 pub mod complaints;

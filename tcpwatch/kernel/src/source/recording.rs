@@ -10,10 +10,12 @@ use tcpwatch_core::{
     decode::{ResetReasons, Symbols},
     event::{CgroupId, KnownSocket, Netns, Waiter, WallClock},
     facts::HostFacts,
+    place::CgroupPlace,
     timing::Sysctls,
     track::{Others, Reliance},
 };
 
+use super::container_names::LONGEST_NAME;
 use super::foreign::{self, ForeignFile, MAKE};
 
 /// The first line.
@@ -65,8 +67,14 @@ enum Frame {
     Others(Others),
     Sysctls(Netns, Sysctls),
     Facts(Box<HostFacts>),
-    /// A cgroup's path, in hexadecimal: it need not be text.
-    Cgroup(CgroupId, #[serde(serialize_with = "digits", deserialize_with = "path")] Vec<u8>),
+    /// A cgroup's path, in hexadecimal: it need not be text; and the name of its container, if it has one that is
+    /// known.
+    Cgroup(
+        CgroupId,
+        #[serde(serialize_with = "digits", deserialize_with = "path")] Vec<u8>,
+        #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "name")]
+        Option<String>,
+    ),
 }
 
 /// Hexadecimal digits become bytes, whose number is known beforehand.
@@ -87,6 +95,15 @@ fn path<'de, D: Deserializer<'de>>(digits: D) -> Result<Vec<u8>, D::Error> {
     Ok(path)
 }
 
+/// The name of a container, as long as one can be.
+fn name<'de, D: Deserializer<'de>>(text: D) -> Result<Option<String>, D::Error> {
+    let name = Option::<String>::deserialize(text)?;
+    if name.as_ref().is_some_and(|name| name.len() > LONGEST_NAME) {
+        return Err(D::Error::custom("it is longer than the name of a container can be"));
+    }
+    Ok(name)
+}
+
 fn digits<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&hex::encode(bytes))
 }
@@ -101,7 +118,9 @@ impl Frame {
             Self::Others(others) => Some(RecordedItem::Others(others)),
             Self::Sysctls(netns, sysctls) => Some(RecordedItem::Sysctls(netns, sysctls)),
             Self::Facts(facts) => Some(RecordedItem::Facts(facts)),
-            Self::Cgroup(id, path) => Some(RecordedItem::Cgroup(id, path)),
+            Self::Cgroup(id, path, container_name) => {
+                Some(RecordedItem::Cgroup(RecordedCgroup { id, path, container_name }))
+            }
         }
     }
 }
@@ -121,8 +140,31 @@ pub enum RecordedItem {
     Sysctls(Netns, Sysctls),
     /// A look at the kernel.
     Facts(Box<HostFacts>),
-    /// The path of a cgroup, before the first record that names it.
-    Cgroup(CgroupId, Vec<u8>),
+    /// Where a cgroup is, before the first record that names it.
+    Cgroup(RecordedCgroup),
+}
+
+/// Where a cgroup is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordedCgroup {
+    /// Its number.
+    pub id: CgroupId,
+    /// From the root of the hierarchy.
+    pub path: Vec<u8>,
+    /// What its container is called by its manager, if it is in one with a name that was known.
+    pub container_name: Option<String>,
+}
+
+impl RecordedCgroup {
+    /// What that says.
+    #[must_use]
+    pub fn place(&self) -> CgroupPlace {
+        let mut place = CgroupPlace::of(&self.path);
+        if let Some(container) = &mut place.container {
+            container.name = self.container_name.as_deref().map(Into::into);
+        }
+        place
+    }
 }
 
 /// A recording that cannot be read.
@@ -235,12 +277,12 @@ impl Recorder {
         write_line(&mut self.file, &Frame::Facts(Box::new(facts.clone())))
     }
 
-    /// Writes the path of a cgroup.
+    /// Writes the path of a cgroup, and the name of its container.
     ///
     /// # Errors
     /// If the file cannot be written.
-    pub fn cgroup(&mut self, id: CgroupId, path: &[u8]) -> io::Result<()> {
-        write_line(&mut self.file, &Frame::Cgroup(id, path.to_vec()))
+    pub fn cgroup(&mut self, id: CgroupId, path: &[u8], name: Option<&str>) -> io::Result<()> {
+        write_line(&mut self.file, &Frame::Cgroup(id, path.to_vec(), name.map(ToOwned::to_owned)))
     }
 
     /// Writes out what may still be in memory: what was recorded until now is kept if the process is
@@ -277,8 +319,8 @@ pub struct Recording<F> {
     pub header: Header,
     /// Sockets that existed.
     pub known: Vec<KnownSocket>,
-    /// Paths of their cgroups.
-    pub cgroups: Vec<(CgroupId, Vec<u8>)>,
+    /// Where their cgroups are.
+    pub cgroups: Vec<RecordedCgroup>,
     file: F,
     /// The line that was read last, and its number, from 1.
     text: Vec<u8>,
@@ -310,7 +352,9 @@ impl<F: BufRead> Recording<F> {
         while let Some(frame) = recording.next_frame()? {
             match frame {
                 Frame::Known(socket) => recording.known.push(socket),
-                Frame::Cgroup(id, path) => recording.cgroups.push((id, path)),
+                Frame::Cgroup(id, path, container_name) => {
+                    recording.cgroups.push(RecordedCgroup { id, path, container_name });
+                }
                 other => {
                     recording.first = other.item();
                     break;

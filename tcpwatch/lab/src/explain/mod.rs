@@ -12,7 +12,7 @@ use super::{
     expect::allowed,
     host::Host,
     scenario::{Choices, Scenario},
-    show::TerminalLayout,
+    show::{TerminalLayout, wrapped},
     story::Profile,
 };
 
@@ -109,20 +109,10 @@ fn heading(text: &mut String, line: &str, color: bool) {
 
 /// Appends the text in lines of at most `width` columns.
 fn paragraph(text: &mut String, words: &str, width: usize) {
-    let mut column = 0;
-    for word in words.split_whitespace() {
-        let length = word.chars().count();
-        if column > 0 && column + 1 + length > width {
-            text.push('\n');
-            column = 0;
-        } else if column > 0 {
-            text.push(' ');
-            column += 1;
-        }
-        *text += word;
-        column += length;
+    for line in wrapped(words, width) {
+        text.push_str(&line);
+        text.push('\n');
     }
-    text.push('\n');
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use crate::host::Host;
 
 /// What became of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fate {
+pub enum Fate {
     /// It reached the other host.
     Arrived,
     /// A rule on the other host's link dropped it.
@@ -20,7 +20,7 @@ pub(super) enum Fate {
 
 /// Which part of the arrow is drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Part {
+pub enum Part {
     /// All of it.
     Whole,
     /// The sender's half, down to where it continues in a later line.

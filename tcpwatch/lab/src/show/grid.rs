@@ -20,9 +20,11 @@ const STATE: usize = "ESTABLISHED".len();
 
 /// A piece of text with its colour.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct ColoredText {
-    pub(super) text: String,
-    pub(super) style: Style,
+pub struct ColoredText {
+    /// The text.
+    pub text: String,
+    /// Its colour.
+    pub style: Style,
 }
 
 impl ColoredText {
@@ -51,20 +53,23 @@ impl ColoredText {
 
 /// A value for each host.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct PerHost<T> {
+pub struct PerHost<T> {
     client: T,
     server: T,
 }
 
 impl<T> PerHost<T> {
-    pub(super) const fn of(&self, host: Host) -> &T {
+    /// This host's.
+    #[must_use]
+    pub const fn of(&self, host: Host) -> &T {
         match host {
             Host::Client => &self.client,
             Host::Server => &self.server,
         }
     }
 
-    pub(super) const fn of_mut(&mut self, host: Host) -> &mut T {
+    /// This host's, to be changed.
+    pub const fn of_mut(&mut self, host: Host) -> &mut T {
         match host {
             Host::Client => &mut self.client,
             Host::Server => &mut self.server,
@@ -74,15 +79,15 @@ impl<T> PerHost<T> {
 
 /// What one host shows in a line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Panel {
+pub struct Panel {
     /// The state entered at this time.
-    pub(super) state: Option<ColoredText>,
+    pub state: Option<ColoredText>,
     /// Calls and remarks.
-    pub(super) notes: Vec<ColoredText>,
+    pub notes: Vec<ColoredText>,
     /// The host's process is stopped.
-    pub(super) stopped: bool,
+    pub stopped: bool,
     /// The state was entered earlier and continues.
-    pub(super) still: bool,
+    pub still: bool,
 }
 
 /// A line of the output.

@@ -2,6 +2,7 @@
 //! line for many runs at once, and a JSON document. Everything is appended to a buffer, which the caller writes.
 
 mod arrow;
+mod connections;
 mod diagram;
 mod grid;
 mod progress;
@@ -15,11 +16,14 @@ mod words;
 
 use tcpwatch_core::event::TcpState;
 
-pub use diagram::diagram;
+pub use arrow::{Fate, Part};
+pub use diagram::{DiagramRow, Drawn, Entered, FOLD, diagram, rows};
+pub use grid::{ColoredText, Panel, PerHost};
 pub use progress::RunProgress;
-pub use report::{ReportError, ReportFile};
+pub use report::{ReportError, ReportFile, document};
+pub(crate) use table::wrapped;
 pub use timeline::TimelineWriter;
-pub use verdicts::verdicts;
+pub use verdicts::{difference, expected, measured, verdicts};
 
 use crate::scenario::Scenario;
 
@@ -49,7 +53,7 @@ pub fn heading(layout: TerminalLayout, scenario: &Scenario, out: &mut Vec<u8>) {
     use tcpwatch_view::terminal::style;
     let name = format!("{} \u{b7} {}\n", scenario.name, scenario.title);
     style::paint(anstyle::Style::new().bold(), name.as_bytes(), layout.color, out);
-    for line in table::wrapped(&scenario.claim, layout.columns()) {
+    for line in wrapped(&scenario.claim, layout.columns()) {
         out.extend_from_slice(line.as_bytes());
         out.push(b'\n');
     }

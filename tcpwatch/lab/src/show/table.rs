@@ -80,8 +80,8 @@ fn widths(rows: &[(Vec<Cell>, Option<Cell>)], width: usize) -> Vec<usize> {
     widths
 }
 
-/// The text in lines of at most `width` characters, broken between words where possible.
-pub(super) fn wrapped(text: &str, width: usize) -> Vec<String> {
+/// The text in lines of at most `width` columns, broken between words, or between letters that take two columns.
+pub(crate) fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut words: Vec<String> = Vec::new();
     for word in text.split_whitespace() {
         match words.last_mut() {
@@ -95,13 +95,53 @@ pub(super) fn wrapped(text: &str, width: usize) -> Vec<String> {
     }
     let mut lines: Vec<String> = Vec::new();
     for word in words {
-        match lines.last_mut() {
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
-                line.push(' ');
-                line.push_str(&word);
+        for (place, piece) in pieces(&word).into_iter().enumerate() {
+            let space = usize::from(place == 0);
+            match lines.last_mut() {
+                Some(line) if columns(line) + space + columns(&piece) <= width => {
+                    line.push_str(if place == 0 { " " } else { "" });
+                    line.push_str(&piece);
+                }
+                _ => lines.push(piece),
             }
-            _ => lines.push(word),
         }
     }
     lines
+}
+
+/// A word in parts between which a line may end: each letter that takes two columns is one, with the punctuation behind it.
+fn pieces(word: &str) -> Vec<String> {
+    let mut pieces: Vec<String> = Vec::new();
+    let mut before = None;
+    for letter in word.chars() {
+        let is_closing = matches!(
+            letter,
+            '\u{3001}'
+                | '\u{3002}'
+                | '\u{ff0c}'
+                | '\u{ff1a}'
+                | '\u{ff1b}'
+                | '\u{300d}'
+                | '\u{30fc}'
+                | ')'
+                | ','
+        );
+        let breaks = before.is_some_and(|before| is_wide(before) || is_wide(letter));
+        match pieces.last_mut() {
+            Some(piece) if !breaks || is_closing => piece.push(letter),
+            _ => pieces.push(letter.to_string()),
+        }
+        before = Some(letter);
+    }
+    pieces
+}
+
+/// The columns that a text takes on a terminal.
+pub(crate) fn columns(text: &str) -> usize {
+    text.chars().map(|letter| if is_wide(letter) { 2 } else { 1 }).sum()
+}
+
+/// Whether a letter takes two columns: the blocks of Chinese and Japanese (Unicode Standard Annex 11).
+const fn is_wide(letter: char) -> bool {
+    matches!(letter, '\u{2e80}'..='\u{a4cf}' | '\u{f900}'..='\u{faff}' | '\u{fe30}'..='\u{fe6f}' | '\u{ff00}'..='\u{ff60}')
 }

@@ -1,7 +1,7 @@
 //! Shows a run as it happens: one line per moment, in the layout of the diagram.
 
 use tcpwatch_core::{
-    event::{Endpoints, KernelTime, SegmentEvent, TcpState, Way},
+    event::{KernelTime, SegmentEvent, Subject, TcpState, Way},
     track::TrackedEvent,
 };
 use tcpwatch_kernel::probe::filters::FamilyFilter;
@@ -10,8 +10,9 @@ use tcpwatch_view::terminal::style;
 use super::{
     TerminalLayout,
     arrow::{Fate, Part, arrow},
+    connections::Connections,
     grid::{ColoredText, Grid, GridLine, PerHost},
-    words::{self, Connections, Namer},
+    words::{self, Namer},
 };
 use crate::{
     host::Host,
@@ -103,11 +104,11 @@ impl TimelineWriter {
     ) -> Option<(Option<ColoredText>, Vec<ColoredText>)> {
         Some(match tracked {
             TrackedEvent::Change(change) => {
-                let state = self.state(host, change.to, &change.subject.ends);
+                let state = self.state(host, change.to, &change.subject);
                 (Some(state), words::remarks(change))
             }
             TrackedEvent::Restart(restart) => {
-                let state = self.state(host, restart.state, &restart.subject.ends);
+                let state = self.state(host, restart.state, &restart.subject);
                 (Some(state), vec![words::restart(restart)])
             }
             TrackedEvent::Retransmit(again) => {
@@ -122,8 +123,9 @@ impl TimelineWriter {
     }
 
     /// A state's name, with the connection's number from the second connection on.
-    fn state(&mut self, host: Host, state: TcpState, ends: &Endpoints) -> ColoredText {
-        let number = self.connections.number(host, ends).filter(|number| *number > 1);
+    fn state(&mut self, host: Host, state: TcpState, subject: &Subject) -> ColoredText {
+        let number = self.connections.number(host, subject.socket, &subject.ends);
+        let number = number.filter(|number| *number > 1);
         let number = number.map(|number| format!(" #{number}")).unwrap_or_default();
         ColoredText::new(format!("{state}{number}"), style::of_state(state))
     }

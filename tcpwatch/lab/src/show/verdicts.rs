@@ -69,14 +69,10 @@ fn rows(run: &Run, wide: bool) -> Vec<(Vec<Cell>, Option<Cell>)> {
 
 fn row(verdict: &Verdict, timed: bool) -> Vec<Cell> {
     let look = if verdict.holds { style::PLAIN } else { style::FAILURE };
-    let (expected, measured) = match &verdict.times {
-        Some(judged) => (expected(verdict, judged), seconds(judged.measured, 3)),
-        None => (verdict.expected.clone(), verdict.measured.clone()),
-    };
     let mut row = vec![
         Cell::new(&verdict.what, look),
-        Cell::new(expected, style::PLAIN),
-        Cell::new(measured, look),
+        Cell::new(expected(verdict), style::PLAIN),
+        Cell::new(measured(verdict), look),
     ];
     let difference = verdict.times.as_ref().map(difference);
     row.extend(timed.then(|| Cell::new(difference.unwrap_or_default(), look)));
@@ -88,8 +84,17 @@ fn row(verdict: &Verdict, timed: bool) -> Vec<Cell> {
     row
 }
 
-/// `60 s, at most 62.05 s`
-fn expected(verdict: &Verdict, times: &Times) -> String {
+/// What was measured, in words or as a time: `60.270 s`.
+#[must_use]
+pub fn measured(verdict: &Verdict) -> String {
+    let time = verdict.times.map(|times| seconds(times.measured, 3));
+    time.unwrap_or_else(|| verdict.measured.clone())
+}
+
+/// What was expected, in words or as a time: `60 s, at most 62.05 s`.
+#[must_use]
+pub fn expected(verdict: &Verdict) -> String {
+    let Some(times) = &verdict.times else { return verdict.expected.clone() };
     let promise = if verdict.expected.is_empty() {
         round_seconds(times.allowed.promise)
     } else {
@@ -102,7 +107,8 @@ fn expected(verdict: &Verdict, times: &Times) -> String {
 }
 
 /// `+0.270 s of 2.05 s`; or by how much it is too early or too late.
-fn difference(times: &Times) -> String {
+#[must_use]
+pub fn difference(times: &Times) -> String {
     let Times { allowed, measured } = *times;
     let later = measured.checked_sub(allowed.promise);
     match (later, measured.cmp(&allowed.latest)) {

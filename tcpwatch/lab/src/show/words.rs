@@ -3,10 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use tcpwatch_core::{
-    event::{
-        Endpoints, ErrorEvent, ResetDirection, SegmentEvent, SegmentKind, TcpFlags, Way,
-        reset_reason,
-    },
+    event::{ErrorEvent, ResetDirection, SegmentEvent, SegmentKind, TcpFlags, Way, reset_reason},
     track::{Change, Reason, Restart, TrackedReset, TrackedRetransmit},
 };
 use tcpwatch_view::{
@@ -14,7 +11,10 @@ use tcpwatch_view::{
     words,
 };
 
-use super::grid::{ColoredText, PerHost};
+use super::{
+    connections::Connections,
+    grid::{ColoredText, PerHost},
+};
 use crate::{
     host::Host,
     scenario::{Scenario, Signal},
@@ -42,36 +42,6 @@ pub(super) fn round_seconds(duration: Duration) -> String {
     format!("{} s", text.trim_end_matches('0').trim_end_matches('.'))
 }
 
-/// Numbers the connections of a run, from 1 in the order in which they appear.
-#[derive(Debug, Default)]
-pub(super) struct Connections {
-    known: Vec<(u16, u16)>,
-}
-
-impl Connections {
-    /// The number of a connection between the client's and the server's port. `None` for listeners.
-    pub(super) fn number(&mut self, host: Host, ends: &Endpoints) -> Option<usize> {
-        let (local, remote) = (ends.local.port, ends.remote.port);
-        let ports = match host {
-            Host::Client => (local, remote),
-            Host::Server => (remote, local),
-        };
-        if remote == 0 {
-            return None;
-        }
-        let index = self.known.iter().position(|known| *known == ports).unwrap_or_else(|| {
-            self.known.push(ports);
-            self.known.len() - 1
-        });
-        Some(index + 1)
-    }
-
-    /// The number of connections so far.
-    pub(super) const fn count(&self) -> usize {
-        self.known.len()
-    }
-}
-
 /// Names segments, with sequence numbers relative to each side's SYN, if that was seen.
 #[derive(Debug, Default)]
 pub(super) struct Namer {
@@ -94,7 +64,7 @@ impl Namer {
             Way::Out => from,
             Way::In => from.peer(),
         };
-        let number = self.connections.number(host, &segment.ends).unwrap_or_default();
+        let number = self.connections.number(host, None, &segment.ends).unwrap_or_default();
         let sides = self.sides.entry(number).or_default();
         let has = |flags| segment.flags.has(flags);
         let (syn, fin, rst) = (has(TcpFlags::SYN), has(TcpFlags::FIN), has(TcpFlags::RST));

@@ -127,3 +127,24 @@ pub(super) fn what_is_not_sent_is_no_retransmission() {
     let sent = u32::try_from(tried.len()).unwrap() - count;
     assert_eq!(line.retransmits, Some(sent), "{line}");
 }
+
+/// The kernel counts such a SYN as sent again (`RetransSegs`), and that it failed.
+pub(super) fn what_the_own_queue_refuses_was_not_sent_again() {
+    let netns = Netns::new();
+    let watch = Watch::on(&netns);
+    netns.run("tc qdisc add dev lo root pfifo limit 0");
+    let to = "127.0.0.1:80".parse().unwrap();
+    let client = netns.inside(|| sockets::start_connect(sockets::unbound(to), to));
+    let ends = (client.local_addr().unwrap().as_socket().unwrap(), to);
+    if !RETRANSMITS_WITH_ERROR.is_there() {
+        return;
+    }
+    watch.wait_count(2, "two attempts", |line| line.event == "retransmit");
+    drop(client);
+    await_connection(&watch, SOON, ends);
+    let log = watch.stop();
+    let tried = u32::try_from(retries(&log.lines, "syn", ends).len()).unwrap();
+    let line = connection(&log.lines, ends);
+    assert_eq!(line.not_sent, Some(Sent::NotOften(tried)), "{line}");
+    assert_eq!((line.retransmits, line.end.as_deref()), (Some(0), Some("gave_up")), "{line}");
+}

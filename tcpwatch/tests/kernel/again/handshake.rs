@@ -8,6 +8,7 @@ use std::{
 
 use crate::harness::{
     connections::{about, await_connection, connection, retries, turned},
+    kernel::ACCEPTED_IN_SYN_RECV,
     let_pass,
     lives::life,
     netns::Netns,
@@ -80,6 +81,35 @@ pub(super) fn fast_open_is_named_at_both_ends() {
         let life = life(&log.lines, local, remote);
         let handshake = life.entered("ESTABLISHED").handshake.as_deref();
         assert_eq!(handshake, Some("fast_open"), "{life}");
+    }
+}
+
+/// Since 6.13 the socket that fast open makes is known from its SYN on.
+pub(super) fn a_syn_ack_of_fast_open_is_its_sockets() {
+    let netns = Netns::with(&FAST_OPEN);
+    let watch = Watch::on(&netns);
+    let (listener, listening) = listener(&netns);
+    let client = netns.inside(|| sockets::unbound(listening));
+    sockets::lose_syn_acks(&client);
+    client.set_nonblocking(true).unwrap();
+    netns
+        .inside(|| client.send_to_with_flags(b"early", &listening.into(), libc::MSG_FASTOPEN))
+        .unwrap();
+    let (_server, connected) = listener.accept().unwrap();
+    let ends = (listening, connected);
+    watch.wait_for("two SYN+ACKs again", |lines| {
+        let again = about(lines, "retransmit", ends).count();
+        (again >= 2).then_some(())
+    });
+    let log = watch.stop();
+    if !ACCEPTED_IN_SYN_RECV.is_there() {
+        return;
+    }
+    let told = retries(&log.lines, "syn_ack", ends);
+    let socket = life(&log.lines, listening, connected).lines[0].socket;
+    for (line, attempt) in told.iter().zip(1..) {
+        assert_eq!((line.attempt, line.socket), (Some(attempt), socket), "{line}");
+        assert!(line.since_last_s.is_some() && line.process.is_some(), "{line}");
     }
 }
 

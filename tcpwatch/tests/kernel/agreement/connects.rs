@@ -24,6 +24,7 @@ fn a_connect_without_success_fails_by_what_the_application_is_told() {
         ("refused_over_ipv6", || REFUSED_OVER_V6.holds()),
         ("timed_out", || TIMED_OUT.holds()),
         ("gave_up", || GAVE_UP.holds()),
+        ("gave_up_unsent", || GAVE_UP_UNSENT.holds()),
         ("canceled", || CANCELED.holds()),
         ("no_port", || NO_PORT.holds()),
         ("tuple_in_use", || TUPLE_IN_USE.holds()),
@@ -75,6 +76,23 @@ const GAVE_UP: Situation = Situation {
     act: |netns| give_up_after(netns, Duration::from_millis(1500)),
     ends: &["SYN_SENT gave_up"],
     counters: &[("TCPSynRetrans", 1)],
+};
+
+/// No host has the address, so that no SYN is sent: the timeout of the first has passed all the same.
+const GAVE_UP_UNSENT: Situation = Situation {
+    sysctls: &[],
+    act: |netns| {
+        netns.run("ip link add cable type veth peer name other");
+        netns.run("ip address add 10.9.0.1/24 dev cable");
+        netns.run("ip link set cable up");
+        netns.run("ip link set other up");
+        let to: SocketAddr = "10.9.0.78:80".parse().unwrap();
+        let client = netns.inside(|| sockets::start_connect(sockets::unbound(to), to));
+        let_pass(Duration::from_millis(1500));
+        drop(client);
+    },
+    ends: &["SYN_SENT gave_up"],
+    counters: &[("TCPSynRetrans", 0)],
 };
 
 const CANCELED: Situation = Situation {

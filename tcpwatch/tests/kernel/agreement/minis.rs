@@ -15,6 +15,7 @@ fn a_half_open_connection_says_what_ended_it() {
     side_by_side(&[
         ("given_up", || GIVEN_UP.holds()),
         ("listener_closed", || LISTENER_CLOSED.holds()),
+        ("migrated", || MIGRATED.holds()),
         ("reset_by_peer", || RESET_BY_PEER.holds()),
         ("unreachable", || UNREACHABLE.holds()),
     ]);
@@ -53,6 +54,33 @@ const LISTENER_CLOSED: Situation = Situation {
     },
     ends: &["ESTABLISHED reset_sent", "SYN_RECV listener_closed"],
     counters: &[],
+};
+
+/// The listener closes, and the half-open connection goes on at another one of its port: it has not ended.
+const MIGRATED: Situation = Situation {
+    sysctls: &[("ipv4.tcp_migrate_req", "1")],
+    act: |netns| {
+        let [first, second] = netns.inside(|| {
+            let first = sockets::unbound(V4.parse().unwrap());
+            first.set_reuse_port(true).unwrap();
+            first.bind(&V4.parse::<SocketAddr>().unwrap().into()).unwrap();
+            let second = sockets::unbound(V4.parse().unwrap());
+            second.set_reuse_port(true).unwrap();
+            second.bind(&first.local_addr().unwrap()).unwrap();
+            [first, second]
+        });
+        first.listen(4).unwrap();
+        let first = TcpListener::from(first);
+        lose_acks(&first);
+        let client = netns.inside(|| TcpStream::connect(first.local_addr().unwrap()).unwrap());
+        second.listen(4).unwrap();
+        drop(first);
+        let accepted = TcpListener::from(second).accept().unwrap().0;
+        reset(client);
+        drop(accepted);
+    },
+    ends: &["ESTABLISHED reset_received", "ESTABLISHED reset_sent"],
+    counters: &[("TCPMigrateReqSuccess", 1)],
 };
 
 const RESET_BY_PEER: Situation = Situation {

@@ -150,6 +150,7 @@ impl Tapped {
                 gapless: true,
                 minis: self.probes.minis.is_ok(),
                 lives: false,
+                selective: false,
                 rate: clock::tick_rate(),
             },
             symbols: self.probes.symbols.clone(),

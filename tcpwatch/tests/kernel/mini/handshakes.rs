@@ -11,7 +11,7 @@ use crate::harness::{
     kernel::ACCEPTED_IN_SYN_RECV,
     lives::{Life, life, lives},
     netns::Netns,
-    sockets::{self, V4, V6, lose_acks, lose_nothing, reset},
+    sockets::{self, V4, V6, lose_acks, lose_nothing, reset, set_tcp_option},
     watch::Watch,
 };
 
@@ -66,6 +66,31 @@ fn with_syn_cookies_there_is_no_half_open_connection() {
         );
         assert_eq!(theirs.left("SYN_RECV").in_state_s, None, "its beginning is unknown: {theirs}");
     }
+}
+
+/// Nothing but its round trip tells it from one by cookie: neither has a request socket with a timer.
+#[test]
+fn a_fast_open_without_data_is_no_syn_cookie() {
+    needs_root!();
+    // Client and server, without cookies, for every listener (TFO_* in include/net/tcp.h).
+    let netns = Netns::with(&[("ipv4.tcp_fastopen", "3")]);
+    let (listener, listening) = netns.inside(|| listener(V4));
+    set_tcp_option(&listener, libc::TCP_FASTOPEN, 5);
+    let open = |data: &[u8]| {
+        let client = netns.inside(|| sockets::unbound(listening));
+        client.send_to_with_flags(data, &listening.into(), libc::MSG_FASTOPEN).unwrap();
+        (TcpStream::from(client), listener.accept().unwrap().0)
+    };
+    let (first, mut server) = open(b"x");
+    server.read_exact(&mut [0]).unwrap();
+    sockets::close_first(first, server);
+    let watch = Watch::on(&netns);
+    let (_client, _server) = open(b"");
+    watch.wait_count(2, "both ends", |line| line.to == "ESTABLISHED");
+    let log = watch.stop();
+    let mut lines = log.lines.iter().filter(|line| line.local == Some(listening.into()));
+    let done = lines.rfind(|line| line.to == "ESTABLISHED").expect("the server's side");
+    assert_ne!(done.handshake.as_deref(), Some("syn_cookie"), "{done}");
 }
 
 /// Both come from one port to one CPU, so that what the first leaves there would be found by the second.

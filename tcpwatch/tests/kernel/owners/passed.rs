@@ -2,9 +2,9 @@
 
 use std::{
     env, fs,
-    io::{IoSlice, IoSliceMut, Read as _, Write as _},
+    io::{BufRead as _, BufReader, IoSlice, IoSliceMut, Read as _, Write as _},
     mem::MaybeUninit,
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
     os::{
         fd::{AsFd as _, OwnedFd},
         unix::{net::UnixStream, process::CommandExt as _},
@@ -16,6 +16,7 @@ use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
 };
+use rustix::process::{Pid, Signal, kill_process};
 use socket2::{Domain, Socket, Type};
 
 use crate::harness::{
@@ -28,6 +29,7 @@ use crate::harness::{
 const CHILD: &str = "TCPWATCH_CHILD";
 const CONNECTS: &str = "TCPWATCH_CONNECTS";
 const PROGRAM: &str = "owners::passed::a_program_connects_and_becomes_head";
+const READER: &str = "owners::passed::a_program_reads_and_becomes_cat";
 const RECEIVER: &str = "owners::passed::a_worker_receives_a_socket_and_reads_from_it";
 const LISTENER: &str = "owners::passed::a_starter_listens_and_exits";
 
@@ -83,6 +85,16 @@ fn a_program_connects_and_becomes_head() {
     let mut head = Command::new("head");
     let error = head.args(["-c", "1"]).stdin(Stdio::from(OwnedFd::from(stream))).exec();
     panic!("head: {error}");
+}
+
+#[test]
+#[ignore = "runs in the child process of another test"]
+fn a_program_reads_and_becomes_cat() {
+    let Some(at) = env::var_os(CONNECTS) else { return };
+    let mut stream = TcpStream::connect(at.to_str().unwrap()).unwrap();
+    stream.read_exact(&mut [0]).unwrap();
+    let error = Command::new("cat").stdin(Stdio::from(OwnedFd::from(stream))).exec();
+    panic!("cat: {error}");
 }
 
 /// Process and way of knowing, in the line of a change.
@@ -192,4 +204,34 @@ fn after_exec_the_owner_has_its_new_name() {
         let after = named(ours.entered(state));
         assert_eq!(after, (program.id(), "head".to_owned(), None), "{ours}");
     }
+}
+
+#[test]
+fn a_process_that_goes_on_reading_after_exec_has_its_new_name_at_once() {
+    needs_root!();
+    let netns = Netns::new();
+    let listener = netns.inside(|| TcpListener::bind(V4).unwrap());
+    let watch = Watch::on(&netns);
+    let mut command = again(READER);
+    command.env(CONNECTS, listener.local_addr().unwrap().to_string());
+    command.stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut program = netns.inside(|| command.spawn().unwrap());
+    let (mut accepted, _) = listener.accept().unwrap();
+    let (local, remote) = ends(&accepted);
+    accepted.write_all(b"x").unwrap();
+    accepted.write_all(b"\nfrom cat\n").unwrap();
+    // What the test runner prints comes before.
+    let mut lines = BufReader::new(program.stdout.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap() == "from cat"), "cat has read it");
+    // Stopped, it does not close the socket before the line is there.
+    kill_process(Pid::from_child(&program), Signal::STOP).unwrap();
+    accepted.shutdown(Shutdown::Write).unwrap();
+    watch.wait_count(1, "CLOSE_WAIT", |line| line.to == "CLOSE_WAIT");
+    program.kill().unwrap();
+    program.wait().unwrap();
+    let log = watch.stop();
+    let ours = life(&log.lines, remote, local);
+    let owner = ours.entered("CLOSE_WAIT").process.clone().unwrap();
+    let expected = (program.id(), "cat", "io");
+    assert_eq!((owner.pid, owner.comm.as_str(), owner.via.as_str()), expected, "{ours}");
 }

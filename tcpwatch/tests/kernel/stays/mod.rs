@@ -1,6 +1,7 @@
 //! Sockets that stay in a state: for what they wait, and whether what is said of the future comes true.
 
 mod application;
+mod listener;
 mod many;
 mod peer;
 mod window;

@@ -46,6 +46,13 @@ impl<'b> Canvas<'b> {
         }
     }
 
+    /// The same character in the columns of a row.
+    pub(super) fn row(&mut self, y: u16, width: u16, symbol: &str, style: Style) {
+        for x in 0..width {
+            self.put(x, y, symbol, style);
+        }
+    }
+
     /// Gives a part of a row a style.
     pub(super) fn paint(&mut self, x: u16, y: u16, width: u16, style: Style) {
         self.buffer.set_style(Rect { x, y, width, height: 1 }, style);

@@ -4,8 +4,8 @@ use ratatui_core::layout::Rect;
 
 use super::{canvas::Canvas, look};
 use crate::{
-    keys::{KEYS, KeyScope},
-    screen::Screen,
+    keys::{KEYS, KeyAction, KeyScope},
+    screen::{PromptKind, Screen},
 };
 
 /// Keys, or something to be said.
@@ -18,6 +18,8 @@ pub(super) fn draw(screen: &Screen, canvas: &mut Canvas<'_>, y: u16, width: u16)
     let recording = screen.origin.recording;
     let shown = KEYS.iter().filter(|it| recording || it.scope == KeyScope::Always);
     for (binding, word) in shown.filter_map(|it| Some((it, it.footer?))) {
+        // How to quit has room in any case.
+        let width = if binding.action == KeyAction::Quit { width } else { width.saturating_sub(8) };
         let key = binding.shown.split(' ').next().unwrap_or_default();
         let length = key.chars().count() + word.chars().count() + 3;
         if usize::from(x) + length > usize::from(width) + 2 {
@@ -36,7 +38,11 @@ pub(super) fn prompt(screen: &Screen, canvas: &mut Canvas<'_>, body: Rect) -> Re
         return body;
     }
     let y = body.y + body.height - rows;
-    let label = if prompt.filter { "filter: " } else { "to (19:47:08, +1m30s, -5s): " };
+    let label = match prompt.kind {
+        PromptKind::Filter => "filter: ",
+        PromptKind::Moment => "to (19:47:08, +1m30s, -5s): ",
+        PromptKind::File => "write to (.json for JSON): ",
+    };
     let x = canvas.put(1, y, label, look::BOLD);
     let room = usize::from(body.width.saturating_sub(x + 2));
     let length = prompt.text.chars().count();

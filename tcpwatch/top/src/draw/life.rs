@@ -69,6 +69,10 @@ fn head(screen: &mut Screen, row: &SocketRow, room: usize) -> Vec<LifeLine> {
         (none(), text::cut(pair, room), look::PLAIN),
     ];
     lines.extend(via.map(|via| (none(), via, look::DIM)));
+    let now = screen.shown().sockets.now;
+    let measured = screen.selected.and_then(|id| screen.measured.get(&id));
+    let measured = measured.filter(|_| row.ended.is_none()).map(|it| it.lines(now));
+    lines.extend(measured.into_iter().flatten().map(|line| (none(), line, look::PLAIN)));
     lines
 }
 

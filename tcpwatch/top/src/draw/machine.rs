@@ -8,6 +8,22 @@ use crate::{counts::StateCounts, screen::Screen};
 /// Columns from which on rates are shown, too.
 const RATES_COLUMNS: u16 = 142;
 
+/// How many sockets are in each state, and in which a finding is about some.
+struct MachineCounts {
+    all: StateCounts,
+    wrong: Vec<TcpState>,
+}
+
+impl MachineCounts {
+    fn of(screen: &mut Screen) -> Self {
+        let all = screen.shown().sockets.counts.clone();
+        let states = TcpState::ALL.iter().copied();
+        let is_wrong = |state: &TcpState| all.of(*state) > 0 && screen.findings.has(*state);
+        let wrong = states.filter(is_wrong).collect();
+        Self { all, wrong }
+    }
+}
+
 /// In three lines of fixed places; returns how many.
 pub(super) fn lines(screen: &mut Screen, canvas: &mut Canvas<'_>, y: u16) -> u16 {
     const PLACES: [(TcpState, u16, u16, bool); 11] = [
@@ -23,7 +39,7 @@ pub(super) fn lines(screen: &mut Screen, canvas: &mut Canvas<'_>, y: u16) -> u16
         (TcpState::CloseWait, 31, 2, true),
         (TcpState::LastAck, 50, 2, true),
     ];
-    let counts = screen.shown().sockets.counts.clone();
+    let counts = MachineCounts::of(screen);
     for (state, x, line, leads_on) in PLACES {
         let end = node(canvas, (x, y + line), state, &counts, false);
         if leads_on {
@@ -35,14 +51,14 @@ pub(super) fn lines(screen: &mut Screen, canvas: &mut Canvas<'_>, y: u16) -> u16
 
 /// In three lines, the ways from state to state drawn; returns how many.
 pub(super) fn diagram(screen: &mut Screen, canvas: &mut Canvas<'_>, y: u16, width: u16) -> u16 {
-    let counts = screen.shown().sockets.counts.clone();
+    let counts = MachineCounts::of(screen);
     let rates = width >= RATES_COLUMNS;
     let more = if rates { 7 } else { 0 };
-    // Columns of the nodes: name, space, count, rate.
-    let handshake = 1 + 2 + 11 + 1 + 13 + more;
-    let open = handshake + 2 + 16 + more;
-    let closing = open + 2 + 15 + more;
-    let last = closing + 2 + 15 + more;
+    // Columns of the nodes: name, space, count, exclamation mark, rate.
+    let handshake = 1 + 2 + 11 + 1 + 14 + more;
+    let open = handshake + 2 + 17 + more;
+    let closing = open + 2 + 16 + more;
+    let last = closing + 2 + 16 + more;
     let branch = |canvas: &mut Canvas<'_>, x, row, symbol: &str, state| {
         let x = canvas.put(x, y + row, symbol, look::DIM);
         node(canvas, (x, y + row), state, &counts, rates)
@@ -74,14 +90,8 @@ pub(super) fn diagram(screen: &mut Screen, canvas: &mut Canvas<'_>, y: u16, widt
     let x = branch(canvas, open, 2, "\u{2514}\u{25b6}", TcpState::CloseWait);
     to(canvas, x, closing, 2);
     branch(canvas, closing, 2, "\u{2500}\u{25b6}", TcpState::LastAck);
-    rule(canvas, y + 3, width);
+    canvas.row(y + 3, width, "\u{2500}", look::DIM);
     4
-}
-
-fn rule(canvas: &mut Canvas<'_>, y: u16, width: u16) {
-    for x in 0..width {
-        canvas.put(x, y, "\u{2500}", look::DIM);
-    }
 }
 
 /// A state and how many are in it; returns the column behind it. Of CLOSED there is only how many enter it.
@@ -89,17 +99,22 @@ fn node(
     canvas: &mut Canvas<'_>,
     (x, y): (u16, u16),
     state: TcpState,
-    counts: &StateCounts,
+    counts: &MachineCounts,
     rates: bool,
 ) -> u16 {
-    let (count, rate) = (counts.of(state), counts.rate(state));
+    let (count, rate) = (counts.all.of(state), counts.all.rate(state));
+    let mark = if counts.wrong.contains(&state) { "!" } else { "" };
     let text = match state {
         TcpState::Closed => format!("{state} {}/s", short(rate)),
-        TcpState::Listen => format!("{state} {}", short(count)),
-        _ if rates => format!("{state} {} {}/s", short(count), short(rate)),
-        _ => format!("{state} {}", short(count)),
+        TcpState::Listen => format!("{state} {}{mark}", short(count)),
+        _ if rates => format!("{state} {}{mark} {}/s", short(count), short(rate)),
+        _ => format!("{state} {}{mark}", short(count)),
     };
     let is_there = count > 0 || state == TcpState::Closed && rate > 0;
-    let style = if is_there { look::state(state) } else { look::DIM };
+    let style = match (mark, is_there) {
+        ("!", _) => look::failure(),
+        (_, true) => look::state(state),
+        (_, false) => look::DIM,
+    };
     canvas.put(x, y, &text, style)
 }

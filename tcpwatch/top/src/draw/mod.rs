@@ -1,6 +1,7 @@
 //! What is shown, in cells. What fits where depends on the size of the terminal alone.
 
 mod canvas;
+mod findings;
 mod footer;
 mod header;
 mod help;
@@ -8,6 +9,7 @@ mod life;
 mod look;
 mod machine;
 mod owners;
+mod ownership;
 mod table;
 mod text;
 
@@ -24,6 +26,8 @@ const MACHINE_ROWS: u16 = 16;
 const DIAGRAM_COLUMNS: u16 = 100;
 /// Columns from which on the life of the selected socket is beside the table.
 const BESIDE_COLUMNS: u16 = 140;
+/// Rows from which on the findings have a pane of their own, below the table.
+const PANE_FROM_ROWS: u16 = 40;
 /// Columns of that life.
 const LIFE_COLUMNS: u16 = 46;
 
@@ -54,13 +58,23 @@ fn whole(screen: &mut Screen, canvas: &mut Canvas<'_>, area: Rect) {
             machine::lines(screen, canvas, y)
         };
     }
-    let bottom = area.height - 1;
+    let mut bottom = area.height - 1;
     footer::draw(screen, canvas, bottom, area.width);
+    if area.height >= PANE_FROM_ROWS && shows_findings(screen) {
+        bottom -= findings::PANE_ROWS;
+        let pane = Rect { x: 0, y: bottom, width: area.width, height: findings::PANE_ROWS };
+        findings::pane(screen, canvas, pane);
+    } else if area.height >= MACHINE_ROWS && shows_findings(screen) {
+        findings::line(screen, canvas, y, area.width);
+        y += 1;
+    }
     let body = Rect { x: 0, y, width: area.width, height: bottom.saturating_sub(y) };
     let body = footer::prompt(screen, canvas, body);
     match screen.page {
         ScreenPage::Help => help::draw(screen, canvas, body),
         ScreenPage::Life => life::draw(screen, canvas, body),
+        ScreenPage::Finding => findings::whole(screen, canvas, body),
+        ScreenPage::Owner => ownership::draw(screen, canvas, body),
         ScreenPage::Copies => help::copies(screen, canvas, body),
         ScreenPage::Owners => owners::draw(screen, canvas, body),
         ScreenPage::Table if body.width >= BESIDE_COLUMNS => {
@@ -73,6 +87,10 @@ fn whole(screen: &mut Screen, canvas: &mut Canvas<'_>, area: Rect) {
         }
         ScreenPage::Table => table::draw(screen, canvas, body),
     }
+}
+
+fn shows_findings(screen: &Screen) -> bool {
+    !matches!(screen.page, ScreenPage::Help | ScreenPage::Finding)
 }
 
 /// The characters of a buffer, a line for each row, without spaces at their ends.

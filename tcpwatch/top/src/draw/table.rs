@@ -2,9 +2,20 @@
 
 use ratatui_core::layout::Rect;
 use tcpwatch_core::{event::KernelTime, track::Reason};
+use tcpwatch_view::terminal::Humane;
 
 use super::{canvas::Canvas, look, text};
-use crate::{order::SortBy, row::SocketRow, screen::Screen};
+use crate::{
+    measured::Measured,
+    order::SortBy,
+    row::{RowId, SocketRow},
+    screen::Screen,
+};
+
+/// Columns of a table from which on it has numbers.
+const NUMBERS_COLUMNS: u16 = 130;
+/// Columns of round-trip time, bytes sent and bytes received.
+const NUMBERS: u16 = 8 + 5 + 5;
 
 /// Where the columns are, and how wide: it depends on the width of the table alone.
 struct TableColumns {
@@ -18,6 +29,8 @@ struct TableColumns {
     local: u16,
     arrow: u16,
     remote: u16,
+    /// Round-trip time, and bytes each way: only where there is much room.
+    numbers: Option<u16>,
     owner: u16,
     end: u16,
 }
@@ -35,15 +48,17 @@ impl TableColumns {
         let (local_width, remote_width) = if narrow {
             (7, 15.min(rest.saturating_sub(13)))
         } else {
+            let numbers = if width >= NUMBERS_COLUMNS { NUMBERS } else { 0 };
             // IPv6 in brackets with its port has 47.
-            let address = (rest.saturating_sub(14) / 2).clamp(14, 48);
+            let address = (rest.saturating_sub(14 + numbers) / 2).clamp(14, 48);
             (address, address)
         };
         let arrow = local + local_width;
         let remote = arrow + 2;
-        let owner = remote + remote_width;
+        let numbers = (width >= NUMBERS_COLUMNS).then_some(remote + remote_width);
+        let owner = remote + remote_width + numbers.map_or(0, |_| NUMBERS);
         let digits = usize::from(!narrow);
-        Self { age, waits, until, digits, tries, local, arrow, remote, owner, end: width }
+        Self { age, waits, until, digits, tries, local, arrow, remote, numbers, owner, end: width }
     }
 
     fn titles(&self) -> Vec<(u16, SortBy)> {
@@ -68,12 +83,13 @@ pub(super) fn draw(screen: &mut Screen, canvas: &mut Canvas<'_>, area: Rect) {
     let columns = TableColumns::of(area.width);
     titles(screen, canvas, &columns, area.y);
     let room = area.height - 1;
+    screen.first_row = area.y + 1;
     let rows = screen.fill(room.into());
     let now = screen.shown().sockets.now;
     for (y, id) in (area.y + 1..).zip(&rows) {
         let selected = screen.selected == Some(*id);
         let Some(row) = screen.shown().sockets.get(*id).cloned() else { continue };
-        draw_row(screen, canvas, &columns, y, (&row, now));
+        draw_row(screen, canvas, &columns, y, (*id, &row, now));
         if selected {
             canvas.paint(0, y, columns.end, look::SELECTED);
             canvas.put(0, y, "\u{258c}", look::SELECTED);
@@ -93,6 +109,11 @@ fn titles(screen: &mut Screen, canvas: &mut Canvas<'_>, columns: &TableColumns, 
     let order = &screen.shown().order;
     let (by, reversed) = (order.by(), order.reversed);
     canvas.put(columns.waits, y, "WAITS FOR", look::BOLD);
+    if let Some(x) = columns.numbers {
+        canvas.put_right(x + 7, y, "RTT", look::BOLD);
+        canvas.put_right(x + 12, y, "SENT", look::BOLD);
+        canvas.put_right(x + 17, y, "RECV", look::BOLD);
+    }
     for (x, column) in columns.titles() {
         let x = canvas.put(x, y, column.title(), look::BOLD);
         if column == by {
@@ -106,7 +127,7 @@ fn draw_row(
     canvas: &mut Canvas<'_>,
     columns: &TableColumns,
     y: u16,
-    (row, now): (&SocketRow, KernelTime),
+    (id, row, now): (RowId, &SocketRow, KernelTime),
 ) {
     let gone = row.ended.is_some();
     let failed = row.ended.and_then(|ended| ended.reason).is_some_and(Reason::is_failure);
@@ -156,9 +177,23 @@ fn draw_row(
     };
     cell(canvas, columns.local, columns.arrow, &local, plain);
     canvas.put(columns.arrow, y, text::arrow(row), plain);
-    let remote = text::cut(ends.remote.to_string(), room(columns.remote, columns.owner));
-    cell(canvas, columns.remote, columns.owner, &remote, plain);
+    let remote_end = columns.numbers.unwrap_or(columns.owner);
+    let remote = text::cut(ends.remote.to_string(), room(columns.remote, remote_end));
+    cell(canvas, columns.remote, remote_end, &remote, plain);
+    if let Some(x) = columns.numbers.filter(|_| !gone) {
+        numbers(screen.measured.get(&id), canvas, (x, y));
+    }
     let place = screen.shown().sockets.place(&row.subject);
     let owner = text::owner(row, place.as_deref(), room(columns.owner, columns.end + 1));
     canvas.put_within(columns.owner, y, &owner, columns.end.saturating_sub(columns.owner), plain);
+}
+
+/// Round-trip time and bytes, each at the right edge of its column.
+fn numbers(measured: Option<&Measured>, canvas: &mut Canvas<'_>, (x, y): (u16, u16)) {
+    let bytes = |count: Option<u64>| count.map_or_else(|| "-".to_owned(), text::bytes);
+    let rtt = measured.and_then(|it| it.rtt);
+    let rtt = rtt.map_or_else(|| "-".to_owned(), |rtt| Humane(Some(rtt)).to_string());
+    canvas.put_right(x + 7, y, &rtt, look::PLAIN);
+    canvas.put_right(x + 12, y, &bytes(measured.and_then(|it| it.sent)), look::PLAIN);
+    canvas.put_right(x + 17, y, &bytes(measured.and_then(|it| it.received)), look::PLAIN);
 }

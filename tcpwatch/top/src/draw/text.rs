@@ -5,7 +5,7 @@ use std::time::Duration;
 use tcpwatch_core::{
     event::{Direction, Endpoint, KernelTime, TcpState},
     place::CgroupPlace,
-    track::Reason,
+    track::{AcceptQueue, Reason},
 };
 pub(super) use tcpwatch_view::words::cut;
 use tcpwatch_view::{terminal::Humane, words::wait_words};
@@ -36,9 +36,30 @@ pub(super) fn short(count: u64) -> String {
     }
 }
 
+/// `201`, `9.9k`, `12M`: bytes in at most 4 columns.
+pub(super) fn bytes(count: u64) -> String {
+    match count {
+        0..1000 => count.to_string(),
+        1000..10_000 => format!("{}.{}k", count / 1000, count / 100 % 10),
+        10_000..1_000_000 => format!("{}k", count / 1000),
+        1_000_000..1_000_000_000 => format!("{}M", count / 1_000_000),
+        1_000_000_000..1_000_000_000_000 => format!("{}G", count / 1_000_000_000),
+        _ => format!("{}T", (count / 1_000_000_000_000).min(999)),
+    }
+}
+
 /// Text of others: one column a character, and nothing that a terminal obeys.
 pub(super) fn foreign(text: &str) -> String {
     text.chars().map(|c| if matches!(c, ' '..='~') { c } else { '?' }).collect()
+}
+
+/// Cut at its end to so many columns.
+pub(super) fn cut_end(text: String, room: usize) -> String {
+    if text.chars().count() <= room {
+        return text;
+    }
+    let head: String = text.chars().take(room.saturating_sub(1)).collect();
+    format!("{head}\u{2026}")
 }
 
 /// The local end, where there is little room: its port.
@@ -89,20 +110,18 @@ pub(super) fn waits_for(row: &SocketRow, now: KernelTime) -> String {
         let how = ended.reason.map_or("ended", Reason::word).replace('_', " ");
         return format!("{how}, {ago} ago");
     }
+    if let Some(AcceptQueue { waiting: waiting @ 1.., most }) = row.queue {
+        return format!("accept() {waiting}/{most}");
+    }
     if let Some(waits_for) = row.wait.and_then(|(_, wait)| wait.waits_for) {
         return wait_words(waits_for).to_owned();
     }
     let words = match row.state {
-        TcpState::SynSent => "SYN+ACK",
-        TcpState::SynRecv => "ACK of handshake",
-        TcpState::FinWait1 | TcpState::Closing | TcpState::LastAck => "ACK of its FIN",
-        TcpState::FinWait2 => "FIN of peer",
         // The kernel was not asked yet which of the two.
         TcpState::CloseWait => "accept()/close()",
-        TcpState::TimeWait => "its timer",
-        TcpState::Listen => "connections",
         TcpState::Established if row.tries(now) > 0 => "ACK of data",
-        TcpState::Established | TcpState::Closed | TcpState::Unknown(_) => "-",
+        TcpState::FinWait1 | TcpState::Closing | TcpState::LastAck => "ACK of its FIN",
+        _ => row.waits_by_state().map_or("-", wait_words),
     };
     words.to_owned()
 }

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use rustc_hash::FxBuildHasher;
+use rustc_hash::{FxBuildHasher, FxHashSet};
 use tcpwatch_core::{
     event::{Cookie, Endpoints, KernelTime, Netns, SegmentKind, TcpState},
     loss::Cause,
@@ -22,6 +22,7 @@ use crate::{
     row::{Age, Deadline, RowEnd, RowId, SocketRow},
 };
 
+mod facts;
 #[cfg(test)]
 mod tests;
 
@@ -41,6 +42,10 @@ pub struct Sockets {
     /// In the order in which they ended.
     ended: VecDeque<RowId>,
     places: Places,
+    /// Rows of which the last look at the kernel showed what they wait for, and that no event will end.
+    waiting: FxHashSet<RowId>,
+    /// The rows of the listeners of the last look, by port.
+    listeners: HashMap<(Netns, u16), RowId, FxBuildHasher>,
     /// Of all of them.
     pub counts: StateCounts,
     /// The latest moment that is known of.
@@ -62,6 +67,8 @@ impl Default for Sockets {
             next: 0,
             ended: VecDeque::new(),
             places: Places::default(),
+            waiting: FxHashSet::default(),
+            listeners: HashMap::default(),
             counts: StateCounts::default(),
             now: KernelTime(0),
             lost: 0,
@@ -114,6 +121,12 @@ impl Sockets {
     #[must_use]
     pub fn get(&self, id: RowId) -> Option<&SocketRow> {
         self.rows.get(&id)
+    }
+
+    /// The row of a cookie.
+    #[must_use]
+    pub fn of_cookie(&self, socket: Cookie) -> Option<RowId> {
+        self.by_cookie.get(&socket).copied()
     }
 
     /// The names of all rows, in no order.
@@ -314,7 +327,7 @@ impl Sockets {
     }
 
     fn still(&mut self, still: &Still) -> Option<RowId> {
-        let Still { at, ref subject, state, in_state, at_least, wait } = *still;
+        let Still { at, ref subject, state, in_state, at_least, wait, queue: _ } = *still;
         let since = at.before(in_state.or(at_least).unwrap_or_default());
         let age = Age { since, seen: in_state.is_some() };
         let id = self.found_or_new(subject, state, age);

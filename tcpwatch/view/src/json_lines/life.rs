@@ -31,7 +31,8 @@ pub(crate) struct ConnectionLine<'a> {
     /// From there until both sides had closed or it was given up; `TIME_WAIT` is not counted. Null when opened
     /// is.
     lasted_s: Option<Seconds>,
-    /// From the first SYN to ESTABLISHED; null if it came not so far, or when opened is null.
+    /// From the first SYN to ESTABLISHED; null if it came not so far, when opened is null, or when the kernel kept no
+    /// state until the last ACK (a SYN cookie).
     handshake_s: Option<Seconds>,
     /// Time spent in each state, as far as its beginning was seen.
     #[cfg_attr(test, schemars(schema_with = "schema::times_of_states"))]

@@ -13,7 +13,8 @@ use crate::json::{Seconds, Word};
 /// What these lines are called.
 pub(super) const LISTED: &str = "listed";
 
-/// A socket as it was when the kernel was asked about it: a line of tcpwatch list.
+/// A socket as it was when the kernel was asked about it: a line of tcpwatch list; or as tcpwatch top showed it: a line
+/// of a file that it has written.
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(JsonSchema))]
 pub(super) struct ListedLine {
@@ -23,7 +24,7 @@ pub(super) struct ListedLine {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, schemars(with = "Seconds"))]
     age_at_most_s: Option<Seconds>,
-    /// How that is known. timer: the timer of TIME_WAIT has run so long, exactly; schedule: so many retransmissions
+    /// How that is known. seen: the state was seen to begin (top); timer: the timer of TIME_WAIT has run so long, exactly; schedule: so many retransmissions
     /// take so long; bound: at least so long, because no segment came since, or because the timer must have run
     /// before; null when it is not known.
     #[cfg_attr(test, schemars(schema_with = "schema::age_basis"))]
@@ -31,7 +32,7 @@ pub(super) struct ListedLine {
     /// When its timer is due; null when none runs. The kernel's timers may be late.
     #[cfg_attr(test, schemars(schema_with = "schema::time_or_null"))]
     until: Option<String>,
-    /// Which timer runs; absent when none does. retransmit: a segment will be sent again; keepalive: a keepalive
+    /// Which timer runs; absent when none does, and where top does not know it. retransmit: a segment will be sent again; keepalive: a keepalive
     /// probe, or the end of `FIN_WAIT_2` of an orphan; `time_wait`: the end of a timewait mini-socket; `window_probe`: a
     /// probe of the peer's closed window.
     #[serde(skip_serializing_if = "Option::is_none")]

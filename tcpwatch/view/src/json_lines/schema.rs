@@ -23,8 +23,9 @@ use crate::{forms, json::Seconds};
 const VIAS: [Via; 5] = [Via::Close, Via::Io, Via::Fd, Via::Connect, Via::Listen];
 
 /// How the age of a state is known.
-const AGES: [StateAge; 4] = [
+const AGES: [StateAge; 5] = [
     StateAge::Timer(Duration::ZERO),
+    StateAge::Seen(Duration::ZERO),
     StateAge::Schedule(Duration::ZERO, Duration::ZERO),
     StateAge::Bound(Duration::ZERO),
     StateAge::Unknown,

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use tcpwatch_core::{
     event::KernelTime,
-    track::{GivesUp, Others, Still, Wait},
+    track::{GivesUp, Others, Still, StillFull, Wait},
 };
 
 #[cfg(test)]
@@ -17,7 +17,7 @@ use super::{
 use crate::json::{Seconds, Word};
 
 /// A socket that stays in a state: the kernel was asked about it 1 s, 10 s, 1 min, 10 min or 1 h after it had
-/// entered it. With more, sockets of one kind that stay, and that were only counted: such a line has no ends.
+/// entered it, about a listener so long after its accept queue was full. With more, sockets of one kind that stay, and that were only counted: such a line has no ends.
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(JsonSchema), schemars(
     extend(
@@ -27,7 +27,9 @@ use crate::json::{Seconds, Word};
             "window_probes": ["window_probes_unanswered", "next_in_s"],
             "window_probes_unanswered": ["window_probes"],
             "window_probes_or_more": ["window_probes"],
-            "gives_up_in_at_most_s": ["gives_up_in_s", "estimate"]
+            "gives_up_in_at_most_s": ["gives_up_in_s", "estimate"],
+            "accept_queue": ["accept_queue_max"],
+            "accept_queue_max": ["accept_queue"]
         },
         "if" = { "required": ["more"] },
         "then" = {
@@ -87,7 +89,7 @@ pub(crate) struct StillLine {
     #[cfg_attr(test, schemars(with = "bool"))]
     end_read: Option<bool>,
     /// How often a timer has sent the same segment again since the last answer, by the kernel's count, in which a
-    /// tail loss probe is not; absent when no such timer runs.
+    /// tail loss probe is not, but an attempt that the network below did not take; absent when no such timer runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, schemars(schema_with = "schema::count"))]
     sent_again: Option<u32>,
@@ -119,6 +121,23 @@ pub(crate) struct StillLine {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, schemars(with = "Seconds"))]
     ends_in_s: Option<Seconds>,
+    /// Of a listener: connections that wait to be accepted, more than `accept_queue_max`: SYNs and the last ACKs of
+    /// handshakes are dropped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schemars(schema_with = "schema::count"))]
+    accept_queue: Option<u32>,
+    /// The smaller of the argument of `listen()` and somaxconn. One connection more is let in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schemars(schema_with = "schema::count"))]
+    accept_queue_max: Option<u32>,
+    /// How long the accept queue is full.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schemars(with = "Seconds"))]
+    accept_queue_full_s: Option<Seconds>,
+    /// The same, at least: it was full when it was seen first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schemars(with = "Seconds"))]
+    accept_queue_full_at_least_s: Option<Seconds>,
     /// How many more sockets in this state, of this owner, have stayed for `after_s` within a second; 20 of them
     /// have lines.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -164,6 +183,10 @@ impl StillLine {
             gives_up_in_s: None,
             gives_up_in_at_most_s: None,
             ends_in_s: None,
+            accept_queue: None,
+            accept_queue_max: None,
+            accept_queue_full_s: None,
+            accept_queue_full_at_least_s: None,
             more: None,
             after_s: None,
             estimate: false,
@@ -204,15 +227,29 @@ impl StillLine {
             ..self
         }
     }
+
+    fn with_queue(self, queue: Option<StillFull>) -> Self {
+        let lasts = |or_longer| {
+            let lasts = queue.filter(|queue| queue.or_longer == or_longer);
+            lasts.map(|queue| Seconds(queue.lasts))
+        };
+        Self {
+            accept_queue: queue.map(|full| full.queue.waiting),
+            accept_queue_max: queue.map(|full| full.queue.most),
+            accept_queue_full_s: lasts(false),
+            accept_queue_full_at_least_s: lasts(true),
+            ..self
+        }
+    }
 }
 
 pub(crate) fn still(line: &mut Members<'_, '_>, still: &Still) {
-    let Still { at, ref subject, state, in_state, at_least, ref wait } = *still;
+    let Still { at, ref subject, state, in_state, at_least, ref wait, queue } = *still;
     line.socket(subject);
     line.add(&StillLine {
         in_state_s: Some(Perhaps(in_state.map(Seconds))),
         in_state_at_least_s: at_least.map(Seconds),
-        ..StillLine::of(StateJson(state)).waits(at, wait)
+        ..StillLine::of(StateJson(state)).waits(at, wait).with_queue(queue)
     });
 }
 

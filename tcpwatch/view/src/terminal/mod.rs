@@ -22,7 +22,7 @@ use std::{mem, sync::Arc, time::Duration};
 use anstyle::Style;
 use jiff::tz::TimeZone;
 use tcpwatch_core::{
-    event::{CgroupId, Direction, KernelTime, WallClock},
+    event::{CgroupId, Direction, KernelTime, Netns, WallClock},
     place::{CgroupPlace, Places},
     sink::{Loss, Sink, Summary},
     track::{Change, Existing, Handshake, Reason, Restart, Subject, TrackedEvent},
@@ -159,6 +159,13 @@ impl Terminal {
     #[must_use]
     pub fn naming(mut self, naming: Naming) -> Self {
         self.namespaces = Namespaces::new(naming);
+        self
+    }
+
+    /// The same, where lines about a network namespace need no mark.
+    #[must_use]
+    pub const fn home(mut self, home: Netns) -> Self {
+        self.namespaces.set_home(home);
         self
     }
 

@@ -1,4 +1,5 @@
-//! Which network namespace a line is of: said as soon as the log has lines of more than one.
+//! Which network namespace a line is of: said as soon as the log has lines of more than one, or of another one than
+//! the reader is in.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -19,6 +20,8 @@ pub type Naming = fn(Netns) -> Option<String>;
 pub(super) struct Namespaces {
     naming: Naming,
     first: Option<Netns>,
+    /// Lines of this one are never marked, those of others always.
+    home: Option<Netns>,
     several: bool,
     /// What the line that is being written ends with.
     mark: Vec<u8>,
@@ -27,14 +30,26 @@ pub(super) struct Namespaces {
 
 impl Namespaces {
     pub(super) fn new(naming: Naming) -> Self {
-        Self { naming, first: None, several: false, mark: Vec::new(), known: HashMap::new() }
+        Self {
+            naming,
+            first: None,
+            home: None,
+            several: false,
+            mark: Vec::new(),
+            known: HashMap::new(),
+        }
+    }
+
+    /// From now on, lines that are not about this one are marked.
+    pub(super) const fn set_home(&mut self, home: Netns) {
+        self.home = Some(home);
     }
 
     /// A line about this namespace begins.
     pub(super) fn begin(&mut self, netns: Netns, at: KernelTime) {
         self.mark.clear();
         self.several |= *self.first.get_or_insert(netns) != netns;
-        if !self.several {
+        if self.home.map_or(!self.several, |home| home == netns) {
             return;
         }
         if self.known.len() >= KEPT {
@@ -81,6 +96,17 @@ mod tests {
     fn lines_of_one_namespace_do_not_name_it_and_from_the_second_on_every_line_does() {
         assert_eq!(marks(&[7, 7, 7]), ["", "", ""]);
         assert_eq!(marks(&[7, 8, 7, 9]), ["", " · netns bl?ue", " · netns 7", " · netns 9"]);
+    }
+
+    #[test]
+    fn from_home_on_lines_of_others_name_theirs_and_those_of_home_do_not() {
+        let mut namespaces = Namespaces::new(named);
+        namespaces.set_home(Netns(7));
+        for (netns, mark) in [(9, " \u{b7} netns 9"), (7, ""), (8, " \u{b7} netns bl?ue"), (7, "")]
+        {
+            namespaces.begin(Netns(netns), KernelTime(0));
+            assert_eq!(namespaces.mark(), mark.as_bytes());
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use tcpwatch_core::{
     event::{KernelTime, TcpState, WallClock},
-    track::{GivesUp, Others, Still, Wait, WaitsFor, WindowProbes},
+    track::{AcceptQueue, GivesUp, Others, Still, StillFull, Wait, WaitsFor, WindowProbes},
 };
 
 use super::{Existed, Humane, Remarks, Terminal, cell, char_count, columns::CHANGE, place, style};
@@ -11,7 +11,7 @@ use crate::grouped;
 impl Terminal {
     /// `CLOSE_WAIT, still   10.0 s  java 4711 · waits for the application's close() · 512 bytes unread`
     pub(crate) fn still(&mut self, still: &Still, clock: &WallClock, out: &mut Vec<u8>) {
-        let Still { at, ref subject, state, in_state, at_least, ref wait } = *still;
+        let Still { at, ref subject, state, in_state, at_least, ref wait, queue } = *still;
         self.begin(at, subject, clock, out);
         cell::text(&format!("{state}, still"), CHANGE, &mut self.cell);
         self.middle(style::of_state(state), in_state, out);
@@ -21,11 +21,13 @@ impl Terminal {
         let taken = self.columns.last_cell() + char_count(&self.owner) + self.marked();
         let room = self.layout.width.saturating_sub(taken);
         place::append(subject, &mut self.places, room, &mut self.owner);
-        for phrase in phrases(state, wait) {
+        for phrase in phrases(state, wait).into_iter().chain(queue.map(full_queue)) {
             self.owner.extend_from_slice(" \u{b7} ".as_bytes());
             self.owner.extend_from_slice(phrase.as_bytes());
         }
-        let existed = at_least.map_or(Existed::No, Existed::For);
+        // How long a listener's queue is full was said.
+        let for_how_long = |time| if queue.is_some() { Existed::Yes } else { Existed::For(time) };
+        let existed = at_least.map_or(Existed::No, for_how_long);
         self.remark(Remarks { ends_at: wait.ends_at, existed, ..Remarks::default() }, clock);
         self.owner.append(&mut self.cell);
         if wait.end_estimated {
@@ -125,6 +127,13 @@ fn waits_for(wait: &Wait) -> String {
     format!("waits for {what}")
 }
 
+fn full_queue(StillFull { queue, lasts, or_longer }: StillFull) -> String {
+    let AcceptQueue { waiting, most } = queue;
+    let lasts = Humane(Some(lasts)).round();
+    let or_longer = if or_longer { " or longer" } else { "" };
+    format!("accept queue full ({waiting} of {most}) for {lasts}{or_longer}")
+}
+
 fn queues(wait: &Wait) -> Vec<String> {
     let mut queues = Vec::new();
     let some = |count: Option<u32>| count.filter(|count| *count > 0);
@@ -149,10 +158,10 @@ fn queues(wait: &Wait) -> Vec<String> {
     queues
 }
 
-/// The kernel counts timeouts; a tail loss probe, which sends the last segment again too, is none.
+/// Of a full socket the kernel counts timeouts: a tail loss probe, which sends the last segment again too, is none,
+/// and the network below may not have taken the segment. Of a half-open connection it counts SYN+ACKs.
 fn retransmits(count: u8, waits_for: Option<WaitsFor>) -> Option<String> {
-    let handshake = matches!(waits_for, Some(WaitsFor::SynAck | WaitsFor::HandshakeAck));
-    match (count, handshake) {
+    match (count, waits_for == Some(WaitsFor::HandshakeAck)) {
         (0, _) => None,
         (1, true) => Some("sent again once".to_owned()),
         (many, true) => Some(format!("sent again {many} times")),

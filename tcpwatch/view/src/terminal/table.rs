@@ -327,7 +327,7 @@ fn age_words(age: StateAge, brief: bool) -> String {
     let humane = |time| Humane(Some(time)).to_string();
     let text = match age {
         StateAge::Unknown => "-".to_owned(),
-        StateAge::Timer(time) => humane(time),
+        StateAge::Timer(time) | StateAge::Seen(time) => humane(time),
         StateAge::Schedule(least, _) if brief => format!(">{}", humane(least)),
         StateAge::Bound(time) => format!(">{}", humane(time)),
         StateAge::Schedule(least, most) => {

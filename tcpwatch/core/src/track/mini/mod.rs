@@ -162,6 +162,9 @@ impl Tracker {
 
     pub(super) fn apply_mini(&mut self, event: &MiniEvent, out: &mut impl FnMut(TrackedEvent)) {
         let key = key(event.netns, event.ends);
+        if self.is_left_out(&key, event) {
+            return;
+        }
         if self.minis.get(&key).is_some_and(|mini| mini.is_another(event)) {
             self.replaced_by_another(&key, event, out);
         }
@@ -178,6 +181,15 @@ impl Tracker {
             ClockStep::Waits => self.await_explanation(&key, event, out),
             ClockStep::Ends => self.expired(&key, event, out),
         }
+    }
+
+    /// Is it a timewait socket of a full socket that was left out?
+    fn is_left_out(&self, key: &MiniKey, event: &MiniEvent) -> bool {
+        let is_known = || {
+            let full = event.socket.is_some_and(|socket| self.sockets.contains_key(&socket));
+            full || self.minis.contains_key(key)
+        };
+        self.reliance.selective && event.kind == MiniKind::TimeWait && !is_known()
     }
 
     /// The half-open connection at this four-tuple, which an accepted socket replaces.

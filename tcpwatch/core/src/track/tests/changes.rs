@@ -69,6 +69,7 @@ fn a_change_that_raced_with_the_snapshot_is_no_gap() {
         timer_left: None,
         seen: ms(20),
         quiet: None,
+        queue_full: false,
         inode: 5,
         owner: process(42, Via::Fd),
     }]);

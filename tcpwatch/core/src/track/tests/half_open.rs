@@ -38,17 +38,32 @@ fn an_accepted_socket_that_is_met_on_leaving_syn_recv_was_half_open_since_its_sy
 }
 
 #[test]
-fn a_handshake_without_a_request_socket_was_a_fast_open_or_a_syn_cookie() {
-    for (fast_open, handshake, half_open) in [
-        (true, Handshake::FastOpen, Some(Duration::from_millis(30))),
-        (false, Handshake::SynCookie, None),
+fn a_handshake_without_a_request_socket_is_named_only_if_the_record_says_which_it_was() {
+    for (fast_open, syn_cookie, handshake, half_open) in [
+        (true, false, Some(Handshake::FastOpen), Some(Duration::from_millis(30))),
+        (false, true, Some(Handshake::SynCookie), None),
+        // The beginning of the half-open connection was not seen.
+        (false, false, None, None),
     ] {
-        let done = StateEvent { fast_open, ..state(40, 2, SynRecv, Established) };
+        let done = StateEvent { fast_open, syn_cookie, ..state(40, 2, SynRecv, Established) };
         let begun = state(10, 2, Listen, SynRecv);
-        let yielded = tell(&mut tracker(), [Event::State(begun), Event::State(done)]);
-        let change = changes(&yielded)[1];
-        assert_eq!((change.handshake, change.in_state), (Some(handshake), half_open));
+        let news = tell(&mut tracker(), [Event::State(begun), Event::State(done)]);
+        let change = changes(&news)[1];
+        assert_eq!((change.handshake, change.in_state), (handshake, half_open));
     }
+}
+
+#[test]
+fn a_connection_that_was_half_open_was_not_opened_by_a_cookie_whatever_its_record_says() {
+    let mut tracker = tracker();
+    let events = [
+        Event::Mini(request(10, TimerEvent::Start)),
+        Event::Mini(request(40, TimerEvent::Cancel)),
+        Event::State(StateEvent { syn_cookie: true, ..state(40, 2, SynRecv, Established) }),
+    ];
+    let news = tell(&mut tracker, events);
+    let change = *changes(&news).last().expect("ESTABLISHED");
+    assert_eq!((change.handshake, change.in_state), (None, Some(Duration::from_millis(30))));
 }
 
 #[test]

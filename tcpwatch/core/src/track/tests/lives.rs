@@ -93,6 +93,7 @@ fn again(at: u64, state: TcpState, segment: SegmentKind, trigger: Trigger) -> Ev
         syn_retries: None,
         orphan: false,
         sent: true,
+        counted: false,
         timer: None,
         times: None,
     })
@@ -276,6 +277,7 @@ fn a_connection_older_than_the_run_has_no_invented_beginning() {
         timer_left: None,
         seen: ms(20),
         quiet: None,
+        queue_full: false,
         inode: 5,
         owner: process(42, Via::Fd),
     }]);
@@ -364,6 +366,7 @@ fn a_handshake_whose_beginning_was_not_seen_has_no_length() {
         timer_left: None,
         seen: ms(0),
         quiet: None,
+        queue_full: false,
         inode: 5,
         owner: None,
     }]);
@@ -373,4 +376,53 @@ fn a_handshake_whose_beginning_was_not_seen_has_no_length() {
     ];
     let expected = "reset_sent by reset opened - lasted - handshake -: ESTABLISHED 49";
     assert_eq!(life(&only_life(&mut tracker, events)), expected);
+}
+
+#[test]
+fn what_was_not_sent_is_not_among_what_was_sent_again_even_if_the_kernel_counts_it() {
+    let Event::Retransmit(sent) =
+        again(300, Established, SegmentKind::Data, Trigger::Timeout { in_a_row: 1, rto: 50 })
+    else {
+        unreachable!("a retransmission")
+    };
+    let refused = RetransmitEvent { sent: false, counted: true, at: ms(500), ..sent.clone() };
+    let no_route = RetransmitEvent { sent: false, counted: false, at: ms(900), ..sent.clone() };
+    let mut events = connected();
+    events.extend([sent, refused, no_route].map(Event::Retransmit));
+    let counted = SocketTotals { retransmits: 2, ..totals() };
+    let last = with_error(state(2000, 1, Established, Closed), libc::ETIMEDOUT);
+    let Event::State(last) = last else { unreachable!("a change") };
+    events.push(Event::State(StateEvent { totals: Some(Box::new(counted)), ..last }));
+    let connection = only_life(&mut life_tracker(), events);
+    assert_eq!((connection.retransmits(), connection.not_sent), (1, 2));
+}
+
+#[test]
+fn the_state_in_which_an_old_socket_is_says_who_closed_first() {
+    for (found, closed_by) in [
+        (CloseWait, Some(ClosedBy::Remote)),
+        (LastAck, Some(ClosedBy::Remote)),
+        (FinWait1, Some(ClosedBy::Local)),
+        (FinWait2, Some(ClosedBy::Local)),
+        (Closing, Some(ClosedBy::Both)),
+        (Established, Some(ClosedBy::Reset)),
+    ] {
+        let mut tracker = life_tracker();
+        tracker.learn(&[KnownSocket {
+            socket: Cookie(1),
+            netns: NETNS,
+            ends: client_ends(),
+            cgroup: None,
+            state: found,
+            kind: KnownKind::Full,
+            timer_left: None,
+            seen: ms(0),
+            quiet: None,
+            queue_full: false,
+            inode: 5,
+            owner: None,
+        }]);
+        let reset = with_error(state(50, 1, found, Closed), libc::ECONNRESET);
+        assert_eq!(only_life(&mut tracker, [reset]).closed_by, closed_by, "{found}");
+    }
 }

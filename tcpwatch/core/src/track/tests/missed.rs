@@ -117,6 +117,7 @@ fn a_connect_that_waits_is_known_by_its_cookie_and_gets_its_port_from_the_kernel
         kind: KnownKind::Full,
         timer_left: None,
         quiet: None,
+        queue_full: false,
         seen: ms(5000),
         inode: 5,
         owner: None,

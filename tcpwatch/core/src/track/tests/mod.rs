@@ -73,6 +73,7 @@ fn state(at: u64, socket: u64, from: TcpState, to: TcpState) -> StateEvent {
         process: None,
         no_fin_wait: false,
         fast_open: false,
+        syn_cookie: false,
         round_trip: None,
         timer: None,
         kept_back: false,
@@ -114,7 +115,8 @@ fn request(at: u64, timer: TimerEvent) -> MiniEvent {
     }
 }
 
-const RELIANCE: Reliance = Reliance { gapless: true, minis: true, lives: false, rate: RATE };
+const RELIANCE: Reliance =
+    Reliance { gapless: true, minis: true, lives: false, selective: false, rate: RATE };
 
 fn tracker() -> Tracker {
     Tracker::new(RELIANCE)

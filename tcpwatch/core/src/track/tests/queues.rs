@@ -39,6 +39,7 @@ fn again(at: u64, in_a_row: u8) -> Event {
         syn_retries: None,
         orphan: false,
         sent: true,
+        counted: false,
         timer: None,
         times: None,
     })

@@ -21,6 +21,7 @@ fn again(at: u64, state: TcpState, segment: SegmentKind, trigger: Trigger) -> Re
         syn_retries: None,
         orphan: false,
         sent: true,
+        counted: false,
         timer: None,
         times: None,
     }

@@ -22,6 +22,7 @@ fn again(at: u64, segment: SegmentKind, in_a_row: u8, times: Option<(Option<u64>
         syn_retries: None,
         orphan: false,
         sent: true,
+        counted: false,
         timer: None,
         times: times.map(|(sent, due)| SegmentTimes {
             sent_before: sent.map(ms),

@@ -1,7 +1,7 @@
 //! When sockets that stay in a state are asked about, and how many of one kind; time is the events' own.
 
 use super::*;
-use crate::event::{SocketTimer, SocketTimerKind, TcpInfo, Waiter};
+use crate::event::{QueueEvent, QueueReading, SocketTimer, SocketTimerKind, TcpInfo, Waiter};
 
 fn watching() -> Tracker {
     let mut tracker = tracker();
@@ -45,6 +45,7 @@ fn waiter(at: u64, socket: u64, state: TcpState) -> Waiter {
             timer_left: None,
             seen: ms(at),
             quiet: None,
+            queue_full: false,
             inode: 77,
             cgroup: None,
             owner: None,
@@ -244,9 +245,109 @@ fn of_a_socket_that_was_there_before_it_is_said_how_long_at_least() {
         unsent: Some(0),
         window: Some(65_535),
         bytes_received: None,
+        bytes_sent: None,
+        rtt: None,
     });
     let mut lines = Vec::new();
     assert!(tracker.still(&answer, |yielded| lines.push(yielded)));
     let [TrackedEvent::Still(still)] = lines.as_slice() else { panic!("{lines:?}") };
     assert_eq!((still.in_state, still.at_least), (None, Some(Duration::from_mins(5))));
+}
+
+/// A connection takes the last place of a listener with a backlog of 1, socket 3, at this millisecond; or it is met
+/// by a full queue.
+fn queue_of_two(at: u64, waiting: u32, accepted: bool) -> Event {
+    let bound_to = server_ends().local;
+    Event::Queue(QueueEvent {
+        at: ms(at),
+        socket: None,
+        netns: NETNS,
+        ends: server_ends(),
+        queue: QueueReading {
+            listener: Some(Cookie(3)),
+            bound_to,
+            waiting,
+            most: 1,
+            half_open: 0,
+            dropped: 0,
+            ack_dropped: false,
+            accepted,
+        },
+    })
+}
+
+fn listens(tracker: &mut Tracker) {
+    apply_all(tracker, &[StateEvent { ends: listening(), ..state(0, 3, Closed, Listen) }]);
+}
+
+fn listening() -> Endpoints {
+    let nobody = Endpoint { address: [0, 0, 0, 0].into(), port: 0 };
+    Endpoints { local: server_ends().local, remote: nobody }
+}
+
+/// The kernel's answer about that listener.
+fn full(at: u64, waiting: u32) -> Waiter {
+    let waiter = waiter(at, 3, Listen);
+    let known = KnownSocket { ends: listening(), queue_full: waiting > 1, ..waiter.known };
+    Waiter { known, receive_queue: waiting, send_queue: 1, ..waiter }
+}
+
+const TWO: AcceptQueue = AcceptQueue { waiting: 2, most: 1 };
+
+fn told(tracker: &mut Tracker, answer: &Waiter) -> Option<Still> {
+    let mut told = None;
+    tracker.still(answer, |news| {
+        if let TrackedEvent::Still(still) = news {
+            told = Some(*still);
+        }
+    });
+    told
+}
+
+#[test]
+fn a_listener_is_asked_about_while_its_accept_queue_stays_full() {
+    let mut tracker = watching();
+    listens(&mut tracker);
+    assert_eq!(tracker.looks_at(), None, "it has nothing to wait for");
+    tracker.apply(&queue_of_two(500, 1, true), |_| {});
+    // Another reading while it is full moves nothing.
+    tracker.apply(&queue_of_two(900, 2, false), |_| {});
+    assert_eq!(asked(&mut tracker, 1499), [0; 0]);
+    assert_eq!(asked(&mut tracker, 1500), [3]);
+    let still = told(&mut tracker, &full(1500, 2)).expect("it is still full");
+    assert_eq!(
+        (still.wait.waits_for, still.in_state),
+        (Some(WaitsFor::Accept), Some(Duration::from_millis(1500)))
+    );
+    let queue = StillFull { queue: TWO, lasts: Duration::from_secs(1), or_longer: false };
+    assert_eq!(still.queue, Some(queue));
+    assert_eq!((still.wait.unread, still.wait.unsent), (None, None), "connections are no bytes");
+    assert_eq!(asked(&mut tracker, 10_500), [3]);
+    assert_eq!(told(&mut tracker, &full(10_500, 1)), None, "the application has accepted one");
+    assert_eq!(asked(&mut tracker, 4_000_000), [0; 0]);
+}
+
+#[test]
+fn an_accept_queue_that_was_filled_again_is_full_since_then() {
+    let mut tracker = watching();
+    listens(&mut tracker);
+    tracker.apply(&queue_of_two(500, 1, true), |_| {});
+    tracker.apply(&queue_of_two(1200, 1, true), |_| {});
+    assert_eq!(asked(&mut tracker, 2199), [0; 0]);
+    assert_eq!(asked(&mut tracker, 2200), [3]);
+    let still = told(&mut tracker, &full(2200, 2)).expect("it is full");
+    assert_eq!(still.queue.expect("full").lasts, Duration::from_secs(1));
+}
+
+#[test]
+fn an_accept_queue_that_was_full_before_is_so_for_longer_perhaps() {
+    let mut tracker = watching();
+    tracker.learn(&[full(0, 2).known]);
+    assert_eq!(asked(&mut tracker, 9999), [0; 0]);
+    assert_eq!(asked(&mut tracker, 10_000), [3]);
+    let queue = told(&mut tracker, &full(10_000, 2)).expect("it is still full").queue;
+    let expected = StillFull { queue: TWO, lasts: Duration::from_secs(10), or_longer: true };
+    assert_eq!(queue, Some(expected));
+    tracker.learn(&[full(0, 1).known]);
+    assert_eq!(told(&mut tracker, &full(11_000, 2)), None, "it was not full when it was looked at");
 }

@@ -184,6 +184,7 @@ fn an_answer_tells_when_time_wait_was_entered() {
         timer_left: Some(Duration::from_millis(59_980)),
         seen: ms(140),
         quiet: None,
+        queue_full: false,
         inode: 0,
         owner: None,
     };

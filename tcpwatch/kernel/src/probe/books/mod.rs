@@ -115,7 +115,7 @@ impl BookCells {
     /// If the map cannot be read.
     pub fn read(&self) -> Result<Balances, MapError> {
         let mut balances = Balances::new();
-        for cell in self.0.iter() {
+        for cell in &self.0 {
             let (cgroup, cells) = cell?;
             let balance = balances.entry(cgroup).or_default();
             cells.iter().for_each(|cell| balance.add(cell));
@@ -133,7 +133,7 @@ impl Marks {
     pub fn sweep(&mut self, longer_than_ns: u64) -> Result<Vec<Mark>, MapError> {
         let now = clock::now().0;
         let mut stale = Vec::new();
-        for entry in self.map.iter() {
+        for entry in &self.map {
             let (timer, mark) = entry?;
             let mark = Mark::from_word(mark);
             if mark.age_ns(now) > longer_than_ns {
@@ -146,4 +146,4 @@ impl Marks {
     }
 }
 
-const _: () = assert!(CELL_WORDS % 2 == 0, "values of maps are multiples of eight bytes");
+const _: () = assert!(CELL_WORDS.is_multiple_of(2), "values of maps are multiples of eight bytes");

@@ -1,8 +1,10 @@
 //! Who holds a socket: `/proc/PID/fd` links to `socket:[INODE]`, as in `ss -p`.
 
 use std::{
-    fs, io,
+    fs::{self, File},
+    io::{self, Read as _},
     mem::MaybeUninit,
+    os::fd::OwnedFd,
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -81,14 +83,18 @@ impl Search {
     fn run(&self) {
         while let Some(pid) = self.pids.get(self.next.fetch_add(1, Ordering::Relaxed)) {
             let mut inodes = Vec::new();
-            let looked = look_into(*pid, &self.wanted, &mut inodes);
-            let owner = (!inodes.is_empty()).then(|| self.process(*pid));
+            let looked = self.look_into(*pid, &mut inodes);
             let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
-            let refused =
-                looked.is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied);
-            found.hidden += usize::from(refused);
+            let owner = match looked {
+                Ok(None) => continue,
+                Ok(Some(owner)) => owner,
+                Err(error) => {
+                    let refused = error.kind() == io::ErrorKind::PermissionDenied;
+                    found.hidden += usize::from(refused);
+                    continue;
+                }
+            };
             for inode in inodes {
-                let Some(owner) = owner else { break };
                 let known = found.owners.entry(inode).or_insert((*pid, owner));
                 if *pid < known.0 {
                     *known = (*pid, owner);
@@ -100,14 +106,20 @@ impl Search {
         }
     }
 
-    fn process(&self, pid: u32) -> Process {
-        Process {
-            pid: self.numbered.then_some(pid),
-            comm: comm(pid),
-            thread: None,
-            uid: uid(pid),
-            via: Via::Fd,
+    /// Finds the inodes of the wanted sockets that a process has open; returns that process, if there are any. An
+    /// error is either a refusal or the process's end.
+    fn look_into(&self, pid: u32, inodes: &mut Vec<u32>) -> io::Result<Option<Process>> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        // Stays that of this process: when it has ended nothing is found in it, whoever gets the number next.
+        let process = openat(CWD, format!("/proc/{pid}"), flags, Mode::empty())?;
+        let files = openat(&process, "fd", flags, Mode::empty())?;
+        sockets(&files, &self.wanted, inodes)?;
+        if inodes.is_empty() {
+            return Ok(None);
         }
+        let pid = self.numbered.then_some(pid);
+        let (comm, uid) = (comm(&process)?, uid(&process));
+        Ok(Some(Process { pid, comm, thread: None, uid, via: Via::Fd }))
     }
 }
 
@@ -121,16 +133,14 @@ pub(super) fn pids() -> io::Result<Vec<u32>> {
     Ok(pids)
 }
 
-/// Adds the inodes of the wanted sockets that a process has open. An error is either a refusal or the process's end.
-fn look_into(pid: u32, wanted: &FxHashSet<u32>, inodes: &mut Vec<u32>) -> io::Result<()> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let files = openat(CWD, format!("/proc/{pid}/fd"), flags, Mode::empty())?;
+/// Adds the inodes of the wanted sockets in a directory of open files.
+fn sockets(files: &OwnedFd, wanted: &FxHashSet<u32>, inodes: &mut Vec<u32>) -> io::Result<()> {
     let mut room = [MaybeUninit::uninit(); 8 * 1024];
-    let mut entries = RawDir::new(&files, &mut room);
+    let mut entries = RawDir::new(files, &mut room);
     while let Some(entry) = entries.next() {
         // Longer links are cut: they lead to no socket.
         let mut room = [MaybeUninit::uninit(); 32];
-        let Ok((link, _)) = readlinkat_raw(&files, entry?.file_name(), &mut room) else {
+        let Ok((link, _)) = readlinkat_raw(files, entry?.file_name(), &mut room) else {
             continue; // `.`, `..`, or closed meanwhile
         };
         inodes.extend(socket_inode(link).filter(|inode| wanted.contains(inode)));
@@ -145,30 +155,35 @@ fn socket_inode(link: &[u8]) -> Option<u32> {
 }
 
 /// The process's real user id, as this user namespace has it; `None` if it has ended.
-fn uid(pid: u32) -> Option<u32> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    status
-        .lines()
-        .find_map(|line| line.strip_prefix("Uid:"))?
-        .split_whitespace()
-        .next()?
-        .parse()
-        .ok()
+fn uid(process: &OwnedFd) -> Option<u32> {
+    let status = String::from_utf8_lossy(&read(process, "status").ok()?).into_owned();
+    let line = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
+    line.split_whitespace().next()?.parse().ok()
 }
 
-/// The process's name, empty if it has ended.
-fn comm(pid: u32) -> Comm {
-    let text = fs::read(format!("/proc/{pid}/comm")).unwrap_or_default();
+/// The process's name. An error is its end.
+fn comm(process: &OwnedFd) -> io::Result<Comm> {
+    let text = read(process, "comm")?;
     let name = text.strip_suffix(b"\n").unwrap_or(&text);
     let mut bytes = [0; 16];
     for (to, from) in bytes.iter_mut().take(15).zip(name) {
         *to = *from;
     }
-    Comm::from_kernel(bytes)
+    Ok(Comm::from_kernel(bytes))
+}
+
+/// What a file in a process's directory holds.
+fn read(process: &OwnedFd, name: &str) -> io::Result<Vec<u8>> {
+    let file = openat(process, name, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    let mut text = Vec::new();
+    File::from(file).read_to_end(&mut text)?;
+    Ok(text)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::process::Command;
+
     use super::*;
 
     #[test]
@@ -186,10 +201,24 @@ mod tests {
         }
     }
 
+    fn directory(pid: u32) -> OwnedFd {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        openat(CWD, format!("/proc/{pid}"), flags, Mode::empty()).unwrap()
+    }
+
     #[test]
     fn the_name_of_a_process_is_its_comm() {
         let name = fs::read_to_string("/proc/self/comm").unwrap();
-        assert_eq!(comm(std::process::id()).to_string(), name.trim_end());
-        assert_eq!(comm(u32::MAX).to_string(), "", "no such process");
+        assert_eq!(comm(&directory(std::process::id())).unwrap().to_string(), name.trim_end());
+    }
+
+    #[test]
+    fn the_name_of_a_process_that_ends_meanwhile_is_not_that_of_the_next_one_with_its_number() {
+        let mut child = Command::new("sleep").arg("60").spawn().unwrap();
+        let process = directory(child.id());
+        child.kill().unwrap();
+        child.wait().unwrap();
+        // Whoever has the number now is found by the path alone.
+        assert!(comm(&process).is_err() && uid(&process).is_none());
     }
 }

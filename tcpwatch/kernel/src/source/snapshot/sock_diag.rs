@@ -91,12 +91,17 @@ pub(super) fn listeners(netns: Netns, into: &mut Vec<KnownSocket>) -> Result<(),
     Ok(())
 }
 
-/// Lists the sockets in SYN_SENT of the calling thread's network namespace, which is `netns`, in detail; one that
-/// comes or goes meanwhile may be missing.
-pub(super) fn connecting(netns: Netns, into: &mut Vec<Waiter>) -> Result<(), DumpError> {
+/// Lists the sockets in LISTEN, or those in SYN_SENT, of the calling thread's network namespace, which is `netns`, in
+/// detail; one that comes or goes meanwhile may be missing.
+pub(super) fn waiters_in(
+    netns: Netns,
+    listen: bool,
+    into: &mut Vec<Waiter>,
+) -> Result<(), DumpError> {
     let mut asking = Asking::open()?;
     for family in FAMILIES {
-        let question = all_in(family, StateFlags::SYN_SENT, ExtensionFlags::INFO);
+        let states = if listen { StateFlags::LISTEN } else { StateFlags::SYN_SENT };
+        let question = all_in(family, states, ExtensionFlags::INFO);
         asking.ask(question, |datagram, seen, sequence| {
             Ok(message::read_waiters(datagram, Context { netns, seen, sequence }, into)?)
         })?;

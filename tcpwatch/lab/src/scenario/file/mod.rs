@@ -23,7 +23,7 @@ use super::{
     DropRule, Scenario,
     expression::{EvaluationContext, FirstRto},
 };
-use crate::{host::Host, story::Profile};
+use crate::{host::Host, language::Language, story::Profile};
 use fields::TomlFields;
 use source::Source;
 use sysctls::Pinned;
@@ -39,6 +39,8 @@ pub struct Choices {
     pub kernel: Sysctls,
     /// Ticks per second.
     pub rate: TickRate,
+    /// The language of the texts of built-in scenarios.
+    pub language: Language,
 }
 
 impl Default for Choices {
@@ -48,6 +50,7 @@ impl Default for Choices {
             set: BTreeMap::new(),
             kernel: Sysctls::default(),
             rate: TickRate(250),
+            language: Language::default(),
         }
     }
 }

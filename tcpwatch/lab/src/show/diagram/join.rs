@@ -19,6 +19,8 @@ const SAME: Duration = Duration::from_millis(2);
 /// A segment's way from one host to the other.
 #[derive(Debug)]
 pub(super) struct Arrow<'a> {
+    /// Its number in the order of the story, from 0.
+    pub(super) number: usize,
     pub(super) from: Host,
     /// The segment at the sender's link, or at the receiver's if the sender's did not see it.
     pub(super) segment: &'a SegmentEvent,
@@ -40,6 +42,7 @@ pub(super) fn arrows(run: &Run) -> Vec<Arrow<'_>> {
         let MomentKind::Segment(segment) = &moment.what else { continue };
         match segment.way {
             Way::Out => arrows.push(Arrow {
+                number: arrows.len(),
                 from: moment.host,
                 segment,
                 left: Some(place),
@@ -80,6 +83,7 @@ fn arrive<'a>(arrows: &mut Vec<Arrow<'a>>, place: usize, from: Host, segment: &'
             arrow.rule = segment.dropped_by;
         }
         None => arrows.push(Arrow {
+            number: arrows.len(),
             from,
             segment,
             left: None,

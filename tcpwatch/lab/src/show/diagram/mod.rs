@@ -17,13 +17,14 @@ use tcpwatch_core::{
 };
 use tcpwatch_view::terminal::style;
 
-use self::rows::{DiagramRow, Rows};
+use self::rows::Rows;
+pub use self::rows::{DiagramRow, Drawn, Entered};
 use super::{
     TerminalLayout,
     arrow::{Part, arrow, elbow, nothing},
+    connections::Connections,
     grid::{ColoredText, Grid, GridLine, PerHost},
-    is_open,
-    words::{self, Connections},
+    is_open, words,
 };
 use crate::{
     host::Host,
@@ -31,20 +32,17 @@ use crate::{
 };
 
 /// A longer wait is folded, with its duration.
-const FOLD: Duration = Duration::from_millis(500);
+pub const FOLD: Duration = Duration::from_millis(500);
 
 /// Appends the sequence diagram of a run. Times are seconds since the run's start; an arrow has the time when its
 /// segment left.
 pub fn diagram(layout: TerminalLayout, run: &Run, out: &mut Vec<u8>) {
-    let numbered = connections(run) > 1;
-    let mut grid = Grid::new(layout, numbered);
+    let mut grid = Grid::new(layout, is_numbered(run));
     let mut room = PerHost::default();
     for host in Host::ALL {
         *room.of_mut(host) = grid.room(host);
     }
-    let mut rows = Rows::of(run, numbered, room);
-    let last = end(run, rows.last_mut());
-    rows.extend(last);
+    let rows = rows(run, room);
     grid.header("what was measured", &run.scenario, run.family, out);
     let mut before: Option<&DiagramRow> = None;
     let mut passing = Vec::new();
@@ -57,21 +55,32 @@ pub fn diagram(layout: TerminalLayout, run: &Run, out: &mut Vec<u8>) {
     }
 }
 
-/// The number of connections.
-fn connections(run: &Run) -> usize {
+/// The rows of the diagram, up to the states that outlast the run. `room` is the width of a remark, in columns: longer
+/// ones have a shorter form.
+#[must_use]
+pub fn rows(run: &Run, room: PerHost<usize>) -> Vec<DiagramRow> {
+    let mut rows = Rows::of(run, is_numbered(run), room);
+    let last = end(run, rows.last_mut());
+    rows.extend(last);
+    rows
+}
+
+/// Whether connections are numbered: if there are several.
+fn is_numbered(run: &Run) -> bool {
     let mut connections = Connections::default();
     for moment in &run.story {
         match &moment.what {
             MomentKind::TrackedEvent(tracked) if matches!(**tracked, TrackedEvent::Change(_)) => {
-                connections.number(moment.host, &tracked.subject().ends);
+                let subject = tracked.subject();
+                connections.number(moment.host, subject.socket, &subject.ends);
             }
             MomentKind::Segment(segment) => {
-                connections.number(moment.host, &segment.ends);
+                connections.number(moment.host, None, &segment.ends);
             }
             _ => {}
         }
     }
-    connections.count()
+    connections.count() > 1
 }
 
 fn line(grid: &Grid, run: &Run, row: &DiagramRow, passing: &mut Vec<usize>) -> GridLine {
@@ -179,7 +188,8 @@ fn still(run: &Run) -> PerHost<Vec<TcpState>> {
     for moment in &run.story {
         let MomentKind::TrackedEvent(tracked) = &moment.what else { continue };
         let TrackedEvent::Change(change) = &**tracked else { continue };
-        let number = connections.number(moment.host, &change.subject.ends);
+        let subject = &change.subject;
+        let number = connections.number(moment.host, subject.socket, &subject.ends);
         latest.retain(|(host, known, ..)| (*host, *known) != (moment.host, number));
         latest.push((moment.host, number, moment.at, change.to));
     }

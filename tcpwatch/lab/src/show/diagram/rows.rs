@@ -4,10 +4,10 @@
 //! after its receiver has done something else continues in a row of its own, so that crossing segments are visible as
 //! such.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use tcpwatch_core::{
-    event::{Endpoints, KernelTime, ResetDirection, TcpFlags, TcpState},
+    event::{KernelTime, ResetDirection, SegmentEvent, Subject, TcpFlags, TcpState},
     track::TrackedEvent,
 };
 use tcpwatch_view::terminal::style;
@@ -21,8 +21,9 @@ use crate::{
     scenario::{Scenario, Signal},
     show::{
         arrow::{Fate, Part},
+        connections::Connections,
         grid::{ColoredText, Panel, PerHost},
-        words::{self, Connections, Namer},
+        words::{self, Namer},
     },
     story::{MomentKind, Run, StoryEvent},
 };
@@ -36,25 +37,53 @@ const CALLS: Duration = Duration::from_millis(50);
 
 /// An arrow to be drawn.
 #[derive(Clone, Debug)]
-pub(super) struct Drawn {
-    pub(super) from: Host,
-    pub(super) labels: Vec<String>,
-    pub(super) part: Part,
-    pub(super) fate: Fate,
-    /// When it arrived.
-    arrived: Option<KernelTime>,
-    data: bool,
-    reset: bool,
+pub struct Drawn {
+    /// Its number: both parts of an arrow have the same.
+    pub number: usize,
+    /// The sender.
+    pub from: Host,
+    /// What it is called, longest first; empty for the second part of an arrow.
+    pub labels: Vec<String>,
+    /// Which part of it is in this row.
+    pub part: Part,
+    /// What became of the segment.
+    pub fate: Fate,
+    /// When it was seen to leave.
+    pub left: Option<KernelTime>,
+    /// When it was seen to arrive, or to be dropped at the receiver.
+    pub arrived: Option<KernelTime>,
+    /// It is a retransmission.
+    pub again: bool,
+    /// The segment as its sender's link saw it, or the receiver's if the sender's did not.
+    pub segment: SegmentEvent,
+}
+
+impl Drawn {
+    fn is_reset(&self) -> bool {
+        self.segment.flags.has(TcpFlags::RST)
+    }
+}
+
+/// A state that was entered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entered {
+    /// The state.
+    pub state: TcpState,
+    /// The connection's number, from 1; `None` for a listener.
+    pub connection: Option<usize>,
 }
 
 /// One row.
 #[derive(Clone, Debug)]
-pub(super) struct DiagramRow {
-    pub(super) at: KernelTime,
-    pub(super) panels: PerHost<Panel>,
-    pub(super) arrow: Option<Drawn>,
-    /// When the host's state was entered, and the state.
-    entered: PerHost<Option<TcpState>>,
+pub struct DiagramRow {
+    /// When its first event happened.
+    pub at: KernelTime,
+    /// What each host shows.
+    pub panels: PerHost<Panel>,
+    /// The segment, or a part of its way.
+    pub arrow: Option<Drawn>,
+    /// The state that each host's socket entered.
+    pub entered: PerHost<Option<Entered>>,
 }
 
 impl DiagramRow {
@@ -116,12 +145,17 @@ impl<'a> Rows<'a> {
         };
         let arrows = arrows(run);
         let mut row_of: Vec<Option<usize>> = vec![None; arrows.len()];
+        let ends = arrows.iter().flat_map(|arrow| {
+            let ends = [arrow.left, arrow.arrived].into_iter().flatten();
+            ends.map(|place| (place, arrow.number))
+        });
+        let arrow_at: BTreeMap<usize, usize> = ends.collect();
         for (place, moment) in run.story.iter().enumerate() {
             match &moment.what {
                 MomentKind::Segment(_) => {
-                    let arrow = arrows.iter().zip(&mut row_of).find(|(arrow, _)| {
-                        arrow.left == Some(place) || arrow.arrived == Some(place)
-                    });
+                    let number = arrow_at.get(&place).copied();
+                    let arrow =
+                        number.and_then(|number| arrows.get(number).zip(row_of.get_mut(number)));
                     if let Some((arrow, row)) = arrow {
                         rows.segment(moment, arrow, row);
                     }
@@ -196,10 +230,10 @@ impl<'a> Rows<'a> {
                 && !row.panels.of(host).notes.iter().any(calls::is_call)
                 && match effect {
                     Effect::Enters(states) => {
-                        row.entered.of(host).is_some_and(|entered| states.contains(&entered))
+                        row.entered.of(host).is_some_and(|entered| states.contains(&entered.state))
                     }
                     Effect::Sends => row.arrow.as_ref().is_some_and(|arrow| {
-                        arrow.from == host && arrow.data && arrow.part != Part::Arrival
+                        arrow.from == host && arrow.segment.len > 0 && arrow.part != Part::Arrival
                     }),
                     Effect::None => false,
                 }
@@ -210,8 +244,9 @@ impl<'a> Rows<'a> {
         }
     }
 
-    fn state(&mut self, at: KernelTime, host: Host, to: TcpState, ends: &Endpoints) -> &mut Panel {
-        let number = self.connections.number(host, ends).filter(|_| self.numbered);
+    fn state(&mut self, at: KernelTime, host: Host, to: TcpState, subject: &Subject) -> &mut Panel {
+        let connection = self.connections.number(host, subject.socket, &subject.ends);
+        let number = connection.filter(|_| self.numbered);
         let number = number.map(|number| format!(" #{number}")).unwrap_or_default();
         let state = ColoredText::new(format!("{to}{number}"), style::of_state(to));
         let joins = self.last_of(host).is_some_and(|row| {
@@ -228,7 +263,7 @@ impl<'a> Rows<'a> {
             }
             _ => self.begin(at, host),
         };
-        *row.entered.of_mut(host) = Some(to);
+        *row.entered.of_mut(host) = Some(Entered { state: to, connection });
         let panel = row.panels.of_mut(host);
         panel.state = Some(state);
         panel
@@ -240,11 +275,11 @@ impl<'a> Rows<'a> {
             // The same state again: the application closes a socket in FIN_WAIT_2, which becomes an orphan.
             TrackedEvent::Change(change) if change.from == change.to => {}
             TrackedEvent::Change(change) => {
-                let panel = self.state(at, host, change.to, &change.subject.ends);
+                let panel = self.state(at, host, change.to, &change.subject);
                 panel.notes.extend(words::remarks(change));
             }
             TrackedEvent::Restart(restart) => {
-                let panel = self.state(at, host, restart.state, &restart.subject.ends);
+                let panel = self.state(at, host, restart.state, &restart.subject);
                 panel.notes.push(words::restart(restart));
             }
             TrackedEvent::Retransmit(again) if !again.sent => {
@@ -255,11 +290,14 @@ impl<'a> Rows<'a> {
                 let from = if reset.direction == ResetDirection::Sent { host } else { host.peer() };
                 let shown = self.made.iter_mut().rev().find(|row| {
                     apart(row.at, at) < TOGETHER
-                        && row.arrow.as_ref().is_some_and(|arrow| arrow.from == from && arrow.reset)
+                        && row
+                            .arrow
+                            .as_ref()
+                            .is_some_and(|arrow| arrow.from == from && arrow.is_reset())
                 });
                 match (shown, reset.direction, &reset.why) {
                     (Some(row), ResetDirection::Sent, Some(why)) => {
-                        let why = words::why_reset(why, LINES * *self.room.of(host));
+                        let why = words::why_reset(why, self.room.of(host).saturating_mul(LINES));
                         row.panels.of_mut(host).notes.push(why);
                     }
                     (Some(_), ..) => {}
@@ -286,19 +324,21 @@ impl<'a> Rows<'a> {
         let named = self.namer.labels(arrow.from, arrow.segment);
         let labels = arrow.again.map_or(named, words::retry);
         Drawn {
+            number: arrow.number,
             from: arrow.from,
             labels,
             part: Part::Whole,
             fate: arrow.fate,
+            left: None,
             arrived: None,
-            data: arrow.segment.len > 0,
-            reset: arrow.segment.flags.has(TcpFlags::RST),
+            again: arrow.again.is_some(),
+            segment: arrow.segment.clone(),
         }
     }
 
     fn departs(&mut self, moment: &StoryEvent, arrow: &Arrow<'_>, place: &mut Option<usize>) {
         let (at, host) = (moment.at, moment.host);
-        let drawn = self.drawn(arrow);
+        let drawn = Drawn { left: Some(at), ..self.drawn(arrow) };
         let star = arrow.rule.filter(|_| arrow.fate == Fate::DroppedHere);
         let star = star.map(|slot| words::dropped(self.scenario, slot));
         let row = match self.newest_of(host) {

@@ -65,27 +65,22 @@ impl ReportFile {
         }
     }
 
-    /// Writes all runs, made or not. `clock` converts the kernel's time to wall-clock time.
+    /// Writes the document.
     ///
     /// # Errors
     /// If the file cannot be written, because the disk is full, say.
-    pub fn write(
-        mut self,
-        runs: &[Run],
-        left_out: &[LeftOut],
-        clock: &WallClock,
-    ) -> Result<(), ReportError> {
-        let mut out = Vec::new();
-        document(runs, left_out, clock, &mut out);
-        let written = self.file.write_all(&out).and_then(|()| self.file.flush());
+    pub fn write(mut self, document: &[u8]) -> Result<(), ReportError> {
+        let written = self.file.write_all(document).and_then(|()| self.file.flush());
         written.map_err(|source| ReportError::Write { path: self.path, source })
     }
 }
 
-/// Appends the document.
-fn document(runs: &[Run], left_out: &[LeftOut], clock: &WallClock, out: &mut Vec<u8>) {
+/// The document: all runs, made or not. `clock` converts the kernel's time to wall-clock time.
+#[must_use]
+pub fn document(runs: &[Run], left_out: &[LeftOut], clock: &WallClock) -> Vec<u8> {
+    let mut out = Vec::new();
     let release = rustix::system::uname().release().to_string_lossy().into_owned();
-    Object::write(out, |report| {
+    Object::write(&mut out, |report| {
         report.add(&Begins {
             schema: SCHEMA,
             tcpwatch: env!("CARGO_PKG_VERSION"),
@@ -102,6 +97,7 @@ fn document(runs: &[Run], left_out: &[LeftOut], clock: &WallClock, out: &mut Vec
         });
     });
     out.push(b'\n');
+    out
 }
 
 fn write_run(run: &Run, clock: &WallClock, object: &mut Object<'_>) {

@@ -6,7 +6,8 @@ use tcpwatch_core::event::{KernelTime, WallClock};
 
 use super::tales;
 use crate::{
-    show::{ReportError, ReportFile},
+    report::read,
+    show::{ReportError, ReportFile, TimelineWriter, diagram, document, expected, measured},
     story::Run,
 };
 
@@ -40,10 +41,8 @@ fn validated<T>(look: impl FnOnce(&Validator) -> T) -> T {
 fn reported(runs: &[Run]) -> Value {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("report.json");
-    ReportFile::open(&path)
-        .expect("it can be opened")
-        .write(runs, &[], &CLOCK)
-        .expect("it is written");
+    let document = document(runs, &[], &CLOCK);
+    ReportFile::open(&path).expect("it can be opened").write(&document).expect("it is written");
     serde_json::from_slice(&std::fs::read(&path).expect("a file")).expect("it is JSON")
 }
 
@@ -158,4 +157,29 @@ fn a_file_that_cannot_be_written_is_told_before_anything_runs() {
     assert!(matches!(error, ReportError::Open { .. }));
     let text = error.to_string();
     assert!(text.contains("missing/report.json") && text.contains("No such file"), "{text}");
+}
+
+#[test]
+fn a_report_that_is_read_back_is_shown_as_the_run_was() {
+    let shown = |run: &Run| {
+        let mut out = Vec::new();
+        let mut timeline =
+            TimelineWriter::new(super::PLAIN, &run.scenario, run.family, run.started);
+        for moment in &run.story {
+            timeline.moment(moment, &mut out);
+        }
+        diagram(super::PLAIN, run, &mut out);
+        for verdict in &run.verdicts {
+            let line = format!("{} {} {}\n", verdict.what, expected(verdict), measured(verdict));
+            out.extend_from_slice(line.as_bytes());
+        }
+        String::from_utf8(out).expect("text")
+    };
+    let runs = tales::all();
+    let read = read("r.json", &document(&runs, &[], &CLOCK)).expect("it was written just now");
+    assert_eq!(read.runs.len(), runs.len());
+    for (read, run) in read.runs.iter().zip(&runs) {
+        assert_eq!(shown(read), shown(run));
+        assert_eq!(read.holds(), run.holds());
+    }
 }

@@ -3,7 +3,7 @@
 use tcpwatch_core::{
     event::TcpState,
     timing::Window,
-    track::{GivesUp, Others, Still, Wait, WaitsFor, WindowProbes},
+    track::{AcceptQueue, GivesUp, Others, Still, StillFull, Wait, WaitsFor, WindowProbes},
 };
 
 use super::*;
@@ -32,9 +32,15 @@ fn gives_up_in(milliseconds: u64) -> GivesUp {
 /// What stands behind the owner.
 #[track_caller]
 fn shown(state: TcpState, wait: Wait) -> String {
+    shown_with(state, wait, None)
+}
+
+#[track_caller]
+fn shown_with(state: TcpState, wait: Wait, queue: Option<StillFull>) -> String {
     let subject = subject(Direction::Incoming);
     let at_least = None;
-    let still = Still { at: at(2000), subject, state, in_state: Some(ms(1000)), at_least, wait };
+    let still =
+        Still { at: at(2000), subject, state, in_state: Some(ms(1000)), at_least, wait, queue };
     let line = line(&TrackedEvent::Still(Box::new(still)), 400, true);
     let (before, after) = line.split_once("nc 2410 \u{b7} ").expect("the owner, and more");
     assert!(before.contains(&format!("{state}, still")) && before.ends_with(" 1.00 s  "), "{line}");
@@ -112,6 +118,21 @@ fn close_wait_says_what_the_application_has_not_read() {
 }
 
 #[test]
+fn a_listener_says_how_full_its_accept_queue_is_and_how_long() {
+    let accept = Wait { waits_for: Some(WaitsFor::Accept), unread: None, ..NOTHING };
+    let queue = AcceptQueue { waiting: 129, most: 128 };
+    let queue = StillFull { queue, lasts: ms(10_000), or_longer: false };
+    for (or_longer, text) in [(false, "for 10 s"), (true, "for 10 s or longer")] {
+        assert_eq!(
+            shown_with(TcpState::Listen, accept, Some(StillFull { or_longer, ..queue })),
+            format!(
+                "waits for the application's accept() \u{b7} accept queue full (129 of 128) {text}"
+            )
+        );
+    }
+}
+
+#[test]
 fn fin_wait_2_says_when_it_ends_or_that_nothing_ends_it() {
     let fin = Wait { waits_for: Some(WaitsFor::PeerFin), ..NOTHING };
     let state = TcpState::FinWait2;
@@ -129,7 +150,7 @@ fn fin_wait_2_says_when_it_ends_or_that_nothing_ends_it() {
 fn a_handshake_says_how_often_it_was_tried() {
     for (waits_for, count, text) in [
         (WaitsFor::SynAck, 0, "an answer to its SYN"),
-        (WaitsFor::SynAck, 1, "an answer to its SYN \u{b7} sent again once"),
+        (WaitsFor::SynAck, 1, "an answer to its SYN \u{b7} 1 timeout"),
         (WaitsFor::HandshakeAck, 3, "the last ACK of the handshake \u{b7} sent again 3 times"),
     ] {
         let wait = Wait { waits_for: Some(waits_for), retransmits: Some(count), ..NOTHING };

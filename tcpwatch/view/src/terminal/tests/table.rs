@@ -22,6 +22,7 @@ fn waiter(cookie: u64, state: TcpState, between: (&str, &str), owner: Option<&st
             timer_left: None,
             seen: at(5_614_410),
             quiet: None,
+            queue_full: false,
             inode,
             cgroup: None,
             owner: owner.map(|name| Process::named(2410, Comm::from_text(name), Via::Fd)),
@@ -36,6 +37,8 @@ fn waiter(cookie: u64, state: TcpState, between: (&str, &str), owner: Option<&st
             unsent: Some(0),
             window: Some(65_536),
             bytes_received: None,
+            bytes_sent: None,
+            rtt: None,
         }),
     }
 }

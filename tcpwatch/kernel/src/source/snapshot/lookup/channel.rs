@@ -237,6 +237,7 @@ mod tests {
             timer_left: None,
             seen: KernelTime(0),
             quiet: None,
+            queue_full: false,
             inode: 0,
             owner: None,
         };

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use tcpwatch_core::{
-    event::{Cookie, Netns, Waiter},
+    event::{Cookie, Endpoints, Netns, Waiter},
     timing::Sysctls,
     track::StayQuestion,
 };
@@ -50,17 +50,21 @@ impl Lookup {
         wants_sysctls: bool,
     ) -> (Vec<Waiter>, Option<Sysctls>) {
         let sysctls = || wants_sysctls.then(|| sysctls::read_here().ok()).flatten();
-        let has_port = |question: &StayQuestion| question.ends.local.port != 0;
-        let (with_port, without): (Vec<_>, Vec<_>) = group.iter().copied().partition(has_port);
+        let has_ports = |question: &StayQuestion| {
+            let Endpoints { local, remote } = question.ends;
+            local.port != 0 && remote.port != 0
+        };
+        let (with_ports, without): (Vec<_>, Vec<_>) = group.iter().copied().partition(has_ports);
         if netns == self.own.netns() {
-            let mut waiters = self.own.ask_in_detail(&with_port);
-            waiters.extend(connecting(netns, &without));
+            let mut waiters = self.own.ask_in_detail(&with_ports);
+            waiters.extend(listed(netns, &without));
             return (waiters, sysctls());
         }
         let inside = self.inside(netns, || {
-            let waiters = Channel::open(netns).map(|mut channel| channel.ask_in_detail(&with_port));
+            let waiters =
+                Channel::open(netns).map(|mut channel| channel.ask_in_detail(&with_ports));
             let mut waiters = waiters.unwrap_or_default();
-            waiters.extend(connecting(netns, &without));
+            waiters.extend(listed(netns, &without));
             (waiters, sysctls())
         });
         inside.unwrap_or_default()
@@ -68,12 +72,15 @@ impl Lookup {
 }
 
 /// The sockets of these questions by their cookies. One that connects and has not been heard of since has no port
-/// that is known, because SYN_SENT is entered before it is chosen (`tcp_v4_connect`, `net/ipv4/tcp_ipv4.c`).
-fn connecting(netns: Netns, questions: &[StayQuestion]) -> Vec<Waiter> {
+/// that is known, because SYN_SENT is entered before it is chosen (`tcp_v4_connect`, `net/ipv4/tcp_ipv4.c`). A
+/// listener has no peer, and may share its port with others.
+fn listed(netns: Netns, questions: &[StayQuestion]) -> Vec<Waiter> {
     let mut found = Vec::new();
-    if !questions.is_empty() {
-        // What was found before an error counts.
-        let _whole = sock_diag::connecting(netns, &mut found).is_ok();
+    for listen in [false, true] {
+        if questions.iter().any(|question| (question.ends.remote.port == 0) == listen) {
+            // What was found before an error counts.
+            let _whole = sock_diag::waiters_in(netns, listen, &mut found).is_ok();
+        }
     }
     let asked: HashSet<Cookie> = questions.iter().filter_map(|question| question.socket).collect();
     found.retain(|waiter| asked.contains(&waiter.known.socket));

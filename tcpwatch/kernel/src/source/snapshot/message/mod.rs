@@ -152,6 +152,7 @@ fn known(
         timer_left,
         seen: context.seen,
         quiet: attributes.last_ack_received,
+        queue_full: state == TcpState::Listen && header.recv_queue > header.send_queue,
         inode: header.inode,
         cgroup: attributes.cgroup.and_then(CgroupId::from_inode),
         owner: None,

@@ -16,8 +16,11 @@ use super::{
 const BACKOFF: usize = 4;
 const RTO: usize = 8;
 const UNACKED: usize = 24;
+const RTT: usize = 68;
 const BYTES_RECEIVED: usize = 128;
 const NOTSENT_BYTES: usize = 144;
+const BYTES_SENT: usize = 200;
+const BYTES_RETRANS: usize = 208;
 const SND_WND: usize = 228;
 
 /// `idiag_retrans`, behind family, state and timer in `struct inet_diag_msg` (`include/uapi/linux/inet_diag.h`).
@@ -67,6 +70,12 @@ pub(super) fn tcp_info(info: &[u8]) -> Result<TcpInfo, DecodeError> {
         unsent: word(info, NOTSENT_BYTES).ok(),
         window: word(info, SND_WND).ok(),
         bytes_received: double_word(info, BYTES_RECEIVED),
+        bytes_sent: double_word(info, BYTES_SENT)
+            .zip(double_word(info, BYTES_RETRANS))
+            .map(|(all, again)| all.saturating_sub(again)),
+        rtt: Some(word(info, RTT)?)
+            .filter(|rtt| *rtt > 0)
+            .map(|us| Duration::from_micros(us.into())),
     })
 }
 

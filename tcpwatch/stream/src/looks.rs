@@ -10,26 +10,35 @@ use tokio::{
     time::sleep_until,
 };
 
-/// From one look to the next.
-const EVERY: Duration = Duration::from_secs(2);
-/// Looking takes this fraction of the time at most.
-const SHARE: u32 = 5;
+/// How often to look.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// From the end of one look to the next at least.
+    pub every: Duration,
+    /// Looking takes this fraction of the time at most: 5 is a fifth.
+    pub share: u32,
+}
 
-/// One look after the other.
-pub(super) struct Looks {
+/// One look after the other. They go into a run by [`Live::note_facts`](crate::pipeline::Live::note_facts).
+pub struct Looks {
     scope: SnapshotScope,
+    pace: Pace,
     under_way: Option<JoinHandle<(Duration, Result<HostFacts, SnapshotError>)>>,
     next_at: tokio::time::Instant,
 }
 
 impl Looks {
-    /// The first begins at once.
-    pub(super) fn begin(scope: SnapshotScope) -> Self {
-        Self { scope, under_way: Some(look(scope)), next_at: tokio::time::Instant::now() }
+    /// The first begins at once. In a runtime.
+    #[must_use]
+    pub fn begin(scope: SnapshotScope, pace: Pace) -> Self {
+        Self { scope, pace, under_way: Some(look(scope)), next_at: tokio::time::Instant::now() }
     }
 
     /// The next one, when it is time. Nothing is lost if this is dropped before it returns.
-    pub(super) async fn next(&mut self) -> Result<HostFacts> {
+    ///
+    /// # Errors
+    /// If the own network namespace cannot be looked at.
+    pub async fn next(&mut self) -> Result<HostFacts> {
         if self.under_way.is_none() {
             sleep_until(self.next_at).await;
             self.under_way = Some(look(self.scope));
@@ -38,7 +47,10 @@ impl Looks {
     }
 
     /// One that begins now.
-    pub(super) async fn last(&mut self) -> Result<HostFacts> {
+    ///
+    /// # Errors
+    /// As in [`Self::next`].
+    pub async fn last(&mut self) -> Result<HostFacts> {
         if self.under_way.is_some() {
             drop(self.finished().await?);
         }
@@ -53,7 +65,7 @@ impl Looks {
         let finished = under_way.await;
         self.under_way = None;
         let (took, facts) = finished?;
-        self.next_at = tokio::time::Instant::now() + EVERY.max(took * SHARE);
+        self.next_at = tokio::time::Instant::now() + self.pace.every.max(took * self.pace.share);
         Ok(facts?)
     }
 }
