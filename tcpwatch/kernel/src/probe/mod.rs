@@ -327,7 +327,7 @@ impl Task<'_> {
     fn take_books(
         &self,
         ebpf: &mut Ebpf,
-        btf: &Btf,
+        layout: &KernelLayout,
     ) -> Result<Option<(BookMaps, u32)>, ProbeError> {
         if !self.counts() {
             return Ok(None);
