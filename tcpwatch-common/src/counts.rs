@@ -206,11 +206,13 @@ pub struct Pending {
     pub expired: u32,
     /// Local port in the upper half, remote port in the lower: the memory may soon be another mini-socket's.
     pub ports: u32,
+    /// The [`crate::books::Mark`] that it had, as one word; 0 if it was not counted.
+    pub mark: u64,
 }
 
 const _: () = assert!(size_of::<Pending>() == 8 * PENDING_WORDS, "no padding");
 /// 64-bit words of [`Pending`].
-pub const PENDING_WORDS: usize = 7;
+pub const PENDING_WORDS: usize = 8;
 
 impl Pending {
     /// From its words.
@@ -221,7 +223,7 @@ impl Pending {
         reason = "halves of a word, in the order of a little-endian machine"
     )]
     pub const fn from_words(words: [u64; PENDING_WORDS]) -> Self {
-        let [timer, at_ns, since_ns, earlier_ns, state_end, kept, expired] = words;
+        let [timer, at_ns, since_ns, earlier_ns, state_end, kept, expired, mark] = words;
         let (state, end) = (state_end as u32, (state_end >> 32) as u32);
         let (kept, expired) = (kept as u32, expired as u32);
         Self {
@@ -235,6 +237,7 @@ impl Pending {
             overtaken: 0,
             expired,
             ports: 0,
+            mark,
         }
     }
 

@@ -99,6 +99,7 @@ macro_rules! hooks {
 }
 
 pub mod awaiting;
+pub mod books;
 pub mod closing;
 pub mod config;
 pub mod counter;

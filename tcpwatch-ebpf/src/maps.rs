@@ -23,7 +23,7 @@ use tcpwatch_common::{
     trial,
 };
 
-use crate::kernel::Due;
+use crate::{count::books::FullMark, kernel::Due};
 
 /// Records on their way to user space.
 #[btf_map]
@@ -96,9 +96,19 @@ pub(crate) struct SentBefore {
     pub(crate) at_ns: u64,
 }
 
-/// Since when a full socket is in its state; freed with the socket.
+/// What is counted about a full socket; freed with the socket.
 #[btf_map]
-pub(crate) static CLOCKS: SkStorage<StateSince> = SkStorage::new();
+pub(crate) static CLOCKS: SkStorage<SocketNotes> = SkStorage::new();
+
+/// See [`CLOCKS`].
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub(crate) struct SocketNotes {
+    /// Since when it is in its state.
+    pub(crate) clock: StateSince,
+    /// The state that it is counted in.
+    pub(crate) mark: FullMark,
+}
 
 /// The state that a socket's last handled change entered; see [`crate::copies`].
 #[btf_map]
@@ -130,9 +140,12 @@ pub(crate) struct Burial {
     pub(crate) key: u64,
     /// Address of the timer.
     pub(crate) timer: u64,
-    /// Kernel state number that the mini-socket stands for.
+    /// Kernel state number that the mini-socket stands for; [`OVER`] on top if it has ended before the note was taken.
     pub(crate) state: u64,
 }
+
+/// See [`Burial::state`].
+pub(crate) const OVER: u64 = 1 << 8;
 
 /// The network namespace of the trial and what was seen of it, see [`tcpwatch_common::trial`].
 #[btf_map]

@@ -94,10 +94,11 @@ pub(crate) fn start(
     netns: Option<Netns>,
     sandbox: SandboxArgs,
 ) -> Result<ServerHandle> {
-    const REFUSED: &str = "cannot start the HTTP server, which takes two threads";
-    let page = MetricsPage::of(probes, netns, web.server.counters())?;
+    const REFUSED: &str = "cannot start the HTTP server, which takes three threads";
+    let mut page = MetricsPage::of(probes, netns, web.server.counters())?;
     let in_force = confine::running(sandbox, &SandboxNeeds::listening(web.directories()), probes)?;
     web.say_unreadable();
+    page.begin().context(REFUSED)?;
     let scheme = web.scheme();
     let serving = web
         .server

@@ -8,11 +8,11 @@ use tcpwatch_common::{
     state::{CLOSED, CLOSING, ESTABLISHED, FIN_WAIT_2, LISTEN, SYN_RECV, SYN_SENT, TIME_WAIT},
 };
 
-use super::{BlockWords, ends, mini};
+use super::{BlockWords, books, ends, mini};
 use crate::{
     accepting, closing,
     kernel::{self, Sock},
-    maps::{self, Burial, CLOCKS, StateSince},
+    maps::{self, Burial, CLOCKS, OVER, SocketNotes, StateSince},
 };
 
 /// Are half-open connections and timewait sockets watched?
@@ -27,6 +27,10 @@ fn watches_minis() -> bool {
 pub(crate) fn accepting(sock: Sock, block: Block) {
     let counted = super::is_on() && super::wants(sock);
     let left_over = accepting::note(sock.remote_port(), counted && watches_minis());
+    if counted && let Some(kept) = sock.storage(&CLOCKS, BPF_SK_STORAGE_GET_F_CREATE.into()) {
+        // SAFETY: the helper returned a live value.
+        books::enters(sock, unsafe { &raw mut (*kept).mark }, SYN_RECV, block as u32);
+    }
     if super::is_on()
         && (left_over || counted && !watches_minis())
         && let Some(mut words) = BlockWords::of(block)
@@ -44,18 +48,20 @@ pub(crate) fn change(sock: Sock, (old, new): (u8, u8), block: Block) {
     let Some(mut words) = BlockWords::of(block) else { return };
     // SAFETY: the helper takes nothing and always succeeds.
     let now = unsafe { bpf_ktime_get_ns() };
-    let clock = clock(sock, new);
-    let since = match clock {
+    let kept = kept(sock, new);
+    let since = match kept {
         // SAFETY: the helper returned a live value, and only this socket's changes touch it.
-        Some(clock) => unsafe { *clock },
+        Some(kept) => unsafe { (*kept).clock },
         None => StateSince { since_ns: 0, state: 0 },
     };
     let is_timed = since.state == u64::from(old);
     let since_ns = if is_timed { since.since_ns } else { 0 };
-    if let Some(clock) = clock {
+    if let Some(kept) = kept {
         let state = if new == CLOSED { 0 } else { u64::from(new) };
         // SAFETY: as above.
-        unsafe { *clock = StateSince { since_ns: now, state } };
+        unsafe { (*kept).clock = StateSince { since_ns: now, state } };
+        // SAFETY: as above.
+        books::enters(sock, unsafe { &raw mut (*kept).mark }, new, block as u32);
     } else if new != CLOSED && new != LISTEN {
         words.add(counts::UNKEPT, 1);
     }
@@ -65,7 +71,7 @@ pub(crate) fn change(sock: Sock, (old, new): (u8, u8), block: Block) {
     }
     let mut to = new;
     if new == CLOSED && (old == FIN_WAIT_2 || old == CLOSING) {
-        match heir(sock, old, since_ns, &mut words) {
+        match heir(sock, old, since_ns, (&mut words, block as u32)) {
             Heir::None => {}
             Heir::TimeWait => to = TIME_WAIT,
             Heir::FinWait2 => return,
@@ -92,14 +98,10 @@ pub(crate) fn change(sock: Sock, (old, new): (u8, u8), block: Block) {
     }
 }
 
-/// The socket's clock: made if the new state is to be timed.
+/// What is kept about the socket: made unless it closes.
 #[inline(always)]
-fn clock(sock: Sock, new: u8) -> Option<*mut StateSince> {
-    // How long a listener listens is no property of a connection.
-    let flags = match new {
-        CLOSED | LISTEN => 0,
-        _ => u64::from(BPF_SK_STORAGE_GET_F_CREATE),
-    };
+fn kept(sock: Sock, new: u8) -> Option<*mut SocketNotes> {
+    let flags = if new == CLOSED { 0 } else { u64::from(BPF_SK_STORAGE_GET_F_CREATE) };
     sock.storage(&CLOCKS, flags)
 }
 
@@ -170,7 +172,7 @@ enum Heir {
 
 /// Takes the note that the start of the mini-socket's timer left.
 #[inline(always)]
-fn heir(sock: Sock, old: u8, since_ns: u64, words: &mut BlockWords) -> Heir {
+fn heir(sock: Sock, old: u8, since_ns: u64, (words, writer): (&mut BlockWords, u32)) -> Heir {
     if !watches_minis() {
         return guess(sock, old);
     }
@@ -181,7 +183,10 @@ fn heir(sock: Sock, old: u8, since_ns: u64, words: &mut BlockWords) -> Heir {
     else {
         return Heir::None;
     };
-    if state == u64::from(TIME_WAIT) {
+    if state & OVER == 0 {
+        books::mini_enters(timer, books::cgroup_of(sock), books::of_timewait(state as u8), writer);
+    }
+    if state & !OVER == u64::from(TIME_WAIT) {
         return Heir::TimeWait;
     }
     let clock = StateSince { since_ns, state: u64::from(FIN_WAIT_2) };

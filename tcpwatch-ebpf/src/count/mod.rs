@@ -4,6 +4,7 @@
 //! A hook that counts does so before the filters of the log. Without `COUNT` the verifier removes
 //! all of it.
 
+pub(crate) mod books;
 pub(crate) mod ends;
 pub(crate) mod full;
 pub(crate) mod mini;

@@ -25,7 +25,7 @@ use tcpwatch_common::{mini_closing::MAX_ENDINGS, mini_socket::TRACE};
 
 use crate::maps;
 
-pub(crate) use any_tcp::{AnyTcp, TcpIterator};
+pub(crate) use any_tcp::{AnyTcp, Seeded, TcpIterator};
 pub(crate) use common::{Common, Room};
 pub(crate) use listener::{ListenerQueues, ListenerSock};
 pub(crate) use mini::{MiniCopy, Request, Timer, are_watched};

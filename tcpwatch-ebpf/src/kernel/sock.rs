@@ -63,6 +63,12 @@ impl Sock {
         Self(ctx.arg::<*const u8>(n))
     }
 
+    /// A full TCP socket, checked by the kernel.
+    #[inline(always)]
+    pub(super) const fn of_tcp(sock: *const u8) -> Self {
+        Self(sock)
+    }
+
     /// A half-open connection's socket, argument `n` of a tracepoint whose type there is
     /// `struct request_sock *`. Only what it has in common with a full socket may be asked for.
     #[inline(always)]

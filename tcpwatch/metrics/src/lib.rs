@@ -4,8 +4,10 @@
 
 #![deny(unsafe_code)]
 
+mod background;
 mod catalog;
 pub mod collector;
+pub mod counted;
 pub mod family;
 pub mod gauges;
 pub mod kernel;

@@ -4,7 +4,7 @@
 use std::{
     collections::HashSet,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, mpsc::Sender},
     time::Instant,
 };
 
@@ -13,20 +13,31 @@ use prometheus::{TextEncoder, proto::MetricFamily};
 use tcpwatch_core::event::Netns;
 use tcpwatch_kernel::probe::Probes;
 
-use super::{gauges, kernel::Kernel, probes::ProbeHealth, process::ProcessCollector};
+use super::{
+    background::{AskedBefore, Chores},
+    counted::CountedSockets,
+    gauges::{self, Gauges},
+    kernel::Kernel,
+    probes::ProbeHealth,
+    process::ProcessCollector,
+};
 use crate::web::{Counters, Pages};
 use crate::{collector::Collector, family::ScrapeFamily};
 
 /// All collectors.
 pub struct MetricsPage {
     collectors: Mutex<Vec<Box<dyn Collector>>>,
+    /// What is done beside the scrapes, before it is begun.
+    chores: Mutex<Option<Chores>>,
+    /// Ends the thread in the background when it is dropped.
+    background: Option<Sender<()>>,
 }
 
 impl MetricsPage {
     /// A page with these collectors.
     #[must_use]
     pub fn new(collectors: Vec<Box<dyn Collector>>) -> Self {
-        Self { collectors: Mutex::new(collectors) }
+        Self { collectors: Mutex::new(collectors), chores: Mutex::new(None), background: None }
     }
 
     /// A page with everything: the kernel side's counts (taken from `probes`) of `netns` or of all network namespaces,
@@ -39,11 +50,34 @@ impl MetricsPage {
         if let Some(counts) = probes.counts.take() {
             collectors.push(Box::new(Kernel::new(counts, netns)));
         }
-        collectors.extend(gauges::collectors());
+        let Gauges { listed, quick, labels } = gauges::collectors();
+        let mut chores = Vec::new();
+        if let Some(books) = probes.books.take() {
+            let losses = Arc::clone(&probes.losses);
+            let (counted, walks) = CountedSockets::new(books, netns, losses, labels);
+            collectors.push(Box::new(counted));
+            chores.push(walks);
+        }
+        for collector in listed {
+            let (asked, chore) = AskedBefore::new(collector);
+            collectors.push(Box::new(asked));
+            chores.push(chore);
+        }
+        collectors.extend(quick);
         collectors.push(Box::new(ProbeHealth::new(probes)));
         collectors.push(Box::new(ProcessCollector::new()?));
         collectors.push(Box::new(server));
-        Ok(Self::new(collectors))
+        Ok(Self { chores: Mutex::new(Some(Chores::new(chores))), ..Self::new(collectors) })
+    }
+
+    /// Starts the thread in which sockets are listed beside the scrapes.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub fn begin(&mut self) -> Result<()> {
+        let chores = self.chores.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        self.background = chores.map(Chores::start).transpose()?;
+        Ok(())
     }
 }
 

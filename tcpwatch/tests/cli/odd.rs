@@ -314,13 +314,13 @@ fn without_another_thread_the_log_goes_on_and_the_server_says_what_it_takes() {
 
 #[test]
 fn without_a_thread_for_the_page_a_scrape_is_refused_with_words_and_the_server_goes_on() {
-    if !is_root_or_say("a user who may have two threads") {
+    if !is_root_or_say("a user who may have three threads") {
         return;
     }
     let (_folder, binary) = for_everybody();
-    let two = "prlimit --nproc=2 setpriv --reuid=65532 --regid=65532 --clear-groups \
-               --inh-caps=-all,+bpf,+perfmon --ambient-caps=-all,+bpf,+perfmon";
-    let starter: Vec<&str> = two.split(' ').collect();
+    let three = "prlimit --nproc=3 setpriv --reuid=65532 --regid=65532 --clear-groups \
+                 --inh-caps=-all,+bpf,+perfmon --ambient-caps=-all,+bpf,+perfmon";
+    let starter: Vec<&str> = three.split(' ').collect();
     let mut server = behind_of(&starter, &binary, SERVE).stderr(Stdio::piped()).spawn().unwrap();
     let mut said = BufReader::new(server.stderr.take().unwrap()).lines().map(Result::unwrap);
     let address = said

@@ -1,6 +1,7 @@
 //! The kernel side: loaded, attached, detached. A [`Probes`] that lives is attached; dropped, it is
 //! detached. Records leave through the ring that [`Probes::attach`] hands out.
 
+pub mod books;
 mod copies;
 pub mod counts;
 pub mod dialect;
@@ -21,7 +22,11 @@ pub mod tap;
 pub mod trial;
 mod vmlinux;
 
-use std::{collections::HashSet, path::Path, sync::Arc};
+use std::{
+    collections::HashSet,
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use aya::{
     Btf, Ebpf, EbpfLoader,
@@ -29,6 +34,8 @@ use aya::{
     programs::{BtfTracePoint, Program, ProgramError, ProgramFd},
 };
 
+use books::BookMaps;
+pub use books::Books;
 pub use counts::{Counting, Counts};
 pub use dialect::Dialect;
 pub use error::ProbeError;
@@ -57,11 +64,13 @@ use crate::{clock, pid_namespace, trial::Ground};
 /// The attached kernel side. Drop it to detach everything.
 pub struct Probes {
     /// Holds the programs and their links.
-    ebpf: Ebpf,
+    ebpf: Arc<Mutex<Ebpf>>,
     /// What the kernel side lost.
     pub losses: Arc<Losses>,
     /// What it counts, if it does.
     pub counts: Option<Counts>,
+    /// The sockets that it counts, if it does.
+    pub books: Option<Books>,
     /// The kernel it is attached to.
     pub facts: Facts,
     /// Hooks that are attached.
@@ -145,10 +154,10 @@ impl Probes {
         counting: Counting,
     ) -> Result<(Self, Ring), ProbeError> {
         let task = Task::new(Some(filters), ring_bytes, counting);
-        let mut probes = Self::load_and_attach(facts, &task)?;
+        let probes = Self::load_and_attach(facts, &task)?;
         let ring = Ring {
-            records: take_map(&mut probes.ebpf, "EVENTS")?,
-            reader_sleeps: take_map(&mut probes.ebpf, "READER_SLEEPS")?,
+            records: take_map(&mut probes.ebpf(), "EVENTS")?,
+            reader_sleeps: take_map(&mut probes.ebpf(), "READER_SLEEPS")?,
         };
         Ok((probes, ring))
     }
@@ -196,7 +205,7 @@ impl Probes {
             fill_handlers(&mut ebpf, handlers)?;
         }
         let counters: PerCpuArray<_, _> = take_map(&mut ebpf, "COUNTERS")?;
-        let counts = task.take_counts(&mut ebpf)?;
+        let (counts, books) = (task.take_counts(&mut ebpf)?, task.take_books(&mut ebpf, &layout)?);
         let marks = take_map(&mut ebpf, "TRIAL")?;
         let by_cgroup = task.refuses_cgroups(&layout);
         let refused = by_cgroup.then(|| take_map(&mut ebpf, "REFUSED_CGROUPS")).transpose()?;
@@ -208,10 +217,12 @@ impl Probes {
             .unwrap_or_else(|| list.map_or_else(|| Ok(Symbols::default()), Reading::symbols));
         let early_ends_off = minis.is_ok().then(|| symbols.as_ref().err().map(ToString::to_string));
         memory::give_back();
+        let (ebpf, books) = shared(ebpf, books);
         Ok(Self {
             ebpf,
             losses,
             counts,
+            books,
             facts,
             attached,
             off,
@@ -234,7 +245,7 @@ impl Probes {
     /// # Errors
     /// If the kernel refuses its programs, or it was handed out before.
     pub fn tap(&mut self) -> Result<Tap, ProbeError> {
-        let (tap, programs) = Tap::load(&mut self.ebpf, &self.facts)?;
+        let (tap, programs) = Tap::load(&mut self.ebpf(), &self.facts)?;
         self.losses.add(programs);
         Ok(tap)
     }
@@ -251,7 +262,7 @@ impl Probes {
 
     /// Detaches all hooks; what was lost can still be read.
     pub fn detach(&mut self) {
-        for (_, program) in self.ebpf.programs_mut() {
+        for (_, program) in self.ebpf().programs_mut() {
             if let Program::BtfTracePoint(hook) = program {
                 // One that was never loaded has nothing to detach.
                 let _detached = hook.unload().is_ok();
@@ -266,7 +277,11 @@ impl Probes {
     pub fn complaints(
         &mut self,
     ) -> Result<aya_log::EbpfLogger<&'static dyn log::Log>, aya_log::Error> {
-        aya_log::EbpfLogger::init(&mut self.ebpf)
+        aya_log::EbpfLogger::init(&mut self.ebpf())
+    }
+
+    fn ebpf(&self) -> MutexGuard<'_, Ebpf> {
+        self.ebpf.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -308,6 +323,21 @@ impl Task<'_> {
         Ok(Some(Counts::new(blocks, open, self.room)))
     }
 
+    /// The books about sockets, and the program that walks through them.
+    fn take_books(
+        &self,
+        ebpf: &mut Ebpf,
+        layout: &KernelLayout,
+    ) -> Result<Option<(BookMaps, u32)>, ProbeError> {
+        if !self.counts() {
+            return Ok(None);
+        }
+        if let Err(error) = books::load(ebpf, &layout.btf) {
+            tracing::warn!("sockets from before the start are not counted: {error}");
+        }
+        Ok(Some(((take_map(ebpf, "CELLS")?, take_map(ebpf, "MARKS")?), books::marks_room())))
+    }
+
     fn needs_minis(&self) -> bool {
         self.stream.is_some() || self.counts()
     }
@@ -321,6 +351,13 @@ impl Task<'_> {
         let asked = |filters: &Filters| filters.holders || hook.need != Need::Holders;
         counted || self.stream.is_some_and(asked)
     }
+}
+
+/// The programs, which the books' walks use as long as they are attached.
+fn shared(ebpf: Ebpf, books: Option<(BookMaps, u32)>) -> (Arc<Mutex<Ebpf>>, Option<Books>) {
+    let ebpf = Arc::new(Mutex::new(ebpf));
+    let books = books.map(|(maps, room)| Books::new(maps, room, Arc::downgrade(&ebpf)));
+    (ebpf, books)
 }
 
 /// What is in the way of a hook before the kernel is asked.
@@ -417,6 +454,8 @@ fn load(
     let tick_ns = 1_000_000_000 / clock::tick_rate().0.max(1);
     loader.map_max_entries("EVENTS", task.ring_bytes);
     loader.map_max_entries("MINIS", task.room);
+    loader.map_max_entries("CELLS", if task.counts() { books::CELLS_ROOM } else { 1 });
+    loader.map_max_entries("MARKS", if task.counts() { books::marks_room() } else { 1 });
     loader.map_max_entries("REFUSED_CGROUPS", if refuses { MAX_REFUSED_CGROUPS } else { 1 });
     globals.apply(&mut loader);
     for (global, value) in [

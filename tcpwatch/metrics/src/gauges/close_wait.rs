@@ -10,10 +10,9 @@ use std::{
 };
 
 use tcpwatch_core::event::Cookie;
-use tcpwatch_kernel::source::{cgroups::CgroupNames, snapshot::Surveyed};
+use tcpwatch_kernel::source::snapshot::Surveyed;
 
-use super::cgroups::OwnerLabels;
-use crate::family::ScrapeFamily;
+use crate::{counted::CgroupLabels, family::ScrapeFamily};
 
 /// The sockets in CLOSE_WAIT: cookie, cgroup, and time since the last acknowledgment.
 #[derive(Clone, Debug, Default)]
@@ -31,18 +30,19 @@ impl CloseWait {
 pub(super) struct Since(HashMap<Cookie, Instant>);
 
 impl Since {
-    /// The oldest socket of each cgroup, among those listed at `now`; `names` must know their cgroups.
+    /// The oldest socket of each cgroup, among those listed at `now`.
     pub(super) fn family(
         &mut self,
         sockets: &CloseWait,
-        owners: &OwnerLabels,
-        names: &CgroupNames,
+        owners: &mut CgroupLabels,
         now: Instant,
     ) -> ScrapeFamily {
+        owners.admit(sockets.0.iter().map(|(_, cgroup, _)| low_half(*cgroup)), now);
+        let owners = &*owners;
         let (wall, this_moment) = (SystemTime::now(), Instant::now());
         let mut oldest: BTreeMap<&str, Instant> = BTreeMap::new();
         self.update(sockets, now, |cgroup, since| {
-            let entry = oldest.entry(owners.label(cgroup, names)).or_insert(since);
+            let entry = oldest.entry(owners.label(low_half(cgroup))).or_insert(since);
             *entry = since.min(*entry);
         });
         let mut family = ScrapeFamily::gauge(
@@ -76,6 +76,11 @@ impl Since {
         }
         self.0 = current;
     }
+}
+
+/// The number that the kernel side knows a cgroup by; 0 for none.
+fn low_half(cgroup: Option<u64>) -> u32 {
+    cgroup.and_then(|id| u32::try_from(id & u64::from(u32::MAX)).ok()).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -12,11 +12,8 @@ use tcpwatch_kernel::source::{
     snapshot::{Detail, Surveyed, survey},
 };
 
-use super::{
-    cgroups::UNKNOWN,
-    slots::{Overflow, SeriesSlots},
-};
-use crate::{collector::Collector, family::ScrapeFamily};
+use super::slots::{Overflow, SeriesSlots};
+use crate::{collector::Collector, counted::UNKNOWN, family::ScrapeFamily};
 
 /// The maximal number of listeners with series of their own.
 const MOST: usize = 50;

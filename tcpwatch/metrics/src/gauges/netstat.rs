@@ -5,6 +5,7 @@ use std::fs;
 use anyhow::{Context as _, bail};
 use tcpwatch_kernel::source::netstat::{GROUP, NETSTAT, counter};
 
+use super::time_wait;
 use crate::{collector::Collector, family::ScrapeFamily, kernel::number};
 
 /// The limit for timewait mini-sockets of the thread's network namespace.
@@ -78,9 +79,10 @@ impl Collector for Netstat {
                 .with(&[], f64::from(limit)),
             );
         }
+        let used = time_wait::family().map(|family| families.push(family));
         let text = fs::read_to_string(NETSTAT).with_context(|| format!("cannot read {NETSTAT}"))?;
         counters(&text, families)?;
-        limit.map(drop)
+        limit.map(drop).and(used)
     }
 }
 

@@ -10,11 +10,11 @@ use std::{
 };
 
 /// The number of label values without a series of their own.
-pub(super) type Overflow = Arc<AtomicU64>;
+pub(crate) type Overflow = Arc<AtomicU64>;
 
 /// A bounded number of slots for label values.
 #[derive(Debug)]
-pub(super) struct SeriesSlots<K> {
+pub(crate) struct SeriesSlots<K> {
     most: usize,
     admitted: BTreeSet<K>,
     refused: BTreeSet<K>,
@@ -22,13 +22,13 @@ pub(super) struct SeriesSlots<K> {
 }
 
 impl<K: Ord + Clone> SeriesSlots<K> {
-    pub(super) fn new(most: usize, overflow: Overflow) -> Self {
+    pub(crate) fn new(most: usize, overflow: Overflow) -> Self {
         Self { most, admitted: BTreeSet::new(), refused: BTreeSet::new(), overflow }
     }
 
     /// Frees the slots of values that no longer exist, and gives free ones to those that are `present`, the most
     /// important first. A value that gets none is counted once.
-    pub(super) fn settle(
+    pub(crate) fn settle(
         &mut self,
         present: impl IntoIterator<Item = K>,
         exists: impl Fn(&K) -> bool,
@@ -51,11 +51,11 @@ impl<K: Ord + Clone> SeriesSlots<K> {
         self.refused = refused;
     }
 
-    pub(super) fn admitted(&self) -> impl Iterator<Item = &K> {
+    pub(crate) fn admitted(&self) -> impl Iterator<Item = &K> {
         self.admitted.iter()
     }
 
-    pub(super) fn admits(&self, key: &K) -> bool {
+    pub(crate) fn admits(&self, key: &K) -> bool {
         self.admitted.contains(key)
     }
 }

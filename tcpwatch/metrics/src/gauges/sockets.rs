@@ -12,19 +12,15 @@ use std::{
 use anyhow::{Context as _, Result};
 use tcpwatch_core::event::TcpState;
 use tcpwatch_kernel::source::{
-    cgroups::CgroupNames,
     local_ports::LocalPorts,
     snapshot::{Detail, survey},
 };
 
 use super::{
-    cgroups::{Cgroups, OwnerLabels},
     close_wait::{CloseWait, Since},
     ports::{self, Destinations},
-    slots::Overflow,
-    states::{self, StateGauges},
 };
-use crate::{collector::Collector, family::ScrapeFamily};
+use crate::{collector::Collector, counted::CgroupLabels, family::ScrapeFamily};
 
 /// States listed at every scrape.
 const LIVE: [TcpState; 8] = [
@@ -49,8 +45,6 @@ const SHARE: u32 = 20;
 /// The counts from one list.
 #[derive(Clone, Debug, Default)]
 struct SocketTally {
-    states: StateGauges,
-    cgroups: Cgroups,
     destinations: Destinations,
     close_wait: CloseWait,
 }
@@ -67,15 +61,14 @@ struct Dump {
 /// Lists all sockets.
 #[derive(Debug)]
 pub(super) struct SocketGauges {
-    names: Arc<Mutex<CgroupNames>>,
-    owners: OwnerLabels,
+    owners: Arc<Mutex<CgroupLabels>>,
     since: Since,
     waiting: Option<Dump>,
 }
 
 impl SocketGauges {
-    pub(super) fn new(names: Arc<Mutex<CgroupNames>>, overflow: Overflow) -> Self {
-        Self { names, owners: OwnerLabels::new(overflow), since: Since::default(), waiting: None }
+    pub(super) fn new(owners: Arc<Mutex<CgroupLabels>>) -> Self {
+        Self { owners, since: Since::default(), waiting: None }
     }
 
     /// Lists the waiting sockets again if the last list is too old.
@@ -91,7 +84,7 @@ impl SocketGauges {
 
 impl Collector for SocketGauges {
     fn name(&self) -> &'static str {
-        "sockets"
+        "listed_sockets"
     }
 
     fn collect(&mut self, families: &mut Vec<ScrapeFamily>) -> Result<()> {
@@ -101,27 +94,19 @@ impl Collector for SocketGauges {
         let close_wait = dump(&CLOSE_WAIT, Detail::Times, ports);
         let refreshed = self.refresh(ports);
 
-        let dumps: [(&str, &[TcpState], Option<&Dump>); 3] = [
-            ("live", &LIVE, live.as_ref().ok()),
-            ("close_wait", &CLOSE_WAIT, close_wait.as_ref().ok()),
-            ("waiting", &WAITING, self.waiting.as_ref()),
+        let dumps: [(&str, Option<&Dump>); 3] = [
+            ("live", live.as_ref().ok()),
+            ("close_wait", close_wait.as_ref().ok()),
+            ("waiting", self.waiting.as_ref()),
         ];
-        let answered: Vec<_> = dumps
-            .into_iter()
-            .filter_map(|(name, states, dump)| dump.map(|dump| (name, states, dump)))
-            .collect();
+        let answered: Vec<_> =
+            dumps.into_iter().filter_map(|(name, dump)| dump.map(|dump| (name, dump))).collect();
         costs(&answered, families);
 
-        let tallies: Vec<_> =
-            answered.iter().map(|(_, states, dump)| (*states, &dump.tally.states)).collect();
-        families.push(states::family(&tallies));
-
-        let (mut cgroups, mut destinations) = (Cgroups::default(), Destinations::default());
-        for (_, _, dump) in &answered {
-            cgroups.add_all(&dump.tally.cgroups);
+        let mut destinations = Destinations::default();
+        for (_, dump) in &answered {
             destinations.add_all(&dump.tally.destinations);
         }
-        let counted: Vec<_> = answered.iter().flat_map(|(_, states, _)| *states).copied().collect();
         if let Some(ports) = ports {
             families.push(ports::size_family(ports));
             if answered.len() == dumps.len() {
@@ -129,15 +114,12 @@ impl Collector for SocketGauges {
             }
         }
 
-        let now = Instant::now();
-        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
-        families.push(self.owners.family(&cgroups, &counted, &mut names, now));
         if let Ok(dump) = &close_wait {
             let sockets = &dump.tally.close_wait;
             let answered = dump.began + dump.took;
-            families.push(self.since.family(sockets, &self.owners, &names, answered));
+            let mut owners = self.owners.lock().unwrap_or_else(PoisonError::into_inner);
+            families.push(self.since.family(sockets, &mut owners, answered));
         }
-        drop(names);
 
         ephemeral
             .map(drop)
@@ -151,8 +133,6 @@ impl Collector for SocketGauges {
 fn dump(states: &[TcpState], detail: Detail, ephemeral: Option<&LocalPorts>) -> Result<Dump> {
     let (at, began) = (SystemTime::now(), Instant::now());
     let tally = survey(states, detail, |tally: &mut SocketTally, socket| {
-        tally.states.add(socket);
-        tally.cgroups.add(socket);
         if let Some(ephemeral) = ephemeral {
             tally.destinations.add(socket, ephemeral);
         }
@@ -168,7 +148,7 @@ fn dump(states: &[TcpState], detail: Detail, ephemeral: Option<&LocalPorts>) -> 
 }
 
 /// Adds the duration of the lists and their age.
-fn costs(answered: &[(&str, &[TcpState], &Dump)], families: &mut Vec<ScrapeFamily>) {
+fn costs(answered: &[(&str, &Dump)], families: &mut Vec<ScrapeFamily>) {
     let mut took = ScrapeFamily::gauge(
         "tcpwatch_socket_dump_duration_seconds",
         "How long it took to list the sockets of this process's network namespace: those \
@@ -176,10 +156,9 @@ fn costs(answered: &[(&str, &[TcpState], &Dump)], families: &mut Vec<ScrapeFamil
     );
     let mut at = ScrapeFamily::gauge(
         "tcpwatch_socket_dump_timestamp_seconds",
-        "When they were listed, as Unix time: waiting sockets are listed again after 5 s, or after \
-         20 times what it took.",
+        "When they were listed, as Unix time: again after 5 s, or after 20 times what it took.",
     );
-    for (name, _, dump) in answered {
+    for (name, dump) in answered {
         took.add(&[("dump", name)], dump.took.as_secs_f64());
         let unix = dump.at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         at.add(&[("dump", name)], unix.as_secs_f64());

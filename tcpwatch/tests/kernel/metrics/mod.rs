@@ -1,6 +1,7 @@
 //! `tcpwatch serve` counts exactly what happens in a namespace of its own.
 
 mod connects;
+mod counted_sockets;
 mod durations;
 mod laboratory;
 mod list;
