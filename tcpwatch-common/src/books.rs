@@ -1,10 +1,13 @@
-//! The books about sockets: how many have entered each state and left it, by cgroup.
+//! The books: what is counted by cgroup, how many sockets have entered each state and left it, and what has become of
+//! connections.
 //!
 //! Producers: `tcpwatch-ebpf/src/count/books.rs`, which leaves a mark at each socket that it has counted, and counts an
-//! end only where there is a mark. Consumer: `tcpwatch/kernel/src/probe/books/`. There is a [`Cell`] for each cgroup on
-//! every CPU; their sum is what counts.
+//! end only where there is a mark. Consumer: `tcpwatch/kernel/src/probe/books/`. There is a [`Cell`] on every CPU for each
+//! cgroup and each kind of program that can interrupt another one; their sum is what counts.
 
-/// Places for states. Numbers are the kernel's, and the two below.
+use crate::counts::{BLOCK_WORDS, BLOCKS, Block, WORDS};
+
+/// Places for states. Numbers are the kernel's, and the two below. Place 0 is no state and counts nothing.
 pub const PLACES: usize = 16;
 
 /// A half-open connection: `TCP_NEW_SYN_RECV` in `include/net/tcp_states.h`.
@@ -13,43 +16,58 @@ pub const HALF_OPEN: u8 = 12;
 /// timer stays in its bucket (`tcp_timewait_state_process` in `net/ipv4/tcp_minisocks.c`). The kernel has no such number.
 pub const ORPHAN_FIN_WAIT_2: u8 = 14;
 
-/// Programs that may interrupt each other have words of their own: as many as there are [`crate::counts::Block`]s.
-pub const WRITERS: usize = 8;
-/// The writer that a walk through the sockets is; no program that counts in this block keeps these books.
-pub const WALKER: u32 = 7;
-
-/// First word of a writer: sockets that have left a state. Place 0 is no state and counts nothing.
+/// First word: sockets that have left a state.
 pub const LEFT: usize = 0;
-/// First word of a writer: sockets that have entered a state.
+/// First word: sockets that have entered a state.
 pub const ENTERED: usize = LEFT + PLACES;
-/// Words of a writer.
-const WRITER_WORDS: usize = ENTERED + PLACES;
-/// First word of a cell: sockets in a state that walks have come to.
-pub const WALKED: usize = WRITERS * WRITER_WORDS;
+/// First word: sockets that a walk has found in a state, and that were not counted.
+pub const FOUND: usize = ENTERED + PLACES;
+/// First word: those words of [`crate::counts`] that are counted by cgroup.
+pub const COUNTED: usize = FOUND + PLACES;
 /// Words of a cell.
-pub const CELL_WORDS: usize = WALKED + PLACES;
+pub const CELL_WORDS: usize = COUNTED + WORDS - BLOCK_WORDS;
 
-/// What is counted of a cgroup on a CPU. Words overflow: only differences mean something.
-pub type Cell = [u32; CELL_WORDS];
+/// What programs of one kind have counted of a cgroup on a CPU.
+pub type Cell = [u64; CELL_WORDS];
 
-/// Cgroups that have a cell of their own at most, unless user space sets another limit. The others are counted in cell
-/// 0, with sockets whose cgroup is not known.
-pub const MAX_CELLS: u32 = 4096;
+/// Cells at most. A cgroup for which there is no room is counted as cgroup 0, as are sockets whose cgroup is not known.
+pub const MAX_CELLS: u32 = 16_384;
+
+/// The key of the cell of a cgroup for programs of one kind. That of [`Block::Full`] is made first: a cgroup that has it
+/// is counted by itself.
+#[must_use]
+#[inline]
+#[expect(clippy::as_conversions, reason = "small to large, and From is not const")]
+pub const fn cell_key(cgroup: u32, writer: Block) -> u64 {
+    (cgroup as u64) << 8 | writer as u64
+}
+
+/// The cgroup of a cell.
+#[must_use]
+#[expect(clippy::as_conversions, clippy::cast_possible_truncation, reason = "the upper part of a key")]
+pub const fn cgroup_of(key: u64) -> u32 {
+    (key >> 8) as u32
+}
+
+/// The keys of all cells that a cgroup can have.
+pub fn cell_keys(cgroup: u32) -> impl Iterator<Item = u64> {
+    let first = cell_key(cgroup, Block::Full);
+    (first..).take(BLOCKS)
+}
 /// Marks of mini-sockets at most, unless user space sets another limit.
 pub const MAX_MARKS: u32 = 1 << 16;
 
-/// The word of a writer for a state, `first` being [`LEFT`] or [`ENTERED`].
-#[must_use]
-#[expect(clippy::as_conversions, reason = "small to large, and From is not const")]
-pub const fn word(writer: u32, first: usize, state: u32) -> usize {
-    (writer as usize & (WRITERS - 1)) * WRITER_WORDS + first + place(state)
-}
-
-/// Place of a state among those of a writer.
+/// Place of a state among others.
 #[must_use]
 #[expect(clippy::as_conversions, reason = "small to large, and From is not const")]
 pub const fn place(state: u32) -> usize {
     (state & 15) as usize
+}
+
+/// The word of a cell for a word of [`crate::counts`] from [`BLOCK_WORDS`] on.
+#[must_use]
+pub const fn counted(word: usize) -> usize {
+    COUNTED + word - BLOCK_WORDS
 }
 
 /// The mark of a mini-socket that is counted.

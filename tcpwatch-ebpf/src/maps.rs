@@ -128,8 +128,19 @@ pub(crate) static BURIALS: Array<Burial, { counts::BURIALS }> = Array::new();
 pub(crate) struct StateSince {
     /// 0 if it is not known.
     pub(crate) since_ns: u64,
-    /// Kernel state number; 0 in a value that is new.
+    /// Kernel state number; 0 in a value that is new. [`BY_WALK`] on top if it was not seen when it was entered.
     pub(crate) state: u64,
+}
+
+/// See [`StateSince::state`].
+const BY_WALK: u64 = 1 << 8;
+
+impl StateSince {
+    /// Of a socket that was found in its state, which it entered then at the latest.
+    #[inline(always)]
+    pub(crate) fn at_the_latest(since_ns: u64, state: u8) -> Self {
+        Self { since_ns, state: u64::from(state) | BY_WALK }
+    }
 }
 
 /// A mini-socket's timer has started; the last change of its full socket follows.
@@ -273,6 +284,7 @@ globals! {
     TCP_BYTES_RECEIVED: u32 = 0;
     NS_INUM: u32 = 0;
     TCP_SEGS_OUT: u32 = 0;
+    TCP_RCV_TSTAMP: u32 = 0;
     TCP_FASTOPEN_REQ: u32 = 0;
     SKC_COOKIE: u32 = 0;
     TIMER_FUNCTION: u32 = 0;

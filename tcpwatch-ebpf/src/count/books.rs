@@ -1,37 +1,38 @@
-//! Keeps the books about sockets, see [`tcpwatch_common::books`]: one more in the state that is entered, one less in the
-//! state that is left, in the cell of the socket's cgroup. What is left is what was marked when it was entered, so that
-//! a socket that was never counted is not taken away: one from before the start, or one whose begin was missed.
+//! Keeps the books, see [`tcpwatch_common::books`]: one more in the state that is entered, one less in the state that is
+//! left, in the cell of the socket's cgroup. What is left is what was marked when it was entered, so that a socket that
+//! was never counted is not taken away: one from before the start, or one whose begin was missed.
 //!
 //! A full socket has its mark in its storage, a mini-socket in a table. The functions that are not inlined have stacks of
 //! 32 bytes at most: programs on timers have no more to give.
 
 use aya_ebpf::{
-    bindings::BPF_F_NO_PREALLOC,
-    bindings::BPF_SK_STORAGE_GET_F_CREATE,
+    bindings::{BPF_F_NO_PREALLOC, BPF_SK_STORAGE_GET_F_CREATE},
     btf_maps::{Array, HashMap, PerCpuHashMap},
     helpers::bpf_ktime_get_ns,
     macros::btf_map,
 };
 use tcpwatch_common::{
+    KeptSocket,
     books::{
-        Cell, ENTERED, HALF_OPEN, LEFT, MAX_CELLS, MAX_MARKS, Mark, ORPHAN_FIN_WAIT_2, WALKED,
-        WALKER, place, word,
+        CELL_WORDS, Cell, ENTERED, FOUND, HALF_OPEN, LEFT, MAX_CELLS, MAX_MARKS, Mark,
+        ORPHAN_FIN_WAIT_2, cell_key, counted, place,
     },
-    state::{CLOSED, TIME_WAIT},
+    counts::Block,
+    state::{CLOSE_WAIT, CLOSED, FIN_WAIT_2, TIME_WAIT},
 };
 
 use crate::{
-    kernel::{AnyTcp, Seeded, Sock},
-    maps::CLOCKS,
+    kernel::{AnyTcp, Seeded, Sock, StorageIterator},
+    maps::{CLOCKS, SocketNotes, StateSince},
 };
 
 const BPF_NOEXIST: u64 = 1;
 /// Memory is taken when something is put in.
 const GROWS: usize = BPF_F_NO_PREALLOC as usize;
 
-/// What is counted, by the number of the cgroup.
+/// What is counted, by [`cell_key`]. User space makes those of cgroup 0.
 #[btf_map]
-static CELLS: PerCpuHashMap<u32, Cell, { MAX_CELLS as usize }, GROWS> = PerCpuHashMap::new();
+static CELLS: PerCpuHashMap<u64, Cell, { MAX_CELLS as usize }, GROWS> = PerCpuHashMap::new();
 
 /// What a cell is when it is made; a program's stack has no room for it.
 #[btf_map]
@@ -51,39 +52,74 @@ pub(crate) struct FullMark {
     pub(crate) cgroup: u32,
 }
 
-/// The cell of a cgroup; that of the unknown ones if there is no room.
-#[inline(always)]
-fn cell(cgroup: u32) -> Option<*mut u32> {
-    if let Some(cell) = CELLS.get_ptr_mut(cgroup) {
-        return Some(cell.cast());
+/// Something that is counted besides a change of state: a word of [`tcpwatch_common::counts`], and how much.
+pub(super) type Besides = (usize, u32);
+
+/// The cells that a walk through the sockets writes.
+const WALKER: Block = Block::Walk;
+
+/// Nothing.
+pub(super) const NOTHING: Besides = (0, 0);
+
+/// The cgroup that sockets of this one are counted as from now on: 0 if there is no room for it.
+#[inline(never)]
+fn admitted(cgroup: u32) -> u32 {
+    let key = cell_key(cgroup, Block::Full);
+    if CELLS.get_ptr(key).is_some() {
+        return cgroup;
     }
-    let empty = EMPTY_CELL.get_ptr(0)?;
+    make(key);
+    if CELLS.get_ptr(key).is_some() { cgroup } else { 0 }
+}
+
+#[inline(always)]
+fn make(key: u64) {
+    let Some(empty) = EMPTY_CELL.get_ptr(0) else { return };
     // SAFETY: the lookup returned a live value, which nothing writes.
     let empty = unsafe { &*empty };
     // Another CPU may be faster.
-    let _made = CELLS.insert(cgroup, empty, BPF_NOEXIST);
-    if let Some(cell) = CELLS.get_ptr_mut(cgroup) {
-        return Some(cell.cast());
+    let _made = CELLS.insert(key, empty, BPF_NOEXIST);
+}
+
+/// The cell of a cgroup for other programs than those on changes of state, made where that is admitted.
+#[inline(never)]
+fn later_cell(key: u64) -> u64 {
+    if CELLS.get_ptr(key & !0xff).is_none() {
+        return key & 0xff;
     }
-    CELLS.get_ptr_mut(0_u32).map(<*mut Cell>::cast)
+    make(key);
+    if CELLS.get_ptr(key).is_some() { key } else { key & 0xff }
+}
+
+/// Adds to up to three words of a cell: one to that of a state that is left and to that of one that is entered, where
+/// they are not 0, and `number` to another word.
+#[inline(never)]
+fn add(cgroup: u32, writer: u32, states: u32, word: u32, number: u32) {
+    let mut key = u64::from(cgroup) << 8 | u64::from(writer);
+    if CELLS.get_ptr(key).is_none() {
+        key = later_cell(key);
+    }
+    let Some(cell) = CELLS.get_ptr_mut(key).map(<*mut Cell>::cast::<u64>) else { return };
+    let states = opaque(states);
+    let (from, to) = (place(states), place(states >> 8));
+    if from != 0 {
+        add_to(cell, LEFT + from, 1);
+    }
+    if to != 0 {
+        add_to(cell, ENTERED + to, 1);
+    }
+    let word = opaque(word) as usize;
+    if word != 0 && word < CELL_WORDS {
+        add_to(cell, word, number.into());
+    }
 }
 
 #[inline(always)]
-fn add(cell: *mut u32, word: usize) {
-    // SAFETY: words are made from masked numbers and lie inside the cell, which the verifier checks.
+fn add_to(cell: *mut u64, word: usize, number: u64) {
+    // SAFETY: the word lies inside the cell, which the verifier checks.
     let word = unsafe { cell.add(word) };
     // SAFETY: a live word of this CPU, which only programs of one kind write; they never interrupt each other.
-    unsafe { *word = (*word).wrapping_add(1) };
-}
-
-/// A socket that is counted in the cell of `cgroup` goes from one state to another; 0 is none.
-#[inline(never)]
-fn shift(cgroup: u32, from: u32, to: u32, writer: u32) {
-    let writer = opaque(writer);
-    if let Some(cell) = cell(cgroup) {
-        add(cell, word(writer, LEFT, from));
-        add(cell, word(writer, ENTERED, to));
-    }
+    unsafe { *word += number };
 }
 
 /// The same number, of which the compiler knows nothing: otherwise it leaves out the mask that the verifier needs. Up to
@@ -94,19 +130,44 @@ fn opaque(number: u32) -> u32 {
     unsafe { (&raw const number).read_volatile() }
 }
 
-/// A full socket enters a state. `mark` lies in its storage.
+/// A socket that is counted in a cell goes from one state to another; 0 is none.
 #[inline(always)]
-pub(super) fn enters(sock: Sock, mark: *mut FullMark, state: u8, writer: u32) {
+fn shift(cgroup: u32, writer: Block, (from, to): (u32, u32), (word, number): Besides) {
+    let word = if number == 0 { 0 } else { counted(word) as u32 };
+    add(cgroup, writer as u32, from | to << 8, word, number);
+}
+
+/// Counts one of something for a cgroup: a word of [`tcpwatch_common::counts`].
+#[inline(always)]
+pub(super) fn count(cgroup: u32, writer: Block, word: usize) {
+    add(cgroup, writer as u32, 0, counted(word) as u32, 1);
+}
+
+/// A full socket enters a state. `mark` lies in its storage. Returns its cell.
+#[inline(always)]
+pub(super) fn enters(
+    sock: Sock,
+    mark: *mut FullMark,
+    state: u8,
+    besides: Besides,
+    writer: Block,
+) -> u32 {
     // SAFETY: the caller got it from the socket's storage, and changes of a socket are made one after the other.
     let before = unsafe { *mark };
     let to = if state == CLOSED { 0 } else { u32::from(state) };
-    if before.state == 0 && to == 0 {
-        return;
-    }
-    let cgroup = if before.state == 0 { cgroup_of(sock) } else { before.cgroup };
+    let cgroup = if before.state == 0 { admitted(cgroup_of(sock)) } else { before.cgroup };
     // SAFETY: as above.
     unsafe { *mark = FullMark { state: to, cgroup } };
-    shift(cgroup, before.state, to, writer);
+    shift(cgroup, writer, (before.state, to), besides);
+    cgroup
+}
+
+/// Something is counted of a full socket that has no mark and gets none. Returns its cell.
+#[inline(always)]
+pub(super) fn passes(sock: Sock, besides: Besides, writer: Block) -> u32 {
+    let cgroup = cgroup_of(sock);
+    shift(cgroup, writer, (0, 0), besides);
+    cgroup
 }
 
 /// Number of a full socket's cgroup; 0 if it is not known.
@@ -127,25 +188,38 @@ fn now() -> u64 {
     unsafe { bpf_ktime_get_ns() }
 }
 
-/// A mini-socket enters a state.
-#[inline(never)]
-pub(super) fn mini_enters(timer: u64, cgroup: u32, state: u32, writer: u32) {
-    let mark = Mark::new(cgroup, state, now());
-    if MARKS.insert(timer, mark, BPF_NOEXIST).is_err() {
-        // What a missed end has left, or a walk has found before; or there is no room.
-        let Some(before) = MARKS.get_ptr_mut(timer) else { return };
-        // SAFETY: the lookup returned a live value, and a mini-socket's events happen one after the other.
-        let old = unsafe { *before };
-        // SAFETY: as above.
-        unsafe { *before = mark };
-        shift(old.cgroup, old.state(), 0, writer);
+/// Marks a mini-socket, over what a missed end has left, or a walk has found before. `false` if there is no room.
+#[inline(always)]
+fn mark(timer: u64, mark: Mark, writer: Block) -> bool {
+    if MARKS.insert(timer, mark, BPF_NOEXIST).is_ok() {
+        return true;
     }
-    shift(cgroup, 0, state, writer);
+    let Some(before) = MARKS.get_ptr_mut(timer) else { return false };
+    // SAFETY: the lookup returned a live value, and a mini-socket's events happen one after the other.
+    let old = unsafe { *before };
+    // SAFETY: as above.
+    unsafe { *before = mark };
+    shift(old.cgroup, writer, (old.state(), 0), NOTHING);
+    true
+}
+
+/// A mini-socket enters a state, and is counted in this cell.
+#[inline(never)]
+pub(super) fn mini_enters(timer: u64, cgroup: u32, state: u32, writer: Block) {
+    if mark(timer, Mark::new(cgroup, state, now()), writer) {
+        shift(cgroup, writer, (0, state), NOTHING);
+    }
+}
+
+/// The same for a half-open connection of a listener in this cgroup.
+#[inline(always)]
+pub(super) fn request_enters(timer: u64, cgroup: u32) {
+    mini_enters(timer, admitted(cgroup), HALF_OPEN.into(), Block::Mini);
 }
 
 /// A mini-socket leaves its state. Returns its mark, as one word; 0 if it was not counted.
 #[inline(never)]
-pub(super) fn mini_leaves(timer: u64, writer: u32) -> u64 {
+pub(super) fn mini_leaves(timer: u64, writer: Block) -> u64 {
     let Some(mark) = MARKS.get_ptr(timer) else { return 0 };
     // SAFETY: the lookup returned a live value.
     let taken = unsafe { mark.cast::<u64>().read() };
@@ -153,11 +227,11 @@ pub(super) fn mini_leaves(timer: u64, writer: u32) -> u64 {
         return 0;
     }
     let mark = Mark::from_word(taken);
-    shift(mark.cgroup, mark.state(), 0, writer);
+    shift(mark.cgroup, writer, (mark.state(), 0), NOTHING);
     taken
 }
 
-/// A walk has come to a socket: it is counted if it was not, and that it was met.
+/// A walk has come to a socket: it is counted if it was not.
 #[inline(always)]
 pub(crate) fn meet(socket: AnyTcp) {
     match socket.seeded() {
@@ -178,33 +252,48 @@ fn meet_full(sock: Sock) {
     }
     let Some(kept) = sock.storage(&CLOCKS, BPF_SK_STORAGE_GET_F_CREATE.into()) else { return };
     // SAFETY: the helper returned a live value.
-    let mark = unsafe { &raw mut (*kept).mark };
-    // SAFETY: as above.
-    if unsafe { (*mark).state } == 0 {
-        enters(sock, mark, state, WALKER);
+    let kept = unsafe { &mut *kept };
+    if kept.mark.state != 0 {
+        return;
     }
-    // SAFETY: as above.
-    let mark = unsafe { *mark };
-    if let Some(cell) = cell(mark.cgroup) {
-        add(cell, WALKED + place(mark.state));
-    }
+    let cgroup = admitted(cgroup_of(sock));
+    kept.mark = FullMark { state: state.into(), cgroup };
+    kept.clock = at_the_latest(sock, state);
+    found(cgroup, state.into());
+}
+
+/// When it entered its state, at the latest. CLOSE_WAIT and FIN_WAIT_2 are entered by a segment with an acknowledgment.
+#[inline(always)]
+fn at_the_latest(sock: Sock, state: u8) -> StateSince {
+    let by_segment = state == CLOSE_WAIT || state == FIN_WAIT_2;
+    let passed = if by_segment { sock.as_tcp().map_or(0, |tcp| tcp.acknowledged_ago()) } else { 0 };
+    StateSince::at_the_latest(now().saturating_sub(passed), state)
+}
+
+#[inline(always)]
+fn found(cgroup: u32, state: u32) {
+    add(cgroup, WALKER as u32, 0, (FOUND + place(opaque(state))) as u32, 1);
 }
 
 /// Nothing locks a mini-socket: it may end at this moment. Its mark is made first; if its timer is then disarmed, the
 /// program on it may have come before the mark, which is taken back.
 #[inline(always)]
 fn meet_mini(socket: AnyTcp, timer: u64, state: u32) {
-    if MARKS.get_ptr(timer).is_none() {
-        mini_enters(timer, 0, state, WALKER);
-    }
-    if !socket.timer_is_armed() {
-        mini_leaves(timer, WALKER);
+    if MARKS.get_ptr(timer).is_some() || !mark(timer, Mark::new(0, state, now()), WALKER) {
         return;
     }
-    let Some(mark) = MARKS.get_ptr(timer) else { return };
-    // SAFETY: the lookup returned a live value.
-    let mark = unsafe { *mark };
-    if let Some(cell) = cell(mark.cgroup) {
-        add(cell, WALKED + place(mark.state()));
+    found(0, state);
+    if !socket.timer_is_armed() {
+        mini_leaves(timer, WALKER);
+    }
+}
+
+/// Lists a full socket that is counted.
+#[inline(always)]
+pub(crate) fn list(context: &StorageIterator) {
+    let Some(SocketNotes { clock, mark }) = context.value() else { return };
+    if mark.state != 0 {
+        let FullMark { state, cgroup } = mark;
+        context.write(&KeptSocket { since_ns: clock.since_ns, cgroup, state });
     }
 }

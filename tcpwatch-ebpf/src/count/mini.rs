@@ -26,9 +26,6 @@ use crate::{
 const BPF_NOEXIST: u64 = 1;
 const BPF_EXIST: u64 = 2;
 
-/// Of the words that these programs write.
-const WRITER: u32 = Block::Mini as u32;
-
 /// The longest time from a cancel to the start that moves the timer: both are made with interrupts
 /// off (`__mod_timer`). Later it is another mini-socket at the same address.
 const MOVED_WITHIN_NS: u64 = 250_000;
@@ -58,18 +55,13 @@ pub(crate) fn event(
         ClockStep::RunsAnew => {
             let cgroup = Mark::from_word(pending.mark).cgroup;
             runs_anew(pending, mini.state(), words);
-            books::mini_enters(timer.address(), cgroup, counted_as(is_request, mini), WRITER);
+            books::mini_enters(timer.address(), cgroup, counted_as(is_request, mini), Block::Mini);
         }
         ClockStep::Begins => {
             settle(pending, words);
             if is_request {
                 words.adder()(transition(LISTEN, SYN_RECV), 1);
-                books::mini_enters(
-                    timer.address(),
-                    mini.common.listener().cgroup(),
-                    HALF_OPEN.into(),
-                    WRITER,
-                );
+                books::request_enters(timer.address(), mini.common.listener().cgroup());
             } else {
                 born(timer, mini);
             }
@@ -109,7 +101,7 @@ fn counted_as(is_request: bool, mini: MiniCopy<'_>) -> u32 {
 /// It leaves its state, until its timer runs anew.
 #[inline(always)]
 fn leaves(pending: &mut Pending, timer: Timer, is_request: bool, mini: MiniCopy<'_>) {
-    pending.mark = books::mini_leaves(timer.address(), WRITER);
+    pending.mark = books::mini_leaves(timer.address(), Block::Mini);
     if pending.mark == 0 && !is_request {
         ends_before_note_is_taken(timer, mini);
     }
@@ -166,7 +158,8 @@ fn settle(pending: &mut Pending, mut words: BlockWords) {
     if pending.timer == 0 {
         return;
     }
-    pending.settle(&mut words.adder());
+    let reason = pending.settle(&mut words.adder());
+    books::count(Mark::from_word(pending.mark).cgroup, Block::Mini, reason);
     if pending.kept != 0 {
         take_out(pending.timer, &mut words);
     }

@@ -22,21 +22,27 @@ pub(crate) struct TcpIterator {
 
 /// `struct bpf_iter_meta` (`include/linux/bpf.h`), as far as it is read.
 #[repr(C)]
-struct IteratorMeta {
+pub(super) struct IteratorMeta {
     seq: *mut seq_file,
 }
 
 impl TcpIterator {
-    /// Writes a value to the reader's file. One that does not fit is asked for again (`bpf_seq_read` in
-    /// `kernel/bpf/bpf_iter.c`).
+    /// Writes a value to the reader's file.
     #[inline(always)]
     pub(crate) fn write<T: Copy>(&self, value: &T) {
-        // SAFETY: the kernel's pointer to what belongs to this iterator is never null.
-        let file = unsafe { (*self.meta).seq };
-        // SAFETY: the value is as large as it is said to be.
-        unsafe {
-            bpf_seq_write(file, (&raw const *value).cast(), size_of::<T>() as u32);
-        }
+        write(self.meta, value);
+    }
+}
+
+/// Writes a value to the file of an iterator's reader. One that does not fit is asked for again (`bpf_seq_read` in
+/// `kernel/bpf/bpf_iter.c`).
+#[inline(always)]
+pub(super) fn write<T: Copy>(meta: *const IteratorMeta, value: &T) {
+    // SAFETY: the kernel's pointer to what belongs to this iterator is never null.
+    let file = unsafe { (*meta).seq };
+    // SAFETY: the value is as large as it is said to be.
+    unsafe {
+        bpf_seq_write(file, (&raw const *value).cast(), size_of::<T>() as u32);
     }
 }
 

@@ -13,6 +13,7 @@ mod mini;
 mod packet;
 mod segment;
 mod sock;
+mod storage_iterator;
 mod task;
 mod write_timer;
 
@@ -32,6 +33,7 @@ pub(crate) use mini::{MiniCopy, Request, Timer, are_watched};
 pub(crate) use packet::{Between, Packet, interface};
 pub(crate) use segment::SkBuff;
 pub(crate) use sock::{AnySock, SOCK_DEAD, SOCK_DONE, Sock, TcpSock};
+pub(crate) use storage_iterator::StorageIterator;
 pub(crate) use task::TaskStruct;
 pub(crate) use write_timer::Due;
 

@@ -34,7 +34,7 @@ use aya::{
     programs::{BtfTracePoint, Program, ProgramError, ProgramFd},
 };
 
-use books::BookMaps;
+use books::BookParts;
 pub use books::Books;
 pub use counts::{Counting, Counts};
 pub use dialect::Dialect;
@@ -319,23 +319,25 @@ impl Task<'_> {
             return Ok(None);
         }
         let blocks = take_map(ebpf, "COUNTS")?;
+        let cells = books::BookCells::new(take_map(ebpf, "CELLS")?)?;
         let open = (take_map(ebpf, "PENDING")?, take_map(ebpf, "AWAITING")?);
-        Ok(Some(Counts::new(blocks, open, self.room)))
+        Ok(Some(Counts::new(blocks, cells, open, self.room)))
     }
 
-    /// The books about sockets, and the program that walks through them.
+    /// The books about sockets, and the programs that list them and walk through them.
     fn take_books(
         &self,
         ebpf: &mut Ebpf,
         layout: &KernelLayout,
-    ) -> Result<Option<(BookMaps, u32)>, ProbeError> {
+    ) -> Result<Option<BookParts>, ProbeError> {
         if !self.counts() {
             return Ok(None);
         }
         if let Err(error) = books::load(ebpf, &layout.btf) {
             tracing::warn!("sockets from before the start are not counted: {error}");
         }
-        Ok(Some(((take_map(ebpf, "CELLS")?, take_map(ebpf, "MARKS")?), books::marks_room())))
+        let kept = books::KeptSockets::open(ebpf, &layout.btf);
+        Ok(Some(BookParts { marks: take_map(ebpf, "MARKS")?, kept }))
     }
 
     fn needs_minis(&self) -> bool {
@@ -354,9 +356,9 @@ impl Task<'_> {
 }
 
 /// The programs, which the books' walks use as long as they are attached.
-fn shared(ebpf: Ebpf, books: Option<(BookMaps, u32)>) -> (Arc<Mutex<Ebpf>>, Option<Books>) {
+fn shared(ebpf: Ebpf, books: Option<BookParts>) -> (Arc<Mutex<Ebpf>>, Option<Books>) {
     let ebpf = Arc::new(Mutex::new(ebpf));
-    let books = books.map(|(maps, room)| Books::new(maps, room, Arc::downgrade(&ebpf)));
+    let books = books.map(|parts| Books::new(parts, &ebpf));
     (ebpf, books)
 }
 

@@ -1,25 +1,26 @@
-//! Reads the kernel side's books about sockets ([`tcpwatch_common::books`]), and sends a program through all sockets,
-//! which enters those that are missing.
+//! Reads the kernel side's books ([`tcpwatch_common::books`]), lists the sockets that are in them, and sends a program
+//! through all sockets, which enters those that are missing.
 
+mod cells;
+mod kept;
 mod walk;
 
 use std::{
-    collections::BTreeMap,
     fs,
-    sync::{Mutex, Weak},
+    sync::{Arc, Mutex, Weak},
 };
 
 use aya::{
     Ebpf,
-    maps::{HashMap, MapData, MapError, PerCpuHashMap},
+    maps::{HashMap, MapData, MapError},
 };
-use tcpwatch_common::books::{
-    CELL_WORDS, Cell, ENTERED, LEFT, MAX_CELLS, MAX_MARKS, Mark, PLACES, WALKED, WALKER, WRITERS,
-    place, word,
-};
+use tcpwatch_common::books::{MAX_MARKS, Mark};
 
 use crate::clock;
 
+pub use cells::{BookCells, CELLS_ROOM, Cells, left_and_entered, sockets};
+pub(super) use kept::PROGRAM as LISTS_KEPT;
+pub use kept::{KeptSockets, ListError};
 pub(super) use walk::load;
 pub use walk::{WalkError, Walker};
 
@@ -31,59 +32,12 @@ pub(super) fn marks_room() -> u32 {
 
 const MAX_TIME_WAIT: &str = "/proc/sys/net/ipv4/tcp_max_tw_buckets";
 
-/// What has become of the sockets of one cgroup, in each place of [`tcpwatch_common::books`]. Numbers overflow: only
-/// differences mean something.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Balance {
-    /// Sockets that have entered a state.
-    pub entered: [u32; PLACES],
-    /// Sockets that have left it.
-    pub left: [u32; PLACES],
-    /// Those of the former that a walk has found.
-    pub found: [u32; PLACES],
-    /// Sockets in it that walks have come to.
-    pub walked: [u32; PLACES],
-}
-
-impl Balance {
-    fn add(&mut self, cell: &Cell) {
-        for state in 0..16 {
-            let place = place(state);
-            let of = |word: usize| cell.get(word).copied().unwrap_or_default();
-            let sum = |numbers: &mut [u32; PLACES], more: u32| {
-                if let Some(number) = numbers.get_mut(place) {
-                    *number = number.wrapping_add(more);
-                }
-            };
-            for writer in (0_u32..).take(WRITERS) {
-                sum(&mut self.entered, of(word(writer, ENTERED, state)));
-                sum(&mut self.left, of(word(writer, LEFT, state)));
-            }
-            sum(&mut self.found, of(word(WALKER, ENTERED, state)));
-            sum(&mut self.walked, of(WALKED + place));
-        }
-    }
-
-    /// Sockets that are in this place now.
-    #[must_use]
-    pub fn sockets(&self, place: usize) -> i64 {
-        let of = |numbers: &[u32; PLACES]| numbers.get(place).copied().unwrap_or_default();
-        of(&self.entered).wrapping_sub(of(&self.left)).cast_signed().into()
-    }
-}
-
-/// The maps that they are in.
-pub(super) type BookMaps = (PerCpuHashMap<MapData, u32, Cell>, HashMap<MapData, u64, u64>);
-
-/// Balances by the number of the cgroup, 0 for those without a known one.
-pub type Balances = BTreeMap<u32, Balance>;
-
-/// The kernel side's books about sockets.
+/// What is in the kernel side's books.
 pub struct Books {
-    /// What is counted of each cgroup.
-    pub cells: BookCells,
     /// The marks of mini-sockets.
     pub marks: Marks,
+    /// The way to list full sockets, or why there is none.
+    pub kept: Result<KeptSockets, ListError>,
     /// The way to walk through the sockets.
     pub walker: Walker,
 }
@@ -95,32 +49,18 @@ pub struct Marks {
     pub room: u32,
 }
 
-/// What is counted of each cgroup.
-pub struct BookCells(PerCpuHashMap<MapData, u32, Cell>);
-
-/// Cgroups that there is room for.
-pub const CELLS_ROOM: u32 = MAX_CELLS;
-
-impl Books {
-    pub(super) fn new((cells, marks): BookMaps, marks_room: u32, ebpf: Weak<Mutex<Ebpf>>) -> Self {
-        let marks = Marks { map: marks, room: marks_room };
-        Self { cells: BookCells(cells), marks, walker: Walker::new(ebpf) }
-    }
+/// What books are made of, as long as the programs have not found their place.
+pub(super) struct BookParts {
+    pub(super) marks: HashMap<MapData, u64, u64>,
+    pub(super) kept: Result<KeptSockets, ListError>,
 }
 
-impl BookCells {
-    /// The balances of all cgroups: two system calls for each, whatever the number of sockets.
-    ///
-    /// # Errors
-    /// If the map cannot be read.
-    pub fn read(&self) -> Result<Balances, MapError> {
-        let mut balances = Balances::new();
-        for cell in &self.0 {
-            let (cgroup, cells) = cell?;
-            let balance = balances.entry(cgroup).or_default();
-            cells.iter().for_each(|cell| balance.add(cell));
-        }
-        Ok(balances)
+impl Books {
+    pub(super) fn new(parts: BookParts, ebpf: &Arc<Mutex<Ebpf>>) -> Self {
+        let BookParts { marks, kept } = parts;
+        let programs: Weak<_> = Arc::downgrade(ebpf);
+        let marks = Marks { map: marks, room: marks_room() };
+        Self { marks, kept, walker: Walker::new(programs) }
     }
 }
 
@@ -145,5 +85,3 @@ impl Marks {
         Ok(stale.into_iter().map(|(_, mark)| mark).collect())
     }
 }
-
-const _: () = assert!(CELL_WORDS.is_multiple_of(2), "values of maps are multiples of eight bytes");
