@@ -76,7 +76,7 @@ pub(crate) fn run(
         banner(&plan, live.probes());
         // Serves until it is dropped.
         let _serving = if let Some(web) = web {
-            let serving = serve::start(web, live.probes(), None, sandbox)?;
+            let serving = serve::start(web, live.probes(), (None, DEFAULT_CGROUP_SERIES), sandbox)?;
             confine::say_lost(sandbox, live.probes());
             Some(serving)
         } else {

@@ -1,5 +1,5 @@
 //! Metrics for Prometheus, and the server for them ([`web`]). Each [`Collector`](collector::Collector) reads one source
-//! (the kernel side's maps, `sock_diag`, `/proc`) at each scrape and returns finished
+//! (the kernel side's maps, `sock_diag`, `/proc`) at each scrape or in the background and returns finished
 //! [`ScrapeFamily`](family::ScrapeFamily)s; nothing is kept between scrapes except what must not decrease.
 
 #![deny(unsafe_code)]
@@ -11,6 +11,7 @@ pub mod counted;
 pub mod family;
 pub mod gauges;
 pub mod kernel;
+pub mod namespaces;
 pub mod page;
 pub mod probes;
 pub mod process;

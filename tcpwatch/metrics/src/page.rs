@@ -11,13 +11,16 @@ use std::{
 use anyhow::{Result, anyhow};
 use prometheus::{TextEncoder, proto::MetricFamily};
 use tcpwatch_core::event::Netns;
-use tcpwatch_kernel::probe::Probes;
+use tcpwatch_kernel::{
+    probe::Probes,
+    source::{cgroups::CgroupNames, snapshot::SnapshotScope},
+};
 
 use super::{
     background::{AskedBefore, Chores},
-    counted::CountedSockets,
-    gauges::{self, Gauges},
-    kernel::Kernel,
+    counted::{CgroupSeries, CountedSockets},
+    gauges::{overflows::Overflows, slots::Overflow},
+    namespaces::{NamespaceGauges, NamespaceOverflows},
     probes::ProbeHealth,
     process::ProcessCollector,
 };
@@ -41,32 +44,42 @@ impl MetricsPage {
     }
 
     /// A page with everything: the kernel side's counts (taken from `probes`) of `netns` or of all network namespaces,
-    /// the gauges, and tcpwatch's own metrics.
+    /// with series of their own for so many cgroups, the gauges, and tcpwatch's own metrics.
     ///
     /// # Errors
     /// If `/proc` cannot be read.
-    pub fn of(probes: &mut Probes, netns: Option<Netns>, server: Counters) -> Result<Self> {
+    pub fn of(
+        probes: &mut Probes,
+        (netns, cgroups): (Option<Netns>, usize),
+        server: Counters,
+    ) -> Result<Self> {
         let mut collectors: Vec<Box<dyn Collector>> = Vec::new();
-        if let Some(counts) = probes.counts.take() {
-            collectors.push(Box::new(Kernel::new(counts, netns)));
-        }
-        let Gauges { listed, quick, labels } = gauges::collectors();
+        let names = Arc::new(Mutex::new(CgroupNames::new()));
+        let (cgroup, overflows) = (Overflow::default(), NamespaceOverflows::default());
         let mut chores = Vec::new();
-        if let Some(books) = probes.books.take() {
+        if let (Some(counts), Some(books)) = (probes.counts.take(), probes.books.take()) {
+            let (names, overflow) = (Arc::clone(&names), Arc::clone(&cgroup));
+            let series = CgroupSeries { names, most: cgroups, overflow };
             let losses = Arc::clone(&probes.losses);
-            let (counted, walks) = CountedSockets::new(books, netns, losses, labels);
+            let (counted, of_sockets) = CountedSockets::new(counts, books, netns, losses, series);
             collectors.push(Box::new(counted));
-            chores.push(walks);
+            chores.extend(of_sockets);
         }
-        for collector in listed {
-            let (asked, chore) = AskedBefore::new(collector);
-            collectors.push(Box::new(asked));
-            chores.push(chore);
-        }
-        collectors.extend(quick);
+        let scope = netns.map_or(SnapshotScope::Every, SnapshotScope::Only);
+        let namespaces = NamespaceGauges::new(scope, &names, &overflows);
+        let (asked, chore) = AskedBefore::new(Box::new(namespaces));
+        collectors.push(Box::new(asked));
+        chores.push(chore);
+        let NamespaceOverflows { netns, listener, destination } = overflows;
         collectors.push(Box::new(ProbeHealth::new(probes)));
         collectors.push(Box::new(ProcessCollector::new()?));
         collectors.push(Box::new(server));
+        collectors.push(Box::new(Overflows(vec![
+            ("cgroup", cgroup),
+            ("netns", netns),
+            ("local_port", listener),
+            ("remote_address", destination),
+        ])));
         Ok(Self { chores: Mutex::new(Some(Chores::new(chores))), ..Self::new(collectors) })
     }
 

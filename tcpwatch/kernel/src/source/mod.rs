@@ -9,6 +9,7 @@ pub mod container_names;
 pub mod containers;
 pub mod foreign;
 pub mod inquirer;
+pub mod kept_namespaces;
 pub mod local_ports;
 pub mod netstat;
 pub mod recording;

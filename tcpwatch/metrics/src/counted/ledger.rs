@@ -1,27 +1,25 @@
-//! What is believed: the kernel side's books, and what walks have found to be wrong in them.
+//! How many sockets there are: what the kernel side has counted, and what lists have found to be wrong in it.
 
 use std::{
     collections::BTreeMap,
-    sync::{Mutex, PoisonError},
-    time::{Duration, Instant, SystemTime},
+    sync::Arc,
+    time::{Duration, SystemTime},
 };
 
-use anyhow::{Context as _, Result};
-use tcpwatch_common::books::{Mark, PLACES, place};
-use tcpwatch_kernel::{
-    probe::{
-        Books,
-        books::{Balance, Balances, BookCells, Marks, Walker},
-    },
-    source::snapshot::{SnapshotScope, Visited},
+use anyhow::Result;
+use tcpwatch_common::books::{Cell, FOUND, PLACES};
+use tcpwatch_kernel::probe::books::{CELLS_ROOM, Cells};
+
+use super::{
+    aged::{Aged, unix},
+    labels::CgroupLabels,
+    rows::{self, Row, Rows},
+    states::{LABELS, is_mini},
+    tally::Tally,
 };
+use crate::{family::ScrapeFamily, kernel::number};
 
-use super::states::is_mini;
-
-/// Sockets by cgroup and place.
-pub(super) type Rows = BTreeMap<u32, [i64; PLACES]>;
-
-/// The cost and the reach of a walk.
+/// The cost and the reach of a walk through all sockets.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct BookWalk {
     pub(super) at: SystemTime,
@@ -30,225 +28,196 @@ pub(super) struct BookWalk {
     pub(super) skipped: usize,
 }
 
-/// What is believed at a moment.
+/// What is known besides the cells.
 #[derive(Debug)]
-pub(super) struct Stand {
-    pub(super) sockets: Rows,
-    pub(super) missing: u64,
-    pub(super) surplus: u64,
-    pub(super) unmet: u64,
-    pub(super) last: Option<BookWalk>,
-}
-
-/// What walks have found.
-#[derive(Debug, Default)]
-struct WalkFindings {
-    /// Is to be added.
+pub(super) struct Ledger {
+    /// Is to be added to what the cells say.
     corrections: Rows,
-    /// Sockets that the first walk found: from before the start.
+    /// Sockets that the first walk has found: from before the start.
     first: Option<u64>,
     missing: u64,
     surplus: u64,
-    unmet: u64,
-    last: Option<BookWalk>,
-}
-
-/// The books and their corrections.
-pub(super) struct Ledger {
-    cells: BookCells,
-    marks: Mutex<Marks>,
-    walker: Walker,
-    found: Mutex<WalkFindings>,
+    walk: Option<BookWalk>,
+    aged: Option<Aged>,
     marks_room: u32,
 }
 
-/// No mini-socket stays in its state for longer than this without an event of its timer: TIME_WAIT and an orphan's
-/// FIN_WAIT_2 last 60 s at most (`TCP_TIMEWAIT_LEN`), the last pause of a half-open connection's timer is 120 s
-/// (`TCP_RTO_MAX`); a timer wheel adds an eighth.
-const MINI_AT_MOST: Duration = Duration::from_secs(180);
-
 impl Ledger {
-    pub(super) fn new(books: Books) -> Self {
-        let Books { cells, marks, walker } = books;
-        let marks_room = marks.room;
-        Self { cells, marks: Mutex::new(marks), walker, found: Mutex::default(), marks_room }
-    }
-
-    pub(super) const fn marks_room(&self) -> u32 {
-        self.marks_room
-    }
-
-    /// What is believed now; `None` before the first walk.
-    pub(super) fn stand(&self) -> Result<Option<Stand>> {
-        let balances = self.read()?;
-        let found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(first) = found.first else { return Ok(None) };
-        let sockets = rows(&balances, &found.corrections);
-        let missing = (found.missing + met(&balances)).saturating_sub(first);
-        let WalkFindings { surplus, unmet, last, .. } = *found;
-        Ok(Some(Stand { sockets, missing, surplus, unmet, last }))
-    }
-
-    fn read(&self) -> Result<Balances> {
-        self.cells.read().context("cannot read the kernel side's books about sockets")
-    }
-
-    /// Goes through all sockets in the scope. Returns those that are counted and were not met, by cgroup and place.
-    pub(super) fn walk(&self, scope: SnapshotScope) -> Result<Rows> {
-        let (at, began) = (SystemTime::now(), Instant::now());
-        let before = self.read()?;
-        let reach: Visited =
-            self.walker.walk(scope).context("sockets are not compared with what is counted")?;
-        let after = self.read()?;
-        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
-        found.last = Some(BookWalk {
-            at,
-            took: began.elapsed(),
-            walked: reach.namespaces.len(),
-            skipped: reach.skipped.len(),
-        });
-        if found.first.is_none() {
-            found.first = Some(met(&after));
+    /// With room for so many marks of mini-sockets.
+    pub(super) const fn new(marks_room: u32) -> Self {
+        Self {
+            corrections: Rows::new(),
+            first: None,
+            missing: 0,
+            surplus: 0,
+            walk: None,
+            aged: None,
+            marks_room,
         }
-        let mut unmet = Rows::new();
-        for (cgroup, after) in &after {
-            let before = before.get(cgroup).copied().unwrap_or_default();
-            let corrected = found.corrections.get(cgroup).copied().unwrap_or_default();
-            let row = unmet.entry(*cgroup).or_default();
-            for (place, (number, corrected)) in row.iter_mut().zip(corrected).enumerate() {
-                *number = not_met(place, (&before, after), corrected);
-            }
-        }
-        found.unmet = surplus(&unmet);
-        Ok(unmet)
     }
 
-    /// Takes away what neither of two walks has met.
-    pub(super) fn correct(&self, (first, second): (&Rows, &Rows)) {
-        let mut unmet = first.clone();
-        for (cgroup, row) in &mut unmet {
-            let again = second.get(cgroup).copied().unwrap_or_default();
-            row.iter_mut().zip(again).for_each(|(number, again)| *number = (*number).min(again));
-        }
-        self.apply(&unmet, |number| number.max(0));
+    pub(super) const fn corrections(&self) -> &Rows {
+        &self.corrections
     }
 
-    /// Where more were met than are counted, sockets were taken away that do exist: they are back.
-    pub(super) fn restore(&self, unmet: &Rows) {
-        self.apply(unmet, |number| number.min(0));
+    /// A walk was made, or failed. What later ones find was missing in the books.
+    pub(super) fn walked(&mut self, walk: Option<BookWalk>, cells: &Cells) {
+        let found = found(cells);
+        let before = *self.first.get_or_insert(found);
+        self.missing += found.saturating_sub(before);
+        self.first = Some(found);
+        self.walk = walk.or(self.walk);
     }
 
-    fn apply(&self, rows: &Rows, part: impl Fn(i64) -> i64) {
-        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
-        for (cgroup, row) in rows {
-            for (place, number) in row.iter().enumerate() {
-                found.take_away(*cgroup, place, part(*number));
+    /// A list of full sockets was made.
+    pub(super) fn listed(&mut self, aged: Aged) {
+        self.aged = Some(aged);
+    }
+
+    /// Takes surplus sockets away, and adds those that are missing.
+    pub(super) fn correct(&mut self, surplus: &Rows) {
+        for (cgroup, row) in surplus {
+            for (place, number) in row.iter().enumerate().filter(|(_, number)| **number != 0) {
+                rows::add(&mut self.corrections, *cgroup, place, -number);
+                self.surplus += (*number).max(0).unsigned_abs();
+                self.missing += (*number).min(0).unsigned_abs();
             }
         }
     }
 
-    /// Takes away mini-sockets whose ends were missed.
-    pub(super) fn sweep(&self) -> Result<()> {
-        let mut marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner);
-        let limit = u64::try_from(MINI_AT_MOST.as_nanos()).unwrap_or(u64::MAX);
-        let stale: Vec<Mark> =
-            marks.sweep(limit).context("cannot read the marks of mini-sockets")?;
-        drop(marks);
-        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
-        for mark in stale {
-            found.take_away(mark.cgroup, place(mark.state()), 1);
+    /// Has a cgroup no sockets?
+    pub(super) fn is_empty(&self, cgroup: u32, cell: &Cell) -> bool {
+        let corrected = self.corrections.get(&cgroup).copied().unwrap_or_default();
+        let counted = |place| tcpwatch_kernel::probe::books::sockets(cell, place);
+        corrected.iter().enumerate().skip(1).all(|(place, more)| counted(place) + more == 0)
+    }
+
+    /// A cgroup is counted no longer.
+    pub(super) fn forget(&mut self, cgroup: u32) {
+        self.corrections.remove(&cgroup);
+    }
+
+    /// Adds the metrics about sockets, as soon as those from before the start have been found.
+    pub(super) fn collect(
+        &self,
+        tally: &Tally,
+        covers: &str,
+        families: &mut Vec<ScrapeFamily>,
+    ) -> Result<()> {
+        anyhow::ensure!(self.first.is_some(), "sockets from before the start are still looked for");
+        let cells = &tally.counted().cells;
+        let mut sockets = rows::of(cells);
+        for (cgroup, row) in &self.corrections {
+            row.iter().enumerate().for_each(|(place, more)| {
+                rows::add(&mut sockets, *cgroup, place, *more);
+            });
         }
+        families.push(by_state(&sockets, covers));
+        families.push(by_cgroup(&sockets, tally.labels(), covers));
+        families.extend(self.aged.iter().flat_map(|aged| aged.families(tally.labels(), covers)));
+        families.extend(self.tables(&sockets));
+        families.push(self.drift());
+        families.extend(self.walk.iter().flat_map(walk));
         Ok(())
     }
-}
 
-impl WalkFindings {
-    fn take_away(&mut self, cgroup: u32, place: usize, number: i64) {
-        if number == 0 {
-            return;
-        }
-        if let Some(correction) = self.corrections.entry(cgroup).or_default().get_mut(place) {
-            *correction -= number;
-        }
-        self.surplus += number.max(0).unsigned_abs();
-        self.missing += number.min(0).unsigned_abs();
+    fn tables(&self, sockets: &Rows) -> [ScrapeFamily; 2] {
+        let minis = |row: &Row| -> i64 {
+            row.iter().enumerate().filter(|(place, _)| is_mini(*place)).map(|(_, count)| count).sum()
+        };
+        let marks: i64 = sockets.values().map(minis).sum();
+        let cgroups = number(u64::try_from(sockets.len()).unwrap_or(u64::MAX));
+        let help = "Entries of the kernel side's tables: mini-sockets that are counted (marks), and cgroups (cells; each \
+                    takes two to four).";
+        let room = "Entries for which they have room. Mini-sockets above it are not counted, what happens in other \
+                    cgroups is counted as unknown.";
+        [
+            ScrapeFamily::gauge("tcpwatch_books_entries", help)
+                .with(&[("map", "marks")], gauge_value(marks))
+                .with(&[("map", "cells")], cgroups),
+            ScrapeFamily::gauge("tcpwatch_books_max_entries", room)
+                .with(&[("map", "marks")], self.marks_room.into())
+                .with(&[("map", "cells")], CELLS_ROOM.into()),
+        ]
     }
-}
 
-/// Sockets that are counted and were not met.
-fn surplus(unmet: &Rows) -> u64 {
-    unmet.values().flatten().map(|number| number.max(&0).unsigned_abs()).sum()
+    fn drift(&self) -> ScrapeFamily {
+        let help = "Sockets that tcpwatch_sockets was corrected by, because a hook was skipped or a table was full: missing \
+                    ones existed and were not counted, surplus ones were counted and existed no longer. Full sockets are \
+                    compared every time they are listed.";
+        ScrapeFamily::counter("tcpwatch_sockets_drift_total", help)
+            .with(&[("direction", "missing")], number(self.missing))
+            .with(&[("direction", "surplus")], number(self.surplus))
+    }
 }
 
 /// Sockets that walks have counted.
-fn met(balances: &Balances) -> u64 {
-    let found = balances.values().flat_map(|balance| balance.found.iter().skip(1));
-    found.map(|number| u64::from(*number)).sum()
+fn found(cells: &Cells) -> u64 {
+    let of = |cell: &Cell| cell.iter().skip(FOUND + 1).take(PLACES - 1).sum::<u64>();
+    cells.values().map(|cell| of(cell)).sum()
 }
 
-fn rows(balances: &Balances, corrections: &Rows) -> Rows {
-    let mut rows = corrections.clone();
-    for (cgroup, balance) in balances {
-        let row = rows.entry(*cgroup).or_default();
-        for (place, number) in row.iter_mut().enumerate().skip(1) {
-            *number += balance.sockets(place);
+fn by_state(sockets: &Rows, covers: &str) -> ScrapeFamily {
+    let mut family = ScrapeFamily::gauge(
+        "tcpwatch_sockets",
+        &format!(
+            "TCP sockets by state: those that have entered it and not left it, counted in the kernel, and those that a walk \
+             has found. half_open are connections that wait for the last segment of their handshake; \
+             fin_wait_2_or_time_wait are sockets that were closed in FIN_WAIT_2, which may have become TIME_WAIT since, \
+             because no hook runs between the two. Sockets that are only bound are in none. {covers}"
+        ),
+    );
+    for (place, label) in LABELS {
+        let sum: i64 = sockets.values().filter_map(|row| row.get(place)).sum();
+        family.add(&[("state", label)], gauge_value(sum));
+    }
+    family
+}
+
+fn by_cgroup(sockets: &Rows, labels: &CgroupLabels, covers: &str) -> ScrapeFamily {
+    let mut family = ScrapeFamily::gauge(
+        "tcpwatch_cgroup_sockets",
+        &format!(
+            "tcpwatch_sockets by cgroup (systemd unit, container), mini-sockets under that of the socket or listener that \
+             they come from. A limited number of cgroups (--cgroup-series) have series of their own while they exist, the \
+             rest is other; unknown are cgroups that have gone, cannot be seen from here or are too new, and mini-sockets \
+             from before the start. {covers}"
+        ),
+    );
+    let mut rows: BTreeMap<&Arc<str>, Row> = labels.all().map(|label| (label, [0; PLACES])).collect();
+    for (cgroup, row) in sockets {
+        let sums = rows.entry(labels.label(*cgroup)).or_default();
+        sums.iter_mut().zip(row).for_each(|(sum, more)| *sum += more);
+    }
+    for (cgroup, row) in rows {
+        for (place, state) in LABELS {
+            let count = row.get(place).copied().unwrap_or_default();
+            family.add(&[("cgroup", cgroup), ("state", state)], gauge_value(count));
         }
     }
-    rows
+    family
 }
 
-/// Sockets in a place of a cgroup that were there during a whole walk, and were not met, at least. Less than none: more
-/// than are counted were met, at least. Marks of mini-sockets are looked through by themselves.
-fn not_met(place: usize, (before, after): (&Balance, &Balance), corrected: i64) -> i64 {
-    if place == 0 || is_mini(place) {
-        return 0;
-    }
-    let passed = |of: fn(&Balance) -> &[u32; PLACES]| {
-        let number = |balance| of(balance).get(place).copied().unwrap_or_default();
-        i64::from(number(after).wrapping_sub(number(before)))
-    };
-    let counted = before.sockets(place) + corrected;
-    let walked = passed(|balance| &balance.walked);
-    let least = counted - passed(|balance| &balance.left);
-    let most = counted + passed(|balance| &balance.entered);
-    if walked < least { least - walked } else { (most - walked).min(0) }
+/// A count as a value: a state is never less than empty, although more can have left it for a moment, while the cells of
+/// several CPUs are read one after the other.
+#[expect(clippy::as_conversions, clippy::cast_precision_loss, reason = "exact up to 2^53")]
+const fn gauge_value(count: i64) -> f64 {
+    if count < 0 { 0.0 } else { count as f64 }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn balance(entered: u32, left: u32, walked: u32) -> Balance {
-        let at = |number| {
-            let mut row = [0; PLACES];
-            row[1] = number;
-            row
-        };
-        Balance { entered: at(entered), left: at(left), found: at(0), walked: at(walked) }
-    }
-
-    #[test]
-    fn sockets_that_come_and_go_during_a_walk_are_no_drift() {
-        // 10 before; two leave and three enter: from 8 to 13 may be met.
-        for walked in 8..=13 {
-            assert_eq!(not_met(1, (&balance(10, 0, 0), &balance(13, 2, walked)), 0), 0, "{walked}");
-        }
-    }
-
-    #[test]
-    fn what_is_counted_and_not_met_is_drift_once() {
-        let quiet = (balance(10, 0, 0), balance(10, 0, 7));
-        assert_eq!(not_met(1, (&quiet.0, &quiet.1), 0), 3);
-        assert_eq!(not_met(1, (&quiet.0, &quiet.1), -3), 0, "it was taken away");
-        let again = (balance(10, 0, 7), balance(10, 0, 16));
-        assert_eq!(not_met(1, (&again.0, &again.1), -3), -2, "two are back");
-    }
-
-    #[test]
-    fn numbers_may_overflow() {
-        let before = balance(u32::MAX, u32::MAX - 5, u32::MAX);
-        let after = balance(2, u32::MAX - 5, 7);
-        assert_eq!(not_met(1, (&before, &after), 0), 0);
-        assert_eq!(after.sockets(1), 8);
-    }
+/// What the last walk was like.
+fn walk(last: &BookWalk) -> [ScrapeFamily; 3] {
+    let at = "When a program last went through all sockets of the network namespaces that can be entered, to count those \
+              that were not: at the start, and, where the privilege for it is kept (--sandbox off), every 5 minutes and \
+              30 s after the kernel skipped a hook. Unix time.";
+    let reach = "Network namespaces that it went through, and those that could not be entered.";
+    let count = |count: usize| number(u64::try_from(count).unwrap_or(u64::MAX));
+    [
+        ScrapeFamily::gauge("tcpwatch_sockets_walk_timestamp_seconds", at).with(&[], unix(last.at)),
+        ScrapeFamily::gauge("tcpwatch_sockets_walk_duration_seconds", "How long that took.")
+            .with(&[], last.took.as_secs_f64()),
+        ScrapeFamily::gauge("tcpwatch_sockets_walk_network_namespaces", reach)
+            .with(&[("outcome", "walked")], count(last.walked))
+            .with(&[("outcome", "skipped")], count(last.skipped)),
+    ]
 }

@@ -33,8 +33,3 @@ const fn at(state: u8) -> usize {
 pub(super) const fn is_mini(place: usize) -> bool {
     place == at(HALF_OPEN) || place == at(ORPHAN_FIN_WAIT_2) || place == at(TIME_WAIT)
 }
-
-/// Those of a row that are mini-sockets.
-pub(super) fn minis(row: &[i64; 16]) -> i64 {
-    row.iter().enumerate().filter(|(place, _)| is_mini(*place)).map(|(_, count)| count).sum()
-}

@@ -42,7 +42,7 @@ pub use message::{MessageError, Surveyed};
 pub use names::{NetnsError, name_of, resolve};
 pub use namespaces::EnterError;
 pub use sock_diag::{DumpError, Lister};
-pub use survey::{Detail, survey};
+pub use survey::{Detail, Surveyor, survey};
 pub use take::{Listing, list, take};
 pub use visit::{Visited, visit};
 
@@ -56,7 +56,7 @@ pub enum SnapshotScope {
 }
 
 impl SnapshotScope {
-    fn covers(self, netns: Netns) -> bool {
+    pub(super) fn covers(self, netns: Netns) -> bool {
         match self {
             Self::Every => true,
             Self::Only(only) => only == netns,

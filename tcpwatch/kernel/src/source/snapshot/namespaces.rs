@@ -10,7 +10,7 @@ use std::{
 
 use tcpwatch_core::event::Netns;
 
-use super::owners::pids;
+pub(crate) use super::owners::pids;
 pub use crate::netns::EnterError;
 use crate::netns::enter;
 

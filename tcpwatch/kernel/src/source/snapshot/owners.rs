@@ -124,7 +124,7 @@ impl Search {
 }
 
 /// The processes that exist, lowest pid first.
-pub(super) fn pids() -> io::Result<Vec<u32>> {
+pub(crate) fn pids() -> io::Result<Vec<u32>> {
     let mut pids = Vec::new();
     for entry in fs::read_dir("/proc")? {
         pids.extend(entry?.file_name().to_str().and_then(|name| name.parse::<u32>().ok()));

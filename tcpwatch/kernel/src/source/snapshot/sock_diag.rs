@@ -27,7 +27,7 @@ const ROOM: usize = 64 * 1024;
 pub(super) const TRIES: u32 = 5;
 
 /// The number of the first question that is asked through a socket.
-pub(super) const SEQUENCE: u32 = 1;
+const SEQUENCE: u32 = 1;
 
 /// Each has a list of its own.
 pub(super) const FAMILIES: [FamilyFilter; 2] = [FamilyFilter::V4, FamilyFilter::V6];
@@ -139,21 +139,12 @@ pub(super) fn waiters(netns: Netns, mut visit: impl FnMut(&Waiter)) -> Result<()
     Ok(())
 }
 
-/// Asks for a list and hands every piece of it to `read` with the moment before it came; `false` if
-/// the list may lack some.
-pub(super) fn dump_answer(
-    question: InetRequest,
-    mut read: impl FnMut(&[u8], KernelTime) -> Result<AnswerProgress, DumpError>,
-) -> Result<bool, DumpError> {
-    Asking::open()?.ask(question, |datagram, seen, _| read(datagram, seen))
-}
-
 /// Reads one datagram of sockets.
 type ReadDatagram<T> = fn(&[u8], Context, &mut Vec<T>) -> Result<AnswerProgress, MessageError>;
 
 /// A socket through which one question after the other is asked.
 #[derive(Debug)]
-struct Asking {
+pub(super) struct Asking {
     socket: Socket,
     /// Of the next question.
     sequence: u32,
@@ -161,7 +152,7 @@ struct Asking {
 }
 
 impl Asking {
-    fn open() -> Result<Self, DumpError> {
+    pub(super) fn open() -> Result<Self, DumpError> {
         Ok(Self { socket: open()?, sequence: SEQUENCE, datagram: Vec::with_capacity(ROOM) })
     }
 
@@ -170,8 +161,14 @@ impl Asking {
         std::mem::replace(&mut self.sequence, next)
     }
 
-    /// As [`dump_answer`]; `read` gets the number of the question too.
-    fn ask(
+    /// Frees the room for answers until the next question.
+    pub(super) fn rest(&mut self) {
+        self.datagram = Vec::new();
+    }
+
+    /// Asks for a list and hands every piece of it to `read` with the moment before it came and the number of the
+    /// question; `false` if the list may lack some.
+    pub(super) fn ask(
         &mut self,
         question: InetRequest,
         mut read: impl FnMut(&[u8], KernelTime, u32) -> Result<AnswerProgress, DumpError>,
@@ -180,6 +177,7 @@ impl Asking {
         let bytes = self::question(NLM_F_DUMP, sequence, question);
         self.socket.send(&bytes, 0).map_err(DumpError::Ask)?;
         let mut whole = true;
+        self.datagram.reserve(ROOM);
         loop {
             self.datagram.clear();
             let seen = clock::now();

@@ -7,7 +7,7 @@ use tcpwatch_core::event::TcpState;
 use super::{
     DumpError,
     message::{self, Surveyed},
-    sock_diag::{self, FAMILIES, SEQUENCE, TRIES},
+    sock_diag::{self, Asking, FAMILIES, TRIES},
 };
 
 /// How much is asked of each socket.
@@ -17,6 +17,8 @@ pub enum Detail {
     Plain,
     /// Times too, for which the kernel locks each socket (`tcp_get_info`, `net/ipv4/tcp.c`).
     Times,
+    /// What a listener has dropped, too.
+    Drops,
 }
 
 impl Detail {
@@ -24,6 +26,7 @@ impl Detail {
         match self {
             Self::Plain => ExtensionFlags::empty(),
             Self::Times => ExtensionFlags::INFO,
+            Self::Drops => ExtensionFlags::SKMEMINFO,
         }
     }
 }
@@ -33,37 +36,62 @@ impl Detail {
 pub fn survey<T: Default>(
     states: &[TcpState],
     detail: Detail,
-    mut add: impl FnMut(&mut T, &Surveyed),
+    add: impl FnMut(&mut T, &Surveyed),
 ) -> Result<T, DumpError> {
-    let bit = |state: &TcpState| 1_u32.checked_shl(state.to_kernel().into()).unwrap_or(0);
-    let bits = states.iter().map(bit).fold(0, |all, bit| all | bit);
-    let states = StateFlags::from_bits_truncate(bits);
-    let extensions = detail.extensions();
-    for _ in 0..TRIES {
-        let mut tally = T::default();
-        if dump(&states, &extensions, |socket| add(&mut tally, socket))? {
-            return Ok(tally);
-        }
-    }
-    Err(DumpError::Interrupted { tries: TRIES })
+    Surveyor::open()?.survey(states, detail, add)
 }
 
-/// `false` if some may be missing.
-fn dump(
-    states: &StateFlags,
-    extensions: &ExtensionFlags,
-    mut add: impl FnMut(&Surveyed),
-) -> Result<bool, DumpError> {
-    let mut all = true;
-    for family in FAMILIES {
-        let question = sock_diag::all_in(family, states.clone(), extensions.clone());
-        all &= sock_diag::dump_answer(question, |datagram, _| {
-            let each = |payload: &[u8]| {
-                add(&message::surveyed(payload)?);
-                Ok(())
-            };
-            Ok(message::each(datagram, SEQUENCE, each)?)
-        })?;
+/// Surveys one network namespace as often as it is asked to, from whichever thread. It holds the namespace: the kernel
+/// does not remove one that a socket is in.
+#[derive(Debug)]
+pub struct Surveyor(Asking);
+
+impl Surveyor {
+    /// For the network namespace that the calling thread is in.
+    pub fn open() -> Result<Self, DumpError> {
+        Ok(Self(Asking::open()?))
     }
-    Ok(all)
+
+    /// As [`survey`].
+    pub fn survey<T: Default>(
+        &mut self,
+        states: &[TcpState],
+        detail: Detail,
+        mut add: impl FnMut(&mut T, &Surveyed),
+    ) -> Result<T, DumpError> {
+        let bit = |state: &TcpState| 1_u32.checked_shl(state.to_kernel().into()).unwrap_or(0);
+        let bits = states.iter().map(bit).fold(0, |all, bit| all | bit);
+        let states = StateFlags::from_bits_truncate(bits);
+        let extensions = detail.extensions();
+        for _ in 0..TRIES {
+            let mut tally = T::default();
+            let whole = self.dump(&states, &extensions, |socket| add(&mut tally, socket));
+            self.0.rest();
+            if whole? {
+                return Ok(tally);
+            }
+        }
+        Err(DumpError::Interrupted { tries: TRIES })
+    }
+
+    /// `false` if some may be missing.
+    fn dump(
+        &mut self,
+        states: &StateFlags,
+        extensions: &ExtensionFlags,
+        mut add: impl FnMut(&Surveyed),
+    ) -> Result<bool, DumpError> {
+        let mut all = true;
+        for family in FAMILIES {
+            let question = sock_diag::all_in(family, states.clone(), extensions.clone());
+            all &= self.0.ask(question, |datagram, _, sequence| {
+                let each = |payload: &[u8]| {
+                    add(&message::surveyed(payload)?);
+                    Ok(())
+                };
+                Ok(message::each(datagram, sequence, each)?)
+            })?;
+        }
+        Ok(all)
+    }
 }

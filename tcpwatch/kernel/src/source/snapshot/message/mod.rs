@@ -9,7 +9,7 @@ use netlink_packet_core::{
     NLMSG_OVERRUN, NetlinkBuffer, NlasIterator, Parseable,
 };
 use netlink_packet_sock_diag::{
-    constants::{INET_DIAG_INFO, INET_DIAG_SHUTDOWN, SOCK_DIAG_BY_FAMILY},
+    constants::{INET_DIAG_INFO, INET_DIAG_SHUTDOWN, INET_DIAG_SKMEMINFO, SOCK_DIAG_BY_FAMILY},
     inet::{InetResponseBuffer, InetResponseHeader, SocketId, SocketIdBuffer, Timer},
 };
 use tcpwatch_core::event::{CgroupId, Cookie, Endpoint, Endpoints, KernelTime, Netns, TcpState};
@@ -35,6 +35,10 @@ const INET_DIAG_CGROUP_ID: u16 = 21;
 /// Where `tcpi_last_ack_recv`, in milliseconds, is in `struct tcp_info` (`include/uapi/linux/tcp.h`):
 /// behind eight bytes and twelve words.
 const LAST_ACK_RECEIVED: usize = 8 + 12 * size_of::<u32>();
+
+/// Where the drops of a socket are among the words of `INET_DIAG_SKMEMINFO`: `SK_MEMINFO_DROPS`
+/// (`include/uapi/linux/sock_diag.h`), since 4.7.
+const DROPS: usize = 8 * size_of::<u32>();
 
 /// An answer that is no list of sockets.
 #[derive(Debug, thiserror::Error)]
@@ -179,6 +183,11 @@ pub struct Surveyed {
     /// How long ago the last acknowledgment came, in whole milliseconds, if [`Detail::Times`](super::Detail::Times) was
     /// asked for.
     pub last_ack_received: Option<Duration>,
+    /// How long a timewait mini-socket still lives.
+    pub time_left: Option<Duration>,
+    /// Of a listener what it has dropped since it was made, modulo 2^32, if [`Detail::Drops`](super::Detail::Drops)
+    /// was asked for: requests and completed handshakes (`tcp_listendrop`, `include/net/tcp.h`).
+    pub drops: Option<u32>,
 }
 
 /// The same bytes in the form that a survey takes.
@@ -186,15 +195,19 @@ pub(super) fn surveyed(payload: &[u8]) -> Result<Surveyed, MessageError> {
     let header = InetResponseHeader::parse(payload)?;
     let state = TcpState::from_kernel(header.state);
     let attributes = attributes(payload)?;
+    let kind = kind(&header, state, || Ok(attributes.shutdown))?;
+    let is_waiting = kind == KnownKind::TimeWait;
     Ok(Surveyed {
         socket: cookie(header.socket_id.cookie),
         ends: ends(&header.socket_id),
         state,
-        kind: kind(&header, state, || Ok(attributes.shutdown))?,
+        kind,
         receive_queue: header.recv_queue,
         send_queue: header.send_queue,
         cgroup: attributes.cgroup,
         last_ack_received: attributes.last_ack_received,
+        time_left: is_waiting.then(|| milliseconds(payload, EXPIRES)).transpose()?,
+        drops: attributes.drops,
     })
 }
 
@@ -233,6 +246,7 @@ struct Attributes {
     cgroup: Option<u64>,
     last_ack_received: Option<Duration>,
     tcp: Option<TcpInfo>,
+    drops: Option<u32>,
 }
 
 fn attributes(payload: &[u8]) -> Result<Attributes, DecodeError> {
@@ -249,6 +263,7 @@ fn attributes(payload: &[u8]) -> Result<Attributes, DecodeError> {
                 found.last_ack_received = Some(milliseconds(value, LAST_ACK_RECEIVED)?);
                 found.tcp = Some(waiter::tcp_info(value)?);
             }
+            INET_DIAG_SKMEMINFO => found.drops = word(value, DROPS).ok(),
             _ => {}
         }
     }
