@@ -41,9 +41,9 @@ pub(crate) const ACCEPTS: u32 = 1 << 31;
 /// Marks a connection in [`ACCEPTING`] that is to be counted.
 pub(crate) const COUNTED: u32 = 1 << 30;
 
-/// Blocks of [`counts::WORDS`], per CPU.
+/// Blocks of [`counts::BLOCK_WORDS`], per CPU.
 #[btf_map]
-pub(crate) static COUNTS: PerCpuArray<[u64; counts::WORDS], { counts::BLOCKS }> =
+pub(crate) static COUNTS: PerCpuArray<[u64; counts::BLOCK_WORDS], { counts::BLOCKS }> =
     PerCpuArray::new();
 
 /// The event of a mini-socket's timer that the next one on this CPU explains.
@@ -261,6 +261,7 @@ globals! {
     PIDNS_INUM: u32 = 0;
     SK_OWNED: u32 = 0;
     TCP_SOCKET: u32 = 0;
+    SOCKET_SK: u32 = 0;
     SOCKET_FILE: u32 = 0;
     TCP_IS_MPTCP: u32 = 0;
     ICSK_ULP_DATA: u32 = 0;

@@ -9,7 +9,7 @@ use std::{
 use anyhow::Result;
 use tcpwatch::{
     cli::{
-        args::{FilterArgs, Format, LiveArgs, OutputArgs, WebArgs},
+        args::{DEFAULT_CGROUP_SERIES, FilterArgs, Format, LiveArgs, OutputArgs, WebArgs},
         exit,
         sandbox::SandboxArgs,
     },

@@ -22,7 +22,7 @@ use tcpwatch_common::{
 };
 
 use crate::{
-    kernel::{AnyTcp, Seeded, Sock, StorageIterator},
+    kernel::{AnyTcp, Seeded, Sock},
     maps::{CLOCKS, SocketNotes, StateSince},
 };
 
@@ -288,12 +288,16 @@ fn meet_mini(socket: AnyTcp, timer: u64, state: u32) {
     }
 }
 
-/// Lists a full socket that is counted.
+/// What is kept about a socket.
 #[inline(always)]
-pub(crate) fn list(context: &StorageIterator) {
-    let Some(SocketNotes { clock, mark }) = context.value() else { return };
-    if mark.state != 0 {
-        let FullMark { state, cgroup } = mark;
-        context.write(&KeptSocket { since_ns: clock.since_ns, cgroup, state });
-    }
+pub(crate) fn notes(sock: Sock) -> Option<SocketNotes> {
+    // SAFETY: the helper returned a live value; each word of the copy is whole.
+    sock.storage(&CLOCKS, 0).map(|notes| unsafe { *notes })
+}
+
+/// How a full socket is listed, if it is counted.
+#[inline(always)]
+pub(crate) fn listed(sock: Sock, notes: SocketNotes) -> Option<KeptSocket> {
+    let SocketNotes { clock: StateSince { since_ns, .. }, mark: FullMark { state, cgroup } } = notes;
+    (state != 0).then(|| KeptSocket { cookie: sock.cookie(), since_ns, cgroup, state })
 }

@@ -33,7 +33,7 @@ pub(crate) use mini::{MiniCopy, Request, Timer, are_watched};
 pub(crate) use packet::{Between, Packet, interface};
 pub(crate) use segment::SkBuff;
 pub(crate) use sock::{AnySock, SOCK_DEAD, SOCK_DONE, Sock, TcpSock};
-pub(crate) use storage_iterator::StorageIterator;
+pub(crate) use storage_iterator::{FileIterator, StorageIterator};
 pub(crate) use task::TaskStruct;
 pub(crate) use write_timer::Due;
 

@@ -36,14 +36,15 @@ pub(super) struct Aged {
     at: SystemTime,
     at_ns: u64,
     took: Duration,
+    held_only: bool,
     sockets: BTreeMap<(u32, u32), AgedSockets>,
 }
 
 impl Aged {
-    /// An empty list, made at this moment.
-    pub(super) fn new(at_ns: u64) -> Self {
-        let sockets = BTreeMap::new();
-        Self { at: SystemTime::now(), at_ns, took: Duration::ZERO, sockets }
+    /// An empty list, made at this moment, of all sockets or only of those that a process holds.
+    pub(super) fn new(at_ns: u64, held_only: bool) -> Self {
+        let (at, took, sockets) = (SystemTime::now(), Duration::ZERO, BTreeMap::new());
+        Self { at, at_ns, took, held_only, sockets }
     }
 
     pub(super) fn add(&mut self, socket: &KeptSocket) {
@@ -125,10 +126,15 @@ impl Aged {
         unix(moment)
     }
 
-    fn costs(&self) -> [ScrapeFamily; 2] {
+    fn costs(&self) -> [ScrapeFamily; 3] {
         let at = "When the full sockets that are counted were last listed, as Unix time: every 10 s, or after 50 times \
                   what it took.";
+        let whole = "1 if all full sockets that are counted are listed; 0 if the kernel lets programs list only those that a \
+                     process holds: then sockets that were not accepted yet and orphans have no age, and drift of full \
+                     sockets is not found.";
         [
+            ScrapeFamily::gauge("tcpwatch_sockets_list_complete", whole)
+                .with(&[], f64::from(u8::from(!self.held_only))),
             ScrapeFamily::gauge("tcpwatch_sockets_list_timestamp_seconds", at)
                 .with(&[], unix(self.at)),
             ScrapeFamily::gauge("tcpwatch_sockets_list_duration_seconds", "How long that took.")

@@ -1,12 +1,16 @@
 //! What is done beside the scrapes.
 
 use std::{
+    collections::HashSet,
     sync::{Arc, Mutex},
     time::{Duration, Instant, SystemTime},
 };
 
 use anyhow::{Context as _, Result};
-use tcpwatch_common::books::{Mark, place};
+use tcpwatch_common::{
+    KeptSocket,
+    books::{Mark, place},
+};
 use tcpwatch_core::loss::Cause;
 use tcpwatch_kernel::{
     clock,
@@ -158,7 +162,7 @@ impl Walks {
     }
 }
 
-/// Lists full sockets, and compares them with what is counted.
+/// Lists full sockets, and compares them with what is counted if the list has all of them.
 struct Lists {
     of: SocketChores,
     kept: KeptSockets,
@@ -177,14 +181,21 @@ impl Lists {
 
     fn compare(&mut self, began: Instant) -> Result<()> {
         let before = Shared::lock(&self.of.shared).tally.cells()?;
-        let (mut aged, mut listed) = (Aged::new(clock::now().0), Rows::new());
-        let each = |socket: tcpwatch_common::KeptSocket| {
-            aged.add(&socket);
-            rows::add(&mut listed, socket.cgroup, place(socket.state), 1);
+        let mut aged = Aged::new(clock::now().0, self.kept.held_only.is_some());
+        let (mut listed, mut met) = (Rows::new(), HashSet::new());
+        let each = |socket: KeptSocket| {
+            if met.insert(socket.cookie) {
+                aged.add(&socket);
+                rows::add(&mut listed, socket.cgroup, place(socket.state), 1);
+            }
         };
         self.kept.list(each).context("cannot list the sockets that are counted")?;
         aged.is_complete_after(began.elapsed());
         let mut shared = Shared::lock(&self.of.shared);
+        if self.kept.held_only.is_some() {
+            shared.ledger.listed(aged);
+            return Ok(());
+        }
         let after = shared.tally.cells()?;
         let surplus = drift::surplus((&before, &after), &listed, shared.ledger.corrections());
         let known = self.suspect.take();

@@ -1,7 +1,9 @@
-//! Lists full sockets by what is kept about them: a program on the iterator `bpf_sk_storage_map`
-//! (`net/core/bpf_sk_storage.c`, since 5.9) goes through the kernel side's map, so that the list has the sockets of all
-//! network namespaces, also of those that no process, mount or descriptor holds, and takes no privilege once the
-//! iterator is open.
+//! Lists full sockets of all network namespaces by a program on an iterator, which takes no privilege once that is tied to
+//! the program.
+//!
+//! `bpf_sk_storage_map` (`net/core/bpf_sk_storage.c`, since 5.9) goes through what the kernel side keeps about sockets, so
+//! that nothing is left out, not even in a namespace that no process, mount or descriptor holds. A kernel may refuse
+//! programs on the values of a map: then `task_file` lists those that a process holds.
 
 #![expect(unsafe_code, reason = "aya opens no iterator over a map")]
 
@@ -20,8 +22,10 @@ use tcpwatch_common::{KeptSocket, kept_socket::KEPT_BYTES};
 
 use crate::probe::error::reason;
 
-/// The iterator.
-pub(in crate::probe) const PROGRAM: &str = "bpf_sk_storage_map";
+/// The iterators.
+pub(in crate::probe) const LISTERS: [&str; 2] = [STORAGE, FILES];
+const STORAGE: &str = "bpf_sk_storage_map";
+const FILES: &str = "task_file";
 
 /// `BPF_LINK_CREATE` (`include/uapi/linux/bpf.h`).
 const LINK_CREATE: libc::c_int = 28;
@@ -53,8 +57,12 @@ impl From<MapError> for ListError {
     }
 }
 
-/// The iterator, open.
-pub struct KeptSockets(OwnedFd);
+/// The iterator, tied to its program.
+pub struct KeptSockets {
+    link: OwnedFd,
+    /// Why only sockets that a process holds are listed; `None` if all are.
+    pub held_only: Option<String>,
+}
 
 /// The part of `union bpf_attr` that makes a link of an iterator over a map.
 #[repr(C)]
@@ -76,35 +84,21 @@ struct IterCreate {
 }
 
 impl KeptSockets {
-    /// Loads the program and ties it to its map.
+    /// Loads the program that this kernel takes.
     pub(in crate::probe) fn open(ebpf: &mut Ebpf, btf: &Btf) -> Result<Self, ListError> {
-        let program = ebpf.program_mut("kept_sockets").ok_or(ListError::NoProgram)?;
-        let program: &mut Iter = program.try_into()?;
-        program.load(PROGRAM, btf)?;
-        let program = program.fd()?.as_fd().as_raw_fd();
-        let Some(Map::SkStorage(map)) = ebpf.map("CLOCKS") else { return Err(ListError::NoProgram) };
-        // `union bpf_iter_link_info`, as far as it is used: the descriptor of the map.
-        let about: u32 = number(map.fd().as_fd().as_raw_fd());
-        let link = LinkCreate {
-            program: number(program),
-            target: 0,
-            attach_type: TRACE_ITER,
-            flags: 0,
-            about: u64::try_from((&raw const about).addr()).unwrap_or_default(),
-            about_bytes: 4,
-            padding: 0,
-        };
-        let link = bpf(LINK_CREATE, &link)
-            .map_err(|error| ListError::Refused(format!("bpf_link_create failed: {error}")))?;
-        Ok(Self(link))
+        match of_storage(ebpf, btf) {
+            Ok(link) => Ok(Self { link, held_only: None }),
+            Err(why) => Ok(Self { link: of_files(ebpf, btf)?, held_only: Some(why.to_string()) }),
+        }
     }
 
-    /// Hands every full socket that is counted to `each`. Takes some 0.1 us for each.
+    /// Hands every full socket that is counted to `each`, several times if several descriptors hold it. Takes some 0.1 us for
+    /// each, or for each descriptor.
     ///
     /// # Errors
     /// If the kernel does not let the program run.
     pub fn list(&self, mut each: impl FnMut(KeptSocket)) -> io::Result<()> {
-        let mut file = File::from(bpf(ITER_CREATE, &IterCreate { link: fd(self.0.as_fd()), flags: 0 })?);
+        let mut file = File::from(bpf(ITER_CREATE, &IterCreate { link: fd(self.link.as_fd()), flags: 0 })?);
         let mut room = vec![0; KEPT_BYTES * 4096];
         let mut filled = 0;
         loop {
@@ -122,13 +116,40 @@ impl KeptSockets {
     }
 }
 
-fn fd(of: BorrowedFd<'_>) -> u32 {
-    number(of.as_raw_fd())
+/// The link of the iterator over what is kept about sockets.
+fn of_storage(ebpf: &mut Ebpf, btf: &Btf) -> Result<OwnedFd, ListError> {
+    let program = load(ebpf, btf, "kept_sockets", STORAGE)?;
+    let Some(Map::SkStorage(map)) = ebpf.map("CLOCKS") else { return Err(ListError::NoProgram) };
+    // `union bpf_iter_link_info`, as far as it is used: the descriptor of the map.
+    let about = fd(map.fd().as_fd());
+    let at = u64::try_from((&raw const about).addr()).unwrap_or_default();
+    link(program, (at, 4))
 }
 
-/// Descriptors are never negative.
-fn number(fd: i32) -> u32 {
-    fd.unsigned_abs()
+/// The link of the iterator over the files of processes.
+fn of_files(ebpf: &mut Ebpf, btf: &Btf) -> Result<OwnedFd, ListError> {
+    link(load(ebpf, btf, "held_sockets", FILES)?, (0, 0))
+}
+
+/// Returns the descriptor of the program, which `ebpf` owns.
+fn load(ebpf: &mut Ebpf, btf: &Btf, name: &str, iterator: &str) -> Result<u32, ListError> {
+    let program = ebpf.program_mut(name).ok_or(ListError::NoProgram)?;
+    let program: &mut Iter = program.try_into()?;
+    program.load(iterator, btf)?;
+    Ok(fd(program.fd()?.as_fd()))
+}
+
+fn link(program: u32, (about, about_bytes): (u64, u32)) -> Result<OwnedFd, ListError> {
+    let (target, flags, padding) = (0, 0, 0);
+    let attach_type = TRACE_ITER;
+    let link = LinkCreate { program, target, attach_type, flags, about, about_bytes, padding };
+    bpf(LINK_CREATE, &link)
+        .map_err(|error| ListError::Refused(format!("bpf_link_create failed: {error}")))
+}
+
+fn fd(of: BorrowedFd<'_>) -> u32 {
+    // Descriptors are never negative.
+    of.as_raw_fd().unsigned_abs()
 }
 
 /// A command of bpf(2) that returns a descriptor.

@@ -19,7 +19,7 @@ use tcpwatch_common::books::{MAX_MARKS, Mark};
 use crate::clock;
 
 pub use cells::{BookCells, CELLS_ROOM, Cells, left_and_entered, sockets};
-pub(super) use kept::PROGRAM as LISTS_KEPT;
+pub(super) use kept::LISTERS;
 pub use kept::{KeptSockets, ListError};
 pub(super) use walk::load;
 pub use walk::{WalkError, Walker};
