@@ -40,7 +40,7 @@ static EMPTY_CELL: Array<Cell, 1> = Array::new();
 
 /// Mini-sockets that are counted, by the address of the timer.
 #[btf_map]
-static MARKS: HashMap<u64, Mark, { MAX_MARKS as usize }, GROWS> = HashMap::new();
+static MARKS: HashMap<u64, Mark, { MAX_MARKS as usize }> = HashMap::new();
 
 /// The mark of a full socket, beside the time of its state.
 #[derive(Clone, Copy)]
@@ -95,11 +95,9 @@ fn later_cell(key: u64) -> u64 {
 /// they are not 0, and `number` to another word.
 #[inline(never)]
 fn add(cgroup: u32, writer: u32, states: u32, word: u32, number: u32) {
-    let mut key = u64::from(cgroup) << 8 | u64::from(writer);
-    if CELLS.get_ptr(key).is_none() {
-        key = later_cell(key);
-    }
-    let Some(cell) = CELLS.get_ptr_mut(key).map(<*mut Cell>::cast::<u64>) else { return };
+    let key = u64::from(cgroup) << 8 | u64::from(writer);
+    let cell = CELLS.get_ptr_mut(key).or_else(|| CELLS.get_ptr_mut(later_cell(key)));
+    let Some(cell) = cell.map(<*mut Cell>::cast::<u64>) else { return };
     let states = opaque(states);
     let (from, to) = (place(states), place(states >> 8));
     if from != 0 {
