@@ -37,6 +37,16 @@ pub(crate) fn say_lost(args: SandboxArgs, probes: &Probes) {
     }
 }
 
+/// Says what an exporter does not see because it listens.
+pub(crate) fn say_later_namespaces(args: SandboxArgs, probes: &Probes) {
+    if args.sandbox != Confine::Off && probes.facts.enters_namespaces() {
+        exit::say(
+            "tcpwatch: not seen from now on: accept queues and ports of network namespaces that come later, of which \
+             only the kernel's counters are read: who listens gives up the privileges for it; --sandbox off keeps them\n",
+        );
+    }
+}
+
 /// What is in force in a process that listens, as one finds that does no more than [`trial`].
 pub(crate) fn tried() -> io::Result<String> {
     let output = Command::new(PROGRAM).arg("sandbox-trial").stdin(Stdio::null()).output()?;

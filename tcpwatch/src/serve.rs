@@ -42,6 +42,9 @@ pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode> {
             visible::hooks(&probes),
         ));
         visible::say_missing(&probes);
+        if netns.is_none() {
+            confine::say_later_namespaces(args.sandbox, &probes);
+        }
         let serving = start(web, &mut probes, (netns, args.cgroup_series), args.sandbox)?;
         notify.ready().context("cannot say that it is ready to NOTIFY_SOCKET")?;
         ending.asked().await;

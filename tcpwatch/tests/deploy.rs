@@ -10,6 +10,7 @@ mod root;
 #[cfg(test)]
 mod deploy {
     mod dashboard;
+    mod events;
     mod files;
     mod http;
     mod live;

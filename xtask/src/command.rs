@@ -1,8 +1,12 @@
-//! Programs that run to their end.
+//! Starting other programs.
 
-use std::process::{Command, Stdio};
+use std::{
+    os::unix::process::CommandExt as _,
+    process::{Command, Stdio},
+};
 
 use anyhow::{Context as _, Result, ensure};
+use rustix::process::{Signal, set_parent_process_death_signal};
 
 /// Runs a program; what it prints is shown.
 pub(crate) fn succeed(command: &mut Command) -> Result<()> {
@@ -25,4 +29,11 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
 fn typed(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
+}
+
+/// Makes the kernel end the process when the thread that starts it ends, for whatever cause.
+pub(crate) fn die_with_this_thread(command: &mut Command) {
+    let die = || Ok(set_parent_process_death_signal(Some(Signal::KILL))?);
+    // SAFETY: between fork and exec this makes one system call and nothing else.
+    unsafe { command.pre_exec(die) };
 }

@@ -12,7 +12,7 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 
 use crate::{
     cargo,
-    debian::{BUSYBOX, IPROUTE, NODE_EXPORTER, PROMETHEUS, SERVERS},
+    debian::{BUSYBOX, IPROUTE, NODE_EXPORTER, PROMETHEUS, ProgramPackage, RSYSLOG, SERVERS},
     precondition::Precondition,
     privilege::Privilege,
     reruns::Reruns,
@@ -33,8 +33,8 @@ enum TierRun {
     AsRoot(&'static str, &'static [&'static str]),
     /// The same, optimized as a release is: a slow reader would lose records that it should not.
     Fast(&'static str, &'static [&'static str]),
-    /// The same, with Prometheus and `node_exporter` at hand.
-    WithPrometheus(&'static str),
+    /// The same, with Prometheus, `node_exporter` and rsyslog at hand.
+    WithCollectors(&'static str),
     /// The same, with Debian's servers and containers at hand.
     WithServers(&'static str, &'static [&'static str]),
     /// The tests of other kernels, in virtual machines.
@@ -67,7 +67,7 @@ const TIERS: &[Tier] = &[
     Tier { name: "lab", runs: &[TierRun::AsRoot("lab", &["--skip", "load::"])] },
     Tier {
         name: "deploy",
-        runs: &[TierRun::WithPrometheus("deploy"), TierRun::WithPrometheus("web_config")],
+        runs: &[TierRun::WithCollectors("deploy"), TierRun::WithCollectors("web_config")],
     },
     Tier {
         name: "kernel",
@@ -225,13 +225,15 @@ impl TierRun {
             Self::Fast(target, args) => {
                 as_root(target, &["--profile", "checked"], &env, args, names)
             }
-            Self::WithPrometheus(target) => {
-                let mut directory = OsString::from("TCPWATCH_PROMETHEUS=");
-                directory.push(PROMETHEUS.ensure()?);
-                let mut other = OsString::from("TCPWATCH_NODE_EXPORTER=");
-                other.push(NODE_EXPORTER.ensure()?);
+            Self::WithCollectors(target) => {
                 let [reruns] = env;
-                as_root(target, &[], &[directory, other, reruns], &[], names)
+                let env = [
+                    directory("TCPWATCH_PROMETHEUS", &PROMETHEUS)?,
+                    directory("TCPWATCH_NODE_EXPORTER", &NODE_EXPORTER)?,
+                    directory("TCPWATCH_RSYSLOG", &RSYSLOG)?,
+                    reruns,
+                ];
+                as_root(target, &[], &env, &[], names)
             }
             Self::WithServers(target, args) => {
                 let [reruns] = env;
@@ -245,6 +247,13 @@ impl TierRun {
             }
         }
     }
+}
+
+/// `NAME=` and the directory with a package's programs.
+fn directory(name: &str, package: &ProgramPackage) -> Result<OsString> {
+    let mut setting = OsString::from(format!("{name}="));
+    setting.push(package.ensure()?);
+    Ok(setting)
 }
 
 /// Where the tests find each server's package, unpacked, and busybox for what runs in a container.

@@ -15,7 +15,7 @@ fn it_works_with_any_data_source_job_and_instance() {
     let dashboard = dashboard();
     let variables = dashboard["templating"]["list"].as_array().unwrap();
     let names: Vec<_> = variables.iter().map(|it| it["name"].as_str().unwrap()).collect();
-    assert_eq!(names, ["datasource", "job", "instance"]);
+    assert_eq!(names, ["datasource", "job", "instance", "cgroup"]);
     for panel in panels(&dashboard) {
         let sources = std::iter::once(panel).chain(panel["targets"].as_array().unwrap());
         for source in sources {

@@ -40,7 +40,6 @@ mod filters;
 #[cfg(test)]
 mod fit;
 #[cfg(test)]
-mod gauges;
 #[cfg(test)]
 mod gone;
 #[cfg(test)]
@@ -61,6 +60,8 @@ mod loss;
 mod metrics;
 #[cfg(test)]
 mod mini;
+#[cfg(test)]
+mod namespaces;
 #[cfg(test)]
 mod owners;
 #[cfg(test)]

@@ -11,7 +11,6 @@ use super::{
     hooks,
     measure::{self, ChangeRound, Lengths},
     report::{self, MeasuredChange},
-    tap,
 };
 
 /// The number of rounds for each case.
@@ -42,8 +41,6 @@ pub(super) fn tables(bench: &Bench) -> Result<String> {
         let programs = hooks::table(&case.attached, form)?;
         write!(text, "\n{}:\n\n{programs}", case.label)?;
     }
-    eprintln!("bench: the tap of the laboratory");
-    write!(text, "\nThe tap on a link of the laboratory:\n\n{}", tap::table(bench)?)?;
     Ok(text)
 }
 

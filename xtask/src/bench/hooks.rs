@@ -1,6 +1,6 @@
 //! The time that one run of each of tcpwatch's programs takes, while a workload triggers every hook.
 
-use std::{fmt::Write as _, time::Duration};
+use std::fmt::Write as _;
 
 use anyhow::{Context, Result};
 
@@ -20,17 +20,6 @@ One run of each program by the kernel's own measure, its own cost (some 20 ns) i
 connections are opened and closed, 5,000 are refused and the answers to 250 are lost.
 ";
 
-/// An empty table of programs.
-pub(super) fn runs() -> Table {
-    Table::new(&["program", "runs", "ns/run"])
-}
-
-/// The row of a program.
-pub(super) fn row(name: String, runs: u64, time: Duration) -> Vec<String> {
-    let nanos = if runs == 0 { "-".to_owned() } else { format!("{:.0}", per(time, runs) * 1000.0) };
-    vec![name, runs.to_string(), nanos]
-}
-
 /// The table of the attached programs, in the order in which they were loaded.
 pub(super) fn table(attached: &Attachment, form: CellForm) -> Result<String> {
     let running = attached.start(Stdout::Discarded)?;
@@ -40,13 +29,15 @@ pub(super) fn table(attached: &Attachment, form: CellForm) -> Result<String> {
     workload::troubles()?;
     drop(timed);
     let after = proc_files::programs(holder)?;
-    let mut table = runs();
+    let mut table = Table::new(&["program", "runs", "ns/run"]);
     for (id, after) in &after {
         let before = before.get(id).copied().unwrap_or_default();
         let runs = after.runs.saturating_sub(before.runs);
         let time = after.run_time.saturating_sub(before.run_time);
         let name = bpf::program_name(*id).with_context(|| format!("program {id} has no name"))?;
-        table.push(row(name, runs, time));
+        let nanos =
+            if runs == 0 { "-".to_owned() } else { format!("{:.0}", per(time, runs) * 1000.0) };
+        table.push(vec![name, runs.to_string(), nanos]);
     }
     running.end()?;
     let mut text = table.text(form);

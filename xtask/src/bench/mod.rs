@@ -23,7 +23,6 @@ mod scrape;
 mod start;
 mod statistics;
 mod table;
-mod tap;
 mod tool;
 mod workload;
 

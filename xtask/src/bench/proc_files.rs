@@ -1,12 +1,13 @@
 //! Reads what the kernel reports about a process: files under `/proc`, and its CPU clock.
 
-use std::{collections::BTreeMap, fs, io, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, fs, time::Duration};
 
 use anyhow::{Context, Result};
 use nix::{
     time::{ClockId, clock_getcpuclockid},
     unistd::Pid,
 };
+use procfs::process::Process;
 
 /// What a process has used since its start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,66 +44,47 @@ pub(crate) fn usage(pid: u32) -> Result<ProcessUsage> {
     let clock = clock_getcpuclockid(Pid::from_raw(pid.try_into()?));
     let cpu = clock.and_then(ClockId::now).context("cannot read the clock of a process")?;
     let mut sleeps = 0;
-    for thread in entries(pid, "task")? {
+    for thread in process(pid)?.tasks().context("cannot list the threads of a process")? {
         // A thread may end in the meantime.
-        let Ok(status) = fs::read_to_string(thread.join("status")) else { continue };
-        sleeps += value(&status, "voluntary_ctxt_switches").unwrap_or(0);
+        let Ok(status) = thread.and_then(|thread| thread.status()) else { continue };
+        sleeps += status.voluntary_ctxt_switches.unwrap_or(0);
     }
     Ok(ProcessUsage { cpu: cpu.into(), sleeps })
 }
 
 /// Reads the programs that a process holds descriptors of.
 pub(crate) fn programs(pid: u32) -> Result<ProgramsById> {
-    let files = entries(pid, "fdinfo")?.into_iter();
-    let texts = files.filter_map(|file| fs::read_to_string(file).ok());
+    let path = format!("/proc/{pid}/fdinfo");
+    let files = fs::read_dir(&path).with_context(|| format!("cannot read {path}"))?;
+    // A descriptor may be closed in the meantime.
+    let texts = files.filter_map(|file| fs::read_to_string(file.ok()?.path()).ok());
     Ok(texts.filter_map(|text| parse_program(&text)).collect())
 }
 
 /// Reads the memory of a process.
 pub(crate) fn memory(pid: u32) -> Result<Memory> {
-    let status = read(&format!("/proc/{pid}/status"))?;
-    let bytes = |key| Some(1024 * kilobytes(&status, key)?);
-    bytes("VmRSS")
-        .zip(bytes("VmHWM"))
-        .map(|(resident, peak)| Memory { resident, peak })
-        .context("no VmRSS or VmHWM in the status of a process")
+    let status = process(pid)?.status().context("cannot read the status of a process")?;
+    let memory = status.vmrss.zip(status.vmhwm);
+    let memory = memory.map(|(now, most)| Memory { resident: 1024 * now, peak: 1024 * most });
+    memory.context("no VmRSS or VmHWM in the status of a process")
 }
 
 /// Reads how often a process has called `write()` and related system calls.
 pub(crate) fn writes(pid: u32) -> Result<u64> {
-    value(&read(&format!("/proc/{pid}/io"))?, "syscw").context("no syscw in the io of a process")
+    Ok(process(pid)?.io().context("cannot read the io of a process")?.syscw)
 }
 
 /// CPU time of all children that have ended, in steps of 10 ms.
 pub(crate) fn ended_children() -> Result<Duration> {
-    children_ticks(&read("/proc/self/stat")?).context("no time of children in /proc/self/stat")
+    let stat =
+        Process::myself().and_then(|own| own.stat()).context("cannot read /proc/self/stat")?;
+    // Ticks of `USER_HZ`, which is 100 on all architectures here.
+    let ticks = u64::try_from(stat.cutime + stat.cstime)?;
+    Ok(Duration::from_millis(10 * ticks))
 }
 
-/// `cutime` and `cstime`, in ticks of `USER_HZ`, which is 100 on all architectures here; the process name before them
-/// may contain spaces and parentheses.
-fn children_ticks(stat: &str) -> Option<Duration> {
-    let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(13);
-    let mut ticks = || fields.next()?.parse::<u64>().ok();
-    Some(Duration::from_millis(10 * (ticks()? + ticks()?)))
-}
-
-/// The number in a line `key:`, white space, number, `kB`.
-fn kilobytes(text: &str, key: &str) -> Option<u64> {
-    let of_line = |line: &str| {
-        let value = line.strip_prefix(key)?.strip_prefix(':')?;
-        value.trim().strip_suffix("kB")?.trim().parse().ok()
-    };
-    text.lines().find_map(of_line)
-}
-
-fn read(path: &str) -> Result<String> {
-    fs::read_to_string(path).with_context(|| format!("cannot read {path}"))
-}
-
-fn entries(pid: u32, directory: &str) -> Result<Vec<PathBuf>> {
-    let path = format!("/proc/{pid}/{directory}");
-    let read = || fs::read_dir(&path)?.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>();
-    read().with_context(|| format!("cannot read {path}"))
+fn process(pid: u32) -> Result<Process> {
+    Process::new(pid.try_into()?).with_context(|| format!("cannot read /proc/{pid}"))
 }
 
 /// `bpf_prog_show_fdinfo` in `kernel/bpf/syscall.c`; `None` for the file of anything but a program.
@@ -172,17 +154,5 @@ mod tests {
         let memory = memory(std::process::id()).expect("our own status");
         assert!(memory.resident > 0 && memory.peak >= memory.resident, "{memory:?}");
         writes(std::process::id()).expect("our own io");
-    }
-
-    #[test]
-    fn times_of_children_stand_behind_a_name_that_may_be_anything() {
-        let stat = "7 (a) b) S 1 7 7 0 -1 4194560 100 200 0 0 11 12 13 14 20 0 1 0 99 1 1";
-        assert_eq!(children_ticks(stat), Some(Duration::from_millis(270)), "13 and 14 ticks");
-    }
-
-    #[test]
-    fn the_key_is_the_whole_word() {
-        let status = "nonvoluntary_ctxt_switches:\t3\nvoluntary_ctxt_switches:\t5\n";
-        assert_eq!(value(status, "voluntary_ctxt_switches"), Some(5), "not the line before");
     }
 }

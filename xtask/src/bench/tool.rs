@@ -3,19 +3,19 @@
 use std::{
     ffi::OsString,
     io::{self, BufRead, BufReader, Read},
-    os::unix::process::CommandExt,
     process::{Child, Command, Stdio},
     thread::{self, JoinHandle, sleep},
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, anyhow, bail};
-use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal};
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::{
     losses::LossReport,
     proc_files::{self, ProcessUsage},
 };
+use crate::command::die_with_this_thread;
 
 /// How a tool is started.
 #[derive(Debug)]
@@ -78,13 +78,6 @@ const DEADLINE: Duration = Duration::from_secs(20);
 /// A tool that uses less than a hundredth of a CPU for this long is idle.
 const REST: Duration = Duration::from_millis(100);
 const LOOK: Duration = Duration::from_millis(10);
-
-/// Makes the kernel end the process when the thread that starts it ends, for whatever cause.
-pub(crate) fn die_with_this_thread(command: &mut Command) {
-    let die = || Ok(set_parent_process_death_signal(Some(Signal::KILL))?);
-    // SAFETY: between fork and exec this makes one system call and nothing else.
-    unsafe { command.pre_exec(die) };
-}
 
 impl Tool {
     /// Starts a tool; returns when it is attached and idle.

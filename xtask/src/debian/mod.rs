@@ -13,8 +13,8 @@ use anyhow::{Context, Result};
 
 pub(crate) use apt::Apt;
 pub(crate) use programs::{
-    BPFTRACE, BUSYBOX, IPROUTE, LIBBPF_TOOLS, NODE_EXPORTER, PROMETHEUS, ProgramFile, QEMU, RPM,
-    SERVERS, TCPDUMP, VALGRIND, parts,
+    BPFTRACE, BUSYBOX, IPROUTE, LIBBPF_TOOLS, NODE_EXPORTER, PROMETHEUS, ProgramFile,
+    ProgramPackage, QEMU, RPM, RSYSLOG, SERVERS, TCPDUMP, VALGRIND, parts,
 };
 pub(crate) use unpack::{finish, packages_in, unpack};
 

@@ -62,6 +62,10 @@ pub(crate) const RPM: ProgramPackage = ProgramPackage {
     variables: &[("RPM_CONFIGDIR", "usr/lib/rpm")],
     ..package("rpm", &["rpmbuild"])
 };
+pub(crate) const RSYSLOG: ProgramPackage = ProgramPackage {
+    options: &[("-M", "usr/lib/x86_64-linux-gnu/rsyslog")],
+    ..package("rsyslog", &["rsyslogd"])
+};
 pub(crate) const TCPDUMP: ProgramPackage = package("tcpdump", &["tcpdump"]);
 pub(crate) const VALGRIND: ProgramPackage = ProgramPackage {
     variables: &[("VALGRIND_LIB", "usr/libexec/valgrind")],
@@ -307,6 +311,7 @@ mod tests {
             (PROMETHEUS, version),
             (QEMU, &["-accel", "tcg", "-machine", "none", "-display", "none", "-version"]),
             (RPM, version),
+            (RSYSLOG, &["-v"]),
             (TCPDUMP, version),
             (VALGRIND, &["--tool=dhat", "--dhat-out-file=/dev/null", "/bin/true"]),
         ];

@@ -19,8 +19,13 @@ pub(super) fn build(dir: &Path) -> Result<PathBuf> {
     let target = format!("{ARCH}-unknown-linux-gnu");
     let workspace = cargo::workspace().display();
     let cargo_home = cargo_home().context("neither CARGO_HOME nor HOME is set")?;
+    // LLD, which Rust takes for this target, and glibc since 2.36: relocations take a tenth, equal functions are one.
+    let smaller = match ARCH {
+        "x86_64" => "-Clink-arg=-Wl,-z,pack-relative-relocs,--icf=all",
+        _ => "",
+    };
     let flags = format!(
-        "-Ctarget-feature=+crt-static --remap-path-prefix={workspace}=/tcpwatch \
+        "-Ctarget-feature=+crt-static {smaller} --remap-path-prefix={workspace}=/tcpwatch \
          --remap-path-prefix={}=/cargo",
         cargo_home.display()
     );

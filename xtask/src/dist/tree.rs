@@ -10,12 +10,20 @@ use super::{Release, pack};
 use crate::cargo;
 
 /// Files that are copied from the checkout.
-const COPIED: [(&str, &str); 13] = [
+const COPIED: [(&str, &str); 18] = [
     ("deploy/systemd/tcpwatch.service", "usr/lib/systemd/system/tcpwatch.service"),
     ("deploy/systemd/tcpwatch.socket", "usr/lib/systemd/system/tcpwatch.socket"),
     ("deploy/systemd/tcpwatch.sysusers", "usr/lib/sysusers.d/tcpwatch.conf"),
     ("deploy/systemd/tcpwatch.tmpfiles", "usr/lib/tmpfiles.d/tcpwatch.conf"),
     ("deploy/systemd/web.yml", CONFIGURATION),
+    ("deploy/events/fluent-bit.yaml", "usr/share/doc/tcpwatch/examples/fluent-bit.yaml"),
+    ("deploy/events/logrotate.conf", "usr/share/doc/tcpwatch/examples/logrotate.conf"),
+    ("deploy/events/rsyslog.conf", "usr/share/doc/tcpwatch/examples/rsyslog.conf"),
+    (
+        "deploy/events/tcpwatch-events.service",
+        "usr/share/doc/tcpwatch/examples/tcpwatch-events.service",
+    ),
+    ("deploy/events/vector.yaml", "usr/share/doc/tcpwatch/examples/vector.yaml"),
     ("deploy/prometheus/prometheus.yml", "usr/share/doc/tcpwatch/examples/prometheus.yml"),
     ("deploy/prometheus/tcpwatch.rules.yml", "usr/share/doc/tcpwatch/examples/tcpwatch.rules.yml"),
     ("deploy/grafana/tcpwatch.json", "usr/share/doc/tcpwatch/examples/grafana.json"),

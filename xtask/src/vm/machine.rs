@@ -16,6 +16,7 @@ use super::{
     guest::{GuestTest, MachineJob},
     report::{LineMeaning, MachineReport},
 };
+use crate::command::die_with_this_thread;
 
 /// Time limit for a machine: much longer than it works, because others may run beside it. The init script ends a single
 /// test that hangs, by the machine's own clock.
@@ -46,7 +47,8 @@ fn start(qemu: &Path, job: &MachineJob<'_>, image: &Path, console: &Path) -> Res
     let MachineJob { kernel, way, name, .. } = job;
     let mut serial = std::ffi::OsString::from("file:");
     serial.push(console);
-    Command::new(qemu)
+    let mut command = Command::new(qemu);
+    command
         // Without KVM, so that it runs on any host. The simplest processor is the fastest to emulate. It has a source
         // of random numbers: nothing else in such a machine is random, and a program that asks the kernel for good
         // random numbers would block for ever.
@@ -70,9 +72,9 @@ fn start(qemu: &Path, job: &MachineJob<'_>, image: &Path, console: &Path) -> Res
         .arg(serial)
         .args(["-serial", "stdio"])
         .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .with_context(|| format!("cannot start {}", qemu.display()))
+        .stdout(Stdio::piped());
+    die_with_this_thread(&mut command);
+    command.spawn().with_context(|| format!("cannot start {}", qemu.display()))
 }
 
 fn follower(lines: ChildStdout) -> Receiver<String> {

@@ -142,8 +142,8 @@ fn below(root: &Path, path: &Path) -> PathBuf {
 /// The name of the cgroup at this path of the second hierarchy.
 #[must_use]
 pub fn name_of_path(path: &str) -> Arc<str> {
-    let parts = path.split('/').filter(|part| !part.is_empty()).map(OsStr::new);
-    let part = parts.clone().rfind(|part| is_unit(part)).or_else(|| parts.last());
+    let mut parts = path.split('/').filter(|part| !part.is_empty()).map(OsStr::new);
+    let part = parts.clone().rfind(|part| is_unit(part)).or_else(|| parts.next_back());
     part.map_or_else(|| "/".into(), short)
 }
 

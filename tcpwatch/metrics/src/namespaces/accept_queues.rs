@@ -89,7 +89,8 @@ impl AcceptQueues {
     }
 
     fn ports(&mut self, readings: &BTreeMap<u64, NamespaceReading>) -> BTreeMap<ListenerKey, Port> {
-        let read = readings.values().filter_map(|reading| Some((reading, reading.sockets.as_ref()?)));
+        let read =
+            readings.values().filter_map(|reading| Some((reading, reading.sockets.as_ref()?)));
         let all: Vec<(&Arc<str>, &Listening)> = read
             .flat_map(|(reading, sockets)| sockets.listeners.iter().map(|it| (&reading.label, it)))
             .collect();

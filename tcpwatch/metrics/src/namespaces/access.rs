@@ -1,10 +1,6 @@
 //! Which network namespaces are read, and when.
 
-use std::{
-    collections::BTreeMap,
-    sync::Arc,
-    time::SystemTime,
-};
+use std::{collections::BTreeMap, sync::Arc, time::SystemTime};
 
 use tcpwatch_kernel::source::kept_namespaces::Access;
 

@@ -189,8 +189,9 @@ IpExt: 9
     fn the_sum_of_the_others_does_not_decrease_when_one_of_them_goes() {
         let mut counters = KernelCounters::default();
         let of = |overflows: u64| format!("TcpExt: ListenOverflows\nTcpExt: {overflows}\n");
-        let mut readings: BTreeMap<_, _> =
-            [(1, 10), (2, 20), (3, 30)].map(|(id, it)| (id, reading(&id.to_string(), &of(it)))).into();
+        let mut readings: BTreeMap<_, _> = [(1, 10), (2, 20), (3, 30)]
+            .map(|(id, it)| (id, reading(&id.to_string(), &of(it))))
+            .into();
         let line = |sum| format!("tcpwatch_listen_overflows_total{{netns=\"other\"}} {sum}\n");
         assert!(page(&mut counters, &readings).contains(&line(50)));
         readings.insert(2, reading("2", &of(25)));
@@ -203,10 +204,14 @@ IpExt: 9
 
     #[test]
     fn a_counter_that_is_missing_costs_no_other_and_is_named() {
-        let readings = BTreeMap::from([(1, reading("7", &TEXT.replace("TCPReqQFullDrop", "Other")))]);
+        let readings =
+            BTreeMap::from([(1, reading("7", &TEXT.replace("TCPReqQFullDrop", "Other")))]);
         assert!(all_known(&readings).unwrap_err().to_string().contains("TCPReqQFullDrop"));
         let page = page(&mut KernelCounters::default(), &readings);
-        assert!(page.contains("action=\"cookie\"} 6") && !page.contains("action=\"drop\""), "{page}");
+        assert!(
+            page.contains("action=\"cookie\"} 6") && !page.contains("action=\"drop\""),
+            "{page}"
+        );
         for cut in [0, 8, 40, TEXT.find("1 2 3").unwrap()] {
             let readings = BTreeMap::from([(1, reading("7", &TEXT[..cut]))]);
             assert!(all_known(&readings).is_err(), "{cut}");

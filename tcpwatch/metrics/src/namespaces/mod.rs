@@ -119,7 +119,7 @@ impl NamespaceGauges {
                 continue;
             }
             match NamespaceReading::of(namespace) {
-                Ok(reading) => drop(self.readings.insert(number, reading)),
+                Ok(reading) => self.readings.extend(reading.map(|reading| (number, reading))),
                 Err(error) => {
                     self.readings.extend(before.map(|before| (number, before)));
                     let label = &namespace.label;

@@ -1,7 +1,7 @@
 //! Ports by destination: used, limit, and when they run out.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant, SystemTime},
 };
@@ -165,11 +165,12 @@ impl PortGauges {
                 present.insert((Arc::clone(&reading.label), it.route), (it.ports(), many));
             }
         }
-        let mut busy: Vec<_> =
-            present.iter().filter(|(_, (ports, many))| ports >= many).collect();
+        let mut busy: Vec<_> = present.iter().filter(|(_, (ports, many))| ports >= many).collect();
         busy.sort_by_key(|(_, (ports, _))| std::cmp::Reverse(*ports));
+        let displaced = self.displaced(&busy);
         let exists = |key: &PortsKey| {
-            present.get(key).is_some_and(|(ports, many)| *ports >= many.div_ceil(2))
+            let stays = |(ports, many): &(u32, u32)| *ports >= many.div_ceil(2);
+            present.get(key).is_some_and(stays) && !displaced.contains(key)
         };
         self.slots.settle(busy.iter().map(|(key, _)| (*key).clone()), exists);
         self.seen.retain(|key, _| self.slots.admits(key));
@@ -190,6 +191,15 @@ impl PortGauges {
                 }
             }
         }
+    }
+
+    /// Destinations that lose their series to others that use twice as many ports; `busy` has the busiest one first.
+    fn displaced(&self, busy: &[(&PortsKey, &(u32, u32))]) -> BTreeSet<PortsKey> {
+        let (old, new): (Vec<_>, Vec<_>) = busy.iter().partition(|(key, _)| self.slots.admits(key));
+        let free = MOST.saturating_sub(old.len());
+        let pairs = old.iter().rev().zip(new.iter().skip(free));
+        let pairs = pairs.take_while(|((_, (least, _)), (_, (most, _)))| *most >= least * 2);
+        pairs.map(|((key, _), _)| (*key).clone()).collect()
     }
 
     fn add_destinations(
@@ -245,7 +255,7 @@ impl PortFamilies {
                 "tcpwatch_ephemeral_ports_used",
                 "Ephemeral ports in use from one local address to one destination: open, or in TIME_WAIT (sock_diag). \
                  The first 20 destinations that use at least 1 % of the ports have series of their own until they use \
-                 less than half of that, the rest is other, with state any. cgroup is that of the open connections, \
+                 less than half of that, or another one uses twice as many as they do; the rest is other, with state any. cgroup is that of the open connections, \
                  several if they belong to more than one, unknown as long as none was seen. A port in TIME_WAIT can be \
                  taken again after 1 s where tcp_tw_reuse allows it.",
             ),
@@ -290,6 +300,29 @@ impl PortFamilies {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn key(remote: u16) -> PortsKey {
+        let address = std::net::Ipv4Addr::LOCALHOST.into();
+        ("7".into(), (address, tcpwatch_core::event::Endpoint { address, port: remote }))
+    }
+
+    #[test]
+    fn a_destination_keeps_its_series_until_one_comes_that_is_twice_as_busy() {
+        let mut ports = PortGauges::new(Arc::default(), Overflow::default());
+        let old: Vec<_> = (0..20).map(key).collect();
+        ports.slots.settle(old.iter().cloned(), |_| true);
+        let displaced = |newcomers: &[(u16, u32)]| {
+            let mut busy: Vec<_> =
+                old.iter().cloned().zip((0..20).map(|at| (300 + at, 282))).collect();
+            busy.extend(newcomers.iter().map(|(port, used)| (key(*port), (*used, 282))));
+            busy.sort_by_key(|(_, (used, _))| std::cmp::Reverse(*used));
+            let busy: Vec<_> = busy.iter().map(|(key, it)| (key, it)).collect();
+            ports.displaced(&busy)
+        };
+        assert!(displaced(&[(90, 599)]).is_empty());
+        assert_eq!(displaced(&[(90, 600)]), [key(0)].into());
+        assert_eq!(displaced(&[(90, 9000), (91, 602), (92, 601)]), [key(0), key(1)].into());
+    }
 
     #[test]
     fn growth_is_known_after_ten_seconds_and_is_that_of_five_minutes() {

@@ -102,19 +102,20 @@ impl Reuse {
 }
 
 impl NamespaceReading {
-    /// Reads it now.
-    pub(super) fn of(namespace: &mut KeptNamespace) -> Result<Self, ReadingError> {
+    /// Reads it now; `None` if it has gone.
+    pub(super) fn of(namespace: &mut KeptNamespace) -> Result<Option<Self>, ReadingError> {
         let at = SystemTime::now();
-        let counters = counters::values(&namespace.netstat()?);
+        let Some(netstat) = namespace.netstat()? else { return Ok(None) };
+        let counters = counters::values(&netstat);
         let sockets = SocketReading::of(namespace)?;
-        Ok(Self {
+        Ok(Some(Self {
             label: Arc::clone(&namespace.label),
             name: namespace.name.clone(),
             cgroup: namespace.cgroup.clone(),
             at,
             counters,
             sockets,
-        })
+        }))
     }
 }
 

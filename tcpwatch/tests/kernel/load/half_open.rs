@@ -2,7 +2,7 @@
 
 use std::{
     net::{Ipv4Addr, SocketAddr, SocketAddrV4},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use socket2::{Domain, Protocol, Socket, Type};
@@ -148,9 +148,17 @@ fn with_syn_cookies_only_what_the_queue_holds_is_half_open_and_told() {
     let listener = netns.inside(|| listen(128));
     let first = netns.inside(|| exporter.samples());
     netns.inside(|| flood(CONNECTIONS));
+    let flooded = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64();
     let page = netns.inside(|| exporter.samples());
     let half_open = usize::try_from(page.count(HALF_OPEN)).unwrap();
-    let cookies = page.since(&first).count("syn_queue_full_total{action=\"cookie\"}");
+    let label = format!("netns=\"{}\"", netns.inode);
+    let read = format!("network_namespace_last_read_timestamp_seconds{{{label}}}");
+    let page = poll_within(WHILE, "the namespace is read", || {
+        let page = netns.inside(|| exporter.samples());
+        (page.get(&read) > flooded).then_some(page)
+    });
+    let cookies = format!("syn_queue_full_total{{{label},action=\"cookie\"}}");
+    let cookies = page.since(&first).count(&cookies);
     println!("measured: {half_open} half-open connections, {cookies} cookies");
     assert!((1..=QUEUE + 1).contains(&half_open), "{half_open}");
     assert_eq!(cookies + i64::try_from(half_open).unwrap(), i64::from(CONNECTIONS));

@@ -7,7 +7,7 @@ use crate::{
     harness::{
         exporter::Exporter,
         netns::Netns,
-        sockets::{Pair, V4, half_close},
+        sockets::{Pair, half_close},
     },
 };
 
@@ -41,14 +41,23 @@ fn row(page: &str, name: &str, help: &str) -> String {
 #[test]
 fn the_list_of_metrics_has_every_family_with_its_kind_its_labels_and_its_help() {
     needs_root!();
-    let netns = Netns::new();
-    let exporter = netns.inside(|| Exporter::start(&["serve", "--web.listen-address", V4]));
-    // Has no series without one: a socket in CLOSE_WAIT.
-    let page = netns.inside(|| {
-        let pair = Pair::over(&TcpListener::bind(V4).unwrap());
+    // Some have no series without these: a destination to which all ports are in use, most of them in TIME_WAIT, and a
+    // socket in CLOSE_WAIT.
+    let netns =
+        Netns::with(&[("ipv4.ip_local_port_range", "40000 40009"), ("ipv4.tcp_tw_reuse", "0")]);
+    let kept = netns.inside(|| {
+        let listener = TcpListener::bind("127.0.0.1:2000").unwrap();
+        for _ in 0..9 {
+            Pair::over(&listener).close_client_first();
+        }
+        let pair = Pair::over(&listener);
         half_close(&pair.client);
-        exporter.page()
+        (pair, listener)
     });
+    let serve = ["serve", "--web.listen-address", "127.0.0.1:10911"];
+    let exporter = netns.inside(|| Exporter::start(&serve));
+    let page = netns.inside(|| exporter.page());
+    drop(kept);
     let help = page.lines().filter_map(|line| line.strip_prefix("# HELP ")?.split_once(' '));
     let rows = help.map(|(name, help)| row(&page, name, help)).collect::<String>();
     let list = format!("{HEADING}{rows}");

@@ -42,17 +42,17 @@ fn no_counter_goes_backwards_while_connections_come_and_go() {
     assert_eq!(new, Vec::<String>::new(), "every series was there before");
 }
 
-/// Counters that have decreased or disappeared.
+/// Counters that have decreased, and those that have disappeared, but for those of a network namespace, which go with
+/// it.
 pub(super) fn backwards(before: &Samples, now: &Samples) -> Vec<String> {
     let counters = |series: &&String| {
         let name = series.split('{').next().unwrap_or_default();
         ["_total", "_bucket", "_count", "_sum"].iter().any(|suffix| name.ends_with(suffix))
     };
-    let fallen = before
-        .0
-        .keys()
-        .filter(counters)
-        .filter(|series| now.0.get(*series).is_none_or(|value| value < &before.0[*series]));
+    let fallen = before.0.keys().filter(counters).filter(|series| match now.0.get(*series) {
+        Some(value) => value < &before.0[*series],
+        None => !series.contains("netns="),
+    });
     fallen.cloned().collect()
 }
 

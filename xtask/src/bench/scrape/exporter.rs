@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::bench::{proc_files, tool::die_with_this_thread};
+use crate::{bench::proc_files, command::die_with_this_thread};
 
 /// Time limit for the exporter to come up, and for each answer.
 const DEADLINE: Duration = Duration::from_secs(20);

@@ -12,9 +12,12 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use crate::bench::{
-    tool::{Spec, die_with_this_thread},
-    workload::{self, Working, Workload},
+use crate::{
+    bench::{
+        tool::Spec,
+        workload::{self, Working, Workload},
+    },
+    command::die_with_this_thread,
 };
 
 /// Sockets that begin to listen and are closed.

@@ -42,8 +42,10 @@ pub(super) fn living() -> io::Result<BTreeMap<ProcInode, Holder>> {
         let process = PathBuf::from(format!("/proc/{pid}"));
         let threads = fs::read_dir(process.join("task")).into_iter().flatten().flatten();
         let first = pid.to_string();
-        let others: Vec<_> =
-            threads.filter(|thread| *thread.file_name() != *first).map(|thread| thread.path()).collect();
+        let others: Vec<_> = threads
+            .filter(|thread| *thread.file_name() != *first)
+            .map(|thread| thread.path())
+            .collect();
         add(process);
         others.into_iter().for_each(&mut add);
     }

@@ -12,7 +12,7 @@ mod open;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io,
+    fs, io,
     path::PathBuf,
     sync::Arc,
 };
@@ -54,14 +54,14 @@ enum Way {
 }
 
 impl KeptNamespace {
-    /// The text of `/proc/net/netstat`.
+    /// The text of `/proc/net/netstat`; `None` if it was not entered and its process has ended.
     ///
     /// # Errors
-    /// If it cannot be read, as of a namespace whose processes have just ended.
-    pub fn netstat(&self) -> io::Result<String> {
+    /// If it cannot be read.
+    pub fn netstat(&self) -> io::Result<Option<String>> {
         match &self.way {
-            Way::Entered(opened) => opened.netstat(),
-            Way::Passed(path) => std::fs::read_to_string(path),
+            Way::Entered(opened) => opened.netstat().map(Some),
+            Way::Passed(path) => Ok(fs::read_to_string(path).ok()),
         }
     }
 
@@ -122,7 +122,8 @@ impl NamespaceTable {
         let reachable = namespaces::reachable()?;
         let living = living()?;
         let own = namespaces::own()?;
-        let held: BTreeSet<Netns> = reachable.places.iter().map(|place| place.netns).chain([own]).collect();
+        let held: BTreeSet<Netns> =
+            reachable.places.iter().map(|place| place.netns).chain([own]).collect();
         self.kept.retain(|inode, kept| match &kept.way {
             Way::Entered(opened) => living.contains_key(inode) || held.contains(&opened.netns),
             Way::Passed(_) => false,
@@ -149,7 +150,9 @@ impl NamespaceTable {
     }
 
     fn is_open(&self, netns: Netns) -> bool {
-        self.kept.values().any(|kept| matches!(&kept.way, Way::Entered(opened) if opened.netns == netns))
+        self.kept
+            .values()
+            .any(|kept| matches!(&kept.way, Way::Entered(opened) if opened.netns == netns))
     }
 
     fn enter_own(&mut self, own: Netns) -> io::Result<()> {

@@ -36,9 +36,9 @@ const INET_DIAG_CGROUP_ID: u16 = 21;
 /// behind eight bytes and twelve words.
 const LAST_ACK_RECEIVED: usize = 8 + 12 * size_of::<u32>();
 
-/// Where the drops of a socket are among the words of `INET_DIAG_SKMEMINFO`: `SK_MEMINFO_DROPS`
-/// (`include/uapi/linux/sock_diag.h`), since 4.7.
-const DROPS: usize = 8 * size_of::<u32>();
+/// Where the drops of a socket are among the words of `INET_DIAG_SKMEMINFO` (`include/uapi/linux/sock_diag.h`), since 4.7.
+const DROPS: usize = SK_MEMINFO_DROPS * size_of::<u32>();
+const SK_MEMINFO_DROPS: usize = 8;
 
 /// An answer that is no list of sockets.
 #[derive(Debug, thiserror::Error)]
