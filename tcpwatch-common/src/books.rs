@@ -54,8 +54,11 @@ pub fn cell_keys(cgroup: u32) -> impl Iterator<Item = u64> {
     let first = cell_key(cgroup, Block::Full);
     (first..).take(BLOCKS)
 }
-/// Marks of mini-sockets at most, unless user space sets another limit.
+/// Marks of timewait sockets at most, unless user space sets another limit.
 pub const MAX_MARKS: u32 = 1 << 16;
+
+/// Marks of half-open connections at most.
+pub const MAX_REQUEST_MARKS: u32 = 1 << 16;
 
 /// Place of a state among others.
 #[must_use]

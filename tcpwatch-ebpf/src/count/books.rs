@@ -14,8 +14,8 @@ use aya_ebpf::{
 use tcpwatch_common::{
     KeptSocket,
     books::{
-        CELL_WORDS, Cell, ENTERED, FOUND, HALF_OPEN, LEFT, MAX_CELLS, MAX_MARKS, Mark,
-        ORPHAN_FIN_WAIT_2, cell_key, counted, place,
+        CELL_WORDS, Cell, ENTERED, FOUND, HALF_OPEN, LEFT, MAX_CELLS, MAX_MARKS,
+        MAX_REQUEST_MARKS, Mark, ORPHAN_FIN_WAIT_2, cell_key, counted, place,
     },
     counts::Block,
     state::{CLOSE_WAIT, CLOSED, FIN_WAIT_2, TIME_WAIT},
@@ -38,9 +38,14 @@ static CELLS: PerCpuHashMap<u64, Cell, { MAX_CELLS as usize }, GROWS> = PerCpuHa
 #[btf_map]
 static EMPTY_CELL: Array<Cell, 1> = Array::new();
 
-/// Mini-sockets that are counted, by the address of the timer.
+/// Timewait sockets that are counted, by the address of the timer. Entries are there beforehand: memory for each one
+/// would take three times as long as all the rest that is counted of a connection's end.
 #[btf_map]
 static MARKS: HashMap<u64, Mark, { MAX_MARKS as usize }> = HashMap::new();
+
+/// The same for half-open connections, so that many timewait sockets do not keep them from being counted.
+#[btf_map]
+static REQUEST_MARKS: HashMap<u64, Mark, { MAX_REQUEST_MARKS as usize }> = HashMap::new();
 
 /// The mark of a full socket, beside the time of its state.
 #[derive(Clone, Copy)]
@@ -188,11 +193,16 @@ fn now() -> u64 {
 
 /// Marks a mini-socket, over what a missed end has left, or a walk has found before. `false` if there is no room.
 #[inline(always)]
-fn mark(timer: u64, mark: Mark, writer: Block) -> bool {
-    if MARKS.insert(timer, mark, BPF_NOEXIST).is_ok() {
+fn mark<const ROOM: usize>(
+    marks: &HashMap<u64, Mark, ROOM>,
+    timer: u64,
+    mark: Mark,
+    writer: Block,
+) -> bool {
+    if marks.insert(timer, mark, BPF_NOEXIST).is_ok() {
         return true;
     }
-    let Some(before) = MARKS.get_ptr_mut(timer) else { return false };
+    let Some(before) = marks.get_ptr_mut(timer) else { return false };
     // SAFETY: the lookup returned a live value, and a mini-socket's events happen one after the other.
     let old = unsafe { *before };
     // SAFETY: as above.
@@ -201,27 +211,46 @@ fn mark(timer: u64, mark: Mark, writer: Block) -> bool {
     true
 }
 
-/// A mini-socket enters a state, and is counted in this cell.
+/// A timewait socket enters a state, and is counted in this cell.
 #[inline(never)]
-pub(super) fn mini_enters(timer: u64, cgroup: u32, state: u32, writer: Block) {
-    if mark(timer, Mark::new(cgroup, state, now()), writer) {
+pub(super) fn timewait_enters(timer: u64, cgroup: u32, state: u32, writer: Block) {
+    if mark(&MARKS, timer, Mark::new(cgroup, state, now()), writer) {
         shift(cgroup, writer, (0, state), NOTHING);
     }
 }
 
-/// The same for a half-open connection of a listener in this cgroup.
-#[inline(always)]
+/// A half-open connection begins, and is counted in the cell of this cgroup.
+#[inline(never)]
 pub(super) fn request_enters(timer: u64, cgroup: u32) {
-    mini_enters(timer, admitted(cgroup), HALF_OPEN.into(), Block::Mini);
+    let cgroup = admitted(cgroup);
+    let state = HALF_OPEN.into();
+    if mark(&REQUEST_MARKS, timer, Mark::new(cgroup, state, now()), Block::Mini) {
+        shift(cgroup, Block::Mini, (0, state), NOTHING);
+    }
 }
 
-/// A mini-socket leaves its state. Returns its mark, as one word; 0 if it was not counted.
+/// A timewait socket leaves its state. Returns its mark, as one word; 0 if it was not counted.
 #[inline(never)]
-pub(super) fn mini_leaves(timer: u64, writer: Block) -> u64 {
-    let Some(mark) = MARKS.get_ptr(timer) else { return 0 };
+pub(super) fn timewait_leaves(timer: u64, writer: Block) -> u64 {
+    leaves(&MARKS, timer, writer)
+}
+
+/// The same for a half-open connection.
+#[inline(never)]
+pub(super) fn request_leaves(timer: u64, writer: Block) -> u64 {
+    leaves(&REQUEST_MARKS, timer, writer)
+}
+
+#[inline(always)]
+fn leaves<const ROOM: usize>(
+    marks: &HashMap<u64, Mark, ROOM>,
+    timer: u64,
+    writer: Block,
+) -> u64 {
+    let Some(mark) = marks.get_ptr(timer) else { return 0 };
     // SAFETY: the lookup returned a live value.
     let taken = unsafe { mark.cast::<u64>().read() };
-    if MARKS.remove(timer).is_err() {
+    if marks.remove(timer).is_err() {
         return 0;
     }
     let mark = Mark::from_word(taken);
@@ -234,8 +263,16 @@ pub(super) fn mini_leaves(timer: u64, writer: Block) -> u64 {
 pub(crate) fn meet(socket: AnyTcp) {
     match socket.seeded() {
         Some(Seeded::Full(sock)) => meet_full(sock),
-        Some(Seeded::Timewait { timer, state }) => meet_mini(socket, timer, of_timewait(state)),
-        Some(Seeded::Request { timer }) => meet_mini(socket, timer, HALF_OPEN.into()),
+        Some(Seeded::Timewait { timer, state }) => {
+            if meet_mini(&MARKS, timer, of_timewait(state)) && !socket.timer_is_armed() {
+                timewait_leaves(timer, WALKER);
+            }
+        }
+        Some(Seeded::Request { timer }) => {
+            if meet_mini(&REQUEST_MARKS, timer, HALF_OPEN.into()) && !socket.timer_is_armed() {
+                request_leaves(timer, WALKER);
+            }
+        }
         None => {}
     }
 }
@@ -274,16 +311,19 @@ fn found(cgroup: u32, state: u32) {
 }
 
 /// Nothing locks a mini-socket: it may end at this moment. Its mark is made first; if its timer is then disarmed, the
-/// program on it may have come before the mark, which is taken back.
+/// program on it may have come before the mark, which is to be taken back. Returns whether it has a mark since now.
 #[inline(always)]
-fn meet_mini(socket: AnyTcp, timer: u64, state: u32) {
-    if MARKS.get_ptr(timer).is_some() || !mark(timer, Mark::new(0, state, now()), WALKER) {
-        return;
+fn meet_mini<const ROOM: usize>(
+    marks: &HashMap<u64, Mark, ROOM>,
+    timer: u64,
+    state: u32,
+) -> bool {
+    let is_new = marks.get_ptr(timer).is_none()
+        && mark(marks, timer, Mark::new(0, state, now()), WALKER);
+    if is_new {
+        found(0, state);
     }
-    found(0, state);
-    if !socket.timer_is_armed() {
-        mini_leaves(timer, WALKER);
-    }
+    is_new
 }
 
 /// What is kept about a socket.

@@ -208,7 +208,7 @@ fn heir(
         return Heir::None;
     };
     if state & OVER == 0 {
-        books::mini_enters(timer, cgroup, books::of_timewait(state as u8), block);
+        books::timewait_enters(timer, cgroup, books::of_timewait(state as u8), block);
     }
     if state & !OVER == u64::from(TIME_WAIT) {
         return Heir::TimeWait;

@@ -8,7 +8,7 @@ use aya_ebpf::{
 };
 use tcpwatch_common::{
     EarlyEnd, MiniClosing, MiniKind, Reason, TimerEvent,
-    books::{HALF_OPEN, Mark},
+    books::Mark,
     counts::{self, Block, Pending, between, stay, transition},
     mini_clock::{Anew, ClockStep, goes_on, time_wait_began},
     state::{FIN_WAIT_2, LISTEN, SYN_RECV, TIME_WAIT},
@@ -55,7 +55,12 @@ pub(crate) fn event(
         ClockStep::RunsAnew => {
             let cgroup = Mark::from_word(pending.mark).cgroup;
             runs_anew(pending, mini.state(), words);
-            books::mini_enters(timer.address(), cgroup, counted_as(is_request, mini), Block::Mini);
+            if is_request {
+                books::request_enters(timer.address(), cgroup);
+            } else {
+                let state = books::of_timewait(mini.state());
+                books::timewait_enters(timer.address(), cgroup, state, Block::Mini);
+            }
         }
         ClockStep::Begins => {
             settle(pending, words);
@@ -92,17 +97,15 @@ pub(crate) fn event(
     }
 }
 
-/// The state that it is counted in.
-#[inline(always)]
-fn counted_as(is_request: bool, mini: MiniCopy<'_>) -> u32 {
-    if is_request { HALF_OPEN.into() } else { books::of_timewait(mini.state()) }
-}
-
 /// It leaves its state, until its timer runs anew.
 #[inline(always)]
 fn leaves(pending: &mut Pending, timer: Timer, is_request: bool, mini: MiniCopy<'_>) {
-    pending.mark = books::mini_leaves(timer.address(), Block::Mini);
-    if pending.mark == 0 && !is_request {
+    if is_request {
+        pending.mark = books::request_leaves(timer.address(), Block::Mini);
+        return;
+    }
+    pending.mark = books::timewait_leaves(timer.address(), Block::Mini);
+    if pending.mark == 0 {
         ends_before_note_is_taken(timer, mini);
     }
 }

@@ -53,6 +53,7 @@ pub use trial::Trial;
 
 use tcpwatch_common::{
     Ending,
+    books::MAX_REQUEST_MARKS,
     config::{FIRST_PID_NAMESPACE, MAX_REFUSED_CGROUPS},
     counter,
     mini_closing::{EndingWords, MAX_ENDINGS},
@@ -155,10 +156,12 @@ impl Probes {
     ) -> Result<(Self, Ring), ProbeError> {
         let task = Task::new(Some(filters), ring_bytes, counting);
         let probes = Self::load_and_attach(facts, &task)?;
+        let mut ebpf = probes.ebpf();
         let ring = Ring {
-            records: take_map(&mut probes.ebpf(), "EVENTS")?,
-            reader_sleeps: take_map(&mut probes.ebpf(), "READER_SLEEPS")?,
+            records: take_map(&mut ebpf, "EVENTS")?,
+            reader_sleeps: take_map(&mut ebpf, "READER_SLEEPS")?,
         };
+        drop(ebpf);
         Ok((probes, ring))
     }
 
@@ -337,7 +340,8 @@ impl Task<'_> {
             tracing::warn!("sockets from before the start are not counted: {error}");
         }
         let kept = books::KeptSockets::open(ebpf, &layout.btf);
-        Ok(Some(BookParts { marks: take_map(ebpf, "MARKS")?, kept }))
+        let marks = [take_map(ebpf, "MARKS")?, take_map(ebpf, "REQUEST_MARKS")?];
+        Ok(Some(BookParts { marks, kept }))
     }
 
     fn needs_minis(&self) -> bool {
@@ -458,6 +462,7 @@ fn load(
     loader.map_max_entries("MINIS", task.room);
     loader.map_max_entries("CELLS", if task.counts() { books::CELLS_ROOM } else { 1 });
     loader.map_max_entries("MARKS", if task.counts() { books::marks_room() } else { 1 });
+    loader.map_max_entries("REQUEST_MARKS", if task.counts() { MAX_REQUEST_MARKS } else { 1 });
     loader.map_max_entries("REFUSED_CGROUPS", if refuses { MAX_REFUSED_CGROUPS } else { 1 });
     globals.apply(&mut loader);
     for (global, value) in [

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::Result;
-use tcpwatch_common::books::{Cell, FOUND, PLACES};
+use tcpwatch_common::books::{Cell, FOUND, HALF_OPEN, MAX_REQUEST_MARKS, PLACES};
 use tcpwatch_kernel::probe::books::{CELLS_ROOM, Cells};
 
 use super::{
@@ -122,21 +122,26 @@ impl Ledger {
     }
 
     fn tables(&self, sockets: &Rows) -> [ScrapeFamily; 2] {
-        let minis = |row: &Row| -> i64 {
-            row.iter().enumerate().filter(|(place, _)| is_mini(*place)).map(|(_, count)| count).sum()
+        let half_open = usize::from(HALF_OPEN);
+        let sum = |of: fn(usize, usize) -> bool| -> i64 {
+            let rows = sockets.values().flat_map(|row| row.iter().enumerate());
+            rows.filter(|(place, _)| of(*place, half_open)).map(|(_, count)| count).sum()
         };
-        let marks: i64 = sockets.values().map(minis).sum();
+        let timewait = sum(|place, half_open| is_mini(place) && place != half_open);
+        let requests = sum(|place, half_open| place == half_open);
         let cgroups = number(u64::try_from(sockets.len()).unwrap_or(u64::MAX));
-        let help = "Entries of the kernel side's tables: mini-sockets that are counted (marks), and cgroups (cells; each \
-                    takes two to four).";
+        let help = "Entries of the kernel side's tables: timewait sockets that are counted (timewait), half-open connections \
+                    that are (half_open), and cgroups (cells; each takes two to four).";
         let room = "Entries for which they have room. Mini-sockets above it are not counted, what happens in other \
                     cgroups is counted as unknown.";
         [
             ScrapeFamily::gauge("tcpwatch_books_entries", help)
-                .with(&[("map", "marks")], gauge_value(marks))
+                .with(&[("map", "timewait")], gauge_value(timewait))
+                .with(&[("map", "half_open")], gauge_value(requests))
                 .with(&[("map", "cells")], cgroups),
             ScrapeFamily::gauge("tcpwatch_books_max_entries", room)
-                .with(&[("map", "marks")], self.marks_room.into())
+                .with(&[("map", "timewait")], self.marks_room.into())
+                .with(&[("map", "half_open")], MAX_REQUEST_MARKS.into())
                 .with(&[("map", "cells")], CELLS_ROOM.into()),
         ]
     }

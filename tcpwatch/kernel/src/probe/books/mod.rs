@@ -24,10 +24,11 @@ pub use kept::{KeptSockets, ListError};
 pub(super) use walk::load;
 pub use walk::{WalkError, Walker};
 
-/// Room for mini-sockets: four times what the kernel allows in one namespace (`tcp_max_tw_buckets`), in bounds.
+/// Room for timewait sockets: as many as the kernel allows in one namespace (`tcp_max_tw_buckets`), in bounds. Each takes 64
+/// bytes, whether it is used or not.
 pub(super) fn marks_room() -> u32 {
     let allowed = fs::read_to_string(MAX_TIME_WAIT).ok().and_then(|text| text.trim().parse().ok());
-    allowed.unwrap_or(MAX_MARKS).saturating_mul(4).clamp(MAX_MARKS, 1 << 21)
+    allowed.unwrap_or(MAX_MARKS).clamp(MAX_MARKS, 1 << 21)
 }
 
 const MAX_TIME_WAIT: &str = "/proc/sys/net/ipv4/tcp_max_tw_buckets";
@@ -44,14 +45,15 @@ pub struct Books {
 
 /// The marks of mini-sockets that are counted.
 pub struct Marks {
-    map: HashMap<MapData, u64, u64>,
-    /// Marks that there is room for.
+    /// Of timewait sockets, and of half-open connections.
+    maps: [HashMap<MapData, u64, u64>; 2],
+    /// Marks of timewait sockets that there is room for.
     pub room: u32,
 }
 
 /// What books are made of, as long as the programs have not found their place.
 pub(super) struct BookParts {
-    pub(super) marks: HashMap<MapData, u64, u64>,
+    pub(super) marks: [HashMap<MapData, u64, u64>; 2],
     pub(super) kept: Result<KeptSockets, ListError>,
 }
 
@@ -59,7 +61,7 @@ impl Books {
     pub(super) fn new(parts: BookParts, ebpf: &Arc<Mutex<Ebpf>>) -> Self {
         let BookParts { marks, kept } = parts;
         let programs: Weak<_> = Arc::downgrade(ebpf);
-        let marks = Marks { map: marks, room: marks_room() };
+        let marks = Marks { maps: marks, room: marks_room() };
         Self { marks, kept, walker: Walker::new(programs) }
     }
 }
@@ -72,16 +74,20 @@ impl Marks {
     /// If the map cannot be read.
     pub fn sweep(&mut self, longer_than_ns: u64) -> Result<Vec<Mark>, MapError> {
         let now = clock::now().0;
-        let mut stale = Vec::new();
-        for entry in &self.map {
-            let (timer, mark) = entry?;
-            let mark = Mark::from_word(mark);
-            if mark.age_ns(now) > longer_than_ns {
-                stale.push((timer, mark));
+        let mut swept = Vec::new();
+        for map in &mut self.maps {
+            let mut stale = Vec::new();
+            for entry in &*map {
+                let (timer, mark) = entry?;
+                let mark = Mark::from_word(mark);
+                if mark.age_ns(now) > longer_than_ns {
+                    stale.push((timer, mark));
+                }
             }
+            // One that has ended meanwhile is gone.
+            stale.retain(|(timer, _)| map.remove(timer).is_ok());
+            swept.extend(stale.into_iter().map(|(_, mark)| mark));
         }
-        // One that has ended meanwhile is gone.
-        stale.retain(|(timer, _)| self.map.remove(timer).is_ok());
-        Ok(stale.into_iter().map(|(_, mark)| mark).collect())
+        Ok(swept)
     }
 }
