@@ -9,9 +9,12 @@ use std::{
 use anyhow::Result;
 use tcpwatch::{
     cli::{
-        args::{DEFAULT_CGROUP_SERIES, FilterArgs, Format, LiveArgs, OutputArgs, WebArgs},
+        args::{
+            DEFAULT_CGROUP_SERIES, FilterArgs, Format, LiveArgs, OutputArgs, TimeFormat, WebArgs,
+        },
         exit,
         sandbox::SandboxArgs,
+        span::SpanArgs,
     },
     glossary::wrapped,
 };
@@ -30,6 +33,7 @@ use tcpwatch_stream::{log::Log, pipeline::Live, plan::Plan, replay::Replay};
 use tcpwatch_view::{
     json_lines::JsonLines,
     terminal::{LogLayout, Naming, Terminal},
+    time_of_day::TimeOfDay,
 };
 
 use crate::{
@@ -61,7 +65,7 @@ pub(crate) fn run(
         // Whoever plays it may ask for lives.
         plan.filters.tells = Tells::Lives;
     }
-    plan.record.clone_from(&live.record);
+    plan.record = live.recording();
     // Whoever plays it may ask for them.
     plan.waits |= live.record.is_some();
     let runtime = runtime::start()?;
@@ -94,13 +98,16 @@ pub(crate) fn run(
 
 /// `tcpwatch replay`: the same road, from a file.
 pub(crate) fn replay(
-    file: &Path,
+    (file, span): (&Path, &SpanArgs),
     filters: &FilterArgs,
     output: &OutputArgs,
     sandbox: SandboxArgs,
 ) -> Result<ExitCode> {
-    let plan = plan(filters, output, recorded::netns(filters)?);
+    let mut plan = plan(filters, output, recorded::netns(filters)?);
     let recording = recorded::open(file, sandbox.sandbox)?;
+    let utc = output.time == TimeFormat::Utc || output.format == Format::Json;
+    let times = if utc { TimeOfDay::utc() } else { TimeOfDay::local() };
+    plan.span = span.on(&recording.header.clock, &times);
     // Namespaces of the same inodes may be others here and now.
     let mut sink = sink(output, recording.header.clock.kernel, (|_| None, None));
     let mut stdout = io::stdout().lock();

@@ -65,8 +65,8 @@ fn main() -> ExitCode {
         Some(Command::LabJanitor) => return janitor::run(),
         Some(Command::SandboxTrial) => confine::trial(),
         Some(Command::Serve(args)) => serve::run(&args),
-        Some(Command::Replay { file, filters, output, sandbox }) => {
-            live::replay(&file, &filters, &output, sandbox)
+        Some(Command::Replay { file, span, filters, output, sandbox }) => {
+            live::replay((&file, &span), &filters, &output, sandbox)
         }
     };
     match done {

@@ -152,7 +152,7 @@ fn plan(args: &TopArgs, netns: Option<Netns>) -> Plan {
         places: filters.places(),
         ring_bytes: live.buffer,
         duration: live.duration,
-        record: live.record.clone(),
+        record: live.recording(),
         existing: true,
         waits: true,
         ..Plan::of(filters_in_kernel)

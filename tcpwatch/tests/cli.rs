@@ -7,6 +7,7 @@ mod cli {
     mod files;
     mod help;
     mod invisible;
+    mod limited;
     mod list;
     mod odd;
     mod privilege;

@@ -67,9 +67,10 @@ impl MetricsPage {
         }
         let scope = netns.map_or(SnapshotScope::Every, SnapshotScope::Only);
         let namespaces = NamespaceGauges::new(scope, &names, &overflows);
-        let (asked, chore) = AskedBefore::new(Box::new(namespaces));
+        let letting_go = namespaces.letting_go();
+        let (asked, reading) = AskedBefore::new(Box::new(namespaces));
         collectors.push(Box::new(asked));
-        chores.push(chore);
+        chores.extend([reading, letting_go]);
         let NamespaceOverflows { netns, listener, destination } = overflows;
         collectors.push(Box::new(ProbeHealth::new(probes)));
         collectors.push(Box::new(ProcessCollector::new()?));

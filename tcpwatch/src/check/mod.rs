@@ -49,6 +49,7 @@ pub(crate) fn run() -> Result<ExitCode> {
             report.trial(trial)
         }
     };
+    report.file_tables();
     report.sandbox(confine::tried());
     exit::print(&report.text)?;
     Ok(if works { ExitCode::SUCCESS } else { exit::PRECONDITION.into() })

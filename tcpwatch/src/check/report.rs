@@ -3,7 +3,7 @@
 use std::{collections::HashSet, fmt::Write as _, io};
 
 use tcpwatch_common::config::FIRST_PID_NAMESPACE;
-use tcpwatch_kernel::{pid_namespace, trial::NoGround};
+use tcpwatch_kernel::{pid_namespace, source::snapshot::owners, trial::NoGround};
 
 use super::{Actor, TrialResult, features};
 
@@ -85,6 +85,19 @@ impl CheckReport {
             FeatureAnswer::Off(why.to_owned())
         };
         self.line(&format!("process ids of pid namespace {which}"), answer);
+    }
+
+    /// Whether all processes let this one see which sockets they hold: how owners are known `via` `fd`.
+    pub(super) fn file_tables(&mut self) {
+        let answer = match owners::refusing() {
+            Ok(0) => FeatureAnswer::Ok,
+            Ok(refusing) => FeatureAnswer::Off(format!(
+                "{refusing} processes, or more, may not be looked into; owners of their sockets show when they connect, \
+                 send, receive or close; CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH are missing (sudo has them)"
+            )),
+            Err(error) => FeatureAnswer::Off(format!("cannot list /proc: {error}")),
+        };
+        self.line("sockets that other processes hold", answer);
     }
 
     /// Nothing is attached.

@@ -21,15 +21,19 @@ use tcpwatch_core::{
     place::PlaceFilter,
     track::{Subject, TrackedEvent},
 };
-use tcpwatch_kernel::probe::{
-    Filters, Tells,
-    filters::{FamilyFilter, PortRange},
+use tcpwatch_kernel::{
+    probe::{
+        Filters, Tells,
+        filters::{FamilyFilter, PortRange},
+    },
+    source::recorder::RecordingTarget,
 };
 use tcpwatch_lab::hosts::peer;
 use tcpwatch_view::terminal::TimeStyle;
 
 use super::{
     color::Color, doctor::DoctorArgs, lab::LabCommand, list::ListArgs, sandbox::SandboxArgs,
+    span::SpanArgs,
 };
 
 /// See what the Linux kernel does with every TCP connection, live.
@@ -144,9 +148,17 @@ pub enum Command {
         word: Vec<String>,
     },
     /// Show a recording made with --record as the live log would have.
+    #[command(after_help = "Examples:\n  \
+            tcpwatch replay FILE --lives --port 443\n  \
+            tcpwatch replay FILE --from 14:02 --to 14:05:30\n  \
+            tcpwatch replay FILE --from 2h --to 2h5m\n\n\
+            FILE of --record-max is its parts FILE.00 to FILE.15 in their order.")]
     Replay {
         /// The recording, also packed by gzip; - for standard input
         file: PathBuf,
+        /// What of it is replayed.
+        #[command(flatten)]
+        span: SpanArgs,
         /// What is shown.
         #[command(flatten)]
         filters: Box<FilterArgs>,
@@ -263,6 +275,9 @@ pub struct LiveArgs {
     /// Also write every record to a file, for `tcpwatch replay` and bug reports
     #[arg(long, value_name = "FILE", value_parser = recording_file())]
     pub record: Option<PathBuf>,
+    /// Keep no more than this of the recording, the newest: 500M, 1G; in files FILE.00 to FILE.15, written in turn
+    #[arg(long, value_name = "SIZE", requires = "record", value_parser = recording_size)]
+    pub record_max: Option<u64>,
     /// Do not watch which processes receive and send: saves 50 ns for each such call, and leaves an accepted
     /// socket to its listener's process, marked (listener), until it is closed
     #[arg(long)]
@@ -270,6 +285,16 @@ pub struct LiveArgs {
     /// Size of the kernel's ring: 64K, 16M; rounded up to a power of two
     #[arg(long, value_name = "SIZE", default_value = "2M", value_parser = ring_size)]
     pub buffer: u32,
+}
+
+impl LiveArgs {
+    /// The recording that is to be made.
+    #[must_use]
+    pub fn recording(&self) -> Option<RecordingTarget> {
+        let Self { record, record_max, .. } = self;
+        let target = |path| RecordingTarget { path, most: *record_max };
+        record.clone().map(target)
+    }
 }
 
 /// The metrics of a live log.
@@ -551,21 +576,29 @@ pub(super) fn duration(word: &str) -> Result<Duration, String> {
         .ok_or_else(|| format!("\"{word}\" is no duration; write seconds (30) or 1m30s"))
 }
 
-fn ring_size(word: &str) -> Result<u32, String> {
-    const RULE: &str = "write a size from 4K to 1G, such as 64K or 16M";
-    let (number, unit) = match word.char_indices().last() {
-        Some((at, 'k' | 'K')) => (&word[..at], 1 << 10),
-        Some((at, 'm' | 'M')) => (&word[..at], 1 << 20),
-        Some((at, 'g' | 'G')) => (&word[..at], 1 << 30),
+fn bytes(word: &str) -> Option<u64> {
+    let (number, unit) = match word.char_indices().last()? {
+        (at, 'k' | 'K') => (&word[..at], 1 << 10),
+        (at, 'm' | 'M') => (&word[..at], 1 << 20),
+        (at, 'g' | 'G') => (&word[..at], 1 << 30),
         _ => (word, 1),
     };
-    number
-        .parse::<u32>()
-        .ok()
-        .and_then(|number| number.checked_mul(unit))
+    number.parse::<u64>().ok()?.checked_mul(unit)
+}
+
+fn ring_size(word: &str) -> Result<u32, String> {
+    const RULE: &str = "write a size from 4K to 1G, such as 64K or 16M";
+    bytes(word)
+        .and_then(|bytes| u32::try_from(bytes).ok())
         .filter(|bytes| (4096..=1 << 30).contains(bytes))
         .map(u32::next_power_of_two)
         .ok_or_else(|| format!("\"{word}\" is no ring size; {RULE}"))
+}
+
+fn recording_size(word: &str) -> Result<u64, String> {
+    bytes(word).filter(|bytes| *bytes >= 1 << 20).ok_or_else(|| {
+        format!("\"{word}\" is no size of a recording; write a size from 1M on, such as 500M or 1G")
+    })
 }
 
 #[cfg(test)]
@@ -642,6 +675,15 @@ mod tests {
         assert_eq!(listen_address(":80").unwrap().to_string(), "[::]:80", "every interface");
         for word in ["localhost:80", "127.0.0.1", ""] {
             assert!(listen_address(word).unwrap_err().contains("write 127.0.0.1:10911"), "{word}");
+        }
+    }
+
+    #[test]
+    fn a_limit_of_a_recording_is_large_enough_for_its_parts() {
+        assert_eq!(recording_size("1G"), Ok(1 << 30));
+        assert_eq!(recording_size("64G"), Ok(64 << 30), "more than a ring");
+        for word in ["4K", "x", "", "1T"] {
+            assert!(recording_size(word).unwrap_err().contains("from 1M on"), "{word}");
         }
     }
 

@@ -10,5 +10,6 @@ pub mod lab;
 pub mod list;
 pub mod reference;
 pub mod sandbox;
+pub mod span;
 
 pub use args::Cli;

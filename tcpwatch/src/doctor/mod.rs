@@ -13,7 +13,10 @@ use tcpwatch_doctor::Doctor;
 use tcpwatch_kernel::{
     clock,
     probe::{Filters, Probes, Tells},
-    source::snapshot::{self, SnapshotScope},
+    source::{
+        recorder::RecordingTarget,
+        snapshot::{self, SnapshotScope},
+    },
 };
 use tcpwatch_stream::{
     batch::{Batch, BatchStep, Item},
@@ -62,7 +65,8 @@ fn look(args: &DoctorArgs, report: &mut DoctorReport) -> Result<()> {
     let netns = args.netns.as_deref().map(snapshot::resolve).transpose()?;
     let scope = netns.map_or(SnapshotScope::Every, SnapshotScope::Only);
     let plan = plan(Filters { netns, ..Filters::default() });
-    let plan = Plan { record: args.record.clone(), ..plan };
+    let record = args.record.clone().map(|path| RecordingTarget { path, most: None });
+    let plan = Plan { record, ..plan };
     let mut doctor = Doctor::default();
     let mut clock = clock::read();
     let runtime = runtime::start()?;

@@ -1,6 +1,6 @@
 //! The recording that is made of a live run: a copy of everything that comes from the kernel.
 
-use std::{io, path::Path};
+use std::io;
 
 use anyhow::{Context as _, Result};
 use tcpwatch_core::{
@@ -14,8 +14,8 @@ use tcpwatch_kernel::{
     clock,
     probe::{Probes, Tells},
     source::{
-        recording::{Header, Recorder, RecordingError},
-        recording_file::RecordingFile,
+        recorder::{Recorder, RecordingTarget},
+        recording::{Header, RecordingError},
     },
 };
 
@@ -29,16 +29,14 @@ pub(crate) struct LiveRecording {
 }
 
 impl LiveRecording {
-    /// Begins a recording, if there is a path for one. A file that can be created and not be written is no
+    /// Begins a recording, if there is a file for one. A file that can be created and not be written is no
     /// error here: that ends a run in order.
-    pub(crate) fn begin(path: Option<&Path>, header: &Header) -> Result<Self> {
-        let Some(path) = path else { return Ok(Self { recorder: None, failed: None }) };
-        let file = RecordingFile::create(path);
-        let file = file.with_context(|| format!("cannot create {}", path.display()))?;
-        Ok(match Recorder::new(Box::new(file), header) {
-            Ok(recorder) => Self { recorder: Some(recorder), failed: None },
-            Err(error) => Self { recorder: None, failed: Some(error) },
-        })
+    pub(crate) fn begin(target: Option<&RecordingTarget>, header: &Header) -> Result<Self> {
+        let recorder = target.map(|target| {
+            let created = Recorder::create(target, header);
+            created.with_context(|| format!("cannot create {}", target.path.display()))
+        });
+        Ok(Self { recorder: recorder.transpose()?, failed: None })
     }
 
     pub(crate) fn known(&mut self, sockets: &[KnownSocket]) {
@@ -46,7 +44,9 @@ impl LiveRecording {
     }
 
     pub(crate) fn record(&mut self, record: &[u8]) {
-        self.write(|recorder| recorder.record(record));
+        if let Some(recorder) = &mut self.recorder {
+            recorder.record(record);
+        }
     }
 
     pub(crate) fn answer(&mut self, socket: &KnownSocket) {
@@ -94,6 +94,15 @@ impl LiveRecording {
         }
     }
 
+    /// Waits until it cannot be written any more, which may be never.
+    pub(crate) async fn broken(&mut self) {
+        match &mut self.recorder {
+            Some(recorder) => self.failed = Some(recorder.broken().await),
+            None => std::future::pending().await,
+        }
+        self.recorder = None;
+    }
+
     /// There is one, as far as it could be written.
     pub(crate) const fn is_made(&self) -> bool {
         self.recorder.is_some()
@@ -104,8 +113,11 @@ impl LiveRecording {
         self.failed.is_some()
     }
 
-    /// Says once whether all of it was written.
+    /// Writes the rest, and says once whether all of it was written.
     pub(crate) fn result(&mut self) -> Result<(), RecordingError> {
+        if let Some(recorder) = self.recorder.take() {
+            self.failed = recorder.finish().err();
+        }
         let failed = self.failed.take();
         failed.map_or(Ok(()), |error| Err(RecordingError::Write(error.to_string())))
     }
@@ -125,5 +137,6 @@ pub(crate) fn header(plan: &Plan, probes: &Probes) -> Header {
         },
         symbols: probes.symbols.clone(),
         reset_reasons: probes.dialect.reset_reasons.clone(),
+        part: 0,
     }
 }

@@ -84,7 +84,7 @@ impl<'a> Live<'a> {
         let source = RingSource::new(ring)?;
         let complaints = Complaints::new(&mut probes)?;
         let header = header(plan, &probes);
-        let recording = LiveRecording::begin(plan.record.as_deref(), &header)?;
+        let recording = LiveRecording::begin(plan.record.as_ref(), &header)?;
         let mut road = Road::new(plan, &header, Unfiltered::Listeners);
         let waits = Waits::new(plan, &mut road);
         let mut intake = Intake::new(header, recording, probes.refused.take());
@@ -172,6 +172,7 @@ impl<'a> Live<'a> {
             () = until(question) => {}
             () = self.waits.answered() => {}
             heard = self.complaints.heard() => heard?,
+            () = self.intake.recording.broken() => return Ok(false),
         }
         Ok(true)
     }

@@ -1,10 +1,13 @@
 //! What one run is to do.
 
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
 use tcpwatch_common::config::RING_BYTES;
-use tcpwatch_core::{place::PlaceFilter, track::TrackedEvent};
-use tcpwatch_kernel::probe::{Counting, Filters};
+use tcpwatch_core::{event::KernelTime, place::PlaceFilter, track::TrackedEvent};
+use tcpwatch_kernel::{
+    probe::{Counting, Filters},
+    source::recorder::RecordingTarget,
+};
 
 /// What to do, as the command line meant it.
 pub struct Plan {
@@ -25,7 +28,9 @@ pub struct Plan {
     /// End after this many events.
     pub count: Option<u64>,
     /// The file that takes a copy of everything that comes from the kernel.
-    pub record: Option<PathBuf>,
+    pub record: Option<RecordingTarget>,
+    /// Of a recording only what happened in this span, both ends included.
+    pub span: Option<(KernelTime, KernelTime)>,
     /// Begin with the sockets that exist and are to be seen.
     pub existing: bool,
     /// Ask the kernel for what sockets wait that stay in a state.
@@ -47,6 +52,7 @@ impl Plan {
             duration: None,
             count: None,
             record: None,
+            span: None,
             existing: false,
             waits: false,
             unfinished: false,

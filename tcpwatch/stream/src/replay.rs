@@ -1,12 +1,10 @@
 //! The road from a recording.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    io::BufRead,
-};
+use std::collections::{BTreeMap, HashMap};
 
 use anyhow::Result;
 use tcpwatch_core::{
+    account::Account,
     decode::{Names, decode},
     event::{Cookie, Event, KernelTime, Netns, StateEvent, TcpState},
     loss::{Cause, LossTotals},
@@ -17,7 +15,11 @@ use tcpwatch_core::{
 };
 use tcpwatch_kernel::{
     probe::Tells,
-    source::recording::{RecordedItem as Recorded, Recording, RecordingError},
+    source::{
+        packed::damage::EarlyFileEnd,
+        recording::{RecordedItem as Recorded, Recording, RecordingError},
+        recording_input::RecordingInput,
+    },
 };
 
 use crate::{
@@ -37,13 +39,15 @@ pub struct Replay<'a, F> {
     last: Option<KernelTime>,
     /// What the kernel side had lost by then.
     lost: BTreeMap<Cause, u64>,
+    /// What was before the first record is not replayed.
+    begins_late: bool,
     road: Road<'a>,
     is_over: bool,
     /// Why the recording breaks off.
     failed: Option<RecordingError>,
 }
 
-impl<'a, F: BufRead> Replay<'a, F> {
+impl<'a, F: RecordingInput> Replay<'a, F> {
     /// Begins with the sockets that existed. The filters of `plan` may be others than those of the
     /// recording.
     #[must_use]
@@ -56,10 +60,29 @@ impl<'a, F: BufRead> Replay<'a, F> {
         for cgroup in std::mem::take(&mut recording.cgroups) {
             road.shown.place(cgroup.id, Some(cgroup.place()));
         }
+        let begins_late =
+            header.part > 0 || plan.span.is_some_and(|(from, _)| from > header.clock.kernel);
+        if let Some((from, to)) = plan.span {
+            recording.want(from, to);
+        }
+        if begins_late {
+            // They may have changed since.
+            recording.known.clear();
+        }
         recording.known.retain(|known| plan.filters.wants(known.netns, &known.ends));
         road.learn(&std::mem::take(&mut recording.known));
-        let (ports, lost) = (HashMap::new(), BTreeMap::new());
-        Self { plan, recording, names, ports, last: None, lost, road, is_over: false, failed: None }
+        Self {
+            plan,
+            recording,
+            names,
+            ports: HashMap::new(),
+            last: None,
+            lost: BTreeMap::new(),
+            begins_late,
+            road,
+            is_over: false,
+            failed: None,
+        }
     }
 
     /// What comes next; `None` after the totals.
@@ -96,7 +119,26 @@ impl<'a, F: BufRead> Replay<'a, F> {
     }
 
     fn take(&mut self, item: Recorded) -> Result<()> {
+        let at = happened(&item);
+        if let Some(((from, to), at)) = self.plan.span.zip(at)
+            && !(from..=to).contains(&at)
+        {
+            return Ok(());
+        }
+        if let Some(at) = at.filter(|_| std::mem::take(&mut self.begins_late)) {
+            let begun = self.plan.span.map_or(at, |(from, _)| from);
+            self.road.account = Account::new(begun);
+            self.road.tracker.lost(begun);
+        }
         match item {
+            Recorded::PartsMissing(parts) => {
+                let (are, s) = if parts == 1 { ("is", "") } else { ("are", "s") };
+                tracing::warn!(
+                    "{parts} part{s} of the recording {are} missing: what happened then is not replayed"
+                );
+                self.road.release(END_OF_TIME, None)?;
+                self.begins_late = true;
+            }
             Recorded::Record(bytes) => self.take_record(&bytes),
             Recorded::Cgroup(cgroup) => self.road.shown.place(cgroup.id, Some(cgroup.place())),
             Recorded::Sysctls(netns, sysctls) => self.road.tracker.learn_sysctls(netns, sysctls),
@@ -174,15 +216,52 @@ impl<'a, F: BufRead> Replay<'a, F> {
         self.is_over = true;
         let Self { road, recording, .. } = self;
         road.release(END_OF_TIME, None)?;
-        if let Some(line) = recording.cut_line() {
-            tracing::warn!(
-                "the recording ends within line {line}, which is left out and counted as lost: \
-                 whoever wrote it was stopped, or this recording is not complete"
-            );
-            road.account.undecodable += 1;
+        if let Some(end) = recording.early_end() {
+            road.account.undecodable += say_early_end(end);
         }
         let end = self.last.unwrap_or(road.shown.clock.kernel);
         self.settle(end);
         self.road.summarize(end)
+    }
+}
+
+/// When what is recorded happened; what is needed whenever it happened has no time.
+fn happened(item: &Recorded) -> Option<KernelTime> {
+    Some(match item {
+        Recorded::Record(record) => KernelTime(u64::from_ne_bytes(*record.first_chunk()?)),
+        Recorded::Answer(known) => known.seen,
+        Recorded::Waiter(waiter) => waiter.known.seen,
+        Recorded::Others(others) => others.at,
+        Recorded::Facts(facts) => facts.at,
+        Recorded::Loss(loss) => loss.at,
+        Recorded::Gone(gone) => gone.at,
+        Recorded::Cgroup(_) | Recorded::Sysctls(..) | Recorded::PartsMissing(_) => return None,
+    })
+}
+
+/// Warns of what is missing at the end; returns how many records that are, at least.
+fn say_early_end(end: EarlyFileEnd) -> u64 {
+    const WHY: &str = "whoever wrote it was stopped, or this recording is not complete";
+    match end {
+        EarlyFileEnd::Line(line) => {
+            tracing::warn!(
+                "the recording ends within line {line}, which is left out and counted as lost: {WHY}"
+            );
+            1
+        }
+        EarlyFileEnd::Block { at, bytes, records } => {
+            let count = records.map_or_else(String::new, |records| format!(", {records} records"));
+            tracing::warn!(
+                "the recording ends within its block at byte {at}, of which {bytes} bytes are there{count}: it is left \
+                 out and counted as lost: {WHY}"
+            );
+            records.map_or(1, u64::from)
+        }
+        EarlyFileEnd::Unfinished => {
+            tracing::warn!(
+                "the recording was not ended in order: what happened in its last half second may not be in it"
+            );
+            0
+        }
     }
 }

@@ -76,13 +76,13 @@ fn a_recording_of_another_version_is_refused_with_both_versions() {
     let later = head.replace("\"tcpwatch_recording\":1", "\"tcpwatch_recording\":7");
     assert_ne!(head, later, "the version is in the first line");
     let answer = Answer::of(&mut replay(file(format!("{later}\n{rest}")).path()));
-    answer.refuses(1, &["version 7", "reads version 1"]);
+    answer.refuses(1, &["version 7", "reads versions 1 and 2"]);
 }
 
 #[test]
 fn a_recording_of_another_form_is_refused_for_its_version() {
     let answer = Answer::of(&mut replay(file("{\"tcpwatch_recording\":7,\"form\":2}\n").path()));
-    answer.refuses(1, &["version 7", "reads version 1"]);
+    answer.refuses(1, &["version 7", "reads versions 1 and 2"]);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use super::program::{Answer, is_root_or_say, tcpwatch, unprivileged};
+use super::program::{Answer, for_everybody, is_root_or_say, tcpwatch, unprivileged};
 
 /// A shell in its own mount namespace, in which the kernel's type information is not visible.
 fn without_btf(args: &[&str]) -> Command {
@@ -218,6 +218,31 @@ fn check_without_privileges_says_what_is_off_and_why() {
     let why = "off: loading eBPF programs needs CAP_BPF and CAP_PERFMON; run tcpwatch with sudo";
     assert_eq!(answer.stdout.matches(why).count(), 1, "reported once: {}", answer.stdout);
     assert!(answer.stdout.contains("off: for the same reason"), "{}", answer.stdout);
+}
+
+#[test]
+fn check_says_whether_sockets_that_other_processes_hold_are_seen() {
+    if !is_root_or_say("root without CAP_SYS_PTRACE, and a /proc that hides processes") {
+        return;
+    }
+    let line = |command: &mut Command| {
+        let report = Answer::of(command).stdout;
+        let line =
+            report.lines().find(|line| line.starts_with("sockets that other processes hold"));
+        line.unwrap_or_else(|| panic!("no such line: {report}")).to_owned()
+    };
+    let all = line(&mut tcpwatch(&["check"]));
+    assert!(all.ends_with("  ok"), "{all}");
+    let (_folder, mut command) = unprivileged(&["check"]);
+    let refused = line(&mut command);
+    assert!(refused.contains("processes, or more, may not be looked into"), "{refused}");
+    let (_folder, binary) = for_everybody();
+    let script = "mount -t proc -o hidepid=2 none /proc; \
+                  exec setpriv --reuid 65534 --regid 65534 --clear-groups \"$0\" check";
+    let mut hidden = Command::new("unshare");
+    hidden.args(["--mount", "sh", "-ec", script]).arg(&binary);
+    let hidden = line(&mut hidden);
+    assert!(hidden.contains("may not be looked into"), "{hidden}");
 }
 
 #[test]

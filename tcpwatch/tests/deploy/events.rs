@@ -21,7 +21,7 @@ use super::{
 };
 
 /// Time limit for what rsyslog sends.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// Connections of each kind.
 const EACH: usize = 20;
 

@@ -54,7 +54,8 @@ impl Play {
                 | RecordedItem::Others(_)
                 | RecordedItem::Facts(_)
                 | RecordedItem::Loss(_)
-                | RecordedItem::Gone(_) => {}
+                | RecordedItem::Gone(_)
+                | RecordedItem::PartsMissing(_) => {}
             }
         }
         let known = recording.known.clone();

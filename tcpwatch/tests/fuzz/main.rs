@@ -5,6 +5,8 @@
 //! test -p tcpwatch --profile checked --test fuzz`; a name after `--` selects one test.
 
 #[cfg(test)]
+mod blocks;
+#[cfg(test)]
 mod cases;
 #[cfg(test)]
 mod commands;

@@ -1,7 +1,8 @@
 //! The recording that `--record` leaves, however the run ends, and the kernel's words in it.
 
 use std::{
-    fs,
+    fs::{self, File},
+    io::BufReader,
     net::TcpListener,
     path::{Path, PathBuf},
     process::Command,
@@ -9,6 +10,7 @@ use std::{
 
 use serde_json::Value;
 use tcpwatch_core::event::reset_reason;
+use tcpwatch_kernel::source::recording::Recording;
 use tempfile::TempDir;
 
 use crate::{
@@ -58,6 +60,8 @@ fn a_recording_that_is_made_has_what_the_log_has_and_keeps_it_when_tcpwatch_is_k
     // Both ends of the handshake, by the records' own lines: only events make it write.
     recorded.watch.wait_count(2, "both ends", |line| line.to == "ESTABLISHED");
     poll("both ends are in the file", || {
+        // Nothing is, until the first block is written.
+        fs::metadata(&recorded.path).is_ok_and(|file| file.len() > 0).then_some(())?;
         let entered = entered(&recorded.path);
         (entered.iter().filter(|state| *state == "ESTABLISHED").count() == 2).then_some(())
     });
@@ -66,13 +70,27 @@ fn a_recording_that_is_made_has_what_the_log_has_and_keeps_it_when_tcpwatch_is_k
 }
 
 #[test]
+fn a_limited_recording_is_made_without_the_privileges_that_are_gone() {
+    needs_root!();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("recording");
+    let netns = Netns::new();
+    let args = ["--record", path.to_str().unwrap(), "--record-max", "1M"];
+    let watch = Watch::with(&netns, &args);
+    let _pair = netns.inside(|| Pair::over(&TcpListener::bind(V4).unwrap()));
+    watch.wait_count(2, "both ends", |line| line.to == "ESTABLISHED");
+    watch.stop();
+    assert_eq!(entered(&path).iter().filter(|state| *state == "ESTABLISHED").count(), 2);
+}
+
+#[test]
 fn every_reason_for_a_reset_that_this_kernel_has_is_explained() {
     needs_root!();
     let recorded = Recorded::new();
     recorded.watch.stop();
-    let text = fs::read_to_string(&recorded.path).unwrap();
-    let head: Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
-    let reasons = head["reset_reasons"].as_object().unwrap();
+    let file = BufReader::new(File::open(&recorded.path).unwrap());
+    let header = serde_json::to_value(Recording::open(file).unwrap().header).unwrap();
+    let reasons = header["reset_reasons"].as_object().unwrap();
     if reasons.is_empty() {
         RESETS_EXPLAINED.is_lacking();
     }

@@ -17,7 +17,7 @@ use tcpwatch_core::{
 use tcpwatch_kernel::{
     clock,
     probe::{DroppedSegments, ProbeError},
-    source::recording::Recorder,
+    source::recorder::{Recorder, RecordingTarget},
 };
 use tcpwatch_lab::host::Host;
 
@@ -428,14 +428,14 @@ fn a_recording_of_a_lost_syn_ack_is_made() {
     needs_root!();
     let mut pair = Tapped::new();
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/syn_ack_is_lost_on_a_link.jsonl");
-    let file = Box::new(std::fs::File::create(path).unwrap());
-    let mut recorder = Recorder::new(file, &pair.header()).unwrap();
+    let target = RecordingTarget { path: path.into(), most: None };
+    let mut recorder = Recorder::create(&target, &pair.header()).unwrap();
     pair.set(Host::Client, 0, &DroppedSegments { count: Some(1), ..only(SYN_ACK, rule(Way::In)) });
     whole_life(&mut pair, Family::V4);
     for record in &pair.records {
-        recorder.record(record).unwrap();
+        recorder.record(record);
     }
-    drop(recorder);
+    recorder.finish().unwrap();
     pair.end();
 }
 

@@ -13,7 +13,7 @@ use anyhow::{Context, Result};
 
 pub(crate) use apt::Apt;
 pub(crate) use programs::{
-    BPFTRACE, BUSYBOX, IPROUTE, LIBBPF_TOOLS, NODE_EXPORTER, PROMETHEUS, ProgramFile,
+    BPFTRACE, BUSYBOX, DEBOOTSTRAP, IPROUTE, LIBBPF_TOOLS, NODE_EXPORTER, PROMETHEUS, ProgramFile,
     ProgramPackage, QEMU, RPM, RSYSLOG, SERVERS, TCPDUMP, VALGRIND, parts,
 };
 pub(crate) use unpack::{finish, packages_in, unpack};

@@ -35,6 +35,8 @@ const fn package(name: &'static str, programs: &'static [&'static str]) -> Progr
 
 pub(crate) const BPFTRACE: ProgramPackage = package("bpftrace", &["bpftrace"]);
 pub(crate) const BUSYBOX: ProgramPackage = package("busybox-static", &["busybox"]);
+/// A script, which runs from where it was unpacked with `DEBOOTSTRAP_DIR`.
+pub(crate) const DEBOOTSTRAP: ProgramPackage = package("debootstrap", &[]);
 pub(crate) const IPROUTE: ProgramPackage = package("iproute2", &["ip", "ss", "tc"]);
 pub(crate) const LIBBPF_TOOLS: ProgramPackage = package("libbpf-tools", &["tcpstates", "tcplife"]);
 pub(crate) const NODE_EXPORTER: ProgramPackage =

@@ -28,7 +28,7 @@ pub(super) fn make(release: &Release, out: &Path) -> Result<String> {
     let Descriptor { kind, digest, size } = blob(&layout, &text(&manifest)?, kind)?;
     let index = json!({"schemaVersion": 2, "manifests": [{
         "mediaType": kind, "digest": digest, "size": size,
-        "annotations": {"org.opencontainers.image.ref.name": release.version},
+        "annotations": {"org.opencontainers.image.ref.name": format!("tcpwatch:{}", release.version)},
     }]});
     fs::write(layout.join("index.json"), text(&index)?)?;
     fs::write(layout.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#)?;

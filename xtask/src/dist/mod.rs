@@ -5,6 +5,7 @@
 
 #[cfg(test)]
 mod chart;
+mod check;
 mod crates;
 mod deb;
 mod image;
@@ -29,7 +30,7 @@ use crate::{cargo, setup};
 use pack::Epoch;
 
 /// The largest program that is packed, in bytes: a little more than it has now, so that growth is noticed.
-const LARGEST: u64 = 14_000_000;
+const LARGEST: u64 = 12_500_000;
 
 /// Options of `cargo xtask dist`.
 #[derive(Debug, clap::Args)]
@@ -40,6 +41,10 @@ pub(crate) struct DistArgs {
     /// Pack this program instead of building one; for tests of the packages
     #[arg(long, value_name = "FILE")]
     program: Option<PathBuf>,
+    /// Check the packages as well: installed, used, upgraded and purged in a Debian system that is made for it
+    /// (fetched, some minutes, as root), and by linters
+    #[arg(long)]
+    check: bool,
 }
 
 /// What all files of one release have in common.
@@ -88,6 +93,9 @@ pub(crate) fn command(args: &DistArgs) -> Result<ExitCode> {
     let sums = pack::sums(&out, &files)?;
     fs::write(out.join("SHA256SUMS"), &sums)?;
     print!("{sums}");
+    if args.check {
+        check::check(&out)?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,14 +1,15 @@
-//! Recordings: what came in, written as JSON lines and read back, for bug reports and tests.
+//! Recordings: what came in, read back for bug reports, tests, and after the incident.
 //!
-//! The first line holds what the records need to be understood elsewhere, the next ones the sockets
-//! that existed, the rest one record each, its bytes in hexadecimal.
+//! Both forms hold the same: a header with what the records need to be understood elsewhere, the sockets that existed,
+//! then records and what was asked of the kernel, in their order. One form is [blocks](super::packed), the other
+//! [lines](super::recording_lines) of JSON.
 
-use std::io::{self, BufRead, Read as _, Write};
+use std::io;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+use serde::{Deserialize, Serialize};
 use tcpwatch_core::{
     decode::{ResetReasons, Symbols},
-    event::{CgroupId, KnownSocket, Netns, Waiter, WallClock},
+    event::{CgroupId, KernelTime, KnownSocket, Netns, Waiter, WallClock},
     facts::HostFacts,
     place::CgroupPlace,
     sink::Loss,
@@ -16,10 +17,20 @@ use tcpwatch_core::{
     track::{Gone, Others, Reliance},
 };
 
-use super::container_names::LONGEST_NAME;
-use super::foreign::{self, ForeignFile, MAKE};
+use super::{
+    foreign::{self, ForeignFile, MAKE},
+    frame::Frame,
+    packed::{
+        self, MAGIC,
+        columns::BlockEntry,
+        damage::{BlockDamage, EarlyFileEnd},
+        reader::{PackedItem, PackedReader},
+    },
+    recording_input::RecordingInput,
+    recording_lines::{LONGEST_LINE, LinesReader},
+};
 
-/// The first line.
+/// What a recording begins with.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Header {
     /// Version of the form.
@@ -34,6 +45,14 @@ pub struct Header {
     /// Names of the reasons in records.
     #[serde(default)]
     pub reset_reasons: ResetReasons,
+    /// Parts that were written before this one, those that were removed included.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub part: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// The part of the first line that every version has.
@@ -44,7 +63,7 @@ struct Version {
 }
 
 impl Header {
-    /// The version this program writes and reads.
+    /// The version of the form in lines; that in blocks is [`packed::VERSION`].
     pub const VERSION: u32 = 1;
 }
 
@@ -52,86 +71,6 @@ impl Header {
 const NAME: &[u8] = b"\"tcpwatch_recording\"";
 /// U+FEFF in UTF-8.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
-/// Bytes of a line at most. The first one is the longest, and has some thousand.
-const LONGEST_LINE: usize = 1 << 20;
-
-/// Any other line.
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Frame {
-    Known(KnownSocket),
-    /// Written by [`Recorder::record`].
-    #[serde(skip_serializing)]
-    Record(#[serde(deserialize_with = "bytes")] Vec<u8>),
-    Answer(KnownSocket),
-    Waiter(Waiter),
-    Others(Others),
-    Sysctls(Netns, Sysctls),
-    Facts(Box<HostFacts>),
-    /// Before the rest, in [`Frame::Facts`] with the same time.
-    PartOfFacts(Box<HostFacts>),
-    Loss(Loss),
-    Gone(Gone),
-    /// A cgroup's path, in hexadecimal: it need not be text; and the name of its container, if it has one that is
-    /// known.
-    Cgroup(
-        CgroupId,
-        #[serde(serialize_with = "digits", deserialize_with = "path")] Vec<u8>,
-        #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "name")]
-        Option<String>,
-    ),
-}
-
-/// Hexadecimal digits become bytes, whose number is known beforehand.
-fn bytes<'de, D: Deserializer<'de>>(digits: D) -> Result<Vec<u8>, D::Error> {
-    let digits = <&str>::deserialize(digits)?;
-    let mut bytes = vec![0; digits.len() / 2];
-    hex::decode_to_slice(digits, &mut bytes).map_err(D::Error::custom)?;
-    Ok(bytes)
-}
-
-/// The same of a path, which the kernel does not let be longer than `PATH_MAX`.
-fn path<'de, D: Deserializer<'de>>(digits: D) -> Result<Vec<u8>, D::Error> {
-    const PATH_MAX: usize = 4096;
-    let path = bytes(digits)?;
-    if path.len() > PATH_MAX {
-        return Err(D::Error::custom("it is longer than a path can be"));
-    }
-    Ok(path)
-}
-
-/// The name of a container, as long as one can be.
-fn name<'de, D: Deserializer<'de>>(text: D) -> Result<Option<String>, D::Error> {
-    let name = Option::<String>::deserialize(text)?;
-    if name.as_ref().is_some_and(|name| name.len() > LONGEST_NAME) {
-        return Err(D::Error::custom("it is longer than the name of a container can be"));
-    }
-    Ok(name)
-}
-
-fn digits<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&hex::encode(bytes))
-}
-
-impl Frame {
-    fn item(self) -> Option<RecordedItem> {
-        match self {
-            Self::Known(_) | Self::PartOfFacts(_) => None,
-            Self::Record(bytes) => Some(RecordedItem::Record(bytes)),
-            Self::Answer(socket) => Some(RecordedItem::Answer(socket)),
-            Self::Waiter(waiter) => Some(RecordedItem::Waiter(Box::new(waiter))),
-            Self::Others(others) => Some(RecordedItem::Others(others)),
-            Self::Sysctls(netns, sysctls) => Some(RecordedItem::Sysctls(netns, sysctls)),
-            Self::Facts(facts) => Some(RecordedItem::Facts(facts)),
-            Self::Loss(loss) => Some(RecordedItem::Loss(loss)),
-            Self::Gone(gone) => Some(RecordedItem::Gone(gone)),
-            Self::Cgroup(id, path, container_name) => {
-                Some(RecordedItem::Cgroup(RecordedCgroup { id, path, container_name }))
-            }
-        }
-    }
-}
-
 /// What came in, in the order in which it came.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RecordedItem {
@@ -153,6 +92,8 @@ pub enum RecordedItem {
     Gone(Gone),
     /// Where a cgroup is, before the first record that names it.
     Cgroup(RecordedCgroup),
+    /// Parts of the recording are missing here, so many.
+    PartsMissing(u64),
 }
 
 /// Where a cgroup is.
@@ -205,6 +146,15 @@ pub enum RecordingError {
          copied in part, or its writer was stopped as it began"
     )]
     CutShort,
+    /// The file ends before its header does.
+    #[error(
+        "the recording ends within its header, and nothing can be replayed without it: it was copied in part, or its \
+         writer was stopped as it began"
+    )]
+    CutBeginning,
+    /// A block of a recording is not what it should be.
+    #[error("{0}")]
+    Block(#[from] BlockDamage),
     /// A recording that is being made cannot be written. Its reader may have gone: unlike with
     /// the output, that is no normal end.
     #[error("cannot write the recording: {0}")]
@@ -216,185 +166,79 @@ pub enum RecordingError {
     #[error("the recording is empty: nothing was written, or it was not copied; {MAKE}")]
     Empty,
     /// Another version wrote it.
-    #[error("the recording has version {0}, this tcpwatch reads version {expected}", expected = Header::VERSION)]
+    #[error(
+        "the recording has version {0}, this tcpwatch reads versions {lines} and {blocks}",
+        lines = Header::VERSION, blocks = packed::VERSION
+    )]
     Version(u32),
-}
-
-/// Writes a recording.
-pub struct Recorder {
-    file: Box<dyn Write>,
-    digits: Vec<u8>,
-}
-
-impl Recorder {
-    /// Begins a recording.
-    ///
-    /// # Errors
-    /// If the file cannot be written.
-    pub fn new(mut file: Box<dyn Write>, header: &Header) -> io::Result<Self> {
-        write_line(&mut file, header)?;
-        Ok(Self { file, digits: Vec::new() })
-    }
-
-    /// Writes the sockets that existed.
-    ///
-    /// # Errors
-    /// If the file cannot be written.
-    pub fn known(&mut self, sockets: &[KnownSocket]) -> io::Result<()> {
-        sockets.iter().try_for_each(|socket| write_line(&mut self.file, &Frame::Known(*socket)))
-    }
-
-    /// Writes the kernel's answer to a question about a socket.
-    ///
-    /// # Errors
-    /// If the file cannot be written.
-    pub fn answer(&mut self, socket: &KnownSocket) -> io::Result<()> {
-        write_line(&mut self.file, &Frame::Answer(*socket))
-    }
-
-    /// Writes the kernel's answer to a question about a socket that stays in a state.
-    ///
-    /// # Errors
-    /// If the file cannot be written.
-    pub fn waiter(&mut self, waiter: &Waiter) -> io::Result<()> {
-        write_line(&mut self.file, &Frame::Waiter(*waiter))
-    }
-
-    /// Writes that more of one kind stay.
-    ///
-    /// # Errors
-    /// If the file cannot be written.
-    pub fn others(&mut self, others: &Others) -> io::Result<()> {
-        write_line(&mut self.file, &Frame::Others(*others))
-    }
-
-    /// Writes by which rules a namespace sends again.
-    ///
-    /// # Errors
-    /// If the file cannot be written.
-    pub fn sysctls(&mut self, netns: Netns, sysctls: Sysctls) -> io::Result<()> {
-        write_line(&mut self.file, &Frame::Sysctls(netns, sysctls))
-    }
-
-    /// Writes a look at the kernel.
-    ///
-    /// # Errors
-    /// If the file cannot be written.
-    pub fn facts(&mut self, facts: &HostFacts) -> io::Result<()> {
-        for part in facts.parts() {
-            write_line(&mut self.file, &Frame::PartOfFacts(Box::new(part)))?;
-        }
-        let (at, unseen) = (facts.at, facts.unseen.clone());
-        let rest = HostFacts { at, namespaces: Vec::new(), unseen };
-        write_line(&mut self.file, &Frame::Facts(Box::new(rest)))
-    }
-
-    /// Writes what was lost.
-    ///
-    /// # Errors
-    /// If the file cannot be written.
-    pub fn loss(&mut self, loss: &Loss) -> io::Result<()> {
-        write_line(&mut self.file, &Frame::Loss(*loss))
-    }
-
-    /// Writes which sockets were found to be gone.
-    ///
-    /// # Errors
-    /// If the file cannot be written.
-    pub fn gone(&mut self, gone: &Gone) -> io::Result<()> {
-        for gone in gone.parts() {
-            write_line(&mut self.file, &Frame::Gone(gone))?;
-        }
-        Ok(())
-    }
-
-    /// Writes the path of a cgroup, and the name of its container.
-    ///
-    /// # Errors
-    /// If the file cannot be written.
-    pub fn cgroup(&mut self, id: CgroupId, path: &[u8], name: Option<&str>) -> io::Result<()> {
-        write_line(&mut self.file, &Frame::Cgroup(id, path.to_vec(), name.map(ToOwned::to_owned)))
-    }
-
-    /// Writes out what may still be in memory: what was recorded until now is kept if the process is
-    /// killed.
-    ///
-    /// # Errors
-    /// If the file cannot be written.
-    pub fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
-    }
-
-    /// Writes a record. There are hundreds of thousands in a second: a serializer and a string for each
-    /// would be most of what a recording costs.
-    ///
-    /// # Errors
-    /// If the file cannot be written.
-    pub fn record(&mut self, record: &[u8]) -> io::Result<()> {
-        self.digits.resize(2 * record.len(), b'0');
-        hex::encode_to_slice(record, &mut self.digits).map_err(io::Error::other)?;
-        self.file.write_all(b"{\"record\":\"")?;
-        self.file.write_all(&self.digits)?;
-        self.file.write_all(b"\"}\n")
-    }
-}
-
-fn write_line(file: &mut Box<dyn Write>, value: &impl Serialize) -> io::Result<()> {
-    serde_json::to_writer(&mut *file, value)?;
-    file.write_all(b"\n")
 }
 
 /// Reads a recording: sockets at once, records one by one.
 pub struct Recording<F> {
-    /// The first line.
+    /// What it begins with.
     pub header: Header,
     /// Sockets that existed.
     pub known: Vec<KnownSocket>,
     /// Where their cgroups are.
     pub cgroups: Vec<RecordedCgroup>,
-    file: F,
-    /// The line that was read last, and its number, from 1.
-    text: Vec<u8>,
-    line: usize,
+    form: RecordingForm<F>,
     /// What ended the list of sockets.
     first: Option<RecordedItem>,
     /// Parts of a look that is not complete yet.
     facts: Option<HostFacts>,
-    /// The line within which the file ends.
-    cut: Option<usize>,
 }
 
-impl<F: BufRead> Recording<F> {
+enum RecordingForm<F> {
+    Lines(LinesReader<F>),
+    Blocks {
+        reader: Box<PackedReader<F>>,
+        /// The number of the part that is read.
+        part: u64,
+    },
+}
+
+impl<F: RecordingInput> Recording<F> {
     /// Reads the beginning.
     ///
     /// # Errors
     /// If it cannot be read or another version wrote it.
     pub fn open(mut file: F) -> Result<Self, RecordingError> {
-        let mut text = Vec::new();
-        if let Ok(first) = file.fill_buf()
-            && let Some(foreign) = foreign::identify(first)
-        {
-            return Err(foreign.into());
+        let mut is_packed = false;
+        if let Ok(first) = file.fill_buf() {
+            if let Some(foreign) = foreign::identify(first) {
+                return Err(foreign.into());
+            }
+            let length = first.len().min(MAGIC.len());
+            is_packed = length > 0 && MAGIC.get(..length) == first.get(..length);
         }
-        if read_line(&mut file, 1, &mut text)? == Read::End && text.is_empty() {
-            return Err(RecordingError::Empty);
-        }
-        let header = header(&text)?;
+        let (form, header) = if is_packed {
+            let reader = Box::new(PackedReader::open(file)?);
+            let header = packed_header(&reader.header)?;
+            (RecordingForm::Blocks { reader, part: header.part }, header)
+        } else {
+            let reader = LinesReader::open(file)?;
+            let header = header(reader.text())?;
+            (RecordingForm::Lines(reader), header)
+        };
         let (known, cgroups) = (Vec::new(), Vec::new());
-        let (first, facts, cut) = (None, None, None);
-        let mut recording = Self { header, known, cgroups, file, text, line: 1, first, facts, cut };
-        while let Some(frame) = recording.next_frame()? {
+        let mut recording = Self { header, known, cgroups, form, first: None, facts: None };
+        recording.read_known()?;
+        Ok(recording)
+    }
+
+    fn read_known(&mut self) -> Result<(), RecordingError> {
+        while let Some(frame) = self.next_frame()? {
             match frame {
-                Frame::Known(socket) => recording.known.push(socket),
+                Frame::Known(socket) => self.known.push(socket),
                 Frame::Cgroup(id, path, container_name) => {
-                    recording.cgroups.push(RecordedCgroup { id, path, container_name });
+                    self.cgroups.push(RecordedCgroup { id, path, container_name });
                 }
                 // What it is a part of comes next.
-                Frame::PartOfFacts(part) => recording.part(*part),
+                Frame::PartOfFacts(part) => self.part(*part),
                 other => {
-                    recording.first = match other {
+                    self.first = match other {
                         Frame::Facts(rest) => {
-                            Some(RecordedItem::Facts(Box::new(recording.whole(*rest))))
+                            Some(RecordedItem::Facts(Box::new(self.whole(*rest))))
                         }
                         other => other.item(),
                     };
@@ -402,7 +246,15 @@ impl<F: BufRead> Recording<F> {
                 }
             }
         }
-        Ok(recording)
+        Ok(())
+    }
+
+    /// From now on what did not happen in this span need not be read, and may be yielded nevertheless. What later
+    /// records need is.
+    pub fn want(&mut self, from: KernelTime, to: KernelTime) {
+        if let RecordingForm::Blocks { reader, .. } = &mut self.form {
+            reader.want(from, to);
+        }
     }
 
     /// What came in next.
@@ -444,29 +296,54 @@ impl<F: BufRead> Recording<F> {
         facts
     }
 
-    /// The number of the line within which the file ends, once that has been read: whoever wrote it was
-    /// stopped, or the copy is not complete. Nothing of that line is replayed.
+    /// Where the file ends before its end, once that has been read: whoever wrote it was stopped, or the copy is not
+    /// complete. Nothing of that line or block is replayed.
     #[must_use]
-    pub const fn cut_line(&self) -> Option<usize> {
-        self.cut
+    pub const fn early_end(&self) -> Option<EarlyFileEnd> {
+        match &self.form {
+            RecordingForm::Lines(LinesReader { cut: Some(line), .. }) => {
+                Some(EarlyFileEnd::Line(*line))
+            }
+            RecordingForm::Lines(_) => None,
+            RecordingForm::Blocks { reader, .. } => reader.early_end(),
+        }
     }
 
     fn next_frame(&mut self) -> Result<Option<Frame>, RecordingError> {
-        let line = self.line + 1;
-        let read = read_line(&mut self.file, line, &mut self.text)?;
-        self.line = line;
-        if read == Read::End && self.text.is_empty() {
-            return Ok(None);
-        }
-        match serde_json::from_slice(&self.text) {
-            Ok(frame) => Ok(Some(frame)),
-            Err(_) if read == Read::End => {
-                self.cut = Some(line);
-                Ok(None)
-            }
-            Err(error) => Err(RecordingError::Line { line, column: error.column() }),
+        let (reader, part) = match &mut self.form {
+            RecordingForm::Lines(reader) => return reader.next_frame(),
+            RecordingForm::Blocks { reader, part } => (reader, part),
+        };
+        loop {
+            let at = reader.at();
+            return Ok(Some(match reader.next_item()? {
+                None => return Ok(None),
+                Some(PackedItem::Entry(BlockEntry::Record(record))) => {
+                    Frame::Record(record.to_vec())
+                }
+                Some(PackedItem::Entry(BlockEntry::Line(line))) => {
+                    serde_json::from_slice(line).map_err(|_error| BlockDamage::Content { at })?
+                }
+                Some(PackedItem::Part) => {
+                    let next = packed_header(&reader.header)?;
+                    let due = part.saturating_add(1);
+                    if next.clock != self.header.clock || next.part < due {
+                        return Err(BlockDamage::Another { at }.into());
+                    }
+                    *part = next.part;
+                    match next.part - due {
+                        0 => continue,
+                        missing => Frame::PartsMissing(missing),
+                    }
+                }
+            }));
         }
     }
+}
+
+/// The header of a recording in blocks.
+pub(super) fn packed_header(json: &[u8]) -> Result<Header, RecordingError> {
+    Ok(serde_json::from_slice(json).map_err(|_error| BlockDamage::Content { at: 0 })?)
 }
 
 /// The first line, after a byte order mark if an editor put one before it.
@@ -484,33 +361,4 @@ fn header(text: &[u8]) -> Result<Header, RecordingError> {
         return Err(RecordingError::Version(version));
     }
     serde_json::from_slice(text).map_err(damaged)
-}
-
-/// What reading a line came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Read {
-    /// A line with its end.
-    Line,
-    /// The file's end, which may have come within a line.
-    End,
-}
-
-/// Puts the next line, which has this number, into `text`.
-fn read_line(
-    file: &mut impl BufRead,
-    line: usize,
-    text: &mut Vec<u8>,
-) -> Result<Read, RecordingError> {
-    text.clear();
-    let most = u64::try_from(LONGEST_LINE).unwrap_or(u64::MAX);
-    match file.take(most).read_until(b'\n', text) {
-        // A compressed file breaks off like this.
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(Read::End),
-        read => read?,
-    };
-    match text.last() {
-        Some(b'\n') => Ok(Read::Line),
-        _ if text.len() >= LONGEST_LINE => Err(RecordingError::Long(line)),
-        _ => Ok(Read::End),
-    }
 }

@@ -42,7 +42,14 @@ impl RecordingFile {
     /// # Errors
     /// If it cannot be created.
     pub fn create(path: &Path) -> io::Result<Self> {
-        let file = File::create(path)?;
+        Self::over(File::create(path)?)
+    }
+
+    /// Writes into a file that is open, from where it is.
+    ///
+    /// # Errors
+    /// If it cannot be said what kind of file it is.
+    pub fn over(file: File) -> io::Result<Self> {
         let has_disk = file.metadata()?.is_file();
         let file = BufWriter::with_capacity(COLLECTED, file);
         Ok(Self { file, written: false, disk: None, has_disk })

@@ -26,7 +26,7 @@ type ListenerKey = (Arc<str>, Arc<str>, u16);
 
 /// A socket that listens.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Listening {
+pub(super) struct ListenerReading {
     socket: Cookie,
     port: u16,
     cgroup: Option<u64>,
@@ -35,7 +35,7 @@ pub(super) struct Listening {
     drops: Option<u32>,
 }
 
-impl Listening {
+impl ListenerReading {
     pub(super) fn of(socket: &Surveyed) -> Self {
         Self {
             socket: socket.socket,
@@ -64,7 +64,7 @@ impl Queue {
 
 /// All listeners with one key.
 #[derive(Clone, Copy, Debug)]
-struct Port {
+struct ListenerPort {
     /// The fullest.
     queue: Queue,
     /// What they have dropped since the last reading.
@@ -88,23 +88,27 @@ impl AcceptQueues {
         Self { names, slots, last: HashMap::new(), drops: BTreeMap::new() }
     }
 
-    fn ports(&mut self, readings: &BTreeMap<u64, NamespaceReading>) -> BTreeMap<ListenerKey, Port> {
+    fn ports(
+        &mut self,
+        readings: &BTreeMap<u64, NamespaceReading>,
+    ) -> BTreeMap<ListenerKey, ListenerPort> {
         let read =
             readings.values().filter_map(|reading| Some((reading, reading.sockets.as_ref()?)));
-        let all: Vec<(&Arc<str>, &Listening)> = read
+        let all: Vec<(&Arc<str>, &ListenerReading)> = read
             .flat_map(|(reading, sockets)| sockets.listeners.iter().map(|it| (&reading.label, it)))
             .collect();
         let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
         names.learn(all.iter().filter_map(|(_, it)| it.cgroup), Instant::now());
         let mut last = HashMap::with_capacity(all.len());
-        let mut found: BTreeMap<ListenerKey, Port> = BTreeMap::new();
+        let mut found: BTreeMap<ListenerKey, ListenerPort> = BTreeMap::new();
         for (netns, listening) in all {
             let before = self.last.get(&listening.socket).copied().unwrap_or(0);
             let drops = listening.drops.map(|drops| u64::from(drops.wrapping_sub(before)));
             last.extend(listening.drops.map(|drops| (listening.socket, drops)));
             let name = listening.cgroup.and_then(|id| names.name(id)).cloned();
             let key = (Arc::clone(netns), name.unwrap_or_else(|| UNKNOWN.into()), listening.port);
-            let port = found.entry(key).or_insert(Port { queue: listening.queue, drops: None });
+            let port =
+                found.entry(key).or_insert(ListenerPort { queue: listening.queue, drops: None });
             port.queue = port.queue.fuller(listening.queue);
             port.drops = match (port.drops, drops) {
                 (Some(sum), Some(more)) => Some(sum + more),

@@ -20,12 +20,12 @@ pub(super) const STEPS: usize = 6;
 pub(super) const STEP: u16 = 10;
 
 /// A local address and a destination.
-pub(super) type Route = (IpAddr, Endpoint);
+pub(super) type PortRoute = (IpAddr, Endpoint);
 
 /// The ports that connections on one route take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct DestinationUse {
-    pub(super) route: Route,
+    pub(super) route: PortRoute,
     pub(super) open: u16,
     /// Those in TIME_WAIT, by the time left: up to 10 s, up to 20 s, and so on.
     pub(super) waiting: [u16; STEPS],
@@ -54,7 +54,7 @@ impl OwnerSeen {
 }
 
 impl DestinationUse {
-    pub(super) const fn none(route: Route) -> Self {
+    pub(super) const fn none(route: PortRoute) -> Self {
         let owner = OwnerSeen::Unknown;
         Self { route, open: 0, waiting: [0; STEPS], next_free: None, owner }
     }
@@ -87,7 +87,7 @@ impl DestinationUse {
 /// Sockets on an ephemeral port by their own address and the destination.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Destinations {
-    by_route: FxHashMap<Route, DestinationUse>,
+    by_route: FxHashMap<PortRoute, DestinationUse>,
     taken: u32,
 }
 
@@ -197,7 +197,7 @@ mod tests {
         let ephemeral = LocalPorts::parse("100 199", "").unwrap();
         let mut found = Destinations::default();
         for remote in 1..=30_000 {
-            for local in 0..u16::from(remote % 1000 == 7) + 1 {
+            for local in 0..=u16::from(remote % 1000 == 7) {
                 found.add(&socket(100 + local, remote, None), &ephemeral);
             }
         }

@@ -16,7 +16,7 @@ mod time_wait;
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -31,6 +31,7 @@ use self::{
     reading::NamespaceReading,
 };
 use crate::{
+    background::{self, Chore},
     collector::Collector,
     family::ScrapeFamily,
     gauges::slots::{Overflow, SeriesSlots},
@@ -44,6 +45,9 @@ const DESCRIPTORS: u64 = 3;
 const PERIOD: Duration = Duration::from_secs(10);
 /// or after this many times what it took, if that is more.
 const SHARE: u32 = 50;
+/// A namespace is held for this long at most after everything else has let go of it, but for what looking for others
+/// takes.
+const HELD: Duration = Duration::from_secs(1);
 /// A pass begins to read no further namespace after this long.
 const BUDGET: Duration = Duration::from_secs(2);
 
@@ -57,7 +61,7 @@ const OTHER: &str = "other";
 /// Reads the namespaces of a scope.
 #[derive(Debug)]
 pub struct NamespaceGauges {
-    table: NamespaceTable,
+    table: Arc<Mutex<NamespaceTable>>,
     /// When namespaces are to be looked for again.
     due: Option<Instant>,
     readings: BTreeMap<u64, NamespaceReading>,
@@ -87,7 +91,7 @@ impl NamespaceGauges {
         let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
         let room = usize::try_from(descriptors / 3 / DESCRIPTORS).unwrap_or(MOST);
         Self {
-            table: NamespaceTable::new(scope, room.clamp(1, MOST)),
+            table: Arc::new(Mutex::new(NamespaceTable::new(scope, room.clamp(1, MOST)))),
             due: None,
             readings: BTreeMap::new(),
             slots: SeriesSlots::new(MOST, Arc::clone(&overflows.netns)),
@@ -97,11 +101,26 @@ impl NamespaceGauges {
         }
     }
 
+    /// What has to be done every second: lets go of namespaces that nothing else holds any more.
+    pub(crate) fn letting_go(&self) -> Chore {
+        let table = Arc::clone(&self.table);
+        Box::new(move || {
+            let began = Instant::now();
+            let mut table = table.lock().unwrap_or_else(PoisonError::into_inner);
+            if table.lacks_holder()
+                && let Err(error) = table.refresh()
+            {
+                tracing::warn!("cannot look for network namespaces in /proc: {error}");
+            }
+            HELD.max(began.elapsed() * background::SHARE)
+        })
+    }
+
     fn look_for_new(&mut self, now: Instant) -> Result<()> {
         if self.due.is_some_and(|due| now < due) {
             return Ok(());
         }
-        let found = self.table.refresh();
+        let found = self.table.lock().unwrap_or_else(PoisonError::into_inner).refresh();
         self.due = Some(now + PERIOD.max(now.elapsed() * SHARE));
         found.context("cannot look for network namespaces in /proc")
     }
@@ -109,7 +128,8 @@ impl NamespaceGauges {
     /// Reads the namespaces; the error is the first one.
     fn pass(&mut self, began: Instant) -> Result<()> {
         let mut outcome = Ok(());
-        let mut kept: Vec<_> = self.table.iter_mut().collect();
+        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept: Vec<_> = table.iter_mut().collect();
         let mut last: BTreeMap<_, _> = std::mem::take(&mut self.readings);
         kept.sort_by_key(|(number, _)| last.get(number).map(|reading| reading.at));
         for (number, namespace) in kept {
@@ -146,7 +166,8 @@ impl Collector for NamespaceGauges {
             readings.values().any(|reading| reading.label == *label)
         });
         let slots = &self.slots;
-        families.extend(access::families(self.table.access(), readings, slots));
+        let access = self.table.lock().unwrap_or_else(PoisonError::into_inner).access();
+        families.extend(access::families(access, readings, slots));
         families.extend(self.counters.families(readings, slots));
         families.extend(time_wait::families(readings, slots));
         families.extend(self.queues.families(readings));

@@ -10,7 +10,7 @@ use tcpwatch_kernel::source::cgroups::CgroupNames;
 
 use super::{
     NETNS, OTHER,
-    destinations::{DestinationUse, OwnerSeen, Route},
+    destinations::{DestinationUse, OwnerSeen, PortRoute},
     forecast::PortDemand,
     reading::{NamespaceReading, Reuse, SocketReading},
 };
@@ -30,14 +30,14 @@ const SPAN: Duration = Duration::from_mins(5);
 const LEAST: Duration = Duration::from_secs(10);
 
 /// Namespace, local address and destination.
-type PortsKey = (Arc<str>, Route);
+type DestinationKey = (Arc<str>, PortRoute);
 
 /// Keeps what the growth of the busiest destinations is computed from.
 #[derive(Debug)]
 pub(super) struct PortGauges {
     names: Arc<Mutex<CgroupNames>>,
-    slots: SeriesSlots<PortsKey>,
-    seen: BTreeMap<PortsKey, History>,
+    slots: SeriesSlots<DestinationKey>,
+    seen: BTreeMap<DestinationKey, History>,
 }
 
 /// A destination with series of its own.
@@ -45,19 +45,19 @@ pub(super) struct PortGauges {
 struct History {
     /// Open connections, the oldest first.
     open: VecDeque<(Instant, u16)>,
-    owner: OwnerName,
+    owner: DestinationOwner,
     used_up: Option<SystemTime>,
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]
-enum OwnerName {
+enum DestinationOwner {
     #[default]
     Unknown,
     One(Arc<str>),
     Several,
 }
 
-impl OwnerName {
+impl DestinationOwner {
     fn label(&self) -> &str {
         match self {
             Self::Unknown => "unknown",
@@ -158,7 +158,7 @@ impl PortGauges {
 
     /// Gives series to destinations that use many ports, the busiest ones first.
     fn settle(&mut self, read: &[(&NamespaceReading, &SocketReading)]) {
-        let mut present: BTreeMap<PortsKey, (u32, u32)> = BTreeMap::new();
+        let mut present: BTreeMap<DestinationKey, (u32, u32)> = BTreeMap::new();
         for (reading, sockets) in read {
             let many = sockets.ports.unwrap_or_default().div_ceil(SHARE).max(1);
             for it in &sockets.busiest {
@@ -168,7 +168,7 @@ impl PortGauges {
         let mut busy: Vec<_> = present.iter().filter(|(_, (ports, many))| ports >= many).collect();
         busy.sort_by_key(|(_, (ports, _))| std::cmp::Reverse(*ports));
         let displaced = self.displaced(&busy);
-        let exists = |key: &PortsKey| {
+        let exists = |key: &DestinationKey| {
             let stays = |(ports, many): &(u32, u32)| *ports >= many.div_ceil(2);
             present.get(key).is_some_and(stays) && !displaced.contains(key)
         };
@@ -194,7 +194,7 @@ impl PortGauges {
     }
 
     /// Destinations that lose their series to others that use twice as many ports; `busy` has the busiest one first.
-    fn displaced(&self, busy: &[(&PortsKey, &(u32, u32))]) -> BTreeSet<PortsKey> {
+    fn displaced(&self, busy: &[(&DestinationKey, &(u32, u32))]) -> BTreeSet<DestinationKey> {
         let (old, new): (Vec<_>, Vec<_>) = busy.iter().partition(|(key, _)| self.slots.admits(key));
         let free = MOST.saturating_sub(old.len());
         let pairs = old.iter().rev().zip(new.iter().skip(free));
@@ -301,7 +301,7 @@ impl PortFamilies {
 mod tests {
     use super::*;
 
-    fn key(remote: u16) -> PortsKey {
+    fn key(remote: u16) -> DestinationKey {
         let address = std::net::Ipv4Addr::LOCALHOST.into();
         ("7".into(), (address, tcpwatch_core::event::Endpoint { address, port: remote }))
     }

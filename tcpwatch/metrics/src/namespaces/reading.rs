@@ -14,7 +14,7 @@ use tcpwatch_kernel::source::{
 };
 
 use super::{
-    accept_queues::Listening,
+    accept_queues::ListenerReading,
     counters::{self, CounterValues},
     destinations::{DestinationUse, Destinations},
 };
@@ -58,7 +58,7 @@ pub(super) struct NamespaceReading {
 /// The numbers that its sockets give.
 #[derive(Debug)]
 pub(super) struct SocketReading {
-    pub(super) listeners: Vec<Listening>,
+    pub(super) listeners: Vec<ListenerReading>,
     /// Timewait mini-sockets.
     pub(super) waiting: u32,
     /// `tcp_max_tw_buckets`.
@@ -121,7 +121,7 @@ impl NamespaceReading {
 
 /// What is counted while connections are listed.
 #[derive(Default)]
-struct Connections {
+struct ConnectionTally {
     waiting: u32,
     destinations: Destinations,
 }
@@ -136,16 +136,16 @@ impl SocketReading {
         let reuse =
             Reuse::of(sysctl("tcp_tw_reuse").as_deref(), sysctl("tcp_timestamps").as_deref());
         let Some(surveyor) = namespace.surveyor() else { return Ok(None) };
-        let add = |into: &mut Vec<_>, socket: &Surveyed| into.push(Listening::of(socket));
+        let add = |into: &mut Vec<_>, socket: &Surveyed| into.push(ListenerReading::of(socket));
         let listeners = surveyor.survey(&[TcpState::Listen], Detail::Drops, add)?;
         let connections =
-            surveyor.survey(&CONNECTED, Detail::Plain, |into: &mut Connections, socket| {
+            surveyor.survey(&CONNECTED, Detail::Plain, |into: &mut ConnectionTally, socket| {
                 into.waiting += u32::from(socket.kind == KnownKind::TimeWait);
                 if let Some(ports) = &ports {
                     into.destinations.add(socket, ports);
                 }
             })?;
-        let Connections { waiting, destinations } = connections;
+        let ConnectionTally { waiting, destinations } = connections;
         Ok(Some(Self {
             listeners,
             waiting,

@@ -155,6 +155,7 @@ impl Tapped {
             },
             symbols: self.probes.symbols.clone(),
             reset_reasons: self.probes.dialect.reset_reasons.clone(),
+            part: 0,
         }
     }
 

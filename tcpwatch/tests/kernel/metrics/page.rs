@@ -105,7 +105,7 @@ fn every_collector_succeeds_and_every_hook_is_told() {
     needs_root!();
     let exporter = Exporter::on(&Netns::new());
     let samples = exporter.samples();
-    for collector in ["kernel", "sockets", "listeners", "netstat", "probes", "process", "http"] {
+    for collector in ["kernel", "sockets", "namespaces", "probes", "process", "http"] {
         let series = format!("collector_success{{collector=\"{collector}\"}}");
         assert_eq!(samples.count(&series), 1, "{collector}");
         let took = samples.get(&format!("collector_duration_seconds{{collector=\"{collector}\"}}"));

@@ -9,7 +9,7 @@ use super::{
 use crate::harness::{
     exporter::{Exporter, Samples},
     netns::{Netns, two_hosts},
-    poll_within,
+    poll, poll_within,
     sockets::{start_connect, unbound},
 };
 
@@ -97,7 +97,7 @@ fn a_namespace_that_is_read_is_removed_when_its_last_process_goes() {
         poll_within(LATER, "it is read", || is_read(&exporter.samples()).then_some(()));
         drop(gone);
         // The link goes with the namespace of its other end.
-        poll_within(LATER, "the link has gone", || {
+        poll("the link has gone", || {
             here.inside(|| !std::path::Path::new("/proc/sys/net/ipv4/conf/cable").exists())
                 .then_some(())
         });

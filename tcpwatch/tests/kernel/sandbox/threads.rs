@@ -101,7 +101,7 @@ fn a_log_that_listens_keeps_nothing_and_writes_its_recording_all_the_same() {
         thread.has_only(0);
     }
     drop(watch.stop());
-    assert!(fs::read_to_string(recording).unwrap().lines().count() > 2);
+    assert!(fs::metadata(recording).unwrap().len() > 1_000);
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod lives;
 mod namespaces;
 mod place;
 mod queue;
+mod reasons;
 mod segment;
 mod still;
 pub mod style;
@@ -25,7 +26,7 @@ use tcpwatch_core::{
     event::{CgroupId, Direction, KernelTime, Netns, WallClock},
     place::{CgroupPlace, Places},
     sink::{Loss, Sink, Summary},
-    track::{Change, Existing, Handshake, Reason, Restart, Subject, TrackedEvent},
+    track::{Change, Existing, Reason, Restart, Subject, TrackedEvent},
 };
 
 use self::{
@@ -36,6 +37,7 @@ use self::{
 pub use self::{
     duration::Humane,
     namespaces::Naming,
+    reasons::{change_words, handshake_words, reason_words},
     table::{ListTable, TableLayout},
 };
 use super::{
@@ -497,54 +499,5 @@ const fn arrow(direction: Option<Direction>) -> &'static str {
         Some(Direction::Incoming) => " \u{2190} ",
         Some(Direction::Both) => " \u{2194} ",
         None => "   ",
-    }
-}
-
-/// Why the socket entered CLOSED, in words.
-#[must_use]
-pub fn change_words(change: &Change) -> Option<&'static str> {
-    if change.late_data {
-        return Some("reset: data came after close");
-    }
-    change.reason.and_then(reason_words)
-}
-
-/// Why a connection ended, in words; a normal end needs none.
-#[must_use]
-pub const fn reason_words(reason: Reason) -> Option<&'static str> {
-    Some(match reason {
-        Reason::Normal => return None,
-        Reason::Canceled => "canceled",
-        Reason::GaveUp => "given up without an answer",
-        Reason::Refused => "refused",
-        Reason::TimedOut => "timed out",
-        Reason::ResetReceived => "reset by peer",
-        Reason::ResetSent => "reset",
-        Reason::Unreachable => "unreachable",
-        Reason::NoPort => "no local port left",
-        Reason::TupleInUse => "the four-tuple is in use",
-        Reason::NotSent => "connect failed before a SYN",
-        Reason::Killed => "killed",
-        Reason::Timer => "timer",
-        Reason::Reused => "reused",
-        Reason::ListenerClosed => "listener closed",
-        Reason::NeverAccepted => "never accepted",
-        Reason::NetnsGone => "netns gone",
-        Reason::TimeWaitOverflow => "no room for TIME_WAIT",
-        Reason::OutOfMemory => "out of memory or orphans",
-        Reason::Repaired => "taken away by TCP_REPAIR",
-        Reason::Abandoned => "abandoned",
-        Reason::HalfOpen => "handshake given up",
-        Reason::HalfClosed => "the peer never closed",
-        Reason::Unknown => "unknown end",
-    })
-}
-
-/// What was unusual about a handshake, in words.
-#[must_use]
-pub const fn handshake_words(handshake: Handshake) -> &'static str {
-    match handshake {
-        Handshake::FastOpen => "fast open",
-        Handshake::SynCookie => "SYN cookie",
     }
 }

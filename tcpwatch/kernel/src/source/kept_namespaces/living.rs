@@ -13,9 +13,9 @@ use crate::source::{cgroups::name_of_path, snapshot::namespaces::pids};
 
 /// A process or thread in a namespace: the one with the lowest number.
 #[derive(Debug)]
-pub(super) struct Holder(PathBuf);
+pub(super) struct NamespaceHolder(PathBuf);
 
-impl Holder {
+impl NamespaceHolder {
     pub(super) fn netstat(&self) -> PathBuf {
         self.0.join("net/netstat")
     }
@@ -28,14 +28,14 @@ impl Holder {
 }
 
 /// The namespaces of all processes and threads that show in `/proc`, by the inode of their `netstat`.
-pub(super) fn living() -> io::Result<BTreeMap<ProcInode, Holder>> {
+pub(super) fn living() -> io::Result<BTreeMap<ProcInode, NamespaceHolder>> {
     let mut found = BTreeMap::new();
     let mut add = |directory: PathBuf| {
         // One that has ended has none.
         if let Ok(about) = fs::metadata(directory.join("net/netstat"))
             && let Entry::Vacant(entry) = found.entry(about.ino())
         {
-            entry.insert(Holder(directory));
+            entry.insert(NamespaceHolder(directory));
         }
     };
     for pid in pids()? {

@@ -2,11 +2,13 @@
 //! for the rest of its life, also when this process has given up the privilege to enter.
 //!
 //! A socket and an open `/proc/net` hold a namespace; the kernel would keep one of a container that has gone. So
-//! [`NamespaceTable::refresh`] closes those that no process, thread or mount holds any more. The processes and their
+//! [`NamespaceTable::refresh`] closes those that no process, thread or mount holds any more, and
+//! [`NamespaceTable::lacks_holder`] says at little cost when that is due. The processes and their
 //! namespaces show without privilege: anybody may read `/proc/PID/net/netstat` (`get_proc_task_net`,
 //! `fs/proc/proc_net.c`, asks for none), whose inode is another one in every namespace (`proc_register`,
 //! `fs/proc/generic.c`). So the counters of namespaces that cannot be entered can be read, too; their sockets cannot.
 
+mod held_by;
 mod living;
 mod open;
 
@@ -20,8 +22,9 @@ use std::{
 use tcpwatch_core::event::Netns;
 
 use self::{
-    living::{Holder, living},
-    open::Opened,
+    held_by::HeldBy,
+    living::{NamespaceHolder, living},
+    open::EnteredNamespace,
 };
 use super::snapshot::{
     EnterError, SnapshotScope, Surveyor,
@@ -44,12 +47,14 @@ pub struct KeptNamespace {
     pub name: Option<String>,
     /// The cgroup of the first process in it.
     pub cgroup: Option<Arc<str>>,
-    way: Way,
+    way: NamespaceWay,
+    /// What holds it besides this process.
+    holding: Option<HeldBy>,
 }
 
 #[derive(Debug)]
-enum Way {
-    Entered(Opened),
+enum NamespaceWay {
+    Entered(EnteredNamespace),
     Passed(PathBuf),
 }
 
@@ -60,16 +65,16 @@ impl KeptNamespace {
     /// If it cannot be read.
     pub fn netstat(&self) -> io::Result<Option<String>> {
         match &self.way {
-            Way::Entered(opened) => opened.netstat().map(Some),
-            Way::Passed(path) => Ok(fs::read_to_string(path).ok()),
+            NamespaceWay::Entered(opened) => opened.netstat().map(Some),
+            NamespaceWay::Passed(path) => Ok(fs::read_to_string(path).ok()),
         }
     }
 
     /// What asks for its sockets, if it was entered.
     pub fn surveyor(&mut self) -> Option<&mut Surveyor> {
         match &mut self.way {
-            Way::Entered(opened) => Some(&mut opened.surveyor),
-            Way::Passed(_) => None,
+            NamespaceWay::Entered(opened) => Some(&mut opened.surveyor),
+            NamespaceWay::Passed(_) => None,
         }
     }
 
@@ -77,8 +82,8 @@ impl KeptNamespace {
     #[must_use]
     pub fn sysctl(&self, name: &str) -> Option<String> {
         match &self.way {
-            Way::Entered(opened) => opened.sysctl(name).ok(),
-            Way::Passed(_) => None,
+            NamespaceWay::Entered(opened) => opened.sysctl(name).ok(),
+            NamespaceWay::Passed(_) => None,
         }
     }
 }
@@ -125,8 +130,10 @@ impl NamespaceTable {
         let held: BTreeSet<Netns> =
             reachable.places.iter().map(|place| place.netns).chain([own]).collect();
         self.kept.retain(|inode, kept| match &kept.way {
-            Way::Entered(opened) => living.contains_key(inode) || held.contains(&opened.netns),
-            Way::Passed(_) => false,
+            NamespaceWay::Entered(opened) => {
+                living.contains_key(inode) || held.contains(&opened.netns)
+            }
+            NamespaceWay::Passed(_) => false,
         });
         self.access = Access::default();
         self.enter_own(own)?;
@@ -138,26 +145,38 @@ impl NamespaceTable {
         if self.scope == SnapshotScope::Every {
             self.pass(&living);
         }
-        for (inode, holder) in &living {
-            if let Some(kept) = self.kept.get_mut(inode) {
-                kept.cgroup = holder.cgroup();
-            }
+        for (inode, kept) in &mut self.kept {
+            let holder = living.get(inode);
+            kept.cgroup = holder.and_then(NamespaceHolder::cgroup);
+            kept.holding = match &kept.way {
+                NamespaceWay::Entered(opened) if opened.netns != own => holder
+                    .map(|holder| HeldBy::process(holder, *inode))
+                    .or_else(|| HeldBy::mount(&reachable, opened.netns)),
+                NamespaceWay::Entered(_) | NamespaceWay::Passed(_) => None,
+            };
         }
-        let is_entered = |kept: &&KeptNamespace| matches!(kept.way, Way::Entered(_));
+        let is_entered = |kept: &&KeptNamespace| matches!(kept.way, NamespaceWay::Entered(_));
         self.access.entered = self.kept.values().filter(is_entered).count();
         self.access.passed = self.kept.len() - self.access.entered;
         Ok(())
     }
 
+    /// Whether something that held an entered namespace has gone, so that it may be held by this process alone. Costs a
+    /// look at one file for each.
+    #[must_use]
+    pub fn lacks_holder(&self) -> bool {
+        self.kept.values().filter_map(|kept| kept.holding.as_ref()).any(|holding| !holding.lasts())
+    }
+
     fn is_open(&self, netns: Netns) -> bool {
         self.kept
             .values()
-            .any(|kept| matches!(&kept.way, Way::Entered(opened) if opened.netns == netns))
+            .any(|kept| matches!(&kept.way, NamespaceWay::Entered(opened) if opened.netns == netns))
     }
 
     fn enter_own(&mut self, own: Netns) -> io::Result<()> {
         if self.scope.covers(own) && !self.is_open(own) {
-            self.keep(Opened::here(own).map_err(io::Error::other)?);
+            self.keep(EnteredNamespace::here(own).map_err(io::Error::other)?);
         }
         Ok(())
     }
@@ -169,27 +188,28 @@ impl NamespaceTable {
         if self.kept.len() >= self.most {
             return;
         }
-        match place.inside(|| Opened::here(place.netns)) {
+        match place.inside(|| EnteredNamespace::here(place.netns)) {
             Ok(Ok(opened)) => self.keep(opened),
             Err(EnterError::Gone) => {}
             Err(_) | Ok(Err(_)) => self.access.refused += 1,
         }
     }
 
-    fn keep(&mut self, opened: Opened) {
+    fn keep(&mut self, opened: EnteredNamespace) {
         let kept = KeptNamespace {
             label: opened.netns.0.to_string().into(),
             name: super::snapshot::name_of(opened.netns),
             cgroup: None,
-            way: Way::Entered(opened),
+            holding: None,
+            way: NamespaceWay::Entered(opened),
         };
-        if let Way::Entered(opened) = &kept.way {
+        if let NamespaceWay::Entered(opened) = &kept.way {
             self.kept.insert(opened.number, kept);
         }
     }
 
     /// Those that were not entered, by their processes.
-    fn pass(&mut self, living: &BTreeMap<ProcInode, Holder>) {
+    fn pass(&mut self, living: &BTreeMap<ProcInode, NamespaceHolder>) {
         let mut passed = 0;
         for (inode, holder) in living {
             if self.kept.contains_key(inode) {
@@ -204,7 +224,8 @@ impl NamespaceTable {
                 label: format!("proc:{inode}").into(),
                 name: None,
                 cgroup: None,
-                way: Way::Passed(holder.netstat()),
+                holding: None,
+                way: NamespaceWay::Passed(holder.netstat()),
             };
             self.kept.insert(*inode, kept);
         }

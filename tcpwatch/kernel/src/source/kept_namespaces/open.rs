@@ -36,7 +36,7 @@ pub(super) enum OpenError {
 
 /// A namespace that was entered.
 #[derive(Debug)]
-pub(super) struct Opened {
+pub(super) struct EnteredNamespace {
     pub(super) netns: Netns,
     /// The inode of its [`NETSTAT`].
     pub(super) number: u64,
@@ -45,7 +45,7 @@ pub(super) struct Opened {
     sysctls: Option<File>,
 }
 
-impl Opened {
+impl EnteredNamespace {
     /// Of the calling thread's namespace, which is `netns`.
     pub(super) fn here(netns: Netns) -> Result<Self, OpenError> {
         let cannot = |source| OpenError::File { path: NETSTAT, source };
@@ -79,7 +79,7 @@ mod tests {
 
     #[test]
     fn what_was_opened_is_read_again_as_it_is_then() {
-        let opened = Opened::here(namespaces::own().unwrap()).unwrap();
+        let opened = EnteredNamespace::here(namespaces::own().unwrap()).unwrap();
         for _ in 0..2 {
             assert!(counter(&opened.netstat().unwrap(), "ListenOverflows").is_some());
             let range = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap();

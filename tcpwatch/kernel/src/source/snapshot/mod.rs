@@ -23,7 +23,7 @@ mod lookup;
 mod message;
 mod names;
 pub mod namespaces;
-mod owners;
+pub mod owners;
 mod sock_diag;
 mod survey;
 mod take;

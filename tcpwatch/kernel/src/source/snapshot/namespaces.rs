@@ -75,11 +75,15 @@ pub fn reachable() -> io::Result<Reachable> {
             add(netns, path);
         }
     }
-    // The first process is always there: if it does not show, others do not either (`hidepid`, proc(5)).
-    hidden_processes += usize::from(!Path::new("/proc/1").exists());
+    hidden_processes += usize::from(hides_processes());
     let places =
         found.into_iter().map(|(netns, paths)| ReachableNamespace { netns, paths }).collect();
     Ok(Reachable { places, hidden_processes })
+}
+
+/// `/proc` does not show every process (`hidepid`, proc(5)): the first one, which is always there, is missing.
+pub(super) fn hides_processes() -> bool {
+    !Path::new("/proc/1").exists()
 }
 
 /// The namespaces of a process's threads but the first: each thread may have its own.

@@ -58,6 +58,21 @@ pub(super) fn find(sockets: &mut [&mut KnownSocket]) -> io::Result<usize> {
     Ok(hidden)
 }
 
+/// How many processes do not let this one see their files, and so not the sockets that they hold. With `hidepid=2` those that
+/// `/proc` does not show count as one (proc(5)).
+///
+/// # Errors
+///
+/// Those of listing `/proc`.
+pub fn refusing() -> io::Result<usize> {
+    let refuses = |pid: &u32| {
+        let files = fs::read_dir(format!("/proc/{pid}/fd"));
+        files.is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
+    };
+    let refusing = pids()?.iter().filter(|pid| refuses(pid)).count();
+    Ok(refusing + usize::from(super::namespaces::hides_processes()))
+}
+
 /// A search that several threads share.
 struct Search {
     wanted: FxHashSet<u32>,

@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{BufRead as _, BufReader},
+    io::BufReader,
     mem::offset_of,
     thread::{self, JoinHandle},
 };
@@ -12,10 +12,8 @@ use tcpwatch_common::{
     ListenerQueue, MiniSocket, OwnerVia, RecordHead, RecordKind, TimerEvent, counter::Hook,
     reset::FLAG_SENT, retransmit::FLAG_REQUEST,
 };
+use tcpwatch_kernel::source::recording::{RecordedItem, Recording};
 use tempfile::TempDir;
-
-/// How a record's line begins.
-const BEGINNING: &[u8] = b"{\"record\":\"";
 
 /// The pipe to which tcpwatch writes its recording.
 pub(super) struct Fifo {
@@ -51,14 +49,14 @@ impl Fifo {
 impl Recorded {
     fn count(path: &str) -> Self {
         let mut recorded = Self::default();
-        let mut stream = BufReader::with_capacity(1 << 18, File::open(path).unwrap());
-        let mut line = Vec::new();
-        while stream.read_until(b'\n', &mut line).unwrap() > 0 {
-            if let Some(record) = line.strip_prefix(BEGINNING) {
-                recorded.add(hook_of(record));
+        let stream = BufReader::with_capacity(1 << 18, File::open(path).unwrap());
+        let mut recording = Recording::open(stream).unwrap();
+        while let Some(item) = recording.next_item().unwrap() {
+            if let RecordedItem::Record(record) = item {
+                recorded.add(hook_of(&record));
             }
-            line.clear();
         }
+        assert_eq!(recording.early_end(), None, "it was ended in order");
         recorded
     }
 
@@ -74,13 +72,10 @@ impl Recorded {
     }
 }
 
-/// The hook that makes records like this one, which is in hexadecimal.
+/// The hook that makes records like this one.
 #[expect(clippy::as_conversions, reason = "fieldless enums with explicit numbers")]
 fn hook_of(record: &[u8]) -> Hook {
-    let byte = |offset: usize| {
-        let digit = |place: usize| char::from(record[place]).to_digit(16).unwrap();
-        u8::try_from(digit(2 * offset) << 4 | digit(2 * offset + 1)).unwrap()
-    };
+    let byte = |offset: usize| record[offset];
     let flags = offset_of!(RecordHead, flags);
     let flags = u16::from_ne_bytes([byte(flags), byte(flags + 1)]);
     let timer = || byte(offset_of!(MiniSocket<1>, event));

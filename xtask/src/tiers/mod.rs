@@ -1,23 +1,16 @@
 //! `cargo xtask test`: runs the tiers of tests and prints one line for each.
 
+mod as_root;
+mod run;
+
 use std::{
-    env,
-    ffi::OsString,
-    path::Path,
-    process::{Command, ExitCode, Stdio},
+    process::ExitCode,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Result, anyhow, bail};
 
-use crate::{
-    cargo,
-    debian::{BUSYBOX, IPROUTE, NODE_EXPORTER, PROMETHEUS, ProgramPackage, RSYSLOG, SERVERS},
-    precondition::Precondition,
-    privilege::Privilege,
-    reruns::Reruns,
-    setup, vm,
-};
+use crate::{precondition::Precondition, privilege::Privilege, reruns::Reruns, setup, vm};
 
 /// A tier and what it runs; all of it is run even if a part fails.
 struct Tier {
@@ -215,160 +208,6 @@ fn may_be_left_out(error: &anyhow::Error, tier: &str, must_run: bool) -> bool {
     tier == "vm" && !must_run && error.is::<Precondition>()
 }
 
-impl TierRun {
-    /// Runs its tests, or those with one of `names` in their names; returns false if there are none.
-    fn start(&self, names: &[&str], vm: &vm::Options, reruns: &Reruns) -> Result<bool> {
-        let env = [reruns.variable()];
-        match self {
-            Self::Cargo(args) => cargo_test(args, names),
-            Self::AsRoot(target, args) => as_root(target, &[], &env, args, names),
-            Self::Fast(target, args) => {
-                as_root(target, &["--profile", "checked"], &env, args, names)
-            }
-            Self::WithCollectors(target) => {
-                let [reruns] = env;
-                let env = [
-                    directory("TCPWATCH_PROMETHEUS", &PROMETHEUS)?,
-                    directory("TCPWATCH_NODE_EXPORTER", &NODE_EXPORTER)?,
-                    directory("TCPWATCH_RSYSLOG", &RSYSLOG)?,
-                    reruns,
-                ];
-                as_root(target, &[], &env, &[], names)
-            }
-            Self::WithServers(target, args) => {
-                let [reruns] = env;
-                let [packages, busybox] = servers()?;
-                as_root(target, &[], &[packages, busybox, reruns], args, names)
-            }
-            Self::InMachines => {
-                let mut options = vm.clone();
-                options.only.extend(names.iter().map(|&name| name.to_owned()));
-                vm::run(&options).map(|()| true)
-            }
-        }
-    }
-}
-
-/// `NAME=` and the directory with a package's programs.
-fn directory(name: &str, package: &ProgramPackage) -> Result<OsString> {
-    let mut setting = OsString::from(format!("{name}="));
-    setting.push(package.ensure()?);
-    Ok(setting)
-}
-
-/// Where the tests find each server's package, unpacked, and busybox for what runs in a container.
-fn servers() -> Result<[OsString; 2]> {
-    let mut packages = OsString::from("TCPWATCH_PACKAGES=");
-    for server in SERVERS {
-        let unpacked = server.ensure_unpacked()?;
-        if packages.as_encoded_bytes().ends_with(b"=") {
-            packages.push(unpacked.parent().context("packages are unpacked in a directory")?);
-        }
-    }
-    let mut busybox = OsString::from("TCPWATCH_BUSYBOX=");
-    busybox.push(BUSYBOX.ensure()?.join("busybox"));
-    Ok([packages, busybox])
-}
-
-fn cargo_test(args: &[&str], names: &[&str]) -> Result<bool> {
-    let what = format!("cargo test {}", args.join(" "));
-    // A failed test binary must not keep the others from running.
-    let test = || {
-        let mut command = cargo::cargo();
-        command.arg("test").args(args).arg("--no-fail-fast");
-        command
-    };
-    if names.is_empty() {
-        return succeed(test(), &what).map(|()| true);
-    }
-    let mut list = test();
-    list.args(["--", "--list"]).args(names);
-    if listed(list, &what)?.is_empty() {
-        return Ok(false);
-    }
-    let mut command = test();
-    command.arg("--").args(names);
-    succeed(command, &what).map(|()| true)
-}
-
-/// Root runs only the finished test binary, so that no file in the target directory belongs to root.
-fn as_root(
-    target: &str,
-    profile: &[&str],
-    env: &[OsString],
-    args: &[&str],
-    names: &[&str],
-) -> Result<bool> {
-    let build = ["test", "--workspace", "--test", target, "--no-run"];
-    let binary = cargo::build(&[&build, profile].concat())?
-        .into_iter()
-        .find(|executable| executable.target == target)
-        .with_context(|| format!("cargo built no test binary `{target}`"))?;
-    let what = format!("the test binary `{target}`");
-    let package = cargo::workspace().join("tcpwatch");
-    let env = [env, path()?.as_slice()].concat();
-    let mut command = test_as_root(Privilege::of_this_process(), &env, &binary.path, &package)?;
-    command.args(args);
-    if !names.is_empty() {
-        let mut list = Command::new(&binary.path);
-        list.args(args).arg("--list").current_dir(&package);
-        let all = listed(list, &what)?;
-        let chosen: Vec<_> =
-            all.iter().filter(|test| names.iter().any(|name| test.contains(name))).collect();
-        if chosen.is_empty() {
-            return Ok(false);
-        }
-        // By their full names: a filter among `args` would include the others again.
-        command.arg("--exact").args(chosen);
-    }
-    succeed(command, &what).map(|()| true)
-}
-
-/// The names of the tests that a command lists.
-fn listed(mut list: Command, what: &str) -> Result<Vec<String>> {
-    let list = list.stderr(Stdio::inherit()).output();
-    let list = list.with_context(|| format!("cannot start {what}"))?;
-    ensure!(list.status.success(), "{what} does not list its tests: {}", list.status);
-    let text = String::from_utf8_lossy(&list.stdout);
-    Ok(text.lines().filter_map(|line| line.strip_suffix(": test")).map(Into::into).collect())
-}
-
-/// `PATH` for tests that start `ip`, `ss` and `tc`; `None` if it already has them.
-fn path() -> Result<Option<OsString>> {
-    let tools = IPROUTE.ensure()?;
-    let mut dirs: Vec<_> = env::split_paths(&env::var_os("PATH").unwrap_or_default()).collect();
-    if dirs.contains(&tools) {
-        return Ok(None);
-    }
-    dirs.push(tools);
-    let mut setting = OsString::from("PATH=");
-    setting.push(env::join_paths(dirs).context("cannot add the tools of the tests to PATH")?);
-    Ok(Some(setting))
-}
-
-/// As `cargo test` would run it, but one test at a time, because all of them watch the same kernel. A test that cannot
-/// run fails here instead of being skipped.
-fn test_as_root(
-    privilege: Privilege,
-    env: &[OsString],
-    binary: &Path,
-    package: &Path,
-) -> Result<Command> {
-    // `env`, because sudo resets the environment.
-    let mut command = privilege.command("env", "test on the live kernel")?;
-    let mut manifest_dir = OsString::from("CARGO_MANIFEST_DIR=");
-    manifest_dir.push(package);
-    command.arg("TCPWATCH_REQUIRE_ROOT=1").arg(manifest_dir).args(env);
-    command.arg(binary).arg("--test-threads=1").current_dir(package);
-    Ok(command)
-}
-
-fn succeed(mut command: Command, what: &str) -> Result<()> {
-    let status = command.status().with_context(|| format!("cannot start {what}"))?;
-    ensure!(status.success(), "{what}: {status}");
-    Ok(())
-}
-
 impl TierOutcome {
     fn line(&self) -> String {
         let result = match (self.failures.is_empty(), self.left_out.is_empty()) {
@@ -457,21 +296,5 @@ mod tests {
             reruns: Vec::new(),
         };
         assert_eq!(outcome.line(), "vm      NOT RUN     0.0 s\n        no apt");
-    }
-
-    #[test]
-    fn root_tests_run_alone_and_may_not_skip() {
-        let (binary, package) = (Path::new("/t/kernel-1"), Path::new("/p"));
-        let env = [OsString::from("A=b")];
-        let command = test_as_root(Privilege::Root, &env, binary, package).expect("we are root");
-        let args: Vec<_> = command.get_args().map(|arg| arg.display().to_string()).collect();
-        let expected = [
-            "TCPWATCH_REQUIRE_ROOT=1",
-            "CARGO_MANIFEST_DIR=/p",
-            "A=b",
-            "/t/kernel-1",
-            "--test-threads=1",
-        ];
-        assert_eq!(args, expected, "environment, binary, one thread");
     }
 }
