@@ -79,6 +79,7 @@ impl Awaiting {
     }
 
     #[inline(always)]
+    #[expect(clippy::as_conversions, reason = "small to large, and From is not const")]
     const fn of(sock: AwaitedSocket, at_ns: u64, end: u32, reset: u32) -> Self {
         Self { sock: sock.at, at_ns, end, reset, cgroup: sock.cgroup as u64 }
     }
@@ -110,12 +111,7 @@ impl Awaiting {
 
     /// A reset is accepted in a state of which [`may_be_own_reset`] is true.
     #[inline(always)]
-    pub fn received(
-        &mut self,
-        sock: AwaitedSocket,
-        now_ns: u64,
-        add: &mut impl FnMut(u32, usize),
-    ) {
+    pub fn received(&mut self, sock: AwaitedSocket, now_ns: u64, add: &mut impl FnMut(u32, usize)) {
         self.settle(add);
         *self = Self::of(sock, now_ns, OPEN, RECEIVED);
     }

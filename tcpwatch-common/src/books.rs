@@ -44,7 +44,11 @@ pub const fn cell_key(cgroup: u32, writer: Block) -> u64 {
 
 /// The cgroup of a cell.
 #[must_use]
-#[expect(clippy::as_conversions, clippy::cast_possible_truncation, reason = "the upper part of a key")]
+#[expect(
+    clippy::as_conversions,
+    clippy::cast_possible_truncation,
+    reason = "the upper part of a key"
+)]
 pub const fn cgroup_of(key: u64) -> u32 {
     (key >> 8) as u32
 }
@@ -75,7 +79,7 @@ pub const fn counted(word: usize) -> usize {
 
 /// The mark of a mini-socket that is counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[repr(C)]
+#[repr(C, align(8))]
 pub struct Mark {
     /// The cell that it is counted in.
     pub cgroup: u32,

@@ -14,15 +14,15 @@ use aya_ebpf::{
 use tcpwatch_common::{
     KeptSocket,
     books::{
-        CELL_WORDS, Cell, ENTERED, FOUND, HALF_OPEN, LEFT, MAX_CELLS, MAX_MARKS,
-        MAX_REQUEST_MARKS, Mark, ORPHAN_FIN_WAIT_2, cell_key, counted, place,
+        CELL_WORDS, Cell, ENTERED, FOUND, HALF_OPEN, LEFT, MAX_CELLS, MAX_MARKS, MAX_REQUEST_MARKS,
+        Mark, ORPHAN_FIN_WAIT_2, cell_key, counted, place,
     },
     counts::Block,
     state::{CLOSE_WAIT, CLOSED, FIN_WAIT_2, TIME_WAIT},
 };
 
 use crate::{
-    kernel::{AnyTcp, Seeded, Sock},
+    kernel::{AnyTcp, Seeded, Sock, TcpSock},
     maps::{CLOCKS, SocketNotes, StateSince},
 };
 
@@ -176,7 +176,7 @@ pub(super) fn passes(sock: Sock, besides: Besides, writer: Block) -> u32 {
 /// Number of a full socket's cgroup; 0 if it is not known.
 #[inline(always)]
 pub(super) fn cgroup_of(sock: Sock) -> u32 {
-    sock.as_tcp().map_or(0, |tcp| tcp.cgroup())
+    sock.as_tcp().map_or(0, TcpSock::cgroup)
 }
 
 /// The state that a timewait socket is counted in.
@@ -242,11 +242,7 @@ pub(super) fn request_leaves(timer: u64, writer: Block) -> u64 {
 }
 
 #[inline(always)]
-fn leaves<const ROOM: usize>(
-    marks: &HashMap<u64, Mark, ROOM>,
-    timer: u64,
-    writer: Block,
-) -> u64 {
+fn leaves<const ROOM: usize>(marks: &HashMap<u64, Mark, ROOM>, timer: u64, writer: Block) -> u64 {
     let Some(mark) = marks.get_ptr(timer) else { return 0 };
     // SAFETY: the lookup returned a live value.
     let taken = unsafe { mark.cast::<u64>().read() };
@@ -263,17 +259,17 @@ fn leaves<const ROOM: usize>(
 pub(crate) fn meet(socket: AnyTcp) {
     match socket.seeded() {
         Some(Seeded::Full(sock)) => meet_full(sock),
-        Some(Seeded::Timewait { timer, state }) => {
-            if meet_mini(&MARKS, timer, of_timewait(state)) && !socket.timer_is_armed() {
-                timewait_leaves(timer, WALKER);
-            }
+        Some(Seeded::Timewait { timer, state })
+            if meet_mini(&MARKS, timer, of_timewait(state)) && !socket.timer_is_armed() =>
+        {
+            timewait_leaves(timer, WALKER);
         }
-        Some(Seeded::Request { timer }) => {
-            if meet_mini(&REQUEST_MARKS, timer, HALF_OPEN.into()) && !socket.timer_is_armed() {
-                request_leaves(timer, WALKER);
-            }
+        Some(Seeded::Request { timer })
+            if meet_mini(&REQUEST_MARKS, timer, HALF_OPEN.into()) && !socket.timer_is_armed() =>
+        {
+            request_leaves(timer, WALKER);
         }
-        None => {}
+        _ => {}
     }
 }
 
@@ -301,7 +297,7 @@ fn meet_full(sock: Sock) {
 #[inline(always)]
 fn at_the_latest(sock: Sock, state: u8) -> StateSince {
     let by_segment = state == CLOSE_WAIT || state == FIN_WAIT_2;
-    let passed = if by_segment { sock.as_tcp().map_or(0, |tcp| tcp.acknowledged_ago()) } else { 0 };
+    let passed = if by_segment { sock.as_tcp().map_or(0, TcpSock::acknowledged_ago) } else { 0 };
     StateSince::at_the_latest(now().saturating_sub(passed), state)
 }
 
@@ -313,13 +309,9 @@ fn found(cgroup: u32, state: u32) {
 /// Nothing locks a mini-socket: it may end at this moment. Its mark is made first; if its timer is then disarmed, the
 /// program on it may have come before the mark, which is to be taken back. Returns whether it has a mark since now.
 #[inline(always)]
-fn meet_mini<const ROOM: usize>(
-    marks: &HashMap<u64, Mark, ROOM>,
-    timer: u64,
-    state: u32,
-) -> bool {
-    let is_new = marks.get_ptr(timer).is_none()
-        && mark(marks, timer, Mark::new(0, state, now()), WALKER);
+fn meet_mini<const ROOM: usize>(marks: &HashMap<u64, Mark, ROOM>, timer: u64, state: u32) -> bool {
+    let is_new =
+        marks.get_ptr(timer).is_none() && mark(marks, timer, Mark::new(0, state, now()), WALKER);
     if is_new {
         found(0, state);
     }
@@ -336,6 +328,7 @@ pub(crate) fn notes(sock: Sock) -> Option<SocketNotes> {
 /// How a full socket is listed, if it is counted.
 #[inline(always)]
 pub(crate) fn listed(sock: Sock, notes: SocketNotes) -> Option<KeptSocket> {
-    let SocketNotes { clock: StateSince { since_ns, .. }, mark: FullMark { state, cgroup } } = notes;
+    let SocketNotes { clock: StateSince { since_ns, .. }, mark: FullMark { state, cgroup } } =
+        notes;
     (state != 0).then(|| KeptSocket { cookie: sock.cookie(), since_ns, cgroup, state })
 }

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     accepting, closing,
-    kernel::{self, Sock},
+    kernel::{self, Sock, TcpSock},
     maps::{self, Burial, CLOCKS, OVER, SocketNotes, StateSince},
 };
 
@@ -112,9 +112,7 @@ pub(crate) fn change(sock: Sock, (old, new): (u8, u8), block: Block) {
 fn besides(sock: Sock, (old, new): (u8, u8), is_timed: bool) -> Besides {
     match (old, new) {
         (CLOSED, SYN_SENT) => (counts::CONNECTS, 1),
-        (SYN_SENT, _) => {
-            (counts::SYNS_SUM, sock.as_tcp().map_or(0, |tcp| tcp.retransmits()) + 1)
-        }
+        (SYN_SENT, _) => (counts::SYNS_SUM, sock.as_tcp().map_or(0, TcpSock::retransmits) + 1),
         (SYN_RECV, ESTABLISHED) if !is_timed => (counts::ACCEPTS, 1),
         _ => books::NOTHING,
     }

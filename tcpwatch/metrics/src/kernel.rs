@@ -2,8 +2,8 @@
 //! events. Every series that is certain to occur exists from the start, with 0.
 
 use tcpwatch_common::counts::{
-    CONNECT_BOUNDS_NS, CONNECTED, CONNECTED_NS, CONNECTS, MINIS_KEPT, MINIS_TAKEN, STATE_BOUNDS_NS, STATES,
-    STAYS, STAYS_NS, SYN_BOUND, SYNS, SYNS_SUM, UNTIMED, WORDS, transition,
+    CONNECT_BOUNDS_NS, CONNECTED, CONNECTED_NS, CONNECTS, MINIS_KEPT, MINIS_TAKEN, STATE_BOUNDS_NS,
+    STATES, STAYS, STAYS_NS, SYN_BOUND, SYNS, SYNS_SUM, UNTIMED, WORDS, transition,
 };
 use tcpwatch_core::event::{Netns, TcpState};
 use tcpwatch_kernel::probe::counts::Counted;

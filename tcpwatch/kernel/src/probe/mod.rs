@@ -210,33 +210,31 @@ impl Probes {
         let counters: PerCpuArray<_, _> = take_map(&mut ebpf, "COUNTERS")?;
         let (counts, books) = (task.take_counts(&mut ebpf)?, task.take_books(&mut ebpf, &layout)?);
         let marks = take_map(&mut ebpf, "TRIAL")?;
-        let by_cgroup = task.refuses_cgroups(&layout);
-        let refused = by_cgroup.then(|| take_map(&mut ebpf, "REFUSED_CGROUPS")).transpose()?;
+        let refused = task.take_refused(&mut ebpf, &layout)?;
         let losses = Arc::new(Losses::new(counters, programs));
-        let dialect = layout.dialect;
         drop(layout.btf);
         // Last: the hooks do not wait for it.
         let symbols = symbols
             .unwrap_or_else(|| list.map_or_else(|| Ok(Symbols::default()), Reading::symbols));
         let early_ends_off = minis.is_ok().then(|| symbols.as_ref().err().map(ToString::to_string));
         memory::give_back();
-        let (ebpf, books) = shared(ebpf, books);
+        let ebpf = Arc::new(Mutex::new(ebpf));
         Ok(Self {
+            books: books.map(|parts| Books::new(parts, &ebpf)),
             ebpf,
             losses,
             counts,
-            books,
             facts,
             attached,
             off,
             minis,
             early_ends_off: early_ends_off.flatten(),
             symbols: symbols.unwrap_or_default(),
-            dialect,
+            dialect: layout.dialect,
             totals_off: why_not(layout.totals),
             cgroups_off: why_not(layout.cgroups),
             trial: Trial::default(),
-            refused: refused.map(RefusedCgroups::new),
+            refused,
             marks,
             ground,
         })
@@ -344,6 +342,15 @@ impl Task<'_> {
         Ok(Some(BookParts { marks, kept }))
     }
 
+    fn take_refused(
+        &self,
+        ebpf: &mut Ebpf,
+        layout: &KernelLayout,
+    ) -> Result<Option<RefusedCgroups>, MapError> {
+        let map = self.refuses_cgroups(layout).then(|| take_map(ebpf, "REFUSED_CGROUPS"));
+        Ok(map.transpose()?.map(RefusedCgroups::new))
+    }
+
     fn needs_minis(&self) -> bool {
         self.stream.is_some() || self.counts()
     }
@@ -357,13 +364,6 @@ impl Task<'_> {
         let asked = |filters: &Filters| filters.holders || hook.need != Need::Holders;
         counted || self.stream.is_some_and(asked)
     }
-}
-
-/// The programs, which the books' walks use as long as they are attached.
-fn shared(ebpf: Ebpf, books: Option<BookParts>) -> (Arc<Mutex<Ebpf>>, Option<Books>) {
-    let ebpf = Arc::new(Mutex::new(ebpf));
-    let books = books.map(|parts| Books::new(parts, &ebpf));
-    (ebpf, books)
 }
 
 /// What is in the way of a hook before the kernel is asked.

@@ -2,7 +2,7 @@
 
 use tcpwatch_common::counts::{BLOCK_WORDS, CONNECTS, SYNS_SUM};
 
-use super::tally::Tally;
+use super::{UNKNOWN, tally::Tally};
 use crate::{
     catalog::{COUNTS, CounterSpec},
     family::ScrapeFamily,
@@ -33,7 +33,7 @@ pub(super) fn families(tally: &Tally, covers: &str) -> Vec<ScrapeFamily> {
     specs.map(|spec| family(spec, tally, covers)).chain([info(tally)]).collect()
 }
 
-/// A series with a reason or a kind is there from its first count on.
+/// A series with a reason or a kind is there from its first count on; those of [`UNKNOWN`] always are.
 fn family(spec: &CounterSpec, tally: &Tally, covers: &str) -> ScrapeFamily {
     let name = spec.name.replacen("tcpwatch_", "tcpwatch_cgroup_", 1);
     let help = format!(
@@ -47,7 +47,7 @@ fn family(spec: &CounterSpec, tally: &Tally, covers: &str) -> ScrapeFamily {
             let labels = [("cgroup", cgroup), (spec.label, *value)];
             if spec.label.is_empty() {
                 family.add(&labels[..1], number(count));
-            } else if count > 0 {
+            } else if count > 0 || cgroup == UNKNOWN {
                 family.add(&labels, number(count));
             }
         }

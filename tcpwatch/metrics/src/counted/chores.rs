@@ -46,7 +46,7 @@ const FORGOTTEN_EVERY: Duration = Duration::from_secs(20);
 /// No mini-socket stays in its state for longer than this without an event of its timer: TIME_WAIT and an orphan's
 /// FIN_WAIT_2 last 60 s at most (`TCP_TIMEWAIT_LEN`), the last pause of a half-open connection's timer is 120 s
 /// (`TCP_RTO_MAX`); a timer wheel adds an eighth.
-const MINI_AT_MOST: Duration = Duration::from_secs(180);
+const MINI_AT_MOST: Duration = Duration::from_mins(3);
 
 /// What the chores are about.
 pub(super) struct SocketChores {
@@ -71,7 +71,9 @@ impl SocketChores {
                 chores.push(Box::new(move || lists.list()));
             }
             Err(error) => {
-                tracing::warn!("how long sockets wait is not known, and no drift is found: {error}");
+                tracing::warn!(
+                    "how long sockets wait is not known, and no drift is found: {error}"
+                );
             }
         }
         let of = of();

@@ -101,7 +101,9 @@ mod tests {
 
     #[test]
     fn only_what_two_lists_agree_on_is_drift() {
-        let of = |first, second| agreed(&rows_of(first), &rows_of(second)).get(&7).map_or(0, |row| row[1]);
+        let of = |first, second| {
+            agreed(&rows_of(first), &rows_of(second)).get(&7).map_or(0, |row| row[1])
+        };
         assert_eq!([of(3, 5), of(5, 3), of(-2, -1), of(2, -2), of(0, 4)], [3, 3, -1, 0, 0]);
     }
 }

@@ -84,7 +84,10 @@ impl CgroupLabels {
     pub(super) fn places(&self) -> Vec<(Arc<str>, CgroupPlace)> {
         let names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
         let place = |name: &Arc<str>| {
-            Some((Arc::clone(name), CgroupPlace::of(names.path(name)?.as_os_str().as_encoded_bytes())))
+            Some((
+                Arc::clone(name),
+                CgroupPlace::of(names.path(name)?.as_os_str().as_encoded_bytes()),
+            ))
         };
         self.slots.admitted().filter_map(place).collect()
     }

@@ -189,7 +189,8 @@ fn by_cgroup(sockets: &Rows, labels: &CgroupLabels, covers: &str) -> ScrapeFamil
              from before the start. {covers}"
         ),
     );
-    let mut rows: BTreeMap<&Arc<str>, Row> = labels.all().map(|label| (label, [0; PLACES])).collect();
+    let mut rows: BTreeMap<&Arc<str>, Row> =
+        labels.all().map(|label| (label, [0; PLACES])).collect();
     for (cgroup, row) in sockets {
         let sums = rows.entry(labels.label(*cgroup)).or_default();
         sums.iter_mut().zip(row).for_each(|(sum, more)| *sum += more);

@@ -65,10 +65,8 @@ impl CountedSockets {
     ) -> (Self, Vec<Chore>) {
         let scope = netns.map_or(SnapshotScope::Every, SnapshotScope::Only);
         let labels = CgroupLabels::new(series);
-        let shared = Shared {
-            tally: Tally::new(counts, labels),
-            ledger: Ledger::new(books.marks.room),
-        };
+        let shared =
+            Shared { tally: Tally::new(counts, labels), ledger: Ledger::new(books.marks.room) };
         let shared = Arc::new(Mutex::new(shared));
         let chores = SocketChores::of(&shared, books, scope, losses);
         (Self { shared, netns }, chores)

@@ -45,8 +45,7 @@ impl Tally {
 
     /// Reads everything that is counted.
     pub(super) fn update(&mut self, now: Instant) -> Result<()> {
-        let counted =
-            self.counts.read().context("cannot read what the kernel side has counted")?;
+        let counted = self.counts.read().context("cannot read what the kernel side has counted")?;
         let mut grown = Vec::with_capacity(counted.cells.len());
         for (cgroup, cell) in &counted.cells {
             let seen = self.seen.entry(*cgroup).or_insert_with(|| Box::new([0; OWN_WORDS]));

@@ -1,5 +1,6 @@
 //! `tcpwatch serve` counts exactly what happens in a namespace of its own.
 
+mod by_cgroup;
 mod connects;
 mod counted_sockets;
 mod durations;

@@ -19,7 +19,9 @@ pub struct BookCells(PerCpuHashMap<MapData, u64, Cell>);
 
 impl BookCells {
     /// Makes the cells that always exist.
-    pub(in crate::probe) fn new(mut map: PerCpuHashMap<MapData, u64, Cell>) -> Result<Self, MapError> {
+    pub(in crate::probe) fn new(
+        mut map: PerCpuHashMap<MapData, u64, Cell>,
+    ) -> Result<Self, MapError> {
         let cpus = nr_cpus().map_err(|(_, error)| MapError::IoError(error))?;
         for key in cell_keys(0) {
             map.insert(key, PerCpuValues::try_from(vec![[0; CELL_WORDS]; cpus])?, 0)?;

@@ -98,7 +98,8 @@ impl KeptSockets {
     /// # Errors
     /// If the kernel does not let the program run.
     pub fn list(&self, mut each: impl FnMut(KeptSocket)) -> io::Result<()> {
-        let mut file = File::from(bpf(ITER_CREATE, &IterCreate { link: fd(self.link.as_fd()), flags: 0 })?);
+        let mut file =
+            File::from(bpf(ITER_CREATE, &IterCreate { link: fd(self.link.as_fd()), flags: 0 })?);
         let mut room = vec![0; KEPT_BYTES * 4096];
         let mut filled = 0;
         loop {
@@ -108,7 +109,9 @@ impl KeptSockets {
             }
             filled += read;
             let (whole, rest) = room.get(..filled).unwrap_or_default().as_chunks::<KEPT_BYTES>();
-            whole.iter().for_each(|bytes| each(KeptSocket::from_bytes(*bytes)));
+            for bytes in whole {
+                each(KeptSocket::from_bytes(*bytes));
+            }
             let rest = rest.len();
             room.copy_within(filled - rest..filled, 0);
             filled = rest;
@@ -155,9 +158,8 @@ fn fd(of: BorrowedFd<'_>) -> u32 {
 /// A command of bpf(2) that returns a descriptor.
 fn bpf<T>(command: libc::c_int, attributes: &T) -> io::Result<OwnedFd> {
     // SAFETY: the attributes are a live value of the size that is given, and what they point to lives as long.
-    let fd = unsafe {
-        libc::syscall(libc::SYS_bpf, command, (&raw const *attributes), size_of::<T>())
-    };
+    let fd =
+        unsafe { libc::syscall(libc::SYS_bpf, command, (&raw const *attributes), size_of::<T>()) };
     let fd = libc::c_int::try_from(fd).map_err(io::Error::other)?;
     if fd < 0 {
         return Err(io::Error::last_os_error());
