@@ -262,7 +262,7 @@ fn every_query_of_the_dashboard_has_an_answer() {
     needs_prometheus!(as root);
     let stage = Stage::new();
     let kept = stage.inside.inside(something_of_everything);
-    let (mut leak, listener) = stage.outside.inside(|| {
+    let (mut leak, listener) = stage.inside.inside(|| {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         (Pair::over(&listener), listener)
     });
