@@ -17,7 +17,7 @@ mod tests {
     use tcpwatch_metrics::{
         collector::Collector as _,
         family::ScrapeFamily,
-        web::{Counters, Pages, Server},
+        web::{Counters, PageFormat, Pages, Server},
     };
 
     const PATIENCE: Duration = Duration::from_secs(30);
@@ -27,7 +27,7 @@ mod tests {
     impl Own {
         /// The only series of a family.
         fn count(&self, family: &str) -> u64 {
-            let text = self.metrics();
+            let text = self.metrics(PageFormat::Text);
             let mut lines = text.lines().filter_map(|line| line.split_once(' '));
             lines.find(|(name, _)| *name == family).unwrap().1.parse().unwrap()
         }
@@ -35,14 +35,14 @@ mod tests {
         fn wait(&self, family: &str, enough: impl Fn(u64) -> bool) {
             let begun = Instant::now();
             while !enough(self.count(family)) {
-                assert!(begun.elapsed() < PATIENCE, "{}", self.metrics());
+                assert!(begun.elapsed() < PATIENCE, "{}", self.metrics(PageFormat::Text));
                 thread::yield_now();
             }
         }
     }
 
     impl Pages for Own {
-        fn metrics(&self) -> String {
+        fn metrics(&self, _format: PageFormat) -> String {
             let mut families = Vec::new();
             self.0.clone().collect(&mut families).unwrap();
             let families: Vec<_> = families.into_iter().filter_map(ScrapeFamily::finish).collect();
@@ -96,7 +96,7 @@ mod tests {
 
         // None is left, and no open connection has one.
         drop(other);
-        pages.wait("tcpwatch_http_connections", |open| open == 0);
+        pages.wait("tcpwatch_http_open_connections", |open| open == 0);
         let rest = exhaust(0);
         let failed = pages.count("tcpwatch_http_accept_failures_total");
         late.connect(&address).unwrap();

@@ -12,6 +12,7 @@ pub type Label<'a> = (&'a str, &'a str);
 pub struct ScrapeFamily {
     proto: MetricFamily,
     series: Vec<Metric>,
+    is_older: bool,
 }
 
 impl ScrapeFamily {
@@ -19,6 +20,18 @@ impl ScrapeFamily {
     #[must_use]
     pub fn counter(name: &str, help: &str) -> Self {
         Self::new(name, help, MetricType::COUNTER)
+    }
+
+    /// A counter that was not 0 when this process began: another one counts.
+    #[must_use]
+    pub fn older_counter(name: &str, help: &str) -> Self {
+        Self { is_older: true, ..Self::counter(name, help) }
+    }
+
+    /// Whether its counters were not 0 when this process began.
+    #[must_use]
+    pub const fn is_older(&self) -> bool {
+        self.is_older
     }
 
     /// A gauge.
@@ -38,7 +51,7 @@ impl ScrapeFamily {
         proto.set_name(name.to_owned());
         proto.set_help(help.to_owned());
         proto.set_field_type(kind);
-        Self { proto, series: Vec::new() }
+        Self { proto, series: Vec::new(), is_older: false }
     }
 
     /// Adds a series of a counter or gauge.

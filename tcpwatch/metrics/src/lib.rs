@@ -12,6 +12,7 @@ pub mod family;
 pub mod gauges;
 pub mod kernel;
 pub mod namespaces;
+mod openmetrics;
 pub mod page;
 pub mod probes;
 pub mod process;

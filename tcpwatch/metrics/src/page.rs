@@ -12,6 +12,7 @@ use anyhow::{Result, anyhow};
 use prometheus::{TextEncoder, proto::MetricFamily};
 use tcpwatch_core::event::Netns;
 use tcpwatch_kernel::{
+    own_process,
     probe::Probes,
     source::{cgroups::CgroupNames, snapshot::SnapshotScope},
 };
@@ -24,14 +25,20 @@ use super::{
     probes::ProbeHealth,
     process::ProcessCollector,
 };
-use crate::web::{Counters, Pages};
-use crate::{collector::Collector, family::ScrapeFamily};
+use crate::{
+    collector::Collector,
+    family::ScrapeFamily,
+    openmetrics,
+    web::{Counters, PageFormat, Pages},
+};
 
 /// All collectors.
 pub struct MetricsPage {
     collectors: Mutex<Vec<Box<dyn Collector>>>,
     /// What is done beside the scrapes, before it is begun.
     chores: Mutex<Option<Chores>>,
+    /// When the counters of this process were 0, as Unix time.
+    created: Option<f64>,
     /// Ends the thread in the background when it is dropped.
     background: Option<Sender<()>>,
 }
@@ -40,7 +47,12 @@ impl MetricsPage {
     /// A page with these collectors.
     #[must_use]
     pub fn new(collectors: Vec<Box<dyn Collector>>) -> Self {
-        Self { collectors: Mutex::new(collectors), chores: Mutex::new(None), background: None }
+        Self {
+            collectors: Mutex::new(collectors),
+            chores: Mutex::new(None),
+            created: None,
+            background: None,
+        }
     }
 
     /// A page with everything: the kernel side's counts (taken from `probes`) of `netns` or of all network namespaces,
@@ -81,7 +93,8 @@ impl MetricsPage {
             ("local_port", listener),
             ("remote_address", destination),
         ])));
-        Ok(Self { chores: Mutex::new(Some(Chores::new(chores))), ..Self::new(collectors) })
+        let created = Some(own_process::started()?.as_secs_f64());
+        Ok(Self { created, chores: Mutex::new(Some(Chores::new(chores))), ..Self::new(collectors) })
     }
 
     /// Starts the thread in which sockets are listed beside the scrapes.
@@ -96,7 +109,7 @@ impl MetricsPage {
 }
 
 impl Pages for MetricsPage {
-    fn metrics(&self) -> String {
+    fn metrics(&self, format: PageFormat) -> String {
         // A panic leaves the collectors usable: they keep no partial state.
         let mut collectors = self.collectors.lock().unwrap_or_else(PoisonError::into_inner);
         let mut families = Vec::new();
@@ -120,7 +133,7 @@ impl Pages for MetricsPage {
         }
         drop(collectors);
         families.extend([took, success]);
-        encode(families)
+        encode(families, format, self.created)
     }
 
     fn ready(&self) -> Result<(), String> {
@@ -135,20 +148,33 @@ fn run(collector: &mut dyn Collector, families: &mut Vec<ScrapeFamily>) -> Resul
 }
 
 /// Encodes each family by itself, so that one that cannot be encoded does not affect the others.
-fn encode(families: Vec<ScrapeFamily>) -> String {
+fn encode(families: Vec<ScrapeFamily>, format: PageFormat, created: Option<f64>) -> String {
     let mut page = String::new();
     let mut written = HashSet::new();
-    for family in families.into_iter().filter_map(ScrapeFamily::finish) {
+    for family in families {
+        let created = created.filter(|_| !family.is_older());
+        let Some(family) = family.finish() else { continue };
         let name = MetricFamily::name(&family).to_owned();
         if !written.insert(name.clone()) {
             tracing::warn!("the metrics are not complete: {name} came twice");
             continue;
         }
         let whole = page.len();
-        if let Err(error) = TextEncoder::new().encode_utf8(&[family], &mut page) {
+        let added = match format {
+            PageFormat::Text => TextEncoder::new()
+                .encode_utf8(&[family], &mut page)
+                .map_err(|error| error.to_string()),
+            PageFormat::OpenMetrics => {
+                openmetrics::write(&mut page, &family, created).map_err(|error| error.to_string())
+            }
+        };
+        if let Err(error) = added {
             page.truncate(whole);
             tracing::warn!("the metrics are not complete: {name}: {error}");
         }
+    }
+    if format == PageFormat::OpenMetrics {
+        page.push_str(openmetrics::END);
     }
     page
 }
@@ -199,7 +225,7 @@ mod tests {
     fn a_collector_that_fails_or_panics_costs_only_itself_and_is_told() {
         let page = page();
         for _ in 0..2 {
-            let text = page.metrics();
+            let text = page.metrics(PageFormat::Text);
             for line in [
                 "tcpwatch_well 1",
                 "tcpwatch_before 1",
@@ -217,7 +243,7 @@ mod tests {
 
     #[test]
     fn a_family_is_on_the_page_once() {
-        let text = page().metrics();
+        let text = page().metrics(PageFormat::Text);
         assert_eq!(text.matches("# TYPE tcpwatch_well ").count(), 1, "{text}");
     }
 }

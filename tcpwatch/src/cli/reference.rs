@@ -47,9 +47,22 @@ fn pages(command: &clap::Command, dir: &Path, date: &str) -> io::Result<()> {
 /// Without line breaks beside empty lines, which have no effect and which mandoc(1) warns of.
 fn tidy(page: &str) -> String {
     let lines: Vec<_> = page.lines().collect();
-    let is_space = |index: Option<usize>| index.and_then(|index| lines.get(index)) == Some(&".sp");
+    let is_space = |index: Option<usize>| {
+        index.and_then(|index| lines.get(index)).is_some_and(|line| [".sp", ""].contains(line))
+    };
     let kept = lines.iter().enumerate().filter(|(index, line)| {
         **line != ".br" || !(is_space(index.checked_sub(1)) || is_space(Some(index + 1)))
     });
     kept.fold(String::new(), |text, (_, line)| text + line.trim_end() + "\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::tidy;
+
+    #[test]
+    fn no_line_break_is_beside_an_empty_line() {
+        let page = "The shell\n.br\n\n.br\nbash\n.br\nzsh\n.sp\n.br\nend\n";
+        assert_eq!(tidy(page), "The shell\n\nbash\n.br\nzsh\n.sp\nend\n");
+    }
 }

@@ -243,6 +243,21 @@ fn all_ports_in_use(inside: &Netns) -> (TcpListener, Vec<Pair>) {
 }
 
 #[test]
+fn prometheus_asks_for_open_metrics_and_has_the_time_at_which_counters_began() {
+    needs_prometheus!(as root);
+    let stage = Stage::new();
+    stage.poll("a counter's creation", || {
+        stage.value("tcpwatch_connects_created == on (job, instance) process_start_time_seconds")
+    });
+    stage.poll("a histogram's creation, and its bounds", || {
+        stage.value(
+            "count(tcpwatch_state_duration_seconds_created) \
+             == count(tcpwatch_state_duration_seconds_bucket{le=\"1.0\"})",
+        )
+    });
+}
+
+#[test]
 fn every_query_of_the_dashboard_has_an_answer() {
     needs_prometheus!(as root);
     let stage = Stage::new();

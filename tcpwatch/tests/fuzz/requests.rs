@@ -14,7 +14,7 @@ use proptest::{
     sample::{Index, select},
     test_runner::TestRunner,
 };
-use tcpwatch_metrics::web::{Limits, Pages, Server, ServerHandle};
+use tcpwatch_metrics::web::{Limits, PageFormat, Pages, Server, ServerHandle};
 
 use super::{
     cases::cases,
@@ -28,7 +28,7 @@ const DEADLINE: Duration = Duration::from_secs(10);
 struct Page;
 
 impl Pages for Page {
-    fn metrics(&self) -> String {
+    fn metrics(&self, _format: PageFormat) -> String {
         "tcpwatch_one 1\n".repeat(1000)
     }
 
@@ -46,6 +46,7 @@ fn start() -> ServerHandle {
 const GOOD: &[&str] = &[
     "GET /metrics HTTP/1.1\r\nHost: t\r\n\r\n",
     "GET /metrics HTTP/1.1\r\nHost: t\r\nAccept-Encoding: gzip;q=0.5, *;q=0\r\n\r\n",
+    "GET /metrics HTTP/1.1\r\nHost: t\r\nAccept: application/openmetrics-text;version=1.0.0;q=0.5,*/*;q=0.1\r\n\r\n",
     "HEAD /metrics HTTP/1.1\r\nHost: t\r\n\r\n",
     "GET / HTTP/1.0\r\n\r\n",
     "GET /-/ready HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n",

@@ -11,7 +11,7 @@ use prometheus::TextEncoder;
 use tcpwatch_metrics::{
     collector::Collector as _,
     family::ScrapeFamily,
-    web::{Counters, Limits, Pages, Server, ServerHandle},
+    web::{Counters, Limits, PageFormat, Pages, Server, ServerHandle},
 };
 
 /// Prometheus's default time limit for a page.
@@ -26,7 +26,7 @@ pub struct Paper {
 }
 
 impl Pages for Paper {
-    fn metrics(&self) -> String {
+    fn metrics(&self, _format: PageFormat) -> String {
         let mut families = Vec::new();
         self.counters.clone().collect(&mut families).unwrap();
         let families: Vec<_> = families.into_iter().filter_map(ScrapeFamily::finish).collect();

@@ -36,7 +36,7 @@ fn ten_thousand_idle_connections_do_not_keep_a_scrape_out() {
     println!("{} connections", crowd.len());
     assert!(page.count("tcpwatch_http_connections_total") > u64::try_from(crowd.len()).unwrap());
     let cap = u64::try_from(limits.connections).unwrap();
-    assert!(page.count("tcpwatch_http_connections") <= cap);
+    assert!(page.count("tcpwatch_http_open_connections") <= cap);
     let given_up = page.count("tcpwatch_http_connections_aborted_total{reason=\"cap\"}");
     assert!(given_up >= u64::try_from(crowd.len()).unwrap() - cap, "{given_up}");
 }

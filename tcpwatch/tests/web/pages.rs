@@ -12,8 +12,21 @@ fn a_scrape_has_the_content_type_prometheus_wants() {
     let server = start(Limits::default());
     let reply = scrape(server.addresses()[0]);
     assert_eq!(reply.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
-    assert_eq!(reply.header("vary"), Some("Accept-Encoding"));
+    assert_eq!(reply.header("vary"), Some("Accept, Accept-Encoding"));
     assert_eq!(reply.header("content-encoding"), None);
+}
+
+#[test]
+fn who_asks_for_open_metrics_gets_its_content_type() {
+    let server = start(Limits::default());
+    let reply = ask(
+        server.addresses()[0],
+        "GET /metrics HTTP/1.1\r\nHost: t\r\nAccept: application/openmetrics-text; version=1.0.0\r\n\
+         Connection: close\r\n\r\n",
+    );
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    assert_eq!((reply.status, reply.header("content-type")), (200, Some(kind)));
+    assert_eq!(reply.header("vary"), Some("Accept, Accept-Encoding"));
 }
 
 #[test]
@@ -30,7 +43,7 @@ fn gzip_holds_the_same_page_and_only_for_who_takes_it() {
     };
     let packed = asking("gzip");
     assert_eq!(packed.header("content-encoding"), Some("gzip"));
-    assert_eq!(packed.header("vary"), Some("Accept-Encoding"));
+    assert_eq!(packed.header("vary"), Some("Accept, Accept-Encoding"));
     assert!(packed.body.len() < plain.body.len() / 4);
     let mut text = String::new();
     GzDecoder::new(packed.body.as_slice()).read_to_string(&mut text).unwrap();

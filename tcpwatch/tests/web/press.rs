@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use tcpwatch_metrics::web::{Limits, Pages, ServerHandle};
+use tcpwatch_metrics::web::{Limits, PageFormat, Pages, ServerHandle};
 
 use super::client::{answer, connect, get, server};
 
@@ -39,7 +39,7 @@ impl Gate {
 }
 
 impl Pages for Gate {
-    fn metrics(&self) -> String {
+    fn metrics(&self, _format: PageFormat) -> String {
         let at_once = self.at_once.fetch_add(1, Ordering::AcqRel) + 1;
         self.most_at_once.fetch_max(at_once, Ordering::AcqRel);
         let number = self.begun.fetch_add(1, Ordering::AcqRel) + 1;
@@ -114,7 +114,7 @@ fn a_page_whose_reader_went_away_is_finished_before_the_next_is_begun() {
 fn a_page_that_panics_is_a_500_and_the_next_one_is_made() {
     struct Once(AtomicUsize);
     impl Pages for Once {
-        fn metrics(&self) -> String {
+        fn metrics(&self, _format: PageFormat) -> String {
             assert_ne!(self.0.fetch_add(1, Ordering::AcqRel), 0, "the first page fails on purpose");
             "well\n".to_owned()
         }

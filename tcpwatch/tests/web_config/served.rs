@@ -3,14 +3,14 @@
 use std::{net::SocketAddr, path::Path, sync::Arc};
 
 use tcpwatch_metrics::web::{
-    ConfigError, Counters, Limits, Pages, Server, ServerHandle, WebConfig,
+    ConfigError, Counters, Limits, PageFormat, Pages, Server, ServerHandle, WebConfig,
 };
 
 /// A page with one line.
 pub struct OneLine;
 
 impl Pages for OneLine {
-    fn metrics(&self) -> String {
+    fn metrics(&self, _format: PageFormat) -> String {
         "tcpwatch_one 1\n".to_owned()
     }
 

@@ -142,7 +142,7 @@ impl AcceptQueues {
             "The limit of the same accept queue, the smaller one of listen's argument and somaxconn; the kernel lets in \
              one connection more.",
         );
-        let mut dropped = ScrapeFamily::counter(
+        let mut dropped = ScrapeFamily::older_counter(
             "tcpwatch_listener_drops_total",
             "Connection requests and completed handshakes that these listeners have dropped, overflows of the accept \
              queue included, since the listeners were made (SK_MEMINFO_DROPS of sock_diag).",

@@ -85,7 +85,7 @@ impl KernelCounters {
         let mut name_before = "";
         for (at, (name, labels, _, help)) in COUNTERS.iter().enumerate() {
             if *name != name_before {
-                families.push(ScrapeFamily::counter(name, &format!("{help} {SCOPE}")));
+                families.push(ScrapeFamily::older_counter(name, &format!("{help} {SCOPE}")));
                 name_before = name;
             }
             let Some(family) = families.last_mut() else { continue };

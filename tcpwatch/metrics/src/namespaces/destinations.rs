@@ -3,14 +3,15 @@
 //! A connection is identified by its four-tuple, so every local port can be used once for each destination; timewait
 //! mini-sockets keep theirs occupied. Whatever has a port that `connect()` may choose counts, also what was bound to it.
 
-use std::{cmp::Reverse, net::IpAddr, time::Duration};
+use std::{cmp::Reverse, net::IpAddr, num::NonZero, time::Duration};
 
 use rustc_hash::FxHashMap;
 use tcpwatch_core::event::{Endpoint, KnownKind};
 use tcpwatch_kernel::source::{local_ports::LocalPorts, snapshot::Surveyed};
 
-/// Destinations of one namespace that are told apart; the ports of further ones are in the sum only.
-pub(super) const MOST: usize = 131_072;
+/// Destinations of one namespace that are told apart; the ports of further ones are in the sum only. A table of hashbrown
+/// with 131,072 places takes so many.
+pub(super) const MOST: usize = 114_688;
 /// The busiest ones, of which more is kept.
 const BUSIEST: usize = 20;
 
@@ -53,12 +54,19 @@ impl OwnerSeen {
     }
 }
 
-impl DestinationUse {
-    pub(super) const fn none(route: PortRoute) -> Self {
-        let owner = OwnerSeen::Unknown;
-        Self { route, open: 0, waiting: [0; STEPS], next_free: None, owner }
-    }
+/// The same in less room, without the route.
+#[derive(Clone, Copy, Debug, Default)]
+struct RouteTally {
+    open: u16,
+    waiting: [u16; STEPS],
+    /// In milliseconds.
+    next_free: Option<NonZero<u32>>,
+    owner: OwnerSeen,
+}
 
+const _: () = assert!(size_of::<(PortRoute, RouteTally)>() <= 100, "see the module above");
+
+impl RouteTally {
     fn add(&mut self, socket: &Surveyed) {
         self.owner = self.owner.add(socket.cgroup);
         if socket.kind != KnownKind::TimeWait {
@@ -70,9 +78,19 @@ impl DestinationUse {
         if let Some(count) = self.waiting.get_mut(step.min(STEPS - 1)) {
             *count = count.saturating_add(1);
         }
+        let left = u32::try_from(left.as_millis()).ok().and_then(NonZero::new);
+        let left = left.unwrap_or(NonZero::<u32>::MIN);
         self.next_free = Some(self.next_free.map_or(left, |next| next.min(left)));
     }
 
+    fn of(self, route: PortRoute) -> DestinationUse {
+        let Self { open, waiting, next_free, owner } = self;
+        let next_free = next_free.map(|left| Duration::from_millis(left.get().into()));
+        DestinationUse { route, open, waiting, next_free, owner }
+    }
+}
+
+impl DestinationUse {
     /// In TIME_WAIT, or an orphan in FIN_WAIT_2.
     pub(super) fn in_time_wait(&self) -> u32 {
         self.waiting.iter().copied().map(u32::from).sum()
@@ -87,7 +105,7 @@ impl DestinationUse {
 /// Sockets on an ephemeral port by their own address and the destination.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Destinations {
-    by_route: FxHashMap<PortRoute, DestinationUse>,
+    by_route: FxHashMap<PortRoute, RouteTally>,
     taken: u32,
 }
 
@@ -100,7 +118,7 @@ impl Destinations {
         self.taken += 1;
         let route = (local.address, remote);
         if self.by_route.len() < MOST || self.by_route.contains_key(&route) {
-            self.by_route.entry(route).or_insert(DestinationUse::none(route)).add(socket);
+            self.by_route.entry(route).or_default().add(socket);
         }
     }
 
@@ -115,15 +133,18 @@ impl Destinations {
     }
 
     /// Those with most ports, the busiest one first.
-    pub(super) fn busiest(self) -> Vec<DestinationUse> {
-        let mut uses: Vec<DestinationUse> = self.by_route.into_values().collect();
+    pub(super) fn busiest(&self) -> Vec<DestinationUse> {
         let order = |it: &DestinationUse| (Reverse(it.ports()), it.route);
-        if uses.len() > BUSIEST {
-            uses.select_nth_unstable_by_key(BUSIEST, order);
-            uses.truncate(BUSIEST);
+        let mut busiest: Vec<DestinationUse> = Vec::with_capacity(BUSIEST + 1);
+        for (route, tally) in &self.by_route {
+            let it = tally.of(*route);
+            let place = busiest.partition_point(|before| order(before) < order(&it));
+            if place < BUSIEST {
+                busiest.insert(place, it);
+                busiest.truncate(BUSIEST);
+            }
         }
-        uses.sort_unstable_by_key(order);
-        uses
+        busiest
     }
 }
 

@@ -140,7 +140,7 @@ impl PortGauges {
         let mut destinations = ScrapeFamily::gauge(
             "tcpwatch_ephemeral_ports_destinations",
             "Destinations (local address, remote address and port) for which ephemeral ports are in use, by network \
-             namespace; counted up to 131072.",
+             namespace; counted up to 114688.",
         );
         let mut families = PortFamilies::new();
         for (reading, sockets) in read {

@@ -21,7 +21,7 @@ pub(super) fn takes_gzip(headers: &HeaderMap) -> bool {
 }
 
 /// `q=0.123` as 123; an invalid weight is 0.
-fn thousandths(weight: &str) -> Option<u16> {
+pub(super) fn thousandths(weight: &str) -> Option<u16> {
     let weight = weight.trim();
     let value = weight.strip_prefix("q=").or_else(|| weight.strip_prefix("Q="))?;
     let (whole, fraction) = value.split_once('.').unwrap_or((value, ""));

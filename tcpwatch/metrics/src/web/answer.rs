@@ -11,7 +11,7 @@ use hyper::{
 use tokio::time::timeout;
 
 use super::{
-    Limits, Pages,
+    Limits, PageFormat, Pages, accept,
     accept_encoding::takes_gzip,
     counters::Counters,
     gate::{Gate, with_headers},
@@ -20,8 +20,9 @@ use super::{
 
 const HTML: &str = "text/html; charset=utf-8";
 pub(super) const TEXT: &str = "text/plain; charset=utf-8";
-/// The content type that Prometheus 3 requires.
+/// The content types that Prometheus 3 requires.
 const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 const LANDING: &str = concat!(
     "<!doctype html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><title>tcpwatch</title></head>\n",
@@ -130,9 +131,14 @@ impl Responder {
 
     async fn metrics(&self, headers: &HeaderMap) -> WebResponse {
         let coding = if takes_gzip(headers) { Coding::Gzip } else { Coding::Plain };
-        let answer = match timeout(self.limits.make, self.maker.page(coding)).await {
+        let format = accept::format(headers);
+        let answer = match timeout(self.limits.make, self.maker.page(format, coding)).await {
             Ok(Ok(page)) => {
-                let answer = answer(StatusCode::OK, METRICS, page);
+                let kind = match format {
+                    PageFormat::Text => METRICS,
+                    PageFormat::OpenMetrics => OPEN_METRICS,
+                };
+                let answer = answer(StatusCode::OK, kind, page);
                 match coding {
                     Coding::Plain => answer,
                     Coding::Gzip => with(answer, CONTENT_ENCODING, "gzip"),
@@ -145,7 +151,7 @@ impl Responder {
                 format!("the page was not made within {:?}\n", self.limits.make),
             ),
         };
-        with(answer, VARY, "Accept-Encoding")
+        with(answer, VARY, "Accept, Accept-Encoding")
     }
 }
 

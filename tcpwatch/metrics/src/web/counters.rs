@@ -126,7 +126,7 @@ impl Collector for Counters {
         );
         families.push(
             ScrapeFamily::gauge(
-                "tcpwatch_http_connections",
+                "tcpwatch_http_open_connections",
                 "Connections open at this page's server.",
             )
             .with(&[], read(&counts.open)),

@@ -10,6 +10,7 @@
 //! thread at a time ([`page`]), and a connection that ends with an error is reset, so that the kernel keeps nothing of
 //! it ([`stream`]).
 
+mod accept;
 mod accept_encoding;
 mod answer;
 mod bind;
@@ -34,11 +35,20 @@ pub use limits::Limits;
 pub use server::Server;
 pub use thread::ServerHandle;
 
+/// The form of the page for Prometheus.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PageFormat {
+    /// Prometheus' text format 0.0.4.
+    Text,
+    /// `OpenMetrics` 1.0.0.
+    OpenMetrics,
+}
+
 /// The content that the server serves.
 pub trait Pages: Send + Sync {
-    /// The page for Prometheus, text format 0.0.4, with the present values. May block; it is called on a thread of its
-    /// own, and never twice at once.
-    fn metrics(&self) -> String;
+    /// The page for Prometheus with the present values. May block; it is called on a thread of its own, and never twice
+    /// at once.
+    fn metrics(&self, format: PageFormat) -> String;
 
     /// Whether there is something to scrape. Must not block.
     ///

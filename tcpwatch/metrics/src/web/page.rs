@@ -1,6 +1,6 @@
 //! Makes the page for Prometheus on request, on one thread at a time. Requests that arrive while it is being made share
-//! the next one, so that the values of every response are later than its request, and any number of simultaneous
-//! requests costs no more than two pages.
+//! the next one of the same form, so that the values of every response are later than its request, and any number of
+//! simultaneous requests costs no more than two pages of each form.
 
 use std::{
     io::{self, Write as _},
@@ -13,7 +13,7 @@ use flate2::{Compression, write::GzEncoder};
 use tcpwatch_kernel::beside::beside;
 use tokio::sync::Mutex;
 
-use super::Pages;
+use super::{PageFormat, Pages};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Coding {
@@ -21,7 +21,7 @@ pub(super) enum Coding {
     Gzip,
 }
 
-/// The page made last.
+/// The page of one form that was made last.
 struct EncodedPage {
     begun: Instant,
     plain: Bytes,
@@ -40,7 +40,23 @@ impl EncodedPage {
 pub(super) struct PageMaker {
     pages: Arc<dyn Pages>,
     /// Locked while a page is made.
-    last: Arc<Mutex<Option<EncodedPage>>>,
+    last: Arc<Mutex<LastPages>>,
+}
+
+/// The last page of each form.
+#[derive(Default)]
+struct LastPages {
+    text: Option<EncodedPage>,
+    open_metrics: Option<EncodedPage>,
+}
+
+impl LastPages {
+    const fn of(&mut self, format: PageFormat) -> &mut Option<EncodedPage> {
+        match format {
+            PageFormat::Text => &mut self.text,
+            PageFormat::OpenMetrics => &mut self.open_metrics,
+        }
+    }
 }
 
 impl PageMaker {
@@ -52,20 +68,20 @@ impl PageMaker {
     ///
     /// # Errors
     /// If it could not be made, the reason as text.
-    pub(super) async fn page(&self, coding: Coding) -> Result<Bytes, String> {
+    pub(super) async fn page(&self, format: PageFormat, coding: Coding) -> Result<Bytes, String> {
         let asked = Instant::now();
         let mut last = Arc::clone(&self.last).lock_owned().await;
         let pages = Arc::clone(&self.pages);
-        let fresh = last.take().filter(|page| page.begun >= asked);
+        let fresh = last.of(format).take().filter(|page| page.begun >= asked);
         if let Some(made) = fresh.as_ref().and_then(|page| page.coded(coding)) {
-            *last = fresh;
+            *last.of(format) = fresh;
             return Ok(made);
         }
         // The lock moves into the thread: if the client goes away, no second thread can begin.
         let render = move || {
-            let page = last.insert(fresh.unwrap_or_else(|| EncodedPage {
+            let page = last.of(format).insert(fresh.unwrap_or_else(|| EncodedPage {
                 begun: Instant::now(),
-                plain: pages.metrics().into(),
+                plain: pages.metrics(format).into(),
                 gzip: None,
             }));
             match coding {

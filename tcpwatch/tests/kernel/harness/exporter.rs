@@ -67,7 +67,12 @@ impl Exporter {
 
     /// The page as text.
     pub(crate) fn page(&self) -> String {
-        page(self.address)
+        self.page_as("")
+    }
+
+    /// The page that is asked for with these headers, each with the end of its line.
+    pub(crate) fn page_as(&self, headers: &str) -> String {
+        page(self.address, headers)
     }
 
     pub(crate) fn samples(&self) -> Samples {
@@ -101,10 +106,11 @@ impl Exporter {
 }
 
 /// The page that a tcpwatch serves at this address.
-fn page(address: SocketAddr) -> String {
+fn page(address: SocketAddr, headers: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(DEADLINE)).unwrap();
-    let request = format!("GET /metrics HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    let request =
+        format!("GET /metrics HTTP/1.1\r\nHost: {address}\r\n{headers}Connection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
@@ -125,7 +131,7 @@ impl Drop for Exporter {
 impl Samples {
     /// The page of a tcpwatch at this address.
     pub(crate) fn at(address: SocketAddr) -> Self {
-        Self::parse(&page(address))
+        Self::parse(&page(address, ""))
     }
 
     pub(crate) fn parse(page: &str) -> Self {

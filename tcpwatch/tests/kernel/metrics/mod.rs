@@ -4,6 +4,7 @@ mod by_cgroup;
 mod connects;
 mod counted_sockets;
 mod durations;
+mod forms;
 mod laboratory;
 mod list;
 mod page;

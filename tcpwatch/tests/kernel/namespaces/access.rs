@@ -106,6 +106,26 @@ fn a_namespace_that_is_read_is_removed_when_its_last_process_goes() {
 }
 
 #[test]
+fn no_more_than_128_namespaces_are_entered_and_the_others_are_counted() {
+    needs_root!();
+    let namespaces: Vec<_> = (0..140).map(|_| Netns::new()).collect();
+    let _kept: Vec<_> = namespaces.iter().map(overflow).collect();
+    let exporter = serve("off");
+    let samples = poll_within(LATER, "overflows of all of them", || {
+        let samples = exporter.samples();
+        let own = series(&samples, "listen_overflows_total", "netns=").into_iter();
+        let own = own.filter(|(series, value)| !series.contains("other") && *value > 0.0).count();
+        let others = samples.0.get("tcpwatch_listen_overflows_total{netns=\"other\"}");
+        (own >= 120 && others.is_some_and(|sum| *sum >= 12.0)).then_some(samples)
+    });
+    let of = |access: &str| samples.get(&format!("network_namespaces{{access=\"{access}\"}}"));
+    assert!((of("entered") - 128.0).abs() < f64::EPSILON, "{}", of("entered"));
+    assert!(of("counters") >= 12.0);
+    let read = series(&samples, "network_namespace_last_read_timestamp_seconds", "").len();
+    assert_eq!(read, 128);
+}
+
+#[test]
 fn a_namespace_that_was_named_is_the_only_one_that_is_read() {
     needs_root!();
     let (named, other) = (Netns::new(), Netns::new());
