@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fs, path::Path};
 
 use anyhow::{Context as _, Result};
 use tcpwatch::cli::lab::LabDraw;
-use tcpwatch_draw::{atlas, pcapng, schedule, sequence, target::TargetFile};
+use tcpwatch_draw::{atlas, pcapng, schedule, sequence, target::TargetFile, time_sequence};
 use tcpwatch_kernel::probe::filters::FamilyFilter;
 use tcpwatch_lab::{
     host::Host,
@@ -23,10 +23,14 @@ pub(crate) fn draw(asked: &LabDraw) -> Result<()> {
         make(folder)?;
         for (name, _, run) in named(&reports) {
             let file = folder.join(format!("{name}.svg"));
-            TargetFile::open(&file)?.finish(sequence::svg(run)?.as_bytes())?;
-            if let Some(plot) = schedule::svg(run)? {
+            TargetFile::open(&file)?.finish(sequence::svg(run, asked.lang)?.as_bytes())?;
+            if let Some(plot) = schedule::svg(run, asked.lang)? {
                 let file = folder.join(format!("{name}-schedule.svg"));
                 TargetFile::open(&file)?.finish(plot.as_bytes())?;
+            }
+            for plot in time_sequence::svg(run, asked.lang)? {
+                let file = folder.join(format!("{name}-bytes-{}.svg", plot.name));
+                TargetFile::open(&file)?.finish(plot.svg.as_bytes())?;
             }
         }
     }

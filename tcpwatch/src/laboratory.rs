@@ -34,7 +34,7 @@ use tcpwatch_lab::{
 use tcpwatch_stream::pipeline::Live;
 use tokio::{sync::Semaphore, task::JoinSet, time::interval};
 
-use crate::{drawing, runtime};
+use crate::{drawing, graded, reconstructed, runtime};
 
 /// How often the progress line is drawn.
 const DRAWN_EVERY: Duration = Duration::from_millis(200);
@@ -45,7 +45,9 @@ type Job = (Arc<Scenario>, FamilyFilter);
 pub(crate) fn run(command: &LabCommand) -> Result<ExitCode> {
     match command {
         LabCommand::Run(asked) => return perform(asked),
+        LabCommand::Check(asked) => return graded::check(asked),
         LabCommand::Draw(asked) => drawing::draw(asked)?,
+        LabCommand::From(asked) => exit::print(reconstructed::scenario(asked)?)?,
         LabCommand::Format => exit::print(explain::FORMAT)?,
         LabCommand::List { lang } => {
             let choices = choices(Profile::default(), &[], *lang);
@@ -83,35 +85,14 @@ fn perform(asked: &LabRun) -> Result<ExitCode> {
     // Before anything is run.
     let report = asked.report.as_deref().map(ReportFile::open).transpose()?;
     let page = asked.html.as_deref().map(TargetFile::open).transpose()?;
-    let runtime = runtime::start()?;
     let layout = layout(asked.color);
-    for pid in end_orphans(&HostsPlan::this_program()).map_err(HostsError::Leftovers)? {
-        exit::say(&format!(
-            "tcpwatch: ended process {pid}, left behind by a run that was killed\n"
-        ));
-    }
-    prepare_for(&HostsPlan::this_program())?;
-    let work = async |laboratory: &Laboratory| match jobs.as_slice() {
+    let runs = in_laboratory(async |laboratory| match jobs.as_slice() {
         [job] if left_out.is_empty() => {
             one(laboratory, job, asked.profile, layout).await.map(|run| vec![run])
         }
         jobs => many(laboratory, (jobs, &left_out), asked, layout).await,
-    };
-    let runs = runtime.block_on(async {
-        let plan = observe::plan();
-        let mut live = Live::attach(&plan)?;
-        let laboratory = observe::laboratory(&mut live)?;
-        tokio::select! {
-            biased;
-            // First: after a signal this ends at once, and no run continues.
-            observed = observe::observe(&mut live, &laboratory.audience) => observed.map(|()| None),
-            runs = work(&laboratory) => runs.map(Some),
-        }
     })?;
-    let Some(runs) = runs else {
-        exit::say("tcpwatch: interrupted; the hosts and everything on them are gone\n");
-        return Ok(ExitCode::FAILURE);
-    };
+    let Some(runs) = runs else { return Ok(ExitCode::FAILURE) };
     let document = show::document(&runs, &left_out, &clock::read());
     if let Some(report) = report {
         report.write(&document)?;
@@ -121,6 +102,34 @@ fn perform(asked: &LabRun) -> Result<ExitCode> {
         page.finish(atlas::html(&[document], asked.lang.unwrap_or_default())?.as_bytes())?;
     }
     Ok(if runs.iter().all(Run::holds) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What `work` yields while the kernel side is attached; `None` after a signal, which is said.
+pub(crate) fn in_laboratory<T>(
+    work: impl AsyncFnOnce(&Laboratory) -> Result<T>,
+) -> Result<Option<T>> {
+    let runtime = runtime::start()?;
+    for pid in end_orphans(&HostsPlan::this_program()).map_err(HostsError::Leftovers)? {
+        exit::say(&format!(
+            "tcpwatch: ended process {pid}, left behind by a run that was killed\n"
+        ));
+    }
+    prepare_for(&HostsPlan::this_program())?;
+    let done = runtime.block_on(async {
+        let plan = observe::plan();
+        let mut live = Live::attach(&plan)?;
+        let laboratory = observe::laboratory(&mut live)?;
+        tokio::select! {
+            biased;
+            // First: after a signal this ends at once, and no run continues.
+            observed = observe::observe(&mut live, &laboratory.audience) => observed.map(|()| None),
+            done = work(&laboratory) => done.map(Some),
+        }
+    })?;
+    if done.is_none() {
+        exit::say("tcpwatch: interrupted; the hosts and everything on them are gone\n");
+    }
+    Ok(done)
 }
 
 /// What this kernel can run, and what it is too old for.
@@ -243,7 +252,11 @@ fn find(name: &str, choices: &Choices) -> Result<Scenario> {
 }
 
 /// Without a language, that of the locale, by the variable that POSIX looks at first.
-fn choices(profile: Profile, settings: &[Setting], language: Option<Language>) -> Choices {
+pub(crate) fn choices(
+    profile: Profile,
+    settings: &[Setting],
+    language: Option<Language>,
+) -> Choices {
     let mut set: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
     for Setting { host, name, value } in settings {
         set.entry(*host).or_default().insert(name.clone(), value.clone());
@@ -254,7 +267,7 @@ fn choices(profile: Profile, settings: &[Setting], language: Option<Language>) -
     Choices { profile, set, rate: clock::tick_rate(), language, ..Choices::default() }
 }
 
-fn layout(color: Color) -> TerminalLayout {
+pub(crate) fn layout(color: Color) -> TerminalLayout {
     let terminal = io::stdout().is_terminal();
     let size = terminal_size::terminal_size().filter(|_| terminal);
     let width = size.map_or(TerminalLayout::USUAL_WIDTH, |(columns, _)| usize::from(columns.0));

@@ -10,11 +10,14 @@ use tcpwatch_lab::{
     story::{Run, StoryEvent},
 };
 
-use crate::{coverage::Coverage, machine, section::ScenarioSection, sequence};
+use crate::{coverage::Coverage, machine, section::ScenarioSection, sequence, words::PageWords};
 
 #[derive(Template)]
 #[template(path = "atlas.html")]
 struct Page<'a> {
+    words: &'static PageWords,
+    /// The tag of the language.
+    language: &'static str,
     reports: &'a [Document],
     sections: Vec<ScenarioSection<'a>>,
     style: &'static str,
@@ -48,10 +51,13 @@ pub fn html(reports: &[Document], language: Language) -> Result<String, askama::
     // What does not hold is first.
     sections.sort_by_key(|section| section.holds);
     let verdicts = || runs(reports).flat_map(|run| &run.verdicts);
+    let words = PageWords::of(language);
     let page = Page {
+        words,
+        language: language.tag(),
         reports,
         style: sequence::STYLE,
-        machine: machine::svg(&coverage)?,
+        machine: machine::svg(&coverage, words)?,
         coverage: &coverage,
         states: TcpState::ALL.map(|state| (state, entering(reports, state))).into(),
         ids: &ids,

@@ -113,9 +113,13 @@ fn height(row: &DiagramRow) -> u32 {
     ROW + LINE * more
 }
 
-/// Seconds with `decimals` decimals, truncated.
+/// Seconds with `decimals` decimals, truncated; without a point if there are none.
 pub(crate) fn seconds(time: Duration, decimals: usize) -> String {
     let mut fraction = format!("{:09}", time.subsec_nanos());
     fraction.truncate(decimals);
-    format!("{}.{fraction}", time.as_secs())
+    if decimals == 0 {
+        time.as_secs().to_string()
+    } else {
+        format!("{}.{fraction}", time.as_secs())
+    }
 }

@@ -8,6 +8,8 @@
 //! - [`atlas`]: the page; its parts are [`section`] and [`bar`]
 //! - [`pcapng`]: what one host saw of a run, for Wireshark
 //! - [`schedule`]: the retransmissions of a run, each in its window
+//! - [`time_sequence`]: the bytes of a direction over time, as tcptrace draws them
+//! - [`words`]: the words of page and pictures in each language
 //! - [`target`]: a file that is there whole or not at all
 
 #![forbid(unsafe_code)]
@@ -28,4 +30,6 @@ mod shape;
 pub mod target;
 #[cfg(test)]
 mod tests;
+pub mod time_sequence;
 mod timers;
+mod words;

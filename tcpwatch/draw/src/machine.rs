@@ -3,7 +3,10 @@
 use askama::Template;
 use tcpwatch_core::event::TcpState;
 
-use crate::coverage::{Coverage, Transition};
+use crate::{
+    coverage::{Coverage, Transition},
+    words::PageWords,
+};
 
 use TcpState::{
     CloseWait, Closed, Closing, Established, FinWait1, FinWait2, LastAck, Listen, SynRecv, SynSent,
@@ -40,6 +43,7 @@ struct Edge<'a> {
 #[derive(Template)]
 #[template(path = "machine.svg")]
 struct Figure<'a> {
+    words: &'static PageWords,
     edges: Vec<Edge<'a>>,
     places: &'static [(TcpState, i32, i32)],
     taken: usize,
@@ -47,10 +51,10 @@ struct Figure<'a> {
 }
 
 /// The figure, with links to `#edge-FROM-TO` and `#state-NAME`.
-pub(crate) fn svg(coverage: &Coverage) -> Result<String, askama::Error> {
+pub(crate) fn svg(coverage: &Coverage, words: &'static PageWords) -> Result<String, askama::Error> {
     let edges = coverage.transitions.iter().filter_map(edge).collect();
     let (taken, all) = (coverage.taken(), coverage.transitions.len());
-    Figure { edges, places: &PLACES, taken, all }.render()
+    Figure { words, edges, places: &PLACES, taken, all }.render()
 }
 
 /// From border to border of the two boxes; transitions there and back are beside each other.
@@ -114,7 +118,7 @@ mod tests {
     #[test]
     fn every_transition_has_a_line_and_every_state_a_box() {
         let coverage = Coverage::of(&[]);
-        let figure = svg(&coverage).unwrap();
+        let figure = svg(&coverage, PageWords::of(tcpwatch_lab::language::Language::En)).unwrap();
         assert_eq!(figure.matches("class=\"never\"").count(), 21);
         assert_eq!(figure.matches("<rect").count(), 12);
     }

@@ -13,10 +13,11 @@ use tcpwatch_core::{
 };
 use tcpwatch_lab::{
     host::Host,
+    language::Language,
     story::{MomentKind, Run},
 };
 
-use crate::{axis::seconds, sequence};
+use crate::{axis::seconds, sequence, words::PageWords};
 
 /// The left end of the axis, and the width of a factor of ten.
 const AXIS: (f64, f64) = (320.0, 160.0);
@@ -65,6 +66,7 @@ struct PlotLine {
 #[derive(Template)]
 #[template(path = "schedule.svg")]
 struct SchedulePlot<'a> {
+    words: &'static PageWords,
     run: &'a Run,
     id: &'a str,
     version: &'static str,
@@ -75,19 +77,24 @@ struct SchedulePlot<'a> {
 }
 
 /// The picture as a file of its own; `None` if nothing was sent again twice.
-pub fn svg(run: &Run) -> Result<Option<String>, askama::Error> {
-    picture(run, "run", Some(sequence::STYLE))
+pub fn svg(run: &Run, language: Language) -> Result<Option<String>, askama::Error> {
+    picture(run, "run", Some(sequence::STYLE), PageWords::of(language))
 }
 
 /// The picture as a part of a page, which has the style.
-pub(crate) fn inline(run: &Run, id: &str) -> Result<Option<String>, askama::Error> {
-    picture(run, id, None)
+pub(crate) fn inline(
+    run: &Run,
+    id: &str,
+    words: &'static PageWords,
+) -> Result<Option<String>, askama::Error> {
+    picture(run, id, None, words)
 }
 
 fn picture(
     run: &Run,
     id: &str,
     style: Option<&'static str>,
+    words: &'static PageWords,
 ) -> Result<Option<String>, askama::Error> {
     let series = series(run);
     let attempts = series.iter().filter(|series| series.attempts.len() > 1);
@@ -105,6 +112,7 @@ fn picture(
     let ticks = DECADES.iter().zip([0.0, 1.0, 2.0, 3.0, 4.0, 5.0]);
     let ticks = ticks.map(|(name, decade)| (number(AXIS.1.mul_add(decade, AXIS.0)), *name));
     let plot = SchedulePlot {
+        words,
         run,
         id,
         version: sequence::version(run),

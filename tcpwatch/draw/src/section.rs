@@ -15,7 +15,13 @@ use tcpwatch_lab::{
     verdict::Verdict,
 };
 
-use crate::{axis::seconds, bar::Bar, schedule, sequence};
+use crate::{
+    axis::seconds,
+    bar::Bar,
+    schedule, sequence,
+    time_sequence::{self, TimeSequence},
+    words::PageWords,
+};
 
 /// A scenario in all reports.
 pub(crate) struct ScenarioSection<'a> {
@@ -50,12 +56,13 @@ pub(crate) struct FamilyRuns<'a> {
 pub(crate) struct DrawnRun<'a> {
     pub(crate) run: &'a Run,
     pub(crate) kernel: &'a str,
-    pub(crate) profile: &'static str,
     pub(crate) lasted: String,
     pub(crate) holding: usize,
     pub(crate) svg: String,
     /// The retransmissions, if there are some.
     pub(crate) schedule: Option<String>,
+    /// The bytes over time, for each direction with enough of them.
+    pub(crate) bytes: Vec<TimeSequence>,
     pub(crate) text: String,
     pub(crate) sysctls: Vec<(String, String, String)>,
 }
@@ -103,7 +110,7 @@ impl<'a> ScenarioSection<'a> {
                 let runs = runs(report).into_iter().filter(|run| run.family == family);
                 for (number, run) in runs.enumerate() {
                     let id = format!("{id}-{version}-{column}-{number}");
-                    drawn.push(DrawnRun::of(run, &report.kernel, &id)?);
+                    drawn.push(DrawnRun::of(run, &report.kernel, &id, language)?);
                 }
             }
             if !drawn.is_empty() {
@@ -188,7 +195,21 @@ impl<'a> FamilyRuns<'a> {
 }
 
 impl<'a> DrawnRun<'a> {
-    fn of(run: &'a Run, kernel: &'a str, id: &str) -> Result<Self, askama::Error> {
+    /// What the profile is called.
+    pub(crate) const fn profile(&self, words: &PageWords) -> &'static str {
+        match self.run.profile {
+            Profile::Quick => words.profile_quick,
+            Profile::Full => words.profile_full,
+        }
+    }
+
+    fn of(
+        run: &'a Run,
+        kernel: &'a str,
+        id: &str,
+        language: Language,
+    ) -> Result<Self, askama::Error> {
+        let words = PageWords::of(language);
         let mut text = Vec::new();
         show::diagram(
             TerminalLayout { color: false, width: TerminalLayout::USUAL_WIDTH },
@@ -201,11 +222,11 @@ impl<'a> DrawnRun<'a> {
         Ok(Self {
             run,
             kernel,
-            profile: if run.profile == Profile::Quick { "quick" } else { "full" },
             lasted: seconds(run.ended.since(run.started), 2),
             holding: holding(run),
-            svg: sequence::inline(run, id)?,
-            schedule: schedule::inline(run, &format!("{id}-s"))?,
+            svg: sequence::inline(run, id, words)?,
+            schedule: schedule::inline(run, &format!("{id}-s"), words)?,
+            bytes: time_sequence::inline(run, &format!("{id}-b"), words)?,
             text,
             sysctls: sysctls(run),
         })

@@ -3,6 +3,7 @@
 use askama::Template;
 use tcpwatch_lab::{
     host::Host,
+    language::Language,
     show::{self, PerHost},
     story::Run,
 };
@@ -14,6 +15,7 @@ use crate::{
     notes::{Note, notes},
     shape::{WIDTH, columns},
     timers::{DrawnTimer, timers},
+    words::PageWords,
 };
 
 /// The style of all diagrams: light, dark and print.
@@ -27,6 +29,7 @@ struct Time {
 #[derive(Template)]
 #[template(path = "sequence.svg")]
 struct Picture<'a> {
+    words: &'static PageWords,
     run: &'a Run,
     id: &'a str,
     version: &'static str,
@@ -46,16 +49,25 @@ struct Picture<'a> {
 }
 
 /// The picture as a file of its own.
-pub fn svg(run: &Run) -> Result<String, askama::Error> {
-    picture(run, "run", Some(STYLE))
+pub fn svg(run: &Run, language: Language) -> Result<String, askama::Error> {
+    picture(run, "run", Some(STYLE), PageWords::of(language))
 }
 
 /// The picture as a part of a page, which has the style. `id` makes its ids unique.
-pub(crate) fn inline(run: &Run, id: &str) -> Result<String, askama::Error> {
-    picture(run, id, None)
+pub(crate) fn inline(
+    run: &Run,
+    id: &str,
+    words: &'static PageWords,
+) -> Result<String, askama::Error> {
+    picture(run, id, None, words)
 }
 
-fn picture(run: &Run, id: &str, style: Option<&'static str>) -> Result<String, askama::Error> {
+fn picture(
+    run: &Run,
+    id: &str,
+    style: Option<&'static str>,
+    words: &'static PageWords,
+) -> Result<String, askama::Error> {
     let mut room = PerHost::default();
     for host in Host::ALL {
         *room.of_mut(host) = columns(host).room;
@@ -67,6 +79,7 @@ fn picture(run: &Run, id: &str, style: Option<&'static str>) -> Result<String, a
         Time { y: placed.y + 4, text }
     });
     let picture = Picture {
+        words,
         run,
         id,
         version: version(run),

@@ -31,7 +31,7 @@ fn value() -> Value {
 fn svg(scenario: &str) -> String {
     let document = document(REPORT);
     let run = document.runs.iter().find(|run| run.scenario.name == scenario).unwrap();
-    sequence::svg(run).unwrap()
+    sequence::svg(run, Language::En).unwrap()
 }
 
 /// The texts of a picture, without their elements, as a reader sees them.
@@ -66,7 +66,7 @@ fn the_picture_has_the_rows_the_words_and_the_times_of_the_text_diagram() {
             *room.of_mut(host) = 40;
         }
         let rows = show::rows(run, room);
-        let picture = texts(&sequence::svg(run).unwrap());
+        let picture = texts(&sequence::svg(run, Language::En).unwrap());
         for row in &rows {
             let time = row.at.since(run.started);
             let written = format!("{}.{:06}", time.as_secs(), time.subsec_micros());
@@ -86,7 +86,8 @@ fn the_picture_has_the_rows_the_words_and_the_times_of_the_text_diagram() {
                 assert!(text.contains(label) && picture.contains(label), "{label}");
             }
         }
-        let times = sequence::svg(run).unwrap().matches("<text class=\"time\"").count();
+        let times =
+            sequence::svg(run, Language::En).unwrap().matches("<text class=\"time\"").count();
         assert_eq!(times, rows.len() + 1, "one for each row, and the heading");
     }
 }
@@ -98,7 +99,7 @@ fn a_segment_whose_arrival_was_not_seen_is_drawn_as_unknown_and_not_as_lost() {
     let is_arrival = |kind: &MomentKind| matches!(kind, MomentKind::Segment(segment) if segment.way == tcpwatch_core::event::Way::In);
     let place = run.story.iter().position(|moment| is_arrival(&moment.what)).unwrap();
     run.story.remove(place);
-    let svg = sequence::svg(run).unwrap();
+    let svg = sequence::svg(run, Language::En).unwrap();
     assert_eq!(svg.matches("class=\"arrow unknown\"").count(), 1);
     assert!(svg.contains("whether it arrived is not known"), "{svg}");
     assert!(texts(&svg).contains(&"?".to_owned()));
@@ -197,7 +198,7 @@ fn hostile_words_in_any_field_add_no_element_and_no_control_character() {
     spoil(&mut value, hostile);
     let text = value.to_string();
     let page = page(&text);
-    let svg = sequence::svg(&document(&text).runs[0]).unwrap();
+    let svg = sequence::svg(&document(&text).runs[0], Language::En).unwrap();
     for drawn in [&page, &svg] {
         assert!(!drawn.contains("<b id") && !drawn.contains("]]>"), "escaped");
         assert!(!drawn.contains(|c: char| c.is_control() && c != '\n'), "printable");
@@ -271,7 +272,7 @@ fn long(count: u64) -> Run {
 
 #[test]
 fn of_ten_thousand_segments_the_first_and_the_last_are_drawn_and_the_rest_is_counted() {
-    let svg = sequence::svg(&long(10_000)).unwrap();
+    let svg = sequence::svg(&long(10_000), Language::En).unwrap();
     assert!(svg.contains("9600 rows are left out here"), "{}", svg.len());
     assert!(svg.len() < 300_000, "{}", svg.len());
     assert!(texts(&svg).contains(&"99.990000".to_owned()), "the last");
@@ -281,14 +282,17 @@ fn of_ten_thousand_segments_the_first_and_the_last_are_drawn_and_the_rest_is_cou
 fn each_retransmission_is_a_dot_in_the_window_that_the_one_before_announced() {
     let document = document(REPORT);
     let run = |name: &str| document.runs.iter().find(|run| run.scenario.name == name).unwrap();
-    let plot = crate::schedule::svg(run("syn-sent")).unwrap().unwrap();
+    let plot = crate::schedule::svg(run("syn-sent"), Language::En).unwrap().unwrap();
     assert!(
         plot.contains("client SYN attempt 2: after 2.015 s, allowed 2.000 to 2.256 s"),
         "{plot}"
     );
     assert!(plot.contains("client gives up: after 4.255 s, allowed 4.000 to 4."), "{plot}");
     assert!(!plot.contains("class=\"outside\""), "{plot}");
-    assert!(crate::schedule::svg(run("fin-wait-2")).unwrap().is_none(), "nothing was sent again");
+    assert!(
+        crate::schedule::svg(run("fin-wait-2"), Language::En).unwrap().is_none(),
+        "nothing was sent again"
+    );
 }
 
 #[test]
@@ -306,4 +310,18 @@ fn a_report_without_runs_is_a_page_that_says_so() {
     let page =
         page("{\"schema\":1,\"tcpwatch\":\"0\",\"kernel\":\"6.1\",\"runs\":[],\"not_run\":[]}");
     assert!(page.contains("<h1>0 of 0 verdicts hold</h1>"), "{page}");
+}
+
+#[test]
+fn the_page_and_its_pictures_have_their_words_in_the_language_that_is_asked_for() {
+    let page = atlas::html(&[document(REPORT)], Language::Ja).unwrap();
+    assert!(page.contains("<html lang=\"ja\">"), "{page}");
+    for english in
+        ["Skip to", "State machine", "Sequence diagram", "measured,", "By hand", "arrows fall"]
+    {
+        assert!(!page.contains(english), "{english}");
+    }
+    let run = &document(REPORT).runs[0];
+    let picture = sequence::svg(run, Language::Zh).unwrap();
+    assert!(picture.contains(">\u{5ba2}\u{6237}\u{7aef}</text>"), "{picture}");
 }

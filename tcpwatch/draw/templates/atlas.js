@@ -13,7 +13,7 @@ d.getElementById(row.querySelector('a').hash.slice(1)).hidden=hidden;
 d.querySelectorAll('.copy').forEach(function(button){
 button.addEventListener('click',function(){
 getSelection().selectAllChildren(d.getElementById(button.dataset.of));
-button.textContent=d.execCommand('copy')?'Copied':'Selected';
+button.textContent=d.execCommand('copy')?button.dataset.copied:button.dataset.selected;
 });
 });
 })();

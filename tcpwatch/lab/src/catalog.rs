@@ -21,7 +21,7 @@ macro_rules! built_in {
 }
 
 /// In the order of a connection's states.
-static ALL: [BuiltIn; 38] = built_in![
+static ALL: [BuiltIn; 39] = built_in![
     "listen",
     "client-closes-first",
     "server-closes-first",
@@ -59,6 +59,7 @@ static ALL: [BuiltIn; 38] = built_in![
     "keepalive",
     "user-timeout",
     "data-retries",
+    "zero-window",
     "fast-open",
 ];
 

@@ -13,7 +13,10 @@ use tcpwatch_kernel::{
         snapshot::{self, SkippedNamespace, SnapshotError},
     },
 };
-use tcpwatch_lab::{catalog, hosts::HostsError, lacking::Lacking, scenario::FileError};
+use tcpwatch_lab::{
+    catalog, course::CourseError, hosts::HostsError, lacking::Lacking,
+    reconstruct::ReconstructError, scenario::FileError,
+};
 use tcpwatch_metrics::web::{BindError, ConfigError};
 use tcpwatch_sandbox::SandboxError;
 use tcpwatch_top::messages::Messages;
@@ -45,6 +48,11 @@ pub fn status(error: &anyhow::Error) -> ExitCode {
         || error.is::<catalog::UnknownScenario>()
         || error.is::<glossary::UnknownWord>()
         || error.is::<FileError>()
+        || error.is::<CourseError>()
+        || matches!(
+            error.downcast_ref(),
+            Some(ReconstructError::Unknown(_) | ReconstructError::Choose { .. })
+        )
         || error.is::<NoTerminal>()
         || error.is::<ConfigError>();
     if is_usage {

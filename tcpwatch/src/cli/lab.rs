@@ -33,6 +33,10 @@ pub enum LabCommand {
     Run(LabRun),
     /// Draw reports: a page of all runs, and a picture of each. Needs no privileges; the same reports give the same files.
     Draw(LabDraw),
+    /// Write a scenario that makes the same happen as a recording. Needs no privileges.
+    From(LabFrom),
+    /// Grade an answer to an exercise of the course (docs/course) by a run on this kernel.
+    Check(LabCheck),
     /// Print how a scenario of your own is written.
     Format,
 }
@@ -52,9 +56,34 @@ pub struct LabDraw {
     /// Write what each host saw of each run into this directory, for Wireshark: segments, and between them states and calls
     #[arg(long, value_name = "DIR")]
     pub pcapng: Option<PathBuf>,
-    /// Language of the texts of built-in scenarios on the page
+    /// Language of the page, of the pictures and of the texts of built-in scenarios
     #[arg(long, value_enum, default_value_t)]
     pub lang: Language,
+}
+
+/// What is graded.
+#[derive(Debug, Args)]
+pub struct LabCheck {
+    /// The file with the answers
+    #[arg(value_name = "ANSWER.toml")]
+    pub answer: PathBuf,
+    /// Over IPv6
+    #[arg(short = '6', long)]
+    pub ipv6: bool,
+    /// Colour in text
+    #[arg(long, value_enum, default_value_t = Color::Auto)]
+    pub color: Color,
+}
+
+/// From what a scenario is made.
+#[derive(Debug, Args)]
+pub struct LabFrom {
+    /// The recording (`tcpwatch --record`), also packed by gzip; - for standard input. The scenario goes to standard output
+    #[arg(value_name = "RECORDING")]
+    pub recording: PathBuf,
+    /// Only the connection of this socket, by the number that JSON lines have as "socket"; repeat for more
+    #[arg(long, value_name = "COOKIE")]
+    pub socket: Vec<u64>,
 }
 
 /// What is run, and how.

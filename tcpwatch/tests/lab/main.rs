@@ -24,6 +24,10 @@ mod harness;
 #[cfg(test)]
 mod calls;
 #[cfg(test)]
+mod course;
+#[cfg(test)]
+mod from;
+#[cfg(test)]
 mod hosts;
 #[cfg(test)]
 mod interrupted;

@@ -105,6 +105,14 @@ pub struct SegmentEvent {
     pub dropped_by: Option<u8>,
 }
 
+impl SegmentEvent {
+    /// Whether it closes the window of its sender. The window of a reset means nothing (RFC 9293, section 3.10.7).
+    #[must_use]
+    pub const fn closes_window(&self) -> bool {
+        self.window == 0 && !self.flags.has(TcpFlags::RST)
+    }
+}
+
 /// A segment on a link belongs to no socket.
 impl Shown for SegmentEvent {
     const NAME: &'static str = "segment";

@@ -19,15 +19,29 @@ use crate::{
 
 impl Judge<'_> {
     pub(super) fn path(&self, expect: &Expectation, path: &[TcpState]) -> Verdict {
+        self.states(expect, "goes through", path, |seen| seen == path)
+    }
+
+    pub(super) fn beginning(&self, expect: &Expectation, path: &[TcpState]) -> Verdict {
+        self.states(expect, "goes first through", path, |seen| seen.starts_with(path))
+    }
+
+    fn states(
+        &self,
+        expect: &Expectation,
+        goes: &str,
+        path: &[TcpState],
+        holds: impl FnOnce(&[TcpState]) -> bool,
+    ) -> Verdict {
         let seen = self.connections(expect).next().map(super::lives::SocketHistory::states);
         let words = |states: &[TcpState]| {
             states.iter().map(ToString::to_string).collect::<Vec<_>>().join(" → ")
         };
         plain(
-            format!("{} goes through", expect.host),
+            format!("{} {goes}", expect.host),
             words(path),
             seen.as_deref().map_or("there was no connection".to_owned(), words),
-            seen.as_deref() == Some(path),
+            seen.as_deref().is_some_and(holds),
         )
     }
 
@@ -96,10 +110,11 @@ impl Judge<'_> {
         expect: &Expectation,
         segments: &Segments,
     ) -> Result<Vec<Verdict>, EvaluateError> {
-        let Segments { mask, value, way, count, dropped_by } = segments;
+        let Segments { mask, value, way, count, zero_window, dropped_by } = segments;
         let is_it = |segment: &SegmentEvent| {
             segment.way == *way
                 && segment.flags.0 & mask.0 == value.0
+                && (segment.closes_window() || !zero_window)
                 && dropped_by.is_none_or(|slot| segment.dropped_by.map(usize::from) == Some(slot))
         };
         let seen = self.seen(expect.host).filter(|segment| is_it(segment)).count();
@@ -118,7 +133,8 @@ impl Judge<'_> {
         let way = if *way == Way::In { "come in" } else { "go out" };
         let rule = dropped_by.and_then(|slot| self.run.scenario.rules.get(slot));
         let rule = rule.map_or_else(String::new, |rule| format!(", dropped by {}", rule.name));
-        let what = format!("{}: {} that {way}{rule}", expect.host, value);
+        let window = if *zero_window { " with a zero window" } else { "" };
+        let what = format!("{}: {value}{window} that {way}{rule}", expect.host);
         Ok(vec![plain(what, expected, seen.to_string(), holds)])
     }
 

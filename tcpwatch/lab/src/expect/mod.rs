@@ -38,6 +38,13 @@ pub fn judge(run: &mut Run, control: Duration) {
     run.verdicts = run.scenario.expect.iter().flat_map(|expect| judge.verdicts(expect)).collect();
 }
 
+/// How many verdicts each expectation gives, in the order of [`Run::verdicts`].
+#[must_use]
+pub fn shares(run: &Run) -> Vec<usize> {
+    let judge = Judge::new(run, Duration::ZERO);
+    run.scenario.expect.iter().map(|expect| judge.verdicts(expect).len()).collect()
+}
+
 struct Judge<'r> {
     run: &'r Run,
     lives: [Vec<SocketHistory<'r>>; 2],
@@ -78,6 +85,7 @@ impl<'r> Judge<'r> {
     fn verdicts(&self, expect: &Expectation) -> Vec<Verdict> {
         let verdicts = match &expect.claim {
             Claim::Path(path) => Ok(vec![self.path(expect, path)]),
+            Claim::Beginning(path) => Ok(vec![self.beginning(expect, path)]),
             Claim::Stay(stay) => self.stay(expect, stay),
             Claim::Never(state) => Ok(vec![self.never(expect, *state)]),
             Claim::Retransmits(retries) => self.retries(expect, retries),

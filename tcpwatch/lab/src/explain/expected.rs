@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tcpwatch_core::{
-    event::{ResetDirection, Way},
+    event::{ResetDirection, TcpState, Way},
     timing::Schedule,
 };
 
@@ -28,11 +28,14 @@ pub(super) fn line(expect: &Expectation, scenario: &Scenario, choices: &Choices)
     format!("{:<7} {connection}{claim}", expect.host.name())
 }
 
+fn states(path: &[TcpState]) -> String {
+    path.iter().map(ToString::to_string).collect::<Vec<_>>().join(" \u{2192} ")
+}
+
 fn claim(claim: &Claim, scenario: &Scenario, context: &EvaluationContext<'_>) -> String {
     match claim {
-        Claim::Path(path) => {
-            path.iter().map(ToString::to_string).collect::<Vec<_>>().join(" \u{2192} ")
-        }
+        Claim::Path(path) => states(path),
+        Claim::Beginning(path) => format!("{}, perhaps more", states(path)),
         Claim::Stay(it) => stay(it, context),
         Claim::Never(state) => format!("never in {state}"),
         Claim::Retransmits(it) => retries(it, context),
@@ -53,7 +56,8 @@ fn claim(claim: &Claim, scenario: &Scenario, context: &EvaluationContext<'_>) ->
             let way = if it.way == Way::In { "come in" } else { "go out" };
             let rule = it.dropped_by.and_then(|slot| scenario.rules.get(slot));
             let rule = rule.map_or_else(String::new, |rule| format!(", dropped by {}", rule.name));
-            format!("{count} {} {way}{rule}", it.value)
+            let window = if it.zero_window { " with a zero window" } else { "" };
+            format!("{count} {}{window} {way}{rule}", it.value)
         }
         Claim::Reset(None) => "no reset".to_owned(),
         Claim::Reset(Some(ResetDirection::Sent)) => "a reset is sent".to_owned(),

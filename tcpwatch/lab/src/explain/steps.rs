@@ -25,8 +25,9 @@ pub(super) fn step(step: &ScenarioStep, rules: &[DropRule]) -> String {
                 Condition::Retransmits { host, segment, count } => {
                     format!("the {host} has sent {} again, {count} times", segment.word())
                 }
-                Condition::Segment { host, flags, count } => {
-                    format!("{count} segments with {flags} have come to the {host}")
+                Condition::Segment { host, flags, zero_window, count } => {
+                    let window = if *zero_window { " and a zero window" } else { "" };
+                    format!("{count} segments with {flags}{window} have come to the {host}")
                 }
                 Condition::Returned { host, call, .. } => {
                     format!("the {host}'s {call}() has returned")

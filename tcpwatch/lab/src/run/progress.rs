@@ -21,7 +21,8 @@ pub(super) struct StepProgress {
     /// States entered since the last step other than a wait.
     entered: Vec<(Host, TcpState)>,
     again: BTreeMap<(Host, SegmentKind), u32>,
-    arrived: Vec<(Host, TcpFlags)>,
+    /// Segments that came in, with their flags and whether their window is zero.
+    arrived: Vec<(Host, TcpFlags, bool)>,
     /// The latest calls, and whether they have returned.
     calls: BTreeMap<(Host, String, String), bool>,
     dropped: HashMap<(Host, u8), u32>,
@@ -40,7 +41,7 @@ impl StepProgress {
             MomentKind::TrackedEvent(tracked) => self.event(host, tracked),
             MomentKind::Segment(segment) => {
                 if segment.way == Way::In {
-                    self.arrived.push((host, segment.flags));
+                    self.arrived.push((host, segment.flags, segment.closes_window()));
                 }
                 if let Some(slot) = segment.dropped_by {
                     *self.dropped.entry((host, slot)).or_default() += 1;
@@ -85,7 +86,9 @@ impl StepProgress {
             Condition::Retransmits { host, segment, count } => {
                 self.sent_again(*host, *segment) >= *count
             }
-            Condition::Segment { host, flags, count } => self.arrived(*host, *flags) >= *count,
+            Condition::Segment { host, flags, zero_window, count } => {
+                self.arrived(*host, *flags, *zero_window) >= *count
+            }
             Condition::Returned { host, socket, call } => {
                 self.calls.get(&(*host, socket.clone(), call.clone())) == Some(&true)
             }
@@ -97,8 +100,11 @@ impl StepProgress {
         self.again.get(&(host, segment)).copied().unwrap_or(0)
     }
 
-    fn arrived(&self, host: Host, flags: TcpFlags) -> u32 {
-        let arrived = self.arrived.iter().filter(|(on, seen)| *on == host && seen.has(flags));
+    fn arrived(&self, host: Host, flags: TcpFlags, zero_window: bool) -> u32 {
+        let arrived = self
+            .arrived
+            .iter()
+            .filter(|(on, seen, zero)| *on == host && seen.has(flags) && (*zero || !zero_window));
         u32::try_from(arrived.count()).unwrap_or(u32::MAX)
     }
 

@@ -40,8 +40,9 @@ pub(super) fn condition(condition: &Condition, rules: &[DropRule]) -> String {
         Condition::Retransmits { host, segment, count } => {
             format!("{count} retransmissions of {} by the {host}", segment.word())
         }
-        Condition::Segment { host, flags, count } => {
-            format!("{count} segments with {flags} on their way to the {host}")
+        Condition::Segment { host, flags, zero_window, count } => {
+            let window = if *zero_window { " and a zero window" } else { "" };
+            format!("{count} segments with {flags}{window} on their way to the {host}")
         }
         Condition::Returned { host, socket, call } => {
             format!("the {host}'s {call}() on \"{socket}\" to return")

@@ -26,6 +26,8 @@ pub struct Expectation {
 pub enum Claim {
     /// A connection goes through exactly these states.
     Path(Vec<TcpState>),
+    /// A connection goes through these states first.
+    Beginning(Vec<TcpState>),
     /// A state is entered, and how long the stay in it lasts and how it ends.
     Stay(ExpectedStay),
     /// A state is never entered.
@@ -127,6 +129,8 @@ pub struct Segments {
     pub way: Way,
     /// Their number.
     pub count: SegmentCount,
+    /// Only those with a window of zero.
+    pub zero_window: bool,
     /// Only those that this rule dropped, by its slot.
     pub dropped_by: Option<usize>,
 }

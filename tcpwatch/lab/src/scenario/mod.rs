@@ -12,6 +12,7 @@ use tcpwatch_kernel::probe::DroppedSegments;
 use super::host::Host;
 pub use expectation::Expectation;
 pub use expression::Expression;
+pub(crate) use file::MOST_RULES;
 pub use file::{Choices, FileError, LOCAL_RTO, read};
 pub use step::{Action, Call, CallKind, Condition, ScenarioStep, Shutdown, Signal};
 

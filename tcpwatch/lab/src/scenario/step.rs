@@ -58,6 +58,8 @@ pub enum Condition {
         host: Host,
         /// Flags that are all set.
         flags: TcpFlags,
+        /// Only those with a window of zero.
+        zero_window: bool,
         /// The number of segments.
         count: u32,
     },

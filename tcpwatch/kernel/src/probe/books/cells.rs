@@ -1,6 +1,6 @@
 //! The cells of cgroups: sums over all CPUs.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, io::ErrorKind};
 
 use aya::maps::{MapData, MapError, PerCpuHashMap, PerCpuValues};
 use aya::util::nr_cpus;
@@ -49,8 +49,9 @@ impl BookCells {
     pub(in crate::probe) fn remove(&mut self, cgroup: u32) -> Result<(), MapError> {
         for key in cell_keys(cgroup) {
             match self.0.remove(&key) {
-                Ok(()) | Err(MapError::KeyNotFound) => {}
-                Err(error) => return Err(error),
+                // Programs of this kind have counted nothing.
+                Err(MapError::SyscallError(why)) if why.io_error.kind() == ErrorKind::NotFound => {}
+                done => done?,
             }
         }
         Ok(())

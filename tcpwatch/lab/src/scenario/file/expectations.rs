@@ -61,6 +61,10 @@ fn claim(
         let states: Result<Vec<_>, _> = item.elements()?.map(|item| item.state()).collect();
         return Ok(Claim::Path(states?));
     }
+    if let Some(item) = fields.take("begins") {
+        let states: Result<Vec<_>, _> = item.elements()?.map(|item| item.state()).collect();
+        return Ok(Claim::Beginning(states?));
+    }
     if let Some(item) = fields.take("state") {
         return Ok(Claim::Stay(stay(&item, host, fields, reading)?));
     }
@@ -95,7 +99,7 @@ fn claim(
         fields.span.clone(),
         "expect",
         "does not say what is expected",
-        "add one of `path`, `state`, `never`, `retransmits`, `returned`, `segments`, `reset`, \
+        "add one of `path`, `begins`, `state`, `never`, `retransmits`, `returned`, `segments`, `reset`, \
          `restarts`, `handshake`",
     ))
 }
@@ -210,7 +214,8 @@ fn segments(
     }
     let usual = of_rule.map_or(Way::In, |rule| rule.drops.way);
     let way = rules::way(fields)?.unwrap_or(usual);
-    Ok(Segments { mask, value, way, count, dropped_by })
+    let zero_window = rules::zero_window(fields)?;
+    Ok(Segments { mask, value, way, count, zero_window, dropped_by })
 }
 
 fn window(

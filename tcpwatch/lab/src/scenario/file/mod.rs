@@ -17,6 +17,7 @@ use std::{collections::BTreeMap, path::Path, time::Duration};
 use tcpwatch_core::timing::{Sysctls, wheel::TickRate};
 use toml::de::DeTable;
 
+pub(crate) use rules::MOST_RULES;
 pub use source::FileError;
 
 use super::{

@@ -10,7 +10,7 @@ use super::{
 use crate::scenario::{DropRule, expression::EvaluationContext};
 
 /// The number of slots of the kernel side.
-const MOST: usize = 8;
+pub(crate) const MOST_RULES: usize = 8;
 /// The flags that are compared when a rule or an expectation gives `flags`.
 const LOOKED_AT: TcpFlags =
     TcpFlags(TcpFlags::SYN.0 | TcpFlags::ACK.0 | TcpFlags::FIN.0 | TcpFlags::RST.0);
@@ -26,9 +26,9 @@ pub(super) fn rules(
         if rules.iter().any(|other| other.name == rule.name) {
             return Err(element.error("has a name that another rule has", "give it one of its own"));
         }
-        if rules.len() == MOST {
+        if rules.len() == MOST_RULES {
             return Err(
-                element.error("exceeds the number of rules", format!("{MOST} are possible"))
+                element.error("exceeds the number of rules", format!("{MOST_RULES} are possible"))
             );
         }
         rules.push(rule);
@@ -86,6 +86,11 @@ fn rule(
 
 pub(super) fn way(fields: &mut TomlFields<'_>) -> Result<Option<Way>, FileError> {
     fields.take("way").map(|item| item.word([("in", Way::In), ("out", Way::Out)])).transpose()
+}
+
+/// Whether only segments that close the window count.
+pub(super) fn zero_window(fields: &mut TomlFields<'_>) -> Result<bool, FileError> {
+    fields.take("zero_window").map_or(Ok(false), |item| item.boolean())
 }
 
 /// `"SYN+ACK"`: these are set, and others of [`LOOKED_AT`] are not.

@@ -123,7 +123,8 @@ fn condition(
         }
         (None, Some(item), None) => {
             let flags = rules::set_of_flags(&item)?;
-            Ok(Condition::Segment { host, flags, count })
+            let zero_window = rules::zero_window(fields)?;
+            Ok(Condition::Segment { host, flags, zero_window, count })
         }
         (None, None, Some(item)) => {
             let rule = rule(&item, reading)?;
