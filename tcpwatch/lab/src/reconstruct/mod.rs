@@ -6,17 +6,20 @@
 //!
 //! - [`life`]: the events of each socket, and the ends of each connection put together
 //! - [`closing`]: which calls ended them
-//! - [`losses`]: which segments must have been lost
+//! - [`losses`]: which segments must have been lost, by what was sent again; [`unrecorded_losses`]: and by states alone;
+//!   [`loss_place`]: the rules that drop them
 //! - [`opening`]: who connected, listened and accepted
 //! - [`script`]: steps, rules and waits in the order of time
 //! - [`text`]: the file
 
 mod closing;
 mod life;
+mod loss_place;
 mod losses;
 mod opening;
 mod script;
 mod text;
+mod unrecorded_losses;
 
 use std::collections::HashMap;
 
@@ -103,6 +106,8 @@ pub struct RecordedRun<'a> {
     pub sysctls: &'a HashMap<Netns, Sysctls>,
     /// What it is called: its file's name.
     pub name: &'a str,
+    /// Records that were lost.
+    pub lost: u64,
 }
 
 /// The text of a scenario of the connections of these sockets, or of all if none is named.
