@@ -306,7 +306,9 @@ mod tests {
         let records: Vec<_> = (0..100_000_u64)
             .map(|n| n.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_ne_bytes().repeat(8))
             .collect();
-        records.iter().for_each(|record| recorder.record(record));
+        for record in records.iter() {
+            recorder.record(record);
+        }
         recorder.finish().unwrap();
         let file = fs::read(&path).unwrap();
         let mut recording = Recording::open(file.as_slice()).unwrap();

@@ -119,7 +119,9 @@ fn changes_from_before_the_start() {
     let (listener, pairs) = netns.inside(|| {
         let listener = TcpListener::bind(V4).unwrap();
         let pairs: Vec<_> = (0..3).map(|_| Pair::over(&listener)).collect();
-        pairs.iter().for_each(|pair| half_close(&pair.client));
+        for pair in &pairs {
+            half_close(&pair.client);
+        }
         Pair::over(&listener).close_client_first();
         (listener, pairs)
     });
@@ -226,7 +228,7 @@ fn service(number: u32) {
     let cgroup = Cgroup::new(format!("tcpwatch-{}-{number}.service", std::process::id()));
     let mut peer = Peer::start(&netns, "service");
     cgroup.take(peer.pid());
-    let at = peer.listen(if number % 2 == 0 { V4 } else { V6 });
+    let at = peer.listen(if number.is_multiple_of(2) { V4 } else { V6 });
     for turn in 0..4 {
         let client = netns.inside(|| TcpStream::connect(at).unwrap());
         peer.accept();
@@ -241,7 +243,8 @@ fn service(number: u32) {
     }
     let left = netns.inside(|| {
         let listener = TcpListener::bind(V4).unwrap();
-        let sockets = if number % 4 == 0 { one_in_every_state(&listener) } else { Vec::new() };
+        let sockets =
+            if number.is_multiple_of(4) { one_in_every_state(&listener) } else { Vec::new() };
         for _ in 0..10 {
             Pair::over(&listener).close_client_first();
         }
@@ -258,7 +261,9 @@ fn after_services_have_come_and_gone_the_books_are_what_a_list_says() {
     let _leak = kept.inside(|| {
         let listener = TcpListener::bind(V4).unwrap();
         let pairs: Vec<_> = (0..5).map(|_| Pair::over(&listener)).collect();
-        pairs.iter().for_each(|pair| half_close(&pair.client));
+        for pair in &pairs {
+            half_close(&pair.client);
+        }
         (listener, pairs)
     });
     let coverage = Coverage::start();
@@ -277,7 +282,9 @@ fn after_services_have_come_and_gone_the_books_are_what_a_list_says() {
         let exporter = whole_host();
         let_pass(CHURN);
         is_over.store(true, Ordering::Relaxed);
-        workers.into_iter().for_each(|worker| worker.join().unwrap());
+        for worker in workers {
+            worker.join().unwrap();
+        }
         exporter
     });
     let missed = exporter.samples().missed();
