@@ -306,7 +306,7 @@ mod tests {
         let records: Vec<_> = (0..100_000_u64)
             .map(|n| n.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_ne_bytes().repeat(8))
             .collect();
-        for record in records.iter() {
+        for record in &records {
             recorder.record(record);
         }
         recorder.finish().unwrap();

@@ -254,6 +254,29 @@ fn service(number: u32) {
     cgroup.remove();
 }
 
+/// Except for so many sockets.
+fn books_become_right(exporter: &Exporter, excused: i64) {
+    let mut last = BTreeMap::new();
+    poll_within(SETTLED, "the books to be right", || {
+        let page = exporter.samples();
+        assert_sums(&page);
+        let (counted, mut listed) = (comparable(&page), listed());
+        // An orphan in FIN_WAIT_2 is on neither page under its own name.
+        listed.insert("fin_wait_2", 0);
+        let apart: BTreeMap<_, _> = counted
+            .iter()
+            .map(|(state, count)| (*state, count - listed.get(state).copied().unwrap_or_default()))
+            .filter(|(_, apart)| *apart != 0)
+            .collect();
+        if apart != last {
+            println!("measured: {apart:?}");
+        }
+        let is_right = apart.values().map(|apart| apart.abs()).sum::<i64>() <= excused;
+        last = apart;
+        is_right.then_some(())
+    });
+}
+
 #[test]
 fn after_services_have_come_and_gone_the_books_are_what_a_list_says() {
     needs_root!();
@@ -298,25 +321,7 @@ fn after_services_have_come_and_gone_the_books_are_what_a_list_says() {
     );
     // A change that was missed is one socket too many in a state, and one too few in another.
     let excused = 2 * (missed + uncovered);
-    let mut last = BTreeMap::new();
-    poll_within(SETTLED, "the books to be right", || {
-        let page = exporter.samples();
-        assert_sums(&page);
-        let (counted, mut listed) = (comparable(&page), listed());
-        // An orphan in FIN_WAIT_2 is on neither page under its own name.
-        listed.insert("fin_wait_2", 0);
-        let apart: BTreeMap<_, _> = counted
-            .iter()
-            .map(|(state, count)| (*state, count - listed.get(state).copied().unwrap_or_default()))
-            .filter(|(_, apart)| *apart != 0)
-            .collect();
-        if apart != last {
-            println!("measured: {apart:?}");
-        }
-        let is_right = apart.values().map(|apart| apart.abs()).sum::<i64>() <= excused;
-        last = apart;
-        is_right.then_some(())
-    });
+    books_become_right(&exporter, excused);
     let page = exporter.samples();
     let services = number.load(Ordering::Relaxed);
     println!(
