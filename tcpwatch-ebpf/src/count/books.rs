@@ -87,7 +87,7 @@ fn make(key: u64) {
 }
 
 /// The cell of a cgroup for other programs than those on changes of state, made where that is admitted.
-#[inline(never)]
+#[inline(always)]
 fn later_cell(key: u64) -> u64 {
     if CELLS.get_ptr(key & !0xff).is_none() {
         return key & 0xff;
