@@ -13,6 +13,7 @@ use tcpwatch_lab::{
 use crate::{
     notes,
     shape::{LINE, ROW, TOP},
+    words::{PageWords, fill},
 };
 
 /// More rows than these are not all drawn: half of them from the beginning, half from the end.
@@ -52,7 +53,7 @@ pub(crate) struct Axis<'a> {
 }
 
 impl<'a> Axis<'a> {
-    pub(crate) fn of(run: &Run, rows: &'a [DiagramRow]) -> Self {
+    pub(crate) fn of(run: &Run, rows: &'a [DiagramRow], words: &PageWords) -> Self {
         let (started, ended) = (run.started, run.ended);
         let mut axis = Self { started, ended, rows: Vec::new(), folds: Vec::new(), bottom: TOP };
         let left_out = rows.len().saturating_sub(MOST);
@@ -61,28 +62,28 @@ impl<'a> Axis<'a> {
         for (number, row) in rows.iter().enumerate() {
             if left_out > 0 && hidden.contains(&number) {
                 if number == hidden.start {
-                    axis.fold(48, format!("{left_out} rows are left out here"));
+                    axis.fold(48, fill(words.rows_left_out, left_out));
                 }
                 before = row.at;
                 continue;
             }
-            axis.wait(row.at.since(before));
+            axis.wait(row.at.since(before), words);
             axis.rows.push(Placed { y: axis.bottom, row });
             axis.bottom += height(row);
             before = row.at;
         }
-        axis.wait(ended.since(before));
+        axis.wait(ended.since(before), words);
         axis
     }
 
     /// Folds a long wait: 24 high, and 12 more for each factor of ten.
-    fn wait(&mut self, wait: Duration) {
+    fn wait(&mut self, wait: Duration, words: &PageWords) {
         if wait <= FOLD {
             return;
         }
         let factor = wait.as_nanos() / FOLD.as_nanos();
         let height = 24 + 12 * factor.checked_ilog10().unwrap_or(0);
-        self.fold(height, format!("{} s pass", seconds(wait, 2)));
+        self.fold(height, fill(words.passes, seconds(wait, 2)));
     }
 
     fn fold(&mut self, height: u32, text: String) {

@@ -101,7 +101,8 @@ impl<'a> ScenarioSection<'a> {
         let runs = |report: &'a Document| {
             report.runs.iter().filter(|run| run.scenario.name == name).collect::<Vec<_>>()
         };
-        let cells = reports.iter().map(|report| KernelCell::of(report, name, &runs(report)));
+        let words = PageWords::of(language);
+        let cells = reports.iter().map(|report| KernelCell::of(report, name, &runs(report), words));
         let cells: Vec<KernelCell> = cells.collect();
         let mut families = Vec::new();
         for (family, version) in [(FamilyFilter::V4, "v4"), (FamilyFilter::V6, "v6")] {
@@ -145,15 +146,17 @@ fn built_in(run: &Run, language: Language) -> Option<Scenario> {
 }
 
 impl KernelCell {
-    fn of(report: &Document, name: &str, runs: &[&Run]) -> Self {
+    fn of(report: &Document, name: &str, runs: &[&Run], words: &PageWords) -> Self {
         let counts = runs.iter().map(|run| {
             format!("{} {}/{}", sequence::version(run), holding(run), run.verdicts.len())
         });
         let mut text = counts.collect::<Vec<_>>().join(" \u{b7} ");
         if text.is_empty() {
             let why = report.not_run.iter().find(|left| left.scenario == name);
-            text =
-                why.map_or_else(|| "not run".to_owned(), |left| format!("not run: {}", left.why));
+            text = why.map_or_else(
+                || words.not_run.to_owned(),
+                |left| format!("{}: {}", words.not_run, left.why),
+            );
         }
         Self { text, holds: runs.iter().all(|run| run.holds()) }
     }

@@ -73,7 +73,7 @@ fn picture(
         *room.of_mut(host) = columns(host).room;
     }
     let rows = show::rows(run, room);
-    let axis = Axis::of(run, &rows);
+    let axis = Axis::of(run, &rows, words);
     let times = axis.rows.iter().map(|placed| {
         let text = seconds(placed.row.at.since(run.started), 6);
         Time { y: placed.y + 4, text }
@@ -91,7 +91,7 @@ fn picture(
         times: times.collect(),
         bands: bands(&axis),
         stops: stops(&axis),
-        timers: timers(run, &axis),
+        timers: timers(run, &axis, words),
         arrows: arrows(&axis),
         notes: notes(&axis),
         folds: axis.folds,

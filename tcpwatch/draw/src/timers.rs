@@ -15,6 +15,7 @@ use tcpwatch_lab::{
 use crate::{
     axis::{Axis, seconds},
     shape::{HostColumns, columns},
+    words::{PageWords, fill},
 };
 
 /// Shorter timers are not drawn.
@@ -43,7 +44,7 @@ struct Armed<'a> {
 }
 
 /// The timers of a run that its events tell of.
-pub(crate) fn timers(run: &Run, axis: &Axis<'_>) -> Vec<DrawnTimer> {
+pub(crate) fn timers(run: &Run, axis: &Axis<'_>, words: &PageWords) -> Vec<DrawnTimer> {
     let armed: Vec<Armed<'_>> = run.story.iter().filter_map(armed).collect();
     let timers = armed.iter().enumerate().filter_map(|(number, timer)| {
         let (due, what) = timer.due?;
@@ -58,7 +59,7 @@ pub(crate) fn timers(run: &Run, axis: &Axis<'_>) -> Vec<DrawnTimer> {
         }
         let title = format!("{what} is due after {} s", seconds(after, 3));
         let beyond = (next.is_none() && !is_due)
-            .then(|| format!("due at {} s", seconds(due.since(run.started), 2)));
+            .then(|| fill(words.due_at, seconds(due.since(run.started), 2)));
         let (y1, y2) = (axis.y(timer.at), axis.y(due.min(ends)));
         let HostColumns { timers: x, anchor, .. } = columns(timer.host);
         Some(DrawnTimer { x, y1, y2, is_due, title, beyond, anchor })

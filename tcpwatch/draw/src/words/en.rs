@@ -89,6 +89,10 @@ pub(super) static WORDS: PageWords = PageWords {
     mark_z: "Z zero window",
     mark_p: "P probe",
     mark_3: "3 third repeated acknowledgment",
+    not_run: "not run",
+    passes: "{0} s pass",
+    rows_left_out: "{0} rows are left out here",
+    due_at: "due at {0} s",
     mark_rst_in: "RST_IN reset received",
     mark_rst_out: "RST_OUT reset sent",
 };

@@ -89,6 +89,10 @@ pub(super) static WORDS: PageWords = PageWords {
     mark_z: "Z ゼロウィンドウ",
     mark_p: "P プローブ",
     mark_3: "3 三つ目の重複確認応答",
+    not_run: "実行なし",
+    passes: "{0} 秒経過",
+    rows_left_out: "ここで {0} 行を省略",
+    due_at: "期限 {0} 秒",
     mark_rst_in: "RST_IN リセット受信",
     mark_rst_out: "RST_OUT リセット送信",
 };

@@ -112,6 +112,10 @@ words! {
     mark_z,
     mark_p,
     mark_3,
+    not_run,
+    passes,
+    rows_left_out,
+    due_at,
     mark_rst_in,
     mark_rst_out,
 }

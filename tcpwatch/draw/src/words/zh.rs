@@ -89,6 +89,10 @@ pub(super) static WORDS: PageWords = PageWords {
     mark_z: "Z 零窗口",
     mark_p: "P 探测",
     mark_3: "3 第三个重复确认",
+    not_run: "未运行",
+    passes: "经过 {0} 秒",
+    rows_left_out: "此处省略 {0} 行",
+    due_at: "{0} 秒到期",
     mark_rst_in: "RST_IN 收到复位",
     mark_rst_out: "RST_OUT 发出复位",
 };

@@ -6,17 +6,20 @@
 //!
 //! - [`life`]: the events of each socket, and the ends of each connection put together
 //! - [`closing`]: which calls ended them
-//! - [`losses`]: which segments must have been lost
+//! - [`losses`]: which segments must have been lost, by what was sent again; [`unrecorded_losses`]: and by states alone;
+//!   [`loss_place`]: the rules that drop them
 //! - [`opening`]: who connected, listened and accepted
 //! - [`script`]: steps, rules and waits in the order of time
 //! - [`text`]: the file
 
 mod closing;
 mod life;
+mod loss_place;
 mod losses;
 mod opening;
 mod script;
 mod text;
+mod unrecorded_losses;
 
 use std::collections::HashMap;
 
