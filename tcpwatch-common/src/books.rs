@@ -30,7 +30,7 @@ pub const CELL_WORDS: usize = COUNTED + WORDS - BLOCK_WORDS;
 /// What programs of one kind have counted of a cgroup on a CPU.
 pub type CgroupCell = [u64; CELL_WORDS];
 
-/// CgroupCells at most. A cgroup for which there is no room is counted as cgroup 0, as are sockets whose cgroup is not known.
+/// Cells at most. A cgroup for which there is no room is counted as cgroup 0, as are sockets whose cgroup is not known.
 pub const MAX_CELLS: u32 = 16_384;
 
 /// The key of the cell of a cgroup for programs of one kind. That of [`Block::Full`] is made first: a cgroup that has it

@@ -8,10 +8,10 @@ use tcpwatch_common::books::{
     CELL_WORDS, CgroupCell, ENTERED, FOUND, LEFT, MAX_CELLS, cell_keys, cgroup_of,
 };
 
-/// CgroupCells by the number of the cgroup; 0 is that of sockets without a known one.
+/// Cells by the number of the cgroup; 0 is that of sockets without a known one.
 pub type CgroupCells = BTreeMap<u32, Box<CgroupCell>>;
 
-/// CgroupCells that there is room for: two to four for each cgroup.
+/// Cells that there is room for: two to four for each cgroup.
 pub const CELLS_ROOM: u32 = MAX_CELLS;
 
 /// The cells.
