@@ -14,17 +14,20 @@ pub(crate) fn scenario(asked: &LabFrom) -> Result<String> {
     let recording = recorded::open(&asked.recording, Confine::Auto)?;
     let plan = Plan::of(Filters::default());
     let mut replay = Replay::open(&plan, recording);
-    let mut events = Vec::new();
+    let (mut events, mut lost) = (Vec::new(), 0_u64);
     while let Some(batch) = replay.next_batch()? {
-        events.extend(batch.items.iter().filter_map(|item| match item {
-            Item::TrackedEvent(event) => Some(event.clone()),
-            _ => None,
-        }));
+        for item in batch.items {
+            match item {
+                Item::TrackedEvent(event) => events.push(event.clone()),
+                Item::Loss(records) => lost = lost.saturating_add(records.count),
+                Item::Place(..) | Item::Summary(_) => {}
+            }
+        }
     }
     let sysctls = replay.sysctls();
     let name = asked.recording.file_name().unwrap_or(asked.recording.as_os_str());
     let name = name.to_string_lossy();
-    let recorded = RecordedRun { events: &events, sysctls: &sysctls, name: &name };
+    let recorded = RecordedRun { events: &events, sysctls: &sysctls, name: &name, lost };
     let sockets: Vec<Cookie> = asked.socket.iter().copied().map(Cookie).collect();
     Ok(reconstruct::scenario(&recorded, &sockets)?)
 }

@@ -20,6 +20,8 @@ pub struct Account {
     pub received: u64,
     /// Records that arrived and could not be decoded.
     pub undecodable: u64,
+    /// Records that arrived and were passed over, because there were more than the output could take.
+    pub unseen: u64,
     totals: LossTotals,
     looked: KernelTime,
     looked_at: u64,
@@ -36,6 +38,7 @@ impl Account {
             started,
             received: 0,
             undecodable: 0,
+            unseen: 0,
             totals: LossTotals::default(),
             looked: started,
             looked_at: 0,
@@ -47,19 +50,25 @@ impl Account {
     /// Is it worth looking at the counters? `quiet` says that no records are on their way.
     #[must_use]
     pub fn is_due(&self, now: KernelTime, quiet: bool) -> bool {
-        let arrived = self.received + self.undecodable;
+        let arrived = self.arrived();
         let tracked = arrived != self.looked_at || self.suspicion;
         tracked && (quiet || now.since(self.looked) >= PERIOD)
+    }
+
+    const fn arrived(&self) -> u64 {
+        self.received + self.undecodable + self.unseen
     }
 
     /// Takes in the counters; returns what was lost since the last time.
     pub fn settle(&mut self, kernel: LossTotals, tally: Tally, now: KernelTime) -> Vec<Loss> {
         self.looked = now;
-        self.looked_at = self.received + self.undecodable;
+        self.looked_at = self.arrived();
         let mut totals = kernel;
-        for (cause, count) in
-            [(Cause::Undecodable, self.undecodable), (Cause::TableFull, tally.table_full)]
-        {
+        for (cause, count) in [
+            (Cause::OutputSlow, self.unseen),
+            (Cause::Undecodable, self.undecodable),
+            (Cause::TableFull, tally.table_full),
+        ] {
             if count > 0 {
                 totals.lost.insert(cause, count);
             }

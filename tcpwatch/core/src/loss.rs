@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 pub enum Cause {
     /// The ring was full: the reader was too slow or stopped.
     RingFull,
+    /// The output was too slow: what waited for it was passed over.
+    OutputSlow,
     /// The kernel skipped a program because an interrupt hit while it ran (`recursion_misses`).
     Recursion,
     /// The kernel side could not make sense of a socket.
@@ -24,8 +26,9 @@ pub enum Cause {
 
 impl Cause {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::RingFull,
+        Self::OutputSlow,
         Self::Recursion,
         Self::Unreadable,
         Self::Undecodable,
@@ -36,7 +39,7 @@ impl Cause {
     /// Is it counted by the kernel and its side of tcpwatch?
     #[must_use]
     pub const fn is_of_kernel_side(self) -> bool {
-        !matches!(self, Self::Undecodable | Self::TableFull)
+        !matches!(self, Self::OutputSlow | Self::Undecodable | Self::TableFull)
     }
 
     /// The word used in output.
@@ -44,6 +47,7 @@ impl Cause {
     pub const fn word(self) -> &'static str {
         match self {
             Self::RingFull => "ring_full",
+            Self::OutputSlow => "output_slow",
             Self::Recursion => "recursion",
             Self::Unreadable => "unreadable",
             Self::Undecodable => "undecodable",
@@ -56,7 +60,10 @@ impl Cause {
     #[must_use]
     pub const fn explanation(self) -> &'static str {
         match self {
-            Self::RingFull => "the ring was full: output is too slow, or --buffer too small",
+            Self::RingFull => {
+                "the ring was full: the reader got no processor in time, or --buffer is too small"
+            }
+            Self::OutputSlow => "output is slow: records waited for it until there was no room",
             Self::Recursion => "the kernel skipped the program inside an interrupt",
             Self::Unreadable => "a socket could not be read",
             Self::Undecodable => "a record could not be decoded",

@@ -282,7 +282,7 @@ pub struct LiveArgs {
     /// socket to its listener's process, marked (listener), until it is closed
     #[arg(long)]
     pub no_io: bool,
-    /// Size of the kernel's ring: 64K, 16M; rounded up to a power of two
+    /// Size of the kernel's ring: 64K, 16M; rounded up to a power of two. Sixteen times as much may wait for the output
     #[arg(long, value_name = "SIZE", default_value = "2M", value_parser = ring_size)]
     pub buffer: u32,
 }

@@ -119,12 +119,18 @@ pub(super) const HANDSHAKES: [Entry; 2] = [
     ),
 ];
 
-pub(super) const LOSSES: [Entry; 6] = [
+pub(super) const LOSSES: [Entry; 7] = [
     Entry::short(
         &["ring_full"],
-        "The ring between kernel and tcpwatch was full: the log is written too slowly, or came \
-         in a burst. A larger --buffer, narrower filters, or --lives instead of every change \
-         help.",
+        "The ring between kernel and tcpwatch was full: the thread that empties it got no processor \
+         in time, or was stopped. A larger --buffer or narrower filters help.",
+    ),
+    Entry::short(
+        &["output_slow", "output is slow"],
+        "More happened than could be shown: records waited until there were sixteen times as many as \
+         --buffer holds, and the next ones were passed over. A reader of the output that does not wait, --lives \
+         instead of every change, narrower filters or a larger --buffer help. A recording has \
+         these records, up to four times as many.",
     ),
     Entry::short(
         &["recursion"],

@@ -5,7 +5,11 @@ use tcpwatch_core::{
     decode::{Names, decode},
     event::{CgroupId, Event, KnownSocket},
 };
-use tcpwatch_kernel::{probe::RefusedCgroups, source::recording::Header};
+use tcpwatch_kernel::{
+    clock,
+    probe::RefusedCgroups,
+    source::{drain::TakenRecords, recording::Header},
+};
 
 use crate::{live_recording::LiveRecording, questions::Questions, road::Road};
 
@@ -46,8 +50,24 @@ impl Intake {
         refuses
     }
 
-    /// Takes in a record of the ring.
-    pub(crate) fn take(&mut self, record: &[u8], road: &mut Road<'_>) {
+    /// Takes in records of the ring.
+    pub(crate) fn take(&mut self, taken: &TakenRecords, road: &mut Road<'_>) {
+        let mut unseen = taken.dropped;
+        if taken.for_recording {
+            self.recording.records(&taken.records);
+            unseen += u64::try_from(taken.records.count()).unwrap_or(u64::MAX);
+        } else {
+            for (_, record) in taken.records.iter() {
+                self.record(record, road);
+            }
+        }
+        if unseen > 0 {
+            road.account.unseen += unseen;
+            road.tracker.lost(clock::now());
+        }
+    }
+
+    fn record(&mut self, record: &[u8], road: &mut Road<'_>) {
         let mut decoded = decode(record, &self.names);
         if let Some(id) = decoded.as_ref().ok().and_then(Event::cgroup)
             && self.refuses(id, road)

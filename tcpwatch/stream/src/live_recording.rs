@@ -14,6 +14,7 @@ use tcpwatch_kernel::{
     clock,
     probe::{Probes, Tells},
     source::{
+        packed::chunk::RecordingChunk,
         recorder::{Recorder, RecordingTarget},
         recording::{Header, RecordingError},
     },
@@ -46,6 +47,12 @@ impl LiveRecording {
     pub(crate) fn record(&mut self, record: &[u8]) {
         if let Some(recorder) = &mut self.recorder {
             recorder.record(record);
+        }
+    }
+
+    pub(crate) fn records(&mut self, records: &RecordingChunk) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.records(records);
         }
     }
 

@@ -81,7 +81,7 @@ impl<'a> Live<'a> {
         ending: StopSignals,
         (mut probes, ring): (Probes, Ring),
     ) -> Result<Self> {
-        let source = RingSource::new(ring)?;
+        let source = RingSource::new(ring, plan.ring_bytes, plan.record.is_some())?;
         let complaints = Complaints::new(&mut probes)?;
         let header = header(plan, &probes);
         let recording = LiveRecording::begin(plan.record.as_ref(), &header)?;
@@ -168,7 +168,7 @@ impl<'a> Live<'a> {
             biased;
             () = self.ending.asked() => return Ok(false),
             () = until(end) => return Ok(false),
-            waited = self.source.wait() => waited?,
+            waited = self.source.wait(self.road.holds_back()) => waited?,
             () = until(question) => {}
             () = self.waits.answered() => {}
             heard = self.complaints.heard() => heard?,
@@ -193,16 +193,21 @@ impl<'a> Live<'a> {
     /// Ring to order. What may be released then is what is here completely: with a backlog in the ring,
     /// what explains an event of the present may be still in it.
     fn drain(&mut self) -> Result<()> {
-        let begun = clock::now();
         let Self { source, intake, losses, road, .. } = self;
+        if self.stage == RunStage::Ending {
+            source.stop()?;
+        }
         losses.record(&mut road.tracker, &mut intake.recording)?;
-        let before = road.account.received;
-        source.drain(road.holds_back(), |record| intake.take(record, road))?;
-        if self.stage == RunStage::Ending && road.account.received == before {
+        let mut is_empty = true;
+        let complete = source.drain(|taken| {
+            is_empty = false;
+            intake.take(&taken, road);
+        });
+        if self.stage == RunStage::Ending && is_empty {
             self.stage = RunStage::Closing;
         }
         clock::follow(&mut road.shown.clock);
-        let complete = if source.is_behind() { road.newest() } else { begun };
+        let complete = complete.unwrap_or_else(|| road.newest());
         intake.recording.flush();
         self.losses.outdate();
         self.releasing = Some(complete);

@@ -7,6 +7,7 @@ pub mod cgroups;
 pub mod complaints;
 pub mod container_names;
 pub mod containers;
+pub mod drain;
 pub mod foreign;
 mod frame;
 pub mod inquirer;

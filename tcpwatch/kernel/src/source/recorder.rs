@@ -139,6 +139,11 @@ impl Recorder {
         self.chunk.record(record);
     }
 
+    /// Adds records, as they are.
+    pub fn records(&mut self, records: &RecordingChunk) {
+        self.chunk.append(records);
+    }
+
     /// Hands over what was added until now.
     ///
     /// # Errors

@@ -1,136 +1,160 @@
-//! Drains the kernel's ring. Sleeps without a timer while nothing happens, is woken by the first
-//! record, and from then on looks every few milliseconds until it finds the ring empty.
+//! The records of the kernel's ring: a [thread](super::drain) takes them out, and the run takes them from there. Sleeps
+//! without a timer while nothing happens, is woken by the first record, and from then on looks every few milliseconds
+//! until it finds the ring empty.
 
-#![expect(unsafe_code, reason = "registering the ring's descriptor with the runtime is unsafe")]
+use std::{io, os::fd::AsFd as _, sync::Arc, thread::JoinHandle};
 
-use std::{io, time::Duration};
+use aya::maps::MapError;
+use tcpwatch_core::event::KernelTime;
 
-use aya::maps::{Array, MapData, MapError, RingBuf};
-use tokio::{
-    io::{Interest, unix::AsyncFd},
-    time::sleep,
+use super::{
+    drain::{BUSY_PAUSE, QueueRoom, RecordQueue, TakenRecords, drain, take_all},
+    packed::chunk::RecordingChunk,
 };
+use crate::{clock, probe::Ring};
 
-use crate::probe::Ring;
-
-/// Pause between two looks at a busy ring: the most a record waits, and the fewest microseconds
-/// between two wakeups.
-const BUSY_PAUSE: Duration = Duration::from_millis(3);
-/// Pause after the first records that follow a quiet time; as long as records stay held back to be
-/// put in order.
-const FIRST_PAUSE: Duration = Duration::from_millis(1);
-/// Records taken at once before signals and deadlines are looked at again.
+/// Records handed out at once before signals and deadlines are looked at again.
 const BUDGET: usize = 16_384;
-
-/// What the next wait is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Mode {
-    /// The ring is empty and the kernel has been asked to wake us.
-    Asleep,
-    /// Records came after a quiet time.
-    JustWoken,
-    /// Records keep coming.
-    Busy,
-    /// The budget was used up: more is waiting.
-    Behind,
-}
+/// The queue has room for so many times as much as the ring.
+const ROOM: usize = 16;
+/// With a recording for so many times as much again.
+const RECORDED_ROOM: usize = 4;
 
 /// The ring's reading end.
 pub struct RingSource {
-    ring: AsyncFd<RingBuf<MapData>>,
-    reader_sleeps: Array<MapData, u32>,
-    mode: Mode,
+    reader: RingReader,
+    queue: Arc<RecordQueue>,
+    /// More waits in the queue, or did when it was looked at.
+    behind: bool,
+    asleep: bool,
+}
+
+enum RingReader {
+    /// No thread: it is not started yet, or the run is ending.
+    Here(Box<Ring>),
+    Thread(JoinHandle<(Box<Ring>, Result<(), RingError>)>),
+    /// The thread could not be joined.
+    Gone,
 }
 
 /// The ring cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum RingError {
-    /// The runtime refuses the descriptor.
+    /// The kernel refuses to wait, or to start a thread.
     #[error("cannot wait for records of the kernel: {0}")]
     Wait(#[from] io::Error),
     /// The request to be woken cannot be written.
     #[error("cannot ask the kernel to wake the reader: {0}")]
     Request(#[from] MapError),
+    /// The thread panicked.
+    #[error("the thread that reads the kernel's ring has panicked")]
+    Panicked,
 }
 
 impl RingSource {
-    /// Registers the ring with the current tokio runtime.
+    /// Prepares to read a ring of so many bytes. If a recording is made, records may be for that only.
     ///
     /// # Errors
-    /// If the runtime refuses the descriptor.
-    pub fn new(Ring { records, reader_sleeps }: Ring) -> Result<Self, RingError> {
-        // SAFETY: the descriptor belongs to the ring, which the AsyncFd owns from here on and which
-        // keeps it open for as long as it lives.
-        let ring = unsafe { AsyncFd::register_with_interest(records, Interest::READABLE) }
-            .map_err(io::Error::from)?;
-        Ok(Self { ring, reader_sleeps, mode: Mode::Busy })
+    /// If the kernel refuses a descriptor.
+    pub fn new(ring: Ring, bytes: u32, has_recording: bool) -> Result<Self, RingError> {
+        let shown = ROOM.saturating_mul(usize::try_from(bytes).unwrap_or(usize::MAX));
+        let all = if has_recording { RECORDED_ROOM.saturating_mul(shown) } else { shown };
+        let queue = RecordQueue::new(ring.records.as_fd(), QueueRoom { shown, all })?;
+        let reader = RingReader::Here(Box::new(ring));
+        Ok(Self { reader, queue, behind: true, asleep: false })
     }
 
-    /// Waits until it is worth draining again. `held` says that the caller still holds records back.
+    /// Waits until it is worth draining again. `held` says that the caller still holds records back. The thread is
+    /// started by the first call: privileges that are not needed any more are gone then.
     ///
     /// # Errors
-    /// If the runtime or the kernel refuses to wait.
-    pub async fn wait(&mut self) -> Result<(), RingError> {
-        match self.mode {
-            Mode::Behind => tokio::task::yield_now().await,
-            Mode::JustWoken => sleep(FIRST_PAUSE).await,
-            Mode::Busy => sleep(BUSY_PAUSE).await,
-            Mode::Asleep => {
-                self.ring.readable_mut().await?.clear_ready();
+    /// If the thread cannot be started, or has failed.
+    pub async fn wait(&mut self, held: bool) -> Result<(), RingError> {
+        if let RingReader::Here(_) = self.reader {
+            self.start()?;
+        }
+        if self.behind {
+            tokio::task::yield_now().await;
+            return Ok(());
+        }
+        let changed = self.queue.changed.notified();
+        if held && self.asleep {
+            tokio::select! {
+                () = changed => {}
+                () = tokio::time::sleep(BUSY_PAUSE) => {}
             }
+        } else {
+            changed.await;
+        }
+        match &self.reader {
+            RingReader::Thread(thread) if thread.is_finished() => self.stop(),
+            _ => Ok(()),
+        }
+    }
+
+    fn start(&mut self) -> Result<(), RingError> {
+        if let RingReader::Here(mut ring) = std::mem::replace(&mut self.reader, RingReader::Gone) {
+            let queue = Arc::clone(&self.queue);
+            let thread = std::thread::Builder::new().name("ring".to_owned()).spawn(move || {
+                let done = drain(&mut ring, &queue);
+                queue.changed.notify_one();
+                (ring, done)
+            })?;
+            self.reader = RingReader::Thread(thread);
         }
         Ok(())
     }
 
-    /// Hands every record that is there to `take`; returns how many. If there was none and `held`
-    /// is false, asks the kernel for a wakeup, so that the next wait is a sleep.
+    /// Ends the thread. What is in the ring afterwards is taken by [`drain`](Self::drain) itself.
     ///
     /// # Errors
-    /// If the kernel cannot be asked.
-    pub fn drain(&mut self, held: bool, mut take: impl FnMut(&[u8])) -> Result<usize, RingError> {
-        let woken = self.mode == Mode::Asleep;
-        let mut count = self.take_all(&mut take);
-        if count == 0 && !held {
-            self.reader_sleeps.set(0, 1, 0)?;
-            // The kernel side submits a record and then looks at the request; we have written the
-            // request and now look at the ring. The barrier between is the system call's, made
-            // explicit.
-            std::sync::atomic::fence(std::sync::atomic::Ordering::SeqCst);
-            count = self.take_all(&mut take);
-            if count == 0 {
-                self.mode = Mode::Asleep;
-                return Ok(0);
+    /// If it has failed before.
+    pub fn stop(&mut self) -> Result<(), RingError> {
+        match std::mem::replace(&mut self.reader, RingReader::Gone) {
+            RingReader::Thread(thread) => {
+                self.queue.stop();
+                let (ring, done) = thread.join().map_err(|_panic| RingError::Panicked)?;
+                self.reader = RingReader::Here(ring);
+                done
+            }
+            other => {
+                self.reader = other;
+                Ok(())
             }
         }
-        self.mode = match count {
-            BUDGET.. => Mode::Behind,
-            _ if woken => Mode::JustWoken,
-            _ => Mode::Busy,
-        };
-        Ok(count)
     }
 
-    fn take_all(&mut self, take: &mut impl FnMut(&[u8])) -> usize {
-        let ring = self.ring.get_mut();
-        let mut count = 0;
-        while count < BUDGET
-            && let Some(record) = ring.next()
-        {
-            take(&record);
-            count += 1;
+    /// Hands what was taken out of the ring to `take`, in order. Returns the time up to which that is all there is;
+    /// `None` if more waits.
+    pub fn drain(&mut self, mut take: impl FnMut(TakenRecords)) -> Option<KernelTime> {
+        let look = self.queue.take(BUDGET);
+        look.taken.into_iter().for_each(&mut take);
+        (self.behind, self.asleep) = (look.more, look.asleep);
+        if look.more {
+            return None;
         }
-        count
-    }
-
-    /// The last look ended before the ring's end.
-    #[must_use]
-    pub const fn is_behind(&self) -> bool {
-        matches!(self.mode, Mode::Behind)
+        let RingReader::Here(ring) = &mut self.reader else { return look.complete };
+        let begun = clock::now();
+        let mut records = RecordingChunk::default();
+        let is_all = take_all(ring, &mut records);
+        self.behind = !is_all;
+        if !records.is_empty() {
+            take(TakenRecords { records, dropped: 0, for_recording: false });
+        }
+        is_all.then_some(begun)
     }
 
     /// Nothing is left to read and the next wait is a sleep.
     #[must_use]
     pub const fn is_asleep(&self) -> bool {
-        matches!(self.mode, Mode::Asleep)
+        self.asleep
+    }
+}
+
+impl Drop for RingSource {
+    fn drop(&mut self) {
+        if let Err(error) = self.stop() {
+            tracing::warn!("{error}");
+        }
     }
 }

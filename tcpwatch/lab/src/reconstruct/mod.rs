@@ -106,6 +106,8 @@ pub struct RecordedRun<'a> {
     pub sysctls: &'a HashMap<Netns, Sysctls>,
     /// What it is called: its file's name.
     pub name: &'a str,
+    /// Records that were lost.
+    pub lost: u64,
 }
 
 /// The text of a scenario of the connections of these sockets, or of all if none is named.

@@ -95,7 +95,11 @@ impl<'a> Script<'a> {
             sysctls: BTreeMap::new(),
             cut: None,
         };
+        script.note_gaps(recorded.lost);
         for host in Host::ALL {
+            if host == Host::Client && conversations.iter().all(|it| it.listener.is_some()) {
+                continue;
+            }
             let lives = || conversations.iter().flat_map(|it| it.ends());
             let mut lives = lives().filter(|(role, _)| *role == host);
             let known = lives.find_map(|(_, life)| recorded.sysctls.get(&life.netns));
@@ -107,6 +111,25 @@ impl<'a> Script<'a> {
             }
         }
         script
+    }
+
+    /// What the recording does not have although it happened.
+    fn note_gaps(&mut self, lost: u64) {
+        if lost > 0 {
+            self.guess(&format!(
+                "lost records of the recording: {lost}; it is assumed that nothing of these connections was among them"
+            ));
+        }
+        let changes = || {
+            let ends = self.conversations.iter().flat_map(|it| it.ends());
+            ends.flat_map(|(_, life)| &life.changes)
+        };
+        let inferred = changes().filter(|change| change.inferred).count();
+        if inferred > 0 {
+            self.guess(&format!(
+                "changes of state that were not recorded and follow from the others: {inferred}"
+            ));
+        }
     }
 
     fn copy_sysctls(&mut self, host: Host, sysctls: &Sysctls) {

@@ -15,6 +15,10 @@ pub(super) fn file(mut script: Script<'_>, name: &str) -> String {
     _ = writeln!(text, "# Written by tcpwatch {} from {name}.", env!("CARGO_PKG_VERSION"));
     for (number, conversation) in script.conversations.iter().enumerate() {
         let ends = conversation.tuple;
+        if conversation.listener.is_some() {
+            _ = writeln!(text, "# listener: server port {}", ends.remote.port);
+            continue;
+        }
         let (local, remote) = (ends.local, ends.remote);
         _ = writeln!(
             text,

@@ -36,7 +36,8 @@ pub(super) fn families(
     let mut read = ScrapeFamily::gauge(
         LAST_READ,
         "When the network namespace was last read, as Unix time: every 5 s, or after 20 times what a pass through all \
-         of them takes; one whose turn comes more than 2 s after the pass began is read by the next pass.",
+         of them takes; one whose turn comes more than 2 s after the pass began is read by the next pass. Connections \
+         are listed less often, see tcpwatch_ephemeral_ports_timestamp_seconds.",
     );
     for reading in readings.values().filter(|reading| slots.admits(&reading.label)) {
         let label = (NETNS, &*reading.label);

@@ -45,6 +45,8 @@ const DESCRIPTORS: u64 = 3;
 const PERIOD: Duration = Duration::from_secs(10);
 /// or after this many times what it took, if that is more.
 const SHARE: u32 = 50;
+/// Connections are listed again after this many times what listing those of all namespaces takes.
+const LISTING: u32 = 100;
 /// A namespace is held for this long at most after everything else has let go of it, but for what looking for others
 /// takes.
 const HELD: Duration = Duration::from_secs(1);
@@ -132,13 +134,15 @@ impl NamespaceGauges {
         let mut kept: Vec<_> = table.iter_mut().collect();
         let mut last: BTreeMap<_, _> = std::mem::take(&mut self.readings);
         kept.sort_by_key(|(number, _)| last.get(number).map(|reading| reading.at));
+        let listing: Duration = last.values().filter_map(NamespaceReading::listing_took).sum();
         for (number, namespace) in kept {
-            let before = last.remove(&number);
+            let mut before = last.remove(&number);
             if began.elapsed() > BUDGET {
                 self.readings.extend(before.map(|before| (number, before)));
                 continue;
             }
-            match NamespaceReading::of(namespace) {
+            let still_good = before.as_mut().and_then(|it| it.connections_since(listing * LISTING));
+            match NamespaceReading::of(namespace, still_good) {
                 Ok(reading) => self.readings.extend(reading.map(|reading| (number, reading))),
                 Err(error) => {
                     self.readings.extend(before.map(|before| (number, before)));

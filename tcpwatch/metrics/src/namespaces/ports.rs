@@ -12,7 +12,7 @@ use super::{
     NETNS, OTHER,
     destinations::{DestinationUse, OwnerSeen, PortRoute},
     forecast::PortDemand,
-    reading::{NamespaceReading, Reuse, SocketReading},
+    reading::{ConnectionReading, NamespaceReading, Reuse},
 };
 use crate::{
     family::{Label, ScrapeFamily},
@@ -123,7 +123,7 @@ impl PortGauges {
     ) -> Vec<ScrapeFamily> {
         let read: Vec<_> = readings
             .values()
-            .filter_map(|reading| Some((reading, reading.sockets.as_ref()?)))
+            .filter_map(|reading| Some((reading, &reading.sockets.as_ref()?.connections)))
             .filter(|(reading, _)| namespaces.admits(&reading.label))
             .collect();
         self.settle(&read);
@@ -142,26 +142,33 @@ impl PortGauges {
             "Destinations (local address, remote address and port) for which ephemeral ports are in use, by network \
              namespace; counted up to 114688.",
         );
+        let mut listed = ScrapeFamily::gauge(
+            "tcpwatch_ephemeral_ports_timestamp_seconds",
+            "When the connections of the network namespace were listed, from which tcpwatch_time_wait_used and ports in use \
+             are, as Unix time: again after 100 times what listing those of all namespaces takes.",
+        );
         let mut families = PortFamilies::new();
-        for (reading, sockets) in read {
-            let Some(ports) = sockets.ports else { continue };
+        for (reading, connections) in read {
+            let Some(ports) = connections.ports else { continue };
             let netns = [(NETNS, &*reading.label)];
             size.add(&netns, ports.into());
-            busiest.add(&netns, sockets.busiest.first().map_or(0, DestinationUse::ports).into());
-            let count = u64::try_from(sockets.destinations).unwrap_or(u64::MAX);
+            listed.add(&netns, unix(connections.at));
+            busiest
+                .add(&netns, connections.busiest.first().map_or(0, DestinationUse::ports).into());
+            let count = u64::try_from(connections.destinations).unwrap_or(u64::MAX);
             destinations.add(&netns, number(count));
-            self.add_destinations((reading, sockets, ports), &mut families);
+            self.add_destinations((reading, connections, ports), &mut families);
         }
         let PortFamilies { used, out, free } = families;
-        vec![size, busiest, destinations, used, out, free]
+        vec![size, busiest, destinations, used, out, free, listed]
     }
 
     /// Gives series to destinations that use many ports, the busiest ones first.
-    fn settle(&mut self, read: &[(&NamespaceReading, &SocketReading)]) {
+    fn settle(&mut self, read: &[(&NamespaceReading, &ConnectionReading)]) {
         let mut present: BTreeMap<DestinationKey, (u32, u32)> = BTreeMap::new();
-        for (reading, sockets) in read {
-            let many = sockets.ports.unwrap_or_default().div_ceil(SHARE).max(1);
-            for it in &sockets.busiest {
+        for (reading, connections) in read {
+            let many = connections.ports.unwrap_or_default().div_ceil(SHARE).max(1);
+            for it in &connections.busiest {
                 present.insert((Arc::clone(&reading.label), it.route), (it.ports(), many));
             }
         }
@@ -175,18 +182,18 @@ impl PortGauges {
         self.slots.settle(busy.iter().map(|(key, _)| (*key).clone()), exists);
         self.seen.retain(|key, _| self.slots.admits(key));
         let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
-        let owners = read.iter().flat_map(|(_, sockets)| &sockets.busiest);
+        let owners = read.iter().flat_map(|(_, connections)| &connections.busiest);
         let ids = owners.filter_map(|it| match it.owner {
             OwnerSeen::One(id) => Some(id),
             OwnerSeen::Unknown | OwnerSeen::Several => None,
         });
         names.learn(ids, Instant::now());
-        for (reading, sockets) in read {
-            for it in &sockets.busiest {
+        for (reading, connections) in read {
+            for it in &connections.busiest {
                 let key = (Arc::clone(&reading.label), it.route);
                 if self.slots.admits(&key) {
                     let history = self.seen.entry(key).or_default();
-                    history.note(sockets.listed, it.open);
+                    history.note(connections.listed, it.open);
                     history.owner.note(it.owner, &names);
                 }
             }
@@ -204,17 +211,17 @@ impl PortGauges {
 
     fn add_destinations(
         &mut self,
-        (reading, sockets, ports): (&NamespaceReading, &SocketReading, u32),
+        (reading, connections, ports): (&NamespaceReading, &ConnectionReading, u32),
         families: &mut PortFamilies,
     ) {
-        let mut rest = sockets.taken;
-        for it in &sockets.busiest {
+        let mut rest = connections.taken;
+        for it in &connections.busiest {
             let Some(history) = self.seen.get_mut(&(Arc::clone(&reading.label), it.route)) else {
                 continue;
             };
             rest = rest.saturating_sub(it.ports());
             let (local, remote) = it.route;
-            let reusable = match sockets.reuse {
+            let reusable = match connections.reuse {
                 Reuse::Never => false,
                 Reuse::Loopback => local.is_loopback() || remote.address.is_loopback(),
                 Reuse::Always => true,
@@ -228,8 +235,8 @@ impl PortGauges {
             };
             let lasts = demand.lasts();
             let is_out = lasts.is_some_and(|lasts| lasts.is_zero());
-            history.used_up = is_out.then(|| history.used_up.unwrap_or(reading.at));
-            let out = history.used_up.or_else(|| reading.at.checked_add(lasts?));
+            history.used_up = is_out.then(|| history.used_up.unwrap_or(connections.at));
+            let out = history.used_up.or_else(|| connections.at.checked_add(lasts?));
             let (local, remote_address) = (local.to_string(), remote.address.to_string());
             let remote_port = remote.port.to_string();
             let labels = [
@@ -239,7 +246,7 @@ impl PortGauges {
                 ("remote_address", remote_address.as_str()),
                 ("remote_port", remote_port.as_str()),
             ];
-            families.add(&labels, it, reading.at, out);
+            families.add(&labels, it, connections.at, out);
         }
         let names = ["cgroup", "local_address", "remote_address", "remote_port"];
         let others = names.map(|name| (name, OTHER));
@@ -281,9 +288,6 @@ impl PortFamilies {
         at: SystemTime,
         out: Option<SystemTime>,
     ) {
-        let unix = |time: SystemTime| {
-            time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64()
-        };
         let used = [("open", destination.open.into()), ("time_wait", destination.in_time_wait())];
         for (state, count) in used {
             self.used.add(&[labels, &[("state", state)]].concat(), count.into());
@@ -295,6 +299,10 @@ impl PortFamilies {
             self.free.add(labels, unix(next));
         }
     }
+}
+
+fn unix(time: SystemTime) -> f64 {
+    time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }
 
 #[cfg(test)]

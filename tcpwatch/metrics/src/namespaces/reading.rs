@@ -3,7 +3,7 @@
 use std::{
     io,
     sync::Arc,
-    time::{Instant, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use tcpwatch_core::event::{KnownKind, TcpState};
@@ -59,6 +59,12 @@ pub(super) struct NamespaceReading {
 #[derive(Debug)]
 pub(super) struct SocketReading {
     pub(super) listeners: Vec<ListenerReading>,
+    pub(super) connections: ConnectionReading,
+}
+
+/// The numbers that its connections give.
+#[derive(Debug)]
+pub(super) struct ConnectionReading {
     /// Timewait mini-sockets.
     pub(super) waiting: u32,
     /// `tcp_max_tw_buckets`.
@@ -73,8 +79,11 @@ pub(super) struct SocketReading {
     pub(super) destinations: usize,
     /// Ports to all of them.
     pub(super) taken: u32,
-    /// When the list was complete.
+    /// When the list was complete, also as Unix time.
     pub(super) listed: Instant,
+    pub(super) at: SystemTime,
+    /// How long listing them took.
+    pub(super) took: Duration,
 }
 
 /// To which destinations a port in TIME_WAIT can be taken again after a second (`tcp_twsk_unique`,
@@ -102,12 +111,15 @@ impl Reuse {
 }
 
 impl NamespaceReading {
-    /// Reads it now; `None` if it has gone.
-    pub(super) fn of(namespace: &mut KeptNamespace) -> Result<Option<Self>, ReadingError> {
+    /// Reads it now; `None` if it has gone. Connections are not listed if an earlier list is still good.
+    pub(super) fn of(
+        namespace: &mut KeptNamespace,
+        still_good: Option<ConnectionReading>,
+    ) -> Result<Option<Self>, ReadingError> {
         let at = SystemTime::now();
         let Some(netstat) = namespace.netstat()? else { return Ok(None) };
         let counters = counters::values(&netstat);
-        let sockets = SocketReading::of(namespace)?;
+        let sockets = SocketReading::of(namespace, still_good)?;
         Ok(Some(Self {
             label: Arc::clone(&namespace.label),
             name: namespace.name.clone(),
@@ -119,6 +131,19 @@ impl NamespaceReading {
     }
 }
 
+impl NamespaceReading {
+    /// How long listing its connections took.
+    pub(super) fn listing_took(&self) -> Option<Duration> {
+        Some(self.sockets.as_ref()?.connections.took)
+    }
+
+    /// Its connections, if they were listed less than `span` ago; it is without its sockets then.
+    pub(super) fn connections_since(&mut self, span: Duration) -> Option<ConnectionReading> {
+        let is_good = |it: &SocketReading| it.connections.listed.elapsed() < span;
+        self.sockets.take_if(|sockets| is_good(sockets)).map(|sockets| sockets.connections)
+    }
+}
+
 /// What is counted while connections are listed.
 #[derive(Default)]
 struct ConnectionTally {
@@ -127,7 +152,27 @@ struct ConnectionTally {
 }
 
 impl SocketReading {
+    fn of(
+        namespace: &mut KeptNamespace,
+        still_good: Option<ConnectionReading>,
+    ) -> Result<Option<Self>, DumpError> {
+        let Some(surveyor) = namespace.surveyor() else { return Ok(None) };
+        let add = |into: &mut Vec<_>, socket: &Surveyed| into.push(ListenerReading::of(socket));
+        let listeners = surveyor.survey(&[TcpState::Listen], Detail::Drops, add)?;
+        let connections = match still_good {
+            Some(connections) => connections,
+            None => match ConnectionReading::of(namespace)? {
+                Some(connections) => connections,
+                None => return Ok(None),
+            },
+        };
+        Ok(Some(Self { listeners, connections }))
+    }
+}
+
+impl ConnectionReading {
     fn of(namespace: &mut KeptNamespace) -> Result<Option<Self>, DumpError> {
+        let began = Instant::now();
         let sysctl = |name| namespace.sysctl(name);
         let reserved = sysctl("ip_local_reserved_ports").unwrap_or_default();
         let ports =
@@ -136,18 +181,15 @@ impl SocketReading {
         let reuse =
             Reuse::of(sysctl("tcp_tw_reuse").as_deref(), sysctl("tcp_timestamps").as_deref());
         let Some(surveyor) = namespace.surveyor() else { return Ok(None) };
-        let add = |into: &mut Vec<_>, socket: &Surveyed| into.push(ListenerReading::of(socket));
-        let listeners = surveyor.survey(&[TcpState::Listen], Detail::Drops, add)?;
-        let connections =
-            surveyor.survey(&CONNECTED, Detail::Plain, |into: &mut ConnectionTally, socket| {
-                into.waiting += u32::from(socket.kind == KnownKind::TimeWait);
-                if let Some(ports) = &ports {
-                    into.destinations.add(socket, ports);
-                }
-            })?;
-        let ConnectionTally { waiting, destinations } = connections;
+        let add = |into: &mut ConnectionTally, socket: &Surveyed| {
+            into.waiting += u32::from(socket.kind == KnownKind::TimeWait);
+            if let Some(ports) = &ports {
+                into.destinations.add(socket, ports);
+            }
+        };
+        let tally = surveyor.survey(&CONNECTED, Detail::Plain, add)?;
+        let ConnectionTally { waiting, destinations } = tally;
         Ok(Some(Self {
-            listeners,
             waiting,
             most_waiting,
             ports: ports.map(|ports| ports.size()),
@@ -156,6 +198,8 @@ impl SocketReading {
             destinations: destinations.len(),
             busiest: destinations.busiest(),
             listed: Instant::now(),
+            at: SystemTime::now(),
+            took: began.elapsed(),
         }))
     }
 }

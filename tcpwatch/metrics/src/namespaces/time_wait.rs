@@ -21,8 +21,8 @@ pub(super) fn families(
     for reading in readings.values().filter(|reading| slots.admits(&reading.label)) {
         let Some(sockets) = &reading.sockets else { continue };
         let label = [(NETNS, &*reading.label)];
-        used.add(&label, sockets.waiting.into());
-        if let Some(most) = sockets.most_waiting {
+        used.add(&label, sockets.connections.waiting.into());
+        if let Some(most) = sockets.connections.most_waiting {
             limit.add(&label, most.into());
         }
     }

@@ -191,7 +191,7 @@ impl Summary {
     /// Everything that the kernel side tried to send arrived or was counted as lost. A run that the kernel skipped was
     /// never counted as an attempt.
     pub(crate) fn balance(&self) {
-        let in_queues: u64 = ["ring_full", "unreadable", "undecided"]
+        let in_queues: u64 = ["ring_full", "output_slow", "unreadable", "undecided"]
             .iter()
             .filter_map(|cause| self.lost.get(*cause))
             .sum();

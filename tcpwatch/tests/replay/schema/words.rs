@@ -55,7 +55,8 @@ fn the_schema_lists_every_reason() {
 
 #[test]
 fn the_schema_lists_every_cause_of_a_loss() {
-    let causes = all!(Cause: RingFull, Recursion, Unreadable, Undecodable, TableFull, Undecided);
+    let causes =
+        all!(Cause: RingFull, OutputSlow, Recursion, Unreadable, Undecodable, TableFull, Undecided);
     assert_eq!(listed("/$defs/cause/enum"), causes.map(Cause::word));
 }
 

@@ -60,6 +60,24 @@ impl RecordingChunk {
         self.line_span
     }
 
+    /// Number of entries.
+    #[must_use]
+    pub const fn count(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Bytes of memory that it takes, about.
+    #[must_use]
+    pub const fn size(&self) -> usize {
+        self.bytes.len() + size_of::<(EntryKind, u32)>() * self.entries.len()
+    }
+
+    /// Adds all entries of another one, records only.
+    pub fn append(&mut self, records: &Self) {
+        self.bytes.extend_from_slice(&records.bytes);
+        self.entries.extend_from_slice(&records.entries);
+    }
+
     /// It has no entry.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
