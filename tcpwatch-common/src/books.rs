@@ -2,7 +2,7 @@
 //! connections.
 //!
 //! Producers: `tcpwatch-ebpf/src/count/books.rs`, which leaves a mark at each socket that it has counted, and counts an
-//! end only where there is a mark. Consumer: `tcpwatch/kernel/src/probe/books/`. There is a [`Cell`] on every CPU for each
+//! end only where there is a mark. Consumer: `tcpwatch/kernel/src/probe/books/`. There is a [`CgroupCell`] on every CPU for each
 //! cgroup and each kind of program that can interrupt another one; their sum is what counts.
 
 use crate::counts::{BLOCK_WORDS, BLOCKS, Block, WORDS};
@@ -28,7 +28,7 @@ pub const COUNTED: usize = FOUND + PLACES;
 pub const CELL_WORDS: usize = COUNTED + WORDS - BLOCK_WORDS;
 
 /// What programs of one kind have counted of a cgroup on a CPU.
-pub type Cell = [u64; CELL_WORDS];
+pub type CgroupCell = [u64; CELL_WORDS];
 
 /// Cells at most. A cgroup for which there is no room is counted as cgroup 0, as are sockets whose cgroup is not known.
 pub const MAX_CELLS: u32 = 16_384;
@@ -80,10 +80,10 @@ pub const fn counted(word: usize) -> usize {
 /// The mark of a mini-socket that is counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C, align(8))]
-pub struct Mark {
+pub struct MiniMark {
     /// The cell that it is counted in.
     pub cgroup: u32,
-    /// The state that it is counted in, in the lowest byte; above it when that was, see [`Mark::age_ns`].
+    /// The state that it is counted in, in the lowest byte; above it when that was, see [`MiniMark::age_ns`].
     state_at: u32,
 }
 
@@ -92,7 +92,7 @@ const AGE_SHIFT: u32 = 30;
 
 #[expect(clippy::inline_always, reason = "the kernel side has no room for a call")]
 #[expect(clippy::as_conversions, clippy::cast_possible_truncation, reason = "masked numbers")]
-impl Mark {
+impl MiniMark {
     /// Of a mini-socket that enters a state now.
     #[must_use]
     #[inline(always)]
@@ -130,7 +130,7 @@ mod tests {
     fn a_mark_has_its_state_and_its_age_also_when_the_clock_of_marks_turns_over() {
         let second = 1_000_000_000;
         for now in [5 * second, (0x00ff_ffff << AGE_SHIFT) + second / 2] {
-            let mark = Mark::new(77, 6, now);
+            let mark = MiniMark::new(77, 6, now);
             assert_eq!((mark.cgroup, mark.state()), (77, 6));
             let age = mark.age_ns(now + 60 * second);
             assert!(age.abs_diff(60 * second) < 2 * second, "{age}");
@@ -139,8 +139,8 @@ mod tests {
 
     #[test]
     fn a_mark_is_one_word() {
-        let mark = Mark::new(3, 14, 1 << 40);
+        let mark = MiniMark::new(3, 14, 1 << 40);
         let word = u64::from(mark.cgroup) | u64::from(mark.state_at) << 32;
-        assert_eq!(Mark::from_word(word), mark);
+        assert_eq!(MiniMark::from_word(word), mark);
     }
 }

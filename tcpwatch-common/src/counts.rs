@@ -213,7 +213,7 @@ pub struct Pending {
     pub expired: u32,
     /// Local port in the upper half, remote port in the lower: the memory may soon be another mini-socket's.
     pub ports: u32,
-    /// The [`crate::books::Mark`] that it had, as one word; 0 if it was not counted.
+    /// The [`crate::books::MiniMark`] that it had, as one word; 0 if it was not counted.
     pub mark: u64,
 }
 

@@ -14,8 +14,8 @@ use aya_ebpf::{
 use tcpwatch_common::{
     KeptSocket,
     books::{
-        CELL_WORDS, Cell, ENTERED, FOUND, HALF_OPEN, LEFT, MAX_CELLS, MAX_MARKS, MAX_REQUEST_MARKS,
-        Mark, ORPHAN_FIN_WAIT_2, cell_key, counted, place,
+        CELL_WORDS, CgroupCell, ENTERED, FOUND, HALF_OPEN, LEFT, MAX_CELLS, MAX_MARKS,
+        MAX_REQUEST_MARKS, MiniMark, ORPHAN_FIN_WAIT_2, cell_key, counted, place,
     },
     counts::Block,
     state::{CLOSE_WAIT, CLOSED, FIN_WAIT_2, TIME_WAIT},
@@ -32,20 +32,20 @@ const GROWS: usize = BPF_F_NO_PREALLOC as usize;
 
 /// What is counted, by [`cell_key`]. User space makes those of cgroup 0.
 #[btf_map]
-static CELLS: PerCpuHashMap<u64, Cell, { MAX_CELLS as usize }, GROWS> = PerCpuHashMap::new();
+static CELLS: PerCpuHashMap<u64, CgroupCell, { MAX_CELLS as usize }, GROWS> = PerCpuHashMap::new();
 
 /// What a cell is when it is made; a program's stack has no room for it.
 #[btf_map]
-static EMPTY_CELL: Array<Cell, 1> = Array::new();
+static EMPTY_CELL: Array<CgroupCell, 1> = Array::new();
 
 /// Timewait sockets that are counted, by the address of the timer. Entries are there beforehand: memory for each one
 /// would take three times as long as all the rest that is counted of a connection's end.
 #[btf_map]
-static MARKS: HashMap<u64, Mark, { MAX_MARKS as usize }> = HashMap::new();
+static MARKS: HashMap<u64, MiniMark, { MAX_MARKS as usize }> = HashMap::new();
 
 /// The same for half-open connections, so that many timewait sockets do not keep them from being counted.
 #[btf_map]
-static REQUEST_MARKS: HashMap<u64, Mark, { MAX_REQUEST_MARKS as usize }> = HashMap::new();
+static REQUEST_MARKS: HashMap<u64, MiniMark, { MAX_REQUEST_MARKS as usize }> = HashMap::new();
 
 /// The mark of a full socket, beside the time of its state.
 #[derive(Clone, Copy)]
@@ -87,7 +87,7 @@ fn make(key: u64) {
 }
 
 /// The cell of a cgroup for other programs than those on changes of state, made where that is admitted.
-#[inline(never)]
+#[inline(always)]
 fn later_cell(key: u64) -> u64 {
     if CELLS.get_ptr(key & !0xff).is_none() {
         return key & 0xff;
@@ -102,7 +102,7 @@ fn later_cell(key: u64) -> u64 {
 fn add(cgroup: u32, writer: u32, states: u32, word: u32, number: u32) {
     let key = u64::from(cgroup) << 8 | u64::from(writer);
     let cell = CELLS.get_ptr_mut(key).or_else(|| CELLS.get_ptr_mut(later_cell(key)));
-    let Some(cell) = cell.map(<*mut Cell>::cast::<u64>) else { return };
+    let Some(cell) = cell.map(<*mut CgroupCell>::cast::<u64>) else { return };
     let states = opaque(states);
     let (from, to) = (place(states), place(states >> 8));
     if from != 0 {
@@ -194,9 +194,9 @@ fn now() -> u64 {
 /// Marks a mini-socket, over what a missed end has left, or a walk has found before. `false` if there is no room.
 #[inline(always)]
 fn mark<const ROOM: usize>(
-    marks: &HashMap<u64, Mark, ROOM>,
+    marks: &HashMap<u64, MiniMark, ROOM>,
     timer: u64,
-    mark: Mark,
+    mark: MiniMark,
     writer: Block,
 ) -> bool {
     if marks.insert(timer, mark, BPF_NOEXIST).is_ok() {
@@ -214,7 +214,7 @@ fn mark<const ROOM: usize>(
 /// A timewait socket enters a state, and is counted in this cell.
 #[inline(never)]
 pub(super) fn timewait_enters(timer: u64, cgroup: u32, state: u32, writer: Block) {
-    if mark(&MARKS, timer, Mark::new(cgroup, state, now()), writer) {
+    if mark(&MARKS, timer, MiniMark::new(cgroup, state, now()), writer) {
         shift(cgroup, writer, (0, state), NOTHING);
     }
 }
@@ -224,7 +224,7 @@ pub(super) fn timewait_enters(timer: u64, cgroup: u32, state: u32, writer: Block
 pub(super) fn request_enters(timer: u64, cgroup: u32) {
     let cgroup = admitted(cgroup);
     let state = HALF_OPEN.into();
-    if mark(&REQUEST_MARKS, timer, Mark::new(cgroup, state, now()), Block::Mini) {
+    if mark(&REQUEST_MARKS, timer, MiniMark::new(cgroup, state, now()), Block::Mini) {
         shift(cgroup, Block::Mini, (0, state), NOTHING);
     }
 }
@@ -242,14 +242,18 @@ pub(super) fn request_leaves(timer: u64, writer: Block) -> u64 {
 }
 
 #[inline(always)]
-fn leaves<const ROOM: usize>(marks: &HashMap<u64, Mark, ROOM>, timer: u64, writer: Block) -> u64 {
+fn leaves<const ROOM: usize>(
+    marks: &HashMap<u64, MiniMark, ROOM>,
+    timer: u64,
+    writer: Block,
+) -> u64 {
     let Some(mark) = marks.get_ptr(timer) else { return 0 };
     // SAFETY: the lookup returned a live value.
     let taken = unsafe { mark.cast::<u64>().read() };
     if marks.remove(timer).is_err() {
         return 0;
     }
-    let mark = Mark::from_word(taken);
+    let mark = MiniMark::from_word(taken);
     shift(mark.cgroup, writer, (mark.state(), 0), NOTHING);
     taken
 }
@@ -309,9 +313,13 @@ fn found(cgroup: u32, state: u32) {
 /// Nothing locks a mini-socket: it may end at this moment. Its mark is made first; if its timer is then disarmed, the
 /// program on it may have come before the mark, which is to be taken back. Returns whether it has a mark since now.
 #[inline(always)]
-fn meet_mini<const ROOM: usize>(marks: &HashMap<u64, Mark, ROOM>, timer: u64, state: u32) -> bool {
-    let is_new =
-        marks.get_ptr(timer).is_none() && mark(marks, timer, Mark::new(0, state, now()), WALKER);
+fn meet_mini<const ROOM: usize>(
+    marks: &HashMap<u64, MiniMark, ROOM>,
+    timer: u64,
+    state: u32,
+) -> bool {
+    let is_new = marks.get_ptr(timer).is_none()
+        && mark(marks, timer, MiniMark::new(0, state, now()), WALKER);
     if is_new {
         found(0, state);
     }

@@ -8,7 +8,7 @@ use aya_ebpf::{
 };
 use tcpwatch_common::{
     EarlyEnd, MiniClosing, MiniKind, Reason, TimerEvent,
-    books::Mark,
+    books::MiniMark,
     counts::{self, Block, Pending, between, stay, transition},
     mini_clock::{Anew, ClockStep, goes_on, time_wait_began},
     state::{FIN_WAIT_2, LISTEN, SYN_RECV, TIME_WAIT},
@@ -53,7 +53,7 @@ pub(crate) fn event(
     let step = ClockStep::of(kind, event, starts && is_moved(pending, timer, mini));
     match step {
         ClockStep::RunsAnew => {
-            let cgroup = Mark::from_word(pending.mark).cgroup;
+            let cgroup = MiniMark::from_word(pending.mark).cgroup;
             runs_anew(pending, mini.state(), words);
             if is_request {
                 books::request_enters(timer.address(), cgroup);
@@ -162,7 +162,7 @@ fn settle(pending: &mut Pending, mut words: BlockWords) {
         return;
     }
     let reason = pending.settle(&mut words.adder());
-    books::count(Mark::from_word(pending.mark).cgroup, Block::Mini, reason);
+    books::count(MiniMark::from_word(pending.mark).cgroup, Block::Mini, reason);
     if pending.kept != 0 {
         take_out(pending.timer, &mut words);
     }

@@ -6,13 +6,13 @@ use aya::maps::{MapData, MapError, PerCpuArray};
 use tcpwatch_common::{
     Awaiting,
     awaiting::AWAITING_WORDS,
-    books::{CELL_WORDS, COUNTED, Cell, Mark, counted},
+    books::{CELL_WORDS, COUNTED, CgroupCell, MiniMark, counted},
     counts::{BLOCK_WORDS, BLOCKS, MAX_MINIS, PENDING_WORDS, Pending, WORDS},
     mini_clock::DECIDED_WITHIN_NS,
 };
 use tcpwatch_core::event::Netns;
 
-use super::books::{BookCells, Cells};
+use super::books::{BookCells, CgroupCells};
 use crate::clock;
 
 /// How long an event of a timer waits for the next one, which explains it.
@@ -44,7 +44,7 @@ pub struct Counts {
     /// What was returned last.
     told: Counted,
     /// What was counted in cells that have been removed.
-    removed: Box<Cell>,
+    removed: Box<CgroupCell>,
 }
 
 /// What has been counted so far.
@@ -53,7 +53,7 @@ pub struct Counted {
     /// See [`tcpwatch_common::counts`].
     pub words: Box<[u64; WORDS]>,
     /// The same by cgroup, as far as it is counted so, and sockets, see [`tcpwatch_common::books`].
-    pub cells: Cells,
+    pub cells: CgroupCells,
 }
 
 /// Room in the table of mini-sockets: as many as the kernel allows (`tcp_max_tw_buckets`), at most
@@ -72,7 +72,7 @@ impl Counts {
         open: OpenCounts,
         room: u32,
     ) -> Self {
-        let told = Counted { words: Box::new([0; WORDS]), cells: Cells::new() };
+        let told = Counted { words: Box::new([0; WORDS]), cells: CgroupCells::new() };
         Self { blocks, cells, open, room, told, removed: Box::new([0; CELL_WORDS]) }
     }
 
@@ -109,7 +109,7 @@ impl Counts {
                         *sum += number;
                     }
                 });
-                own(Mark::from_word(pending.mark).cgroup, reason);
+                own(MiniMark::from_word(pending.mark).cgroup, reason);
             }
         }
         for words in self.open.1.get(&0, 0)?.iter() {
@@ -142,7 +142,7 @@ impl Counts {
 }
 
 impl Counted {
-    fn raise(&mut self, block: &[u64; BLOCK_WORDS], mut cells: Cells, removed: &Cell) {
+    fn raise(&mut self, block: &[u64; BLOCK_WORDS], mut cells: CgroupCells, removed: &CgroupCell) {
         for (cgroup, cell) in &mut cells {
             if let Some(told) = self.cells.get(cgroup) {
                 let both = cell.iter_mut().zip(told.iter()).skip(COUNTED);
@@ -153,7 +153,7 @@ impl Counted {
         let (shared, own) = self.words.split_at_mut(BLOCK_WORDS);
         shared.iter_mut().zip(block).for_each(|(told, sum)| *told = (*told).max(*sum));
         for (place, word) in (COUNTED..).zip(own) {
-            let of = |cell: &Cell| cell.get(place).copied().unwrap_or_default();
+            let of = |cell: &CgroupCell| cell.get(place).copied().unwrap_or_default();
             *word = of(removed) + self.cells.values().map(|cell| of(cell)).sum::<u64>();
         }
     }

@@ -2,7 +2,7 @@
 
 use tcpwatch_common::counts::{BLOCK_WORDS, CONNECTS, SYNS_SUM};
 
-use super::{UNKNOWN, tally::Tally};
+use super::{UNKNOWN, tally::LabelTally};
 use crate::{
     catalog::{COUNTS, CounterSpec},
     family::ScrapeFamily,
@@ -25,7 +25,7 @@ const MORE: [CounterSpec; 2] = [
     },
 ];
 
-pub(super) fn families(tally: &Tally, covers: &str) -> Vec<ScrapeFamily> {
+pub(super) fn families(tally: &LabelTally, covers: &str) -> Vec<ScrapeFamily> {
     let is_own = |spec: &&CounterSpec| {
         spec.series.iter().flat_map(|(_, words)| *words).all(|word| *word >= BLOCK_WORDS)
     };
@@ -34,7 +34,7 @@ pub(super) fn families(tally: &Tally, covers: &str) -> Vec<ScrapeFamily> {
 }
 
 /// A series with a reason or a kind is there from its first count on; those of [`UNKNOWN`] always are.
-fn family(spec: &CounterSpec, tally: &Tally, covers: &str) -> ScrapeFamily {
+fn family(spec: &CounterSpec, tally: &LabelTally, covers: &str) -> ScrapeFamily {
     let name = spec.name.replacen("tcpwatch_", "tcpwatch_cgroup_", 1);
     let help = format!(
         "{} By the cgroup of the socket: gone are cgroups that had series of their own and exist no longer. {covers}",
@@ -55,7 +55,7 @@ fn family(spec: &CounterSpec, tally: &Tally, covers: &str) -> ScrapeFamily {
     family
 }
 
-fn info(tally: &Tally) -> ScrapeFamily {
+fn info(tally: &LabelTally) -> ScrapeFamily {
     let help = "1 for each cgroup with series of its own: its innermost systemd unit, the id of its container and the uid \
                 of its Kubernetes pod, as its path says; empty where there is none.";
     let mut family = ScrapeFamily::gauge("tcpwatch_cgroup_info", help);

@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context as _, Result};
 use tcpwatch_common::{
     KeptSocket,
-    books::{Mark, place},
+    books::{MiniMark, place},
 };
 use tcpwatch_core::loss::Cause;
 use tcpwatch_kernel::{
@@ -22,11 +22,11 @@ use tcpwatch_kernel::{
 };
 
 use super::{
-    Shared,
+    CountedState,
     aged::Aged,
     drift,
     ledger::BookWalk,
-    rows::{self, Rows},
+    rows::{self, PlaceRows},
 };
 use crate::background::{Chore, SHARE};
 
@@ -50,13 +50,13 @@ const MINI_AT_MOST: Duration = Duration::from_mins(3);
 
 /// What the chores are about.
 pub(super) struct SocketChores {
-    shared: Arc<Mutex<Shared>>,
+    shared: Arc<Mutex<CountedState>>,
 }
 
 impl SocketChores {
     /// All of them.
     pub(super) fn of(
-        shared: &Arc<Mutex<Shared>>,
+        shared: &Arc<Mutex<CountedState>>,
         books: Books,
         scope: SnapshotScope,
         losses: Arc<Losses>,
@@ -85,8 +85,8 @@ impl SocketChores {
     }
 
     fn forget_gone(&self) -> Result<()> {
-        let mut shared = Shared::lock(&self.shared);
-        let Shared { tally, ledger } = &mut *shared;
+        let mut shared = CountedState::lock(&self.shared);
+        let CountedState { tally, ledger } = &mut *shared;
         let is_empty = |cgroup: u32, cell: &_| ledger.is_empty(cgroup, cell);
         for cgroup in tally.forget_gone(is_empty, Instant::now())? {
             ledger.forget(cgroup);
@@ -137,7 +137,7 @@ impl Walks {
             walked: reach.namespaces.len(),
             skipped: reach.skipped.len(),
         });
-        let mut shared = Shared::lock(&self.of.shared);
+        let mut shared = CountedState::lock(&self.of.shared);
         let cells = shared.tally.cells()?;
         shared.ledger.walked(walk, &cells);
         drop(shared);
@@ -147,13 +147,13 @@ impl Walks {
     /// Takes away mini-sockets whose ends were missed.
     fn sweep(&mut self) -> Result<()> {
         let limit = u64::try_from(MINI_AT_MOST.as_nanos()).unwrap_or(u64::MAX);
-        let stale: Vec<Mark> =
+        let stale: Vec<MiniMark> =
             self.marks.sweep(limit).context("cannot read the marks of mini-sockets")?;
-        let mut surplus = Rows::new();
+        let mut surplus = PlaceRows::new();
         for mark in stale {
             rows::add(&mut surplus, mark.cgroup, place(mark.state()), 1);
         }
-        Shared::lock(&self.of.shared).ledger.correct(&surplus);
+        CountedState::lock(&self.of.shared).ledger.correct(&surplus);
         Ok(())
     }
 
@@ -169,7 +169,7 @@ struct Lists {
     of: SocketChores,
     kept: KeptSockets,
     /// What the list before did not agree on.
-    suspect: Option<Rows>,
+    suspect: Option<PlaceRows>,
 }
 
 impl Lists {
@@ -182,9 +182,9 @@ impl Lists {
     }
 
     fn compare(&mut self, began: Instant) -> Result<()> {
-        let before = Shared::lock(&self.of.shared).tally.cells()?;
+        let before = CountedState::lock(&self.of.shared).tally.cells()?;
         let mut aged = Aged::new(clock::now().0, self.kept.held_only.is_some());
-        let (mut listed, mut met) = (Rows::new(), HashSet::new());
+        let (mut listed, mut met) = (PlaceRows::new(), HashSet::new());
         let each = |socket: KeptSocket| {
             if met.insert(socket.cookie) {
                 aged.add(&socket);
@@ -193,7 +193,7 @@ impl Lists {
         };
         self.kept.list(each).context("cannot list the sockets that are counted")?;
         aged.is_complete_after(began.elapsed());
-        let mut shared = Shared::lock(&self.of.shared);
+        let mut shared = CountedState::lock(&self.of.shared);
         if self.kept.held_only.is_some() {
             shared.ledger.listed(aged);
             return Ok(());

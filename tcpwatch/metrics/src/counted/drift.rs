@@ -1,9 +1,9 @@
 //! Where the books disagree with the full sockets that are there.
 
-use tcpwatch_kernel::probe::books::{Cells, left_and_entered};
+use tcpwatch_kernel::probe::books::{CgroupCells, left_and_entered};
 
 use super::{
-    rows::{self, Rows},
+    rows::{self, PlaceRows},
     states::is_mini,
 };
 
@@ -11,20 +11,20 @@ use super::{
 /// cells are those from before and after the list was made, `corrections` what was added to them already. Sockets that
 /// come and go meanwhile are no drift.
 pub(super) fn surplus(
-    (before, after): (&Cells, &Cells),
-    listed: &Rows,
-    corrections: &Rows,
-) -> Rows {
-    let of = |rows: &Rows, cgroup: u32, place: usize| {
+    (before, after): (&CgroupCells, &CgroupCells),
+    listed: &PlaceRows,
+    corrections: &PlaceRows,
+) -> PlaceRows {
+    let of = |rows: &PlaceRows, cgroup: u32, place: usize| {
         rows.get(&cgroup).and_then(|row| row.get(place)).copied().unwrap_or_default()
     };
     let (now, passed) = (rows::of(after), |cgroup: &u32, place| {
-        let at = |cells: &Cells| cells.get(cgroup).map(|cell| left_and_entered(cell, place));
+        let at = |cells: &CgroupCells| cells.get(cgroup).map(|cell| left_and_entered(cell, place));
         let (first, last) = (at(before).unwrap_or_default(), at(after).unwrap_or_default());
         let number = |last: u64, first: u64| i64::try_from(last.saturating_sub(first)).unwrap_or(0);
         (number(last.0, first.0), number(last.1, first.1))
     });
-    let mut surplus = Rows::new();
+    let mut surplus = PlaceRows::new();
     for (cgroup, row) in &now {
         for (place, count) in row.iter().enumerate().skip(1).filter(|(place, _)| !is_mini(*place)) {
             let (left, entered) = passed(cgroup, place);
@@ -42,8 +42,8 @@ pub(super) fn surplus(
 }
 
 /// What two lists agree on.
-pub(super) fn agreed(first: &Rows, second: &Rows) -> Rows {
-    let mut both = Rows::new();
+pub(super) fn agreed(first: &PlaceRows, second: &PlaceRows) -> PlaceRows {
+    let mut both = PlaceRows::new();
     for (cgroup, row) in first {
         let again = second.get(cgroup).copied().unwrap_or_default();
         for (place, (one, other)) in row.iter().zip(again).enumerate() {
@@ -62,20 +62,20 @@ mod tests {
 
     use super::*;
 
-    fn cells(entered: u64, left: u64) -> Cells {
+    fn cells(entered: u64, left: u64) -> CgroupCells {
         let mut cell = Box::new([0; CELL_WORDS]);
         cell[ENTERED + 1] = entered;
         cell[LEFT + 1] = left;
-        Cells::from([(7, cell)])
+        CgroupCells::from([(7, cell)])
     }
 
-    fn rows_of(number: i64) -> Rows {
-        let mut rows = Rows::new();
+    fn rows_of(number: i64) -> PlaceRows {
+        let mut rows = PlaceRows::new();
         rows::add(&mut rows, 7, 1, number);
         rows
     }
 
-    fn apart(before: &Cells, after: &Cells, listed: i64, corrected: i64) -> i64 {
+    fn apart(before: &CgroupCells, after: &CgroupCells, listed: i64, corrected: i64) -> i64 {
         let rows = surplus((before, after), &rows_of(listed), &rows_of(corrected));
         rows.get(&7).map_or(0, |row| row[1])
     }

@@ -7,15 +7,15 @@ use std::{
 };
 
 use anyhow::Result;
-use tcpwatch_common::books::{Cell, FOUND, HALF_OPEN, MAX_REQUEST_MARKS, PLACES};
-use tcpwatch_kernel::probe::books::{CELLS_ROOM, Cells};
+use tcpwatch_common::books::{CgroupCell, FOUND, HALF_OPEN, MAX_REQUEST_MARKS, PLACES};
+use tcpwatch_kernel::probe::books::{CELLS_ROOM, CgroupCells};
 
 use super::{
     aged::{Aged, unix},
     labels::CgroupLabels,
-    rows::{self, Row, Rows},
+    rows::{self, PlaceRow, PlaceRows},
     states::{LABELS, is_mini},
-    tally::Tally,
+    tally::LabelTally,
 };
 use crate::{family::ScrapeFamily, kernel::number};
 
@@ -32,7 +32,7 @@ pub(super) struct BookWalk {
 #[derive(Debug)]
 pub(super) struct Ledger {
     /// Is to be added to what the cells say.
-    corrections: Rows,
+    corrections: PlaceRows,
     /// Sockets that the first walk has found: from before the start.
     first: Option<u64>,
     missing: u64,
@@ -46,7 +46,7 @@ impl Ledger {
     /// With room for so many marks of mini-sockets.
     pub(super) const fn new(marks_room: u32) -> Self {
         Self {
-            corrections: Rows::new(),
+            corrections: PlaceRows::new(),
             first: None,
             missing: 0,
             surplus: 0,
@@ -56,12 +56,12 @@ impl Ledger {
         }
     }
 
-    pub(super) const fn corrections(&self) -> &Rows {
+    pub(super) const fn corrections(&self) -> &PlaceRows {
         &self.corrections
     }
 
     /// A walk was made, or failed. What later ones find was missing in the books.
-    pub(super) fn walked(&mut self, walk: Option<BookWalk>, cells: &Cells) {
+    pub(super) fn walked(&mut self, walk: Option<BookWalk>, cells: &CgroupCells) {
         let found = found(cells);
         let before = *self.first.get_or_insert(found);
         self.missing += found.saturating_sub(before);
@@ -75,7 +75,7 @@ impl Ledger {
     }
 
     /// Takes surplus sockets away, and adds those that are missing.
-    pub(super) fn correct(&mut self, surplus: &Rows) {
+    pub(super) fn correct(&mut self, surplus: &PlaceRows) {
         for (cgroup, row) in surplus {
             for (place, number) in row.iter().enumerate().filter(|(_, number)| **number != 0) {
                 rows::add(&mut self.corrections, *cgroup, place, -number);
@@ -86,7 +86,7 @@ impl Ledger {
     }
 
     /// Has a cgroup no sockets?
-    pub(super) fn is_empty(&self, cgroup: u32, cell: &Cell) -> bool {
+    pub(super) fn is_empty(&self, cgroup: u32, cell: &CgroupCell) -> bool {
         let corrected = self.corrections.get(&cgroup).copied().unwrap_or_default();
         let counted = |place| tcpwatch_kernel::probe::books::sockets(cell, place);
         corrected.iter().enumerate().skip(1).all(|(place, more)| counted(place) + more == 0)
@@ -100,7 +100,7 @@ impl Ledger {
     /// Adds the metrics about sockets, as soon as those from before the start have been found.
     pub(super) fn collect(
         &self,
-        tally: &Tally,
+        tally: &LabelTally,
         covers: &str,
         families: &mut Vec<ScrapeFamily>,
     ) -> Result<()> {
@@ -121,7 +121,7 @@ impl Ledger {
         Ok(())
     }
 
-    fn tables(&self, sockets: &Rows) -> [ScrapeFamily; 2] {
+    fn tables(&self, sockets: &PlaceRows) -> [ScrapeFamily; 2] {
         let half_open = usize::from(HALF_OPEN);
         let sum = |of: fn(usize, usize) -> bool| -> i64 {
             let rows = sockets.values().flat_map(|row| row.iter().enumerate());
@@ -157,12 +157,12 @@ impl Ledger {
 }
 
 /// Sockets that walks have counted.
-fn found(cells: &Cells) -> u64 {
-    let of = |cell: &Cell| cell.iter().skip(FOUND + 1).take(PLACES - 1).sum::<u64>();
+fn found(cells: &CgroupCells) -> u64 {
+    let of = |cell: &CgroupCell| cell.iter().skip(FOUND + 1).take(PLACES - 1).sum::<u64>();
     cells.values().map(|cell| of(cell)).sum()
 }
 
-fn by_state(sockets: &Rows, covers: &str) -> ScrapeFamily {
+fn by_state(sockets: &PlaceRows, covers: &str) -> ScrapeFamily {
     let mut family = ScrapeFamily::gauge(
         "tcpwatch_sockets",
         &format!(
@@ -179,7 +179,7 @@ fn by_state(sockets: &Rows, covers: &str) -> ScrapeFamily {
     family
 }
 
-fn by_cgroup(sockets: &Rows, labels: &CgroupLabels, covers: &str) -> ScrapeFamily {
+fn by_cgroup(sockets: &PlaceRows, labels: &CgroupLabels, covers: &str) -> ScrapeFamily {
     let mut family = ScrapeFamily::gauge(
         "tcpwatch_cgroup_sockets",
         &format!(
@@ -189,7 +189,7 @@ fn by_cgroup(sockets: &Rows, labels: &CgroupLabels, covers: &str) -> ScrapeFamil
              from before the start. {covers}"
         ),
     );
-    let mut rows: BTreeMap<&Arc<str>, Row> =
+    let mut rows: BTreeMap<&Arc<str>, PlaceRow> =
         labels.all().map(|label| (label, [0; PLACES])).collect();
     for (cgroup, row) in sockets {
         let sums = rows.entry(labels.label(*cgroup)).or_default();

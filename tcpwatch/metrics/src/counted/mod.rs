@@ -23,7 +23,7 @@ use tcpwatch_kernel::{
     source::{cgroups::CgroupNames, snapshot::SnapshotScope},
 };
 
-use self::{chores::SocketChores, labels::CgroupLabels, ledger::Ledger, tally::Tally};
+use self::{chores::SocketChores, labels::CgroupLabels, ledger::Ledger, tally::LabelTally};
 use crate::{
     background::Chore, collector::Collector, family::ScrapeFamily, gauges::slots::Overflow, kernel,
 };
@@ -33,13 +33,13 @@ const UNKNOWN: &str = "unknown";
 
 /// What is counted of all network namespaces, or of one.
 pub struct CountedSockets {
-    shared: Arc<Mutex<Shared>>,
+    shared: Arc<Mutex<CountedState>>,
     netns: Option<Netns>,
 }
 
 /// What scrapes and chores share.
-struct Shared {
-    tally: Tally,
+struct CountedState {
+    tally: LabelTally,
     ledger: Ledger,
 }
 
@@ -65,15 +65,17 @@ impl CountedSockets {
     ) -> (Self, Vec<Chore>) {
         let scope = netns.map_or(SnapshotScope::Every, SnapshotScope::Only);
         let labels = CgroupLabels::new(series);
-        let shared =
-            Shared { tally: Tally::new(counts, labels), ledger: Ledger::new(books.marks.room) };
+        let shared = CountedState {
+            tally: LabelTally::new(counts, labels),
+            ledger: Ledger::new(books.marks.room),
+        };
         let shared = Arc::new(Mutex::new(shared));
         let chores = SocketChores::of(&shared, books, scope, losses);
         (Self { shared, netns }, chores)
     }
 }
 
-impl Shared {
+impl CountedState {
     fn lock(of: &Mutex<Self>) -> MutexGuard<'_, Self> {
         of.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -85,8 +87,8 @@ impl Collector for CountedSockets {
     }
 
     fn collect(&mut self, families: &mut Vec<ScrapeFamily>) -> Result<()> {
-        let mut shared = Shared::lock(&self.shared);
-        let Shared { tally, ledger } = &mut *shared;
+        let mut shared = CountedState::lock(&self.shared);
+        let CountedState { tally, ledger } = &mut *shared;
         tally.update(Instant::now())?;
         let covers = kernel::covers(self.netns);
         families.extend(kernel::families(tally.counted(), tally.room(), &covers));

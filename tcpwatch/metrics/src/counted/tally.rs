@@ -9,12 +9,12 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use tcpwatch_common::{
-    books::{COUNTED, Cell, PLACES},
+    books::{COUNTED, CgroupCell, PLACES},
     counts::{ACCEPTS, BLOCK_WORDS, CONNECTS, WORDS},
 };
 use tcpwatch_kernel::probe::{
     Counts,
-    books::{Cells, sockets},
+    books::{CgroupCells, sockets},
     counts::Counted,
 };
 
@@ -30,7 +30,7 @@ type OwnCounts = [u64; OWN_WORDS];
 const GONE: &str = "gone";
 
 /// What is counted, by label.
-pub(super) struct Tally {
+pub(super) struct LabelTally {
     counts: Counts,
     labels: CgroupLabels,
     /// What each cgroup had counted when it was read last.
@@ -38,7 +38,7 @@ pub(super) struct Tally {
     series: BTreeMap<Arc<str>, Box<OwnCounts>>,
 }
 
-impl Tally {
+impl LabelTally {
     pub(super) fn new(counts: Counts, labels: CgroupLabels) -> Self {
         Self { counts, labels, seen: HashMap::new(), series: BTreeMap::new() }
     }
@@ -86,7 +86,7 @@ impl Tally {
     }
 
     /// The cells as they are now.
-    pub(super) fn cells(&mut self) -> Result<Cells> {
+    pub(super) fn cells(&mut self) -> Result<CgroupCells> {
         let counted = self.counts.read().context("cannot read the kernel side's books")?;
         Ok(counted.cells.clone())
     }
@@ -114,7 +114,7 @@ impl Tally {
     /// Makes room for other cgroups: those that exist no longer and have no sockets, as `is_empty` says, are forgotten.
     pub(super) fn forget_gone(
         &mut self,
-        is_empty: impl Fn(u32, &Cell) -> bool,
+        is_empty: impl Fn(u32, &CgroupCell) -> bool,
         now: Instant,
     ) -> Result<Vec<u32>> {
         self.labels.look(now);
@@ -136,7 +136,7 @@ fn add(series: &mut BTreeMap<Arc<str>, Box<OwnCounts>>, label: &Arc<str>, more: 
 }
 
 /// All sockets of a cell.
-fn present(cell: &Cell) -> i64 {
+fn present(cell: &CgroupCell) -> i64 {
     (1..PLACES).map(|place| sockets(cell, place)).sum()
 }
 

@@ -5,22 +5,22 @@ use std::{collections::BTreeMap, io::ErrorKind};
 use aya::maps::{MapData, MapError, PerCpuHashMap, PerCpuValues};
 use aya::util::nr_cpus;
 use tcpwatch_common::books::{
-    CELL_WORDS, Cell, ENTERED, FOUND, LEFT, MAX_CELLS, cell_keys, cgroup_of,
+    CELL_WORDS, CgroupCell, ENTERED, FOUND, LEFT, MAX_CELLS, cell_keys, cgroup_of,
 };
 
 /// Cells by the number of the cgroup; 0 is that of sockets without a known one.
-pub type Cells = BTreeMap<u32, Box<Cell>>;
+pub type CgroupCells = BTreeMap<u32, Box<CgroupCell>>;
 
 /// Cells that there is room for: two to four for each cgroup.
 pub const CELLS_ROOM: u32 = MAX_CELLS;
 
 /// The cells.
-pub struct BookCells(PerCpuHashMap<MapData, u64, Cell>);
+pub struct BookCells(PerCpuHashMap<MapData, u64, CgroupCell>);
 
 impl BookCells {
     /// Makes the cells that always exist.
     pub(in crate::probe) fn new(
-        mut map: PerCpuHashMap<MapData, u64, Cell>,
+        mut map: PerCpuHashMap<MapData, u64, CgroupCell>,
     ) -> Result<Self, MapError> {
         let cpus = nr_cpus().map_err(|(_, error)| MapError::IoError(error))?;
         for key in cell_keys(0) {
@@ -33,8 +33,8 @@ impl BookCells {
     ///
     /// # Errors
     /// If the map cannot be read.
-    pub(in crate::probe) fn read(&self) -> Result<Cells, MapError> {
-        let mut cells = Cells::new();
+    pub(in crate::probe) fn read(&self) -> Result<CgroupCells, MapError> {
+        let mut cells = CgroupCells::new();
         for cell in &self.0 {
             let (key, of_cpus) = cell?;
             let sums = cells.entry(cgroup_of(key)).or_insert_with(|| Box::new([0; CELL_WORDS]));
@@ -61,14 +61,14 @@ impl BookCells {
 /// Sockets that are in a place now; less than none for a moment, while the cells of several CPUs are read one after the
 /// other.
 #[must_use]
-pub fn sockets(cell: &Cell, place: usize) -> i64 {
+pub fn sockets(cell: &CgroupCell, place: usize) -> i64 {
     let of = |first: usize| cell.get(first + place).copied().unwrap_or_default();
     (of(ENTERED) + of(FOUND)).wrapping_sub(of(LEFT)).cast_signed()
 }
 
 /// Sockets that have left a place, and those that have entered it or were found in it.
 #[must_use]
-pub fn left_and_entered(cell: &Cell, place: usize) -> (u64, u64) {
+pub fn left_and_entered(cell: &CgroupCell, place: usize) -> (u64, u64) {
     let of = |first: usize| cell.get(first + place).copied().unwrap_or_default();
     (of(LEFT), of(ENTERED) + of(FOUND))
 }

@@ -14,11 +14,11 @@ use aya::{
     Ebpf,
     maps::{HashMap, MapData, MapError},
 };
-use tcpwatch_common::books::{MAX_MARKS, Mark};
+use tcpwatch_common::books::{MAX_MARKS, MiniMark};
 
 use crate::clock;
 
-pub use cells::{BookCells, CELLS_ROOM, Cells, left_and_entered, sockets};
+pub use cells::{BookCells, CELLS_ROOM, CgroupCells, left_and_entered, sockets};
 pub(super) use kept::LISTERS;
 pub use kept::{KeptSockets, ListError};
 pub(super) use walk::load;
@@ -72,14 +72,14 @@ impl Marks {
     ///
     /// # Errors
     /// If the map cannot be read.
-    pub fn sweep(&mut self, longer_than_ns: u64) -> Result<Vec<Mark>, MapError> {
+    pub fn sweep(&mut self, longer_than_ns: u64) -> Result<Vec<MiniMark>, MapError> {
         let now = clock::now().0;
         let mut swept = Vec::new();
         for map in &mut self.maps {
             let mut stale = Vec::new();
             for entry in &*map {
                 let (timer, mark) = entry?;
-                let mark = Mark::from_word(mark);
+                let mark = MiniMark::from_word(mark);
                 if mark.age_ns(now) > longer_than_ns {
                     stale.push((timer, mark));
                 }
