@@ -28,10 +28,12 @@ pub struct Awaiting {
     end: u32,
     /// The [`ResetWay`] of a reset that was seen; 0 for none.
     reset: u32,
+    /// The cgroup that it is counted for.
+    cgroup: u64,
 }
 
 /// 64-bit words of [`Awaiting`].
-pub const AWAITING_WORDS: usize = 3;
+pub const AWAITING_WORDS: usize = 4;
 const _: () = assert!(size_of::<Awaiting>() == 8 * AWAITING_WORDS, "no padding");
 
 #[expect(clippy::as_conversions, reason = "fieldless enums with explicit numbers")]
@@ -47,11 +49,20 @@ pub const fn may_be_own_reset(state: u8) -> bool {
     matches!(state, FIN_WAIT_1 | FIN_WAIT_2 | CLOSING | LAST_ACK)
 }
 
+/// The socket that something is seen of.
+#[derive(Clone, Copy, Debug)]
+pub struct AwaitedSocket {
+    /// Its address.
+    pub at: u64,
+    /// The cgroup that it is counted for.
+    pub cgroup: u32,
+}
+
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "the kernel side has no room for a call")]
 #[expect(clippy::as_conversions, reason = "small to large")]
-fn count(reason: Reason, add: &mut impl FnMut(usize, u64)) {
-    add(ENDS + reason as usize % Reason::ROOM, 1);
+fn count(cgroup: u32, reason: Reason, add: &mut impl FnMut(u32, usize)) {
+    add(cgroup, ENDS + reason as usize % Reason::ROOM);
 }
 
 #[expect(clippy::inline_always, reason = "the kernel side has no room for a call")]
@@ -63,8 +74,14 @@ impl Awaiting {
         clippy::cast_possible_truncation,
         reason = "halves of a word, in the order of a little-endian machine"
     )]
-    pub const fn from_words([sock, at_ns, end_reset]: [u64; AWAITING_WORDS]) -> Self {
-        Self { sock, at_ns, end: end_reset as u32, reset: (end_reset >> 32) as u32 }
+    pub const fn from_words([sock, at_ns, end_reset, cgroup]: [u64; AWAITING_WORDS]) -> Self {
+        Self { sock, at_ns, end: end_reset as u32, reset: (end_reset >> 32) as u32, cgroup }
+    }
+
+    #[inline(always)]
+    #[expect(clippy::as_conversions, reason = "small to large, and From is not const")]
+    const fn of(sock: AwaitedSocket, at_ns: u64, end: u32, reset: u32) -> Self {
+        Self { sock: sock.at, at_ns, end, reset, cgroup: sock.cgroup as u64 }
     }
 
     #[inline(always)]
@@ -72,26 +89,31 @@ impl Awaiting {
         self.sock == sock && now_ns.saturating_sub(self.at_ns) <= WITHIN_NS
     }
 
-    /// Counts what it was, now that no reset was sent, through `add(word, number)`.
+    /// Counts one of what it was, now that no reset was sent, through `add(cgroup, word)`.
     #[inline(always)]
-    #[expect(clippy::as_conversions, reason = "masked, and small to large")]
-    pub fn settle(&self, add: &mut impl FnMut(usize, u64)) {
+    #[expect(
+        clippy::as_conversions,
+        clippy::cast_possible_truncation,
+        reason = "masked, and a number of 32 bits"
+    )]
+    pub fn settle(&self, add: &mut impl FnMut(u32, usize)) {
         if self.sock == 0 {
             return;
         }
+        let cgroup = self.cgroup as u32;
         if self.reset == RECEIVED {
-            add(RESETS_RECEIVED, 1);
+            add(cgroup, RESETS_RECEIVED);
         }
         if self.end != OPEN {
-            add(ENDS + (self.end - 1) as usize % Reason::ROOM, 1);
+            add(cgroup, ENDS + (self.end - 1) as usize % Reason::ROOM);
         }
     }
 
     /// A reset is accepted in a state of which [`may_be_own_reset`] is true.
     #[inline(always)]
-    pub fn received(&mut self, sock: u64, now_ns: u64, add: &mut impl FnMut(usize, u64)) {
+    pub fn received(&mut self, sock: AwaitedSocket, now_ns: u64, add: &mut impl FnMut(u32, usize)) {
         self.settle(add);
-        *self = Self { sock, at_ns: now_ns, end: OPEN, reset: RECEIVED };
+        *self = Self::of(sock, now_ns, OPEN, RECEIVED);
     }
 
     /// The socket enters CLOSED; [`Closing::reset`] is filled in here.
@@ -99,17 +121,17 @@ impl Awaiting {
     #[expect(clippy::as_conversions, reason = "a fieldless enum with explicit numbers")]
     pub fn closed(
         &mut self,
-        sock: u64,
+        sock: AwaitedSocket,
         now_ns: u64,
         closing: Closing,
-        add: &mut impl FnMut(usize, u64),
+        add: &mut impl FnMut(u32, usize),
     ) {
-        if self.sock == sock && self.end != OPEN {
+        if self.sock == sock.at && self.end != OPEN {
             // That one has ended, and its memory is another socket's by now.
             self.settle(add);
             self.sock = 0;
         }
-        let is_about = self.is_about(sock, now_ns);
+        let is_about = self.is_about(sock.at, now_ns);
         let reset = match self.reset {
             RECEIVED if is_about => Some(ResetWay::Received),
             SENT if is_about => Some(ResetWay::Sent),
@@ -121,9 +143,9 @@ impl Awaiting {
             self.end = reason as u32 + 1;
         } else if closing.awaits_reset() {
             self.settle(add);
-            *self = Self { sock, at_ns: now_ns, end: reason as u32 + 1, reset: 0 };
+            *self = Self::of(sock, now_ns, reason as u32 + 1, 0);
         } else {
-            count(reason, add);
+            count(sock.cgroup, reason, add);
             if is_about {
                 self.sock = 0;
             }
@@ -132,13 +154,19 @@ impl Awaiting {
 
     /// The socket sends a reset in this state.
     #[inline(always)]
-    pub fn sent(&mut self, sock: u64, now_ns: u64, state: u8, add: &mut impl FnMut(usize, u64)) {
-        if state == CLOSED && self.is_about(sock, now_ns) && self.end != OPEN {
-            count(Reason::ResetSent, add);
+    pub fn sent(
+        &mut self,
+        sock: AwaitedSocket,
+        now_ns: u64,
+        state: u8,
+        add: &mut impl FnMut(u32, usize),
+    ) {
+        if state == CLOSED && self.is_about(sock.at, now_ns) && self.end != OPEN {
+            count(sock.cgroup, Reason::ResetSent, add);
             self.sock = 0;
         } else if may_be_own_reset(state) {
             self.settle(add);
-            *self = Self { sock, at_ns: now_ns, end: OPEN, reset: SENT };
+            *self = Self::of(sock, now_ns, OPEN, SENT);
         }
     }
 }
@@ -172,7 +200,8 @@ mod tests {
         state_change::FLAG_DEAD,
     };
 
-    const SOCK: u64 = 0xffff_8880_0000_1000;
+    const SOCK: AwaitedSocket = AwaitedSocket { at: 0xffff_8880_0000_1000, cgroup: 7 };
+    const OTHER: AwaitedSocket = AwaitedSocket { at: SOCK.at + 8, cgroup: 7 };
     const ECONNRESET: u16 = 104;
 
     #[derive(Clone, Copy)]
@@ -189,13 +218,13 @@ mod tests {
     fn counted(steps: &[AwaitStep]) -> (Vec<(Reason, u64)>, u64) {
         let mut words = [0; WORDS];
         let mut awaiting = Awaiting::default();
-        let mut add = |word: usize, number: u64| words[word] += number;
+        let mut add = |cgroup: u32, word: usize| words[word] += u64::from(cgroup == 7);
         for (now, step) in (1..).zip(steps) {
             match *step {
                 AwaitStep::Received => awaiting.received(SOCK, now, &mut add),
                 AwaitStep::Closed(closing) => awaiting.closed(SOCK, now, closing, &mut add),
                 AwaitStep::Sent(state) => awaiting.sent(SOCK, now, state, &mut add),
-                AwaitStep::Other => awaiting.closed(SOCK + 8, now, ORPHAN, &mut add),
+                AwaitStep::Other => awaiting.closed(OTHER, now, ORPHAN, &mut add),
             }
         }
         awaiting.settle(&mut add);
@@ -246,7 +275,7 @@ mod tests {
     fn what_is_long_ago_was_another_socket() {
         let mut words = [0; WORDS];
         let mut awaiting = Awaiting::default();
-        let mut add = |word: usize, number: u64| words[word] += number;
+        let mut add = |cgroup: u32, word: usize| words[word] += u64::from(cgroup == 7);
         awaiting.closed(SOCK, 1, ORPHAN, &mut add);
         awaiting.sent(SOCK, 2 + WITHIN_NS, CLOSED, &mut add);
         awaiting.settle(&mut add);

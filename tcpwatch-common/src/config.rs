@@ -197,10 +197,12 @@ pub const TOTALS_FIELDS: [KernelField; 9] = [
 ];
 
 /// Fields that counting needs besides.
-pub const COUNT_FIELDS: [KernelField; 3] = [
+pub const COUNT_FIELDS: [KernelField; 5] = [
     field("SKC_HASH", "sock_common", "skc_hash"),
     field("SNT_SYNACK", "tcp_request_sock", "snt_synack"),
     field("TCP_TOTAL_RETRANS", "tcp_sock", "total_retrans"),
+    field("TCP_RCV_TSTAMP", "tcp_sock", "rcv_tstamp"),
+    field("SOCKET_SK", "socket", "sk"),
 ];
 
 /// Members that must be the first of their structure.

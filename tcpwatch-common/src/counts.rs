@@ -29,10 +29,12 @@ pub enum Block {
     ResetSent = 6,
     /// `tcp_receive_reset`, likewise.
     ResetReceived = 7,
+    /// Retransmissions, which have words of their own, and walks through the sockets.
+    Walk = 8,
 }
 
 /// Blocks on every CPU.
-pub const BLOCKS: usize = 8;
+pub const BLOCKS: usize = 9;
 
 /// Room for all state numbers; a power of two, so that a mask keeps an index inside.
 pub const STATES: usize = 16;
@@ -101,28 +103,33 @@ pub const CONNECTED: usize = UNTIMED + STATES;
 pub const CONNECTED_NS: usize = CONNECTED + CONNECT_BOUNDS_NS.len() + 1;
 /// First word: ended connect attempts by the number of their SYNs less one.
 pub const SYNS: usize = CONNECTED_NS + 1;
-/// All SYNs of ended connect attempts.
-pub const SYNS_SUM: usize = SYNS + SYN_BOUND + 1;
-/// First word: connect attempts without success, by [`Reason`].
-pub const CONNECT_ENDS: usize = SYNS_SUM + 1;
-/// First word: ended connections, by [`Reason`].
-pub const ENDS: usize = CONNECT_ENDS + Reason::ROOM;
-/// First word: segments sent again, by [`RetransmitKind`].
-pub const AGAIN: usize = ENDS + Reason::ROOM;
-/// Connections accepted.
-pub const ACCEPTS: usize = AGAIN + 4;
-/// Resets sent.
-pub const RESETS_SENT: usize = ACCEPTS + 1;
-/// Resets accepted by a full socket.
-pub const RESETS_RECEIVED: usize = RESETS_SENT + 1;
 /// Sockets whose times are not kept, because there was no memory or the table was full.
-pub const UNKEPT: usize = RESETS_RECEIVED + 1;
+pub const UNKEPT: usize = SYNS + SYN_BOUND + 1;
 /// Mini-sockets that were put into the table.
 pub const MINIS_KEPT: usize = UNKEPT + 1;
 /// Mini-sockets that were taken out of it.
 pub const MINIS_TAKEN: usize = MINIS_KEPT + 1;
-/// Words of a block.
-pub const WORDS: usize = MINIS_TAKEN + 1;
+/// Words of a block. Those that follow are counted by cgroup, in [`crate::books`].
+pub const BLOCK_WORDS: usize = MINIS_TAKEN + 1;
+
+/// Connect attempts.
+pub const CONNECTS: usize = BLOCK_WORDS;
+/// All SYNs of ended connect attempts.
+pub const SYNS_SUM: usize = CONNECTS + 1;
+/// Connections accepted.
+pub const ACCEPTS: usize = SYNS_SUM + 1;
+/// Resets sent.
+pub const RESETS_SENT: usize = ACCEPTS + 1;
+/// Resets accepted by a full socket.
+pub const RESETS_RECEIVED: usize = RESETS_SENT + 1;
+/// First word: segments sent again, by [`RetransmitKind`].
+pub const AGAIN: usize = RESETS_RECEIVED + 1;
+/// First word: connect attempts without success, by [`Reason`].
+pub const CONNECT_ENDS: usize = AGAIN + 4;
+/// First word: ended connections, by [`Reason`].
+pub const ENDS: usize = CONNECT_ENDS + Reason::ROOM;
+/// All words.
+pub const WORDS: usize = ENDS + Reason::ROOM;
 
 /// Mini-sockets at most whose times are kept in the table, unless user space sets another limit: those
 /// that were born in FIN_WAIT_2, and those whose TIME_WAIT was started anew.
@@ -206,11 +213,13 @@ pub struct Pending {
     pub expired: u32,
     /// Local port in the upper half, remote port in the lower: the memory may soon be another mini-socket's.
     pub ports: u32,
+    /// The [`crate::books::MiniMark`] that it had, as one word; 0 if it was not counted.
+    pub mark: u64,
 }
 
 const _: () = assert!(size_of::<Pending>() == 8 * PENDING_WORDS, "no padding");
 /// 64-bit words of [`Pending`].
-pub const PENDING_WORDS: usize = 7;
+pub const PENDING_WORDS: usize = 8;
 
 impl Pending {
     /// From its words.
@@ -221,7 +230,7 @@ impl Pending {
         reason = "halves of a word, in the order of a little-endian machine"
     )]
     pub const fn from_words(words: [u64; PENDING_WORDS]) -> Self {
-        let [timer, at_ns, since_ns, earlier_ns, state_end, kept, expired] = words;
+        let [timer, at_ns, since_ns, earlier_ns, state_end, kept, expired, mark] = words;
         let (state, end) = (state_end as u32, (state_end >> 32) as u32);
         let (kept, expired) = (kept as u32, expired as u32);
         Self {
@@ -235,6 +244,7 @@ impl Pending {
             overtaken: 0,
             expired,
             ports: 0,
+            mark,
         }
     }
 
@@ -246,11 +256,13 @@ impl Pending {
         mini_clock::became_time_wait((self.kept & 15) as u8, (self.state & 15) as u8)
     }
 
-    /// Counts the end that this has turned out to be, through `add(word, number)`.
+    /// Counts the end that this has turned out to be, through `add(word, number)`. Returns the word of its reason,
+    /// which is counted by cgroup.
     #[inline(always)]
+    #[must_use]
     #[expect(clippy::inline_always, reason = "the kernel side has no room for a call")]
     #[expect(clippy::as_conversions, reason = "masked numbers")]
-    pub fn settle(&self, add: &mut impl FnMut(usize, u64)) {
+    pub fn settle(&self, add: &mut impl FnMut(usize, u64)) -> usize {
         let state = (self.state & 15) as u8;
         if self.is_silent_change() {
             add(transition(FIN_WAIT_2, TIME_WAIT), 1);
@@ -258,7 +270,7 @@ impl Pending {
         }
         add(transition(state, CLOSED), 1);
         stay(state, between(self.since_ns, self.at_ns), add);
-        add(ENDS + self.end as usize % Reason::ROOM, 1);
+        ENDS + self.end as usize % Reason::ROOM
     }
 }
 
@@ -276,7 +288,8 @@ mod tests {
 
     fn counted(pending: Pending) -> [u64; WORDS] {
         let mut words = [0; WORDS];
-        pending.settle(&mut |word, number| words[word] += number);
+        let reason = pending.settle(&mut |word, number| words[word] += number);
+        words[reason] += 1;
         words
     }
 

@@ -99,11 +99,13 @@ macro_rules! hooks {
 }
 
 pub mod awaiting;
+pub mod books;
 pub mod closing;
 pub mod config;
 pub mod counter;
 pub mod counts;
 pub mod errno;
+pub mod kept_socket;
 pub mod listener_queue;
 pub mod mini_clock;
 pub mod mini_closing;
@@ -125,6 +127,7 @@ pub mod trial;
 pub use awaiting::Awaiting;
 pub use closing::Closing;
 pub use counter::Counter;
+pub use kept_socket::KeptSocket;
 pub use listener_queue::ListenerQueue;
 pub use mini_closing::{EarlyEnd, Ending, MiniClosing};
 pub use mini_socket::{MiniKind, MiniSocket, MiniSocketCancel, RequestStart, TimerEvent};

@@ -23,6 +23,7 @@ mod emit;
 mod filter;
 mod inet_sk_error_report;
 mod inet_sock_set_state;
+mod kept_sockets;
 mod kernel;
 mod lab_tap;
 mod listener_queue;

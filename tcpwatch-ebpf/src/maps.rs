@@ -23,7 +23,7 @@ use tcpwatch_common::{
     trial,
 };
 
-use crate::kernel::Due;
+use crate::{count::books::FullMark, kernel::Due};
 
 /// Records on their way to user space.
 #[btf_map]
@@ -41,9 +41,9 @@ pub(crate) const ACCEPTS: u32 = 1 << 31;
 /// Marks a connection in [`ACCEPTING`] that is to be counted.
 pub(crate) const COUNTED: u32 = 1 << 30;
 
-/// Blocks of [`counts::WORDS`], per CPU.
+/// Blocks of [`counts::BLOCK_WORDS`], per CPU.
 #[btf_map]
-pub(crate) static COUNTS: PerCpuArray<[u64; counts::WORDS], { counts::BLOCKS }> =
+pub(crate) static COUNTS: PerCpuArray<[u64; counts::BLOCK_WORDS], { counts::BLOCKS }> =
     PerCpuArray::new();
 
 /// The event of a mini-socket's timer that the next one on this CPU explains.
@@ -96,9 +96,19 @@ pub(crate) struct SentBefore {
     pub(crate) at_ns: u64,
 }
 
-/// Since when a full socket is in its state; freed with the socket.
+/// What is counted about a full socket; freed with the socket.
 #[btf_map]
-pub(crate) static CLOCKS: SkStorage<StateSince> = SkStorage::new();
+pub(crate) static CLOCKS: SkStorage<SocketNotes> = SkStorage::new();
+
+/// See [`CLOCKS`].
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub(crate) struct SocketNotes {
+    /// Since when it is in its state.
+    pub(crate) clock: StateSince,
+    /// The state that it is counted in.
+    pub(crate) mark: FullMark,
+}
 
 /// The state that a socket's last handled change entered; see [`crate::copies`].
 #[btf_map]
@@ -118,8 +128,19 @@ pub(crate) static BURIALS: Array<Burial, { counts::BURIALS }> = Array::new();
 pub(crate) struct StateSince {
     /// 0 if it is not known.
     pub(crate) since_ns: u64,
-    /// Kernel state number; 0 in a value that is new.
+    /// Kernel state number; 0 in a value that is new. [`BY_WALK`] on top if it was not seen when it was entered.
     pub(crate) state: u64,
+}
+
+/// See [`StateSince::state`].
+const BY_WALK: u64 = 1 << 8;
+
+impl StateSince {
+    /// Of a socket that was found in its state, which it entered then at the latest.
+    #[inline(always)]
+    pub(crate) fn at_the_latest(since_ns: u64, state: u8) -> Self {
+        Self { since_ns, state: u64::from(state) | BY_WALK }
+    }
 }
 
 /// A mini-socket's timer has started; the last change of its full socket follows.
@@ -130,9 +151,12 @@ pub(crate) struct Burial {
     pub(crate) key: u64,
     /// Address of the timer.
     pub(crate) timer: u64,
-    /// Kernel state number that the mini-socket stands for.
+    /// Kernel state number that the mini-socket stands for; [`OVER`] on top if it has ended before the note was taken.
     pub(crate) state: u64,
 }
+
+/// See [`Burial::state`].
+pub(crate) const OVER: u64 = 1 << 8;
 
 /// The network namespace of the trial and what was seen of it, see [`tcpwatch_common::trial`].
 #[btf_map]
@@ -237,6 +261,7 @@ globals! {
     PIDNS_INUM: u32 = 0;
     SK_OWNED: u32 = 0;
     TCP_SOCKET: u32 = 0;
+    SOCKET_SK: u32 = 0;
     SOCKET_FILE: u32 = 0;
     TCP_IS_MPTCP: u32 = 0;
     ICSK_ULP_DATA: u32 = 0;
@@ -260,6 +285,7 @@ globals! {
     TCP_BYTES_RECEIVED: u32 = 0;
     NS_INUM: u32 = 0;
     TCP_SEGS_OUT: u32 = 0;
+    TCP_RCV_TSTAMP: u32 = 0;
     TCP_FASTOPEN_REQ: u32 = 0;
     SKC_COOKIE: u32 = 0;
     TIMER_FUNCTION: u32 = 0;

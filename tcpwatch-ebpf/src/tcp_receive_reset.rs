@@ -24,7 +24,7 @@ fn receive_reset(ctx: BtfTracePointContext) -> i32 {
         return 0;
     }
     if count::is_on() && count::wants(sock) {
-        count::ends::reset_received(sock.address(), sock.state());
+        count::ends::reset_received(sock);
     }
     if emit::is_on()
         && let Err(loss) = try_receive_reset(&ctx)

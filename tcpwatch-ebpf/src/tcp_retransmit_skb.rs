@@ -8,7 +8,7 @@ use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 use tcpwatch_common::{
     RecordHead, RecordKind, Retransmit, RetransmitTimes, TimedRetransmit,
     counter::Hook,
-    counts,
+    counts::RetransmitKind,
     retransmit::{
         FLAG_COUNTED, FLAG_NOT_SENT, FLAG_ORPHAN, TCP_ACK, TCP_FIN, TCP_SYN, counts_though_unsent,
     },
@@ -42,24 +42,22 @@ fn retransmit(ctx: BtfTracePointContext) -> i32 {
 
 #[inline(always)]
 fn count_again(ctx: &BtfTracePointContext) {
-    if !count::wants(Sock::argument(ctx, 0)) {
+    let sock = Sock::argument(ctx, 0);
+    if !count::wants(sock) {
         return;
     }
     if error(ctx) != 0 {
         return;
     }
     let flags = SkBuff::argument(ctx, 1).outgoing_flags();
-    if flags & TCP_SYN != 0 {
-        count::again(if flags & TCP_ACK == 0 {
-            counts::RetransmitKind::Syn
-        } else {
-            counts::RetransmitKind::SynAck
-        });
+    let kind = if flags & TCP_SYN != 0 {
+        if flags & TCP_ACK == 0 { RetransmitKind::Syn } else { RetransmitKind::SynAck }
     } else if flags & TCP_FIN != 0 {
-        count::again(counts::RetransmitKind::Fin);
+        RetransmitKind::Fin
     } else {
-        count::again(counts::RetransmitKind::Data);
-    }
+        RetransmitKind::Data
+    };
+    count::again(sock, kind);
 }
 
 /// Why the network below did not take it; 0 if it did.

@@ -26,11 +26,12 @@ use crate::{
 
 #[btf_tracepoint(function = "tcp_retransmit_synack")]
 fn retransmit_synack(ctx: BtfTracePointContext) -> i32 {
-    if trial::has(Sock::argument(&ctx, 0), Hook::RetransmitSynAck) {
+    let listener = Sock::argument(&ctx, 0);
+    if trial::has(listener, Hook::RetransmitSynAck) {
         return 0;
     }
-    if count::is_on() && count::wants(Sock::argument(&ctx, 0)) {
-        count::again(counts::RetransmitKind::SynAck);
+    if count::is_on() && count::wants(listener) {
+        count::again(listener, counts::RetransmitKind::SynAck);
     }
     if emit::is_on()
         && let Err(loss) = try_retransmit_synack(&ctx)

@@ -43,7 +43,7 @@ fn try_send_reset(ctx: &BtfTracePointContext) -> Result<(), EmitFailure> {
     let netns = netns.ok_or(EmitFailure::Unreadable)?;
     let state = copy.map_or(0, Common::state);
     if count::is_on() && count::wants_netns(netns) {
-        count::ends::reset_sent(sock.address(), state, segment.incoming_ports());
+        count::ends::reset_sent(sock, state, segment.incoming_ports());
     }
     if !emit::is_on() {
         return Ok(());

@@ -9,7 +9,9 @@ use std::{
 use anyhow::Result;
 use tcpwatch::{
     cli::{
-        args::{FilterArgs, Format, LiveArgs, OutputArgs, TimeFormat, WebArgs},
+        args::{
+            DEFAULT_CGROUP_SERIES, FilterArgs, Format, LiveArgs, OutputArgs, TimeFormat, WebArgs,
+        },
         exit,
         sandbox::SandboxArgs,
         span::SpanArgs,
@@ -78,7 +80,7 @@ pub(crate) fn run(
         banner(&plan, live.probes());
         // Serves until it is dropped.
         let _serving = if let Some(web) = web {
-            let serving = serve::start(web, live.probes(), None, sandbox)?;
+            let serving = serve::start(web, live.probes(), (None, DEFAULT_CGROUP_SERIES), sandbox)?;
             confine::say_lost(sandbox, live.probes());
             Some(serving)
         } else {

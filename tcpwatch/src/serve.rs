@@ -45,7 +45,7 @@ pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode> {
         if netns.is_none() {
             confine::say_later_namespaces(args.sandbox, &probes);
         }
-        let serving = start(web, &mut probes, netns, args.sandbox)?;
+        let serving = start(web, &mut probes, (netns, args.cgroup_series), args.sandbox)?;
         notify.ready().context("cannot say that it is ready to NOTIFY_SOCKET")?;
         ending.asked().await;
         serving.stop().context("the HTTP server ended early")?;
@@ -89,16 +89,17 @@ impl Web {
     }
 }
 
-/// Serves what `probes` count, and says where. Gives up all privileges after what takes some, and before the first
+/// Serves what `probes` count of a network namespace or of all, with series of their own for so many cgroups, and says
+/// where. Gives up all privileges after what takes some, and before the first
 /// thread that answers others.
 pub(crate) fn start(
     web: Web,
     probes: &mut Probes,
-    netns: Option<Netns>,
+    (netns, cgroup_series): (Option<Netns>, u16),
     sandbox: SandboxArgs,
 ) -> Result<ServerHandle> {
     const REFUSED: &str = "cannot start the HTTP server, which takes three threads";
-    let mut page = MetricsPage::of(probes, netns, web.server.counters())?;
+    let mut page = MetricsPage::of(probes, (netns, cgroup_series.into()), web.server.counters())?;
     let in_force = confine::running(sandbox, &SandboxNeeds::listening(web.directories()), probes)?;
     web.say_unreadable();
     page.begin().context(REFUSED)?;

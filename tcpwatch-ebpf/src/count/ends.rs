@@ -3,47 +3,54 @@
 use aya_ebpf::helpers::bpf_ktime_get_ns;
 use tcpwatch_common::{
     Closing,
-    awaiting::{Awaiting, LastReset, may_be_own_reset},
+    awaiting::{AwaitedSocket, Awaiting, LastReset, may_be_own_reset},
     counts::{self, Block},
 };
 
-use super::BlockWords;
-use crate::maps::{AWAITING, LAST_RESET};
+use super::books;
+use crate::{
+    kernel::{AnySock, Sock},
+    maps::{AWAITING, LAST_RESET},
+};
 
 /// A socket enters CLOSED, and no mini-socket takes over.
 #[inline(always)]
-pub(super) fn closed(sock: u64, now: u64, closing: Closing, words: BlockWords) {
+pub(super) fn closed(sock: Sock, (cgroup, writer): (u32, Block), now: u64, closing: Closing) {
     if let Some(awaiting) = awaiting() {
-        awaiting.closed(sock, now, closing, &mut words.adder());
+        let sock = AwaitedSocket { at: sock.address(), cgroup };
+        awaiting.closed(sock, now, closing, &mut |of, word| books::count(of, writer, word));
     }
 }
 
-/// A reset was accepted in this state.
+/// A socket has accepted a reset.
 #[inline(always)]
-pub(crate) fn reset_received(sock: u64, state: u8) {
-    let Some(mut words) = BlockWords::of(Block::ResetReceived) else { return };
-    if !may_be_own_reset(state) {
-        words.add(counts::RESETS_RECEIVED, 1);
+pub(crate) fn reset_received(sock: Sock) {
+    const WRITER: Block = Block::ResetReceived;
+    let cgroup = books::cgroup_of(sock);
+    if !may_be_own_reset(sock.state()) {
+        books::count(cgroup, WRITER, counts::RESETS_RECEIVED);
     } else if let Some(awaiting) = awaiting() {
-        awaiting.received(sock, now(), &mut words.adder());
+        let sock = AwaitedSocket { at: sock.address(), cgroup };
+        awaiting.received(sock, now(), &mut |of, word| books::count(of, WRITER, word));
     }
 }
 
 /// A reset was sent, by this socket in this state (0 for none), for a segment between these ports.
 #[inline(always)]
-pub(crate) fn reset_sent(sock: u64, state: u8, ports: Option<(u16, u16)>) {
-    let Some(mut words) = BlockWords::of(Block::ResetSent) else { return };
-    words.add(counts::RESETS_SENT, 1);
+pub(crate) fn reset_sent(sock: AnySock, state: u8, ports: Option<(u16, u16)>) {
+    const WRITER: Block = Block::ResetSent;
+    let sock = AwaitedSocket { at: sock.address(), cgroup: sock.cgroup(state) };
+    books::count(sock.cgroup, WRITER, counts::RESETS_SENT);
     if let Some(ports) = ports
         && let Some(last) = LAST_RESET.get_ptr_mut(0)
     {
         // SAFETY: the lookup returned a live value of this CPU, which only this hook writes.
         unsafe { *last = LastReset { at_ns: now(), ports } };
     }
-    if sock != 0
+    if sock.at != 0
         && let Some(awaiting) = awaiting()
     {
-        awaiting.sent(sock, now(), state, &mut words.adder());
+        awaiting.sent(sock, now(), state, &mut |of, word| books::count(of, WRITER, word));
     }
 }
 

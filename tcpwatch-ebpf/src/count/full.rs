@@ -8,11 +8,15 @@ use tcpwatch_common::{
     state::{CLOSED, CLOSING, ESTABLISHED, FIN_WAIT_2, LISTEN, SYN_RECV, SYN_SENT, TIME_WAIT},
 };
 
-use super::{BlockWords, ends, mini};
+use super::{
+    BlockWords,
+    books::{self, Besides},
+    ends, mini,
+};
 use crate::{
     accepting, closing,
-    kernel::{self, Sock},
-    maps::{self, Burial, CLOCKS, StateSince},
+    kernel::{self, Sock, TcpSock},
+    maps::{self, Burial, CLOCKS, OVER, SocketNotes, StateSince},
 };
 
 /// Are half-open connections and timewait sockets watched?
@@ -27,6 +31,10 @@ fn watches_minis() -> bool {
 pub(crate) fn accepting(sock: Sock, block: Block) {
     let counted = super::is_on() && super::wants(sock);
     let left_over = accepting::note(sock.remote_port(), counted && watches_minis());
+    if counted && let Some(kept) = sock.storage(&CLOCKS, BPF_SK_STORAGE_GET_F_CREATE.into()) {
+        // SAFETY: the helper returned a live value.
+        books::enters(sock, unsafe { &raw mut (*kept).mark }, SYN_RECV, books::NOTHING, block);
+    }
     if super::is_on()
         && (left_over || counted && !watches_minis())
         && let Some(mut words) = BlockWords::of(block)
@@ -44,28 +52,34 @@ pub(crate) fn change(sock: Sock, (old, new): (u8, u8), block: Block) {
     let Some(mut words) = BlockWords::of(block) else { return };
     // SAFETY: the helper takes nothing and always succeeds.
     let now = unsafe { bpf_ktime_get_ns() };
-    let clock = clock(sock, new);
-    let since = match clock {
+    let kept = kept(sock, new);
+    let since = match kept {
         // SAFETY: the helper returned a live value, and only this socket's changes touch it.
-        Some(clock) => unsafe { *clock },
+        Some(kept) => unsafe { (*kept).clock },
         None => StateSince { since_ns: 0, state: 0 },
     };
     let is_timed = since.state == u64::from(old);
     let since_ns = if is_timed { since.since_ns } else { 0 };
-    if let Some(clock) = clock {
+    let besides = besides(sock, (old, new), is_timed);
+    let cgroup = if let Some(kept) = kept {
         let state = if new == CLOSED { 0 } else { u64::from(new) };
         // SAFETY: as above.
-        unsafe { *clock = StateSince { since_ns: now, state } };
-    } else if new != CLOSED && new != LISTEN {
-        words.add(counts::UNKEPT, 1);
-    }
+        unsafe { (*kept).clock = StateSince { since_ns: now, state } };
+        // SAFETY: as above.
+        books::enters(sock, unsafe { &raw mut (*kept).mark }, new, besides, block)
+    } else {
+        if new != CLOSED && new != LISTEN {
+            words.add(counts::UNKEPT, 1);
+        }
+        books::passes(sock, besides, block)
+    };
 
     if new == FIN_WAIT_2 || new == CLOSING {
         mini::overtake();
     }
     let mut to = new;
     if new == CLOSED && (old == FIN_WAIT_2 || old == CLOSING) {
-        match heir(sock, old, since_ns, &mut words) {
+        match heir(sock, old, (since_ns, cgroup), (&mut words, block)) {
             Heir::None => {}
             Heir::TimeWait => to = TIME_WAIT,
             Heir::FinWait2 => return,
@@ -80,42 +94,48 @@ pub(crate) fn change(sock: Sock, (old, new): (u8, u8), block: Block) {
         Closing::default()
     };
     if old == SYN_RECV {
-        left_syn_recv(sock, (to, now), (is_timed, lasted), closing, words);
+        left_syn_recv(sock, (to, now), (cgroup, block), (is_timed, lasted), closing, words);
     } else if old == SYN_SENT {
-        left_syn_sent(sock, to, lasted, closing, &mut words);
+        left_syn_sent((to, lasted), besides.1, (cgroup, block), closing, &mut words);
         stay(SYN_SENT, lasted, &mut words.adder());
     } else if old != CLOSED && old != LISTEN {
         stay(old, lasted, &mut words.adder());
         if to == CLOSED {
-            ends::closed(sock.address(), now, closing, words);
+            ends::closed(sock, (cgroup, block), now, closing);
         }
     }
 }
 
-/// The socket's clock: made if the new state is to be timed.
+/// What is counted by cgroup besides the state. Only a socket that came from SYN_SENT, by a simultaneous open, is timed
+/// in SYN_RECV.
 #[inline(always)]
-fn clock(sock: Sock, new: u8) -> Option<*mut StateSince> {
-    // How long a listener listens is no property of a connection.
-    let flags = match new {
-        CLOSED | LISTEN => 0,
-        _ => u64::from(BPF_SK_STORAGE_GET_F_CREATE),
-    };
+fn besides(sock: Sock, (old, new): (u8, u8), is_timed: bool) -> Besides {
+    match (old, new) {
+        (CLOSED, SYN_SENT) => (counts::CONNECTS, 1),
+        (SYN_SENT, _) => (counts::SYNS_SUM, sock.as_tcp().map_or(0, TcpSock::retransmits) + 1),
+        (SYN_RECV, ESTABLISHED) if !is_timed => (counts::ACCEPTS, 1),
+        _ => books::NOTHING,
+    }
+}
+
+/// What is kept about the socket: made unless it closes.
+#[inline(always)]
+fn kept(sock: Sock, new: u8) -> Option<*mut SocketNotes> {
+    let flags = if new == CLOSED { 0 } else { u64::from(BPF_SK_STORAGE_GET_F_CREATE) };
     sock.storage(&CLOCKS, flags)
 }
 
 #[inline(always)]
 fn left_syn_sent(
-    sock: Sock,
-    to: u8,
-    lasted: Option<u64>,
+    (to, lasted): (u8, Option<u64>),
+    syns: u32,
+    counted: (u32, Block),
     closing: Closing,
     words: &mut BlockWords,
 ) {
-    let Some(tcp) = sock.as_tcp() else { return };
-    let again = u64::from(tcp.retransmits());
-    let bucket_of_syns = if again >= SYN_BOUND as u64 { SYN_BOUND } else { again as usize };
+    let again = syns as usize - 1;
+    let bucket_of_syns = if again >= SYN_BOUND { SYN_BOUND } else { again };
     words.add(counts::SYNS + (bucket_of_syns & SYN_BOUND), 1);
-    words.add(counts::SYNS_SUM, again + 1);
     match to {
         ESTABLISHED => {
             if let Some(nanos) = lasted {
@@ -123,7 +143,7 @@ fn left_syn_sent(
                 words.add(counts::CONNECTED_NS, nanos);
             }
         }
-        CLOSED => connect_ended(closing, words),
+        CLOSED => connect_ended(closing, counted),
         _ => {}
     }
 }
@@ -134,6 +154,7 @@ fn left_syn_sent(
 fn left_syn_recv(
     sock: Sock,
     (to, now): (u8, u64),
+    counted: (u32, Block),
     (is_timed, lasted): (bool, Option<u64>),
     closing: Closing,
     mut words: BlockWords,
@@ -141,7 +162,7 @@ fn left_syn_recv(
     if is_timed {
         stay(SYN_RECV, lasted, &mut words.adder());
         if to == CLOSED {
-            connect_ended(closing, &mut words);
+            connect_ended(closing, counted);
         }
         return;
     }
@@ -149,16 +170,14 @@ fn left_syn_recv(
         words.add(transition(LISTEN, SYN_RECV), 1);
         words.add(counts::UNTIMED + usize::from(SYN_RECV), 1);
     }
-    match to {
-        ESTABLISHED => words.add(counts::ACCEPTS, 1),
-        CLOSED => ends::closed(sock.address(), now, closing, words),
-        _ => {}
+    if to == CLOSED {
+        ends::closed(sock, counted, now, closing);
     }
 }
 
 #[inline(always)]
-fn connect_ended(closing: Closing, words: &mut BlockWords) {
-    words.add(counts::CONNECT_ENDS + closing.reason() as usize % Reason::ROOM, 1);
+fn connect_ended(closing: Closing, (cgroup, block): (u32, Block)) {
+    books::count(cgroup, block, counts::CONNECT_ENDS + closing.reason() as usize % Reason::ROOM);
 }
 
 /// The mini-socket that replaces a full socket that closes.
@@ -170,7 +189,12 @@ enum Heir {
 
 /// Takes the note that the start of the mini-socket's timer left.
 #[inline(always)]
-fn heir(sock: Sock, old: u8, since_ns: u64, words: &mut BlockWords) -> Heir {
+fn heir(
+    sock: Sock,
+    old: u8,
+    (since_ns, cgroup): (u64, u32),
+    (words, block): (&mut BlockWords, Block),
+) -> Heir {
     if !watches_minis() {
         return guess(sock, old);
     }
@@ -181,7 +205,10 @@ fn heir(sock: Sock, old: u8, since_ns: u64, words: &mut BlockWords) -> Heir {
     else {
         return Heir::None;
     };
-    if state == u64::from(TIME_WAIT) {
+    if state & OVER == 0 {
+        books::timewait_enters(timer, cgroup, books::of_timewait(state as u8), block);
+    }
+    if state & !OVER == u64::from(TIME_WAIT) {
         return Heir::TimeWait;
     }
     let clock = StateSince { since_ns, state: u64::from(FIN_WAIT_2) };

@@ -8,13 +8,14 @@ use aya_ebpf::{
 };
 use tcpwatch_common::{
     EarlyEnd, MiniClosing, MiniKind, Reason, TimerEvent,
+    books::MiniMark,
     counts::{self, Block, Pending, between, stay, transition},
     mini_clock::{Anew, ClockStep, goes_on, time_wait_began},
     state::{FIN_WAIT_2, LISTEN, SYN_RECV, TIME_WAIT},
 };
 
 use super::{
-    BlockWords, ends,
+    BlockWords, books, ends,
     full::{key, places},
 };
 use crate::{
@@ -51,11 +52,21 @@ pub(crate) fn event(
     let starts = event as u8 == TimerEvent::Start as u8;
     let step = ClockStep::of(kind, event, starts && is_moved(pending, timer, mini));
     match step {
-        ClockStep::RunsAnew => runs_anew(pending, mini.state(), words),
+        ClockStep::RunsAnew => {
+            let cgroup = MiniMark::from_word(pending.mark).cgroup;
+            runs_anew(pending, mini.state(), words);
+            if is_request {
+                books::request_enters(timer.address(), cgroup);
+            } else {
+                let state = books::of_timewait(mini.state());
+                books::timewait_enters(timer.address(), cgroup, state, Block::Mini);
+            }
+        }
         ClockStep::Begins => {
             settle(pending, words);
             if is_request {
                 words.adder()(transition(LISTEN, SYN_RECV), 1);
+                books::request_enters(timer.address(), mini.common.listener().cgroup());
             } else {
                 born(timer, mini);
             }
@@ -63,6 +74,7 @@ pub(crate) fn event(
         ClockStep::Waits if event as u8 == TimerEvent::Cancel as u8 => {
             settle(pending, words);
             *pending = seen(timer, is_request, mini);
+            leaves(pending, timer, is_request, mini);
             if accepted {
                 stay(SYN_RECV, between(pending.since_ns, pending.at_ns), &mut words.adder());
                 pending.timer = 0;
@@ -74,12 +86,40 @@ pub(crate) fn event(
             if pending.timer != timer.address() {
                 settle(pending, words);
                 *pending = seen(timer, is_request, mini);
+                leaves(pending, timer, is_request, mini);
             }
             pending.expired = 1;
             pending.end = expired(kind, mini) as u32;
             if step as u8 == ClockStep::Ends as u8 {
                 settle(pending, words);
             }
+        }
+    }
+}
+
+/// It leaves its state, until its timer runs anew.
+#[inline(always)]
+fn leaves(pending: &mut Pending, timer: Timer, is_request: bool, mini: MiniCopy<'_>) {
+    if is_request {
+        pending.mark = books::request_leaves(timer.address(), Block::Mini);
+        return;
+    }
+    pending.mark = books::timewait_leaves(timer.address(), Block::Mini);
+    if pending.mark == 0 {
+        ends_before_note_is_taken(timer, mini);
+    }
+}
+
+/// It may end before the last change of its full socket, which is not to count it any more.
+#[inline(always)]
+fn ends_before_note_is_taken(timer: Timer, mini: MiniCopy<'_>) {
+    for place in places(key(mini.common.hash(), mini.common.ports().1)) {
+        if let Some(burial) = maps::BURIALS.get_ptr_mut(place)
+            // SAFETY: the lookup returned a live value.
+            && unsafe { (*burial).timer } == timer.address()
+        {
+            // SAFETY: as above.
+            unsafe { (*burial).state |= maps::OVER };
         }
     }
 }
@@ -121,7 +161,8 @@ fn settle(pending: &mut Pending, mut words: BlockWords) {
     if pending.timer == 0 {
         return;
     }
-    pending.settle(&mut words.adder());
+    let reason = pending.settle(&mut words.adder());
+    books::count(MiniMark::from_word(pending.mark).cgroup, Block::Mini, reason);
     if pending.kept != 0 {
         take_out(pending.timer, &mut words);
     }
@@ -236,6 +277,7 @@ fn seen(timer: Timer, is_request: bool, mini: MiniCopy<'_>) -> Pending {
         overtaken: 0,
         expired: 0,
         ports: ports(mini),
+        mark: 0,
     };
     if is_request {
         pending.since_ns = timer.request_sent_ns();

@@ -4,6 +4,7 @@
 //! A hook that counts does so before the filters of the log. Without `COUNT` the verifier removes
 //! all of it.
 
+pub(crate) mod books;
 pub(crate) mod ends;
 pub(crate) mod full;
 pub(crate) mod mini;
@@ -42,17 +43,10 @@ pub(crate) fn wants_copy(common: Common<'_>) -> bool {
     wanted == 0 || common.netns() == Some(wanted)
 }
 
-/// A segment was sent again.
+/// A segment was sent again by a socket, or for a listener.
 #[inline(always)]
-pub(crate) fn again(what: RetransmitKind) {
-    add_once(counts::AGAIN + (what as usize & 3), 1);
-}
-
-#[inline(always)]
-fn add_once(word: usize, number: u64) {
-    if let Some(mut words) = BlockWords::of(Block::Full) {
-        words.add(word, number);
-    }
+pub(crate) fn again(sock: Sock, what: RetransmitKind) {
+    books::count(books::cgroup_of(sock), Block::Walk, counts::AGAIN + (what as usize & 3));
 }
 
 /// This CPU's words of a block.

@@ -13,6 +13,7 @@ mod mini;
 mod packet;
 mod segment;
 mod sock;
+mod storage_iterator;
 mod task;
 mod write_timer;
 
@@ -25,13 +26,14 @@ use tcpwatch_common::{mini_closing::MAX_ENDINGS, mini_socket::TRACE};
 
 use crate::maps;
 
-pub(crate) use any_tcp::{AnyTcp, TcpIterator};
+pub(crate) use any_tcp::{AnyTcp, Seeded, TcpIterator};
 pub(crate) use common::{Common, Room};
 pub(crate) use listener::{ListenerQueues, ListenerSock};
 pub(crate) use mini::{MiniCopy, Request, Timer, are_watched};
 pub(crate) use packet::{Between, Packet, interface};
 pub(crate) use segment::SkBuff;
 pub(crate) use sock::{AnySock, SOCK_DEAD, SOCK_DONE, Sock, TcpSock};
+pub(crate) use storage_iterator::{FileIterator, StorageIterator};
 pub(crate) use task::TaskStruct;
 pub(crate) use write_timer::Due;
 

@@ -1,7 +1,7 @@
 //! Full sockets: `struct sock` and `struct tcp_sock`.
 
 use aya_ebpf::{btf_maps::SkStorage, helpers::generated, programs::BtfTracePointContext};
-use tcpwatch_common::{Totals, totals::Numbers};
+use tcpwatch_common::{Totals, books::HALF_OPEN, state::TIME_WAIT, totals::Numbers};
 
 use super::{
     Addresses, Common, ListenerSock, Request, Room, addresses, field, mini::timeouts, not_zero,
@@ -49,6 +49,13 @@ impl AnySock {
         self.0.expose_provenance() as u64
     }
 
+    /// Number of a full socket's cgroup; 0 if it is not known, or the kernel does not hand out a full one.
+    #[inline(always)]
+    pub(crate) fn cgroup(self, state: u8) -> u32 {
+        let is_full = state != 0 && state != TIME_WAIT && state != HALF_OPEN;
+        if is_full { ListenerSock(self.0).cgroup() } else { 0 }
+    }
+
     /// Local port of a full socket, kept to the end.
     #[inline(always)]
     pub(crate) fn local_port(self) -> Option<u16> {
@@ -61,6 +68,12 @@ impl Sock {
     #[inline(always)]
     pub(crate) fn argument(ctx: &BtfTracePointContext, n: usize) -> Self {
         Self(ctx.arg::<*const u8>(n))
+    }
+
+    /// A full TCP socket, checked by the kernel.
+    #[inline(always)]
+    pub(super) const fn of_tcp(sock: *const u8) -> Self {
+        Self(sock)
     }
 
     /// A half-open connection's socket, argument `n` of a tracepoint whose type there is
@@ -272,6 +285,15 @@ impl TcpSock {
     #[inline(always)]
     pub(crate) fn bytes_received(self) -> u64 {
         field(self.0, &maps::TCP_BYTES_RECEIVED)
+    }
+
+    /// How long ago the last acknowledgment came, in nanoseconds; some ticks more or less (`tcp_ack` in
+    /// `net/ipv4/tcp_input.c` sets `rcv_tstamp`, in ticks).
+    #[inline(always)]
+    pub(crate) fn acknowledged_ago(self) -> u64 {
+        let at: u32 = field(self.0, &maps::TCP_RCV_TSTAMP);
+        let ago = (super::jiffies() as u32).wrapping_sub(at);
+        u64::from(ago) * maps::TICK_NS.load()
     }
 
     /// Retransmission timeout in ticks.

@@ -1,51 +1,30 @@
 //! The kernel side's counts as metrics: sums over its maps, so that the cost of a scrape does not depend on the rate of
 //! events. Every series that is certain to occur exists from the start, with 0.
 
-use anyhow::{Context as _, Result};
 use tcpwatch_common::counts::{
-    CONNECT_BOUNDS_NS, CONNECTED, CONNECTED_NS, MINIS_KEPT, MINIS_TAKEN, STATE_BOUNDS_NS, STATES,
-    STAYS, STAYS_NS, SYN_BOUND, SYNS, SYNS_SUM, UNTIMED, WORDS, transition,
+    CONNECT_BOUNDS_NS, CONNECTED, CONNECTED_NS, CONNECTS, MINIS_KEPT, MINIS_TAKEN, STATE_BOUNDS_NS,
+    STATES, STAYS, STAYS_NS, SYN_BOUND, SYNS, SYNS_SUM, UNTIMED, WORDS, transition,
 };
 use tcpwatch_core::event::{Netns, TcpState};
-use tcpwatch_kernel::probe::Counts;
+use tcpwatch_kernel::probe::counts::Counted;
 
 use super::catalog::{COUNTS, KNOWN_CHANGES, TIMED, word};
-use crate::{collector::Collector, family::ScrapeFamily};
-
-/// The kernel side's counts.
-pub struct Kernel {
-    counts: Counts,
-    scope: String,
-}
-
-impl Kernel {
-    /// The counts of all network namespaces, or of one.
-    #[must_use]
-    pub fn new(counts: Counts, netns: Option<Netns>) -> Self {
-        Self { counts, scope: scope(netns) }
-    }
-}
+use crate::family::ScrapeFamily;
 
 /// What the numbers cover, for the end of every help text.
-fn scope(netns: Option<Netns>) -> String {
+pub(super) fn covers(netns: Option<Netns>) -> String {
     let of = netns.map_or("all network namespaces".to_owned(), |netns| {
         format!("network namespace {}", netns.0)
     });
     format!("Counted in the kernel at its tracepoints since the start, {of}.")
 }
 
-impl Collector for Kernel {
-    fn name(&self) -> &'static str {
-        "kernel"
-    }
-
-    fn collect(&mut self, families: &mut Vec<ScrapeFamily>) -> Result<()> {
-        let room = self.counts.room;
-        let words = self.counts.read().context("cannot read the kernel side's counts")?;
-        families.extend(KernelMetrics { words, scope: &self.scope }.families());
-        families.extend(table(words, room));
-        Ok(())
-    }
+/// The metrics without the label of a cgroup, and the use of the table of mini-sockets with its `room`.
+pub(super) fn families(counted: &Counted, room: u32, covers: &str) -> Vec<ScrapeFamily> {
+    let words = &counted.words;
+    let mut families = KernelMetrics { words, scope: covers }.families();
+    families.extend(table(words, room));
+    families
 }
 
 /// The use of the table of mini-sockets.
@@ -74,7 +53,7 @@ impl KernelMetrics<'_> {
         families.push(self.counter(
             "tcpwatch_connects_total",
             "Connect attempts: CLOSED to SYN_SENT.",
-            self.number(transition(TcpState::Closed.to_kernel(), TcpState::SynSent.to_kernel())),
+            self.number(CONNECTS),
         ));
         families.extend(
             COUNTS.iter().map(|count| count.family(self.scope, |index| self.number(index))),
@@ -244,7 +223,7 @@ mod tests {
     #[test]
     fn words_become_the_series_they_stand_for() {
         let mut words = [0; WORDS];
-        words[transition(7, 2)] = 3;
+        words[CONNECTS] = 3;
         words[transition(1, 11)] = 1;
         words[STAYS + 6 * STATES + 9] = 2;
         words[STAYS_NS + 6] = 121_500_000_000;

@@ -7,6 +7,7 @@
 mod background;
 mod catalog;
 pub mod collector;
+pub mod counted;
 pub mod family;
 pub mod gauges;
 pub mod kernel;

@@ -19,8 +19,8 @@ use tcpwatch_kernel::{
 
 use super::{
     background::{AskedBefore, Chores},
-    gauges,
-    kernel::Kernel,
+    counted::{CgroupSeries, CountedSockets},
+    gauges::{overflows::Overflows, slots::Overflow},
     namespaces::{NamespaceGauges, NamespaceOverflows},
     probes::ProbeHealth,
     process::ProcessCollector,
@@ -56,32 +56,45 @@ impl MetricsPage {
     }
 
     /// A page with everything: the kernel side's counts (taken from `probes`) of `netns` or of all network namespaces,
-    /// the gauges, and tcpwatch's own metrics.
+    /// with series of their own for so many cgroups, the gauges, and tcpwatch's own metrics.
     ///
     /// # Errors
     /// If `/proc` cannot be read.
-    pub fn of(probes: &mut Probes, netns: Option<Netns>, server: Counters) -> Result<Self> {
+    pub fn of(
+        probes: &mut Probes,
+        (netns, cgroups): (Option<Netns>, usize),
+        server: Counters,
+    ) -> Result<Self> {
         let mut collectors: Vec<Box<dyn Collector>> = Vec::new();
-        if let Some(counts) = probes.counts.take() {
-            collectors.push(Box::new(Kernel::new(counts, netns)));
-        }
         let names = Arc::new(Mutex::new(CgroupNames::new()));
-        let overflows = NamespaceOverflows::default();
+        let (cgroup, overflows) = (Overflow::default(), NamespaceOverflows::default());
+        let mut chores = Vec::new();
+        if let (Some(counts), Some(books)) = (probes.counts.take(), probes.books.take()) {
+            let (names, overflow) = (Arc::clone(&names), Arc::clone(&cgroup));
+            let series = CgroupSeries { names, most: cgroups, overflow };
+            let losses = Arc::clone(&probes.losses);
+            let (counted, of_sockets) = CountedSockets::new(counts, books, netns, losses, series);
+            collectors.push(Box::new(counted));
+            chores.extend(of_sockets);
+        }
         let scope = netns.map_or(SnapshotScope::Every, SnapshotScope::Only);
         let namespaces = NamespaceGauges::new(scope, &names, &overflows);
         let letting_go = namespaces.letting_go();
         let (asked, reading) = AskedBefore::new(Box::new(namespaces));
         collectors.push(Box::new(asked));
-        collectors.extend(gauges::collectors(names, overflows));
+        chores.extend([reading, letting_go]);
+        let NamespaceOverflows { netns, listener, destination } = overflows;
         collectors.push(Box::new(ProbeHealth::new(probes)));
         collectors.push(Box::new(ProcessCollector::new()?));
         collectors.push(Box::new(server));
+        collectors.push(Box::new(Overflows(vec![
+            ("cgroup", cgroup),
+            ("netns", netns),
+            ("local_port", listener),
+            ("remote_address", destination),
+        ])));
         let created = Some(own_process::started()?.as_secs_f64());
-        Ok(Self {
-            created,
-            chores: Mutex::new(Some(Chores::new(vec![reading, letting_go]))),
-            ..Self::new(collectors)
-        })
+        Ok(Self { created, chores: Mutex::new(Some(Chores::new(chores))), ..Self::new(collectors) })
     }
 
     /// Starts the thread in which sockets are listed beside the scrapes.

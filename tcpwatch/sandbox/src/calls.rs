@@ -119,8 +119,9 @@ const SOCKETS: &[libc::c_long] = &[
 const NAMESPACES: &[libc::c_long] =
     &[libc::SYS_setns, libc::SYS_open_by_handle_at, libc::SYS_name_to_handle_at];
 
-/// Commands of bpf(2): `BPF_MAP_LOOKUP_ELEM` and `BPF_MAP_UPDATE_ELEM` (include/uapi/linux/bpf.h).
-const BPF_COMMANDS: [u64; 2] = [1, 2];
+/// Commands of bpf(2) on maps and iterators that are open: `BPF_MAP_LOOKUP_ELEM`, `BPF_MAP_UPDATE_ELEM`,
+/// `BPF_MAP_DELETE_ELEM`, `BPF_MAP_GET_NEXT_KEY` and `BPF_ITER_CREATE` (include/uapi/linux/bpf.h).
+const BPF_COMMANDS: [u64; 5] = [1, 2, 3, 4, 33];
 
 /// Requests of ioctl(2): what a descriptor is and whether it blocks.
 const IOCTLS: [u64; 5] =

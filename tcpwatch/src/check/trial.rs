@@ -218,7 +218,7 @@ fn metrics(counts: &mut Counts, [with_minis, with_resets]: [bool; 2]) -> Feature
         (with_resets, "resets received", RESETS_RECEIVED),
     ];
     let words = match counts.read() {
-        Ok(words) => words,
+        Ok(counted) => &counted.words,
         Err(error) => return FeatureAnswer::Fails(error.to_string()),
     };
     let is_counted = |word: usize| words.get(word).is_some_and(|count| *count > 0);

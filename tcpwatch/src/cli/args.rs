@@ -12,6 +12,7 @@ use std::{
 use clap::{
     ArgGroup, Args, Parser, Subcommand, ValueEnum,
     builder::{PathBufValueParser, TypedValueParser},
+    value_parser,
 };
 use clap_complete::Shell;
 use ipnet::IpNet;
@@ -334,10 +335,16 @@ pub struct ServeArgs {
     /// Count only this network namespace: a name from `ip netns`, a path or an inode
     #[arg(long, value_name = "NAME|PATH|INODE")]
     pub netns: Option<String>,
+    /// So many cgroups have series of their own; the rest is `other`
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_CGROUP_SERIES, value_parser = value_parser!(u16).range(..=1000))]
+    pub cgroup_series: u16,
     /// What is kept of the privileges.
     #[command(flatten)]
     pub sandbox: SandboxArgs,
 }
+
+/// The default of `--cgroup-series`.
+pub const DEFAULT_CGROUP_SERIES: u16 = 20;
 
 /// What `tcpwatch top` needs.
 #[derive(Debug, Args)]

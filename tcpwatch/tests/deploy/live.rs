@@ -262,7 +262,7 @@ fn every_query_of_the_dashboard_has_an_answer() {
     needs_prometheus!(as root);
     let stage = Stage::new();
     let kept = stage.inside.inside(something_of_everything);
-    let (mut leak, listener) = stage.outside.inside(|| {
+    let (mut leak, listener) = stage.inside.inside(|| {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         (Pair::over(&listener), listener)
     });
@@ -288,7 +288,7 @@ fn an_accept_queue_that_nobody_empties_raises_its_alerts_and_no_others() {
     let stage = Stage::new();
     stage.poll("rules that were evaluated", || {
         stage
-            .value("changes(tcpwatch_socket_dump_timestamp_seconds{dump=\"live\"}[1m]) >= 3")
+            .value("changes(tcpwatch_network_namespace_last_read_timestamp_seconds[1m]) >= 3")
             .map(drop)
     });
     assert_eq!(stage.firing(), Vec::<Value>::new(), "all is well");

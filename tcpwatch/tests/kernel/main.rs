@@ -40,7 +40,6 @@ mod filters;
 #[cfg(test)]
 mod fit;
 #[cfg(test)]
-mod gauges;
 #[cfg(test)]
 mod gone;
 #[cfg(test)]

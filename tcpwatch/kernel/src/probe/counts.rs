@@ -6,11 +6,13 @@ use aya::maps::{MapData, MapError, PerCpuArray};
 use tcpwatch_common::{
     Awaiting,
     awaiting::AWAITING_WORDS,
-    counts::{BLOCKS, MAX_MINIS, PENDING_WORDS, Pending, WORDS},
+    books::{CELL_WORDS, COUNTED, CgroupCell, MiniMark, counted},
+    counts::{BLOCK_WORDS, BLOCKS, MAX_MINIS, PENDING_WORDS, Pending, WORDS},
     mini_clock::DECIDED_WITHIN_NS,
 };
 use tcpwatch_core::event::Netns;
 
+use super::books::{BookCells, CgroupCells};
 use crate::clock;
 
 /// How long an event of a timer waits for the next one, which explains it.
@@ -34,12 +36,24 @@ type OpenCounts =
 
 /// The kernel side's counts.
 pub struct Counts {
-    blocks: PerCpuArray<MapData, [u64; WORDS]>,
+    blocks: PerCpuArray<MapData, [u64; BLOCK_WORDS]>,
+    cells: BookCells,
     open: OpenCounts,
     /// Mini-sockets that the kernel side's table has room for.
     pub room: u32,
     /// What was returned last.
-    told: Box<[u64; WORDS]>,
+    told: Counted,
+    /// What was counted in cells that have been removed.
+    removed: Box<CgroupCell>,
+}
+
+/// What has been counted so far.
+#[derive(Clone, Debug)]
+pub struct Counted {
+    /// See [`tcpwatch_common::counts`].
+    pub words: Box<[u64; WORDS]>,
+    /// The same by cgroup, as far as it is counted so, and sockets, see [`tcpwatch_common::books`].
+    pub cells: CgroupCells,
 }
 
 /// Room in the table of mini-sockets: as many as the kernel allows (`tcp_max_tw_buckets`), at most
@@ -53,20 +67,22 @@ const MAX_TIME_WAIT: &str = "/proc/sys/net/ipv4/tcp_max_tw_buckets";
 
 impl Counts {
     pub(super) fn new(
-        blocks: PerCpuArray<MapData, [u64; WORDS]>,
+        blocks: PerCpuArray<MapData, [u64; BLOCK_WORDS]>,
+        cells: BookCells,
         open: OpenCounts,
         room: u32,
     ) -> Self {
-        Self { blocks, open, room, told: Box::new([0; WORDS]) }
+        let told = Counted { words: Box::new([0; WORDS]), cells: CgroupCells::new() };
+        Self { blocks, cells, open, room, told, removed: Box::new([0; CELL_WORDS]) }
     }
 
-    /// Sums of all words, see [`tcpwatch_common::counts`]: a few system calls, whatever there is to
-    /// count. No word is ever smaller than at the call before.
+    /// Sums of all words: a few system calls, and two for each cgroup, whatever there is to count. No word is ever
+    /// smaller than at the call before, and what is counted by cgroup is the sum over all of them.
     ///
     /// # Errors
     /// If a map cannot be read.
-    pub fn read(&mut self) -> Result<&[u64; WORDS], MapError> {
-        let mut sums = Box::new([0; WORDS]);
+    pub fn read(&mut self) -> Result<&Counted, MapError> {
+        let mut sums = [0; BLOCK_WORDS];
         // What is pending is read after the counts: what is settled in between is then missing for a
         // moment, where it would be there twice the other way round.
         for block in 0..BLOCKS {
@@ -77,28 +93,69 @@ impl Counts {
                 }
             }
         }
+        let mut cells = self.cells.read()?;
         let now = clock::now();
-        let mut add = |word, number| {
-            if let Some(sum) = sums.get_mut(word) {
-                *sum += number;
+        let mut own = |cgroup: u32, word: usize| {
+            let cgroup = if cells.contains_key(&cgroup) { cgroup } else { 0 };
+            if let Some(sum) = cells.get_mut(&cgroup).and_then(|cell| cell.get_mut(counted(word))) {
+                *sum += 1;
             }
         };
         for words in self.open.0.get(&0, 0)?.iter() {
             let pending = Pending::from_words(*words);
             if has_waited(pending.timer, pending.at_ns, now.0) {
-                pending.settle(&mut add);
+                let reason = pending.settle(&mut |word, number| {
+                    if let Some(sum) = sums.get_mut(word) {
+                        *sum += number;
+                    }
+                });
+                own(MiniMark::from_word(pending.mark).cgroup, reason);
             }
         }
         for words in self.open.1.get(&0, 0)?.iter() {
             let awaiting = Awaiting::from_words(*words);
             if has_waited(awaiting.sock, awaiting.at_ns, now.0) {
-                awaiting.settle(&mut add);
+                awaiting.settle(&mut own);
             }
         }
-        for (told, sum) in self.told.iter_mut().zip(sums.iter()) {
-            *told = (*told).max(*sum);
-        }
+        self.told.raise(&sums, cells, &self.removed);
         Ok(&self.told)
+    }
+
+    /// What was read last.
+    #[must_use]
+    pub const fn last(&self) -> &Counted {
+        &self.told
+    }
+
+    /// Forgets the sockets of a cgroup that has gone, to make room for another; what it has counted stays in the sums.
+    ///
+    /// # Errors
+    /// If the map cannot be written.
+    pub fn remove(&mut self, cgroup: u32) -> Result<(), MapError> {
+        self.cells.remove(cgroup)?;
+        if let Some(cell) = self.told.cells.remove(&cgroup) {
+            self.removed.iter_mut().zip(cell.iter()).for_each(|(sum, word)| *sum += word);
+        }
+        Ok(())
+    }
+}
+
+impl Counted {
+    fn raise(&mut self, block: &[u64; BLOCK_WORDS], mut cells: CgroupCells, removed: &CgroupCell) {
+        for (cgroup, cell) in &mut cells {
+            if let Some(told) = self.cells.get(cgroup) {
+                let both = cell.iter_mut().zip(told.iter()).skip(COUNTED);
+                both.for_each(|(word, told)| *word = (*word).max(*told));
+            }
+        }
+        self.cells = cells;
+        let (shared, own) = self.words.split_at_mut(BLOCK_WORDS);
+        shared.iter_mut().zip(block).for_each(|(told, sum)| *told = (*told).max(*sum));
+        for (place, word) in (COUNTED..).zip(own) {
+            let of = |cell: &CgroupCell| cell.get(place).copied().unwrap_or_default();
+            *word = of(removed) + self.cells.values().map(|cell| of(cell)).sum::<u64>();
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use tcpwatch_common::config::{
 };
 
 use super::{
+    books::LISTERS,
     dialect::{Dialect, RESET_REASONS},
     handlers::ITERATOR,
     hooks::HOOKS,
@@ -156,7 +157,8 @@ pub fn resolve(btf: &Path, release: &str) -> Result<KernelLayout, LayoutError> {
     let containers = containers.chain([ACKED_BIT.0]);
     let containers = containers.chain(COMMON_FIRST.map(|(container, _)| container));
     let attached = HOOKS.iter().map(|hook| probe_type(hook.tracepoint));
-    let attached: Vec<_> = attached.chain([iterator_function(ITERATOR)]).collect();
+    let attached: Vec<_> =
+        attached.chain([ITERATOR].iter().chain(&LISTERS).copied().map(iterator_function)).collect();
     let names = containers
         .chain(attached.iter().map(String::as_str))
         .chain([RESET_REASONS, TRACEPOINT_GUARD]);

@@ -1,6 +1,7 @@
 //! The kernel side: loaded, attached, detached. A [`Probes`] that lives is attached; dropped, it is
 //! detached. Records leave through the ring that [`Probes::attach`] hands out.
 
+pub mod books;
 mod copies;
 pub mod counts;
 pub mod dialect;
@@ -21,7 +22,11 @@ pub mod tap;
 pub mod trial;
 mod vmlinux;
 
-use std::{collections::HashSet, path::Path, sync::Arc};
+use std::{
+    collections::HashSet,
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use aya::{
     Btf, Ebpf, EbpfLoader,
@@ -29,6 +34,8 @@ use aya::{
     programs::{BtfTracePoint, Program, ProgramError, ProgramFd},
 };
 
+use books::BookParts;
+pub use books::Books;
 pub use counts::{Counting, Counts};
 pub use dialect::Dialect;
 pub use error::ProbeError;
@@ -46,6 +53,7 @@ pub use trial::Trial;
 
 use tcpwatch_common::{
     Ending,
+    books::MAX_REQUEST_MARKS,
     config::{FIRST_PID_NAMESPACE, MAX_REFUSED_CGROUPS},
     counter,
     mini_closing::{EndingWords, MAX_ENDINGS},
@@ -57,11 +65,13 @@ use crate::{clock, pid_namespace, trial::Ground};
 /// The attached kernel side. Drop it to detach everything.
 pub struct Probes {
     /// Holds the programs and their links.
-    ebpf: Ebpf,
+    ebpf: Arc<Mutex<Ebpf>>,
     /// What the kernel side lost.
     pub losses: Arc<Losses>,
     /// What it counts, if it does.
     pub counts: Option<Counts>,
+    /// The sockets that it counts, if it does.
+    pub books: Option<Books>,
     /// The kernel it is attached to.
     pub facts: Facts,
     /// Hooks that are attached.
@@ -145,11 +155,13 @@ impl Probes {
         counting: Counting,
     ) -> Result<(Self, Ring), ProbeError> {
         let task = Task::new(Some(filters), ring_bytes, counting);
-        let mut probes = Self::load_and_attach(facts, &task)?;
+        let probes = Self::load_and_attach(facts, &task)?;
+        let mut ebpf = probes.ebpf();
         let ring = Ring {
-            records: take_map(&mut probes.ebpf, "EVENTS")?,
-            reader_sleeps: take_map(&mut probes.ebpf, "READER_SLEEPS")?,
+            records: take_map(&mut ebpf, "EVENTS")?,
+            reader_sleeps: take_map(&mut ebpf, "READER_SLEEPS")?,
         };
+        drop(ebpf);
         Ok((probes, ring))
     }
 
@@ -196,19 +208,19 @@ impl Probes {
             fill_handlers(&mut ebpf, handlers)?;
         }
         let counters: PerCpuArray<_, _> = take_map(&mut ebpf, "COUNTERS")?;
-        let counts = task.take_counts(&mut ebpf)?;
+        let (counts, books) = (task.take_counts(&mut ebpf)?, task.take_books(&mut ebpf, &layout)?);
         let marks = take_map(&mut ebpf, "TRIAL")?;
-        let by_cgroup = task.refuses_cgroups(&layout);
-        let refused = by_cgroup.then(|| take_map(&mut ebpf, "REFUSED_CGROUPS")).transpose()?;
+        let refused = task.take_refused(&mut ebpf, &layout)?;
         let losses = Arc::new(Losses::new(counters, programs));
-        let dialect = layout.dialect;
         drop(layout.btf);
         // Last: the hooks do not wait for it.
         let symbols = symbols
             .unwrap_or_else(|| list.map_or_else(|| Ok(Symbols::default()), Reading::symbols));
         let early_ends_off = minis.is_ok().then(|| symbols.as_ref().err().map(ToString::to_string));
         memory::give_back();
+        let ebpf = Arc::new(Mutex::new(ebpf));
         Ok(Self {
+            books: books.map(|parts| Books::new(parts, &ebpf)),
             ebpf,
             losses,
             counts,
@@ -218,11 +230,11 @@ impl Probes {
             minis,
             early_ends_off: early_ends_off.flatten(),
             symbols: symbols.unwrap_or_default(),
-            dialect,
+            dialect: layout.dialect,
             totals_off: why_not(layout.totals),
             cgroups_off: why_not(layout.cgroups),
             trial: Trial::default(),
-            refused: refused.map(RefusedCgroups::new),
+            refused,
             marks,
             ground,
         })
@@ -234,7 +246,7 @@ impl Probes {
     /// # Errors
     /// If the kernel refuses its programs, or it was handed out before.
     pub fn tap(&mut self) -> Result<Tap, ProbeError> {
-        let (tap, programs) = Tap::load(&mut self.ebpf, &self.facts)?;
+        let (tap, programs) = Tap::load(&mut self.ebpf(), &self.facts)?;
         self.losses.add(programs);
         Ok(tap)
     }
@@ -251,7 +263,7 @@ impl Probes {
 
     /// Detaches all hooks; what was lost can still be read.
     pub fn detach(&mut self) {
-        for (_, program) in self.ebpf.programs_mut() {
+        for (_, program) in self.ebpf().programs_mut() {
             if let Program::BtfTracePoint(hook) = program {
                 // One that was never loaded has nothing to detach.
                 let _detached = hook.unload().is_ok();
@@ -266,7 +278,11 @@ impl Probes {
     pub fn complaints(
         &mut self,
     ) -> Result<aya_log::EbpfLogger<&'static dyn log::Log>, aya_log::Error> {
-        aya_log::EbpfLogger::init(&mut self.ebpf)
+        aya_log::EbpfLogger::init(&mut self.ebpf())
+    }
+
+    fn ebpf(&self) -> MutexGuard<'_, Ebpf> {
+        self.ebpf.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -304,8 +320,35 @@ impl Task<'_> {
             return Ok(None);
         }
         let blocks = take_map(ebpf, "COUNTS")?;
+        let cells = books::BookCells::new(take_map(ebpf, "CELLS")?)?;
         let open = (take_map(ebpf, "PENDING")?, take_map(ebpf, "AWAITING")?);
-        Ok(Some(Counts::new(blocks, open, self.room)))
+        Ok(Some(Counts::new(blocks, cells, open, self.room)))
+    }
+
+    /// The books about sockets, and the programs that list them and walk through them.
+    fn take_books(
+        &self,
+        ebpf: &mut Ebpf,
+        layout: &KernelLayout,
+    ) -> Result<Option<BookParts>, ProbeError> {
+        if !self.counts() {
+            return Ok(None);
+        }
+        if let Err(error) = books::load(ebpf, &layout.btf) {
+            tracing::warn!("sockets from before the start are not counted: {error}");
+        }
+        let kept = books::KeptSockets::open(ebpf, &layout.btf);
+        let marks = [take_map(ebpf, "MARKS")?, take_map(ebpf, "REQUEST_MARKS")?];
+        Ok(Some(BookParts { marks, kept }))
+    }
+
+    fn take_refused(
+        &self,
+        ebpf: &mut Ebpf,
+        layout: &KernelLayout,
+    ) -> Result<Option<RefusedCgroups>, MapError> {
+        let map = self.refuses_cgroups(layout).then(|| take_map(ebpf, "REFUSED_CGROUPS"));
+        Ok(map.transpose()?.map(RefusedCgroups::new))
     }
 
     fn needs_minis(&self) -> bool {
@@ -417,6 +460,9 @@ fn load(
     let tick_ns = 1_000_000_000 / clock::tick_rate().0.max(1);
     loader.map_max_entries("EVENTS", task.ring_bytes);
     loader.map_max_entries("MINIS", task.room);
+    loader.map_max_entries("CELLS", if task.counts() { books::CELLS_ROOM } else { 1 });
+    loader.map_max_entries("MARKS", if task.counts() { books::marks_room() } else { 1 });
+    loader.map_max_entries("REQUEST_MARKS", if task.counts() { MAX_REQUEST_MARKS } else { 1 });
     loader.map_max_entries("REFUSED_CGROUPS", if refuses { MAX_REFUSED_CGROUPS } else { 1 });
     globals.apply(&mut loader);
     for (global, value) in [

@@ -33,6 +33,8 @@ const MOST: usize = 65_536;
 pub struct CgroupNames {
     root: Option<PathBuf>,
     names: HashMap<u64, Arc<str>>,
+    /// The outermost directory of each name, from the root of the hierarchy.
+    paths: HashMap<Arc<str>, PathBuf>,
     /// Not found by the last walk: a number is given to a cgroup once, and one that is not found
     /// has gone or cannot be seen from here.
     strangers: HashSet<u64>,
@@ -50,7 +52,8 @@ impl CgroupNames {
     /// Those below `root`, where the second hierarchy is mounted.
     #[must_use]
     pub fn under(root: Option<PathBuf>) -> Self {
-        Self { root, names: HashMap::new(), strangers: HashSet::new(), walked: None }
+        let (names, paths) = (HashMap::new(), HashMap::new());
+        Self { root, names, paths, strangers: HashSet::new(), walked: None }
     }
 
     /// Makes sure that these numbers have their names, if they have any.
@@ -63,7 +66,7 @@ impl CgroupNames {
             return;
         }
         self.walked = Some(now);
-        self.names = self.root.as_deref().map(walk).unwrap_or_default();
+        (self.names, self.paths) = self.root.as_deref().map(walk).unwrap_or_default();
         if is_due {
             self.strangers.clear();
         }
@@ -79,7 +82,13 @@ impl CgroupNames {
     /// Did a cgroup of this name exist at the last walk?
     #[must_use]
     pub fn exists(&self, name: &str) -> bool {
-        self.names.values().any(|known| **known == *name)
+        self.paths.contains_key(name)
+    }
+
+    /// Where the cgroup of this name was at the last walk, from the root of the hierarchy; the outermost one of several.
+    #[must_use]
+    pub fn path(&self, name: &str) -> Option<&Path> {
+        self.paths.get(name).map(PathBuf::as_path)
     }
 }
 
@@ -100,10 +109,12 @@ fn is_second_hierarchy(root: &Path) -> bool {
 }
 
 /// What cannot be read, or goes meanwhile, is left out.
-fn walk(root: &Path) -> HashMap<u64, Arc<str>> {
-    let mut names = HashMap::new();
+fn walk(root: &Path) -> (HashMap<u64, Arc<str>>, HashMap<Arc<str>, PathBuf>) {
+    let (mut names, mut paths) = (HashMap::new(), HashMap::new());
     if let Ok(about) = fs::metadata(root) {
-        names.insert(about.ino(), "/".into());
+        let name: Arc<str> = "/".into();
+        names.insert(about.ino(), Arc::clone(&name));
+        paths.insert(name, PathBuf::from("/"));
     }
     let mut open = vec![(root.to_owned(), None::<Arc<str>>)];
     while let Some((directory, unit)) = open.pop() {
@@ -113,11 +124,19 @@ fn walk(root: &Path) -> HashMap<u64, Arc<str>> {
             }
             let name = entry.file_name();
             let unit = if is_unit(&name) { Some(short(&name)) } else { unit.clone() };
-            names.insert(entry.ino(), unit.clone().unwrap_or_else(|| short(&name)));
-            open.push((entry.path(), unit));
+            let name = unit.clone().unwrap_or_else(|| short(&name));
+            let path = entry.path();
+            paths.entry(Arc::clone(&name)).or_insert_with(|| below(root, &path));
+            names.insert(entry.ino(), name);
+            open.push((path, unit));
         }
     }
-    names
+    (names, paths)
+}
+
+/// A directory's path from the root of the hierarchy.
+fn below(root: &Path, path: &Path) -> PathBuf {
+    Path::new("/").join(path.strip_prefix(root).unwrap_or(path))
 }
 
 /// The name of the cgroup at this path of the second hierarchy.

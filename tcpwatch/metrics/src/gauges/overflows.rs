@@ -7,7 +7,7 @@ use crate::{collector::Collector, family::ScrapeFamily};
 
 /// The counts, by label.
 #[derive(Debug)]
-pub(super) struct Overflows(pub(super) Vec<(&'static str, Overflow)>);
+pub(crate) struct Overflows(pub(crate) Vec<(&'static str, Overflow)>);
 
 impl Collector for Overflows {
     fn name(&self) -> &'static str {

@@ -3,6 +3,7 @@
 pub(crate) mod cgroup;
 pub(crate) mod churn;
 pub(crate) mod connections;
+pub(crate) mod every_state;
 pub(crate) mod exporter;
 pub(crate) mod info;
 pub(crate) mod kernel;

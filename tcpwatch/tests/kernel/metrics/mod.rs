@@ -1,6 +1,8 @@
 //! `tcpwatch serve` counts exactly what happens in a namespace of its own.
 
+mod by_cgroup;
 mod connects;
+mod counted_sockets;
 mod durations;
 mod forms;
 mod laboratory;

@@ -37,8 +37,9 @@ fn no_counter_goes_backwards_while_connections_come_and_go() {
     });
     let names = |samples: &Samples| samples.0.keys().cloned().collect::<Vec<_>>();
     let after = exporter.samples();
-    let new: Vec<_> =
-        names(&after).into_iter().filter(|name| !before.0.contains_key(name)).collect();
+    // A reason of one cgroup's has a series from its first count on.
+    let is_new = |name: &String| !before.0.contains_key(name) && !name.contains("cgroup=");
+    let new: Vec<_> = names(&after).into_iter().filter(is_new).collect();
     assert_eq!(new, Vec::<String>::new(), "every series was there before");
 }
 
@@ -105,7 +106,7 @@ fn every_collector_succeeds_and_every_hook_is_told() {
     needs_root!();
     let exporter = Exporter::on(&Netns::new());
     let samples = exporter.samples();
-    for collector in ["kernel", "sockets", "namespaces", "probes", "process", "http"] {
+    for collector in ["kernel", "namespaces", "probes", "process", "http"] {
         let series = format!("collector_success{{collector=\"{collector}\"}}");
         assert_eq!(samples.count(&series), 1, "{collector}");
         let took = samples.get(&format!("collector_duration_seconds{{collector=\"{collector}\"}}"));

@@ -44,6 +44,7 @@ pub use namespaces::EnterError;
 pub use sock_diag::{DumpError, Lister};
 pub use survey::{Detail, Surveyor, survey};
 pub use take::{Listing, list, take};
+pub use visit::{Visited, visit};
 
 /// Where to look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

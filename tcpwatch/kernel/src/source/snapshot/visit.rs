@@ -6,18 +6,18 @@ use super::{DumpError, SkipReason, SkippedNamespace, SnapshotError, SnapshotScop
 
 /// Where something was done, and where not.
 #[derive(Debug, Default)]
-pub(super) struct Visited {
+pub struct Visited {
     /// To the end.
-    pub(super) namespaces: Vec<Netns>,
+    pub namespaces: Vec<Netns>,
     /// Not, or not to the end.
-    pub(super) skipped: Vec<SkippedNamespace>,
+    pub skipped: Vec<SkippedNamespace>,
     /// Processes whose namespace this process may not read.
-    pub(super) hidden_processes: usize,
+    pub hidden_processes: usize,
 }
 
 /// Does `work` in every namespace of the scope that can be entered; `work` gets the namespace it is in. Only what
 /// fails in the own namespace is an error.
-pub(super) fn visit(
+pub fn visit(
     scope: SnapshotScope,
     mut work: impl FnMut(Netns) -> Result<(), DumpError> + Send,
 ) -> Result<Visited, SnapshotError> {
