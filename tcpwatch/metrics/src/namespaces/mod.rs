@@ -1,9 +1,9 @@
 //! What only the kernel knows, by network namespace: its own counters of refused connections, the accept queues of
 //! listeners, and the local ports that connections take.
 //!
-//! A pass reads every namespace of the scope, the one that was read longest ago first, and ends after [`BUDGET`]: what is
-//! left is read by the next one, and [`LAST_READ`] says of each when that was. Memory: while a namespace is
-//! read 100 bytes for each destination, up to [`destinations::MOST`] of them, and some kilobytes for each namespace.
+//! A pass reads every namespace of the scope and ends after [`BUDGET`]: what is left is read by the next one, and
+//! [`LAST_READ`] says of each when that was. Listing connections costs most: it is bounded by itself. Memory: while a
+//! namespace is read 100 bytes for each destination, up to [`destinations::MOST`] of them, and some kilobytes for each namespace.
 
 mod accept_queues;
 mod access;
@@ -47,6 +47,8 @@ const PERIOD: Duration = Duration::from_secs(10);
 const SHARE: u32 = 50;
 /// Connections are listed again after this many times what listing those of all namespaces takes.
 const LISTING: u32 = 100;
+/// A pass begins to list no further connections after so much of it.
+const LISTED: Duration = Duration::from_millis(500);
 /// A namespace is held for this long at most after everything else has let go of it, but for what looking for others
 /// takes.
 const HELD: Duration = Duration::from_secs(1);
@@ -133,16 +135,26 @@ impl NamespaceGauges {
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
         let mut kept: Vec<_> = table.iter_mut().collect();
         let mut last: BTreeMap<_, _> = std::mem::take(&mut self.readings);
-        kept.sort_by_key(|(number, _)| last.get(number).map(|reading| reading.at));
-        let listing: Duration = last.values().filter_map(NamespaceReading::listing_took).sum();
+        // Those first whose connections were listed longest ago, or never.
+        let listed_at = |reading: &NamespaceReading| Some(reading.connections()?.listed);
+        kept.sort_by_key(|(number, _)| last.get(number).and_then(listed_at));
+        let took = |reading: &NamespaceReading| Some(reading.connections()?.took);
+        let all: Duration = last.values().filter_map(took).sum();
+        let mut listing = Duration::ZERO;
         for (number, namespace) in kept {
             let mut before = last.remove(&number);
             if began.elapsed() > BUDGET {
                 self.readings.extend(before.map(|before| (number, before)));
                 continue;
             }
-            let still_good = before.as_mut().and_then(|it| it.connections_since(listing * LISTING));
-            match NamespaceReading::of(namespace, still_good) {
+            let earlier = before.as_mut().and_then(NamespaceReading::take_connections);
+            let is_old = earlier.as_ref().is_none_or(|it| it.listed.elapsed() >= all * LISTING);
+            let lists = is_old && listing < LISTED;
+            let read = NamespaceReading::of(namespace, (lists, earlier));
+            if lists && let Ok(Some(reading)) = &read {
+                listing += took(reading).unwrap_or_default();
+            }
+            match read {
                 Ok(reading) => self.readings.extend(reading.map(|reading| (number, reading))),
                 Err(error) => {
                     self.readings.extend(before.map(|before| (number, before)));

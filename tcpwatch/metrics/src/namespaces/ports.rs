@@ -123,7 +123,7 @@ impl PortGauges {
     ) -> Vec<ScrapeFamily> {
         let read: Vec<_> = readings
             .values()
-            .filter_map(|reading| Some((reading, &reading.sockets.as_ref()?.connections)))
+            .filter_map(|reading| Some((reading, reading.connections()?)))
             .filter(|(reading, _)| namespaces.admits(&reading.label))
             .collect();
         self.settle(&read);

@@ -59,7 +59,8 @@ pub(super) struct NamespaceReading {
 #[derive(Debug)]
 pub(super) struct SocketReading {
     pub(super) listeners: Vec<ListenerReading>,
-    pub(super) connections: ConnectionReading,
+    /// Of a namespace whose turn has come.
+    pub(super) connections: Option<ConnectionReading>,
 }
 
 /// The numbers that its connections give.
@@ -111,15 +112,15 @@ impl Reuse {
 }
 
 impl NamespaceReading {
-    /// Reads it now; `None` if it has gone. Connections are not listed if an earlier list is still good.
+    /// Reads it now; `None` if it has gone. Without `lists` its connections are those of an earlier list.
     pub(super) fn of(
         namespace: &mut KeptNamespace,
-        still_good: Option<ConnectionReading>,
+        (lists, earlier): (bool, Option<ConnectionReading>),
     ) -> Result<Option<Self>, ReadingError> {
         let at = SystemTime::now();
         let Some(netstat) = namespace.netstat()? else { return Ok(None) };
         let counters = counters::values(&netstat);
-        let sockets = SocketReading::of(namespace, still_good)?;
+        let sockets = SocketReading::of(namespace, (lists, earlier))?;
         Ok(Some(Self {
             label: Arc::clone(&namespace.label),
             name: namespace.name.clone(),
@@ -132,15 +133,14 @@ impl NamespaceReading {
 }
 
 impl NamespaceReading {
-    /// How long listing its connections took.
-    pub(super) fn listing_took(&self) -> Option<Duration> {
-        Some(self.sockets.as_ref()?.connections.took)
+    /// What its connections give, if they have been listed.
+    pub(super) fn connections(&self) -> Option<&ConnectionReading> {
+        self.sockets.as_ref()?.connections.as_ref()
     }
 
-    /// Its connections, if they were listed less than `span` ago; it is without its sockets then.
-    pub(super) fn connections_since(&mut self, span: Duration) -> Option<ConnectionReading> {
-        let is_good = |it: &SocketReading| it.connections.listed.elapsed() < span;
-        self.sockets.take_if(|sockets| is_good(sockets)).map(|sockets| sockets.connections)
+    /// The same; it is without them then.
+    pub(super) fn take_connections(&mut self) -> Option<ConnectionReading> {
+        self.sockets.as_mut()?.connections.take()
     }
 }
 
@@ -154,18 +154,12 @@ struct ConnectionTally {
 impl SocketReading {
     fn of(
         namespace: &mut KeptNamespace,
-        still_good: Option<ConnectionReading>,
+        (lists, earlier): (bool, Option<ConnectionReading>),
     ) -> Result<Option<Self>, DumpError> {
         let Some(surveyor) = namespace.surveyor() else { return Ok(None) };
         let add = |into: &mut Vec<_>, socket: &Surveyed| into.push(ListenerReading::of(socket));
         let listeners = surveyor.survey(&[TcpState::Listen], Detail::Drops, add)?;
-        let connections = match still_good {
-            Some(connections) => connections,
-            None => match ConnectionReading::of(namespace)? {
-                Some(connections) => connections,
-                None => return Ok(None),
-            },
-        };
+        let connections = if lists { ConnectionReading::of(namespace)? } else { earlier };
         Ok(Some(Self { listeners, connections }))
     }
 }

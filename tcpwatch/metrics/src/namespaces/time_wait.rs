@@ -19,10 +19,10 @@ pub(super) fn families(
          FIN_WAIT_2 (sock_diag), by network namespace.",
     );
     for reading in readings.values().filter(|reading| slots.admits(&reading.label)) {
-        let Some(sockets) = &reading.sockets else { continue };
+        let Some(connections) = reading.connections() else { continue };
         let label = [(NETNS, &*reading.label)];
-        used.add(&label, sockets.connections.waiting.into());
-        if let Some(most) = sockets.connections.most_waiting {
+        used.add(&label, connections.waiting.into());
+        if let Some(most) = connections.most_waiting {
             limit.add(&label, most.into());
         }
     }
