@@ -2,7 +2,16 @@
 //! without a timer while nothing happens, is woken by the first record, and from then on looks every few milliseconds
 //! until it finds the ring empty.
 
-use std::{io, os::fd::AsFd as _, sync::Arc, thread::JoinHandle};
+use std::{
+    io,
+    os::fd::AsFd as _,
+    sync::{
+        Arc,
+        mpsc::{self, SendError},
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
 
 use aya::maps::MapError;
 use tcpwatch_core::event::KernelTime;
@@ -19,6 +28,8 @@ const BUDGET: usize = 16_384;
 const ROOM: usize = 16;
 /// With a recording for so many times as much again.
 const RECORDED_ROOM: usize = 4;
+/// Pause between two looks at an empty ring where there is no thread: far below what it has room for.
+const ALONE_PAUSE: Duration = Duration::from_millis(50);
 
 /// The ring's reading end.
 pub struct RingSource {
@@ -27,12 +38,16 @@ pub struct RingSource {
     /// More waits in the queue, or did when it was looked at.
     behind: bool,
     asleep: bool,
+    /// No thread can be started: the run takes the records out of the ring itself.
+    alone: bool,
+    /// The ring was empty when the run looked itself.
+    quiet: bool,
 }
 
 enum RingReader {
-    /// No thread: it is not started yet, or the run is ending.
+    /// No thread: it is not started yet, it cannot be, or the run is ending.
     Here(Box<Ring>),
-    Thread(JoinHandle<(Box<Ring>, Result<(), RingError>)>),
+    Thread(JoinHandle<Option<(Box<Ring>, Result<(), RingError>)>>),
     /// The thread could not be joined.
     Gone,
 }
@@ -40,7 +55,7 @@ enum RingReader {
 /// The ring cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum RingError {
-    /// The kernel refuses to wait, or to start a thread.
+    /// The kernel refuses to wait.
     #[error("cannot wait for records of the kernel: {0}")]
     Wait(#[from] io::Error),
     /// The request to be woken cannot be written.
@@ -61,20 +76,24 @@ impl RingSource {
         let all = if has_recording { RECORDED_ROOM.saturating_mul(shown) } else { shown };
         let queue = RecordQueue::new(ring.records.as_fd(), QueueRoom { shown, all })?;
         let reader = RingReader::Here(Box::new(ring));
-        Ok(Self { reader, queue, behind: true, asleep: false })
+        Ok(Self { reader, queue, behind: true, asleep: false, alone: false, quiet: false })
     }
 
     /// Waits until it is worth draining again. `held` says that the caller still holds records back. The thread is
     /// started by the first call: privileges that are not needed any more are gone then.
     ///
     /// # Errors
-    /// If the thread cannot be started, or has failed.
+    /// If the thread has failed.
     pub async fn wait(&mut self, held: bool) -> Result<(), RingError> {
-        if let RingReader::Here(_) = self.reader {
-            self.start()?;
+        if !self.alone {
+            self.start();
         }
         if self.behind {
             tokio::task::yield_now().await;
+            return Ok(());
+        }
+        if self.alone {
+            tokio::time::sleep(if self.quiet { ALONE_PAUSE } else { BUSY_PAUSE }).await;
             return Ok(());
         }
         let changed = self.queue.changed.notified();
@@ -92,17 +111,34 @@ impl RingSource {
         }
     }
 
-    fn start(&mut self) -> Result<(), RingError> {
-        if let RingReader::Here(mut ring) = std::mem::replace(&mut self.reader, RingReader::Gone) {
-            let queue = Arc::clone(&self.queue);
-            let thread = std::thread::Builder::new().name("ring".to_owned()).spawn(move || {
-                let done = drain(&mut ring, &queue);
-                queue.changed.notify_one();
-                (ring, done)
-            })?;
-            self.reader = RingReader::Thread(thread);
-        }
-        Ok(())
+    /// Starts the thread, if there is none.
+    fn start(&mut self) {
+        let ring = match std::mem::replace(&mut self.reader, RingReader::Gone) {
+            RingReader::Here(ring) => ring,
+            other => {
+                self.reader = other;
+                return;
+            }
+        };
+        let (give, given) = mpsc::sync_channel::<Box<Ring>>(1);
+        let queue = Arc::clone(&self.queue);
+        let thread = std::thread::Builder::new().name("ring".to_owned()).spawn(move || {
+            let mut ring = given.recv().ok()?;
+            let done = drain(&mut ring, &queue);
+            queue.changed.notify_one();
+            Some((ring, done))
+        });
+        self.reader = match thread {
+            Ok(thread) => match give.send(ring) {
+                Ok(()) => RingReader::Thread(thread),
+                Err(SendError(ring)) => RingReader::Here(ring),
+            },
+            Err(error) => {
+                tracing::warn!("a slow output can make the kernel's ring full: no thread: {error}");
+                self.alone = true;
+                RingReader::Here(ring)
+            }
+        };
     }
 
     /// Ends the thread. What is in the ring afterwards is taken by [`drain`](Self::drain) itself.
@@ -113,7 +149,8 @@ impl RingSource {
         match std::mem::replace(&mut self.reader, RingReader::Gone) {
             RingReader::Thread(thread) => {
                 self.queue.stop();
-                let (ring, done) = thread.join().map_err(|_panic| RingError::Panicked)?;
+                let ended = thread.join().ok().flatten();
+                let (ring, done) = ended.ok_or(RingError::Panicked)?;
                 self.reader = RingReader::Here(ring);
                 done
             }
@@ -137,7 +174,7 @@ impl RingSource {
         let begun = clock::now();
         let mut records = RecordingChunk::default();
         let is_all = take_all(ring, &mut records);
-        self.behind = !is_all;
+        (self.behind, self.quiet) = (!is_all, records.is_empty());
         if !records.is_empty() {
             take(TakenRecords { records, dropped: 0, for_recording: false });
         }
@@ -147,7 +184,7 @@ impl RingSource {
     /// Nothing is left to read and the next wait is a sleep.
     #[must_use]
     pub const fn is_asleep(&self) -> bool {
-        self.asleep
+        self.asleep || self.alone && self.quiet
     }
 }
 

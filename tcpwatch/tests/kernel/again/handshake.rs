@@ -79,11 +79,13 @@ pub(super) fn sysctls_that_change_are_followed() {
             (firsts.len() == clients.len()).then(|| firsts.pop()?.attempts_at_most)
         })
     };
-    assert_eq!(at_most(), Some(4));
+    // With the linear timeouts that some kernels have before.
+    let before = at_most();
+    assert!(before >= Some(4), "{before:?}");
     netns.set("ipv4.tcp_syn_retries", "3").unwrap();
-    let seen: Vec<_> =
-        std::iter::repeat_with(at_most).take(20).take_while(|most| *most == Some(4)).collect();
-    assert!(seen.len() < 20, "{seen:?}");
+    let seen = std::iter::repeat_with(at_most).take(20);
+    let as_before = seen.take_while(|most| *most == before).count();
+    assert!(as_before < 20, "{before:?} all the time");
 }
 
 /// Client and server, without cookies, for every listener (`TFO_*` in `include/net/tcp.h`).

@@ -25,11 +25,7 @@ impl Lookup {
     ///
     /// Every namespace but the own one is entered once, in a thread of its own that ends before this returns;
     /// that takes `CAP_SYS_ADMIN`.
-    pub fn ask_in_detail(
-        &mut self,
-        questions: &[StayQuestion],
-        sysctls_of: &[Netns],
-    ) -> Lookups {
+    pub fn ask_in_detail(&mut self, questions: &[StayQuestion], sysctls_of: &[Netns]) -> Lookups {
         let mut groups: BTreeMap<Netns, Vec<StayQuestion>> = BTreeMap::new();
         for question in questions {
             groups.entry(question.netns).or_default().push(*question);
