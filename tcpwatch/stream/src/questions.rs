@@ -82,8 +82,8 @@ impl Questions {
     ) {
         let Event::Retransmit(again) = event else { return };
         let (netns, now) = (again.netns, Instant::now());
-        let read = self.sysctls_read.get(&netns);
-        if read.is_some_and(|read| now.duration_since(*read) < SYSCTLS_LAST) {
+        let last = self.sysctls_read.get(&netns);
+        if last.is_some_and(|last| now.duration_since(*last) < SYSCTLS_LAST) {
             return;
         }
         if self.sysctls_read.len() >= MOST_NAMESPACES {

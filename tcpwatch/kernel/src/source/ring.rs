@@ -38,19 +38,20 @@ pub struct RingSource {
     /// More waits in the queue, or did when it was looked at.
     behind: bool,
     asleep: bool,
-    /// No thread can be started: the run takes the records out of the ring itself.
-    alone: bool,
-    /// The ring was empty when the run looked itself.
-    quiet: bool,
 }
 
 enum RingReader {
-    /// No thread: it is not started yet, it cannot be, or the run is ending.
+    /// No thread: it is not started yet, or the run is ending.
     Here(Box<Ring>),
-    Thread(JoinHandle<Option<(Box<Ring>, Result<(), RingError>)>>),
+    /// No thread can be started: the run takes the records out of the ring itself.
+    Alone(Box<Ring>),
+    Thread(JoinHandle<Option<Drained>>),
     /// The thread could not be joined.
     Gone,
 }
+
+/// What a thread leaves at its end.
+type Drained = (Box<Ring>, Result<(), RingError>);
 
 /// The ring cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -76,7 +77,7 @@ impl RingSource {
         let all = if has_recording { RECORDED_ROOM.saturating_mul(shown) } else { shown };
         let queue = RecordQueue::new(ring.records.as_fd(), QueueRoom { shown, all })?;
         let reader = RingReader::Here(Box::new(ring));
-        Ok(Self { reader, queue, behind: true, asleep: false, alone: false, quiet: false })
+        Ok(Self { reader, queue, behind: true, asleep: false })
     }
 
     /// Waits until it is worth draining again. `held` says that the caller still holds records back. The thread is
@@ -85,15 +86,15 @@ impl RingSource {
     /// # Errors
     /// If the thread has failed.
     pub async fn wait(&mut self, held: bool) -> Result<(), RingError> {
-        if !self.alone {
+        if let RingReader::Here(_) = self.reader {
             self.start();
         }
         if self.behind {
             tokio::task::yield_now().await;
             return Ok(());
         }
-        if self.alone {
-            tokio::time::sleep(if self.quiet { ALONE_PAUSE } else { BUSY_PAUSE }).await;
+        if let RingReader::Alone(_) = self.reader {
+            tokio::time::sleep(if self.asleep { ALONE_PAUSE } else { BUSY_PAUSE }).await;
             return Ok(());
         }
         let changed = self.queue.changed.notified();
@@ -135,8 +136,7 @@ impl RingSource {
             },
             Err(error) => {
                 tracing::warn!("a slow output can make the kernel's ring full: no thread: {error}");
-                self.alone = true;
-                RingReader::Here(ring)
+                RingReader::Alone(ring)
             }
         };
     }
@@ -170,11 +170,16 @@ impl RingSource {
         if look.more {
             return None;
         }
-        let RingReader::Here(ring) = &mut self.reader else { return look.complete };
+        let (ring, is_alone) = match &mut self.reader {
+            RingReader::Here(ring) => (ring, false),
+            RingReader::Alone(ring) => (ring, true),
+            _ => return look.complete,
+        };
         let begun = clock::now();
         let mut records = RecordingChunk::default();
         let is_all = take_all(ring, &mut records);
-        (self.behind, self.quiet) = (!is_all, records.is_empty());
+        self.behind = !is_all;
+        self.asleep = is_alone && records.is_empty();
         if !records.is_empty() {
             take(TakenRecords { records, dropped: 0, for_recording: false });
         }
@@ -184,7 +189,7 @@ impl RingSource {
     /// Nothing is left to read and the next wait is a sleep.
     #[must_use]
     pub const fn is_asleep(&self) -> bool {
-        self.asleep || self.alone && self.quiet
+        self.asleep
     }
 }
 
