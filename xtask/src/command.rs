@@ -19,7 +19,7 @@ pub(crate) fn succeed(command: &mut Command) -> Result<()> {
 /// Runs a program and returns what it prints; what it prints on stderr is shown.
 pub(crate) fn output(command: &mut Command) -> Result<String> {
     let typed = typed(command);
-    let output = command.stderr(Stdio::inherit()).output();
+    let output = command.stdout(Stdio::piped()).stderr(Stdio::inherit()).output();
     let output = output.with_context(|| format!("cannot start `{typed}`"))?;
     ensure!(output.status.success(), "`{typed}` failed ({})", output.status);
     String::from_utf8(output.stdout).with_context(|| format!("`{typed}` printed other than text"))
@@ -36,4 +36,16 @@ pub(crate) fn die_with_this_thread(command: &mut Command) {
     let die = || Ok(set_parent_process_death_signal(Some(Signal::KILL))?);
     // SAFETY: between fork and exec this makes one system call and nothing else.
     unsafe { command.pre_exec(die) };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_printed_is_returned_wherever_it_would_have_gone() {
+        let mut command = Command::new("echo");
+        command.arg("text").stdout(std::io::stderr());
+        assert_eq!(output(&mut command).unwrap(), "text\n");
+    }
 }

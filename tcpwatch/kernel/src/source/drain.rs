@@ -20,9 +20,9 @@ use tokio::sync::Notify;
 use super::{packed::chunk::RecordingChunk, ring::RingError};
 use crate::{clock, probe::Ring};
 
-/// Pause between two looks at a busy ring: the most a record waits, and the fewest microseconds
-/// between two wakeups.
-pub(super) const BUSY_PAUSE: Duration = Duration::from_millis(3);
+/// Pause between two looks at a busy ring: the most a record waits, and the least time between two wakeups, of this thread
+/// and then of the run.
+pub(super) const BUSY_PAUSE: Duration = Duration::from_millis(5);
 /// Pause after the first records that follow a quiet time; as long as records stay held back to be
 /// put in order.
 const FIRST_PAUSE: Duration = Duration::from_millis(1);

@@ -28,6 +28,8 @@ const BUDGET: usize = 16_384;
 const ROOM: usize = 16;
 /// With a recording for so many times as much again.
 const RECORDED_ROOM: usize = 4;
+/// Pause between two looks at records that are held back, while no more come.
+const HELD_PAUSE: Duration = Duration::from_millis(3);
 /// Pause between two looks at an empty ring where there is no thread: far below what it has room for.
 const ALONE_PAUSE: Duration = Duration::from_millis(50);
 
@@ -101,7 +103,7 @@ impl RingSource {
         if held && self.asleep {
             tokio::select! {
                 () = changed => {}
-                () = tokio::time::sleep(BUSY_PAUSE) => {}
+                () = tokio::time::sleep(HELD_PAUSE) => {}
             }
         } else {
             changed.await;
