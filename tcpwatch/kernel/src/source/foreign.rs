@@ -48,13 +48,25 @@ pub enum ForeignFile {
          `iconv -f UTF-16 -t UTF-8 FILE | tcpwatch replay -` replays it, if it was one"
     )]
     Utf16,
+    /// A recording in blocks behind a byte order mark.
+    #[error(
+        "a byte order mark stands before the recording, as an editor puts it: `tail -c +4 FILE | tcpwatch replay -` \
+         replays it, if nothing else of it was changed"
+    )]
+    Marked,
+    /// A recording in blocks, with bytes or ends of lines exchanged.
+    #[error(
+        "it was a recording, but was taken for text and changed (another encoding, other ends of lines): take the \
+         file that `tcpwatch --record FILE` wrote, and copy it as it is"
+    )]
+    Mangled,
 }
 
 /// How a recording comes about.
 pub(super) const MAKE: &str = "a recording is made by `tcpwatch --record FILE`";
 
 /// First bytes that nothing else begins with. Those of pcap are its magic number in both byte orders.
-const MAGIC: [(&[u8], ForeignFile); 11] = [
+const MAGIC: [(&[u8], ForeignFile); 15] = [
     (&[0xa1, 0xb2, 0xc3, 0xd4], ForeignFile::Pcap),
     (&[0xd4, 0xc3, 0xb2, 0xa1], ForeignFile::Pcap),
     (&[0xa1, 0xb2, 0x3c, 0x4d], ForeignFile::Pcap),
@@ -66,6 +78,10 @@ const MAGIC: [(&[u8], ForeignFile); 11] = [
     (&[0x04, 0x22, 0x4d, 0x18], ForeignFile::Compressed { program: "lz4" }),
     (&[0xff, 0xfe], ForeignFile::Utf16),
     (&[0xfe, 0xff], ForeignFile::Utf16),
+    (b"\xef\xbb\xbf\x89tcpwR", ForeignFile::Marked),
+    (b"\xc2\x89tcpwR", ForeignFile::Mangled),
+    (b"\xef\xbf\xbdtcpwR", ForeignFile::Mangled),
+    (b"\x89tcpwR\n", ForeignFile::Mangled),
 ];
 
 /// First words of text that tcpwatch writes elsewhere.
