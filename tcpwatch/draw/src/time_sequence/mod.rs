@@ -3,7 +3,7 @@
 //! - [`flow`]: what was sent, acknowledged and allowed, in bytes since the SYN
 //! - [`scale`]: the axes; a silence beside which everything else would shrink to a point is folded
 //! - [`lines`]: segments, acknowledgments and windows as paths
-//! - [`marks`]: the letters
+//! - [`mod@marks`]: the letters
 
 mod flow;
 mod lines;

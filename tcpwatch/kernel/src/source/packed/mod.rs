@@ -2,7 +2,7 @@
 //!
 //! All numbers of the form are little-endian; records are as the kernel side wrote them, in the byte order of that
 //! machine. A file is [`MAGIC`], [`VERSION`] in four bytes, and blocks. The first block holds the
-//! [`Header`](super::recording::Header) as JSON, every other one [entries](columns), the last one an [index](index) of
+//! [`Header`](super::recording::Header) as JSON, every other one [entries](columns), the last one an [index] of
 //! those, which is missing if the writer was killed. Before each block is a [`BlockHead`](block::BlockHead) with its
 //! length, its checksum and the times of its records, so that it can be passed over unread.
 //!
