@@ -30,7 +30,7 @@ use crate::{cargo, setup};
 use pack::Epoch;
 
 /// The largest program that is packed, in bytes: a little more than it has now, so that growth is noticed.
-const LARGEST: u64 = 12_500_000;
+const LARGEST: u64 = 13_000_000;
 
 /// Options of `cargo xtask dist`.
 #[derive(Debug, clap::Args)]
