@@ -1,11 +1,10 @@
 //! A real rsyslog with the example configuration sends the events of a real tcpwatch to a collector.
 
 use std::{
-    env,
     fs::{self, File, OpenOptions},
-    io::{BufRead as _, BufReader, Write as _},
+    io::{BufRead as _, BufReader},
     net::{TcpListener, TcpStream},
-    path::{Path, PathBuf},
+    path::Path,
     process::{Child, Command, Stdio},
     thread,
     time::Duration,
@@ -18,20 +17,13 @@ use super::{
     files,
     netns::Netns,
     sockets::{Pair, reset},
+    tools::{directory_of, is_here},
 };
 
 /// Time limit for what rsyslog sends.
 const PATIENCE: Duration = Duration::from_mins(1);
 /// Connections of each kind.
 const EACH: usize = 20;
-
-/// `rsyslogd`, where `cargo xtask test deploy` has it or in `PATH`.
-fn rsyslogd() -> Option<PathBuf> {
-    let named = env::var_os("TCPWATCH_RSYSLOG").map(PathBuf::from);
-    let path = env::var_os("PATH").unwrap_or_default();
-    let places = named.into_iter().chain(env::split_paths(&path));
-    places.map(|place| place.join("rsyslogd")).find(|program| program.is_file())
-}
 
 /// A program that is killed with its guard.
 struct Running(Child);
@@ -85,14 +77,12 @@ fn lines(text: &str) -> Vec<Value> {
 
 #[test]
 fn each_event_arrives_at_the_collector_once_as_it_was_with_the_name_of_the_host() {
-    let Some(program) = rsyslogd().filter(|_| geteuid().is_root()) else {
-        assert!(
-            env::var_os("TCPWATCH_REQUIRE_ROOT").is_none(),
-            "this test needs rsyslogd and root"
-        );
-        writeln!(std::io::stderr(), "SKIPPED: needs rsyslogd and root").unwrap();
+    let program = directory_of("TCPWATCH_RSYSLOG", &["rsyslogd"]);
+    let program = program.filter(|_| geteuid().is_root());
+    if !is_here(program.is_some(), "rsyslogd and root") {
         return;
-    };
+    }
+    let program = program.unwrap().join("rsyslogd");
     let folder = tempfile::tempdir().unwrap();
     let (watched, events) = (Netns::new(), folder.path().join("events.json"));
     let mut tcpwatch = tcpwatch(&watched, &events);

@@ -12,30 +12,39 @@ use std::{
 /// process is not root's.
 macro_rules! needs_prometheus {
     () => {
-        if !$crate::deploy::tools::is_here(true, "Prometheus") {
+        if !$crate::deploy::tools::is_here(
+            $crate::deploy::tools::prometheus().is_some(),
+            "Prometheus",
+        ) {
             return;
         }
     };
     (as root) => {
         let is_root = rustix::process::geteuid().is_root();
-        if !$crate::deploy::tools::is_here(is_root, "Prometheus and root") {
+        let is_here = is_root && $crate::deploy::tools::prometheus().is_some();
+        if !$crate::deploy::tools::is_here(is_here, "Prometheus and root") {
             return;
         }
     };
 }
 pub(crate) use needs_prometheus;
 
-/// The directory with `prometheus` and `promtool`.
-fn directory() -> Option<PathBuf> {
-    let named = env::var_os("TCPWATCH_PROMETHEUS").map(PathBuf::from);
+/// The directory that has all of these programs: the one that the environment variable `named` has, or one of `PATH`.
+pub(crate) fn directory_of(named: &str, programs: &[&str]) -> Option<PathBuf> {
+    let named = env::var_os(named).map(PathBuf::from);
     let path = env::var_os("PATH").unwrap_or_default();
     let mut places = named.into_iter().chain(env::split_paths(&path));
-    places.find(|place| place.join("promtool").is_file() && place.join("prometheus").is_file())
+    places.find(|place| programs.iter().all(|program| place.join(program).is_file()))
+}
+
+/// The directory with `prometheus` and `promtool`.
+pub(crate) fn prometheus() -> Option<PathBuf> {
+    directory_of("TCPWATCH_PROMETHEUS", &["promtool", "prometheus"])
 }
 
 /// Prints a message past the test runner's capture if it is not, or fails where a skipped test is a failure.
-pub(crate) fn is_here(everything_else: bool, needs: &str) -> bool {
-    if everything_else && directory().is_some() {
+pub(crate) fn is_here(it_is: bool, needs: &str) -> bool {
+    if it_is {
         return true;
     }
     assert!(env::var_os("TCPWATCH_REQUIRE_ROOT").is_none(), "this test needs {needs}");
@@ -46,7 +55,7 @@ pub(crate) fn is_here(everything_else: bool, needs: &str) -> bool {
 
 /// A command that runs `prometheus` or `promtool`.
 pub(crate) fn program(name: &str) -> Command {
-    Command::new(directory().unwrap().join(name))
+    Command::new(prometheus().unwrap().join(name))
 }
 
 /// Runs promtool with this on its standard input; it must succeed without findings.
