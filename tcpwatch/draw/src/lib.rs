@@ -20,6 +20,7 @@ mod axis;
 mod bands;
 mod bar;
 pub mod coverage;
+mod look;
 mod machine;
 mod notes;
 pub mod pcapng;

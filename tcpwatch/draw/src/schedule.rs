@@ -17,7 +17,7 @@ use tcpwatch_lab::{
     story::{MomentKind, Run},
 };
 
-use crate::{axis::seconds, sequence, words::PageWords};
+use crate::{axis::seconds, look::PictureLook, sequence, words::PageWords};
 
 /// The left end of the axis, and the width of a factor of ten.
 const AXIS: (f64, f64) = (320.0, 160.0);
@@ -78,24 +78,12 @@ struct SchedulePlot<'a> {
 
 /// The picture as a file of its own; `None` if nothing was sent again twice.
 pub fn svg(run: &Run, language: Language) -> Result<Option<String>, askama::Error> {
-    picture(run, "run", Some(sequence::STYLE), PageWords::of(language))
+    picture(run, &PictureLook::of_file(language))
 }
 
-/// The picture as a part of a page, which has the style.
-pub(crate) fn inline(
-    run: &Run,
-    id: &str,
-    words: &'static PageWords,
-) -> Result<Option<String>, askama::Error> {
-    picture(run, id, None, words)
-}
-
-fn picture(
-    run: &Run,
-    id: &str,
-    style: Option<&'static str>,
-    words: &'static PageWords,
-) -> Result<Option<String>, askama::Error> {
+/// The picture.
+pub(crate) fn picture(run: &Run, look: &PictureLook<'_>) -> Result<Option<String>, askama::Error> {
+    let PictureLook { id, style, words } = *look;
     let series = series(run);
     let attempts = series.iter().filter(|series| series.attempts.len() > 1);
     let attempts: Vec<&DrawnAttempt> = attempts.flat_map(|series| &series.attempts).collect();

@@ -18,6 +18,7 @@ use tcpwatch_lab::{
 use crate::{
     axis::seconds,
     bar::Bar,
+    look::PictureLook,
     schedule, sequence,
     time_sequence::{self, TimeSequence},
     words::PageWords,
@@ -222,14 +223,15 @@ impl<'a> DrawnRun<'a> {
         let text = String::from_utf8_lossy(&text);
         // Without its title.
         let text = text.split_once('\n').map_or_else(String::new, |(_, rows)| rows.to_owned());
+        let look = |id| PictureLook { id, style: None, words };
         Ok(Self {
             run,
             kernel,
             lasted: seconds(run.ended.since(run.started), 2),
             holding: holding(run),
-            svg: sequence::inline(run, id, words)?,
-            schedule: schedule::inline(run, &format!("{id}-s"), words)?,
-            bytes: time_sequence::inline(run, &format!("{id}-b"), words)?,
+            svg: sequence::picture(run, &look(id))?,
+            schedule: schedule::picture(run, &look(&format!("{id}-s")))?,
+            bytes: time_sequence::plots(run, &look(&format!("{id}-b")))?,
             text,
             sysctls: sysctls(run),
         })

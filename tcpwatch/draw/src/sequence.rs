@@ -12,6 +12,7 @@ use crate::{
     arrows::{DrawnArrow, arrows},
     axis::{Axis, Fold, seconds},
     bands::{Band, Stop, bands, stops},
+    look::PictureLook,
     notes::{Note, notes},
     shape::{WIDTH, columns},
     timers::{DrawnTimer, timers},
@@ -50,24 +51,12 @@ struct Picture<'a> {
 
 /// The picture as a file of its own.
 pub fn svg(run: &Run, language: Language) -> Result<String, askama::Error> {
-    picture(run, "run", Some(STYLE), PageWords::of(language))
+    picture(run, &PictureLook::of_file(language))
 }
 
-/// The picture as a part of a page, which has the style. `id` makes its ids unique.
-pub(crate) fn inline(
-    run: &Run,
-    id: &str,
-    words: &'static PageWords,
-) -> Result<String, askama::Error> {
-    picture(run, id, None, words)
-}
-
-fn picture(
-    run: &Run,
-    id: &str,
-    style: Option<&'static str>,
-    words: &'static PageWords,
-) -> Result<String, askama::Error> {
+/// The picture.
+pub(crate) fn picture(run: &Run, look: &PictureLook<'_>) -> Result<String, askama::Error> {
+    let PictureLook { id, style, words } = *look;
     let mut room = PerHost::default();
     for host in Host::ALL {
         *room.of_mut(host) = columns(host).room;

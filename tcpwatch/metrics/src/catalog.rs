@@ -188,8 +188,8 @@ pub(super) const KNOWN_CHANGES: [(TcpState, TcpState); 25] = {
     ]
 };
 
-/// States whose durations are measured.
-pub(super) const TIMED: [TcpState; 9] = [
+/// States of connections, whose durations are measured.
+pub(super) const OF_CONNECTIONS: [TcpState; 9] = [
     TcpState::SynSent,
     TcpState::SynRecv,
     TcpState::Established,

@@ -1,6 +1,8 @@
 //! The kernel side's counts as metrics: sums over its maps, so that the cost of a scrape does not depend on the rate of
 //! events. Every series that is certain to occur exists from the start, with 0.
 
+use std::time::SystemTime;
+
 use tcpwatch_common::counts::{
     CONNECT_BOUNDS_NS, CONNECTED, CONNECTED_NS, CONNECTS, MINIS_KEPT, MINIS_TAKEN, STATE_BOUNDS_NS,
     STATES, STAYS, STAYS_NS, SYN_BOUND, SYNS, SYNS_SUM, UNTIMED, WORDS, transition,
@@ -8,7 +10,7 @@ use tcpwatch_common::counts::{
 use tcpwatch_core::event::{Netns, TcpState};
 use tcpwatch_kernel::probe::counts::Counted;
 
-use super::catalog::{COUNTS, KNOWN_CHANGES, TIMED, word};
+use super::catalog::{COUNTS, KNOWN_CHANGES, OF_CONNECTIONS, word};
 use crate::family::ScrapeFamily;
 
 /// What the numbers cover, for the end of every help text.
@@ -106,7 +108,7 @@ impl KernelMetrics<'_> {
                  became TIME_WAIT without an event is counted when TIME_WAIT ends.",
             ),
         );
-        for state in TIMED {
+        for state in OF_CONNECTIONS {
             let index = usize::from(state.to_kernel());
             let counts = self.slice(STAYS + index * STATES, STATE_BOUNDS_NS.len() + 1);
             let sum = seconds(self.word(STAYS_NS + index));
@@ -124,7 +126,7 @@ impl KernelMetrics<'_> {
                  started or its beginning was missed; not in tcpwatch_state_duration_seconds.",
             ),
         );
-        for state in TIMED {
+        for state in OF_CONNECTIONS {
             let index = UNTIMED + usize::from(state.to_kernel());
             family.add(&[("state", &word(state))], self.number(index));
         }
@@ -187,6 +189,11 @@ impl KernelMetrics<'_> {
 )]
 pub(super) const fn number(count: u64) -> f64 {
     count as f64
+}
+
+/// A moment as Unix time, in seconds.
+pub(super) fn unix(moment: SystemTime) -> f64 {
+    moment.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }
 
 fn seconds(nanos: u64) -> f64 {

@@ -567,11 +567,14 @@ pub(super) fn recording_file() -> impl TypedValueParser<Value = PathBuf> {
     })
 }
 
+/// Seconds, or numbers with units; `None` for other words.
+pub(super) fn any_duration(word: &str) -> Option<Duration> {
+    let seconds = word.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    seconds.or_else(|| humantime::parse_duration(word).ok())
+}
+
 pub(super) fn duration(word: &str) -> Result<Duration, String> {
-    let seconds =
-        word.parse::<f64>().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    seconds
-        .or_else(|| humantime::parse_duration(word).ok())
+    any_duration(word)
         .filter(|duration| !duration.is_zero())
         .ok_or_else(|| format!("\"{word}\" is no duration; write seconds (30) or 1m30s"))
 }

@@ -6,6 +6,8 @@ use clap::Args;
 use tcpwatch_core::event::{KernelTime, WallClock};
 use tcpwatch_view::{time_of_day::TimeOfDay, timestamp};
 
+use super::args::any_duration;
+
 const DAY: i64 = 86_400_000_000_000;
 
 /// A part of a recording.
@@ -34,9 +36,7 @@ pub enum Moment {
 }
 
 fn moment(word: &str) -> Result<Moment, String> {
-    let seconds = word.parse::<f64>().ok();
-    let seconds = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    if let Some(after) = seconds.or_else(|| humantime::parse_duration(word).ok()) {
+    if let Some(after) = any_duration(word) {
         return Ok(Moment::After(after));
     }
     if let Some(unix_ns) = timestamp::unix_ns(word) {

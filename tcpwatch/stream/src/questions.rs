@@ -99,10 +99,7 @@ impl Questions {
                 Sysctls::default()
             }
         };
-        if road.tracker.sysctls_of(netns) != Some(&sysctls) {
-            recording.sysctls(netns, sysctls);
-            road.tracker.learn_sysctls(netns, sysctls);
-        }
+        note_sysctls(netns, sysctls, road, recording);
     }
 
     /// When the kernel has to be asked about a socket whose timer is silent.
@@ -144,5 +141,18 @@ impl Questions {
             road.tracker.unanswered(question, now);
         }
         true
+    }
+}
+
+/// Takes in the sysctls of a namespace, and records them, if they are not known as these.
+pub(crate) fn note_sysctls(
+    netns: Netns,
+    sysctls: Sysctls,
+    road: &mut Road<'_>,
+    recording: &mut LiveRecording,
+) {
+    if road.tracker.sysctls_of(netns) != Some(&sysctls) {
+        recording.sysctls(netns, sysctls);
+        road.tracker.learn_sysctls(netns, sysctls);
     }
 }

@@ -13,7 +13,7 @@ use tcpwatch_kernel::{
 };
 use tokio::sync::oneshot;
 
-use crate::{live_recording::LiveRecording, plan::Plan, road::Road};
+use crate::{live_recording::LiveRecording, plan::Plan, questions::note_sysctls, road::Road};
 
 /// Sockets asked about at a time.
 const AT_A_TIME: usize = 64;
@@ -97,10 +97,7 @@ impl Waits {
         self.stage = match std::mem::replace(&mut self.stage, WaitStage::Off) {
             WaitStage::Answered(inquirer, details, ready) if until >= ready => {
                 for (netns, sysctls) in details.sysctls {
-                    if road.tracker.sysctls_of(netns) != Some(&sysctls) {
-                        recording.sysctls(netns, sysctls);
-                        road.tracker.learn_sysctls(netns, sysctls);
-                    }
+                    note_sysctls(netns, sysctls, road, recording);
                 }
                 for waiter in &details.waiters {
                     if road.still(waiter) {

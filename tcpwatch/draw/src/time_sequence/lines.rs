@@ -46,7 +46,7 @@ pub(super) fn segments(flow: &Flow, time: &TimeScale, bytes: &ByteScale, kind: B
         }
     };
     for sent in flow.sent.iter().filter(|sent| BarKind::of(sent) == Some(kind)) {
-        // To half a unit: of thousands of segments only so many can be told apart.
+        // In steps of half a unit, the finest that can be seen, so that thousands of segments become one path of bounded length.
         let x = number((time.x(sent.at) * 2.0).round() / 2.0);
         let (low, high) = (bytes.y(sent.start), bytes.y(sent.end()));
         match &mut open {

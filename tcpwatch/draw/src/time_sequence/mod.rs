@@ -21,7 +21,7 @@ use self::{
     marks::{PlotMark, marks},
     scale::{AxisMark, ByteScale, Silence, TimeScale},
 };
-use crate::{sequence, words::PageWords};
+use crate::{look::PictureLook, sequence, words::PageWords};
 
 /// The plot's area: its left, right, upper and lower edge.
 const AREA: (f64, f64, f64, f64) = (96.0, 1160.0, 64.0, 400.0);
@@ -29,7 +29,7 @@ const AREA: (f64, f64, f64, f64) = (96.0, 1160.0, 64.0, 400.0);
 /// Segments with data below which a plot shows less than the sequence diagram.
 const FEWEST: usize = 5;
 
-/// A plot, and what tells it from others of the same run.
+/// A plot, with its name among the plots of its run.
 #[derive(Debug)]
 pub struct TimeSequence {
     /// `client`, or `client-2` for the second connection: whose data it shows.
@@ -69,24 +69,11 @@ struct Plot<'a> {
 /// # Errors
 /// If the template cannot be filled.
 pub fn svg(run: &Run, language: Language) -> Result<Vec<TimeSequence>, askama::Error> {
-    plots(run, "run", Some(sequence::STYLE), PageWords::of(language))
+    plots(run, &PictureLook::of_file(language))
 }
 
-/// The plots as parts of a page, which has the style.
-pub(crate) fn inline(
-    run: &Run,
-    id: &str,
-    words: &'static PageWords,
-) -> Result<Vec<TimeSequence>, askama::Error> {
-    plots(run, id, None, words)
-}
-
-fn plots(
-    run: &Run,
-    id: &str,
-    style: Option<&'static str>,
-    words: &'static PageWords,
-) -> Result<Vec<TimeSequence>, askama::Error> {
+/// The plots.
+pub(crate) fn plots(run: &Run, look: &PictureLook<'_>) -> Result<Vec<TimeSequence>, askama::Error> {
     let flows = flows(run);
     let several = flows.iter().any(|flow| flow.connection > 1);
     let plotted = flows.iter().filter(|flow| flow.data_segments() >= FEWEST);
@@ -96,9 +83,8 @@ fn plots(
             None => flow.from.to_string(),
             Some(number) => format!("{}-{number}", flow.from),
         };
-        let id = format!("{id}-{name}");
-        let look = (style, words);
-        let svg = plot(run, flow, &id, look, connection).render()?;
+        let id = format!("{}-{name}", look.id);
+        let svg = plot(run, flow, &PictureLook { id: &id, ..*look }, connection).render()?;
         Ok(TimeSequence { name, svg })
     });
     plots.collect()
@@ -107,10 +93,10 @@ fn plots(
 fn plot<'a>(
     run: &'a Run,
     flow: &Flow,
-    id: &'a str,
-    (style, words): (Option<&'static str>, &'static PageWords),
+    look: &PictureLook<'a>,
     connection: Option<usize>,
 ) -> Plot<'a> {
+    let PictureLook { id, style, words } = *look;
     let time = TimeScale::of(run.started, &flow.times());
     let bytes = ByteScale::of(flow.highest());
     let window = allowed(flow, &time, &bytes);

@@ -145,25 +145,17 @@ fn place(stretches: &mut [Stretch]) {
     }
 }
 
-/// The distance of marks: 1, 2 or 5 of a power of ten, at least a microsecond.
+/// The distance of marks on a stretch of time: a round number of microseconds.
 fn step(time: Duration, width: f64) -> Duration {
     let most = (width / APART).floor().max(1.0);
-    let least = time.as_secs_f64() / most;
-    let mut step = Duration::from_micros(1);
-    for factor in [2, 5, 10].into_iter().cycle().take(36) {
-        if step.as_secs_f64() >= least {
-            break;
-        }
-        let decade = power_of_ten(step);
-        step = decade.saturating_mul(factor);
-    }
-    step
+    Duration::from_secs_f64(round_step(time.as_secs_f64() * 1e6 / most) / 1e6)
 }
 
-/// The largest power of ten microseconds in a step.
-fn power_of_ten(step: Duration) -> Duration {
-    let exponent = step.as_micros().checked_ilog10().unwrap_or(0);
-    Duration::from_micros(10_u64.saturating_pow(exponent))
+/// The least of 1, 2, 5, 10, 20, 50 and so on that is not less than this.
+fn round_step(least: f64) -> f64 {
+    let decades = (0..13).map(|exponent| 10_f64.powi(exponent));
+    let mut steps = decades.flat_map(|decade| [1.0, 2.0, 5.0].map(|factor| factor * decade));
+    steps.find(|step| *step >= least).unwrap_or(1e13)
 }
 
 fn round_up(time: Duration, step: Duration) -> Duration {
@@ -200,16 +192,7 @@ impl ByteScale {
 
     /// Marks at 1, 2 or 5 of a power of ten, about six.
     pub(super) fn ticks(&self) -> Vec<AxisMark> {
-        let mut step = 1.0;
-        while self.most / step > 7.0 {
-            step *= if self.most / (step * 2.0) <= 7.0 {
-                2.0
-            } else if self.most / (step * 5.0) <= 7.0 {
-                5.0
-            } else {
-                10.0
-            };
-        }
+        let step = round_step(self.most / 7.0);
         let count = (0..8_u32).map(|count| f64::from(count) * step);
         let (.., top, bottom) = AREA;
         let marks = count.take_while(|bytes| *bytes <= self.most).map(|bytes| AxisMark {

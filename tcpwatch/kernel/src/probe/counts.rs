@@ -42,7 +42,7 @@ pub struct Counts {
     /// Mini-sockets that the kernel side's table has room for.
     pub room: u32,
     /// What was returned last.
-    told: Counted,
+    last: Counted,
     /// What was counted in cells that have been removed.
     removed: Box<CgroupCell>,
 }
@@ -58,9 +58,13 @@ pub struct Counted {
 
 /// Room in the table of mini-sockets: as many as the kernel allows (`tcp_max_tw_buckets`), at most
 /// those that take 24 MiB.
-pub(super) fn room() -> u32 {
-    let allowed = fs::read_to_string(MAX_TIME_WAIT).ok().and_then(|text| text.trim().parse().ok());
-    allowed.unwrap_or(MAX_MINIS).clamp(4096, 1 << 18)
+pub(super) fn room(most_time_wait: Option<u32>) -> u32 {
+    most_time_wait.unwrap_or(MAX_MINIS).clamp(4096, 1 << 18)
+}
+
+/// How many timewait sockets the kernel allows in this network namespace, if that can be read.
+pub(super) fn most_time_wait() -> Option<u32> {
+    fs::read_to_string(MAX_TIME_WAIT).ok()?.trim().parse().ok()
 }
 
 const MAX_TIME_WAIT: &str = "/proc/sys/net/ipv4/tcp_max_tw_buckets";
@@ -72,8 +76,8 @@ impl Counts {
         open: OpenCounts,
         room: u32,
     ) -> Self {
-        let told = Counted { words: Box::new([0; WORDS]), cells: CgroupCells::new() };
-        Self { blocks, cells, open, room, told, removed: Box::new([0; CELL_WORDS]) }
+        let last = Counted { words: Box::new([0; WORDS]), cells: CgroupCells::new() };
+        Self { blocks, cells, open, room, last, removed: Box::new([0; CELL_WORDS]) }
     }
 
     /// Sums of all words: a few system calls, and two for each cgroup, whatever there is to count. No word is ever
@@ -118,14 +122,14 @@ impl Counts {
                 awaiting.settle(&mut own);
             }
         }
-        self.told.raise(&sums, cells, &self.removed);
-        Ok(&self.told)
+        self.last.raise(&sums, cells, &self.removed);
+        Ok(&self.last)
     }
 
     /// What was read last.
     #[must_use]
     pub const fn last(&self) -> &Counted {
-        &self.told
+        &self.last
     }
 
     /// Forgets the sockets of a cgroup that has gone, to make room for another; what it has counted stays in the sums.
@@ -134,7 +138,7 @@ impl Counts {
     /// If the map cannot be written.
     pub fn remove(&mut self, cgroup: u32) -> Result<(), MapError> {
         self.cells.remove(cgroup)?;
-        if let Some(cell) = self.told.cells.remove(&cgroup) {
+        if let Some(cell) = self.last.cells.remove(&cgroup) {
             self.removed.iter_mut().zip(cell.iter()).for_each(|(sum, word)| *sum += word);
         }
         Ok(())
@@ -144,14 +148,14 @@ impl Counts {
 impl Counted {
     fn raise(&mut self, block: &[u64; BLOCK_WORDS], mut cells: CgroupCells, removed: &CgroupCell) {
         for (cgroup, cell) in &mut cells {
-            if let Some(told) = self.cells.get(cgroup) {
-                let both = cell.iter_mut().zip(told.iter()).skip(COUNTED);
-                both.for_each(|(word, told)| *word = (*word).max(*told));
+            if let Some(last) = self.cells.get(cgroup) {
+                let both = cell.iter_mut().zip(last.iter()).skip(COUNTED);
+                both.for_each(|(word, last)| *word = (*word).max(*last));
             }
         }
         self.cells = cells;
         let (shared, own) = self.words.split_at_mut(BLOCK_WORDS);
-        shared.iter_mut().zip(block).for_each(|(told, sum)| *told = (*told).max(*sum));
+        shared.iter_mut().zip(block).for_each(|(last, sum)| *last = (*last).max(*sum));
         for (place, word) in (COUNTED..).zip(own) {
             let of = |cell: &CgroupCell| cell.get(place).copied().unwrap_or_default();
             *word = of(removed) + self.cells.values().map(|cell| of(cell)).sum::<u64>();

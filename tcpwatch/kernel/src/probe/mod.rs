@@ -300,12 +300,19 @@ struct Task<'a> {
     counting: Counting,
     /// Entries of the table of mini-sockets.
     room: u32,
+    /// Entries of the table of marks.
+    marks_room: u32,
 }
 
 impl<'a> Task<'a> {
     fn new(stream: Option<&'a Filters>, ring_bytes: u32, counting: Counting) -> Self {
-        let room = if counting == Counting::Off { 1 } else { counts::room() };
-        Self { stream, ring_bytes, counting, room }
+        let (room, marks_room) = if counting == Counting::Off {
+            (1, 1)
+        } else {
+            let most = counts::most_time_wait();
+            (counts::room(most), books::marks_room(most))
+        };
+        Self { stream, ring_bytes, counting, room, marks_room }
     }
 }
 
@@ -339,7 +346,7 @@ impl Task<'_> {
         }
         let kept = books::KeptSockets::open(ebpf, &layout.btf);
         let marks = [take_map(ebpf, "MARKS")?, take_map(ebpf, "REQUEST_MARKS")?];
-        Ok(Some(BookParts { marks, kept }))
+        Ok(Some(BookParts { marks, marks_room: self.marks_room, kept }))
     }
 
     fn take_refused(
@@ -461,7 +468,7 @@ fn load(
     loader.map_max_entries("EVENTS", task.ring_bytes);
     loader.map_max_entries("MINIS", task.room);
     loader.map_max_entries("CELLS", if task.counts() { books::CELLS_ROOM } else { 1 });
-    loader.map_max_entries("MARKS", if task.counts() { books::marks_room() } else { 1 });
+    loader.map_max_entries("MARKS", task.marks_room);
     loader.map_max_entries("REQUEST_MARKS", if task.counts() { MAX_REQUEST_MARKS } else { 1 });
     loader.map_max_entries("REFUSED_CGROUPS", if refuses { MAX_REFUSED_CGROUPS } else { 1 });
     globals.apply(&mut loader);

@@ -52,7 +52,7 @@ pub(super) struct QueueRoom {
 /// What the thread took and what it is to do.
 pub(super) struct RecordQueue {
     state: Mutex<DrainState>,
-    /// Told of what is new.
+    /// Notified when there is something new.
     pub(super) changed: Notify,
     /// Wakes the thread.
     kick: OwnedFd,

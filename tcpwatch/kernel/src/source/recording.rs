@@ -227,21 +227,14 @@ impl<F: RecordingInput> Recording<F> {
     }
 
     fn read_known(&mut self) -> Result<(), RecordingError> {
-        while let Some(frame) = self.next_frame()? {
+        while let Some(frame) = self.next_whole_frame()? {
             match frame {
                 Frame::Known(socket) => self.known.push(socket),
                 Frame::Cgroup(id, path, container_name) => {
                     self.cgroups.push(RecordedCgroup { id, path, container_name });
                 }
-                // What it is a part of comes next.
-                Frame::PartOfFacts(part) => self.part(*part),
                 other => {
-                    self.first = match other {
-                        Frame::Facts(rest) => {
-                            Some(RecordedItem::Facts(Box::new(self.whole(*rest))))
-                        }
-                        other => other.item(),
-                    };
+                    self.first = other.item();
                     break;
                 }
             }
@@ -265,17 +258,23 @@ impl<F: RecordingInput> Recording<F> {
         if let Some(item) = self.first.take() {
             return Ok(Some(item));
         }
+        while let Some(frame) = self.next_whole_frame()? {
+            if let Some(item) = frame.item() {
+                return Ok(Some(item));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The next frame; the parts of a look are in its last one.
+    fn next_whole_frame(&mut self) -> Result<Option<Frame>, RecordingError> {
         while let Some(frame) = self.next_frame()? {
             match frame {
                 Frame::PartOfFacts(part) => self.part(*part),
                 Frame::Facts(rest) => {
-                    return Ok(Some(RecordedItem::Facts(Box::new(self.whole(*rest)))));
+                    return Ok(Some(Frame::Facts(Box::new(self.whole(*rest)))));
                 }
-                other => {
-                    if let Some(item) = other.item() {
-                        return Ok(Some(item));
-                    }
-                }
+                other => return Ok(Some(other)),
             }
         }
         Ok(None)

@@ -88,9 +88,7 @@ impl RingSource {
     /// # Errors
     /// If the thread has failed.
     pub async fn wait(&mut self, held: bool) -> Result<(), RingError> {
-        if let RingReader::Here(_) = self.reader {
-            self.start();
-        }
+        self.start();
         if self.behind {
             tokio::task::yield_now().await;
             return Ok(());

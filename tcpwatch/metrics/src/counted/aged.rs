@@ -12,7 +12,10 @@ use tcpwatch_common::{
 };
 
 use super::labels::CgroupLabels;
-use crate::{family::ScrapeFamily, kernel::number};
+use crate::{
+    family::ScrapeFamily,
+    kernel::{number, unix},
+};
 
 /// The states, and their labels.
 const STATES: [(u8, &str); 3] =
@@ -141,9 +144,4 @@ impl Aged {
                 .with(&[], self.took.as_secs_f64()),
         ]
     }
-}
-
-/// As Unix time.
-pub(super) fn unix(moment: SystemTime) -> f64 {
-    moment.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }

@@ -10,10 +10,7 @@ use tcpwatch_core::place::CgroupPlace;
 use tcpwatch_kernel::source::cgroups::CgroupNames;
 
 use super::{CgroupSeries, UNKNOWN};
-use crate::gauges::slots::SeriesSlots;
-
-/// The label of all cgroups that have no series of their own.
-const OTHER: &str = "other";
+use crate::gauges::slots::{OTHER, SeriesSlots};
 
 /// Labels for cgroups.
 #[derive(Debug)]

@@ -11,13 +11,16 @@ use tcpwatch_common::books::{CgroupCell, FOUND, HALF_OPEN, MAX_REQUEST_MARKS, PL
 use tcpwatch_kernel::probe::books::{CELLS_ROOM, CgroupCells};
 
 use super::{
-    aged::{Aged, unix},
+    aged::Aged,
     labels::CgroupLabels,
     rows::{self, PlaceRow, PlaceRows},
     states::{LABELS, is_mini},
     tally::LabelTally,
 };
-use crate::{family::ScrapeFamily, kernel::number};
+use crate::{
+    family::ScrapeFamily,
+    kernel::{number, unix},
+};
 
 /// The cost and the reach of a walk through all sockets.
 #[derive(Clone, Copy, Debug)]
@@ -122,13 +125,13 @@ impl Ledger {
     }
 
     fn tables(&self, sockets: &PlaceRows) -> [ScrapeFamily; 2] {
-        let half_open = usize::from(HALF_OPEN);
-        let sum = |of: fn(usize, usize) -> bool| -> i64 {
-            let rows = sockets.values().flat_map(|row| row.iter().enumerate());
-            rows.filter(|(place, _)| of(*place, half_open)).map(|(_, count)| count).sum()
-        };
-        let timewait = sum(|place, half_open| is_mini(place) && place != half_open);
-        let requests = sum(|place, half_open| place == half_open);
+        let minis = sockets.values().flat_map(|row| row.iter().enumerate());
+        let minis = minis.filter(|(place, _)| is_mini(*place));
+        let (mut timewait, mut requests) = (0, 0);
+        for (place, count) in minis {
+            let sum = if place == usize::from(HALF_OPEN) { &mut requests } else { &mut timewait };
+            *sum += count;
+        }
         let cgroups = number(u64::try_from(sockets.len()).unwrap_or(u64::MAX));
         let help = "Entries of the kernel side's tables: timewait sockets that are counted (timewait), half-open connections \
                     that are (half_open), and cgroups (cells; each takes two to four).";

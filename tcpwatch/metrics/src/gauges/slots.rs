@@ -9,6 +9,9 @@ use std::{
     },
 };
 
+/// The label of everything that has no series of its own.
+pub(crate) const OTHER: &str = "other";
+
 /// The number of label values without a series of their own.
 pub(crate) type Overflow = Arc<AtomicU64>;
 

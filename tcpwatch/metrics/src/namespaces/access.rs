@@ -1,11 +1,15 @@
 //! Which network namespaces are read, and when.
 
-use std::{collections::BTreeMap, sync::Arc, time::SystemTime};
+use std::{collections::BTreeMap, sync::Arc};
 
 use tcpwatch_kernel::source::kept_namespaces::Access;
 
 use super::{LAST_READ, NETNS, reading::NamespaceReading};
-use crate::{family::ScrapeFamily, gauges::slots::SeriesSlots, kernel::number};
+use crate::{
+    family::ScrapeFamily,
+    gauges::slots::SeriesSlots,
+    kernel::{number, unix},
+};
 
 pub(super) fn families(
     access: Access,
@@ -44,8 +48,7 @@ pub(super) fn families(
         let name = reading.name.as_deref().unwrap_or_default();
         let cgroup = reading.cgroup.as_deref().unwrap_or_default();
         info.add(&[label, ("name", name), ("cgroup", cgroup)], 1.0);
-        let unix = reading.at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        read.add(&[label], unix.as_secs_f64());
+        read.add(&[label], unix(reading.at));
     }
     [how, info, read]
 }

@@ -5,8 +5,12 @@ use std::{collections::BTreeMap, sync::Arc};
 use anyhow::bail;
 use tcpwatch_kernel::source::netstat::{GROUP, NETSTAT, counter};
 
-use super::{NETNS, OTHER, reading::NamespaceReading};
-use crate::{family::ScrapeFamily, gauges::slots::SeriesSlots, kernel::number};
+use super::{NETNS, reading::NamespaceReading};
+use crate::{
+    family::ScrapeFamily,
+    gauges::slots::{OTHER, SeriesSlots},
+    kernel::number,
+};
 
 /// Metric, labels, the kernel's name, help text. Counters of one metric are adjacent.
 type NetstatCounter =

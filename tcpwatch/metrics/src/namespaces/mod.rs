@@ -59,8 +59,6 @@ const BUDGET: Duration = Duration::from_secs(2);
 const LAST_READ: &str = "tcpwatch_network_namespace_last_read_timestamp_seconds";
 /// The label of a namespace.
 const NETNS: &str = "netns";
-/// The label of all that have no series of their own.
-const OTHER: &str = "other";
 
 /// Reads the namespaces of a scope.
 #[derive(Debug)]

@@ -9,15 +9,15 @@ use std::{
 use tcpwatch_kernel::source::cgroups::CgroupNames;
 
 use super::{
-    NETNS, OTHER,
+    NETNS,
     destinations::{DestinationUse, OwnerSeen, PortRoute},
     forecast::PortDemand,
     reading::{ConnectionReading, NamespaceReading, Reuse},
 };
 use crate::{
     family::{Label, ScrapeFamily},
-    gauges::slots::{Overflow, SeriesSlots},
-    kernel::number,
+    gauges::slots::{OTHER, Overflow, SeriesSlots},
+    kernel::{number, unix},
 };
 
 /// The maximal number of destinations with series of their own.
@@ -299,10 +299,6 @@ impl PortFamilies {
             self.free.add(labels, unix(next));
         }
     }
-}
-
-fn unix(time: SystemTime) -> f64 {
-    time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }
 
 #[cfg(test)]

@@ -18,19 +18,7 @@ use super::{
     counters::{self, CounterValues},
     destinations::{DestinationUse, Destinations},
 };
-
-/// States of connections.
-const CONNECTED: [TcpState; 9] = [
-    TcpState::SynSent,
-    TcpState::SynRecv,
-    TcpState::Established,
-    TcpState::FinWait1,
-    TcpState::FinWait2,
-    TcpState::CloseWait,
-    TcpState::Closing,
-    TcpState::LastAck,
-    TcpState::TimeWait,
-];
+use crate::catalog::OF_CONNECTIONS;
 
 /// A namespace cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -181,7 +169,7 @@ impl ConnectionReading {
                 into.destinations.add(socket, ports);
             }
         };
-        let tally = surveyor.survey(&CONNECTED, Detail::Plain, add)?;
+        let tally = surveyor.survey(&OF_CONNECTIONS, Detail::Plain, add)?;
         let ConnectionTally { waiting, destinations } = tally;
         Ok(Some(Self {
             waiting,

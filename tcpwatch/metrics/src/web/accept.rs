@@ -2,13 +2,15 @@
 
 use hyper::{HeaderMap, header::ACCEPT};
 
-use super::{PageFormat, accept_encoding::thousandths};
+use super::{
+    PageFormat,
+    preferences::{members, thousandths},
+};
 
 /// The form with the higher weight; Prometheus' own where both weigh the same, and for everybody who asks for neither.
 pub(super) fn format(headers: &HeaderMap) -> PageFormat {
     let (mut open_metrics, mut text) = (0, 0);
-    let lines = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    for member in lines.flat_map(|line| line.split(',')) {
+    for member in members(headers, &ACCEPT) {
         let mut parts = member.split(';').map(str::trim);
         let kind = parts.next().unwrap_or_default().to_ascii_lowercase();
         let (mut weight, mut version) = (1000, None);

@@ -2,11 +2,12 @@
 
 use hyper::{HeaderMap, header::ACCEPT_ENCODING};
 
+use super::preferences::{members, thousandths};
+
 /// Whether gzip is accepted and its weight is not below that of the uncompressed form.
 pub(super) fn takes_gzip(headers: &HeaderMap) -> bool {
     let (mut gzip, mut any, mut identity) = (None, None, None);
-    let lines = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
-    for member in lines.flat_map(|line| line.split(',')) {
+    for member in members(headers, &ACCEPT_ENCODING) {
         let (coding, weight) = member.split_once(';').unwrap_or((member, "q=1"));
         let weight = thousandths(weight);
         match coding.trim().to_ascii_lowercase().as_str() {
@@ -18,23 +19,6 @@ pub(super) fn takes_gzip(headers: &HeaderMap) -> bool {
     }
     let gzip = gzip.or(any).unwrap_or(0);
     gzip > 0 && gzip >= identity.unwrap_or(0)
-}
-
-/// `q=0.123` as 123; an invalid weight is 0.
-pub(super) fn thousandths(weight: &str) -> Option<u16> {
-    let weight = weight.trim();
-    let value = weight.strip_prefix("q=").or_else(|| weight.strip_prefix("Q="))?;
-    let (whole, fraction) = value.split_once('.').unwrap_or((value, ""));
-    let digits = fraction.bytes().all(|digit| digit.is_ascii_digit());
-    if !digits || fraction.len() > 3 {
-        return Some(0);
-    }
-    let thousandths = match whole {
-        "0" => format!("{fraction:0<3}").parse().unwrap_or(0),
-        "1" => 1000,
-        _ => 0,
-    };
-    Some(thousandths)
 }
 
 #[cfg(test)]
@@ -99,11 +83,6 @@ mod tests {
                 headers.append(ACCEPT_ENCODING, value);
             }
             takes_gzip(&headers);
-        }
-
-        #[test]
-        fn a_weight_is_at_most_one(weight in "[qQ]?=?[0-9]{0,3}[.]?[0-9x]{0,5}") {
-            prop_assert!(thousandths(&weight).is_none_or(|weight| weight <= 1000));
         }
     }
 }

@@ -22,6 +22,7 @@ mod limits;
 mod open;
 mod page;
 mod passwords;
+mod preferences;
 mod server;
 mod slots;
 mod stream;

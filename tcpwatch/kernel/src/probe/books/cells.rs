@@ -62,8 +62,8 @@ impl BookCells {
 /// other.
 #[must_use]
 pub fn sockets(cell: &CgroupCell, place: usize) -> i64 {
-    let of = |first: usize| cell.get(first + place).copied().unwrap_or_default();
-    (of(ENTERED) + of(FOUND)).wrapping_sub(of(LEFT)).cast_signed()
+    let (left, entered) = left_and_entered(cell, place);
+    entered.wrapping_sub(left).cast_signed()
 }
 
 /// Sockets that have left a place, and those that have entered it or were found in it.

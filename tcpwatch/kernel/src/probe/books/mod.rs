@@ -5,10 +5,7 @@ mod cells;
 mod kept;
 mod walk;
 
-use std::{
-    fs,
-    sync::{Arc, Mutex, Weak},
-};
+use std::sync::{Arc, Mutex, Weak};
 
 use aya::{
     Ebpf,
@@ -26,12 +23,9 @@ pub use walk::{WalkError, Walker};
 
 /// Room for timewait sockets: as many as the kernel allows in one namespace (`tcp_max_tw_buckets`), in bounds. Each takes 64
 /// bytes, whether it is used or not.
-pub(super) fn marks_room() -> u32 {
-    let allowed = fs::read_to_string(MAX_TIME_WAIT).ok().and_then(|text| text.trim().parse().ok());
-    allowed.unwrap_or(MAX_MARKS).clamp(MAX_MARKS, 1 << 21)
+pub(super) fn marks_room(most_time_wait: Option<u32>) -> u32 {
+    most_time_wait.unwrap_or(MAX_MARKS).clamp(MAX_MARKS, 1 << 21)
 }
-
-const MAX_TIME_WAIT: &str = "/proc/sys/net/ipv4/tcp_max_tw_buckets";
 
 /// What is in the kernel side's books.
 pub struct Books {
@@ -54,14 +48,15 @@ pub struct Marks {
 /// What books are made of, as long as the programs have not found their place.
 pub(super) struct BookParts {
     pub(super) marks: [HashMap<MapData, u64, u64>; 2],
+    pub(super) marks_room: u32,
     pub(super) kept: Result<KeptSockets, ListError>,
 }
 
 impl Books {
     pub(super) fn new(parts: BookParts, ebpf: &Arc<Mutex<Ebpf>>) -> Self {
-        let BookParts { marks, kept } = parts;
+        let BookParts { marks, marks_room, kept } = parts;
         let programs: Weak<_> = Arc::downgrade(ebpf);
-        let marks = Marks { maps: marks, room: marks_room() };
+        let marks = Marks { maps: marks, room: marks_room };
         Self { marks, kept, walker: Walker::new(programs) }
     }
 }

@@ -9,7 +9,10 @@ use std::{
 };
 
 use super::ProcInode;
-use crate::source::{cgroups::name_of_path, snapshot::namespaces::pids};
+use crate::source::{
+    cgroups::name_of_path,
+    snapshot::namespaces::{other_threads, pids},
+};
 
 /// A process or thread in a namespace: the one with the lowest number.
 #[derive(Debug)]
@@ -39,15 +42,8 @@ pub(super) fn living() -> io::Result<BTreeMap<ProcInode, NamespaceHolder>> {
         }
     };
     for pid in pids()? {
-        let process = PathBuf::from(format!("/proc/{pid}"));
-        let threads = fs::read_dir(process.join("task")).into_iter().flatten().flatten();
-        let first = pid.to_string();
-        let others: Vec<_> = threads
-            .filter(|thread| *thread.file_name() != *first)
-            .map(|thread| thread.path())
-            .collect();
-        add(process);
-        others.into_iter().for_each(&mut add);
+        add(PathBuf::from(format!("/proc/{pid}")));
+        other_threads(pid).for_each(&mut add);
     }
     Ok(found)
 }

@@ -196,6 +196,7 @@ impl NamespaceTable {
     }
 
     fn keep(&mut self, opened: EnteredNamespace) {
+        let number = opened.number;
         let kept = KeptNamespace {
             label: opened.netns.0.to_string().into(),
             name: super::snapshot::name_of(opened.netns),
@@ -203,9 +204,7 @@ impl NamespaceTable {
             holding: None,
             way: NamespaceWay::Entered(opened),
         };
-        if let NamespaceWay::Entered(opened) = &kept.way {
-            self.kept.insert(opened.number, kept);
-        }
+        self.kept.insert(number, kept);
     }
 
     /// Those that were not entered, by their processes.

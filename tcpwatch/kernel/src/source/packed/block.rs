@@ -62,6 +62,12 @@ pub struct BlockHead {
 pub struct NoHead;
 
 impl BlockHead {
+    /// Of an empty block of this kind, in which nothing has a time.
+    pub(super) const fn without_records(kind: BlockKind) -> Self {
+        let (first, last) = (KernelTime(u64::MAX), KernelTime(0));
+        Self { kind, lasting: false, stored: 0, plain: 0, records: 0, first, last, sum: 0 }
+    }
+
     /// As it is in the file.
     #[must_use]
     #[expect(clippy::as_conversions, reason = "a fieldless enum with explicit numbers")]

@@ -2,7 +2,6 @@
 
 use std::io::{self, Write};
 
-use tcpwatch_core::event::KernelTime;
 use zstd::bulk::Compressor;
 
 use super::{
@@ -46,7 +45,7 @@ impl<W: Write> PackedWriter<W> {
             plain: Vec::new(),
         };
         writer.plain.extend_from_slice(header);
-        writer.write(BlockKind::Header)?;
+        writer.write(BlockHead::without_records(BlockKind::Header))?;
         Ok(writer)
     }
 
@@ -81,7 +80,7 @@ impl<W: Write> PackedWriter<W> {
         self.write_entries()?;
         let place = self.written;
         self.plain = self.index.to_bytes();
-        self.write(BlockKind::Index)?;
+        self.write(BlockHead::without_records(BlockKind::Index))?;
         self.file.write_all(&BlockIndex::trailer(place))?;
         self.file.flush()?;
         Ok(self.file)
@@ -94,41 +93,44 @@ impl<W: Write> PackedWriter<W> {
     }
 
     fn write_entries(&mut self) -> io::Result<()> {
-        if self.columns.is_empty() { Ok(()) } else { self.write(BlockKind::Entries) }
+        if self.columns.is_empty() {
+            return Ok(());
+        }
+        let (first, last) = self.columns.span();
+        let head = BlockHead {
+            lasting: self.columns.is_lasting(),
+            records: size(self.columns.records())?,
+            first,
+            last,
+            ..BlockHead::without_records(BlockKind::Entries)
+        };
+        self.columns.write(&mut self.plain);
+        self.index.push(self.written, &head);
+        self.write(head)
     }
 
-    /// Writes `plain` as a block; of entries, what is in the columns.
-    fn write(&mut self, kind: BlockKind) -> io::Result<()> {
-        let (lasting, records) = (self.columns.is_lasting(), self.columns.records());
-        let mut span = (KernelTime(u64::MAX), KernelTime(0));
-        if kind == BlockKind::Entries {
-            span = self.columns.span();
-            self.columns.write(&mut self.plain);
-        }
+    /// Writes `plain` as a block with this head, whose lengths and checksum are filled in.
+    fn write(&mut self, head: BlockHead) -> io::Result<()> {
         if self.plain.len() > MOST {
             let text = format!("{} bytes do not fit into a block of {MOST}", self.plain.len());
             return Err(io::Error::new(io::ErrorKind::InvalidData, text));
         }
         let packed = self.compressor.compress(&self.plain)?;
-        let size = |bytes: usize| u32::try_from(bytes).map_err(io::Error::other);
         let head = BlockHead {
-            kind,
-            lasting: lasting && kind == BlockKind::Entries,
             stored: size(packed.len())?,
             plain: size(self.plain.len())?,
-            records: if kind == BlockKind::Entries { size(records)? } else { 0 },
-            first: span.0,
-            last: span.1,
             sum: crc32fast::hash(&packed),
+            ..head
         };
         self.plain.clear();
-        if kind == BlockKind::Entries {
-            self.index.push(self.written, &head);
-        }
         let head = head.to_bytes();
         self.file.write_all(&head)?;
         self.file.write_all(&packed)?;
         self.written += u64::try_from(head.len() + packed.len()).unwrap_or(u64::MAX);
         Ok(())
     }
+}
+
+fn size(bytes: usize) -> io::Result<u32> {
+    u32::try_from(bytes).map_err(io::Error::other)
 }

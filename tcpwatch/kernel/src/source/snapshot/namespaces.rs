@@ -88,13 +88,18 @@ pub(super) fn hides_processes() -> bool {
 
 /// The namespaces of a process's threads but the first: each thread may have its own.
 fn threads(pid: u32) -> impl Iterator<Item = (Netns, PathBuf)> {
-    let first = pid.to_string();
-    let entries = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
-    entries.filter(move |entry| *entry.file_name() != *first).filter_map(|entry| {
-        let path = entry.path().join("ns/net");
+    other_threads(pid).filter_map(|thread| {
+        let path = thread.join("ns/net");
         let link = fs::read_link(&path).ok()?;
         Some((link.to_str().and_then(named_inode)?, path))
     })
+}
+
+/// The directories of a process's threads but the first, whose is that of the process.
+pub(crate) fn other_threads(pid: u32) -> impl Iterator<Item = PathBuf> {
+    let first = pid.to_string();
+    let entries = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    entries.filter(move |entry| *entry.file_name() != *first).map(|entry| entry.path())
 }
 
 /// A line of `/proc/PID/mountinfo` (proc(5)) that shows a mounted network namespace: the fourth
